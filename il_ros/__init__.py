@@ -1,0 +1,1 @@
+"""On-robot imitation learning for ROS 2: show, record, train, run, correct."""
