@@ -1,0 +1,141 @@
+"""ROS messages without ROS: one representation for the live graph, for bags and for the simulator.
+
+Messages are the dataclasses of `rosbags.typesys`, and the wire is CDR. A node subscribes to serialised bytes
+and publishes serialised bytes, so what it sees live is decoded by the very code that reads a bag.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import Any
+
+from rosbags.typesys import Stores, get_typestore
+
+Message = Any
+"""A message dataclass; its fields have the names of the ROS definition, arrays are numpy arrays."""
+
+_store = get_typestore(Stores.ROS2_JAZZY)
+
+_CDR_LITTLE_ENDIAN = 1
+
+
+def make(type_name: str, **fields: Any) -> Message:
+    """Return a message of `type_name` ('sensor_msgs/msg/JointState'); fields not given are zero or empty.
+
+    Raises ValueError when the type is unknown and TypeError when the type has no such field.
+    """
+    _require_known(type_name)
+    values = {name: _zero(kind) for name, kind in _store.get_msgdef(type_name).fields if name not in fields}
+    return _store.types[type_name](**values, **fields)
+
+
+def header(stamp_ns: int, frame_id: str = "") -> Message:
+    """Return a std_msgs/Header with the stamp in nanoseconds of ROS time."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    stamp = _store.types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
+    return _store.types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
+
+
+def encode(type_name: str, message: Message) -> bytes:
+    """Return the message's CDR bytes, as DDS carries them and a bag stores them."""
+    _require_known(type_name)
+    return bytes(_store.serialize_cdr(message, type_name))
+
+
+def decode(type_name: str, raw: bytes) -> Message:
+    """Return the message that CDR bytes hold.
+
+    Raises ValueError when the type is unknown or the bytes are not a message of that type.
+    """
+    _require_known(type_name)
+    try:
+        return _store.deserialize_cdr(raw, type_name)
+    except Exception as error:  # the generated parsers raise whatever their step ran into
+        raise ValueError(f"{len(raw)} bytes are not a {type_name}: {error!r}") from error
+
+
+def stamp_ns(message: Message) -> int | None:
+    """Return the header stamp in nanoseconds; None when the message has no header or the stamp is zero."""
+    head = getattr(message, "header", None)
+    if head is None:
+        return None
+    return (head.stamp.sec * 1_000_000_000 + head.stamp.nanosec) or None
+
+
+def raw_stamp_ns(type_name: str, raw: bytes) -> int | None:
+    """Return the header stamp of undecoded bytes: the first field of every type that has a header.
+
+    Reads eight bytes, so that a megabyte image needn't be decoded to know its age.
+    Raises ValueError when the bytes end before the stamp.
+    """
+    if not has_header(type_name):
+        return None
+    if len(raw) < 12:
+        raise ValueError(f"{len(raw)} bytes are too few for a {type_name}: its header alone takes 12")
+    order = "<" if raw[1] & _CDR_LITTLE_ENDIAN else ">"
+    seconds, nanoseconds = struct.unpack_from(order + "iI", raw, 4)
+    return (seconds * 1_000_000_000 + nanoseconds) or None
+
+
+@lru_cache
+def has_header(type_name: str) -> bool:
+    """Tell whether the type begins with a std_msgs/Header."""
+    _require_known(type_name)
+    fields = _store.get_msgdef(type_name).fields
+    return bool(fields) and fields[0][0] == "header"
+
+
+@lru_cache
+def definition(type_name: str) -> str:
+    """Return the ros2msg text of the type with all it contains, as an MCAP schema holds it."""
+    _require_known(type_name)
+    text: str = _store.generate_msgdef(type_name, ros_version=2)[0]
+    return text
+
+
+def known(type_name: str) -> bool:
+    """Tell whether `type_name` can be made, encoded and decoded here."""
+    return type_name in _store.types
+
+
+def register(definitions: str, type_name: str) -> None:
+    """Teach the store a type from its ros2msg text, as found in a bag's schema; known types are kept.
+
+    Raises ValueError when the text is not a message definition.
+    """
+    if known(type_name):
+        return
+    from rosbags.typesys import get_types_from_msg
+
+    try:
+        types = get_types_from_msg(definitions, type_name)
+    except Exception as error:
+        raise ValueError(f"the definition of {type_name} can't be read: {error}") from error
+    _store.register({name: kind for name, kind in types.items() if not known(name)})
+
+
+def _require_known(type_name: str) -> None:
+    if type_name in _store.types:
+        return
+    package, _, name = type_name.rpartition("/")
+    guess = f"{package}/msg/{name}"
+    hint = f"; did you mean '{guess}'?" if guess in _store.types else "; write it as 'package/msg/Name'"
+    raise ValueError(f"unknown message type '{type_name}'{hint}")
+
+
+def _zero(kind: Any) -> Any:
+    import numpy as np
+    from rosbags.interfaces import Nodetype
+
+    node, detail = kind
+    if node is Nodetype.BASE:
+        return {"string": "", "bool": False, "float32": 0.0, "float64": 0.0}.get(detail[0], 0)
+    if node is Nodetype.NAME:
+        return make(detail)
+    (element_node, element), length = detail
+    count = length if node is Nodetype.ARRAY else 0
+    if element_node is Nodetype.BASE and element[0] != "string":
+        dtype = np.uint8 if element[0] in ("octet", "char", "byte") else np.dtype(element[0])
+        return np.zeros(count, dtype=dtype)
+    return [_zero((element_node, element)) for _ in range(count)]
