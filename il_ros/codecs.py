@@ -29,7 +29,7 @@ from il_ros.specs import (
 
 
 class CodecError(ValueError):
-    """A message that doesn't hold what the contract asks for; the message of the error says what is missing."""
+    """A message that doesn't hold what the contract asks for; the error says what is missing."""
 
 
 def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[Any, Any]:

@@ -87,7 +87,7 @@ def fit(spec: ImageSpec, image: Array) -> Array:
     wanted = f"{spec.width}x{spec.height}"
     if spec.fit == "exact":
         raise ValueError(
-            f"the image is {width}x{height}, the contract says {wanted} (or a fit: resize | crop)"
+            f"the image is {width}x{height}, the contract says {wanted} (see fit: resize | crop)"
         )
     if spec.fit == "resize" and abs(width * spec.height - height * spec.width) > max(width, height):
         raise ValueError(f"{width}x{height} can't become {wanted} undistorted; fit: crop or stretch would")
