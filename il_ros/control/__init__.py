@@ -1,0 +1,1 @@
+"""Who moves the robot, and how far: proposals, arbitration and the safety gate."""
