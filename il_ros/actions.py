@@ -15,13 +15,12 @@ from il_ros.specs import Vector
 
 
 def measured(contract: Contract, observation: Mapping[str, np.ndarray[Any, Any]]) -> Vector:
-    """Return the measured state in the order of the flat action vector (A,); NaN where nothing measures it."""
+    """Return the measured state in the order of the flat action vector (A,); NaN where not measured."""
     state = np.full(contract.action_size, np.nan)
     for action in contract.actions:
         if action.reference is not None:
-            state[contract.action_slices[action.key]] = observation[action.reference][
-                ..., list(action.reference_index)
-            ]
+            index = list(action.reference_index)
+            state[contract.action_slices[action.key]] = observation[action.reference][index]
     return state
 
 

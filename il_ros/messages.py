@@ -44,15 +44,21 @@ def encode(type_name: str, message: Message) -> bytes:
 
 
 def decode(type_name: str, raw: bytes) -> Message:
-    """Return the message that CDR bytes hold.
+    """Return the message that CDR bytes hold. Bytes after its end are ignored, as ROS does.
 
+    (rmw's own serialiser leaves up to a few dozen there, so the store's strict reading can't be used.)
     Raises ValueError when the type is unknown or the bytes are not a message of that type.
     """
     _require_known(type_name)
+    if len(raw) < 4 or raw[0] != 0 or raw[1] > _CDR_LITTLE_ENDIAN:
+        raise ValueError(f"{len(raw)} bytes are not a {type_name}: no CDR header in front")
+    layout = _store.get_msgdef(type_name)
+    read = layout.deserialize_cdr_le if raw[1] else layout.deserialize_cdr_be
     try:
-        return _store.deserialize_cdr(raw, type_name)
+        message, _ = read(memoryview(raw)[4:], 0, layout.cls, _store)
     except Exception as error:  # the generated parsers raise whatever their step ran into
         raise ValueError(f"{len(raw)} bytes are not a {type_name}: {error!r}") from error
+    return message
 
 
 def stamp_ns(message: Message) -> int | None:
