@@ -1,0 +1,1 @@
+"""Teaching while the robot runs: who drives, when to ask, and what is learnt from it."""

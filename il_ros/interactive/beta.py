@@ -1,0 +1,103 @@
+"""Beta: the expert's share of control in DAgger, falling over rounds (Ross, Gordon and Bagnell 2011).
+
+pi_i = beta_i pi* + (1 - beta_i) pi^_i: in round i the expert drives with probability beta_i, else the policy.
+Round 0 is the expert alone in every falling schedule, as in the paper's algorithm 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+UNITS = ("step", "segment", "episode")
+
+
+@dataclass(frozen=True)
+class BetaSchedule:
+    """beta as a function of the round: `constant:0.3`, `linear:10`, `exponential:0.85`, `step:2`.
+
+    constant:b is b; linear:n falls from 1 to 0 in n rounds; exponential:p is p^i; step:n is 1 for the first n
+    rounds and 0 after (step:1 is the parameter-free choice of the paper).
+    Raises ValueError when the text says none of these.
+    """
+
+    text: str
+    _beta: Callable[[int], float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        name, _, argument = self.text.partition(":")
+        try:
+            number = float(argument)
+            beta = {"constant": _constant, "linear": _linear, "exponential": _exponential, "step": _step}[
+                name
+            ]
+        except (ValueError, KeyError):
+            raise ValueError(
+                f"beta schedule '{self.text}' is not known; "
+                "constant:0.3, linear:10, exponential:0.85 or step:1 are"
+            ) from None
+        object.__setattr__(self, "_beta", beta(self.text, number))
+
+    def __call__(self, round_index: int) -> float:
+        """Return beta of a round (0 is the first)."""
+        if round_index < 0:
+            raise ValueError(f"rounds count from 0, not {round_index}")
+        return self._beta(round_index)
+
+
+def _constant(text: str, value: float) -> Callable[[int], float]:
+    if not 0 <= value <= 1:
+        raise ValueError(f"beta schedule '{text}': beta must be from 0 to 1")
+    return lambda _: value
+
+
+def _linear(text: str, rounds: float) -> Callable[[int], float]:
+    if rounds < 1:
+        raise ValueError(f"beta schedule '{text}': needs 1 round or more")
+    return lambda index: max(0.0, 1.0 - index / rounds)
+
+
+def _exponential(text: str, base: float) -> Callable[[int], float]:
+    if not 0 <= base <= 1:
+        raise ValueError(f"beta schedule '{text}': the base must be from 0 to 1")
+    return lambda index: float(base**index)
+
+
+def _step(text: str, rounds: float) -> Callable[[int], float]:
+    if rounds < 0 or rounds != int(rounds):
+        raise ValueError(f"beta schedule '{text}': needs a whole number of rounds")
+    return lambda index: 1.0 if index < rounds else 0.0
+
+
+_KINDS = {"constant": _constant, "linear": _linear, "exponential": _exponential, "step": _step}
+
+
+class Mixer:
+    """Draws who drives, expert or policy, once per step, per segment of `segment` steps, or per episode.
+
+    A draw holds for its unit: with `unit` 'episode' a whole episode has one driver.
+    """
+
+    def __init__(self, unit: str, segment: int, rng: np.random.Generator):
+        if unit not in UNITS:
+            raise ValueError(f"unit '{unit}' is not known; one of: {', '.join(UNITS)}")
+        if segment < 1:
+            raise ValueError(f"segment must be 1 step or more, not {segment}")
+        self._length = {"step": 1, "segment": segment, "episode": None}[unit]
+        self._rng = rng
+        self._steps = 0
+        self._expert = False
+
+    def expert_drives(self, beta: float) -> bool:
+        """Draw, or keep the draw, for the next step."""
+        due = self._steps == 0 or (self._length is not None and self._steps % self._length == 0)
+        if due:
+            self._expert = bool(self._rng.random() < beta)
+        self._steps += 1
+        return self._expert
+
+    def restart(self) -> None:
+        """Begin a new episode: the next step draws anew."""
+        self._steps = 0
