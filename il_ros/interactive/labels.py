@@ -46,7 +46,7 @@ def label(mode: str, decision: Decision) -> Numbers | None:
 class Weighting:
     """How much each label counts.
 
-    `recovery`: weight of the first `recovery_s` seconds of an intervention, when the human shows the way back.
+    `recovery`: weight of the first `recovery_s` seconds of an intervention, when the human shows the way.
     `lapse`: weight of labels in the `lapse_s` seconds before one, when what drove was going wrong.
     Everything else weighs 1.
     """
