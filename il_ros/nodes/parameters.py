@@ -52,7 +52,8 @@ def declare(
     except InvalidParameterTypeException as error:
         given = node._parameter_overrides[name]
         raise ParameterError(
-            f"parameter {name}: {given.value!r} is a {given.type_.name.lower()}, expected {_kind(default)}. {text}"
+            f"parameter {name} is {given.value!r} (a {given.type_.name.lower()}), "
+            f"expected {_kind(default)}. {text}"
         ) from error
     except InvalidParameterValueException as error:
         given = node._parameter_overrides[name].value if name in node._parameter_overrides else default

@@ -43,7 +43,7 @@ def keep_large_buffers() -> bool:
 
 
 def set_realtime(priority: int) -> str:
-    """Schedule all threads of this process SCHED_FIFO at `priority` (1..99); return what went wrong, or ""."""
+    """Schedule all threads of this process SCHED_FIFO at `priority` (1..99); return what went wrong or ""."""
     if not hasattr(os, "sched_setscheduler"):
         return f"realtime_priority {priority} ignored: this system has no SCHED_FIFO"
     try:

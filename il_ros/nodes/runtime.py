@@ -12,119 +12,27 @@ def main(args=None):
 
 from __future__ import annotations
 
-import functools
-import os
 import sys
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.experimental import EventsExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
 from il_ros.nodes import process
+from il_ros.nodes.parameters import ParameterError, declare, value
+from il_ros.nodes.shell import Refusal, Shell
 
-process.set_dds_profile()  # Fast DDS reads it when the first participant is made
+__all__ = ["ManagedNode", "PlainNode", "Refusal", "main", "spin"]
 
-import rclpy  # noqa: E402
-from rclpy.executors import ExternalShutdownException  # noqa: E402
-from rclpy.experimental import EventsExecutor  # noqa: E402
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn  # noqa: E402
-from rclpy.node import Node  # noqa: E402
-from rclpy.signals import SignalHandlerOptions  # noqa: E402
-from rclpy.task import Future  # noqa: E402
-
-from il_ros.nodes.diagnostics import ERROR, Diagnostics, Status  # noqa: E402
-from il_ros.nodes.parameters import ParameterError, declare, value  # noqa: E402
-
-ERROR_SHOWN_S = 10.0  # so long an error in a callback stays in the diagnostics
 LONGEST_SPIN_S = 1.0  # see `spin`
 
-
-class Refusal(Exception):
-    """A reason, for a person to read, why a transition or a request is refused; no traceback is logged."""
-
-
-class Shell:
-    """What all nodes share: guarded callbacks, diagnostics, real-time priority. Mixed in before a Node class.
-
-    An exception in a timer, subscription or service callback is logged with its traceback, shown in the
-    diagnostics for ten seconds, and the node goes on. A service that answers `success` and `message` says
-    False and the error.
-    """
-
-    _last_error: tuple[float, str] | None = None
-    diagnostics: Diagnostics
-
-    def status(self) -> Status:
-        """Return what the diagnostics should say; subclasses override."""
-        return Status()
-
-    def create_subscription(
-        self, msg_type: Any, topic: str, callback: Callable, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Do as rclpy does, with a guarded callback."""
-        return super().create_subscription(msg_type, topic, self._guard(callback, topic), *args, **kwargs)
-
-    def create_timer(self, timer_period_sec: float, callback: Callable, *args: Any, **kwargs: Any) -> Any:
-        """Do as rclpy does, with a guarded callback."""
-        return super().create_timer(timer_period_sec, self._guard(callback, "timer"), *args, **kwargs)
-
-    def create_service(
-        self, srv_type: Any, srv_name: str, callback: Callable, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Do as rclpy does, with a guarded callback."""
-
-        @functools.wraps(callback)
-        def answer(request: Any, response: Any) -> Any:
-            try:
-                return callback(request, response)
-            except Exception as error:
-                self.report_error(f"service {srv_name}", error)
-                if hasattr(response, "success") and hasattr(response, "message"):
-                    response.success, response.message = False, _sentence(error)
-                return response
-
-        return super().create_service(srv_type, srv_name, answer, *args, **kwargs)
-
-    def report_error(self, where: str, error: BaseException) -> None:
-        """Log `error` (a Refusal in one line, all else with its traceback) and show it in the diagnostics."""
-        sentence = f"{where}: {_sentence(error)}"
-        now_s = time.monotonic()
-        again = self._last_error is not None and self._last_error[1] == sentence
-        if not (
-            again and now_s - self._last_error[0] < 1.0
-        ):  # one that repeats every tick is logged once a second
-            trace = "" if isinstance(error, Refusal) else "\n" + "".join(traceback.format_exception(error))
-            self.get_logger().error(sentence + trace)
-            self._last_error = (now_s, sentence)
-
-    def _guard(self, callback: Callable, where: str) -> Callable:
-        @functools.wraps(callback)  # rclpy reads the signature through this
-        def run(*args: Any) -> Any:
-            try:
-                return callback(*args)
-            except Exception as error:
-                self.report_error(f"{where} ({getattr(callback, '__name__', 'callback')})", error)
-
-        return run
-
-    def _set_up(self) -> None:
-        """Declare the shared parameters and start the diagnostics; called once the Node exists."""
-        priority = declare(
-            self, "realtime_priority", 0, "SCHED_FIFO priority of this process; 0 leaves normal scheduling",
-            minimum=0, maximum=99, read_only=True,
-        )  # fmt: skip
-        process.keep_large_buffers()
-        self.get_logger().debug(f"Fast DDS profile: {os.environ.get(process.DDS_PROFILE_VARIABLE, 'none')}")
-        problem = process.set_realtime(priority) if priority else ""
-        if problem:
-            self.get_logger().warning(problem)
-        self.diagnostics = Diagnostics(self, self._status_with_errors)
-
-    def _status_with_errors(self) -> Status:
-        status = self.status()
-        if self._last_error is None or time.monotonic() - self._last_error[0] > ERROR_SHOWN_S:
-            return status
-        return Status(ERROR, self._last_error[1], status.values)
+process.set_dds_profile()  # Fast DDS reads it when the process's first node is made
 
 
 class PlainNode(Shell, Node):
@@ -226,7 +134,7 @@ class ManagedNode(Shell, LifecycleNode):
 
 
 def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] | None = None) -> int:
-    """Run one node until SIGINT or SIGTERM; return the process's exit code (0 after a signal, 1 if it could not start)."""
+    """Run one node until SIGINT or SIGTERM; return the exit code: 0 after a signal, 1 if it could not start."""
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         executor = EventsExecutor()
@@ -260,7 +168,3 @@ def spin(executor: Any, node: Shell, stopped: Callable[[], bool]) -> None:
             return
         except Exception as error:  # from a callback that `Shell` could not guard
             node.report_error("callback", error)
-
-
-def _sentence(error: BaseException) -> str:
-    return str(error) if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
