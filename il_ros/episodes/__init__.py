@@ -1,0 +1,1 @@
+"""Episodes: recording, reading and the arrays that training sees."""
