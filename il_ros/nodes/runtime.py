@@ -134,7 +134,7 @@ class ManagedNode(Shell, LifecycleNode):
 
 
 def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] | None = None) -> int:
-    """Run one node until SIGINT or SIGTERM; return the exit code: 0 after a signal, 1 if it could not start."""
+    """Run a node until SIGINT or SIGTERM; return the exit code: 0 after a signal, 1 if it can not start."""
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         executor = EventsExecutor()

@@ -1,0 +1,36 @@
+"""How long the steps of a tick took, over the last thousand ticks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class Latency:
+    """A window of durations, one tuple per tick, with named columns."""
+
+    def __init__(self, names: Sequence[str], window: int = 1000) -> None:
+        self._names = tuple(names)
+        self._rows: deque[tuple[float, ...]] = deque(maxlen=window)
+
+    def add(self, durations_s: tuple[float, ...]) -> None:
+        """Add one tick's durations, in seconds, in the order of the names."""
+        if len(durations_s) != len(self._names):
+            raise ValueError(
+                f"{len(self._names)} durations are needed ({self._names}), not {len(durations_s)}"
+            )
+        self._rows.append(durations_s)
+
+    def summary(self) -> dict[str, float]:
+        """Return "NAME p50 [ms]" and "NAME p99 [ms]" for each name; empty before the first tick."""
+        if not self._rows:
+            return {}
+        p50, p99 = np.percentile(np.array(self._rows) * 1e3, [50, 99], axis=0)
+        halves = zip(self._names, p50, p99, strict=True)
+        return {
+            key: float(ms)
+            for name, half, most in halves
+            for key, ms in ((f"{name} p50 [ms]", half), (f"{name} p99 [ms]", most))
+        }

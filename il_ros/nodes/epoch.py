@@ -1,0 +1,32 @@
+"""The supervisor's epoch, as its status tells it."""
+
+from __future__ import annotations
+
+import json
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
+
+from il_ros.nodes.parameters import declare, value
+
+
+class EpochListener:
+    """Holds `.epoch`: the newest one heard from the supervisor, None while it was not heard."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.epoch: int | None = None
+        if not node.has_parameter("supervisor_status"):
+            declare(node, "supervisor_status", "dagger_supervisor/status", "topic of the supervisor's status")
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        topic = value(node, "supervisor_status")
+        self._subscription = node.create_subscription(String, topic, self._on_status, latched)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _on_status(self, message: String) -> None:
+        epoch = json.loads(message.data).get("epoch")
+        self.epoch = epoch if isinstance(epoch, int) else None

@@ -1,0 +1,159 @@
+"""The shell shared by all who propose: policy server, scripted expert, teleoperation.
+
+Messages → observation at a tick → the source's answer → one proposal on `~/proposal`, stamped with the tick.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from trajectory_msgs.msg import JointTrajectory
+
+from il_ros import messages
+from il_ros.contract import Contract
+from il_ros.control import proposal
+from il_ros.control.latency import Latency
+from il_ros.control.ticks import Ticks
+from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
+from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.streams import Streams
+from il_ros.specs import ObservationSpec
+from il_ros.synchroniser import NoObservation, Observation, Synchroniser
+
+Answer = Callable[[Observation], "np.ndarray[Any, Any] | None"]
+"""Returns the chunk (H, A) to propose, or None to stay silent at this tick."""
+
+WARN_EVERY_S = 2.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The words that a proposal carries about its source; see `Proposal`."""
+
+    source: str
+    version: str = ""
+    epoch: int | None = None
+    doubt: float | None = None
+
+
+def declare_tick(node: Node) -> None:
+    """Declare the parameter that every proposer takes."""
+    declare(
+        node,
+        "tick",
+        "contract",
+        "what starts a tick: the contract's trigger stream (a timer if it names none), or always a timer",
+        choices=("contract", "timer"),
+        read_only=True,
+    )
+
+
+class Proposer:
+    """Ticks by the contract's trigger or by a timer, and publishes what `answer` returns, or says why not.
+
+    `observations`: those that `answer` needs; default: all of the contract's. `identity()` is asked at each
+    proposal. Without an observation nothing is proposed: a warning every two seconds says the reasons.
+    An answer with NaN or infinity is not proposed either: an error. Call `close` to end.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        contract: Contract,
+        answer: Answer,
+        identity: Callable[[], Identity],
+        observations: Sequence[ObservationSpec] | None = None,
+    ) -> None:
+        self._node, self._contract, self._answer, self._identity = node, contract, answer, identity
+        self._synchroniser = Synchroniser(contract.observations if observations is None else observations)
+        self._observed = self._synchroniser.topics
+        self._ticks = Ticks(contract.period_ns)
+        self._trigger = contract.trigger if value(node, "tick") == "contract" else None
+        self._counts: Counter[str] = Counter()
+        self._status = Status(WARN, "no tick yet")
+        self._latency = Latency(("observation age", "inference", "publish"))
+        self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=1))
+        topics = dict(self._observed)
+        if self._trigger is not None:
+            topics[self._trigger] = contract.topics[self._trigger]
+        self._streams = Streams(node, topics, self._receive)
+        # on the node's clock: with use_sim_time, ticks follow /clock
+        self._timer = None
+        if self._trigger is None:
+            self._timer = node.create_timer(contract.period_ns / 1e9, self._on_timer)
+
+    def close(self) -> None:
+        """Unsubscribe, stop ticking, stop publishing."""
+        self._streams.close()
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._publisher)
+
+    def status(self) -> Status:
+        """Return what became of the last tick, counts of all, and latencies of the last thousand."""
+        values: dict[str, Any] = {f"ticks {name}": count for name, count in sorted(self._counts.items())}
+        return Status(self._status.level, self._status.message, values | self._latency.summary())
+
+    def tick(self, tick_ns: int) -> None:
+        """Answer one tick: exactly one proposal stamped `tick_ns`, or none and the reason."""
+        started_ns = perf_counter_ns()
+        age_s = (self._now_ns() - tick_ns) / 1e9
+        observation = self._synchroniser.sample(tick_ns)
+        if isinstance(observation, NoObservation):
+            self._silent("without observation", WARN, "no observation: " + "; ".join(observation.reasons))
+            return
+        chunk = self._answer(observation)
+        answered_ns = perf_counter_ns()
+        if chunk is None:
+            self._silent("silent by choice", OK, "silent by choice")
+            return
+        if not np.isfinite(chunk).all():
+            self._silent("not finite", ERROR, _not_finite(chunk, self._contract))
+            return
+        who = self._identity()
+        answer = proposal.Proposal(who.source, tick_ns, chunk, who.version, who.epoch, who.doubt)
+        raw = proposal.encode(answer, self._contract.action_names, self._contract.period_ns)
+        self._publisher.publish(raw)
+        self._counts["answered"] += 1
+        self._status = Status(OK, "proposing")
+        oldest_s = age_s + max(observation.ages_s.values(), default=0.0)
+        publish_s = (perf_counter_ns() - answered_ns) / 1e9
+        self._latency.add((oldest_s, (answered_ns - started_ns) / 1e9, publish_s))
+
+    def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
+        if topic in self._observed:
+            stamp_ns = self._synchroniser.push(topic, raw, arrival_ns)
+        else:  # a trigger whose content this source does not need
+            stamp_ns = messages.raw_stamp_ns(self._contract.topics[topic], raw) or arrival_ns
+        if topic == self._trigger and self._ticks.starts(stamp_ns):
+            self.tick(stamp_ns)
+
+    def _on_timer(self) -> None:
+        self.tick(self._now_ns())
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
+
+    def _silent(self, count: str, level: bytes, message: str) -> None:
+        self._counts[count] += 1
+        self._status = Status(level, message)
+        log = self._node.get_logger()
+        if level == WARN:
+            log.warning(message, throttle_duration_sec=WARN_EVERY_S)
+        elif level == ERROR:
+            log.error(message, throttle_duration_sec=WARN_EVERY_S)
+
+
+def _not_finite(chunk: np.ndarray[Any, Any], contract: Contract) -> str:
+    """Return the sentence that names the first number of the chunk (H, A) which is none."""
+    step, column = np.argwhere(~np.isfinite(chunk))[0]
+    return (
+        f"not proposed: {contract.action_names[column]} is {chunk[step, column]} at step {step} of the chunk"
+    )
