@@ -100,6 +100,13 @@ def definition(type_name: str) -> str:
     return text
 
 
+@lru_cache
+def type_hash(type_name: str) -> str:
+    """Return the type's RIHS01 hash (REP 2011), by which bags tell versions of a type apart."""
+    _require_known(type_name)
+    return str(_store.hash_rihs01(type_name))
+
+
 def known(type_name: str) -> bool:
     """Tell whether `type_name` can be made, encoded and decoded here."""
     return type_name in _store.types

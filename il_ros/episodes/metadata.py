@@ -1,0 +1,127 @@
+"""The `metadata.yaml` of a rosbag2 directory.
+
+Version 8 of its format: the newest that keeps QoS profiles as text, so that `ros2 bag` of Humble and of all
+later distributions reads it (field by field: rosbag2_storage/yaml.hpp), as do `rosbags` and Foxglove.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+VERSION = 8
+_FOREVER = {"sec": 2147483647, "nsec": 4294967295}
+
+
+@dataclass(frozen=True)
+class Qos:
+    """The quality of service a publisher offered, in rmw's numbers (rmw/types.h).
+
+    history 1 keep last, 2 keep all, 3 unknown; reliability 1 reliable, 2 best effort; durability
+    1 transient local, 2 volatile. Deadline, lifespan and liveliness are written as 'not limited'.
+    """
+
+    reliability: int = 1
+    durability: int = 2
+    history: int = 3
+    depth: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("reliability", (1, 2)), ("durability", (1, 2)), ("history", (1, 2, 3))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be one of {allowed}")
+
+    def to_yaml(self) -> str:
+        """Return the text that stands in `offered_qos_profiles`."""
+        profile = {
+            "history": self.history,
+            "depth": self.depth,
+            "reliability": self.reliability,
+            "durability": self.durability,
+            "deadline": dict(_FOREVER),
+            "lifespan": dict(_FOREVER),
+            "liveliness": 1,
+            "liveliness_lease_duration": dict(_FOREVER),
+            "avoid_ros_namespace_conventions": False,
+        }
+        return yaml.safe_dump([profile], sort_keys=False).strip()
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic of a bag. `hash` is the type's RIHS01 hash; empty when unknown."""
+
+    name: str
+    type: str
+    messages: int = 0
+    qos: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a bag holds; times are log times in nanoseconds, zero when it holds no message."""
+
+    file: str
+    topics: Sequence[Topic] = ()
+    start_ns: int = 0
+    end_ns: int = 0
+    distro: str = "jazzy"
+    custom: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> int:
+        """Count of messages on all topics."""
+        return sum(topic.messages for topic in self.topics)
+
+
+def render(summary: Summary) -> str:
+    """Return the text of `metadata.yaml`."""
+    return yaml.safe_dump({"rosbag2_bagfile_information": _information(summary)}, sort_keys=False)
+
+
+def render_information(summary: Summary) -> str:
+    """Return what rosbag2 keeps inside the MCAP file too, as the metadata record 'rosbag2'."""
+    return yaml.safe_dump(_information(summary), sort_keys=False).strip()
+
+
+def _information(summary: Summary) -> dict[str, Any]:
+    duration = {"nanoseconds": max(0, summary.end_ns - summary.start_ns)}
+    start = {"nanoseconds_since_epoch": summary.start_ns}
+    return {
+        "version": VERSION,
+        "storage_identifier": "mcap",
+        "duration": dict(duration),
+        "starting_time": dict(start),
+        "message_count": summary.messages,
+        "topics_with_message_count": [_topic(topic) for topic in summary.topics],
+        "compression_format": "",  # chunks inside the file may be compressed; rosbag2 does not count that
+        "compression_mode": "",
+        "relative_file_paths": [summary.file],
+        "files": [
+            {
+                "path": summary.file,
+                "starting_time": dict(start),
+                "duration": dict(duration),
+                "message_count": summary.messages,
+            }
+        ],
+        "custom_data": dict(summary.custom),
+        "ros_distro": summary.distro,
+    }
+
+
+def _topic(topic: Topic) -> dict[str, Any]:
+    return {
+        "topic_metadata": {
+            "name": topic.name,
+            "type": topic.type,
+            "serialization_format": "cdr",
+            "offered_qos_profiles": topic.qos,
+            "type_description_hash": topic.hash,
+        },
+        "message_count": topic.messages,
+    }

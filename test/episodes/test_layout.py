@@ -1,0 +1,93 @@
+"""Numbers are given once, and what `episode.json` says is what was saved."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from il_ros.episodes import layout
+from il_ros.episodes.layout import EpisodeInfo, Grade, LayoutError, StreamInfo, claim_next
+
+
+def test_info_read_is_info_saved(tmp_path: Path):
+    info = EpisodeInfo(
+        name="episode_000012",
+        outcome="success",
+        instruction="schiebe den Würfel",
+        seed=7,
+        topics={"joint_states": "/arm/joint_states"},
+        started_ns=5_000_000_000,
+        stopped_ns=7_500_000_000,
+        faults=("disk full",),
+        streams=(StreamInfo("/joint_states", "sensor_msgs/msg/JointState", messages=3, rate_hz=2.0),),
+        grade=Grade("fair", ("idle for half of it",), idle_share=0.5),
+        complete=True,
+    )
+    info.save(tmp_path)
+    assert layout.load_info(tmp_path) == info
+    assert (info.number, info.duration_s) == (12, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "can't be read"),
+        ("[]", "holds list"),
+        ('{"schema": 99}', "schema is 99; this version reads 1"),
+        ('{"schema": 1, "name": "episode_000001", "colour": 1}', "colour"),
+        ('{"schema": 1, "name": "take 3"}', "must look like 'episode_000012'"),
+        ('{"schema": 1, "name": "episode_000001", "outcome": "great"}', "success, failure, unmarked"),
+    ],
+)
+def test_a_wrong_info_file_is_refused_with_its_name(tmp_path: Path, text: str, says: str):
+    (tmp_path / "episode.json").write_text(text)
+    with pytest.raises(LayoutError, match=r"episode\.json") as caught:
+        layout.load_info(tmp_path)
+    assert says in str(caught.value)
+
+
+def test_numbers_rise_from_one(tmp_path: Path):
+    assert [claim_next(tmp_path / "new" / "root").name for _ in range(2)] == [
+        "episode_000001",
+        "episode_000002",
+    ]
+
+
+def test_a_deleted_number_is_not_given_again(tmp_path: Path):
+    claim_next(tmp_path)
+    claim_next(tmp_path).rmdir()
+    assert claim_next(tmp_path).name == "episode_000003"
+
+
+def test_numbers_go_on_after_the_highest_folder_without_a_counter(tmp_path: Path):
+    (tmp_path / "episode_000041").mkdir()
+    (tmp_path / "episode_notes").mkdir()
+    assert claim_next(tmp_path).name == "episode_000042"
+
+
+def test_recorders_on_one_root_never_share_a_number(tmp_path: Path):
+    claimed: list[str] = []
+
+    def claim() -> None:
+        for _ in range(20):
+            claimed.append(claim_next(tmp_path).name)
+
+    threads = [threading.Thread(target=claim) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert sorted(claimed) == [f"episode_{number:06d}" for number in range(1, 81)]
+
+
+def test_discarding_deletes_nothing_and_can_be_undone(tmp_path: Path):
+    folder = claim_next(tmp_path)
+    (folder / "data").write_text("kept")
+    layout.discard(folder, "arm bumped", "2026-11-21T08:00:00Z")
+    assert layout.is_discarded(folder)
+    assert json.loads((folder / "discarded.json").read_text())["reason"] == "arm bumped"
+    layout.undo_discard(folder)
+    layout.undo_discard(folder)
+    assert not layout.is_discarded(folder)
+    assert (folder / "data").read_text() == "kept"
