@@ -1,0 +1,18 @@
+"""Scripted teachers, one for each task: memoryless, smooth, and good enough to learn from."""
+
+from __future__ import annotations
+
+from il_ros.sim.task import Expert, named
+
+_EXPERTS = {
+    "reach": "il_ros.sim.experts.reach:ReachExpert",
+    "push": "il_ros.sim.experts.push:PushExpert",
+    "pick_place": "il_ros.sim.experts.pick_place:PickPlaceExpert",
+    "drive": "il_ros.sim.experts.drive:DriveExpert",
+}
+
+
+def make_expert(task_name: str) -> Expert:
+    """Return the teacher of a task. Raises ValueError on an unknown name."""
+    expert: Expert = named(_EXPERTS, task_name, "expert for task")()
+    return expert

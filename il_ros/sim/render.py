@@ -1,0 +1,90 @@
+"""Pictures of the simulated scene, without a display.
+
+Nothing here is imported or created before the first picture: who reads joints only needs no graphics.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+_MISSING = (
+    "no offscreen graphics (EGL): {error}. On Debian or Ubuntu: "
+    "sudo apt-get install -y libegl1 libgl1-mesa-dri. Without cameras none are needed."
+)
+
+
+class Renderer:
+    """Draws one model's cameras at any size; the graphics context is made at the first picture."""
+
+    def __init__(self, model: mujoco.MjModel):
+        self._model = model
+        self._gl: Any = None
+        self._context: Any = None
+        self._scene: Any = None
+        self._option = mujoco.MjvOption()
+
+    def picture(self, data: mujoco.MjData, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return what a camera sees, (height, width, 3).
+
+        Raises ValueError on an unknown camera, RuntimeError naming the packages when there is no EGL.
+        """
+        number = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
+        if number < 0:
+            raise ValueError(f"the model has no camera '{camera}'")
+        self._make(width, height)
+        self._gl.make_current()
+        view = mujoco.MjvCamera()
+        view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        view.fixedcamid = number
+        mujoco.mjv_updateScene(
+            self._model, data, self._option, None, view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+        )
+        area = mujoco.MjrRect(0, 0, width, height)
+        mujoco.mjr_render(area, self._scene, self._context)
+        pixels = np.empty((height, width, 3), np.uint8)
+        mujoco.mjr_readPixels(pixels, None, area, self._context)
+        return np.ascontiguousarray(pixels[::-1])  # OpenGL's rows start at the bottom
+
+    def close(self) -> None:
+        """Free the graphics context."""
+        if self._gl is not None:
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
+        self._gl = self._context = self._scene = None
+
+    def _make(self, width: int, height: int) -> None:
+        """Make the context, or a larger one."""
+        if self._gl is not None and width <= self._context.offWidth and height <= self._context.offHeight:
+            return
+        if self._gl is not None:
+            width, height = max(width, self._context.offWidth), max(height, self._context.offHeight)
+        self.close()
+        self._gl = _graphics(width, height)
+        self._gl.make_current()
+        visual = self._model.vis.global_
+        visual.offwidth, visual.offheight = width, height
+        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._scene = mujoco.MjvScene(self._model, maxgeom=200)
+        # shadows and reflections would triple the time of a frame on a software renderer
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+
+
+def _graphics(width: int, height: int) -> Any:
+    """Return an offscreen context of MUJOCO_GL's kind; EGL when that is not set."""
+    kind = os.environ.get("MUJOCO_GL") or "egl"
+    if kind not in ("egl", "osmesa", "glfw"):
+        raise ValueError(f"MUJOCO_GL is '{kind}'; egl (usual), osmesa and glfw can draw here")
+    try:
+        # not mujoco.GLContext: its kind was settled by the environment when mujoco was first imported
+        return import_module(f"mujoco.{kind}").GLContext(width, height)
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:
+        raise RuntimeError(_MISSING.format(error=error)) from error
