@@ -1,0 +1,33 @@
+# What a newcomer types. `make` alone lists it.
+PYTHON_BIN := .venv/bin/python
+export MUJOCO_GL ?= egl
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint format launch-test clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## the environment in .venv (PYTHON=, TORCH=, TORCH_INDEX= choose; see scripts/setup)
+	@scripts/setup
+
+demo: setup  ## show, record, train and run one task in simulation; writes demo/index.html
+	@$(PYTHON_BIN) -m il_ros.cli.main demo $(ARGS)
+
+test: setup  ## every test (ARGS="test/episodes -k recover" narrows it)
+	@$(PYTHON_BIN) -m pytest $(ARGS)
+
+bench: setup  ## the figures of BENCHMARKS.md, as JSON (20 minutes; a quiet machine)
+	@set -e; for script in bench/bench_*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done
+
+lint: setup  ## the style and type rules
+	@$(PYTHON_BIN) -m ruff check . && $(PYTHON_BIN) -m ruff format --check . && $(PYTHON_BIN) -m mypy il_ros
+
+format: setup  ## rewrite the files to the style rules
+	@$(PYTHON_BIN) -m ruff check --fix . && $(PYTHON_BIN) -m ruff format .
+
+launch-test: setup  ## the launch files, for real (needs launch: an installed ROS 2)
+	@$(PYTHON_BIN) -m pytest test/launch -rs $(ARGS)
+
+clean:  ## remove what was built, not what was recorded
+	rm -rf .venv build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

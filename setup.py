@@ -1,0 +1,90 @@
+"""Build il_ros as an ament_python package (colcon) and as an ordinary one (pip)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "il_ros"
+
+NODES = (
+    "conductor",
+    "dagger_supervisor",
+    "policy_server",
+    "recorder",
+    "scripted_expert",
+    "sim",
+    "teleop_joy",
+    "teleop_keyboard",
+    "teleop_leader",
+    "trainer",
+)
+
+RUN = [
+    "imageio",
+    "imageio-ffmpeg",
+    "matplotlib",
+    "mcap",
+    "mcap-ros2-support",
+    "mujoco>=3.2",
+    "numpy>=1.24",
+    "opencv-python-headless",
+    "psutil",
+    "pyyaml",
+    "rosbags>=0.10",
+    "safetensors",
+    "torch>=2.1",
+    "tqdm",
+]
+
+# ROS 2 Jazzy as wheels, for machines without a ROS installation. With ROS 2 sourced, rclpy comes from there.
+ROS = ["ros-rclpy[fastrtps]==7.1.6", "ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces==5.3.6"]
+
+TEST = [
+    "colcon-core",
+    "colcon-ros",
+    "hypothesis",
+    "mypy",
+    "pytest",
+    "pytest-timeout",
+    "ruff",
+    "types-PyYAML",
+    "types-tqdm",
+]
+
+
+def shared(folder: str) -> list[tuple[str, list[str]]]:
+    """Return data_files entries that copy `folder`, with its subfolders, into share/il_ros."""
+    files = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    parents = sorted({path.parent for path in files})
+    return [
+        (f"share/{NAME}/{parent.as_posix()}", [path.as_posix() for path in files if path.parent == parent])
+        for parent in parents
+    ]
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="On-robot imitation learning for ROS 2: show, record, train, run, correct.",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["**/*.css", "**/*.html", "**/*.js", "**/*.json", "**/*.svg", "**/*.xml", "**/*.yaml"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        *shared("config"),
+        *shared("launch"),
+        *shared("models"),
+    ],
+    install_requires=RUN,
+    extras_require={"ros": ROS, "test": TEST},
+    tests_require=["pytest"],
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            "il-ros = il_ros.cli.main:main",
+            *(f"{node} = il_ros.nodes.{node}:main" for node in NODES),
+        ]
+    },
+)
