@@ -120,9 +120,9 @@ class EpisodeInfo:
         """Return the text of `episode.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, *, durable: bool = True) -> None:
         """Write `episode.json` into the episode's folder, in one step; raises OSError when it can't."""
-        atomic.write_text(folder / INFO_FILE, self.to_json())
+        atomic.write_text(folder / INFO_FILE, self.to_json(), durable=durable)
 
 
 def load_info(folder: Path) -> EpisodeInfo:

@@ -51,7 +51,7 @@ class BagWriter:
         self._sink = open_sink(bag_file(folder))
         _reserve(folder / RESERVE_FILE)
         self._file = McapFile(self._sink, chunk_bytes, compression, checksums)
-        self.save_metadata()
+        self.save_metadata(durable=False)
 
     def add_stream(self, topic: str, type_name: str, qos: Qos | None = None) -> int:
         """Declare a topic (its full name) and return the number to write its messages under.
@@ -138,9 +138,9 @@ class BagWriter:
     ) -> None:
         self.close()
 
-    def save_metadata(self) -> None:
+    def save_metadata(self, *, durable: bool = True) -> None:
         """Write `metadata.yaml` as things stand; raises OSError."""
-        atomic.write_text(self.folder / METADATA_FILE, render(self.summary()))
+        atomic.write_text(self.folder / METADATA_FILE, render(self.summary()), durable=durable)
 
     def summary(self) -> Summary:
         """Return what the file holds by now, as `metadata.yaml` tells it."""

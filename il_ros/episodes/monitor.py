@@ -1,0 +1,101 @@
+"""How a stream of messages comes in: rate, age, gaps, loss; in constant memory, a microsecond a message."""
+
+from __future__ import annotations
+
+import math
+
+from il_ros.episodes.layout import StreamInfo
+
+_BINS_PER_DECADE = 20
+_SMALLEST_S = 1e-6
+_BINS = 9 * _BINS_PER_DECADE  # up to 1000 s
+
+
+class Histogram:
+    """Counts of durations in logarithmic bins 12 % wide, from a microsecond to a quarter of an hour."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (_BINS + 1)
+        self._total = 0
+
+    def add(self, duration_s: float) -> None:
+        """Count one; what is shorter than the first bin, or negative, falls into it."""
+        if duration_s <= _SMALLEST_S:
+            place = 0
+        else:
+            place = min(_BINS, 1 + int(_BINS_PER_DECADE * math.log10(duration_s / _SMALLEST_S)))
+        self._counts[place] += 1
+        self._total += 1
+
+    def quantile(self, share: float) -> float | None:
+        """Return the middle of the bin below which `share` of the durations lie; None when there are none."""
+        if not self._total:
+            return None
+        left = share * self._total
+        for place, count in enumerate(self._counts):
+            left -= count
+            if left <= 0 and count:
+                return 0.0 if place == 0 else _SMALLEST_S * 10.0 ** ((place - 0.5) / _BINS_PER_DECADE)
+        raise AssertionError("the counts don't add up to their total")
+
+
+class StreamMonitor:
+    """Statistics of one topic from its construction on. Times are of the node's clock, in nanoseconds.
+
+    A stream is stale while its newest message is older than `max_age_s`, from its first message on.
+    """
+
+    def __init__(self, topic: str, type_name: str, *, max_age_s: float = math.inf, required: bool = False):
+        self.topic, self.type, self.required = topic, type_name, required
+        self.messages = self.bytes = self.lost = self.backwards = 0
+        self.last_ns: int | None = None
+        self._max_age_s = max_age_s
+        self._first_ns = 0
+        self._last_stamp_ns: int | None = None
+        self._fresh_until_ns = math.inf
+        self._stale_ns = 0.0
+        self._longest_gap_ns: int | None = None
+        self._ages = Histogram()
+
+    def observe(self, log_ns: int, size: int, stamp_ns: int | None) -> None:
+        """Take note of a message received at `log_ns`; `stamp_ns` is its header's, None when it has none."""
+        if self.last_ns is None:
+            self._first_ns = log_ns
+        else:
+            self._stale_ns += max(0.0, log_ns - max(self._fresh_until_ns, self.last_ns))
+            self._longest_gap_ns = max(self._longest_gap_ns or 0, log_ns - self.last_ns)
+        self.messages += 1
+        self.bytes += size
+        self.last_ns = log_ns
+        if stamp_ns is not None:
+            self._ages.add((log_ns - stamp_ns) / 1e9)
+            if self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns:
+                self.backwards += 1
+            self._last_stamp_ns = stamp_ns
+        self._fresh_until_ns = (log_ns if stamp_ns is None else stamp_ns) + self._max_age_s * 1e9
+
+    def lose(self, count: int) -> None:
+        """Take note of messages known to be missing."""
+        self.lost += count
+
+    def info(self, now_ns: int) -> StreamInfo:
+        """Return the statistics up to now."""
+        if self.last_ns is None:
+            return StreamInfo(self.topic, self.type, lost=self.lost, required=self.required)
+        span_ns = self.last_ns - self._first_ns
+        stale_ns = self._stale_ns + max(0.0, now_ns - max(self._fresh_until_ns, self.last_ns))
+        return StreamInfo(
+            topic=self.topic,
+            type=self.type,
+            messages=self.messages,
+            bytes=self.bytes,
+            lost=self.lost,
+            rate_hz=(self.messages - 1) * 1e9 / span_ns if span_ns > 0 else None,
+            age_p50_s=self._ages.quantile(0.50),
+            age_p99_s=self._ages.quantile(0.99),
+            longest_gap_s=None if self._longest_gap_ns is None else self._longest_gap_ns / 1e9,
+            stale_s=stale_ns / 1e9,
+            silent_at_end_s=max(0, now_ns - self.last_ns) / 1e9,
+            backwards=self.backwards,
+            required=self.required,
+        )
