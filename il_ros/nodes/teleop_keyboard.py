@@ -1,0 +1,86 @@
+"""Executable `teleop_keyboard`: the keys of this terminal propose, as node `expert`. Works over SSH."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+
+from il_ros.nodes import runtime, terminal
+from il_ros.nodes.parameters import ParameterError, declare
+from il_ros.nodes.teleop import Teleop
+from il_ros.specs import Vector
+from il_ros.teleop.jog import Jog
+from il_ros.teleop.keyboard import Keyboard, KeyTimes
+
+LOOK_EVERY_S = 0.02
+
+
+class TeleopKeyboard(Teleop):
+    """Silent until the first key, and `silent_after` seconds after the last: authority passes back."""
+
+    def __init__(self, keys: terminal.Terminal, **kwargs: Any) -> None:
+        self._terminal = keys
+        super().__init__(**kwargs)
+        sys.stderr.write(f"{self._keyboard.help()}\n")
+        # on the steady clock: keys are pressed in real time, also while /clock stands still
+        self.create_timer(LOOK_EVERY_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def set_up(self) -> None:
+        """Read the times; build the keyboard."""
+        move_s = declare(
+            self,
+            "move_for",
+            0.4,
+            "motion after each key press",
+            unit="s",
+            minimum=0.05,
+            maximum=5.0,
+            read_only=True,
+        )
+        silent_s = declare(
+            self, "silent_after", 2.0, "time without a key after which authority is given back",
+            unit="s", minimum=0.1, read_only=True,
+        )  # fmt: skip
+        try:
+            self._keyboard = Keyboard(self.contract, KeyTimes(move_s, silent_s))
+            self._jog = Jog(self.contract)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+
+    def target(self, measured: Vector) -> Vector | None:
+        """Return the jogged target while keys are pressed."""
+        rates = self._keyboard.rates(time.monotonic())
+        if rates is None:
+            self._jog.release()
+            return None
+        return self._jog.step(rates, measured)
+
+    def stop(self) -> None:
+        """Leave the status line standing."""
+        super().stop()
+        sys.stderr.write("\n")
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        for key in self._terminal.pressed():
+            self._keyboard.press(key, now_s)
+        self._terminal.show(self._keyboard.line(now_s))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node in this terminal."""
+    try:
+        with terminal.keys() as keys:
+            return runtime.main(functools.partial(TeleopKeyboard, keys), args)
+    except terminal.NoTerminalError as error:
+        print(f"teleop_keyboard cannot start: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

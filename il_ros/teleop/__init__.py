@@ -1,0 +1,1 @@
+"""Human hands to targets: joystick, keyboard, leader arm. Pure functions of (input, time); no ROS."""

@@ -1,0 +1,92 @@
+"""A gamepad: axes and buttons to rates, only while the deadman button is held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from il_ros.specs import Vector
+
+
+@dataclass(frozen=True)
+class Control:
+    """An axis (its value -1..1) or a button (0 or 1) that drives an action at `rate` units per second.
+
+    For a commanded velocity `rate` is the velocity at full deflection.
+    """
+
+    action: str
+    index: int
+    rate: float
+
+    def __post_init__(self) -> None:
+        if self.index < 0:
+            raise ValueError(f"{self.action}: the index of an axis or button is 0 or more, not {self.index}")
+        if not np.isfinite(self.rate):
+            raise ValueError(f"{self.action}: rate {self.rate} is not a number")
+
+
+def parse_controls(lines: Sequence[str], actions: Sequence[str], what: str) -> tuple[Control, ...]:
+    """Return the controls in lines "ACTION INDEX RATE" such as "base/linear.x 1 0.5"; `what` names the list.
+
+    Raises ValueError naming the line and what would be right.
+    """
+    controls = []
+    for line in lines:
+        words = line.split()
+        if len(words) != 3:
+            raise ValueError(f"{what}: '{line}' must be 'ACTION INDEX RATE', such as '{actions[0]} 1 0.5'")
+        action, index, rate = words
+        if action not in actions:
+            raise ValueError(f"{what}: '{action}' is no action of the contract; it has: {', '.join(actions)}")
+        try:
+            controls.append(Control(action, int(index), float(rate)))
+        except ValueError as error:
+            raise ValueError(f"{what}: '{line}': {error}") from error
+    return tuple(controls)
+
+
+@dataclass(frozen=True)
+class JoyMap:
+    """Which axes and buttons drive which actions. `actions` (A): the contract's names, in order.
+
+    Deflections below `deadzone` (0..1) count as none; above it they grow from zero.
+    """
+
+    actions: tuple[str, ...]
+    deadman_button: int
+    axes: tuple[Control, ...] = ()
+    buttons: tuple[Control, ...] = ()
+    deadzone: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.deadman_button < 0:
+            raise ValueError(f"deadman_button must be a button's index, 0 or more, not {self.deadman_button}")
+        if not 0 <= self.deadzone < 1:
+            raise ValueError(f"deadzone must be in 0..1, not {self.deadzone}")
+        if not self.axes and not self.buttons:
+            raise ValueError("no axis and no button drives an action: nothing would move")
+
+    def rates(self, axes: Sequence[float], buttons: Sequence[int]) -> Vector | None:
+        """Return the rate of each action (A,), or None while the deadman button is not held.
+
+        Raises ValueError when the gamepad has fewer axes or buttons than the map names.
+        """
+        if not _at(buttons, self.deadman_button, "button"):
+            return None
+        rates = np.zeros(len(self.actions))
+        for control in self.axes:
+            value = float(_at(axes, control.index, "axis"))
+            beyond = max(0.0, abs(value) - self.deadzone) / (1.0 - self.deadzone)
+            rates[self.actions.index(control.action)] += np.copysign(beyond, value) * control.rate
+        for control in self.buttons:
+            rates[self.actions.index(control.action)] += _at(buttons, control.index, "button") * control.rate
+        return rates
+
+
+def _at(values: Sequence[float], index: int, what: str) -> float:
+    if index >= len(values):
+        raise ValueError(f"this gamepad has {len(values)} of {what}, the map names {what} {index}")
+    return values[index]

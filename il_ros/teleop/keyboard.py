@@ -1,0 +1,120 @@
+"""A terminal's keys to rates. A terminal tells presses, never releases: a press counts for a moment."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from il_ros.contract import Contract
+from il_ros.specs import Vector
+
+UP, DOWN = "\x1b[A", "\x1b[B"
+DRIVE_KEYS = {"w": ("linear.x", 1), "s": ("linear.x", -1), "a": ("angular.z", 1), "d": ("angular.z", -1),
+              "q": ("linear.y", 1), "e": ("linear.y", -1)}  # fmt: skip
+SELECT_KEYS = "1234567890"
+FASTEST = 1.0
+
+
+@dataclass(frozen=True)
+class KeyTimes:
+    """How long a key press counts, in seconds.
+
+    `move_s`: motion goes on so long after a press; longer than a keyboard's pause before it repeats.
+    `silent_s`: so long after the last key nothing is proposed any more, and authority passes back.
+    """
+
+    move_s: float = 0.4
+    silent_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.move_s <= self.silent_s:
+            raise ValueError(f"0 < move_s <= silent_s is needed, not {self.move_s} and {self.silent_s}")
+
+
+class Keyboard:
+    """Keeps what is pressed; `rates` tells what moves now.
+
+    W/S/A/D/Q/E drive a base's twist, both of its axes at once; digits choose a joint and up/down (or K/J)
+    move it; space halts, X lets go at once, +/- change the share of the top speed, which is the contract's
+    limit for each action.
+    """
+
+    def __init__(self, contract: Contract, times: KeyTimes) -> None:
+        self._times = times
+        self._names = contract.action_names
+        speed = np.concatenate([spec.limits.arrays()[2] for spec in contract.actions])
+        upper = np.concatenate([spec.limits.arrays()[1] for spec in contract.actions])
+        velocity = np.concatenate([np.full(spec.size, spec.is_velocity) for spec in contract.actions])
+        self._top = np.where(velocity, np.minimum(speed, upper), speed)
+        axes = {name.split("/", 1)[1]: place for place, name in enumerate(self._names) if velocity[place]}
+        self._drive = {key: (axes[axis], sign) for key, (axis, sign) in DRIVE_KEYS.items() if axis in axes}
+        self._joints = [place for place in range(len(self._names)) if not velocity[place]][: len(SELECT_KEYS)]
+        self._selected = 0
+        self.share = 0.25
+        self._until_s = np.full(len(self._names), -math.inf)
+        self._direction = np.zeros(len(self._names))
+        self._last_key_s = -math.inf
+
+    def press(self, key: str, now_s: float) -> bool:
+        """Take a key (one letter, or an arrow's escape sequence); return False when it means nothing here."""
+        key = key.lower() if len(key) == 1 else key
+        if not key:
+            return False
+        if key in self._drive:
+            self._move(*self._drive[key], now_s)
+        elif key in (UP, DOWN, "k", "j") and self._joints:
+            self._move(self._joints[self._selected], 1 if key in (UP, "k") else -1, now_s)
+        elif key in SELECT_KEYS and SELECT_KEYS.index(key) < len(self._joints):
+            self._selected = SELECT_KEYS.index(key)
+        elif key in "+-=_":
+            factor = 1.25 if key in "+=" else 0.8
+            self.share = min(FASTEST, max(0.01, self.share * factor))
+        elif key == " ":
+            self._until_s[:] = -math.inf
+        elif key == "x":
+            self._until_s[:] = self._last_key_s = -math.inf
+            return True
+        else:
+            return False
+        self._last_key_s = now_s
+        return True
+
+    def rates(self, now_s: float) -> Vector | None:
+        """Return the rate of each action (A,) per second; None when the keyboard has been let go."""
+        if now_s - self._last_key_s > self._times.silent_s:
+            return None
+        return np.where(now_s < self._until_s, self._direction * self._top * self.share, 0.0)
+
+    def help(self) -> str:
+        """Return the keys that mean something under this contract, a line each."""
+        lines = []
+        if self._drive:
+            lines.append(
+                "  W/S forward, back   A/D turn left, right"
+                + ("   Q/E left, right" if "q" in self._drive else "")
+            )
+        if self._joints:
+            chosen = "  ".join(
+                f"{SELECT_KEYS[n]} {self._names[place]}" for n, place in enumerate(self._joints)
+            )
+            lines += [f"  choose: {chosen}", "  up/down (or K/J): move it"]
+        return "\n".join([*lines, "  + - faster, slower   space halt   X let go   Ctrl-C end"])
+
+    def line(self, now_s: float) -> str:
+        """Return a status line of at most 79 letters: what moves, the joint chosen, the speed."""
+        rates = self.rates(now_s)
+        chosen = f"  [{self._names[self._joints[self._selected]]}]" if self._joints else ""
+        if rates is None:
+            state = "silent: press a key to take over"
+        else:
+            moving = "  ".join(
+                f"{name} {rate:+.2f}/s" for name, rate in zip(self._names, rates, strict=True) if rate
+            )
+            state = moving or "holding"
+        return f"{state}{chosen}  speed {self.share:.0%}"[:79]
+
+    def _move(self, place: int, direction: int, now_s: float) -> None:
+        self._direction[place] = direction
+        self._until_s[place] = now_s + self._times.move_s

@@ -1,0 +1,134 @@
+"""A leader arm: its joints to the follower's targets, engaged without a jump."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from il_ros.specs import Vector
+
+ALIGNMENTS = ("refuse", "blend", "relative")
+
+
+class MisalignedError(ValueError):
+    """Leader and follower stand too far apart to engage; the message names joint, difference and limit."""
+
+
+@dataclass(frozen=True)
+class LeaderJoint:
+    """action = scale * leader joint + offset; a negative scale turns the direction round."""
+
+    action: str
+    joint: str
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.scale) or self.scale == 0 or not np.isfinite(self.offset):
+            raise ValueError(
+                f"{self.action}: scale {self.scale} must not be 0, offset {self.offset} a number"
+            )
+
+
+def parse_joints(lines: Sequence[str], actions: Sequence[str]) -> tuple[LeaderJoint, ...]:
+    """Return the joints in lines "ACTION JOINT [SCALE [OFFSET]]", in the order of `actions`, all of them.
+
+    Raises ValueError naming the line, or the action that no line drives.
+    """
+    joints: dict[str, LeaderJoint] = {}
+    for line in lines:
+        words = line.split()
+        if not 2 <= len(words) <= 4:
+            raise ValueError(f"joints: '{line}' must be 'ACTION JOINT [SCALE [OFFSET]]'")
+        if words[0] not in actions or words[0] in joints:
+            problem = "is driven twice" if words[0] in joints else "is no action of the contract"
+            raise ValueError(f"joints: '{words[0]}' {problem}; the contract has: {', '.join(actions)}")
+        try:
+            joints[words[0]] = LeaderJoint(words[0], words[1], *map(float, words[2:]))
+        except ValueError as error:
+            raise ValueError(f"joints: '{line}': {error}") from error
+    missing = [action for action in actions if action not in joints]
+    if missing:
+        raise ValueError(f"joints: nothing drives '{missing[0]}'; a leader drives every action")
+    return tuple(joints[action] for action in actions)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What happens when leader and follower differ at engage.
+
+    refuse: do not engage when any joint differs by more than `max_difference`. blend: fade the difference out
+    over `blend_s` seconds (refused beyond `max_difference` all the same). relative: keep the difference, as
+    a clutched mouse does; any difference is allowed.
+    """
+
+    how: str = "refuse"
+    max_difference: float = 0.2
+    blend_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.how not in ALIGNMENTS:
+            raise ValueError(f"alignment must be one of {', '.join(ALIGNMENTS)}, not '{self.how}'")
+        if self.max_difference <= 0 or self.blend_s <= 0:
+            raise ValueError(
+                f"max_difference {self.max_difference} and blend_s {self.blend_s} must be positive"
+            )
+
+
+class Leader:
+    """The leader's joints as targets (A,) while engaged."""
+
+    def __init__(self, joints: Sequence[LeaderJoint], alignment: Alignment) -> None:
+        self._joints = tuple(joints)
+        self._alignment = alignment
+        self._difference: Vector | None = None
+        self._engaged_s = 0.0
+
+    @property
+    def engaged(self) -> bool:
+        """True between engage and release."""
+        return self._difference is not None
+
+    def mapped(self, positions: Mapping[str, float]) -> Vector:
+        """Return the leader's joints (name → rad or m) in the follower's terms (A,).
+
+        Raises ValueError naming a joint the leader does not report, or that is no number.
+        """
+        values = []
+        for joint in self._joints:
+            if joint.joint not in positions:
+                raise ValueError(f"the leader reports no '{joint.joint}'; it has: {', '.join(positions)}")
+            if not np.isfinite(positions[joint.joint]):
+                raise ValueError(f"the leader's '{joint.joint}' is {positions[joint.joint]}")
+            values.append(joint.scale * positions[joint.joint] + joint.offset)
+        return np.array(values)
+
+    def engage(self, positions: Mapping[str, float], measured: Vector, now_s: float) -> None:
+        """Begin; `measured` (A,): where the follower stands. Raises MisalignedError when too far off."""
+        difference = measured - self.mapped(positions)
+        worst = int(np.argmax(np.abs(difference)))
+        limit = self._alignment.max_difference
+        if self._alignment.how != "relative" and not abs(difference[worst]) <= limit:
+            raise MisalignedError(
+                f"{self._joints[worst].action}: the follower is {difference[worst]:+.3f} from the leader's "
+                f"{self._joints[worst].joint}, {limit:g} is allowed; bring the leader nearer"
+            )
+        self._difference, self._engaged_s = difference, now_s
+
+    def release(self) -> None:
+        """End; may be called at any time."""
+        self._difference = None
+
+    def target(self, positions: Mapping[str, float], now_s: float) -> Vector:
+        """Return the targets (A,) for the leader's present joints; raises ValueError when not engaged."""
+        if self._difference is None:
+            raise ValueError("the leader is not engaged")
+        mapped = self.mapped(positions)
+        if self._alignment.how == "relative":
+            return mapped + self._difference
+        if self._alignment.how == "refuse":
+            return mapped  # the supervisor ramps what little difference was allowed
+        left = 1.0 - (now_s - self._engaged_s) / self._alignment.blend_s
+        return mapped + self._difference * min(1.0, max(0.0, left))

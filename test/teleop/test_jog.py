@@ -1,0 +1,63 @@
+"""Rates to targets."""
+
+import numpy as np
+import pytest
+
+from il_ros.teleop.jog import Jog
+
+AT_ZERO = np.zeros(2)
+NOT_MEASURED = np.full(2, np.nan)
+
+
+def test_a_position_begins_at_the_measured_one_and_moves_by_rate_times_period(arm):
+    jog = Jog(arm)
+    measured = np.array([0.3, -0.2])
+    np.testing.assert_allclose(jog.step(np.array([0.5, 0.0]), measured), [0.35, -0.2])  # 0.5 rad/s * 0.1 s
+    np.testing.assert_allclose(jog.step(np.array([0.5, 0.0]), measured), [0.40, -0.2])
+
+
+def test_a_velocity_is_the_rate_itself_and_needs_no_measurement(base):
+    np.testing.assert_allclose(Jog(base).step(np.array([0.4, -1.0]), NOT_MEASURED), [0.4, -1.0])
+
+
+def test_the_contracts_limits_end_the_motion(arm):
+    jog = Jog(arm, lead_s=10.0)
+    measured = np.array([0.98, 0.0])
+    for _ in range(5):
+        target = jog.step(np.array([1.0, 0.0]), measured)
+    np.testing.assert_allclose(target, [1.0, 0.0])
+
+
+def test_a_blocked_joint_runs_up_no_more_than_the_lead(arm):
+    jog = Jog(arm, lead_s=0.5)
+    for _ in range(20):
+        target = jog.step(np.array([0.4, 0.0]), AT_ZERO)
+    np.testing.assert_allclose(target, [0.2, 0.0])  # 0.4 rad/s * 0.5 s
+
+
+def test_a_joint_that_sags_is_not_pulled_back_to_where_it_sags(arm):
+    jog = Jog(arm, lead_s=0.5)
+    jog.step(np.zeros(2), np.array([0.5, 0.0]))
+    sagging = np.array([0.1, 0.0])
+    np.testing.assert_allclose(jog.step(np.array([0.2, 0.0]), sagging), [0.5, 0.0])
+    np.testing.assert_allclose(jog.step(np.zeros(2), sagging), [0.5, 0.0])
+
+
+def test_after_a_release_it_begins_at_the_measured_position_again(arm):
+    jog = Jog(arm)
+    jog.step(np.array([1.0, 1.0]), AT_ZERO)
+    jog.release()
+    np.testing.assert_allclose(jog.step(np.zeros(2), np.array([-0.7, 0.7])), [-0.7, 0.7])
+
+
+def test_an_unmeasured_position_is_refused_by_name(arm):
+    with pytest.raises(ValueError, match=r"arm/b can't be jogged"):
+        Jog(arm).step(np.zeros(2), np.array([0.0, np.nan]))
+
+
+def test_inputs_are_not_edited(arm):
+    jog, rates, measured = Jog(arm), np.array([1.0, 1.0]), np.zeros(2)
+    target = jog.step(rates, measured)
+    target[:] = 99.0
+    np.testing.assert_allclose(jog.step(rates, measured), [0.2, 0.2])
+    np.testing.assert_array_equal(measured, [0, 0])
