@@ -1,0 +1,70 @@
+"""`il-ros run`: the nodes of a scenario as plain processes, where `ros2 launch` is not at hand."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from il_ros import processes
+from il_ros.graph import Scenario, command
+from il_ros.scenarios import SCENARIOS
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add one subcommand for each scenario, with the scenario's own arguments."""
+    parser = subparsers.add_parser("run", help="run the nodes of a scenario: " + ", ".join(SCENARIOS))
+    scenarios = parser.add_subparsers(dest="scenario", required=True, metavar="scenario")
+    for scenario in SCENARIOS.values():
+        _add_scenario(scenarios, scenario)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the scenario until its first node ends or Ctrl-C; 0 when that was wanted."""
+    scenario = SCENARIOS[args.scenario]
+    given = {argument.name: getattr(args, argument.name) for argument in scenario.arguments}
+    try:
+        specs = scenario.nodes(given)
+    except ValueError as error:
+        print(f"il-ros run {scenario.name}: {error}", file=sys.stderr)
+        return 2
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with processes.ProcessGroup({spec.name: command(spec) for spec in specs}, args.logs, _show) as group:
+            ending = group.wait()
+            if ending.status != 0:
+                print(group.failure(ending), file=sys.stderr)
+                return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
+    parser = subparsers.add_parser(
+        scenario.name,
+        help=scenario.description,
+        description=scenario.description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    for argument in scenario.arguments:
+        parser.add_argument(
+            "--" + argument.name.replace("_", "-"),
+            default=argument.default,
+            choices=argument.choices or None,
+            help=argument.description,
+        )
+    parser.add_argument("--logs", type=Path, default=Path("log"), help="folder for each node's output")
+
+
+def _show(name: str, line: str) -> None:
+    print(f"[{name}] {line}", flush=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

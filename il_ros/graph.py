@@ -1,0 +1,102 @@
+"""What a running graph is made of: nodes with parameters, and scenarios that choose them from arguments.
+
+A scenario turns its arguments (text, as typed) into node specifications. It starts nothing:
+`il_ros.processes` runs the specifications as plain processes, `il_ros.nodes.launching` hands them to ROS 2's
+launch. The scenarios are in `il_ros.scenarios`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Value: TypeAlias = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a scenario, as both `--show-args` and `--help` print it."""
+
+    name: str
+    description: str
+    default: str
+    choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.choices and self.default not in self.choices:
+            raise ValueError(f"argument {self.name}: default {self.default!r} is none of {self.choices}")
+
+    def check(self, value: str) -> str:
+        """Return `value`; raises ValueError when it is none of the choices."""
+        if self.choices and value not in self.choices:
+            raise ValueError(f"{self.name}:={value} is unknown; one of: {', '.join(self.choices)}")
+        return value
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process with one node.
+
+    `files` are parameter files, overridden by `parameters`. The end of an `essential` node ends the scenario.
+    """
+
+    executable: str
+    name: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    remappings: tuple[tuple[str, str], ...] = ()
+    namespace: str = ""
+    essential: bool = True
+
+    def __post_init__(self) -> None:
+        for what, value in (("executable", self.executable), ("name", self.name)):
+            if not value.isidentifier():
+                raise ValueError(f"a node's {what} is letters, digits and underscores, not {value!r}")
+        if self.namespace.endswith("/") and self.namespace != "/":
+            raise ValueError(f"node {self.name}: namespace {self.namespace!r} must not end in '/'")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Nodes that serve one purpose together, and the arguments that shape them."""
+
+    name: str
+    description: str
+    arguments: tuple[Argument, ...]
+    build: Callable[[Mapping[str, str]], tuple[NodeSpec, ...]]
+
+    def nodes(self, given: Mapping[str, str]) -> tuple[NodeSpec, ...]:
+        """Return the nodes for the `given` arguments, the rest at their defaults.
+
+        Raises ValueError for an unknown argument or a value that can't be, naming what would be right.
+        """
+        known = {argument.name: argument for argument in self.arguments}
+        for name in given:
+            if name not in known:
+                raise ValueError(f"{self.name} has no argument {name!r}; it has: {', '.join(known)}")
+        values = {name: known[name].check(given.get(name, known[name].default)) for name in known}
+        return self.build(values)
+
+
+def command(spec: NodeSpec) -> list[str]:
+    """Return the command that runs a node as a plain process of this interpreter."""
+    words = [
+        sys.executable,
+        "-m",
+        f"il_ros.nodes.{spec.executable}",
+        "--ros-args",
+        "-r",
+        f"__node:={spec.name}",
+    ]
+    if spec.namespace:
+        words += ["-r", f"__ns:=/{spec.namespace.lstrip('/')}"]
+    for old, new in spec.remappings:
+        words += ["-r", f"{old}:={new}"]
+    for file in spec.files:
+        words += ["--params-file", file]
+    for name, value in spec.parameters.items():
+        words += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is the part of YAML that has no surprises
+    return words

@@ -1,0 +1,52 @@
+"""Scenarios as launch descriptions: the one place that translates `il_ros.graph` for ROS 2's launch."""
+
+from __future__ import annotations
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from il_ros.graph import Argument, NodeSpec, Scenario
+from il_ros.nodes import process
+
+
+def describe(scenario: Scenario) -> LaunchDescription:
+    """Return the description whose arguments and nodes are the scenario's."""
+    process.set_dds_profile()  # every node inherits it
+
+    def start(context: LaunchContext) -> list[Node]:
+        names = [argument.name for argument in scenario.arguments]
+        return [
+            _node(spec)
+            for spec in scenario.nodes({n: LaunchConfiguration(n).perform(context) for n in names})
+        ]
+
+    return LaunchDescription([*map(_argument, scenario.arguments), OpaqueFunction(function=start)])
+
+
+def _argument(argument: Argument) -> DeclareLaunchArgument:
+    # launch takes None, not an empty list, for "anything"
+    choices = list(argument.choices) or None
+    return DeclareLaunchArgument(
+        argument.name, default_value=argument.default, description=argument.description, choices=choices
+    )
+
+
+def _node(spec: NodeSpec) -> Node:
+    # A text stays a text: without a type, launch reads "12" as a number.
+    parameters = {
+        name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
+    }
+    end = {"on_exit": Shutdown(reason=f"{spec.name} ended")} if spec.essential else {}
+    return Node(
+        package="il_ros",
+        executable=spec.executable,
+        name=spec.name,
+        namespace=spec.namespace,
+        parameters=[*spec.files, parameters],
+        remappings=list(spec.remappings),
+        output="screen",
+        **end,
+    )

@@ -1,0 +1,164 @@
+"""A group of child processes that live and die together, with a log file each.
+
+Used where `ros2 launch` would be on a robot: nodes run as plain processes, nothing outlives its parent, and
+the first process that ends says how the whole ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+OnLine = Callable[[str, str], None]
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+_STOP_S = 10.0
+"""How long a process may take to leave after SIGINT, in seconds; then it is killed."""
+
+
+class ChildError(RuntimeError):
+    """A process of the group ended when it should not have; the message has its last lines and its log."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The first process that ended, and its exit status (negative: the signal that ended it)."""
+
+    name: str
+    status: int
+
+
+class ProcessGroup:
+    """Starts processes, writes what each prints to `logs/NAME.log`, and stops all when it is left.
+
+    `on_line(name, line)` is called with every printed line.
+    """
+
+    def __init__(self, commands: Mapping[str, Sequence[str]], logs: Path, on_line: OnLine) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._logs = logs
+        self._on_line = on_line
+        self._selector = selectors.DefaultSelector()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._partial: dict[str, bytes] = {}
+        self._files = {name: (logs / f"{name}.log").open("wb", buffering=0) for name in commands}
+        try:
+            for name, command in commands.items():
+                self._start(name, command)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> ProcessGroup:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def wait(self, timeout_s: float | None = None) -> Ending:
+        """Return the first process that ends; raises TimeoutError when none has after `timeout_s`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            for name, process in self._processes.items():
+                status = process.poll()
+                if status is not None:
+                    self._drain()
+                    return Ending(name, status)
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError(f"none of {', '.join(self._processes)} ended within {timeout_s:g} s")
+            self._pump(left)
+
+    def stop(self) -> None:
+        """Interrupt every process as Ctrl-C would, kill what has not left in time, and reap all."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + _STOP_S
+        while any(process.poll() is None for process in self._processes.values()):
+            if time.monotonic() > deadline:
+                self._kill()
+                break
+            self._pump(deadline - time.monotonic())
+        self._drain()
+        self._selector.close()
+        for file in self._files.values():
+            file.close()
+
+    def failure(self, ending: Ending, lines: int = 20) -> ChildError:
+        """Return the error that tells of a process that should not have ended."""
+        log = self._logs / f"{ending.name}.log"
+        tail = log.read_text(errors="replace").splitlines()[-lines:]
+        how = f"killed by signal {-ending.status}" if ending.status < 0 else f"exit status {ending.status}"
+        printed = "\n".join(f"    {line}" for line in tail) or "    (it printed nothing)"
+        return ChildError(f"{ending.name} ended ({how}); its last lines:\n{printed}\n  whole log: {log}")
+
+    def _start(self, name: str, command: Sequence[str]) -> None:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on once
+            preexec_fn=_die_with_parent,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self._processes[name] = process
+        self._partial[name] = b""
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        self._selector.register(process.stdout, selectors.EVENT_READ, name)
+        self._selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, None)
+
+    def _pump(self, timeout_s: float | None) -> None:
+        """Wait until a process prints or ends, and take over what was printed."""
+        for key, _ in self._selector.select(timeout_s):
+            if key.data is None:
+                self._selector.unregister(key.fd)
+                os.close(key.fd)
+            else:
+                self._read(key.data)
+
+    def _drain(self) -> None:
+        for name in self._processes:
+            self._read(name)
+
+    def _read(self, name: str) -> None:
+        stream = self._processes[name].stdout
+        assert stream is not None
+        if stream.closed:
+            return
+        while block := stream.read(65536):
+            self._files[name].write(block)
+            *lines, self._partial[name] = (self._partial[name] + block).split(b"\n")
+            for line in lines:
+                self._on_line(name, line.decode(errors="replace"))
+        if block == b"":  # None is "nothing yet", empty is the end of the stream
+            self._selector.unregister(stream)
+            stream.close()
+            if self._partial[name]:
+                self._on_line(name, self._partial[name].decode(errors="replace"))
+
+    def _kill(self) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(_STOP_S)
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,201 @@
+"""The scenarios: which nodes run to record, to deploy, to train, to simulate. See `il_ros.graph`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from il_ros import share
+from il_ros.graph import Argument, NodeSpec, Scenario, Value
+
+Given = Mapping[str, str]
+
+_SWITCH = ("true", "false")
+TASKS = {
+    "reach": "arm_reach",
+    "push": "arm_push",
+    "pick_place": "arm_pick_place",
+    "drive": "drive",
+}
+"""The contract in config/contracts that each simulated task is shown and done under."""
+
+TASK = Argument("task", "task of the embedded simulator, and of the scripted expert", "push", tuple(TASKS))
+CONTRACT = Argument(
+    "contract", "contract file, or the name of one in config/contracts; empty: the task's own", ""
+)
+SIM = Argument("sim", "true: start the embedded simulator; false: a robot has the topics", "true", _SWITCH)
+SPEED = Argument("speed", "simulated seconds per second; 0: as fast as possible, in lockstep", "1.0")
+SEED = Argument("seed", "seed of the first simulated episode; each next one has the next", "0")
+CAMERAS = Argument("cameras", "true: the simulator renders and publishes its cameras", "true", _SWITCH)
+NAMESPACE = Argument("namespace", "namespace of every node; empty: none", "")
+PARAMETERS = Argument("parameters", "parameter file (YAML) that overrides config/nodes; empty: none", "")
+ROOT = Argument("root", "folder that receives the episodes", "episodes")
+OPERATOR = Argument("operator", "who shows the task; kept with every episode", "")
+EXPERT = Argument(
+    "expert",
+    "who proposes; the keyboard needs a terminal of its own: none here, and run teleop_keyboard there",
+    "scripted",
+    ("scripted", "joy", "leader", "none"),
+)
+TAKEOVER = Argument(
+    "expert", "who may take over from the policy", "none", ("scripted", "joy", "leader", "none")
+)
+CHECKPOINT = Argument("checkpoint", "folder of the trained policy", "checkpoint")
+RECORD = Argument("record", "true: record what happens, as further episodes", "true", _SWITCH)
+EPISODES = Argument("episodes", "simulated episodes to run unattended; 0: you start and stop them", "0")
+TIME_LIMIT = Argument("time_limit_s", "simulated seconds after which an unattended episode failed", "20.0")
+RESULT = Argument("result", "JSON file for the outcomes of unattended episodes; empty: none", "")
+RECIPE = Argument("recipe", "training recipe, a file or the name of one in config/training", "bc")
+
+WORLD = (TASK, CONTRACT, SIM, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
+UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)
+
+_EXPERTS = {"scripted": "scripted_expert", "joy": "teleop_joy", "leader": "teleop_leader"}
+
+
+def _sim(given: Given) -> tuple[NodeSpec, ...]:
+    if given.get("sim", "true") == "false":
+        return ()
+    speed = _number(given, "speed")
+    parameters: dict[str, Value] = {
+        "task": given["task"],
+        "seed": int(_number(given, "seed")),
+        "speed": speed,
+        # Lockstep needs someone to answer each tick: with the simulator alone there is nobody.
+        "lockstep": speed == 0 and "expert" in given,
+        "cameras": given["cameras"] == "true",
+        "paused": _unattended(given),
+    }
+    return (_node(given, "sim", "sim", parameters, sim_time=False),)
+
+
+def _expert(given: Given) -> tuple[NodeSpec, ...]:
+    if given["expert"] == "none":
+        return ()
+    executable = _EXPERTS[given["expert"]]
+    parameters: dict[str, Value] = {"contract": _contract(given)}
+    if executable == "scripted_expert":
+        parameters["task"] = given["task"]
+    return (_node(given, executable, "expert", parameters),)
+
+
+def _supervisor(given: Given) -> tuple[NodeSpec, ...]:
+    return (_node(given, "dagger_supervisor", "dagger_supervisor", {"contract": _contract(given)}),)
+
+
+def _recorder(given: Given) -> tuple[NodeSpec, ...]:
+    if given.get("record", "true") == "false":
+        return ()
+    parameters: dict[str, Value] = {
+        "contract": _contract(given),
+        "root": given["root"],
+        "task": given["task"],
+        "operator": given["operator"],
+    }
+    return (_node(given, "recorder", "recorder", parameters),)
+
+
+def _conductor(given: Given) -> tuple[NodeSpec, ...]:
+    if not _unattended(given):
+        return ()
+    if given["sim"] == "false":
+        raise ValueError(
+            "episodes:= runs unattended episodes in the simulator; a robot needs sim:=true off it"
+        )
+    parameters: dict[str, Value] = {
+        "episodes": int(_number(given, "episodes")),
+        "seed": int(_number(given, "seed")),
+        "time_limit_s": _number(given, "time_limit_s"),
+        "record": given.get("record", "true") == "true",
+        "result": given["result"],
+    }
+    return (_node(given, "conductor", "conductor", parameters),)
+
+
+def _policy(given: Given) -> tuple[NodeSpec, ...]:
+    parameters: dict[str, Value] = {"contract": _contract(given), "checkpoint": given["checkpoint"]}
+    return (_node(given, "policy_server", "policy_server", parameters),)
+
+
+def _trainer(given: Given) -> tuple[NodeSpec, ...]:
+    parameters: dict[str, Value] = {
+        "contract": _contract(given),
+        "root": given["root"],
+        "checkpoint": given["checkpoint"],
+    }
+    return (_node(given, "trainer", "trainer", parameters),)
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "record",
+            "A person, or a scripted expert, shows a task and the recorder keeps it.",
+            (EXPERT, ROOT, OPERATOR, *WORLD, *UNATTENDED),
+            lambda given: (
+                *_sim(given),
+                *_expert(given),
+                *_supervisor(given),
+                *_recorder(given),
+                *_conductor(given),
+            ),
+        ),
+        Scenario(
+            "deploy",
+            "A trained policy acts; an expert may take over.",
+            (CHECKPOINT, TAKEOVER, RECORD, ROOT, OPERATOR, *WORLD, *UNATTENDED),
+            lambda given: (
+                *_sim(given),
+                *_policy(given),
+                *_expert(given),
+                *_supervisor(given),
+                *_recorder(given),
+                *_conductor(given),
+            ),
+        ),
+        Scenario(
+            "train",
+            "The trainer waits for its ~/train service and trains from the recorded episodes.",
+            (TASK, CONTRACT, ROOT, CHECKPOINT, NAMESPACE, PARAMETERS),
+            _trainer,
+        ),
+        Scenario(
+            "sim", "The embedded simulator alone.", (TASK, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS), _sim
+        ),
+    )
+}
+
+
+def _node(
+    given: Given, executable: str, name: str, parameters: Mapping[str, Value], sim_time: bool | None = None
+) -> NodeSpec:
+    """Return a node with its packaged parameter file, if it has one, and the user's after it."""
+    files = []
+    shipped = share.path("config") / "nodes" / f"{executable}.yaml"
+    if shipped.is_file():
+        files.append(str(shipped))
+    if given["parameters"]:
+        if not Path(given["parameters"]).is_file():
+            raise ValueError(f"parameters:={given['parameters']}: there is no such file")
+        files.append(given["parameters"])
+    if sim_time is None:
+        sim_time = given.get("sim") == "true"
+    return NodeSpec(
+        executable, name, {**parameters, "use_sim_time": sim_time}, tuple(files), namespace=given["namespace"]
+    )
+
+
+def _contract(given: Given) -> str:
+    return given["contract"] or TASKS[given["task"]]
+
+
+def _unattended(given: Given) -> bool:
+    return _number(given, "episodes") > 0 if "episodes" in given else False
+
+
+def _number(given: Given, name: str) -> float:
+    try:
+        return float(given[name])
+    except ValueError:
+        raise ValueError(f"{name}:={given[name]} is not a number") from None

@@ -1,0 +1,11 @@
+"""The embedded simulator alone.
+
+ros2 launch il_ros sim.launch.py --show-args
+"""
+
+from il_ros.nodes import launching
+from il_ros.scenarios import SCENARIOS
+
+
+def generate_launch_description():
+    return launching.describe(SCENARIOS["sim"])

@@ -1,0 +1,74 @@
+"""What runs in each scenario, and that files and parameters it names exist."""
+
+import pytest
+
+from il_ros import contract, share
+from il_ros.scenarios import SCENARIOS, TASKS
+
+
+def names(scenario: str, **given: str) -> list[str]:
+    return [spec.name for spec in SCENARIOS[scenario].nodes(given)]
+
+
+def parameter(scenario: str, node: str, key: str, **given: str):
+    (spec,) = (spec for spec in SCENARIOS[scenario].nodes(given) if spec.name == node)
+    return spec.parameters[key]
+
+
+def test_record_on_a_robot_starts_no_simulator():
+    assert names("record", sim="false", expert="joy") == ["expert", "dagger_supervisor", "recorder"]
+
+
+def test_record_in_simulation_can_run_unattended():
+    wanted = ["sim", "expert", "dagger_supervisor", "recorder", "conductor"]
+    assert names("record", episodes="30") == wanted
+
+
+def test_deploy_has_no_expert_unless_asked():
+    assert names("deploy", sim="false", record="false") == ["policy_server", "dagger_supervisor"]
+    assert "expert" in names("deploy", expert="leader")
+
+
+def test_train_and_sim_are_single_nodes():
+    assert names("train") == ["trainer"]
+    assert names("sim") == ["sim"]
+
+
+def test_every_node_but_the_clock_itself_follows_simulated_time():
+    assert parameter("record", "recorder", "use_sim_time") is True
+    assert parameter("record", "sim", "use_sim_time") is False
+    assert parameter("record", "recorder", "use_sim_time", sim="false") is False
+
+
+def test_lockstep_is_for_as_fast_as_possible_with_someone_to_answer():
+    assert parameter("record", "sim", "lockstep", speed="0") is True
+    assert parameter("record", "sim", "lockstep", speed="1") is False
+    assert parameter("sim", "sim", "lockstep", speed="0") is False
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_has_its_contract(task):
+    name = parameter("record", "recorder", "contract", task=task)
+    assert contract.load(share.path("config", "contracts", f"{name}.yaml")).name == name
+
+
+def test_one_contract_serves_every_node_of_a_scenario():
+    specs = SCENARIOS["deploy"].nodes({"contract": "mine.yaml", "expert": "scripted"})
+    given = {spec.name: spec.parameters.get("contract") for spec in specs}
+    assert given.pop("sim") is None
+    assert set(given.values()) == {"mine.yaml"}
+
+
+def test_a_missing_parameter_file_is_refused():
+    with pytest.raises(ValueError, match="no_such\\.yaml: there is no such file"):
+        SCENARIOS["sim"].nodes({"parameters": "no_such.yaml"})
+
+
+def test_unattended_episodes_need_the_simulator():
+    with pytest.raises(ValueError, match="sim"):
+        SCENARIOS["record"].nodes({"episodes": "3", "sim": "false"})
+
+
+def test_a_number_that_is_none_is_refused_by_name():
+    with pytest.raises(ValueError, match="speed:=fast is not a number"):
+        SCENARIOS["sim"].nodes({"speed": "fast"})
