@@ -1,0 +1,112 @@
+"""Who has authority: sources as data, and the choice as a function of what was heard and the time.
+
+A source is in the running while it keeps proposing. Of those, the one with the highest priority has
+authority; a mode may choose otherwise by handing the supervision another `Choice`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from il_ros.control.decision import NOBODY
+from il_ros.control.proposal import Proposal
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that proposes: its name, the topic it proposes on, and how it ranks.
+
+    The highest `priority` wins. A source that is silent for longer than `timeout_s` is out until it proposes
+    again. A proposal for a tick more than `max_age_s` ago is not let in.
+    """
+
+    name: str
+    topic: str
+    priority: int
+    timeout_s: float
+    max_age_s: float
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name == NOBODY:
+            raise ValueError(f"a source's name is one word, and not '{NOBODY}': '{self.name}'")
+        for what, seconds in (("timeout_s", self.timeout_s), ("max_age_s", self.max_age_s)):
+            if not seconds > 0:
+                raise ValueError(f"source {self.name}: {what} must be above 0, not {seconds}")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was heard of a source: its newest proposal let in, and when that came on both clocks.
+
+    `fault`: why its newest proposal was no command, "" when it was one. `rejection`: why the last one that
+    was not let in was not.
+    """
+
+    proposal: Proposal | None = None
+    arrival_ns: int = 0
+    arrival_steady_ns: int = 0
+    fault: str = ""
+    rejection: str = ""
+    accepted: int = 0
+    rejected: int = 0
+
+    def accepting(self, proposal: Proposal, now_ns: int, steady_ns: int) -> Heard:
+        """Return what is known after a proposal was let in."""
+        return Heard(proposal, now_ns, steady_ns, "", self.rejection, self.accepted + 1, self.rejected)
+
+    def rejecting(self, reason: str, *, faulty: bool) -> Heard:
+        """Return what is known after a proposal was not let in; a faulty source is out at once."""
+        fault = reason if faulty else self.fault
+        return replace(self, rejection=reason, fault=fault, rejected=self.rejected + 1)
+
+    def forgetting(self) -> Heard:
+        """Return the counts alone, as after a restart."""
+        return Heard(rejection=self.rejection, accepted=self.accepted, rejected=self.rejected)
+
+
+Absences = Mapping[str, str]
+"""Why each source is out of the running; "" for those that are in it."""
+
+Choice = Callable[[Sequence[Source], Absences], str]
+"""Names who has authority, maybe NOBODY, from the sources (highest priority first) and their absences."""
+
+
+def ranked(sources: Sequence[Source]) -> tuple[Source, ...]:
+    """Return the sources, highest priority first.
+
+    Raises ValueError when two share a name, a topic or a priority: it must be clear who outranks whom.
+    """
+    for what in ("name", "topic", "priority"):
+        values = [getattr(source, what) for source in sources]
+        twice = [value for index, value in enumerate(values) if value in values[:index]]
+        if twice:
+            raise ValueError(f"two sources have the {what} '{twice[0]}'")
+    if not sources:
+        raise ValueError("at least one source is needed")
+    return tuple(sorted(sources, key=lambda source: -source.priority))
+
+
+def absence(source: Source, heard: Heard, now_ns: int, steady_ns: int, patience_ns: int) -> str:
+    """Return why the source is out of the running, "" when it is in.
+
+    Silence counts on the node's clock and on the steady clock, which goes on when /clock has stopped; there
+    with at least `patience_ns`, because a simulator may run slower than real time.
+    """
+    if heard.fault:
+        return f"rejected: {heard.fault}"
+    if heard.proposal is None:
+        return "has not proposed"
+    limit_ns = int(source.timeout_s * 1e9)
+    silent_ns, silent_steady_ns = now_ns - heard.arrival_ns, steady_ns - heard.arrival_steady_ns
+    if silent_ns > limit_ns or silent_steady_ns > max(limit_ns, patience_ns):
+        return f"silent for {max(silent_ns, silent_steady_ns) / 1e9:.2f} s"
+    return ""
+
+
+def by_priority(sources: Sequence[Source], absences: Absences) -> str:
+    """Return the highest-ranking source that is in the running."""
+    for source in sources:
+        if not absences[source.name]:
+            return source.name
+    return NOBODY

@@ -1,0 +1,262 @@
+"""The supervisor without ROS: proposals, measurements and timer ticks in, with their times; decisions out.
+
+A decision falls the moment the source in authority has proposed for a new tick, and on the timer when that
+fails to come: then the source's chunk goes on, else its last wish stays in force, until its time-out hands
+authority to the next source or to the declared safe behaviour. There is one decision per tick.
+
+Times: `now_ns` is the node's clock (ROS time, simulated maybe), `steady_ns` never stops or jumps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from il_ros.contract import Contract
+from il_ros.control.actuation import Actuation
+from il_ros.control.arbitration import Choice, Source, by_priority
+from il_ros.control.chunks import step_due
+from il_ros.control.decision import NOBODY, Decision, Numbers
+from il_ros.control.estop import EmergencyStop
+from il_ros.control.hearing import Hearing
+from il_ros.control.measured import Measured
+from il_ros.control.proposal import Proposal
+from il_ros.control.watchdog import Allowance, Watchdog
+
+
+@dataclass(frozen=True)
+class Options:
+    """`silence_s`: without a decision for so long (steady clock), the timer decides.
+
+    `without_measurement`: when a ramp starts and a measurement is missing, 'wait' (safe behaviour meanwhile)
+    or start from the last command, at first from the wish itself: 'trust'. `keep_command`: see Actuation.
+    `hold_at_start`: hold the measured state before anybody has proposed, instead of sending nothing.
+    """
+
+    silence_s: float
+    without_measurement: str = "wait"
+    keep_command: tuple[str, ...] = ()
+    hold_at_start: bool = False
+
+    def __post_init__(self) -> None:
+        if self.without_measurement not in ("wait", "trust"):
+            raise ValueError(f"without_measurement is 'wait' or 'trust', not '{self.without_measurement}'")
+
+
+class Supervision:
+    """Who has authority and what is sent; holds all that a decision depends on, and no clock."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        sources: Sequence[Source],
+        options: Options,
+        estop: EmergencyStop | None = None,
+        choose: Choice = by_priority,
+    ):
+        self.hearing = Hearing(sources, contract.action_names, contract.period_ns, options.silence_s)
+        self.measured = Measured(contract)
+        self.estop = estop or EmergencyStop()
+        self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
+        self.authority, self.reason, self.epoch = NOBODY, "nobody has proposed", 1
+        self.skipped = 0
+        """Proposals let in that led to no decision: their tick was answered, or the one before just now."""
+        self._options, self._choose, self._period_ns = options, choose, contract.period_ns
+        self._actuation = Actuation(contract, options.keep_command)
+        self._allowance = Allowance(contract.period_ns)
+        self._now_ns = self._stamp_ns = self._decided_ns = self._fresh_from_ns = 0
+        self._required_epoch = dict.fromkeys(self.hearing.heard, 0)
+        self._by_timer, self._ended = True, ""
+        self._ramp_due = self._from_rest = self._rest_due = True
+        self._moved = False
+
+    # ---- what comes in -----------------------------------------------------------------------------------
+
+    def propose(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Decision | None:
+        """Take a proposal in that came on source `name`'s topic; return the decision it led to, if any."""
+        self._notice_clock(now_ns)
+        if not self.hearing.take(name, proposal, now_ns, steady_ns):
+            return None
+        stamp_ns = proposal.stamp_ns
+        decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
+        self.skipped += decision is None and name == self.authority
+        return decision
+
+    def fault(self, name: str, reason: str) -> None:
+        """Note that source `name` sent something unreadable; the timer drops it if nothing better comes."""
+        self.hearing.reject(name, reason, faulty=True)
+
+    def tick(self, now_ns: int, steady_ns: int) -> Decision | None:
+        """Look after silence; return the decision that the timer had to make, if any.
+
+        While the clock stands still a command that changes nothing is not repeated.
+        """
+        self._notice_clock(now_ns)
+        pressed = self.estop.check(steady_ns)
+        if not (self.watchdog.overdue(steady_ns) or pressed):
+            return None
+        before = (self.authority, self._actuation.sent)
+        standing = now_ns <= self._stamp_ns
+        decision = self._unasked(now_ns, steady_ns)
+        return None if standing and before == (self.authority, decision.sent) else decision
+
+    def press(self, name: str, pressed: bool, now_ns: int, steady_ns: int) -> Decision | None:
+        """Take the state of an emergency stop's input in; return the stopping decision when it latched."""
+        self._notice_clock(now_ns)
+        return self._unasked(now_ns, steady_ns) if self.estop.hear(name, pressed, steady_ns) else None
+
+    def reset_estop(self, steady_ns: int) -> str:
+        """Open the emergency stop's latch; return why not, "" when it is open. Then a fresh epoch begins."""
+        refused = self.estop.reset(steady_ns)
+        if not refused:
+            self.restart()
+        return refused
+
+    def restart(self) -> None:
+        """Begin a new epoch: forget proposals, and start again from the measured state, at rest."""
+        self.epoch += 1
+        self._required_epoch = dict.fromkeys(self._required_epoch, self.epoch)
+        self.hearing.forget()
+        self.authority, self.reason, self._ended = NOBODY, "restarted", ""
+        self._fresh_from_ns = self._now_ns
+        self._ramp_due = self._from_rest = self._rest_due = True
+        self._actuation.rest()
+
+    def finish(self, now_ns: int, steady_ns: int) -> Decision | None:
+        """Return the last decision before going silent: stop. None when nothing was ever sent."""
+        self._ended = "deactivated"
+        decision = self._unasked(now_ns, steady_ns)
+        return None if decision.sent is None else decision
+
+    def _notice_clock(self, now_ns: int) -> None:
+        if now_ns < self._now_ns - self._period_ns:
+            self.measured.clear()
+            self._now_ns = self._stamp_ns = self._decided_ns = 0
+            self.restart()
+        self._now_ns = now_ns
+
+    # ---- when to decide ----------------------------------------------------------------------------------
+
+    def _answer(self, name: str, stamp_ns: int, time_ns: int, steady_ns: int) -> Decision | None:
+        """Decide for the tick `stamp_ns` now, unless that was done, or must wait for who has authority."""
+        if stamp_ns <= self._stamp_ns:
+            return None
+        absences = self.hearing.absences(time_ns, steady_ns)
+        winner = self._winner(absences)
+        if winner not in (name, NOBODY):
+            other = self.hearing.heard[winner].proposal
+            if other is None or other.stamp_ns < stamp_ns:
+                return None  # its own proposal for this tick will decide, or the timer
+        if winner == self.authority and not self._by_timer:
+            apart_ns = min(2 * (stamp_ns - self._stamp_ns), 4 * (time_ns - self._decided_ns))
+            if apart_ns < self._period_ns:
+                return None  # one command per control period, also in a burst
+        self._by_timer = False
+        self.watchdog.fed(steady_ns)
+        return self._decide(winner, absences, stamp_ns, time_ns, steady_ns)
+
+    def _unasked(self, now_ns: int, steady_ns: int) -> Decision:
+        self._by_timer = True
+        absences = self.hearing.absences(now_ns, steady_ns)
+        stamp_ns = max(now_ns, self._stamp_ns + 1)  # stamps ascend, even when the clock stands still
+        return self._decide(self._winner(absences), absences, stamp_ns, now_ns, steady_ns)
+
+    def _winner(self, absences: dict[str, str]) -> str:
+        return NOBODY if self._stopped() else self._choose(self.hearing.sources, absences)
+
+    def _stopped(self) -> str:
+        return self.estop.latched or self._ended
+
+    # ---- what to decide ----------------------------------------------------------------------------------
+
+    def _decide(
+        self, winner: str, absences: dict[str, str], stamp_ns: int, time_ns: int, steady_ns: int
+    ) -> Decision:
+        if winner != self.authority:
+            self._hand_over(winner, absences, stamp_ns)
+        else:
+            self.reason = self._why_none(absences) if winner == NOBODY else "proposed"
+        dt_s = self._allowance.spend(stamp_ns, time_ns, steady_ns)
+        proposals = self.hearing.for_tick(stamp_ns)
+        wish, waiting = self._wish(winner, stamp_ns, time_ns)
+        limited: Sequence[str] = ()
+        if wish is not None:
+            limited = self._actuation.follow(wish, dt_s)
+            self._moved = True
+            proposals[winner] = None if waiting == _REPEATED else wish
+        else:
+            self._behave(time_ns, dt_s)
+        proposal = None if wish is None else self.hearing.heard[winner].proposal
+        self._stamp_ns, self._decided_ns = stamp_ns, time_ns
+        return Decision(
+            stamp_ns=stamp_ns,
+            sent_ns=time_ns,
+            authority=NOBODY if wish is None else winner,
+            reason=f"{self.reason}; {waiting}" if waiting else self.reason,
+            proposals=proposals,
+            sent=self._actuation.sent,
+            limited=limited,
+            epoch=self.epoch,
+            version=proposal.version if proposal else "",
+            doubt=proposal.doubt if proposal else None,
+            rejected=self.hearing.rejections(),
+        )
+
+    def _hand_over(self, winner: str, absences: dict[str, str], stamp_ns: int) -> None:
+        """Begin an epoch under `winner`: its ramp starts afresh, and older proposals don't count.
+
+        Who takes over by proposing is taken at its word. Who gets authority because another fell silent
+        had proposed in vain until now, so it must first propose in the new epoch.
+        """
+        before, self.authority = self.authority, winner
+        self.epoch += 1
+        self._fresh_from_ns = stamp_ns
+        if winner == NOBODY:
+            self.reason = self._why_none(absences)
+            return
+        self._ramp_due = True
+        if before == NOBODY:
+            self.reason = f"{winner} has authority"
+        elif absences[before]:
+            self._required_epoch[winner] = self.epoch
+            self.reason = f"{winner} has authority: {before} {absences[before]}"
+        else:
+            self.reason = f"{winner} takes over from {before}"
+
+    def _why_none(self, absences: dict[str, str]) -> str:
+        return self._stopped() or "; ".join(f"{name} {why}" for name, why in absences.items())
+
+    def _wish(self, winner: str, stamp_ns: int, time_ns: int) -> tuple[Numbers | None, str]:
+        """Return what `winner` wants at the tick, None when it can't have it yet; and a remark."""
+        proposal = None if winner == NOBODY else self.hearing.heard[winner].proposal
+        if proposal is None:
+            return None, ""
+        old = proposal.epoch is not None and proposal.epoch < self._required_epoch[winner]
+        if old or proposal.stamp_ns < self._fresh_from_ns:
+            return None, f"waiting for its first proposal of epoch {self.epoch}"
+        step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
+        last = len(proposal.chunk) - 1
+        wish: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
+        if self._ramp_due:
+            missing = self._anchor(time_ns, wish)
+            if missing:
+                return None, missing
+            self._ramp_due = self._from_rest = self._rest_due = False
+        if step == 0:
+            return wish, ""
+        return wish, _REPEATED if step > last else f"step {step} of its last chunk"
+
+    def _anchor(self, time_ns: int, wish: Numbers | None) -> str:
+        """Let all ramps start where the robot is; return why that isn't known."""
+        measured, missing = self.measured.at(time_ns)
+        trusted = wish if self._options.without_measurement == "trust" else None
+        unknown = self._actuation.anchor(measured, from_rest=self._from_rest, trusted=trusted)
+        return f"no ramp can start: {missing}" if unknown else ""
+
+    def _behave(self, time_ns: int, dt_s: float) -> None:
+        if self._rest_due and (self._moved or self._options.hold_at_start):
+            self._rest_due = bool(self._anchor(time_ns, None))
+        self._actuation.behave(dt_s, emergency=bool(self._stopped()))
+
+
+_REPEATED = "silent this tick, its last wish again"
