@@ -1,4 +1,4 @@
-"""Executable `teleop_joy`: a gamepad (sensor_msgs/Joy) proposes while its deadman is held, as node `expert`."""
+"""Executable `teleop_joy`: a gamepad (sensor_msgs/Joy) proposes, as node `expert`, deadman held."""
 
 from __future__ import annotations
 
