@@ -49,9 +49,13 @@ class BagWriter:
         self._closed = False
         folder.mkdir(parents=True, exist_ok=True)
         self._sink = open_sink(bag_file(folder))
-        _reserve(folder / RESERVE_FILE)
-        self._file = McapFile(self._sink, chunk_bytes, compression, checksums)
-        self.save_metadata(durable=False)
+        try:
+            _reserve(folder / RESERVE_FILE)
+            self._file = McapFile(self._sink, chunk_bytes, compression, checksums)
+            self.save_metadata(durable=False)
+        except BaseException:
+            self._sink.close()
+            raise
 
     def add_stream(self, topic: str, type_name: str, qos: Qos | None = None) -> int:
         """Declare a topic (its full name) and return the number to write its messages under.
