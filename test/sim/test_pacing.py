@@ -1,0 +1,129 @@
+"""When steps are taken, in hand-made time."""
+
+import pytest
+
+from il_ros.sim.pacing import Pace, Pacing
+
+REAL = Pace(period_s=0.05)
+LOCKSTEP = Pace(period_s=0.05, speed=0.0, lockstep=True, timeout_s=1.0)
+
+
+def started(pace, stamp_ns=100, now_s=10.0):
+    pacing = Pacing(pace, now_s)
+    pacing.restart(stamp_ns, now_s)
+    return pacing
+
+
+def test_in_real_time_a_step_is_due_one_period_after_the_last():
+    pacing = started(REAL)
+    assert pacing.wait_s(10.0) == pytest.approx(0.05)
+    assert pacing.wait_s(10.05) == 0.0
+    assert pacing.step(10.05)
+    assert pacing.wait_s(10.06) == pytest.approx(0.04)
+
+
+def test_a_little_lateness_does_not_add_up():
+    pacing = started(REAL)
+    for k in range(1, 101):
+        pacing.step(10.0 + 0.05 * k + 0.02)
+    assert pacing.wait_s(15.02) == pytest.approx(0.03)  # due at 10 + 101 * 0.05
+    assert pacing.late_steps == 0
+
+
+def test_steps_missed_are_counted_and_not_caught_up_with():
+    pacing = started(REAL)
+    pacing.step(10.12)  # due at 10.05, the next at 10.10
+    assert pacing.late_steps == 1
+    assert pacing.wait_s(10.12) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("speed", "interval_s"), [(2.0, 0.025), (0.5, 0.1), (0.0, 0.0)])
+def test_speed_scales_the_interval_and_zero_is_at_once(speed, interval_s):
+    pacing = started(Pace(0.05, speed))
+    assert pacing.wait_s(10.0) == pytest.approx(interval_s)
+    pacing.step(20.0)
+    assert pacing.wait_s(20.0) == pytest.approx(interval_s)
+
+
+def test_as_fast_as_possible_is_never_late():
+    pacing = started(Pace(0.05, 0.0))
+    for now_s in (11.0, 13.0, 40.0):
+        pacing.step(now_s)
+    assert pacing.late_steps == 0
+
+
+def test_lockstep_steps_at_the_decision_for_its_frame():
+    pacing = started(LOCKSTEP)
+    pacing.frame(200, 10.0)
+    assert pacing.wait_s(10.0) == pytest.approx(1.0)
+    pacing.decision(199, sent=False)  # for an older frame
+    assert pacing.wait_s(10.0) == pytest.approx(1.0)
+    pacing.decision(200, sent=False)
+    assert pacing.wait_s(10.0) == 0.0
+    assert pacing.step(10.0)
+    assert pacing.timeouts == 0
+
+
+def test_a_decision_that_overtook_its_command_waits_for_it():
+    pacing = started(LOCKSTEP)
+    pacing.decision(100, sent=True)
+    assert pacing.wait_s(10.0) > 0.0
+    assert pacing.unanswered == "the command that the decision tells of"
+    pacing.command()
+    assert pacing.wait_s(10.0) == 0.0
+
+
+def test_an_answer_to_one_frame_is_none_to_the_next():
+    pacing = started(LOCKSTEP)
+    pacing.command()
+    pacing.decision(100, sent=True)
+    pacing.step(10.0)
+    pacing.frame(200, 10.0)
+    assert not pacing.answered
+
+
+def test_a_frame_without_an_answer_is_stepped_at_the_time_out_and_counted():
+    pacing = started(LOCKSTEP)
+    assert pacing.wait_s(10.75) == pytest.approx(0.25)
+    assert pacing.wait_s(11.0) == 0.0
+    assert not pacing.step(11.0)
+    assert pacing.timeouts == 1
+
+
+def test_lockstep_with_a_speed_waits_for_both():
+    pacing = started(Pace(0.05, 1.0, lockstep=True, timeout_s=1.0))
+    pacing.decision(100, sent=False)
+    assert pacing.wait_s(10.01) == pytest.approx(0.04)  # answered, not yet due
+    pacing.step(10.05)
+    pacing.frame(200, 10.05)
+    assert pacing.wait_s(10.2) == pytest.approx(0.85)  # due, not yet answered
+    pacing.decision(200, sent=False)
+    assert pacing.wait_s(10.2) == 0.0
+
+
+def test_the_time_a_reset_took_is_no_lateness():
+    pacing = started(REAL)
+    pacing.restart(300, 17.0)
+    assert pacing.wait_s(17.0) == pytest.approx(0.05)
+    pacing.step(17.05)
+    assert pacing.late_steps == 0
+
+
+def test_another_speed_counts_from_now():
+    pacing = started(REAL)
+    pacing.change(Pace(0.05, 0.1), 10.01)
+    assert pacing.wait_s(10.01) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"period_s": 0.0}, "period_s is 0.0"),
+        ({"speed": -1.0}, "speed is -1.0; 1 is real time"),
+        ({"speed": float("nan")}, "speed is nan"),
+        ({"timeout_s": 0.0}, "timeout_s is 0.0"),
+    ],
+)
+def test_a_pace_that_can_not_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Pace(**({"period_s": 0.05} | options))
