@@ -42,9 +42,10 @@ class DriveTask:
     control_period_ns = 50_000_000
     time_limit_s = 40.0
     commands: Mapping[str, str] = {COMMAND: TWIST_STAMPED}
+    camera_names = ("camera",)
 
     def __init__(self, cameras: Cameras = NO_CAMERAS):
-        cameras.require(("camera",))
+        cameras.require(self.camera_names)
         self.streams: Mapping[str, str] = {
             "goal_pose": POSE,
             **{f"{name}/image_raw": IMAGE for name in cameras.names},

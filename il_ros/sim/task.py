@@ -52,13 +52,15 @@ NO_CAMERAS = Cameras()
 class Task(Protocol):
     """A robot with something to do. `streams` and `commands` tell the message type of each topic.
 
-    `streams` holds every topic that `readings` can give, the trigger last. `time_ns` never goes back:
+    `streams` holds every topic that `readings` can give, the trigger last; `camera_names` every camera there is
+    to choose from. `time_ns` never goes back:
     it starts at 0, `reset` adds RESET_PAUSE_NS and `step` one control period.
     """
 
     name: str
     streams: Mapping[str, str]
     commands: Mapping[str, str]
+    camera_names: tuple[str, ...]
     control_period_ns: int
     time_limit_s: float
 
@@ -127,6 +129,12 @@ def make_task(name: str, *, cameras: Cameras = NO_CAMERAS) -> Task:
     """Return a task by its name. Raises ValueError on an unknown name or camera."""
     task: Task = named(_TASKS, name, "task")(cameras=cameras)
     return task
+
+
+def camera_names(name: str) -> tuple[str, ...]:
+    """Return the cameras that a task has. Raises ValueError on an unknown name."""
+    cameras: tuple[str, ...] = named(_TASKS, name, "task").camera_names
+    return cameras
 
 
 def named(table: Mapping[str, str], name: str, what: str) -> Any:
