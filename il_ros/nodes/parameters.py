@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -64,8 +68,11 @@ def declare(
 
 
 def value(node: Node, name: str) -> Any:
-    """Return the present value of the declared parameter `name`."""
-    return node.get_parameter(name).value
+    """Return the present value of the declared parameter `name`; an empty list where none was given."""
+    try:
+        return node.get_parameter(name).value
+    except ParameterUninitializedException:  # ROS can't say "an empty list of text" as a default
+        return []
 
 
 def _kind(default: Any) -> str:

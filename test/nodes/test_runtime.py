@@ -11,7 +11,7 @@ from std_srvs.srv import Trigger
 
 from il_ros.nodes import process, runtime
 from il_ros.nodes.diagnostics import ERROR, Status
-from il_ros.nodes.parameters import ParameterError, declare
+from il_ros.nodes.parameters import ParameterError, declare, value
 
 NODE = """
     import sys
@@ -167,6 +167,7 @@ class Settings(runtime.PlainNode):
 def test_parameters_come_with_their_defaults_description_and_unit(graph):
     node = graph.start(Settings)
     assert (node.rate_hz, node.mode, node.lines) == (20.0, "hold", [])
+    assert value(node, "lines") == []
     assert node.describe_parameter("rate").description == "rate of ticks [Hz]"
 
 

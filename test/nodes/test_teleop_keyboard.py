@@ -1,0 +1,153 @@
+"""The keyboard node in a real pseudo-terminal, as over SSH."""
+
+import contextlib
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import time
+
+import numpy as np
+import pytest
+
+from il_ros import contract
+from il_ros.control import proposal
+from il_ros.nodes.terminal import split_keys
+
+BASE = """
+name: base
+rate_hz: 50
+observations:
+  odometry: {topic: odom, type: nav_msgs/msg/Odometry, fields: [linear], unit: m/s, max_age_s: 0.5}
+actions:
+  base: {topic: cmd_vel, type: geometry_msgs/msg/TwistStamped, names: [linear.x, angular.z],
+         unit: "m/s, rad/s", safe: zero, limits: {speed: [1.0, 2.0]}}
+"""
+CONTRACT = contract.parse(BASE, "base")
+CTRL_C = "\x03"
+
+
+class Session:
+    """The node in a terminal of its own: type keys, read the screen."""
+
+    def __init__(self, command):
+        self.controller, terminal = pty.openpty()
+        self.before = termios.tcgetattr(terminal)
+        self.process = subprocess.Popen(
+            command, stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=self._take_terminal
+        )
+        self.terminal = terminal
+        self.screen = ""
+
+    @staticmethod
+    def _take_terminal():
+        import fcntl
+
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def type(self, keys):
+        os.write(self.controller, keys.encode())
+
+    def read(self):
+        while select.select([self.controller], [], [], 0)[0]:
+            self.screen += os.read(self.controller, 4096).decode(errors="replace")
+        return self.screen
+
+    def wait(self, timeout_s=10):
+        """Return the exit status; keeps reading, for a full terminal would block the writer."""
+        end_s = time.monotonic() + timeout_s
+        while self.process.poll() is None:
+            assert time.monotonic() < end_s, f"still running; screen: {self.screen}"
+            self.read()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+        self.read()
+        return self.process.returncode
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        os.close(self.controller)
+        os.close(self.terminal)
+
+
+@pytest.fixture
+def contract_file(tmp_path):
+    (tmp_path / "base.yaml").write_text(BASE)
+    return str(tmp_path / "base.yaml")
+
+
+def command(contract_file):
+    settings = [f"contract:={contract_file}", "silent_after:=0.5"]
+    words = [word for setting in settings for word in ("-p", setting)]
+    return [sys.executable, "-m", "il_ros.nodes.teleop_keyboard", "--ros-args", *words]
+
+
+@pytest.fixture
+def session(contract_file):
+    session = Session(command(contract_file))
+    yield session
+    session.close()
+
+
+def test_keys_propose_then_it_falls_silent_and_gives_the_terminal_back(graph, session):
+    heard = graph.received("expert/proposal", proposal.TYPE)
+    graph.until(lambda: "W/S forward, back" in session.read(), "the key map")
+    graph.until(lambda: "silent: press a key" in session.read(), "the status line")
+    assert not termios.tcgetattr(session.terminal)[3] & termios.ECHO
+
+    def driven():
+        session.type("w")
+        session.read()
+        return heard
+
+    graph.until(driven, "a proposal")
+    first = proposal.from_message(heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
+    np.testing.assert_allclose(first.chunk, [[0.25, 0.0]])  # a quarter of 1.0 m/s
+    assert first.source == "expert"
+    assert "base/linear.x +0.25/s" in session.read()
+
+    session.screen = ""
+    graph.until(lambda: "silent: press a key" in session.read(), "silence after 0.5 s without a key")
+    graph.spin(0.05)
+    count = len(heard)
+    graph.spin(0.2)
+    assert len(heard) == count
+
+    session.type(CTRL_C)
+    assert session.wait() == 0
+    assert "Traceback" not in session.screen
+    assert termios.tcgetattr(session.terminal) == session.before
+
+
+def test_without_a_terminal_it_says_so(contract_file):
+    done = subprocess.run(
+        command(contract_file),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "standard input is no terminal" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_contract_gives_the_terminal_back_too():
+    session = Session([*command("/nowhere.yaml")])
+    try:
+        assert session.wait() == 1
+        assert "/nowhere.yaml" in session.screen
+        assert termios.tcgetattr(session.terminal) == session.before
+    finally:
+        session.close()
+
+
+def test_arrows_are_one_key_each_whatever_the_terminal_sends():
+    assert split_keys("w\x1b[A\x1bOBd") == ["w", "\x1b[A", "\x1b[B", "d"]
+    assert split_keys("\x1b") == ["\x1b"]
