@@ -134,7 +134,10 @@ class ManagedNode(Shell, LifecycleNode):
 
 
 def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] | None = None) -> int:
-    """Run a node until SIGINT or SIGTERM; return the exit code: 0 after a signal, 1 if it can not start."""
+    """Run a node until SIGINT, SIGTERM or its own end; return the exit code.
+
+    It is 0 after a signal, 1 if the node can not start, and the result of `node.ended` if that came.
+    """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         executor = EventsExecutor()
@@ -149,21 +152,21 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
             spin(executor, node, stopped)
             node.stop()  # the context still lives: a last command, a closed bag
             node.destroy_node()
+            return node.ended.result() if node.ended is not None and node.ended.done() else 0
     finally:
         rclpy.try_shutdown()
-    return 0
 
 
 def spin(executor: Any, node: Shell, stopped: Callable[[], bool]) -> None:
-    """Run callbacks until `stopped()`.
+    """Run callbacks until `stopped()`, or until the future `node.ended` is done.
 
     Always with a deadline: EventsExecutor.spin() without one waits until the end of time_t, which overflows
     in the wheels' C++ runtime, and then nothing runs at all.
     """
-    never = Future()
-    while not stopped():
+    ended = Future() if node.ended is None else node.ended
+    while not (stopped() or ended.done()):
         try:
-            executor.spin_until_future_complete(never, LONGEST_SPIN_S)
+            executor.spin_until_future_complete(ended, LONGEST_SPIN_S)
         except ExternalShutdownException:
             return
         except Exception as error:  # from a callback that `Shell` could not guard

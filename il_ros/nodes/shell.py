@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.task import Future
+
 from il_ros.nodes import process
 from il_ros.nodes.diagnostics import ERROR, Diagnostics, Status
 from il_ros.nodes.parameters import declare
@@ -28,6 +30,8 @@ class Shell:
     False and the error.
     """
 
+    ended: Future | None = None
+    """Of a node that ends by itself: a future whose result is the process's exit code."""
     _last_error: tuple[float, str] | None = None
     diagnostics: Diagnostics
 

@@ -1,0 +1,198 @@
+"""Executable `conductor`: runs simulated episodes one after another, unattended, and counts the successes.
+
+One episode: pause the simulator, restart the supervisor, reset to the episode's seed, start the
+recorder, let it run until success, failure or the time limit in simulated time, pause, mark and stop.
+`~/progress` (String, JSON, latched) tells each outcome; the parameter `result` names the file that holds all.
+The process ends with the last episode: exit code 0 when all could be run, 1 with the reason otherwise.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool, Trigger
+
+from il_ros import atomic
+from il_ros.control.trials import Trial, Trials
+from il_ros.nodes import runtime
+from il_ros.nodes.diagnostics import Status
+from il_ros.nodes.parameters import declare
+from il_ros.nodes.waiting import WaitError, Waiting
+
+RETRY_S = 0.2
+SHOWN_WITHIN_S = 1.0
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Conductor(runtime.PlainNode):
+    """Runs `episodes` trials over the graph; see the module."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("conductor", **kwargs)
+        count = declare(self, "episodes", 1, "episodes to run", minimum=1, maximum=1_000_000, read_only=True)
+        seed = declare(self, "seed", 0, "seed of the first; each next one has the next", read_only=True)
+        self._limit_s = declare(
+            self, "time_limit_s", 20.0, "simulated time after which an episode failed", unit="s", minimum=0.1
+        )
+        self._record = declare(self, "record", True, "have the recorder keep every episode")
+        self._result = declare(self, "result", "", "JSON file for the outcomes; empty: none")
+        self._timeout_s = declare(
+            self, "timeout_s", 30.0, "longest wait for a service or the simulator", unit="s", minimum=0.1
+        )
+        self.trials = Trials(count, seed)
+        self.ended: Future = Future()
+        self._waiting = Waiting(self)
+        self._simulated_ns = 0
+        self._success: bool | None = None
+        self._failed = False
+        self._task: dict[str, Any] = {}
+        self._progress = self.create_publisher(String, "~/progress", LATCHED)
+        self.create_subscription(Clock, "/clock", self._on_clock, QoSProfile(depth=1))
+        self.create_subscription(Bool, "task/success", self._on_success, LATCHED)
+        self.create_subscription(Bool, "task/failed", self._on_failed, LATCHED)
+        self._pause = self.create_client(SetBool, "sim/pause")
+        self._reset = self.create_client(Trigger, "sim/reset")
+        self._set_sim = self.create_client(SetParameters, "sim/set_parameters")
+        self._restart = self.create_client(Trigger, "dagger_supervisor/restart")
+        self._set_recorder = self.create_client(SetParameters, "recorder/set_parameters")
+        self._start = self.create_client(Trigger, "recorder/start")
+        self._stop = self.create_client(Trigger, "recorder/stop")
+
+    def start(self) -> None:
+        """Begin with the first episode."""
+        self.executor.create_task(self._conduct)
+
+    def status(self) -> Status:
+        """Return how far it has come."""
+        values = {"episodes done": len(self.trials.done), "successes": self.trials.successes}
+        return Status(message=f"{len(self.trials.done)} of {self.trials.planned} episodes", values=values)
+
+    async def _conduct(self) -> None:
+        """Run all trials; nothing may be raised from here: the executor would not survive it."""
+        try:
+            while (seed := self.trials.next_seed) is not None:
+                self.trials = self.trials.after(await self._run(seed))
+                self._tell()
+            self.ended.set_result(0)
+        except Exception as error:
+            seed = self.trials.next_seed
+            self.report_error(
+                f"episode with seed {seed}",
+                runtime.Refusal(str(error)) if isinstance(error, WaitError) else error,
+            )
+            self.ended.set_result(1)
+
+    async def _run(self, seed: int) -> Trial:
+        began_s = time.monotonic()
+        await self._call(self._pause, SetBool.Request(data=True))
+        recorded = await self._prepare(seed)
+        start_ns = self._simulated_ns
+        await self._call(self._pause, SetBool.Request(data=False))
+        outcome, reason = await self._outcome(start_ns)
+        end_ns = self._simulated_ns
+        await self._call(self._pause, SetBool.Request(data=True))
+        if self._record:
+            await self._call(self._set_recorder, _parameters(outcome=outcome))
+            await self._call(self._stop, Trigger.Request())
+        return Trial(seed, outcome, reason, (end_ns - start_ns) / 1e9, time.monotonic() - began_s, recorded)
+
+    async def _outcome(self, start_ns: int) -> tuple[str, str]:
+        """Wait for the end of a running episode, and return what it was and why."""
+        limit_ns = start_ns + round(self._limit_s * 1e9)
+        while True:
+            next_ns = min(limit_ns, self._simulated_ns + 1_000_000_000)
+            await self._waiting.until(
+                lambda until_ns=next_ns: self._success or self._failed or self._simulated_ns >= until_ns,
+                self._timeout_s,
+                "the simulator's next simulated second (is a proposal or a decision missing?)",
+            )
+            if self._success:
+                return "success", "the task succeeded"
+            if self._failed:
+                return "failure", "the task can't be completed any more"
+            if self._simulated_ns >= limit_ns:
+                return "failure", f"not within {self._limit_s:g} s"
+
+    async def _prepare(self, seed: int) -> str:
+        """Reset all to the beginning of an episode; return its recording's name.
+
+        A paused simulator shows each start once, and who has not discovered it yet misses that: the
+        recorder then refuses, naming the silent streams. So try again until `timeout_s` is over.
+        """
+        deadline_s = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                await self._begin(seed)
+                if not self._record:
+                    return ""
+                await self._call(self._set_recorder, _parameters(outcome="unmarked", seed=seed))
+                return (await self._call(self._start, Trigger.Request())).message
+            except WaitError:
+                if time.monotonic() > deadline_s:
+                    raise
+                await self._waiting.pause(RETRY_S)
+
+    async def _begin(self, seed: int) -> None:
+        await self._call(self._set_sim, _parameters(seed=seed))
+        # Before the reset: the first frame is answered at once, and must be from the robot's new state.
+        await self._call(self._restart, Trigger.Request())
+        self._success = None  # what the episode before said counts no more
+        await self._call(self._reset, Trigger.Request())
+        await self._waiting.until(
+            lambda: self._success is False, SHOWN_WITHIN_S, f"task/success false after the reset to {seed}"
+        )
+
+    async def _call(self, client: Any, request: Any) -> Any:
+        response = await self._waiting.call(client, request, self._timeout_s)
+        for result in getattr(response, "results", ()):
+            if not result.successful:
+                raise WaitError(f"service {client.service_name} refused: {result.reason}")
+        return response
+
+    def _on_clock(self, message: Clock) -> None:
+        self._simulated_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec
+        self._waiting.notify()
+
+    def _on_success(self, message: Bool) -> None:
+        self._success = message.data
+        self._waiting.notify()
+
+    def _on_failed(self, message: Bool) -> None:
+        self._failed = message.data
+        self._waiting.notify()
+
+    def _tell(self) -> None:
+        line = self.trials.progress()
+        self._progress.publish(String(data=line))
+        print(f"progress {line}", flush=True)
+        if self._result:
+            atomic.write_text(Path(self._result), self.trials.to_json())
+
+
+def _parameters(**values: int | str) -> SetParameters.Request:
+    return SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
+
+
+def _value(value: int | str) -> ParameterValue:
+    if isinstance(value, int):
+        return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)
+    return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return runtime.main(Conductor, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Waiting in coroutines of a node: every wait has a time-out, and a sentence for when it runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.task import Future
+
+
+class WaitError(RuntimeError):
+    """Something did not happen in time, or a service said no; the message names it."""
+
+
+class Waiting:
+    """Awaitable time-outs, services and conditions for one node, on the steady clock.
+
+    `notify()` makes pending `until` waits look at their conditions again: call it where their state changes.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._pending: list[tuple[Callable[[], bool], Future]] = []
+
+    def notify(self) -> None:
+        """Look again at the conditions that are waited for."""
+        for condition, future in self._pending:
+            if not future.done() and condition():
+                future.set_result(None)
+
+    async def within(self, future: Future, timeout_s: float, what: str) -> Any:
+        """Return the future's result; raises WaitError when it has none after `timeout_s`."""
+        either = Future()
+        timer = self._node.create_timer(timeout_s, lambda: _finish(either), clock=self._steady)
+        future.add_done_callback(lambda _: _finish(either))
+        await either
+        self._node.destroy_timer(timer)
+        if not future.done():
+            raise WaitError(f"{what}: not within {timeout_s:g} s")
+        return future.result()
+
+    async def pause(self, seconds: float) -> None:
+        """Return after some time; only for retrying what tells of its readiness in no other way."""
+        over = Future()
+        timer = self._node.create_timer(seconds, lambda: _finish(over), clock=self._steady)
+        await over
+        self._node.destroy_timer(timer)
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Return once `condition()` holds; raises WaitError when it has not after `timeout_s`."""
+        holds = Future()
+        self._pending.append((condition, holds))
+        self.notify()
+        try:
+            await self.within(holds, timeout_s, what)
+        finally:
+            self._pending.remove((condition, holds))
+
+    async def call(self, client: Any, request: Any, timeout_s: float) -> Any:
+        """Return the service's response; raises WaitError when it is absent, silent or says no."""
+        name = client.service_name
+        deadline_ns = self._steady.now().nanoseconds + round(timeout_s * 1e9)
+        while not client.service_is_ready():  # the graph announces a service in no way that rclpy shows
+            if self._steady.now().nanoseconds > deadline_ns:
+                raise WaitError(f"service {name}: not there within {timeout_s:g} s; is its node running?")
+            await self.pause(0.05)
+        response = await self.within(client.call_async(request), timeout_s, f"answer of service {name}")
+        if getattr(response, "success", True) is False:
+            raise WaitError(f"service {name} refused: {response.message}")
+        return response
+
+
+def _finish(future: Future) -> None:
+    if not future.done():
+        future.set_result(None)

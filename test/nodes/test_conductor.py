@@ -1,0 +1,160 @@
+"""The conductor against a made-up simulator, supervisor and recorder on a real graph."""
+
+import json
+
+import pytest
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool
+from std_srvs.srv import SetBool, Trigger
+
+from il_ros.nodes import runtime
+from il_ros.nodes.conductor import LATCHED, Conductor
+
+PERIOD_NS = 50_000_000
+SUCCEEDS_AT = {5: 3, 6: None, 7: 1, 8: None}
+BREAKS_AT = {8: 2}
+
+
+class World(runtime.PlainNode):
+    """Answers as sim does; succeeds in an episode after as many ticks as SUCCEEDS_AT says."""
+
+    def __init__(self, **kwargs):
+        super().__init__("sim", **kwargs)
+        self.declare_parameter("seed", 0)
+        self.log, self.time_ns, self.ticks, self.paused, self.stuck = [], 0, 0, True, False
+        self.clock = self.create_publisher(Clock, "/clock", QoSProfile(depth=10))
+        self.success = self.create_publisher(Bool, "task/success", LATCHED)
+        self.failed = self.create_publisher(Bool, "task/failed", LATCHED)
+        self.create_service(SetBool, "~/pause", self.on_pause)
+        self.create_service(Trigger, "~/reset", self.on_reset)
+        self.create_timer(0.002, self.on_timer)
+
+    def on_pause(self, request, response):
+        self.log.append("pause" if request.data else "go")
+        self.paused, response.success = request.data, True
+        return response
+
+    def on_reset(self, _request, response):
+        self.seed = self.get_parameter("seed").value
+        self.log.append(f"reset {self.seed}")
+        self.ticks, response.success = 0, True
+        self.publish()
+        return response
+
+    def on_timer(self):
+        if not (self.paused or self.stuck):
+            self.ticks += 1
+            self.publish()
+
+    def publish(self):
+        self.time_ns += PERIOD_NS
+        seconds, nanoseconds = divmod(self.time_ns, 1_000_000_000)
+        clock = Clock()
+        clock.clock.sec, clock.clock.nanosec = seconds, nanoseconds
+        self.clock.publish(clock)
+        wanted = SUCCEEDS_AT[self.seed]
+        self.success.publish(Bool(data=wanted is not None and self.ticks >= wanted))
+        breaks = BREAKS_AT.get(self.seed)
+        self.failed.publish(Bool(data=breaks is not None and self.ticks >= breaks))
+
+
+class Services(runtime.PlainNode):
+    """A node whose Trigger services note that they were called."""
+
+    def __init__(self, name, services, log, refuse=0):
+        super().__init__(name)
+        self.refuse = refuse
+        for parameter, default in (("outcome", "unmarked"), ("seed", 0)):
+            self.declare_parameter(parameter, default)
+        self.add_on_set_parameters_callback(lambda given: self.on_set(given, log))
+        for service in services:
+            self.create_service(
+                Trigger, f"~/{service}", lambda _, response, s=service: self.on_call(s, response, log)
+            )
+
+    def on_set(self, given, log):
+        log += [f"{parameter.name}={parameter.value}" for parameter in given]
+        return SetParametersResult(successful=True)
+
+    def on_call(self, service, response, log):
+        if service == "start" and self.refuse:
+            self.refuse -= 1
+            response.success, response.message = False, "silent: /joint_states"
+            return response
+        log.append(service)
+        response.success, response.message = True, "episode_000000"
+        return response
+
+
+@pytest.fixture
+def world(graph):
+    return graph.start(World)
+
+
+def add(graph, node):
+    graph._add(node)
+    return node
+
+
+def conduct(graph, **parameters):
+    conductor = graph.start(Conductor, timeout_s=5.0, **parameters)
+    graph.until(conductor.ended.done, "the conductor's end", 30.0)
+    return conductor
+
+
+def test_an_episode_is_prepared_run_marked_and_stopped_in_order(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    add(graph, Services("recorder", ["start", "stop"], world.log, refuse=2))
+    conductor = conduct(graph, episodes=1, seed=5)
+    assert conductor.ended.result() == 0
+    assert world.log[-9:] == [
+        *("restart", "reset 5", "outcome=unmarked", "seed=5", "start"),
+        *("go", "pause", "outcome=success", "stop"),
+    ]
+    assert conductor.trials.done[0].episode == "episode_000000"
+
+
+def test_a_task_that_can_not_succeed_any_more_ends_its_episode(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    (trial,) = conduct(graph, seed=8, record=False).trials.done
+    assert (trial.outcome, trial.reason) == ("failure", "the task can't be completed any more")
+    assert trial.simulated_s < 1.0
+
+
+def test_success_and_time_limit_are_told_apart_and_written(graph, world, tmp_path):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    result = tmp_path / "result.json"
+    conduct(graph, episodes=3, seed=5, record=False, time_limit_s=2.0, result=str(result))
+    trials = json.loads(result.read_text())["trials"]
+    assert [(trial["seed"], trial["outcome"]) for trial in trials] == [
+        (5, "success"),
+        (6, "failure"),
+        (7, "success"),
+    ]
+    assert trials[1]["simulated_s"] >= 2.0
+    assert trials[0]["simulated_s"] < 2.0
+
+
+def test_a_missing_node_ends_it_with_the_service_that_is_missing(graph):
+    conductor = graph.start(Conductor, timeout_s=0.3)
+    graph.until(conductor.ended.done, "the conductor's end")
+    assert conductor.ended.result() == 1
+    assert "service /sim/pause: not there within 0.3 s" in conductor._last_error[1]
+
+
+def test_a_recorder_that_keeps_refusing_ends_it_with_its_words(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    add(graph, Services("recorder", ["start", "stop"], world.log, refuse=10_000))
+    conductor = graph.start(Conductor, timeout_s=0.5, seed=5)
+    graph.until(conductor.ended.done, "the conductor's end")
+    assert "recorder/start refused: silent: /joint_states" in conductor._last_error[1]
+
+
+def test_a_simulator_that_stands_still_ends_it(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    world.stuck = True
+    conductor = graph.start(Conductor, timeout_s=0.5, seed=6, record=False)
+    graph.until(conductor.ended.done, "the conductor's end", 30.0)
+    assert "the simulator's next simulated second" in conductor._last_error[1]
