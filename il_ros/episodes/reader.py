@@ -89,6 +89,23 @@ def open_bag(path: Path) -> Bag:
     return _open_rosbags(path)
 
 
+def check_closed(path: Path) -> None:
+    """Look at both ends of a bag's MCAP files only: quick, for many bags.
+
+    Raises UnfinishedBagError when one was never closed, BagError when there is none or it is no MCAP.
+    """
+    files = bag_files(path)
+    if not files:
+        raise BagError(f"{path}: holds no bag; a rosbag2 folder has .mcap or .db3 files")
+    for file in files:
+        if file.suffix == ".mcap":
+            try:
+                with file.open("rb") as stream:
+                    _check_ends(file, stream)
+            except OSError as error:
+                raise BagError(f"{file}: can't be read: {error}") from error
+
+
 def bag_files(path: Path) -> list[Path]:
     """Return the storage files of a bag, in the order of their names' numbers; empty when it is no bag."""
     if path.is_file():

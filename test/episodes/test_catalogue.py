@@ -1,0 +1,77 @@
+"""Everything under a root is listed, and what can't be used says why."""
+
+import made_episodes as made
+import pytest
+
+from il_ros.episodes import layout
+from il_ros.episodes.catalogue import Selection, scan
+
+
+def test_each_kind_of_episode_is_listed_with_its_reason(tmp_path):
+    for number in range(1, 7):
+        made.write(tmp_path, made.recorded(2), number)
+    layout.discard(tmp_path / "episode_000002", "dropped the cube", "2026-01-01T00:00:00Z")
+    cut = layout.bag_file(tmp_path / "episode_000003")
+    cut.write_bytes(cut.read_bytes()[:-20])
+    (tmp_path / "episode_000004" / "episode.json").write_text('{"schema": 99}')
+    made.write(tmp_path, made.recorded(2), 7, complete=False)
+    (tmp_path / "episode_000005" / "episode.json").unlink()
+    layout.bag_file(tmp_path / "episode_000006").unlink()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "notes.txt").write_text("not an episode")
+    (tmp_path / "empty").mkdir()
+
+    catalogue = scan(tmp_path)
+    states = {entry.name: entry.state for entry in catalogue.entries}
+    assert states == {
+        "empty": "broken",
+        "episode_000001": "ready",
+        "episode_000002": "discarded",
+        "episode_000003": "incomplete",
+        "episode_000004": "broken",
+        "episode_000005": "foreign",
+        "episode_000006": "broken",
+        "episode_000007": "incomplete",
+    }
+    reasons = {entry.name: entry.reason for entry in catalogue.left_out}
+    assert reasons["episode_000002"] == "discarded 2026-01-01T00:00:00Z: dropped the cube"
+    assert "il-ros episodes recover" in reasons["episode_000003"]
+    assert "schema is 99; this version reads 1" in reasons["episode_000004"]
+    assert "holds no bag" in reasons["episode_000006"]
+    assert f"il-ros episodes recover {tmp_path / 'episode_000007'}" in reasons["episode_000007"]
+    assert [entry.name for entry in catalogue.usable] == ["episode_000001", "episode_000005"]
+
+
+def test_a_loose_bag_file_is_reported(tmp_path):
+    folder = made.write(tmp_path, made.recorded(2))
+    layout.bag_file(folder).rename(tmp_path / "loose.mcap")
+    loose = next(entry for entry in scan(tmp_path).entries if entry.name == "loose.mcap")
+    assert (loose.state, loose.usable) == ("broken", False)
+    assert "put it in a folder" in loose.reason
+
+
+def test_an_unreadable_tombstone_still_discards(tmp_path):
+    folder = made.write(tmp_path, made.recorded(2))
+    (folder / layout.TOMBSTONE).write_text("{")
+    (entry,) = scan(tmp_path).entries
+    assert entry.state == "discarded"
+    assert "can't be read" in entry.reason
+
+
+def test_a_missing_root_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder"):
+        scan(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        scan(tmp_path / "file")
+
+
+def test_a_selection_says_why_it_refuses(tmp_path):
+    made.write(tmp_path, made.recorded(2), outcome="failure", task="push")
+    (entry,) = scan(tmp_path).entries
+    assert Selection().refusal(entry) == "outcome is failure; wanted: success, unmarked"
+    assert (
+        Selection(outcomes=("failure",), tasks=("reach",)).refusal(entry) == "task is 'push'; wanted: reach"
+    )
+    assert Selection(outcomes=("failure",), names=("x",)).refusal(entry) == "not among the names asked for"
+    assert Selection(outcomes=("failure",), tasks=("push",), names=("episode_000001",)).refusal(entry) == ""
