@@ -5,10 +5,10 @@ Messages → observation at a tick → the source's answer → one proposal on `
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ Answer = Callable[[Observation], "np.ndarray[Any, Any] | None"]
 """Returns the chunk (H, A) to propose, or None to stay silent at this tick."""
 
 WARN_EVERY_S = 2.0
+QUIET_S = 1.0  # without a tick for so long, the status says that there is none
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Proposer:
         self._trigger = contract.trigger if value(node, "tick") == "contract" else None
         self._counts: Counter[str] = Counter()
         self._status = Status(WARN, "no tick yet")
+        self._ticked_s = time.monotonic()
         self._latency = Latency(("observation age", "inference", "publish"))
         self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=1))
         topics = dict(self._observed)
@@ -99,18 +101,24 @@ class Proposer:
     def status(self) -> Status:
         """Return what became of the last tick, counts of all, and latencies of the last thousand."""
         values: dict[str, Any] = {f"ticks {name}": count for name, count in sorted(self._counts.items())}
-        return Status(self._status.level, self._status.message, values | self._latency.summary())
+        values |= self._latency.summary()
+        quiet_s = time.monotonic() - self._ticked_s
+        if quiet_s > QUIET_S:
+            cause = f"nothing on '{self._trigger}'" if self._trigger else "the node's clock stands still"
+            return Status(WARN, f"no tick for {quiet_s:.0f} s: {cause}", values)
+        return Status(self._status.level, self._status.message, values)
 
     def tick(self, tick_ns: int) -> None:
         """Answer one tick: exactly one proposal stamped `tick_ns`, or none and the reason."""
-        started_ns = perf_counter_ns()
+        self._ticked_s = time.monotonic()
+        started_ns = time.perf_counter_ns()
         age_s = (self._now_ns() - tick_ns) / 1e9
         observation = self._synchroniser.sample(tick_ns)
         if isinstance(observation, NoObservation):
             self._silent("without observation", WARN, "no observation: " + "; ".join(observation.reasons))
             return
         chunk = self._answer(observation)
-        answered_ns = perf_counter_ns()
+        answered_ns = time.perf_counter_ns()
         if chunk is None:
             self._silent("silent by choice", OK, "silent by choice")
             return
@@ -124,7 +132,7 @@ class Proposer:
         self._counts["answered"] += 1
         self._status = Status(OK, "proposing")
         oldest_s = age_s + max(observation.ages_s.values(), default=0.0)
-        publish_s = (perf_counter_ns() - answered_ns) / 1e9
+        publish_s = (time.perf_counter_ns() - answered_ns) / 1e9
         self._latency.add((oldest_s, (answered_ns - started_ns) / 1e9, publish_s))
 
     def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 
 from il_ros.nodes import runtime, terminal
+from il_ros.nodes.diagnostics import OK
 from il_ros.nodes.parameters import ParameterError, declare
 from il_ros.nodes.teleop import Teleop
 from il_ros.specs import Vector
@@ -69,7 +70,9 @@ class TeleopKeyboard(Teleop):
         now_s = time.monotonic()
         for key in self._terminal.pressed():
             self._keyboard.press(key, now_s)
-        self._terminal.show(self._keyboard.line(now_s))
+        status = self.status()
+        trouble = f"! {status.message}  " if status.level != OK else ""
+        self._terminal.show(f"{trouble}{self._keyboard.line(now_s)}"[:79])
 
 
 def main(args: Sequence[str] | None = None) -> int:

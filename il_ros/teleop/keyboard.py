@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +100,10 @@ class Keyboard:
             chosen = "  ".join(
                 f"{SELECT_KEYS[n]} {self._names[place]}" for n, place in enumerate(self._joints)
             )
-            lines += [f"  choose: {chosen}", "  up/down (or K/J): move it"]
+            lines += textwrap.wrap(
+                f"choose: {chosen}", 79, initial_indent="  ", subsequent_indent="          "
+            )
+            lines.append("  up/down (or K/J): move it")
         return "\n".join([*lines, "  + - faster, slower   space halt   X let go   Ctrl-C end"])
 
     def line(self, now_s: float) -> str:

@@ -157,6 +157,12 @@ def test_a_source_that_raises_is_reported_and_asked_again(graph):
     graph.until(lambda: len(robot.proposals) == 1, "a proposal")
 
 
+def test_a_trigger_that_is_silent_is_named(graph):
+    source = graph.start(Source)
+    graph.until(lambda: "no tick for 1 s: nothing on 'joint_states'" in source.status().message, "the reason")
+    assert source.status().level == WARN
+
+
 def test_on_a_timer_ticks_come_at_the_rate_without_a_trigger(graph):
     source = graph.start(Source, tick="timer")
     graph.until(lambda: source.status().values.get("ticks without observation", 0) >= 3, "three ticks")
