@@ -59,8 +59,13 @@ class Pacing:
         self._due_s = now_s + pace.interval_s
 
     def restart(self, stamp_ns: int, now_s: float) -> None:
-        """Begin anew at a frame: after a reset or a pause, when time that went by is no lateness."""
+        """Begin anew at a frame, as after a reset; the time that took is no lateness."""
         self._frame(stamp_ns, now_s)
+        self.resume(now_s)
+
+    def resume(self, now_s: float) -> None:
+        """Go on after a pause, which is no lateness either; an answer that came meanwhile counts."""
+        self._frame_s = now_s
         self._due_s = now_s + self.pace.interval_s
 
     def frame(self, stamp_ns: int, now_s: float) -> None:

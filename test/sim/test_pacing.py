@@ -109,6 +109,16 @@ def test_the_time_a_reset_took_is_no_lateness():
     assert pacing.late_steps == 0
 
 
+def test_a_pause_is_no_lateness_and_an_answer_during_it_counts():
+    pacing = started(LOCKSTEP)
+    pacing.resume(50.0)
+    assert pacing.wait_s(50.0) == pytest.approx(1.0)
+    pacing.decision(100, sent=False)
+    pacing.resume(90.0)
+    assert pacing.wait_s(90.0) == 0.0
+    assert pacing.timeouts == 0
+
+
 def test_another_speed_counts_from_now():
     pacing = started(REAL)
     pacing.change(Pace(0.05, 0.1), 10.01)

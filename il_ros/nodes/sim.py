@@ -1,0 +1,254 @@
+"""Executable `sim`: a simulated robot with a task, on the topics that a real one would have.
+
+Commands come in on the task's command topics; sensors, `/clock`, `task/success`, `task/failed` and
+`task/episode` go out. `~/reset` begins the episode of parameter `seed` and counts that up; `~/pause` holds
+time.
+With `lockstep` every frame waits for the supervisor's decision, so that a run depends on its seed alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from std_srvs.srv import SetBool, Trigger
+
+from il_ros import messages
+from il_ros.control import decision
+from il_ros.messages import Message
+from il_ros.nodes import runtime
+from il_ros.nodes.diagnostics import OK, WARN, Status
+from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.sim_frames import Frames
+from il_ros.nodes.streams import message_class
+from il_ros.sim.pacing import Pace, Pacing
+from il_ros.sim.task import TASK_NAMES, Cameras, Task, camera_names, make_task
+
+WARN_EVERY_S = 2.0
+COMMAND_DEPTH = 1  # only the newest command counts
+DECISION_DEPTH = 10
+
+
+class Sim(runtime.PlainNode):
+    """Steps a task at its pace; see the module."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("sim", **kwargs)
+        self.task = _declare_task(self)
+        _declare_pace(self)
+        self._paused = declare(
+            self, "paused", False, "begin paused, until ~/pause says false", read_only=True
+        )
+        clock = declare(
+            self, "publish_clock", True, "publish /clock, for nodes with use_sim_time", read_only=True
+        )
+        reliability = declare(
+            self, "sensor_reliability", "reliable", "QoS of the sensors; lockstep needs reliable ones",
+            choices=("reliable", "best_effort"), read_only=True,
+        )  # fmt: skip
+        self._frames = Frames(self, self.task, clock=clock, reliable=reliability == "reliable")
+        self._commands: dict[str, Message] = {}
+        self._episodes = 0
+        self._refused = 0
+        self._unanswered = 0
+        self._measured = (time.monotonic(), 0)
+        self._pacing = Pacing(self._pace(), time.monotonic())
+        self._timer = self.create_timer(1.0, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        for topic, kind in self.task.commands.items():
+            self._subscribe(topic, kind, COMMAND_DEPTH, self._on_command)
+        topic = declare(
+            self, "decision_topic", "dagger_supervisor/decision", "whose decisions lockstep waits for",
+            read_only=True,
+        )  # fmt: skip
+        self._subscribe(topic, "std_msgs/msg/String", DECISION_DEPTH, self._on_decision)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(SetBool, "~/pause", self._on_pause)
+        self.add_post_set_parameters_callback(self._on_parameters)
+        try:
+            self._reset()
+        except RuntimeError as error:  # no graphics for the first picture
+            raise runtime.Refusal(f"parameter cameras: {error}") from error
+
+    def status(self) -> Status:
+        """Return how fast and how well time passes."""
+        then_s, then_ns = self._measured
+        now_s, now_ns = time.monotonic(), self.task.time_ns
+        self._measured = (now_s, now_ns)
+        factor = (now_ns - then_ns) / 1e9 / max(now_s - then_s, 1e-9)
+        unanswered = self._pacing.timeouts - self._unanswered
+        self._unanswered += unanswered
+        values = {
+            "simulated seconds per second": factor,
+            "simulated time [s]": now_ns / 1e9,
+            "episodes": self._episodes,
+            "late steps": self._pacing.late_steps,
+            "lockstep time-outs": self._pacing.timeouts,
+            "refused commands": self._refused,
+        }
+        if self._paused:
+            return Status(OK, "paused", values)
+        if unanswered:
+            return Status(WARN, f"lockstep: {unanswered} frames since the last report got no answer", values)
+        wanted = value(self, "speed")
+        if wanted and factor < 0.9 * wanted:
+            return Status(WARN, f"slower than asked: {factor:.2f} of {wanted:g} simulated s per s", values)
+        return Status(OK, "running", values)
+
+    def stop(self) -> None:
+        """Free the graphics."""
+        self._timer.cancel()
+        self.task.close()
+
+    def _pace(self) -> Pace:
+        period_s = self.task.control_period_ns / 1e9
+        return Pace(
+            period_s, value(self, "speed"), value(self, "lockstep"), value(self, "lockstep_timeout_s")
+        )
+
+    def _subscribe(self, topic: str, kind: str, depth: int, handle: Any) -> None:
+        def receive(raw: bytes) -> None:
+            try:
+                message = messages.decode(kind, raw)
+            except ValueError as error:
+                self._refuse(f"{topic}: {error}")
+                return
+            handle(topic, message)
+
+        self.create_subscription(message_class(kind), topic, receive, QoSProfile(depth=depth), raw=True)
+
+    def _on_command(self, topic: str, message: Message) -> None:
+        self._commands[topic] = message
+        self._pacing.command()
+        self._advance_lockstep()
+
+    def _on_decision(self, _topic: str, message: Message) -> None:
+        if not self._pacing.pace.lockstep:
+            return
+        try:
+            made = decision.from_json(message.data)
+        except ValueError as error:
+            self._refuse(str(error))
+            return
+        self._pacing.decision(made.stamp_ns, made.sent is not None)
+        self._advance_lockstep()
+
+    def _advance_lockstep(self) -> None:
+        """Step at once when this was the answer: lockstep adds no waiting of its own."""
+        if self._pacing.pace.lockstep and self._pacing.answered:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Step if it is time, and wait for the next time."""
+        if self._paused:
+            self._timer.cancel()
+            return
+        if self._pacing.wait_s(time.monotonic()) == 0.0:
+            self._step()
+        self._wait()
+
+    def _wait(self) -> None:
+        wait_s = self._pacing.wait_s(time.monotonic())
+        self._timer.timer_period_ns = max(1, round(wait_s * 1e9))
+        self._timer.reset()
+
+    def _step(self) -> None:
+        if not self._pacing.step(time.monotonic()):
+            pacing = self._pacing
+            self.get_logger().warning(
+                f"lockstep: the frame at {self.task.time_ns / 1e9:.3f} s got no answer within "
+                f"{pacing.pace.timeout_s:g} s of wall time, {pacing.unanswered} is missing; going on "
+                f"({pacing.timeouts} so far)",
+                throttle_duration_sec=WARN_EVERY_S,
+            )
+        commands, self._commands = self._commands, {}
+        try:
+            self.task.step(commands)
+        except ValueError as error:
+            self._refuse(str(error))
+            self.task.step({})
+        self._pacing.frame(self.task.time_ns, time.monotonic())
+        self._frames.publish()
+
+    def _refuse(self, sentence: str) -> None:
+        self._refused += 1
+        self.get_logger().error(f"refused: {sentence}", throttle_duration_sec=WARN_EVERY_S)
+
+    def _reset(self) -> int:
+        """Begin the episode of parameter `seed`, publish its first frame, and return the seed."""
+        seed = value(self, "seed")
+        self.task.reset(seed)
+        self._commands.clear()
+        self.set_parameters([Parameter("seed", value=seed + 1)])
+        self._frames.episode(seed, self._episodes)
+        self._episodes += 1
+        self._measured = (self._measured[0], self.task.time_ns)
+        self._pacing.restart(self.task.time_ns, time.monotonic())
+        self._frames.publish()
+        if not self._paused:
+            self._wait()
+        return seed
+
+    def _on_reset(self, _request: Any, response: Any) -> Any:
+        response.message = f"seed {self._reset()}"
+        response.success = True
+        return response
+
+    def _on_pause(self, request: Any, response: Any) -> Any:
+        if self._paused and not request.data:
+            self._pacing.resume(time.monotonic())
+        self._paused = request.data
+        self._advance()
+        response.success, response.message = True, "paused" if self._paused else "running"
+        return response
+
+    def _on_parameters(self, changed: list[Parameter]) -> None:
+        if {"speed", "lockstep", "lockstep_timeout_s"} & {parameter.name for parameter in changed}:
+            self._pacing.change(self._pace(), time.monotonic())
+            self._advance()
+
+
+def _declare_task(node: Sim) -> Task:
+    """Declare what is simulated, and return it."""
+    name = declare(node, "task", "push", "what is simulated", choices=TASK_NAMES, read_only=True)
+    declare(node, "seed", 0, "seed of the next episode; counted up at each ~/reset", minimum=0)
+    seen = declare(node, "cameras", True, "render and publish the task's cameras", read_only=True)
+    width = declare(
+        node, "camera_width", 96, "of every camera", unit="pixels", minimum=1, maximum=1920, read_only=True
+    )
+    height = declare(
+        node, "camera_height", 96, "of every camera", unit="pixels", minimum=1, maximum=1920, read_only=True
+    )
+    divisor = declare(
+        node, "camera_divisor", 1, "a frame in every so many control periods", minimum=1, read_only=True
+    )  # fmt: skip
+    try:
+        return make_task(name, cameras=Cameras(camera_names(name) if seen else (), width, height, divisor))
+    except ValueError as error:
+        raise runtime.Refusal(f"parameter task: {error}") from error
+
+
+def _declare_pace(node: Sim) -> None:
+    """Declare how time passes."""
+    declare(
+        node, "speed", 1.0, "simulated seconds per second; 0: as fast as possible",
+        minimum=0.0, maximum=1000.0,
+    )  # fmt: skip
+    declare(node, "lockstep", False, "wait for a decision after every frame")
+    declare(
+        node, "lockstep_timeout_s", 1.0, "wall time after which a frame without a decision is passed over",
+        unit="s", minimum=0.001, maximum=600.0,
+    )  # fmt: skip
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return runtime.main(Sim, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

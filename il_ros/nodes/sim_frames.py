@@ -1,0 +1,55 @@
+"""What the simulator says: clock, sensors, success and the episode, in frames of one stamp."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool, String
+
+from il_ros import messages
+from il_ros.nodes.streams import message_class
+from il_ros.sim.task import Task
+
+DEPTH = 5  # frames that a slow reader may be behind
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+CLOCK, BOOL, STRING = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool", "std_msgs/msg/String"
+
+
+class Frames:
+    """Publishes a task's frames on relative topics, and `/clock` if asked."""
+
+    def __init__(self, node: Node, task: Task, *, clock: bool, reliable: bool) -> None:
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        sensors = QoSProfile(depth=DEPTH, reliability=reliability)
+        self._task = task
+        self._clock = node.create_publisher(Clock, "/clock", QoSProfile(depth=DEPTH)) if clock else None
+        self._sensors: dict[str, Any] = {
+            topic: node.create_publisher(message_class(kind), topic, sensors)
+            for topic, kind in task.streams.items()
+        }
+        self._success = node.create_publisher(Bool, "task/success", LATCHED)
+        self._failed = node.create_publisher(Bool, "task/failed", LATCHED)
+        self._episode = node.create_publisher(String, "task/episode", LATCHED)
+
+    def episode(self, seed: int, number: int) -> None:
+        """Publish which episode begins."""
+        text = json.dumps({"task": self._task.name, "seed": seed, "number": number})
+        self._episode.publish(messages.encode(STRING, messages.make(STRING, data=text)))
+
+    def publish(self) -> None:
+        """Publish the present frame: the clock first, the task's trigger stream last."""
+        if self._clock is not None:
+            stamp = messages.header(self._task.time_ns).stamp
+            self._clock.publish(messages.encode(CLOCK, messages.make(CLOCK, clock=stamp)))
+        self._success.publish(_bool(self._task.success))
+        self._failed.publish(_bool(self._task.failed))
+        for reading in self._task.readings():
+            self._sensors[reading.topic].publish(messages.encode(reading.type, reading.message))
+
+
+def _bool(value: bool) -> bytes:
+    return messages.encode(BOOL, messages.make(BOOL, data=value))

@@ -1,0 +1,308 @@
+"""The simulator node on a real graph: pacing, lockstep, resets, commands, diagnostics."""
+
+import json
+import math
+import time
+from itertools import pairwise
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import SetBool, Trigger
+
+from il_ros import messages
+from il_ros.control.decision import Decision, to_json
+from il_ros.nodes import runtime
+from il_ros.nodes.sim import Sim
+from il_ros.nodes.streams import message_class
+from il_ros.sim.task import RESET_PAUSE_NS
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+ODOMETRY, TWIST, STRING = "nav_msgs/msg/Odometry", "geometry_msgs/msg/TwistStamped", "std_msgs/msg/String"
+CLOCK, BOOL = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool"
+DECISIONS = "dagger_supervisor/decision"
+PERIOD_NS = 50_000_000
+
+
+@pytest.fixture
+def start(graph):
+    """Start a sim without cameras, and wait until the graph knows it."""
+
+    def start(**parameters):
+        sim = graph.start(Sim, **({"task": "drive", "cameras": False} | parameters))
+        graph.until(lambda: graph.outside.count_publishers("odom"), "the sim's topics")
+        return sim
+
+    return start
+
+
+def command(linear, angular=0.0):
+    message = messages.make(TWIST)
+    message.twist.linear.x, message.twist.angular.z = linear, angular
+    return message
+
+
+class Supervisor:
+    """Answers every odometry frame with a twist and a decision, or with less.
+
+    `answer(k)` of the k-th frame since `begin_ns`: the twist, None for a decision alone, False for silence.
+    """
+
+    def __init__(self, graph, answer):
+        self.frames = {}
+        self.begin_ns = 0
+        self.command_first = True
+        self._answer = answer
+        self.decide = graph.publisher(DECISIONS, STRING)
+        self.command = graph.publisher("cmd_vel", TWIST)
+        graph.outside.create_subscription(message_class(ODOMETRY), "odom", self._on_odometry, 10, raw=True)
+        graph.until(lambda: self.decide.count() and self.command.count(), "the sim's subscriptions")
+        graph.until(lambda: graph.outside.count_subscribers("odom"), "the client's subscription")
+
+    def since_begin(self):
+        """What the frames from `begin_ns` on said, without CDR's header (4 bytes) and the stamp (8)."""
+        return [raw[12:] for stamp_ns, raw in self.frames.items() if stamp_ns >= self.begin_ns]
+
+    def answer(self, stamp_ns, twist):
+        text = to_json(Decision(stamp_ns, stamp_ns, "expert", "test", sent=None if twist is None else (1.0,)))
+        steps = [lambda: self.decide(messages.make(STRING, data=text))]
+        if twist is not None:
+            steps.insert(0 if self.command_first else 1, lambda: self.command(twist))
+        for step in steps:
+            step()
+
+    def _on_odometry(self, raw):
+        stamp_ns = messages.raw_stamp_ns(ODOMETRY, raw)
+        self.frames[stamp_ns] = raw
+        if (answer := self._answer((stamp_ns - self.begin_ns) // PERIOD_NS)) is not False:
+            self.answer(stamp_ns, answer)
+
+
+def weaving(k):
+    return command(0.3, math.sin(k))
+
+
+def drive_in_lockstep(graph, sim, client, steps):
+    """Run the episode of seed 7, and return what odometry said in it, `steps` answered frames."""
+    client.begin_ns = sim.task.time_ns + RESET_PAUSE_NS
+    reset(graph, seed=7)
+    graph.until(lambda: client.since_begin(), "the first frame")
+    pause(graph, False)
+    graph.until(lambda: len(client.since_begin()) > steps, "the frames")
+    pause(graph, True)
+    graph.until(
+        lambda: sim._pacing.answered, "the last answer"
+    )  # none may be on its way into the next episode
+    return client.since_begin()[: steps + 1]
+
+
+def reset(graph, seed=None):
+    if seed is not None:
+        set_parameter(graph, "seed", seed)
+    response = graph.call("sim/reset", Trigger)
+    assert response.success
+    return response.message
+
+
+def pause(graph, yes):
+    assert graph.call("sim/pause", SetBool, data=yes).success
+
+
+def set_parameter(graph, name, value):
+    parameters = [Parameter(name, value=value).to_parameter_msg()]
+    (result,) = graph.call("sim/set_parameters", SetParameters, parameters=parameters).results
+    return result
+
+
+def status(graph, sim):
+    found = []
+    subscription = graph.outside.create_subscription(DiagnosticArray, "/diagnostics", found.append, 10)
+    graph.until(lambda: graph.outside.count_publishers("/diagnostics"), "the diagnostics")
+    graph.until(lambda: (sim.diagnostics.publish(), found)[1], "a status")
+    graph.outside.destroy_subscription(subscription)
+    report = found[-1].status[0]
+    return report.level, report.message, {item.key: item.value for item in report.values}
+
+
+# ---- time ------------------------------------------------------------------------------------------------
+
+
+def test_in_real_time_frames_come_one_period_apart(graph, start):
+    start()
+    odometry = graph.received("odom", ODOMETRY)
+    graph.until(lambda: odometry, "the first frame")
+    began_s, first = time.monotonic(), len(odometry)
+    graph.until(lambda: len(odometry) >= first + 20, "twenty frames")
+    assert (
+        0.8 < time.monotonic() - began_s < 3.0
+    )  # 20 frames take 1 s; a busy machine may be slower, not faster
+    stamps = [messages.stamp_ns(message) for message in odometry]
+    assert {later - earlier for earlier, later in pairwise(stamps)} == {PERIOD_NS}
+
+
+def test_speed_0_runs_freely_and_services_still_answer(graph, start):
+    sim = start(speed=0.0)
+    began_ns, began_s = sim.task.time_ns, time.monotonic()
+    graph.until(lambda: sim.task.time_ns > began_ns + 4_000_000_000, "four simulated seconds")
+    assert time.monotonic() - began_s < 4.0
+    assert reset(graph) == "seed 1"
+
+
+def test_speed_can_be_changed_while_running(graph, start):
+    sim = start(speed=0.001)  # a step every 50 s
+    before = sim.task.time_ns
+    assert set_parameter(graph, "speed", 50.0).successful
+    graph.until(lambda: sim.task.time_ns > before + PERIOD_NS, "the next steps")
+
+
+def test_a_negative_speed_is_refused(graph, start):
+    start()
+    assert not set_parameter(graph, "speed", -1.0).successful
+
+
+def test_the_clock_has_the_stamps_of_the_frames_and_never_goes_back(graph, start):
+    sim = start(speed=20.0)
+    clocks, odometry = graph.received("/clock", CLOCK), graph.received("odom", ODOMETRY)
+    for _ in range(3):
+        seen = len(clocks)
+        graph.until(lambda seen=seen: len(clocks) > seen + 5, "clock messages")
+        reset(graph)
+    graph.until(lambda: messages.stamp_ns(odometry[-1]) == sim.task.time_ns, "the last frame")
+    times = [message.clock.sec * 1_000_000_000 + message.clock.nanosec for message in clocks]
+    assert all(later > earlier for earlier, later in pairwise(times))
+    assert {messages.stamp_ns(message) for message in odometry[5:-5]} <= set(times)
+
+
+def test_the_clock_can_be_left_to_others(graph, start):
+    start(publish_clock=False)
+    assert graph.outside.count_publishers("/clock") == 0
+
+
+def test_paused_nothing_moves_and_a_reset_still_shows_its_first_frame(graph, start):
+    sim = start(paused=True)
+    odometry = graph.received("odom", ODOMETRY)
+    before = sim.task.time_ns
+    graph.spin(0.3)
+    assert sim.task.time_ns == before
+    reset(graph)
+    graph.until(lambda: odometry, "the reset's frame")
+    assert messages.stamp_ns(odometry[0]) == sim.task.time_ns > before
+    pause(graph, False)
+    graph.until(lambda: sim.task.time_ns > messages.stamp_ns(odometry[0]), "the next step")
+    pause(graph, True)
+    before = sim.task.time_ns
+    graph.spin(0.3)
+    assert sim.task.time_ns == before
+
+
+# ---- episodes --------------------------------------------------------------------------------------------
+
+
+def test_a_reset_begins_the_episode_of_its_seed_and_counts_it_up(graph, start):
+    start(seed=41, paused=True)
+    assert reset(graph) == "seed 42"  # 41 was begun at the start
+    assert reset(graph, seed=5) == "seed 5"
+    assert reset(graph) == "seed 6"
+    episodes = graph.received("task/episode", STRING, LATCHED)  # a late reader still learns of it
+    graph.until(lambda: episodes, "the episode")
+    assert json.loads(episodes[-1].data) == {"task": "drive", "seed": 6, "number": 3}
+
+
+def test_success_and_failure_are_told_with_each_frame(graph, start):
+    sim = start(speed=20.0)
+    success, failed = (
+        graph.received("task/success", BOOL, LATCHED),
+        graph.received("task/failed", BOOL, LATCHED),
+    )
+    graph.until(lambda: success and failed, "the first frame")
+    assert not success[-1].data
+    assert not failed[-1].data
+    goal = sim.task.corridor.goal
+    sim.task._data.qpos[:2] = goal.x_m, goal.y_m
+    graph.until(lambda: success[-1].data, "success")
+    reset(graph)
+    graph.until(lambda: not success[-1].data, "success is over with the reset")
+
+
+# ---- commands --------------------------------------------------------------------------------------------
+
+
+def test_a_command_moves_the_robot_and_silence_stops_it(graph, start):
+    start(speed=5.0)
+    odometry = graph.received("odom", ODOMETRY)
+    publish = graph.publisher("cmd_vel", TWIST)
+    graph.until(publish.count, "the sim's subscription")
+
+    def moving():
+        publish(command(0.5))
+        return odometry and odometry[-1].twist.twist.linear.x > 0.4
+
+    graph.until(moving, "motion")
+    graph.until(
+        lambda: abs(odometry[-1].twist.twist.linear.x) < 0.02, "the stop after 0.5 s without a command"
+    )
+
+
+def test_a_command_that_is_not_finite_is_refused_loudly_and_time_goes_on(graph, start):
+    sim = start(speed=5.0)
+    publish = graph.publisher("cmd_vel", TWIST)
+    graph.until(publish.count, "the sim's subscription")
+    publish(command(math.nan))
+    graph.until(lambda: status(graph, sim)[2]["refused commands"] == "1", "the refusal")
+    before = sim.task.time_ns
+    graph.until(lambda: sim.task.time_ns > before, "the next step")
+
+
+# ---- lockstep --------------------------------------------------------------------------------------------
+
+
+def test_lockstep_runs_of_one_seed_are_equal_byte_for_byte(graph, start):
+    sim = start(lockstep=True, speed=0.0, paused=True, lockstep_timeout_s=30.0)
+    client = Supervisor(graph, weaving)
+    first = drive_in_lockstep(graph, sim, client, steps=80)
+    second = drive_in_lockstep(graph, sim, client, steps=80)
+    client.command_first = False  # a decision may overtake its command; the step waits for both
+    third = drive_in_lockstep(graph, sim, client, steps=80)
+    assert first[0] != first[-1]
+    assert first == second == third
+    assert status(graph, sim)[2]["lockstep time-outs"] == "0"
+
+
+def test_lockstep_stands_while_it_waits_for_an_answer(graph, start):
+    sim = start(lockstep=True, speed=0.0, lockstep_timeout_s=30.0)
+    client = Supervisor(graph, lambda k: False)
+    before = sim.task.time_ns
+    client.answer(before - PERIOD_NS, None)  # answers the frame before
+    graph.spin(0.2)
+    assert sim.task.time_ns == before
+    client.answer(before, None)
+    graph.until(lambda: sim.task.time_ns == before + PERIOD_NS, "the step")
+    graph.spin(0.2)
+    assert sim.task.time_ns == before + PERIOD_NS
+
+
+def test_frames_that_nobody_answers_are_counted_and_time_goes_on(graph, start):
+    sim = start(lockstep=True, speed=0.0, lockstep_timeout_s=0.02)
+    before = sim.task.time_ns
+    graph.until(lambda: sim.task.time_ns >= before + 3 * PERIOD_NS, "three time-outs")
+    level, message, values = status(graph, sim)
+    assert level == b"\x01"
+    assert "got no answer" in message
+    assert int(values["lockstep time-outs"]) >= 3
+
+
+# ---- start -----------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_task_is_refused_with_those_there_are(graph):
+    with pytest.raises((runtime.Refusal, ValueError), match="reach, push, pick_place, drive"):
+        graph.start(Sim, task="fly")
+
+
+def test_cameras_are_published_when_asked(graph, start):
+    start(cameras=True, camera_width=32, camera_height=24, speed=20.0)
+    pictures = graph.received("camera/image_raw", "sensor_msgs/msg/Image")
+    graph.until(lambda: pictures, "a picture")
+    assert (pictures[0].width, pictures[0].height, pictures[0].encoding) == (32, 24, "rgb8")
