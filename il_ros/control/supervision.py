@@ -186,6 +186,9 @@ class Supervision:
             proposals[winner] = None if waiting == _REPEATED else wish
         else:
             self._behave(time_ns, dt_s)
+        sent = self._actuation.sent
+        if sent is None:
+            self._allowance.clear()
         proposal = None if wish is None else self.hearing.heard[winner].proposal
         self._stamp_ns, self._decided_ns = stamp_ns, time_ns
         return Decision(
@@ -194,7 +197,7 @@ class Supervision:
             authority=NOBODY if wish is None else winner,
             reason=f"{self.reason}; {waiting}" if waiting else self.reason,
             proposals=proposals,
-            sent=self._actuation.sent,
+            sent=sent,
             limited=limited,
             epoch=self.epoch,
             version=proposal.version if proposal else "",

@@ -49,7 +49,11 @@ class Allowance:
 
     def __init__(self, period_ns: int):
         self._period_ns = period_ns
-        self._saved_ns = period_ns
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew: the next step is a whole period, as after a pause in which nothing was sent."""
+        self._saved_ns = self._period_ns
         self._stamp_ns = self._now_ns = self._steady_ns = 0
 
     def spend(self, stamp_ns: int, now_ns: int, steady_ns: int) -> float:

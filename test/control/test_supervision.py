@@ -213,6 +213,14 @@ def test_the_first_command_ramps_from_the_measured_state(bench_of):
     assert decision.limited == ["arm/joint1 speed"]
 
 
+def test_the_first_command_has_a_whole_period_however_short_ago_the_timer_looked(bench_of):
+    bench = bench_of()
+    bench.tick(0)
+    assert bench.tick(1.5).sent is None
+    bench.measure(1.6, 0.0)
+    assert bench.propose(1.6, 0.5).sent == pytest.approx((0.05,))
+
+
 def test_without_a_measurement_nobody_gets_to_move(bench_of):
     bench = bench_of()
     decision = bench.propose(0, 0.5)

@@ -1,0 +1,258 @@
+"""Executable `dagger_supervisor`: the only one who commands the robot. Policy, expert and person propose.
+
+Whatever has authority goes through one safety gate; every command is followed by its record on `~/decision`.
+Services: `~/restart` (new epoch, ramp from the measured state), `~/estop` (true latches), `~/reset_estop`.
+The emergency stop also listens on the topic `~/estop` (std_msgs/Bool), and stays latched across activations.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from il_ros import codecs, messages
+from il_ros.contract import Contract
+from il_ros.control import proposal
+from il_ros.control.decision import Decision, to_json
+from il_ros.control.estop import EmergencyStop
+from il_ros.control.status import change, status
+from il_ros.control.status import to_json as status_json
+from il_ros.control.supervision import Supervision
+from il_ros.nodes import runtime
+from il_ros.nodes.contracts import declare_contract, load_contract
+from il_ros.nodes.diagnostics import Status
+from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.publishers import Others
+from il_ros.nodes.streams import Streams, message_class
+from il_ros.nodes.supervisor_parameters import declare_supervision, options, sources
+from il_ros.nodes.supervisor_report import Report
+
+STRING = "std_msgs/msg/String"
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SHALLOW = QoSProfile(depth=1)
+# event handlers would keep a destroyed publisher in the graph until the executor runs
+NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+LOOKS_PER_PERIOD = 5  # how often the timer looks whether a decision is overdue
+
+
+class DaggerSupervisor(runtime.ManagedNode):
+    """Proposals, measurements and time in; commands, decisions and status out. The core decides."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._supervision: Supervision | None = None
+        self._report: Report | None = None
+        super().__init__("dagger_supervisor", **kwargs)
+        declare_contract(self)
+        declare_supervision(self)
+        estop_timeout_s = declare(
+            self, "estop_timeout_s", 0.0, "the topic ~/estop must be heard at least this often, else stop; "
+            "0: it need not be heard", unit="s", minimum=0.0, read_only=True,
+        )  # fmt: skip
+        self._estop = EmergencyStop(estop_timeout_s)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._others = Others(self)
+        self._commands: list[tuple[Any, Any, slice]] = []
+        self._closing: list[Callable[[], Any]] = []
+        self._announced: tuple[Any, ...] = ()
+        self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
+        self.create_service(Trigger, "~/restart", self._on_restart)
+        self.create_service(SetBool, "~/estop", self._on_estop_service)
+        self.create_service(Trigger, "~/reset_estop", self._on_reset_estop)
+        self._listen_for_estop()
+
+    # ---- lifecycle ---------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Read the contract and the parameters; nothing is sent yet."""
+        self._contract: Contract = load_contract(value(self, "contract"))
+        try:
+            self._supervision = Supervision(
+                self._contract, sources(self), options(self, self._contract), self._estop
+            )
+        except ValueError as error:
+            raise runtime.Refusal(str(error)) from error
+        self._report = Report()
+
+    def activate(self) -> None:
+        """Listen, and command when there is something to send; raises Refusal when somebody else commands."""
+        topics = [action.topic for action in self._contract.actions]
+        other = self._others.before_publishing(topics)
+        if other:
+            raise runtime.Refusal(other)
+        supervision = self._supervision
+        assert supervision is not None
+        for action in self._contract.actions:
+            publisher = self.create_publisher(
+                message_class(action.type), action.topic, SHALLOW, event_callbacks=NO_EVENTS
+            )
+            self._commands.append((publisher, action, self._contract.action_slices[action.key]))
+            self._closing.append(partial(self.destroy_publisher, publisher))
+        self._decisions = self.create_publisher(String, "~/decision", QoSProfile(depth=10))
+        self._closing.append(partial(self.destroy_publisher, self._decisions))
+        supervision.restart()
+        measured = {spec.topic: spec.type for spec in supervision.measured.specs}
+        self._closing.append(Streams(self, measured, self._on_measurement).close)
+        for source in supervision.hearing.sources:
+            self._closing.append(self._listen(source.name, source.topic))
+        period_s = self._contract.period_ns / 1e9
+        for seconds, callback in (
+            (max(0.002, period_s / LOOKS_PER_PERIOD), self._on_timer),
+            (1.0, self._announce),
+            (0.2, partial(self._look_for_others, topics)),
+        ):
+            timer = self.create_timer(seconds, callback, clock=self._steady)
+            self._closing.append(partial(self.destroy_timer, timer))
+        self._announce()
+
+    def deactivate(self) -> None:
+        """Send the last command, a stop, and fall silent."""
+        if self._commands and self._supervision is not None:
+            self._send(self._supervision.finish(*self._times()))
+        self._commands.clear()
+        while self._closing:
+            self._closing.pop()()
+
+    def cleanup(self) -> None:
+        """Forget the contract and what was heard."""
+        self.deactivate()
+        self._supervision = self._report = None
+
+    def status(self) -> Status:
+        """Return who has authority, what each source does, and how the gate and the timing fare."""
+        if self._report is None or self._supervision is None:
+            return Status(*Report.idle(self.state, self._others.found))
+        unheard = [
+            action.topic for publisher, action, _ in self._commands if not publisher.get_subscription_count()
+        ]
+        return self._report.status(self._supervision, self.state, self._others.found, unheard, *self._times())
+
+    # ---- what comes in -----------------------------------------------------------------------------------
+
+    def _listen(self, name: str, topic: str) -> Callable[[], Any]:
+        subscription = self.create_subscription(
+            JointTrajectory, topic, partial(self._on_proposal, name), QoSProfile(depth=5), raw=True
+        )
+        return partial(self.destroy_subscription, subscription)
+
+    def _on_proposal(self, name: str, raw: bytes) -> None:
+        started_ns = time.perf_counter_ns()
+        contract, supervision = self._contract, self._supervision
+        if not self._commands:
+            return  # it was in the queue when the node was deactivated
+        try:
+            proposed = proposal.decode(raw, contract.action_names, contract.period_ns)
+        except proposal.ProposalError as error:
+            supervision.fault(name, str(error))
+            return
+        decision = supervision.propose(name, proposed, *self._times())
+        if decision is not None:
+            self._send(decision)
+            self._report.took(started_ns, time.perf_counter_ns())
+
+    def _on_measurement(self, topic: str, raw: bytes, arrival_ns: int) -> None:
+        self._supervision.measured.push(topic, raw, arrival_ns)
+
+    def _on_timer(self) -> None:
+        now_ns, steady_ns = self._times()
+        if now_ns and self._commands:  # simulated time begins with the first /clock
+            self._send(self._supervision.tick(now_ns, steady_ns))
+
+    # ---- what goes out -----------------------------------------------------------------------------------
+
+    def _send(self, decision: Decision | None) -> None:
+        """Publish the command of all actions, or of none, and then the record of it."""
+        if decision is None:
+            return
+        encoded = []
+        if decision.sent is not None:
+            for publisher, action, part in self._commands:
+                command = codecs.encode(action, decision.sent[part], decision.sent_ns)
+                encoded.append((publisher, messages.encode(action.type, command)))
+        for publisher, raw in encoded:
+            publisher.publish(raw)
+        if change(self._supervision) != self._announced:
+            self._announce()  # before the decision: a simulator in lockstep goes on at that
+        self._decisions.publish(messages.encode(STRING, messages.make(STRING, data=to_json(decision))))
+        self._report.decided(decision, time.monotonic_ns())
+
+    def _announce(self) -> None:
+        """Publish who has authority and in which epoch."""
+        self._announced = change(self._supervision)
+        record = status(self._supervision, self._contract, *self._times())
+        self._status_publisher.publish(String(data=status_json(record)))
+
+    def _look_for_others(self, topics: Sequence[str]) -> None:
+        """Two who command one robot are a danger: go silent, and say who it is."""
+        other = self._others.beside_ours(topics)
+        if other:
+            self.report_error("stopped", runtime.Refusal(other))
+            self.trigger_deactivate()
+
+    def _times(self) -> tuple[int, int]:
+        return self.get_clock().now().nanoseconds, time.monotonic_ns()
+
+    # ---- emergency stop and restart ----------------------------------------------------------------------
+
+    def _listen_for_estop(self) -> None:
+        """Hear the stop twice: as strongly as its publishers offer and, while that is arranged, weakly."""
+        self._estop_stream = Streams(self, {"~/estop": "std_msgs/msg/Bool"}, self._on_estop_topic)
+        weakest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.create_subscription(
+            Bool, "~/estop", lambda raw: self._on_estop_topic("~/estop", raw, 0), weakest, raw=True
+        )
+
+    def _on_estop_topic(self, _topic: str, raw: bytes, _arrival_ns: int) -> None:
+        self._press("topic", messages.decode("std_msgs/msg/Bool", raw).data)
+
+    def _on_estop_service(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._press("service", request.data)
+        response.success = True
+        response.message = self._estop.latched or "not stopped"
+        if self._estop.latched and not request.data:
+            response.message += "; ~/reset_estop lets the robot move again"
+        return response
+
+    def _press(self, who: str, pressed: bool) -> None:
+        was = self._estop.latched
+        if self._commands:
+            self._send(self._supervision.press(who, pressed, *self._times()))
+        else:
+            self._estop.hear(who, pressed, time.monotonic_ns())
+        if self._estop.latched and not was:
+            self.get_logger().error(self._estop.latched)
+
+    def _on_reset_estop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._supervision is None:
+            refused = self._estop.reset(time.monotonic_ns())
+        else:
+            refused = self._supervision.reset_estop(time.monotonic_ns())
+            self._announce()
+        response.success, response.message = not refused, refused or "the robot may move again"
+        return response
+
+    def _on_restart(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if not self._commands:
+            raise runtime.Refusal(f"nothing to restart: the node is {self.state}")
+        self._supervision.restart()
+        self._announce()
+        response.success, response.message = True, f"epoch {self._supervision.epoch}"
+        return response
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return runtime.main(DaggerSupervisor, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
