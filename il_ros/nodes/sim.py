@@ -240,7 +240,7 @@ def _declare_pace(node: Sim) -> None:
     )  # fmt: skip
     declare(node, "lockstep", False, "wait for a decision after every frame")
     declare(
-        node, "lockstep_timeout_s", 1.0, "wall time after which a frame without a decision is passed over",
+        node, "lockstep_timeout_s", 2.0, "wall time after which a frame without a decision is passed over",
         unit="s", minimum=0.001, maximum=600.0,
     )  # fmt: skip
 
