@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,11 +33,15 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """A new file, written without a buffer of our own: what `append` returned from survives a kill."""
+    """A new file, written without a buffer of our own: what `append` returned from survives a kill.
+
+    It is locked (flock) while it is being written, so that others can tell a recording from a crash.
+    """
 
     def __init__(self, path: Path):
         self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.size = 0
 
     def append(self, blocks: Sequence[Buffer]) -> None:
