@@ -1,0 +1,48 @@
+"""How the arm's experts move: a wished velocity of the tip becomes the next joint command.
+
+All is a function of the measured positions. The command lies a little ahead of the measurement, as far as the
+arm goes in the time its controllers lag, so that it keeps a steady pace without any memory of the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.sim.kinematics import forward, pointing_down
+from il_ros.specs import Vector
+
+AHEAD_S = 0.12
+"""How far ahead of the measurement a command is; about the controllers' lag."""
+
+JOINT_STEP_RAD = 0.085
+"""No joint is commanded further than this from where it is measured: below what the safety gate cuts."""
+
+
+def measured(observation: Mapping[str, NDArray[Any]]) -> tuple[Vector, Vector, float]:
+    """Return joints (6,), tip (3,) and the gripper's opening in metres."""
+    joints = np.asarray(observation["joints"][:6], dtype=np.float64)
+    return joints, forward(joints)[0], float(observation["joints"][6])
+
+
+def step_rise(value: float, start: float, end: float) -> float:
+    """Return 0 before `start`, 1 after `end` and a smooth rise between; `end` below `start` makes it a fall."""
+    x = min(max((value - start) / (end - start), 0.0), 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
+def toward(offset_m: Vector, gain: float, speed: float) -> Vector:
+    """Return the velocity that closes an offset: `gain` per second when near, at most `speed` m/s when far."""
+    distance = float(np.linalg.norm(offset_m))
+    return offset_m * gain / np.hypot(1.0, distance * gain / speed)
+
+
+def command(joints_rad: Vector, tip_velocity: Vector, yaw_rad: float | None, opening_m: float) -> Vector:
+    """Return the proposal (1, 7) that moves the tip from its place at `tip_velocity` (3,), tool down."""
+    tip = forward(joints_rad)[0]
+    change = pointing_down(tip + AHEAD_S * tip_velocity, yaw_rad) - joints_rad
+    change *= min(1.0, JOINT_STEP_RAD / max(float(np.abs(change).max()), 1e-9))
+    return np.array([[*(joints_rad + change), opening_m]])

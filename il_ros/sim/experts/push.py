@@ -1,0 +1,69 @@
+"""The teacher of `push`: behind the block, down, and straight on until the block lies on its mark.
+
+No phases are kept: how well the tip stands behind the block decides how low it goes, how low it is decides
+how much it pushes. Wherever it finds itself, it comes back to the same way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.sim.experts.motion import command, measured, step_rise, toward
+from il_ros.specs import Vector
+
+OPENING_M = 0.03
+LOW_M, HIGH_M = 0.02, 0.09
+CONTACT_M = 0.04
+"""From the block's middle to the tip's when the fingers touch the block."""
+
+BEHIND_M = 0.07
+"""Where the tip comes down, behind the block's middle."""
+
+TURN_M = 0.03
+"""A mark nearer than about this no longer turns the push: the direction in hand is kept."""
+
+
+class PushExpert:
+    """Needs `joints`, `object` and `goal`."""
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector:
+        """Return the proposal (1, 7)."""
+        joints, tip, _ = measured(observation)
+        block, goal = observation["object"][:2], observation["goal"][:2]
+        way = _direction(tip[:2], block, goal)
+        left = np.array([-way[1], way[0]])
+        along, aside = float((tip[:2] - block) @ way), float((tip[:2] - block) @ left)
+
+        behind = step_rise(along, -0.028, -CONTACT_M + 0.002)
+        aligned = behind * step_rise(abs(aside), 0.028, 0.010)
+        low = step_rise(float(tip[2]), LOW_M + 0.035, LOW_M + 0.010)
+        clear = max(behind, step_rise(float(tip[2]), 0.05, 0.075))
+
+        speed = toward((goal - block) @ way * way, gain=2.5, speed=0.12)
+        push = speed - 4.0 * aside * left
+        approach = clear * toward(block - BEHIND_M * way - tip[:2], gain=4.0, speed=0.25)
+        pushing = low * aligned
+        height = LOW_M + (1.0 - aligned) * (HIGH_M - LOW_M)
+        rise = toward(np.array([height - tip[2]]), gain=5.0, speed=0.25)
+        velocity = np.concatenate([pushing * push + (1.0 - pushing) * approach, rise])
+        return command(joints, velocity, yaw_rad=_half_turn(math.atan2(way[1], way[0])), opening_m=OPENING_M)
+
+
+def _direction(tip: Vector, block: Vector, goal: Vector) -> Vector:
+    """Return the unit direction (2,) of the push: block to goal, near the goal tip to block."""
+    wanted = goal - block
+    distance = float(np.linalg.norm(wanted))
+    ahead = block - tip
+    present = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
+    mixed = wanted + TURN_M * step_rise(distance, 2 * TURN_M, 0.0) * present
+    return mixed / max(float(np.linalg.norm(mixed)), 1e-6)
+
+
+def _half_turn(yaw_rad: float) -> float:
+    """Return the same line's direction within a quarter turn of straight ahead: the gripper has no front."""
+    return (yaw_rad + math.pi / 2) % math.pi - math.pi / 2
