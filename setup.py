@@ -69,7 +69,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["**/*.css", "**/*.html", "**/*.js", "**/*.json", "**/*.svg", "**/*.xml", "**/*.yaml"]},
+    package_data={
+        NAME: ["**/*.css", "**/*.html", "**/*.js", "**/*.json", "**/*.svg", "**/*.xml", "**/*.yaml"]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -79,7 +81,6 @@ setup(
     ],
     install_requires=RUN,
     extras_require={"ros": ROS, "test": TEST},
-    tests_require=["pytest"],
     zip_safe=False,
     entry_points={
         "console_scripts": [

@@ -2,7 +2,17 @@
 
 import os
 
+import pytest
+
+from workspace import build
+
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory):
+    """Return the package as `colcon build` installs it."""
+    return build(tmp_path_factory.mktemp("workspace"))

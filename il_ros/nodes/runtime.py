@@ -43,7 +43,8 @@ class PlainNode(Shell, Node):
         self._set_up()
 
     def start(self) -> None:
-        """Nothing to bring up."""
+        """Nothing to bring up: say so."""
+        self.get_logger().info("running")
 
     def stop(self) -> None:
         """Let go of what the node holds; called once before it is destroyed. Subclasses override."""

@@ -1,0 +1,81 @@
+"""il_ros as a colcon workspace installs it, for tests of what is installed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGED = (
+    "config",
+    "il_ros",
+    "launch",
+    "models",
+    "resource",
+    "LICENSE",
+    "package.xml",
+    "setup.cfg",
+    "setup.py",
+)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A built workspace in `folder`; `run` has the environment of one who sourced its setup."""
+
+    folder: Path
+
+    @property
+    def prefix(self) -> Path:
+        return self.folder / "install" / "il_ros"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        (packages,) = self.prefix.glob("lib/python3*/site-packages")
+        # all but what belongs to the checkout: what is missing in the installation must be missed
+        paths = [str(packages), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        prefixes = [str(self.prefix), *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
+        return {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "AMENT_PREFIX_PATH": os.pathsep.join(filter(None, prefixes)),
+        }
+
+    def run(self, *command: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Run a command outside the checkout; its output is one text."""
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+        )
+
+
+def build(folder: Path) -> Workspace:
+    """Build the checkout's files in a new workspace."""
+    source = folder / "src" / "il_ros"
+    source.mkdir(parents=True)
+    for name in PACKAGED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif (ROOT / name).exists():
+            shutil.copy(ROOT / name, source / name)
+    built = colcon(folder, "build")
+    assert built.returncode == 0, built.stdout
+    return Workspace(folder)
+
+
+def colcon(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "colcon", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )

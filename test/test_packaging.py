@@ -1,0 +1,112 @@
+"""What a workspace installs: a real `colcon build`, and what is declared three times agrees."""
+
+import ast
+import importlib.util
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from workspace import ROOT, colcon
+
+from il_ros.graph import NodeSpec
+from il_ros.scenarios import SCENARIOS
+
+colcon_built = pytest.mark.skipif(
+    importlib.util.find_spec("colcon_ros") is None, reason="colcon-ros is not installed"
+)
+MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
+
+
+def declared_nodes() -> set[str]:
+    for node in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "NODES":
+            return set(ast.literal_eval(node.value))
+    raise AssertionError("setup.py has no NODES")
+
+
+def executables_in_the_tree() -> set[str]:
+    files = (ROOT / "il_ros" / "nodes").glob("*.py")
+    return {path.stem for path in files if '\nif __name__ == "__main__":' in path.read_text()}
+
+
+def imported_message_packages() -> set[str]:
+    sources = "\n".join(path.read_text() for path in (ROOT / "il_ros" / "nodes").glob("*.py"))
+    names = {
+        line.split()[1].split(".")[0]
+        for line in sources.splitlines()
+        if line.startswith(("from ", "import "))
+    }
+    return {name for name in names if name.endswith(("_msgs", "_interfaces", "_srvs")) or name == "rclpy"}
+
+
+def test_every_node_in_the_tree_is_an_executable():
+    assert executables_in_the_tree() == declared_nodes()
+
+
+def test_every_node_of_every_scenario_is_an_executable():
+    specs: list[NodeSpec] = []
+    for scenario in SCENARIOS.values():
+        names = {argument.name for argument in scenario.arguments}
+        for expert in ("scripted", "joy", "leader"):
+            given = {"expert": expert, "episodes": "1"}
+            specs += scenario.nodes({name: value for name, value in given.items() if name in names})
+    assert {spec.executable for spec in specs} <= declared_nodes()
+
+
+def test_the_manifest_names_every_ros_package_that_is_imported():
+    named = {element.text for element in MANIFEST.findall("depend")}
+    assert imported_message_packages() <= named
+
+
+def test_the_version_is_the_same_everywhere():
+    version = MANIFEST.findtext("version")
+    assert f'version="{version}"' in (ROOT / "setup.py").read_text()
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_manifest_is_one_that_colcon_takes_for_ament():
+    assert MANIFEST.findtext("export/build_type") == "ament_python"
+    assert "." in MANIFEST.find("maintainer").get("email").split("@")[1]  # without: silently no ROS package
+
+
+@colcon_built
+def test_colcon_lists_it_as_ament_python(workspace):
+    listed = colcon(workspace.folder, "list").stdout
+    assert listed.split() == ["il_ros", "src/il_ros", "(ros.ament_python)"]
+
+
+@colcon_built
+def test_the_installation_holds_executables_and_shared_files(workspace):
+    executables = {path.name for path in (workspace.prefix / "lib" / "il_ros").iterdir()}
+    assert executables == declared_nodes() | {"il-ros"}
+    shared = workspace.prefix / "share" / "il_ros"
+    for folder in ("config", "launch"):
+        there = {path.relative_to(ROOT / folder) for path in files(ROOT / folder)}
+        assert {path.relative_to(shared / folder) for path in files(shared / folder)} == there
+
+
+@colcon_built
+def test_data_beside_the_code_is_installed_too(workspace):
+    (installed,) = workspace.prefix.glob("lib/python3*/site-packages/il_ros")
+    data = {path.relative_to(ROOT / "il_ros") for path in files(ROOT / "il_ros") if path.suffix != ".py"}
+    assert data <= {path.relative_to(installed) for path in files(installed)}
+
+
+@colcon_built
+def test_an_installed_node_finds_the_shared_files_and_says_what_is_wrong(workspace):
+    executable = str(workspace.prefix / "lib" / "il_ros" / "scripted_expert")
+    ran = workspace.run(executable, "--ros-args", "-p", "contract:=no_such_contract")
+    assert ran.returncode == 1, ran.stdout
+    assert "cannot start" in ran.stdout
+    assert str(workspace.prefix / "share" / "il_ros") in ran.stdout
+
+
+@colcon_built
+def test_the_installed_command_lists_its_subcommands(workspace):
+    ran = workspace.run(str(workspace.prefix / "lib" / "il_ros" / "il-ros"), "run", "record", "--help")
+    assert ran.returncode == 0, ran.stdout
+    assert "--expert" in ran.stdout
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
