@@ -41,9 +41,10 @@ class ArmTask(ABC):
     """How far the gripper is open at the start."""
 
     control_period_ns = CONTROL_PERIOD_NS
+    camera_names = CAMERAS
 
     def __init__(self, *, cameras: Cameras = NO_CAMERAS):
-        cameras.require(CAMERAS)
+        cameras.require(self.camera_names)
         path = Path(__file__).with_name("models") / f"{self.name}.xml"
         self.model = mujoco.MjModel.from_xml_path(str(path))
         self.data = mujoco.MjData(self.model)

@@ -44,7 +44,7 @@ class DriveTask:
     commands: Mapping[str, str] = {COMMAND: TWIST_STAMPED}
     camera_names = ("camera",)
 
-    def __init__(self, cameras: Cameras = NO_CAMERAS):
+    def __init__(self, *, cameras: Cameras = NO_CAMERAS):
         cameras.require(self.camera_names)
         self.streams: Mapping[str, str] = {
             "goal_pose": POSE,
