@@ -142,8 +142,10 @@ class Synchroniser:
     @staticmethod
     def _forget(stream: list[_Entry], before_ns: int) -> None:
         """Drop what is past, but never the message that was in force at `before_ns`."""
-        keep = max(0, _after(stream, before_ns) - 1)
-        del stream[:keep]
+        past = 0
+        while past + 1 < len(stream) and stream[past + 1].stamp_ns <= before_ns:
+            past += 1
+        del stream[:past]
 
 
 def _after(stream: list[_Entry], time_ns: int) -> int:

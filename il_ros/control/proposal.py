@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from il_ros import messages
+from il_ros.control import proposal_wire
 from il_ros.specs import Vector
 
 TYPE = "trajectory_msgs/msg/JointTrajectory"
@@ -67,15 +68,7 @@ def to_message(proposal: Proposal, names: Sequence[str], period_ns: int) -> mess
 
     Raises ProposalError when the chunk has another number of actions than there are names.
     """
-    if proposal.chunk.shape[1] != len(names):
-        raise ProposalError(f"the chunk has {proposal.chunk.shape[1]} actions, the contract {len(names)}")
-    words = [f"source={proposal.source}"]
-    if proposal.version:
-        words.append(f"version={proposal.version}")
-    if proposal.epoch is not None:
-        words.append(f"epoch={proposal.epoch}")
-    if proposal.doubt is not None:
-        words.append(f"doubt={proposal.doubt!r}")
+    _require_size(proposal, names)
     points = []
     for step, positions in enumerate(proposal.chunk):
         seconds, nanoseconds = divmod(step * period_ns, 1_000_000_000)
@@ -87,7 +80,7 @@ def to_message(proposal: Proposal, names: Sequence[str], period_ns: int) -> mess
         )
     return messages.make(
         TYPE,
-        header=messages.header(proposal.stamp_ns, " ".join(words)),
+        header=messages.header(proposal.stamp_ns, _text(proposal)),
         joint_names=list(names),
         points=points,
     )
@@ -127,8 +120,9 @@ def from_message(message: messages.Message, names: Sequence[str], period_ns: int
 
 
 def encode(proposal: Proposal, names: Sequence[str], period_ns: int) -> bytes:
-    """Return the CDR bytes to publish."""
-    return messages.encode(TYPE, to_message(proposal, names, period_ns))
+    """Return the CDR bytes to publish; raises ProposalError as `to_message` does."""
+    _require_size(proposal, names)
+    return proposal_wire.pack(_text(proposal), proposal.stamp_ns, names, proposal.chunk, period_ns)
 
 
 def decode(raw: bytes, names: Sequence[str], period_ns: int) -> Proposal:
@@ -136,11 +130,30 @@ def decode(raw: bytes, names: Sequence[str], period_ns: int) -> Proposal:
 
     Raises ProposalError, also when the bytes are no JointTrajectory.
     """
+    parts = proposal_wire.read(raw, names, period_ns)
+    if parts is not None and parts.stamp_ns:
+        return Proposal(stamp_ns=parts.stamp_ns, chunk=parts.chunk, **_words(parts.frame_id))
     try:
         message = messages.decode(TYPE, raw)
     except ValueError as error:
         raise ProposalError(str(error)) from error
     return from_message(message, names, period_ns)
+
+
+def _require_size(proposal: Proposal, names: Sequence[str]) -> None:
+    if proposal.chunk.shape[1] != len(names):
+        raise ProposalError(f"the chunk has {proposal.chunk.shape[1]} actions, the contract {len(names)}")
+
+
+def _text(proposal: Proposal) -> str:
+    words = [f"source={proposal.source}"]
+    if proposal.version:
+        words.append(f"version={proposal.version}")
+    if proposal.epoch is not None:
+        words.append(f"epoch={proposal.epoch}")
+    if proposal.doubt is not None:
+        words.append(f"doubt={proposal.doubt!r}")
+    return " ".join(words)
 
 
 def _columns(found: Sequence[str], names: Sequence[str]) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""Executable `teleop_leader`: a leader arm (sensor_msgs/JointState) proposes while enabled, as node `expert`."""
+"""Executable `teleop_leader`: a leader arm (its JointState) proposes while enabled, as node `expert`."""
 
 from __future__ import annotations
 
