@@ -59,7 +59,7 @@ class Decision:
 
 def to_json(decision: Decision) -> str:
     """Return one line of JSON with all fields in their order."""
-    return json.dumps(vars(decision), allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(vars(decision))
 
 
 def from_json(text: str) -> Decision:
@@ -84,6 +84,7 @@ def from_json(text: str) -> Decision:
 
 
 _NAMES = tuple(item.name for item in fields(Decision))
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False)
 
 
 def _numbers(values: Sequence[float] | None) -> Numbers | None:

@@ -72,6 +72,9 @@ class Gate:
         if self.spec.is_velocity:
             after, acted = self._velocity(wished, motion, dt_s)
         else:
+            speeds = self._free(wished, motion, dt_s)
+            if speeds is not None:
+                return Motion(wished, speeds, wished), []
             after, acted = self._position(wished, motion, dt_s)
         return after, [f"{self.spec.names[index]} {what}" for index, what in acted]
 
@@ -114,6 +117,24 @@ class Gate:
         if factor < 1.0:
             wished = [sent + factor * (want - sent) for want, sent in zip(wished, motion.sent, strict=True)]
         return Motion(tuple(wished), motion.speed, target), acted
+
+    def _free(self, target: Numbers, motion: Motion, dt_s: float) -> Numbers | None:
+        """Return the speeds to `target` when no limit is near it, else None: the quick way of `_position`."""
+        if motion.target != motion.sent:
+            return None
+        speeds = []
+        for want, sent, before, axis in zip(target, motion.sent, motion.speed, self._axes, strict=True):
+            speed = (want - sent) / dt_s
+            room = axis.upper - want if speed > 0.0 else want - axis.lower
+            if (
+                not axis.lower <= want <= axis.upper
+                or abs(speed) > axis.speed
+                or abs(speed - before) > axis.acceleration * dt_s
+                or speed * speed > 2.0 * axis.acceleration * room
+            ):
+                return None
+            speeds.append(speed)
+        return tuple(speeds)
 
     def _position(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, Acted]:
         acted: Acted = []

@@ -230,6 +230,22 @@ def test_a_resting_target_is_reached_and_kept(limits, start, target):
     np.testing.assert_allclose(sent[-1], wanted, atol=1e-9)
 
 
+@settings(max_examples=200, deadline=None)
+@given(LIMITS, START, st.lists(st.tuples(st.floats(-0.02, 0.02), st.floats(-0.02, 0.02)), max_size=30))
+def test_the_quick_way_gives_what_the_long_way_gives(limits, start, moves):
+    spec = action(**limits)
+    quick, slow = Gate(spec), Gate(spec)
+    slow._free = lambda *_: None
+    motion = quick.start(start)
+    for move in moves:
+        target = tuple(np.add(motion.sent, move))
+        expected, acted = slow.step(target, motion, DT)
+        motion, also_acted = quick.step(target, motion, DT)
+        np.testing.assert_allclose(motion.sent, expected.sent, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(motion.speed, expected.speed, rtol=0, atol=1e-9)
+        assert acted == also_acted
+
+
 # ---- planted bugs: the oracle above must catch each -------------------------------------------------------
 
 BUGS = {
