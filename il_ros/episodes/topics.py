@@ -15,6 +15,8 @@ from il_ros.episodes.reader import Bag, BagError
 from il_ros.specs import STRING, StreamSpec
 
 DECISION_SUFFIX = "/decision"
+CONTRACT_RECORD = "il_ros.contract"
+"""Name of the MCAP metadata record that holds the contract's text."""
 
 
 class MismatchError(ValueError):
@@ -111,7 +113,7 @@ def _decision_topic(bag: Bag, info: EpisodeInfo | None) -> str | None:
 def _recorded_contract(bag: Bag, info: EpisodeInfo | None) -> Contract | None:
     """Return the contract that the bag was recorded under; decisions' vectors are in its order."""
     texts = [] if info is None else [info.contract_text]
-    texts += [values[key] for values in bag.metadata.values() for key in values if key == "contract_text"]
+    texts.append(bag.metadata.get(CONTRACT_RECORD, {}).get("text", ""))
     for text in texts:
         if text:
             try:

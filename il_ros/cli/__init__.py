@@ -1,0 +1,1 @@
+"""The `il-ros` command: the same jobs without ROS."""

@@ -1,0 +1,93 @@
+"""One episode over time, as a picture: what was measured, what was commanded, who had authority."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from il_ros.contract import Contract
+from il_ros.episodes.arrays import EpisodeArrays
+from il_ros.specs import Vector
+
+_COLOURS = {"expert": "tab:orange", "policy": "tab:blue", "none": "tab:red"}
+_MOST_LINES = 20
+"""More lines than this (a laser scan) are drawn as an image."""
+
+
+def plot_episode(episode: EpisodeArrays, contract: Contract, path: Path) -> None:
+    """Draw the episode's numeric observations, its commands and authority into a PNG (or PDF, SVG) file.
+
+    Gaps between frames are left white. Raises OSError when the file can't be written.
+    """
+    from matplotlib.figure import Figure
+
+    numeric = [spec for spec in contract.observations if spec.kind == "numeric"]
+    rows = len(numeric) + len(contract.actions) + bool(episode.authority)
+    figure = Figure(figsize=(11, 1.2 + 2.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    times_s = (np.asarray(episode.ticks_ns) - int(episode.ticks_ns[0])) / 1e9
+    figure.suptitle(
+        f"{episode.name}: {episode.task or 'no task'}, {episode.outcome}, "
+        f"{len(episode)} frames in {episode.duration_s:.1f} s"
+    )
+    for panel, spec in zip(panels, numeric, strict=False):
+        _lines(panel, times_s, np.asarray(episode.observations[spec.key]), episode.runs, spec.elements)
+        panel.set_ylabel(_label(spec.key, spec.unit))
+    for panel, action in zip(panels[len(numeric) :], contract.actions, strict=False):
+        commands = np.asarray(episode.commands)[:, contract.action_slices[action.key]]
+        _lines(panel, times_s, commands, episode.runs, action.names, steps=True)
+        panel.set_ylabel(_label(f"{action.key} command", action.unit))
+    if episode.authority:
+        _authority(panels[-1], times_s, episode)
+    panels[-1].set_xlabel("s since the first frame")
+    figure.savefig(path, dpi=110)
+
+
+def _label(name: str, unit: str) -> str:
+    return f"{name}\n[{unit}]" if unit else name
+
+
+def _lines(
+    panel: Any,
+    times_s: Vector,
+    values: Vector,
+    runs: Sequence[slice],
+    names: Sequence[str],
+    steps: bool = False,
+) -> None:
+    if len(names) > _MOST_LINES:
+        edges = np.append(times_s, times_s[-1] + 0.05)
+        panel.pcolormesh(edges, np.arange(len(names) + 1), values.T, cmap="viridis")
+        return
+    for index, name in enumerate(names):
+        for number, run in enumerate(runs):
+            panel.plot(
+                times_s[run],
+                values[run, index],
+                color=f"C{index % 10}",
+                linestyle="-" if index < 10 else "--",
+                drawstyle="steps-post" if steps else "default",
+                label=name if number == 0 else None,
+                linewidth=1.2,
+            )
+    panel.grid(alpha=0.3)
+    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small", frameon=False)
+
+
+def _authority(panel: Any, times_s: Vector, episode: EpisodeArrays) -> None:
+    period_s = episode.period_ns / 1e9
+    shown: set[str] = set()
+    for run in episode.runs:
+        for who, frames in groupby(range(run.start, run.stop), key=lambda index: episode.authority[index]):
+            indices = list(frames)
+            start_s, end_s = times_s[indices[0]], times_s[indices[-1]] + period_s
+            label = None if who in shown else who
+            panel.axvspan(start_s, end_s, color=_COLOURS.get(who, "tab:green"), alpha=0.6, label=label, lw=0)
+            shown.add(who)
+    panel.set_yticks([])
+    panel.set_ylabel("authority")
+    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small", frameon=False)

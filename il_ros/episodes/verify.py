@@ -1,0 +1,151 @@
+"""Check an episode from end to end: the file, what is said about it, every message, and its frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from il_ros import contract as contracts
+from il_ros import messages
+from il_ros.contract import Contract, ContractError
+from il_ros.episodes.catalogue import Entry, look
+from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo
+from il_ros.episodes.reader import RECOVER, Bag, BagError, open_bag
+from il_ros.episodes.replay import Skipped, count_reasons, open_replay
+from il_ros.episodes.topics import MismatchError
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found. `errors` make an episode unusable, `warnings` are worth a look.
+
+    `ticks` and `frames`: how many ticks the episode has and how many of them give a frame; None: not checked.
+    """
+
+    folder: Path
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    messages: int = 0
+    ticks: int | None = None
+    frames: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing makes the episode unusable."""
+        return not self.errors
+
+
+def verify(folder: Path, contract: Contract | None = None) -> Report:
+    """Check the episode in `folder` against `contract`; None: the one it was recorded under.
+
+    Every message is read and decoded, and every frame is made. Whatever is wrong is in the report.
+    """
+    entry = look(folder)
+    if entry.state in ("incomplete", "broken"):
+        return Report(folder, errors=(entry.reason,))
+    warnings = [] if entry.state == "ready" else [entry.reason]
+    try:
+        bag = open_bag(folder)
+        errors, stream_warnings, count = _check_messages(bag)
+        warnings += stream_warnings + _check_metadata(bag, count)
+        report = Report(folder, tuple(errors), tuple(warnings), count)
+        info_errors, info_warnings, own = _check_info(entry.info)
+        report = _add(report, info_errors, info_warnings)
+        used = own if contract is None else contract
+        if used is None:
+            return _add(report, [], ["it holds no contract, so its frames weren't checked; --contract FILE"])
+        return _check_frames(report, bag, entry, used)
+    except BagError as error:
+        return Report(folder, (str(error),), tuple(warnings))
+
+
+def _add(report: Report, errors: list[str], warnings: list[str]) -> Report:
+    return replace(report, errors=(*report.errors, *errors), warnings=(*report.warnings, *warnings))
+
+
+def _check_messages(bag: Bag) -> tuple[list[str], list[str], int]:
+    """Decode every message of a known type; count what doesn't decode, and stamps that go back."""
+    counts: Counter[str] = Counter()
+    backwards: Counter[str] = Counter()
+    bad: dict[str, tuple[int, str]] = {}
+    newest: dict[str, int] = {}
+    for item in bag.messages():
+        counts[item.topic] += 1
+        if not messages.known(item.type):
+            continue
+        try:
+            stamp_ns = messages.stamp_ns(messages.decode(item.type, item.raw))
+        except ValueError as error:
+            bad[item.topic] = (bad.get(item.topic, (0, ""))[0] + 1, str(error))
+            continue
+        if stamp_ns is not None:
+            backwards[item.topic] += stamp_ns < newest.get(item.topic, stamp_ns)
+            newest[item.topic] = stamp_ns
+    errors = [f"{topic}: {count} messages don't decode: {error}" for topic, (count, error) in bad.items()]
+    errors += [
+        f"{topic}: the file's index says {summary.messages} messages, {counts[topic]} are there"
+        for topic, summary in bag.topics.items()
+        if counts[topic] != summary.messages
+    ]
+    warnings = [f"{topic}: its stamps went back {count} times" for topic, count in backwards.items() if count]
+    return errors, warnings, counts.total()
+
+
+def _check_metadata(bag: Bag, count: int) -> list[str]:
+    """`metadata.yaml` is for other tools; a wrong one hinders them, not us."""
+    path = bag.path / METADATA_FILE
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))["rosbag2_bagfile_information"][
+            "message_count"
+        ]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        return [f"{path} can't be read, `ros2 bag` needs it ({error!r}); {RECOVER} {bag.path}"]
+    if told != count:
+        return [f"{path} says {told} messages, the bag has {count}; {RECOVER} {bag.path}"]
+    return []
+
+
+def _check_info(info: EpisodeInfo | None) -> tuple[list[str], list[str], Contract | None]:
+    if info is None:
+        return [], [], None
+    errors = []
+    warnings = [f"recorder: {fault}" for fault in info.faults]
+    if info.grade is not None and info.grade.level != "good":
+        warnings += [f"graded {info.grade.level}: {reason}" for reason in info.grade.reasons]
+    if info.stopped_ns is not None and info.stopped_ns < info.started_ns:
+        errors.append(
+            f"episode.json: it stopped at {info.stopped_ns}, before it started at {info.started_ns}"
+        )
+    if not info.contract_text:
+        return errors, warnings, None
+    try:
+        own = contracts.parse(info.contract_text, "the contract in episode.json")
+    except ContractError as error:
+        return [*errors, str(error)], warnings, None
+    if own.hash != info.contract_hash:
+        errors.append(
+            f"episode.json: contract_hash is {info.contract_hash}, but the contract's text gives {own.hash}: "
+            f"it was edited, or written by a version that read it otherwise"
+        )
+    return errors, warnings, own
+
+
+def _check_frames(report: Report, bag: Bag, entry: Entry, contract: Contract) -> Report:
+    skipped: list[Skipped] = []
+    frames = 0
+    try:
+        for item in open_replay(bag, contract, entry.info):
+            if isinstance(item, Skipped):
+                skipped.append(item)
+            else:
+                frames += 1
+    except MismatchError as error:
+        return _add(report, [str(error)], [])
+    reasons = [f"{count} ticks without a frame: {reason}" for reason, count in count_reasons(skipped).items()]
+    report = replace(report, ticks=frames + len(skipped), frames=frames)
+    if frames == 0:
+        return _add(report, ["no usable frame", *reasons], [])
+    return _add(report, [], reasons)

@@ -1,0 +1,173 @@
+"""An episode's cameras as an mp4 film or as one sheet of pictures, side by side, as they were recorded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from il_ros import messages
+from il_ros.episodes.layout import EpisodeInfo
+from il_ros.episodes.reader import Bag, BagMessage
+from il_ros.episodes.replay import span_of
+from il_ros.image_codec import decode_image
+from il_ros.specs import COMPRESSED_IMAGE, IMAGE, ImageSpec
+
+Picture = np.ndarray[Any, Any]
+
+_DEPTH_RANGE_M = 4.0
+_TYPICAL_HEIGHT = 240
+
+
+class VideoError(ValueError):
+    """Nothing to show; the message says what the bag has instead."""
+
+
+@dataclass(frozen=True)
+class Still:
+    """What every camera last showed at a time: one picture (H, W, 3) uint8, cameras side by side."""
+
+    time_s: float
+    picture: Picture
+
+
+def cameras(bag: Bag) -> tuple[str, ...]:
+    """Return the topics of pictures, by name."""
+    return tuple(
+        sorted(name for name, topic in bag.topics.items() if topic.type in (IMAGE, COMPRESSED_IMAGE))
+    )
+
+
+def write_video(
+    bag: Bag, info: EpisodeInfo | None, path: Path, *, fps: float = 20.0, topics: Sequence[str] = ()
+) -> int:
+    """Film the demonstration's cameras (`topics`, or all) into an mp4 and return the number of pictures.
+
+    At every 1/fps seconds each camera shows its newest picture; before its first one it is black.
+    Raises VideoError when there is no camera, BagError when the bag is damaged, OSError when the file can't
+    be written.
+    """
+    import imageio_ffmpeg
+
+    span = span_of(bag, info)
+    times = range(span.start_ns, span.stop_ns + 1, round(1e9 / fps))
+    count = 0
+    encoder = None
+    try:
+        for still in _stills(bag, times, topics):
+            if encoder is None:
+                path.touch()  # an error here names the file; the encoder's would not
+                height, width = still.picture.shape[:2]
+                encoder = imageio_ffmpeg.write_frames(
+                    str(path), (width, height), fps=fps, macro_block_size=2, ffmpeg_log_level="error"
+                )
+                encoder.send(None)
+            encoder.send(np.ascontiguousarray(still.picture))
+            count += 1
+    finally:
+        if encoder is not None:
+            encoder.close()
+    return count
+
+
+def write_sheet(
+    bag: Bag, info: EpisodeInfo | None, path: Path, *, pictures: int = 12, topics: Sequence[str] = ()
+) -> int:
+    """Put `pictures` moments, evenly spread from first to last, into one PNG and return how many there are.
+
+    Raises VideoError, BagError, OSError as `write_video` does.
+    """
+    import cv2
+
+    span = span_of(bag, info)
+    times = np.linspace(span.start_ns, span.stop_ns, max(1, pictures)).astype(np.int64).tolist()
+    stills = list(_stills(bag, times, topics))
+    columns = max(1, min(len(stills), round(np.sqrt(len(stills) * 1.2))))
+    blank = np.zeros_like(stills[0].picture)
+    cells = [still.picture for still in stills] + [blank] * (-len(stills) % columns)
+    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+    done, data = cv2.imencode(".png", np.vstack(rows)[..., ::-1])
+    assert done
+    path.write_bytes(data.tobytes())
+    return len(stills)
+
+
+def _stills(bag: Bag, times_ns: Sequence[int], topics: Sequence[str]) -> Iterator[Still]:
+    shown = tuple(topics) or cameras(bag)
+    unknown = [topic for topic in shown if topic not in cameras(bag)]
+    if unknown or not shown:
+        wanted = f"no pictures on {', '.join(unknown)}" if unknown else "no pictures in it"
+        raise VideoError(f"{bag.path}: {wanted}; cameras there: {', '.join(cameras(bag)) or 'none'}")
+    newest: dict[str, BagMessage] = {}
+    sizes = _first_sizes(bag, shown)
+    waiting = deque(times_ns)
+    for message in bag.messages(shown):
+        while waiting and message.log_ns > waiting[0]:
+            yield _still(waiting.popleft(), times_ns[0], newest, sizes)
+        newest[message.topic] = message
+    while waiting:
+        yield _still(waiting.popleft(), times_ns[0], newest, sizes)
+
+
+def _first_sizes(bag: Bag, topics: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Return each camera's (width, height) from its first picture; a silent camera has none."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for message in bag.messages(topics):
+        if message.topic not in sizes:
+            height, width = _decode(message).shape[:2]
+            sizes[message.topic] = (width, height)
+            if len(sizes) == len(topics):
+                break
+    if not sizes:
+        raise VideoError(f"{bag.path}: its cameras never sent a picture: {', '.join(topics)}")
+    return sizes
+
+
+def _still(
+    time_ns: int, start_ns: int, newest: Mapping[str, BagMessage], sizes: Mapping[str, tuple[int, int]]
+) -> Still:
+    import cv2
+
+    height = max(_TYPICAL_HEIGHT, max(size[1] for size in sizes.values()))
+    parts = []
+    for topic, (width, own_height) in sizes.items():
+        cell = (max(2, round(width * height / own_height / 2) * 2), height // 2 * 2)
+        if topic in newest:
+            parts.append(cv2.resize(_decode(newest[topic]), cell, interpolation=cv2.INTER_AREA))
+        else:
+            parts.append(np.zeros((cell[1], cell[0], 3), dtype=np.uint8))
+    time_s = (time_ns - start_ns) / 1e9
+    picture = np.hstack(parts)
+    for colour, thickness in ((0, 3), (255, 1)):
+        cv2.putText(
+            picture, f"{time_s:.2f} s", (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (colour,) * 3, thickness
+        )
+    return Still(time_s, picture)
+
+
+def _decode(message: BagMessage) -> Picture:
+    """Return (H, W, 3) uint8 in the size it came in; depth as grey up to four metres."""
+    read = messages.decode(message.type, message.raw)
+    if message.type == COMPRESSED_IMAGE:
+        pixels = _compressed(read)
+    else:
+        encoding = {"mono8": "mono8", "8UC1": "mono8", "16UC1": "depth", "32FC1": "depth"}
+        spec = ImageSpec(int(read.width), int(read.height), encoding.get(read.encoding, "rgb8"))
+        pixels = decode_image(spec, read)
+    if pixels.dtype != np.uint8:
+        pixels = (np.clip(pixels / _DEPTH_RANGE_M, 0, 1) * 255).astype(np.uint8)
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def _compressed(message: messages.Message) -> Picture:
+    import cv2
+
+    data = np.frombuffer(bytes(message.data), dtype=np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    if pixels is None:
+        raise VideoError(f"the {data.size} bytes with format '{message.format}' are no jpeg or png picture")
+    return pixels

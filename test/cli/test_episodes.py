@@ -1,0 +1,172 @@
+"""`il-ros episodes` as typed, on made-up episodes."""
+
+import csv
+
+import made_episodes as made
+import pytest
+
+from il_ros.cli.main import main
+from il_ros.episodes import layout
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A working folder with three episodes in ./episodes: good, failed, and one that was cut off."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "episodes"
+    made.write(
+        folder, made.recorded(10), 1, streams=(layout.StreamInfo("/joint_states", made.JOINTS, 10, 999),)
+    )
+    made.write(folder, made.recorded(10), 2, outcome="failure")
+    cut = layout.bag_file(made.write(folder, made.recorded(10), 3, complete=False))
+    cut.write_bytes(cut.read_bytes()[:-300])
+    return folder
+
+
+def said(capsys, *words):
+    status = main(["episodes", *map(str, words)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_list_shows_every_episode_and_why_one_cannot_be_used(root, capsys):
+    status, out, _ = said(capsys, "list")
+    assert status == 0
+    assert "episode_000001  ready       success" in out
+    assert "episode_000002  ready       failure" in out
+    assert "episode_000003  incomplete  success" in out
+    assert "il-ros episodes recover" in out
+    assert "3 episodes: 2 ready, 1 incomplete. Usable: 1 success, 1 failure, 0.9 s in all." in out
+
+
+def test_list_of_an_empty_and_of_a_missing_folder(tmp_path, capsys):
+    assert said(capsys, "list", tmp_path)[:2] == (0, f"{tmp_path}: no episodes\n")
+    status, _, err = said(capsys, "list", tmp_path / "nowhere")
+    assert status == 1
+    assert err == f"il-ros episodes list: {tmp_path / 'nowhere'}: there is no such folder of episodes\n"
+
+
+def test_info_by_number_and_by_path(root, capsys):
+    status, out, _ = said(capsys, "info", 1)
+    assert status == 0
+    assert "outcome      success" in out
+    assert "/joint_states  sensor_msgs/msg/JointState        10" in out
+    assert said(capsys, "info", root / "episode_000001")[1] == out
+
+
+def test_info_without_statistics_shows_what_the_bag_holds(root, capsys):
+    out = said(capsys, "info", 2)[1]
+    assert "bag          50 messages in 0.45 s" in out
+    assert "/camera/image_raw" in out
+
+
+def test_info_of_a_cut_off_episode_says_how_to_recover_it(root, capsys):
+    status, out, _ = said(capsys, "info", 3)
+    assert status == 0
+    assert "state        incomplete" in out
+    assert f"il-ros episodes recover {root / 'episode_000003'}" in out
+
+
+def test_an_episode_that_is_not_there_is_named(root, capsys):
+    status, _, err = said(capsys, "info", 99)
+    assert status == 1
+    assert "episodes/episode_000099: there is no such episode" in err
+
+
+def test_verify_ends_with_one_when_an_episode_is_unusable(root, capsys):
+    status, out, _ = said(capsys, "verify")
+    assert status == 1
+    assert "episode_000001: ok, 50 messages, 10 frames of 10 ticks" in out
+    assert "episode_000003: unusable" in out
+    assert "3 episodes: 2 ok, 1 unusable" in out
+    assert said(capsys, "verify", 1, 2)[0] == 0
+
+
+def test_recover_makes_a_cut_off_episode_usable(root, capsys):
+    status, out, _ = said(capsys, "recover", 3)
+    assert status == 0
+    assert out.startswith("episode_000003: recovered, 50 messages")
+    assert said(capsys, "verify", 3)[0] == 0
+    assert "was whole already" in said(capsys, "recover", 3)[1]
+
+
+def test_recover_goes_on_after_one_that_cannot_be(root, capsys):
+    layout.bag_file(root / "episode_000002").unlink()
+    status, out, err = said(capsys, "recover", 2, 3)
+    assert status == 1
+    assert "episode_000003: recovered" in out
+    assert "episode_000002" in err
+
+
+def test_discard_and_undo_change_what_counts_and_delete_nothing(root, capsys):
+    assert said(capsys, "discard", 1, "--reason", "slipped")[0] == 0
+    assert "discarded" in said(capsys, "list")[1]
+    assert "slipped" in said(capsys, "list")[1]
+    assert said(capsys, "verify", 1)[1].startswith("episode_000001: discarded, 50 messages")
+    assert said(capsys, "undo", 1)[1] == "episode_000001: counts again\n"
+    assert said(capsys, "undo", 1)[1] == "episode_000001: was not discarded\n"
+    assert "slipped" not in said(capsys, "list")[1]
+
+
+def test_discard_of_several_does_all_or_nothing(root, capsys):
+    status, _, err = said(capsys, "discard", 1, 99)
+    assert status == 1
+    assert "episode_000099" in err
+    assert not layout.is_discarded(root / "episode_000001")
+    assert said(capsys, "discard", root)[0] == 1  # the folder of episodes is no episode
+
+
+def test_replay_counts_frames_and_writes_them(root, capsys, tmp_path):
+    status, out, _ = said(capsys, "replay", 1, "--csv", "frames.csv")
+    assert status == 0
+    assert "episode_000001 under contract 'made_up': 10 frames of 10 ticks" in out
+    with (tmp_path / "frames.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    assert float(rows[4]["joints/position/b"]) == 4.5
+    assert float(rows[4]["arm/a"]) == 5.0
+    assert rows[4]["authority"] == "expert"
+
+
+def test_replay_under_another_contract_names_what_is_missing(root, capsys, tmp_path):
+    (tmp_path / "other.yaml").write_text(
+        made.TEXT.replace("topic: joint_states", "topic: joints").replace(
+            "trigger: joint_states", "trigger: joints"
+        )
+    )
+    status, _, err = said(capsys, "replay", 1, "--contract", "other.yaml")
+    assert status == 1
+    assert "joints needs topic joints (sensor_msgs/msg/JointState), which is not in the bag" in err
+
+
+def test_replay_of_a_bag_without_contract_asks_for_one(root, capsys):
+    (root / "episode_000001" / layout.INFO_FILE).unlink()
+    assert "give one with --contract FILE" in said(capsys, "replay", 1)[2]
+
+
+def test_plot_writes_a_picture_and_leaves_no_traces(root, capsys, tmp_path):
+    status, out, _ = said(capsys, "plot", 1)
+    assert (status, out) == (0, "written: episode_000001.png\n")
+    assert (tmp_path / "episode_000001.png").stat().st_size > 10_000
+    assert not (root / ".cache").exists()
+
+
+def test_video_and_sheet(root, capsys, tmp_path):
+    assert (
+        said(capsys, "video", 1, "--sheet", "--pictures", 4)[1]
+        == "written: episode_000001.png (4 pictures)\n"
+    )
+    assert said(capsys, "video", 1, "-o", "film.mp4", "--fps", 10)[1].startswith(
+        "written: film.mp4 (5 pictures)"
+    )
+    assert (tmp_path / "film.mp4").stat().st_size > 500
+
+
+def test_help_of_every_verb_reads(capsys):
+    for verb in ("list", "info", "verify", "recover", "discard", "undo", "replay", "plot", "video"):
+        with pytest.raises(SystemExit) as ended:
+            main(["episodes", verb, "--help"])
+        assert ended.value.code == 0
+    with pytest.raises(SystemExit):
+        main(["episodes", "--help"])
+    assert "il-ros episodes recover 12" in capsys.readouterr().out

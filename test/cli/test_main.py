@@ -1,0 +1,61 @@
+"""The `il-ros` command answers quickly and says what it can do."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from il_ros.cli import main as cli
+
+
+def test_help_lists_every_command_and_imports_none(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    for name, text in cli.COMMANDS.items():
+        assert name in out
+        assert text in out
+    assert "examples:" in out
+
+
+def test_an_unknown_command_is_refused_with_those_there_are(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["trian"])
+    assert ended.value.code == 2
+    assert "'trian'" in capsys.readouterr().err
+
+
+def test_python_dash_m_works_and_help_needs_neither_numpy_nor_ros():
+    code = (
+        "import runpy, sys; sys.argv = ['il-ros', '--help']\n"
+        "try: runpy.run_module('il_ros', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "assert not {'numpy', 'rclpy', 'torch'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("usage: il-ros")
+
+
+def command(monkeypatch, act):
+    """Stand a module in for `il-ros run`."""
+    module = types.ModuleType("il_ros.cli.run")
+    module.add_parser = lambda subparsers: subparsers.add_parser("run").set_defaults(run=act)
+    monkeypatch.setitem(sys.modules, "il_ros.cli.run", module)
+
+
+def test_the_commands_status_is_the_exit_status(monkeypatch):
+    command(monkeypatch, lambda args: 3)
+    assert cli.main(["run"]) == 3
+
+
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    command(monkeypatch, interrupted)
+    assert cli.main(["run"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
