@@ -1,0 +1,320 @@
+"""Record 3 x 640x480 rgb8 at 30 Hz and joint states at 200 Hz (83 MB/s); print what it cost as JSON.
+
+    python bench/recorder.py [--seconds 60] [--compression none] [--only recorder]
+
+Every publisher is a process of its own. Side by side, in one run:
+  recorder      the recorder node, everything on (diagnostics, statistics, checksums, pre-roll)
+  receiving     a node that receives the same streams undecoded and does nothing with them: the floor
+  decoded       a plain rclpy node that has the messages deserialised in Python
+  default_dds   the recorder with Fast DDS's own settings instead of the packaged profile
+CPU is of one core, user and system, from the process's own times. Latency is stamp to reception.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.setdefault("ROS_DOMAIN_ID", str(101 + os.getpid() % 100))
+
+import numpy as np
+import psutil
+from mcap.reader import make_reader
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from il_ros import messages
+from il_ros.episodes import layout
+from il_ros.nodes import runtime
+from il_ros.nodes.streams import message_class
+
+IMAGE, JOINTS = "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
+CAMERAS = ("left/image_raw", "right/image_raw", "wrist/image_raw")
+RATES = {**dict.fromkeys(CAMERAS, 30.0), "joint_states": 200.0}
+NAMES = [f"joint{k}" for k in range(1, 8)]
+WARM_UP_S = 2.0
+
+
+def contract_text() -> str:
+    cameras = "\n".join(
+        f"  camera{k}: {{topic: {topic}, type: {IMAGE}, max_age_s: 0.5, "
+        "image: {width: 640, height: 480, encoding: rgb8}}"
+        for k, topic in enumerate(CAMERAS)
+    )
+    names = ", ".join(NAMES)
+    return f"""name: bench
+rate_hz: 30
+observations:
+{cameras}
+  joints: {{topic: joint_states, type: {JOINTS}, fields: [position], names: [{names}], max_age_s: 0.5}}
+actions:
+  arm:
+    topic: commands
+    type: std_msgs/msg/Float64MultiArray
+    names: [{names}]
+    reference: joints
+    limits: {{lower: -3.0, upper: 3.0, speed: 2.0}}
+"""
+
+
+def frames(topic: str) -> list[bytearray]:
+    """Eight encoded messages: a lit scene with a moving block and a camera's noise."""
+    if topic == "joint_states":
+        values = {"name": NAMES, "position": np.zeros(7), "velocity": np.zeros(7), "effort": np.zeros(7)}
+        return [
+            bytearray(messages.encode(JOINTS, messages.make(JOINTS, header=messages.header(1), **values)))
+        ]
+    rng = np.random.default_rng(0)
+    light = np.linspace(40, 200, 640)[None, :, None] * np.linspace(1.0, 0.6, 480)[:, None, None]
+    encoded = []
+    for k in range(8):
+        picture = np.repeat(light, 3, axis=2)
+        picture[200:280, 60 * k : 60 * k + 80] = (200, 40, 40)
+        picture = np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
+        size = {"height": 480, "width": 640, "step": 1920, "encoding": "rgb8"}
+        message = messages.make(IMAGE, header=messages.header(1, "camera"), data=picture.reshape(-1), **size)
+        encoded.append(bytearray(messages.encode(IMAGE, message)))
+    return encoded
+
+
+class Publisher(runtime.PlainNode):
+    """Publishes one topic at its rate and keeps the stamps it sent."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic.replace("/", "_") + "_driver")
+        reliable = topic == "joint_states"
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        kind = message_class(JOINTS if reliable else IMAGE)
+        self._frames = frames(topic)
+        self.sent: list[int] = []
+        self._out = self.create_publisher(kind, topic, QoSProfile(depth=10, reliability=reliability))
+        self.create_timer(1.0 / RATES[topic], self._tick)
+
+    def _tick(self) -> None:
+        frame = self._frames[len(self.sent) % len(self._frames)]
+        now_ns = time.time_ns()
+        frame[4:12] = np.array(divmod(now_ns, 10**9), dtype="<u4").tobytes()
+        self._out.publish(bytes(frame))
+        self.sent.append(now_ns)
+
+
+class Subscriber(runtime.PlainNode):
+    """Receives all topics, `decoded` by rclpy or as bytes, and keeps the stamps and when they came."""
+
+    def __init__(self, decoded: bool) -> None:
+        super().__init__("subscriber")
+        self.came: dict[str, list[tuple[int, int]]] = {topic: [] for topic in RATES}
+        for topic in RATES:
+            kind = JOINTS if topic == "joint_states" else IMAGE
+            qos = QoSProfile(depth=60, reliability=ReliabilityPolicy.BEST_EFFORT)
+            self.create_subscription(
+                message_class(kind), topic, self._keep(topic, kind, decoded), qos, raw=not decoded
+            )
+
+    def _keep(self, topic: str, kind: str, decoded: bool):
+        came = self.came[topic]
+
+        def from_message(message) -> None:
+            stamp = message.header.stamp
+            came.append((stamp.sec * 10**9 + stamp.nanosec, time.time_ns()))
+
+        def from_bytes(raw: bytes) -> None:
+            came.append((messages.raw_stamp_ns(kind, raw), time.time_ns()))
+
+        return from_message if decoded else from_bytes
+
+
+def play_role(role: str, argument: str, out: Path) -> int:
+    """Be a publisher or a subscriber until the signal to stop; write what was sent or came."""
+    made = []
+
+    def make():
+        made.append(Publisher(argument) if role == "publish" else Subscriber(argument == "decoded"))
+        return made[0]
+
+    runtime.main(make, [])
+    node = made[0]
+    result = {argument: node.sent} if role == "publish" else node.came
+    out.write_text(json.dumps(result))
+    return 0
+
+
+class Run:
+    """The processes of one variant, stopped in the end."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self._environment = folder, {**os.environ, **environment}
+        self._running: list[subprocess.Popen] = []
+
+    def start(self, *words: str) -> psutil.Process:
+        process = subprocess.Popen([sys.executable, *words], env=self._environment, stderr=subprocess.DEVNULL)
+        self._running.append(process)
+        return psutil.Process(process.pid)
+
+    def role(self, role: str, argument: str) -> psutil.Process:
+        out = self.folder / f"{role}_{argument.replace('/', '_')}.json"
+        return self.start(__file__, "--role", role, "--argument", argument, "--out", str(out))
+
+    def stop(self) -> None:
+        for process in self._running:
+            process.send_signal(signal.SIGINT)
+        for process in self._running:
+            process.wait(60)
+
+    def sent(self) -> dict[str, list[int]]:
+        found = [json.loads(path.read_text()) for path in self.folder.glob("publish_*.json")]
+        return {topic: stamps for result in found for topic, stamps in result.items()}
+
+
+def watch(process: psutil.Process, seconds: float) -> dict[str, float]:
+    """Return CPU of one core and memory of a process over a time."""
+    before, memory, begun_s = process.cpu_times(), [process.memory_info().rss], time.monotonic()
+    while (left_s := begun_s + seconds - time.monotonic()) > 0:
+        time.sleep(min(1.0, left_s))
+        memory.append(process.memory_info().rss)
+    after, took_s = process.cpu_times(), time.monotonic() - begun_s
+    used_s = after.user + after.system - before.user - before.system
+    half = len(memory) // 2
+    return {
+        "cpu_percent_of_a_core": round(100 * used_s / took_s, 1),
+        "rss_mb_max": round(max(memory) / 1e6, 1),
+        "rss_growth_second_half_mb": round((memory[-1] - memory[half]) / 1e6, 1),
+    }
+
+
+def call(folder: Path, name: str) -> None:
+    """Call a Trigger service of the recorder until it says yes, in a process of its own."""
+    code = (
+        "import rclpy, sys, time\nfrom std_srvs.srv import Trigger\nrclpy.init()\n"
+        "node = rclpy.create_node('caller')\n"
+        f"client = node.create_client(Trigger, '/recorder/{name}')\n"
+        "end = time.monotonic() + 30\n"
+        "while time.monotonic() < end:\n"
+        "    if client.wait_for_service(1.0):\n"
+        "        time.sleep(0.2)\n"
+        "        future = client.call_async(Trigger.Request())\n"
+        "        rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)\n"
+        "        if future.done() and future.result().success: sys.exit(0)\n"
+        "sys.exit('no: ' + str(future.result()))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def accounts(
+    sent: dict[str, list[int]], came: dict[str, list[tuple[int, int]]], window: tuple[int, int]
+) -> dict:
+    """Return losses and latency of what was sent within the window."""
+    lost, total, latency_ms = {}, 0, {"images": [], "joint_states": []}
+    for topic, stamps in sent.items():
+        wanted = {stamp for stamp in stamps if window[0] <= stamp <= window[1]}
+        arrived = {stamp: at for stamp, at in came.get(topic, []) if stamp in wanted}
+        lost[topic] = len(wanted) - len(arrived)
+        total += len(wanted)
+        kind = "joint_states" if topic == "joint_states" else "images"
+        latency_ms[kind] += [(at - stamp) / 1e6 for stamp, at in arrived.items()]
+    quantiles = {
+        kind: {name: round(float(np.percentile(values, q)), 2) for name, q in (("p50", 50), ("p99", 99))}
+        for kind, values in latency_ms.items()
+        if values
+    }
+    return {"messages": total, "lost": lost, "latency_ms": quantiles}
+
+
+def from_bag(root: Path) -> tuple[dict[str, list[tuple[int, int]]], tuple[int, int], dict]:
+    """Return stamps and receptions in the bag, the demonstration's span, and what the recorder says of it."""
+    folder = layout.episode_folders(root)[0]
+    info = layout.load_info(folder)
+    came: dict[str, list[tuple[int, int]]] = {}
+    with layout.bag_file(folder).open("rb") as file:
+        for schema, channel, message in make_reader(file).iter_messages():
+            stamp_ns = messages.raw_stamp_ns(schema.name, message.data[:12])
+            came.setdefault(channel.topic.lstrip("/"), []).append((stamp_ns, message.log_time))
+    size = layout.bag_file(folder).stat().st_size
+    told = {
+        "mb_per_s": round(size / 1e6 / info.duration_s, 1),
+        "grade": info.grade.level,
+        "reasons": list(info.grade.reasons),
+    }
+    return came, (info.started_ns, info.stopped_ns - 200_000_000), told
+
+
+def bench_recorder(seconds: float, compression: str, environment: dict[str, str], root: Path) -> dict:
+    folder = root / "work"
+    folder.mkdir()
+    (folder / "contract.yaml").write_text(contract_text())
+    run = Run(folder, environment)
+    given = {"contract": folder / "contract.yaml", "root": root / "episodes", "compression": compression}
+    words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
+    try:
+        for topic in RATES:
+            run.role("publish", topic)
+        recorder = run.start("-m", "il_ros.nodes.recorder", "--ros-args", *words)
+        time.sleep(WARM_UP_S)
+        call(folder, "start")
+        figures = watch(recorder, seconds)
+        call(folder, "stop")
+    finally:
+        run.stop()
+    came, window, told = from_bag(root / "episodes")
+    return {**figures, **accounts(run.sent(), came, window), **told}
+
+
+def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
+    run = Run(root, {})
+    try:
+        for topic in RATES:
+            run.role("publish", topic)
+        subscriber = run.role("subscribe", kind)
+        time.sleep(2 * WARM_UP_S)
+        begun_ns = time.time_ns()
+        figures = watch(subscriber, seconds)
+        window = (begun_ns, time.time_ns() - 200_000_000)
+    finally:
+        run.stop()
+    came = json.loads((root / f"subscribe_{kind}.json").read_text())
+    return {**figures, **accounts(run.sent(), came, window)}
+
+
+def default_dds(folder: Path) -> dict[str, str]:
+    """Return an environment in which Fast DDS has the settings it comes with."""
+    empty = folder / "default.xml"
+    empty.write_text('<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"><profiles/></dds>\n')
+    return {"FASTRTPS_DEFAULT_PROFILES_FILE": str(empty)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--compression", default="none", choices=("none", "lz4", "zstd"))
+    parser.add_argument("--only", default="", help="one of the variants")
+    parser.add_argument("--folder", default=None, help="where to record; the disk matters")
+    parser.add_argument("--role", help=argparse.SUPPRESS)
+    parser.add_argument("--argument", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.role:
+        return play_role(given.role, given.argument, given.out)
+    variants = {
+        "recorder": lambda root: bench_recorder(given.seconds, given.compression, {}, root),
+        "receiving": lambda root: bench_subscriber(given.seconds, "receiving", root),
+        "decoded": lambda root: bench_subscriber(given.seconds, "decoded", root),
+        "default_dds": lambda root: bench_recorder(given.seconds, given.compression, default_dds(root), root),
+    }
+    result: dict = {"seconds": given.seconds, "compression": given.compression, "load": os.getloadavg()[0]}
+    for name, bench in variants.items():
+        if given.only in ("", name):
+            with tempfile.TemporaryDirectory(dir=given.folder) as root:
+                result[name] = bench(Path(root))
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
