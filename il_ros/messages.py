@@ -7,6 +7,7 @@ and publishes serialised bytes, so what it sees live is decoded by the very code
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +27,7 @@ def make(type_name: str, **fields: Any) -> Message:
     Raises ValueError when the type is unknown and TypeError when the type has no such field.
     """
     _require_known(type_name)
-    values = {name: _zero(kind) for name, kind in _store.get_msgdef(type_name).fields if name not in fields}
+    values = {name: zero() for name, zero in _zeros(type_name) if name not in fields}
     return _store.types[type_name](**values, **fields)
 
 
@@ -137,18 +138,26 @@ def _require_known(type_name: str) -> None:
     raise ValueError(f"unknown message type '{type_name}'{hint}")
 
 
-def _zero(kind: Any) -> Any:
+@lru_cache
+def _zeros(type_name: str) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    """Return for each field what makes its zero: a new one each time, because messages can be edited."""
+    return tuple((name, _zero(kind)) for name, kind in _store.get_msgdef(type_name).fields)
+
+
+def _zero(kind: Any) -> Callable[[], Any]:
     import numpy as np
     from rosbags.interfaces import Nodetype
 
     node, detail = kind
     if node is Nodetype.BASE:
-        return {"string": "", "bool": False, "float32": 0.0, "float64": 0.0}.get(detail[0], 0)
+        value = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0}.get(detail[0], 0)
+        return lambda: value
     if node is Nodetype.NAME:
-        return make(detail)
+        return lambda: make(detail)
     (element_node, element), length = detail
     count = length if node is Nodetype.ARRAY else 0
     if element_node is Nodetype.BASE and element[0] != "string":
-        dtype = np.uint8 if element[0] in ("octet", "char", "byte") else np.dtype(element[0])
-        return np.zeros(count, dtype=dtype)
-    return [_zero((element_node, element)) for _ in range(count)]
+        dtype = np.dtype(np.uint8 if element[0] in ("octet", "char", "byte") else element[0])
+        return lambda: np.zeros(count, dtype=dtype)
+    zero = _zero((element_node, element))
+    return lambda: [zero() for _ in range(count)]
