@@ -123,7 +123,7 @@ class Sim(runtime.PlainNode):
 
     def _on_command(self, topic: str, message: Message) -> None:
         self._commands[topic] = message
-        self._pacing.command()
+        self._pacing.command(topic)
         self._advance_lockstep()
 
     def _on_decision(self, _topic: str, message: Message) -> None:

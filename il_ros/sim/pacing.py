@@ -51,6 +51,8 @@ class Pacing:
         self.timeouts = 0
         """Frames of lockstep that nobody answered in time."""
         self._due_s = now_s
+        self._commanded: set[str] = set()
+        self._usual: frozenset[str] = frozenset()
         self._frame(0, now_s)
 
     def change(self, pace: Pace, now_s: float) -> None:
@@ -72,14 +74,15 @@ class Pacing:
         """Note that the sensors of `stamp_ns` went out now; what came before is no answer to them."""
         self._frame(stamp_ns, now_s)
 
-    def command(self) -> None:
+    def command(self, topic: str) -> None:
         """Note a command."""
-        self._commanded = True
+        self._commanded.add(topic)
 
     def decision(self, stamp_ns: int, sent: bool) -> None:
         """Note a decision for the tick `stamp_ns`; `sent`: a command went out with it.
 
-        Topics may overtake one another: where a command was sent, the step waits for it too.
+        Topics may overtake one another: where a command was sent, the step waits for one, and for all topics
+        that were commanded in the frame before.
         """
         if stamp_ns >= self._stamp_ns:
             self._decided = True
@@ -88,7 +91,8 @@ class Pacing:
     @property
     def answered(self) -> bool:
         """True when the present frame has got all that lockstep waits for."""
-        return self._decided and (self._commanded or not self._awaits_command)
+        arrived = bool(self._commanded) and self._usual <= self._commanded
+        return self._decided and (arrived or not self._awaits_command)
 
     @property
     def unanswered(self) -> str:
@@ -116,4 +120,7 @@ class Pacing:
     def _frame(self, stamp_ns: int, now_s: float) -> None:
         self._stamp_ns = stamp_ns
         self._frame_s = now_s
-        self._commanded = self._decided = self._awaits_command = False
+        self._decided = self._awaits_command = False
+        if self._commanded:
+            self._usual = frozenset(self._commanded)
+        self._commanded.clear()

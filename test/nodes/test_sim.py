@@ -5,6 +5,7 @@ import math
 import time
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
@@ -22,6 +23,7 @@ from il_ros.sim.task import RESET_PAUSE_NS
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 ODOMETRY, TWIST, STRING = "nav_msgs/msg/Odometry", "geometry_msgs/msg/TwistStamped", "std_msgs/msg/String"
+ARRAY = "std_msgs/msg/Float64MultiArray"
 CLOCK, BOOL = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool"
 DECISIONS = "dagger_supervisor/decision"
 PERIOD_NS = 50_000_000
@@ -33,7 +35,7 @@ def start(graph):
 
     def start(**parameters):
         sim = graph.start(Sim, **({"task": "drive", "cameras": False} | parameters))
-        graph.until(lambda: graph.outside.count_publishers("odom"), "the sim's topics")
+        graph.until(lambda: graph.outside.count_publishers("task/success"), "the sim's topics")
         return sim
 
     return start
@@ -46,43 +48,54 @@ def command(linear, angular=0.0):
 
 
 class Supervisor:
-    """Answers every odometry frame with a twist and a decision, or with less.
+    """Answers every frame of a task's trigger stream with commands and a decision, or with less.
 
-    `answer(k)` of the k-th frame since `begin_ns`: the twist, None for a decision alone, False for silence.
+    `answer(k)` of the k-th frame since `begin_ns`: the command by topic, none for a decision alone; None for
+    silence.
     """
 
-    def __init__(self, graph, answer):
+    def __init__(self, graph, sim, answer):
         self.frames = {}
         self.begin_ns = 0
         self.command_first = True
         self._answer = answer
-        self.decide = graph.publisher(DECISIONS, STRING)
-        self.command = graph.publisher("cmd_vel", TWIST)
-        graph.outside.create_subscription(message_class(ODOMETRY), "odom", self._on_odometry, 10, raw=True)
-        graph.until(lambda: self.decide.count() and self.command.count(), "the sim's subscriptions")
-        graph.until(lambda: graph.outside.count_subscribers("odom"), "the client's subscription")
+        self._trigger, self._type = list(sim.task.streams.items())[-1]
+        kind = message_class(self._type)
+        self._decide = graph.publisher(DECISIONS, STRING)
+        self._commands = {topic: graph.publisher(topic, type_) for topic, type_ in sim.task.commands.items()}
+        graph.outside.create_subscription(kind, self._trigger, self._on_frame, 10, raw=True)
+        publish = (self._decide, *self._commands.values())
+        graph.until(lambda: all(each.count() for each in publish), "the sim's subscriptions")
+        graph.until(lambda: graph.outside.count_subscribers(self._trigger), "the client's subscription")
 
     def since_begin(self):
         """What the frames from `begin_ns` on said, without CDR's header (4 bytes) and the stamp (8)."""
         return [raw[12:] for stamp_ns, raw in self.frames.items() if stamp_ns >= self.begin_ns]
 
-    def answer(self, stamp_ns, twist):
-        text = to_json(Decision(stamp_ns, stamp_ns, "expert", "test", sent=None if twist is None else (1.0,)))
-        steps = [lambda: self.decide(messages.make(STRING, data=text))]
-        if twist is not None:
-            steps.insert(0 if self.command_first else 1, lambda: self.command(twist))
-        for step in steps:
-            step()
+    def answer(self, stamp_ns, commands):
+        text = to_json(Decision(stamp_ns, stamp_ns, "expert", "test", sent=(1.0,) if commands else None))
+        if not self.command_first:
+            self._decide(messages.make(STRING, data=text))
+        for topic, message in commands.items():
+            self._commands[topic](message)
+        if self.command_first:
+            self._decide(messages.make(STRING, data=text))
 
-    def _on_odometry(self, raw):
-        stamp_ns = messages.raw_stamp_ns(ODOMETRY, raw)
+    def _on_frame(self, raw):
+        stamp_ns = messages.raw_stamp_ns(self._type, raw)
         self.frames[stamp_ns] = raw
-        if (answer := self._answer((stamp_ns - self.begin_ns) // PERIOD_NS)) is not False:
-            self.answer(stamp_ns, answer)
+        if (commands := self._answer((stamp_ns - self.begin_ns) // PERIOD_NS)) is not None:
+            self.answer(stamp_ns, commands)
 
 
 def weaving(k):
-    return command(0.3, math.sin(k))
+    return {"cmd_vel": command(0.3, math.sin(k))}
+
+
+def waving(k):
+    arm = messages.make(ARRAY, data=np.array([0.5 * math.sin(k / 10), 0.3, 0.3, 0.3, 0.0, 0.0]))
+    gripper = messages.make(ARRAY, data=np.array([0.02 + 0.02 * math.cos(k)]))
+    return {"arm_position_controller/commands": arm, "gripper_position_controller/commands": gripper}
 
 
 def drive_in_lockstep(graph, sim, client, steps):
@@ -136,18 +149,15 @@ def test_in_real_time_frames_come_one_period_apart(graph, start):
     graph.until(lambda: odometry, "the first frame")
     began_s, first = time.monotonic(), len(odometry)
     graph.until(lambda: len(odometry) >= first + 20, "twenty frames")
-    assert (
-        0.8 < time.monotonic() - began_s < 3.0
-    )  # 20 frames take 1 s; a busy machine may be slower, not faster
+    assert time.monotonic() - began_s > 0.8  # 20 frames take 1 s: a busy machine may be slower, not faster
     stamps = [messages.stamp_ns(message) for message in odometry]
     assert {later - earlier for earlier, later in pairwise(stamps)} == {PERIOD_NS}
 
 
 def test_speed_0_runs_freely_and_services_still_answer(graph, start):
     sim = start(speed=0.0)
-    began_ns, began_s = sim.task.time_ns, time.monotonic()
-    graph.until(lambda: sim.task.time_ns > began_ns + 4_000_000_000, "four simulated seconds")
-    assert time.monotonic() - began_s < 4.0
+    began_ns = sim.task.time_ns
+    graph.until(lambda: sim.task.time_ns > began_ns + 20_000_000_000, "20 simulated seconds, in at most 10 s")
     assert reset(graph) == "seed 1"
 
 
@@ -259,9 +269,10 @@ def test_a_command_that_is_not_finite_is_refused_loudly_and_time_goes_on(graph, 
 # ---- lockstep --------------------------------------------------------------------------------------------
 
 
-def test_lockstep_runs_of_one_seed_are_equal_byte_for_byte(graph, start):
-    sim = start(lockstep=True, speed=0.0, paused=True, lockstep_timeout_s=30.0)
-    client = Supervisor(graph, weaving)
+@pytest.mark.parametrize(("task", "commands"), [("drive", weaving), ("push", waving)])
+def test_lockstep_runs_of_one_seed_are_equal_byte_for_byte(graph, start, task, commands):
+    sim = start(task=task, lockstep=True, speed=0.0, paused=True, lockstep_timeout_s=30.0)
+    client = Supervisor(graph, sim, commands)
     first = drive_in_lockstep(graph, sim, client, steps=80)
     second = drive_in_lockstep(graph, sim, client, steps=80)
     client.command_first = False  # a decision may overtake its command; the step waits for both
@@ -273,12 +284,12 @@ def test_lockstep_runs_of_one_seed_are_equal_byte_for_byte(graph, start):
 
 def test_lockstep_stands_while_it_waits_for_an_answer(graph, start):
     sim = start(lockstep=True, speed=0.0, lockstep_timeout_s=30.0)
-    client = Supervisor(graph, lambda k: False)
+    client = Supervisor(graph, sim, lambda k: None)
     before = sim.task.time_ns
-    client.answer(before - PERIOD_NS, None)  # answers the frame before
+    client.answer(before - PERIOD_NS, {})  # answers the frame before
     graph.spin(0.2)
     assert sim.task.time_ns == before
-    client.answer(before, None)
+    client.answer(before, {})
     graph.until(lambda: sim.task.time_ns == before + PERIOD_NS, "the step")
     graph.spin(0.2)
     assert sim.task.time_ns == before + PERIOD_NS

@@ -69,13 +69,42 @@ def test_a_decision_that_overtook_its_command_waits_for_it():
     pacing.decision(100, sent=True)
     assert pacing.wait_s(10.0) > 0.0
     assert pacing.unanswered == "the command that the decision tells of"
-    pacing.command()
+    pacing.command("cmd_vel")
     assert pacing.wait_s(10.0) == 0.0
+
+
+def test_all_topics_commanded_in_the_frame_before_are_waited_for():
+    pacing = started(LOCKSTEP)
+    pacing.command("arm")
+    pacing.command("gripper")
+    pacing.decision(100, sent=True)
+    pacing.step(10.0)
+    pacing.frame(200, 10.0)
+    pacing.command("arm")
+    pacing.decision(200, sent=True)
+    assert not pacing.answered
+    pacing.command("gripper")
+    assert pacing.answered
+
+
+def test_a_topic_that_falls_silent_is_waited_for_once():
+    pacing = started(LOCKSTEP)
+    pacing.command("arm")
+    pacing.command("gripper")
+    pacing.step(11.0)
+    pacing.frame(200, 11.0)
+    pacing.command("arm")
+    pacing.decision(200, sent=True)
+    assert not pacing.step(12.0)
+    pacing.frame(300, 12.0)
+    pacing.command("arm")
+    pacing.decision(300, sent=True)
+    assert pacing.answered
 
 
 def test_an_answer_to_one_frame_is_none_to_the_next():
     pacing = started(LOCKSTEP)
-    pacing.command()
+    pacing.command("cmd_vel")
     pacing.decision(100, sent=True)
     pacing.step(10.0)
     pacing.frame(200, 10.0)
