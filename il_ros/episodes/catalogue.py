@@ -135,6 +135,6 @@ def _info_or_none(folder: Path) -> EpisodeInfo | None:
 def _tombstone(folder: Path) -> str:
     try:
         record = json.loads((folder / TOMBSTONE).read_text(encoding="utf-8"))
-        return f"discarded {record['at']}: {record['reason'] or 'no reason given'}"
+        return f"{record['at']}: {record['reason'] or 'no reason given'}"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"discarded; {TOMBSTONE} can't be read: {error!r}"
+        return f"{TOMBSTONE} can't be read: {error!r}"

@@ -27,8 +27,9 @@ def plot_episode(episode: EpisodeArrays, contract: Contract, path: Path) -> None
 
     numeric = [spec for spec in contract.observations if spec.kind == "numeric"]
     rows = len(numeric) + len(contract.actions) + bool(episode.authority)
-    figure = Figure(figsize=(11, 1.2 + 2.2 * rows), layout="constrained")
-    panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    heights = [1.0] * (len(numeric) + len(contract.actions)) + [0.2] * bool(episode.authority)
+    figure = Figure(figsize=(11, 1.2 + 2.2 * sum(heights)), layout="constrained")
+    panels = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     times_s = (np.asarray(episode.ticks_ns) - int(episode.ticks_ns[0])) / 1e9
     figure.suptitle(
         f"{episode.name}: {episode.task or 'no task'}, {episode.outcome}, "

@@ -46,7 +46,7 @@ def verify(folder: Path, contract: Contract | None = None) -> Report:
     entry = look(folder)
     if entry.state in ("incomplete", "broken"):
         return Report(folder, errors=(entry.reason,))
-    warnings = [] if entry.state == "ready" else [entry.reason]
+    warnings = [] if entry.state == "ready" else [f"{entry.state}: {entry.reason}"]
     try:
         bag = open_bag(folder)
         errors, stream_warnings, count = _check_messages(bag)

@@ -34,7 +34,7 @@ def test_each_kind_of_episode_is_listed_with_its_reason(tmp_path):
         "episode_000007": "incomplete",
     }
     reasons = {entry.name: entry.reason for entry in catalogue.left_out}
-    assert reasons["episode_000002"] == "discarded 2026-01-01T00:00:00Z: dropped the cube"
+    assert reasons["episode_000002"] == "2026-01-01T00:00:00Z: dropped the cube"
     assert "il-ros episodes recover" in reasons["episode_000003"]
     assert "schema is 99; this version reads 1" in reasons["episode_000004"]
     assert "holds no bag" in reasons["episode_000006"]

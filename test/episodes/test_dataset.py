@@ -159,7 +159,7 @@ def test_every_episode_is_in_the_summary(tmp_path):
     dataset = Dataset.open(tmp_path, made.CONTRACT, validation=0.2)
     summary = dataset.summary
     left_out = dict(summary.left_out)
-    assert left_out["episode_000003"] == "discarded: discarded now: bad"
+    assert left_out["episode_000003"] == "discarded: now: bad"
     assert left_out["episode_000004"] == "outcome is failure; wanted: success, unmarked"
     assert "doesn't fit contract 'made_up'" in left_out["episode_000008"]
     assert "no usable frame" in left_out["episode_000009"]
