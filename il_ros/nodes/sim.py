@@ -71,7 +71,7 @@ class Sim(runtime.PlainNode):
         self.add_post_set_parameters_callback(self._on_parameters)
         try:
             self._reset()
-        except RuntimeError as error:  # no graphics for the first picture
+        except (RuntimeError, ValueError) as error:  # no graphics for the first picture
             raise runtime.Refusal(f"parameter cameras: {error}") from error
 
     def status(self) -> Status:

@@ -331,3 +331,9 @@ def test_cameras_are_published_when_asked(graph, start):
     pictures = graph.received("camera/image_raw", "sensor_msgs/msg/Image")
     graph.until(lambda: pictures, "a picture")
     assert (pictures[0].width, pictures[0].height, pictures[0].encoding) == (32, 24, "rgb8")
+
+
+def test_without_graphics_cameras_are_refused_with_the_reason(graph, start, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "steam")
+    with pytest.raises(runtime.Refusal, match="parameter cameras: MUJOCO_GL is 'steam'"):
+        start(cameras=True)
