@@ -242,7 +242,7 @@ def from_bag(root: Path) -> tuple[dict[str, list[tuple[int, int]]], tuple[int, i
         "grade": info.grade.level,
         "reasons": list(info.grade.reasons),
     }
-    return came, (info.started_ns, info.stopped_ns - 200_000_000), told
+    return came, (info.started_ns, info.stopped_ns - 1_000_000_000), told
 
 
 def bench_recorder(seconds: float, compression: str, environment: dict[str, str], root: Path) -> dict:
@@ -275,7 +275,7 @@ def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
         time.sleep(2 * WARM_UP_S)
         begun_ns = time.time_ns()
         figures = watch(subscriber, seconds)
-        window = (begun_ns, time.time_ns() - 200_000_000)
+        window = (begun_ns, time.time_ns() - 1_000_000_000)
     finally:
         run.stop()
     came = json.loads((root / f"subscribe_{kind}.json").read_text())
@@ -285,7 +285,10 @@ def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
 def default_dds(folder: Path) -> dict[str, str]:
     """Return an environment in which Fast DDS has the settings it comes with."""
     empty = folder / "default.xml"
-    empty.write_text('<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"><profiles/></dds>\n')
+    empty.write_text(
+        '<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"><profiles>'
+        '<participant profile_name="plain" is_default_profile="true"><rtps/></participant></profiles></dds>\n'
+    )
     return {"FASTRTPS_DEFAULT_PROFILES_FILE": str(empty)}
 
 
