@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -53,6 +54,11 @@ class Trials:
         """Count of trials that succeeded."""
         return sum(trial.outcome == "success" for trial in self.done)
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the success rate lies with 95 % confidence."""
+        return success_interval(self.successes, len(self.done))
+
     def after(self, trial: Trial) -> Trials:
         """Return these trials and one more."""
         return replace(self, done=(*self.done, trial))
@@ -77,3 +83,16 @@ def from_json(text: str) -> Trials:
         return Trials(record["planned"], record["first_seed"], tuple(Trial(**trial) for trial in trials))
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"no result file of unattended episodes: {error!r}") from error
+
+
+def success_interval(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return Wilson's score interval of a rate (Wilson 1927, eq. 5); the default `z` is for 95 %.
+
+    Raises ValueError unless 0 <= successes <= count and count > 0.
+    """
+    if not 0 <= successes <= count or count == 0:
+        raise ValueError(f"{successes} successes of {count} trials give no rate")
+    rate = successes / count
+    middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
+    return max(0.0, middle - half), min(1.0, middle + half)

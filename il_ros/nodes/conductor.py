@@ -23,6 +23,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from il_ros import atomic
+from il_ros.control.decision import NOBODY, from_json
 from il_ros.control.trials import Trial, Trials
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import Status
@@ -49,17 +50,24 @@ class Conductor(runtime.PlainNode):
         self._timeout_s = declare(
             self, "timeout_s", 30.0, "longest wait for a service or the simulator", unit="s", minimum=0.1
         )
+        self._answered = declare(
+            self, "first_decision", True, "begin only when the first frame has been answered on somebody's "
+            "authority; false for contracts whose ticks come from a timer, which stands while paused",
+        )  # fmt: skip
         self.trials = Trials(count, seed)
         self.ended: Future = Future()
         self._waiting = Waiting(self)
         self._simulated_ns = 0
         self._success: bool | None = None
         self._failed = False
-        self._task: dict[str, Any] = {}
+        self._decided_ns = 0
         self._progress = self.create_publisher(String, "~/progress", LATCHED)
         self.create_subscription(Clock, "/clock", self._on_clock, QoSProfile(depth=1))
         self.create_subscription(Bool, "task/success", self._on_success, LATCHED)
         self.create_subscription(Bool, "task/failed", self._on_failed, LATCHED)
+        self.create_subscription(
+            String, "dagger_supervisor/decision", self._on_decision, QoSProfile(depth=10)
+        )
         self._pause = self.create_client(SetBool, "sim/pause")
         self._reset = self.create_client(Trigger, "sim/reset")
         self._set_sim = self.create_client(SetParameters, "sim/set_parameters")
@@ -126,8 +134,9 @@ class Conductor(runtime.PlainNode):
     async def _prepare(self, seed: int) -> str:
         """Reset all to the beginning of an episode; return its recording's name.
 
-        A paused simulator shows each start once, and who has not discovered it yet misses that: the
-        recorder then refuses, naming the silent streams. So try again until `timeout_s` is over.
+        A paused simulator shows each start once, and who is still loading or has not discovered it misses
+        that: nobody answers, or the recorder refuses, naming the silent streams. So try again until
+        `timeout_s` is over.
         """
         deadline_s = time.monotonic() + self._timeout_s
         while True:
@@ -147,10 +156,17 @@ class Conductor(runtime.PlainNode):
         # Before the reset: the first frame is answered at once, and must be from the robot's new state.
         await self._call(self._restart, Trigger.Request())
         self._success = None  # what the episode before said counts no more
+        before_ns = self._simulated_ns
         await self._call(self._reset, Trigger.Request())
         await self._waiting.until(
             lambda: self._success is False, SHOWN_WITHIN_S, f"task/success false after the reset to {seed}"
         )
+        if self._answered:
+            await self._waiting.until(
+                lambda: self._decided_ns > before_ns,
+                SHOWN_WITHIN_S,
+                "a decision for the first frame (has anybody proposed?)",
+            )
 
     async def _call(self, client: Any, request: Any) -> Any:
         response = await self._waiting.call(client, request, self._timeout_s)
@@ -166,6 +182,12 @@ class Conductor(runtime.PlainNode):
     def _on_success(self, message: Bool) -> None:
         self._success = message.data
         self._waiting.notify()
+
+    def _on_decision(self, message: String) -> None:
+        decision = from_json(message.data)
+        if decision.authority != NOBODY:
+            self._decided_ns = decision.stamp_ns
+            self._waiting.notify()
 
     def _on_failed(self, message: Bool) -> None:
         self._failed = message.data

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from il_ros.control.trials import Trial, Trials, from_json
+from il_ros.control.trials import Trial, Trials, from_json, success_interval
 
 WON = Trial(7, "success", "the task succeeded", 3.5, 0.4, "episode_000000")
 LOST = Trial(8, "failure", "not within 20 s", 20.0, 2.0, "episode_000001")
@@ -40,3 +40,19 @@ def test_an_unknown_outcome_or_too_many_trials_are_refused():
         Trial(1, "maybe", "", 0.0, 0.0)
     with pytest.raises(ValueError, match="2 trials done, but 1 planned"):
         Trials(1, 7, (WON, LOST))
+
+
+def test_the_interval_is_wilsons():
+    # 8 of 10 at z = 2: middle (0.8 + 0.2) / 1.4 = 5/7; half 2/1.4 * sqrt(0.016 + 0.01) = 0.230350
+    low, high = success_interval(8, 10, z=2.0)
+    assert (low, high) == pytest.approx((0.483935, 0.944636), abs=1e-5)
+
+
+def test_the_interval_stays_within_what_is_possible():
+    assert success_interval(20, 20)[1] == 1.0
+    assert success_interval(0, 20)[0] == 0.0
+
+
+def test_no_trials_give_no_rate():
+    with pytest.raises(ValueError, match="0 successes of 0 trials"):
+        success_interval(0, 0)

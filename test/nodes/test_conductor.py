@@ -6,9 +6,10 @@ import pytest
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
+from il_ros.control.decision import Decision, to_json
 from il_ros.nodes import runtime
 from il_ros.nodes.conductor import LATCHED, Conductor
 
@@ -27,6 +28,8 @@ class World(runtime.PlainNode):
         self.clock = self.create_publisher(Clock, "/clock", QoSProfile(depth=10))
         self.success = self.create_publisher(Bool, "task/success", LATCHED)
         self.failed = self.create_publisher(Bool, "task/failed", LATCHED)
+        self.decision = self.create_publisher(String, "dagger_supervisor/decision", QoSProfile(depth=10))
+        self.unanswered = 0
         self.create_service(SetBool, "~/pause", self.on_pause)
         self.create_service(Trigger, "~/reset", self.on_reset)
         self.create_timer(0.002, self.on_timer)
@@ -41,6 +44,12 @@ class World(runtime.PlainNode):
         self.log.append(f"reset {self.seed}")
         self.ticks, response.success = 0, True
         self.publish()
+        if self.unanswered:
+            self.unanswered -= 1
+        else:
+            self.decision.publish(
+                String(data=to_json(Decision(self.time_ns, self.time_ns, "expert", "made up")))
+            )
         return response
 
     def on_timer(self):
@@ -150,6 +159,22 @@ def test_a_recorder_that_keeps_refusing_ends_it_with_its_words(graph, world):
     conductor = graph.start(Conductor, timeout_s=0.5, seed=5)
     graph.until(conductor.ended.done, "the conductor's end")
     assert "recorder/start refused: silent: /joint_states" in conductor._last_error[1]
+
+
+def test_an_episode_begins_only_when_somebody_answers(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    world.unanswered = 1
+    conduct(graph, seed=5, record=False)
+    assert world.log.count("reset 5") >= 2
+    assert world.log.index("go") > len(world.log) - 3
+
+
+def test_nobody_to_answer_ends_it_with_that_reason(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    world.unanswered = 10_000
+    conductor = graph.start(Conductor, timeout_s=0.5, seed=5, record=False)
+    graph.until(conductor.ended.done, "the conductor's end", 30.0)
+    assert "a decision for the first frame (has anybody proposed?)" in conductor._last_error[1]
 
 
 def test_a_simulator_that_stands_still_ends_it(graph, world):

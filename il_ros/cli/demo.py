@@ -1,0 +1,86 @@
+"""`il-ros demo`: show, record, train and run one task in simulation, and a page that tells of it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+MARK = ".il_ros_demo"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    from il_ros.scenarios import TASKS
+
+    parser = subparsers.add_parser("demo", help="the whole loop in simulation", description=__doc__)
+    parser.add_argument("--task", default="push", choices=tuple(TASKS), help="(default: push)")
+    parser.add_argument("--demonstrations", type=int, default=30, help="episodes shown (default: 30)")
+    parser.add_argument("--episodes", type=int, default=20, help="held-out episodes run (default: 20)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first episode shown (default: 0)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("demo"),
+        help="folder, emptied if it is a demo's (default: demo)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; 0 when it could be run, however well the policy does."""
+    from il_ros.demo import page, phases
+    from il_ros.demo.phases import Plan
+    from il_ros.demo.summary import Score, Summary
+    from il_ros.processes import ChildError
+
+    times: dict[str, float] = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        plan = Plan(args.task, args.output, args.demonstrations, args.episodes, args.seed)
+        _empty(plan.folder)
+        phases.isolate()
+        shown = _timed(times, "show", lambda: phases.show(plan))
+        _timed(times, "train", lambda: phases.train(plan))
+        performed = _timed(times, "run", lambda: phases.perform(plan))
+        summary = Summary(plan.task, plan.contract, Score.of(shown), Score.of(performed), times)
+        written = _timed(times, "page", lambda: page.write(plan, summary, performed))
+    except (ValueError, OSError, ChildError, TimeoutError) as error:
+        print(f"il-ros demo: {error}", file=sys.stderr)
+        return 1
+    summary.save(plan.folder)
+    print(f"\n{summary.text()}\n\npage: {written}")
+    return 0
+
+
+def _timed(times: dict[str, float], name: str, phase: Callable[[], Result]) -> Result:
+    began_s = time.monotonic()
+    result = phase()
+    times[name] = time.monotonic() - began_s
+    return result
+
+
+def _empty(folder: Path) -> None:
+    """Make the folder, without what a demo before left there; raises ValueError when it is another's."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).exists():
+            raise ValueError(
+                f"{folder} holds something that no demo wrote; name another folder with --output"
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,135 @@
+"""The demo's page: one HTML file with its pictures beside it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from il_ros import atomic
+from il_ros.control.trials import Trial, Trials
+from il_ros.demo import pictures
+from il_ros.demo.phases import Plan
+from il_ros.demo.summary import Score, Summary
+from il_ros.sim.experts import make_expert
+
+FILM_SHOTS = 6
+CAMERAS = {"drive": ("camera",)}
+ARM_CAMERAS = ("overhead", "wrist")
+
+
+def write(plan: Plan, summary: Summary, performed: Trials) -> Path:
+    """Write the pictures and the page into the plan's folder, and return the page's path."""
+    shown = next((trial for trial in performed.done if trial.outcome == "success"), performed.done[0])
+    episode = plan.performed / shown.episode
+    pictures.plot_trace(pictures.trace(episode, make_expert(plan.task)), plan.folder / "trace.svg")
+    rate = summary.policy.simulated_s / summary.phases_s["run"]
+    text = Template(resources.files("il_ros.demo").joinpath("page.html").read_text("utf-8")).substitute(
+        task=escape(summary.task.replace("_", " ")),
+        minutes=_duration(summary.total_s),
+        total=_duration(summary.total_s),
+        factor=f"{rate:.1f}",
+        phases=_phases(summary),
+        film_episode=escape(shown.episode),
+        film_seed=shown.seed,
+        film=_film(plan, episode),
+        endings="".join(_ending(plan, trial) for trial in performed.done),
+        verdict=_verdict(performed),
+        training=_training(plan),
+        curve=_curve(plan),
+        rows=_row("expert", summary.expert) + _row("policy, held-out starts", summary.policy),
+        folder=escape(str(plan.folder)),
+        **_figures("policy", summary.policy),
+        **_figures("expert", summary.expert),
+    )
+    path = plan.folder / "index.html"
+    atomic.write_text(path, text)
+    return path
+
+
+def _film(plan: Plan, episode: Path) -> str:
+    """Save moments of every camera; return their figures, camera by camera."""
+    out = []
+    for camera in CAMERAS.get(plan.task, ARM_CAMERAS):
+        for number, shot in enumerate(pictures.spread(pictures.shots(episode, camera), FILM_SHOTS)):
+            name = f"film_{camera}_{number}.png"
+            pictures.save(shot.picture, plan.folder / name)
+            out.append(_figure(name, f"{shot.time_s:.1f} s", f"{camera} camera"))
+    return "".join(out)
+
+
+def _ending(plan: Plan, trial: Trial) -> str:
+    """Save the first camera's last picture of an episode, and return its figure."""
+    camera = CAMERAS.get(plan.task, ARM_CAMERAS)[0]
+    seen = pictures.shots(plan.performed / trial.episode, camera)
+    if not seen:
+        return ""
+    name = f"end_{trial.seed}.png"
+    pictures.save(seen[-1].picture, plan.folder / name)
+    return _figure(name, f"{trial.simulated_s:.1f} s", f"start {trial.seed}: {trial.reason}", trial.outcome)
+
+
+def _figure(name: str, caption: str, alt: str, kind: str = "") -> str:
+    return (
+        f'<figure class="{kind}"><img src="{name}" alt="{escape(alt)}" title="{escape(alt)}">'
+        f"<figcaption>{caption}</figcaption></figure>\n"
+    )
+
+
+def _verdict(performed: Trials) -> str:
+    failed = [trial for trial in performed.done if trial.outcome != "success"]
+    if not failed:
+        return "All succeeded."
+    return f"{len(failed)} failed, underlined in red: {escape(_reasons(failed))}."
+
+
+def _reasons(failed: Iterable[Trial]) -> str:
+    return ", ".join(f"start {trial.seed} ({trial.reason})" for trial in failed)
+
+
+def _training(plan: Plan) -> str:
+    config = json.loads((plan.checkpoint / "config.json").read_text())
+    family = config.get("family", "behaviour cloning")
+    return f"Behaviour cloning, {escape(str(family))}, from the successful episodes shown."
+
+
+def _curve(plan: Plan) -> str:
+    """Plot what training wrote, if it did."""
+    found = sorted(plan.checkpoint.glob("*.csv"))
+    if not found:
+        return ""
+    with found[0].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = {name: [float(row[name] or "nan") for row in rows] for name in rows[0]} if rows else {}
+    pictures.plot_curve(columns, None, plan.folder / "curve.svg")
+    return '<img class="plot" src="curve.svg" alt="Training and validation loss over steps">'
+
+
+def _phases(summary: Summary) -> str:
+    return "".join(
+        f'<span style="flex:{seconds:.1f}" title="{name} {seconds:.1f} s">{name} {seconds:.0f} s</span>'
+        for name, seconds in summary.phases_s.items()
+    )
+
+
+def _figures(name: str, score: Score) -> dict[str, object]:
+    return {
+        f"{name}_rate": f"{100 * score.rate:.0f} %",
+        f"{name}_episodes": score.episodes,
+        f"{name}_interval": f"{100 * score.interval[0]:.0f}–{100 * score.interval[1]:.0f} %",
+    }
+
+
+def _row(name: str, score: Score) -> str:
+    figures = _figures("it", score)
+    cells = (name, score.episodes, score.successes, figures["it_rate"], figures["it_interval"])
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

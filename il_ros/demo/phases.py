@@ -1,0 +1,148 @@
+"""The demo's phases: an expert shows, a policy is trained, the policy runs; each in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from il_ros import share
+from il_ros.control import trials
+from il_ros.control.trials import Trials
+from il_ros.graph import command
+from il_ros.processes import ProcessGroup
+from il_ros.scenarios import SCENARIOS, TASKS
+
+HELD_OUT_SEED = 1000
+"""First seed of the policy's episodes; the expert's begin at 0, so nobody has shown these starts."""
+TIME_LIMIT_S = 20.0
+LONGEST_PHASE_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the demo does, and where everything goes."""
+
+    task: str
+    folder: Path
+    demonstrations: int = 30
+    held_out: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ValueError(f"task is {self.task!r}; one of: {', '.join(TASKS)}")
+        for name, least in (("demonstrations", 2), ("held_out", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; at least {least} needed")
+        if not 0 <= self.seed <= self.seed + self.demonstrations <= HELD_OUT_SEED:
+            raise ValueError(f"seed is {self.seed}: the shown starts must lie in 0..{HELD_OUT_SEED}")
+
+    @property
+    def contract(self) -> str:
+        """Name of the contract in config/contracts."""
+        return TASKS[self.task]
+
+    @property
+    def shown(self) -> Path:
+        """Folder of the expert's episodes."""
+        return self.folder / "shown"
+
+    @property
+    def performed(self) -> Path:
+        """Folder of the policy's episodes."""
+        return self.folder / "performed"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of the trained policy."""
+        return self.folder / "checkpoint"
+
+
+def isolate() -> None:
+    """Keep the demo's topics on this machine and in a domain of its own: it commands an arm."""
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def show(plan: Plan) -> Trials:
+    """Have the scripted expert show the task, recorded."""
+    given = {"expert": "scripted", "root": str(plan.shown), "operator": "scripted expert"}
+    return _conduct(plan, "record", "show", plan.demonstrations, plan.seed, given)
+
+
+def perform(plan: Plan) -> Trials:
+    """Have the policy do the task from starts that nobody showed, recorded."""
+    given = {"checkpoint": str(plan.checkpoint), "root": str(plan.performed), "operator": "policy"}
+    return _conduct(plan, "deploy", "run", plan.held_out, HELD_OUT_SEED, given)
+
+
+def train(plan: Plan) -> None:
+    """Train the policy from what was shown; its own progress bar tells how far it is."""
+    words = [sys.executable, "-m", "il_ros", "train", str(plan.shown), "--out", str(plan.checkpoint)]
+    _wait(plan, "train", {"train": words}, _TrainBar())
+
+
+class _TrainBar:
+    """Passes on what training prints."""
+
+    def __call__(self, _name: str, line: str) -> None:
+        tqdm.write(f"  {line}")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _TrialBar:
+    """A progress bar of episodes, fed by the conductor's lines."""
+
+    def __init__(self, title: str, count: int) -> None:
+        self._bar = tqdm(total=count, desc=f"{title:6}", unit="episode", file=sys.stdout)
+
+    def __call__(self, name: str, line: str) -> None:
+        if name == "conductor" and line.startswith("progress "):
+            told = json.loads(line.removeprefix("progress "))
+            self._bar.set_postfix_str(f"{told['successes']} succeeded", refresh=False)
+            self._bar.update(told["done"] - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+def _conduct(
+    plan: Plan, scenario: str, title: str, episodes: int, seed: int, given: Mapping[str, str]
+) -> Trials:
+    result = plan.folder / f"{title}.json"
+    specs = SCENARIOS[scenario].nodes(
+        {
+            **given,
+            "task": plan.task,
+            "speed": "0",
+            "seed": str(seed),
+            "episodes": str(episodes),
+            "time_limit_s": str(TIME_LIMIT_S),
+            "result": str(result),
+            "parameters": str(share.path("config", "demo.yaml")),
+        }
+    )
+    _wait(plan, title, {spec.name: command(spec) for spec in specs}, _TrialBar(title, episodes))
+    return trials.from_json(result.read_text())
+
+
+def _wait(plan: Plan, title: str, commands: Mapping[str, list[str]], bar: _TrialBar | _TrainBar) -> None:
+    """Run processes until one ends; raises ChildError with its last lines unless it ended well."""
+    try:
+        with ProcessGroup(commands, plan.folder / "log" / title, bar) as group:
+            ending = group.wait(LONGEST_PHASE_S)
+            if ending.status != 0 or ending.name not in ("conductor", "train"):
+                raise group.failure(ending)
+    finally:
+        bar.close()

@@ -1,0 +1,155 @@
+"""Pictures for the demo's page, made from what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot
+from numpy.typing import NDArray
+
+from il_ros import contract as contracts
+from il_ros import messages
+from il_ros.contract import Contract
+from il_ros.episodes.layout import EpisodeInfo, load_info
+from il_ros.episodes.reader import open_bag
+from il_ros.episodes.replay import Frame, open_replay
+from il_ros.image_codec import decode_image
+from il_ros.sim.task import Expert
+from il_ros.specs import IMAGE, ImageSpec
+
+Picture = NDArray[np.uint8]
+
+POLICY, EXPERT, QUIET = "#0b7285", "#e8590c", "#868e96"
+_STYLE: Any = {  # matplotlib's own type lists every key there is
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#adb5bd",
+    "axes.grid": True,
+    "grid.color": "#e9ecef",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+}
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One camera's picture (H, W, 3) at a time since the episode's start."""
+
+    time_s: float
+    picture: Picture
+
+
+def shots(folder: Path, camera: str) -> list[Shot]:
+    """Return all that a camera saw in the episode in `folder`; `camera` is a part of its topic's name."""
+    info, bag = load_info(folder), open_bag(folder)
+    topics = [name for name, topic in bag.topics.items() if topic.type == IMAGE and camera in name]
+    return [
+        Shot((message.log_ns - info.started_ns) / 1e9, _pixels(messages.decode(message.type, message.raw)))
+        for message in bag.messages(topics)
+        if message.log_ns >= info.started_ns
+    ]
+
+
+def spread(found: Sequence[Shot], count: int) -> list[Shot]:
+    """Return `count` of the pictures at equal distances, the first and the last among them."""
+    if len(found) <= count:
+        return list(found)
+    return [found[round(index * (len(found) - 1) / (count - 1))] for index in range(count)]
+
+
+def save(picture: Picture, path: Path) -> None:
+    """Write a picture as PNG; raises OSError when the folder can't be written."""
+    done, encoded = cv2.imencode(".png", picture[:, :, ::-1])
+    assert done, "PNG takes every picture of 8 bits"
+    path.write_bytes(encoded.tobytes())
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the policy sent along an episode, and what the expert says to the same observations.
+
+    `times_s` (T,); `sent` and `expert` (T, A) in the contract's units.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    times_s: NDArray[np.float64]
+    sent: NDArray[np.float64]
+    expert: NDArray[np.float64]
+
+
+def trace(folder: Path, expert: Expert) -> Trace:
+    """Return the trace of the policy's episode in `folder`."""
+    info = load_info(folder)
+    contract = contracts.parse(info.contract_text, f"the contract in {folder}")
+    frames = list(_frames(folder, contract, info))
+    first_ns = frames[0].tick_ns
+    units = tuple(action.unit for action in contract.actions for _ in action.names)
+    return Trace(
+        contract.action_names,
+        units,
+        np.array([(frame.tick_ns - first_ns) / 1e9 for frame in frames]),
+        np.array([frame.command for frame in frames]),
+        np.array([expert.act(frame.observation.values)[0] for frame in frames]),
+    )
+
+
+def plot_trace(shown: Trace, path: Path, rows: int = 4) -> None:
+    """Plot the actions that move most."""
+    moves = np.ptp(shown.sent, axis=0)
+    scale = {
+        unit: max(moves[i] for i, u in enumerate(shown.units) if u == unit) or 1.0 for unit in shown.units
+    }
+    busy = sorted(range(len(moves)), key=lambda i: -moves[i] / scale[shown.units[i]])[:rows]
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = pyplot.subplots(
+            len(busy), 1, figsize=(8, 1.35 * len(busy)), sharex=True, squeeze=False
+        )
+        for axis, index in zip(axes[:, 0], sorted(busy), strict=True):
+            axis.plot(
+                shown.times_s, shown.expert[:, index], color=EXPERT, lw=1.4, ls=(0, (4, 2)), label="expert"
+            )
+            axis.plot(shown.times_s, shown.sent[:, index], color=POLICY, lw=1.6, label="policy, as sent")
+            axis.set_ylabel(f"{shown.names[index].split('/')[-1]}\n[{shown.units[index].split(',')[0]}]")
+        axes[0, 0].legend(ncols=2, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
+        axes[-1, 0].set_xlabel("simulated time [s]")
+        _save(figure, path)
+
+
+def plot_curve(columns: Mapping[str, Sequence[float]], best: float | None, path: Path) -> None:
+    """Plot training and validation loss over steps; `best` is the step that was kept."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axis = pyplot.subplots(figsize=(8, 3))
+        for name, colour in (("train_loss", QUIET), ("validation_loss", POLICY)):
+            if name in columns:
+                axis.plot(columns["step"], columns[name], color=colour, lw=1.6, label=name.replace("_", " "))
+        if best is not None:
+            axis.axvline(best, color=EXPERT, lw=1, ls=":", label="kept")
+        axis.set_yscale("log")
+        axis.set_xlabel("step")
+        axis.set_ylabel("loss")
+        axis.legend(frameon=False)
+        _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+def _frames(folder: Path, contract: Contract, info: EpisodeInfo) -> Iterator[Frame]:
+    return (item for item in open_replay(open_bag(folder), contract, info) if isinstance(item, Frame))
+
+
+def _pixels(message: Any) -> Picture:
+    return decode_image(ImageSpec(int(message.width), int(message.height)), message)
