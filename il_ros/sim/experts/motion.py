@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 from il_ros.sim.kinematics import forward, pointing_down
 from il_ros.specs import Vector
 
-AHEAD_S = 0.12
+AHEAD_S = 0.08
 """How far ahead of the measurement a command is; about the controllers' lag."""
 
 JOINT_STEP_RAD = 0.085
 """No joint is commanded further than this from where it is measured: below what the safety gate cuts."""
+
+
+TURN_GAIN = 4.0
+"""How fast the tool is brought to its wished direction, per second."""
+
+TURN_RAD_S = 0.8
 
 
 def measured(observation: Mapping[str, NDArray[Any]]) -> tuple[Vector, Vector, float]:
@@ -41,8 +47,13 @@ def toward(offset_m: Vector, gain: float, speed: float) -> Vector:
 
 
 def command(joints_rad: Vector, tip_velocity: Vector, yaw_rad: float | None, opening_m: float) -> Vector:
-    """Return the proposal (1, 7) that moves the tip from its place at `tip_velocity` (3,), tool down."""
+    """Return the proposal (1, 7) that moves the tip at `tip_velocity` (3,) and turns the tool to point down.
+
+    `yaw_rad` as in `pointing_down`. The tip's way and the tool's turn add up, so that neither waits.
+    """
     tip = forward(joints_rad)[0]
-    change = pointing_down(tip + AHEAD_S * tip_velocity, yaw_rad) - joints_rad
+    upright = pointing_down(tip, yaw_rad)
+    turn = toward(upright - joints_rad, gain=TURN_GAIN, speed=TURN_RAD_S)
+    change = pointing_down(tip + AHEAD_S * tip_velocity, yaw_rad) - upright + AHEAD_S * turn
     change *= min(1.0, JOINT_STEP_RAD / max(float(np.abs(change).max()), 1e-9))
     return np.array([[*(joints_rad + change), opening_m]])

@@ -24,7 +24,7 @@ CONTACT_M = 0.04
 BEHIND_M = 0.07
 """Where the tip comes down, behind the block's middle."""
 
-TURN_M = 0.03
+TURN_M = 0.08
 """A mark nearer than about this no longer turns the push: the direction in hand is kept."""
 
 
@@ -35,12 +35,12 @@ class PushExpert:
         """Return the proposal (1, 7)."""
         joints, tip, _ = measured(observation)
         block, goal = observation["object"][:2], observation["goal"][:2]
-        way = _direction(tip[:2], block, goal)
+        way = _direction(_half_turn(joints[0] - joints[5]), block, goal)
         left = np.array([-way[1], way[0]])
         along, aside = float((tip[:2] - block) @ way), float((tip[:2] - block) @ left)
 
         behind = step_rise(along, -0.028, -CONTACT_M + 0.002)
-        aligned = behind * step_rise(abs(aside), 0.028, 0.010)
+        aligned = behind * step_rise(abs(aside), 0.035, 0.015)
         low = step_rise(float(tip[2]), LOW_M + 0.035, LOW_M + 0.010)
         clear = max(behind, step_rise(float(tip[2]), 0.05, 0.075))
 
@@ -54,13 +54,11 @@ class PushExpert:
         return command(joints, velocity, yaw_rad=_half_turn(math.atan2(way[1], way[0])), opening_m=OPENING_M)
 
 
-def _direction(tip: Vector, block: Vector, goal: Vector) -> Vector:
-    """Return the unit direction (2,) of the push: block to goal, near the goal tip to block."""
+def _direction(yaw_rad: float, block: Vector, goal: Vector) -> Vector:
+    """Return the unit direction (2,) of the push: from block to goal, near it the way the tool faces."""
     wanted = goal - block
-    distance = float(np.linalg.norm(wanted))
-    ahead = block - tip
-    present = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
-    mixed = wanted + TURN_M * step_rise(distance, 2 * TURN_M, 0.0) * present
+    present = np.array([math.cos(yaw_rad), math.sin(yaw_rad)])
+    mixed = wanted + TURN_M * present
     return mixed / max(float(np.linalg.norm(mixed)), 1e-6)
 
 
