@@ -1,0 +1,181 @@
+"""A trained policy on disk: a folder of data, of which nothing can run code.
+
+    model.safetensors   the weights
+    config.json         family, settings, normaliser, version, metrics, and the weights' checksum
+    contract.yaml       what it sees and commands
+
+A folder is written whole and then put in place in one step. Reading checks everything before it acts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from il_ros import atomic, contract, settings
+from il_ros.contract import Contract, ContractError
+from il_ros.policies.families import family, make_network
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.normaliser import Normaliser
+from il_ros.policies.protocol import Network
+from il_ros.policies.runner import LoadedPolicy
+from il_ros.settings import SettingsError
+
+FORMAT = 1
+MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
+NEWEST = "checkpoint"
+"""Within a training run's folder, the folder of its checkpoint."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can't be used; the message names file, field and what is wrong with it."""
+
+
+def save(folder: Path, policy: LoadedPolicy) -> None:
+    """Write a policy; what was at `folder` is replaced in one step, or left as it was.
+
+    Raises OSError when it can't be written, CheckpointError when a weight is NaN or infinite.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in policy.network.state_dict().items()}
+    _refuse_non_finite(tensors, str(folder))
+    model = save_tensors(tensors)
+    config = {
+        "format": FORMAT,
+        "family": policy.family,
+        "version": policy.version or f"{policy.family}-{hashlib.sha256(model).hexdigest()[:8]}",
+        "settings": settings.plain(policy.settings),
+        "normaliser": policy.normaliser.to_plain(),
+        "contract_name": policy.contract.name,
+        "contract_hash": policy.contract.hash,
+        "model_sha256": hashlib.sha256(model).hexdigest(),
+        "metrics": dict(policy.metrics),
+    }
+    with atomic.folder(folder) as written:
+        (written / MODEL).write_bytes(model)
+        (written / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        (written / CONTRACT).write_text(policy.contract.text, encoding="utf-8")
+
+
+def load(path: str | Path, contract: Contract | None = None, device: str = "cpu") -> LoadedPolicy:
+    """Return the policy at `path`: a checkpoint, a training run, or a folder of runs (its newest).
+
+    `contract`: what the caller will let it see and command; another one is refused, line by line.
+    Raises CheckpointError naming the file and what is wrong with it.
+    """
+    folder = find(Path(path))
+    config = _read_config(folder / CONFIG)
+    own = _read_contract(folder / CONTRACT, config)
+    if contract is not None:
+        refuse_other_contract(folder, own, contract)
+    try:
+        kind = family(config["family"])
+        chosen = settings.build(kind.settings, config["settings"], "settings")
+        normaliser = Normaliser.from_plain(config["normaliser"])
+        network = make_network(config["family"], chosen, own, normaliser)
+    except (SettingsError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / CONFIG}: {_sentence(error)}") from error
+    _check_sizes(folder / CONFIG, normaliser, own, Inputs.of(own, chosen.inputs))
+    _fill(network, folder / MODEL, config["model_sha256"])
+    return LoadedPolicy(
+        own, config["family"], chosen, network, normaliser, config["version"], config["metrics"], device
+    )
+
+
+def find(path: Path) -> Path:
+    """Return the checkpoint's folder at or below `path`; raises CheckpointError when there is none."""
+    if (path / CONFIG).exists() or (path / MODEL).exists():
+        return path
+    if (path / NEWEST / CONFIG).exists():
+        return path / NEWEST
+    runs = [run for run in path.glob("v*") if run.name[1:].isdigit() and (run / NEWEST / CONFIG).exists()]
+    if runs:
+        return max(runs, key=lambda run: int(run.name[1:])) / NEWEST
+    what = "holds no checkpoint" if path.is_dir() else "there is no such folder"
+    raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
+
+
+def refuse_other_contract(folder: Path, own: Contract, wanted: Contract) -> None:
+    """Raise CheckpointError with a line per difference, when there is any."""
+    different = contract.differences(wanted, own)
+    if different:
+        lines = "\n  ".join(different)
+        raise CheckpointError(
+            f"{folder}: trained under another contract (here: the one asked for, '{wanted.name}'; there: the "
+            f"checkpoint's, '{own.name}'):\n  {lines}"
+        )
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(_bytes(file))
+    except ValueError as error:
+        raise CheckpointError(f"{file}: not JSON: {error}") from error
+    kinds = {"format": int, "family": str, "version": str, "settings": dict, "normaliser": dict}
+    kinds |= {"contract_hash": str, "model_sha256": str, "metrics": dict}
+    for key, kind in kinds.items():
+        if not isinstance(config, dict) or not isinstance(config.get(key), kind):
+            raise CheckpointError(f"{file}: '{key}' is missing or not a {kind.__name__}")
+    if config["format"] != FORMAT:
+        raise CheckpointError(f"{file}: format {config['format']} is unknown; this version reads {FORMAT}")
+    return dict(config)
+
+
+def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
+    try:
+        own = contract.parse(_bytes(file).decode("utf-8"), str(file))
+    except (ContractError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{file}: {error}") from error
+    if own.hash != config["contract_hash"]:
+        raise CheckpointError(
+            f"{file}: was edited: its hash is {own.hash}, {CONFIG} was written with {config['contract_hash']}"
+        )
+    return own
+
+
+def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inputs) -> None:
+    for part, found, needed in (
+        ("actions", normaliser.actions.centre, own.action_size),
+        ("state", normaliser.state.centre, len(inputs.groups)),
+    ):
+        if found.shape != (needed,):
+            raise CheckpointError(f"{file}: normaliser.{part} has {found.size} numbers; {needed} are needed")
+
+
+def _fill(network: Network, file: Path, checksum: str) -> None:
+    model = _bytes(file)
+    if hashlib.sha256(model).hexdigest() != checksum:
+        raise CheckpointError(
+            f"{file}: its checksum isn't the one in {CONFIG}: damaged, or of another checkpoint"
+        )
+    try:
+        tensors = load_tensors(model)
+        network.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{file}: {error}") from error
+    _refuse_non_finite(tensors, str(file))
+
+
+def _refuse_non_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{where}: weight '{name}' holds NaN or infinity")
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{file}: can't be read: {error.strerror or error}") from error
+
+
+def _sentence(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

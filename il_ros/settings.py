@@ -1,0 +1,94 @@
+"""Frozen dataclasses from what a person or a file says: unknown keys and wrong kinds are errors with a hint.
+
+A settings class has fields of type bool, int, float, str or tuples of them, and checks their meaning in
+`__post_init__`, raising ValueError that names the field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+Settings = TypeVar("Settings")
+
+
+class SettingsError(ValueError):
+    """Settings that can't be used; the message names source, key, value and what would be right."""
+
+
+def build(kind: type[Settings], values: Any, source: str) -> Settings:
+    """Return a `kind` from a plain mapping (of YAML or JSON); absent keys keep their defaults.
+
+    Raises SettingsError that begins with `source`.
+    """
+    if values is None:
+        values = {}
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{source}: must be a mapping (key: value lines), not {values!r}")
+    hints = get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            raise SettingsError(f"{source}: unknown key '{key}'; {guess(str(key), tuple(hints))}")
+    made = {key: _converted(hints[key], value, f"{source}: {key}") for key, value in values.items()}
+    try:
+        return kind(**made)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{source}: {error}") from error
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """Return what `build` makes an equal instance from; all of it fits in JSON."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in dataclasses.asdict(settings).items()
+    }
+
+
+def guess(word: str, known: Sequence[str]) -> str:
+    """Return the half-sentence that helps with a word that isn't known."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
+
+
+def one_of(field: str, value: str, known: Sequence[str]) -> None:
+    """Raise ValueError when `value` is none of the words that `field` may be."""
+    if value not in known:
+        raise ValueError(f"{field}: '{value}' is not known; {guess(value, known)}")
+
+
+def at_least(field: str, value: float, least: float) -> None:
+    """Raise ValueError when `value` is below `least`, or NaN."""
+    if not value >= least:
+        raise ValueError(f"{field} is {value}; at least {least:g} is needed")
+
+
+def _converted(kind: Any, value: Any, where: str) -> Any:
+    if get_origin(kind) is tuple:
+        return _tuple(get_args(kind)[0], value, where)
+    if kind is float:
+        return _float(value, where)
+    if type(value) is not kind:
+        raise SettingsError(f"{where}: must be {_NAMES[kind]}, not {value!r}")
+    return value
+
+
+def _float(value: Any, where: str) -> float:
+    # YAML 1.1 reads 1e-3, without a dot, as text
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise SettingsError(f"{where}: must be a number, not {value!r}")
+    try:
+        return float(value)
+    except ValueError:
+        raise SettingsError(f"{where}: must be a number, not {value!r}") from None
+
+
+def _tuple(kind: Any, value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise SettingsError(f"{where}: must be a list such as [{_EXAMPLES[kind]}], not {value!r}")
+    return tuple(_converted(kind, item, where) for item in value)
+
+
+_NAMES = {bool: "true or false", int: "a whole number", str: "text"}
+_EXAMPLES = {int: "256, 256", float: "0.1, 0.2", str: "joints, object", bool: "true, false"}
