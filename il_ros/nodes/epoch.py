@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -12,10 +13,11 @@ from il_ros.nodes.parameters import declare, value
 
 
 class EpochListener:
-    """Holds `.epoch`: the newest one heard from the supervisor, None while it was not heard."""
+    """Holds `.epoch`, the newest one heard from the supervisor (None before), and calls `on_change()`."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, on_change: Callable[[], None]) -> None:
         self._node = node
+        self._on_change = on_change
         self.epoch: int | None = None
         if not node.has_parameter("supervisor_status"):
             declare(node, "supervisor_status", "dagger_supervisor/status", "topic of the supervisor's status")
@@ -28,5 +30,7 @@ class EpochListener:
         self._node.destroy_subscription(self._subscription)
 
     def _on_status(self, message: String) -> None:
-        epoch = json.loads(message.data).get("epoch")
-        self.epoch = epoch if isinstance(epoch, int) else None
+        epoch = json.loads(message.data)["epoch"]
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self._on_change()

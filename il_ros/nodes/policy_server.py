@@ -37,7 +37,8 @@ class PolicyServer(runtime.ManagedNode):
         declare(
             self, "threads", 1, "threads of the policy's computation", minimum=1, maximum=64, read_only=True
         )
-        declare(self, "source", "policy", "name of this source in its proposals", read_only=True)
+        source = "name of this source in its proposals"
+        self._source: str = declare(self, "source", "policy", source, read_only=True)
         declare_tick(self)
         self._policy: Any = None
         self._proposer: Proposer | None = None
@@ -51,7 +52,7 @@ class PolicyServer(runtime.ManagedNode):
     def activate(self) -> None:
         """Warm up, then begin to propose."""
         self._warm_up(self._policy)
-        self._epoch = EpochListener(self)
+        self._epoch = EpochListener(self, self._begin_afresh)
         self._proposer = Proposer(self, self._policy.contract, self._answer, self._identity)
 
     def deactivate(self) -> None:
@@ -79,25 +80,16 @@ class PolicyServer(runtime.ManagedNode):
         path = value(self, "checkpoint")
         if not path:
             raise runtime.Refusal("parameter checkpoint is empty: give the folder of a trained policy")
+        wanted = load_contract(value(self, "contract")) if value(self, "contract") else None
         import torch  # a second; only where a policy is really loaded
 
         from il_ros.policies import checkpoint
 
         torch.set_num_threads(value(self, "threads"))
         try:
-            policy = checkpoint.load(path, device=value(self, "device"))
-        except (ValueError, OSError) as error:
+            return checkpoint.load(path, wanted, value(self, "device"))
+        except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: a device that is not there
             raise runtime.Refusal(str(error)) from error
-        if value(self, "contract"):
-            wanted = load_contract(value(self, "contract"))
-            different = contracts.differences(wanted, policy.contract)
-            if different:
-                lines = "\n  ".join(different)
-                raise runtime.Refusal(
-                    f"checkpoint {path} was trained under another contract than {value(self, 'contract')} "
-                    f"(here: the parameter's, there: the checkpoint's):\n  {lines}"
-                )
-        return policy
 
     def _warm_up(self, policy: Any) -> None:
         """Let the policy answer made-up observations, so that the first tick is not the slow one."""
@@ -109,11 +101,24 @@ class PolicyServer(runtime.ManagedNode):
             policy.act(made_up)
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
-        return self._policy.act(observation.values)
+        try:
+            return self._policy.act(observation.values)
+        except ValueError as error:  # what the policy can't take or must not say
+            raise runtime.Refusal(str(error)) from error
 
     def _identity(self) -> Identity:
         assert self._epoch is not None
-        return Identity(value(self, "source"), self._policy.version, self._epoch.epoch)
+        epoch = self._epoch.epoch if hasattr(self._policy, "reset") else None
+        return Identity(self._source, self._policy.version, epoch)
+
+    def _begin_afresh(self) -> None:
+        """Forget what came before a handover or restart; a policy without memory has nothing to forget.
+
+        Nor does it name an epoch, so that its first answers after a restart count, even those to a tick
+        that came before the news of it.
+        """
+        if hasattr(self._policy, "reset"):
+            self._policy.reset()
 
     def _reload(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Swap the policy: this runs between two ticks, so no tick sees half of each."""

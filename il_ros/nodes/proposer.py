@@ -23,12 +23,13 @@ from il_ros.control.latency import Latency
 from il_ros.control.ticks import Ticks
 from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.shell import Refusal
 from il_ros.nodes.streams import Streams
 from il_ros.specs import ObservationSpec
 from il_ros.synchroniser import NoObservation, Observation, Synchroniser
 
 Answer = Callable[[Observation], "np.ndarray[Any, Any] | None"]
-"""Returns the chunk (H, A) to propose, or None to stay silent at this tick."""
+"""Returns the chunk (H, A) to propose, or None to stay silent; raises Refusal when it can not answer."""
 
 WARN_EVERY_S = 2.0
 QUIET_S = 1.0  # without a tick for so long, the status says that there is none
@@ -117,7 +118,11 @@ class Proposer:
         if isinstance(observation, NoObservation):
             self._silent("without observation", WARN, "no observation: " + "; ".join(observation.reasons))
             return
-        chunk = self._answer(observation)
+        try:
+            chunk = self._answer(observation)
+        except Refusal as refusal:
+            self._silent("refused", ERROR, f"not proposed: {refusal}")
+            return
         answered_ns = time.perf_counter_ns()
         if chunk is None:
             self._silent("silent by choice", OK, "silent by choice")
