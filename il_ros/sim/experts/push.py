@@ -27,6 +27,9 @@ BEHIND_M = 0.07
 TURN_M = 0.08
 """A mark nearer than about this no longer turns the push: the direction in hand is kept."""
 
+ARRIVED_M = (0.01, 0.05)
+"""Nearer than the first the push isn't steered any more, farther than the second it is in full."""
+
 
 class PushExpert:
     """Needs `joints`, `object` and `goal`."""
@@ -44,8 +47,9 @@ class PushExpert:
         low = step_rise(float(tip[2]), LOW_M + 0.035, LOW_M + 0.010)
         clear = max(behind, step_rise(float(tip[2]), 0.05, 0.075))
 
-        speed = toward((goal - block) @ way * way, gain=2.5, speed=0.12)
-        push = speed - 4.0 * aside * left
+        ahead = max(float((goal - block) @ way), 0.0)
+        far = step_rise(float(np.linalg.norm(goal - block)), *ARRIVED_M)
+        push = toward(ahead * way, gain=2.5, speed=0.12) - far * 4.0 * aside * left
         approach = clear * toward(block - BEHIND_M * way - tip[:2], gain=4.0, speed=0.25)
         pushing = low * aligned
         height = LOW_M + (1.0 - aligned) * (HIGH_M - LOW_M)
@@ -58,7 +62,8 @@ def _direction(yaw_rad: float, block: Vector, goal: Vector) -> Vector:
     """Return the unit direction (2,) of the push: from block to goal, near it the way the tool faces."""
     wanted = goal - block
     present = np.array([math.cos(yaw_rad), math.sin(yaw_rad)])
-    mixed = wanted + TURN_M * present
+    far = step_rise(float(np.linalg.norm(wanted)), *ARRIVED_M)
+    mixed = far * wanted + TURN_M * present
     return mixed / max(float(np.linalg.norm(mixed)), 1e-6)
 
 
