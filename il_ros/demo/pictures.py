@@ -132,7 +132,9 @@ def plot_curve(columns: Mapping[str, Sequence[float]], best: float | None, path:
         figure, axis = pyplot.subplots(figsize=(8, 3))
         for name, colour in (("train_loss", QUIET), ("validation_loss", POLICY)):
             if name in columns:
-                axis.plot(columns["step"], columns[name], color=colour, lw=1.6, label=name.replace("_", " "))
+                steps, losses = np.array(columns["step"]), np.array(columns[name])
+                known = np.isfinite(losses)  # validation is not looked at in every step
+                axis.plot(steps[known], losses[known], color=colour, lw=1.6, label=name.replace("_", " "))
         if best is not None:
             axis.axvline(best, color=EXPERT, lw=1, ls=":", label="kept")
         axis.set_yscale("log")
