@@ -48,7 +48,7 @@ class Proposal:
         if not self.source:
             raise ProposalError("a proposal needs the name of its source")
         for name, word in (("source", self.source), ("version", self.version)):
-            if "=" in word or any(letter.isspace() for letter in word):
+            if "=" in word or (word and word.split() != [word]):
                 raise ProposalError(f"{name} '{word}' must be one word without spaces or '='")
         if self.stamp_ns <= 0:
             raise ProposalError(f"stamp_ns must be the tick that is answered, not {self.stamp_ns}")

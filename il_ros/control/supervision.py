@@ -54,7 +54,7 @@ class Supervision:
         estop: EmergencyStop | None = None,
         choose: Choice = by_priority,
     ):
-        self.hearing = Hearing(sources, contract.action_names, contract.period_ns, options.silence_s)
+        self.hearing = Hearing(sources, contract.action_names, contract.period_ns, 2 * options.silence_s)
         self.measured = Measured(contract)
         self.estop = estop or EmergencyStop()
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
