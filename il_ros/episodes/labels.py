@@ -135,7 +135,8 @@ def _moment(decision: Decision, arrival_ns: int, streams: Streams, rule: Rule) -
     base = Moment(decision.stamp_ns, arrival_ns, False, authority=decision.authority)
     if values is None:
         nobody = decision.authority == NOBODY
-        return replace(base, reason="nobody had authority" if nobody else f"no label by rule '{rule.name}'")
+        no_label = f"no label by rule '{rule.name}', {decision.authority} had authority"
+        return replace(base, reason=f"nobody had authority: {decision.reason}" if nobody else no_label)
     return replace(base, command=np.asarray(values, dtype=np.float64)[streams.columns])
 
 

@@ -45,9 +45,17 @@ def test_a_decision_between_trigger_messages_is_not_triggered(tmp_path):
 
 
 def test_nobody_in_authority_or_nothing_sent_gives_no_label_and_says_why(tmp_path):
-    items = [made.decision(0, authority="none"), made.decision(1, sent=None), made.decision(2)]
+    items = [
+        made.decision(0, authority="none", reason="no proposal"),
+        made.decision(1, sent=None),
+        made.decision(2),
+    ]
     out, _ = found(tmp_path, made.recorded(3, decisions=False) + items)
-    assert [m.reason for m in out] == ["nobody had authority", "no label by rule 'sent'", ""]
+    assert [m.reason for m in out] == [
+        "nobody had authority: no proposal",
+        "no label by rule 'sent', expert had authority",
+        "",
+    ]
     assert [m.command is None for m in out] == [True, True, False]
 
 
