@@ -137,6 +137,7 @@ def play_role(role: str, argument: str, out: Path) -> int:
 
     def make():
         made.append(Publisher(argument) if role == "publish" else Subscriber(argument == "decoded"))
+        out.with_suffix(".ready").touch()
         return made[0]
 
     runtime.main(make, [])
@@ -161,6 +162,15 @@ class Run:
     def role(self, role: str, argument: str) -> psutil.Process:
         out = self.folder / f"{role}_{argument.replace('/', '_')}.json"
         return self.start(__file__, "--role", role, "--argument", argument, "--out", str(out))
+
+    def until_ready(self, count: int) -> None:
+        """Wait until that many roles are up, and discovery is over."""
+        end_s = time.monotonic() + 60
+        while len(list(self.folder.glob("*.ready"))) < count:
+            if time.monotonic() > end_s:
+                raise TimeoutError("publishers or subscriber did not come up within 60 s")
+            time.sleep(0.1)
+        time.sleep(WARM_UP_S)
 
     def stop(self) -> None:
         for process in self._running:
@@ -256,7 +266,7 @@ def bench_recorder(seconds: float, compression: str, environment: dict[str, str]
         for topic in RATES:
             run.role("publish", topic)
         recorder = run.start("-m", "il_ros.nodes.recorder", "--ros-args", *words)
-        time.sleep(WARM_UP_S)
+        run.until_ready(len(RATES))
         call(folder, "start")
         figures = watch(recorder, seconds)
         call(folder, "stop")
@@ -272,7 +282,7 @@ def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
         for topic in RATES:
             run.role("publish", topic)
         subscriber = run.role("subscribe", kind)
-        time.sleep(2 * WARM_UP_S)
+        run.until_ready(len(RATES) + 1)
         begun_ns = time.time_ns()
         figures = watch(subscriber, seconds)
         window = (begun_ns, time.time_ns() - 1_000_000_000)
