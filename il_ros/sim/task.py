@@ -52,9 +52,9 @@ NO_CAMERAS = Cameras()
 class Task(Protocol):
     """A robot with something to do. `streams` and `commands` tell the message type of each topic.
 
-    `streams` holds every topic that `readings` can give, the trigger last; `camera_names` every camera there is
-    to choose from. `time_ns` never goes back:
-    it starts at 0, `reset` adds RESET_PAUSE_NS and `step` one control period.
+    `streams` holds every topic that `readings` can give, the trigger last; `camera_names` every camera
+    there is to choose from. `time_ns` never goes back: it starts at 0, `reset` adds RESET_PAUSE_NS and `step`
+    one control period.
     """
 
     name: str

@@ -6,6 +6,7 @@ arm goes in the time its controllers lag, so that it keeps a steady pace without
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,15 +36,15 @@ def measured(observation: Mapping[str, NDArray[Any]]) -> tuple[Vector, Vector, f
 
 
 def step_rise(value: float, start: float, end: float) -> float:
-    """Return 0 before `start`, 1 after `end` and a smooth rise between; `end` below `start` makes it a fall."""
+    """Return 0 before `start`, 1 after `end`, a smooth rise between; `end` below `start` makes it a fall."""
     x = min(max((value - start) / (end - start), 0.0), 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
 def toward(offset_m: Vector, gain: float, speed: float) -> Vector:
-    """Return the velocity that closes an offset: `gain` per second when near, at most `speed` m/s when far."""
+    """Return the velocity that closes an offset: `gain` per second when near, at most `speed` when far."""
     distance = float(np.linalg.norm(offset_m))
-    return offset_m * gain / np.hypot(1.0, distance * gain / speed)
+    return offset_m * (gain / math.hypot(1.0, distance * gain / speed))
 
 
 def command(joints_rad: Vector, tip_velocity: Vector, yaw_rad: float | None, opening_m: float) -> Vector:
