@@ -1,0 +1,355 @@
+"""Observation published → policy server (MLP 256x256) → supervisor → command received, beside bare relays.
+
+    python bench/control_path.py [--duration 60] [--rates 100 200] [--load 0 1 2] [--realtime 50]
+
+Both chains run in one session and take turns every few seconds, under the same load and DDS settings:
+  ours    sensor → policy_server → dagger_supervisor → command (+ decision)
+  relays  sensor → bare rclpy node with the same MLP in numpy → bare rclpy node that passes on → command
+Prints one JSON object. Latency: from just before the sensor's publish to the command's arrival, both in this
+process. `--load N`: beside a training loop (torch, batch 1024) with N threads. Give it a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from il_ros import contract, graph, messages
+
+JOINTS = [f"joint{i}" for i in range(1, 8)]
+JOINT_STATE, COMMAND, STRING = (
+    "sensor_msgs/msg/JointState",
+    "std_msgs/msg/Float64MultiArray",
+    "std_msgs/msg/String",
+)
+CHAINS = ("ours", "relays")
+SETTLE_S = 0.5  # at each turn's start: not counted
+
+CONTRACT = """
+name: bench_{rate}
+rate_hz: {rate}
+trigger: joint_states
+observations:
+  joints: {{topic: joint_states, type: sensor_msgs/msg/JointState, fields: [position, velocity],
+           names: {names}, unit: "rad, rad/s", max_age_s: 0.1}}
+actions:
+  arm: {{topic: command, type: std_msgs/msg/Float64MultiArray, names: {names}, unit: rad, reference: joints,
+        safe: hold, limits: {{lower: -3.0, upper: 3.0, speed: 1000.0}}}}
+"""
+
+
+def main() -> None:
+    arguments = parse()
+    if arguments.relay:
+        relay(arguments.relay, arguments.weights, arguments.realtime)
+        return
+    cases = [case(rate, load, arguments) for rate in arguments.rates for load in arguments.load]
+    machine = {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+    print(
+        json.dumps(
+            {"bench": "control_path", "machine": machine, "realtime": arguments.realtime, "cases": cases}
+        )
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--duration", type=float, default=60.0, help="seconds of measurement per case and chain"
+    )
+    parser.add_argument("--turn", type=float, default=5.0, help="seconds before the other chain has its turn")
+    parser.add_argument("--rates", type=int, nargs="+", default=[100, 200], help="Hz")
+    parser.add_argument(
+        "--load", type=int, nargs="+", default=[0, 1, 2], help="threads of a training loop beside"
+    )
+    parser.add_argument(
+        "--realtime", type=int, default=0, help="SCHED_FIFO priority of all control processes"
+    )
+    parser.add_argument("--only", choices=CHAINS, help="measure one chain alone")
+    parser.add_argument("--relay", choices=("policy", "pass"), help=argparse.SUPPRESS)
+    parser.add_argument("--weights", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+# ---- what runs beside this process -----------------------------------------------------------------------
+
+
+def case(rate: int, load: int, arguments: argparse.Namespace) -> dict:
+    """Measure both chains at one rate under one load, in turns."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
+        file = Path(folder) / "contract.yaml"
+        file.write_text(CONTRACT.format(rate=rate, names=JOINTS))
+        weights = make_checkpoint(file, Path(folder) / "checkpoint")
+        for command in commands(file, Path(folder), weights, arguments.realtime):
+            running.enter_context(started(command))
+        if load:
+            running.enter_context(started([sys.executable, "-c", TRAINING, str(load)]))
+        chains = [arguments.only] if arguments.only else CHAINS
+        measured = measure(chains, rate, arguments)
+    result = {"rate_hz": rate, "training_threads": load} | {
+        name: summary(rows, rate) for name, rows in measured.items()
+    }
+    if len(chains) == 2 and all(result[name].get("p50_ms") for name in chains):
+        result["p50_ours_over_relays"] = round(result["ours"]["p50_ms"] / result["relays"]["p50_ms"], 3)
+    return result
+
+
+def commands(file: Path, folder: Path, weights: Path, realtime: int) -> list[list[str]]:
+    """Return the commands of the four processes of the two chains."""
+    shared = {"contract": str(file), "realtime_priority": realtime}
+    ours = [
+        graph.NodeSpec(
+            "policy_server",
+            "policy_server",
+            shared | {"checkpoint": str(folder / "checkpoint")},
+            namespace="ours",
+        ),
+        graph.NodeSpec("dagger_supervisor", "dagger_supervisor", shared, namespace="ours"),
+    ]
+    relays = [
+        [sys.executable, __file__, "--relay", kind, "--weights", str(weights), "--realtime", str(realtime)]
+        for kind in ("policy", "pass")
+    ]
+    return [*(graph.command(spec) for spec in ours), *relays]
+
+
+def make_checkpoint(contract_file: Path, folder: Path) -> Path:
+    """Write an untrained MLP 256x256 as a checkpoint, and the relay's weights; return the file of these."""
+    import torch
+
+    from il_ros.policies import checkpoint
+    from il_ros.policies.families import family, make_network
+    from il_ros.policies.normaliser import Affine, Normaliser
+    from il_ros.policies.runner import LoadedPolicy
+
+    torch.manual_seed(0)
+    own = contract.load(contract_file)
+    normaliser = Normaliser(Affine(np.zeros(14), np.ones(14)), Affine(np.zeros(7), np.ones(7)))
+    settings = family("bc").settings(hidden=(256, 256))
+    network = make_network("bc", settings, own, normaliser)
+    checkpoint.save(folder, LoadedPolicy(own, "bc", settings, network, normaliser, "bench"))
+    layers = network.linear_layers()
+    assert layers is not None
+    weights = folder.parent / "weights.npz"
+    np.savez(weights, *(part.detach().numpy() for layer in layers for part in (layer.weight, layer.bias)))
+    return weights
+
+
+@contextlib.contextmanager
+def started(command: list[str]):
+    process = subprocess.Popen(command, stdout=sys.stderr)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+TRAINING = """
+import sys, torch
+torch.set_num_threads(int(sys.argv[1]))
+nn = torch.nn
+net = nn.Sequential(nn.Linear(14, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 7))
+adam = torch.optim.Adam(net.parameters())
+x, y = torch.randn(65536, 14), torch.randn(65536, 7)
+try:
+    while True:
+        rows = torch.randint(0, 65536, (1024,))
+        loss = ((net(x[rows]) - y[rows]) ** 2).mean()
+        adam.zero_grad(); loss.backward(); adam.step()
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def relay(kind: str, weights: str, realtime: int) -> None:
+    """Be a bare rclpy node: the MLP in numpy, or one that passes messages on."""
+    from il_ros.nodes import process
+
+    process.set_dds_profile()
+    import rclpy
+    from rclpy.experimental import EventsExecutor
+    from sensor_msgs.msg import JointState
+    from std_msgs.msg import Float64MultiArray
+
+    rclpy.init()
+    node = rclpy.create_node(f"relay_{kind}", namespace="relays")
+    if kind == "policy":
+        layers = list(np.load(weights).values())
+        publisher = node.create_publisher(Float64MultiArray, "proposal", 1)
+
+        def infer(message: JointState) -> None:
+            x = np.array([*message.position, *message.velocity], np.float32)
+            for i in range(0, len(layers), 2):
+                x = layers[i] @ x + layers[i + 1]
+                if i + 2 < len(layers):
+                    x = np.maximum(x, 0)
+            publisher.publish(Float64MultiArray(data=x.tolist()))
+
+        node.create_subscription(JointState, "joint_states", infer, 10)
+    else:
+        publisher = node.create_publisher(Float64MultiArray, "command", 1)
+        node.create_subscription(Float64MultiArray, "proposal", publisher.publish, 10)
+    if realtime:
+        process.set_realtime(realtime)
+    executor = EventsExecutor()
+    executor.add_node(node)
+    never = rclpy.task.Future()
+    with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
+        while rclpy.ok():
+            executor.spin_until_future_complete(never, 1.0)
+
+
+# ---- sensor and sink -------------------------------------------------------------------------------------
+
+
+def measure(
+    chains: list[str], rate: int, arguments: argparse.Namespace
+) -> dict[str, list[tuple[int, int | None]]]:
+    """Return, per chain, (published_ns, received_ns or None) of every counted observation."""
+    from il_ros.nodes import process
+
+    process.set_dds_profile()
+    import rclpy
+    from rclpy.experimental import EventsExecutor
+    from rclpy.task import Future
+
+    from il_ros.nodes.streams import message_class
+
+    rclpy.init()
+    node = rclpy.create_node("bench")
+    sensors = {
+        name: node.create_publisher(message_class(JOINT_STATE), f"/{name}/joint_states", 1) for name in chains
+    }
+    arrived: dict[str, list[int]] = {name: [] for name in chains}
+    decisions: list[bytes] = []
+    for name in chains:
+
+        def receive(_raw: bytes, times: list[int] = arrived[name]) -> None:
+            times.append(time.perf_counter_ns())
+
+        node.create_subscription(message_class(COMMAND), f"/{name}/command", receive, 100, raw=True)
+    node.create_subscription(
+        message_class(STRING), "/ours/dagger_supervisor/decision", decisions.append, 100, raw=True
+    )
+    if arguments.realtime:
+        process.set_realtime(arguments.realtime)
+    executor = EventsExecutor()
+    executor.add_node(node)
+    never = Future()
+    rng = np.random.default_rng(0)
+    wave = rng.normal(size=(1000, 7)) * 0.01
+    sent: list[tuple[str, int, int, bool]] = []  # chain, tick, published at, counted
+    state = {"chain": chains[0], "counted": False}
+
+    def sense() -> None:
+        tick_ns, name = time.time_ns(), state["chain"]
+        raw = messages.encode(
+            JOINT_STATE,
+            messages.make(
+                JOINT_STATE,
+                header=messages.header(tick_ns),
+                name=JOINTS,
+                position=wave[len(sent) % 1000],
+                velocity=wave[-1 - len(sent) % 1000],
+            ),
+        )
+        sent.append((name, tick_ns, time.perf_counter_ns(), state["counted"]))
+        sensors[name].publish(raw)
+
+    timer = node.create_timer(1.0 / rate, sense)
+
+    def spin(seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            executor.spin_until_future_complete(never, left_s)
+
+    for name in chains:
+        wait_until_answered(name, state, arrived, spin)
+    for _ in range(max(1, round(arguments.duration / arguments.turn))):
+        for name in chains:
+            state.update(chain=name, counted=False)
+            spin(SETTLE_S)
+            state["counted"] = True
+            spin(arguments.turn)
+    node.destroy_timer(timer)
+    spin(0.5)
+    rclpy.shutdown()
+    return {name: paired(name, sent, arrived[name], decisions) for name in chains}
+
+
+def wait_until_answered(name: str, state: dict, arrived: dict, spin) -> None:
+    state["chain"] = name
+    end_s = time.monotonic() + 60
+    while len(arrived[name]) < 50:
+        spin(0.1)
+        if time.monotonic() > end_s:
+            sys.exit(f"chain '{name}': no commands within 60 s")
+
+
+def paired(
+    name: str, sent: list, arrivals: list[int], decisions: list[bytes]
+) -> list[tuple[int, int | None]]:
+    """Return (published, received) per counted observation.
+
+    Ours: each command is followed by the decision that names its tick. Relays: the first command after it, if
+    it came before the next observation.
+    """
+    own = [(tick, published, counted) for chain, tick, published, counted in sent if chain == name]
+    if name == "ours":
+        made = [json.loads(messages.decode(STRING, raw).data) for raw in decisions]
+        made = [decision for decision in made if decision["sent"] is not None]
+        if len(made) != len(arrivals):
+            sys.exit(f"{len(arrivals)} commands and {len(made)} decisions: they can't be paired")
+        by_tick = {
+            decision["stamp_ns"]: at
+            for decision, at in zip(made, arrivals, strict=True)
+            if decision["authority"] == "policy"
+        }
+        return [(published, by_tick.get(tick)) for tick, published, counted in own if counted]
+    rows, place = [], 0
+    for (_, published, counted), following in zip(own, [*own[1:], (0, 1 << 62, False)], strict=True):
+        while place < len(arrivals) and arrivals[place] < published:
+            place += 1
+        answered = place < len(arrivals) and arrivals[place] < following[1]
+        if counted:
+            rows.append((published, arrivals[place] if answered else None))
+    return rows
+
+
+def summary(rows: list[tuple[int, int | None]], rate: int) -> dict:
+    """Return percentiles, and how many ticks were missed or answered later than one period."""
+    latency_ms = np.array(
+        [(received - published) / 1e6 for published, received in rows if received is not None]
+    )
+    missed = len(rows) - len(latency_ms)
+    result = {"ticks": len(rows), "missed": missed, "late": int((latency_ms > 1e3 / rate).sum())}
+    if len(latency_ms):
+        for name, percent in (("p50_ms", 50), ("p99_ms", 99), ("p99.9_ms", 99.9), ("max_ms", 100)):
+            result[name] = round(float(np.percentile(latency_ms, percent)), 3)
+    return result
+
+
+if __name__ == "__main__":
+    main()
