@@ -75,7 +75,8 @@ def _expert(given: Given) -> tuple[NodeSpec, ...]:
     executable = _EXPERTS[given["expert"]]
     parameters: dict[str, Value] = {"contract": _contract(given)}
     if executable == "scripted_expert":
-        parameters["task"] = given["task"]
+        # The teacher looks at the task's state also when the policy learns from pictures.
+        parameters |= {"task": given["task"], "contract": TASKS[given["task"]]}
     return (_node(given, executable, "expert", parameters),)
 
 

@@ -90,11 +90,14 @@ class Synchroniser:
     def sample(self, tick_ns: int) -> Observation | NoObservation:
         """Return the observation at a tick, or why there is none.
 
-        Ticks come in order; a tick before the last one means that the clock was set back, and all that was
-        heard before is forgotten.
+        Ticks come in order. One a little before the last is refused; one by more than HISTORY_NS means that
+        the clock was set back, and all that was heard before is forgotten.
         """
-        if tick_ns < self._last_tick_ns:
-            back_s = (self._last_tick_ns - tick_ns) / 1e9
+        back_ns = self._last_tick_ns - tick_ns
+        if back_ns > 0:
+            back_s = back_ns / 1e9
+            if back_ns <= HISTORY_NS:
+                return NoObservation(tick_ns, (f"the tick is {back_s:.3f} s before the last one",))
             self.clear()
             return NoObservation(tick_ns, (f"the clock went back by {back_s:.3f} s; starting afresh",))
         self._last_tick_ns = tick_ns

@@ -27,7 +27,7 @@ RANK = {
 }
 SHARED_LANGUAGE = 1
 # The records that pass between the floors, and are read back from bags, belong to the shared language.
-RECORDS = {("control", "decision"), ("control", "proposal"), ("control", "ticks")}
+RECORDS = {("control", name) for name in ("decision", "proposal", "proposal_wire", "ticks")}
 
 CODE_LOADERS = {
     *("pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"),

@@ -56,6 +56,7 @@ def test_one_contract_serves_every_node_of_a_scenario():
     specs = SCENARIOS["deploy"].nodes({"contract": "mine.yaml", "expert": "scripted"})
     given = {spec.name: spec.parameters.get("contract") for spec in specs}
     assert given.pop("sim") is None
+    assert given.pop("expert") == "arm_push"  # the scripted teacher sees the task's state, whatever is learnt
     assert set(given.values()) == {"mine.yaml"}
 
 

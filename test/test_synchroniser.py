@@ -113,6 +113,13 @@ def test_a_clock_set_back_starts_afresh():
     assert "joints (j): nothing received" in sync.sample(START - 1990 * MS).reasons
 
 
+def test_a_tick_a_little_before_the_last_is_refused_and_nothing_is_forgotten():
+    sync = filled((0, 1), (50, 2))
+    sampled(sync, 60)
+    assert sampled(sync, 10).reasons == ("the tick is 0.050 s before the last one",)
+    assert sampled(sync, 61).values["joints"] == [2]
+
+
 def test_observations_cannot_be_edited():
     out = sampled(filled((0, 1)), 0)
     with pytest.raises(ValueError, match="read-only"):

@@ -40,8 +40,12 @@ def test_the_same_stamp_twice_is_one_tick():
     assert chosen([100, 100, 150, 150], 50) == [100, 150]
 
 
-def test_time_that_goes_backwards_starts_afresh():
-    assert chosen([1000, 1050, 100, 150], 50) == [1000, 1050, 100, 150]
+def test_a_clock_that_is_set_back_starts_afresh():
+    assert chosen([5000, 5050, 100, 150], 50) == [5000, 5050, 100, 150]
+
+
+def test_a_message_that_comes_late_is_no_tick_and_disturbs_none():
+    assert chosen([1000, 1050, 1020, 1100, 1150], 50) == [1000, 1050, 1100, 1150]
 
 
 def test_a_period_of_zero_is_refused():
