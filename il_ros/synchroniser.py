@@ -14,7 +14,8 @@ import numpy as np
 
 from il_ros import messages
 from il_ros.codecs import CodecError, decode
-from il_ros.specs import ObservationSpec
+from il_ros.joint_state_wire import JointStateReader
+from il_ros.specs import JOINT_STATE, ObservationSpec
 
 Array = np.ndarray[Any, Any]
 
@@ -57,6 +58,7 @@ class Synchroniser:
         self._types = {spec.topic: spec.type for spec in specs}
         self._by_arrival = {spec.topic for spec in specs if spec.stamp == "arrival"}
         self._streams: dict[str, list[_Entry]] = {topic: [] for topic in self._types}
+        self._quick = {spec.key: JointStateReader(spec) for spec in specs if spec.type == JOINT_STATE}
         self._last_tick_ns = -1
         self.disordered = dict.fromkeys(self._types, 0)
         """Per topic, how many messages came with a stamp not after their predecessor's."""
@@ -110,7 +112,7 @@ class Synchroniser:
                 reasons.append(reason)
                 continue
             try:
-                values[spec.key] = _decoded(spec, entry)
+                values[spec.key] = self._decoded(spec, entry)
                 ages_s[spec.key] = (tick_ns - entry.stamp_ns) / 1e9
             except CodecError as error:
                 reasons.append(str(error))
@@ -142,6 +144,20 @@ class Synchroniser:
             return None, f"{name}: stale, {age_s:.3f} s old at the tick; max_age_s is {spec.max_age_s:g}"
         return entry, ""
 
+    def _decoded(self, spec: ObservationSpec, entry: _Entry) -> Array:
+        if spec.key not in entry.decoded:
+            quick = self._quick.get(spec.key)
+            value: Array | None = None if quick is None else quick.read(entry.raw)
+            if value is None:
+                try:
+                    message = messages.decode(spec.type, entry.raw)
+                except ValueError as error:
+                    raise CodecError(f"{spec.key} ({spec.topic}): {error}") from error
+                value = decode(spec, message)
+            value.setflags(write=False)
+            entry.decoded[spec.key] = value
+        return entry.decoded[spec.key]
+
     @staticmethod
     def _forget(stream: list[_Entry], before_ns: int) -> None:
         """Drop what is past, but never the message that was in force at `before_ns`."""
@@ -157,15 +173,3 @@ def _after(stream: list[_Entry], time_ns: int) -> int:
     while place and stream[place - 1].stamp_ns > time_ns:
         place -= 1
     return place
-
-
-def _decoded(spec: ObservationSpec, entry: _Entry) -> Array:
-    if spec.key not in entry.decoded:
-        try:
-            message = messages.decode(spec.type, entry.raw)
-        except ValueError as error:
-            raise CodecError(f"{spec.key} ({spec.topic}): {error}") from error
-        value = decode(spec, message)
-        value.setflags(write=False)
-        entry.decoded[spec.key] = value
-    return entry.decoded[spec.key]
