@@ -27,6 +27,7 @@ def write(plan: Plan, summary: Summary, performed: Trials) -> Path:
     shown = next((trial for trial in performed.done if trial.outcome == "success"), performed.done[0])
     episode = plan.performed / shown.episode
     pictures.plot_trace(pictures.trace(episode, make_expert(plan.task)), plan.folder / "trace.svg")
+    _curve(plan)
     rate = summary.policy.simulated_s / summary.phases_s["run"]
     text = Template(resources.files("il_ros.demo").joinpath("page.html").read_text("utf-8")).substitute(
         task=escape(summary.task.replace("_", " ")),
@@ -40,7 +41,6 @@ def write(plan: Plan, summary: Summary, performed: Trials) -> Path:
         endings="".join(_ending(plan, trial) for trial in performed.done),
         verdict=_verdict(performed),
         training=_training(plan),
-        curve=_curve(plan),
         rows=_row("expert", summary.expert) + _row("policy, held-out starts", summary.policy),
         folder=escape(str(plan.folder)),
         **_figures("policy", summary.policy),
@@ -92,21 +92,19 @@ def _reasons(failed: Iterable[Trial]) -> str:
 
 
 def _training(plan: Plan) -> str:
-    config = json.loads((plan.checkpoint / "config.json").read_text())
-    family = config.get("family", "behaviour cloning")
-    return f"Behaviour cloning, {escape(str(family))}, from the successful episodes shown."
+    metrics = json.loads((plan.checkpoint / "config.json").read_text())["metrics"]
+    return (
+        f"Behaviour cloning of {metrics['frames']} frames from {len(metrics['data']['train'])} episodes; "
+        f"{len(metrics['data']['validation'])} more, never trained on, chose the weights of epoch "
+        f"{metrics['best_epoch']} of {metrics['epochs']}."
+    )
 
 
-def _curve(plan: Plan) -> str:
-    """Plot what training wrote, if it did."""
-    found = sorted(plan.checkpoint.glob("*.csv"))
-    if not found:
-        return ""
-    with found[0].open(newline="") as file:
+def _curve(plan: Plan) -> None:
+    with (plan.trained / "curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    columns = {name: [float(row[name] or "nan") for row in rows] for name in rows[0]} if rows else {}
-    pictures.plot_curve(columns, None, plan.folder / "curve.svg")
-    return '<img class="plot" src="curve.svg" alt="Training and validation loss over steps">'
+    columns = {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
+    pictures.plot_curve(columns, plan.folder / "curve.svg")
 
 
 def _phases(summary: Summary) -> str:

@@ -59,9 +59,14 @@ class Plan:
         return self.folder / "performed"
 
     @property
+    def trained(self) -> Path:
+        """Folder of the training run: curves, and the checkpoint."""
+        return self.folder / "trained"
+
+    @property
     def checkpoint(self) -> Path:
         """Folder of the trained policy."""
-        return self.folder / "checkpoint"
+        return self.trained / "checkpoint"
 
 
 def isolate() -> None:
@@ -86,7 +91,7 @@ def perform(plan: Plan) -> Trials:
 
 def train(plan: Plan) -> None:
     """Train the policy from what was shown; its own progress bar tells how far it is."""
-    words = [sys.executable, "-m", "il_ros", "train", str(plan.shown), "--out", str(plan.checkpoint)]
+    words = [sys.executable, "-m", "il_ros", "train", str(plan.shown), "--out", str(plan.trained)]
     _wait(plan, "train", {"train": words}, _TrainBar())
 
 

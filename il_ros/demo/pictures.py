@@ -126,20 +126,21 @@ def plot_trace(shown: Trace, path: Path, rows: int = 4) -> None:
         _save(figure, path)
 
 
-def plot_curve(columns: Mapping[str, Sequence[float]], best: float | None, path: Path) -> None:
-    """Plot training and validation loss over steps; `best` is the step that was kept."""
+def plot_curve(columns: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Plot both losses over the epochs, and which epoch's weights were kept; columns as in curves.csv."""
+    epochs = np.array(columns["epoch"])
     with matplotlib.rc_context(_STYLE):
         figure, axis = pyplot.subplots(figsize=(8, 3))
         for name, colour in (("train_loss", QUIET), ("validation_loss", POLICY)):
-            if name in columns:
-                steps, losses = np.array(columns["step"]), np.array(columns[name])
-                known = np.isfinite(losses)  # validation is not looked at in every step
-                axis.plot(steps[known], losses[known], color=colour, lw=1.6, label=name.replace("_", " "))
-        if best is not None:
-            axis.axvline(best, color=EXPERT, lw=1, ls=":", label="kept")
+            losses = np.array(columns[name])
+            known = np.isfinite(losses)  # validation is not looked at in every epoch
+            axis.plot(epochs[known], losses[known], color=colour, lw=1.6, label=name.replace("_", " "))
+        kept = epochs[np.array(columns["best"]) > 0]
+        if len(kept):
+            axis.axvline(kept[-1], color=EXPERT, lw=1, ls=":", label="kept")
         axis.set_yscale("log")
-        axis.set_xlabel("step")
-        axis.set_ylabel("loss")
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("loss (normalised actions)")
         axis.legend(frameon=False)
         _save(figure, path)
 
