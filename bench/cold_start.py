@@ -2,6 +2,7 @@
 
     python bench/cold_start.py [--repeat 3] [--nodes recorder sim ...]
 
+A node's first diagnostics come one second after its construction: that second is part of the figure.
 Prints one JSON object: seconds (median) from exec to this process's receipt of the node's first message,
 resident and proportional memory (RSS, PSS) in MB five seconds later; the same of a bare rclpy node beside.
 """
