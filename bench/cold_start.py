@@ -26,6 +26,10 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 
 from il_ros import graph
 
+NAMES = {"bare rclpy node": "bare"} | dict.fromkeys(
+    ("scripted_expert", "teleop_joy", "teleop_leader"), "expert"
+)
+
 BARE = """
 import rclpy
 from rclpy.experimental import EventsExecutor
@@ -81,7 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, command in specs(Path(folder), arguments.checkpoint).items():
             if not arguments.nodes or name in arguments.nodes:
-                runs = [once(command) for _ in range(arguments.repeat)]
+                runs = [once(NAMES.get(name, name), command) for _ in range(arguments.repeat)]
                 results[name] = (
                     {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
                     if all(runs)
@@ -91,7 +95,7 @@ def main() -> None:
     print(json.dumps({"bench": "cold_start", "repeat": arguments.repeat, "nodes": results}))
 
 
-def once(command: list[str]) -> dict[str, float]:
+def once(name: str, command: list[str]) -> dict[str, float]:
     """Start a node; return seconds to its first message and its memory, empty when none came in 30 s."""
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
@@ -103,7 +107,9 @@ def once(command: list[str]) -> dict[str, float]:
     heard: Future = Future()
     seen: list[float] = []
 
-    def receive(_message: DiagnosticArray) -> None:
+    def receive(message: DiagnosticArray) -> None:
+        if message.status[0].name != name:  # of a node that is still leaving
+            return
         seen.append(time.perf_counter())
         if not heard.done():
             heard.set_result(True)
