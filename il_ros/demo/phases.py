@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from il_ros import share
+from il_ros import domain, share
 from il_ros.control import trials
 from il_ros.control.trials import Trials
 from il_ros.graph import command
@@ -71,8 +71,7 @@ class Plan:
 
 def isolate() -> None:
     """Keep the demo's topics on this machine and in a domain of its own: it commands an arm."""
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    domain.isolate()
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
