@@ -41,6 +41,7 @@ class PolicyServer(runtime.ManagedNode):
         self._source: str = declare(self, "source", "policy", source, read_only=True)
         declare_tick(self)
         self._policy: Any = None
+        self._doubt: float | None = None  # of the last answer
         self._proposer: Proposer | None = None
         self._epoch: EpochListener | None = None
         self.create_service(Trigger, "~/reload", self._reload)
@@ -102,14 +103,15 @@ class PolicyServer(runtime.ManagedNode):
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
         try:
-            return self._policy.act(observation.values)
+            chunk, self._doubt = self._policy.act_with_doubt(observation.values)
+            return chunk
         except ValueError as error:  # what the policy can't take or must not say
             raise runtime.Refusal(str(error)) from error
 
     def _identity(self) -> Identity:
         assert self._epoch is not None
         epoch = self._epoch.epoch if hasattr(self._policy, "reset") else None
-        return Identity(self._source, self._policy.version, epoch)
+        return Identity(self._source, self._policy.version, epoch, self._doubt)
 
     def _begin_afresh(self) -> None:
         """Forget what came before a handover or restart; a policy without memory has nothing to forget.

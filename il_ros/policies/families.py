@@ -11,6 +11,7 @@ from typing import Any
 
 from il_ros.contract import Contract
 from il_ros.policies.behaviour_cloning import BehaviourCloning, BehaviourCloningNetwork
+from il_ros.policies.ensemble import Ensemble, EnsembleNetwork
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Network
@@ -25,7 +26,10 @@ class Family:
     network: Callable[[Any, Inputs, int, Normaliser], Network]
 
 
-FAMILIES = {"bc": Family(BehaviourCloning, BehaviourCloningNetwork)}
+FAMILIES = {
+    "bc": Family(BehaviourCloning, BehaviourCloningNetwork),
+    "ensemble": Family(Ensemble, EnsembleNetwork),
+}
 
 
 def family(name: str) -> Family:

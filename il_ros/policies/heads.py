@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LOSSES = ("mse", "l1", "huber")
-_ELEMENTWISE = {
+from il_ros.policies.protocol import Array
+
+ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "mse": functional.mse_loss,
     "l1": functional.l1_loss,
     "huber": functional.smooth_l1_loss,
 }
+GAUSSIAN = "gaussian"
+LOSSES = (*ELEMENTWISE, GAUSSIAN)
+LOG_STD = (-5.0, 1.0)
+"""Bounds of a predicted log deviation, of normalised actions; beyond them it means nothing."""
 
 
 class DeterministicHead(nn.Module):
@@ -31,12 +39,75 @@ class DeterministicHead(nn.Module):
 
     def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """Return the mean over steps of positive weight; a padded step (weight 0) teaches nothing."""
-        elementwise: Callable[..., Tensor] = _ELEMENTWISE[self.loss_name]
+        elementwise = ELEMENTWISE[self.loss_name]
         if weight is None:
             return elementwise(prediction, target)
-        errors = elementwise(prediction, target, reduction="none").mean(dim=2)  # (B, H)
-        return (errors * weight).sum() / weight.sum()
+        return weighted_mean(elementwise(prediction, target, reduction="none"), weight)
 
     def mode(self, prediction: Tensor) -> Tensor:
         """Return the prediction itself."""
         return prediction
+
+    def doubt(self, prediction: Tensor) -> Tensor | None:
+        """Return None: it can't tell."""
+        return None
+
+    def read(self, prediction: Array) -> tuple[Array, float | None]:
+        """Return `mode` and `doubt` of one flat prediction (H*A,), in NumPy."""
+        return prediction.reshape(self.chunk_shape), None
+
+
+class GaussianHead(nn.Module):
+    """Predicts, for each number, a mean and a deviation that depends on the state: (B, 2, H, A).
+
+    The second is free; a sigmoid brings it between the bounds LOG_STD of the log deviation.
+    The loss is the negative log likelihood, each number's weighted by its variance^beta, through which no
+    gradient flows (Seitzer et al. 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation", eq. 5;
+    `variance_power` is their beta). 0 is the likelihood itself, which gives up on what it fits badly at
+    first; 1 fits means as the squared error does. Validation always rates the likelihood itself.
+    """
+
+    def __init__(self, features: int, horizon: int, action_size: int, variance_power: float) -> None:
+        super().__init__()
+        self.parameters_shape = (2, horizon, action_size)
+        self.loss_name = GAUSSIAN
+        self.variance_power = variance_power
+        self.linear = nn.Linear(features, math.prod(self.parameters_shape))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (B, 2, H, A): normalised means, and what the log deviations come from."""
+        parameters: Tensor = self.linear(features).view(-1, *self.parameters_shape)
+        return parameters
+
+    def log_std(self, prediction: Tensor) -> Tensor:
+        """Return the log deviations (B, H, A)."""
+        low, high = LOG_STD
+        return low + (high - low) * torch.sigmoid(prediction[:, 1])
+
+    def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the mean over steps of positive weight, without the constant log(2 pi) / 2."""
+        log_std = self.log_std(prediction)
+        errors = log_std + 0.5 * ((target - prediction[:, 0]) / log_std.exp()).square()
+        if self.training and self.variance_power:
+            errors = errors * (2 * self.variance_power * log_std.detach()).exp()
+        return errors.mean() if weight is None else weighted_mean(errors, weight)
+
+    def mode(self, prediction: Tensor) -> Tensor:
+        """Return the means."""
+        return prediction[:, 0]
+
+    def doubt(self, prediction: Tensor) -> Tensor | None:
+        """Return the deviation (B,), averaged over the chunk's numbers."""
+        return self.log_std(prediction).exp().flatten(1).mean(dim=1)
+
+    def read(self, prediction: Array) -> tuple[Array, float | None]:
+        """Return `mode` and `doubt` of one flat prediction (2*H*A,), in NumPy."""
+        mean, free = prediction.reshape(self.parameters_shape)
+        low, high = LOG_STD
+        log_std = low + (high - low) / (1.0 + np.exp(-free))
+        return mean, float(np.exp(log_std).mean())
+
+
+def weighted_mean(errors: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of errors (B, H, A) over steps, each weighing `weight` (B, H)."""
+    return (errors.mean(dim=2) * weight).sum() / weight.sum()

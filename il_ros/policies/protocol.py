@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,8 @@ from torch import Tensor
 from il_ros.contract import Contract
 from il_ros.specs import Vector
 
-Observation = Mapping[str, np.ndarray[Any, Any]]
+Array = np.ndarray[Any, Any]
+Observation = Mapping[str, Array]
 
 
 class PolicyError(ValueError):
@@ -39,7 +40,8 @@ class Head(Protocol):
     """The last part of a network: features to a distribution over chunks, however simple.
 
     `forward` gives the distribution's parameters in one tensor, `loss` rates normalised targets under it,
-    `mode` picks the chunk to act on.
+    `mode` picks the chunk to act on, `doubt` says how unsure it is. `read` is the last two for one
+    observation, in NumPy, from what `Network.plain` returns.
     """
 
     def __call__(self, features: Tensor) -> Tensor:
@@ -52,6 +54,14 @@ class Head(Protocol):
 
     def mode(self, prediction: Tensor) -> Tensor:
         """Return the chunk (B, H, A), normalised."""
+        ...
+
+    def doubt(self, prediction: Tensor) -> Tensor | None:
+        """Return how unsure it is (B,), >= 0, in units of normalised actions; None when it can't tell."""
+        ...
+
+    def read(self, prediction: Array) -> tuple[Array, float | None]:
+        """Return the chunk (H, A) and the doubt of one flat prediction (P,)."""
         ...
 
 
@@ -68,3 +78,10 @@ class Network(torch.nn.Module):
     ) -> Tensor:
         """Return the loss () of a batch; target (B, H, A) is normalised."""
         return self.head.loss(self(state, images), target, weight)
+
+    def plain(self) -> Callable[[Array], Array] | None:
+        """Return a forward pass from one state (F,) to the flat prediction (P,) in NumPy, if there is one.
+
+        It holds a copy of the weights as they are now.
+        """
+        return None

@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from il_ros import actions
 from il_ros.contract import Contract
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.policies.protocol import Network, Observation, PolicyError
+from il_ros.policies.protocol import Array, Network, Observation, PolicyError
 from il_ros.specs import Vector
 
-Array = np.ndarray[Any, Any]
-Forward = Callable[[Array, Mapping[str, Array]], Array]
+Forward = Callable[[Array, Mapping[str, Array]], tuple[Array, float | None]]
+"""From one normalised state (F,) and its pictures to the normalised chunk (H, A) and the doubt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +52,13 @@ class LoadedPolicy:
         return Inputs.of(self.contract, self.settings.inputs)
 
     def act(self, observation: Observation) -> Vector:
-        """Return (H, A) absolute commands in the contract's flat order and units.
+        """Return (H, A) absolute commands in the contract's flat order and units; raises as below."""
+        return self.act_with_doubt(observation)[0]
 
+    def act_with_doubt(self, observation: Observation) -> tuple[Vector, float | None]:
+        """Return the commands (H, A), and how unsure of them the policy is (>= 0); None when it can't tell.
+
+        Doubt is in units of normalised actions, where the demonstrated ones lie within about -1..1.
         Raises PolicyError when an observation is missing or not finite, naming it, and when the network's
         answer isn't finite: that is never proposed.
         """
@@ -62,54 +66,43 @@ class LoadedPolicy:
         raw = inputs.raw(observation) if inputs.state else np.empty(0)
         state = self.normaliser.state.normalise(inputs.features(raw))
         images = {spec.key: inputs.image(spec, observation) for spec in inputs.images}
-        prediction = self._forward(state, images)  # (H, A), normalised
-        learnt = self.normaliser.actions.restore(prediction.astype(np.float64))
+        chunk, doubt = self._forward(state, images)
+        learnt = self.normaliser.actions.restore(chunk.astype(np.float64))
         if not np.isfinite(learnt).all():
             step, column = np.argwhere(~np.isfinite(learnt))[0]
             name = self.contract.action_names[column]
             raise PolicyError(f"policy {self.version}: {name} is {learnt[step, column]} at step {step}")
-        return actions.absolute(self.contract, learnt, observation)
+        if doubt is not None and not np.isfinite(doubt):
+            raise PolicyError(f"policy {self.version}: its doubt is {doubt}")
+        return actions.absolute(self.contract, learnt, observation), doubt
 
     @cached_property
     def _forward(self) -> Forward:
-        linear_layers = getattr(self.network, "linear_layers", lambda: None)()
-        shape = (self.horizon, self.contract.action_size)
-        if linear_layers is not None and self.device == "cpu":
-            return plain_mlp(linear_layers, shape)
-        return torch_forward(self.network, self.device)
+        plain = self.network.plain() if self.device == "cpu" else None
+        return (
+            torch_forward(self.network, self.device) if plain is None else plain_forward(self.network, plain)
+        )
 
 
-def plain_mlp(layers: list[nn.Linear], chunk_shape: tuple[int, int]) -> Forward:
-    """Return the forward pass of linear layers with ReLU between them, for one observation, in NumPy.
+def plain_forward(network: Network, plain: Callable[[Array], Array]) -> Forward:
+    """Return the forward pass in NumPy, for one observation without pictures.
 
     A quarter of torch's time: at batch 1 the calls cost more than the arithmetic.
     """
-    weights = [layer.weight.detach().numpy().copy() for layer in layers]
-    biases = [layer.bias.detach().numpy().copy() for layer in layers]
-    buffers = [np.empty(len(bias), np.float32) for bias in biases]
-    last = len(layers) - 1
-
-    def forward(state: Array, _images: Mapping[str, Array]) -> Array:
-        values = state.astype(np.float32)
-        for index, (weight, bias, out) in enumerate(zip(weights, biases, buffers, strict=True)):
-            np.dot(weight, values, out=out)
-            np.add(out, bias, out=out)
-            if index < last:
-                np.maximum(out, 0.0, out=out)
-            values = out
-        return values.reshape(chunk_shape)
-
-    return forward
+    read = network.head.read
+    return lambda state, _images: read(plain(state))
 
 
 def torch_forward(network: Network, device: str) -> Forward:
     """Return the forward pass of any network, for one observation."""
 
     @torch.inference_mode()
-    def forward(state: Array, images: Mapping[str, Array]) -> Array:
+    def forward(state: Array, images: Mapping[str, Array]) -> tuple[Array, float | None]:
         states = torch.from_numpy(state.astype(np.float32)[None]).to(device)
         frames = {key: torch.from_numpy(np.array(image)[None]).to(device) for key, image in images.items()}
-        chunk: Array = network.head.mode(network(states, frames))[0].cpu().numpy()
-        return chunk
+        prediction = network(states, frames)
+        doubt = network.head.doubt(prediction)
+        chunk: Array = network.head.mode(prediction)[0].cpu().numpy()
+        return chunk, None if doubt is None else float(doubt[0])
 
     return forward

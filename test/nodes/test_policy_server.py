@@ -77,6 +77,18 @@ class Robot:
         return proposal.from_message(self.heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
 
 
+def test_a_proposal_carries_the_policys_doubt(graph, tmp_path):
+    identity = Affine(np.zeros(2), np.ones(2))
+    settings = family("ensemble").settings(hidden=(4,), members=2)
+    network = make_network("ensemble", settings, CONTRACT, Normaliser(identity, identity))
+    policy = LoadedPolicy(CONTRACT, "ensemble", settings, network, Normaliser(identity, identity), "v1")
+    checkpoint.save(tmp_path / "unsure", policy)
+    graph.start(PolicyServer, checkpoint=str(tmp_path / "unsure"))
+    got = Robot(graph).answer()
+    assert got.doubt == policy.act_with_doubt({"joints": np.zeros(2)})[1]
+    assert got.doubt > 0
+
+
 def test_it_answers_a_tick_with_the_policys_chunk_version_and_stamp(graph, trained):
     node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
     assert node.state == "active"

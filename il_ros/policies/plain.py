@@ -1,0 +1,54 @@
+"""Forward passes in NumPy, for one state at a time: in preallocated buffers, with a copy of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from il_ros.policies.protocol import Array
+
+
+def plain_mlp(layers: Sequence[nn.Linear]) -> Callable[[Array], Array]:
+    """Return the pass from (F,) through linear layers with ReLU between them; its result is reused."""
+    weights = [layer.weight.detach().numpy().copy() for layer in layers]
+    biases = [layer.bias.detach().numpy().copy() for layer in layers]
+    buffers = [np.empty(len(bias), np.float32) for bias in biases]
+    last = len(weights) - 1
+
+    def forward(state: Array) -> Array:
+        values = state.astype(np.float32)
+        for index, (weight, bias, out) in enumerate(zip(weights, biases, buffers, strict=True)):
+            np.dot(weight, values, out=out)
+            np.add(out, bias, out=out)
+            if index < last:
+                np.maximum(out, 0.0, out=out)
+            values = out
+        return values
+
+    return forward
+
+
+def plain_members(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Callable[[Array], Array]:
+    """Return the pass from (F,) through K networks at once, to (K * P,); its result is reused.
+
+    Per layer: weights (K, in, out), biases (K, 1, out), ReLU between layers.
+    """
+    members = len(weights[0])
+    kernels = [weight.detach().numpy().copy() for weight in weights]
+    shifts = [bias.detach().numpy().copy() for bias in biases]
+    buffers = [np.empty(shift.shape, np.float32) for shift in shifts]
+    last = len(kernels) - 1
+
+    def forward(state: Array) -> Array:
+        values = np.broadcast_to(state.astype(np.float32), (members, 1, len(state)))
+        for index, (kernel, shift, out) in enumerate(zip(kernels, shifts, buffers, strict=True)):
+            np.matmul(values, kernel, out=out)
+            np.add(out, shift, out=out)
+            if index < last:
+                np.maximum(out, 0.0, out=out)
+            values = out
+        return values.reshape(-1)
+
+    return forward
