@@ -68,8 +68,8 @@ def test_it_recovers_the_mean_and_the_deviation_of_what_it_saw():
     target = torch.from_numpy(np.concatenate([0.5 + 0.1 * noise, -0.5 + 0.4 * noise])).float().view(-1, 1, 1)
     torch.set_num_threads(1)
     head = gaussian(variance_power=0.5)
-    optimiser = torch.optim.Adam(head.parameters(), lr=0.1)
-    for _ in range(250):
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
+    for _ in range(600):
         optimiser.zero_grad()
         head.loss(head(state), target, None).backward()
         optimiser.step()
