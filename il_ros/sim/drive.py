@@ -10,17 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from il_ros import messages
 from il_ros.messages import Message
 from il_ros.sim.corridor import END_ZONE_RADIUS_M, Corridor, random_corridor
-from il_ros.sim.drive_model import WHEEL_RADIUS_M, WHEEL_SEPARATION_M, drive_model, place
-from il_ros.sim.laser import Laser
+from il_ros.sim.drive_scene import WHEEL_RADIUS_M, WHEEL_SEPARATION_M, DriveScene
+from il_ros.sim.laser import laser_scan
 from il_ros.sim.reading import Reading, image
-from il_ros.sim.render import Renderer
 from il_ros.sim.task import NO_CAMERAS, RESET_PAUSE_NS, Cameras
 from il_ros.specs import IMAGE, LASER_SCAN, POSE, Vector
 
@@ -39,13 +37,14 @@ class DriveTask:
     """See `il_ros.sim.task.Task`. Odometry is exact: its frame is the world's."""
 
     name = "drive"
+    robot = "drive"
     control_period_ns = 50_000_000
     time_limit_s = 40.0
     commands: Mapping[str, str] = {COMMAND: TWIST_STAMPED}
     camera_names = ("camera",)
 
-    def __init__(self, *, cameras: Cameras = NO_CAMERAS):
-        cameras.require(self.camera_names)
+    def __init__(self, scene: DriveScene, cameras: Cameras = NO_CAMERAS):
+        self.scene = scene
         self.streams: Mapping[str, str] = {
             "goal_pose": POSE,
             **{f"{name}/image_raw": IMAGE for name in cameras.names},
@@ -54,12 +53,6 @@ class DriveTask:
         }
         self.corridor: Corridor | None = None
         self._cameras = cameras
-        self._model = drive_model()
-        self._data = mujoco.MjData(self._model)
-        self._renderer = Renderer(self._model)
-        self._base = self._model.body("base").id
-        self._laser = Laser(self._model, "laser")
-        self._substeps = round(self.control_period_ns * 1e-9 / self._model.opt.timestep)
         self._time_ns = 0
         self._still()
 
@@ -72,7 +65,7 @@ class DriveTask:
     def success(self) -> bool:
         """True while the robot's centre is in the green zone."""
         goal = self._placed().goal.xy
-        return bool(np.hypot(*(self._data.xpos[self._base][:2] - goal)) < END_ZONE_RADIUS_M)
+        return bool(np.hypot(*(self.scene.position_m[:2] - goal)) < END_ZONE_RADIUS_M)
 
     @property
     def failed(self) -> bool:
@@ -84,9 +77,7 @@ class DriveTask:
         self.corridor = random_corridor(np.random.default_rng(seed))
         self._time_ns += RESET_PAUSE_NS
         self._still()
-        mujoco.mj_resetData(self._model, self._data)
-        place(self._model, self._data, self.corridor)
-        mujoco.mj_forward(self._model, self._data)
+        self.scene.place(self.corridor, seed)
 
     def step(self, commands: Mapping[str, Message]) -> None:
         """Take the newest command, if there is one, and advance by one control period.
@@ -106,9 +97,8 @@ class DriveTask:
         self._silent_ns += self.control_period_ns
         linear, angular = self._twist
         turning = angular * WHEEL_SEPARATION_M / 2
-        self._data.ctrl[:] = ((linear - turning) / WHEEL_RADIUS_M, (linear + turning) / WHEEL_RADIUS_M)
-        mujoco.mj_step(self._model, self._data, self._substeps)
-        mujoco.mj_forward(self._model, self._data)  # positions and contacts of now, not of the last substep
+        self.scene.drive((linear - turning) / WHEEL_RADIUS_M, (linear + turning) / WHEEL_RADIUS_M)
+        self.scene.advance(self.control_period_ns)
         self._time_ns += self.control_period_ns
         self._watch()
 
@@ -131,23 +121,21 @@ class DriveTask:
                 image(f"{name}/image_raw", now, f"{name}_optical_frame", self.picture(name, *size))
                 for name in self._cameras.names
             ]
-        scan = self._laser.scan(self._data, now, self.control_period_ns * 1e-9)
+        scan = laser_scan(self.scene.ranges, now, self.control_period_ns * 1e-9)
         return [*found, Reading("scan", LASER_SCAN, scan), Reading("odom", ODOMETRY, self._odometry())]
 
     def state(self) -> Vector:
-        """Return MuJoCo's whole state, the corridor included, and what the task remembers."""
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        physics = np.empty(mujoco.mj_stateSize(self._model, kind))
-        mujoco.mj_getState(self._model, self._data, physics, kind)
-        return np.concatenate([physics, self._twist, [self._silent_ns, self._touching_s, self._fallen]])
+        """Return the simulator's whole state, the corridor included, and what the task remembers."""
+        own = [*self._twist, self._silent_ns, self._touching_s, self._fallen]
+        return np.concatenate([self.scene.state(), own])
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
-        return self._renderer.picture(self._data, camera, width, height)
+        return self.scene.picture(camera, width, height)
 
     def close(self) -> None:
-        """Free the graphics context, if there is one."""
-        self._renderer.close()
+        """Free what the simulator holds."""
+        self.scene.close()
 
     def _still(self) -> None:
         self._twist = (0.0, 0.0)
@@ -163,28 +151,26 @@ class DriveTask:
 
     def _watch(self) -> None:
         """Note a touch that lasts, and a fall."""
-        geoms = self._data.contact.geom
-        is_corridor = self._model.geom_contype[geoms] == 2
-        self._touching_s = self._touching_s + self.control_period_ns * 1e-9 if is_corridor.any() else 0.0
-        self._fallen = self._fallen or bool(self._data.xmat[self._base][8] < UPRIGHT)
+        touching = self.scene.touching
+        self._touching_s = self._touching_s + self.control_period_ns * 1e-9 if touching else 0.0
+        _, x, y, _ = self.scene.quaternion
+        upright = 1.0 - 2.0 * (x * x + y * y)
+        self._fallen = self._fallen or bool(upright < UPRIGHT)
 
     def _odometry(self) -> Message:
         """Pose in the world; twist in the robot's own frame, as REP 105 and nav_msgs say."""
-        position, quaternion = self._data.xpos[self._base], self._data.xquat[self._base]
-        velocity = np.empty(6)
-        mujoco.mj_objectVelocity(
-            self._model, self._data, mujoco.mjtObj.mjOBJ_XBODY, self._base, velocity, 1
-        )  # rotation first
+        linear, angular = self.scene.velocity
         twist = messages.make(
             "geometry_msgs/msg/Twist",
-            angular=_vector("geometry_msgs/msg/Vector3", velocity[:3]),
-            linear=_vector("geometry_msgs/msg/Vector3", velocity[3:]),
+            angular=_vector("geometry_msgs/msg/Vector3", angular),
+            linear=_vector("geometry_msgs/msg/Vector3", linear),
         )
+        pose = _pose(self.scene.position_m, self.scene.quaternion)
         return messages.make(
             ODOMETRY,
             header=messages.header(self._time_ns, FRAME),
             child_frame_id="base_link",
-            pose=messages.make("geometry_msgs/msg/PoseWithCovariance", pose=_pose(position, quaternion)),
+            pose=messages.make("geometry_msgs/msg/PoseWithCovariance", pose=pose),
             twist=messages.make("geometry_msgs/msg/TwistWithCovariance", twist=twist),
         )
 

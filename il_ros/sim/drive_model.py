@@ -9,13 +9,12 @@ from xml.etree import ElementTree
 import mujoco
 
 from il_ros.sim.corridor import BOXES, CYLINDERS, END_PANEL_M, PANEL_M, WALL_PANELS, Corridor, Place
+from il_ros.sim.drive_scene import WHEEL_RADIUS_M
 
 WALL_HEIGHT_M = 0.5
 OBSTACLE_HEIGHT_M = 0.4
 CYLINDER_RADIUS_M = 0.13
 BOX_SIDE_M = 0.24
-WHEEL_RADIUS_M = 0.05  # as in models/drive.xml
-WHEEL_SEPARATION_M = 0.24
 
 
 def drive_model() -> mujoco.MjModel:

@@ -25,6 +25,22 @@ def beam_angles() -> Vector:
     return _RIGHT_RAD + _STEP_RAD * np.arange(BEAMS, dtype=np.float64)
 
 
+def laser_scan(ranges_m: Vector, stamp_ns: int, period_s: float) -> Message:
+    """Return the LaserScan of (BEAMS,) metres; all beams of one instant."""
+    return messages.make(
+        LASER_SCAN,
+        header=messages.header(stamp_ns, "laser"),
+        angle_min=_RIGHT_RAD,
+        angle_max=-_RIGHT_RAD,
+        angle_increment=_STEP_RAD,
+        time_increment=0.0,
+        scan_time=period_s,
+        range_min=RANGE_M[0],
+        range_max=RANGE_M[1],
+        ranges=ranges_m.astype(np.float32),
+    )
+
+
 class Laser:
     """A scanner at a site of the model; it sees geoms of SEEN_GROUP only."""
 
@@ -35,21 +51,6 @@ class Laser:
         self._groups[SEEN_GROUP] = 1
         angles = beam_angles()
         self._directions = np.stack([np.cos(angles), np.sin(angles), np.zeros(BEAMS)], axis=1)
-
-    def scan(self, data: mujoco.MjData, stamp_ns: int, period_s: float) -> Message:
-        """Return the LaserScan of now; all beams of one instant."""
-        return messages.make(
-            LASER_SCAN,
-            header=messages.header(stamp_ns, "laser"),
-            angle_min=_RIGHT_RAD,
-            angle_max=-_RIGHT_RAD,
-            angle_increment=_STEP_RAD,
-            time_increment=0.0,
-            scan_time=period_s,
-            range_min=RANGE_M[0],
-            range_max=RANGE_M[1],
-            ranges=self.ranges(data).astype(np.float32),
-        )
 
     def ranges(self, data: mujoco.MjData) -> Vector:
         """Return each beam's distance, (BEAMS,) metres: inf beyond the range, -inf nearer (REP 117)."""

@@ -27,15 +27,15 @@ class PickPlace(ArmTask):
 
     def place(self, rng: np.random.Generator) -> None:
         """Draw the cube, its turn, and the bin beside it."""
-        self.set_object(
+        self.scene.set_object(
             np.array([*rng.uniform(CUBE_LOWER_M, CUBE_UPPER_M), HALF_CUBE_M]),
             rng.uniform(-CUBE_TURN_RAD, CUBE_TURN_RAD),
         )
-        self.set_goal(np.array([*rng.uniform(BIN_LOWER_M, BIN_UPPER_M), 0.0]))
+        self.scene.set_goal(np.array([*rng.uniform(BIN_LOWER_M, BIN_UPPER_M), 0.0]))
 
     @property
     def success(self) -> bool:
         """True while the cube's middle is between the bin's walls and the fingers are apart."""
-        away = np.abs(self.object_m - self.goal_m)
+        away = np.abs(self.scene.object_m - self.scene.goal_m)
         inside = away[0] < HALF_BIN_M and away[1] < HALF_BIN_M and away[2] < 2 * HALF_CUBE_M
-        return bool(inside and self.opening > RELEASED_M)
+        return bool(inside and self.scene.joints.position[6] > RELEASED_M)

@@ -31,11 +31,11 @@ class Push(ArmTask):
         turn = rng.uniform(-BLOCK_TURN_RAD, BLOCK_TURN_RAD)
         ahead = rng.uniform(-PUSH_TURN_RAD, PUSH_TURN_RAD)
         goal = block + rng.uniform(*PUSH_M) * np.array([np.cos(ahead), np.sin(ahead)])
-        self.set_object(np.array([*block, HALF_HEIGHT_M]), turn)
-        self.set_goal(np.array([*goal, 0.0]))
+        self.scene.set_object(np.array([*block, HALF_HEIGHT_M]), turn)
+        self.scene.set_goal(np.array([*goal, 0.0]))
 
     @property
     def success(self) -> bool:
         """True while the block lies on the mark."""
-        away = np.linalg.norm(self.object_m[:2] - self.goal_m[:2])
-        return bool(away < NEAR_M and self.object_speed < AT_REST_M_S)
+        away = np.linalg.norm(self.scene.object_m[:2] - self.scene.goal_m[:2])
+        return bool(away < NEAR_M and self.scene.object_speed < AT_REST_M_S)

@@ -19,9 +19,9 @@ class Reach(ArmTask):
 
     def place(self, rng: np.random.Generator) -> None:
         """Draw a goal in a box before the arm."""
-        self.set_goal(rng.uniform(GOAL_LOWER_M, GOAL_UPPER_M))
+        self.scene.set_goal(rng.uniform(GOAL_LOWER_M, GOAL_UPPER_M))
 
     @property
     def success(self) -> bool:
         """True while the tip is at the goal."""
-        return bool(np.linalg.norm(self.tip_m - self.goal_m) < NEAR_M)
+        return bool(np.linalg.norm(self.scene.tip_m - self.scene.goal_m) < NEAR_M)

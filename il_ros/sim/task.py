@@ -123,11 +123,22 @@ _TASKS = {
     "drive": "il_ros.sim.drive:DriveTask",
 }
 TASK_NAMES = tuple(_TASKS)
+_SCENES = {
+    "mujoco": {"arm": "il_ros.sim.arm_mujoco:MujocoArm", "drive": "il_ros.sim.drive_mujoco:MujocoDrive"},
+}
+SIMULATORS = tuple(_SCENES)
 
 
-def make_task(name: str, *, cameras: Cameras = NO_CAMERAS) -> Task:
-    """Return a task by its name. Raises ValueError on an unknown name or camera."""
-    task: Task = named(_TASKS, name, "task")(cameras=cameras)
+def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "mujoco") -> Task:
+    """Return a task by its name, in a simulator.
+
+    Raises ValueError on an unknown name, camera or simulator, RuntimeError where the simulator can't start.
+    """
+    kind = named(_TASKS, name, "task")
+    if simulator not in _SCENES:
+        raise ValueError(f"unknown simulator '{simulator}'; there are: {', '.join(_SCENES)}")
+    cameras.require(kind.camera_names)
+    task: Task = kind(named(_SCENES[simulator], kind.robot, "robot")(name, cameras), cameras)
     return task
 
 

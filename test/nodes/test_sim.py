@@ -231,7 +231,7 @@ def test_success_and_failure_are_told_with_each_frame(graph, start):
     assert not success[-1].data
     assert not failed[-1].data
     goal = sim.task.corridor.goal
-    sim.task._data.qpos[:2] = goal.x_m, goal.y_m
+    sim.task.scene.data.qpos[:2] = goal.x_m, goal.y_m
     graph.until(lambda: success[-1].data, "success")
     reset(graph)
     graph.until(lambda: not success[-1].data, "success is over with the reset")

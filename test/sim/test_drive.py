@@ -118,7 +118,7 @@ def test_an_unknown_topic_is_refused_by_name():
 
 def test_to_step_before_a_reset_is_an_error_that_says_so():
     with pytest.raises(RuntimeError, match="reset"):
-        DriveTask().step({})
+        make_task("drive").step({})
 
 
 def test_readings_have_one_stamp_and_end_with_the_trigger():
@@ -165,7 +165,7 @@ def test_in_the_end_zone_it_has_succeeded():
     task = task_at(0)
     assert not task.success
     goal = task.corridor.goal
-    task._data.qpos[:2] = goal.x_m + 0.4, goal.y_m  # 0.4 m from its centre; its radius is 0.45 m
+    task.scene.data.qpos[:2] = goal.x_m + 0.4, goal.y_m  # 0.4 m from its centre; its radius is 0.45 m
     task.step({})
     assert task.success
 

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from il_ros.sim.laser import BEAMS, FIELD_RAD, Laser, beam_angles
+from il_ros.sim.laser import BEAMS, FIELD_RAD, Laser, beam_angles, laser_scan
 
 SCENE = """<mujoco><worldbody>
   <body name="robot" pos="0 0 0.2"><geom type="sphere" size="0.1" group="1"/><site name="laser"/></body>
@@ -51,7 +51,7 @@ def test_the_message_describes_its_beams():
     model = mujoco.MjModel.from_xml_string(SCENE.format(x=1.1))
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    scan = Laser(model, "laser").scan(data, 5_000_000_007, 0.05)
+    scan = laser_scan(Laser(model, "laser").ranges(data), 5_000_000_007, 0.05)
     assert (scan.header.stamp.sec, scan.header.stamp.nanosec, scan.header.frame_id) == (5, 7, "laser")
     assert scan.angle_min + (len(scan.ranges) - 1) * scan.angle_increment == pytest.approx(scan.angle_max)
     assert scan.angle_max - scan.angle_min == pytest.approx(FIELD_RAD)

@@ -1,0 +1,67 @@
+"""What the task `drive` needs of a simulator: a robot on two wheels in a corridor."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.sim.corridor import Corridor
+from il_ros.specs import Vector
+
+WHEEL_RADIUS_M = 0.05  # as in the models
+WHEEL_SEPARATION_M = 0.24
+
+
+class DriveScene(Protocol):
+    """What `drive` needs of a simulator; the world's frame, metres, quaternions (4,) wxyz."""
+
+    @property
+    def position_m(self) -> Vector:
+        """Where the robot is, (3,)."""
+        ...
+
+    @property
+    def quaternion(self) -> Vector:
+        """How it is turned."""
+        ...
+
+    @property
+    def velocity(self) -> tuple[Vector, Vector]:
+        """How it moves and turns in its own frame, (3,) m/s and (3,) rad/s."""
+        ...
+
+    @property
+    def ranges(self) -> Vector:
+        """What the laser sees, (BEAMS,): inf beyond the range, -inf nearer than it (REP 117)."""
+        ...
+
+    @property
+    def touching(self) -> bool:
+        """True while the robot touches a piece of the corridor."""
+        ...
+
+    def place(self, corridor: Corridor, seed: int) -> None:
+        """Build the corridor, and put the robot at its start, standing still."""
+        ...
+
+    def drive(self, left_rad_s: float, right_rad_s: float) -> None:
+        """Take new speeds of the wheels."""
+        ...
+
+    def advance(self, period_ns: int) -> None:
+        """Let so much time pass."""
+        ...
+
+    def state(self) -> Vector:
+        """Return all that the physics goes on from, (S,)."""
+        ...
+
+    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
+        ...
+
+    def close(self) -> None:
+        """Free graphics and processes."""
+        ...
