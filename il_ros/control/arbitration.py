@@ -1,13 +1,14 @@
 """Who has authority: sources as data, and the choice as a function of what was heard and the time.
 
-A source is in the running while it keeps proposing. Of those, the one with the highest priority has
-authority; a mode may choose otherwise by handing the supervision another `Choice`.
+A source is in the running while it keeps proposing. Who of them has authority is the mode's choice: here by
+priority, in `il_ros.interactive` by beta, by doubt, by who holds the deadman.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
@@ -40,7 +41,8 @@ class Heard:
     """What was heard of a source: its newest proposal let in, and when that came on both clocks.
 
     `fault`: why its newest proposal was no command, "" when it was one. `rejection`: why the last one that
-    was not let in was not.
+    was not let in was not. `let_go_ns`: when it let go (0: never), `gone`: whether it has not proposed since.
+    `run`: how many proposals came since it was last absent.
     """
 
     proposal: Proposal | None = None
@@ -50,10 +52,26 @@ class Heard:
     rejection: str = ""
     accepted: int = 0
     rejected: int = 0
+    let_go_ns: int = 0
+    gone: bool = False
+    run: int = 0
 
-    def accepting(self, proposal: Proposal, now_ns: int, steady_ns: int) -> Heard:
-        """Return what is known after a proposal was let in."""
-        return Heard(proposal, now_ns, steady_ns, "", self.rejection, self.accepted + 1, self.rejected)
+    def accepting(self, proposal: Proposal, now_ns: int, steady_ns: int, unbroken: bool = False) -> Heard:
+        """Return what is known after a proposal was let in; `unbroken`: it was not absent until then."""
+        return replace(
+            self,
+            proposal=proposal,
+            arrival_ns=now_ns,
+            arrival_steady_ns=steady_ns,
+            fault="",
+            accepted=self.accepted + 1,
+            gone=False,
+            run=self.run + 1 if unbroken else 1,
+        )
+
+    def letting_go(self, stamp_ns: int) -> Heard:
+        """Return what is known after the source let go."""
+        return replace(self, let_go_ns=stamp_ns, gone=True)
 
     def rejecting(self, reason: str, *, faulty: bool) -> Heard:
         """Return what is known after a proposal was not let in; a faulty source is out at once."""
@@ -66,10 +84,76 @@ class Heard:
 
 
 Absences = Mapping[str, str]
-"""Why each source is out of the running; "" for those that are in it."""
+"""Why each source is out of the running, highest priority first; "" for those that are in it."""
 
-Choice = Callable[[Sequence[Source], Absences], str]
-"""Names who has authority, maybe NOBODY, from the sources (highest priority first) and their absences."""
+LET_GO = "let go"
+"""The absence of a source that said so, which is no fault."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a mode chooses by: the tick to decide, who had authority until now, and who is in the running."""
+
+    stamp_ns: int
+    authority: str
+    absences: Absences
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who shall have authority, maybe NOBODY, and why if that needs saying.
+
+    `beta`: the expert's share where sources are mixed. `mixed`: the driver was drawn, and from one mixed
+    verdict to the next there is no handover: one epoch, one ramp, whoever drives.
+    """
+
+    authority: str
+    reason: str = ""
+    beta: float | None = None
+    mixed: bool = False
+
+
+class Mode(Protocol):
+    """How authority is given. `choose` may be asked several times about one tick, and answers the same."""
+
+    name: str
+
+    @property
+    def doubt(self) -> float | None:
+        """The policy's newest doubt, None when it isn't known."""
+
+    def hear(self, name: str, proposal: Proposal) -> None:
+        """Take note of a proposal that was let in."""
+
+    def choose(self, situation: Situation) -> Verdict:
+        """Return who shall have authority at a tick."""
+
+    def restart(self) -> None:
+        """Begin a new episode."""
+
+    def state(self, now_ns: int) -> dict[str, Any]:
+        """Return what the supervisor's status shows of this mode."""
+
+
+class Priority:
+    """The highest-ranking source that is in the running has authority."""
+
+    name = "priority"
+    doubt: float | None = None
+
+    def hear(self, name: str, proposal: Proposal) -> None:
+        """Need nothing of it."""
+
+    def choose(self, situation: Situation) -> Verdict:
+        """Return the source with the highest priority that is in the running."""
+        return Verdict(by_priority(situation.absences))
+
+    def restart(self) -> None:
+        """Have nothing to forget."""
+
+    def state(self, now_ns: int) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
 
 
 def ranked(sources: Sequence[Source]) -> tuple[Source, ...]:
@@ -95,6 +179,8 @@ def absence(source: Source, heard: Heard, now_ns: int, steady_ns: int, patience_
     """
     if heard.fault:
         return f"rejected: {heard.fault}"
+    if heard.gone:
+        return LET_GO
     if heard.proposal is None:
         return "has not proposed"
     limit_ns = int(source.timeout_s * 1e9)
@@ -104,9 +190,6 @@ def absence(source: Source, heard: Heard, now_ns: int, steady_ns: int, patience_
     return ""
 
 
-def by_priority(sources: Sequence[Source], absences: Absences) -> str:
+def by_priority(absences: Absences) -> str:
     """Return the highest-ranking source that is in the running."""
-    for source in sources:
-        if not absences[source.name]:
-            return source.name
-    return NOBODY
+    return next((name for name, absent in absences.items() if not absent), NOBODY)

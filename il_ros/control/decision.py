@@ -32,7 +32,9 @@ class Decision:
     not proposed by now. `rejected`: source -> why its proposal was not let in.
     `sent`: the command (A,) in the contract's flat order, None when nothing was sent.
     `limited`: what the safety gate changed, e.g. 'arm/joint2 speed'. `epoch`: counts handovers and restarts.
-    `version`, `doubt`: of the proposal in authority. `beta`: the expert's share where sources are mixed.
+    `version`: of the proposal in authority. `doubt`: of that proposal, else the policy's own, if it can tell.
+    `beta`: the expert's share where sources are mixed. `mode`: the supervisor's, by which labels are chosen;
+    "" before there were modes.
     """
 
     stamp_ns: int
@@ -47,6 +49,7 @@ class Decision:
     beta: float | None = None
     doubt: float | None = None
     rejected: Mapping[str, str] = field(default_factory=dict)
+    mode: str = ""
 
     def __post_init__(self) -> None:
         if not self.authority:
@@ -73,6 +76,7 @@ def from_json(text: str) -> Decision:
         raise ValueError(f"not a decision: {error}: {text[:80]!r}") from error
     if not isinstance(record, dict):
         raise ValueError(f"not a decision: {text[:80]!r}")
+    record.setdefault("mode", "")
     missing = [name for name in _NAMES if name not in record]
     if missing:
         raise ValueError(f"a decision without '{missing[0]}': {text[:80]!r}")

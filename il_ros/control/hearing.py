@@ -38,9 +38,26 @@ class Hearing:
         elif late:
             self.reject(name, late, faulty=False)
         else:
+            unbroken = not absence(self._by_name[name], heard, now_ns, steady_ns, self._patience_ns)
             # in a simulation /clock may arrive after the proposal
-            self.heard[name] = heard.accepting(proposal, max(now_ns, proposal.stamp_ns), steady_ns)
+            self.heard[name] = heard.accepting(proposal, max(now_ns, proposal.stamp_ns), steady_ns, unbroken)
         return not late
+
+    def let_go(self, name: str, proposal: Proposal, now_ns: int) -> bool:
+        """Take in that a source lets go; return False when that is old news, or from elsewhere."""
+        heard = self.heard[name]
+        newest_ns = 0 if heard.proposal is None else heard.proposal.stamp_ns
+        ahead_s = (proposal.stamp_ns - now_ns) / 1e9
+        wrong = "" if proposal.source == name else f"says it is '{proposal.source}'"
+        if proposal.stamp_ns < newest_ns or proposal.stamp_ns <= heard.let_go_ns:
+            wrong = "let go before its newest word"
+        elif ahead_s > self._by_name[name].max_age_s:
+            wrong = f"lets go {ahead_s:.2f} s ahead of the clock"
+        if wrong:
+            self.reject(name, wrong, faulty=False)
+            return False
+        self.heard[name] = heard.letting_go(proposal.stamp_ns)
+        return True
 
     def reject(self, name: str, reason: str, *, faulty: bool) -> None:
         """Note that a proposal was not let in; a faulty source is out until it proposes a command again."""
@@ -57,11 +74,19 @@ class Hearing:
         self.heard = {name: heard.forgetting() for name, heard in self.heard.items()}
 
     def absences(self, time_ns: int, steady_ns: int) -> dict[str, str]:
-        """Return why each source is out of the running now, "" when it is in."""
+        """Return why each source is out of the running now, "" when it is in; highest priority first."""
         return {
             source.name: absence(source, self.heard[source.name], time_ns, steady_ns, self._patience_ns)
             for source in self.sources
         }
+
+    def proposing_before(self, stamp_ns: int) -> list[str]:
+        """Return who had proposed, and not fallen silent since, before its proposal for this very tick."""
+        return [
+            name
+            for name, heard in self.heard.items()
+            if heard.proposal is not None and (heard.run > 1 or heard.proposal.stamp_ns < stamp_ns)
+        ]
 
     def for_tick(self, stamp_ns: int) -> dict[str, Numbers | None]:
         """Return what each source had proposed by now for this very tick, None when it had not."""
@@ -88,6 +113,8 @@ class Hearing:
             return f"{age_s:.2f} s old, at most {most_s:g} s is let in"
         if -age_s > most_s:
             return f"for a tick {-age_s:.2f} s ahead of the clock"
+        if 0 < stamp_ns <= self.heard[name].let_go_ns:
+            return "for a tick before it let go"
         if newest is not None and stamp_ns <= newest.stamp_ns:
             return "for a tick that it had proposed for, or an earlier one"
         return ""

@@ -3,6 +3,9 @@
 On the wire it is a trajectory_msgs/JointTrajectory: the stamp is the tick it answers, `joint_names` are the
 contract's action names, point k is step k of the chunk at k control periods, and `frame_id` carries the rest
 as words: "source=policy version=v3 epoch=4 doubt=0.13". Absent words mean "unknown".
+
+A proposal without points says "I let go": its source is out of the running at once, instead of at its
+time-out, until it proposes again.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ class ProposalError(ValueError):
 
 @dataclass(frozen=True)
 class Proposal:
-    """A chunk of actions for the ticks `stamp_ns`, `stamp_ns` + one period, ...
+    """A chunk of actions for the ticks `stamp_ns`, `stamp_ns` + one period, ...; of no steps: "I let go".
 
     `chunk` (H, A): absolute values in the contract's units and flat action order; read-only. Numbers that
     aren't finite are allowed here, so that the safety gate can name and reject them.
@@ -53,14 +56,24 @@ class Proposal:
         if self.stamp_ns <= 0:
             raise ProposalError(f"stamp_ns must be the tick that is answered, not {self.stamp_ns}")
         chunk = np.array(self.chunk, dtype=np.float64)
-        if chunk.ndim != 2 or chunk.shape[0] < 1 or chunk.shape[1] < 1:
-            raise ProposalError(f"chunk must be (steps, actions) with one step or more, not {chunk.shape}")
+        if chunk.ndim != 2 or chunk.shape[1] < 1:
+            raise ProposalError(f"chunk must be (steps, actions) with one action or more, not {chunk.shape}")
         chunk.setflags(write=False)
         object.__setattr__(self, "chunk", chunk)
         if self.epoch is not None and self.epoch < 0:
             raise ProposalError(f"epoch must be 0 or more, not {self.epoch}")
         if self.doubt is not None and not (math.isfinite(self.doubt) and self.doubt >= 0):
             raise ProposalError(f"doubt must be a finite number of at least 0, not {self.doubt}")
+
+    @property
+    def lets_go(self) -> bool:
+        """Whether this is no wish but the source's word that it has none any more."""
+        return len(self.chunk) == 0
+
+
+def letting_go(source: str, stamp_ns: int, size: int) -> Proposal:
+    """Return the proposal by which a source of `size` actions lets go at the time `stamp_ns`."""
+    return Proposal(source, stamp_ns, np.empty((0, size)))
 
 
 def to_message(proposal: Proposal, names: Sequence[str], period_ns: int) -> messages.Message:
@@ -93,8 +106,6 @@ def from_message(message: messages.Message, names: Sequence[str], period_ns: int
     positions, when the points aren't one control period apart, or when the words of frame_id can't be read.
     """
     columns = _columns(message.joint_names, names)
-    if not message.points:
-        raise ProposalError("has no points: a proposal needs one step or more")
     rows = []
     for step, point in enumerate(message.points):
         if len(point.positions) != len(names):
@@ -108,7 +119,7 @@ def from_message(message: messages.Message, names: Sequence[str], period_ns: int
                 f"the contract's steps are {period_ns / 1e9:g} s apart"
             )
         rows.append(point.positions)
-    chunk = np.array(rows, dtype=np.float64)
+    chunk = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
     stamp_ns = messages.stamp_ns(message)
     if stamp_ns is None:
         raise ProposalError("has no stamp: the tick it answers is unknown")
@@ -121,6 +132,8 @@ def from_message(message: messages.Message, names: Sequence[str], period_ns: int
 
 def encode(proposal: Proposal, names: Sequence[str], period_ns: int) -> bytes:
     """Return the CDR bytes to publish; raises ProposalError as `to_message` does."""
+    if proposal.lets_go:
+        return messages.encode(TYPE, to_message(proposal, names, period_ns))
     _require_size(proposal, names)
     return proposal_wire.pack(_text(proposal), proposal.stamp_ns, names, proposal.chunk, period_ns)
 

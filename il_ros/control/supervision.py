@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from il_ros.contract import Contract
 from il_ros.control.actuation import Actuation
-from il_ros.control.arbitration import Choice, Source, by_priority
+from il_ros.control.arbitration import Absences, Mode, Priority, Situation, Source, Verdict
 from il_ros.control.chunks import step_due
 from il_ros.control.decision import NOBODY, Decision, Numbers
+from il_ros.control.epochs import Epochs
 from il_ros.control.estop import EmergencyStop
 from il_ros.control.hearing import Hearing
 from il_ros.control.measured import Measured
@@ -52,31 +53,41 @@ class Supervision:
         sources: Sequence[Source],
         options: Options,
         estop: EmergencyStop | None = None,
-        choose: Choice = by_priority,
+        mode: Mode | None = None,
     ):
         self.hearing = Hearing(sources, contract.action_names, contract.period_ns, 2 * options.silence_s)
         self.measured = Measured(contract)
         self.estop = estop or EmergencyStop()
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
-        self.authority, self.reason, self.epoch = NOBODY, "nobody has proposed", 1
+        self.mode: Mode = Priority() if mode is None else mode
+        self.authority, self.reason = NOBODY, "nobody has proposed"
         self.skipped = 0
         """Proposals let in that led to no decision: their tick was answered, or the one before just now."""
-        self._options, self._choose, self._period_ns = options, choose, contract.period_ns
+        self._options, self._period_ns = options, contract.period_ns
         self._actuation = Actuation(contract, options.keep_command)
         self._allowance = Allowance(contract.period_ns)
-        self._now_ns = self._stamp_ns = self._decided_ns = self._fresh_from_ns = 0
-        self._required_epoch = dict.fromkeys(self.hearing.heard, 0)
+        self._now_ns = self._stamp_ns = self._decided_ns = 0
+        self._epochs, self._mixed = Epochs(), False
         self._by_timer, self._ended = True, ""
         self._ramp_due = self._from_rest = self._rest_due = True
         self._moved = False
+
+    @property
+    def epoch(self) -> int:
+        """Counts handovers, restarts and changes of mode."""
+        return self._epochs.number
 
     # ---- what comes in -----------------------------------------------------------------------------------
 
     def propose(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Decision | None:
         """Take a proposal in that came on source `name`'s topic; return the decision it led to, if any."""
         self._notice_clock(now_ns)
+        if proposal.lets_go:
+            return self._let_go(name, proposal, now_ns, steady_ns)
         if not self.hearing.take(name, proposal, now_ns, steady_ns):
             return None
+        if self.hearing.heard[name].proposal is proposal:
+            self.mode.hear(name, proposal)
         stamp_ns = proposal.stamp_ns
         decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
         self.skipped += decision is None and name == self.authority
@@ -112,13 +123,18 @@ class Supervision:
             self.restart()
         return refused
 
+    def switch(self, mode: Mode) -> None:
+        """Let another mode choose from now on, in a new epoch with a ramp from the measured state."""
+        self.mode, self._mixed = mode, False
+        self._epochs.begin(self._now_ns, self.hearing.heard)
+        self._ramp_due = True
+
     def restart(self) -> None:
-        """Begin a new epoch: forget proposals, and start again from the measured state, at rest."""
-        self.epoch += 1
-        self._required_epoch = dict.fromkeys(self._required_epoch, self.epoch)
+        """Begin a new episode and epoch: forget proposals, start again from the measured state, at rest."""
+        self._epochs.begin(self._now_ns, self.hearing.heard)
         self.hearing.forget()
-        self.authority, self.reason, self._ended = NOBODY, "restarted", ""
-        self._fresh_from_ns = self._now_ns
+        self.mode.restart()
+        self.authority, self.reason, self._ended, self._mixed = NOBODY, "restarted", "", False
         self._ramp_due = self._from_rest = self._rest_due = True
         self._actuation.rest()
 
@@ -127,6 +143,16 @@ class Supervision:
         self._ended = "deactivated"
         decision = self._unasked(now_ns, steady_ns)
         return None if decision.sent is None else decision
+
+    def _let_go(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Decision | None:
+        """Hand over at once; the command follows with the next one's proposal, or now when there is none."""
+        if not self.hearing.let_go(name, proposal, now_ns):
+            return None
+        absences = self.hearing.absences(now_ns, steady_ns)
+        verdict = self._verdict(proposal.stamp_ns, absences)
+        if self.authority == name != verdict.authority:
+            self._hand_over(verdict, absences, max(proposal.stamp_ns, self._stamp_ns + 1))
+        return self._answer(name, proposal.stamp_ns, max(now_ns, proposal.stamp_ns), steady_ns)
 
     def _notice_clock(self, now_ns: int) -> None:
         if now_ns < self._now_ns - self._period_ns:
@@ -142,27 +168,30 @@ class Supervision:
         if stamp_ns <= self._stamp_ns:
             return None
         absences = self.hearing.absences(time_ns, steady_ns)
-        winner = self._winner(absences)
+        verdict = self._verdict(stamp_ns, absences)
+        winner = verdict.authority
         if winner not in (name, NOBODY):
             other = self.hearing.heard[winner].proposal
             if other is None or other.stamp_ns < stamp_ns:
                 return None  # its own proposal for this tick will decide, or the timer
-        if winner == self.authority and not self._by_timer:
+        if (winner == self.authority or verdict.mixed) and not self._by_timer:
             apart_ns = min(2 * (stamp_ns - self._stamp_ns), 4 * (time_ns - self._decided_ns))
             if apart_ns < self._period_ns:
                 return None  # one command per control period, also in a burst
         self._by_timer = False
         self.watchdog.fed(steady_ns)
-        return self._decide(winner, absences, stamp_ns, time_ns, steady_ns)
+        return self._decide(verdict, absences, stamp_ns, time_ns, steady_ns)
 
     def _unasked(self, now_ns: int, steady_ns: int) -> Decision:
         self._by_timer = True
         absences = self.hearing.absences(now_ns, steady_ns)
         stamp_ns = max(now_ns, self._stamp_ns + 1)  # stamps ascend, even when the clock stands still
-        return self._decide(self._winner(absences), absences, stamp_ns, now_ns, steady_ns)
+        return self._decide(self._verdict(stamp_ns, absences), absences, stamp_ns, now_ns, steady_ns)
 
-    def _winner(self, absences: dict[str, str]) -> str:
-        return NOBODY if self._stopped() else self._choose(self.hearing.sources, absences)
+    def _verdict(self, stamp_ns: int, absences: Absences) -> Verdict:
+        if self._stopped():
+            return Verdict(NOBODY, self._stopped())
+        return self.mode.choose(Situation(stamp_ns, self.authority, absences))
 
     def _stopped(self) -> str:
         return self.estop.latched or self._ended
@@ -170,12 +199,15 @@ class Supervision:
     # ---- what to decide ----------------------------------------------------------------------------------
 
     def _decide(
-        self, winner: str, absences: dict[str, str], stamp_ns: int, time_ns: int, steady_ns: int
+        self, verdict: Verdict, absences: Absences, stamp_ns: int, time_ns: int, steady_ns: int
     ) -> Decision:
-        if winner != self.authority:
-            self._hand_over(winner, absences, stamp_ns)
+        winner = verdict.authority
+        if winner != self.authority and not (verdict.mixed and self._mixed):
+            self._hand_over(verdict, absences, stamp_ns)
         else:
-            self.reason = self._why_none(absences) if winner == NOBODY else "proposed"
+            self.authority = winner
+            self.reason = _why_none(verdict, absences) if winner == NOBODY else verdict.reason or "proposed"
+        self._mixed = verdict.mixed
         dt_s = self._allowance.spend(stamp_ns, time_ns, steady_ns)
         proposals = self.hearing.for_tick(stamp_ns)
         wish, waiting = self._wish(winner, stamp_ns, time_ns)
@@ -201,41 +233,36 @@ class Supervision:
             limited=limited,
             epoch=self.epoch,
             version=proposal.version if proposal else "",
-            doubt=proposal.doubt if proposal else None,
+            beta=verdict.beta,
+            doubt=proposal.doubt if proposal and proposal.doubt is not None else self.mode.doubt,
             rejected=self.hearing.rejections(),
+            mode=self.mode.name,
         )
 
-    def _hand_over(self, winner: str, absences: dict[str, str], stamp_ns: int) -> None:
-        """Begin an epoch under `winner`: its ramp starts afresh, and older proposals don't count.
-
-        Who takes over by proposing is taken at its word. Who gets authority because another fell silent
-        had proposed in vain until now, so it must first propose in the new epoch.
-        """
-        before, self.authority = self.authority, winner
-        self.epoch += 1
-        self._fresh_from_ns = stamp_ns
+    def _hand_over(self, verdict: Verdict, absences: Absences, from_ns: int) -> None:
+        """Begin an epoch under the verdict's winner; its ramp starts afresh."""
+        winner, before = verdict.authority, self.authority
+        self.authority = winner
+        self._epochs.begin(from_ns, self.hearing.proposing_before(from_ns))
         if winner == NOBODY:
-            self.reason = self._why_none(absences)
+            self.reason = _why_none(verdict, absences)
             return
         self._ramp_due = True
         if before == NOBODY:
             self.reason = f"{winner} has authority"
         elif absences[before]:
-            self._required_epoch[winner] = self.epoch
             self.reason = f"{winner} has authority: {before} {absences[before]}"
         else:
             self.reason = f"{winner} takes over from {before}"
-
-    def _why_none(self, absences: dict[str, str]) -> str:
-        return self._stopped() or "; ".join(f"{name} {why}" for name, why in absences.items())
+        if verdict.reason:
+            self.reason += f"; {verdict.reason}"
 
     def _wish(self, winner: str, stamp_ns: int, time_ns: int) -> tuple[Numbers | None, str]:
         """Return what `winner` wants at the tick, None when it can't have it yet; and a remark."""
         proposal = None if winner == NOBODY else self.hearing.heard[winner].proposal
         if proposal is None:
             return None, ""
-        old = proposal.epoch is not None and proposal.epoch < self._required_epoch[winner]
-        if old or proposal.stamp_ns < self._fresh_from_ns:
+        if not self._epochs.admits(winner, proposal):
             return None, f"waiting for its first proposal of epoch {self.epoch}"
         step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
         last = len(proposal.chunk) - 1
@@ -260,6 +287,10 @@ class Supervision:
         if self._rest_due and (self._moved or self._options.hold_at_start):
             self._rest_due = bool(self._anchor(time_ns, None))
         self._actuation.behave(dt_s, emergency=bool(self._stopped()))
+
+
+def _why_none(verdict: Verdict, absences: Absences) -> str:
+    return verdict.reason or "; ".join(f"{name} {why}" for name, why in absences.items() if why)
 
 
 _REPEATED = "silent this tick, its last wish again"

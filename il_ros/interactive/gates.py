@@ -57,6 +57,11 @@ class InterventionThreshold:
         self._doubts.append(doubt)
 
     @property
+    def count(self) -> int:
+        """How many interventions there were."""
+        return len(self._doubts)
+
+    @property
     def value(self) -> float | None:
         """The threshold, None before the first intervention."""
         if not self._doubts:
@@ -82,18 +87,29 @@ class AttentionBudget:
         self._per_hour = per_hour
         self._share = min(1.0, per_hour * ticks_per_request / (HOUR_S * rate_hz))
         self._doubts: deque[float] = deque(maxlen=memory)
+        self._needed = min(memory, math.ceil(1.0 / self._share))
         self._requests: deque[int] = deque()
+        self._ordered: list[float] = []
+        self._unsorted = 0
 
     def saw(self, doubt: float) -> None:
         """Record the doubt of a tick that the policy drove."""
         if math.isfinite(doubt):
             self._doubts.append(doubt)
+            self._unsorted += 1
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough was seen for a quantile that leaves the budget's share above it."""
+        return len(self._doubts) >= self._needed
 
     def threshold(self) -> float | None:
         """Return the doubt above which a request is worth it; None before anything was seen."""
         if not self._doubts:
             return None
-        ordered = sorted(self._doubts)
+        if self._unsorted > len(self._ordered) // 100:  # a sort per tick would be felt in the control loop
+            self._ordered, self._unsorted = sorted(self._doubts), 0
+        ordered = self._ordered
         rank = math.ceil((1.0 - self._share) * len(ordered)) - 1
         return ordered[min(max(rank, 0), len(ordered) - 1)]
 

@@ -57,11 +57,10 @@ class Bench:
 
     ARM, BASE, PERIOD = ARM, ARM + BASE, PERIOD
 
-    def __init__(self, text=ARM, choose=None, estop=None, **options):
+    def __init__(self, text=ARM, mode=None, estop=None, **options):
         self.contract = contract.parse(text, "test")
-        extra = {"choose": choose} if choose else {}
         self.core = Supervision(
-            self.contract, SOURCES, Options(**{"silence_s": 0.075, **options}), estop, **extra
+            self.contract, SOURCES, Options(**{"silence_s": 0.075, **options}), estop, mode
         )
 
     def measure(self, k, position=0.0):

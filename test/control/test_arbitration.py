@@ -12,10 +12,10 @@ SECOND = 1_000_000_000
 
 
 def test_the_highest_ranking_source_in_the_running_has_authority():
-    sources = ranked([POLICY, EXPERT])
-    assert by_priority(sources, {"policy": "", "expert": ""}) == "expert"
-    assert by_priority(sources, {"policy": "", "expert": "silent"}) == "policy"
-    assert by_priority(sources, {"policy": "faulty", "expert": "silent"}) == NOBODY
+    assert [source.name for source in ranked([POLICY, EXPERT])] == ["expert", "policy"]
+    assert by_priority({"expert": "", "policy": ""}) == "expert"
+    assert by_priority({"expert": "silent", "policy": ""}) == "policy"
+    assert by_priority({"expert": "silent", "policy": "faulty"}) == NOBODY
 
 
 def test_a_source_is_in_until_its_time_out():

@@ -50,3 +50,10 @@ def test_a_later_versions_field_is_ignored_and_a_missing_one_named():
 def test_other_text_is_no_decision(text):
     with pytest.raises(ValueError, match="not a decision"):
         from_json(text)
+
+
+def test_a_decision_from_before_there_were_modes_is_read_without_one():
+    record = json.loads(to_json(Decision(1, 1, NOBODY, "", mode="dagger")))
+    assert from_json(json.dumps(record)).mode == "dagger"
+    del record["mode"]
+    assert from_json(json.dumps(record)).mode == ""

@@ -52,7 +52,6 @@ def test_joints_in_another_order_are_sorted_by_name():
         ({"joint_names": ["arm/joint1", "arm/joint2"]}, "joint 'gripper/opening' is missing"),
         ({"joint_names": [*NAMES, "wrist"]}, "joint 'wrist' is not one of"),
         ({"joint_names": [*NAMES, "arm/joint1"]}, "listed twice"),
-        ({"points": []}, "has no points"),
         ({"header": messages.header(0, "source=policy")}, "has no stamp"),
         ({"header": messages.header(5, "")}, "needs the name of its source"),
         ({"header": messages.header(5, "source=policy epoch=four")}, "'four' is no number for epoch"),
@@ -92,3 +91,12 @@ def test_a_proposal_keeps_its_own_numbers():
 def test_a_proposal_that_could_not_travel_is_not_born(bad):
     with pytest.raises(ProposalError):
         Proposal(**{"source": "policy", "stamp_ns": 1, "chunk": CHUNK, **bad})
+
+
+def test_no_points_say_i_let_go():
+    word = p.letting_go("expert", 7, len(NAMES))
+    assert word.lets_go
+    assert not Proposal("expert", 7, CHUNK).lets_go
+    got = p.decode(p.encode(word, NAMES, PERIOD_NS), NAMES, PERIOD_NS)
+    assert got.lets_go
+    assert (got.source, got.stamp_ns, got.chunk.shape) == ("expert", 7, (0, 3))

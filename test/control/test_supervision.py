@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from il_ros.control.arbitration import Priority, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.estop import EmergencyStop
 
@@ -268,7 +269,11 @@ def test_after_a_restart_only_proposals_of_the_new_epoch_count(bench_of):
 
 
 def test_a_mode_may_choose_otherwise(bench_of):
-    bench = bench_of(choose=lambda sources, absences: "policy" if not absences["policy"] else NOBODY)
+    class PolicyOnly(Priority):
+        def choose(self, situation):
+            return Verdict(NOBODY if situation.absences["policy"] else "policy")
+
+    bench = bench_of(mode=PolicyOnly())
     bench.running()
     assert bench.propose(1, 0.01, source="expert") is None
     assert bench.propose(1, 0.02).authority == "policy"

@@ -1,0 +1,29 @@
+"""What outlives a change of mode: the policy's versions, its doubt, and when people stepped in."""
+
+from __future__ import annotations
+
+from il_ros.control.proposal import Proposal
+from il_ros.interactive.gates import InterventionThreshold
+
+POLICY, EXPERT = "policy", "expert"
+"""The sources that the interactive modes know by name."""
+
+
+class Experience:
+    """The policy's versions heard so far, its newest doubt, and the doubts at which people stepped in."""
+
+    def __init__(self) -> None:
+        self.threshold = InterventionThreshold()
+        self.doubt: float | None = None
+        self._versions: set[str] = set()
+
+    def hear(self, name: str, proposal: Proposal) -> None:
+        """Take note of a proposal."""
+        if name == POLICY:
+            self.doubt = proposal.doubt
+            self._versions.add(proposal.version)
+
+    @property
+    def round(self) -> int:
+        """DAgger's round: 0 before any policy was heard, then one per version; a roll-back opens none."""
+        return len(self._versions)

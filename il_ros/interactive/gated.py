@@ -1,0 +1,163 @@
+"""Robot-gated control: the policy drives until it doubts, then the robot waits for the expert it asked for.
+
+Hysteresis as in LazyDAgger, a threshold that keeps to a budget of attention as in ThriftyDAgger; see `gates`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from il_ros.control.arbitration import LET_GO, Situation, Verdict
+from il_ros.control.decision import NOBODY
+from il_ros.control.proposal import Proposal
+from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.interactive.gates import AttentionBudget, DoubtGate
+from il_ros.interactive.modes import InteractiveMode
+
+TIMED_OUT = ("hold", "resume", "stop")
+TAKEOVERS = ("anytime", "asked")
+
+
+@dataclass(frozen=True)
+class GatedOptions:
+    """When to ask, and what becomes of a request.
+
+    `ask`: doubt above which the expert is asked; 0: learnt alone, from people's interventions and from the
+    budget. The budget's own threshold, once known, can only raise it. `release`: the share of that threshold
+    below which the doubt is over. `timeout_s`, `timed_out`: after so long unanswered the robot goes on to
+    'hold', the policy may 'resume', or all must 'stop' until a restart. `takeover`: a person may take over
+    'anytime' by proposing; an expert that always proposes drives only when 'asked', until the doubt is over.
+    """
+
+    ask: float = 0.0
+    release: float = 0.5
+    timeout_s: float = 30.0
+    timed_out: str = "hold"
+    takeover: str = "anytime"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("timed_out", TIMED_OUT), ("takeover", TAKEOVERS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is one of {', '.join(allowed)}, not '{getattr(self, name)}'")
+        if not (self.ask >= 0 and 0 <= self.release <= 1 and self.timeout_s > 0):
+            raise ValueError(
+                f"ask >= 0, 0 <= release <= 1 and timeout_s > 0 are needed, not ask {self.ask}, "
+                f"release {self.release}, timeout_s {self.timeout_s}"
+            )
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call for the expert: its number, the tick it was made at, and why."""
+
+    number: int
+    since_ns: int
+    why: str
+
+
+class Gated(InteractiveMode):
+    """Driving, waiting for the expert, being helped, or stopped. Times are the ticks' stamps."""
+
+    name = "gated"
+
+    def __init__(self, experience: Experience, options: GatedOptions, budget: AttentionBudget) -> None:
+        super().__init__(experience)
+        self._options, self._budget = options, budget
+        self.request: Request | None = None
+        self._asked = 0
+        self._state = "driving"
+        self._doubtful = False
+        self._armed = True
+        """False after an answer: it is not asked again before the doubt was over once."""
+        self._broken_off = False
+        """The expert ceased without letting go: doubt says nothing about whether the policy may go on."""
+
+    @property
+    def threshold(self) -> float | None:
+        """The doubt above which the expert is asked; None while nothing says what it should be."""
+        floor = self._options.ask or self.experience.threshold.value
+        learnt = self._budget.threshold() if self._budget.ready else None
+        return max((value for value in (floor, learnt) if value is not None), default=None)
+
+    def hear(self, name: str, proposal: Proposal) -> None:
+        """Judge the policy's doubt."""
+        super().hear(name, proposal)
+        if name != POLICY:
+            return
+        if self._state == "driving" and proposal.doubt is not None:
+            self._budget.saw(proposal.doubt)
+        ask = self.threshold
+        if ask is not None:
+            gate = DoubtGate(ask, self._options.release * ask)
+            self._doubtful = gate.doubtful(proposal.doubt, self._doubtful)
+            self._armed = self._armed or not self._doubtful
+
+    def choose(self, situation: Situation) -> Verdict:
+        """Go on from one state to the next as far as the situation says, and return who drives there."""
+        if self._state == "driving":
+            self._maybe_ask(situation)
+        if self._state == "waiting":
+            self._wait(situation)
+        if self._state == "helped":
+            self._be_helped(situation)
+        return self._verdict(situation)
+
+    def restart(self) -> None:
+        """Drive again; an open request lapses."""
+        self._drive(armed=True)
+        self._doubtful = False
+
+    def state(self, now_ns: int) -> dict[str, Any]:
+        """Return the request, the threshold and the budget besides."""
+        return super().state(now_ns) | {
+            "state": self._state,
+            "threshold": self.threshold,
+            "budget_left": self._budget.left(now_ns),
+            "request": None if self.request is None else vars(self.request),
+        }
+
+    def _maybe_ask(self, situation: Situation) -> None:
+        if self._options.takeover == "anytime" and not situation.absences[EXPERT]:
+            self._state = "helped"
+        elif self._doubtful and self._armed and self._budget.left(situation.stamp_ns) > 0:
+            self._budget.spend(situation.stamp_ns)
+            self._asked += 1
+            why = f"doubt {self.doubt:.3g} above {self.threshold:.3g}"
+            self.request = Request(self._asked, situation.stamp_ns, why)
+            self._state = "waiting"
+
+    def _wait(self, situation: Situation) -> None:
+        assert self.request is not None
+        waited_s = (situation.stamp_ns - self.request.since_ns) / 1e9
+        if not situation.absences[EXPERT]:
+            self._state = "helped"
+        elif not (self._doubtful or self._broken_off):
+            self._drive(armed=True)
+        elif waited_s > self._options.timeout_s and self._options.timed_out == "resume":
+            self._drive(armed=False)
+        elif waited_s > self._options.timeout_s and self._options.timed_out == "stop":
+            self._state, self.request = "stopped", None
+
+    def _be_helped(self, situation: Situation) -> None:
+        absent = situation.absences[EXPERT]
+        if absent == LET_GO or (self._options.takeover == "asked" and not self._doubtful):
+            self._drive(armed=not self._doubtful)
+        elif absent:
+            self.request = Request(self._asked, situation.stamp_ns, f"the expert broke off: {absent}")
+            self._state, self._broken_off = "waiting", True
+        else:
+            self.request, self._broken_off = None, False
+
+    def _drive(self, *, armed: bool) -> None:
+        self._state, self.request, self._armed, self._broken_off = "driving", None, armed, False
+
+    def _verdict(self, situation: Situation) -> Verdict:
+        if self._state == "stopped":
+            return Verdict(NOBODY, f"nobody answered within {self._options.timeout_s:g} s; ~/restart goes on")
+        if self._state == "waiting":
+            assert self.request is not None
+            return Verdict(NOBODY, f"waiting for the expert: {self.request.why}")
+        source = EXPERT if self._state == "helped" else POLICY
+        absent = situation.absences[source]
+        return Verdict(NOBODY, f"{source} {absent}") if absent else Verdict(source)

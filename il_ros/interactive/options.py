@@ -1,0 +1,73 @@
+"""The options of all modes, and the mode made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from il_ros.contract import Contract
+from il_ros.control.arbitration import Mode, Priority
+from il_ros.interactive.beta import BetaSchedule, Mixer
+from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.interactive.gated import Gated, GatedOptions
+from il_ros.interactive.gates import AttentionBudget
+from il_ros.interactive.modes import Alone, Dagger, HumanGated, Shadow
+
+MODES = ("priority", EXPERT, POLICY, "shadow", "dagger", "hg_dagger", "gated")
+
+
+@dataclass(frozen=True)
+class ModeOptions:
+    """The mode's name, and what the modes named like the first words below take.
+
+    dagger: `beta` (a `BetaSchedule`), drawn per `unit`, a segment being `segment` steps, by a generator with
+    `seed`; `round_index` below 0: counted from the policy's versions. gated: `per_hour` requests at most.
+    Raises ValueError when one can't be.
+    """
+
+    mode: str = "priority"
+    beta: str = "exponential:0.85"
+    unit: str = "step"
+    segment: int = 20
+    seed: int = 0
+    round_index: int = -1
+    per_hour: int = 60
+    gated: GatedOptions = field(default_factory=GatedOptions)
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode is one of {', '.join(MODES)}, not '{self.mode}'")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
+        BetaSchedule(self.beta)
+        Mixer(self.unit, self.segment, np.random.default_rng(self.seed))
+        AttentionBudget(self.per_hour, rate_hz=1.0)
+
+
+def make_mode(
+    options: ModeOptions, contract: Contract, sources: Sequence[str], experience: Experience
+) -> Mode:
+    """Return the mode that `options` describe, for these sources.
+
+    Raises ValueError when the mode needs a source that isn't there.
+    """
+    if options.mode == "priority":
+        return Priority()
+    missing = [name for name in (POLICY, EXPERT) if name not in sources]
+    if missing:
+        raise ValueError(
+            f"mode {options.mode} needs the sources policy and expert; there are: {', '.join(sources)}"
+        )
+    if options.mode == "shadow":
+        return Shadow(experience, contract.period_ns)
+    if options.mode == "dagger":
+        mixer = Mixer(options.unit, options.segment, np.random.default_rng(options.seed))
+        schedule = BetaSchedule(options.beta)
+        return Dagger(experience, schedule, mixer, contract.period_ns, options.round_index)
+    if options.mode == "hg_dagger":
+        return HumanGated(experience)
+    if options.mode == "gated":
+        return Gated(experience, options.gated, AttentionBudget(options.per_hour, contract.rate_hz))
+    return Alone(options.mode, experience)
