@@ -86,7 +86,7 @@ class Inputs:
         products = quaternions[..., :, None] * quaternions[..., None, :]  # (..., Q, 4, 4)
         products = products.reshape(*quaternions.shape[:-1], 16)
         # an all-zero quaternion, which drivers send for "no orientation", comes out as no rotation
-        norms = np.maximum(products @ _SQUARED_NORM, 1e-300)
+        norms = np.maximum(products @ _SQUARED_NORM, 1e-300)[..., None]
         columns = _UNTURNED + products @ _TO_COLUMNS / norms  # (..., Q, 6)
         return np.concatenate([raw[..., self._plain], columns.reshape(*raw.shape[:-1], -1)], axis=-1)
 

@@ -14,7 +14,7 @@ import numpy as np
 from il_ros.specs import Vector
 
 ACTION_SCALES = ("min_max", "std")
-_SMALLEST_SHARE = 0.01
+_SMALLEST_SHARE = 0.1
 """A dimension that moved less than this share of the liveliest of its group isn't blown up to full size."""
 PIXELS = (127.5, 63.75)
 """Centre and scale of 8-bit images: 0..255 becomes -2..2."""

@@ -1,0 +1,147 @@
+"""`il-ros evaluate`: a policy's success in the embedded simulator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from il_ros.cli.tables import table
+
+if TYPE_CHECKING:
+    from il_ros.contract import Contract
+    from il_ros.policies.runner import LoadedPolicy
+    from il_ros.sim.task import Task
+    from il_ros.training.evaluate import Evaluation
+
+HELD_OUT_SEED = 1_000_000
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a policy's success in simulation",
+        description="Run a policy in seeded episodes that nobody showed, in process, as fast as possible.",
+    )
+    parser.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or of the training run")
+    parser.add_argument("--task", default="", help="simulated task (default: the one it was trained on)")
+    parser.add_argument("--episodes", type=int, default=50, help="(default: 50)")
+    parser.add_argument(
+        "--seed", type=int, default=HELD_OUT_SEED, help=f"first seed (default: {HELD_OUT_SEED})"
+    )
+    parser.add_argument("--hold", type=float, default=0.0, help="seconds that success must last (default: 0)")
+    parser.add_argument("--threads", type=int, default=1, help="of the policy's computation (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
+    parser.add_argument(
+        "--progress", choices=("bar", "json"), default="bar", help="for people, or a line each"
+    )
+    parser.add_argument("--background", action="store_true", help="take only the time that nobody else wants")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate; 0 when done (however well the policy does), 2 when what was asked can't be done."""
+    from il_ros import atomic
+    from il_ros.cli.train import yield_to_others
+    from il_ros.policies import checkpoint
+
+    if args.background:
+        yield_to_others()
+    try:
+        if args.episodes < 1:
+            raise ValueError(f"--episodes {args.episodes}: at least 1 is needed")
+        import torch
+
+        torch.set_num_threads(args.threads)
+        policy = checkpoint.load(args.checkpoint)
+        task = make_task(args.task or trained_on(policy), policy.contract)
+        result = _evaluate(args, policy, task)
+        if args.json is not None:
+            atomic.write_text(args.json, json.dumps(result.to_plain(), indent=1) + "\n")
+    except (ValueError, OSError) as error:
+        print(f"il-ros evaluate: {error}", file=sys.stderr)
+        return 2
+    if args.progress == "json":
+        print(json.dumps({"event": "done", **result.to_plain()}), flush=True)
+    else:
+        print(summary(result))
+    return 0
+
+
+def summary(result: Evaluation) -> str:
+    """Return the table for people, and the seeds worth a second look."""
+    low, high = result.interval
+    endings = Counter(episode.ending for episode in result.episodes)
+    rows = [
+        ("task", result.task),
+        ("policy", result.version),
+        ("success", f"{result.successes} of {len(result.episodes)}: {100 * result.rate:.0f} %"),
+        ("95 % interval", f"{100 * low:.0f}-{100 * high:.0f} %"),
+        ("endings", ", ".join(f"{count} {ending}" for ending, count in endings.most_common())),
+    ]
+    missed = [str(episode.seed) for episode in result.episodes if not episode.success]
+    if missed:
+        rows.append(("seeds missed", ", ".join(missed[:8]) + (", ..." if len(missed) > 8 else "")))
+    errors = {episode.error for episode in result.episodes if episode.error}
+    return "\n".join([table(("result", ""), rows), *(f"policy error: {error}" for error in sorted(errors))])
+
+
+def trained_on(policy: LoadedPolicy) -> str:
+    """Return the one simulated task of a policy's data; raises ValueError when there isn't one."""
+    from il_ros.sim.task import TASK_NAMES
+
+    known = [task for task in policy.metrics.get("tasks", []) if task in TASK_NAMES]
+    if len(known) != 1:
+        raise ValueError(
+            f"the checkpoint doesn't say one simulated task; choose with --task: {', '.join(TASK_NAMES)}"
+        )
+    return str(known[0])
+
+
+def make_task(name: str, contract: Contract) -> Task:
+    """Return the task with the cameras that the contract observes, in its size."""
+    from il_ros.sim.task import NO_CAMERAS, Cameras
+    from il_ros.sim.task import make_task as make
+
+    seen = [(spec.topic, spec.image) for spec in contract.observations if spec.image is not None]
+    if not seen:
+        return make(name, cameras=NO_CAMERAS)
+    names = tuple(topic.partition("/")[0].removesuffix("_camera") for topic, _ in seen)
+    image = seen[0][1]
+    return make(name, cameras=Cameras(names, image.width, image.height))
+
+
+def _evaluate(args: argparse.Namespace, policy: LoadedPolicy, task: Task) -> Evaluation:
+    from tqdm import tqdm
+
+    from il_ros.training.evaluate import Episode, evaluate
+
+    quiet = args.progress == "json"
+    bar = tqdm(total=args.episodes, desc="evaluating", unit="episode", disable=True if quiet else None)
+    successes = 0
+
+    def on_episode(episode: Episode) -> None:
+        nonlocal successes
+        successes += episode.success
+        bar.set_postfix_str(f"{successes} succeeded", refresh=False)
+        bar.update()
+        if quiet:
+            print(
+                json.dumps({"event": "episode", "seed": episode.seed, "ending": episode.ending}), flush=True
+            )
+
+    seeds = range(args.seed, args.seed + args.episodes)
+    with bar:
+        return evaluate(
+            policy,
+            policy.contract,
+            task,
+            seeds,
+            version=policy.version,
+            hold_s=args.hold,
+            on_episode=on_episode,
+        )

@@ -1,0 +1,274 @@
+"""`il-ros train`: a policy from recorded episodes."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from il_ros.cli.tables import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from il_ros.contract import Contract
+    from il_ros.episodes.dataset import Dataset
+    from il_ros.training.recipe import Recipe
+    from il_ros.training.run import Outcome
+
+_EXAMPLES = """\
+examples:
+  il-ros train episodes --out checkpoint
+  il-ros train episodes --out checkpoint --set epochs=50 --set policy.hidden=[64,64]
+  il-ros train episodes --out checkpoint --resume        after Ctrl-C
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a policy from episodes",
+        description="Train a policy from recorded episodes. Ctrl-C ends after the running epoch.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("data", type=Path, metavar="EPISODES", help="folder of the recorded episodes")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("checkpoint"),
+        help="folder for the result (default: checkpoint)",
+    )
+    parser.add_argument("--contract", help="file, or name in config/contracts (default: the recorded one)")
+    parser.add_argument(
+        "--recipe", default="", help="file, or name in config/training (default: bc_mlp; bc_cnn with cameras)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
+    )
+    parser.add_argument(
+        "--outcome",
+        action="append",
+        choices=("success", "failure", "unmarked"),
+        help="train on episodes with this outcome; may be repeated (default: success and unmarked)",
+    )
+    parser.add_argument(
+        "--task", action="append", default=[], help="only episodes of this task; may be repeated"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
+    parser.add_argument("--version", default="", help="the policy's version (default: made from its weights)")
+    parser.add_argument(
+        "--background", action="store_true", help="take only the time that nobody else wants (nice 19, idle)"
+    )
+    parser.add_argument(
+        "--progress", choices=("bar", "json"), default="bar", help="for people, or a line each"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; 0 when done, 130 when stopped, 1 when training failed, 2 when what was asked can't be done."""
+    if args.background:
+        yield_to_others()
+    from il_ros.episodes.dataset import DatasetError
+    from il_ros.training.fit import TrainingError
+
+    try:
+        dataset, recipe = _open(args)
+        reporter = JsonReporter() if args.progress == "json" else BarReporter(args.out)
+        reporter.start(dataset, recipe)
+        with stop_signals() as stopped:
+            outcome = _train(args, dataset, recipe, reporter, stopped)
+    except TrainingError as error:
+        print(f"il-ros train: {error}", file=sys.stderr)
+        return 1
+    except (DatasetError, ValueError, OSError) as error:
+        print(f"il-ros train: {error}", file=sys.stderr)
+        return 2
+    reporter.done(outcome)
+    return 0 if outcome.finished else 130
+
+
+def yield_to_others() -> None:
+    """Run only when nobody else wants the processor: a control loop beside it keeps its rhythm."""
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether SIGINT or SIGTERM came; a second one raises KeyboardInterrupt."""
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _train(
+    args: argparse.Namespace, dataset: Dataset, recipe: Recipe, reporter: Any, stopped: Callable[[], bool]
+) -> Outcome:
+    from il_ros.training.run import train
+
+    def on_epoch(point: Any) -> bool:
+        reporter.epoch(point)
+        return not stopped()
+
+    return train(dataset, recipe, args.out, version=args.version, resume=args.resume, on_epoch=on_epoch)
+
+
+def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
+    from tqdm import tqdm
+
+    from il_ros.episodes.catalogue import Selection
+    from il_ros.episodes.dataset import Dataset
+    from il_ros.training import recipe as recipes
+
+    own = contract_of(args.contract, args.data)
+    name = args.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "bc_mlp")
+    recipe = recipes.load(name, args.set)
+    dataset = Dataset.open(
+        args.data,
+        own,
+        Selection(outcomes=tuple(args.outcome or ("success", "unmarked")), tasks=tuple(args.task)),
+        validation=recipe.training.validation,
+        seed=recipe.training.seed,
+        progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
+    )
+    return dataset, recipe
+
+
+def contract_of(name: str | None, data: Path) -> Contract:
+    """Return the contract in file `name`, shipped under that name, or (None) of the recorded episodes.
+
+    Raises ValueError when there is none, or the episodes have several.
+    """
+    from il_ros import contract as contracts
+    from il_ros import share
+    from il_ros.episodes.catalogue import scan
+
+    if name:
+        return contracts.load(
+            name if Path(name).suffix else share.path("config", "contracts", f"{name}.yaml")
+        )
+    recorded = {
+        entry.info.contract_hash: entry
+        for entry in scan(data).usable
+        if entry.info is not None and entry.info.contract_text
+    }
+    if not recorded:
+        raise ValueError(f"{data}: no episode says its contract (or there is none); give one with --contract")
+    if len(recorded) > 1:
+        named = ", ".join(f"{entry.name}: {key}" for key, entry in recorded.items())
+        raise ValueError(f"{data}: episodes of several contracts ({named}); choose with --contract")
+    (entry,) = recorded.values()
+    assert entry.info is not None
+    return contracts.parse(entry.info.contract_text, f"{entry.folder} (its contract)")
+
+
+class BarReporter:
+    """Tells a person: a bar with both losses, then a table."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def start(self, dataset: Dataset, recipe: Recipe) -> None:
+        """Say what is trained on."""
+        from tqdm import tqdm
+
+        print("\n".join(dataset.summary.lines()))
+        self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
+
+    def epoch(self, point: Any) -> None:
+        """Move the bar."""
+        self._bar.set_postfix_str(
+            f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}", False
+        )
+        self._bar.update(point.epoch - self._bar.n)
+
+    def done(self, outcome: Outcome) -> None:
+        """Say what came of it, and where it is."""
+        self._bar.close()
+        metrics = outcome.policy.metrics
+        losses = _number(metrics["train_loss"]), _number(metrics["validation_loss"])
+        rows = [
+            ("policy", outcome.policy.version),
+            (
+                "epochs",
+                f"{metrics['epochs']} in {metrics['duration_s']:.1f} s, kept: {metrics['best_epoch']}",
+            ),
+            ("loss", f"{losses[0]} training, {losses[1]} validation"),
+            ("checkpoint", str(outcome.checkpoint)),
+            ("curves", str(self._out / "curves.png")),
+        ]
+        print(table(("result", ""), rows))
+        if not outcome.finished:
+            print("stopped early; the same command with --resume goes on")
+
+
+class JsonReporter:
+    """Tells a program: one JSON object a line."""
+
+    def start(self, dataset: Dataset, recipe: Recipe) -> None:
+        """Say how much there is."""
+        summary = dataset.summary
+        _say(
+            event="start",
+            epochs=recipe.training.epochs,
+            episodes=len(summary.train) + len(summary.validation),
+            frames=summary.frames,
+            left_out=dict(summary.left_out),
+            warnings=list(summary.warnings),
+        )
+
+    def epoch(self, point: Any) -> None:
+        """Tell of an epoch."""
+        validation = None if math.isnan(point.validation_loss) else point.validation_loss
+        _say(
+            event="epoch",
+            epoch=point.epoch,
+            train_loss=point.train_loss,
+            validation_loss=validation,
+            seconds=point.seconds,
+        )
+
+    def done(self, outcome: Outcome) -> None:
+        """Say what came of it."""
+        _say(
+            event="done",
+            finished=outcome.finished,
+            checkpoint=str(outcome.checkpoint.resolve()),
+            version=outcome.policy.version,
+            **{
+                key: outcome.policy.metrics[key]
+                for key in ("epochs", "train_loss", "validation_loss", "duration_s")
+            },
+        )
+
+
+def _say(**values: Any) -> None:
+    import json
+
+    print(json.dumps(values), flush=True)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5f}"

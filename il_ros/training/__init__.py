@@ -1,0 +1,1 @@
+"""Training from recorded episodes, in one visible loop, and how well the result does."""

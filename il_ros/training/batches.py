@@ -1,0 +1,97 @@
+"""Samples as tensors, in batches: shuffled anew each epoch, every sample once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.normaliser import Normaliser
+from il_ros.training.samples import Frames, Samples
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples, as `Network.loss` takes them; `weight` is None when every step counts alike."""
+
+    state: Tensor
+    images: Mapping[str, Tensor]
+    target: Tensor
+    weight: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+
+class Batches:
+    """All samples, normalised, on the device; pictures are read when they are asked for.
+
+    state (N, F), target (N, H, A), weight (N, H): float32.
+    """
+
+    def __init__(self, samples: Samples, inputs: Inputs, normaliser: Normaliser, device: str) -> None:
+        features = normaliser.state.normalise(inputs.features(samples.states))
+        self._state = _tensor(features, device)
+        self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
+        self._weight = None if samples.weights.min() == 1 else _tensor(samples.weights, device)
+        self._images: Mapping[str, Frames] = samples.images
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+    @property
+    def has_images(self) -> bool:
+        """True when the samples have pictures."""
+        return bool(self._images)
+
+    def shuffled(self, size: int, rng: torch.Generator) -> Iterator[Batch]:
+        """Return the batches of one epoch; the last one may be smaller."""
+        # gathered once per epoch: slices of it cost less than a gather per batch
+        order = torch.randperm(len(self), generator=rng).to(self._device)
+        weight = None if self._weight is None else self._weight[order]
+        return self._cut(size, order, self._state[order], self._target[order], weight)
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """Return the batches in the samples' order, for validation."""
+        return self._cut(size, torch.arange(len(self)), self._state, self._target, self._weight)
+
+    def _cut(
+        self, size: int, order: Tensor, state: Tensor, target: Tensor, weight: Tensor | None
+    ) -> Iterator[Batch]:
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield Batch(
+                state[part],
+                self._pictures(order[part]) if self._images else {},
+                target[part],
+                None if weight is None else weight[part],
+            )
+
+    def _pictures(self, order: Tensor) -> dict[str, Tensor]:
+        numbers = order.tolist()
+        return {
+            key: torch.from_numpy(frames.take(numbers)).to(self._device)
+            for key, frames in self._images.items()
+        }
+
+
+def shifted(pictures: Tensor, shift_px: int, rng: torch.Generator) -> Tensor:
+    """Return pictures (B, H, W, C), each moved by up to `shift_px` both ways, borders repeated.
+
+    Small shifts keep a camera network from learning single pixels by heart (Yarats et al. 2021, DrQ).
+    """
+    count, height, width, _ = pictures.shape
+    offsets = torch.randint(-shift_px, shift_px + 1, (count, 2, 1), generator=rng).to(pictures.device)
+    rows = (torch.arange(height, device=pictures.device) + offsets[:, 0]).clamp_(0, height - 1)  # (B, H)
+    columns = (torch.arange(width, device=pictures.device) + offsets[:, 1]).clamp_(0, width - 1)  # (B, W)
+    batch = torch.arange(count, device=pictures.device)[:, None, None]
+    return pictures[batch, rows[:, :, None], columns[:, None, :]]
+
+
+def _tensor(values: np.ndarray, device: str) -> Tensor:  # type: ignore[type-arg]
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)

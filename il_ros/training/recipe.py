@@ -1,0 +1,154 @@
+"""A recipe: which policy, and how it is trained. A YAML file, and what the command line changes in it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from il_ros import settings, share, strict_yaml
+from il_ros.policies.families import FAMILIES, family
+from il_ros.settings import SettingsError, at_least, one_of
+from il_ros.strict_yaml import YamlError
+
+SCHEDULES = ("cosine", "constant")
+KEEPS = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained; config/training/*.yaml explain each."""
+
+    epochs: int = 200
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    gradient_clip: float = 0.0
+    state_noise: float = 0.0
+    shift_px: int = 0
+    validation: float = 0.1
+    validate_every: int = 1
+    patience: int = 0
+    keep: str = "best"
+    seed: int = 0
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "validate_every", "threads"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("warmup_steps", "weight_decay", "gradient_clip", "state_noise", "shift_px", "patience"):
+            at_least(name, getattr(self, name), 0)
+        at_least("seed", self.seed, 0)
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate is {self.learning_rate}; above 0 and below 1 is possible")
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"validation is {self.validation}; a share of the episodes from 0 to below 1")
+        one_of("schedule", self.schedule, SCHEDULES)
+        one_of("keep", self.keep, KEEPS)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`policy`: the settings class of `family`."""
+
+    family: str = "bc"
+    policy: Any = None
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        if self.policy is None:
+            object.__setattr__(self, "policy", family(self.family).settings())
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what fits in JSON, and `from_plain` takes."""
+        return {
+            "family": self.family,
+            "policy": settings.plain(self.policy),
+            "training": settings.plain(self.training),
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any], source: str) -> Recipe:
+        """Return a recipe of plain values; raises SettingsError naming the key that is wrong."""
+        for key in values:
+            if key not in ("family", "policy", "training"):
+                hint = settings.guess(str(key), ("family", "policy", "training"))
+                raise SettingsError(f"{source}: unknown key '{key}'; {hint}")
+        name = values.get("family", "bc")
+        if name not in FAMILIES:
+            raise SettingsError(f"{source}: family: '{name}' is not known; there are: {', '.join(FAMILIES)}")
+        return cls(
+            name,
+            settings.build(family(name).settings, values.get("policy"), f"{source}: policy"),
+            settings.build(Training, values.get("training"), f"{source}: training"),
+        )
+
+
+def load(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Return the recipe in a file, or shipped under that name in config/training.
+
+    `changes`: `key=value` each, such as `epochs=50`, `policy.hidden=[64, 64]`; they override the file.
+    Raises SettingsError naming file or change, key, and what would be right.
+    """
+    path = _path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+        top = strict_yaml.parse(text, str(path))
+        for part in ("policy", "training"):
+            top.section(part, required=False)  # refuses keys given twice, with their line
+        values: dict[str, Any] = yaml.safe_load(text)
+    except YamlError as error:
+        raise SettingsError(str(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: the recipe can't be read: {error}") from error
+    recipe = Recipe.from_plain(values, str(path))  # what is wrong with the file is said of the file
+    return changed(recipe, changes) if changes else recipe
+
+
+def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """Return a recipe with `key=value` changes; a key is `training.epochs`, or `epochs` alone.
+
+    Raises SettingsError naming the change and the nearest key there is.
+    """
+    values = recipe.to_plain()
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {change}: must be key=value, such as epochs=50")
+        part, name = _place(values, key.strip())
+        try:
+            values[part][name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--set {change}: '{text}' is not a YAML value") from error
+    return Recipe.from_plain(values, "--set")
+
+
+def _place(values: Mapping[str, Any], key: str) -> tuple[str, str]:
+    full = {f"{part}.{name}" for part in ("policy", "training") for name in values[part]}
+    matching = sorted(known for known in full if key in (known, known.partition(".")[2]))
+    if len(matching) == 1:
+        part, _, name = matching[0].partition(".")
+        return part, name
+    short = {known.partition(".")[2] for known in full}
+    close = difflib.get_close_matches(key, sorted(full | short), n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(full))}"
+    raise SettingsError(f"--set {key}: unknown key; {hint}")
+
+
+def _path(name: str | Path) -> Path:
+    if Path(name).suffix:
+        return Path(name)
+    folder = share.path("config", "training")
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if str(name) not in known:
+        raise SettingsError(
+            f"recipe '{name}' is neither a .yaml file nor one of config/training: {', '.join(known)}"
+        )
+    return folder / f"{name}.yaml"

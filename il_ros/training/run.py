@@ -1,0 +1,187 @@
+"""A training run: from a dataset and a recipe to a folder with a checkpoint.
+
+OUT/checkpoint/             the policy; replaced whole, whenever there is a better one to write
+    curves.csv curves.png   the losses of every epoch
+    resume/                 what an interrupted run goes on from
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+
+from il_ros import share
+from il_ros.contract import Contract
+from il_ros.episodes.arrays import EpisodeArrays
+from il_ros.episodes.dataset import Dataset
+from il_ros.policies import checkpoint
+from il_ros.policies.families import make_network
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_depth, fit_state
+from il_ros.policies.runner import LoadedPolicy
+from il_ros.training import curves, saved
+from il_ros.training.batches import Batches
+from il_ros.training.fit import Fit, Point
+from il_ros.training.recipe import Recipe
+from il_ros.training.samples import Samples, samples
+
+SAVE_EVERY_S = 20.0
+_DEPTH_FRAMES = 200
+
+OnEpoch = Callable[[Point], bool]
+"""Called after each epoch; False ends the run there, to be taken up later."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to. `finished` is False when it was stopped."""
+
+    policy: LoadedPolicy
+    checkpoint: Path
+    curves: tuple[Point, ...]
+    finished: bool
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    out: Path,
+    *,
+    version: str = "",
+    resume: bool = False,
+    on_epoch: OnEpoch = lambda _: True,
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome:
+    """Train a policy and write it below `out`.
+
+    `resume`: go on with the run that is there. Raises ValueError on data that can't be learnt from,
+    TrainingError when a run can't be taken up or its loss is no number any more, OSError when `out` can't be
+    written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
+    training_samples = samples(dataset.train, inputs, recipe.policy.horizon)
+    normaliser = fit_normaliser(training_samples, inputs, dataset.contract, recipe)
+    device = recipe.training.device
+    train_batches = Batches(training_samples, inputs, normaliser, device)
+    validation = None
+    if dataset.validation:
+        held_out = samples(dataset.validation, inputs, recipe.policy.horizon)
+        validation = Batches(held_out, inputs, normaliser, device)
+    with torch_settings(recipe.training.threads):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.training.seed)
+            network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
+        fit = Fit(network.to(device), recipe.training)
+        what = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
+        if resume:
+            saved.take_up(out, fit, what)
+        written_s = clock()
+        stopped = False
+        for point in fit.epochs(train_batches, validation, clock):
+            stopped = not on_epoch(point)
+            if stopped:
+                break
+            if clock() - written_s > SAVE_EVERY_S:
+                _write(out, fit, what, _policy(fit, dataset, recipe, normaliser, version))
+                written_s = clock()
+        policy = _policy(fit, dataset, recipe, normaliser, version)
+        _write(out, fit, what, policy)
+    if fit.curves:
+        curves.write_picture(out, fit.curves)
+    kept = checkpoint.load(out / checkpoint.NEWEST)  # what was written is what is handed back
+    return Outcome(kept, out / checkpoint.NEWEST, tuple(fit.curves), not stopped)
+
+
+def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
+    """Return the maps that suit the samples."""
+    ranges = np.concatenate(
+        [np.subtract(action.limits.upper, action.limits.lower) for action in contract.actions]
+    )
+    learnt = training.actions[training.weights > 0]
+    images = {}
+    for spec in inputs.images:
+        frames = training.images[spec.key]
+        some = np.linspace(0, len(frames) - 1, min(len(frames), _DEPTH_FRAMES)).astype(int).tolist()
+        depth = spec.image is not None and spec.image.encoding == "depth"
+        images[spec.key] = fit_depth(frames.take(some)) if depth else PIXELS
+    return Normaliser(
+        fit_state(inputs.features(training.states), inputs.groups),
+        fit_actions(learnt, recipe.policy.action_scale, ranges),
+        images,
+    )
+
+
+@contextmanager
+def torch_settings(threads: int) -> Iterator[None]:
+    """Compute with so many threads, and always in the same order; as before afterwards."""
+    before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def package_version() -> str:
+    """Return the version of il_ros, as its package.xml says."""
+    return ElementTree.parse(share.path("package.xml")).findtext("version", "unknown")
+
+
+def _policy(fit: Fit, dataset: Dataset, recipe: Recipe, normaliser: Normaliser, version: str) -> LoadedPolicy:
+    """Return the policy with the weights worth keeping; training goes on in `fit`."""
+    with torch.random.fork_rng(devices=[]):
+        network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
+    network.load_state_dict(fit.best_weights())
+    return LoadedPolicy(
+        dataset.contract,
+        recipe.family,
+        recipe.policy,
+        network,
+        normaliser,
+        version,
+        _metrics(fit, dataset, recipe),
+    )
+
+
+def _metrics(fit: Fit, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
+    best = fit.best_point
+    episodes = (*dataset.train, *dataset.validation)
+    return {
+        "data": _names(dataset),
+        "tasks": sorted({episode.task for episode in episodes if episode.task}),
+        "frames": sum(len(episode) for episode in episodes),
+        "training": recipe.to_plain()["training"],
+        "epochs": len(fit.curves),
+        "best_epoch": best.epoch if best else 0,
+        "train_loss": best.train_loss if best else None,
+        "validation_loss": best.validation_loss
+        if best and best.validation_loss == best.validation_loss
+        else None,
+        "duration_s": fit.curves[-1].seconds if fit.curves else 0.0,
+        "il_ros": package_version(),
+        "torch": str(torch.__version__),
+    }
+
+
+def _names(dataset: Dataset) -> dict[str, list[str]]:
+    def names(episodes: tuple[EpisodeArrays, ...]) -> list[str]:
+        return [episode.name for episode in episodes]
+
+    return {"train": names(dataset.train), "validation": names(dataset.validation)}
+
+
+def _write(out: Path, fit: Fit, what: dict[str, Any], policy: LoadedPolicy) -> None:
+    saved.save(out, fit, what)
+    checkpoint.save(out / checkpoint.NEWEST, policy)
+    curves.write_table(out, fit.curves)

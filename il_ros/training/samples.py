@@ -1,0 +1,93 @@
+"""From episodes to what a network learns from: every frame with the chunk of actions that followed it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.episodes.arrays import EpisodeArrays
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.protocol import PolicyError
+from il_ros.specs import Vector
+
+Array = np.ndarray[Any, Any]
+
+
+class Frames:
+    """The frames of one camera over several episodes, left where they are (memory-mapped, mostly)."""
+
+    def __init__(self, parts: Sequence[Array]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *(len(part) for part in parts)]).tolist()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def take(self, frames: Sequence[int]) -> Array:
+        """Return the frames (B, H, W, C) of these numbers, copied."""
+        out = np.empty((len(frames), *self._parts[0].shape[1:]), self._parts[0].dtype)
+        for place, frame in enumerate(frames):
+            part = bisect_right(self._starts, frame) - 1
+            out[place] = self._parts[part][frame - self._starts[part]]
+        return out
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N samples, in the order of the episodes' frames.
+
+    `states` (N, D): raw numbers of the observations. `actions` (N, H, A): what is learnt at each step of the
+    chunk, in the contract's units; past the end of a run the last step is repeated. `weights` (N, H): how
+    much each step counts, 0 for the repeated ones. `images`: N frames for each camera.
+    """
+
+    states: Vector
+    actions: Vector
+    weights: NDArray[np.float32]
+    images: Mapping[str, Frames]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+def samples(episodes: Sequence[EpisodeArrays], inputs: Inputs, horizon: int) -> Samples:
+    """Return a sample for every frame of the episodes.
+
+    A chunk never reaches over a gap or into the next episode. Raises ValueError naming episode, key and frame
+    on NaN or infinity.
+    """
+    states, chunks, weights = [], [], []
+    for episode in episodes:
+        try:
+            states.append(_states(episode, inputs))
+        except PolicyError as error:
+            raise ValueError(f"{episode.name}: {error}") from error
+        if not np.isfinite(episode.commands).all():
+            frame, column = np.argwhere(~np.isfinite(episode.commands))[0]
+            raise ValueError(f"{episode.name}: the command of frame {frame} has NaN or infinity at {column}")
+        steps, inside = _steps(episode, horizon)
+        chunks.append(np.asarray(episode.commands)[steps] - np.asarray(episode.offsets)[:, None])
+        weights.append(inside.astype(np.float32))
+    images = {
+        spec.key: Frames([episode.observations[spec.key] for episode in episodes]) for spec in inputs.images
+    }
+    return Samples(np.concatenate(states), np.concatenate(chunks), np.concatenate(weights), images)
+
+
+def _states(episode: EpisodeArrays, inputs: Inputs) -> Vector:
+    return inputs.raw(episode.observations) if inputs.state else np.empty((len(episode), 0))
+
+
+def _steps(episode: EpisodeArrays, horizon: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return, for each frame, the frames of its chunk (T, H), and which of them lie within its run."""
+    ends = np.empty(len(episode), dtype=np.intp)
+    for run in episode.runs:
+        ends[run] = run.stop
+    steps = np.arange(len(episode))[:, None] + np.arange(horizon)
+    last = ends[:, None] - 1
+    return np.minimum(steps, last), steps <= last
