@@ -113,10 +113,23 @@ class Verdict:
     mixed: bool = False
 
 
+@dataclass(frozen=True)
+class Request:
+    """A call for the expert: its number, the tick it was made at, and why."""
+
+    number: int
+    since_ns: int
+    why: str
+
+
 class Mode(Protocol):
-    """How authority is given. `choose` may be asked several times about one tick, and answers the same."""
+    """How authority is given. `choose` may be asked several times about one tick, and answers the same.
+
+    `request`: the call for the expert that is open, None when there is none.
+    """
 
     name: str
+    request: Request | None
 
     @property
     def doubt(self) -> float | None:
@@ -139,6 +152,7 @@ class Priority:
     """The highest-ranking source that is in the running has authority."""
 
     name = "priority"
+    request: Request | None = None
     doubt: float | None = None
 
     def hear(self, name: str, proposal: Proposal) -> None:

@@ -10,7 +10,7 @@ from il_ros.control.supervision import Supervision
 
 
 def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns: int) -> dict[str, Any]:
-    """Return who has authority and why, the epoch, the emergency stop and each source's state.
+    """Return who has authority and why, the epoch, the mode's state, the emergency stop and each source's.
 
     Sources should begin afresh (forget chunks and histories) when `epoch` grows, and name it in proposals.
     """
@@ -31,6 +31,8 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
         "authority": supervision.authority,
         "reason": supervision.reason,
         "epoch": supervision.epoch,
+        "mode": supervision.mode.name,
+        **supervision.mode.state(now_ns),
         "estop": supervision.estop.latched,
         "contract": contract.name,
         "contract_hash": contract.hash,
@@ -40,7 +42,8 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
 
 def change(supervision: Supervision) -> tuple[Any, ...]:
     """Return what must be announced at once when it differs from before."""
-    return (supervision.authority, supervision.epoch, supervision.estop.latched)
+    mode = supervision.mode
+    return (supervision.epoch, supervision.estop.latched, mode.name, mode.request)
 
 
 def to_json(record: dict[str, Any]) -> str:

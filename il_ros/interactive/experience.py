@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from il_ros.control.proposal import Proposal
 from il_ros.interactive.gates import InterventionThreshold
 
@@ -16,12 +18,18 @@ class Experience:
         self.threshold = InterventionThreshold()
         self.doubt: float | None = None
         self._versions: set[str] = set()
+        self._generators = 0
 
     def hear(self, name: str, proposal: Proposal) -> None:
         """Take note of a proposal."""
         if name == POLICY:
             self.doubt = proposal.doubt
             self._versions.add(proposal.version)
+
+    def generator(self, seed: int) -> np.random.Generator:
+        """Return a generator for a mode: another one at each call, the same ones again with the same seed."""
+        self._generators += 1
+        return np.random.default_rng([seed, self._generators])
 
     @property
     def round(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from il_ros.control.arbitration import LET_GO, Situation, Verdict
+from il_ros.control.arbitration import LET_GO, Request, Situation, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
@@ -47,15 +47,6 @@ class GatedOptions:
             )
 
 
-@dataclass(frozen=True)
-class Request:
-    """A call for the expert: its number, the tick it was made at, and why."""
-
-    number: int
-    since_ns: int
-    why: str
-
-
 class Gated(InteractiveMode):
     """Driving, waiting for the expert, being helped, or stopped. Times are the ticks' stamps."""
 
@@ -64,7 +55,6 @@ class Gated(InteractiveMode):
     def __init__(self, experience: Experience, options: GatedOptions, budget: AttentionBudget) -> None:
         super().__init__(experience)
         self._options, self._budget = options, budget
-        self.request: Request | None = None
         self._asked = 0
         self._state = "driving"
         self._doubtful = False

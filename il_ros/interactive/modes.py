@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from il_ros.control.arbitration import Situation, Verdict
+from il_ros.control.arbitration import Request, Situation, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
 from il_ros.interactive.beta import BetaSchedule, Mixer
@@ -29,6 +29,7 @@ class InteractiveMode:
     """What the modes share: an experience that outlives them, and a status."""
 
     name = ""
+    request: Request | None = None
 
     def __init__(self, experience: Experience) -> None:
         self.experience = experience

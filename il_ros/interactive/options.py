@@ -63,7 +63,7 @@ def make_mode(
     if options.mode == "shadow":
         return Shadow(experience, contract.period_ns)
     if options.mode == "dagger":
-        mixer = Mixer(options.unit, options.segment, np.random.default_rng(options.seed))
+        mixer = Mixer(options.unit, options.segment, experience.generator(options.seed))
         schedule = BetaSchedule(options.beta)
         return Dagger(experience, schedule, mixer, contract.period_ns, options.round_index)
     if options.mode == "hg_dagger":

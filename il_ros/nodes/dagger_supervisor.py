@@ -1,6 +1,7 @@
 """Executable `dagger_supervisor`: the only one who commands the robot. Policy, expert and person propose.
 
 Whatever has authority goes through one safety gate; every command is followed by its record on `~/decision`.
+Who has it is the parameter `mode`'s choice, which may be set while the robot runs (`il_ros.interactive`).
 Services: `~/restart` (new epoch, ramp from the measured state), `~/estop` (true latches), `~/reset_estop`.
 The emergency stop also listens on the topic `~/estop` (std_msgs/Bool), and stays latched across activations.
 """
@@ -28,12 +29,15 @@ from il_ros.control.estop import EmergencyStop
 from il_ros.control.status import change, status
 from il_ros.control.status import to_json as status_json
 from il_ros.control.supervision import Supervision
+from il_ros.interactive.experience import Experience
+from il_ros.interactive.options import ModeOptions, make_mode
 from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import declare, value
 from il_ros.nodes.publishers import Others
 from il_ros.nodes.streams import Streams, message_class
+from il_ros.nodes.supervisor_modes import Bell, ModeParameters
 from il_ros.nodes.supervisor_parameters import declare_supervision, options, sources
 from il_ros.nodes.supervisor_report import Report
 
@@ -54,6 +58,7 @@ class DaggerSupervisor(runtime.ManagedNode):
         super().__init__("dagger_supervisor", **kwargs)
         declare_contract(self)
         declare_supervision(self)
+        self._modes = ModeParameters(self, self._check_mode, self._switch)
         estop_timeout_s = declare(
             self, "estop_timeout_s", 0.0, "the topic ~/estop must be heard at least this often, else stop; "
             "0: it need not be heard", unit="s", minimum=0.0, read_only=True,
@@ -64,6 +69,7 @@ class DaggerSupervisor(runtime.ManagedNode):
         self._commands: list[tuple[Any, Any, slice]] = []
         self._closing: list[Callable[[], Any]] = []
         self._announced: tuple[Any, ...] = ()
+        self._bell = Bell(self)
         self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
         self.create_service(Trigger, "~/restart", self._on_restart)
         self.create_service(SetBool, "~/estop", self._on_estop_service)
@@ -76,8 +82,10 @@ class DaggerSupervisor(runtime.ManagedNode):
         """Read the contract and the parameters; nothing is sent yet."""
         self._contract: Contract = load_contract(value(self, "contract"))
         try:
+            self._experience = Experience()
+            mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._experience)
             self._supervision = Supervision(
-                self._contract, sources(self), options(self, self._contract), self._estop
+                self._contract, sources(self), options(self, self._contract), self._estop, mode
             )
         except ValueError as error:
             raise runtime.Refusal(str(error)) from error
@@ -155,7 +163,9 @@ class DaggerSupervisor(runtime.ManagedNode):
             supervision.fault(name, str(error))
             return
         decision = supervision.propose(name, proposed, *self._times())
-        if decision is not None:
+        if decision is None:
+            self._announce_change()  # a source may have let go
+        else:
             self._send(decision)
             self._report.took(started_ns, time.perf_counter_ns())
 
@@ -180,13 +190,17 @@ class DaggerSupervisor(runtime.ManagedNode):
                 encoded.append((publisher, messages.encode(action.type, command)))
         for publisher, raw in encoded:
             publisher.publish(raw)
-        if change(self._supervision) != self._announced:
-            self._announce()  # before the decision: a simulator in lockstep goes on at that
+        self._announce_change()  # before the decision: a simulator in lockstep goes on at that
         self._decisions.publish(messages.encode(STRING, messages.make(STRING, data=to_json(decision))))
         self._report.decided(decision, time.monotonic_ns())
 
+    def _announce_change(self) -> None:
+        if change(self._supervision) != self._announced:
+            self._announce()
+
     def _announce(self) -> None:
-        """Publish who has authority and in which epoch."""
+        """Publish who has authority and in which epoch, and call for the expert."""
+        self._bell.show(self._supervision.mode, self._supervision.reason)
         self._announced = change(self._supervision)
         record = status(self._supervision, self._contract, *self._times())
         self._status_publisher.publish(String(data=status_json(record)))
@@ -200,6 +214,22 @@ class DaggerSupervisor(runtime.ManagedNode):
 
     def _times(self) -> tuple[int, int]:
         return self.get_clock().now().nanoseconds, time.monotonic_ns()
+
+    # ---- mode --------------------------------------------------------------------------------------------
+
+    def _check_mode(self, wanted: ModeOptions) -> None:
+        if self._supervision is not None:
+            make_mode(wanted, self._contract, value(self, "sources"), Experience())
+
+    def _switch(self) -> None:
+        """Let the mode that the parameters now say choose from the next tick on."""
+        if self._supervision is None:
+            return
+        wanted = self._modes.options()
+        sources = [source.name for source in self._supervision.hearing.sources]
+        self._supervision.switch(make_mode(wanted, self._contract, sources, self._experience))
+        self.get_logger().info(f"mode {wanted.mode}, epoch {self._supervision.epoch}")
+        self._announce()
 
     # ---- emergency stop and restart ----------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ class Report:
         a subscriber whose QoS fits.
         """
         values: dict[str, Any] = {"authority": supervision.authority, "epoch": supervision.epoch}
+        values |= {"mode": supervision.mode.name, **supervision.mode.state(now_ns)}
         values |= self._sources(supervision, now_ns, steady_ns)
         values |= {
             "decisions": self._decisions,

@@ -1,121 +1,17 @@
 """The supervisor on a real graph: it alone commands, at once, safely, and says why."""
 
-import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import SetBool, Trigger
+from supervised import CONTRACT, STEP, Lockstep, Rig
 
-from il_ros import contract, messages
+from il_ros import messages
 from il_ros.control import proposal
-from il_ros.control.decision import NOBODY, from_json
+from il_ros.control.decision import NOBODY
 from il_ros.nodes.dagger_supervisor import DaggerSupervisor
-
-CONTRACT = """
-name: arm_and_base
-rate_hz: 20
-observations:
-  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [joint1, joint2], max_age_s: 1.0}
-actions:
-  arm:
-    topic: arm/commands
-    type: std_msgs/msg/Float64MultiArray
-    names: [joint2, joint1]
-    reference: joints
-    limits: {lower: -1.0, upper: 1.0, speed: 1.0}
-  base:
-    topic: cmd_vel
-    type: geometry_msgs/msg/TwistStamped
-    names: [linear.x]
-    limits: {speed: 0.5}
-"""
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-STEP = 1.0 * 0.05 + 1e-9  # speed limit times one control period
-
-
-class Rig:
-    """A robot and two sources around a supervisor."""
-
-    def __init__(self, graph, path, **parameters):
-        self.graph = graph
-        self.contract = contract.load(path)
-        patient = {
-            f"{name}__{what}": 1.0 for name in ("policy", "expert") for what in ("timeout_s", "max_age_s")
-        }
-        defaults = {"contract": str(path), "discovery_s": 0.1, **patient}
-        self.node = graph.start(DaggerSupervisor, **{**defaults, **parameters})
-        self.arm = graph.received("arm/commands", "std_msgs/msg/Float64MultiArray")
-        self.base = graph.received("cmd_vel", "geometry_msgs/msg/TwistStamped")
-        self.decision_texts = graph.received("dagger_supervisor/decision", "std_msgs/msg/String")
-        self.status_texts = graph.received("dagger_supervisor/status", "std_msgs/msg/String", LATCHED)
-        self.joints = graph.publisher("joint_states", "sensor_msgs/msg/JointState")
-        self.estop = graph.publisher("dagger_supervisor/estop", "std_msgs/msg/Bool")
-        self.sources = {
-            name: graph.publisher(f"{topic}/proposal", proposal.TYPE)
-            for name, topic in (("policy", "policy_server"), ("expert", "expert"))
-        }
-
-    def ready(self):
-        graph = self.graph
-        graph.until(lambda: all(p.count() for p in (self.joints, *self.sources.values())), "subscriptions")
-        graph.until(lambda: self.estop.count() >= 2, "e-stop subscriptions")
-        graph.until(lambda: self.node._commands[0][0].get_subscription_count(), "command subscriber")
-        graph.until(lambda: self.decisions, "a first decision")
-        graph.until(lambda: self.status_texts, "a first status")
-        return self
-
-    @property
-    def decisions(self):
-        return [from_json(message.data) for message in self.decision_texts]
-
-    @property
-    def statuses(self):
-        return [json.loads(message.data) for message in self.status_texts]
-
-    @property
-    def now(self):
-        return self.graph.outside.get_clock().now().nanoseconds
-
-    def measure(self, joint1, joint2):
-        self.joints(
-            messages.make(
-                "sensor_msgs/msg/JointState",
-                header=messages.header(self.now),
-                name=["joint1", "joint2"],
-                position=np.array([joint1, joint2]),
-            )
-        )
-        self.graph.until(lambda: self._measured() == (joint2, joint1), "the measurement")
-
-    def _measured(self):
-        return self.node._supervision.measured.at(self.now)[0].get("arm")
-
-    def propose(self, source, *values, **words):
-        """Propose (joint2, joint1, linear.x) now; return the decision that answers this very tick.
-
-        Again after a moment, when the timer had had its say just before.
-        """
-        stamps = []
-
-        def answer():
-            if not stamps or self.now > stamps[-1] + 2 * self.contract.period_ns:
-                stamps.append(self.now)
-                proposed = proposal.Proposal(source, stamps[-1], np.array([values]), **words)
-                self.sources[source](
-                    proposal.to_message(proposed, self.contract.action_names, self.contract.period_ns)
-                )
-            return next((d for d in self.decisions if d.stamp_ns in stamps), None)
-
-        return self.graph.until(answer, f"the answer to {source}")
-
-    def answered(self, source, *values, **words):
-        """Propose until it is accepted: the timer may have had its say just before."""
-        return self.graph.until(
-            lambda: (d := self.propose(source, *values, **words)).authority == source and d, "authority"
-        )
 
 
 @pytest.fixture
@@ -274,51 +170,6 @@ def test_a_stop_pressed_before_the_start_holds(graph, contract_file):
     rig.ready().measure(0.0, 0.0)
     assert rig.propose("policy", 0.0, 0.0, 0.3).reason == "emergency stop pressed (service)"
     assert rig.arm == []
-
-
-class Lockstep:
-    """Simulated time: /clock and a proposal for each tick, waiting for its decision as a simulator does."""
-
-    def __init__(self, graph, path, **parameters):
-        self.rig = Rig(graph, path, use_sim_time=True, **parameters)
-        self.clock = graph.publisher("/clock", "rosgraph_msgs/msg/Clock")
-        graph.until(self.clock.count, "the /clock subscription")
-        graph.until(lambda: all(p.count() for p in (self.rig.joints, *self.rig.sources.values())), "topics")
-        graph.until(lambda: self.rig.node._commands[0][0].get_subscription_count(), "command subscriber")
-
-    def begin(self, tick):
-        """Publish the clock and the joints of a tick; return its time."""
-        stamp = 1_000_000_000 + tick * self.rig.contract.period_ns
-        time = messages.make("builtin_interfaces/msg/Time", sec=stamp // 10**9, nanosec=stamp % 10**9)
-        self.clock(messages.make("rosgraph_msgs/msg/Clock", clock=time))
-        self.rig.joints(
-            messages.make(
-                "sensor_msgs/msg/JointState",
-                header=messages.header(stamp),
-                name=["joint1", "joint2"],
-                position=np.zeros(2),
-            )
-        )
-        return stamp
-
-    def step(self, tick, *values):
-        """Begin a tick, propose for it, and wait for a decision for it or a later one."""
-        stamp = self.begin(tick)
-        proposed = proposal.Proposal("policy", stamp, np.array([values]))
-        names, period_ns = self.rig.contract.action_names, self.rig.contract.period_ns
-        self.rig.sources["policy"](proposal.to_message(proposed, names, period_ns))
-        self.rig.graph.until(lambda: self.answered(stamp), f"the decision for tick {tick}")
-        return self.rig.decisions[-1]
-
-    def run(self, *values):
-        """Step until the values are sent; return the next tick."""
-        for tick in range(100):
-            if self.step(tick, *values).sent == values:
-                return tick + 1
-        raise AssertionError(f"{values} was never sent: {self.rig.decisions[-1]}")
-
-    def answered(self, stamp):
-        return self.rig.decision_texts and self.rig.decisions[-1].stamp_ns >= stamp
 
 
 def test_in_lockstep_every_tick_has_exactly_one_decision_with_its_stamp(graph, contract_file):

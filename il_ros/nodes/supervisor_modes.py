@@ -1,0 +1,143 @@
+"""The supervisor's mode as parameters that may change while it runs, and its calls for the expert."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
+
+from il_ros.control.arbitration import Mode, Request
+from il_ros.interactive.beta import UNITS
+from il_ros.interactive.gated import TAKEOVERS, TIMED_OUT, GatedOptions
+from il_ros.interactive.options import MODES, ModeOptions
+from il_ros.nodes.parameters import declare, value
+
+BELL = "\a"
+
+
+class ModeParameters:
+    """Declares the parameters; `changed()` is called after each change that gives other options.
+
+    A value that contradicts the others is refused with the reason, and nothing changes. `check(options)`
+    raises ValueError for options that don't suit the node's other parameters.
+    """
+
+    def __init__(self, node: Node, check: Callable[[ModeOptions], Any], changed: Callable[[], None]) -> None:
+        self._node, self._check, self._changed = node, check, changed
+        self._names = declare_modes(node)
+        self._options: ModeOptions | None = None
+        node.add_on_set_parameters_callback(self._on_set)
+        node.add_post_set_parameters_callback(self._after)
+
+    def options(self) -> ModeOptions:
+        """Return the options that the parameters give now; raises ValueError when they can't be."""
+        self._options = _options({name: value(self._node, name) for name in self._names})
+        return self._options
+
+    def _on_set(self, given: Sequence[Parameter]) -> SetParametersResult:
+        new = {item.name: item.value for item in given if item.name in self._names}
+        if new:
+            try:
+                self._check(_options({name: value(self._node, name) for name in self._names} | new))
+            except ValueError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _after(self, given: Sequence[Parameter]) -> None:
+        before = self._options
+        if any(item.name in self._names for item in given) and self.options() != before:
+            self._changed()
+
+
+def declare_modes(node: Node) -> tuple[str, ...]:
+    """Declare what the modes take, and return the parameters' names."""
+    default, gated = ModeOptions(), GatedOptions()
+    declare(node, "mode", default.mode, "who drives; see il_ros/interactive/modes.py", choices=MODES)
+    declare(
+        node, "dagger.beta", default.beta, "the expert's share of control by round: constant:0.3, linear:10 "
+        "(rounds), exponential:0.85 (base), step:1 (rounds)",
+    )  # fmt: skip
+    declare(node, "dagger.unit", default.unit, "the driver is drawn once per", choices=UNITS)
+    declare(node, "dagger.segment", default.segment, "length of a segment", unit="steps", minimum=1)
+    declare(node, "dagger.seed", default.seed, "of the draws", minimum=0)
+    declare(
+        node, "dagger.round", default.round_index, "round of the schedule; -1: counted from the policy's "
+        "versions", minimum=-1,
+    )  # fmt: skip
+    declare(
+        node, "gated.ask", gated.ask, "doubt above which the expert is asked (the budget may raise it); 0: "
+        "learnt from interventions and the budget alone", minimum=0.0,
+    )  # fmt: skip
+    declare(
+        node, "gated.release", gated.release, "share of that threshold below which the doubt is over",
+        minimum=0.0, maximum=1.0,
+    )  # fmt: skip
+    declare(node, "gated.per_hour", default.per_hour, "requests at most", unit="1/h", minimum=1)
+    declare(
+        node, "gated.timeout_s", gated.timeout_s, "a request unanswered for so long has timed out", unit="s",
+        minimum=0.001,
+    )  # fmt: skip
+    declare(
+        node, "gated.timed_out", gated.timed_out, "then: go on to hold, let the policy resume, or stop until "
+        "~/restart", choices=TIMED_OUT,
+    )  # fmt: skip
+    declare(
+        node, "gated.takeover", gated.takeover, "an expert that proposes takes over anytime (a person with a "
+        "deadman), or only when asked (one that always proposes)", choices=TAKEOVERS,
+    )  # fmt: skip
+    return (
+        "mode",
+        *(f"dagger.{name}" for name in ("beta", "unit", "segment", "seed", "round")),
+        *(f"gated.{name}" for name in ("ask", "release", "per_hour", "timeout_s", "timed_out", "takeover")),
+    )
+
+
+class Bell:
+    """Calls for the expert: on `~/request` (JSON, latched), in the log and with the terminal's bell."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._publisher = node.create_publisher(String, "~/request", latched)
+        self._open: Request | None = None
+
+    def show(self, mode: Mode, reason: str) -> None:
+        """Say what changed about the mode's request; `reason`: why it is over."""
+        request, before = mode.request, self._open
+        if request == before:
+            return
+        self._open = request
+        if request is not None:
+            record = {"wanted": True, **asdict(request)}
+            self._node.get_logger().warning(f"the expert is wanted (request {request.number}): {request.why}")
+            sys.stderr.write(BELL)
+            sys.stderr.flush()
+        else:
+            assert before is not None
+            record = {"wanted": False, **asdict(before), "over": reason}
+            self._node.get_logger().info(f"request {before.number} is over: {reason}")
+        self._publisher.publish(String(data=json.dumps(record)))
+
+
+def _options(values: dict[str, Any]) -> ModeOptions:
+    gated = {
+        name: values[f"gated.{name}"] for name in ("ask", "release", "timeout_s", "timed_out", "takeover")
+    }
+    return ModeOptions(
+        mode=values["mode"],
+        beta=values["dagger.beta"],
+        unit=values["dagger.unit"],
+        segment=values["dagger.segment"],
+        seed=values["dagger.seed"],
+        round_index=values["dagger.round"],
+        per_hour=values["gated.per_hour"],
+        gated=GatedOptions(**gated),
+    )
