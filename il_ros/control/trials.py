@@ -95,4 +95,5 @@ def success_interval(successes: int, count: int, z: float = 1.959964) -> tuple[f
     rate = successes / count
     middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # exact at the ends, where the arithmetic leaves a rest
+    return (middle - half if successes else 0.0), (middle + half if successes < count else 1.0)

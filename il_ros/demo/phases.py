@@ -89,19 +89,32 @@ def perform(plan: Plan) -> Trials:
 
 
 def train(plan: Plan) -> None:
-    """Train the policy from what was shown; its own progress bar tells how far it is."""
+    """Train the policy from the episodes that were shown well."""
     words = [sys.executable, "-m", "il_ros", "train", str(plan.shown), "--out", str(plan.trained)]
-    _wait(plan, "train", {"train": words}, _TrainBar())
+    _wait(plan, "train", {"train": [*words, "--progress", "json"]}, _TrainBar())
 
 
 class _TrainBar:
-    """Passes on what training prints."""
+    """A progress bar of epochs, fed by the lines of training."""
+
+    def __init__(self) -> None:
+        self._bar = tqdm(desc="train ", unit="epoch", file=sys.stdout)
 
     def __call__(self, _name: str, line: str) -> None:
-        tqdm.write(f"  {line}")
+        if not line.startswith("{"):
+            return
+        told = json.loads(line)
+        if told["event"] == "start":
+            self._bar.total = told["epochs"]
+        elif told["event"] == "epoch":
+            loss = told["validation_loss"]
+            if loss is not None:
+                self._bar.set_postfix_str(f"validation loss {loss:.2g}", refresh=False)
+            self._bar.update(told["epoch"] - self._bar.n)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Leave the bar as it is."""
+        self._bar.close()
 
 
 class _TrialBar:

@@ -48,9 +48,10 @@ def test_the_interval_is_wilsons():
     assert (low, high) == pytest.approx((0.483935, 0.944636), abs=1e-5)
 
 
-def test_the_interval_stays_within_what_is_possible():
-    assert success_interval(20, 20)[1] == 1.0
-    assert success_interval(0, 20)[0] == 0.0
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_the_interval_stays_within_what_is_possible(count):
+    assert success_interval(count, count)[1] == 1.0
+    assert success_interval(0, count)[0] == 0.0
 
 
 def test_no_trials_give_no_rate():
