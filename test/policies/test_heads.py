@@ -62,9 +62,9 @@ def test_the_deviation_stays_between_its_bounds():
 def test_it_recovers_the_mean_and_the_deviation_of_what_it_saw():
     """Targets at x = -1: mean 0.5, deviation 0.1; at x = 1: mean -0.5, deviation 0.4."""
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal(1000)
+    noise = rng.standard_normal(100)
     noise = (noise - noise.mean()) / noise.std()
-    state = torch.tensor([[-1.0]] * 1000 + [[1.0]] * 1000)
+    state = torch.tensor([[-1.0]] * 100 + [[1.0]] * 100)
     target = torch.from_numpy(np.concatenate([0.5 + 0.1 * noise, -0.5 + 0.4 * noise])).float().view(-1, 1, 1)
     torch.set_num_threads(1)
     head = gaussian(variance_power=0.5)
