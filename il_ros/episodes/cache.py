@@ -21,10 +21,10 @@ from il_ros.contract import Contract
 from il_ros.episodes import array_files
 from il_ros.episodes.arrays import EpisodeArrays
 from il_ros.episodes.catalogue import Entry
-from il_ros.episodes.labels import SENT, Rule
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.episodes.reader import bag_files, open_bag
 from il_ros.episodes.replay import open_replay
+from il_ros.episodes.rules import BY_MODE, Rule
 
 FOLDER = ".cache"
 VERSION = 1
@@ -51,13 +51,13 @@ def cache_folder(root: Path) -> Path:
         return temporary
 
 
-def load(entry: Entry, contract: Contract, cache: Path, rule: Rule = SENT) -> EpisodeArrays:
+def load(entry: Entry, contract: Contract, cache: Path, rule: Rule = BY_MODE) -> EpisodeArrays:
     """Return an episode's arrays, from the cache if it is up to date.
 
     Raises NoFramesError when no frame is usable, MismatchError when the bag lacks what the contract needs,
     BagError when it can't be read, OSError when the cache can't be written.
     """
-    group = cache / (contract.hash if rule.name == SENT.name else f"{contract.hash}-{rule.name}")
+    group = cache / (contract.hash if rule.name == BY_MODE.name else f"{contract.hash}-{rule.name}")
     group.mkdir(parents=True, exist_ok=True)
     folder = group / entry.name
     with _locked(group / f".{entry.name}.lock"):

@@ -13,8 +13,8 @@ from il_ros.contract import Contract
 from il_ros.episodes import array_files, cache
 from il_ros.episodes.arrays import EpisodeArrays
 from il_ros.episodes.catalogue import Entry, Selection, scan
-from il_ros.episodes.labels import SENT, Rule
 from il_ros.episodes.reader import BagError
+from il_ros.episodes.rules import BY_MODE, Rule
 from il_ros.episodes.topics import MismatchError
 
 UNUSABLE = (BagError, MismatchError, array_files.NoFramesError)
@@ -66,7 +66,7 @@ class Dataset:
         *,
         validation: float = 0.1,
         seed: int = 0,
-        rule: Rule = SENT,
+        rule: Rule = BY_MODE,
         progress: Progress = iter,
     ) -> Dataset:
         """Convert (or find in the cache) the selected episodes under `root`.

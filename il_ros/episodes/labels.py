@@ -1,14 +1,15 @@
 """At which ticks an episode has frames, and which command is the label of each.
 
-A bag with decisions: the ticks are the decisions' stamps, the label is what was sent (or what a `Rule` takes
-from the decision). Without: the ticks are the trigger stream's stamps at the contract's rate, or a regular
-grid when the contract has no trigger, and the label is the command in force just before the next tick.
+A bag with decisions: the ticks are the decisions' stamps, the label is what a `Rule` takes from the decision;
+by default the rule of the mode it was made in. Without: the ticks are the trigger stream's stamps at the
+contract's rate, or a regular grid when the contract has no trigger, and the label is the command in force
+just before the next tick.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,24 +17,14 @@ import numpy as np
 from il_ros import messages
 from il_ros.codecs import CodecError, decode
 from il_ros.contract import Contract
-from il_ros.control.decision import NOBODY, Decision, Numbers, from_json
+from il_ros.control.decision import NOBODY, Decision, from_json
 from il_ros.control.ticks import Ticks
+from il_ros.episodes.late import LateProposals
 from il_ros.episodes.reader import BagError, BagMessage
+from il_ros.episodes.rules import BY_MODE, Rule
 from il_ros.episodes.topics import Streams
 from il_ros.specs import STRING, ObservationSpec, Vector
 from il_ros.synchroniser import HISTORY_NS
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Which label a decision holds: None when there is nothing to learn from it. `name` names caches."""
-
-    name: str
-    choose: Callable[[Decision], Numbers | None]
-
-
-SENT = Rule("sent", lambda decision: None if decision.authority == NOBODY else decision.sent)
-"""What was sent on somebody's authority; the safe behaviour that nobody asked for is no lesson."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,7 @@ class Span:
 
 
 def moments(
-    recorded: Iterable[BagMessage], contract: Contract, streams: Streams, span: Span, rule: Rule = SENT
+    recorded: Iterable[BagMessage], contract: Contract, streams: Streams, span: Span, rule: Rule = BY_MODE
 ) -> tuple[list[Moment], list[str]]:
     """Return the ticks within the span, rising strictly, and why others are left out, a sentence each.
 
@@ -78,7 +69,8 @@ def moments(
     by_arrival = stamped_by_arrival(contract.observations, contract.trigger)
     stamped = [(stamp_ns(message, by_arrival), message.log_ns) for message in by_topic.get(trigger or "", [])]
     if streams.decisions is not None:
-        found, left_out = _decided(by_topic.get(streams.decisions, []), streams, span, rule)
+        late = LateProposals(by_topic.get(streams.expert.topic, []) if streams.expert else [], streams.expert)
+        found, left_out = _decided(by_topic.get(streams.decisions, []), streams, span, rule, late)
         stamps = {stamp_ns for stamp_ns, _ in stamped}
         found = [replace(moment, triggered=moment.tick_ns in stamps) for moment in found]
     else:
@@ -91,6 +83,8 @@ def moments(
 def label_topics(contract: Contract, streams: Streams) -> set[str]:
     """Return the bag's topics that `moments` needs."""
     names = {streams.decisions} if streams.decisions else set(streams.commanded.values())
+    if streams.expert is not None:
+        names.add(streams.expert.topic)
     return names | ({streams.observed[contract.trigger]} if contract.trigger else set())
 
 
@@ -115,7 +109,7 @@ def stamp_ns(message: BagMessage, by_arrival: bool) -> int:
 
 
 def _decided(
-    recorded: Sequence[BagMessage], streams: Streams, span: Span, rule: Rule
+    recorded: Sequence[BagMessage], streams: Streams, span: Span, rule: Rule, late: LateProposals
 ) -> tuple[list[Moment], list[str]]:
     found: list[Moment] = []
     left_out: list[str] = []
@@ -124,7 +118,7 @@ def _decided(
             continue
         try:
             decision = from_json(messages.decode(STRING, message.raw).data)
-            found.append(_moment(decision, message.log_ns, streams, rule))
+            found.append(_moment(late.join(decision), message.log_ns, streams, rule))
         except (ValueError, IndexError) as error:
             left_out.append(f"a message of {message.topic} is no decision: {error}")
     return found, left_out
@@ -135,7 +129,8 @@ def _moment(decision: Decision, arrival_ns: int, streams: Streams, rule: Rule) -
     base = Moment(decision.stamp_ns, arrival_ns, False, authority=decision.authority)
     if values is None:
         nobody = decision.authority == NOBODY
-        no_label = f"no label by rule '{rule.name}', {decision.authority} had authority"
+        mode = f" in mode {decision.mode}" if decision.mode else ""
+        no_label = f"no label by rule '{rule.name}'{mode}, {decision.authority} had authority"
         return replace(base, reason=f"nobody had authority: {decision.reason}" if nobody else no_label)
     return replace(base, command=np.asarray(values, dtype=np.float64)[streams.columns])
 

@@ -15,9 +15,7 @@ import numpy as np
 from il_ros import actions
 from il_ros.contract import Contract
 from il_ros.episodes.labels import (
-    SENT,
     Moment,
-    Rule,
     Span,
     label_topics,
     moments,
@@ -26,6 +24,7 @@ from il_ros.episodes.labels import (
 )
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.episodes.reader import Bag, BagError, BagMessage
+from il_ros.episodes.rules import BY_MODE, Rule
 from il_ros.episodes.topics import find_streams
 from il_ros.specs import ObservationSpec, Vector
 from il_ros.synchroniser import NoObservation, Observation, Synchroniser
@@ -85,7 +84,7 @@ class Replay:
         return Frame(observation, moment.command, offset, moment.authority)
 
 
-def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Rule = SENT) -> Replay:
+def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Rule = BY_MODE) -> Replay:
     """Find an episode's ticks and labels; `info` None: a bag of another recorder, all of it is demonstration.
 
     Raises MismatchError when the bag lacks what the contract needs, BagError when it is damaged.

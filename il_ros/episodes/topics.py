@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from il_ros import contract as contracts
 from il_ros.contract import Contract, ContractError
+from il_ros.control import proposal
+from il_ros.episodes.late import ExpertStream
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.episodes.reader import Bag, BagError
 from il_ros.specs import STRING, StreamSpec
 
 DECISION_SUFFIX = "/decision"
+EXPERT_PROPOSALS = "expert/proposal"
 CONTRACT_RECORD = "il_ros.contract"
 """Name of the MCAP metadata record that holds the contract's text."""
 
@@ -29,13 +32,14 @@ class Streams:
 
     `observed` and `commanded`: the contract's topic -> the bag's. `decisions`: the bag's topic of decisions,
     None when labels come from the commanded topics. `columns` (A,): where each of the contract's action
-    numbers stands in a decision's vector.
+    numbers stands in a decision's vector. `expert`: its proposals, None when there are none beside decisions.
     """
 
     observed: Mapping[str, str]
     commanded: Mapping[str, str]
     decisions: str | None
     columns: NDArray[np.intp]
+    expert: ExpertStream | None = None
 
 
 def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Streams:
@@ -51,18 +55,20 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Stre
     decisions = None if recorded is None else _decision_topic(bag, info)
     columns = np.arange(contract.action_size)
     commanded: dict[str, str] = {}
+    expert = None
     if decisions is None:
         commanded = _names(contract.actions, bag, info, problems)
     else:
         assert recorded is not None
         columns = _columns(contract, recorded, problems)
+        expert = _expert(recorded, bag, info)
     if problems:
         there = ", ".join(f"{name} ({topic.type})" for name, topic in sorted(bag.topics.items())) or "nothing"
         raise MismatchError(
             f"{bag.path}: doesn't fit contract '{contract.name}': {'; '.join(problems)}. "
             f"The bag holds: {there}"
         )
-    return Streams(observed, commanded, decisions, columns)
+    return Streams(observed, commanded, decisions, columns, expert)
 
 
 def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:
@@ -108,6 +114,13 @@ def _decision_topic(bag: Bag, info: EpisodeInfo | None) -> str | None:
         if name in bag.topics and bag.topics[name].type == STRING and bag.topics[name].messages
     ]
     return filled[0] if len(filled) == 1 else None
+
+
+def _expert(recorded: Contract, bag: Bag, info: EpisodeInfo | None) -> ExpertStream | None:
+    name = resolve(EXPERT_PROPOSALS, bag, info)
+    if name is None or bag.topics[name].type != proposal.TYPE:
+        return None
+    return ExpertStream(name, recorded.action_names, recorded.period_ns)
 
 
 def _recorded_contract(bag: Bag, info: EpisodeInfo | None) -> Contract | None:

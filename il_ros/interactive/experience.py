@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from il_ros.control.proposal import Proposal
+from il_ros.episodes.rules import EXPERT
 from il_ros.interactive.gates import InterventionThreshold
 
-POLICY, EXPERT = "policy", "expert"
-"""The sources that the interactive modes know by name."""
+__all__ = ["EXPERT", "POLICY", "Experience"]
+
+POLICY = "policy"
+"""The other source that the interactive modes know by name, beside EXPERT."""
 
 
 class Experience:

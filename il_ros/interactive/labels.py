@@ -1,18 +1,4 @@
-"""What is learnt from a recorded decision: an explicit rule per mode, never a guess.
-
-| mode      | who drove    | label                     |
-|-----------|--------------|---------------------------|
-| expert    | expert       | what was sent             |
-| policy    | policy       | none                      |
-| shadow    | expert       | what was sent             |
-| dagger    | anyone       | the expert's proposal     |
-| hg_dagger | expert       | what was sent             |
-| hg_dagger | policy       | none                      |
-| gated     | as hg_dagger |                           |
-
-An expert's label is what was *sent* when the expert drove: the safety gate's limits are part of the lesson.
-Where nobody had authority there is no label.
-"""
+"""How much each label counts: recoveries more, the lapse before them less. Which label: `episodes.rules`."""
 
 from __future__ import annotations
 
@@ -21,25 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.control.decision import Decision, Numbers
+from il_ros.episodes.rules import EXPERT
 from il_ros.specs import Vector
-
-EXPERT = "expert"
-MODES = ("expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
-
-
-def label(mode: str, decision: Decision) -> Numbers | None:
-    """Return the action (A,) to learn at a decision's tick, None when there is none.
-
-    Raises ValueError when the mode is not known.
-    """
-    if mode not in MODES:
-        raise ValueError(f"mode '{mode}' is not known; one of: {', '.join(MODES)}")
-    if mode == "policy":
-        return None
-    if decision.authority == EXPERT:
-        return decision.sent
-    return decision.proposals.get(EXPERT) if mode == "dagger" else None
 
 
 @dataclass(frozen=True)

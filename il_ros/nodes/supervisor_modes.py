@@ -15,9 +15,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
 from il_ros.control.arbitration import Mode, Request
+from il_ros.episodes.rules import MODES
 from il_ros.interactive.beta import UNITS
 from il_ros.interactive.gated import TAKEOVERS, TIMED_OUT, GatedOptions
-from il_ros.interactive.options import MODES, ModeOptions
+from il_ros.interactive.options import ModeOptions
 from il_ros.nodes.parameters import declare, value
 
 BELL = "\a"

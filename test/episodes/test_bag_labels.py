@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from il_ros import contract as contracts
-from il_ros.episodes.labels import Moment, Rule, Span, label_topics, moments
+from il_ros.episodes.labels import Moment, Span, label_topics, moments
 from il_ros.episodes.layout import load_info
 from il_ros.episodes.reader import open_bag
+from il_ros.episodes.rules import Rule
 from il_ros.episodes.topics import MismatchError, find_streams, resolve
 
 MS = made.MS
@@ -53,7 +54,7 @@ def test_nobody_in_authority_or_nothing_sent_gives_no_label_and_says_why(tmp_pat
     out, _ = found(tmp_path, made.recorded(3, decisions=False) + items)
     assert [m.reason for m in out] == [
         "nobody had authority: no proposal",
-        "no label by rule 'sent', expert had authority",
+        "no label by rule 'by_mode', expert had authority",
         "",
     ]
     assert [m.command is None for m in out] == [True, True, False]

@@ -12,7 +12,7 @@ from il_ros import contract as contracts
 from il_ros.episodes import array_files, cache, layout
 from il_ros.episodes.catalogue import Selection, look
 from il_ros.episodes.dataset import Dataset, DatasetError, validation_names
-from il_ros.episodes.labels import Rule
+from il_ros.episodes.rules import Rule
 
 
 def load(folder, contract=made.CONTRACT, **options):

@@ -7,8 +7,9 @@ from il_ros import contract, share
 from il_ros.control.arbitration import LET_GO, Situation
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
+from il_ros.episodes.rules import MODES
 from il_ros.interactive.experience import Experience
-from il_ros.interactive.options import MODES, ModeOptions, make_mode
+from il_ros.interactive.options import ModeOptions, make_mode
 
 CONTRACT = contract.load(share.path("config", "contracts", "drive.yaml"))
 PERIOD = CONTRACT.period_ns
