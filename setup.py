@@ -52,6 +52,10 @@ TEST = [
 ]
 
 
+# Kinds of files that lie beside the code and are installed with it.
+DATA = ("config", "css", "html", "js", "json", "png", "sdf", "stl", "svg", "xml", "yaml")
+
+
 def shared(folder: str) -> list[tuple[str, list[str]]]:
     """Return data_files entries that copy `folder`, with its subfolders, into share/il_ros."""
     files = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and path.suffix != ".pyc"]
@@ -69,9 +73,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={
-        NAME: ["**/*.css", "**/*.html", "**/*.js", "**/*.json", "**/*.svg", "**/*.xml", "**/*.yaml"]
-    },
+    package_data={NAME: [f"**/*.{kind}" for kind in DATA]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
