@@ -39,7 +39,9 @@ def write_picture(folder: Path, curves: Sequence[Point]) -> Path:
     kept = [point.epoch for point in curves if point.best]
     if kept:
         axes.axvline(kept[-1], color="grey", linestyle=":", label=f"kept: epoch {kept[-1]}")
-    axes.set(xlabel="epoch", ylabel="loss (normalised actions)", yscale="log")
+    losses = [loss for point in curves for loss in (point.train_loss, point.validation_loss)]
+    likelihood = any(loss <= 0 for loss in losses)  # a likelihood's logarithm may have either sign
+    axes.set(xlabel="epoch", ylabel="loss (normalised actions)", yscale="linear" if likelihood else "log")
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(folder / PICTURE, dpi=110)
