@@ -45,7 +45,9 @@ RECORD = Argument("record", "true: record what happens, as further episodes", "t
 EPISODES = Argument("episodes", "simulated episodes to run unattended; 0: you start and stop them", "0")
 TIME_LIMIT = Argument("time_limit_s", "simulated seconds after which an unattended episode failed", "20.0")
 RESULT = Argument("result", "JSON file for the outcomes of unattended episodes; empty: none", "")
-RECIPE = Argument("recipe", "training recipe, a file or the name of one in config/training", "bc")
+POLICIES = Argument("checkpoint", "folder that receives the trained policies", "checkpoint")
+RECORDED = Argument("contract", "contract to train under; empty: the one of the episodes", "")
+RECIPE = Argument("recipe", "recipe, a file or the name of one in config/training; empty: a fitting one", "")
 
 WORLD = (TASK, CONTRACT, SIM, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)
@@ -119,12 +121,8 @@ def _policy(given: Given) -> tuple[NodeSpec, ...]:
 
 
 def _trainer(given: Given) -> tuple[NodeSpec, ...]:
-    parameters: dict[str, Value] = {
-        "contract": _contract(given),
-        "root": given["root"],
-        "checkpoint": given["checkpoint"],
-    }
-    return (_node(given, "trainer", "trainer", parameters),)
+    names = ("root", "checkpoint", "contract", "recipe")
+    return (_node(given, "trainer", "trainer", {name: given[name] for name in names}),)
 
 
 SCENARIOS = {
@@ -158,7 +156,7 @@ SCENARIOS = {
         Scenario(
             "train",
             "The trainer waits for its ~/train service and trains from the recorded episodes.",
-            (TASK, CONTRACT, ROOT, CHECKPOINT, NAMESPACE, PARAMETERS),
+            (ROOT, POLICIES, RECORDED, RECIPE, NAMESPACE, PARAMETERS),
             _trainer,
         ),
         Scenario(
