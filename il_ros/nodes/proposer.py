@@ -1,6 +1,7 @@
 """The shell shared by all who propose: policy server, scripted expert, teleoperation.
 
 Messages → observation at a tick → the source's answer → one proposal on `~/proposal`, stamped with the tick.
+Who has proposed and then chooses silence says so once: a proposal without steps, "I let go".
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Proposer:
         self._counts: Counter[str] = Counter()
         self._status = Status(WARN, "no tick yet")
         self._ticked_s = time.monotonic()
+        self._proposed_ns = 0  # the newest tick proposed for, 0 after letting go
         self._latency = Latency(("observation age", "inference", "publish"))
         self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=1))
         topics = dict(self._observed)
@@ -93,11 +95,21 @@ class Proposer:
             self._timer = node.create_timer(contract.period_ns / 1e9, self._on_timer)
 
     def close(self) -> None:
-        """Unsubscribe, stop ticking, stop publishing."""
+        """Let go, unsubscribe, stop ticking, stop publishing."""
+        self.let_go()
         self._streams.close()
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
+
+    def let_go(self) -> None:
+        """Say at once that there will be no proposals for now, if there were any."""
+        if not self._proposed_ns:
+            return
+        stamp_ns = max(self._now_ns(), self._proposed_ns)
+        word = proposal.letting_go(self._identity().source, stamp_ns, self._contract.action_size)
+        self._publisher.publish(proposal.encode(word, self._contract.action_names, self._contract.period_ns))
+        self._proposed_ns = 0
 
     def status(self) -> Status:
         """Return what became of the last tick, counts of all, and latencies of the last thousand."""
@@ -125,6 +137,7 @@ class Proposer:
             return
         answered_ns = time.perf_counter_ns()
         if chunk is None:
+            self.let_go()
             self._silent("silent by choice", OK, "silent by choice")
             return
         if not np.isfinite(chunk).all():
@@ -134,6 +147,7 @@ class Proposer:
         answer = proposal.Proposal(who.source, tick_ns, chunk, who.version, who.epoch, who.doubt)
         raw = proposal.encode(answer, self._contract.action_names, self._contract.period_ns)
         self._publisher.publish(raw)
+        self._proposed_ns = tick_ns
         self._counts["answered"] += 1
         self._status = Status(OK, "proposing")
         oldest_s = age_s + max(observation.ages_s.values(), default=0.0)

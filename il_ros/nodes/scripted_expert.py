@@ -38,6 +38,10 @@ class ScriptedExpert(runtime.PlainNode):
         """Return the proposer's."""
         return self._proposer.status()
 
+    def stop(self) -> None:
+        """Let go and cease to propose."""
+        self._proposer.close()
+
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
         return self._expert.act(observation.values)
 

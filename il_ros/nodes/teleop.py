@@ -46,8 +46,12 @@ class Teleop(runtime.PlainNode):
         """Return the proposer's."""
         return self._proposer.status()
 
+    def let_go(self) -> None:
+        """Hand back at once, before the next tick."""
+        self._proposer.let_go()
+
     def stop(self) -> None:
-        """Cease to propose."""
+        """Let go and cease to propose."""
         self._proposer.close()
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:

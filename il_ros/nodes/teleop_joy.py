@@ -66,6 +66,8 @@ class TeleopJoy(Teleop):
         self._rates = None  # should the next line fail, the gamepad has let go
         self._rates = self._map.rates(message.axes, message.buttons)
         self._heard_s = time.monotonic()
+        if self._rates is None:
+            self.let_go()
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -70,6 +70,8 @@ class TeleopKeyboard(Teleop):
         now_s = time.monotonic()
         for key in self._terminal.pressed():
             self._keyboard.press(key, now_s)
+        if self._keyboard.rates(now_s) is None:
+            self.let_go()
         status = self.status()
         trouble = f"! {status.message}  " if status.level != OK else ""
         self._terminal.show(f"{trouble}{self._keyboard.line(now_s)}"[:79])

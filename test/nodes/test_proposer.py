@@ -84,6 +84,22 @@ def test_each_tick_of_the_trigger_gets_one_proposal_with_its_stamp(graph):
     assert status.values["inference p99 [ms]"] >= 0
 
 
+def test_who_chooses_silence_says_once_that_it_lets_go_and_a_node_that_ends_too(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    speak, hush = source.answer, lambda observation: None
+    for tick, answer in enumerate((hush, speak, hush, hush, speak)):
+        source.answer = answer
+        robot.goal((1000 + 50 * tick) * MS)
+        robot.joints((1000 + 50 * tick) * MS)
+        graph.until(lambda count=tick + 1: len(source.seen) == count, f"tick {tick}")
+    source.proposer.close()
+    graph.until(lambda: len(robot.proposals) == 4, "what was said")
+    assert [len(message.points) for message in robot.proposals] == [2, 0, 2, 0]
+    last = proposal.from_message(robot.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
+    assert last.lets_go
+    assert last.stamp_ns >= 1200 * MS
+
+
 def test_a_trigger_faster_than_the_rate_is_thinned_out(graph):
     source, robot = graph.start(Source), Robot(graph)
     robot.goal(1000 * MS)

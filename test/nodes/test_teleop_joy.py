@@ -64,12 +64,13 @@ def test_it_proposes_at_the_rate_while_the_deadman_is_held_without_any_camera(gr
     assert heard[1].header.stamp != heard[0].header.stamp
 
 
-def test_released_it_is_silent(graph, joy):
+def test_released_it_lets_go_and_is_silent(graph, joy):
     _, publish, heard = joy
     publish(FORWARD)
     graph.until(lambda: heard, "a proposal")
     publish(RELEASED)
     assert silent_for(graph, heard)
+    assert [len(message.points) for message in heard[-2:]] == [1, 0]  # its last word: I let go
 
 
 def test_a_gamepad_that_goes_silent_lets_go(graph, joy):

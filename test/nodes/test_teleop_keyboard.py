@@ -113,7 +113,7 @@ def test_keys_propose_then_it_falls_silent_and_gives_the_terminal_back(graph, se
 
     session.screen = ""
     graph.until(lambda: "silent: press a key" in session.read(), "silence after 0.5 s without a key")
-    graph.spin(0.05)
+    graph.until(lambda: not heard[-1].points, "its last word: I let go")
     count = len(heard)
     graph.spin(0.2)
     assert len(heard) == count

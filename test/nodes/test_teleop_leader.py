@@ -94,7 +94,7 @@ def test_without_a_leader_it_refuses_to_engage(graph, tmp_path):
     assert "nothing on leader/joint_states" in response.message
 
 
-def test_released_it_is_silent(graph, tmp_path):
+def test_released_it_lets_go_and_is_silent(graph, tmp_path):
     arms = Arms(graph, tmp_path)
     arms.ticked()
     arms.tick()
@@ -102,6 +102,7 @@ def test_released_it_is_silent(graph, tmp_path):
     arms.tick()
     graph.until(lambda: arms.heard, "a proposal")
     assert arms.enable(False).message == "released"
+    graph.until(lambda: not arms.heard[-1].points, "its last word")
     count = len(arms.heard)
     arms.tick()
     arms.tick()
@@ -133,6 +134,7 @@ def test_a_leader_that_falls_silent_lets_go_until_enabled_again(graph, tmp_path)
         return arms.node.status().message == "silent by choice"
 
     graph.until(let_go, "silence after 0.5 s without the leader")
+    graph.until(lambda: not arms.heard[-1].points, "its last word")
     count = len(arms.heard)
     arms.tick()
     arms.tick()
