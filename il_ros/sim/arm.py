@@ -15,6 +15,7 @@ from il_ros.sim.arm_scene import ArmScene
 from il_ros.sim.kinematics import pointing_down
 from il_ros.sim.reading import Reading
 from il_ros.sim.task import NO_CAMERAS, RESET_PAUSE_NS, Cameras
+from il_ros.sim.wobble import Wobble
 from il_ros.specs import ARRAY, IMAGE, JOINT_STATE, POSE, Vector
 
 CONTROL_PERIOD_NS = 50_000_000
@@ -48,6 +49,8 @@ class ArmTask(ABC):
         self._cameras = cameras
         self._time_ns = 0
         self._steps = 0
+        self._target = pointing_down(HOME_M, 0.0)
+        self._wobble = Wobble(np.random.default_rng(0))
         self.commands = {ARM_COMMAND: ARRAY, GRIPPER_COMMAND: ARRAY}
         self.streams = {camera_topic(name): IMAGE for name in cameras.names}
         if scene.has_object:
@@ -82,7 +85,9 @@ class ArmTask(ABC):
         self.scene.begin()
         home = pointing_down(HOME_M, 0.0) + rng.uniform(-1, 1, 6) * HOME_SPREAD_RAD
         self.scene.set_joints(home, self.opening_m)
+        self._target = home
         self.place(rng)
+        self._wobble = Wobble(rng)
         self.scene.settle(seed)
         self._steps = 0
         self._time_ns += RESET_PAUSE_NS
@@ -91,9 +96,10 @@ class ArmTask(ABC):
         """Take commands, and advance by 50 ms. Raises ValueError on a command that can't be followed."""
         for topic, values in [(topic, _checked(topic, message)) for topic, message in commands.items()]:
             if topic == ARM_COMMAND:
-                self.scene.command_arm(values)
+                self._target = values
             else:
                 self.scene.command_gripper(float(values[0]))
+        self.scene.command_arm(self._target + self._wobble.at(self._steps * CONTROL_PERIOD_NS * 1e-9))
         self.scene.advance(CONTROL_PERIOD_NS)
         self._steps += 1
         self._time_ns += CONTROL_PERIOD_NS
@@ -114,8 +120,9 @@ class ArmTask(ABC):
         return found
 
     def state(self) -> Vector:
-        """Return all that the physics goes on from, (S,), goal and commands included."""
-        return self.scene.state()
+        """Return all that the physics goes on from, (S,), goal, commands and their strays included."""
+        own = [*self._target, *self._wobble.phases.ravel(), self._steps]
+        return np.concatenate([self.scene.state(), own])
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'overhead', 'wrist' or 'scene' (a view for pages) sees, (height, width, 3)."""

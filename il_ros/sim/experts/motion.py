@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from il_ros.sim.kinematics import forward, pointing_down
 from il_ros.specs import Vector
 
-AHEAD_S = 0.08
-"""How far ahead of the measurement a command is; about the controllers' lag."""
+AHEAD_S = 0.125
+"""How far ahead of the measurement a command is: the controllers' lag and half a control period."""
 
-JOINT_STEP_RAD = 0.085
+JOINT_STEP_RAD = 0.095
 """No joint is commanded further than this from where it is measured: below what the safety gate cuts."""
 
 
