@@ -21,6 +21,7 @@ from il_ros.nodes.diagnostics import WARN, Status
 from il_ros.nodes.epoch import EpochListener
 from il_ros.nodes.parameters import declare, value
 from il_ros.nodes.proposer import Identity, Proposer, declare_tick
+from il_ros.policies.disagreement import chunk_disagreement
 from il_ros.synchroniser import Observation
 
 WARM_UP_CALLS = 5  # the first calls allocate and choose kernels
@@ -42,6 +43,7 @@ class PolicyServer(runtime.ManagedNode):
         declare_tick(self)
         self._policy: Any = None
         self._doubt: float | None = None  # of the last answer
+        self._before: tuple[int, np.ndarray[Any, Any]] | None = None  # its tick and its chunk
         self._proposer: Proposer | None = None
         self._epoch: EpochListener | None = None
         self.create_service(Trigger, "~/reload", self._reload)
@@ -52,6 +54,7 @@ class PolicyServer(runtime.ManagedNode):
 
     def activate(self) -> None:
         """Warm up, then begin to propose."""
+        self._before = None
         self._warm_up(self._policy)
         self._epoch = EpochListener(self, self._begin_afresh)
         self._proposer = Proposer(self, self._policy.contract, self._answer, self._identity)
@@ -103,10 +106,20 @@ class PolicyServer(runtime.ManagedNode):
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
         try:
-            chunk, self._doubt = self._policy.act_with_doubt(observation.values)
-            return chunk
+            chunk, doubt = self._policy.act_with_doubt(observation.values)
         except ValueError as error:  # what the policy can't take or must not say
             raise runtime.Refusal(str(error)) from error
+        self._doubt = self._against_foresight(observation.tick_ns, chunk) if doubt is None else doubt
+        self._before = (observation.tick_ns, chunk)
+        return chunk
+
+    def _against_foresight(self, tick_ns: int, chunk: np.ndarray[Any, Any]) -> float | None:
+        """Return the doubt that a chunk's departure from the one before shows; None: nothing to compare."""
+        if self._before is None:
+            return None
+        before_ns, before = self._before
+        ticks = round((tick_ns - before_ns) / self._policy.contract.period_ns)
+        return chunk_disagreement(before, chunk, ticks, self._policy.normaliser.actions.scale)
 
     def _identity(self) -> Identity:
         assert self._epoch is not None
@@ -114,11 +127,12 @@ class PolicyServer(runtime.ManagedNode):
         return Identity(self._source, self._policy.version, epoch, self._doubt)
 
     def _begin_afresh(self) -> None:
-        """Forget what came before a handover or restart; a policy without memory has nothing to forget.
+        """Forget what came before a handover or restart; a policy without memory has only its last chunk.
 
-        Nor does it name an epoch, so that its first answers after a restart count, even those to a tick
-        that came before the news of it.
+        Such a one names no epoch either, so that its first answers after a restart count, even those to a
+        tick that came before the news of it.
         """
+        self._before = None
         if hasattr(self._policy, "reset"):
             self._policy.reset()
 
@@ -132,6 +146,7 @@ class PolicyServer(runtime.ManagedNode):
             raise runtime.Refusal("the new checkpoint has another contract:\n  " + "\n  ".join(different))
         self._warm_up(policy)
         before, self._policy = self._policy.version, policy
+        self._before = None
         response.success, response.message = True, f"version {policy.version} (was {before})"
         self.get_logger().info(f"reloaded: {response.message}")
         return response

@@ -89,6 +89,24 @@ def test_a_proposal_carries_the_policys_doubt(graph, tmp_path):
     assert got.doubt > 0
 
 
+def test_a_chunk_that_departs_from_the_one_before_is_doubtful(graph, tmp_path):
+    """The chunk is two steps of joint b's target: first 0.0, 0.5, always; so half of it is never foreseen."""
+    identity = Affine(np.zeros(2), np.ones(2))
+    settings = family("bc").settings(hidden=(4,), horizon=2)
+    network = make_network("bc", settings, CONTRACT, Normaliser(identity, identity))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.linear_layers()[-1].bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.5]))
+    policy = LoadedPolicy(CONTRACT, "bc", settings, network, Normaliser(identity, identity), "v1")
+    checkpoint.save(tmp_path / "chunks", policy)
+    graph.start(PolicyServer, checkpoint=str(tmp_path / "chunks"))
+    robot = Robot(graph)
+    assert robot.answer().doubt is None
+    # foreseen [0, 0.5], answered [0, 0]: sqrt(0.25 / 2)
+    assert robot.answer().doubt == pytest.approx(0.353553, abs=1e-6)
+
+
 def test_it_answers_a_tick_with_the_policys_chunk_version_and_stamp(graph, trained):
     node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
     assert node.state == "active"
