@@ -42,6 +42,7 @@ ROS = ["ros-rclpy[fastrtps]==7.1.6", "ros-jazzy-rclpy==7.1.6", "ros-jazzy-common
 TEST = [
     "colcon-core",
     "colcon-ros",
+    "gymnasium",
     "hypothesis",
     "mypy",
     "pytest",

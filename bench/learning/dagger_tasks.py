@@ -1,0 +1,223 @@
+"""Success against the expert's effort on a simulated task: BC, DAgger, HG-DAgger and asking when in doubt.
+
+All in one process, through the contract's codecs. Every method begins with the same few demonstrations and
+adds episodes in rounds; BC gets more demonstrations instead. The teacher gives up on an episode that takes
+half as long again as the longest of its demonstrations. Effort is counted in ticks (20 a second):
+`labels`, at which the expert said what to do, and `expert_ticks`, at which it drove. Success is over held-out
+episodes of all seeds together, with Wilson's 95 % interval.
+Writes OUT/dagger_TASK.json and OUT/dagger_TASK.png, and prints the summary as one JSON line.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from il_ros import contract, share
+from il_ros.control.trials import success_interval
+from il_ros.interactive.beta import BetaSchedule, Mixer
+from il_ros.interactive.dagger import dagger, drive
+from il_ros.interactive.driving import Asking, Demonstrating, Mixing
+from il_ros.interactive.gates import AttentionBudget
+from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion
+from il_ros.interactive.learner import Learner
+from il_ros.scenarios import TASKS
+from il_ros.sim.experts import make_expert
+from il_ros.sim.rollout import rollout
+from il_ros.sim.task import make_task
+from il_ros.training import recipe as recipes
+from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+
+HOLD_S = 0.5  # as long must success hold while the expert shows; held-out episodes end at success
+PATIENCE = 1.5
+SCHEDULES = ("exponential:0.5", "linear:4", "step:1", "constant:0.3")
+METHODS = ("bc", *(f"dagger {schedule}" for schedule in SCHEDULES), "hg_dagger", "gated")
+
+
+class Lab:
+    """One task and its expert, for one seed."""
+
+    def __init__(self, args, seed):
+        self.args, self.seed = args, seed
+        self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
+        self.task, self.expert = make_task(args.task), make_expert(args.task)
+        self.rng = np.random.default_rng(seed)
+        self.shown, number = [], 0
+        while len(self.shown) < max(args.demonstrations):
+            lesson = drive(self.show, Demonstrating(), None, self.expert, self.first_seed + number)
+            number += 1
+            if lesson.success:  # nobody keeps a failed demonstration
+                self.shown.append(lesson.episode(f"shown_{number:03d}", self.contract))
+        longest = max(len(episode) for episode in self.shown[: args.first])
+        self.lessons = make_task(args.task)
+        self.lessons.time_limit_s = PATIENCE * longest / self.contract.rate_hz
+        self.motion = typical_motion(self.shown[: args.first], self.contract)
+        self.beginning = {}
+
+    @property
+    def first_seed(self):
+        return 10_000 * (self.seed + 1)
+
+    def show(self, act, seed):
+        return rollout(self.task, act, self.contract, seed, hold_s=HOLD_S).success
+
+    def teach(self, act, seed):
+        return rollout(self.lessons, act, self.contract, seed, hold_s=HOLD_S).success
+
+    def learner(self, family, steps):
+        changes = [f"seed={self.seed}", f"hidden={self.args.hidden}"]
+        return Learner(self.contract, recipes.load(family, changes), steps)
+
+    def point(self, method, policy, labels, expert_ticks, takeovers=0):
+        seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + self.args.episodes)
+        score = evaluate(policy, self.contract, self.task, seeds)
+        found = {
+            "method": method,
+            "seed": self.seed,
+            "labels": labels,
+            "expert_ticks": expert_ticks,
+            "takeovers": takeovers,
+            "successes": score.successes,
+            "episodes": self.args.episodes,
+        }
+        print(json.dumps(found), file=sys.stderr, flush=True)
+        return found
+
+    def bc(self):
+        for count in self.args.demonstrations:
+            shown = self.shown[:count]
+            policy = self.learner("bc_mlp", self.args.steps).learn(shown)
+            frames = sum(map(len, shown))
+            yield {**self.point("bc", policy, frames, frames), "stage": count}
+
+    def interactive(self, method):
+        args = self.args
+        family = "ensemble" if method == "gated" else "bc_mlp"
+        shown = self.shown[: args.first]
+        if family not in self.beginning:
+            self.beginning[family] = self.learner(family, args.steps).learn(shown)
+        first = self.first_seed + 5000
+        seeds = [
+            range(first + args.per_round * i, first + args.per_round * (i + 1)) for i in range(args.rounds)
+        ]
+        rounds = dagger(
+            self.teach,
+            self.expert,
+            self.learner(family, args.round_steps),
+            self.driver_of(method),
+            seeds,
+            shown,
+            self.beginning[family],
+        )
+        for done in rounds:
+            if done.index + 1 in args.rated:
+                found = self.point(method, done.policy, done.labels, done.expert_ticks, done.takeovers)
+                yield {**found, "stage": done.index + 1}
+
+    def driver_of(self, method):
+        if method == "hg_dagger":
+            human = SimulatedHuman(Habits(), self.motion, self.rng)
+            return lambda _: human
+        if method == "gated":
+            budget = AttentionBudget(self.args.requests_per_hour, self.contract.rate_hz)
+            asking = Asking(budget, 0.5, 10, self.contract.period_ns)
+            return lambda _: asking
+        schedule, mixer = BetaSchedule(method.partition(" ")[2]), Mixer("segment", 10, self.rng)
+        # the first round was the demonstrations'
+        return lambda index: Mixing(mixer, schedule(index + 1), self.args.asked, self.rng)
+
+
+def summary(args, points):
+    """Pool the seeds: one row per method and stage."""
+    rows = []
+    for method in METHODS:
+        for stage in sorted({point["stage"] for point in points if point["method"] == method}):
+            some = [point for point in points if point["method"] == method and point["stage"] == stage]
+            successes, count = (sum(point[key] for point in some) for key in ("successes", "episodes"))
+            rows.append(
+                {
+                    "method": method,
+                    "stage": stage,
+                    "seeds": len(some),
+                    **{key: np.mean([p[key] for p in some]).round(1) for key in ("labels", "expert_ticks")},
+                    "success": round(successes / count, 3),
+                    "interval_95": [round(bound, 3) for bound in success_interval(successes, count)],
+                }
+            )
+    return {
+        "bench": "dagger_tasks",
+        "task": args.task,
+        "settings": vars(args) | {"out": str(args.out)},
+        "rows": rows,
+    }
+
+
+def draw(found, file):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, key in zip(figure.subplots(1, 2, sharey=True), ("labels", "expert_ticks"), strict=True):
+        for method in dict.fromkeys(row["method"] for row in found["rows"]):
+            rows = [row for row in found["rows"] if row["method"] == method]
+            success = np.array([row["success"] for row in rows])
+            low, high = np.array([row["interval_95"] for row in rows]).T
+            spread = np.maximum([success - low, high - success], 0)
+            axes.errorbar([row[key] for row in rows], success, spread, marker="o", capsize=3, label=method)
+        axes.set(xlabel=f"{key.replace('_', ' ')} (20 per second)", ylim=(0, 1.02))
+        axes.grid(alpha=0.3)
+    figure.axes[0].set(ylabel="success, 95 % interval", title=found["task"])
+    figure.axes[1].legend(fontsize=8)
+    figure.savefig(file, dpi=110)
+
+
+def numbers(text):
+    return tuple(int(part) for part in text.split(","))
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--episodes", type=int, default=30, help="held-out episodes of each point and seed")
+    parser.add_argument("--demonstrations", type=numbers, default=(25, 100), help="for BC")
+    parser.add_argument("--first", type=int, default=10, help="demonstrations that the others begin with")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
+    parser.add_argument(
+        "--rated", type=numbers, default=(5,), help="rounds after which success is measured"
+    )
+    parser.add_argument("--asked", type=float, default=0.5, help="share of ticks labelled in DAgger")
+    parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
+    parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
+    parser.add_argument("--round-steps", type=int, default=1000, help="gradient steps of a round")
+    parser.add_argument("--hidden", default="[128, 128]")
+    parser.add_argument("--quick", action="store_true", help="a minute: shows that it runs, no more")
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    args = parser.parse_args()
+    if args.quick:
+        args.seeds, args.episodes, args.demonstrations, args.first = 1, 5, (5, 10), 5
+        args.rounds, args.per_round, args.rated, args.steps, args.round_steps = 1, 2, (1,), 500, 200
+    started_s = time.monotonic()
+    points = []
+    args.out.mkdir(parents=True, exist_ok=True)
+    for seed in range(args.seeds):
+        lab = Lab(args, seed)
+        for method in args.methods.split(","):
+            points += lab.bc() if method == "bc" else lab.interactive(method)
+            found = summary(args, points) | {"wall_s": round(time.monotonic() - started_s)}
+            (args.out / f"dagger_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    draw(found, args.out / f"dagger_{args.task}.png")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
