@@ -85,10 +85,10 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--episodes", type=int, default=1, help="episodes of 200 ticks in each round")
     parser.add_argument(
-        "--asked", type=float, default=1.0, help="share of ticks at which a label is asked for"
+        "--asked", type=float, default=0.5, help="share of ticks at which a label is asked for"
     )
     parser.add_argument("--beta", default="step:1")
     parser.add_argument("--steps", type=int, default=3000, help="gradient steps of each round")
