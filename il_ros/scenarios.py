@@ -11,6 +11,7 @@ from il_ros.graph import Argument, NodeSpec, Scenario, Value
 Given = Mapping[str, str]
 
 _SWITCH = ("true", "false")
+_MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
 TASKS = {
     "reach": "arm_reach",
     "push": "arm_push",
@@ -49,6 +50,27 @@ POLICIES = Argument("checkpoint", "folder that receives the trained policies", "
 RECORDED = Argument("contract", "contract to train under; empty: the one of the episodes", "")
 RECIPE = Argument("recipe", "recipe, a file or the name of one in config/training; empty: a fitting one", "")
 
+CORRECTOR = Argument(
+    "expert",
+    "who corrects the policy; the keyboard needs a terminal of its own: none here, and run teleop_keyboard "
+    "there",
+    "scripted",
+    ("scripted", "joy", "leader", "none"),
+)
+FIRST = Argument(
+    "checkpoint", "folder of the policy to begin with; none there: the expert alone", "checkpoint/v1"
+)
+TRAINED = Argument("policies", "folder that receives the policies trained meanwhile", "checkpoint")
+MODE = Argument("mode", "who drives, expert or policy; may be set while it runs", "dagger", _MODES)
+BETA = Argument(
+    "beta",
+    "dagger: the expert's share by round, constant:0.3, linear:10, exponential:0.85 or step:1",
+    "exponential:0.85",
+)
+UNIT = Argument("unit", "dagger: how long a drawn driver drives", "step", ("step", "segment", "episode"))
+ASK = Argument("ask", "gated: doubt above which the expert is asked; 0: learnt while it runs", "0.0")
+PER_HOUR = Argument("per_hour", "gated: requests in an hour at most", "60")
+
 WORLD = (TASK, CONTRACT, SIM, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)
 
@@ -83,7 +105,19 @@ def _expert(given: Given) -> tuple[NodeSpec, ...]:
 
 
 def _supervisor(given: Given) -> tuple[NodeSpec, ...]:
-    return (_node(given, "dagger_supervisor", "dagger_supervisor", {"contract": _contract(given)}),)
+    parameters: dict[str, Value] = {"contract": _contract(given)}
+    if "mode" in given:
+        parameters |= {
+            "mode": given["mode"],
+            "dagger.beta": given["beta"],
+            "dagger.unit": given["unit"],
+            "dagger.seed": int(_number(given, "seed")),
+            "gated.ask": _number(given, "ask"),
+            "gated.per_hour": int(_number(given, "per_hour")),
+            # The scripted expert always proposes; a person does when a takeover is meant.
+            "gated.takeover": "asked" if given["expert"] == "scripted" else "anytime",
+        }
+    return (_node(given, "dagger_supervisor", "dagger_supervisor", parameters),)
 
 
 def _recorder(given: Given) -> tuple[NodeSpec, ...]:
@@ -121,8 +155,9 @@ def _policy(given: Given) -> tuple[NodeSpec, ...]:
 
 
 def _trainer(given: Given) -> tuple[NodeSpec, ...]:
-    names = ("root", "checkpoint", "contract", "recipe")
-    return (_node(given, "trainer", "trainer", {name: given[name] for name in names}),)
+    parameters: dict[str, Value] = {name: given[name] for name in ("root", "contract", "recipe")}
+    parameters["checkpoint"] = given.get("policies", given["checkpoint"])
+    return (_node(given, "trainer", "trainer", parameters),)
 
 
 SCENARIOS = {
@@ -150,6 +185,23 @@ SCENARIOS = {
                 *_expert(given),
                 *_supervisor(given),
                 *_recorder(given),
+                *_conductor(given),
+            ),
+        ),
+        Scenario(
+            "dagger",
+            "A policy acts, an expert corrects it, and the trainer makes the next policy of both.",
+            (
+                *(FIRST, TRAINED, CORRECTOR, MODE, BETA, UNIT, ASK, PER_HOUR),
+                *(RECIPE, ROOT, OPERATOR, *WORLD, *UNATTENDED),
+            ),
+            lambda given: (
+                *_sim(given),
+                *_policy(given),
+                *_expert(given),
+                *_supervisor(given),
+                *_recorder(given),
+                *_trainer(given),
                 *_conductor(given),
             ),
         ),

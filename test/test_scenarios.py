@@ -3,6 +3,8 @@
 import pytest
 
 from il_ros import contract, share
+from il_ros.episodes.rules import MODES
+from il_ros.interactive.beta import UNITS
 from il_ros.scenarios import SCENARIOS, TASKS
 
 
@@ -27,6 +29,31 @@ def test_record_in_simulation_can_run_unattended():
 def test_deploy_has_no_expert_unless_asked():
     assert names("deploy", sim="false", record="false") == ["policy_server", "dagger_supervisor"]
     assert "expert" in names("deploy", expert="leader")
+
+
+def test_dagger_runs_everything_at_once():
+    wanted = ["sim", "policy_server", "expert", "dagger_supervisor", "recorder", "trainer"]
+    assert names("dagger") == wanted
+    assert names("dagger", episodes="3") == [*wanted, "conductor"]
+    on_a_robot = {"sim": "false", "expert": "none"}
+    assert names("dagger", **on_a_robot) == ["policy_server", "dagger_supervisor", "recorder", "trainer"]
+
+
+def test_the_modes_to_choose_from_are_those_there_are():
+    choices = {argument.name: argument.choices for argument in SCENARIOS["dagger"].arguments}
+    assert (choices["mode"], choices["unit"]) == (MODES, UNITS)
+
+
+def test_the_mode_and_its_parameters_reach_the_supervisor():
+    given = {"mode": "gated", "beta": "step:2", "unit": "episode", "ask": "0.5", "per_hour": "12"}
+    wanted = {"mode": "gated", "dagger.beta": "step:2", "dagger.unit": "episode", "gated.ask": 0.5}
+    (spec,) = (s for s in SCENARIOS["dagger"].nodes(given) if s.name == "dagger_supervisor")
+    assert wanted.items() <= spec.parameters.items()
+    assert spec.parameters["gated.per_hour"] == 12
+    assert spec.parameters["gated.takeover"] == "asked"  # the scripted expert always proposes
+    assert parameter("dagger", "dagger_supervisor", "gated.takeover", expert="joy") == "anytime"
+    assert parameter("dagger", "trainer", "checkpoint", policies="all") == "all"
+    assert parameter("dagger", "policy_server", "checkpoint", checkpoint="all/v1") == "all/v1"
 
 
 def test_train_and_sim_are_single_nodes():

@@ -1,0 +1,11 @@
+"""A policy acts, an expert corrects it, and the trainer makes the next policy of both.
+
+ros2 launch il_ros dagger.launch.py --show-args
+"""
+
+from il_ros.nodes import launching
+from il_ros.scenarios import SCENARIOS
+
+
+def generate_launch_description():
+    return launching.describe(SCENARIOS["dagger"])
