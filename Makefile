@@ -3,7 +3,9 @@ PYTHON_BIN := .venv/bin/python
 export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint format launch-test clean
+GAZEBO ?= yes
+
+.PHONY: help setup gazebo demo test bench lint format launch-test clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,10 +13,14 @@ help:  ## this list
 setup:  ## the environment in .venv (PYTHON=, TORCH=, TORCH_INDEX= choose; see scripts/setup)
 	@scripts/setup
 
+gazebo:  ## a real Gazebo in .gazebo, for the tests and for simulator:=gazebo_classic (1 GB; see scripts/gazebo)
+	@scripts/gazebo
+
 demo: setup  ## show, record, train and run one task in simulation; writes demo/index.html
 	@$(PYTHON_BIN) -m il_ros.cli.main demo $(ARGS)
 
-test: setup  ## every test (ARGS="test/episodes -k recover" narrows it)
+test: setup  ## every test (ARGS="test/episodes -k recover" narrows it; GAZEBO=no: without Gazebo)
+	@[ "$(GAZEBO)" = no ] || scripts/gazebo --optional
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
 bench: setup  ## the figures of BENCHMARKS.md, as JSON (20 minutes; a quiet machine)

@@ -125,6 +125,10 @@ _TASKS = {
 TASK_NAMES = tuple(_TASKS)
 _SCENES = {
     "mujoco": {"arm": "il_ros.sim.arm_mujoco:MujocoArm", "drive": "il_ros.sim.drive_mujoco:MujocoDrive"},
+    "gazebo_classic": {
+        "arm": "il_ros.sim.gazebo.arm:GazeboArm",
+        "drive": "il_ros.sim.gazebo.drive:GazeboDrive",
+    },
 }
 SIMULATORS = tuple(_SCENES)
 

@@ -1,0 +1,11 @@
+"""Real Gazebo, where `make gazebo` has set it up."""
+
+import pytest
+
+from il_ros.sim.gazebo.process import why_missing
+
+
+@pytest.fixture(autouse=True)
+def _gazebo():
+    if reason := why_missing():
+        pytest.skip(reason)

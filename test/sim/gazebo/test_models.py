@@ -1,0 +1,145 @@
+"""One robot in two languages: MJCF and SDF agree on where every link, tool and camera is. Needs no Gazebo."""
+
+import math
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import mujoco
+import numpy as np
+import pytest
+
+from il_ros.sim import arm_mujoco, drive_model
+from il_ros.sim.drive_scene import WHEEL_RADIUS_M, WHEEL_SEPARATION_M
+from il_ros.sim.gazebo.world import MODELS, WORLDS, world_element, world_text
+from il_ros.sim.kinematics import TOOL_M, forward
+from il_ros.sim.laser import BEAMS, RANGE_M, beam_angles
+from il_ros.sim.task import NO_CAMERAS, Cameras
+
+JOINTS = [*(f"joint{k}" for k in range(1, 7)), "left_finger", "right_finger"]
+
+
+def rotation(roll, pitch, yaw):
+    cr, sr, cp, sp, cy, sy = (f(a) for a in (roll, pitch, yaw) for f in (math.cos, math.sin))
+    about_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+    about_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def transform(element):
+    """The 4 x 4 matrix of an element's <pose>."""
+    numbers = [float(number) for number in (element.findtext("pose") or "0 0 0 0 0 0").split()]
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation(*numbers[3:]), numbers[:3]
+    return matrix
+
+
+def moved(axis, kind, value):
+    """The 4 x 4 matrix of a joint's motion; Rodrigues' formula for a turn."""
+    matrix = np.eye(4)
+    if kind == "prismatic":
+        matrix[:3, 3] = value * axis
+        return matrix
+    cross = np.cross(axis, np.eye(3)).T  # cross @ v is axis x v
+    matrix[:3, :3] = np.eye(3) + math.sin(value) * cross + (1 - math.cos(value)) * cross @ cross
+    return matrix
+
+
+def sdf(name):
+    return ElementTree.parse(MODELS / name / "model.sdf").getroot().find("model")
+
+
+def links_of(model, positions):
+    """The 4 x 4 pose of every link, from the SDF alone."""
+    rest = {link.get("name"): transform(link) for link in model.findall("link")}
+    poses = {"base": rest["base"]}
+    for joint in model.findall("joint"):
+        parent, child = joint.findtext("parent"), joint.findtext("child")
+        if parent == "world":
+            continue
+        assert joint.find("pose") is None, "the joint's frame is its child's"
+        axis = np.array([float(number) for number in joint.findtext("axis/xyz").split()])
+        motion = moved(axis, joint.get("type"), positions[joint.get("name")])
+        poses[child] = poses[parent] @ np.linalg.inv(rest[parent]) @ rest[child] @ motion
+    return poses
+
+
+def test_links_tool_and_wrist_camera_are_where_mujoco_has_them():
+    model, rng = sdf("arm"), np.random.default_rng(0)
+    scene = arm_mujoco.MujocoArm("push", NO_CAMERAS)
+    ranges = np.array([scene.model.joint(name).range for name in JOINTS])
+    sensor = transform(next(model.iter("sensor")))
+    for _ in range(50):
+        positions = rng.uniform(ranges[:, 0], ranges[:, 1])
+        scene.data.qpos[:8] = positions
+        mujoco.mj_forward(scene.model, scene.data)
+        poses = links_of(model, dict(zip(JOINTS, positions, strict=True)))
+        for link in ("link1", "link2", "link3", "link4", "link5", "link6", "left_finger", "right_finger"):
+            name = link + "_link" if link.endswith("finger") else link
+            np.testing.assert_allclose(poses[name][:3, 3], scene.data.body(link).xpos, atol=1e-3)
+            np.testing.assert_allclose(
+                poses[name][:3, :3], scene.data.body(link).xmat.reshape(3, 3), atol=1e-3
+            )
+        tip = poses["link5"] @ [0, 0, TOOL_M, 1]
+        np.testing.assert_allclose(tip[:3], scene.data.site("tip").xpos, atol=1e-3)
+        np.testing.assert_allclose(tip[:3], forward(positions)[0], atol=1e-3)
+        eye, seen = poses["link6"] @ sensor, scene.data.cam("wrist")
+        x, y, z = seen.xmat.reshape(3, 3).T  # right, up, back; SDF's camera looks along its x, left is y
+        np.testing.assert_allclose(eye[:3, 3], seen.xpos, atol=1e-3)
+        np.testing.assert_allclose(eye[:3, :3], np.stack([-z, -x, y], axis=1), atol=1e-3)
+
+
+def test_joints_have_mujocos_limits():
+    scene = arm_mujoco.MujocoArm("push", NO_CAMERAS)
+    joints = {joint.get("name"): joint for joint in sdf("arm").findall("joint")}
+    for name in JOINTS:
+        limits = [float(joints[name].findtext(f"axis/limit/{end}")) for end in ("lower", "upper")]
+        assert limits == scene.model.joint(name).range.tolist()
+
+
+def test_the_drive_robot_has_the_same_wheels_and_sensors():
+    model, reference = sdf("drive"), drive_model.drive_model()
+    links = {link.get("name"): link for link in model.findall("link")}
+    for side in ("left", "right"):
+        wheel = links[f"{side}_wheel_link"]
+        np.testing.assert_allclose(transform(wheel)[:3, 3], reference.body(f"{side}_wheel").pos, atol=1e-3)
+        assert float(wheel.findtext("collision/geometry/cylinder/radius")) == WHEEL_RADIUS_M
+    assert transform(links["left_wheel_link"])[1, 3] * 2 == pytest.approx(WHEEL_SEPARATION_M)
+    sensors = {sensor.get("name"): sensor for sensor in model.iter("sensor")}
+    np.testing.assert_allclose(transform(sensors["laser"])[:3, 3], reference.site("laser").pos, atol=1e-3)
+    np.testing.assert_allclose(transform(sensors["camera"])[:3, 3], reference.camera("camera").pos, atol=1e-3)
+    scan = sensors["laser"].find("ray/scan/horizontal")
+    assert int(scan.findtext("samples")) == BEAMS
+    ends = [float(scan.findtext(end)) for end in ("min_angle", "max_angle")]
+    np.testing.assert_allclose(ends, beam_angles()[[0, -1]], atol=1e-6)
+    assert [float(sensors["laser"].findtext(f"ray/range/{end}")) for end in ("min", "max")] == list(RANGE_M)
+
+
+def test_a_wide_picture_keeps_the_vertical_field_of_view():
+    text = world_text(world_element("push"), Cameras(width=320, height=240))
+    cameras = {
+        sensor.get("name"): sensor.find("camera") for sensor in ElementTree.fromstring(text).iter("sensor")
+    }
+    assert cameras["overhead"].findtext("image/width") == "320"
+    across = float(cameras["overhead"].findtext("horizontal_fov"))
+    assert 2 * math.atan(math.tan(across / 2) * 240 / 320) == pytest.approx(math.radians(45), abs=1e-5)
+
+
+def test_a_world_for_gazebo_classic_is_whole_and_has_nothing_of_gz_sim():
+    text = world_text(world_element("drive"), NO_CAMERAS)
+    assert "model://" not in text
+    assert "gz-sim" not in text
+    assert 'type="ray"' in text
+
+
+@pytest.mark.skipif(shutil.which("ign") is None, reason="ign sdf is missing (ignition-tools libsdformat-dev)")
+@pytest.mark.parametrize(
+    "path", [*sorted(MODELS.glob("*/model.sdf")), *sorted(WORLDS.glob("*.sdf"))], ids=lambda path: path.stem
+)
+def test_gazebos_own_reader_finds_the_file_valid(path, monkeypatch):
+    monkeypatch.setenv("SDF_PATH", str(MODELS))
+    done = subprocess.run(
+        ["ign", "sdf", "-k", str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Valid." in done.stdout + done.stderr
