@@ -37,8 +37,8 @@ class ArmTask(ABC):
 
     name: str
     time_limit_s: float
-    opening_m: float
-    """How far the gripper is open at the start."""
+    opening_m: tuple[float, float]
+    """Between what openings of the gripper the start is drawn."""
 
     robot = "arm"
     control_period_ns = CONTROL_PERIOD_NS
@@ -84,7 +84,7 @@ class ArmTask(ABC):
         rng = np.random.default_rng(seed)
         self.scene.begin()
         home = pointing_down(HOME_M, 0.0) + rng.uniform(-1, 1, 6) * HOME_SPREAD_RAD
-        self.scene.set_joints(home, self.opening_m)
+        self.scene.set_joints(home, rng.uniform(*self.opening_m))
         self._target = home
         self.place(rng)
         self._wobble = Wobble(rng)

@@ -23,7 +23,7 @@ class PickPlace(ArmTask):
 
     name = "pick_place"
     time_limit_s = 15.0
-    opening_m = 0.08
+    opening_m = (0.03, 0.08)  # closed over a cube that it doesn't hold is a thing to be shown, too
 
     def place(self, rng: np.random.Generator) -> None:
         """Draw the cube, its turn, and the bin beside it."""

@@ -23,7 +23,7 @@ class Push(ArmTask):
 
     name = "push"
     time_limit_s = 12.0
-    opening_m = 0.03
+    opening_m = (0.03, 0.03)
 
     def place(self, rng: np.random.Generator) -> None:
         """Draw the block, its turn, and the mark ahead of it."""

@@ -15,7 +15,7 @@ class Reach(ArmTask):
 
     name = "reach"
     time_limit_s = 6.0
-    opening_m = 0.02
+    opening_m = (0.02, 0.02)
 
     def place(self, rng: np.random.Generator) -> None:
         """Draw a goal in a box before the arm."""

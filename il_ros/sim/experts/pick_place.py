@@ -34,11 +34,7 @@ class PickPlaceExpert:
         offset = tip - cube - np.array([0.0, 0.0, GRASP_M])
         beside = float(np.linalg.norm(offset[:2]))
         over = step_rise(float(np.linalg.norm(tip[:2] - bin_[:2])), 0.035, 0.015)
-        closed = step_rise(opening, 0.060, 0.045)
-        # an open gripper closes when low enough; a closed one keeps its grasp wherever it has the cube
-        between = step_rise(beside, 0.018, 0.008) * step_rise(
-            abs(float(offset[2])), 0.008 + 0.016 * closed, 0.003 + 0.012 * closed
-        )
+        between = step_rise(beside, 0.020, 0.010) * step_rise(abs(float(offset[2])), 0.024, 0.012)
         held = between * step_rise(opening, 0.045, 0.041)
         done = step_rise(float(np.abs(cube[:2] - bin_[:2]).max()), 0.058, 0.050) * (
             step_rise(float(cube[2]), 0.06, 0.045)
