@@ -1,0 +1,44 @@
+"""The shipped recipes whose policies say how unsure they are: from the file to the loaded checkpoint."""
+
+import numpy as np
+import pytest
+
+from il_ros import contract
+from il_ros.episodes.arrays import EpisodeArrays
+from il_ros.episodes.dataset import Dataset, Summary
+from il_ros.policies import checkpoint
+from il_ros.training import recipe as recipes
+from il_ros.training.run import train
+
+CONTRACT = contract.parse(
+    """
+name: one_joint
+rate_hz: 20
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [a], max_age_s: 0.1}
+actions:
+  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a], unit: rad,
+        reference: joints, safe: hold, limits: {speed: 1.0}}
+""",
+    "test",
+)
+
+
+def episode(name):
+    """A joint from -1 to 1, commanded to half of where it is."""
+    joints = np.linspace(-1, 1, 64)[:, None]
+    ticks_ns = np.arange(1, 65) * CONTRACT.period_ns
+    return EpisodeArrays(name, {"joints": joints}, joints / 2, joints * 0, ticks_ns, CONTRACT.period_ns)
+
+
+@pytest.mark.parametrize("name", ["bc_gaussian", "ensemble"])
+def test_a_recipe_of_doubt_trains_a_policy_that_tells_it(name, tmp_path):
+    recipe = recipes.load(name, ["epochs=40", "batch_size=16", "hidden=[16]", "validation=0"])
+    shown = (episode("episode_000001"), episode("episode_000002"))
+    dataset = Dataset(CONTRACT, shown, (), Summary(("1", "2"), (), 128, {}, ()))
+    train(dataset, recipe, tmp_path)
+    policy = checkpoint.load(tmp_path, CONTRACT)
+    chunk, doubt = policy.act_with_doubt({"joints": np.array([0.5])})
+    assert chunk.shape == (1, 1)
+    assert chunk[0, 0] == pytest.approx(0.25, abs=0.1)
+    assert 0 < doubt < 0.5
