@@ -20,11 +20,17 @@ TASKS = {
 }
 """The contract in config/contracts that each simulated task is shown and done under."""
 
-TASK = Argument("task", "task of the embedded simulator, and of the scripted expert", "push", tuple(TASKS))
+TASK = Argument("task", "task of the simulator, and of the scripted expert", "push", tuple(TASKS))
 CONTRACT = Argument(
     "contract", "contract file, or the name of one in config/contracts; empty: the task's own", ""
 )
-SIM = Argument("sim", "true: start the embedded simulator; false: a robot has the topics", "true", _SWITCH)
+SIM = Argument("sim", "true: start the simulator; false: a robot has the topics", "true", _SWITCH)
+SIMULATOR = Argument(
+    "simulator",
+    "what simulates the task: MuJoCo in the package, or a real Gazebo Classic (`make gazebo`)",
+    "mujoco",
+    ("mujoco", "gazebo_classic"),
+)
 SPEED = Argument("speed", "simulated seconds per second; 0: as fast as possible, in lockstep", "1.0")
 SEED = Argument("seed", "seed of the first simulated episode; each next one has the next", "0")
 CAMERAS = Argument("cameras", "true: the simulator renders and publishes its cameras", "true", _SWITCH)
@@ -71,7 +77,7 @@ UNIT = Argument("unit", "dagger: how long a drawn driver drives", "step", ("step
 ASK = Argument("ask", "gated: doubt above which the expert is asked; 0: learnt while it runs", "0.0")
 PER_HOUR = Argument("per_hour", "gated: requests in an hour at most", "60")
 
-WORLD = (TASK, CONTRACT, SIM, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
+WORLD = (TASK, CONTRACT, SIM, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)
 
 _EXPERTS = {"scripted": "scripted_expert", "joy": "teleop_joy", "leader": "teleop_leader"}
@@ -83,6 +89,7 @@ def _sim(given: Given) -> tuple[NodeSpec, ...]:
     speed = _number(given, "speed")
     parameters: dict[str, Value] = {
         "task": given["task"],
+        "simulator": given["simulator"],
         "seed": int(_number(given, "seed")),
         "speed": speed,
         # Lockstep needs someone to answer each tick: with the simulator alone there is nobody.
@@ -212,7 +219,10 @@ SCENARIOS = {
             _trainer,
         ),
         Scenario(
-            "sim", "The embedded simulator alone.", (TASK, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS), _sim
+            "sim",
+            "The simulator alone.",
+            (TASK, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS),
+            _sim,
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""The embedded simulator alone.
+"""The simulator alone.
 
 ros2 launch il_ros sim.launch.py --show-args
 """

@@ -6,6 +6,7 @@ from il_ros import contract, share
 from il_ros.episodes.rules import MODES
 from il_ros.interactive.beta import UNITS
 from il_ros.scenarios import SCENARIOS, TASKS
+from il_ros.sim.task import SIMULATORS
 
 
 def names(scenario: str, **given: str) -> list[str]:
@@ -24,6 +25,15 @@ def test_record_on_a_robot_starts_no_simulator():
 def test_record_in_simulation_can_run_unattended():
     wanted = ["sim", "expert", "dagger_supervisor", "recorder", "conductor"]
     assert names("record", episodes="30") == wanted
+
+
+def test_the_simulator_is_chosen_by_name_in_every_scenario_that_has_one():
+    (argument,) = (each for each in SCENARIOS["sim"].arguments if each.name == "simulator")
+    assert argument.choices == SIMULATORS
+    for scenario in ("sim", "record", "deploy", "dagger"):
+        chosen = parameter(scenario, "sim", "simulator", simulator="gazebo_classic")
+        assert chosen == "gazebo_classic"
+        assert parameter(scenario, "sim", "simulator") == "mujoco"
 
 
 def test_deploy_has_no_expert_unless_asked():

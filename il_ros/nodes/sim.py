@@ -27,7 +27,7 @@ from il_ros.nodes.parameters import declare, value
 from il_ros.nodes.sim_frames import Frames
 from il_ros.nodes.streams import message_class
 from il_ros.sim.pacing import Pace, Pacing
-from il_ros.sim.task import TASK_NAMES, Cameras, Task, camera_names, make_task
+from il_ros.sim.task import SIMULATORS, TASK_NAMES, Cameras, Task, camera_names, make_task
 
 WARN_EVERY_S = 2.0
 COMMAND_DEPTH = 1  # only the newest command counts
@@ -215,6 +215,10 @@ class Sim(runtime.PlainNode):
 def _declare_task(node: Sim) -> Task:
     """Declare what is simulated, and return it."""
     name = declare(node, "task", "push", "what is simulated", choices=TASK_NAMES, read_only=True)
+    simulator = declare(
+        node, "simulator", "mujoco", "what simulates it; gazebo_classic needs `make gazebo`",
+        choices=SIMULATORS, read_only=True,
+    )  # fmt: skip
     declare(node, "seed", 0, "seed of the next episode; counted up at each ~/reset", minimum=0)
     seen = declare(node, "cameras", True, "render and publish the task's cameras", read_only=True)
     width = declare(
@@ -227,9 +231,12 @@ def _declare_task(node: Sim) -> Task:
         node, "camera_divisor", 1, "a frame in every so many control periods", minimum=1, read_only=True
     )  # fmt: skip
     try:
-        return make_task(name, cameras=Cameras(camera_names(name) if seen else (), width, height, divisor))
+        cameras = Cameras(camera_names(name) if seen else (), width, height, divisor)
+        return make_task(name, cameras=cameras, simulator=simulator)
     except ValueError as error:
         raise runtime.Refusal(f"parameter task: {error}") from error
+    except RuntimeError as error:  # no Gazebo, or one that doesn't start
+        raise runtime.Refusal(f"parameter simulator: {error}") from error
 
 
 def _declare_pace(node: Sim) -> None:

@@ -337,3 +337,9 @@ def test_without_graphics_cameras_are_refused_with_the_reason(graph, start, monk
     monkeypatch.setenv("MUJOCO_GL", "steam")
     with pytest.raises(runtime.Refusal, match="parameter cameras: MUJOCO_GL is 'steam'"):
         start(cameras=True)
+
+
+def test_without_gazebo_the_node_refuses_and_says_what_to_type(start, monkeypatch, tmp_path):
+    monkeypatch.setenv("IL_ROS_GAZEBO", str(tmp_path))
+    with pytest.raises(runtime.Refusal, match=r"parameter simulator: there is no Gazebo at .* make gazebo"):
+        start(simulator="gazebo_classic")
