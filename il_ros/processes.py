@@ -114,7 +114,7 @@ class ProcessGroup:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on once
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self._processes[name] = process
@@ -160,5 +160,6 @@ class ProcessGroup:
                 process.wait(_STOP_S)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Called in a new child: have it killed when the thread that made it ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -28,12 +28,11 @@ from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Network
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.versions import CHECKPOINT, versions
 from il_ros.settings import SettingsError
 
 FORMAT = 1
 MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
-NEWEST = "checkpoint"
-"""Within a training run's folder, the folder of its checkpoint."""
 
 
 class CheckpointError(ValueError):
@@ -94,11 +93,11 @@ def find(path: Path) -> Path:
     """Return the checkpoint's folder at or below `path`; raises CheckpointError when there is none."""
     if (path / CONFIG).exists() or (path / MODEL).exists():
         return path
-    if (path / NEWEST / CONFIG).exists():
-        return path / NEWEST
-    runs = [run for run in path.glob("v*") if run.name[1:].isdigit() and (run / NEWEST / CONFIG).exists()]
-    if runs:
-        return max(runs, key=lambda run: int(run.name[1:])) / NEWEST
+    if (path / CHECKPOINT / CONFIG).exists():
+        return path / CHECKPOINT
+    trained = versions(path)
+    if trained:
+        return trained[-1] / CHECKPOINT
     what = "holds no checkpoint" if path.is_dir() else "there is no such folder"
     raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
 

@@ -62,11 +62,12 @@ class Fit:
     def finished(self) -> bool:
         """True after the last epoch, or when patience is at its end."""
         done = len(self.curves)
-        best = self.best_point
-        waited = done - best.epoch if best is not None else 0
-        patience = self.training.patience
-        validated = bool(self.curves) and not math.isnan(self.curves[-1].validation_loss)
-        return done >= self.training.epochs or (0 < patience <= waited and validated)
+        measured = [point for point in self.curves if not math.isnan(point.validation_loss)]
+        if self.training.patience and measured:
+            least = min(measured, key=lambda point: point.validation_loss)
+            if measured[-1].epoch - least.epoch >= self.training.patience:
+                return True
+        return done >= self.training.epochs
 
     def epochs(
         self, train: Batches, validation: Batches | None, clock: Callable[[], float]

@@ -27,6 +27,7 @@ from il_ros.policies.families import make_network
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_depth, fit_state
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.versions import CHECKPOINT
 from il_ros.training import curves, saved
 from il_ros.training.batches import Batches
 from il_ros.training.fit import Fit, Point
@@ -97,8 +98,8 @@ def train(
         _write(out, fit, what, policy)
     if fit.curves:
         curves.write_picture(out, fit.curves)
-    kept = checkpoint.load(out / checkpoint.NEWEST)  # what was written is what is handed back
-    return Outcome(kept, out / checkpoint.NEWEST, tuple(fit.curves), not stopped)
+    kept = checkpoint.load(out / CHECKPOINT)  # what was written is what is handed back
+    return Outcome(kept, out / CHECKPOINT, tuple(fit.curves), not stopped)
 
 
 def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
@@ -183,5 +184,5 @@ def _names(dataset: Dataset) -> dict[str, list[str]]:
 
 def _write(out: Path, fit: Fit, what: dict[str, Any], policy: LoadedPolicy) -> None:
     saved.save(out, fit, what)
-    checkpoint.save(out / checkpoint.NEWEST, policy)
+    checkpoint.save(out / CHECKPOINT, policy)
     curves.write_table(out, fit.curves)

@@ -1,0 +1,116 @@
+"""The network, and the policy that runs it."""
+
+import made_arrays as made
+import numpy as np
+import pytest
+import torch
+
+from il_ros.policies.encoders import CameraEncoder
+from il_ros.policies.families import family, make_network
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
+from il_ros.policies.protocol import PolicyError
+from il_ros.policies.runner import LoadedPolicy, torch_forward
+from il_ros.settings import SettingsError, build
+from il_ros.specs import ImageSpec
+
+
+def policy(own=made.CONTRACT, **settings):
+    rng = np.random.default_rng(1)
+    size = len(Inputs.of(own).groups)
+    normaliser = Normaliser(
+        Affine(rng.normal(size=size), rng.uniform(0.5, 2, size)),
+        Affine(rng.normal(size=2), rng.uniform(0.5, 2, 2)),
+        {"camera": PIXELS},
+    )
+    chosen = family("bc").settings(**settings)
+    torch.manual_seed(0)
+    return LoadedPolicy(own, "bc", chosen, make_network("bc", chosen, own, normaliser), normaliser, "v7")
+
+
+@pytest.mark.parametrize("own", [made.CONTRACT, made.WITH_CAMERA], ids=["state", "camera"])
+def test_a_chunk_has_horizon_steps_of_every_action(own):
+    chunk = policy(own, horizon=5).act(made.observation(own))
+    assert chunk.shape == (5, 2)
+    assert chunk.dtype == np.float64
+
+
+def test_the_fast_path_is_the_network():
+    acting = policy(horizon=3)
+    for seed in range(20):
+        observation = made.observation(seed=seed)
+        raw = acting.inputs.raw(observation)
+        state = acting.normaliser.state.normalise(acting.inputs.features(raw))
+        chunk, _ = torch_forward(acting.network, "cpu")(state, {})
+        wanted = acting.normaliser.actions.restore(chunk.astype(float))
+        np.testing.assert_allclose(acting.act(observation), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_delta_policy_answers_with_absolute_commands():
+    acting = policy(made.DELTA)
+    with torch.no_grad():
+        for parameter in acting.network.parameters():
+            parameter.zero_()
+    acting = LoadedPolicy(made.DELTA, "bc", acting.settings, acting.network, acting.normaliser)
+    observation = made.observation()
+    expected = observation["joints"] + acting.normaliser.actions.centre  # the network says 0: the centre
+    np.testing.assert_allclose(acting.act(observation)[0], expected)
+
+
+def test_successive_answers_do_not_share_memory():
+    acting = policy()
+    first = acting.act(made.observation(seed=1))
+    kept = first.copy()
+    acting.act(made.observation(seed=2))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_an_answer_that_is_no_number_is_never_given():
+    acting = policy()
+    with torch.no_grad():
+        acting.network.head.linear.bias[1] = float("nan")
+    broken = LoadedPolicy(made.CONTRACT, "bc", acting.settings, acting.network, acting.normaliser, "v7")
+    with pytest.raises(PolicyError, match="policy v7: arm/b is nan at step 0"):
+        broken.act(made.observation())
+
+
+def test_nan_in_an_observation_is_refused_by_name():
+    with pytest.raises(ValueError, match="'joints': position/a is nan"):
+        policy().act({**made.observation(), "joints": np.array([np.nan, 0.0])})
+
+
+def test_the_camera_encoder_says_where_its_filters_fire():
+    """Filters that pass white on: the position of a white spot, here right of and below the middle."""
+    torch.manual_seed(0)
+    encoder = CameraEncoder(ImageSpec(64, 64), (1, 1), 0.0, 1.0)
+    with torch.no_grad():
+        for layer in encoder.convolutions:
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight.fill_(1.0)
+                layer.bias.zero_()
+    frames = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    frames[0, 48:50, 32:34] = 255
+    x, y = encoder(frames)[0].tolist()
+    # cell j of the 14 sees pixels around 4 j + 4: the spot's middle, 32.5 and 48.5, is at cell 7.1 and 11.1
+    assert abs(x - (2 * 7.125 / 13 - 1)) < 0.05
+    assert abs(y - (2 * 11.125 / 13 - 1)) < 0.05
+
+
+def test_a_picture_too_small_for_the_encoder_is_refused():
+    with pytest.raises(ValueError, match="8x6 are too small"):
+        CameraEncoder(ImageSpec(8, 6), (4,), 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"horizon": 0}, "horizon is 0; at least 1"),
+        ({"hidden": []}, "at least one layer"),
+        ({"hidden": [64, 0]}, "hidden is 0"),
+        ({"loss": "msee"}, "did you mean 'mse'"),
+        ({"hiden": [64]}, "unknown key 'hiden'; did you mean 'hidden'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        build(family("bc").settings, values, "recipe.yaml: policy")

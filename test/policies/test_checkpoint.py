@@ -1,0 +1,156 @@
+"""Checkpoints: what was saved is what is loaded, and nothing else is."""
+
+import json
+import os
+import shutil
+
+import made_arrays as made
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save as save_tensors
+
+from il_ros.policies import checkpoint
+from il_ros.policies.checkpoint import CheckpointError
+from il_ros.policies.families import family, make_network
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
+from il_ros.policies.runner import LoadedPolicy
+
+
+def policy(own=made.CONTRACT, version="v1"):
+    size = len(Inputs.of(own).groups)
+    affine = Affine(np.zeros(size), np.ones(size))
+    normaliser = Normaliser(affine, Affine(np.zeros(2), np.ones(2)), {"camera": PIXELS})
+    chosen = family("bc").settings(hidden=(8,), channels=(4,))
+    return LoadedPolicy(own, "bc", chosen, make_network("bc", chosen, own, normaliser), normaliser, version)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    checkpoint.save(tmp_path / "policy", policy())
+    return tmp_path / "policy"
+
+
+@pytest.mark.parametrize(
+    "own", [made.CONTRACT, made.DELTA, made.WITH_CAMERA], ids=["absolute", "delta", "camera"]
+)
+def test_a_loaded_policy_acts_as_the_saved_one(tmp_path, own):
+    saved = policy(own)
+    checkpoint.save(tmp_path / "policy", saved)
+    loaded = checkpoint.load(tmp_path / "policy", own)
+    for seed in range(5):
+        observation = made.observation(own, seed)
+        np.testing.assert_array_equal(loaded.act(observation), saved.act(observation))
+    assert (loaded.version, loaded.horizon, loaded.contract) == ("v1", 1, own)
+
+
+def test_a_policy_without_a_version_gets_one_from_its_weights(tmp_path):
+    torch.manual_seed(0)
+    checkpoint.save(tmp_path / "a", policy(version=""))
+    assert checkpoint.load(tmp_path / "a").version.startswith("bc-")
+
+
+def test_a_folder_is_replaced_whole(folder):
+    (folder / "stray").write_text("of before")
+    checkpoint.save(folder, policy(version="v2"))
+    assert checkpoint.load(folder).version == "v2"
+    assert sorted(os.listdir(folder)) == ["config.json", "contract.yaml", "model.safetensors"]
+    assert os.listdir(folder.parent) == ["policy"]
+
+
+def test_a_write_that_fails_leaves_the_old_one(folder, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(folder, policy(version="v2"))
+    monkeypatch.undo()
+    assert checkpoint.load(folder).version == "v1"
+    assert os.listdir(folder.parent) == ["policy"]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    broken = policy()
+    with torch.no_grad():
+        broken.network.head.linear.weight[0, 0] = float("nan")
+    with pytest.raises(CheckpointError, match=r"weight 'head\.linear\.weight' holds NaN"):
+        checkpoint.save(tmp_path / "policy", broken)
+    assert not (tmp_path / "policy").exists()
+
+
+def test_another_contract_is_refused_line_by_line(folder):
+    with pytest.raises(CheckpointError, match=r"actions\.arm\.mode: delta here, absolute there"):
+        checkpoint.load(folder, made.DELTA)
+
+
+def test_a_run_and_a_folder_of_versions_lead_to_their_newest(tmp_path):
+    for version in ("v2", "v10"):
+        checkpoint.save(tmp_path / version / "checkpoint", policy(version=version))
+    checkpoint.save(tmp_path / "v11.running" / "checkpoint", policy(version="v11"))
+    assert checkpoint.load(tmp_path / "v2").version == "v2"
+    assert checkpoint.load(tmp_path).version == "v10"
+
+
+def rewrite_config(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+def put_nan(folder):
+    tensors = dict(policy().network.state_dict())
+    tensors["head.linear.bias"] = torch.tensor([0.0, float("inf")])
+    put_model(folder, save_tensors(tensors))
+
+
+def put_model(folder, model):
+    import hashlib
+
+    (folder / "model.safetensors").write_bytes(model)
+    rewrite_config(folder, model_sha256=hashlib.sha256(model).hexdigest())
+
+
+def edit_contract(folder):
+    text = (folder / "contract.yaml").read_text()
+    (folder / "contract.yaml").write_text(text.replace("rate_hz: 20", "rate_hz: 30"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: shutil.rmtree(f), "there is no such folder"),
+        (lambda f: [file.unlink() for file in f.iterdir()], "holds no checkpoint"),
+        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: can't be read: No such file"),
+        (lambda f: (f / "config.json").unlink(), "config.json: can't be read: No such file"),
+        (lambda f: (f / "contract.yaml").unlink(), "contract.yaml: can't be read: No such file"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x00" * 100), "model.safetensors: its checksum"),
+        (lambda f: put_model(f, b"\xff" * 100), "model.safetensors: "),
+        (lambda f: put_model(f, save_tensors({"other": torch.zeros(2)})), "Missing key"),
+        (put_nan, r"model.safetensors: weight 'head\.linear\.bias' holds NaN or infinity"),
+        (edit_contract, "contract.yaml: was edited"),
+        (lambda f: (f / "contract.yaml").write_text("name: x"), "contract.yaml"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json: not JSON"),
+        (lambda f: (f / "config.json").write_text("[]"), "config.json: 'format' is missing"),
+        (lambda f: rewrite_config(f, format=99), "config.json: format 99 is unknown"),
+        (lambda f: rewrite_config(f, family="bd"), "config.json: family: 'bd' is not known"),
+        (lambda f: rewrite_config(f, settings={"hiden": [8]}), "config.json: settings: unknown key 'hiden'"),
+        (lambda f: rewrite_config(f, normaliser={}), "config.json: 'state' is missing"),
+        (lambda f: rewrite_config(f, settings={"hidden": [9], "channels": [4]}), "size mismatch"),
+        (
+            lambda f: rewrite_config(
+                f,
+                normaliser={
+                    "state": {"centre": [0.0], "scale": [1.0]},
+                    "actions": {"centre": [0.0, 0.0], "scale": [1.0, 1.0]},
+                    "images": {},
+                },
+            ),
+            r"config.json: normaliser\.state has 1 numbers; 11 are needed",
+        ),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_and_the_file_is_named(folder, damage, message):
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load(folder)

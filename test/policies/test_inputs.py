@@ -1,0 +1,93 @@
+"""From observations to the state that a network takes."""
+
+import made_arrays as made
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from il_ros import contract
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.protocol import PolicyError
+
+INPUTS = Inputs.of(made.CONTRACT)
+
+
+def test_keys_are_joined_in_the_order_of_the_contract():
+    assert INPUTS.elements[:3] == ("joints/position/a", "joints/position/b", "object/position.x")
+    raw = INPUTS.raw({"object": np.array([3.0, 4, 5, 0, 0, 0, 1]), "joints": np.array([1.0, 2])})
+    np.testing.assert_array_equal(raw, [1, 2, 3, 4, 5, 0, 0, 0, 1])
+
+
+def test_an_orientation_becomes_two_columns_of_its_rotation():
+    half = np.sqrt(0.5)  # a quarter turn about z: x goes to y, y to -x
+    raw = np.array([1.0, 2, 3, 4, 5, 0, 0, half, half])
+    np.testing.assert_allclose(INPUTS.features(raw), [1, 2, 3, 4, 5, 0, 1, 0, -1, 0, 0], atol=1e-12)
+    assert INPUTS.groups == ("joints/position",) * 2 + ("object/position",) * 3 + ("object/orientation",) * 6
+
+
+@given(arrays(float, 4, elements=st.floats(-1, 1)).filter(lambda q: np.linalg.norm(q) > 0.1))
+def test_both_signs_of_a_quaternion_are_one_rotation_of_two_unit_columns(quaternion):
+    raw = np.concatenate([np.zeros(5), quaternion])
+    columns = INPUTS.features(raw)[5:]
+    np.testing.assert_allclose(INPUTS.features(np.concatenate([np.zeros(5), -quaternion]))[5:], columns)
+    np.testing.assert_allclose(
+        [columns[:3] @ columns[:3], columns[3:] @ columns[3:], columns[:3] @ columns[3:]],
+        [1, 1, 0],
+        atol=1e-9,
+    )
+
+
+def test_an_all_zero_quaternion_is_no_rotation():
+    np.testing.assert_array_equal(INPUTS.features(np.zeros(9))[5:], [1, 0, 0, 0, 1, 0])
+
+
+def test_features_of_many_are_the_features_of_each():
+    raws = np.random.default_rng(0).normal(size=(5, 9))
+    np.testing.assert_allclose(INPUTS.features(raws), [INPUTS.features(raw) for raw in raws])
+
+
+def test_only_the_keys_that_are_named_are_looked_at():
+    inputs = Inputs.of(made.CONTRACT, ("object",))
+    assert len(inputs.elements) == 7
+    with pytest.raises(ValueError, match="'hand'; it has: joints, object"):
+        Inputs.of(made.CONTRACT, ("hand",))
+
+
+def test_text_is_refused_and_the_others_are_named():
+    line = "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 1}\nactions:"
+    own = contract.parse(made.TEXT.replace("actions:", line), "text.yaml")
+    with pytest.raises(ValueError, match=r"'words' is text.*try \[joints, object\]"):
+        Inputs.of(own)
+    assert Inputs.of(own, ("joints",)).elements == ("joints/position/a", "joints/position/b")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"joints": None}, "'joints' is missing"),
+        ({"joints": np.zeros(3)}, r"'joints' is \(3,\); \(2,\) is needed"),
+        ({"joints": np.array([0, np.nan])}, "'joints': position/b is nan"),
+        ({"object": np.array([0, 0, np.inf, 0, 0, 0, 1])}, r"'object': position\.z is inf"),
+    ],
+)
+def test_an_observation_that_is_none_is_named(changes, message):
+    observation = {**made.observation(), **changes}
+    observation = {key: value for key, value in observation.items() if value is not None}
+    with pytest.raises(PolicyError, match=message):
+        INPUTS.raw(observation)
+
+
+def test_nan_in_an_episode_names_the_frame():
+    joints = np.zeros((4, 2))
+    joints[3, 0] = np.nan
+    with pytest.raises(PolicyError, match="position/a is nan in frame 3"):
+        INPUTS.raw({"joints": joints, "object": np.zeros((4, 7))})
+
+
+def test_a_picture_of_another_size_is_refused():
+    inputs = Inputs.of(made.WITH_CAMERA)
+    (spec,) = inputs.images
+    with pytest.raises(PolicyError, match=r"'camera' is \(10, 10, 3\) uint8; \(24, 32, 3\) uint8 is needed"):
+        inputs.image(spec, {"camera": np.zeros((10, 10, 3), np.uint8)})

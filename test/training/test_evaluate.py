@@ -1,0 +1,47 @@
+"""Evaluation: counts, intervals, and what a policy that can't answer counts for."""
+
+import numpy as np
+import pytest
+
+from il_ros import contract, share
+from il_ros.policies.protocol import PolicyError
+from il_ros.sim.experts import make_expert
+from il_ros.sim.task import make_task
+from il_ros.training.evaluate import Episode, Evaluation, evaluate
+
+REACH = contract.load(share.path("config", "contracts", "arm_reach.yaml"))
+
+
+def test_the_expert_succeeds_and_a_policy_that_stands_still_does_not():
+    task = make_task("reach")
+    heard = []
+    score = evaluate(make_expert("reach"), REACH, task, range(3), on_episode=heard.append)
+    assert (score.successes, score.rate) == (3, 1.0)
+    assert [episode.seed for episode in heard] == [0, 1, 2]
+
+    class Still:
+        def act(self, observation):
+            return observation["joints"][None, :7]
+
+    assert evaluate(Still(), REACH, task, range(1)).episodes[0].ending == "time is up"
+
+
+def test_a_policy_that_cannot_answer_fails_with_its_reason():
+    class Broken:
+        def act(self, observation):
+            raise PolicyError("arm/joint1 is nan")
+
+    score = evaluate(Broken(), REACH, make_task("reach"), range(2))
+    assert score.successes == 0
+    assert {(one.ending, one.error) for one in score.episodes} == {("policy error", "arm/joint1 is nan")}
+
+
+def test_the_interval_is_wilsons():
+    """8 of 10: (0.8 + 3.8415/20 ± 1.96 sqrt(0.16/10 + 3.8415/400)) / 1.38415 = 0.490..0.943."""
+    episodes = tuple(Episode(seed, seed < 8, False, 1.0) for seed in range(10))
+    np.testing.assert_allclose(Evaluation("push", "v1", episodes).interval, (0.490, 0.943), atol=5e-4)
+
+
+def test_an_evaluation_without_episodes_is_none():
+    with pytest.raises(ValueError, match="at least one episode"):
+        evaluate(make_expert("reach"), REACH, make_task("reach"), [])

@@ -1,0 +1,77 @@
+"""Recipes: files, changes, and what is refused."""
+
+import pytest
+
+from il_ros import share
+from il_ros.settings import SettingsError
+from il_ros.training.recipe import Recipe, Training, changed, load
+
+SHIPPED = sorted(path.stem for path in share.path("config", "training").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_says_every_field_with_a_comment(name):
+    recipe = load(name)
+    text = share.path("config", "training", f"{name}.yaml").read_text()
+    for part in ("policy", "training"):
+        for key in recipe.to_plain()[part]:
+            if key == "variance_power" and recipe.policy.loss != "gaussian":
+                continue  # of that loss alone
+            line = next((line for line in text.splitlines() if line.strip().startswith(f"{key}:")), "")
+            assert "#" in line, f"{part}.{key}"
+
+
+def test_a_recipe_survives_json():
+    recipe = Recipe(training=Training(epochs=7))
+    assert Recipe.from_plain(recipe.to_plain(), "x") == recipe
+
+
+def test_changes_override_by_short_and_by_full_name():
+    recipe = changed(Recipe(), ["epochs=5", "policy.hidden=[64, 32]", "learning_rate=3e-4"])
+    assert (recipe.training.epochs, recipe.policy.hidden) == (5, (64, 32))
+    assert recipe.training.learning_rate == 3e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("epcohs=5", "--set epcohs: unknown key; did you mean 'epochs'"),
+        ("epochs", "--set epochs: must be key=value"),
+        ("epochs=many", "--set: training: epochs: must be a whole number, not 'many'"),
+        ("epochs=0", "--set: training: epochs is 0; at least 1"),
+        ("hidden=[", r"--set hidden=\[: '\[' is not a YAML value"),
+        ("keep=first", "keep: 'first' is not known; there are: best, last"),
+        ("validation=1", "validation is 1.0; a share"),
+        ("learning_rate=0", "learning_rate is 0.0; above 0"),
+    ],
+)
+def test_a_wrong_change_says_what_would_be_right(change, message):
+    with pytest.raises(SettingsError, match=message):
+        changed(Recipe(), [change])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("family: bcc", "family: 'bcc' is not known; there are: bc"),
+        ("polcy: {}", "unknown key 'polcy'; did you mean 'policy'"),
+        ("policy: {horizn: 2}", "policy: unknown key 'horizn'; did you mean 'horizon'"),
+        ("training: {epochs: 2, epochs: 3}", "training.epochs: given twice"),
+        ("training: 3", "training: must be a mapping"),
+        ("- a", "must be a mapping"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_key(tmp_path, text, message):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"mine\.yaml") as caught:
+        load(file)
+    assert message in str(caught.value)
+
+
+def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path):
+    with pytest.raises(SettingsError, match=r"recipe 'bc_mpl' is neither.*bc_mlp"):
+        load("bc_mpl")
+    with pytest.raises(SettingsError, match="can't be read"):
+        load(tmp_path / "none.yaml")

@@ -1,0 +1,95 @@
+"""A run: its files, its policy, and going on after an interruption."""
+
+import csv
+import json
+
+import made_arrays as made
+import numpy as np
+import pytest
+
+from il_ros.policies import checkpoint
+from il_ros.training.fit import TrainingError
+from il_ros.training.recipe import Recipe, changed
+from il_ros.training.run import package_version, train
+
+RECIPE = changed(Recipe(), ["hidden=[16]", "epochs=4", "batch_size=32"])
+
+
+def test_a_run_leaves_a_policy_that_does_what_was_shown(tmp_path):
+    recipe = changed(RECIPE, ["epochs=40", "learning_rate=0.01", "batch_size=16"])
+    outcome = train(made.dataset(own=made.DELTA), recipe, tmp_path, version="v3")
+    policy = checkpoint.load(tmp_path, made.DELTA)
+    observation = made.observation()
+    wanted = 0.5 * observation["joints"] + observation["object"][:2]
+    np.testing.assert_allclose(policy.act(observation)[0], wanted, atol=0.05)
+    assert outcome.finished
+    assert policy.version == "v3"
+
+
+def test_the_checkpoint_says_where_it_comes_from(tmp_path):
+    train(made.dataset(), RECIPE, tmp_path)
+    metrics = json.loads((tmp_path / "checkpoint" / "config.json").read_text())["metrics"]
+    assert metrics["data"]["train"] == [f"episode_{number:06d}" for number in range(4)]
+    assert metrics["data"]["validation"] == ["episode_000004"]
+    assert (metrics["frames"], metrics["epochs"], metrics["tasks"]) == (150, 4, ["made_up"])
+    assert metrics["training"]["seed"] == 0
+    assert 0 < metrics["validation_loss"] < 10
+    assert metrics["il_ros"] == package_version() == "0.1.0"
+
+
+def test_the_curves_are_a_table_and_a_picture(tmp_path):
+    outcome = train(made.dataset(), RECIPE, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "curves.csv").open()))
+    assert [float(row["validation_loss"]) for row in rows] == [p.validation_loss for p in outcome.curves]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_episode_is_trained_on_without_validation(tmp_path):
+    outcome = train(made.dataset(train=1, validation=0), RECIPE, tmp_path)
+    assert outcome.policy.metrics["validation_loss"] is None
+    assert "validation_loss\n" not in (tmp_path / "curves.csv").read_text()
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_policy(tmp_path):
+    whole = train(made.dataset(), RECIPE, tmp_path / "whole")
+    stopped = train(made.dataset(), RECIPE, tmp_path / "cut", on_epoch=lambda point: point.epoch < 2)
+    assert not stopped.finished
+    resumed = train(made.dataset(), RECIPE, tmp_path / "cut", resume=True)
+    assert resumed.finished
+    for seed in range(3):
+        observation = made.observation(seed=seed)
+        np.testing.assert_array_equal(resumed.policy.act(observation), whole.policy.act(observation))
+    assert [p.train_loss for p in resumed.curves] == [p.train_loss for p in whole.curves]
+
+
+def test_a_run_with_other_settings_or_data_is_not_taken_up(tmp_path):
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
+    with pytest.raises(TrainingError, match=r"recipe\.training\.epochs: 4 then, 9 now"):
+        train(made.dataset(), changed(RECIPE, ["epochs=9"]), tmp_path, resume=True)
+    with pytest.raises(TrainingError, match=r"data\.train"):
+        train(made.dataset(train=3), RECIPE, tmp_path, resume=True)
+
+
+def test_without_a_run_there_is_nothing_to_take_up(tmp_path):
+    with pytest.raises(TrainingError, match=r"state\.json.*No such file|No such file.*state\.json"):
+        train(made.dataset(), RECIPE, tmp_path, resume=True)
+
+
+def test_a_damaged_state_is_not_taken_up(tmp_path):
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
+    (tmp_path / "resume" / "state.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(TrainingError, match="can't go on from it"):
+        train(made.dataset(), RECIPE, tmp_path, resume=True)
+
+
+def test_a_picture_policy_is_trained_end_to_end(tmp_path):
+    recipe = changed(RECIPE, ["epochs=2", "channels=[4, 4]", "shift_px=1", "inputs=[joints, camera]"])
+    outcome = train(made.dataset(train=2, own=made.WITH_CAMERA), recipe, tmp_path)
+    assert outcome.policy.act(made.observation(made.WITH_CAMERA)).shape == (1, 2)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        train(made.dataset(), RECIPE, tmp_path / "file" / "out")

@@ -1,0 +1,122 @@
+"""Samples: chunks never reach over a gap, nor into the next episode."""
+
+import made_arrays as made
+import numpy as np
+import pytest
+import torch
+
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.normaliser import Affine, Normaliser
+from il_ros.training.batches import Batches, shifted
+from il_ros.training.samples import Frames, Samples, samples
+
+INPUTS = Inputs.of(made.CONTRACT)
+
+
+def counting(frames, ticks=None, first=0):
+    """An episode whose command at frame k is [k, k]."""
+    ticks = np.arange(1, frames + 1) if ticks is None else np.array(ticks)
+    commands = np.tile(np.arange(first, first + frames, dtype=float)[:, None], (1, 2))
+    return made.episode(0, frames, commands=commands, ticks_ns=ticks * made.PERIOD_NS)
+
+
+def test_every_frame_is_a_sample_with_the_steps_that_follow():
+    out = samples([counting(4)], INPUTS, horizon=3)
+    np.testing.assert_array_equal(out.actions[:, :, 0], [[0, 1, 2], [1, 2, 3], [2, 3, 3], [3, 3, 3]])
+    np.testing.assert_array_equal(out.weights, [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0]])
+
+
+def test_a_chunk_ends_at_a_gap_in_the_ticks():
+    out = samples([counting(4, ticks=[1, 2, 5, 6])], INPUTS, horizon=2)
+    np.testing.assert_array_equal(out.actions[:, :, 0], [[0, 1], [1, 1], [2, 3], [3, 3]])
+    np.testing.assert_array_equal(out.weights, [[1, 1], [1, 0], [1, 1], [1, 0]])
+
+
+def test_a_chunk_ends_with_its_episode():
+    out = samples([counting(2), counting(2, first=10)], INPUTS, horizon=2)
+    np.testing.assert_array_equal(out.actions[:, :, 0], [[0, 1], [1, 1], [10, 11], [11, 11]])
+
+
+def test_every_step_of_a_delta_chunk_is_relative_to_the_state_at_its_start():
+    offsets = np.array([[10.0, 0], [20, 0], [30, 0]])
+    episode = made.episode(
+        0, 3, own=made.DELTA, commands=np.array([[1.0, 0], [2, 0], [3, 0]]), offsets=offsets
+    )
+    out = samples([episode], Inputs.of(made.DELTA), horizon=2)
+    np.testing.assert_array_equal(
+        out.actions[:, :, 0], [[1 - 10, 2 - 10], [2 - 20, 3 - 20], [3 - 30, 3 - 30]]
+    )
+
+
+@pytest.mark.parametrize("horizon", [1, 4, 50])
+def test_real_steps_are_as_many_as_the_runs_have(horizon):
+    """Of a run of n frames: n chunks, the k-th with min(H, n - k) real steps."""
+    out = samples([counting(9, ticks=[1, 2, 3, 4, 9, 10, 11, 12, 13])], INPUTS, horizon)
+    assert out.weights.sum() == sum(min(horizon, n - k) for n in (4, 5) for k in range(n))
+    assert out.weights[:, 0].all()
+
+
+def test_nan_names_the_episode_and_the_frame():
+    bad = made.episode(3)
+    joints = np.array(bad.observations["joints"])
+    joints[7, 1] = np.nan
+    with pytest.raises(
+        ValueError, match="episode_000003: observation 'joints': position/b is nan in frame 7"
+    ):
+        samples([made.episode(3, observations={**bad.observations, "joints": joints})], INPUTS, 1)
+    commands = np.array(bad.commands)
+    commands[2, 0] = np.inf
+    with pytest.raises(ValueError, match="episode_000003: the command of frame 2"):
+        samples([made.episode(3, commands=commands)], INPUTS, 1)
+
+
+def test_frames_are_taken_across_episodes():
+    parts = [np.full((2, 1, 1, 1), 1, np.uint8), np.arange(10, 13, dtype=np.uint8).reshape(3, 1, 1, 1)]
+    frames = Frames(parts)
+    assert len(frames) == 5
+    np.testing.assert_array_equal(frames.take([4, 0, 2])[:, 0, 0, 0], [12, 1, 10])
+
+
+def identity(states):
+    return Normaliser(Affine(np.zeros(states), np.ones(states)), Affine(np.zeros(1), np.ones(1)))
+
+
+def numbered(count, images=None):
+    numbers = np.arange(count, dtype=float)
+    inputs = Inputs(INPUTS.state[:1], Inputs.of(made.WITH_CAMERA).images if images else ())
+    out = Samples(
+        np.stack([numbers, numbers], 1), numbers[:, None, None], np.ones((count, 1), np.float32), images or {}
+    )
+    return Batches(out, inputs, identity(2), "cpu")
+
+
+def test_an_epoch_has_every_sample_once_in_another_order_each_time():
+    batches = numbered(10)
+    rng = torch.Generator().manual_seed(0)
+    epochs = [torch.cat([batch.state[:, 0] for batch in batches.shuffled(4, rng)]) for _ in range(2)]
+    for epoch in epochs:
+        assert sorted(epoch.tolist()) == list(range(10))
+    assert epochs[0].tolist() != epochs[1].tolist()
+    assert [len(batch) for batch in batches.shuffled(4, rng)] == [4, 4, 2]
+
+
+def test_state_target_and_picture_of_a_sample_stay_together():
+    pictures = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
+    batches = numbered(6, {"camera": Frames([pictures[:2], pictures[2:]])})
+    for batch in batches.shuffled(4, torch.Generator().manual_seed(1)):
+        assert batch.state[:, 0].tolist() == batch.target[:, 0, 0].tolist()
+        assert batch.state[:, 0].tolist() == batch.images["camera"][:, 0, 0, 0].tolist()
+
+
+def test_without_padding_there_are_no_weights():
+    assert next(numbered(3).in_order(3)).weight is None
+
+
+def test_a_shifted_picture_is_the_picture_moved():
+    picture = torch.arange(16, dtype=torch.uint8).reshape(1, 4, 4, 1).repeat(50, 1, 1, 1)
+    out = shifted(picture, 1, torch.Generator().manual_seed(0))
+    rows = {tuple(one[1:3, 1:3, 0].flatten().tolist()) for one in out}
+    middles = {
+        (5 + 4 * y + x, 6 + 4 * y + x, 9 + 4 * y + x, 10 + 4 * y + x) for y in (-1, 0, 1) for x in (-1, 0, 1)
+    }
+    assert rows == middles
