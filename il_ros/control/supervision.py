@@ -70,7 +70,7 @@ class Supervision:
         self._epochs, self._mixed = Epochs(), False
         self._by_timer, self._ended = True, ""
         self._ramp_due = self._from_rest = self._rest_due = True
-        self._moved = False
+        self._moved = self._untold = False
 
     @property
     def epoch(self) -> int:
@@ -204,10 +204,10 @@ class Supervision:
         winner = verdict.authority
         if winner != self.authority and not (verdict.mixed and self._mixed):
             self._hand_over(verdict, absences, stamp_ns)
-        else:
+        elif not (self._untold and winner == self.authority):
             self.authority = winner
             self.reason = _why_none(verdict, absences) if winner == NOBODY else verdict.reason or "proposed"
-        self._mixed = verdict.mixed
+        self._mixed, self._untold = verdict.mixed, False
         dt_s = self._allowance.spend(stamp_ns, time_ns, steady_ns)
         proposals = self.hearing.for_tick(stamp_ns)
         wish, waiting = self._wish(winner, stamp_ns, time_ns)
@@ -242,7 +242,7 @@ class Supervision:
     def _hand_over(self, verdict: Verdict, absences: Absences, from_ns: int) -> None:
         """Begin an epoch under the verdict's winner; its ramp starts afresh."""
         winner, before = verdict.authority, self.authority
-        self.authority = winner
+        self.authority, self._untold = winner, True
         self._epochs.begin(from_ns, self.hearing.proposing_before(from_ns))
         if winner == NOBODY:
             self.reason = _why_none(verdict, absences)

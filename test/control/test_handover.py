@@ -38,6 +38,8 @@ def test_the_policys_next_proposal_drives_after_the_expert_let_go(bench_of):
     bench.measure(2)
     back = bench.propose(2, 0.01, epoch=epoch + 1)  # half a period after the word
     assert (back.authority, back.sent) == ("policy", (0.01,))
+    assert back.reason == "policy has authority: expert let go"
+    assert bench.propose(3, 0.01, epoch=epoch + 1).reason == "proposed"
 
 
 def test_in_lockstep_letting_go_answers_the_tick_that_the_policy_has_proposed_for(bench_of):

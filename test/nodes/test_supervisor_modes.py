@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
-from supervised import CONTRACT, LATCHED, Lockstep, Rig
+from supervised import CONTRACT, LATCHED, Rig, Session
 
 from il_ros.control import proposal
 from il_ros.control.decision import NOBODY
@@ -20,33 +19,6 @@ def contract_file(tmp_path):
     path = tmp_path / "contract.yaml"
     path.write_text(CONTRACT)
     return path
-
-
-class Session(Lockstep):
-    """Ticks in simulated time at which policy and expert may both propose."""
-
-    def tick(self, expert=None, policy=None, **words):
-        """Let them propose for the next tick, the expert first; return the decision for it."""
-        self.number = getattr(self, "number", 0) + 1
-        stamp = self.begin(self.number)
-        rig = self.rig
-        names, period_ns = rig.contract.action_names, rig.contract.period_ns
-        for name, values, said in (("expert", expert, {}), ("policy", policy, words)):
-            if values is not None:
-                proposed = proposal.Proposal(name, stamp, np.array(values).reshape(-1, 3), **said)
-                rig.sources[name](proposal.to_message(proposed, names, period_ns))
-        rig.graph.until(lambda: self.answered(stamp), f"the decision for tick {self.number}")
-        return next(d for d in rig.decisions if d.stamp_ns >= stamp)
-
-    def until_driven_by(self, name, **proposals):
-        for _ in range(100):
-            if (decision := self.tick(**proposals)).authority == name:
-                return decision
-        raise AssertionError(f"{name} never drove: {self.rig.decisions[-1]}")
-
-    def set(self, **parameters):
-        given = [Parameter(name.replace("__", "."), value=value) for name, value in parameters.items()]
-        return self.rig.node.set_parameters_atomically(given)
 
 
 EXPERT, POLICY, LET_GO = (0.02, 0.0, 0.1), (-0.02, 0.0, -0.1), ()
