@@ -27,6 +27,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--episodes", type=int, default=20, help="held-out episodes run (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode shown (default: 0)")
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the training recipe; may be repeated",
+    )
+    parser.add_argument(
         "-o",
         "--output",
         type=Path,
@@ -47,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        plan = Plan(args.task, args.output, args.demonstrations, args.episodes, args.seed)
+        plan = Plan(args.task, args.output, args.demonstrations, args.episodes, args.seed, tuple(args.set))
         _empty(plan.folder)
         phases.isolate()
         shown = _timed(times, "show", lambda: phases.show(plan))

@@ -33,6 +33,8 @@ class Plan:
     demonstrations: int = 30
     held_out: int = 20
     seed: int = 0
+    changes: tuple[str, ...] = ()
+    """Changes of the training recipe, key=value each."""
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -91,7 +93,8 @@ def perform(plan: Plan) -> Trials:
 def train(plan: Plan) -> None:
     """Train the policy from the episodes that were shown well."""
     words = [sys.executable, "-m", "il_ros", "train", str(plan.shown), "--out", str(plan.trained)]
-    _wait(plan, "train", {"train": [*words, "--progress", "json"]}, _TrainBar())
+    changes = [word for change in plan.changes for word in ("--set", change)]
+    _wait(plan, "train", {"train": [*words, *changes, "--progress", "json"]}, _TrainBar())
 
 
 class _TrainBar:

@@ -138,7 +138,8 @@ def plot_curve(columns: Mapping[str, Sequence[float]], path: Path) -> None:
         kept = epochs[np.array(columns["best"]) > 0]
         if len(kept):
             axis.axvline(kept[-1], color=EXPERT, lw=1, ls=":", label="kept")
-        axis.set_yscale("log")
+        if min(columns["train_loss"]) > 0:  # a log likelihood may have either sign
+            axis.set_yscale("log")
         axis.set_xlabel("epoch")
         axis.set_ylabel("loss (normalised actions)")
         axis.legend(frameon=False)

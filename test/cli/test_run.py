@@ -1,0 +1,32 @@
+"""`il-ros run`: the scenarios' arguments, and why something can't be started."""
+
+import pytest
+
+from il_ros.cli import main
+from il_ros.scenarios import SCENARIOS
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_help_shows_what_the_launch_file_shows(name, capsys):
+    with pytest.raises(SystemExit):
+        main.main(["run", name, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for argument in SCENARIOS[name].arguments:
+        assert "--" + argument.name.replace("_", "-") in shown
+        assert argument.description in shown
+
+
+def test_a_wrong_value_is_told_and_nothing_starts(capsys, tmp_path):
+    assert main.main(["run", "sim", "--speed", "fast", "--logs", str(tmp_path / "log")]) == 2
+    assert "speed:=fast is not a number" in capsys.readouterr().err
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_node_that_can_not_start_is_told_with_its_words(capsys, tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("/**: {ros__parameters: {camera_width: -5}}")
+    words = ["--parameters", str(wrong), "--logs", str(tmp_path)]
+    assert main.main(["run", "sim", *words]) == 1
+    told = capsys.readouterr().err
+    assert "sim ended (exit status 1)" in told
+    assert "camera_width is -5" in told

@@ -1,0 +1,88 @@
+"""The demo: its figures, its folder, and once, small, the whole of it."""
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from il_ros.cli import main
+from il_ros.control.trials import Trial, Trials
+from il_ros.demo.phases import HELD_OUT_SEED, Plan
+from il_ros.demo.summary import Score, Summary
+
+
+def trials(outcomes: str) -> Trials:
+    done = [
+        Trial(seed, "success" if letter == "s" else "failure", "", 2.5, 0.5)
+        for seed, letter in enumerate(outcomes)
+    ]
+    return Trials(len(done), 0, tuple(done))
+
+
+class Links(HTMLParser):
+    """Collects what a page refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, _tag, attributes):
+        self.found += [value for name, value in attributes if name in ("src", "href")]
+
+
+def test_a_score_counts_and_has_its_interval():
+    score = Score.of(trials("sssf"))
+    assert (score.successes, score.episodes, score.rate, score.simulated_s) == (3, 4, 0.75, 10.0)
+    assert score.interval[0] < 0.75 < score.interval[1]
+
+
+def test_the_table_and_the_file_have_the_same_figures(tmp_path):
+    summary = Summary(
+        "push", "arm_push", Score.of(trials("ss")), Score.of(trials("sf")), {"show": 3.0, "run": 4.0}
+    )
+    summary.save(tmp_path)
+    written = json.loads((tmp_path / "summary.json").read_text())
+    assert (written["policy"]["successes"], written["total_s"]) == (1, 7.0)
+    policy = next(line for line in summary.text().splitlines() if line.startswith("policy"))
+    assert policy.split()[3:6] == ["2", "1", "50"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"task": "juggle"}, "juggle"),
+        ({"demonstrations": 1}, "demonstrations is 1"),
+        ({"held_out": 0}, "held_out is 0"),
+        ({"seed": HELD_OUT_SEED}, "seed is 1000"),
+    ],
+)
+def test_a_plan_that_can_not_be_is_refused(tmp_path, wrong, words):
+    with pytest.raises(ValueError, match=words):
+        Plan(**{"task": "push", "folder": tmp_path, **wrong})
+
+
+def test_a_folder_of_somebody_else_is_not_emptied(tmp_path, capsys):
+    precious = tmp_path / "thesis.tex"
+    precious.write_text("all of it")
+    assert main.main(["demo", "--output", str(tmp_path)]) == 1
+    assert "no demo wrote" in capsys.readouterr().err
+    assert precious.read_text() == "all of it"
+
+
+def test_the_whole_loop_small(tmp_path):
+    out = tmp_path / "demo"
+    words = ["-m", "il_ros", "demo", "--demonstrations", "3", "--episodes", "1", "--set", "epochs=20"]
+    ran = subprocess.run(
+        [sys.executable, *words, "--output", str(out)], capture_output=True, text=True, timeout=280
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["expert"]["successes"], summary["policy"]["episodes"]) == (3, 1)
+    links = Links()
+    links.feed((out / "index.html").read_text())
+    assert len(links.found) > 10
+    for link in links.found:
+        assert (out / link).stat().st_size > 0
+    assert "policy, held-out starts" in ran.stdout
