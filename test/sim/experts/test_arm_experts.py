@@ -1,0 +1,125 @@
+"""The arm's teachers: they succeed, keep no memory, and move as the safety gate lets them."""
+
+import numpy as np
+import pytest
+
+from il_ros import contract, share
+from il_ros.sim.experts import make_expert
+from il_ros.sim.kinematics import forward, pointing_down
+from il_ros.sim.rollout import rollout
+from il_ros.sim.task import make_task
+
+SEEDS = range(5)
+
+
+def load(name):
+    return contract.load(share.path("config", "contracts", f"arm_{name}.yaml"))
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    return {
+        name: [rollout(make_task(name), make_expert(name).act, load(name), seed) for seed in SEEDS]
+        for name in ("reach", "push", "pick_place")
+    }
+
+
+@pytest.mark.parametrize("name", ["reach", "push", "pick_place"])
+def test_every_seed_succeeds(episodes, name):
+    assert [run.success for run in episodes[name]] == [True] * len(SEEDS)
+
+
+@pytest.mark.parametrize("name", ["reach", "push", "pick_place"])
+def test_an_expert_is_a_function_of_what_it_sees(episodes, name):
+    run, fresh = episodes[name][0], make_expert(name)
+    for k in reversed(range(run.steps)):
+        seen = {key: values[k] for key, values in run.observations.items()}
+        assert fresh.act(seen)[0].tobytes() == run.actions[k].tobytes()
+
+
+@pytest.mark.parametrize("name", ["reach", "push", "pick_place"])
+def test_commands_keep_the_contracts_limits(episodes, name):
+    lower, upper, speed, _ = load(name).action("arm").limits.arrays()
+    for run in episodes[name]:
+        arm = run.actions[:, :6]
+        assert (arm >= lower).all()
+        assert (arm <= upper).all()
+        steps = np.abs(np.diff(arm, axis=0)) / 0.05
+        # a grasped cube stops the arm's fall for a tick or two; the gate may cut those
+        assert (steps > speed).any(axis=1).mean() < 0.03
+        lead = np.abs(arm - run.observations["joints"][:, :6])
+        assert lead.max() <= 0.096
+
+
+def see(tip, obj, goal, yaw=0.0, opening=0.03):
+    joints = np.array([*pointing_down(np.array(tip), yaw), opening])
+    return {
+        "joints": joints,
+        "object": np.array([*obj, 0.0, 0.0, 0.0, 1.0]),
+        "goal": np.array([*goal, 0.0, 0.0, 0.0, 1.0]),
+    }
+
+
+def way(name, **where):
+    """Return where the expert sends the tip, (3,) metres from where it is, and the gripper's opening."""
+    seen = see(**where)
+    action = make_expert(name).act(seen)[0]
+    return forward(action[:6])[0] - forward(seen["joints"][:6])[0], action[6]
+
+
+BLOCK, MARK = [0.3, 0.0, 0.02], [0.42, 0.0, 0.0]
+
+
+def test_push_goes_behind_the_block_above_it():
+    move, _ = way("push", tip=[0.38, 0.0, 0.09], obj=BLOCK, goal=MARK)
+    assert move[0] < -0.005
+    assert abs(move[2]) < 0.002
+
+
+def test_push_comes_down_behind_the_block():
+    move, _ = way("push", tip=[0.23, 0.0, 0.09], obj=BLOCK, goal=MARK)
+    assert move[2] < -0.005
+    assert abs(move[0]) < 0.002
+
+
+def test_push_pushes_along_the_line_to_the_mark():
+    turn = 0.5
+    ahead = np.array([np.cos(turn), np.sin(turn), 0.0])
+    goal = BLOCK + 0.12 * ahead
+    move, _ = way("push", tip=BLOCK - 0.041 * ahead, obj=BLOCK, goal=goal, yaw=turn)
+    assert move @ ahead > 0.005
+    np.testing.assert_allclose(move - (move @ ahead) * ahead, 0.0, atol=0.002)
+
+
+def test_push_rests_when_the_block_lies_on_its_mark():
+    move, _ = way("push", tip=[0.379, 0.0, 0.02], obj=[0.42, 0.0, 0.02], goal=MARK)
+    assert np.linalg.norm(move) < 0.001
+
+
+CUBE, BIN = [0.3, -0.1, 0.02], [0.32, 0.18, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("tip", "opening", "goes", "opens"),
+    [
+        ([0.25, 0.0, 0.15], 0.08, "cube", True),
+        ([0.30, -0.1, 0.08], 0.08, "down", True),
+        ([0.30, -0.1, 0.016], 0.08, "stay", False),
+        ([0.30, -0.1, 0.016], 0.040, "up", False),
+        ([0.30, -0.1, 0.08], 0.040, "down", True),  # closed over nothing
+    ],
+)
+def test_pick_place_fetches_the_cube(tip, opening, goes, opens):
+    move, commanded = way("pick_place", tip=tip, obj=CUBE, goal=BIN, opening=opening)
+    assert bool(commanded > 0.06) is opens
+    expected = {"cube": move[1] < -0.005, "down": move[2] < -0.005, "up": move[2] > 0.005}
+    assert expected.get(goes, np.linalg.norm(move) < 0.002)
+
+
+def test_pick_place_carries_high_and_lets_go_over_the_bin():
+    held = {"opening": 0.040, "goal": BIN}
+    move, opening = way("pick_place", tip=[0.3, 0.0, 0.13], obj=[0.3, 0.0, 0.134], **held)
+    assert move[1] > 0.005
+    assert opening < 0.04
+    _, opening = way("pick_place", tip=[0.32, 0.18, 0.1], obj=[0.32, 0.18, 0.104], **held)
+    assert opening > 0.06
