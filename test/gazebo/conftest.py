@@ -1,6 +1,7 @@
 """Real Gazebo, where `make gazebo` has set it up."""
 
 import pytest
+from ros_graph import Graph
 
 from il_ros.sim.gazebo.process import why_missing
 
@@ -9,3 +10,10 @@ from il_ros.sim.gazebo.process import why_missing
 def _gazebo():
     if reason := why_missing():
         pytest.skip(reason)
+
+
+@pytest.fixture
+def graph():
+    graph = Graph()
+    yield graph
+    graph.close()

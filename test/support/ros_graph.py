@@ -1,0 +1,87 @@
+"""A real ROS graph in one process: nodes, an executor, and waiting with a time-out instead of sleeping."""
+
+import time
+
+import rclpy
+from rclpy.parameter import Parameter
+from rclpy.task import Future
+
+from il_ros import messages
+from il_ros.nodes import runtime
+from il_ros.nodes.streams import message_class
+
+TIMEOUT_S = 10.0
+
+
+class Graph:
+    """Nodes spun by the test itself, so that nothing happens between two waits."""
+
+    def __init__(self):
+        rclpy.init()
+        self.executor = runtime.EventsExecutor()
+        self._started = []
+        self.outside = self._add(rclpy.create_node("outside"))
+        self._never = Future()
+
+    def start(self, node_class, **parameters):
+        """Construct, add and start a node; parameters by name ('.' as '__')."""
+        overrides = [Parameter(name.replace("__", "."), value=value) for name, value in parameters.items()]
+        node = self._add(node_class(parameter_overrides=overrides))
+        node.start()
+        return node
+
+    def spin(self, seconds):
+        """Let the graph run for a while; only to show that something does NOT happen."""
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            self.executor.spin_until_future_complete(self._never, left_s)
+
+    def until(self, condition, what="the condition", timeout_s=TIMEOUT_S):
+        """Spin until `condition()` is true; return what it returned."""
+        end_s = time.monotonic() + timeout_s
+        while not (result := condition()):
+            assert time.monotonic() < end_s, f"{what}: not within {timeout_s} s"
+            self.executor.spin_once(0.02)
+        return result
+
+    def publisher(self, topic, type_name, qos=10):
+        """Return publish(message) for rosbags messages, from outside."""
+        publisher = self.outside.create_publisher(message_class(type_name), topic, qos)
+
+        def publish(message):
+            publisher.publish(messages.encode(type_name, message))
+
+        publish.count = publisher.get_subscription_count
+        return publish
+
+    def received(self, topic, type_name, qos=10):
+        """Return a list that fills with decoded messages of a topic."""
+        found = []
+        self.outside.create_subscription(
+            message_class(type_name),
+            topic,
+            lambda raw: found.append(messages.decode(type_name, raw)),
+            qos,
+            raw=True,
+        )
+        return found
+
+    def call(self, service, service_type, **request):
+        """Call a service from outside and return its response."""
+        client = self.outside.create_client(service_type, service)
+        self.until(client.service_is_ready, f"service {service}")
+        future = client.call_async(service_type.Request(**request))
+        self.until(future.done, f"answer of {service}")
+        return future.result()
+
+    def close(self):
+        for node in reversed(self._started):
+            if hasattr(node, "stop"):
+                node.stop()
+            node.destroy_node()
+        rclpy.shutdown()
+
+    def _add(self, node):
+        self.executor.add_node(node)
+        self._started.append(node)
+        return node
