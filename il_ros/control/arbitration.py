@@ -86,6 +86,7 @@ class Heard:
 Absences = Mapping[str, str]
 """Why each source is out of the running, highest priority first; "" for those that are in it."""
 
+NOT_YET = "has not proposed"
 LET_GO = "let go"
 """The absence of a source that said so, which is no fault."""
 
@@ -104,13 +105,15 @@ class Verdict:
     """Who shall have authority, maybe NOBODY, and why if that needs saying.
 
     `beta`: the expert's share where sources are mixed. `mixed`: the driver was drawn, and from one mixed
-    verdict to the next there is no handover: one epoch, one ramp, whoever drives.
+    verdict to the next there is no handover: one epoch, one ramp, whoever drives. `early`: nobody, because
+    who should drive has not proposed yet; where nobody drove before either, that is worth waiting for.
     """
 
     authority: str
     reason: str = ""
     beta: float | None = None
     mixed: bool = False
+    early: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def absence(source: Source, heard: Heard, now_ns: int, steady_ns: int, patience_
     if heard.gone:
         return LET_GO
     if heard.proposal is None:
-        return "has not proposed"
+        return NOT_YET
     limit_ns = int(source.timeout_s * 1e9)
     silent_ns, silent_steady_ns = now_ns - heard.arrival_ns, steady_ns - heard.arrival_steady_ns
     if silent_ns > limit_ns or silent_steady_ns > max(limit_ns, patience_ns):

@@ -135,6 +135,7 @@ class Supervision:
         self.hearing.forget()
         self.mode.restart()
         self.authority, self.reason, self._ended, self._mixed = NOBODY, "restarted", "", False
+        self._untold = False
         self._ramp_due = self._from_rest = self._rest_due = True
         self._actuation.rest()
 
@@ -170,6 +171,8 @@ class Supervision:
         absences = self.hearing.absences(time_ns, steady_ns)
         verdict = self._verdict(stamp_ns, absences)
         winner = verdict.authority
+        if verdict.early and self.authority == NOBODY and not self._untold:
+            return None
         if winner not in (name, NOBODY):
             other = self.hearing.heard[winner].proposal
             if other is None or other.stamp_ns < stamp_ns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from il_ros.control.arbitration import LET_GO, Request, Situation, Verdict
+from il_ros.control.arbitration import LET_GO, NOT_YET, Request, Situation, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
@@ -150,4 +150,4 @@ class Gated(InteractiveMode):
             return Verdict(NOBODY, f"waiting for the expert: {self.request.why}")
         source = EXPERT if self._state == "helped" else POLICY
         absent = situation.absences[source]
-        return Verdict(NOBODY, f"{source} {absent}") if absent else Verdict(source)
+        return Verdict(NOBODY, f"{source} {absent}", early=absent == NOT_YET) if absent else Verdict(source)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from il_ros.control.arbitration import Request, Situation, Verdict
+from il_ros.control.arbitration import NOT_YET, Request, Situation, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
 from il_ros.interactive.beta import BetaSchedule, Mixer
@@ -122,9 +122,11 @@ class Dagger(InteractiveMode):
             self._drawn_ns, self.beta = stamp_ns, self._schedule(self.round)
             self._drawn = EXPERT if self._mixer.expert_drives(self.beta) else POLICY
         needed = (EXPERT, POLICY) if 0 < self.beta < 1 else (self._drawn,)
-        missing = [f"{name} {situation.absences[name]}" for name in needed if situation.absences[name]]
+        missing = [name for name in needed if situation.absences[name]]
         if missing:
-            return Verdict(NOBODY, "; ".join(missing), self.beta)
+            reason = "; ".join(f"{name} {situation.absences[name]}" for name in missing)
+            early = any(situation.absences[name] == NOT_YET for name in missing)
+            return Verdict(NOBODY, reason, self.beta, early=early)
         return Verdict(self._drawn, f"{self._drawn} drawn", self.beta, mixed=True)
 
     def restart(self) -> None:
@@ -162,4 +164,4 @@ class HumanGated(InteractiveMode):
 
 def _only(source: str, situation: Situation) -> Verdict:
     absent = situation.absences[source]
-    return Verdict(NOBODY, f"{source} {absent}") if absent else Verdict(source)
+    return Verdict(NOBODY, f"{source} {absent}", early=absent == NOT_YET) if absent else Verdict(source)

@@ -183,6 +183,33 @@ def test_the_gate_holds_for_drawn_commands_too(bench_of):
     assert max(abs(step) for step in np.diff(sent)) <= 1.0 * 0.05 + 1e-9  # 1 rad/s for 0.05 s
 
 
+@pytest.mark.parametrize(("name", "needed"), [("dagger", "both"), ("expert", "expert")])
+def test_at_the_first_tick_who_proposes_first_does_not_answer_for_who_should_drive(bench_of, name, needed):
+    bench = bench_of(mode=mode(bench_of, name, beta="constant:0.5"))
+    for start in (0, 10):  # again after a restart, as at each episode's paused first frame
+        bench.measure(start)
+        assert bench.propose(start, 0.01, stamp=start) is None
+        decision = bench.propose(start + 0.1, 0.02, source="expert", stamp=start)
+        assert decision.stamp_ns == bench.at(start)
+        assert decision.authority in (("expert", "policy") if needed == "both" else ("expert",))
+        bench.core.restart()
+
+
+def test_whoever_drove_before_a_change_of_mode_is_stopped_at_once_when_the_next_is_not_there(bench_of):
+    bench = bench_of(bench_of.BASE, mode=mode(bench_of, "policy"))
+    bench.measure(0)
+    assert bench.propose(0, 0.0, 0.1).sent == (0.0, 0.1)
+    bench.core.switch(mode(bench_of, "expert"))
+    assert bench.propose(1, 0.0, 0.1).sent == (0.0, 0.0)
+
+
+def test_letting_go_with_nobody_else_there_stops_the_base_at_once_in_any_mode(bench_of):
+    bench = bench_of(bench_of.BASE, mode=mode(bench_of, "hg_dagger"))
+    bench.measure(0)
+    assert bench.propose(0, 0.0, 0.1, source="expert").sent == (0.0, 0.1)
+    assert let_go(bench, 1).sent == (0.0, 0.0)
+
+
 # ---- a mode switched while running
 
 
