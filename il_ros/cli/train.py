@@ -50,7 +50,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--contract", help="file, or name in config/contracts (default: the recorded one)")
     parser.add_argument(
-        "--recipe", default="", help="file, or name in config/training (default: bc_mlp; bc_cnn with cameras)"
+        "--recipe",
+        default="",
+        help="file, or name in config/training (default: ensemble; bc_cnn with cameras)",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
@@ -143,7 +145,7 @@ def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
     from il_ros.training import recipe as recipes
 
     own = contract_of(args.contract, args.data)
-    name = args.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "bc_mlp")
+    name = args.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "ensemble")
     recipe = recipes.load(name, args.set)
     dataset = Dataset.open(
         args.data,

@@ -35,7 +35,7 @@ class Trainer(runtime.PlainNode):
         declare(self, "root", "episodes", "folder of the recorded episodes")
         declare(self, "checkpoint", "checkpoint", "folder that receives the policies v1, v2, ...")
         declare(self, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
-        declare(self, "recipe", "", "recipe, a file or a shipped name; empty: bc_mlp, or bc_cnn with cameras")
+        declare(self, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, or bc_cnn with cameras")
         declare(self, "changes", [], "changes of the recipe, key=value each")
         declare(self, "background", True, "leave the processor to whoever else wants it")
         declare(self, "task", "", "simulated task to evaluate on; empty: the one trained on")
@@ -137,7 +137,7 @@ class Trainer(runtime.PlainNode):
             if self._training is not None:
                 plan, version = self._training
                 self._announce(plan.publish(version))
-        elif status == STOPPED:
+        elif status in STOPPED:
             self._tell({"event": "cancelled"})
             self._status = Status(OK, f"{self._what}: cancelled")
         else:
