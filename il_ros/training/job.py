@@ -23,8 +23,8 @@ from il_ros.processes import die_with_parent
 
 Event = dict[str, Any]
 KILL_AFTER_S = 10.0
-STOPPED = 130
-"""Exit status of a job that was interrupted."""
+STOPPED = (130, -signal.SIGINT)
+"""Exit statuses of a job that was interrupted, at work or still starting."""
 
 
 @dataclass(frozen=True)
