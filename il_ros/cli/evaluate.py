@@ -1,4 +1,4 @@
-"""`il-ros evaluate`: a policy's success in the embedded simulator."""
+"""`il-ros evaluate`: a policy's success in a simulator."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or of the training run")
     parser.add_argument("--task", default="", help="simulated task (default: the one it was trained on)")
+    parser.add_argument(
+        "--simulator", default="mujoco", help="mujoco (default), or gazebo_classic (`make gazebo`)"
+    )
     parser.add_argument("--episodes", type=int, default=50, help="(default: 50)")
     parser.add_argument(
         "--seed", type=int, default=HELD_OUT_SEED, help=f"first seed (default: {HELD_OUT_SEED})"
@@ -58,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
         torch.set_num_threads(args.threads)
         policy = checkpoint.load(args.checkpoint)
-        task = make_task(args.task or trained_on(policy), policy.contract)
-        result = _evaluate(args, policy, task)
+        task = make_task(args.task or trained_on(policy), policy.contract, args.simulator)
+        with closing(task):
+            result = _evaluate(args, policy, task)
         if args.json is not None:
             atomic.write_text(args.json, json.dumps(result.to_plain(), indent=1) + "\n")
     except (ValueError, OSError) as error:
@@ -102,17 +107,18 @@ def trained_on(policy: LoadedPolicy) -> str:
     return str(known[0])
 
 
-def make_task(name: str, contract: Contract) -> Task:
-    """Return the task with the cameras that the contract observes, in its size."""
+def make_task(name: str, contract: Contract, simulator: str = "mujoco") -> Task:
+    """Return the task in a simulator, with the cameras that the contract observes, in its size."""
     from il_ros.sim.task import NO_CAMERAS, Cameras
     from il_ros.sim.task import make_task as make
 
     seen = [(spec.topic, spec.image) for spec in contract.observations if spec.image is not None]
-    if not seen:
-        return make(name, cameras=NO_CAMERAS)
     names = tuple(topic.partition("/")[0].removesuffix("_camera") for topic, _ in seen)
-    image = seen[0][1]
-    return make(name, cameras=Cameras(names, image.width, image.height))
+    cameras = Cameras(names, seen[0][1].width, seen[0][1].height) if seen else NO_CAMERAS
+    try:
+        return make(name, cameras=cameras, simulator=simulator)
+    except RuntimeError as error:  # no Gazebo, or one that doesn't start
+        raise ValueError(f"--simulator {simulator}: {error}") from error
 
 
 def _evaluate(args: argparse.Namespace, policy: LoadedPolicy, task: Task) -> Evaluation:
