@@ -147,7 +147,9 @@ class Gated(InteractiveMode):
             return Verdict(NOBODY, f"nobody answered within {self._options.timeout_s:g} s; ~/restart goes on")
         if self._state == "waiting":
             assert self.request is not None
-            return Verdict(NOBODY, f"waiting for the expert: {self.request.why}")
+            always = self._options.takeover == "asked"  # such an expert is about to propose for this tick
+            early = always and situation.absences[EXPERT] == NOT_YET
+            return Verdict(NOBODY, f"waiting for the expert: {self.request.why}", early=early)
         source = EXPERT if self._state == "helped" else POLICY
         absent = situation.absences[source]
         return Verdict(NOBODY, f"{source} {absent}", early=absent == NOT_YET) if absent else Verdict(source)

@@ -30,7 +30,7 @@ class Story:
         absences = {"expert": expert, "policy": policy}
         verdict = self.mode.choose(Situation(self.tick * S, self.authority, absences))
         assert verdict == self.mode.choose(Situation(self.tick * S, self.authority, absences))
-        self.authority, self.reason = verdict.authority, verdict.reason
+        self.authority, self.reason, self.verdict = verdict.authority, verdict.reason, verdict
         return verdict.authority
 
 
@@ -65,6 +65,13 @@ def test_an_expert_that_always_proposes_drives_only_when_asked():
     story = Story(takeover="asked")
     drivers = [story.at(doubt, THERE) for doubt in (0.9, 1.1, 0.6, 0.4, 0.9)]
     assert drivers == ["policy", "expert", "expert", "policy", "policy"]
+
+
+def test_at_the_first_tick_an_expert_that_always_proposes_is_worth_waiting_for_and_a_person_is_not():
+    for takeover, early in (("asked", True), ("anytime", False)):
+        story = Story(takeover=takeover)
+        assert story.at(1.1) == NOBODY
+        assert story.verdict.early is early
 
 
 def test_an_expert_unplugged_while_helping_leaves_the_robot_waiting_whatever_the_doubt():
