@@ -86,7 +86,7 @@ def test_evaluating_what_no_simulator_knows_is_said(root, tmp_path, capsys):
 
 def test_evaluating_in_a_simulator_that_is_not_there_says_so(root, tmp_path, monkeypatch, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *QUICK]) == 0
-    words = ["evaluate", str(tmp_path / "out"), "--task", "push", "--simulator"]
+    words = ["evaluate", str(tmp_path / "out"), "--task", "drive", "--simulator"]
     assert main([*words, "stage"]) == 2
     assert "unknown simulator 'stage'; there are: mujoco, gazebo_classic" in capsys.readouterr().err
     monkeypatch.setenv("IL_ROS_GAZEBO", str(tmp_path))
