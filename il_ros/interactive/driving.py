@@ -82,11 +82,20 @@ class Asking:
     """Gated: the policy asks when it is doubtful, and the expert drives until it is sure again.
 
     It asks above the budget's threshold, is satisfied below `release` times that one, and is driven for
-    `least_ticks` in any case. Without a request left it drives on.
+    `least_ticks` in any case. Without a request left it drives on, and so it does for its first
+    `warm_up_ticks`: what doubt is usual must be known before any is unusual.
     """
 
-    def __init__(self, budget: AttentionBudget, release: float, least_ticks: int, period_ns: int) -> None:
+    def __init__(
+        self,
+        budget: AttentionBudget,
+        release: float,
+        least_ticks: int,
+        period_ns: int,
+        warm_up_ticks: int = 200,
+    ) -> None:
         self._budget, self._release = budget, release
+        self._warm_up_ticks = warm_up_ticks
         self._least_ticks, self._period_ns = least_ticks, period_ns
         self._now_ns = 0
         self._since = 0  # ticks since the expert began to drive; 0: the policy drives
@@ -103,7 +112,9 @@ class Asking:
             threshold = self._budget.threshold()
             if tick.doubt is not None:
                 self._budget.saw(tick.doubt)
-            if threshold is not None and self._budget.left(self._now_ns) > 0:
+            self._warm_up_ticks -= 1
+            warm = self._warm_up_ticks < 0
+            if threshold is not None and warm and self._budget.left(self._now_ns) > 0:
                 self._gate = DoubtGate(threshold, self._release * threshold)
                 if self._gate.doubtful(tick.doubt, False):
                     self._budget.spend(self._now_ns)

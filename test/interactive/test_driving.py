@@ -53,7 +53,7 @@ def test_a_share_of_nothing_is_refused():
 
 def asking(per_hour=3600, least_ticks=3):
     """A budget of 3600 an hour at 20 Hz and 2 ticks each: a tenth of the ticks."""
-    driver = Asking(AttentionBudget(per_hour, 20, ticks_per_request=2), 0.5, least_ticks, PERIOD_NS)
+    driver = Asking(AttentionBudget(per_hour, 20, ticks_per_request=2), 0.5, least_ticks, PERIOD_NS, 20)
     driver.begin()
     for _ in range(20):  # what is usual; the threshold becomes 1
         driver.choose(tick(1.0))
@@ -71,6 +71,12 @@ def test_it_asks_above_the_threshold_and_is_satisfied_below_half_of_it():
 
 def test_the_expert_drives_for_the_least_time_even_if_doubt_is_gone():
     assert drove(asking(), [3.0, 0.0, 0.0, 0.0, 0.0]) == [True, True, True, False, False]
+
+
+def test_it_does_not_ask_before_it_knows_what_doubt_is_usual():
+    driver = Asking(AttentionBudget(3600, 20, ticks_per_request=2), 0.5, 3, PERIOD_NS, warm_up_ticks=4)
+    driver.begin()
+    assert drove(driver, [1.0, 9.0, 9.0, 1.0, 20.0]) == [False, False, False, False, True]
 
 
 def test_only_what_the_expert_drove_is_learnt():
