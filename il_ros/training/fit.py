@@ -1,7 +1,7 @@
 """The training loop, readable from top to bottom.
 
-One thread and one seed give the same weights, bit by bit; a run that was saved between two epochs and taken
-up again ends like one that was never interrupted.
+On a CPU, one thread and one seed give the same weights, bit by bit; a run that was saved between two epochs
+and taken up again ends like one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from il_ros.policies.protocol import Network
+from il_ros.training.adam import AdamW
 from il_ros.training.batches import Batch, Batches, shifted
 from il_ros.training.flat import FlatParameters
 from il_ros.training.gradients import gradient_of
@@ -46,9 +47,7 @@ class Fit:
     def __init__(self, network: Network, training: Training) -> None:
         self.network, self.training = network, training
         self.flat = FlatParameters(network)
-        self.optimiser = torch.optim.AdamW(
-            [self.flat.parameter], lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-        )
+        self.optimiser = AdamW(self.flat.values, self.flat.gradient, training.weight_decay)
         self.rng = torch.Generator().manual_seed(training.seed)
         self.curves: list[Point] = []
         self.best = self.flat.values.clone()
@@ -78,7 +77,6 @@ class Fit:
         """
         training = self.training
         gradient = gradient_of(self.network, self.flat)
-        group = self.optimiser.param_groups[0]
         steps_per_epoch = math.ceil(len(train) / training.batch_size)
         before_s = self.curves[-1].seconds if self.curves else 0.0
         step = self.curves[-1].step if self.curves else 0
@@ -86,12 +84,12 @@ class Fit:
         while not self.finished:
             total = torch.zeros((), device=self.flat.gradient.device)
             for batch in train.shuffled(training.batch_size, self.rng):
-                group["lr"] = learning_rate(training, step, steps_per_epoch * training.epochs)
+                rate = learning_rate(training, step, steps_per_epoch * training.epochs)
                 loss = gradient(augmented(batch, training, self.rng))
                 if training.gradient_clip:
                     norm = self.flat.gradient.norm()
                     self.flat.gradient.mul_((training.gradient_clip / (norm + 1e-6)).clamp_(max=1.0))
-                self.optimiser.step()
+                self.optimiser.step(rate)
                 total.add_(loss, alpha=len(batch))
                 step += 1
             train_loss = total.item() / len(train)
@@ -106,7 +104,7 @@ class Fit:
             )
             validation_loss = mean_loss(self.network, validation) if validation and validate else math.nan
             point = Point(
-                epoch, step, train_loss, validation_loss, group["lr"], before_s + clock() - started_s, False
+                epoch, step, train_loss, validation_loss, rate, before_s + clock() - started_s, False
             )
             self._judge(point, validation is not None)
             yield self.curves[-1]
@@ -130,12 +128,11 @@ class Fit:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return, with `curves_plain`, all that a later run goes on from."""
-        moments = self.optimiser.state_dict()["state"].get(0, {})
         return {
             "values": self.flat.values,
             "best": self.best,
             "rng": self.rng.get_state(),
-            **{f"optimiser.{name}": tensor for name, tensor in moments.items()},
+            **{f"optimiser.{name}": tensor for name, tensor in self.optimiser.tensors().items()},
         }
 
     def curves_plain(self) -> list[dict[str, Any]]:
@@ -153,8 +150,7 @@ class Fit:
             self.flat.values.copy_(tensors["values"])
             self.best.copy_(tensors["best"])
         self.rng.set_state(tensors["rng"])
-        moments = {name: tensors[f"optimiser.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": {0: moments}})
+        self.optimiser.take_up({name: tensors[f"optimiser.{name}"] for name in self.optimiser.tensors()})
         self.curves = points
 
 

@@ -7,25 +7,18 @@ from torch import Tensor, nn
 
 
 class FlatParameters:
-    """`parameter` (P,) holds the values, `gradient` (P,) the gradients; the network's own are views of them.
+    """`values` (P,) and `gradient` (P,): the parameters of a network, and their gradients, are views of them.
 
-    The network computes as before: `backward()` adds into the views, an optimiser of `parameter` moves all.
+    The network computes as before: `backward()` adds into the views, an optimiser of `values` moves all.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self._shapes = {name: one.shape for name, one in network.named_parameters()}
-        values = torch.cat([one.detach().reshape(-1) for one in network.parameters()])
-        self.parameter = nn.Parameter(values)
-        self.gradient = torch.zeros_like(values)
-        self.parameter.grad = self.gradient
-        views, gradients = self.named(values), self.named(self.gradient)
+        self.values = torch.cat([one.detach().reshape(-1) for one in network.parameters()])
+        self.gradient = torch.zeros_like(self.values)
+        views, gradients = self.named(self.values), self.named(self.gradient)
         for name, one in network.named_parameters():
             one.data, one.grad = views[name], gradients[name]
-
-    @property
-    def values(self) -> Tensor:
-        """Return the values (P,), detached, sharing memory."""
-        return self.parameter.detach()
 
     def named(self, values: Tensor) -> dict[str, Tensor]:
         """Return the parts of a vector (P,) under the network's names and in its shapes; views, no copies."""

@@ -123,15 +123,13 @@ def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe
 
 @contextmanager
 def torch_settings(threads: int) -> Iterator[None]:
-    """Compute with so many threads, and always in the same order; as before afterwards."""
-    before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    """Compute with so many threads; as before afterwards."""
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(deterministic)
 
 
 def package_version() -> str:

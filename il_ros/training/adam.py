@@ -1,0 +1,55 @@
+"""Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), on one flat vector.
+
+torch's fused kernel by its functional form: the optimiser class would import torch's compiler, which takes
+longer than many a training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+class AdamW:
+    """Moves `values` (P,) against `gradient` (P,), both of which others fill and read in between."""
+
+    def __init__(self, values: Tensor, gradient: Tensor, weight_decay: float) -> None:
+        self._values, self._gradient, self._weight_decay = values, gradient, weight_decay
+        self._mean, self._square = torch.zeros_like(values), torch.zeros_like(values)
+        self._step = torch.zeros((), device=values.device)
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Take one step."""
+        adamw(
+            [self._values],
+            [self._gradient],
+            [self._mean],
+            [self._square],
+            [],
+            [self._step],
+            fused=True,
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=learning_rate,
+            weight_decay=self._weight_decay,
+            eps=EPSILON,
+            maximize=False,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what `take_up` goes on from; the tensors themselves, no copies."""
+        return {"step": self._step, "mean": self._mean, "square": self._square}
+
+    def take_up(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from these; raises KeyError or RuntimeError when they are of another vector."""
+        with torch.no_grad():
+            for name, own in self.tensors().items():
+                own.copy_(tensors[name])
