@@ -29,7 +29,6 @@ from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
 from il_ros.sim.task import NO_CAMERAS, Cameras, make_task
-from il_ros.specs import IMAGE, ImageSpec, ObservationSpec
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 from il_ros.training.run import train
@@ -39,14 +38,13 @@ PIXELS = 96
 
 def contract_of(task_name, cameras):
     """The task's contract, which the expert needs, with the cameras beside it."""
-    own = contract.load(share.path("config", "contracts", f"{TASKS[task_name]}.yaml"))
-    seen = tuple(
-        ObservationSpec(
-            name, f"{name}_camera/image_raw", IMAGE, max_age_s=0.1, image=ImageSpec(PIXELS, PIXELS)
-        )
+    text = share.path("config", "contracts", f"{TASKS[task_name]}.yaml").read_text()
+    lines = [
+        f"  {name}: {{topic: {name}_camera/image_raw, type: sensor_msgs/msg/Image, max_age_s: 0.1, "
+        f"image: {{width: {PIXELS}, height: {PIXELS}}}}}"
         for name in cameras
-    )
-    return dataclasses.replace(own, observations=(*own.observations, *seen))
+    ]
+    return contract.parse(text.replace("\nactions:", "\n".join(["", *lines, "actions:"])), task_name)
 
 
 def demonstrations(task, own, expert, seeds):

@@ -42,8 +42,10 @@ class CheckpointError(ValueError):
 def save(folder: Path, policy: LoadedPolicy) -> None:
     """Write a policy; what was at `folder` is replaced in one step, or left as it was.
 
-    Raises OSError when it can't be written, CheckpointError when a weight is NaN or infinite.
+    Raises OSError when it can't be written, CheckpointError when a weight is NaN or infinite, or when the
+    contract's text isn't the contract.
     """
+    require_text(policy.contract)
     tensors = {name: value.detach().cpu().contiguous() for name, value in policy.network.state_dict().items()}
     _refuse_non_finite(tensors, str(folder))
     model = save_tensors(tensors)
@@ -62,6 +64,16 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
         (written / MODEL).write_bytes(model)
         (written / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         (written / CONTRACT).write_text(policy.contract.text, encoding="utf-8")
+
+
+def require_text(own: Contract) -> None:
+    """Raise CheckpointError when a contract's text, which is what is kept of it, says something else."""
+    try:
+        kept = contract.parse(own.text, f"text of contract '{own.name}'").hash
+    except ContractError as error:
+        raise CheckpointError(f"contract '{own.name}' can't be kept: {error}") from error
+    if kept != own.hash:
+        raise CheckpointError(f"contract '{own.name}' can't be kept: its text says another contract")
 
 
 def load(path: str | Path, contract: Contract | None = None, device: str = "cpu") -> LoadedPolicy:

@@ -67,6 +67,7 @@ def train(
     TrainingError when a run can't be taken up or its loss is no number any more, OSError when `out` can't be
     written.
     """
+    checkpoint.require_text(dataset.contract)  # now, not after an hour of training
     out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
     training_samples = samples(dataset.train, inputs, recipe.policy.horizon)

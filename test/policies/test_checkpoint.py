@@ -1,5 +1,6 @@
 """Checkpoints: what was saved is what is loaded, and nothing else is."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -78,6 +79,12 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     with pytest.raises(CheckpointError, match=r"weight 'head\.linear\.weight' holds NaN"):
         checkpoint.save(tmp_path / "policy", broken)
     assert not (tmp_path / "policy").exists()
+
+
+def test_a_contract_whose_text_says_something_else_is_not_saved(tmp_path):
+    changed = dataclasses.replace(made.CONTRACT, rate_hz=10)
+    with pytest.raises(CheckpointError, match="'made_up' can't be kept: its text says another contract"):
+        checkpoint.save(tmp_path / "policy", policy(changed))
 
 
 def test_another_contract_is_refused_line_by_line(folder):
