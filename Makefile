@@ -24,7 +24,7 @@ test: setup  ## every test (ARGS="test/episodes -k recover" narrows it; GAZEBO=n
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
 bench: setup  ## the figures of BENCHMARKS.md, as JSON (20 minutes; a quiet machine)
-	@set -e; for script in bench/bench_*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done
+	@set -e; for script in bench/*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done
 
 lint: setup  ## the style and type rules
 	@$(PYTHON_BIN) -m ruff check . && $(PYTHON_BIN) -m ruff format --check . && $(PYTHON_BIN) -m mypy il_ros
