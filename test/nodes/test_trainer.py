@@ -3,13 +3,21 @@
 import json
 
 import made_episodes as made
+import numpy as np
 import pytest
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
+from il_ros import contract, share
 from il_ros.nodes.diagnostics import ERROR, OK
 from il_ros.nodes.trainer import Trainer
 from il_ros.policies import checkpoint
+from il_ros.policies.behaviour_cloning import BehaviourCloning
+from il_ros.policies.families import make_network
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.normaliser import Affine, Normaliser
+from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT
 
 STRING = "std_msgs/msg/String"
@@ -111,6 +119,27 @@ def test_at_start_the_newest_policy_is_announced_and_evaluating_a_damaged_one_sa
     assert trainer.announced[0].data == str(trainer.versions / "v10")
     assert trainer.call("evaluate").message == "v10"
     assert "v10: holds no checkpoint" in trainer.until_event("failed")["reason"]
+
+
+def test_the_newest_policy_is_evaluated_in_the_simulator(graph, root):
+    reach = contract.load(share.path("config", "contracts", "arm_reach.yaml"))
+    numbers, commands = len(Inputs.of(reach).groups), reach.action_size
+    normaliser = Normaliser(
+        Affine(np.zeros(numbers), np.ones(numbers)), Affine(np.zeros(commands), np.ones(commands))
+    )
+    settings = BehaviourCloning(hidden=(4,))
+    network = make_network("bc", settings, reach, normaliser)
+    trainer = Trained(graph, root, QUICK)
+    policy = LoadedPolicy(reach, "bc", settings, network, normaliser, "v1", {"tasks": ["reach"]})
+    checkpoint.save(trainer.versions / "v1" / CHECKPOINT, policy)
+    trainer.node.set_parameters([Parameter("episodes", value=2)])
+    assert trainer.call("evaluate").message == "v1"
+    done = trainer.until_event("done")
+    assert (done["task"], done["version"], done["count"]) == ("reach", "v1", 2)
+    assert [event["seed"] for event in trainer.events if event["event"] == "episode"] == [
+        1_000_000,
+        1_000_001,
+    ]
 
 
 def test_a_trainer_that_ends_takes_its_process_with_it(graph, root):
