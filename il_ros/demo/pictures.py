@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib import pyplot
 from numpy.typing import NDArray
 
+from il_ros import actions, messages
 from il_ros import contract as contracts
-from il_ros import messages
 from il_ros.contract import Contract
 from il_ros.episodes.layout import EpisodeInfo, load_info
 from il_ros.episodes.reader import open_bag
@@ -78,11 +78,14 @@ def save(picture: Picture, path: Path) -> None:
 class Trace:
     """What the policy sent along an episode, and what the expert says to the same observations.
 
-    `times_s` (T,); `sent` and `expert` (T, A) in the contract's units.
+    `times_s` (T,); `sent` and `expert` (T, A) in the contract's units, less what was measured at the tick
+    where `relative` (A,) says so: a position command is near the measured position whoever gives it, and
+    what they want shows in the difference.
     """
 
     names: tuple[str, ...]
     units: tuple[str, ...]
+    relative: NDArray[np.bool_]
     times_s: NDArray[np.float64]
     sent: NDArray[np.float64]
     expert: NDArray[np.float64]
@@ -93,34 +96,35 @@ def trace(folder: Path, expert: Expert) -> Trace:
     info = load_info(folder)
     contract = contracts.parse(info.contract_text, f"the contract in {folder}")
     frames = list(_frames(folder, contract, info))
-    first_ns = frames[0].tick_ns
-    units = tuple(action.unit for action in contract.actions for _ in action.names)
+    measured = np.array([actions.measured(contract, frame.observation.values) for frame in frames])
+    sent = np.array([frame.command for frame in frames])
+    wished = np.array([expert.act(frame.observation.values)[0] for frame in frames])
     return Trace(
         contract.action_names,
-        units,
-        np.array([(frame.tick_ns - first_ns) / 1e9 for frame in frames]),
-        np.array([frame.command for frame in frames]),
-        np.array([expert.act(frame.observation.values)[0] for frame in frames]),
+        tuple(action.unit for action in contract.actions for _ in action.names),
+        np.isfinite(measured[0]),
+        np.array([(frame.tick_ns - frames[0].tick_ns) / 1e9 for frame in frames]),
+        sent - np.nan_to_num(measured),
+        wished - np.nan_to_num(measured),
     )
 
 
 def plot_trace(shown: Trace, path: Path, rows: int = 4) -> None:
-    """Plot the actions that move most."""
+    """Plot the actions that move most, in their order."""
     moves = np.ptp(shown.sent, axis=0)
-    scale = {
-        unit: max(moves[i] for i, u in enumerate(shown.units) if u == unit) or 1.0 for unit in shown.units
-    }
-    busy = sorted(range(len(moves)), key=lambda i: -moves[i] / scale[shown.units[i]])[:rows]
+    busy = sorted(np.argsort(-moves)[:rows])
     with matplotlib.rc_context(_STYLE):
         figure, axes = pyplot.subplots(
             len(busy), 1, figsize=(8, 1.35 * len(busy)), sharex=True, squeeze=False
         )
-        for axis, index in zip(axes[:, 0], sorted(busy), strict=True):
+        for axis, index in zip(axes[:, 0], busy, strict=True):
             axis.plot(
                 shown.times_s, shown.expert[:, index], color=EXPERT, lw=1.4, ls=(0, (4, 2)), label="expert"
             )
-            axis.plot(shown.times_s, shown.sent[:, index], color=POLICY, lw=1.6, label="policy, as sent")
-            axis.set_ylabel(f"{shown.names[index].split('/')[-1]}\n[{shown.units[index].split(',')[0]}]")
+            axis.plot(shown.times_s, shown.sent[:, index], color=POLICY, lw=1.4, label="policy, as sent")
+            name, unit = shown.names[index].split("/")[-1], shown.units[index].split(",")[0]
+            axis.set_ylabel(f"{'Δ ' if shown.relative[index] else ''}{name}\n[{unit}]")
+        figure.align_ylabels()
         axes[0, 0].legend(ncols=2, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
         axes[-1, 0].set_xlabel("simulated time [s]")
         _save(figure, path)
