@@ -35,7 +35,7 @@ class Trainer(runtime.PlainNode):
         declare(self, "root", "episodes", "folder of the recorded episodes")
         declare(self, "checkpoint", "checkpoint", "folder that receives the policies v1, v2, ...")
         declare(self, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
-        declare(self, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, or bc_cnn with cameras")
+        declare(self, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
         declare(self, "changes", [], "changes of the recipe, key=value each")
         declare(self, "background", True, "leave the processor to whoever else wants it")
         declare(self, "task", "", "simulated task to evaluate on; empty: the one trained on")
