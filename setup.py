@@ -41,6 +41,7 @@ ROS = ["ros-rclpy[fastrtps]==7.1.6", "ros-jazzy-rclpy==7.1.6", "ros-jazzy-common
 
 TEST = [
     "colcon-core",
+    "colcon-package-information",
     "colcon-ros",
     "gymnasium",
     "hypothesis",

@@ -114,7 +114,7 @@ class ProcessGroup:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on once
-            preexec_fn=die_with_parent,
+            preexec_fn=_begin_child,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self._processes[name] = process
@@ -163,3 +163,8 @@ class ProcessGroup:
 def die_with_parent() -> None:
     """Called in a new child: have it killed when the thread that made it ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _begin_child() -> None:
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who was started in the background inherits it ignored

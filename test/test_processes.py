@@ -75,6 +75,16 @@ def test_leaving_the_group_interrupts_and_reaps_all(tmp_path):
     assert seen[-1] == ("polite", "bye")
 
 
+def test_a_child_hears_the_interrupt_even_if_we_were_told_to_ignore_it(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does with its background jobs
+    try:
+        with ProcessGroup({"stays": SLEEP}, tmp_path, ignore) as group, pytest.raises(TimeoutError):
+            group.wait(1.0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "KeyboardInterrupt" in (tmp_path / "stays.log").read_text()  # and not killed in the end
+
+
 def test_no_child_outlives_a_killed_parent(tmp_path):
     code = f"""
 from pathlib import Path
