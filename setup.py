@@ -82,9 +82,10 @@ setup(
         *shared("config"),
         *shared("launch"),
         *shared("models"),
+        *shared("worlds"),
     ],
     install_requires=RUN,
-    extras_require={"ros": ROS, "test": TEST},
+    extras_require={"gym": ["gymnasium"], "ros": ROS, "test": TEST},
     zip_safe=False,
     entry_points={
         "console_scripts": [

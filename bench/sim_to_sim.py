@@ -1,105 +1,195 @@
-"""A policy learnt in one simulator, run in the other: success each way, as JSON and as a picture.
+"""From one simulator to the other: the gap in a policy's success, and how few labels close it.
 
-For MuJoCo and for Gazebo Classic: the scripted expert shows a task on a ROS graph, a policy is trained from
-the bags, and `il-ros evaluate` runs it on held-out starts in both. Needs `make gazebo`.
+For both directions between MuJoCo and Gazebo Classic (`make gazebo`): the scripted expert shows a task in the
+one, a policy learns from that, and is run in both on held-out starts. Then DAgger in the other one: each
+round is a few episodes in which expert and policy take turns and some ticks are labelled; the policy goes on
+learning from all. Labels are counted in the other simulator only, in ticks (20 a second). Success is over the
+held-out episodes of all seeds together, with Wilson's 95 % interval.
+Writes OUT/sim_to_sim_TASK.json and .svg, and prints the summary as one JSON line.
 
-    python bench/sim_to_sim.py --demonstrations 20 --episodes 20 --out out/sim_to_sim
+    python bench/sim_to_sim.py --seeds 2
 """
 
 import argparse
 import json
+import os
 import sys
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from il_ros import domain
-from il_ros.graph import command
-from il_ros.processes import ProcessGroup
-from il_ros.scenarios import SCENARIOS
+from il_ros import contract, share
+from il_ros.control.trials import success_interval
+from il_ros.interactive.beta import Mixer
+from il_ros.interactive.dagger import dagger, drive
+from il_ros.interactive.driving import Demonstrating, Mixing
+from il_ros.interactive.learner import Learner
+from il_ros.scenarios import TASKS
+from il_ros.sim.experts import make_expert
+from il_ros.sim.rollout import rollout
+from il_ros.sim.task import make_task
+from il_ros.training import recipe as recipes
+from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 
 SIMULATORS = ("mujoco", "gazebo_classic")
-PHASE_S = 900.0
+HOLD_S = 0.5  # as long must success hold while somebody shows
 
 
-def run(folder: Path, name: str, commands: dict[str, list[str]], last: str) -> None:
-    """Run processes until the `last` one has ended well."""
-    with ProcessGroup(commands, folder / "log" / name, lambda *_: None) as group:
-        ending = group.wait(PHASE_S)
-        if (ending.name, ending.status) != (last, 0):
-            raise group.failure(ending)
+class Crossing:
+    """One direction and one seed of learning: from `tasks[0]` to `tasks[1]`."""
+
+    def __init__(self, args, seed, tasks):
+        self.args, self.seed = args, seed
+        self.source, self.target = tasks
+        self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
+        self.expert = make_expert(args.task)
+        self.rng = np.random.default_rng(seed)
+
+    def run_in(self, task):
+        return lambda act, seed: rollout(task, act, self.contract, seed, hold_s=HOLD_S).success
+
+    def learner(self, steps):
+        return Learner(self.contract, recipes.load(self.args.recipe, [f"seed={self.seed}"]), steps)
+
+    def rated(self, policy, task):
+        seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + self.args.episodes)
+        return evaluate(policy, self.contract, task, seeds).successes
+
+    def shown(self):
+        first, found = 10_000 * (self.seed + 1), []
+        for number in range(self.args.demonstrations):
+            lesson = drive(self.run_in(self.source), Demonstrating(), None, self.expert, first + number)
+            if lesson.success:
+                found.append(lesson.episode(f"shown_{number:03d}", self.contract))
+        return found
+
+    def points(self):
+        """Yield (stage, labels in the target, successes there); the first is 'home', in the source."""
+        args, shown = self.args, self.shown()
+        policy = self.learner(args.steps).learn(shown)
+        yield "home", 0, self.rated(policy, self.source)
+        yield 0, 0, self.rated(policy, self.target)
+        first, before = 10_000 * (self.seed + 1) + 5000, sum(map(len, shown))
+        rounds = dagger(
+            self.run_in(self.target),
+            self.expert,
+            self.learner(args.round_steps),
+            lambda _: Mixing(Mixer("segment", 10, self.rng), args.beta, args.asked, self.rng),
+            [range(first + args.per_round * i, first + args.per_round * (i + 1)) for i in range(args.rounds)],
+            shown,
+            policy,
+        )
+        for done in rounds:
+            if done.index + 1 in args.rated:
+                yield done.index + 1, done.labels - before, self.rated(done.policy, self.target)
 
 
-def show(folder: Path, simulator: str, args: argparse.Namespace) -> Path:
-    patient = {"sim": {"ros__parameters": {"lockstep_timeout_s": 30.0}}}
-    roomy = {"recorder": {"ros__parameters": {"min_free_bytes": 10_000_000}}}
-    parameters = folder / "parameters.json"
-    parameters.write_text(json.dumps({"/**": patient | roomy}))
-    specs = SCENARIOS["record"].nodes(
-        {
-            "task": args.task,
-            "simulator": simulator,
-            "speed": "0",
-            "cameras": "false",
-            "episodes": str(args.demonstrations),
-            "root": str(folder / simulator / "shown"),
-            "result": str(folder / f"{simulator}_shown.json"),
-            "parameters": str(parameters),
-        }
-    )
-    run(folder, f"{simulator}_show", {spec.name: command(spec) for spec in specs}, "conductor")
-    return folder / simulator / "shown"
+def summary(args, points):
+    """Pool the seeds: one row per direction and stage."""
+    rows = []
+    for source, target in (SIMULATORS, SIMULATORS[::-1]):
+        for stage in ("home", 0, *args.rated):
+            some = [point for point in points if (point["source"], point["stage"]) == (source, stage)]
+            if not some:
+                continue
+            successes, count = sum(point["successes"] for point in some), args.episodes * len(some)
+            rows.append(
+                {
+                    "learnt_in": source,
+                    "run_in": source if stage == "home" else target,
+                    "rounds": 0 if stage == "home" else stage,
+                    "labels": round(np.mean([point["labels"] for point in some])),
+                    "successes": successes,
+                    "episodes": count,
+                    "success": round(successes / count, 3),
+                    "interval_95": [round(bound, 3) for bound in success_interval(successes, count)],
+                }
+            )
+    return rows
 
 
-def train(folder: Path, simulator: str, shown: Path, args: argparse.Namespace) -> Path:
-    trained = folder / simulator / "trained"
-    words = [sys.executable, "-m", "il_ros", "train", str(shown), "--out", str(trained)]
-    run(folder, f"{simulator}_train", {"train": [*words, "--set", f"epochs={args.epochs}"]}, "train")
-    return trained / "checkpoint"
-
-
-def evaluate(folder: Path, checkpoint: Path, simulator: str, args: argparse.Namespace) -> dict[str, object]:
-    name = f"{checkpoint.parent.parent.name}_in_{simulator}"
-    result = folder / f"{name}.json"
-    words = [sys.executable, "-m", "il_ros", "evaluate", str(checkpoint), "--simulator", simulator]
-    words += ["--task", args.task, "--episodes", str(args.episodes), "--json", str(result)]
-    run(folder, name, {"evaluate": words}, "evaluate")
-    told = json.loads(result.read_text())
-    return {key: told[key] for key in ("successes", "count", "rate", "interval_95")}
-
-
-def draw(path: Path, table: dict[str, dict[str, dict[str, object]]]) -> None:
+def draw(file, task, rows):
     from matplotlib.figure import Figure
 
-    rates = np.array([[table[a][b]["rate"] for b in SIMULATORS] for a in SIMULATORS])
-    figure = Figure(figsize=(4.2, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(rates, vmin=0.0, vmax=1.0, cmap="RdYlGn")
-    for row, column in np.ndindex(rates.shape):
-        axes.text(column, row, f"{100 * rates[row, column]:.0f} %", ha="center", va="center", size=16)
-    axes.set_xticks(range(2), SIMULATORS)
-    axes.set_yticks(range(2), SIMULATORS, rotation=90, va="center")
-    axes.set(xlabel="run in", ylabel="shown and learnt in")
-    figure.savefig(path, dpi=120)
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    names = {"mujoco": "MuJoCo", "gazebo_classic": "Gazebo"}
+    for axes, source in zip(figure.subplots(1, 2, sharey=True), SIMULATORS, strict=True):
+        mine = [row for row in rows if row["learnt_in"] == source]
+        home, away = mine[0], mine[1:]
+        success = np.array([row["success"] for row in away])
+        low, high = np.array([row["interval_95"] for row in away]).T
+        spread = np.maximum([success - low, high - success], 0)
+        target = names[away[0]["run_in"]]
+        axes.axhspan(*home["interval_95"], color="0.9")
+        axes.axhline(home["success"], color="0.5", ls="--", label=f"at home, in {names[source]}")
+        axes.errorbar(
+            [r["labels"] for r in away], success, spread, marker="o", capsize=3, label=f"in {target}"
+        )
+        axes.set(
+            title=f"{task}: shown in {names[source]}, run in {target}",
+            xlabel=f"labels in {target} (20 per second)",
+            ylim=(0, 1.03),
+        )
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower right", fontsize=8)
+    figure.axes[0].set_ylabel("success, 95 % interval")
+    figure.savefig(file)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--task", default="push")
-    parser.add_argument("--demonstrations", type=int, default=20)
-    parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=200)
+def numbers(text):
+    return tuple(int(part) for part in text.split(","))
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--recipe", default="bc_mlp")
+    parser.add_argument("--demonstrations", type=int, default=25)
+    parser.add_argument("--episodes", type=int, default=30, help="held-out episodes of each point and seed")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--per-round", type=int, default=2, help="episodes of each round")
+    parser.add_argument(
+        "--rated", type=numbers, default=(1, 2, 4, 6), help="rounds after which it is measured"
+    )
+    parser.add_argument("--beta", type=float, default=0.3, help="the expert's share of driving")
+    parser.add_argument("--asked", type=float, default=0.5, help="share of the policy's ticks labelled")
+    parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
+    parser.add_argument("--round-steps", type=int, default=1000, help="gradient steps of a round")
+    parser.add_argument("--quick", action="store_true", help="a minute: shows that it runs, no more")
     parser.add_argument("--out", type=Path, default=Path("out/sim_to_sim"))
     args = parser.parse_args()
-    domain.isolate()
+    if args.quick:
+        args.seeds, args.demonstrations, args.episodes, args.rounds, args.rated = 1, 5, 5, 1, (1,)
+        args.steps, args.round_steps = 500, 200
+    started_s, points = time.monotonic(), []
     args.out.mkdir(parents=True, exist_ok=True)
-    table: dict[str, dict[str, dict[str, object]]] = {}
-    for source in SIMULATORS:
-        checkpoint = train(args.out, source, show(args.out, source, args), args)
-        table[source] = {target: evaluate(args.out, checkpoint, target, args) for target in SIMULATORS}
-    draw(args.out / "sim_to_sim.png", table)
-    settings = {"task": args.task, "demonstrations": args.demonstrations, "epochs": args.epochs}
-    print(json.dumps({**settings, "learnt_in": table}, indent=1))
+    with ExitStack() as stack:
+        tasks = {
+            name: stack.enter_context(closing(make_task(args.task, simulator=name))) for name in SIMULATORS
+        }
+        for seed in range(args.seeds):
+            for source, target in (SIMULATORS, SIMULATORS[::-1]):
+                for stage, labels, successes in Crossing(args, seed, (tasks[source], tasks[target])).points():
+                    point = {"source": source, "seed": seed, "stage": stage, "labels": labels}
+                    points.append({**point, "successes": successes})
+                    print(json.dumps(points[-1]), file=sys.stderr, flush=True)
+    rows = summary(args, points)
+    found = {
+        "bench": "sim_to_sim",
+        "settings": vars(args) | {"out": str(args.out)},
+        "rows": rows,
+        "wall_s": round(time.monotonic() - started_s),
+    }
+    (args.out / f"sim_to_sim_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    draw(args.out / f"sim_to_sim_{args.task}.svg", args.task, rows)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def test_the_installation_holds_executables_and_shared_files(workspace):
     executables = {path.name for path in (workspace.prefix / "lib" / "il_ros").iterdir()}
     assert executables == declared_nodes() | {"il-ros"}
     shared = workspace.prefix / "share" / "il_ros"
-    for folder in ("config", "launch"):
+    for folder in ("config", "launch", "models", "worlds"):
         there = {path.relative_to(ROOT / folder) for path in files(ROOT / folder)}
         assert {path.relative_to(shared / folder) for path in files(shared / folder)} == there
 

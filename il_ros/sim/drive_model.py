@@ -9,12 +9,11 @@ from xml.etree import ElementTree
 import mujoco
 
 from il_ros.sim.corridor import BOXES, CYLINDERS, END_PANEL_M, PANEL_M, WALL_PANELS, Corridor, Place
+from il_ros.sim.corridor_pieces import BOX_SIDE_M, CYLINDER_RADIUS_M
 from il_ros.sim.drive_scene import WHEEL_RADIUS_M
 
 WALL_HEIGHT_M = 0.5
 OBSTACLE_HEIGHT_M = 0.4
-CYLINDER_RADIUS_M = 0.13
-BOX_SIDE_M = 0.24
 
 
 def drive_model() -> mujoco.MjModel:

@@ -18,6 +18,7 @@ PACKAGED = (
     "package.xml",
     "setup.cfg",
     "setup.py",
+    "worlds",
 )
 
 

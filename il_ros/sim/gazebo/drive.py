@@ -1,4 +1,4 @@
-"""The drive robot in its corridor in Gazebo: worlds/drive.sdf and the corridor's pieces."""
+"""The drive robot in its corridor in Gazebo: worlds/drive.sdf."""
 
 from __future__ import annotations
 
@@ -7,43 +7,32 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.sim.corridor import BOXES, CYLINDERS, END_PANEL_M, PANEL_M, WALL_PANELS, Corridor, Place
+from il_ros.sim import corridor_pieces
+from il_ros.sim.corridor import Corridor, Place
 from il_ros.sim.drive_scene import WHEEL_RADIUS_M
 from il_ros.sim.gazebo.client import Client, State
 from il_ros.sim.gazebo.pictures import fitted
 from il_ros.sim.gazebo.process import Gazebo
-from il_ros.sim.gazebo.world import add_box, add_cylinder, world_element, world_text
+from il_ros.sim.gazebo.world import world_element, world_text
 from il_ros.sim.laser import RANGE_M
 from il_ros.sim.task import Cameras
 from il_ros.specs import Vector
 
-ROBOT_RADIUS_M = 0.16
-TOUCH_M = 0.002
-"""Nearer to a piece of the corridor than this, the robot touches it."""
-
-WALL_HEIGHT_M, OBSTACLE_HEIGHT_M = 0.5, 0.4
-CYLINDER_RADIUS_M, BOX_SIDE_M = 0.13, 0.24
 JOINTS = {"left_wheel": 0.0, "right_wheel": 0.0}
 STEP_NS = 5_000_000
 """<max_step_size> of the world."""
-
-SIZES_M = (  # of the corridor's pieces in the plane, in the order of `_places`; a cylinder has its diameter
-    *[PANEL_M] * WALL_PANELS,
-    *[(END_PANEL_M, PANEL_M[1])] * 2,
-    *[(2 * CYLINDER_RADIUS_M, 0.0)] * CYLINDERS,
-    *[(BOX_SIDE_M, BOX_SIDE_M)] * BOXES,
-)
 
 
 class GazeboDrive:
     """See `il_ros.sim.drive_scene.DriveScene`. Raises RuntimeError where `make gazebo` was not run."""
 
     def __init__(self, task: str, cameras: Cameras):
-        names, world = _world(cameras)
-        self._client = Client(Gazebo(world), JOINTS, ["drive", "goal", *names], laser="laser")
+        world = world_text(world_element("drive"), cameras)
+        models = ["drive", "goal", *corridor_pieces.SIZES_M]
+        self._client = Client(Gazebo(world), JOINTS, models, laser="laser")
         self._wheels = np.zeros(2)
         self._now: State
-        self._places: tuple[Place, ...] = ()
+        self._pieces: dict[str, Place] = {}
 
     @property
     def position_m(self) -> Vector:
@@ -71,14 +60,13 @@ class GazeboDrive:
     def touching(self) -> bool:
         """True while the robot's round hull touches a piece of the corridor."""
         x, y = self.position_m[:2]
-        gaps = [_gap(x, y, place, size) for place, size in zip(self._places, SIZES_M, strict=True)]
-        return min(gaps) < ROBOT_RADIUS_M + TOUCH_M
+        return corridor_pieces.touches(x, y, self._pieces)
 
     def place(self, corridor: Corridor, seed: int) -> None:
         """Build the corridor and put the robot at its start, standing still."""
-        self._places = (*corridor.panels, *corridor.ends, *corridor.cylinders, *corridor.boxes)
+        self._pieces = corridor_pieces.places(corridor)
         poses = [_pose(corridor.start, WHEEL_RADIUS_M), _pose(corridor.goal, 0.0)]
-        poses += [_pose(place, 0.0) for place in self._places]
+        poses += [_pose(place, 0.0) for place in self._pieces.values()]
         self._wheels[:] = 0.0
         self._now = self._client.reset(seed, self._wheels, np.array(poses))
 
@@ -102,34 +90,6 @@ class GazeboDrive:
     def close(self) -> None:
         """End Gazebo."""
         self._client.close()
-
-
-def _world(cameras: Cameras) -> tuple[list[str], str]:
-    """Return the pieces' names and the world that holds them."""
-    root = world_element("drive")
-    world = root.find("world")
-    assert world is not None
-    panels, ends = [f"panel{k}" for k in range(WALL_PANELS)], ["end0", "end1"]
-    cylinders, boxes = [f"cylinder{k}" for k in range(CYLINDERS)], [f"box{k}" for k in range(BOXES)]
-    for name in panels:
-        add_box(world, name, (*PANEL_M, WALL_HEIGHT_M), "0.90 0.88 0.83")
-    for name in ends:
-        add_box(world, name, (END_PANEL_M, PANEL_M[1], WALL_HEIGHT_M), "0.80 0.85 0.80")
-    for name in cylinders:
-        add_cylinder(world, name, CYLINDER_RADIUS_M, OBSTACLE_HEIGHT_M, "0.93 0.45 0.13")
-    for name in boxes:
-        add_box(world, name, (BOX_SIDE_M, BOX_SIDE_M, OBSTACLE_HEIGHT_M), "0.20 0.45 0.70")
-    return [*panels, *ends, *cylinders, *boxes], world_text(root, cameras)
-
-
-def _gap(x_m: float, y_m: float, place: Place, size_m: tuple[float, float]) -> float:
-    """Return the distance in the plane from a point to a piece; 0 inside."""
-    dx, dy = x_m - place.x_m, y_m - place.y_m
-    if size_m[1] == 0.0:
-        return math.hypot(dx, dy) - size_m[0] / 2
-    cos, sin = math.cos(place.yaw_rad), math.sin(place.yaw_rad)
-    along, across = abs(dx * cos + dy * sin) - size_m[0] / 2, abs(dy * cos - dx * sin) - size_m[1] / 2
-    return math.hypot(max(along, 0.0), max(across, 0.0))
 
 
 def _pose(place: Place, height_m: float) -> tuple[float, ...]:

@@ -1,6 +1,8 @@
 """One robot in two languages: MJCF and SDF agree on where every link, tool and camera is. Needs no Gazebo."""
 
 import math
+import os
+import re
 import shutil
 import subprocess
 from xml.etree import ElementTree
@@ -9,13 +11,18 @@ import mujoco
 import numpy as np
 import pytest
 
+from il_ros import share
 from il_ros.sim import arm_mujoco, drive_model
+from il_ros.sim.corridor import random_corridor
+from il_ros.sim.corridor_pieces import SIZES_M, places
 from il_ros.sim.drive_scene import WHEEL_RADIUS_M, WHEEL_SEPARATION_M
-from il_ros.sim.gazebo.world import MODELS, WORLDS, world_element, world_text
+from il_ros.sim.gazebo import process
+from il_ros.sim.gazebo.world import world_element, world_text
 from il_ros.sim.kinematics import TOOL_M, forward
 from il_ros.sim.laser import BEAMS, RANGE_M, beam_angles
 from il_ros.sim.task import NO_CAMERAS, Cameras
 
+MODELS, WORLDS = share.path("models"), share.path("worlds")
 JOINTS = [*(f"joint{k}" for k in range(1, 7)), "left_finger", "right_finger"]
 
 
@@ -116,6 +123,27 @@ def test_the_drive_robot_has_the_same_wheels_and_sensors():
     assert [float(sensors["laser"].findtext(f"ray/range/{end}")) for end in ("min", "max")] == list(RANGE_M)
 
 
+def test_the_corridor_has_the_same_pieces_where_seed_0_puts_them():
+    reference, corridor = drive_model.drive_model(), random_corridor(np.random.default_rng(0))
+    models = {model.get("name"): model for model in world_element("drive").iter("model")}
+    for name, place in places(corridor).items():
+        numbers = [float(number) for number in models[name].findtext("pose").split()]
+        np.testing.assert_allclose(numbers, [place.x_m, place.y_m, 0, 0, 0, place.yaw_rad], atol=1e-3)
+        geometry = models[name].find("link/collision/geometry")
+        half = reference.geom(name).size  # half sides, or radius and half length
+        if (box := geometry.findtext("box/size")) is None:
+            cylinder = [float(geometry.findtext(f"cylinder/{part}")) for part in ("radius", "length")]
+            np.testing.assert_allclose(cylinder, [half[0], 2 * half[1]])
+            assert SIZES_M[name] == (2 * half[0], 0.0)
+        else:
+            sides = [float(side) for side in box.split()]
+            np.testing.assert_allclose(sides, 2 * half)
+            assert list(SIZES_M[name]) == sides[:2]
+    start = [float(number) for number in models["drive"].findtext("pose").split()]
+    where = [corridor.start.x_m, corridor.start.y_m, WHEEL_RADIUS_M, 0, 0, corridor.start.yaw_rad]
+    np.testing.assert_allclose(start, where, atol=1e-3)
+
+
 def test_a_wide_picture_keeps_the_vertical_field_of_view():
     text = world_text(world_element("push"), Cameras(width=320, height=240))
     cameras = {
@@ -133,13 +161,50 @@ def test_a_world_for_gazebo_classic_is_whole_and_has_nothing_of_gz_sim():
     assert 'type="ray"' in text
 
 
-@pytest.mark.skipif(shutil.which("ign") is None, reason="ign sdf is missing (ignition-tools libsdformat-dev)")
+def readers():
+    """Gazebo's own checkers of SDF: Classic's (sdformat 9), and the one before gz-sim's (sdformat 12)."""
+    classic, found = process.folder() / "gz", []
+    if classic.is_file():
+        found.append(str(classic))
+    return [*found, "ign"] if shutil.which("ign") else found
+
+
+@pytest.mark.skipif(not readers(), reason="no .gazebo/gz (make gazebo), no ign (ignition-tools)")
 @pytest.mark.parametrize(
     "path", [*sorted(MODELS.glob("*/model.sdf")), *sorted(WORLDS.glob("*.sdf"))], ids=lambda path: path.stem
 )
-def test_gazebos_own_reader_finds_the_file_valid(path, monkeypatch):
-    monkeypatch.setenv("SDF_PATH", str(MODELS))
-    done = subprocess.run(
-        ["ign", "sdf", "-k", str(path)], capture_output=True, text=True, timeout=60, check=False
+def test_gazebos_own_reader_finds_the_file_valid_and_knows_every_element(path, tmp_path):
+    for number, reader in enumerate(readers()):
+        home = tmp_path / str(number)
+        home.mkdir()
+        done = checked(reader, path, home)
+        assert "Valid." in done or "Check complete" in done, done
+        assert "Error" not in done, done
+
+
+def test_a_planted_fault_is_found(tmp_path):
+    if not readers():
+        pytest.skip("no reader of SDF")
+    wrong = tmp_path / "wrong.sdf"
+    wrong.write_text(
+        (MODELS / "arm" / "model.sdf").read_text().replace("<mass>", "<mas>").replace("/mass>", "/mas>")
     )
-    assert "Valid." in done.stdout + done.stderr
+    assert "Error: mas is no element of SDF" in checked(readers()[0], wrong, tmp_path)
+
+
+def checked(reader, path, home):
+    """What a reader says of a file, and an error for each element that SDF lacks: its log alone tells."""
+    environment = {**os.environ, "SDF_PATH": str(MODELS), "HOME": str(home)}
+    done = subprocess.run(
+        [reader, "sdf", "-k", str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = (done.stdout + done.stderr).splitlines()
+    said = "\n".join(line for line in lines if "Library error" not in line)
+    log = (home / ".sdformat" / "sdformat.log").read_text()
+    unknown = re.findall(r"XML Element\[(\w+)\].* not defined in SDF", log)
+    return said + "".join(f"\nError: {name} is no element of SDF" for name in unknown)
