@@ -13,6 +13,7 @@ NODES = (
     "recorder",
     "scripted_expert",
     "sim",
+    "sim_gz",
     "teleop_joy",
     "teleop_keyboard",
     "teleop_leader",

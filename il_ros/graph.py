@@ -38,7 +38,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One process with one node.
+    """One process with one node, of this package unless `package` names another (an installed one).
 
     `files` are parameter files, overridden by `parameters`. The end of an `essential` node ends the scenario.
     """
@@ -50,6 +50,7 @@ class NodeSpec:
     remappings: tuple[tuple[str, str], ...] = ()
     namespace: str = ""
     essential: bool = True
+    package: str = "il_ros"
 
     def __post_init__(self) -> None:
         for what, value in (("executable", self.executable), ("name", self.name)):
@@ -60,16 +61,27 @@ class NodeSpec:
 
 
 @dataclass(frozen=True)
+class Program:
+    """One process that is no node of ROS: its name and its command line. Its end ends the scenario."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+Spec: TypeAlias = NodeSpec | Program
+
+
+@dataclass(frozen=True)
 class Scenario:
     """Nodes that serve one purpose together, and the arguments that shape them."""
 
     name: str
     description: str
     arguments: tuple[Argument, ...]
-    build: Callable[[Mapping[str, str]], tuple[NodeSpec, ...]]
+    build: Callable[[Mapping[str, str]], tuple[Spec, ...]]
 
-    def nodes(self, given: Mapping[str, str]) -> tuple[NodeSpec, ...]:
-        """Return the nodes for the `given` arguments, the rest at their defaults.
+    def nodes(self, given: Mapping[str, str]) -> tuple[Spec, ...]:
+        """Return the nodes, and what runs beside them, for the `given` arguments, the rest at their defaults.
 
         Raises ValueError for an unknown argument or a value that can't be, naming what would be right.
         """
@@ -81,16 +93,15 @@ class Scenario:
         return self.build(values)
 
 
-def command(spec: NodeSpec) -> list[str]:
-    """Return the command that runs a node as a plain process of this interpreter."""
-    words = [
-        sys.executable,
-        "-m",
-        f"il_ros.nodes.{spec.executable}",
-        "--ros-args",
-        "-r",
-        f"__node:={spec.name}",
-    ]
+def command(spec: Spec) -> list[str]:
+    """Return the command that runs a program, or a node: ours as a plain process of this interpreter."""
+    if isinstance(spec, Program):
+        return list(spec.words)
+    if spec.package == "il_ros":
+        words = [sys.executable, "-m", f"il_ros.nodes.{spec.executable}"]
+    else:
+        words = ["ros2", "run", spec.package, spec.executable]
+    words += ["--ros-args", "-r", f"__node:={spec.name}"]
     if spec.namespace:
         words += ["-r", f"__ns:=/{spec.namespace.lstrip('/')}"]
     for old, new in spec.remappings:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from il_ros import share
-from il_ros.graph import Argument, NodeSpec, Scenario, Value
+from il_ros import gz_sim, share
+from il_ros.graph import Argument, NodeSpec, Scenario, Spec, Value
 
 Given = Mapping[str, str]
 
@@ -27,9 +28,9 @@ CONTRACT = Argument(
 SIM = Argument("sim", "true: start the simulator; false: a robot has the topics", "true", _SWITCH)
 SIMULATOR = Argument(
     "simulator",
-    "what simulates the task: MuJoCo in the package, or a real Gazebo Classic (`make gazebo`)",
+    "what simulates the task: MuJoCo in the package, Gazebo Classic (`make gazebo`), or gz-sim (ros_gz)",
     "mujoco",
-    ("mujoco", "gazebo_classic"),
+    ("mujoco", "gazebo_classic", "gz"),
 )
 SPEED = Argument("speed", "simulated seconds per second; 0: as fast as possible, in lockstep", "1.0")
 SEED = Argument("seed", "seed of the first simulated episode; each next one has the next", "0")
@@ -48,6 +49,7 @@ TAKEOVER = Argument(
     "expert", "who may take over from the policy", "none", ("scripted", "joy", "leader", "none")
 )
 CHECKPOINT = Argument("checkpoint", "folder of the trained policy", "checkpoint")
+KEEP = Argument("record", "true: record what happens, as episodes", "false", _SWITCH)
 RECORD = Argument("record", "true: record what happens, as further episodes", "true", _SWITCH)
 EPISODES = Argument("episodes", "simulated episodes to run unattended; 0: you start and stop them", "0")
 TIME_LIMIT = Argument("time_limit_s", "simulated seconds after which an unattended episode failed", "20.0")
@@ -80,12 +82,17 @@ PER_HOUR = Argument("per_hour", "gated: requests in an hour at most", "60")
 WORLD = (TASK, CONTRACT, SIM, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)
 
+THINKING_S = 60.0
+"""How long, in lockstep, a program may take over one action before it is gone on without it."""
+
 _EXPERTS = {"scripted": "scripted_expert", "joy": "teleop_joy", "leader": "teleop_leader"}
 
 
-def _sim(given: Given) -> tuple[NodeSpec, ...]:
+def _sim(given: Given) -> tuple[Spec, ...]:
     if given.get("sim", "true") == "false":
         return ()
+    if given["simulator"] == "gz":
+        return _gz(given)
     speed = _number(given, "speed")
     parameters: dict[str, Value] = {
         "task": given["task"],
@@ -93,11 +100,22 @@ def _sim(given: Given) -> tuple[NodeSpec, ...]:
         "seed": int(_number(given, "seed")),
         "speed": speed,
         # Lockstep needs someone to answer each tick: with the simulator alone there is nobody.
-        "lockstep": speed == 0 and "expert" in given,
+        "lockstep": _lockstep(given),
         "cameras": given["cameras"] == "true",
         "paused": _unattended(given),
     }
     return (_node(given, "sim", "sim", parameters, sim_time=False),)
+
+
+def _gz(given: Given) -> tuple[Spec, ...]:
+    """gz-sim and ros_gz's bridge, and the node that makes a task's robot of them."""
+    if _number(given, "speed") != 1:
+        raise ValueError(f"speed:={given['speed']}: gz-sim runs by its own clock; leave speed at 1")
+    if _unattended(given):
+        raise ValueError("episodes:= needs a simulator that waits; with gz, start and stop them yourself")
+    beside = gz_sim.server_and_bridge(given["task"], given["namespace"])
+    task: dict[str, Value] = {"task": given["task"], "seed": int(_number(given, "seed"))}
+    return (*beside, _node(given, "sim_gz", "sim", task, sim_time=False))
 
 
 def _expert(given: Given) -> tuple[NodeSpec, ...]:
@@ -213,6 +231,14 @@ SCENARIOS = {
             ),
         ),
         Scenario(
+            "env",
+            "A program of yours acts, through il_ros.nodes.ros_env.RosEnv; an expert may take over.",
+            (TAKEOVER, KEEP, ROOT, OPERATOR, *WORLD),
+            lambda given: _patient(
+                given, (*_sim(given), *_expert(given), *_supervisor(given), *_recorder(given))
+            ),
+        ),
+        Scenario(
             "train",
             "The trainer waits for its ~/train service and trains from the recorded episodes.",
             (ROOT, POLICIES, RECORDED, RECIPE, NAMESPACE, PARAMETERS),
@@ -249,6 +275,21 @@ def _node(
 
 def _contract(given: Given) -> str:
     return given["contract"] or TASKS[given["task"]]
+
+
+def _lockstep(given: Given) -> bool:
+    return _number(given, "speed") == 0 and "expert" in given
+
+
+def _patient(given: Given, specs: tuple[Spec, ...]) -> tuple[Spec, ...]:
+    """Let a program think: in lockstep the simulator and the supervisor's timer wait for it."""
+    waits = {"sim": "lockstep_timeout_s", "dagger_supervisor": "silence_s"}
+    return tuple(
+        replace(spec, parameters={**spec.parameters, waits[spec.name]: THINKING_S})
+        if _lockstep(given) and isinstance(spec, NodeSpec) and spec.name in waits
+        else spec
+        for spec in specs
+    )
 
 
 def _unattended(given: Given) -> bool:

@@ -4,6 +4,7 @@ import pytest
 
 from il_ros import contract, share
 from il_ros.episodes.rules import MODES
+from il_ros.graph import command
 from il_ros.interactive.beta import UNITS
 from il_ros.scenarios import SCENARIOS, TASKS
 from il_ros.sim.task import SIMULATORS
@@ -29,11 +30,41 @@ def test_record_in_simulation_can_run_unattended():
 
 def test_the_simulator_is_chosen_by_name_in_every_scenario_that_has_one():
     (argument,) = (each for each in SCENARIOS["sim"].arguments if each.name == "simulator")
-    assert argument.choices == SIMULATORS
+    assert argument.choices == (*SIMULATORS, "gz")
     for scenario in ("sim", "record", "deploy", "dagger"):
         chosen = parameter(scenario, "sim", "simulator", simulator="gazebo_classic")
         assert chosen == "gazebo_classic"
         assert parameter(scenario, "sim", "simulator") == "mujoco"
+
+
+def test_gz_runs_as_server_bridge_and_the_node_that_joins_them():
+    specs = SCENARIOS["sim"].nodes({"simulator": "gz", "task": "drive", "namespace": "left"})
+    server, bridge, robot = specs
+    assert [spec.name for spec in specs] == ["gz", "gz_bridge", "sim"]
+    assert command(server)[-1] == str(share.path("worlds", "drive.sdf"))
+    assert str(share.path("models")) in command(server)[1]
+    assert command(bridge)[:4] == ["ros2", "run", "ros_gz_bridge", "parameter_bridge"]
+    assert bridge.parameters["config_file"] == str(share.path("config", "gz", "drive.yaml"))
+    assert (robot.executable, bridge.namespace, robot.namespace) == ("sim_gz", "left", "left")
+    assert names("record", simulator="gz")[:3] == ["gz", "gz_bridge", "sim"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"speed": "0"}, "leave speed at 1"), ({"episodes": "3"}, "needs a simulator that waits")],
+)
+def test_what_gz_cannot_do_is_refused_before_anything_starts(given, said):
+    with pytest.raises(ValueError, match=said):
+        SCENARIOS["record"].nodes({"simulator": "gz", **given})
+
+
+def test_a_program_of_ones_own_may_think_in_lockstep_and_only_there():
+    assert names("env") == ["sim", "dagger_supervisor"]
+    assert parameter("env", "sim", "lockstep_timeout_s", speed="0") == 60.0
+    assert parameter("env", "dagger_supervisor", "silence_s", speed="0") == 60.0
+    (sim, supervisor) = SCENARIOS["env"].nodes({})
+    assert "lockstep_timeout_s" not in sim.parameters
+    assert "silence_s" not in supervisor.parameters
 
 
 def test_deploy_has_no_expert_unless_asked():

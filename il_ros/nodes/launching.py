@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from il_ros.graph import Argument, NodeSpec, Scenario
+from il_ros.graph import Argument, Program, Scenario, Spec
 from il_ros.nodes import process
 
 
@@ -16,7 +16,7 @@ def describe(scenario: Scenario) -> LaunchDescription:
     """Return the description whose arguments and nodes are the scenario's."""
     process.set_dds_profile()  # every node inherits it
 
-    def start(context: LaunchContext) -> list[Node]:
+    def start(context: LaunchContext) -> list[Node | ExecuteProcess]:
         names = [argument.name for argument in scenario.arguments]
         return [
             _node(spec)
@@ -34,14 +34,17 @@ def _argument(argument: Argument) -> DeclareLaunchArgument:
     )
 
 
-def _node(spec: NodeSpec) -> Node:
+def _node(spec: Spec) -> Node | ExecuteProcess:
+    if isinstance(spec, Program):
+        end = Shutdown(reason=f"{spec.name} ended")
+        return ExecuteProcess(cmd=list(spec.words), name=spec.name, output="screen", on_exit=end)
     # A text stays a text: without a type, launch reads "12" as a number.
     parameters = {
         name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
     }
     end = {"on_exit": Shutdown(reason=f"{spec.name} ended")} if spec.essential else {}
     return Node(
-        package="il_ros",
+        package=spec.package,
         executable=spec.executable,
         name=spec.name,
         namespace=spec.namespace,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -12,6 +13,7 @@ from std_msgs.msg import Bool, String
 
 from il_ros import messages
 from il_ros.nodes.streams import message_class
+from il_ros.sim.reading import Reading
 from il_ros.sim.task import Task
 
 DEPTH = 5  # frames that a slow reader may be behind
@@ -40,14 +42,17 @@ class Frames:
         text = json.dumps({"task": self._task.name, "seed": seed, "number": number})
         self._episode.publish(messages.encode(STRING, messages.make(STRING, data=text)))
 
-    def publish(self) -> None:
-        """Publish the present frame: the clock first, the task's trigger stream last."""
+    def publish(self, readings: Sequence[Reading] | None = None) -> None:
+        """Publish the present frame: the clock first, the task's trigger stream last.
+
+        `readings`: what its sensors say, where the task itself doesn't know their stamps.
+        """
         if self._clock is not None:
             stamp = messages.header(self._task.time_ns).stamp
             self._clock.publish(messages.encode(CLOCK, messages.make(CLOCK, clock=stamp)))
         self._success.publish(_bool(self._task.success))
         self._failed.publish(_bool(self._task.failed))
-        for reading in self._task.readings():
+        for reading in self._task.readings() if readings is None else readings:
             self._sensors[reading.topic].publish(messages.encode(reading.type, reading.message))
 
 

@@ -138,7 +138,7 @@ def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "muj
 
     Raises ValueError on an unknown name, camera or simulator, RuntimeError where the simulator can't start.
     """
-    kind = named(_TASKS, name, "task")
+    kind = task_class(name)
     if simulator not in _SCENES:
         raise ValueError(f"unknown simulator '{simulator}'; there are: {', '.join(_SCENES)}")
     cameras.require(kind.camera_names)
@@ -146,9 +146,14 @@ def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "muj
     return task
 
 
+def task_class(name: str) -> Any:
+    """Return the class of a task, made of a scene of its `robot`. Raises ValueError on an unknown name."""
+    return named(_TASKS, name, "task")
+
+
 def camera_names(name: str) -> tuple[str, ...]:
     """Return the cameras that a task has. Raises ValueError on an unknown name."""
-    cameras: tuple[str, ...] = named(_TASKS, name, "task").camera_names
+    cameras: tuple[str, ...] = task_class(name).camera_names
     return cameras
 
 

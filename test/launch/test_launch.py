@@ -118,6 +118,34 @@ def test_deploy_without_a_checkpoint_says_so(workspace, tmp_path):
     assert "configure refused" in output
 
 
+def test_with_gz_the_server_the_bridge_and_our_node_would_start(workspace, tmp_path):
+    """gz-sim itself is nowhere to be had here: a stand-in says how it was called, and ends."""
+    program = tmp_path / "gz"
+    program.write_text('#!/bin/sh\necho "called with $*"\n')
+    program.chmod(0o755)
+    prefix = tmp_path / "prefix"
+    bridge = prefix / "lib" / "ros_gz_bridge" / "parameter_bridge"
+    bridge.parent.mkdir(parents=True)
+    bridge.write_text('#!/bin/sh\necho "bridge with $*"; exec sleep 60\n')
+    bridge.chmod(0o755)
+    index = prefix / "share" / "ament_index" / "resource_index" / "packages" / "ros_gz_bridge"
+    index.parent.mkdir(parents=True)
+    index.touch()
+    environment = workspace.environment
+    words = {
+        "PATH": f"{tmp_path}:{environment['PATH']}",
+        "AMENT_PREFIX_PATH": f"{prefix}:{environment['AMENT_PREFIX_PATH']}",
+    }
+    ran = subprocess.run(
+        [*ROS2, "launch", "il_ros", "sim.launch.py", "simulator:=gz", "task:=push"],
+        cwd=workspace.folder, env={**environment, **words}, text=True, timeout=90, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert "called with sim -r -s --headless-rendering" in ran.stdout, ran.stdout
+    assert "worlds/push.sdf" in ran.stdout
+    assert "gz ended" in ran.stdout
+
+
 def test_train_waits_for_its_service(workspace, tmp_path):
     output = launch_until(workspace, "]: running", "train.launch.py", f"root:={tmp_path}")
     assert "Traceback" not in output

@@ -1,0 +1,29 @@
+"""gz-sim and the bridge to it, as parts of a scenario: what an Ubuntu with ros_gz runs."""
+
+from __future__ import annotations
+
+import os
+
+from il_ros import share
+from il_ros.graph import NodeSpec, Program
+
+
+def server_and_bridge(task: str, namespace: str) -> tuple[Program, NodeSpec]:
+    """Return the server on the task's world, headless and running, and what carries its topics."""
+    models = str(share.path("models"))
+    search = ":".join(filter(None, (models, os.environ.get("GZ_SIM_RESOURCE_PATH"))))
+    words = ("env", f"GZ_SIM_RESOURCE_PATH={search}", "gz", "sim", "-r", "-s", "--headless-rendering")
+    server = Program("gz", (*words, str(share.path("worlds", f"{task}.sdf"))))
+    bridge = NodeSpec(
+        "parameter_bridge",
+        "gz_bridge",
+        {"config_file": str(bridge_file(task)), "use_sim_time": True},
+        namespace=namespace,
+        package="ros_gz_bridge",
+    )
+    return server, bridge
+
+
+def bridge_file(task: str) -> os.PathLike[str]:
+    """Return the bridge's configuration for a task."""
+    return share.path("config", "gz", "drive.yaml" if task == "drive" else "arm.yaml")

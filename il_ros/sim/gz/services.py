@@ -1,0 +1,45 @@
+"""What gz-sim is asked for by its command `gz service`: where models shall stand, whether time runs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from il_ros.specs import Vector
+
+TIMEOUT_S = 10.0
+
+
+def put(world: str, poses: Mapping[str, Vector]) -> list[str]:
+    """Return the command that puts models to their poses (7,): position in metres, quaternion wxyz."""
+    request = " ".join(_pose(name, pose) for name, pose in poses.items())
+    return _service(f"/world/{world}/set_pose_vector", "gz.msgs.Pose_V", request)
+
+
+def pause(world: str, paused: bool) -> list[str]:
+    """Return the command that holds time, or lets it go on."""
+    return _service(f"/world/{world}/control", "gz.msgs.WorldControl", f"pause: {str(paused).lower()}")
+
+
+def ask(command: Sequence[str]) -> None:
+    """Run such a command; raises RuntimeError with gz's words when it wasn't done."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S + 5.0, check=False)
+    except FileNotFoundError:
+        raise RuntimeError("there is no 'gz' on the PATH; install ros_gz and source ROS 2") from None
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"{command[3]}: gz gave no answer within {TIMEOUT_S:g} s") from None
+    if "data: true" not in done.stdout:
+        said = (done.stdout + done.stderr).strip() or f"exit status {done.returncode}"
+        raise RuntimeError(f"{command[3]}: gz didn't do it: {said}")
+
+
+def _service(name: str, kind: str, request: str) -> list[str]:
+    words = ["gz", "service", "-s", name, "--reqtype", kind, "--reptype", "gz.msgs.Boolean"]
+    return [*words, "--timeout", str(round(TIMEOUT_S * 1000)), "--req", request]
+
+
+def _pose(name: str, pose: Vector) -> str:
+    x, y, z, qw, qx, qy, qz = (f"{number:.9g}" for number in pose)
+    position = f"position {{x: {x} y: {y} z: {z}}}"
+    return f'pose {{name: "{name}" {position} orientation {{w: {qw} x: {qx} y: {qy} z: {qz}}}}}'
