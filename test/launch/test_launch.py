@@ -143,7 +143,7 @@ def test_with_gz_the_server_the_bridge_and_our_node_would_start(workspace, tmp_p
     )  # fmt: skip
     assert "called with sim -r -s --headless-rendering" in ran.stdout, ran.stdout
     assert "worlds/push.sdf" in ran.stdout
-    assert "gz ended" in ran.stdout
+    assert "was required: shutting down launched system" in ran.stdout
 
 
 def test_train_waits_for_its_service(workspace, tmp_path):

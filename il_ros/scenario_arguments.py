@@ -1,0 +1,76 @@
+"""The arguments that the scenarios share. See `il_ros.scenarios`."""
+
+from __future__ import annotations
+
+from il_ros.graph import Argument
+
+_SWITCH = ("true", "false")
+_MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
+TASKS = {
+    "reach": "arm_reach",
+    "push": "arm_push",
+    "pick_place": "arm_pick_place",
+    "drive": "drive",
+}
+"""The contract in config/contracts that each simulated task is shown and done under."""
+
+TASK = Argument("task", "task of the simulator, and of the scripted expert", "push", tuple(TASKS))
+CONTRACT = Argument(
+    "contract", "contract file, or the name of one in config/contracts; empty: the task's own", ""
+)
+SIM = Argument("sim", "true: start the simulator; false: a robot has the topics", "true", _SWITCH)
+SIMULATOR = Argument(
+    "simulator",
+    "what simulates the task: MuJoCo in the package, Gazebo Classic (`make gazebo`), or gz-sim (ros_gz)",
+    "mujoco",
+    ("mujoco", "gazebo_classic", "gz"),
+)
+SPEED = Argument("speed", "simulated seconds per second; 0: as fast as possible, in lockstep", "1.0")
+SEED = Argument("seed", "seed of the first simulated episode; each next one has the next", "0")
+CAMERAS = Argument("cameras", "true: the simulator renders and publishes its cameras", "true", _SWITCH)
+NAMESPACE = Argument("namespace", "namespace of every node; empty: none", "")
+PARAMETERS = Argument("parameters", "parameter file (YAML) that overrides config/nodes; empty: none", "")
+ROOT = Argument("root", "folder that receives the episodes", "episodes")
+OPERATOR = Argument("operator", "who shows the task; kept with every episode", "")
+EXPERT = Argument(
+    "expert",
+    "who proposes; the keyboard needs a terminal of its own: none here, and run teleop_keyboard there",
+    "scripted",
+    ("scripted", "joy", "leader", "none"),
+)
+TAKEOVER = Argument(
+    "expert", "who may take over from the policy", "none", ("scripted", "joy", "leader", "none")
+)
+CHECKPOINT = Argument("checkpoint", "folder of the trained policy", "checkpoint")
+KEEP = Argument("record", "true: record what happens, as episodes", "false", _SWITCH)
+RECORD = Argument("record", "true: record what happens, as further episodes", "true", _SWITCH)
+EPISODES = Argument("episodes", "simulated episodes to run unattended; 0: you start and stop them", "0")
+TIME_LIMIT = Argument("time_limit_s", "simulated seconds after which an unattended episode failed", "20.0")
+RESULT = Argument("result", "JSON file for the outcomes of unattended episodes; empty: none", "")
+POLICIES = Argument("checkpoint", "folder that receives the trained policies", "checkpoint")
+RECORDED = Argument("contract", "contract to train under; empty: the one of the episodes", "")
+RECIPE = Argument("recipe", "recipe, a file or the name of one in config/training; empty: a fitting one", "")
+
+CORRECTOR = Argument(
+    "expert",
+    "who corrects the policy; the keyboard needs a terminal of its own: none here, and run teleop_keyboard "
+    "there",
+    "scripted",
+    ("scripted", "joy", "leader", "none"),
+)
+FIRST = Argument(
+    "checkpoint", "folder of the policy to begin with; none there: the expert alone", "checkpoint/v1"
+)
+TRAINED = Argument("policies", "folder that receives the policies trained meanwhile", "checkpoint")
+MODE = Argument("mode", "who drives, expert or policy; may be set while it runs", "dagger", _MODES)
+BETA = Argument(
+    "beta",
+    "dagger: the expert's share by round, constant:0.3, linear:10, exponential:0.85 or step:1",
+    "exponential:0.85",
+)
+UNIT = Argument("unit", "dagger: how long a drawn driver drives", "step", ("step", "segment", "episode"))
+ASK = Argument("ask", "gated: doubt above which the expert is asked; 0: learnt while it runs", "0.0")
+PER_HOUR = Argument("per_hour", "gated: requests in an hour at most", "60")
+
+WORLD = (TASK, CONTRACT, SIM, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
+UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)
