@@ -5,7 +5,7 @@ export MUJOCO_GL ?= egl
 .DEFAULT_GOAL := help
 GAZEBO ?= yes
 
-.PHONY: help setup gazebo demo test bench lint format launch-test clean
+.PHONY: help setup gazebo demo session test bench lint format launch-test clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ gazebo:  ## a real Gazebo in .gazebo, for the tests and for simulator:=gazebo_cl
 
 demo: setup  ## show, record, train and run one task in simulation; writes demo/index.html
 	@$(PYTHON_BIN) -m il_ros.cli.main demo $(ARGS)
+
+session: setup  ## correct a policy while it runs: your keys, in simulation (ARGS="--task drive"; ? shows the keys)
+	@$(PYTHON_BIN) -m il_ros.cli.main session run $(ARGS)
 
 test: setup  ## every test (ARGS="test/episodes -k recover" narrows it; GAZEBO=no: without Gazebo)
 	@[ "$(GAZEBO)" = no ] || scripts/gazebo --optional

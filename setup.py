@@ -12,6 +12,7 @@ NODES = (
     "policy_server",
     "recorder",
     "scripted_expert",
+    "session",
     "sim",
     "sim_gz",
     "teleop_joy",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -41,6 +41,7 @@ class NodeSpec:
     """One process with one node, of this package unless `package` names another (an installed one).
 
     `files` are parameter files, overridden by `parameters`. The end of an `essential` node ends the scenario.
+    `terminal`: it reads and writes the terminal, which the others then leave alone.
     """
 
     executable: str
@@ -51,6 +52,7 @@ class NodeSpec:
     namespace: str = ""
     essential: bool = True
     package: str = "il_ros"
+    terminal: bool = False
 
     def __post_init__(self) -> None:
         for what, value in (("executable", self.executable), ("name", self.name)):
@@ -69,6 +71,11 @@ class Program:
 
 
 Spec: TypeAlias = NodeSpec | Program
+
+
+def terminal_of(specs: Sequence[Spec]) -> str:
+    """Return the name of the node that takes the terminal, "" when there is none."""
+    return next((spec.name for spec in specs if isinstance(spec, NodeSpec) and spec.terminal), "")
 
 
 @dataclass(frozen=True)

@@ -40,17 +40,23 @@ class Ending:
 class ProcessGroup:
     """Starts processes, writes what each prints to `logs/NAME.log`, and stops all when it is left.
 
-    `on_line(name, line)` is called with every printed line.
+    `on_line(name, line)` is called with every printed line. The process named `terminal` keeps the terminal,
+    and with it Ctrl-C: it has no log, and its end is the end of all.
     """
 
-    def __init__(self, commands: Mapping[str, Sequence[str]], logs: Path, on_line: OnLine) -> None:
+    def __init__(
+        self, commands: Mapping[str, Sequence[str]], logs: Path, on_line: OnLine, terminal: str = ""
+    ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
+        self._terminal = terminal
         self._logs = logs
         self._on_line = on_line
         self._selector = selectors.DefaultSelector()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._partial: dict[str, bytes] = {}
-        self._files = {name: (logs / f"{name}.log").open("wb", buffering=0) for name in commands}
+        self._files = {
+            name: (logs / f"{name}.log").open("wb", buffering=0) for name in commands if name != terminal
+        }
         try:
             for name, command in commands.items():
                 self._start(name, command)
@@ -101,28 +107,33 @@ class ProcessGroup:
 
     def failure(self, ending: Ending, lines: int = 20) -> ChildError:
         """Return the error that tells of a process that should not have ended."""
+        how = f"killed by signal {-ending.status}" if ending.status < 0 else f"exit status {ending.status}"
+        if ending.name == self._terminal:
+            return ChildError(f"{ending.name} ended ({how}); what it said is above")
         log = self._logs / f"{ending.name}.log"
         tail = log.read_text(errors="replace").splitlines()[-lines:]
-        how = f"killed by signal {-ending.status}" if ending.status < 0 else f"exit status {ending.status}"
         printed = "\n".join(f"    {line}" for line in tail) or "    (it printed nothing)"
         return ChildError(f"{ending.name} ended ({how}); its last lines:\n{printed}\n  whole log: {log}")
 
     def _start(self, name: str, command: Sequence[str]) -> None:
+        own = name == self._terminal
         process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on once
+            stdin=None if own else subprocess.DEVNULL,
+            stdout=None if own else subprocess.PIPE,
+            stderr=None if own else subprocess.STDOUT,
+            start_new_session=not own,  # Ctrl-C reaches us alone, and we pass it on once
             preexec_fn=_begin_child,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self._processes[name] = process
+        self._selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, None)
+        if own:
+            return
         self._partial[name] = b""
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         self._selector.register(process.stdout, selectors.EVENT_READ, name)
-        self._selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, None)
 
     def _pump(self, timeout_s: float | None) -> None:
         """Wait until a process prints or ends, and take over what was printed."""
@@ -139,8 +150,7 @@ class ProcessGroup:
 
     def _read(self, name: str) -> None:
         stream = self._processes[name].stdout
-        assert stream is not None
-        if stream.closed:
+        if stream is None or stream.closed:
             return
         while block := stream.read(65536):
             self._files[name].write(block)
@@ -156,7 +166,7 @@ class ProcessGroup:
     def _kill(self) -> None:
         for process in self._processes.values():
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill() if process.stdout is None else os.killpg(process.pid, signal.SIGKILL)
                 process.wait(_STOP_S)
 
 

@@ -53,16 +53,19 @@ RECIPE = Argument("recipe", "recipe, a file or the name of one in config/trainin
 
 CORRECTOR = Argument(
     "expert",
-    "who corrects the policy; the keyboard needs a terminal of its own: none here, and run teleop_keyboard "
-    "there",
+    "who corrects the policy; keyboard: the keys of the session",
     "scripted",
-    ("scripted", "joy", "leader", "none"),
+    ("scripted", "joy", "leader", "keyboard", "none"),
+)
+SESSION = Argument("session", "true: a console for one person, with keys (? lists them)", "true", _SWITCH)
+PERSON = Argument(
+    "person", "who presses its keys; a simulated person does so for `episodes`", "you", ("you", "simulated")
 )
 FIRST = Argument(
     "checkpoint", "folder of the policy to begin with; none there: the expert alone", "checkpoint/v1"
 )
 TRAINED = Argument("policies", "folder that receives the policies trained meanwhile", "checkpoint")
-MODE = Argument("mode", "who drives, expert or policy; may be set while it runs", "dagger", _MODES)
+MODE = Argument("mode", "who drives, expert or policy; may be set while it runs", "hg_dagger", _MODES)
 BETA = Argument(
     "beta",
     "dagger: the expert's share by round, constant:0.3, linear:10, exponential:0.85 or step:1",

@@ -22,12 +22,14 @@ from il_ros.scenario_arguments import (
     OPERATOR,
     PARAMETERS,
     PER_HOUR,
+    PERSON,
     POLICIES,
     RECIPE,
     RECORD,
     RECORDED,
     ROOT,
     SEED,
+    SESSION,
     SIMULATOR,
     SPEED,
     TAKEOVER,
@@ -38,6 +40,8 @@ from il_ros.scenario_arguments import (
     UNIT,
     WORLD,
 )
+from il_ros.scenario_session import in_session, number, session_options, session_parameters, unattended
+from il_ros.session_setup import REST_MODE
 
 __all__ = ["SCENARIOS", "TASKS"]
 
@@ -46,7 +50,12 @@ Given = Mapping[str, str]
 THINKING_S = 60.0
 """How long, in lockstep, a program may take over one action before it is gone on without it."""
 
-_EXPERTS = {"scripted": "scripted_expert", "joy": "teleop_joy", "leader": "teleop_leader"}
+_EXPERTS = {
+    "scripted": "scripted_expert",
+    "joy": "teleop_joy",
+    "leader": "teleop_leader",
+    "keyboard": "teleop_keyboard",
+}
 
 
 def _sim(given: Given) -> tuple[Spec, ...]:
@@ -54,28 +63,28 @@ def _sim(given: Given) -> tuple[Spec, ...]:
         return ()
     if given["simulator"] == "gz":
         return _gz(given)
-    speed = _number(given, "speed")
+    speed = number(given, "speed")
     parameters: dict[str, Value] = {
         "task": given["task"],
         "simulator": given["simulator"],
-        "seed": int(_number(given, "seed")),
+        "seed": int(number(given, "seed")),
         "speed": speed,
         # Lockstep needs someone to answer each tick: with the simulator alone there is nobody.
         "lockstep": _lockstep(given),
         "cameras": given["cameras"] == "true",
-        "paused": _unattended(given),
+        "paused": unattended(given) or (in_session(given) and speed == 0),
     }
     return (_node(given, "sim", "sim", parameters, sim_time=False),)
 
 
 def _gz(given: Given) -> tuple[Spec, ...]:
     """gz-sim and ros_gz's bridge, and the node that makes a task's robot of them."""
-    if _number(given, "speed") != 1:
+    if number(given, "speed") != 1:
         raise ValueError(f"speed:={given['speed']}: gz-sim runs by its own clock; leave speed at 1")
-    if _unattended(given):
+    if unattended(given):
         raise ValueError("episodes:= needs a simulator that waits; with gz, start and stop them yourself")
     beside = gz_sim.server_and_bridge(given["task"], given["namespace"])
-    task: dict[str, Value] = {"task": given["task"], "seed": int(_number(given, "seed"))}
+    task: dict[str, Value] = {"task": given["task"], "seed": int(number(given, "seed"))}
     return (*beside, _node(given, "sim_gz", "sim", task, sim_time=False))
 
 
@@ -87,6 +96,9 @@ def _expert(given: Given) -> tuple[NodeSpec, ...]:
     if executable == "scripted_expert":
         # The teacher looks at the task's state also when the policy learns from pictures.
         parameters |= {"task": given["task"], "contract": TASKS[given["task"]]}
+        parameters["engaged"] = not (in_session(given) and session_options(given).by_key)
+    elif executable == "teleop_keyboard":
+        parameters["keys_topic"] = "session/keys"
     return (_node(given, executable, "expert", parameters),)
 
 
@@ -94,12 +106,12 @@ def _supervisor(given: Given) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Value] = {"contract": _contract(given)}
     if "mode" in given:
         parameters |= {
-            "mode": given["mode"],
+            "mode": REST_MODE if in_session(given) else given["mode"],
             "dagger.beta": given["beta"],
             "dagger.unit": given["unit"],
-            "dagger.seed": int(_number(given, "seed")),
-            "gated.ask": _number(given, "ask"),
-            "gated.per_hour": int(_number(given, "per_hour")),
+            "dagger.seed": int(number(given, "seed")),
+            "gated.ask": number(given, "ask"),
+            "gated.per_hour": int(number(given, "per_hour")),
             # The scripted expert always proposes; a person does when a takeover is meant.
             "gated.takeover": "asked" if given["expert"] == "scripted" else "anytime",
         }
@@ -118,17 +130,24 @@ def _recorder(given: Given) -> tuple[NodeSpec, ...]:
     return (_node(given, "recorder", "recorder", parameters),)
 
 
+def _session(given: Given) -> tuple[NodeSpec, ...]:
+    if not in_session(given):
+        return ()
+    parameters = session_parameters(given, _contract(given))
+    return (replace(_node(given, "session", "session", parameters), terminal=True),)
+
+
 def _conductor(given: Given) -> tuple[NodeSpec, ...]:
-    if not _unattended(given):
+    if not unattended(given) or in_session(given):
         return ()
     if given["sim"] == "false":
         raise ValueError(
             "episodes:= runs unattended episodes in the simulator; a robot needs sim:=true off it"
         )
     parameters: dict[str, Value] = {
-        "episodes": int(_number(given, "episodes")),
-        "seed": int(_number(given, "seed")),
-        "time_limit_s": _number(given, "time_limit_s"),
+        "episodes": int(number(given, "episodes")),
+        "seed": int(number(given, "seed")),
+        "time_limit_s": number(given, "time_limit_s"),
         "record": given.get("record", "true") == "true",
         "result": given["result"],
     }
@@ -178,7 +197,7 @@ SCENARIOS = {
             "dagger",
             "A policy acts, an expert corrects it, and the trainer makes the next policy of both.",
             (
-                *(FIRST, TRAINED, CORRECTOR, MODE, BETA, UNIT, ASK, PER_HOUR),
+                *(FIRST, TRAINED, CORRECTOR, SESSION, PERSON, MODE, BETA, UNIT, ASK, PER_HOUR),
                 *(RECIPE, ROOT, OPERATOR, *WORLD, *UNATTENDED),
             ),
             lambda given: (
@@ -188,6 +207,7 @@ SCENARIOS = {
                 *_supervisor(given),
                 *_recorder(given),
                 *_trainer(given),
+                *_session(given),
                 *_conductor(given),
             ),
         ),
@@ -239,7 +259,7 @@ def _contract(given: Given) -> str:
 
 
 def _lockstep(given: Given) -> bool:
-    return _number(given, "speed") == 0 and "expert" in given
+    return number(given, "speed") == 0 and "expert" in given
 
 
 def _patient(given: Given, specs: tuple[Spec, ...]) -> tuple[Spec, ...]:
@@ -251,14 +271,3 @@ def _patient(given: Given, specs: tuple[Spec, ...]) -> tuple[Spec, ...]:
         else spec
         for spec in specs
     )
-
-
-def _unattended(given: Given) -> bool:
-    return _number(given, "episodes") > 0 if "episodes" in given else False
-
-
-def _number(given: Given, name: str) -> float:
-    try:
-        return float(given[name])
-    except ValueError:
-        raise ValueError(f"{name}:={given[name]} is not a number") from None

@@ -21,7 +21,8 @@ ROS = {
 # A package may import packages of its own rank's number or lower; what is not listed is the shared language.
 RANK = {
     **dict.fromkeys(("nodes", "cli", "demo", "__main__"), 5),
-    **dict.fromkeys(("control", "training", "interactive", "irl", "rl", "sim", "teleop", "dashboard"), 4),
+    **dict.fromkeys(("control", "training", "interactive", "irl", "rl", "sim", "teleop"), 4),
+    **dict.fromkeys(("dashboard", "session"), 4),
     "policies": 3,
     "episodes": 2,
 }

@@ -74,10 +74,23 @@ def test_deploy_has_no_expert_unless_asked():
 
 def test_dagger_runs_everything_at_once():
     wanted = ["sim", "policy_server", "expert", "dagger_supervisor", "recorder", "trainer"]
-    assert names("dagger") == wanted
+    assert names("dagger") == [*wanted, "session"]
+    assert names("dagger", session="false") == wanted
     assert names("dagger", episodes="3") == [*wanted, "conductor"]
-    on_a_robot = {"sim": "false", "expert": "none"}
+    assert names("dagger", episodes="3", person="simulated") == [*wanted, "session"]
+    on_a_robot = {"sim": "false", "expert": "none", "session": "false"}
     assert names("dagger", **on_a_robot) == ["policy_server", "dagger_supervisor", "recorder", "trainer"]
+
+
+def test_in_a_session_the_robot_rests_and_the_teacher_waits_until_the_person_says_so():
+    assert parameter("dagger", "dagger_supervisor", "mode") == "expert"
+    assert parameter("dagger", "session", "mode", mode="gated") == "gated"
+    assert parameter("dagger", "expert", "engaged") is False  # in hg_dagger it takes over by key
+    assert parameter("dagger", "expert", "engaged", mode="gated") is True
+    assert parameter("dagger", "expert", "engaged", session="false") is True
+    assert parameter("dagger", "expert", "keys_topic", expert="keyboard") == "session/keys"
+    with pytest.raises(ValueError, match="person:=simulated"):
+        names("dagger", person="simulated", expert="joy")
 
 
 def test_the_modes_to_choose_from_are_those_there_are():
@@ -87,6 +100,7 @@ def test_the_modes_to_choose_from_are_those_there_are():
 
 def test_the_mode_and_its_parameters_reach_the_supervisor():
     given = {"mode": "gated", "beta": "step:2", "unit": "episode", "ask": "0.5", "per_hour": "12"}
+    given["session"] = "false"
     wanted = {"mode": "gated", "dagger.beta": "step:2", "dagger.unit": "episode", "gated.ask": 0.5}
     (spec,) = (s for s in SCENARIOS["dagger"].nodes(given) if s.name == "dagger_supervisor")
     assert wanted.items() <= spec.parameters.items()

@@ -10,12 +10,12 @@ from typing import Any
 
 from il_ros import contract as contracts
 from il_ros.cli.episodes_choice import add_contract, entries_of, folder_of
-from il_ros.cli.tables import size
 from il_ros.episodes import layout
 from il_ros.episodes.layout import INFO_FILE, LayoutError
 from il_ros.episodes.reader import bag_files
 from il_ros.episodes.recover import RecoverError, recover
 from il_ros.episodes.verify import Report, verify
+from il_ros.tables import size
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:

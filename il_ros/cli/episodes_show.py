@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli.episodes_choice import add_episode, entry_of
-from il_ros.cli.tables import seconds, size, table
 from il_ros.episodes.catalogue import Catalogue, Entry, scan
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
 from il_ros.episodes.reader import BagError, bag_files, open_bag
+from il_ros.tables import seconds, size, table
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli.tables import table
+from il_ros.tables import table
 
 if TYPE_CHECKING:
     from il_ros.contract import Contract

@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a policy from episodes",
     "evaluate": "measure a policy's success in simulation",
     "demo": "show, record, train and run one task in simulation",
+    "session": "correct a policy while it runs",
     "run": "start the nodes of a scenario without ros2 launch",
 }
 

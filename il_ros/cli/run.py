@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from il_ros import processes
-from il_ros.graph import Scenario, command
+from il_ros.graph import Scenario, Spec, command, terminal_of
 from il_ros.scenarios import SCENARIOS
 
 
@@ -32,10 +33,23 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"il-ros run {scenario.name}: {error}", file=sys.stderr)
         return 2
+    return run_nodes(specs, args.logs)
+
+
+def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
+    """Run nodes until the first one ends or Ctrl-C; 0 when that was wanted, else 1 and the reason on stderr.
+
+    A node that takes the terminal has Ctrl-C to itself, and the others' words go to their logs alone.
+    """
+    terminal = terminal_of(specs) if sys.stdin.isatty() else ""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    if terminal:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    show = _log_only if terminal else _show
+    commands = {spec.name: command(spec) for spec in specs}
     try:
-        with processes.ProcessGroup({spec.name: command(spec) for spec in specs}, args.logs, _show) as group:
+        with processes.ProcessGroup(commands, logs, show, terminal) as group:
             ending = group.wait()
             if ending.status != 0:
                 print(group.failure(ending), file=sys.stderr)
@@ -52,6 +66,11 @@ def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
         description=scenario.description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    add_arguments(parser, scenario)
+
+
+def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
+    """Add the scenario's arguments, and where the logs go."""
     for argument in scenario.arguments:
         parser.add_argument(
             "--" + argument.name.replace("_", "-"),
@@ -64,6 +83,10 @@ def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
 
 def _show(name: str, line: str) -> None:
     print(f"[{name}] {line}", flush=True)
+
+
+def _log_only(name: str, line: str) -> None:
+    """Its log has it."""
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

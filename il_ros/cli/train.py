@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli.tables import table
+from il_ros.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

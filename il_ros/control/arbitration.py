@@ -138,6 +138,9 @@ class Mode(Protocol):
     def doubt(self) -> float | None:
         """The policy's newest doubt, None when it isn't known."""
 
+    def disagreement(self, stamp_ns: int) -> float | None:
+        """Return how far policy and expert were apart about a tick, None when that isn't known."""
+
     def hear(self, name: str, proposal: Proposal) -> None:
         """Take note of a proposal that was let in."""
 
@@ -157,6 +160,10 @@ class Priority:
     name = "priority"
     request: Request | None = None
     doubt: float | None = None
+
+    def disagreement(self, stamp_ns: int) -> float | None:
+        """Compare nothing."""
+        return None
 
     def hear(self, name: str, proposal: Proposal) -> None:
         """Need nothing of it."""

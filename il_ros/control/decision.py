@@ -34,7 +34,8 @@ class Decision:
     `limited`: what the safety gate changed, e.g. 'arm/joint2 speed'. `epoch`: counts handovers and restarts.
     `version`: of the proposal in authority. `doubt`: of that proposal, else the policy's own, if it can tell.
     `beta`: the expert's share where sources are mixed. `mode`: the supervisor's, by which labels are chosen;
-    "" before there were modes.
+    "" before there were modes. `disagreement`: how far policy and expert were apart (root mean square) at the
+    newest tick that both have proposed for, if that is this one or the one before.
     """
 
     stamp_ns: int
@@ -50,6 +51,7 @@ class Decision:
     doubt: float | None = None
     rejected: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
+    disagreement: float | None = None
 
     def __post_init__(self) -> None:
         if not self.authority:
@@ -77,6 +79,7 @@ def from_json(text: str) -> Decision:
     if not isinstance(record, dict):
         raise ValueError(f"not a decision: {text[:80]!r}")
     record.setdefault("mode", "")
+    record.setdefault("disagreement", None)
     missing = [name for name in _NAMES if name not in record]
     if missing:
         raise ValueError(f"a decision without '{missing[0]}': {text[:80]!r}")

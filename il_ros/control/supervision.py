@@ -240,6 +240,7 @@ class Supervision:
             doubt=proposal.doubt if proposal and proposal.doubt is not None else self.mode.doubt,
             rejected=self.hearing.rejections(),
             mode=self.mode.name,
+            disagreement=self.mode.disagreement(stamp_ns),
         )
 
     def _hand_over(self, verdict: Verdict, absences: Absences, from_ns: int) -> None:

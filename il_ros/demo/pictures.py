@@ -23,22 +23,11 @@ from il_ros.episodes.layout import EpisodeInfo, load_info
 from il_ros.episodes.reader import open_bag
 from il_ros.episodes.replay import Frame, open_replay
 from il_ros.image_codec import decode_image
+from il_ros.plot_style import EXPERT, POLICY, QUIET, STYLE
 from il_ros.sim.task import Expert
 from il_ros.specs import IMAGE, ImageSpec
 
 Picture = NDArray[np.uint8]
-
-POLICY, EXPERT, QUIET = "#0b7285", "#e8590c", "#868e96"
-_STYLE: Any = {  # matplotlib's own type lists every key there is
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#adb5bd",
-    "axes.grid": True,
-    "grid.color": "#e9ecef",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-}
 
 
 @dataclass(frozen=True)
@@ -113,7 +102,7 @@ def plot_trace(shown: Trace, path: Path, rows: int = 4) -> None:
     """Plot the actions that move most, in their order."""
     moves = np.ptp(shown.sent, axis=0)
     busy = sorted(np.argsort(-moves)[:rows])
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = pyplot.subplots(
             len(busy), 1, figsize=(8, 1.35 * len(busy)), sharex=True, squeeze=False
         )
@@ -133,7 +122,7 @@ def plot_trace(shown: Trace, path: Path, rows: int = 4) -> None:
 def plot_curve(columns: Mapping[str, Sequence[float]], path: Path) -> None:
     """Plot both losses over the epochs, and which epoch's weights were kept; columns as in curves.csv."""
     epochs = np.array(columns["epoch"])
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axis = pyplot.subplots(figsize=(8, 3))
         for name, colour in (("train_loss", QUIET), ("validation_loss", POLICY)):
             losses = np.array(columns[name])

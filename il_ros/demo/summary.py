@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from il_ros import atomic
-from il_ros.cli.tables import table
 from il_ros.control.trials import Trials
+from il_ros.tables import table
 
 FILE = "summary.json"
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from il_ros.control.proposal import Proposal
-from il_ros.interactive.experience import EXPERT, POLICY
 from il_ros.specs import Vector
 
 MEMORY = 8  # ticks that one source may be behind the other
+FRESH_PERIODS = 1.5
 
 
 def distance(a: Vector, b: Vector) -> float:
@@ -19,29 +20,38 @@ def distance(a: Vector, b: Vector) -> float:
 
 
 class Disagreement:
-    """Joins the first steps of both sources' proposals by tick: stamps within half a control period."""
+    """Joins the first steps of two sources' proposals by tick: stamps within half a control period.
 
-    def __init__(self, period_ns: int) -> None:
+    With a period of 0 nothing is ever joined.
+    """
+
+    def __init__(self, period_ns: int, sources: Sequence[str]) -> None:
         self._period_ns = period_ns
-        self._open: dict[str, list[tuple[int, Vector]]] = {POLICY: [], EXPERT: []}
+        self._open: dict[str, list[tuple[int, Vector]]] = {name: [] for name in sources}
         self.last: float | None = None
         self.ticks = 0
         self._sum = 0.0
+        self._stamp_ns = 0
 
     @property
     def mean(self) -> float | None:
         """The mean over all ticks joined, None before the first."""
         return self._sum / self.ticks if self.ticks else None
 
+    def at(self, stamp_ns: int) -> float | None:
+        """Return the disagreement of a tick, or of the one before when only that is known yet."""
+        fresh = self.last is not None and abs(stamp_ns - self._stamp_ns) < FRESH_PERIODS * self._period_ns
+        return self.last if fresh else None
+
     def hear(self, name: str, proposal: Proposal) -> float | None:
         """Take a proposal in; return its tick's disagreement when this completes the tick, else None."""
         if name not in self._open:
             return None
-        theirs = self._open[EXPERT if name == POLICY else POLICY]
+        (theirs,) = (heard for other, heard in self._open.items() if other != name)
         for place, (stamp_ns, action) in enumerate(theirs):
             if 2 * abs(stamp_ns - proposal.stamp_ns) < self._period_ns:
                 del theirs[: place + 1]
-                self.last = distance(action, proposal.chunk[0])
+                self.last, self._stamp_ns = distance(action, proposal.chunk[0]), stamp_ns
                 self.ticks += 1
                 self._sum += self.last
                 return self.last

@@ -1,4 +1,4 @@
-"""What outlives a change of mode: the policy's versions, its doubt, and when people stepped in."""
+"""What outlives a change of mode: the policy's versions and doubt, and what the expert made of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from il_ros.control.proposal import Proposal
 from il_ros.episodes.rules import EXPERT
+from il_ros.interactive.disagreement import Disagreement
 from il_ros.interactive.gates import InterventionThreshold
 
 __all__ = ["EXPERT", "POLICY", "Experience"]
@@ -15,9 +16,13 @@ POLICY = "policy"
 
 
 class Experience:
-    """The policy's versions heard so far, its newest doubt, and the doubts at which people stepped in."""
+    """The policy's versions heard so far, its newest doubt, and the doubts at which people stepped in.
 
-    def __init__(self) -> None:
+    With a control period, what policy and expert propose for one tick is compared.
+    """
+
+    def __init__(self, period_ns: int = 0) -> None:
+        self.disagreement = Disagreement(period_ns, (POLICY, EXPERT))
         self.threshold = InterventionThreshold()
         self.doubt: float | None = None
         self._versions: set[str] = set()
@@ -25,6 +30,7 @@ class Experience:
 
     def hear(self, name: str, proposal: Proposal) -> None:
         """Take note of a proposal."""
+        self.disagreement.hear(name, proposal)
         if name == POLICY:
             self.doubt = proposal.doubt
             self._versions.add(proposal.version)

@@ -21,7 +21,6 @@ from il_ros.control.arbitration import NOT_YET, Request, Situation, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
 from il_ros.interactive.beta import BetaSchedule, Mixer
-from il_ros.interactive.disagreement import Disagreement
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
 
 
@@ -38,6 +37,10 @@ class InteractiveMode:
     def doubt(self) -> float | None:
         """The policy's newest doubt, None when it can't tell."""
         return self.experience.doubt
+
+    def disagreement(self, stamp_ns: int) -> float | None:
+        """Return how far policy and expert were apart at a tick, or at the one before."""
+        return self.experience.disagreement.at(stamp_ns)
 
     def hear(self, name: str, proposal: Proposal) -> None:
         """Take note of a proposal that was let in."""
@@ -71,19 +74,13 @@ class Alone(InteractiveMode):
 class Shadow(Alone):
     """The expert drives; the policy proposes in vain, and how far it is off is measured."""
 
-    def __init__(self, experience: Experience, period_ns: int) -> None:
+    def __init__(self, experience: Experience) -> None:
         super().__init__(EXPERT, experience)
         self.name = "shadow"
-        self.disagreement = Disagreement(period_ns)
-
-    def hear(self, name: str, proposal: Proposal) -> None:
-        """Compare the proposals for one tick, whichever came first."""
-        super().hear(name, proposal)
-        self.disagreement.hear(name, proposal)
 
     def state(self, now_ns: int) -> dict[str, Any]:
         """Return the last tick's disagreement and its mean besides."""
-        return super().state(now_ns) | self.disagreement.state()
+        return super().state(now_ns) | self.experience.disagreement.state()
 
 
 class Dagger(InteractiveMode):

@@ -60,7 +60,7 @@ def make_mode(
             f"mode {options.mode} needs the sources policy and expert; there are: {', '.join(sources)}"
         )
     if options.mode == "shadow":
-        return Shadow(experience, contract.period_ns)
+        return Shadow(experience)
     if options.mode == "dagger":
         mixer = Mixer(options.unit, options.segment, experience.generator(options.seed))
         schedule = BetaSchedule(options.beta)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
@@ -28,7 +27,7 @@ from il_ros.control.trials import Trial, Trials
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import declare
-from il_ros.nodes.waiting import WaitError, Waiting
+from il_ros.nodes.waiting import WaitError, Waiting, parameters
 
 RETRY_S = 0.2
 SHOWN_WITHIN_S = 1.0
@@ -110,7 +109,7 @@ class Conductor(runtime.PlainNode):
         end_ns = self._simulated_ns
         await self._call(self._pause, SetBool.Request(data=True))
         if self._record:
-            await self._call(self._set_recorder, _parameters(outcome=outcome))
+            await self._call(self._set_recorder, parameters(outcome=outcome))
             await self._call(self._stop, Trigger.Request())
         return Trial(seed, outcome, reason, (end_ns - start_ns) / 1e9, time.monotonic() - began_s, recorded)
 
@@ -144,7 +143,7 @@ class Conductor(runtime.PlainNode):
                 await self._begin(seed)
                 if not self._record:
                     return ""
-                await self._call(self._set_recorder, _parameters(outcome="unmarked", seed=seed))
+                await self._call(self._set_recorder, parameters(outcome="unmarked", seed=seed))
                 return (await self._call(self._start, Trigger.Request())).message
             except WaitError:
                 if time.monotonic() > deadline_s:
@@ -152,7 +151,7 @@ class Conductor(runtime.PlainNode):
                 await self._waiting.pause(RETRY_S)
 
     async def _begin(self, seed: int) -> None:
-        await self._call(self._set_sim, _parameters(seed=seed))
+        await self._call(self._set_sim, parameters(seed=seed))
         # Before the reset: the first frame is answered at once, and must be from the robot's new state.
         await self._call(self._restart, Trigger.Request())
         self._success = None  # what the episode before said counts no more
@@ -169,11 +168,7 @@ class Conductor(runtime.PlainNode):
             )
 
     async def _call(self, client: Any, request: Any) -> Any:
-        response = await self._waiting.call(client, request, self._timeout_s)
-        for result in getattr(response, "results", ()):
-            if not result.successful:
-                raise WaitError(f"service {client.service_name} refused: {result.reason}")
-        return response
+        return await self._waiting.call(client, request, self._timeout_s)
 
     def _on_clock(self, message: Clock) -> None:
         self._simulated_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec
@@ -199,16 +194,6 @@ class Conductor(runtime.PlainNode):
         print(f"progress {line}", flush=True)
         if self._result:
             atomic.write_text(Path(self._result), self.trials.to_json())
-
-
-def _parameters(**values: int | str) -> SetParameters.Request:
-    return SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
-
-
-def _value(value: int | str) -> ParameterValue:
-    if isinstance(value, int):
-        return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)
-    return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -82,7 +82,7 @@ class DaggerSupervisor(runtime.ManagedNode):
         """Read the contract and the parameters; nothing is sent yet."""
         self._contract: Contract = load_contract(value(self, "contract"))
         try:
-            self._experience = Experience()
+            self._experience = Experience(self._contract.period_ns)
             mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._experience)
             self._supervision = Supervision(
                 self._contract, sources(self), options(self, self._contract), self._estop, mode

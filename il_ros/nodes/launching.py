@@ -8,7 +8,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from il_ros.graph import Argument, Program, Scenario, Spec
+from il_ros.graph import Argument, Program, Scenario, Spec, terminal_of
 from il_ros.nodes import process
 
 
@@ -18,10 +18,9 @@ def describe(scenario: Scenario) -> LaunchDescription:
 
     def start(context: LaunchContext) -> list[Node | ExecuteProcess]:
         names = [argument.name for argument in scenario.arguments]
-        return [
-            _node(spec)
-            for spec in scenario.nodes({n: LaunchConfiguration(n).perform(context) for n in names})
-        ]
+        specs = scenario.nodes({n: LaunchConfiguration(n).perform(context) for n in names})
+        taken = terminal_of(specs)
+        return [_node(spec, "screen" if taken in ("", spec.name) else "log") for spec in specs]
 
     return LaunchDescription([*map(_argument, scenario.arguments), OpaqueFunction(function=start)])
 
@@ -34,10 +33,10 @@ def _argument(argument: Argument) -> DeclareLaunchArgument:
     )
 
 
-def _node(spec: Spec) -> Node | ExecuteProcess:
+def _node(spec: Spec, output: str) -> Node | ExecuteProcess:
     if isinstance(spec, Program):
         end = Shutdown(reason=f"{spec.name} ended")
-        return ExecuteProcess(cmd=list(spec.words), name=spec.name, output="screen", on_exit=end)
+        return ExecuteProcess(cmd=list(spec.words), name=spec.name, output=output, on_exit=end)
     # A text stays a text: without a type, launch reads "12" as a number.
     parameters = {
         name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
@@ -50,6 +49,6 @@ def _node(spec: Spec) -> Node | ExecuteProcess:
         namespace=spec.namespace,
         parameters=[*spec.files, parameters],
         remappings=list(spec.remappings),
-        output="screen",
+        output=output,
         **end,
     )

@@ -16,7 +16,7 @@ from il_ros.episodes.record_options import MIB, Label, RecordOptions, StreamSpec
 from il_ros.nodes.contracts import declare_contract
 from il_ros.nodes.parameters import declare, value
 from il_ros.nodes.recorder_streams import Wanted, wanted_extra
-from il_ros.specs import JOINT_TRAJECTORY, STRING
+from il_ros.specs import ARRAY, JOINT_TRAJECTORY, STRING
 
 
 def declare_all(node: Node) -> None:
@@ -34,6 +34,8 @@ def declare_all(node: Node) -> None:
         ["policy_server/proposal", "expert/proposal"],
         "proposals to record, as they are made",
     )
+    say("marks_topic", "session/marks", "moments that a person marked; empty: not recorded")
+    say("state_topic", "task/state", "the simulator's state, to return to a moment; empty: not recorded")
     say("pre_roll_s", 0.5, "time before the start that the bag holds too", unit="s", minimum=0, maximum=60)
     say("max_duration_s", 0.0, "an episode ends after this time; 0: never", unit="s", minimum=0)
     say("min_free_bytes", 1024 * MIB, "disk space that stays free", unit="bytes", minimum=0)
@@ -101,6 +103,11 @@ def wanted(node: Node, contract: Contract) -> list[Wanted]:
         specs.append(StreamSpec(resolve(decision), STRING, role="decision"))
     specs += [
         StreamSpec(resolve(topic), JOINT_TRAJECTORY) for topic in value(node, "proposal_topics") if topic
+    ]
+    specs += [
+        StreamSpec(resolve(topic), kind)
+        for topic, kind in ((value(node, "marks_topic"), STRING), (value(node, "state_topic"), ARRAY))
+        if topic
     ]
     found: dict[str, Wanted] = {}
     for spec in specs:

@@ -1,4 +1,7 @@
-"""Executable `teleop_keyboard`: the keys of this terminal propose, as node `expert`. Works over SSH."""
+"""Executable `teleop_keyboard`: the keys of this terminal propose, as node `expert`. Works over SSH.
+
+Two nodes can't read one terminal: with `keys_topic` the keys come from the session's (std_msgs/String).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
+from std_msgs.msg import String
 
 from il_ros.nodes import runtime, terminal
 from il_ros.nodes.diagnostics import OK
@@ -24,9 +28,15 @@ LOOK_EVERY_S = 0.02
 class TeleopKeyboard(Teleop):
     """Silent until the first key, and `silent_after` seconds after the last: authority passes back."""
 
-    def __init__(self, keys: terminal.Terminal, **kwargs: Any) -> None:
+    def __init__(self, keys: terminal.Terminal | None, **kwargs: Any) -> None:
         self._terminal = keys
         super().__init__(**kwargs)
+        topic = declare(self, "keys_topic", "", "topic of the keys; empty: this terminal's", read_only=True)
+        if topic:
+            self._terminal = None
+            self.create_subscription(String, topic, self._on_key, 10)
+        elif keys is None:
+            raise ParameterError(f"{terminal.NO_TERMINAL}, or give parameter keys_topic")
         sys.stderr.write(f"{self._keyboard.help()}\n")
         # on the steady clock: keys are pressed in real time, also while /clock stands still
         self.create_timer(LOOK_EVERY_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -64,27 +74,29 @@ class TeleopKeyboard(Teleop):
     def stop(self) -> None:
         """Leave the status line standing."""
         super().stop()
-        sys.stderr.write("\n")
+        if self._terminal is not None:
+            sys.stderr.write("\n")
 
     def _look(self) -> None:
         now_s = time.monotonic()
-        for key in self._terminal.pressed():
+        for key in self._terminal.pressed() if self._terminal is not None else ():
             self._keyboard.press(key, now_s)
         if self._keyboard.rates(now_s) is None:
             self.let_go()
+        if self._terminal is None:
+            return
         status = self.status()
         trouble = f"! {status.message}  " if status.level != OK else ""
         self._terminal.show(f"{trouble}{self._keyboard.line(now_s)}"[:79])
 
+    def _on_key(self, message: String) -> None:
+        self._keyboard.press(message.data, time.monotonic())
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node in this terminal."""
-    try:
-        with terminal.keys() as keys:
-            return runtime.main(functools.partial(TeleopKeyboard, keys), args)
-    except terminal.NoTerminalError as error:
-        print(f"teleop_keyboard cannot start: {error}", file=sys.stderr)
-        return 1
+    with terminal.keys_or_none() as keys:
+        return runtime.main(functools.partial(TeleopKeyboard, keys), args)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import termios
 import tty
 from collections.abc import Iterator
 
+NO_TERMINAL = "standard input is no terminal: start it in one of its own, not from a launch file"
+
 
 class NoTerminalError(OSError):
     """Standard input is no terminal: there are no keys to read."""
@@ -23,23 +25,56 @@ def keys() -> Iterator[Terminal]:
     """
     descriptor = sys.stdin.fileno()
     if not os.isatty(descriptor):
-        raise NoTerminalError(
-            "standard input is no terminal: start it in one of its own, not from a launch file"
-        )
+        raise NoTerminalError(NO_TERMINAL)
+    with _single_keys(descriptor):
+        yield Terminal(descriptor)
+
+
+@contextlib.contextmanager
+def keys_or_none(*, anywhere: bool = False) -> Iterator[Terminal | None]:
+    """Read keys as `keys` does; None without a terminal.
+
+    `anywhere`: also from the terminal that the session was started in, when standard input is something else
+    (a node of a launch file).
+    """
+    with contextlib.ExitStack() as stack:
+        found = None
+        with contextlib.suppress(NoTerminalError):
+            found = stack.enter_context(keys())
+        if found is None and anywhere:
+            with contextlib.suppress(OSError):
+                descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+                stack.callback(os.close, descriptor)
+                stack.enter_context(_single_keys(descriptor))
+                found = Terminal(descriptor, descriptor)
+        yield found
+
+
+@contextlib.contextmanager
+def _single_keys(descriptor: int) -> Iterator[None]:
     before = termios.tcgetattr(descriptor)
     try:
         tty.setcbreak(descriptor)
-        yield Terminal(descriptor)
+        yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 class Terminal:
-    """Keys waiting, and one status line that is written over."""
+    """Keys waiting, and one status line that is written over; `screen`: where to, default standard error."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, screen: int | None = None) -> None:
         self._descriptor = descriptor
+        self._screen = screen
         self._shown = ""
+
+    @property
+    def width(self) -> int:
+        """Letters in a line."""
+        try:
+            return os.get_terminal_size(self._descriptor).columns or 80
+        except OSError:
+            return 80
 
     def pressed(self) -> list[str]:
         """Return the keys pressed since the last call, without waiting; arrows as their escape sequences."""
@@ -54,9 +89,19 @@ class Terminal:
     def show(self, line: str) -> None:
         """Write the status line over the one of before."""
         if line != self._shown:
-            sys.stderr.write(f"\r\x1b[K{line}")
-            sys.stderr.flush()
+            self._write(f"\r\x1b[K{line}")
             self._shown = line
+
+    def say(self, line: str) -> None:
+        """Write a line that stays, above the status line."""
+        self._write(f"\r\x1b[K{line}\n{self._shown}")
+
+    def _write(self, text: str) -> None:
+        if self._screen is not None:
+            os.write(self._screen, text.encode())
+        else:
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def split_keys(text: str) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
@@ -70,7 +72,21 @@ class Waiting:
         response = await self.within(client.call_async(request), timeout_s, f"answer of service {name}")
         if getattr(response, "success", True) is False:
             raise WaitError(f"service {name} refused: {response.message}")
+        for result in getattr(response, "results", ()):  # of set_parameters
+            if not result.successful:
+                raise WaitError(f"service {name} refused: {result.reason}")
         return response
+
+
+def parameters(**values: int | str) -> SetParameters.Request:
+    """Return the request that sets these parameters."""
+    return SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
+
+
+def _value(value: int | str) -> ParameterValue:
+    if isinstance(value, int):
+        return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)
+    return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
 
 
 def _finish(future: Future) -> None:

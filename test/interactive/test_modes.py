@@ -21,7 +21,7 @@ class Session:
     """A mode asked tick by tick, told who proposes; who it answers has authority until the next tick."""
 
     def __init__(self, experience=None, **options):
-        self.experience = experience or Experience()
+        self.experience = experience or Experience(PERIOD)
         self.mode = make_mode(ModeOptions(**options), CONTRACT, ("expert", "policy"), self.experience)
         self.tick, self.authority = 0, NOBODY
 
@@ -150,7 +150,7 @@ def test_disagreement_is_joined_by_tick_whoever_comes_first():
     session = Session(mode="shadow")
     session.step(say=(0.3, 0.4))  # root of (0.09 + 0.16) / 2
     assert session.mode.state(0)["disagreement"] == pytest.approx(np.sqrt(0.125))
-    late = 10 * PERIOD
+    late = 1000 * PERIOD
     session.mode.hear("policy", Proposal("policy", late, np.array([[0.0, 0.0]])))
     session.mode.hear("expert", Proposal("expert", late, np.array([[0.0, 0.0]])))
     state = session.mode.state(0)
@@ -188,3 +188,15 @@ def test_only_priority_does_without_the_two_sources(mode):
         return
     with pytest.raises(ValueError, match=f"mode {mode} needs the sources policy and expert; there are: left"):
         make_mode(ModeOptions(mode), CONTRACT, ("left", "right"), Experience())
+
+
+def test_a_decision_is_told_the_disagreement_of_its_tick_or_the_one_before_but_no_older_one():
+    session = Session(mode="hg_dagger")
+    session.step(say=(0.3, 0.4))
+    apart = pytest.approx(np.sqrt(0.125))
+    stamp_ns = session.tick * PERIOD
+    assert [session.mode.disagreement(stamp_ns + ticks * PERIOD) for ticks in (0, 1, 2)] == [
+        apart,
+        apart,
+        None,
+    ]

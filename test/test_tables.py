@@ -1,6 +1,6 @@
 """Tables line up."""
 
-from il_ros.cli.tables import seconds, size, table
+from il_ros.tables import seconds, size, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell():

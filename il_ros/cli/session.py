@@ -1,0 +1,69 @@
+"""`il-ros session`: the whole loop from one terminal, and the report of what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from il_ros import domain
+from il_ros.cli import run as runner
+from il_ros.episodes.reader import BagError
+from il_ros.scenarios import SCENARIOS
+
+_SCENARIO = SCENARIOS["dagger"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand with its two verbs."""
+    parser = subparsers.add_parser("session", help="correct a policy while it runs", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    verb = verbs.add_parser(
+        "run",
+        help="policy, expert, recorder and trainer together, and your keys",
+        description="The scenario 'dagger' in this terminal; ends with a report. `?` lists the keys.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    runner.add_arguments(verb, _SCENARIO)
+    verb.set_defaults(act=_run)
+    verb = verbs.add_parser("report", help="what the recorded episodes of a session tell")
+    verb.add_argument("root", nargs="?", type=Path, default=Path("episodes"), help="(default: ./episodes)")
+    verb.add_argument("-o", "--output", type=Path, help="folder of the page (default: ROOT/report)")
+    verb.set_defaults(act=lambda args: _report(args.root, args.output))
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked; 1 when it couldn't be done, with the reason on stderr."""
+    return int(args.act(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    given = {argument.name: getattr(args, argument.name) for argument in _SCENARIO.arguments}
+    if given["sim"] == "true":
+        domain.isolate()  # a simulated robot's commands are nobody else's
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        specs = _SCENARIO.nodes(given)
+    except ValueError as error:
+        print(f"il-ros session: {error}", file=sys.stderr)
+        return 2
+    status = runner.run_nodes(specs, args.logs)
+    root = Path(given["root"])
+    return _report(root, None) or status if root.is_dir() else status
+
+
+def _report(root: Path, output: Path | None) -> int:
+    from il_ros.session import page, report
+
+    try:
+        found = report.read(root)
+        print(f"\n{report.text(found)}")
+        written = page.write(found, output or root / "report")
+    except (BagError, OSError, ValueError) as error:
+        print(f"il-ros session report: {error}", file=sys.stderr)
+        return 1
+    print(f"\npage: {written}")
+    return 0

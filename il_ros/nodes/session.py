@@ -1,0 +1,264 @@
+"""Executable `session`: one person's keys or gamepad buttons, and a console, for the whole loop.
+
+Keys come from this terminal (works over SSH), buttons from `joy`; `il_ros.session.keys` lists what they mean.
+What drives a robot is left to the driver: those keys go out on `~/keys`. Moments to label later go out on
+`~/marks`. With `person` = simulated, a rule presses the keys instead. The node ends with the session.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rcl_interfaces.srv import SetParameters
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+from sensor_msgs.msg import Joy
+from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from il_ros.contract import Contract
+from il_ros.control import proposal
+from il_ros.control.decision import from_json
+from il_ros.interactive.human import Habits
+from il_ros.nodes import runtime, terminal
+from il_ros.nodes.contracts import declare_contract, load_contract
+from il_ros.nodes.diagnostics import Status
+from il_ros.nodes.parameters import ParameterError, declare, value
+from il_ros.nodes.waiting import WaitError, Waiting, parameters
+from il_ros.session import console, keys
+from il_ros.session.person import SimulatedPerson
+from il_ros.session.wishes import URGENT, Call, Plan, answered, due, plan
+from il_ros.session.world import HEARD, World, heard_decision, heard_task
+from il_ros.session_setup import Options
+
+LOOK_EVERY_S = 0.02
+SHOW_EVERY_S = 0.1
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+DEEP = QoSProfile(depth=100)
+
+
+class Session(runtime.PlainNode):
+    """Keys and messages in, calls and a console out; the rules are in `il_ros.session`."""
+
+    def __init__(self, screen: terminal.Terminal | None, **kwargs: Any) -> None:
+        super().__init__("session", **kwargs)
+        self._screen = screen
+        self._options = self._declare()
+        self.world = World()
+        self.ended: Future = Future()
+        self._waiting = Waiting(self)
+        self._wanted: deque[str] = deque()
+        self._working = False
+        self._ended_for = ""  # the episode whose end the simulator has told
+        self._buttons_before: Sequence[int] = ()
+        self._asked: dict[str, Any] = {}
+        self._marks = self.create_publisher(String, "~/marks", DEEP)
+        self._keys = self.create_publisher(String, "~/keys", DEEP)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(LOOK_EVERY_S, self._look, clock=steady)
+        self.create_timer(SHOW_EVERY_S, self._show, clock=steady)
+        self._listen()
+
+    def start(self) -> None:
+        """Say which keys there are."""
+        for line in keys.key_help() if self._screen is not None else ():
+            self._screen.say(line)
+        if self._screen is None and self._person is None:
+            self.get_logger().warning("no terminal here: no keys, but the gamepad's buttons work")
+
+    def stop(self) -> None:
+        """Leave the status line standing."""
+        if self._screen is not None:
+            self._screen.say(self._line())
+
+    def status(self) -> Status:
+        """Return the status line."""
+        return Status(message=self._line(colour=False))
+
+    def wish(self, wish: str) -> None:
+        """Do what was asked for: at once when it is urgent, else after what was asked for before."""
+        if wish in URGENT:
+            self.executor.create_task(self._carry_out, plan(wish, self.world, self._options))
+            return
+        self._wanted.append(wish)
+        if not self._working:
+            self._working = True
+            self.executor.create_task(self._work)
+
+    # ---- set-up ------------------------------------------------------------------------------------------
+
+    def _declare(self) -> Options:
+        mode = declare(
+            self, "mode", "hg_dagger", "the supervisor's while the policy may drive", read_only=True
+        )
+        simulator = declare(self, "simulator", True, "starts can be drawn and time held", read_only=True)
+        teacher = declare(
+            self, "teacher", True, "a scripted expert drives when you take over", read_only=True
+        )
+        limit_s = declare(
+            self, "time_limit_s", 0.0, "in the simulator an episode that takes longer failed; 0: none",
+            unit="s", minimum=0.0, read_only=True,
+        )  # fmt: skip
+        seed = declare(self, "seed", 0, "of the simulator's first start", minimum=0, read_only=True)
+        lines = declare(self, "joy_buttons", [], 'lines "WISH BUTTON", such as "next 0"', read_only=True)
+        declare(self, "timeout_s", 10.0, "longest wait for a service", unit="s", minimum=0.1)
+        who = declare(
+            self, "person", "you", "who presses the keys", choices=("you", "simulated"), read_only=True
+        )
+        episodes = declare(
+            self, "episodes", 10, "episodes after which a simulated person ends the session", minimum=1,
+            read_only=True,
+        )  # fmt: skip
+        declare_contract(self)
+        self._person: SimulatedPerson | None = None
+        self._contract: Contract | None = None
+        try:
+            self._buttons = keys.Buttons.parse(lines)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+        if who == "simulated":
+            self._contract = load_contract(value(self, "contract"))
+            rng = np.random.default_rng(seed)
+            self._person = SimulatedPerson(self._contract, Habits(), episodes, rng)
+        return Options(mode, simulator, teacher, limit_s, seed)
+
+    def _listen(self) -> None:
+        for topic in HEARD:
+            qos = DEEP if topic == "trainer/progress" else LATCHED
+            self.create_subscription(String, topic, functools.partial(self._on_json, topic), qos)
+        self.create_subscription(String, "dagger_supervisor/decision", self._on_decision, DEEP)
+        self.create_subscription(Joy, "joy", self._on_joy, 10)
+        if self._options.simulator:
+            for name in ("success", "failed"):
+                hear = functools.partial(self._on_task, name)
+                self.create_subscription(Bool, f"task/{name}", hear, LATCHED)
+        if self._person is not None:
+            for source, topic in (("policy", "policy_server/proposal"), ("advice", "expert/advice")):
+                hear = functools.partial(self._on_proposal, source)
+                self.create_subscription(JointTrajectory, topic, hear, DEEP, raw=True)
+
+    # ---- what comes in -----------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        for key in self._screen.pressed() if self._screen is not None else ():
+            wish = keys.wish_of(key)
+            if wish:
+                self.wish(wish)
+            else:
+                self._keys.publish(String(data=key))
+        self._ask_person()
+
+    def _on_joy(self, message: Joy) -> None:
+        for wish in self._buttons.pressed(self._buttons_before, message.buttons):
+            self.wish(wish)
+        self._buttons_before = message.buttons
+
+    def _on_json(self, topic: str, message: String) -> None:
+        self.world, lines = HEARD[topic](self.world, json.loads(message.data))
+        self._tell(lines)
+
+    def _on_decision(self, message: String) -> None:
+        self.world, lines = heard_decision(self.world, from_json(message.data))
+        self._tell(lines)
+        self._ask_person()
+        self._notice_end()
+
+    def _on_task(self, name: str, message: Bool) -> None:
+        self.world = heard_task(self.world, **{name: message.data})
+        self._notice_end()
+
+    def _on_proposal(self, source: str, raw: bytes) -> None:
+        assert self._person is not None
+        assert self._contract is not None
+        said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
+        if not said.lets_go:
+            self._person.heard(source, said)
+
+    def _ask_person(self) -> None:
+        if self._person is None or self._working or self.ended.done():
+            return
+        wish = self._person.wish(self.world, time.monotonic())
+        if wish:
+            self.wish(wish)
+
+    def _notice_end(self) -> None:
+        """Let the simulator end the episode when its task is done, once for each."""
+        wish = due(self.world, self._options)
+        if wish and self._ended_for != self.world.recording:
+            self._ended_for = self.world.recording
+            self.wish(wish)
+
+    # ---- what goes out -----------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        """Carry out what is wanted, one after the other; nothing may be raised from here."""
+        try:
+            while self._wanted:
+                made = plan(self._wanted.popleft(), self.world, self._options)
+                await self._carry_out(made)
+                if made.end and not self.ended.done():
+                    self.ended.set_result(0)
+        finally:
+            self._working = False
+
+    async def _carry_out(self, made: Plan) -> None:
+        try:
+            for call in made.calls:
+                await self._call(call)
+                self.world = answered(self.world, call)
+            self._tell(made.lines)
+        except WaitError as error:
+            self._tell((f"refused: {error}",))
+        except Exception as error:  # the executor would not survive it
+            self.report_error("session", error)
+
+    async def _call(self, call: Call) -> None:
+        if call.publish:
+            self._marks.publish(String(data=str(call.value)))
+            return
+        if isinstance(call.value, dict):
+            kind, request = SetParameters, parameters(**call.value)
+        elif isinstance(call.value, bool):
+            kind, request = SetBool, SetBool.Request(data=call.value)
+        else:
+            kind, request = Trigger, Trigger.Request()
+        if call.name not in self._asked:
+            self._asked[call.name] = self.create_client(kind, call.name)
+        await self._waiting.call(self._asked[call.name], request, value(self, "timeout_s"))
+
+    # ---- the console -------------------------------------------------------------------------------------
+
+    def _line(self, *, colour: bool = True) -> str:
+        width = self._screen.width - 1 if self._screen is not None else 200
+        person = "teacher" if self._person is not None else "you"
+        return console.status_line(self.world, width, person=person, colour=colour)
+
+    def _show(self) -> None:
+        if self._screen is not None:
+            self._screen.show(self._line())
+
+    def _tell(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            if self._screen is not None:
+                self._screen.say(console.event_line(line, time.strftime("%H:%M:%S")))
+            else:
+                self.get_logger().info(line)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node in this terminal."""
+    with terminal.keys_or_none(anywhere=True) as screen:
+        return runtime.main(functools.partial(Session, screen), args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

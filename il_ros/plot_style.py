@@ -1,0 +1,18 @@
+"""How plots look: colours that mean the same everywhere, and matplotlib's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+POLICY, EXPERT, QUIET = "#0b7285", "#e8590c", "#868e96"
+GOOD, BAD = "#2b8a3e", "#c92a2a"
+STYLE: Any = {  # matplotlib's own type lists every key there is
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#adb5bd",
+    "axes.grid": True,
+    "grid.color": "#e9ecef",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+}

@@ -1,0 +1,61 @@
+"""When a scenario has a session, and what its node is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from il_ros.graph import Value
+from il_ros.scenario_arguments import TASKS
+from il_ros.session_setup import Options
+
+Given = Mapping[str, str]
+
+
+def in_session(given: Given) -> bool:
+    """Whether a person has a console; the conductor's unattended episodes need none."""
+    wanted = given.get("session", "false") == "true"
+    return wanted and (given["person"] == "simulated" or not unattended(given))
+
+
+def session_options(given: Given) -> Options:
+    """Return how the session is set up."""
+    return Options(
+        mode=given["mode"],
+        simulator=given["sim"] == "true" and given["simulator"] != "gz",  # that one doesn't wait
+        teacher=given["expert"] == "scripted",
+        time_limit_s=number(given, "time_limit_s"),
+        seed=int(number(given, "seed")),
+    )
+
+
+def session_parameters(given: Given, contract: str) -> dict[str, Value]:
+    """Return the parameters of the session's node.
+
+    Raises ValueError when a simulated person would have no thoughts.
+    """
+    if given["person"] == "simulated" and given["expert"] != "scripted":
+        raise ValueError("person:=simulated thinks as the scripted expert does: expert:=scripted is needed")
+    options = session_options(given)
+    return {
+        "contract": TASKS[given["task"]] if options.teacher else contract,
+        "mode": options.mode,
+        "simulator": options.simulator,
+        "teacher": options.teacher,
+        "time_limit_s": options.time_limit_s,
+        "seed": options.seed,
+        "person": given["person"],
+        "episodes": max(1, int(number(given, "episodes"))),
+    }
+
+
+def unattended(given: Given) -> bool:
+    """Whether episodes run without a person."""
+    return number(given, "episodes") > 0 if "episodes" in given else False
+
+
+def number(given: Given, name: str) -> float:
+    """Return an argument as a number; raises ValueError when it is none."""
+    try:
+        return float(given[name])
+    except ValueError:
+        raise ValueError(f"{name}:={given[name]} is not a number") from None

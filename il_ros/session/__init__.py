@@ -1,0 +1,1 @@
+"""What the person at the robot touches: keys and buttons, one quiet console, a report at the end."""

@@ -1,0 +1,106 @@
+"""The session's one status line: episode, who drives, doubt, training, labels. Events stand above it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from il_ros.control.decision import NOBODY
+from il_ros.episodes.rules import EXPERT
+from il_ros.session.world import World
+
+_PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
+_RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"
+_BARS = " ▁▂▃▄▅▆▇█"
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+_BAR_CELLS = 8
+
+
+def status_line(world: World, width: int, *, person: str = "you", colour: bool = True) -> str:
+    """Return the line, at most `width` letters wide (escape sequences not counted): first things first."""
+    parts = [_episode(world), _driver(world, person), _doubt(world), _training(world), _counts(world)]
+    line = ""
+    for part in filter(None, parts):
+        longer = f"{line}{_DIM} │ {_PLAIN}{part}" if line else part
+        if len(_ESCAPE.sub("", longer)) > width:
+            break
+        line = longer
+    return line if colour else _ESCAPE.sub("", line)
+
+
+def event_line(text: str, clock: str, *, colour: bool = True) -> str:
+    """Return a line for something that happened at `clock` ('12:03:41')."""
+    line = f"{_DIM}{clock}{_PLAIN}  {_tinted(text)}"
+    return line if colour else _ESCAPE.sub("", line)
+
+
+def sparkline(values: Sequence[float], top: float) -> str:
+    """Return a bar letter for each value, `top` and above being full."""
+    last = len(_BARS) - 1
+    return "".join(_BARS[min(last, max(0, round(last * value / top)))] for value in values) if top > 0 else ""
+
+
+def _episode(world: World) -> str:
+    if world.estop:
+        return f"{_STOPPED} STOPPED {_PLAIN}"
+    if world.recording:
+        minutes, seconds = divmod(world.recorded_s, 60)
+        return f"{_RED}●{_PLAIN} {world.recording} {int(minutes)}:{seconds:04.1f}"
+    outcome = {"success": _GREEN, "failure": _RED}.get(world.outcome, "")
+    last = f"{_DIM}{world.last}{_PLAIN} {outcome}{world.outcome}{_PLAIN}" if world.last else "no episode yet"
+    return f"○ {last}"
+
+
+def _driver(world: World, person: str) -> str:
+    if world.estop:
+        return world.estop
+    if world.wanted:
+        return f"{_ORANGE}{_BOLD}asks for you{_PLAIN} {world.wanted}"
+    if world.driver == EXPERT:
+        return f"{_ORANGE}{person} drive{'' if person == 'you' else 's'}{_PLAIN}"
+    if world.driver != NOBODY:
+        version = f" {world.version}" if world.version else ""
+        return f"{_BLUE}{world.driver}{version} drives{_PLAIN}"
+    if not world.running:
+        return f"{_DIM}at rest: n next start, ? keys{_PLAIN}"
+    return f"{_DIM}nobody drives: {world.why}{_PLAIN}"
+
+
+def _doubt(world: World) -> str:
+    if world.doubt is None:
+        return ""
+    if not world.threshold:
+        return f"doubt {world.doubt:.2g}"
+    bar = sparkline([world.doubt], world.threshold)
+    tint = _ORANGE if world.doubt > world.threshold else ""
+    return f"doubt {tint}{bar}{_PLAIN} {world.doubt:.2g} of {world.threshold:.2g}"
+
+
+def _training(world: World) -> str:
+    if not world.training:
+        return ""
+    if world.training_share is None:
+        return world.training
+    full = round(_BAR_CELLS * min(1.0, world.training_share))
+    return f"{world.training} {'━' * full}{_DIM}{'━' * (_BAR_CELLS - full)}{_PLAIN}"
+
+
+def _counts(world: World) -> str:
+    return (
+        f"{world.labels} labels in {world.done + bool(world.recording)} episodes"
+        if world.done
+        else (f"{world.labels} labels")
+    )
+
+
+def _tinted(text: str) -> str:
+    """Colour what people look for: successes, failures, stops, who drives."""
+    tints = {
+        r"\bsuccess\b": _GREEN,
+        r"\bfailure\b|\bfailed\b|^STOPPED\b|^refused\b": _RED,
+        r"^you drive|^the robot asks": _ORANGE,
+        r"^policy \S+ drives now": _BLUE,
+    }
+    for pattern, tint in tints.items():
+        text = re.sub(pattern, rf"{tint}\g<0>{_PLAIN}", text)
+    return text

@@ -1,0 +1,74 @@
+"""Keys and buttons to wishes. The letters that drive a robot (`teleop.keyboard`) are left to the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NEXT, RECORD, RUN, TAKE = "next", "record", "run", "take"
+SUCCESS, FAILURE, UNDO, LATER = "success", "failure", "undo", "later"
+STOP, CLEAR, TRAIN, HELP, END = "stop", "clear", "train", "help", "end"
+
+KEYS = {
+    "n": (NEXT, "next start: a fresh episode, recorded, the policy drives"),
+    "r": (RECORD, "record, or stop recording"),
+    "p": (RUN, "let the policy drive, or rest"),
+    "t": (TAKE, "take over, or hand back"),
+    "g": (SUCCESS, "good: a success, which ends the episode"),
+    "f": (FAILURE, "a failure, which ends the episode"),
+    "u": (UNDO, "undo: discard this episode, or the last one"),
+    "l": (LATER, "label this moment later, in the simulator"),
+    "b": (TRAIN, "begin a training now"),
+    " ": (STOP, "EMERGENCY STOP"),
+    "c": (CLEAR, "clear the emergency stop"),
+    "?": (HELP, "this help"),
+    "\x04": (END, "end the session"),
+}
+"""Key -> its wish, and what that means."""
+
+WISHES = tuple(wish for wish, _ in KEYS.values())
+_NAMES = {" ": "space", "\x04": "ctrl-D"}
+
+
+def wish_of(key: str) -> str:
+    """Return the wish of a key, "" when it has none: then it is the driver's."""
+    return KEYS.get(key.lower() if len(key) == 1 else key, ("", ""))[0]
+
+
+def key_help() -> tuple[str, ...]:
+    """Return a line for each key."""
+    return tuple(f"{_NAMES.get(key, key):>6}  {text}" for key, (_, text) in KEYS.items())
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """Which wish each button of a gamepad has; a press counts once, however long it is held."""
+
+    wishes: dict[int, str]
+
+    @classmethod
+    def parse(cls, lines: Sequence[str]) -> Buttons:
+        """Return the buttons in lines "WISH INDEX" such as "next 0".
+
+        Raises ValueError naming the line and what would be right.
+        """
+        wishes: dict[int, str] = {}
+        for line in lines:
+            words = line.split()
+            if len(words) != 2 or words[0] not in WISHES or not words[1].isdigit():
+                raise ValueError(
+                    f"joy_buttons: '{line}' must be 'WISH BUTTON', such as 'next 0'; wishes: "
+                    f"{', '.join(WISHES)}"
+                )
+            if int(words[1]) in wishes:
+                raise ValueError(f"joy_buttons: '{line}': button {words[1]} is '{wishes[int(words[1])]}'")
+            wishes[int(words[1])] = words[0]
+        return cls(wishes)
+
+    def pressed(self, before: Sequence[int], now: Sequence[int]) -> list[str]:
+        """Return the wishes of the buttons that went down between two states; missing ones are up."""
+
+        def down(states: Sequence[int], index: int) -> bool:
+            return index < len(states) and bool(states[index])
+
+        return [wish for index, wish in self.wishes.items() if down(now, index) and not down(before, index)]

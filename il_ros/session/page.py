@@ -1,0 +1,118 @@
+"""The session's report as a page: one HTML file with its pictures beside it, and the same figures as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from il_ros import atomic
+from il_ros.session import plots
+from il_ros.session.report import Facts, VersionFacts
+
+SHOWN_EPISODES = 12
+HEADER = (
+    *("policy", "episodes", "succeeded", "95 % interval", "alone"),
+    *("minutes", "interventions", "per minute", "expert min", "labels"),
+)
+
+
+def write(facts: Facts, folder: Path) -> Path:
+    """Write pictures, report.json and the page into `folder`; return the page's path.
+
+    Raises OSError when the folder can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plots.plot_sitting(facts, folder / "sitting.svg")
+    plots.plot_versions(facts, folder / "versions.svg")
+    plots.plot_labels(facts, folder / "labels.svg")
+    plots.plot_doubts(facts.episodes[-SHOWN_EPISODES:], folder / "doubt.svg")
+    atomic.write_text(folder / "report.json", json.dumps(record(facts), indent=2) + "\n")
+    first, last = _ends(facts)
+    kept = facts.kept
+    minutes = sum(episode.duration_s for episode in kept) / 60
+    text = Template(resources.files("il_ros.session").joinpath("page.html").read_text("utf-8")).substitute(
+        root=escape(str(facts.root)),
+        title=_title(first, last),
+        success=_rate(last),
+        success_before=_rate(first),
+        rate=_per_minute(last),
+        rate_before=_per_minute(first),
+        labels=f"{sum(episode.labels for episode in kept):,}".replace(",", " "),
+        minutes=f"{minutes:.1f}",
+        expert=f"{sum(episode.expert_s for episode in kept) / 60:.1f}",
+        episodes=len(kept),
+        undone=_undone(facts),
+        header="".join(f"<th>{name}</th>" for name in HEADER),
+        rows="".join(_row(version) for version in facts.versions),
+        left_out="".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in facts.left_out),
+        shown=min(SHOWN_EPISODES, len(facts.episodes)),
+    )
+    path = folder / "index.html"
+    atomic.write_text(path, text)
+    return path
+
+
+def record(facts: Facts) -> dict[str, object]:
+    """Return the figures for other programs."""
+    return {
+        "root": str(facts.root),
+        "episodes": len(facts.kept),
+        "undone": len(facts.episodes) - len(facts.kept),
+        "minutes": sum(episode.duration_s for episode in facts.kept) / 60,
+        "expert_minutes": sum(episode.expert_s for episode in facts.kept) / 60,
+        "labels": sum(episode.labels for episode in facts.kept),
+        "versions": [
+            {**asdict(version), "interventions_per_minute": version.per_minute, "interval": version.interval}
+            for version in facts.versions
+        ],
+        "left_out": [list(pair) for pair in facts.left_out],
+    }
+
+
+def _ends(facts: Facts) -> tuple[VersionFacts, VersionFacts]:
+    """Return the first and the last version that episodes ended under."""
+    ran = [version for version in facts.versions if version.version and version.episodes]
+    ran = ran or list(facts.versions)
+    return ran[0], ran[-1]
+
+
+def _title(first: VersionFacts, last: VersionFacts) -> str:
+    if first is last or not (first.episodes and last.episodes):
+        return "A session at the robot"
+    before, after = (100 * each.successes / each.episodes for each in (first, last))
+    word = "got better" if after > before else "stayed as it was" if after == before else "got worse"
+    return f"The policy {word}: {before:.0f} % to {after:.0f} %"
+
+
+def _rate(version: VersionFacts) -> str:
+    return f"{100 * version.successes / version.episodes:.0f} %" if version.episodes else "–"
+
+
+def _per_minute(version: VersionFacts) -> str:
+    return "–" if version.per_minute is None else f"{version.per_minute:.1f}"
+
+
+def _undone(facts: Facts) -> str:
+    count = len(facts.episodes) - len(facts.kept)
+    return f", {count} more undone" if count else ""
+
+
+def _row(version: VersionFacts) -> str:
+    interval = version.interval
+    cells = (
+        escape(version.version or "(shown)"),
+        version.episodes,
+        version.successes,
+        "–" if interval is None else f"{100 * interval[0]:.0f}–{100 * interval[1]:.0f} %",
+        version.alone,
+        f"{version.minutes:.1f}",
+        version.interventions if version.version else "–",
+        _per_minute(version),
+        f"{version.expert_minutes:.1f}",
+        version.labels,
+    )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"

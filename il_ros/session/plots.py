@@ -1,0 +1,176 @@
+"""A session in pictures (SVG): who drove when, what each version was worth, doubt along each episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot
+from matplotlib.patches import Patch
+
+from il_ros.episodes.rules import EXPERT as EXPERT_NAME
+from il_ros.plot_style import BAD, EXPERT, GOOD, POLICY, QUIET, STYLE
+from il_ros.session.report import POLICY as POLICY_NAME
+from il_ros.session.report import EpisodeFacts, Facts, VersionFacts
+
+_COLOURS = {EXPERT_NAME: EXPERT, POLICY_NAME: POLICY}
+_NOBODY = "#dee2e6"
+_OUTCOMES = {"success": GOOD, "failure": BAD}
+_LABEL_LETTERS = 14
+
+
+def plot_sitting(facts: Facts, path: Path) -> None:
+    """Draw every episode as a bar, one below the other: who drove, how it ended, which version it was."""
+    episodes = facts.episodes
+    with matplotlib.rc_context(STYLE):
+        figure, axis = pyplot.subplots(figsize=(8, 0.9 + 0.2 * len(episodes)))
+        axis.grid(axis="y", visible=False)
+        for row, episode in enumerate(episodes):
+            _bar(axis, row, episode)
+        changes = [
+            row for row in range(1, len(episodes)) if episodes[row].version != episodes[row - 1].version
+        ]
+        for row in changes:
+            axis.axhline(row - 0.5, color=QUIET, lw=0.8, ls=":")
+        longest = max(episode.duration_s for episode in episodes)
+        for row in [0, *changes]:
+            name = _short(episodes[row].version) or "shown"
+            axis.text(longest * 1.06, row, name, va="center", fontsize=8, color=QUIET)
+        axis.set_ylim(len(episodes) - 0.4, -0.6)
+        axis.set_xlim(0, longest * 1.05)
+        axis.set_yticks(range(len(episodes)))
+        axis.set_yticklabels([str(int(episode.name.rsplit("_", 1)[-1])) for episode in episodes], fontsize=7)
+        axis.set_ylabel("episode")
+        axis.set_xlabel("s")
+        handles = [Patch(color=POLICY, label="policy"), Patch(color=EXPERT, label="expert")]
+        handles += [Patch(color=_NOBODY, label="nobody")]
+        axis.legend(handles=handles, ncols=3, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
+        _save(figure, path)
+
+
+def plot_versions(facts: Facts, path: Path) -> None:
+    """Draw success (with its 95 % interval) and interventions per minute, version by version."""
+    versions = [version for version in facts.versions if version.version] or list(facts.versions)
+    places = np.arange(len(versions))
+    with matplotlib.rc_context(STYLE):
+        figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 2.6))
+        _success(left, places, versions)
+        rates = [version.per_minute or 0.0 for version in versions]
+        right.bar(places, rates, color=EXPERT, width=0.55)
+        right.set_title("interventions per minute", fontsize=9, loc="left")
+        for axis in (left, right):
+            axis.grid(axis="x", visible=False)
+            axis.set_xticks(places, [_short(version.version) or "shown" for version in versions])
+            axis.tick_params(axis="x", labelsize=7, rotation=20 if len(versions) > 4 else 0)
+        figure.subplots_adjust(wspace=0.3)
+        _save(figure, path)
+
+
+def plot_labels(facts: Facts, path: Path) -> None:
+    """Draw how labels and the expert's time grew over the minutes of interaction."""
+    kept = facts.kept
+    minutes = np.cumsum([0.0, *(episode.duration_s / 60 for episode in kept)])
+    labels = np.cumsum([0, *(episode.labels for episode in kept)])
+    expert = np.cumsum([0.0, *(episode.expert_s / 60 for episode in kept)])
+    with matplotlib.rc_context(STYLE):
+        figure, axis = pyplot.subplots(figsize=(8, 2.2))
+        axis.plot(minutes, labels, color=POLICY, lw=1.6)
+        axis.set_xlabel("minutes of interaction")
+        axis.set_ylabel("labels", color=POLICY)
+        other = axis.twinx()
+        other.plot(minutes, expert, color=EXPERT, lw=1.6)
+        other.set_ylabel("minutes the expert drove", color=EXPERT)
+        other.grid(visible=False)
+        other.spines["right"].set_visible(True)
+        _save(figure, path)
+
+
+def plot_doubts(episodes: Sequence[EpisodeFacts], path: Path) -> None:
+    """Draw doubt, and how far policy and expert were apart, along each episode; who drove behind them."""
+    columns = min(3, len(episodes))
+    rows = -(-len(episodes) // columns)
+    with matplotlib.rc_context(STYLE):
+        figure, panels = pyplot.subplots(rows, columns, figsize=(8, 1.5 * rows + 0.3), squeeze=False)
+        for panel in panels.ravel()[len(episodes) :]:
+            panel.set_visible(False)
+        for panel, episode in zip(panels.ravel(), episodes, strict=False):
+            draw_doubt(panel, episode)
+            colour = _OUTCOMES.get(episode.outcome, QUIET)
+            number = int(episode.name.rsplit("_", 1)[-1])
+            panel.set_title(f"{number}: {episode.outcome}", fontsize=8, loc="left", color=colour)
+            panel.tick_params(labelsize=7)
+        handles = [Patch(color=POLICY, label="doubt"), Patch(color=QUIET, label="policy to expert")]
+        figure.legend(handles=handles, ncols=2, frameon=False, loc="upper right", fontsize=8)
+        figure.tight_layout(rect=(0, 0, 1, 0.97))
+        _save(figure, path)
+
+
+def draw_doubt(panel: Any, episode: EpisodeFacts) -> None:
+    """Draw one episode's doubt and disagreement into a panel, and where the expert drove."""
+    for start_s, end_s, driver in _turns(episode):
+        if driver == EXPERT_NAME:
+            panel.axvspan(start_s, end_s, color=EXPERT, alpha=0.15, lw=0)
+    panel.plot(episode.times_s, episode.doubts, color=POLICY, lw=1.1)
+    panel.plot(episode.times_s, episode.disagreements, color=QUIET, lw=1.1)
+    for tick in episode.takeovers:
+        panel.axvline(episode.times_s[tick], color=EXPERT, lw=0.8)
+    panel.set_xlim(0, max(episode.duration_s, 1e-3))
+    panel.set_ylim(bottom=0)
+
+
+def _bar(axis: Any, row: int, episode: EpisodeFacts) -> None:
+    alpha = 0.25 if episode.discarded else 1.0
+    for start_s, end_s, driver in _turns(episode):
+        axis.barh(
+            row, end_s - start_s, left=start_s, height=0.62, color=_COLOURS.get(driver, _NOBODY), alpha=alpha
+        )
+    letter = "undone" if episode.discarded else {"success": "✓", "failure": "✗"}.get(episode.outcome, "?")
+    axis.annotate(
+        letter,
+        (episode.duration_s, row),
+        (4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+        color=QUIET if episode.discarded else _OUTCOMES.get(episode.outcome, QUIET),
+    )
+
+
+def _turns(episode: EpisodeFacts) -> list[tuple[float, float, str]]:
+    """Return who drove from when to when."""
+    out = []
+    for driver, ticks in groupby(range(len(episode.drivers)), key=lambda tick: episode.drivers[tick]):
+        indices = list(ticks)
+        end_s = float(episode.times_s[indices[-1]]) + episode.period_s
+        out.append((float(episode.times_s[indices[0]]), end_s, driver))
+    return out
+
+
+def _success(axis: Any, places: Any, versions: Sequence[VersionFacts]) -> None:
+    axis.set_title("success, with the expert's help and alone (dark)", fontsize=9, loc="left")
+    axis.set_ylim(0, 100)
+    axis.set_ylabel("%")
+    for place, version in zip(places, versions, strict=True):
+        if version.interval is None:
+            continue
+        rate, alone = (100 * count / version.episodes for count in (version.successes, version.alone))
+        low, high = (100 * bound for bound in version.interval)
+        axis.bar(place, rate, color=POLICY, alpha=0.35, width=0.55)
+        axis.bar(place, alone, color=POLICY, width=0.55)
+        axis.errorbar(place, rate, [[rate - low], [high - rate]], color=QUIET, lw=1, capsize=3)
+
+
+def _short(version: str) -> str:
+    return version if len(version) <= _LABEL_LETTERS else f"{version[: _LABEL_LETTERS - 1]}…"
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, bbox_inches="tight")
+    pyplot.close(figure)

@@ -1,0 +1,171 @@
+"""A session on a real graph: keys, simulator, teacher, supervisor, recorder; and one without a person."""
+
+import json
+
+import numpy as np
+import pytest
+
+from il_ros import actions, messages
+from il_ros.episodes.catalogue import scan
+from il_ros.episodes.layout import load_info
+from il_ros.episodes.reader import open_bag
+from il_ros.nodes import runtime
+from il_ros.nodes.contracts import declare_contract, load_contract
+from il_ros.nodes.dagger_supervisor import DaggerSupervisor
+from il_ros.nodes.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.recorder import Recorder
+from il_ros.nodes.scripted_expert import ScriptedExpert
+from il_ros.nodes.session import Session
+from il_ros.nodes.sim import Sim
+from il_ros.session import report
+from il_ros.specs import STRING
+
+JOY = "sensor_msgs/msg/Joy"
+
+
+class StandStill(runtime.PlainNode):
+    """A policy that proposes to stay where the arm is."""
+
+    def __init__(self, **kwargs):
+        super().__init__("policy_server", **kwargs)
+        declare_tick(self)
+        self.contract = load_contract(declare_contract(self))
+        identity = Identity("policy", "still-1", doubt=0.5)
+        self.proposer = Proposer(self, self.contract, self.answer, lambda: identity)
+
+    def answer(self, observation):
+        return actions.measured(self.contract, observation.values)[np.newaxis]
+
+    def stop(self):
+        self.proposer.close()
+
+
+class Screen:
+    """A terminal whose keys the test types."""
+
+    width = 120
+
+    def __init__(self):
+        self.typed, self.told, self.shown = [], [], ""
+
+    def pressed(self):
+        keys, self.typed = self.typed, []
+        return keys
+
+    def show(self, line):
+        self.shown = line
+
+    def say(self, line):
+        self.told.append(line)
+
+
+@pytest.fixture
+def robot(graph, tmp_path):
+    """Return a graph with all but the session."""
+    shared = {"use_sim_time": True, "contract": "arm_push"}
+    patient = {f"{name}__{what}": 1.0 for name in ("policy", "expert") for what in ("timeout_s", "max_age_s")}
+    graph.start(Sim, task="push", cameras=False, speed=3.0)
+    graph.start(StandStill, **shared)
+    graph.start(ScriptedExpert, task="push", engaged=False, **shared)
+    graph.start(DaggerSupervisor, mode="expert", discovery_s=0.1, **patient, **shared)
+    graph.start(Recorder, root=str(tmp_path / "episodes"), min_free_bytes=0, **shared)
+    return graph
+
+
+class AtTheKeys:
+    """A person at the session's terminal, who looks what came of each key."""
+
+    def __init__(self, graph):
+        self.graph, self.screen = graph, Screen()
+        self.node = graph.start(lambda **kwargs: Session(self.screen, **kwargs), use_sim_time=True, seed=3,
+                                joy_buttons=["take 5"])  # fmt: skip
+        graph.until(lambda: self.world.ready and self.world.now_ns, "recorder and supervisor", timeout_s=30)
+
+    @property
+    def world(self):
+        return self.node.world
+
+    def type(self, key, until, what):
+        self.screen.typed.append(key)
+        self.graph.until(lambda: until(self.world), f"{what}; told: {self.screen.told}", timeout_s=30)
+
+    def drives(self, who, ticks=5):
+        seen = []
+
+        def long_enough():
+            seen[:] = [*seen, self.world.now_ns] if self.world.driver == who else []
+            return len(set(seen)) >= ticks
+
+        self.graph.until(long_enough, f"{who} drives; told: {self.screen.told}", timeout_s=30)
+
+
+def test_a_session_from_the_keyboard(robot, tmp_path):
+    person = AtTheKeys(robot)
+    person.type("n", lambda world: world.recording, "an episode begins")
+    person.drives("policy")
+    person.type("t", lambda world: world.driver == "expert", "the teacher takes over")
+    person.drives("expert")
+    person.type("l", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
+    person.type("t", lambda world: world.driver == "policy", "hand-back")
+    person.drives("policy")
+    person.type("g", lambda world: world.outcome == "success", "marked")
+    person.graph.until(lambda: person.world.mode == "expert", "rest")
+    assert not person.world.running
+    first = person.world.labels
+    assert first >= 5
+
+    person.type("n", lambda world: world.recording == "episode_000002", "the next start")
+    assert person.world.seed == 4
+    person.type("t", lambda world: world.labels > first, "labels")
+    person.type(" ", lambda world: world.estop, "the stop")
+    assert "STOPPED" in person.screen.shown or person.graph.until(lambda: "STOPPED" in person.screen.shown)
+    person.type("u", lambda world: not world.recording and world.labels == first, "undone")
+    person.type("c", lambda world: not world.estop, "cleared")
+    person.type("w", lambda world: True, "a key of the driver's")
+    person.type("\x04", lambda _: person.node.ended.done(), "the end")
+    assert person.node.ended.result() == 0
+
+    states = {entry.name: entry.state for entry in scan(tmp_path / "episodes").entries}
+    assert states == {"episode_000001": "ready", "episode_000002": "discarded"}
+    folder = tmp_path / "episodes" / "episode_000001"
+    info = load_info(folder)
+    assert (info.outcome, info.seed) == ("success", 3)
+    (mark,) = open_bag(folder).messages({"/session/marks"})
+    marked = json.loads(messages.decode(STRING, mark.raw).data)
+    assert info.started_ns < marked["stamp_ns"] < info.stopped_ns
+    facts = report.read(tmp_path / "episodes")
+    (kept,) = facts.kept
+    assert (kept.version, kept.outcome, len(kept.takeovers), kept.labels) == ("still-1", "success", 1, first)
+    assert {"policy", "expert"} <= set(kept.drivers)
+    assert np.isfinite(kept.disagreements).any()
+    (version,) = facts.versions
+    assert (version.interventions, version.successes, version.alone) == (1, 1, 0)
+
+
+def test_buttons_of_a_gamepad_do_the_same(robot):
+    person = AtTheKeys(robot)
+    publish = robot.publisher("joy", JOY)
+    robot.until(publish.count, "the session's subscription")
+    person.type("n", lambda world: world.recording, "an episode begins")
+    publish(messages.make(JOY, axes=np.zeros(0, np.float32), buttons=np.array([0] * 5 + [1], np.int32)))
+    person.drives("expert")
+
+
+def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
+    person = AtTheKeys(robot)
+    person.type("r", lambda world: world.recording, "recording")
+    person.type("r", lambda world: not world.recording, "stopped")
+    said = len(person.screen.told)
+    person.type("b", lambda _: any("refused" in line for line in person.screen.told[said:]), "no trainer")
+
+
+def test_a_simulated_person_sits_through_a_whole_session(robot, tmp_path):
+    node = robot.start(
+        lambda **kwargs: Session(None, **kwargs), use_sim_time=True, person="simulated", episodes=2,
+        contract="arm_push", time_limit_s=15.0, seed=11,
+    )  # fmt: skip
+    robot.until(node.ended.done, f"the end of the sitting: {node.world}", timeout_s=90)
+    facts = report.read(tmp_path / "episodes")
+    assert [episode.outcome for episode in facts.kept] == ["success", "success"]  # the teacher saw to that
+    assert facts.versions[0].interventions >= 2
+    assert all(episode.drivers[0] != "expert" for episode in facts.kept)

@@ -1,0 +1,36 @@
+"""Keys and buttons mean one thing each."""
+
+import pytest
+
+from il_ros import contract, share
+from il_ros.session.keys import KEYS, Buttons, wish_of
+from il_ros.teleop.keyboard import Keyboard, KeyTimes
+
+
+def test_no_key_of_the_session_drives_a_robot():
+    for name in ("drive", "arm_push"):
+        board = Keyboard(contract.load(share.path("config", "contracts", f"{name}.yaml")), KeyTimes())
+        taken = [key for key in KEYS if board.press(key, 0.0)]
+        assert taken == [" "]  # halt there, emergency stop here: both stop
+
+
+def test_capitals_mean_the_same_and_arrows_nothing():
+    assert (wish_of("N"), wish_of("n"), wish_of("\x1b[A"), wish_of("w")) == ("next", "next", "", "")
+
+
+def test_a_button_counts_when_it_goes_down():
+    buttons = Buttons.parse(["next 0", "stop 2"])
+    assert buttons.pressed([], [1, 0, 1]) == ["next", "stop"]
+    assert buttons.pressed([1, 0, 1], [1, 0, 1]) == []
+    assert buttons.pressed([1, 0, 1], [0, 0]) == []
+
+
+@pytest.mark.parametrize("line", ["next", "fly 1", "next one", "next 0 1"])
+def test_a_wrong_line_is_named(line):
+    with pytest.raises(ValueError, match=f"joy_buttons: '{line}' must be"):
+        Buttons.parse([line])
+
+
+def test_a_button_has_one_wish():
+    with pytest.raises(ValueError, match="button 3 is 'next'"):
+        Buttons.parse(["next 3", "undo 3"])

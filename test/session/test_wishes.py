@@ -1,0 +1,143 @@
+"""What each wish asks for, and what the world is after that."""
+
+import json
+
+import pytest
+
+from il_ros.session import keys
+from il_ros.session.wishes import MARKS, Call, answered, due, plan
+from il_ros.session.world import World
+from il_ros.session_setup import Options
+
+SIM, ROBOT = Options(seed=5), Options(simulator=False, teacher=False)
+
+
+def names(wish, world, options=SIM):
+    return [call.name for call in plan(wish, world, options).calls]
+
+
+def after(wish, world, options=SIM):
+    for call in plan(wish, world, options).calls:
+        world = answered(world, call)
+    return world
+
+
+def test_the_next_start_holds_time_until_everything_is_ready():
+    asked = plan(keys.NEXT, World(), SIM).calls
+    assert [call.name for call in asked] == [
+        "sim/pause",
+        "dagger_supervisor/set_parameters",
+        "dagger_supervisor/restart",
+        "sim/set_parameters",
+        "sim/reset",
+        "recorder/set_parameters",
+        "recorder/start",
+        "sim/pause",
+    ]
+    assert (asked[0].value, asked[-1].value, asked[3].value) == (True, False, {"seed": 5})
+    world = after(keys.NEXT, World(), SIM)
+    assert (world.running, world.paused, world.seed, world.judged) == (True, False, 5, False)
+    assert plan(keys.NEXT, world, SIM).calls[3].value == {"seed": 6}
+
+
+def test_on_a_robot_the_policy_drives_only_once_it_is_recorded():
+    asked = plan(keys.NEXT, World(), ROBOT).calls
+    assert [call.name for call in asked] == [
+        "dagger_supervisor/restart",
+        "recorder/start",
+        "dagger_supervisor/set_parameters",
+    ]
+    assert asked[-1].value == {"mode": "hg_dagger"}
+
+
+def test_next_ends_what_is_being_recorded_and_is_refused_while_stopped():
+    assert names(keys.NEXT, World(recording="episode_000001"))[0] == "recorder/stop"
+    refused = plan(keys.NEXT, World(estop="pressed"), SIM)
+    assert (refused.calls, refused.lines) == ((), ("stopped: c clears the emergency stop first",))
+
+
+def test_taking_over_goes_there_and_back():
+    world = World(running=True, recording="episode_000001")
+    assert plan(keys.TAKE, world, SIM).calls == (Call("expert/engage", True),)
+    world = after(keys.TAKE, world)
+    assert world.helping
+    assert plan(keys.TAKE, world, SIM).calls == (Call("expert/engage", False),)
+    assert not after(keys.TAKE, world).helping
+
+
+def test_where_a_device_takes_over_the_key_says_so():
+    assert plan(keys.TAKE, World(), ROBOT).lines == ("your device takes over",)
+    asked = plan(keys.TAKE, World(), Options(mode="gated"))
+    assert (asked.calls, asked.lines) == ((), ("in mode gated the robot decides",))
+
+
+@pytest.mark.parametrize("outcome", ["success", "failure"])
+def test_marking_ends_the_episode_and_the_robot_rests(outcome):
+    world = World(running=True, helping=True, recording="episode_000001")
+    assert names(outcome, world) == [
+        f"recorder/mark_{outcome}",
+        "recorder/stop",
+        "expert/engage",
+        "dagger_supervisor/set_parameters",
+        "sim/pause",
+    ]
+    world = after(outcome, world)
+    assert (world.running, world.helping, world.paused) == (False, False, True)
+    assert names(outcome, World(last="episode_000001")) == [f"recorder/mark_{outcome}"]
+    assert plan(outcome, World(), SIM).lines == ("no episode to mark yet",)
+
+
+def test_undo_discards_the_running_or_the_last_episode_with_its_labels():
+    world = after(keys.UNDO, World(recording="episode_000002", labels=100, episode_labels=40, running=True))
+    assert (world.labels, world.running) == (60, False)
+    world = after(keys.UNDO, World(last="episode_000002", labels=100, last_labels=30, running=True))
+    assert (world.labels, world.running) == (70, True)
+    assert after(keys.UNDO, world).labels == 70  # twice is once
+    assert plan(keys.UNDO, World(), SIM).lines == ("no episode to undo yet",)
+
+
+def test_a_moment_to_label_later_is_a_stamp_in_the_bag():
+    world = World(recording="episode_000002", now_ns=3_000_000_000)
+    (mark,) = plan(keys.LATER, world, SIM).calls
+    assert (mark.name, mark.publish) == (MARKS, True)
+    wanted = {"stamp_ns": 3_000_000_000, "kind": "label_later", "episode": "episode_000002"}
+    assert json.loads(mark.value) == wanted
+    assert plan(keys.LATER, World(), SIM).calls == ()
+
+
+def test_after_a_stop_the_robot_rests_until_told_to_run():
+    assert plan(keys.STOP, World(running=True), SIM).calls == (Call("dagger_supervisor/estop", True),)
+    world = after(keys.CLEAR, World(running=True, estop="pressed"))
+    assert not world.running
+    assert plan(keys.CLEAR, World(), SIM).calls == ()
+    assert plan(keys.RUN, World(estop="pressed"), SIM).calls == ()
+
+
+def test_run_and_rest():
+    world = after(keys.RUN, World(paused=True))
+    assert (world.running, world.paused) == (True, False)
+    world = after(keys.RUN, world)
+    assert (world.running, world.paused) == (False, True)
+
+
+def test_the_end_leaves_no_episode_open():
+    assert plan(keys.END, World(), SIM).end
+    assert names(keys.END, World(recording="episode_000001")) == ["recorder/stop"]
+
+
+def test_the_simulator_ends_an_episode_by_success_failure_or_time():
+    running = World(recording="episode_000001", judged=True)
+    limited = Options(time_limit_s=10.0)
+    assert due(running, limited) == ""
+    assert due(World(recording="e", judged=True, success=True), SIM) == keys.SUCCESS
+    assert due(World(recording="e", judged=True, failed=True), SIM) == keys.FAILURE
+    assert due(World(recording="e", judged=False, success=True), SIM) == ""  # of the episode before
+    late = World(recording="e", judged=True, now_ns=11_000_000_000, started_ns=500_000_000)
+    assert due(late, limited) == keys.FAILURE
+    assert due(late, SIM) == ""  # no limit
+    assert due(World(recording="e", judged=True, success=True), ROBOT) == ""
+
+
+def test_every_key_has_a_plan():
+    for wish in keys.WISHES:
+        plan(wish, World(), SIM)
