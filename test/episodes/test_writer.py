@@ -216,19 +216,19 @@ def test_without_room_for_the_index_the_file_still_ends(tmp_path: Path):
 def test_a_failed_append_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sink = FileSink(tmp_path / "file")
     sink.append([b"whole", b""])
-    writev = os.writev
+    pwritev = os.pwritev
 
-    def write_two_bytes_then_fail(descriptor, blocks):
-        monkeypatch.setattr(os, "writev", fail)
-        return writev(descriptor, [blocks[0][:2]])
+    def write_two_bytes_then_fail(descriptor, blocks, offset):
+        monkeypatch.setattr(os, "pwritev", fail)
+        return pwritev(descriptor, [blocks[0][:2]], offset)
 
-    def fail(descriptor, blocks):
+    def fail(descriptor, blocks, offset):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "writev", write_two_bytes_then_fail)
+    monkeypatch.setattr(os, "pwritev", write_two_bytes_then_fail)
     with pytest.raises(OSError, match="Input/output"):
         sink.append([b"half"])
-    monkeypatch.setattr(os, "writev", writev)
+    monkeypatch.setattr(os, "pwritev", pwritev)
     sink.append([b" again"] * 1500)  # more than one system call takes
     sink.close()
     assert (tmp_path / "file").read_bytes() == b"whole" + b" again" * 1500
