@@ -112,7 +112,8 @@ class FileSink:
 
     def _write_direct(self, blocks: Sequence[Buffer], length: int, offset: int) -> None:
         """Write `length` bytes, whole pages, to an aligned offset."""
-        assert self._direct is not None and self._stage is not None
+        assert self._direct is not None
+        assert self._stage is not None
         place = 0
         for block in blocks:
             self._stage[place : place + len(block)] = block
