@@ -1,5 +1,6 @@
 """A real ROS graph in one process: nodes, an executor, and waiting with a time-out instead of sleeping."""
 
+import gc
 import time
 
 import rclpy
@@ -72,14 +73,22 @@ class Graph:
         self.until(client.service_is_ready, f"service {service}")
         future = client.call_async(service_type.Request(**request))
         self.until(future.done, f"answer of {service}")
+        self.outside.destroy_client(client)
         return future.result()
 
     def close(self):
+        """End all nodes, and their DDS participant with the last reference to any of them.
+
+        One that stays is seen by the next test: with half its endpoints gone, services are never ready.
+        """
         for node in reversed(self._started):
             if hasattr(node, "stop"):
                 node.stop()
             node.destroy_node()
+        self._started.clear()
+        self.executor.shutdown()
         rclpy.shutdown()
+        gc.collect()
 
     def _add(self, node):
         self.executor.add_node(node)
