@@ -10,6 +10,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "episodes": "look at, check, repair and show recorded episodes",
     "train": "train a policy from episodes",
+    "policy": "look at trained versions: lineage, state, how they fared",
     "evaluate": "measure a policy's success in simulation",
     "demo": "show, record, train and run one task in simulation",
     "session": "correct a policy while it runs",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import sys
@@ -13,13 +12,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from il_ros.tables import table
+from il_ros.cli.train_report import BarReporter, JsonReporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from il_ros.contract import Contract
     from il_ros.episodes.dataset import Dataset
+    from il_ros.policies.runner import LoadedPolicy
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
 
@@ -67,6 +67,16 @@ def add_parser(subparsers: Any) -> None:
         "--task", action="append", default=[], help="only episodes of this task; may be repeated"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="begin with its weights and normaliser, if they fit the recipe; else from scratch, and say why",
+    )
+    parser.add_argument(
+        "--warm-epochs", type=int, default=0, metavar="N", help="epochs with --from (default: the recipe's)"
+    )
     parser.add_argument("--version", default="", help="the policy's version (default: made from its weights)")
     parser.add_argument(
         "--background", action="store_true", help="take only the time that nobody else wants (nice 19, idle)"
@@ -86,10 +96,11 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         dataset, recipe = _open(args)
+        start, recipe, refusal = _begin(args, dataset.contract, recipe)
         reporter = JsonReporter() if args.progress == "json" else BarReporter(args.out)
-        reporter.start(dataset, recipe)
+        reporter.start(dataset, recipe, start.version if start else "", refusal)
         with stop_signals() as stopped:
-            outcome = _train(args, dataset, recipe, reporter, stopped)
+            outcome = _train(args, dataset, recipe, start, reporter, stopped)
     except TrainingError as error:
         print(f"il-ros train: {error}", file=sys.stderr)
         return 1
@@ -102,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
 def yield_to_others() -> None:
     """Run only when nobody else wants the processor: a control loop beside it keeps its rhythm."""
-    os.nice(19)
+    os.nice(19)  # a second time changes nothing: it is the most
     if hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
@@ -125,8 +136,21 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def _begin(
+    args: argparse.Namespace, contract: Contract, recipe: Recipe
+) -> tuple[LoadedPolicy | None, Recipe, str]:
+    from il_ros.training import warm
+
+    return warm.begin(args.start, contract, recipe, args.warm_epochs)
+
+
 def _train(
-    args: argparse.Namespace, dataset: Dataset, recipe: Recipe, reporter: Any, stopped: Callable[[], bool]
+    args: argparse.Namespace,
+    dataset: Dataset,
+    recipe: Recipe,
+    start: LoadedPolicy | None,
+    reporter: Any,
+    stopped: Callable[[], bool],
 ) -> Outcome:
     from il_ros.training.run import train
 
@@ -134,7 +158,15 @@ def _train(
         reporter.epoch(point)
         return not stopped()
 
-    return train(dataset, recipe, args.out, version=args.version, resume=args.resume, on_epoch=on_epoch)
+    return train(
+        dataset,
+        recipe,
+        args.out,
+        version=args.version,
+        resume=args.resume,
+        start=start,
+        on_epoch=on_epoch,
+    )
 
 
 def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
@@ -184,93 +216,3 @@ def contract_of(name: str | None, data: Path) -> Contract:
     (entry,) = recorded.values()
     assert entry.info is not None
     return contracts.parse(entry.info.contract_text, f"{entry.folder} (its contract)")
-
-
-class BarReporter:
-    """Tells a person: a bar with both losses, then a table."""
-
-    def __init__(self, out: Path) -> None:
-        self._out = out
-
-    def start(self, dataset: Dataset, recipe: Recipe) -> None:
-        """Say what is trained on."""
-        from tqdm import tqdm
-
-        print("\n".join(dataset.summary.lines()))
-        self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
-
-    def epoch(self, point: Any) -> None:
-        """Move the bar."""
-        self._bar.set_postfix_str(
-            f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}", False
-        )
-        self._bar.update(point.epoch - self._bar.n)
-
-    def done(self, outcome: Outcome) -> None:
-        """Say what came of it, and where it is."""
-        self._bar.close()
-        metrics = outcome.policy.metrics
-        losses = _number(metrics["train_loss"]), _number(metrics["validation_loss"])
-        rows = [
-            ("policy", outcome.policy.version),
-            (
-                "epochs",
-                f"{metrics['epochs']} in {metrics['duration_s']:.1f} s, kept: {metrics['best_epoch']}",
-            ),
-            ("loss", f"{losses[0]} training, {losses[1]} validation"),
-            ("checkpoint", str(outcome.checkpoint)),
-            ("curves", str(self._out / "curves.png")),
-        ]
-        print(table(("result", ""), rows))
-        if not outcome.finished:
-            print("stopped early; the same command with --resume goes on")
-
-
-class JsonReporter:
-    """Tells a program: one JSON object a line."""
-
-    def start(self, dataset: Dataset, recipe: Recipe) -> None:
-        """Say how much there is."""
-        summary = dataset.summary
-        _say(
-            event="start",
-            epochs=recipe.training.epochs,
-            episodes=len(summary.train) + len(summary.validation),
-            frames=summary.frames,
-            left_out=dict(summary.left_out),
-            warnings=list(summary.warnings),
-        )
-
-    def epoch(self, point: Any) -> None:
-        """Tell of an epoch."""
-        validation = None if math.isnan(point.validation_loss) else point.validation_loss
-        _say(
-            event="epoch",
-            epoch=point.epoch,
-            train_loss=point.train_loss,
-            validation_loss=validation,
-            seconds=point.seconds,
-        )
-
-    def done(self, outcome: Outcome) -> None:
-        """Say what came of it."""
-        _say(
-            event="done",
-            finished=outcome.finished,
-            checkpoint=str(outcome.checkpoint.resolve()),
-            version=outcome.policy.version,
-            **{
-                key: outcome.policy.metrics[key]
-                for key in ("epochs", "train_loss", "validation_loss", "duration_s")
-            },
-        )
-
-
-def _say(**values: Any) -> None:
-    import json
-
-    print(json.dumps(values), flush=True)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.5f}"

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from il_ros import atomic, contract, settings
 from il_ros.contract import Contract, ContractError
+from il_ros.policies import lineage
 from il_ros.policies.families import family, make_network
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Normaliser
@@ -77,7 +78,7 @@ def require_text(own: Contract) -> None:
 
 
 def load(path: str | Path, contract: Contract | None = None, device: str = "cpu") -> LoadedPolicy:
-    """Return the policy at `path`: a checkpoint, a training run, or a folder of runs (its newest).
+    """Return the policy at `path`: a checkpoint, a training run, or a folder of runs (its newest good one).
 
     `contract`: what the caller will let it see and command; another one is refused, line by line.
     Raises CheckpointError naming the file and what is wrong with it.
@@ -107,10 +108,12 @@ def find(path: Path) -> Path:
         return path
     if (path / CHECKPOINT / CONFIG).exists():
         return path / CHECKPOINT
-    trained = versions(path)
-    if trained:
-        return trained[-1] / CHECKPOINT
+    good = lineage.newest_good(path)
+    if good is not None:
+        return good / CHECKPOINT
     what = "holds no checkpoint" if path.is_dir() else "there is no such folder"
+    if versions(path):
+        what = "all its versions were refused, rolled back or are damaged (`il-ros policy versions`)"
     raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
 
 

@@ -1,6 +1,7 @@
 """A training run: from a dataset and a recipe to a folder with a checkpoint.
 
 OUT/checkpoint/             the policy; replaced whole, whenever there is a better one to write
+    version.json            where it comes from and what it learnt (`policies.lineage`)
     curves.csv curves.png   the losses of every epoch
     resume/                 what an interrupted run goes on from
 """
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,7 +24,7 @@ from il_ros import share
 from il_ros.contract import Contract
 from il_ros.episodes.arrays import EpisodeArrays
 from il_ros.episodes.dataset import Dataset
-from il_ros.policies import checkpoint
+from il_ros.policies import checkpoint, lineage
 from il_ros.policies.families import make_network
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_depth, fit_state
@@ -58,12 +60,15 @@ def train(
     *,
     version: str = "",
     resume: bool = False,
+    start: LoadedPolicy | None = None,
     on_epoch: OnEpoch = lambda _: True,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Train a policy and write it below `out`.
 
-    `resume`: go on with the run that is there. Raises ValueError on data that can't be learnt from,
+    `resume`: go on with the run that is there. `start`: begin with the weights of this policy, which must be
+    alike (`warm.unlike`), and keep its normaliser: under another one its weights would mean other actions.
+    Raises ValueError on data that can't be learnt from,
     TrainingError when a run can't be taken up or its loss is no number any more, OSError when `out` can't be
     written.
     """
@@ -71,7 +76,10 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
     training_samples = samples(dataset.train, inputs, recipe.policy.horizon)
-    normaliser = fit_normaliser(training_samples, inputs, dataset.contract, recipe)
+    if start is None:
+        normaliser = fit_normaliser(training_samples, inputs, dataset.contract, recipe)
+    else:
+        normaliser = start.normaliser
     device = recipe.training.device
     train_batches = Batches(training_samples, inputs, normaliser, device)
     validation = None
@@ -82,8 +90,12 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)
             network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
+        if start is not None:
+            network.load_state_dict(start.network.state_dict())
         fit = Fit(network.to(device), recipe.training)
         what = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
+        if start is not None:
+            what["start"] = start.version
         if resume:
             saved.take_up(out, fit, what)
         written_s = clock()
@@ -93,13 +105,14 @@ def train(
             if stopped:
                 break
             if clock() - written_s > SAVE_EVERY_S:
-                _write(out, fit, what, _policy(fit, dataset, recipe, normaliser, version))
+                _write(out, fit, what, _policy(fit, dataset, recipe, normaliser, version, start))
                 written_s = clock()
-        policy = _policy(fit, dataset, recipe, normaliser, version)
+        policy = _policy(fit, dataset, recipe, normaliser, version, start)
         _write(out, fit, what, policy)
     if fit.curves:
         curves.write_picture(out, fit.curves)
     kept = checkpoint.load(out / CHECKPOINT)  # what was written is what is handed back
+    lineage.write(out, _lineage(kept, recipe))
     return Outcome(kept, out / CHECKPOINT, tuple(fit.curves), not stopped)
 
 
@@ -138,7 +151,14 @@ def package_version() -> str:
     return ElementTree.parse(share.path("package.xml")).findtext("version", "unknown")
 
 
-def _policy(fit: Fit, dataset: Dataset, recipe: Recipe, normaliser: Normaliser, version: str) -> LoadedPolicy:
+def _policy(
+    fit: Fit,
+    dataset: Dataset,
+    recipe: Recipe,
+    normaliser: Normaliser,
+    version: str,
+    start: LoadedPolicy | None,
+) -> LoadedPolicy:
     """Return the policy with the weights worth keeping; training goes on in `fit`."""
     with torch.random.fork_rng(devices=[]):
         network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
@@ -150,7 +170,7 @@ def _policy(fit: Fit, dataset: Dataset, recipe: Recipe, normaliser: Normaliser, 
         network,
         normaliser,
         version,
-        _metrics(fit, dataset, recipe),
+        {**_metrics(fit, dataset, recipe), "parent": start.version if start else ""},
     )
 
 
@@ -172,6 +192,21 @@ def _metrics(fit: Fit, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
         "il_ros": package_version(),
         "torch": str(torch.__version__),
     }
+
+
+def _lineage(policy: LoadedPolicy, recipe: Recipe) -> lineage.Lineage:
+    metrics = policy.metrics
+    measured = ("epochs", "best_epoch", "train_loss", "validation_loss", "duration_s")
+    return lineage.Lineage(
+        policy.version,
+        metrics["parent"],
+        metrics["data"],
+        metrics["frames"],
+        recipe.to_plain(),
+        {key: metrics[key] for key in measured},
+        policy.contract.hash,
+        datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
 
 
 def _names(dataset: Dataset) -> dict[str, list[str]]:

@@ -1,0 +1,120 @@
+"""`il-ros policy versions`: the trained versions, where they come from, and how they fared."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from il_ros.episodes.catalogue import Entry, scan
+from il_ros.episodes.reader import BagError
+from il_ros.episodes.tally import tally
+from il_ros.policies import lineage
+from il_ros.policies.lineage import Lineage, LineageError
+from il_ros.policies.versions import versions
+from il_ros.tables import table
+
+HEADER = (
+    "version",
+    "parent",
+    "episodes",
+    "labels",
+    "validation",
+    "state",
+    "min",
+    "int/min",
+    "success",
+    "why",
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("policy", help="trained versions")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    listing = verbs.add_parser(
+        "versions",
+        help="a table of the versions in a folder",
+        description="A table of the versions v1, v2, ... in a folder: parent, data, loss, state (trained, "
+        "active, replaced, refused, rolled back), minutes it drove, interventions per minute.",
+    )
+    listing.add_argument(
+        "folder", nargs="?", type=Path, default=Path("checkpoint"), help="default: ./checkpoint"
+    )
+    listing.add_argument(
+        "--root", type=Path, help="folder of the recorded episodes: shows successes by version as well"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; 1 when there is nothing, or when a version's file is damaged."""
+    runs = versions(args.folder)
+    if not runs:
+        print(f"il-ros policy: {args.folder}: holds no versions v1, v2, ...", file=sys.stderr)
+        return 1
+    try:
+        fared = {} if args.root is None else successes(args.root)
+    except OSError as error:
+        print(f"il-ros policy: {error}", file=sys.stderr)
+        return 1
+    rows: list[tuple[str, ...]] = []
+    damaged = []
+    for run_folder in runs:
+        try:
+            told = lineage.read(run_folder)
+        except LineageError as error:
+            damaged.append(str(error))
+            rows.append((run_folder.name, *("?",) * 4, "damaged", *("?",) * 3, "not used; see below"))
+            continue
+        rows.append(_row(told, fared.get(told.version)))
+    print(table(HEADER, rows, right=HEADER[2:5] + HEADER[6:9]))
+    for sentence in damaged:
+        print(sentence, file=sys.stderr)
+    return 1 if damaged else 0
+
+
+def successes(root: Path) -> dict[str, tuple[int, int]]:
+    """Return successes and marked episodes, by the version that drove them most.
+
+    Says on stderr which episodes can't be read. Raises OSError when there is no such folder.
+    """
+    counts: Counter[tuple[str, bool]] = Counter()
+    for entry in scan(root).entries:
+        if entry.outcome == "unmarked" or entry.state == "discarded":
+            continue
+        version = _version(entry)
+        if version:
+            counts[version, entry.outcome == "success"] += 1
+    names = {version for version, _ in counts}
+    return {name: (counts[name, True], counts[name, True] + counts[name, False]) for name in names}
+
+
+def _version(entry: Entry) -> str:
+    if not entry.usable:
+        print(f"not counted: {entry.name}: {entry.reason}", file=sys.stderr)
+        return ""
+    try:
+        return tally(entry).version
+    except BagError as error:
+        print(f"not counted: {entry.name}: {error}", file=sys.stderr)
+        return ""
+
+
+def _row(told: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
+    loss = told.metrics.get("validation_loss")
+    rate = told.interventions_per_minute
+    return (
+        told.version,
+        told.parent or "-",
+        str(len(told.episodes)) if told.data else "-",
+        str(told.labels) if told.data else "-",
+        "-" if loss is None else f"{loss:.5f}",
+        told.state,
+        "-" if rate is None else f"{told.driven_s / 60:.1f}",
+        "-" if rate is None else f"{rate:.2f}",
+        "-" if fared is None else f"{fared[0]}/{fared[1]}",
+        told.reason,
+    )

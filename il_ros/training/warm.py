@@ -1,0 +1,49 @@
+"""Beginning a training with the weights of an earlier policy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from il_ros import settings
+from il_ros.contract import Contract, differences
+from il_ros.policies import checkpoint
+from il_ros.policies.runner import LoadedPolicy
+from il_ros.training.recipe import Recipe
+
+
+def begin(
+    path: Path | None, contract: Contract, recipe: Recipe, epochs: int
+) -> tuple[LoadedPolicy | None, Recipe, str]:
+    """Return the policy at `path` to begin with, and the recipe with so many `epochs` (0: its own).
+
+    When its weights can't be kept: None, the recipe as it is, and the sentence why.
+    """
+    if path is None:
+        return None, recipe, ""
+    try:
+        start = checkpoint.load(path)
+    except checkpoint.CheckpointError as error:
+        return None, recipe, f"trained from scratch: {error}"
+    different = unlike(start, contract, recipe)
+    if different:
+        return None, recipe, f"trained from scratch, the weights of {start.version} don't fit: {different}"
+    if epochs:
+        recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
+    return start, recipe, ""
+
+
+def unlike(start: LoadedPolicy, contract: Contract, recipe: Recipe) -> str:
+    """Return what keeps the recipe from going on with a policy's weights, "" when nothing does."""
+    changes = differences(contract, start.contract)
+    if changes:
+        return f"another contract: {'; '.join(changes)}"
+    if start.family != recipe.family:
+        return f"family is {start.family}, the recipe's {recipe.family}"
+    before, now = settings.plain(start.settings), settings.plain(recipe.policy)
+    changed = [
+        f"policy.{key} is {before.get(key)}, the recipe's {now[key]}"
+        for key in now
+        if now[key] != before.get(key)
+    ]
+    return "; ".join(changed)
