@@ -1,14 +1,22 @@
 """Executable `trainer`: trains policies from recorded episodes, beside the control loop and never in it.
 
-`~/train` (Trigger) starts a training in a process of its own that takes only idle time; `~/cancel` ends it;
-`~/evaluate` measures the newest policy in the embedded simulator. `~/progress` (String) tells of every epoch
-and episode as JSON. A finished policy lies in `checkpoint`/vN, and its path is latched on `~/checkpoint`.
+`~/train` (Trigger) starts a training from scratch in a process that takes only idle time, and pauses while
+the supervisor's decisions come late; `~/cancel` ends it; `~/evaluate` measures the newest policy in the
+embedded simulator. With the parameter `watch` it looks after new episodes by itself: when one with an
+intervention has ended, or there are enough new labels, it trains on all of them, from the weights of the
+newest good version, in a process that stays (importing torch takes longer than learning).
+`~/progress` (String) tells of every step as JSON: "event", "job", "at_s" (time.time()) and
+    noticed (episodes, discarded), damaged (episode, reason), queued (why), began (version, parent, why),
+    start, epoch, done, paused, resumed, cancelled, failed (reason), announced (version).
+A finished policy lies in `checkpoint`/vN, with its lineage in version.json, and its path is latched on
+`~/checkpoint`, where the policy server's gate takes it from.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +27,17 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from il_ros.nodes import runtime
-from il_ros.nodes.diagnostics import ERROR, OK, Status
+from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.trainer_watch import Watcher, Yielding
+from il_ros.policies import lineage
 from il_ros.policies.versions import versions
-from il_ros.training.job import STOPPED, EvaluationPlan, Job, TrainingPlan
+from il_ros.training.job import STOPPED, EvaluationPlan, Job, TrainingPlan, python_command
+from il_ros.training.resident import Resident, ResidentJob
 
-POLL_S = 0.1
+POLL_S = 0.05
+ALL_OUTCOMES = ("success", "unmarked", "failure")
+"""While somebody corrects, a label is the expert's, whatever became of the episode."""
 
 
 class Trainer(runtime.PlainNode):
@@ -38,6 +51,15 @@ class Trainer(runtime.PlainNode):
         declare(self, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
         declare(self, "changes", [], "changes of the recipe, key=value each")
         declare(self, "background", True, "leave the processor to whoever else wants it")
+        declare(self, "watch", False, "train by itself when there are new episodes", read_only=True)
+        declare(
+            self, "train_after", 200, "watch: train at so many new labelled ticks, or after an intervention",
+            minimum=1, read_only=True,
+        )  # fmt: skip
+        declare(
+            self, "warm_epochs", 40, "watch: epochs of a training that begins with an earlier version's "
+            "weights; 0: the recipe's", minimum=0,
+        )  # fmt: skip
         declare(self, "task", "", "simulated task to evaluate on; empty: the one trained on")
         declare(self, "episodes", 20, "episodes of an evaluation", minimum=1, maximum=100_000)
         declare(self, "seed", 1_000_000, "first seed of an evaluation", minimum=0)
@@ -46,24 +68,41 @@ class Trainer(runtime.PlainNode):
         self._checkpoint = self.create_publisher(String, "~/checkpoint", latched)
         for name, answer in (("train", self._train), ("evaluate", self._evaluate), ("cancel", self._cancel)):
             self.create_service(Trigger, f"~/{name}", answer)
-        self._job: Job | None = None
+        self._job: Job | ResidentJob | None = None
         self._what = ""
+        self._said: set[tuple[str, str]] = set()
         self._training: tuple[TrainingPlan, str] | None = None
         self._status = Status(OK, "waiting for ~/train")
         self.create_timer(POLL_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        trained = versions(self._versions)
-        if trained:
-            self._announce(trained[-1])
+        self._yielding = Yielding(self, self._pause, self._tell)
+        newest = lineage.newest_good(self._versions)
+        if newest is not None:
+            self._announce(newest)
+        self._resident: Resident | None = None
+        self._watcher: Watcher | None = None
+        if value(self, "watch"):
+            self._resident = Resident(value(self, "background"))
+            self._resident.warm_up()
+            self._watcher = Watcher(self, self._learn, self._tell)
 
     def status(self) -> Status:
-        """Return what the job is at, or how the last one ended."""
-        return self._status
+        """Return what the job is at, or how the last one ended; an error while episodes are damaged."""
+        status = self._status
+        values = {**status.values, **self._yielding.values}
+        if self._watcher is None:
+            return Status(status.level, status.message, values)
+        values |= self._watcher.values
+        if self._watcher.damaged and status.level == OK:
+            return Status(WARN, f"{status.message}; not trained on: {self._watcher.damaged}", values)
+        return Status(status.level, status.message, values)
 
     def stop(self) -> None:
-        """End the running job."""
+        """End the running job, and the process that stays."""
         if self._job is not None:
             self._job.close()
             self._job = None
+        if self._resident is not None:
+            self._resident.close()
 
     @property
     def _versions(self) -> Path:
@@ -71,6 +110,17 @@ class Trainer(runtime.PlainNode):
 
     def _train(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._refuse_if_busy()
+        response.success, response.message = True, self._begin_training(None, "asked for")
+        return response
+
+    def _learn(self, why: str, discarded: frozenset[str]) -> bool:
+        """Train on all episodes from the newest good weights; return False while there is another job."""
+        if self._job is not None:
+            return False
+        self._begin_training(lineage.newest_good(self._versions, without=discarded), why)
+        return True
+
+    def _begin_training(self, start: Path | None, why: str) -> str:
         plan = TrainingPlan(
             root=Path(value(self, "root")),
             versions=self._versions,
@@ -78,12 +128,17 @@ class Trainer(runtime.PlainNode):
             recipe=value(self, "recipe"),
             changes=tuple(value(self, "changes")),
             background=value(self, "background"),
+            outcomes=ALL_OUTCOMES if value(self, "watch") else (),
+            start=start,
+            warm_epochs=value(self, "warm_epochs"),
         )
         version = plan.next_version()
-        self._begin(plan.command(version), f"training {version}")
+        self._begin(plan.words(version), f"training {version}")
         self._training = (plan, version)
-        response.success, response.message = True, version
-        return response
+        parent = "" if start is None else start.name
+        self._tell({"event": "began", "version": version, "parent": parent, "why": why})
+        self.get_logger().info(f"training {version} from {parent or 'scratch'}: {why}")
+        return version
 
     def _evaluate(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._refuse_if_busy()
@@ -97,7 +152,7 @@ class Trainer(runtime.PlainNode):
             seed=value(self, "seed"),
             background=value(self, "background"),
         )
-        self._begin(plan.command(), f"evaluating {trained[-1].name}")
+        self._begin(plan.words(), f"evaluating {trained[-1].name}")
         response.success, response.message = True, trained[-1].name
         return response
 
@@ -112,10 +167,16 @@ class Trainer(runtime.PlainNode):
         if self._job is not None:
             raise runtime.Refusal(f"busy: {self._status.message}")
 
-    def _begin(self, command: list[str], what: str) -> None:
-        self._job, self._what, self._training = Job(command), what, None
+    def _begin(self, words: list[str], what: str) -> None:
+        self._job = Job(python_command(words)) if self._resident is None else self._resident.begin(words)
+        self._what, self._training = what, None
         self._status = Status(OK, what)
-        self.get_logger().info(what)
+        if self._yielding.throttle.paused:
+            self._job.pause(True)
+
+    def _pause(self, paused: bool) -> None:
+        if self._job is not None:
+            self._job.pause(paused)
 
     def _poll(self) -> None:
         if self._job is None:
@@ -123,11 +184,22 @@ class Trainer(runtime.PlainNode):
         events, status = self._job.poll()
         for event in events:
             self._tell(event)
+            self._warn(event)
             self._status = Status(OK, f"{self._what}: {event['event']}", _shown(event))
         if status is not None:
             job, self._job = self._job, None
             job.close()
             self._end(status, job.last_words)
+
+    def _warn(self, event: dict[str, Any]) -> None:
+        """Say once what is not trained on, and why; what is being recorded just now needs no word."""
+        for name, reason in event.get("left_out", {}).items():
+            unfinished = self._watcher is not None and self._watcher.unfinished == name
+            if not (unfinished or reason.startswith("discarded") or (name, reason) in self._said):
+                self._said.add((name, reason))
+                self.get_logger().warning(f"not trained on: {name}: {reason}")
+        for warning in event.get("warnings", ()):
+            self.get_logger().warning(warning)
 
     def _end(self, status: int, last_words: str) -> None:
         """Say how the job ended; a trained policy gets its place first, then the news."""
@@ -147,9 +219,10 @@ class Trainer(runtime.PlainNode):
 
     def _announce(self, run: Path) -> None:
         self._checkpoint.publish(String(data=str(run.resolve())))
+        self._tell({"event": "announced", "version": run.name})
 
     def _tell(self, event: dict[str, Any]) -> None:
-        self._progress.publish(String(data=json.dumps({"job": self._what, **event})))
+        self._progress.publish(String(data=json.dumps({"job": self._what, "at_s": time.time(), **event})))
 
 
 def _shown(event: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,132 @@
+"""Noticing new episodes under a root, and deciding when it is time to train on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from il_ros.episodes.catalogue import Entry, look
+from il_ros.episodes.layout import episode_folders, is_discarded
+from il_ros.episodes.reader import BagError
+from il_ros.episodes.tally import Tally, tally
+
+
+@dataclass(frozen=True)
+class News:
+    """What has changed since the last look. `damaged`: (name, why) of episodes that can't be used."""
+
+    finished: tuple[tuple[str, Tally], ...] = ()
+    discarded: tuple[str, ...] = ()
+    damaged: tuple[tuple[str, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.finished or self.discarded or self.damaged)
+
+
+class Lookout:
+    """Looks at the episodes under a root again and again; a finished one is opened once.
+
+    An episode that isn't finished may be in the making: it is damaged when a later one has begun.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._finished: set[str] = set()
+        self._discarded: set[str] = set()
+        self._damaged: dict[str, str] = {}
+        self.unfinished = ""
+        """Name of the newest episode, while it isn't finished."""
+
+    @property
+    def discarded(self) -> frozenset[str]:
+        """All episodes that were seen to have a tombstone."""
+        return frozenset(self._discarded)
+
+    def look(self) -> News:
+        """Return what is new; nothing when there is no root yet."""
+        if not self._root.is_dir():
+            return News()
+        finished: list[tuple[str, Tally]] = []
+        discarded: list[str] = []
+        damaged: list[tuple[str, str]] = []
+        folders = episode_folders(self._root)
+        self.unfinished = ""
+        for folder in folders:
+            name = folder.name
+            if is_discarded(folder):
+                if name not in self._discarded:
+                    self._discarded.add(name)
+                    discarded.append(name)
+                self._finished.discard(name)  # a tombstone may be taken away again
+                continue
+            self._discarded.discard(name)
+            if name in self._finished:
+                continue
+            entry = look(folder)
+            reason = entry.reason
+            if entry.usable:
+                try:
+                    finished.append((name, tally(entry)))
+                    self._finished.add(name)
+                    self._damaged.pop(name, None)
+                    continue
+                except BagError as error:
+                    reason = str(error)
+            elif self._may_be_in_the_making(entry, folders):
+                self.unfinished = name
+                continue
+            if self._damaged.get(name) != reason:
+                self._damaged[name] = reason
+                damaged.append((name, reason))
+        return News(tuple(finished), tuple(discarded), tuple(damaged))
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """The episodes that can't be used, and why."""
+        return dict(self._damaged)
+
+    @staticmethod
+    def _may_be_in_the_making(entry: Entry, folders: list[Path]) -> bool:
+        return entry.folder == folders[-1] and entry.state in ("incomplete", "broken")
+
+
+@dataclass
+class Agenda:
+    """What there is to learn that the newest policy hasn't seen, and whether a training is due.
+
+    It is when an episode with an intervention has ended, when `labels` new labelled ticks are there, or when
+    an episode that the newest good policy has seen was discarded.
+    """
+
+    labels: int = 200
+    new: dict[str, Tally] = field(default_factory=dict)
+    undone: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.labels < 1:
+            raise ValueError(f"labels must be at least 1, not {self.labels}")
+
+    def take(self, news: News, learnt: Collection[str]) -> None:
+        """Note what changed; `learnt`: the episodes that the newest good policy has seen."""
+        self.new |= {name: count for name, count in news.finished if name not in learnt}
+        for name in news.discarded:
+            self.new.pop(name, None)
+            if name in learnt:
+                self.undone.add(name)
+
+    def due(self) -> str:
+        """Return why it is time to train, "" when it isn't."""
+        if self.undone:
+            return f"discarded: {', '.join(sorted(self.undone))}"
+        teaching = {name: count for name, count in self.new.items() if count.labelled}
+        corrected = sorted(name for name, count in teaching.items() if count.interventions)
+        labelled = sum(count.labelled for count in teaching.values())
+        if corrected:
+            return f"corrected: {', '.join(corrected)}; {labelled} new labels"
+        return f"{labelled} new labels" if labelled >= self.labels else ""
+
+    def begun(self) -> None:
+        """A training has begun and takes all that is there; what comes later is for the next one."""
+        self.new.clear()
+        self.undone.clear()

@@ -1,0 +1,168 @@
+"""The trainer that watches, on a real graph: learns by itself, tells, gives way, survives a killed process."""
+
+import json
+
+import made_versions as made
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from il_ros import messages
+from il_ros.control.decision import Decision, to_json
+from il_ros.episodes import layout
+from il_ros.nodes.diagnostics import WARN
+from il_ros.nodes.policy_server import PolicyServer
+from il_ros.nodes.trainer import Trainer
+from il_ros.policies import lineage
+from il_ros.policies.versions import RUNNING, versions
+
+STRING = "std_msgs/msg/String"
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LONG_S = 120.0  # a process that imports torch, on a busy machine
+QUICK = ["hidden=[8]", "epochs=3"]
+ENDLESS = ["hidden=[8]", "epochs=1000000"]
+MS = 1_000_000
+
+
+class Watched:
+    """A trainer that watches two demonstrations of 20 labels each."""
+
+    def __init__(self, graph, tmp_path, changes=QUICK, **parameters):
+        self.graph, self.root, self.versions = graph, tmp_path / "episodes", tmp_path / "policies"
+        for number in (1, 2):
+            made.episode(self.root, number)
+        self._progress = graph.received("trainer/progress", STRING, 1000)
+        self.node = graph.start(
+            Trainer,
+            root=str(self.root),
+            checkpoint=str(self.versions),
+            recipe="bc_mlp",
+            changes=changes,
+            watch=True,
+            train_after=30,
+            warm_epochs=2,
+            background=False,
+            **parameters,
+        )
+
+    @property
+    def events(self):
+        return [json.loads(message.data) for message in self._progress]
+
+    def until(self, event, count=1):
+        """Return the count-th event of that name."""
+
+        def found():
+            some = [each for each in self.events if each["event"] == event]
+            return some[count - 1] if len(some) >= count else None
+
+        return self.graph.until(found, f"event {event} ({count})", LONG_S)
+
+
+def test_it_learns_what_is_there_then_each_correction_from_the_weights_before(graph, tmp_path):
+    trainer = Watched(graph, tmp_path)
+    began = trainer.until("began")
+    assert (began["version"], began["parent"], began["why"]) == ("v1", "", "40 new labels")
+    assert trainer.until("announced")["version"] == "v1"
+    made.episode(trainer.root, 3, taken_over_at=12)
+    began = trainer.until("began", 2)
+    assert (began["version"], began["parent"]) == ("v2", "v1")
+    assert began["why"] == "corrected: episode_000003; 8 new labels"
+    trainer.until("announced", 2)
+    told = lineage.read(trainer.versions / "v2")
+    assert (told.parent, told.labels, told.metrics["epochs"]) == ("v1", 48, 2)
+    assert told.episodes == {"episode_000001", "episode_000002", "episode_000003"}
+    # undone: what has learnt from it is no place to begin
+    layout.discard(trainer.root / "episode_000003", "undone", "now")
+    began = trainer.until("began", 3)
+    assert (began["version"], began["parent"], began["why"]) == ("v3", "v1", "discarded: episode_000003")
+    trainer.until("announced", 3)
+    assert lineage.read(trainer.versions / "v3").episodes == {"episode_000001", "episode_000002"}
+
+
+def test_a_damaged_episode_is_told_and_the_others_are_learnt_from(graph, tmp_path):
+    damaged = made.episode(tmp_path / "episodes", 0)
+    bag = layout.bag_file(damaged)
+    bag.write_bytes(bag.read_bytes()[:-50])
+    trainer = Watched(graph, tmp_path)
+    told = trainer.until("damaged")
+    assert told["episode"] == "episode_000000"
+    assert "never closed" in told["reason"]
+    trainer.until("announced")
+    status = trainer.node.status()
+    assert status.level == WARN
+    assert "episode_000000" in status.message
+    assert lineage.read(trainer.versions / "v1").episodes == {"episode_000001", "episode_000002"}
+
+
+def test_a_training_that_is_killed_leaves_no_version_and_what_comes_next_is_learnt(graph, tmp_path):
+    trainer = Watched(graph, tmp_path, ENDLESS)
+    trainer.until("epoch")
+    trainer.node._resident.process.kill()
+    trainer.until("failed")
+    assert versions(trainer.versions) == []
+    assert (trainer.versions / f"v1{RUNNING}").exists()  # what is left of it, under a name nobody loads
+    made.episode(trainer.root, 3, taken_over_at=12)
+    assert trainer.until("began", 2)["version"] == "v1"
+    trainer.until("start", 2)
+
+
+def test_late_decisions_pause_the_training_and_it_goes_on_when_the_loop_is_quiet(graph, tmp_path):
+    trainer = Watched(graph, tmp_path, ENDLESS, throttle__longest_s=600.0)
+    decide = graph.publisher("dagger_supervisor/decision", STRING)
+    graph.until(decide.count, "the decisions' subscription")
+    trainer.until("epoch")
+    stamp = [1_000_000 * MS]
+
+    def decided(late_ms, count):
+        for _ in range(count):
+            stamp[0] += 50 * MS
+            told = Decision(stamp[0], stamp[0] + late_ms * MS, "policy", "proposed")
+            decide(messages.make(STRING, data=to_json(told)))
+            graph.spin(0.005)
+
+    def state():
+        stat = f"/proc/{trainer.node._resident.process.pid}/stat"
+        with open(stat) as file:
+            return file.read().rpartition(")")[2].split()[0]
+
+    decided(1, 10)
+    assert state() != "T"
+    decided(40, 4)
+    trainer.until("paused")
+    graph.until(lambda: state() == "T", "the pause")
+    decided(1, 25)
+    trainer.until("resumed")
+    graph.until(lambda: state() != "T", "going on")
+    count = sum(event["event"] == "epoch" for event in trainer.events)
+    trainer.until("epoch", count + 1)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_trainer_that_ends_takes_its_process_with_it(graph, tmp_path, paused):
+    trainer = Watched(graph, tmp_path, ENDLESS)
+    trainer.until("epoch")
+    process = trainer.node._resident.process
+    if paused:
+        trainer.node._pause(True)
+    trainer.node.stop()
+    assert process.poll() is not None
+
+
+def test_from_a_correction_to_the_policy_that_learnt_it_with_no_missed_tick(graph, tmp_path):
+    server = graph.start(
+        PolicyServer, candidates="trainer/checkpoint", gate__root=str(tmp_path / "episodes"), gate__slack=1.0
+    )
+    assert server.state == "unconfigured"
+    trainer = Watched(graph, tmp_path)
+    graph.until(lambda: server.state == "active", "the first policy in control", LONG_S)
+    robot = made.Robot(graph).ready()
+    robot.run()
+    graph.until(lambda: robot.proposals, "a proposal")
+    made.episode(trainer.root, 3, taken_over_at=12)
+    graph.until(lambda: robot.proposals[-1].version == "v2", "v2 in control", LONG_S)
+    robot.rest()
+    proposals = robot.proposals
+    begun = [stamp for stamp in robot.stamps if stamp >= proposals[0].stamp_ns]
+    assert [each.stamp_ns for each in proposals] == begun  # one for each tick
+    assert [each.version for each in proposals] == sorted(each.version for each in proposals)
+    assert lineage.read(trainer.versions / "v2").state == "active"

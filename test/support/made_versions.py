@@ -1,0 +1,121 @@
+"""Versions v1, v2, ... of a policy that always answers the same, and episodes to judge it by."""
+
+from __future__ import annotations
+
+import made_episodes as made
+import numpy as np
+import torch
+
+from il_ros import contract, messages
+from il_ros.control import proposal
+from il_ros.policies import checkpoint, lineage
+from il_ros.policies.families import family, make_network
+from il_ros.policies.lineage import Lineage
+from il_ros.policies.normaliser import Affine, Normaliser
+from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.versions import CHECKPOINT
+
+JOINT_STATE = "sensor_msgs/msg/JointState"
+MS = 1_000_000
+TEXT = """
+name: two_joints
+rate_hz: 20
+trigger: joint_states
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, fields: [position], names: [a, b],
+           unit: rad, max_age_s: 0.1}
+actions:
+  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a, b], unit: rad,
+        reference: joints, safe: hold, limits: {lower: -1000, upper: 1000, speed: 1000}}
+"""
+CONTRACT = contract.parse(TEXT, "two_joints.yaml")
+RIGHT = (0.25, -0.5)
+"""What the expert does, always."""
+
+
+def version(folder, number, answer=RIGHT, held_out=(), parent=""):
+    """Write version `number` of a policy that answers `answer` (2,) whatever it sees; return its folder."""
+    identity = Affine(np.zeros(2), np.ones(2))
+    normaliser = Normaliser(identity, identity)
+    settings = family("bc").settings(hidden=(4,))
+    network = make_network("bc", settings, CONTRACT, normaliser)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.linear_layers()[-1].bias.copy_(torch.tensor(answer))
+    data = {"train": [], "validation": list(held_out)}
+    run = folder / f"v{number}"
+    policy = LoadedPolicy(CONTRACT, "bc", settings, network, normaliser, run.name, {"data": data})
+    checkpoint.save(run / CHECKPOINT, policy)
+    lineage.write(run, Lineage(run.name, parent, data))
+    return run
+
+
+def episode(root, number, ticks=20, taken_over_at=None, **info):
+    """Write an episode: the expert shows it all, or takes over from the policy at a tick."""
+    items = []
+    for tick in range(ticks):
+        by_policy = taken_over_at is not None and tick < taken_over_at
+        items.append(made.joints(tick / 10))
+        who = {"authority": "policy", "version": "v1"} if by_policy else {"authority": "expert"}
+        items.append(made.decision(tick / 10, sent=RIGHT, mode="hg_dagger", **who))
+    spread = [
+        item._replace(
+            log_ns=made.START_NS + index // 2 * made.PERIOD_NS + (1 + index % 2) * MS,
+            raw=_stamped(item, made.START_NS + index // 2 * made.PERIOD_NS),
+        )
+        for index, item in enumerate(items)
+    ]
+    return made.write(root, spread, number=number, text=TEXT, **info)
+
+
+def _stamped(item, stamp_ns):
+    """Return the item's bytes with another stamp: joints move by a tenth a tick, time by a whole one."""
+    message = messages.decode(item.type, item.raw)
+    if item.type == JOINT_STATE:
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+        return messages.encode(item.type, message)
+    import json
+
+    told = json.loads(message.data)
+    told |= {"stamp_ns": stamp_ns, "sent_ns": stamp_ns + MS}
+    return messages.encode(item.type, messages.make(item.type, data=json.dumps(told)))
+
+
+class Robot:
+    """Publishes the joints at 20 Hz by itself, as the graph is spun, and keeps what the policy proposes."""
+
+    def __init__(self, graph):
+        self.graph = graph
+        self._joints = graph.publisher("joint_states", JOINT_STATE)
+        self._heard = graph.received("policy_server/proposal", proposal.TYPE, 100)
+        self.stamps: list[int] = []
+
+    def ready(self):
+        """Wait for the policy server's subscription, in line with this publisher."""
+        self.graph.until(self._joints.count, "subscription")
+        self.graph.spin(0.25)
+        self.graph.until(self._joints.count, "subscription")
+        return self
+
+    def run(self):
+        """Begin to tick."""
+        self._timer = self.graph.outside.create_timer(CONTRACT.period_ns / 1e9, self.tick)
+
+    def rest(self):
+        """Cease to tick, and wait for the last answer."""
+        self.graph.outside.destroy_timer(self._timer)
+        self.graph.until(lambda: self.proposals and self.proposals[-1].stamp_ns >= self.stamps[-1], "answers")
+
+    def tick(self):
+        # on a machine that is late two ticks of the timer may come at once: stamps stay a period apart
+        now_ns = self.graph.outside.get_clock().now().nanoseconds
+        stamp_ns = max(now_ns, self.stamps[-1] + CONTRACT.period_ns) if self.stamps else now_ns
+        self.stamps.append(stamp_ns)
+        head = messages.header(stamp_ns)
+        self._joints(messages.make(JOINT_STATE, header=head, name=["a", "b"], position=np.array([0.1, 0.1])))
+
+    @property
+    def proposals(self):
+        names, period_ns = CONTRACT.action_names, CONTRACT.period_ns
+        return [proposal.from_message(message, names, period_ns) for message in self._heard]
