@@ -156,12 +156,15 @@ def _conductor(given: Given) -> tuple[NodeSpec, ...]:
 
 def _policy(given: Given) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Value] = {"contract": _contract(given), "checkpoint": given["checkpoint"]}
+    if "policies" in given:  # a trainer learns meanwhile: what it announces goes through the gate
+        parameters |= {"candidates": "trainer/checkpoint", "gate.root": given["root"]}
     return (_node(given, "policy_server", "policy_server", parameters),)
 
 
 def _trainer(given: Given) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Value] = {name: given[name] for name in ("root", "contract", "recipe")}
     parameters["checkpoint"] = given.get("policies", given["checkpoint"])
+    parameters["watch"] = "policies" in given
     return (_node(given, "trainer", "trainer", parameters),)
 
 

@@ -93,6 +93,15 @@ def test_in_a_session_the_robot_rests_and_the_teacher_waits_until_the_person_say
         names("dagger", person="simulated", expert="joy")
 
 
+def test_only_where_somebody_corrects_the_trainer_watches_and_its_policies_go_through_the_gate():
+    assert parameter("dagger", "trainer", "watch") is True
+    assert parameter("train", "trainer", "watch") is False
+    assert parameter("dagger", "policy_server", "candidates") == "trainer/checkpoint"
+    assert parameter("dagger", "policy_server", "gate.root", root="mine") == "mine"
+    (deployed,) = (spec for spec in SCENARIOS["deploy"].nodes({}) if spec.name == "policy_server")
+    assert "candidates" not in deployed.parameters
+
+
 def test_the_modes_to_choose_from_are_those_there_are():
     choices = {argument.name: argument.choices for argument in SCENARIOS["dagger"].arguments}
     assert (choices["mode"], choices["unit"]) == (MODES, UNITS)

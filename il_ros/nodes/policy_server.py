@@ -1,30 +1,42 @@
 """Executable `policy_server`: a trained policy proposes, at the contract's ticks.
 
 Lifecycle: configure loads the checkpoint and checks the contract, activate warms the policy up and begins to
-propose. `~/reload` (Trigger) loads the checkpoint that the parameter `checkpoint` names now and swaps it in
-between two ticks; when it can't be loaded the old one goes on, and the answer says why.
+propose. Checkpoints announced on the topic `candidates` go through a gate, in a thread beside the ticks: each
+must load, err no more than the driving policy on episodes it didn't learn from, compute fast enough, and may
+run in shadow first. One that passes is swapped in between two ticks: every tick has a chunk of its own, so
+none is missed or mixed. A node that isn't configured, because there was no policy yet, begins with the first
+that passes. When interventions per minute rise against the versions before, or `~/rollback` (Trigger) is
+called, the version before has control again at once. What was refused or rolled back stays out.
+`~/version` (String, latched) tells every verdict as JSON: "version" (in control now), "before" (where a
+roll-back leads, last first out), "verdict" (version, state, reason, checks), "driving" (seconds and
+interventions by version), "at_s". The same is in the version's version.json.
+`~/reload` (Trigger) is a person's order: the checkpoint that the parameter `checkpoint` names now, at once
+and without the gate; ticks wait while it loads. When it can't be loaded the old one goes on.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from std_srvs.srv import Trigger
 
 from il_ros import contract as contracts
+from il_ros.contract import Contract
+from il_ros.interactive.examination import Verdict, warm_up
 from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import WARN, Status
 from il_ros.nodes.epoch import EpochListener
 from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.policy_candidates import Candidates, declare_gate, run_of
+from il_ros.nodes.policy_versions import Versions
 from il_ros.nodes.proposer import Identity, Proposer, declare_tick
 from il_ros.policies.disagreement import chunk_disagreement
 from il_ros.synchroniser import Observation
-
-WARM_UP_CALLS = 5  # the first calls allocate and choose kernels
 
 
 class PolicyServer(runtime.ManagedNode):
@@ -41,21 +53,33 @@ class PolicyServer(runtime.ManagedNode):
         source = "name of this source in its proposals"
         self._source: str = declare(self, "source", "policy", source, read_only=True)
         declare_tick(self)
+        declare_gate(self)
         self._policy: Any = None
+        self._admitted: tuple[Any, Path] | None = None  # a first policy, waiting to be configured with
+        self._was_configured = False
         self._doubt: float | None = None  # of the last answer
         self._before: tuple[int, np.ndarray[Any, Any]] | None = None  # its tick and its chunk
         self._proposer: Proposer | None = None
         self._epoch: EpochListener | None = None
         self.create_service(Trigger, "~/reload", self._reload)
+        self._versions = Versions(self, self._swap)
+        self._candidates = Candidates(
+            self, lambda: self._policy, self._wanted, self._on_verdict, self._versions.known
+        )
 
     def configure(self) -> None:
         """Load the checkpoint; raises Refusal when it can't be read or was trained under another contract."""
-        self._policy = self._load()
+        if self._admitted is not None:
+            (self._policy, run), self._admitted = self._admitted, None
+        else:
+            self._policy, run = self._load()
+            self._versions.begin(self._policy, run)
+        self._was_configured = True
 
     def activate(self) -> None:
         """Warm up, then begin to propose."""
         self._before = None
-        self._warm_up(self._policy)
+        warm_up(self._policy)
         self._epoch = EpochListener(self, self._begin_afresh)
         self._proposer = Proposer(self, self._policy.contract, self._answer, self._identity)
 
@@ -69,40 +93,45 @@ class PolicyServer(runtime.ManagedNode):
     def cleanup(self) -> None:
         """Let go of the policy."""
         self.deactivate()
+        self._versions.close()
         self._policy = None
+
+    def stop(self) -> None:
+        """Let go, and wait for an examination that runs."""
+        self._candidates.close()
+        super().stop()
 
     def status(self) -> Status:
         """Return the proposer's, with the policy's version."""
+        named = {"checkpoint": value(self, "checkpoint"), **self._versions.values}
+        named["examining"] = self._candidates.examining
         if self._proposer is None:
-            return Status(WARN, f"{self.state}: not proposing", {"checkpoint": value(self, "checkpoint")})
+            return Status(WARN, f"{self.state}: not proposing", named)
         status = self._proposer.status()
-        named = {"checkpoint": value(self, "checkpoint"), "version": self._policy.version}
         return Status(status.level, status.message, named | dict(status.values))
 
-    def _load(self) -> Any:
-        """Return the checkpoint's policy; raises Refusal when it can't be read or its contract differs."""
+    def _wanted(self) -> Contract | None:
+        return load_contract(value(self, "contract")) if value(self, "contract") else None
+
+    def _load(self) -> tuple[Any, Path]:
+        """Return the checkpoint's policy and its run's folder.
+
+        Raises Refusal when it can't be read or its contract differs.
+        """
         path = value(self, "checkpoint")
         if not path:
             raise runtime.Refusal("parameter checkpoint is empty: give the folder of a trained policy")
-        wanted = load_contract(value(self, "contract")) if value(self, "contract") else None
+        wanted = self._wanted()
         import torch  # a second; only where a policy is really loaded
 
         from il_ros.policies import checkpoint
 
         torch.set_num_threads(value(self, "threads"))
         try:
-            return checkpoint.load(path, wanted, value(self, "device"))
+            folder = checkpoint.find(Path(path))
+            return checkpoint.load(folder, wanted, value(self, "device")), run_of(folder.resolve())
         except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: a device that is not there
             raise runtime.Refusal(str(error)) from error
-
-    def _warm_up(self, policy: Any) -> None:
-        """Let the policy answer made-up observations, so that the first tick is not the slow one."""
-        made_up = {
-            spec.key: np.array("") if spec.kind == "text" else np.zeros(spec.shape, spec.dtype)
-            for spec in policy.contract.observations
-        }
-        for _ in range(WARM_UP_CALLS):
-            policy.act(made_up)
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
         try:
@@ -111,6 +140,7 @@ class PolicyServer(runtime.ManagedNode):
             raise runtime.Refusal(str(error)) from error
         self._doubt = self._against_foresight(observation.tick_ns, chunk) if doubt is None else doubt
         self._before = (observation.tick_ns, chunk)
+        self._candidates.shadow.cast(observation.values, chunk)
         return chunk
 
     def _against_foresight(self, tick_ns: int, chunk: np.ndarray[Any, Any]) -> float | None:
@@ -136,19 +166,38 @@ class PolicyServer(runtime.ManagedNode):
         if hasattr(self._policy, "reset"):
             self._policy.reset()
 
+    def _swap(self, policy: Any) -> None:
+        """Let another policy answer from the next tick on; no tick sees half of each."""
+        if self._policy is None:
+            return  # the first one: the node is configured with it
+        self._policy = policy
+        self._begin_afresh()
+
+    def _on_verdict(self, path: Path, verdict: Verdict) -> None:
+        """A candidate's examination is over; this runs between two ticks."""
+        if verdict.refused:
+            self._versions.refuse(path, verdict.refused, verdict.checks)
+            return
+        if self._policy is None and self._was_configured:
+            return  # a person has taken it out of service; its time comes when it is configured and announced
+        first = self._policy is None
+        self._versions.admit(verdict.policy, path, "passed the gate", verdict.checks)
+        if first:
+            self._admitted = verdict.policy, path
+            self.start()  # as far as `autostart` says
+
     def _reload(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Swap the policy: this runs between two ticks, so no tick sees half of each."""
         if self._policy is None:
             raise runtime.Refusal(f"nothing to swap: the node is {self.state}; configure it first")
-        policy = self._load()
+        policy, run = self._load()
         different = contracts.differences(self._policy.contract, policy.contract)
         if different:
             raise runtime.Refusal("the new checkpoint has another contract:\n  " + "\n  ".join(different))
-        self._warm_up(policy)
-        before, self._policy = self._policy.version, policy
-        self._before = None
+        warm_up(policy)
+        before = self._policy.version
+        self._versions.admit(policy, run, "reloaded", {})
         response.success, response.message = True, f"version {policy.version} (was {before})"
-        self.get_logger().info(f"reloaded: {response.message}")
         return response
 
 

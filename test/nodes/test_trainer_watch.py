@@ -1,4 +1,4 @@
-"""The trainer that watches, on a real graph: learns by itself, tells, gives way, survives a killed process."""
+"""The trainer that watches, on a real graph: learns by itself, tells, gives way, and survives a kill."""
 
 import json
 

@@ -1,0 +1,104 @@
+"""Whether a new checkpoint may drive: rules on what was measured of it beside the policy that drives now.
+
+Errors and differences are of the first action of a chunk, the one that is acted on, in units of normalised
+actions: demonstrated ones lie within about -1..1. One ruler measures both policies, the driving one's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from il_ros.specs import Vector
+
+if TYPE_CHECKING:
+    from il_ros.episodes.arrays import EpisodeArrays
+
+Observation = Mapping[str, np.ndarray[Any, Any]]
+Act = Callable[[Observation], Vector]
+"""A policy's `act`: from an observation to a chunk (H, A); raises ValueError when it can't answer."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a candidate must keep.
+
+    `tolerance`: its replay error may be larger than the driving policy's by this share, or by `slack`.
+    `latency`: the largest p99 of its computing time, as a share of the tick period.
+    `disagreement`: the largest mean difference from the driving policy, in shadow.
+    """
+
+    tolerance: float = 0.2
+    slack: float = 0.02
+    latency: float = 0.5
+    disagreement: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
+
+
+def frames(episodes: Sequence[EpisodeArrays], most: int) -> Iterator[tuple[Observation, Vector]]:
+    """Yield `most` labelled frames at most, evenly spread over the episodes: observation, command (A,)."""
+    places = [(episode, frame) for episode in episodes for frame in range(len(episode))]
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(int))
+    for place in chosen.tolist():
+        episode, frame = places[place]
+        seen = {key: values[frame] for key, values in episode.observations.items()}
+        yield seen, np.asarray(episode.commands[frame])
+
+
+def replay_error(act: Act, replay: Iterable[tuple[Observation, Vector]], scale: Vector) -> float:
+    """Return the root mean square error of a policy on labelled frames; raises ValueError as `act` does."""
+    squares = [float(np.mean(((act(seen)[0] - wanted) / scale) ** 2)) for seen, wanted in replay]
+    return math.sqrt(math.fsum(squares) / len(squares))
+
+
+def difference(first: Vector, second: Vector, scale: Vector) -> float:
+    """Return the root mean square difference of what two chunks (H, A) would do now."""
+    return float(np.sqrt(np.mean(((first[0] - second[0]) / scale) ** 2)))
+
+
+def judge_replay(candidate: float, driving: float | None, limits: Limits) -> str:
+    """Return why a candidate with this replay error is refused, "" when it isn't.
+
+    `driving`: the error of the policy in control; None: there is none, any finite error is better than that.
+    """
+    if not math.isfinite(candidate):
+        return f"its error on held-out episodes is {candidate}"
+    if driving is None:
+        return ""
+    most = max(driving * (1 + limits.tolerance), driving + limits.slack)
+    if candidate <= most:
+        return ""
+    return (
+        f"its error on held-out episodes is {candidate:.4f}, the driving policy's {driving:.4f}; "
+        f"up to {most:.4f} is allowed"
+    )
+
+
+def judge_latency(durations_s: Sequence[float], period_s: float, limits: Limits) -> tuple[float, str]:
+    """Return the p99 of the computing times [s], and why it is refused, "" when it isn't."""
+    p99_s = float(np.percentile(durations_s, 99))
+    most_s = limits.latency * period_s
+    if p99_s <= most_s:
+        return p99_s, ""
+    return p99_s, f"it computes for {p99_s * 1e3:.1f} ms (p99); up to {most_s * 1e3:.1f} ms are allowed"
+
+
+def judge_shadow(differences: Sequence[float], limits: Limits) -> str:
+    """Return why a candidate that was so far from the driving policy is refused, "" when it isn't."""
+    if not differences:
+        return ""
+    mean = math.fsum(differences) / len(differences)
+    if mean <= limits.disagreement:
+        return ""
+    return (
+        f"in shadow it was {mean:.2f} from the driving policy in {len(differences)} ticks on average; up to "
+        f"{limits.disagreement:.2f} is allowed"
+    )

@@ -1,0 +1,240 @@
+"""A candidate's examination, step by step: loaded, replayed, timed, and run in shadow of the driving policy.
+
+Runs in a thread beside the ticks: after each answer it lets others go first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from il_ros.contract import Contract, differences
+from il_ros.episodes import cache
+from il_ros.episodes.arrays import EpisodeArrays
+from il_ros.episodes.catalogue import look
+from il_ros.episodes.dataset import UNUSABLE
+from il_ros.interactive import admission
+from il_ros.interactive.admission import Limits
+
+if TYPE_CHECKING:
+    from il_ros.policies.runner import LoadedPolicy
+
+REPLAYED = 400
+"""Frames of held-out episodes that are replayed at most: half a second of a small policy."""
+TIMED = 200
+"""Answers that are timed at least."""
+WARM_UP_CALLS = 5  # the first calls allocate and choose kernels
+
+Observation = Mapping[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a candidate is examined by. `root`: of the recorded episodes; None: no replay.
+
+    The shadow ends after `shadow_ticks` ticks, or `shadow_s` seconds when nobody ticks.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    root: Path | None = None
+    shadow_ticks: int = 0
+    shadow_s: float = 2.0
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`refused`: why, "" when the candidate is admitted. `checks`: what was measured, in how long."""
+
+    refused: str
+    checks: Mapping[str, Any]
+    policy: LoadedPolicy | None = None
+
+
+class Shadow:
+    """Ticks of the driving policy, passed to the thread that examines: observation and its chunk (H, A)."""
+
+    def __init__(self) -> None:
+        self._ticks: deque[tuple[Observation, np.ndarray[Any, Any]]] = deque(maxlen=8)
+        self.wanted = False
+
+    def cast(self, observation: Observation, chunk: np.ndarray[Any, Any]) -> None:
+        """Called at every tick: keep it if somebody wants it."""
+        if self.wanted:
+            self._ticks.append((observation, chunk))
+
+    def take(self) -> tuple[Observation, np.ndarray[Any, Any]] | None:
+        """Return the oldest tick kept, None when there is none."""
+        return self._ticks.popleft() if self._ticks else None
+
+    def clear(self) -> None:
+        """Forget what was kept."""
+        self._ticks.clear()
+
+
+def examine(
+    checkpoint: Path, contract: Contract | None, driving: LoadedPolicy | None, plan: Plan, shadow: Shadow
+) -> Verdict:
+    """Return the verdict on the candidate at `checkpoint`; never raises on a bad one.
+
+    `contract`: what it must see and command (None: its own). `driving`: the policy in control, None for none;
+    it must not act meanwhile through this very object from another thread: give a copy.
+    """
+    from il_ros.policies.checkpoint import CheckpointError, load
+
+    checks: dict[str, Any] = {}
+    clock = _Laps(checks)
+    try:
+        candidate = load(checkpoint, contract, plan.device)
+    except (CheckpointError, RuntimeError, OSError) as error:  # RuntimeError: a device that is not there
+        return Verdict(str(error), checks)
+    clock.lap("load_s")
+    if driving is not None:
+        changed = differences(driving.contract, candidate.contract)
+        if changed:
+            return Verdict("it has another contract: " + "; ".join(changed), checks)
+    try:
+        refused = _measure(candidate, driving, plan, shadow, checks, clock)
+    except ValueError as error:  # what it can't take or must not say
+        refused = str(error)
+    return Verdict(refused, checks, None if refused else candidate)
+
+
+def warm_up(policy: LoadedPolicy) -> None:
+    """Let a policy answer made-up observations, so that the first tick is not the slow one."""
+    for _ in range(WARM_UP_CALLS):
+        policy.act(made_up(policy.contract))
+
+
+def made_up(contract: Contract) -> Observation:
+    """Return an observation of zeros."""
+    return {
+        spec.key: np.array("") if spec.kind == "text" else np.zeros(spec.shape, spec.dtype)
+        for spec in contract.observations
+    }
+
+
+def _measure(
+    candidate: LoadedPolicy,
+    driving: LoadedPolicy | None,
+    plan: Plan,
+    shadow: Shadow,
+    checks: dict[str, Any],
+    clock: _Laps,
+) -> str:
+    warm_up(candidate)
+    scale = (candidate if driving is None else driving).normaliser.actions.scale
+    replay = list(admission.frames(_held_out(candidate, driving, plan, checks), REPLAYED))
+    timed = _Timed(candidate)
+    if replay:
+        error = admission.replay_error(timed.act, replay, scale)
+        before = None if driving is None else admission.replay_error(_gently(driving), replay, scale)
+        checks |= {"replayed_frames": len(replay), "error": error, "driving_error": before}
+        clock.lap("replay_s")
+        if refused := admission.judge_replay(error, before, plan.limits):
+            return refused
+    seen = [observation for observation, _ in replay] or [made_up(candidate.contract)]
+    while len(timed.durations_s) < TIMED:
+        timed.act(seen[len(timed.durations_s) % len(seen)])
+    period_s = candidate.contract.period_ns / 1e9
+    p99_s, refused = admission.judge_latency(timed.durations_s, period_s, plan.limits)
+    checks["computing_p99_ms"] = 1e3 * p99_s
+    clock.lap("latency_s")
+    if refused or driving is None or not plan.shadow_ticks:
+        return refused
+    apart = _in_shadow(candidate, plan, shadow, scale)
+    checks |= {"shadow_ticks": len(apart), "shadow_difference": float(np.mean(apart)) if apart else None}
+    clock.lap("shadow_s")
+    return admission.judge_shadow(apart, plan.limits)
+
+
+def _held_out(
+    candidate: LoadedPolicy, driving: LoadedPolicy | None, plan: Plan, checks: dict[str, Any]
+) -> list[EpisodeArrays]:
+    """Return the episodes that the candidate didn't learn from, and preferably the driving policy neither."""
+    if plan.root is None:
+        checks["replay"] = "none: no folder of episodes given"
+        return []
+    names: Sequence[str] = candidate.metrics.get("data", {}).get("validation", ())
+    learnt = set() if driving is None else set(driving.metrics.get("data", {}).get("train", ()))
+    unseen = [name for name in names if name not in learnt]
+    folder = cache.cache_folder(plan.root)
+    found, left_out = [], {}
+    for name in unseen or names:
+        entry = look(plan.root / name)
+        if not entry.usable:
+            left_out[name] = f"{entry.state}: {entry.reason}"
+            continue
+        try:
+            found.append(cache.load(entry, candidate.contract, folder))
+        except (*UNUSABLE, OSError) as error:
+            left_out[name] = str(error)
+        time.sleep(0)
+    checks["replayed"] = [episode.name for episode in found]
+    if left_out:
+        checks["not_replayed"] = left_out
+    if not found:
+        checks["replay"] = "none: no held-out episode"
+    return found
+
+
+def _in_shadow(candidate: LoadedPolicy, plan: Plan, shadow: Shadow, scale: Any) -> list[float]:
+    shadow.clear()
+    shadow.wanted = True
+    end_s = time.monotonic() + plan.shadow_s
+    apart: list[float] = []
+    try:
+        while len(apart) < plan.shadow_ticks and time.monotonic() < end_s:
+            tick = shadow.take()
+            if tick is None:
+                time.sleep(0.002)
+                continue
+            observation, chunk = tick
+            apart.append(admission.difference(candidate.act(observation), chunk, scale))
+        return apart
+    finally:
+        shadow.wanted = False
+
+
+class _Timed:
+    """A policy whose answers are timed, by its own computing: a busy machine doesn't condemn a policy."""
+
+    def __init__(self, policy: LoadedPolicy) -> None:
+        self._policy = policy
+        # a graphics card computes while the thread's own clock stands still
+        self._clock: Callable[[], float] = time.thread_time if policy.device == "cpu" else time.perf_counter
+        self.durations_s: list[float] = []
+
+    def act(self, observation: Observation) -> np.ndarray[Any, Any]:
+        started_s = self._clock()
+        chunk = self._policy.act(observation)
+        self.durations_s.append(self._clock() - started_s)
+        time.sleep(0.0005)  # a tick may come in between
+        return chunk
+
+
+def _gently(policy: LoadedPolicy) -> Callable[[Observation], np.ndarray[Any, Any]]:
+    def act(observation: Observation) -> np.ndarray[Any, Any]:
+        time.sleep(0.0005)
+        return policy.act(observation)
+
+    return act
+
+
+class _Laps:
+    """Notes how long each step took, in seconds."""
+
+    def __init__(self, checks: dict[str, Any]) -> None:
+        self._checks, self._since_s = checks, time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now_s = time.monotonic()
+        self._checks[name] = round(now_s - self._since_s, 4)
+        self._since_s = now_s

@@ -1,0 +1,67 @@
+"""The rules of the gate for a new checkpoint, by hand-made numbers."""
+
+import made_arrays as made
+import numpy as np
+import pytest
+
+from il_ros.interactive import admission
+from il_ros.interactive.admission import Limits
+
+LIMITS = Limits(tolerance=0.2, slack=0.02, latency=0.5, disagreement=1.0)
+
+
+def test_an_error_within_the_tolerance_passes_and_one_above_is_named_with_both_figures():
+    assert admission.judge_replay(0.12, 0.1, LIMITS) == ""
+    why = admission.judge_replay(0.1201, 0.1, LIMITS)
+    assert "0.1201" in why
+    assert "0.1000" in why
+
+
+def test_tiny_errors_may_differ_by_the_slack():
+    assert admission.judge_replay(0.021, 0.001, LIMITS) == ""
+    assert admission.judge_replay(0.0211, 0.001, LIMITS) != ""
+
+
+@pytest.mark.parametrize("error", [float("nan"), float("inf")])
+@pytest.mark.parametrize("driving", [None, 0.1, float("inf")])
+def test_an_error_that_is_no_number_never_passes(error, driving):
+    assert "held-out" in admission.judge_replay(error, driving, LIMITS)
+
+
+def test_the_first_policy_is_compared_with_nobody():
+    assert admission.judge_replay(5.0, None, LIMITS) == ""
+
+
+def test_the_slowest_hundredth_must_keep_its_share_of_the_tick():
+    fast = [0.001] * 100
+    assert admission.judge_latency(fast, 0.05, LIMITS) == (pytest.approx(0.001), "")
+    p99_s, why = admission.judge_latency([0.001] * 90 + [0.03] * 10, 0.05, LIMITS)
+    assert p99_s == pytest.approx(0.03)
+    assert "30.0 ms" in why
+    assert "25.0 ms" in why
+
+
+def test_in_shadow_the_mean_difference_counts():
+    assert admission.judge_shadow([0.5, 1.5], LIMITS) == ""
+    assert "1.25" in admission.judge_shadow([1.0, 1.5], LIMITS)
+    assert admission.judge_shadow([], LIMITS) == ""
+
+
+def test_differences_are_in_normalised_actions_of_the_first_step():
+    """(2 / 2, 0 / 4): the root of the mean of 1 and 0."""
+    apart = admission.difference(
+        np.array([[2.0, 0.0], [9, 9]]), np.array([[0.0, 0.0], [0, 0]]), np.array([2.0, 4.0])
+    )
+    assert apart == pytest.approx(np.sqrt(0.5))
+
+
+def test_the_replay_error_by_hand_and_the_frames_spread_over_the_episodes():
+    episodes = [made.episode(0, frames=4), made.episode(1, frames=6)]
+    replay = list(admission.frames(episodes, 5))
+    assert len(replay) == 5
+    last = episodes[-1]
+    np.testing.assert_array_equal(replay[-1][1], last.commands[-1])
+    wrong_by_one = iter([wanted + 1.0 for _, wanted in replay])
+    scale = np.full(last.commands.shape[1], 2.0)
+    assert admission.replay_error(lambda _: next(wrong_by_one)[None], replay, scale) == pytest.approx(0.5)
+    assert len(list(admission.frames(episodes, 1000))) == 10

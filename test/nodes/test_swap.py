@@ -1,0 +1,221 @@
+"""The policy server's gate on a real graph: swapped in between ticks, refused with a reason, taken back."""
+
+import json
+import time
+
+import made_versions as made
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import Trigger
+
+from il_ros import messages
+from il_ros.control.decision import Decision, from_json, to_json
+from il_ros.nodes.dagger_supervisor import DaggerSupervisor
+from il_ros.nodes.policy_server import PolicyServer
+from il_ros.policies import lineage
+from il_ros.policies.versions import CHECKPOINT
+
+STRING = "std_msgs/msg/String"
+LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LONG_S = 60.0
+MS = 1_000_000
+
+
+class Gate:
+    """A policy server with v1, and whoever announces candidates."""
+
+    def __init__(self, graph, tmp_path, first=made.RIGHT, **parameters):
+        self.graph, self.folder, self.root = graph, tmp_path / "policies", tmp_path / "episodes"
+        for number in (1, 2):
+            made.episode(self.root, number)
+        if first is not None:
+            parameters["checkpoint"] = str(self.version(1, first))
+        topic = f"{tmp_path.name}/checkpoint"  # the latched word of an earlier test's publisher may linger
+        self._born_s = time.time()
+        self._said = graph.received("policy_server/version", STRING, LATCHED)
+        self.node = graph.start(
+            PolicyServer, candidates=topic, **{"gate__root": str(self.root), **parameters}
+        )
+        self._announce = graph.publisher(topic, STRING, LATCHED)
+
+    @property
+    def verdicts(self):
+        """What this server said; the latched word of one that has just gone may still come."""
+        told = [json.loads(message.data) for message in self._said]
+        return [each for each in told if each["at_s"] >= self._born_s]
+
+    def version(self, number, answer=made.RIGHT, **told):
+        return made.version(self.folder, number, answer, held_out=["episode_000002"], **told)
+
+    def announce(self, run):
+        self._announce(messages.make(STRING, data=str(run)))
+
+    def verdict(self, name):
+        """Return the verdict on a version, once there is one."""
+
+        def found():
+            return next((each for each in self.verdicts if each["verdict"]["version"] == name), None)
+
+        return self.graph.until(found, f"the verdict on {name}", LONG_S)
+
+    def judged(self, number, answer=made.RIGHT):
+        run = self.version(number, answer)
+        self.announce(run)
+        return self.verdict(run.name)["verdict"]
+
+
+def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
+    gate = Gate(graph, tmp_path, first=(0.5, -0.5), gate__shadow_ticks=5)
+    (tmp_path / "contract.yaml").write_text(made.TEXT)
+    graph.start(
+        DaggerSupervisor,
+        contract=str(tmp_path / "contract.yaml"),
+        mode="policy",
+        discovery_s=0.1,
+        policy__timeout_s=5.0,
+        policy__max_age_s=5.0,
+    )
+    texts = graph.received("dagger_supervisor/decision", STRING, 200)
+    robot = made.Robot(graph).ready()
+    robot.run()
+    graph.until(lambda: len(robot.proposals) >= 5, "ticks")
+    verdict = gate.judged(2)
+    count = len(robot.proposals)
+    graph.until(lambda: len(robot.proposals) >= count + 5, "ticks")
+    robot.rest()
+    assert (verdict["state"], verdict["reason"]) == ("active", "passed the gate")
+    checks = verdict["checks"]
+    assert checks["replayed"] == ["episode_000002"]
+    assert (checks["error"], checks["driving_error"]) == (
+        pytest.approx(0.0, abs=1e-6),
+        pytest.approx((0.25**2 / 2) ** 0.5, abs=1e-6),
+    )
+    assert checks["shadow_difference"] == pytest.approx((0.25**2 / 2) ** 0.5, abs=1e-6)
+    proposals = robot.proposals
+    begun = [stamp for stamp in robot.stamps if stamp >= proposals[0].stamp_ns]
+    assert [each.stamp_ns for each in proposals] == begun  # one for each tick
+    versions = [each.version for each in proposals]
+    assert versions == sorted(versions)
+    assert set(versions) == {"v1", "v2"}
+    for each in proposals:
+        assert each.chunk[0][0] == pytest.approx({"v1": 0.5, "v2": 0.25}[each.version])
+    decided = [from_json(message.data) for message in texts]
+    by_stamp = {each.stamp_ns: each.version for each in proposals}
+    said = [(by_stamp[each.stamp_ns], each.version) for each in decided if each.stamp_ns in by_stamp]
+    assert {"v1", "v2"} <= {version for _, version in said}
+    assert all(mine == theirs for mine, theirs in said)  # the record names who proposed, over the swap too
+    states = [lineage.read(gate.folder / name).state for name in ("v1", "v2")]
+    assert states == ["replaced", "active"]
+    assert lineage.read(gate.folder / "v2").checks["error"] == checks["error"]
+
+
+def test_a_worse_policy_is_refused_with_the_figures_and_stays_out(graph, tmp_path):
+    gate = Gate(graph, tmp_path)
+    verdict = gate.judged(2, (0.75, -0.5))
+    assert verdict["state"] == "refused"
+    assert "its error on held-out episodes is 0.3536, the driving policy's 0.0000" in verdict["reason"]
+    told = lineage.read(gate.folder / "v2")
+    assert (told.state, told.reason) == ("refused", verdict["reason"])
+    assert "v2 refused" in gate.node.status().values["last verdict"]
+    count = len(gate.verdicts)
+    gate.announce(gate.folder / "v2")
+    assert gate.judged(3)["state"] == "active"  # the one after is another matter
+    assert len(gate.verdicts) == count + 1
+    assert gate.node.status().values["version"] == "v3"
+
+
+def test_a_half_written_checkpoint_is_refused_and_the_policy_goes_on(graph, tmp_path):
+    gate = Gate(graph, tmp_path)
+    run = gate.version(2)
+    weights = run / CHECKPOINT / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    gate.announce(run)
+    assert "checksum" in gate.verdict("v2")["verdict"]["reason"]
+    empty = gate.folder / "v3" / CHECKPOINT
+    empty.mkdir(parents=True)
+    gate.announce(empty.parent)
+    assert "holds no checkpoint" in gate.verdict("v3")["verdict"]["reason"]
+    assert gate.node.status().values["version"] == "v1"
+    made.Robot(graph).ready().tick()
+
+
+def test_a_slow_policy_is_refused(graph, tmp_path):
+    gate = Gate(graph, tmp_path, gate__latency=0.0)
+    assert "it computes for" in gate.judged(2)["reason"]
+
+
+def test_what_differs_too_much_in_shadow_is_refused(graph, tmp_path):
+    gate = Gate(graph, tmp_path, gate__root="", gate__shadow_ticks=3, gate__disagreement=0.1)
+    robot = made.Robot(graph).ready()
+    robot.run()
+    reason = gate.judged(2, (0.26, -0.2))["reason"]
+    robot.rest()
+    # the root of half of 0.01 squared and 0.3 squared
+    assert "in shadow it was 0.21 from the driving policy in 3 ticks" in reason
+
+
+def test_without_a_policy_the_first_that_passes_begins(graph, tmp_path):
+    gate = Gate(graph, tmp_path, first=None)
+    assert gate.node.state == "unconfigured"
+    gate.announce(gate.version(1))
+    gate.verdict("v1")
+    graph.until(lambda: gate.node.state == "active", "activation")
+    robot = made.Robot(graph).ready()
+    robot.tick()
+    graph.until(lambda: robot.proposals, "a proposal")
+    assert robot.proposals[0].version == "v1"
+
+
+def test_a_roll_back_by_service_returns_to_the_version_before_which_stays(graph, tmp_path):
+    gate = Gate(graph, tmp_path)
+    refused = graph.call("policy_server/rollback", Trigger)
+    assert (refused.success, refused.message) == (False, "there is no version before to go back to")
+    gate.judged(2)
+    answer = graph.call("policy_server/rollback", Trigger)
+    assert answer.success
+    assert answer.message == "version v1 in control again, v2 rolled back: asked for"
+    assert [lineage.read(gate.folder / name).state for name in ("v1", "v2")] == ["active", "rolled back"]
+    count = len(gate.verdicts)
+    gate.announce(gate.folder / "v2")
+    gate.judged(3)
+    assert len(gate.verdicts) == count + 1  # v2 was not examined again
+    robot = made.Robot(graph).ready()
+    robot.tick()
+    graph.until(lambda: robot.proposals, "a proposal")
+    assert robot.proposals[0].version == "v3"
+
+
+def test_rising_interventions_bring_the_version_before_back(graph, tmp_path):
+    gate = Gate(graph, tmp_path)
+    decide = graph.publisher("dagger_supervisor/decision", STRING)
+    graph.until(decide.count, "the decisions' subscription")
+    sent = [1_000_000 * MS]
+
+    def heard():
+        return gate.node._versions._log._stamp_ns >= sent[0]
+
+    def drive(version, seconds, interventions=0):
+        """Six seconds at a time, so that no queue overflows."""
+        for part in range(int(seconds / 6)):
+            for tick in range(30):
+                taken = part < interventions and tick == 29
+                sent[0] += 200 * MS
+                who = {"authority": "expert"} if taken else {"authority": "policy", "version": version}
+                told = Decision(sent[0], sent[0], reason="why", mode="hg_dagger", **who)
+                decide(messages.make(STRING, data=to_json(told)))
+            graph.until(heard, "the decisions")
+
+    drive("v1", 60)
+    gate.judged(2)
+    drive("v2", 60, interventions=6)
+
+    def rolled_back():
+        return next((each for each in gate.verdicts if each["verdict"]["state"] == "rolled back"), None)
+
+    told = graph.until(rolled_back, "the roll-back", LONG_S)
+    assert told["version"] == "v1"
+    assert "interventions a minute" in told["verdict"]["reason"]
+    bad = lineage.read(gate.folder / "v2")
+    assert (bad.state, bad.interventions) == ("rolled back", 6)
+    assert bad.driven_s == pytest.approx(60 - 6 * 0.4, abs=0.5)
+    assert lineage.newest_good(gate.folder) == gate.folder / "v1"
