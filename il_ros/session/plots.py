@@ -32,6 +32,7 @@ def plot_sitting(facts: Facts, path: Path) -> None:
     with matplotlib.rc_context(STYLE):
         figure, axis = pyplot.subplots(figsize=(8, 0.9 + 0.2 * len(episodes)))
         axis.grid(axis="y", visible=False)
+        axis.set_axisbelow(True)
         for row, episode in enumerate(episodes):
             _bar(axis, row, episode)
         changes = [
@@ -64,9 +65,12 @@ def plot_versions(facts: Facts, path: Path) -> None:
         _success(left, places, versions)
         rates = [version.per_minute or 0.0 for version in versions]
         right.bar(places, rates, color=EXPERT, width=0.55)
+        right.set_ylim(0, max(1.1 * max(rates), 1.0))
         right.set_title("interventions per minute", fontsize=9, loc="left")
         for axis in (left, right):
             axis.grid(axis="x", visible=False)
+            axis.set_axisbelow(True)
+            axis.set_xlim(-0.6, max(3, len(versions)) - 0.4)
             axis.set_xticks(places, [_short(version.version) or "shown" for version in versions])
             axis.tick_params(axis="x", labelsize=7, rotation=20 if len(versions) > 4 else 0)
         figure.subplots_adjust(wspace=0.3)
@@ -80,15 +84,17 @@ def plot_labels(facts: Facts, path: Path) -> None:
     labels = np.cumsum([0, *(episode.labels for episode in kept)])
     expert = np.cumsum([0.0, *(episode.expert_s / 60 for episode in kept)])
     with matplotlib.rc_context(STYLE):
-        figure, axis = pyplot.subplots(figsize=(8, 2.2))
-        axis.plot(minutes, labels, color=POLICY, lw=1.6)
-        axis.set_xlabel("minutes of interaction")
-        axis.set_ylabel("labels", color=POLICY)
-        other = axis.twinx()
-        other.plot(minutes, expert, color=EXPERT, lw=1.6)
-        other.set_ylabel("minutes the expert drove", color=EXPERT)
-        other.grid(visible=False)
-        other.spines["right"].set_visible(True)
+        figure, panels = pyplot.subplots(1, 2, figsize=(8, 2.1))
+        for panel, grown, colour, title in (
+            (panels[0], labels, POLICY, "labels"),
+            (panels[1], expert, EXPERT, "minutes the expert drove"),
+        ):
+            panel.plot(minutes, grown, color=colour, lw=1.6)
+            panel.set_title(title, fontsize=9, loc="left")
+            panel.set_xlabel("minutes of interaction")
+            panel.set_xlim(left=0)
+            panel.set_ylim(bottom=0)
+        figure.subplots_adjust(wspace=0.3)
         _save(figure, path)
 
 

@@ -1,0 +1,90 @@
+"""What the decisions of episodes tell, counted by hand."""
+
+import json
+
+import pytest
+
+from il_ros.control.decision import Decision
+from il_ros.session import page, report
+from il_ros.session.report import Facts, by_version, facts_of
+
+PERIOD_NS = 50_000_000
+
+
+def episode(number, outcome, *stretches, discarded=False, mode="hg_dagger"):
+    """Return the facts of stretches (who, version, ticks)."""
+    decisions = []
+    for who, version, ticks in stretches:
+        for _ in range(ticks):
+            stamp = (len(decisions) + 1) * PERIOD_NS
+            sent = None if who == "none" else (0.0,)
+            decisions.append(
+                Decision(stamp, stamp, who, "", sent=sent, version=version, mode=mode, doubt=0.1, epoch=1)
+            )
+    return facts_of(f"episode_{number:06d}", outcome, discarded, decisions, PERIOD_NS / 1e9)
+
+
+SHOWN = episode(1, "success", ("none", "", 2), ("expert", "", 98))
+WEAK = episode(
+    2, "failure", ("policy", "v1", 100), ("expert", "", 20), ("policy", "v1", 40), ("expert", "", 40)
+)
+SWAPPED = episode(3, "success", ("policy", "v1", 50), ("policy", "v2", 50))
+GOOD = episode(4, "success", ("expert", "", 10), ("policy", "v2", 90))
+
+
+def test_each_version_has_its_minutes_episodes_and_interventions():
+    shown, first, second = by_version([SHOWN, WEAK, SWAPPED, GOOD])
+    assert (shown.version, first.version, second.version) == ("", "v1", "v2")
+    assert (shown.episodes, shown.successes, shown.per_minute) == (1, 1, None)
+    assert first.minutes == pytest.approx(250 / 20 / 60)  # 200 ticks of WEAK, 50 of SWAPPED
+    assert (first.episodes, first.successes, first.interventions) == (1, 0, 2)
+    assert first.per_minute == pytest.approx(2 / (12.5 / 60))
+    assert first.expert_minutes == pytest.approx(60 / 20 / 60)
+    assert (second.episodes, second.successes, second.alone, second.interventions) == (2, 2, 1, 0)
+    assert (shown.labels, first.labels, second.labels) == (98, 60, 10)
+
+
+def test_the_minutes_of_all_versions_are_those_of_all_episodes():
+    episodes = [SHOWN, WEAK, SWAPPED, GOOD]
+    assert sum(v.minutes for v in by_version(episodes)) == pytest.approx(
+        sum(each.duration_s for each in episodes) / 60
+    )
+
+
+def test_a_pause_between_policy_and_expert_is_still_one_takeover():
+    paused = episode(5, "success", ("policy", "v1", 5), ("none", "", 3), ("expert", "", 5), ("none", "", 2),
+                     ("expert", "", 5))  # fmt: skip
+    assert paused.takeovers == (8,)
+
+
+def test_drawn_drivers_are_no_takeovers():
+    assert episode(6, "success", ("policy", "v1", 5), ("expert", "", 5), mode="dagger").takeovers == ()
+
+
+def test_what_was_undone_counts_nowhere_but_is_told(tmp_path):
+    undone = episode(5, "failure", ("policy", "v1", 100), discarded=True)
+    facts = Facts(
+        tmp_path, (SHOWN, WEAK, undone), tuple(by_version([SHOWN, WEAK])), (("episode_000009", "x"),)
+    )
+    assert "2 episodes, 0.2 min" in report.text(facts)
+    assert "1 undone" in report.text(facts)
+    assert "left out episode_000009: x" in report.text(facts)
+
+
+def test_the_page_holds_the_figures_and_its_pictures(tmp_path):
+    episodes = (SHOWN, WEAK, SWAPPED, GOOD)
+    written = page.write(Facts(tmp_path, episodes, tuple(by_version(episodes)), ()), tmp_path / "report")
+    text = written.read_text()
+    assert "The policy got better: 0 % to 100 %" in text
+    assert "<td>v1</td><td>1</td><td>0</td>" in text
+    for name in ("sitting", "versions", "labels", "doubt"):
+        assert f'src="{name}.svg"' in text
+        assert "<svg" in (written.parent / f"{name}.svg").read_text()
+    record = json.loads((written.parent / "report.json").read_text())
+    assert [version["interventions"] for version in record["versions"]] == [0, 2, 0]
+    assert record["labels"] == 168
+
+
+def test_a_folder_without_decisions_says_so(tmp_path):
+    with pytest.raises(ValueError, match="nothing to report"):
+        report.read(tmp_path)
