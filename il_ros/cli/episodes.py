@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli import episodes_keep, episodes_play, episodes_show
+from il_ros.cli import episodes_keep, episodes_play, episodes_relabel, episodes_show
 from il_ros.contract import ContractError
 from il_ros.episodes.array_files import NoFramesError
 from il_ros.episodes.layout import LayoutError
 from il_ros.episodes.reader import BagError
+from il_ros.episodes.record import RecordError
 from il_ros.episodes.recover import RecoverError
 from il_ros.episodes.topics import MismatchError
 from il_ros.episodes.video import VideoError
+from il_ros.session.moments import RelabelError
 
 _EXPECTED = (
     BagError,
@@ -23,7 +25,9 @@ _EXPECTED = (
     MismatchError,
     NoFramesError,
     OSError,
+    RecordError,
     RecoverError,
+    RelabelError,
     VideoError,
 )
 
@@ -37,6 +41,7 @@ An EPISODE is its folder or its number under --root. examples:
   il-ros episodes replay 12                     frames as the policy would see them
   il-ros episodes plot 12 -o episode.png
   il-ros episodes video 12 --sheet
+  il-ros episodes relabel --doubtful 2          new labels where it was marked or doubtful
 """
 
 
@@ -50,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for part in (episodes_show, episodes_keep, episodes_play):
+    for part in (episodes_show, episodes_keep, episodes_play, episodes_relabel):
         part.add_verbs(verbs, _common())
     parser.set_defaults(run=run)
 

@@ -95,6 +95,7 @@ def _print_info(info: EpisodeInfo) -> None:
         "operator": info.operator,
         "instruction": info.instruction,
         "seed": "" if info.seed is None else str(info.seed),
+        "made from": info.made_from,
         "recorded": info.recorded_at,
         "duration": "" if info.duration_s is None else f"{info.duration_s:.2f} s",
         "stopped": info.stop_reason,

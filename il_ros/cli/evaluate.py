@@ -109,14 +109,10 @@ def trained_on(policy: LoadedPolicy) -> str:
 
 def make_task(name: str, contract: Contract, simulator: str = "mujoco") -> Task:
     """Return the task in a simulator, with the cameras that the contract observes, in its size."""
-    from il_ros.sim.task import NO_CAMERAS, Cameras
-    from il_ros.sim.task import make_task as make
+    from il_ros.sim.fitting import task_for
 
-    seen = [(spec.topic, spec.image) for spec in contract.observations if spec.image is not None]
-    names = tuple(topic.partition("/")[0].removesuffix("_camera") for topic, _ in seen)
-    cameras = Cameras(names, seen[0][1].width, seen[0][1].height) if seen else NO_CAMERAS
     try:
-        return make(name, cameras=cameras, simulator=simulator)
+        return task_for(name, contract, simulator)
     except RuntimeError as error:  # no Gazebo, or one that doesn't start
         raise ValueError(f"--simulator {simulator}: {error}") from error
 

@@ -99,6 +99,8 @@ class EpisodeInfo:
     streams: tuple[StreamInfo, ...] = ()
     grade: Grade | None = None
     complete: bool = False
+    made_from: str = ""
+    """Of an episode that shows again what to do in another one's state: which, when and why."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

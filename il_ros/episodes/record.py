@@ -233,6 +233,7 @@ class EpisodeRecorder:
             operator=label.operator,
             instruction=label.instruction,
             seed=label.seed,
+            made_from=label.made_from,
             contract_name=contract.name if contract else "",
             contract_hash=contract.hash if contract else "",
             contract_text=contract.text if contract else "",

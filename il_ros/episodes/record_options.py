@@ -59,6 +59,7 @@ class Label:
     operator: str = ""
     instruction: str = ""
     seed: int | None = None
+    made_from: str = ""
 
 
 @dataclass(frozen=True)

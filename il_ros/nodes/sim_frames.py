@@ -1,4 +1,7 @@
-"""What the simulator says: clock, sensors, success and the episode, in frames of one stamp."""
+"""What the simulator says: clock, sensors, success, state and episode, in frames of one stamp.
+
+`task/state` (Float64MultiArray): the stamp in nanoseconds, then all that the physics goes on from.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -15,6 +19,7 @@ from il_ros import messages
 from il_ros.nodes.streams import message_class
 from il_ros.sim.reading import Reading
 from il_ros.sim.task import Task
+from il_ros.specs import ARRAY
 
 DEPTH = 5  # frames that a slow reader may be behind
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -33,6 +38,9 @@ class Frames:
             topic: node.create_publisher(message_class(kind), topic, sensors)
             for topic, kind in task.streams.items()
         }
+        self._state = None
+        if task.restorable:
+            self._state = node.create_publisher(message_class(ARRAY), "task/state", sensors)
         self._success = node.create_publisher(Bool, "task/success", LATCHED)
         self._failed = node.create_publisher(Bool, "task/failed", LATCHED)
         self._episode = node.create_publisher(String, "task/episode", LATCHED)
@@ -52,6 +60,9 @@ class Frames:
             self._clock.publish(messages.encode(CLOCK, messages.make(CLOCK, clock=stamp)))
         self._success.publish(_bool(self._task.success))
         self._failed.publish(_bool(self._task.failed))
+        if self._state is not None:
+            numbers = np.array([self._task.time_ns, *self._task.state()], dtype=np.float64)
+            self._state.publish(messages.encode(ARRAY, messages.make(ARRAY, data=numbers)))
         for reading in self._task.readings() if readings is None else readings:
             self._sensors[reading.topic].publish(messages.encode(reading.type, reading.message))
 

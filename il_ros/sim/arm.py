@@ -124,6 +124,20 @@ class ArmTask(ABC):
         own = [*self._target, *self._wobble.phases.ravel(), self._steps]
         return np.concatenate([self.scene.state(), own])
 
+    @property
+    def restorable(self) -> bool:
+        """Whether the simulator can be set to a state."""
+        return self.scene.restorable
+
+    def restore(self, state: Vector) -> None:
+        """Go on from what `state` returned; see `Task`."""
+        phases = self._wobble.phases
+        own = state[-(len(JOINTS) + phases.size + 1) :]
+        self.scene.restore(state[: -len(own)])
+        self._target = own[: len(JOINTS)]
+        self._wobble.phases = own[len(JOINTS) : -1].reshape(phases.shape)
+        self._steps = int(own[-1])
+
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'overhead', 'wrist' or 'scene' (a view for pages) sees, (height, width, 3)."""
         return self.scene.picture(camera, width, height)

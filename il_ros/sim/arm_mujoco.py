@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.sim.arm_scene import Joints
+from il_ros.sim.mujoco_state import restore, state_of
 from il_ros.sim.render import Renderer
 from il_ros.sim.task import Cameras
 from il_ros.specs import Vector
@@ -16,6 +17,8 @@ from il_ros.specs import Vector
 
 class MujocoArm:
     """See `il_ros.sim.arm_scene.ArmScene`. Cameras of every size are there on demand."""
+
+    restorable = True
 
     def __init__(self, task: str, cameras: Cameras):
         path = Path(__file__).with_name("models") / f"{task}.xml"
@@ -106,10 +109,12 @@ class MujocoArm:
 
     def state(self) -> Vector:
         """Return MuJoCo's whole state, goal and commands included."""
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        state = np.empty(mujoco.mj_stateSize(self.model, kind))
-        mujoco.mj_getState(self.model, self.data, state, kind)
-        return state
+        return state_of(self.model, self.data)
+
+    def restore(self, state: Vector) -> None:
+        """Go on from what `state` returned; raises ValueError when it is another model's."""
+        restore(self.model, self.data, state)
+        self._derive()
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'overhead', 'wrist' or 'scene' (a view for pages) sees, (height, width, 3)."""

@@ -94,6 +94,15 @@ class ArmScene(Protocol):
         """Return all that the physics goes on from, (S,)."""
         ...
 
+    @property
+    def restorable(self) -> bool:
+        """Whether `restore` can do it."""
+        ...
+
+    def restore(self, state: Vector) -> None:
+        """Go on from what `state` returned; raises ValueError when that can't be."""
+        ...
+
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'overhead', 'wrist' or 'scene' sees, (height, width, 3)."""
         ...

@@ -129,6 +129,18 @@ class DriveTask:
         own = [*self._twist, self._silent_ns, self._touching_s, self._fallen]
         return np.concatenate([self.scene.state(), own])
 
+    @property
+    def restorable(self) -> bool:
+        """Whether the simulator can be set to a state."""
+        return self.scene.restorable
+
+    def restore(self, state: Vector) -> None:
+        """Go on from what `state` returned; see `Task`."""
+        own = 5
+        self.scene.restore(state[:-own])
+        self._twist = (float(state[-5]), float(state[-4]))
+        self._silent_ns, self._touching_s, self._fallen = int(state[-3]), float(state[-2]), bool(state[-1])
+
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
         return self.scene.picture(camera, width, height)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from il_ros.sim.corridor import Corridor
 from il_ros.sim.drive_model import drive_model, place
 from il_ros.sim.laser import Laser
+from il_ros.sim.mujoco_state import restore, state_of
 from il_ros.sim.render import Renderer
 from il_ros.sim.task import Cameras
 from il_ros.specs import Vector
@@ -16,6 +17,8 @@ from il_ros.specs import Vector
 
 class MujocoDrive:
     """See `il_ros.sim.drive_scene.DriveScene`. Cameras of every size are there on demand."""
+
+    restorable = True
 
     def __init__(self, task: str, cameras: Cameras):
         self.model = drive_model()
@@ -69,10 +72,12 @@ class MujocoDrive:
 
     def state(self) -> Vector:
         """Return MuJoCo's whole state, the corridor included."""
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        physics = np.empty(mujoco.mj_stateSize(self.model, kind))
-        mujoco.mj_getState(self.model, self.data, physics, kind)
-        return physics
+        return state_of(self.model, self.data)
+
+    def restore(self, state: Vector) -> None:
+        """Go on from what `state` returned; raises ValueError when it is another model's."""
+        restore(self.model, self.data, state)
+        mujoco.mj_forward(self.model, self.data)
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""

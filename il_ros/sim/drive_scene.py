@@ -58,6 +58,15 @@ class DriveScene(Protocol):
         """Return all that the physics goes on from, (S,)."""
         ...
 
+    @property
+    def restorable(self) -> bool:
+        """Whether `restore` can do it."""
+        ...
+
+    def restore(self, state: Vector) -> None:
+        """Go on from what `state` returned; raises ValueError when that can't be."""
+        ...
+
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
         ...

@@ -99,6 +99,18 @@ class Task(Protocol):
         """Return all that the physics goes on from, (S,): equal numbers have an equal future."""
         ...
 
+    @property
+    def restorable(self) -> bool:
+        """Whether `restore` can do it: not every simulator can be set to a state."""
+        ...
+
+    def restore(self, state: Vector) -> None:
+        """Go on from what `state` returned in an episode of this seed; `reset` comes first.
+
+        Raises ValueError when the simulator can't, or the numbers aren't this task's.
+        """
+        ...
+
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what a camera sees now, (height, width, 3), for pages and films."""
         ...

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from il_ros import actions, messages
+from il_ros import actions, contract, messages
+from il_ros.cli.main import main
 from il_ros.episodes.catalogue import scan
+from il_ros.episodes.dataset import Dataset
 from il_ros.episodes.layout import load_info
 from il_ros.episodes.reader import open_bag
 from il_ros.nodes import runtime
@@ -18,7 +20,7 @@ from il_ros.nodes.scripted_expert import ScriptedExpert
 from il_ros.nodes.session import Session
 from il_ros.nodes.sim import Sim
 from il_ros.session import report
-from il_ros.specs import STRING
+from il_ros.specs import JOINT_STATE, STRING
 
 JOY = "sensor_msgs/msg/Joy"
 
@@ -68,7 +70,7 @@ def robot(graph, tmp_path):
     graph.start(StandStill, **shared)
     graph.start(ScriptedExpert, task="push", engaged=False, **shared)
     graph.start(DaggerSupervisor, mode="expert", discovery_s=0.1, **patient, **shared)
-    graph.start(Recorder, root=str(tmp_path / "episodes"), min_free_bytes=0, **shared)
+    graph.start(Recorder, root=str(tmp_path / "episodes"), task="push", min_free_bytes=0, **shared)
     return graph
 
 
@@ -140,6 +142,32 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     assert np.isfinite(kept.disagreements).any()
     (version,) = facts.versions
     assert (version.interventions, version.successes, version.alone) == (1, 1, 0)
+
+    assert main(["episodes", "relabel", "--root", str(tmp_path / "episodes"), "--doubtful", "1"]) == 0
+    again = sorted((tmp_path / "episodes").glob("episode_*"))[2:]
+    assert [load_info(each).made_from.partition(": ")[2][:6] for each in again] != []
+    for each in again:
+        made = load_info(each)
+        assert made.made_from.startswith("episode_000001 at ")
+        assert (made.seed, made.operator, made.complete) == (3, "scripted expert, afterwards", True)
+    dataset = Dataset.open(
+        tmp_path / "episodes", contract.parse(info.contract_text, "recorded"), validation=0
+    )
+    frames = {episode.name: len(episode) for episode in dataset.train}
+    assert all(frames[each.name] >= 10 for each in again)
+    assert returned_to(marked, folder, dataset, again)
+
+
+def returned_to(marked, folder, dataset, again):
+    """Tell whether one of the new episodes begins where the arm was half a second before the mark."""
+    joints = [
+        messages.decode(JOINT_STATE, message.raw) for message in open_bag(folder).messages({"/joint_states"})
+    ]
+    stamps = np.array([messages.stamp_ns(message) for message in joints])
+    there = joints[int(np.flatnonzero(stamps <= marked["stamp_ns"] - 500_000_000)[-1])].position
+    names = {each.name for each in again}
+    begins = [np.asarray(e.observations["joints"])[0] for e in dataset.train if e.name in names]
+    return any(np.allclose(begin, there[: len(begin)], atol=1e-9) for begin in begins)
 
 
 def test_buttons_of_a_gamepad_do_the_same(robot):

@@ -3,10 +3,11 @@ import pytest
 
 from il_ros import contract, share
 from il_ros.codecs import decode
+from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
 from il_ros.sim.kinematics import pointing_down
 from il_ros.sim.rollout import Film, command_messages, rollout
-from il_ros.sim.task import make_task
+from il_ros.sim.task import TASK_NAMES, make_task
 
 
 def load(name):
@@ -74,3 +75,32 @@ def test_a_contract_of_another_rate_is_refused():
     text = REACH.text.replace("rate_hz: 20 ", "rate_hz: 10 ")
     with pytest.raises(ValueError, match="rate_hz 10; reach is controlled at 20 Hz"):
         rollout(make_task("reach"), make_expert("reach").act, contract.parse(text, "slower"), 0)
+
+
+@pytest.mark.parametrize("name", TASK_NAMES)
+def test_a_restored_state_has_the_same_future_as_the_recorded_one(name):
+    """Bit by bit: the same commands from the same state, in a task that has done something else meanwhile."""
+    chosen = contract.load(share.path("config", "contracts", f"{TASKS[name]}.yaml"))
+    first, other = make_task(name), make_task(name)
+    rng = np.random.default_rng(0)
+    low = np.concatenate([action.limits.arrays()[0] for action in chosen.actions])
+    high = np.concatenate([action.limits.arrays()[1] for action in chosen.actions])
+    wishes = rng.uniform(np.maximum(low, -0.4), np.minimum(high, 0.4), (30, chosen.action_size))
+
+    def step(task, wish):
+        task.step(command_messages(chosen, wish, task.time_ns))
+
+    first.reset(5)
+    for wish in wishes[:15]:
+        step(first, wish)
+    state = first.state()
+    other.reset(5)
+    step(other, wishes[-1])
+    other.restore(state)
+    np.testing.assert_array_equal(other.state(), state)
+    for wish in wishes[15:]:
+        step(first, wish)
+        step(other, wish)
+    np.testing.assert_array_equal(other.state(), first.state())
+    with pytest.raises(ValueError, match="another model's"):
+        other.restore(state[1:])

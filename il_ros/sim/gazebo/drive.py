@@ -83,6 +83,12 @@ class GazeboDrive:
         now = self._now
         return np.concatenate([now.position, now.velocity, now.models.ravel(), self._wheels])
 
+    restorable = False
+
+    def restore(self, state: Vector) -> None:
+        """Refuse: what Gazebo lets be set is not all that its physics goes on from."""
+        raise ValueError("Gazebo can't be set to a recorded state; restore it in the embedded simulator")
+
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
         return fitted(self._client.picture(camera), width, height)

@@ -111,6 +111,12 @@ class HeardDrive:
         """Return what was heard."""
         return np.concatenate([self._pose, *self._velocity, self._ranges])
 
+    restorable = False
+
+    def restore(self, state: Vector) -> None:
+        """Refuse: nothing sets gz-sim's whole physics."""
+        raise ValueError("gz-sim can't be set to a recorded state; restore it in the embedded simulator")
+
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
         """Raise RuntimeError: the bridge carries the pictures."""
         raise RuntimeError(f"{camera}: gz-sim's pictures come over the bridge")

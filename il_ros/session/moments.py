@@ -1,0 +1,103 @@
+"""Moments of recorded episodes to be labelled later: those a person marked, those the policy doubted most."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from il_ros import messages
+from il_ros.control.decision import Decision, from_json
+from il_ros.episodes.layout import EpisodeInfo, load_info
+from il_ros.episodes.reader import Bag, open_bag
+from il_ros.episodes.replay import span_of
+from il_ros.session.report import POLICY
+from il_ros.specs import ARRAY, STRING, Vector
+
+MARKS_SUFFIX, STATE_SUFFIX = "session/marks", "task/state"
+
+
+class RelabelError(ValueError):
+    """A moment that can't be returned to; the message says why."""
+
+
+class NoStateError(RelabelError):
+    """An episode whose states can't be returned to; the message says what has to be recorded."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A state (S,) of the embedded simulator, `at_s` after its episode's start, and why it is chosen."""
+
+    info: EpisodeInfo
+    at_s: float
+    why: str
+    state: Vector
+
+    @property
+    def words(self) -> str:
+        """'episode_000012 at 3.25 s: marked'."""
+        return f"{self.info.name} at {self.at_s:.2f} s: {self.why}"
+
+
+def moments(folder: Path, *, doubtful: int = 0, before_s: float = 0.5, apart_s: float = 1.0) -> list[Moment]:
+    """Return an episode's marked moments, and its `doubtful` most doubtful ticks that the policy drove.
+
+    A mark is set back by `before_s`: people need time to react. Doubtful ones are at least `apart_s` apart
+    from one another and from the marks.
+    Raises NoStateError when no states were recorded, BagError or LayoutError when it can't be read.
+    """
+    info, bag = load_info(folder), open_bag(folder)
+    span = span_of(bag, info)
+    states = _states(bag)
+    if not states:
+        raise NoStateError(
+            f"{folder}: holds no message of {STATE_SUFFIX}; the embedded simulator publishes it, and the "
+            "recorder's parameter state_topic must name it"
+        )
+    stamps = [stamp_ns for stamp_ns, _ in states]
+    start_ns = next((ns for ns in stamps if ns >= span.start_ns), stamps[0])
+    wanted = [(max(start_ns, stamp - round(before_s * 1e9)), "marked") for stamp in _marks(bag)]
+    for decision in _most_doubtful(bag, info, span.start_ns):
+        if len(wanted) >= doubtful + len(_marks(bag)):
+            break
+        if all(abs(decision.stamp_ns - stamp) >= apart_s * 1e9 for stamp, _ in wanted):
+            wanted.append((decision.stamp_ns, f"doubt {decision.doubt:.3g}"))
+    found = []
+    for stamp_ns, why in sorted(wanted):
+        place = max(0, bisect_right(stamps, stamp_ns) - 1)
+        found.append(Moment(info, (stamps[place] - start_ns) / 1e9, why, states[place][1]))
+    return found
+
+
+def _states(bag: Bag) -> list[tuple[int, Vector]]:
+    out = []
+    for message in bag.messages(_named(bag, STATE_SUFFIX)):
+        numbers = messages.decode(ARRAY, message.raw).data
+        out.append((int(numbers[0]), numbers[1:]))
+    return sorted(out, key=lambda pair: pair[0])
+
+
+def _marks(bag: Bag) -> list[int]:
+    told = [json.loads(_text(message.raw)) for message in bag.messages(_named(bag, MARKS_SUFFIX))]
+    return [mark["stamp_ns"] for mark in told if mark.get("kind") == "label_later"]
+
+
+def _most_doubtful(bag: Bag, info: EpisodeInfo, start_ns: int) -> Sequence[Decision]:
+    decisions = [from_json(_text(message.raw)) for message in bag.messages({info.decision_topic})]
+    driven = [
+        decision
+        for decision in decisions
+        if decision.authority == POLICY and decision.doubt is not None and decision.stamp_ns >= start_ns
+    ]
+    return sorted(driven, key=lambda decision: -(decision.doubt or 0.0))
+
+
+def _named(bag: Bag, suffix: str) -> set[str]:
+    return {name for name in bag.topics if name == suffix or name.endswith(f"/{suffix}")}
+
+
+def _text(raw: bytes) -> str:
+    return str(messages.decode(STRING, raw).data)

@@ -1,0 +1,142 @@
+"""Return to a recorded moment in the embedded simulator and have the expert show what to do from there.
+
+What comes of it is an ordinary episode: sensors, commands and decisions as on the graph, and which moment it
+was made from. Its labels are those of mode `expert`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from il_ros import actions, messages
+from il_ros.contract import Contract, parse
+from il_ros.control.actuation import Actuation
+from il_ros.control.decision import Decision, to_json
+from il_ros.episodes.record import EpisodeRecorder
+from il_ros.episodes.record_options import Label, RecordOptions, StreamSpec, contract_streams
+from il_ros.episodes.rules import EXPERT
+from il_ros.episodes.streams import Stream
+from il_ros.policies.protocol import Observation
+from il_ros.session.moments import Moment, RelabelError
+from il_ros.sim.rollout import command_messages
+from il_ros.sim.task import Task
+from il_ros.specs import STRING, Vector
+from il_ros.synchroniser import NoObservation, Synchroniser
+
+Act = Callable[[Observation], Vector]
+DECISIONS = "/dagger_supervisor/decision"
+OPERATOR = "scripted expert, afterwards"
+
+
+def contract_of(moment: Moment) -> Contract:
+    """Return the contract that a moment was recorded under."""
+    return parse(moment.info.contract_text, f"{moment.info.name} (its contract)")
+
+
+def relabel(
+    moment: Moment, task: Task, act: Act, teacher: Contract, root: Path, seconds: float = 3.0
+) -> Path:
+    """Let the expert act from a moment on, recorded as a new episode under `root`; return its folder.
+
+    It ends after `seconds`, or with the task. `act` answers observations of `teacher`, the contract of the
+    task's expert, who looks at the state also where the policy sees pictures.
+    Raises RelabelError when the state isn't this task's or the episode had no seed, RuntimeError when a tick
+    has no observation, RecordError when it can't be recorded.
+    """
+    contract = contract_of(moment)
+    if moment.info.seed is None:
+        raise RelabelError(f"{moment.info.name}: was recorded without its simulation's seed")
+    task.reset(moment.info.seed)
+    try:
+        task.restore(moment.state)
+    except ValueError as error:
+        raise RelabelError(f"{moment.words}: {error}") from error
+    recorder = EpisodeRecorder(RecordOptions(root, pre_roll_s=0.0), contract, lambda: task.time_ns)
+    streams = _streams(recorder, contract)
+    label = Label(
+        moment.info.task, OPERATOR, moment.info.instruction, moment.info.seed, made_from=moment.words
+    )
+    synchroniser, actuation = Synchroniser(teacher.observations), Actuation(contract)
+    observed = _observe(task, synchroniser, recorder, streams)  # a start needs streams that flow
+    name = recorder.start(label)
+    period_s = contract.period_ns / 1e9
+    try:
+        for tick in range(max(1, round(seconds / period_s))):
+            if tick == 0:
+                _anchor(actuation, contract, actions.measured(teacher, observed))
+            observed = _observe(task, synchroniser, recorder, streams)
+            wish = act(observed)[0]
+            limited = actuation.follow(tuple(wish.tolist()), period_s)
+            _decide(task.time_ns, tuple(wish.tolist()), actuation, limited, recorder, streams, moment)
+            sent = np.array(actuation.sent)
+            commands = command_messages(contract, sent, task.time_ns)
+            for action in contract.actions:
+                raw = messages.encode(action.type, commands[action.topic])
+                recorder.receive(streams[action.topic], raw)
+            task.step(commands)
+            if task.success or task.failed:
+                break
+        recorder.mark("success" if task.success else "unmarked")
+    finally:
+        recorder.close()
+    return root / name
+
+
+def _streams(recorder: EpisodeRecorder, contract: Contract) -> dict[str, Stream]:
+    specs = contract_streams(contract, {topic: f"/{topic.lstrip('/')}" for topic in contract.topics})
+    streams = {spec.contract_topic: recorder.add_stream(spec) for spec in specs}
+    streams[DECISIONS] = recorder.add_stream(StreamSpec(DECISIONS, STRING, role="decision"))
+    return streams
+
+
+def _observe(
+    task: Task, synchroniser: Synchroniser, recorder: EpisodeRecorder, streams: dict[str, Stream]
+) -> Observation:
+    for reading in task.readings():
+        raw = messages.encode(reading.type, reading.message)
+        if reading.topic in streams:
+            recorder.receive(streams[reading.topic], raw)
+        if reading.topic in synchroniser.topics:
+            synchroniser.push(reading.topic, raw, task.time_ns)
+    observation = synchroniser.sample(task.time_ns)
+    if isinstance(observation, NoObservation):
+        raise RuntimeError(f"{task.name} at {task.time_ns} ns: " + "; ".join(observation.reasons))
+    return observation.values
+
+
+def _anchor(actuation: Actuation, contract: Contract, measured: Vector) -> None:
+    """Start the safety gate's ramps where the robot is; velocities start from zero."""
+    known = {
+        key: tuple(measured[part].tolist())
+        for key, part in contract.action_slices.items()
+        if np.isfinite(measured[part]).all()
+    }
+    unknown = actuation.anchor(known, from_rest=True)
+    if unknown:
+        raise ValueError(f"no ramp can start: nothing measures {', '.join(unknown)}")
+
+
+def _decide(
+    stamp_ns: int,
+    wish: tuple[float, ...],
+    actuation: Actuation,
+    limited: list[str],
+    recorder: EpisodeRecorder,
+    streams: dict[str, Stream],
+    moment: Moment,
+) -> None:
+    decision = Decision(
+        stamp_ns,
+        stamp_ns,
+        EXPERT,
+        f"labelled afterwards, from {moment.words}",
+        {EXPERT: wish},
+        actuation.sent,
+        tuple(limited),
+        mode="expert",
+    )
+    raw = messages.encode(STRING, messages.make(STRING, data=to_json(decision)))
+    recorder.receive(streams[DECISIONS], raw)

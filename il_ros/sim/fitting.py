@@ -1,0 +1,14 @@
+"""The simulated task that a contract needs: with the cameras that it observes, in their size."""
+
+from __future__ import annotations
+
+from il_ros.contract import Contract
+from il_ros.sim.task import NO_CAMERAS, Cameras, Task, make_task
+
+
+def task_for(name: str, contract: Contract, simulator: str = "mujoco") -> Task:
+    """Return the task `name`; raises ValueError on an unknown one, RuntimeError when nothing can start."""
+    seen = [(spec.topic, spec.image) for spec in contract.observations if spec.image is not None]
+    names = tuple(topic.partition("/")[0].removesuffix("_camera") for topic, _ in seen)
+    cameras = Cameras(names, seen[0][1].width, seen[0][1].height) if seen else NO_CAMERAS
+    return make_task(name, cameras=cameras, simulator=simulator)
