@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 from il_ros import messages
 from il_ros.contract import Contract
 from il_ros.control import proposal
+from il_ros.control.frozen import FrozenCameras
 from il_ros.control.latency import Latency
 from il_ros.control.ticks import Ticks
 from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
@@ -47,7 +48,11 @@ class Identity:
 
 
 def declare_tick(node: Node) -> None:
-    """Declare the parameter that every proposer takes."""
+    """Declare the parameters that every proposer takes."""
+    declare(
+        node, "frozen_s", 0.0, "nothing is proposed once a camera shows the same frame, bit for bit, for so "
+        "long; 0: not looked at (a simulator's cameras have no noise)", unit="s", minimum=0.0, read_only=True,
+    )  # fmt: skip
     declare(
         node,
         "tick",
@@ -75,7 +80,9 @@ class Proposer:
         observations: Sequence[ObservationSpec] | None = None,
     ) -> None:
         self._node, self._contract, self._answer, self._identity = node, contract, answer, identity
-        self._synchroniser = Synchroniser(contract.observations if observations is None else observations)
+        needed = contract.observations if observations is None else observations
+        self._synchroniser = Synchroniser(needed)
+        self._frozen = FrozenCameras(needed, value(node, "frozen_s"))
         self._observed = self._synchroniser.topics
         self._ticks = Ticks(contract.period_ns)
         self._trigger = contract.trigger if value(node, "tick") == "contract" else None
@@ -111,6 +118,12 @@ class Proposer:
         self._publisher.publish(proposal.encode(word, self._contract.action_names, self._contract.period_ns))
         self._proposed_ns = 0
 
+    def at_once(self) -> None:
+        """Propose now, not at the next tick: whoever takes over must not wait for it."""
+        now_ns = self._now_ns()
+        if now_ns > 0:  # simulated time begins with the first /clock
+            self.tick(now_ns)
+
     def status(self) -> Status:
         """Return what became of the last tick, counts of all, and latencies of the last thousand."""
         values: dict[str, Any] = {f"ticks {name}": count for name, count in sorted(self._counts.items())}
@@ -129,6 +142,10 @@ class Proposer:
         observation = self._synchroniser.sample(tick_ns)
         if isinstance(observation, NoObservation):
             self._silent("without observation", WARN, "no observation: " + "; ".join(observation.reasons))
+            return
+        frozen = self._frozen.reason(observation)
+        if frozen:
+            self._silent("frozen", ERROR, f"not proposed: {frozen}")
             return
         try:
             chunk = self._answer(observation)

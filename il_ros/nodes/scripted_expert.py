@@ -61,7 +61,9 @@ class ScriptedExpert(runtime.PlainNode):
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._engaged = request.data
-        if not self._engaged:
+        if self._engaged:
+            self._proposer.at_once()
+        else:
             self._proposer.let_go()
         response.success, response.message = True, "proposing" if self._engaged else "watching"
         return response

@@ -50,6 +50,10 @@ class Teleop(runtime.PlainNode):
         """Hand back at once, before the next tick."""
         self._proposer.let_go()
 
+    def take_over(self) -> None:
+        """Propose at once, before the next tick."""
+        self._proposer.at_once()
+
     def stop(self) -> None:
         """Let go and cease to propose."""
         self._proposer.close()

@@ -63,11 +63,13 @@ class TeleopJoy(Teleop):
         return self._jog.step(self._rates, measured)
 
     def _on_joy(self, message: Joy) -> None:
-        self._rates = None  # should the next line fail, the gamepad has let go
+        held, self._rates = self._rates is not None, None  # should the next line fail, it has let go
         self._rates = self._map.rates(message.axes, message.buttons)
         self._heard_s = time.monotonic()
         if self._rates is None:
             self.let_go()
+        elif not held:
+            self.take_over()
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -79,10 +79,16 @@ class TeleopKeyboard(Teleop):
 
     def _look(self) -> None:
         now_s = time.monotonic()
+        silent = self._keyboard.rates(now_s) is None
         for key in self._terminal.pressed() if self._terminal is not None else ():
             self._keyboard.press(key, now_s)
+        self._show(now_s)
         if self._keyboard.rates(now_s) is None:
             self.let_go()
+        elif silent:
+            self.take_over()
+
+    def _show(self, now_s: float) -> None:
         if self._terminal is None:
             return
         status = self.status()
@@ -90,7 +96,10 @@ class TeleopKeyboard(Teleop):
         self._terminal.show(f"{trouble}{self._keyboard.line(now_s)}"[:79])
 
     def _on_key(self, message: String) -> None:
+        silent = self._keyboard.rates(time.monotonic()) is None
         self._keyboard.press(message.data, time.monotonic())
+        if silent and self._keyboard.rates(time.monotonic()) is not None:
+            self.take_over()
 
 
 def main(args: Sequence[str] | None = None) -> int:

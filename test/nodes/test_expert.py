@@ -1,6 +1,7 @@
 """The scripted expert on a real graph, with a simulated task's own messages."""
 
 import pytest
+from std_srvs.srv import SetBool
 
 from il_ros import contract, share
 from il_ros.control import proposal
@@ -40,6 +41,40 @@ def test_it_proposes_exactly_what_the_expert_answers_to_the_tasks_messages(graph
     seen = offline.sample(got.stamp_ns)
     assert (got.chunk == make_expert("drive").act(seen.values)).all()
     assert got.source == "expert"
+
+
+def test_it_watches_until_it_is_engaged_and_lets_go_by_its_word(graph):
+    task = make_task("drive")
+    task.reset(3)
+    own = contract.load(share.path("config", "contracts", "drive.yaml"))
+    node = graph.start(ScriptedExpert, contract="drive", task="drive", engaged=False)
+    heard = graph.received("expert/proposal", proposal.TYPE)
+    advice = graph.received("expert/advice", proposal.TYPE)
+    publish = {
+        reading.topic: graph.publisher(reading.topic, reading.type)
+        for reading in task.readings()
+        if reading.topic in own.topics
+    }
+
+    def seen(received, steps):
+        """Publish frames until a message with that many steps has come."""
+
+        def one():
+            task.step({})
+            for reading in task.readings():
+                if reading.topic in publish:
+                    publish[reading.topic](reading.message)
+            graph.spin(0.05)
+            return any(len(message.points) == steps for message in received)
+
+        return graph.until(one, f"{steps} steps; the node says: {node.status().message}")
+
+    assert seen(advice, 1)
+    assert heard == []
+    assert graph.call("expert/engage", SetBool, data=True).success
+    assert seen(heard, 1)
+    assert graph.call("expert/engage", SetBool, data=False).success
+    assert seen(heard, 0)  # its last word: I let go
 
 
 def test_a_task_without_expert_is_refused_naming_those_there_are(graph):

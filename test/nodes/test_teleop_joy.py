@@ -64,6 +64,21 @@ def test_it_proposes_at_the_rate_while_the_deadman_is_held_without_any_camera(gr
     assert heard[1].header.stamp != heard[0].header.stamp
 
 
+def test_a_press_is_answered_at_once_and_not_at_the_next_tick(graph, tmp_path):
+    slow = BASE.replace("rate_hz: 50", "rate_hz: 50\ntrigger: image")
+    (tmp_path / "slow.yaml").write_text(slow)
+    graph.start(TeleopJoy, contract=str(tmp_path / "slow.yaml"), axes=AXES, deadman_button=0, timeout=30.0)
+    publish, heard = graph.publisher("joy", JOY), graph.received("expert/proposal", proposal.TYPE)
+    graph.until(publish.count, "subscription")
+
+    def answered():
+        publish(RELEASED)
+        publish(FORWARD)
+        return [message for message in heard if message.points]
+
+    graph.until(answered, "a proposal, though no image ever comes")
+
+
 def test_released_it_lets_go_and_is_silent(graph, joy):
     _, publish, heard = joy
     publish(FORWARD)

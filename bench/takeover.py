@@ -1,0 +1,166 @@
+"""Deadman pressed → first command on the expert's authority, and back, in control periods.
+
+    python bench/takeover.py [--presses 100] [--rates 20 100]
+
+The real nodes, a process each: policy_server (an untrained MLP), teleop_joy, dagger_supervisor in hg_dagger.
+This process is the robot and the gamepad: it publishes joint states at the control rate, and presses and
+releases at moments spread over the period. Latency: from just before the Joy message that says pressed to the
+arrival of the first command whose decision says expert, both in this process. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from control_path import COMMAND, CONTRACT, JOINT_STATE, JOINTS, STRING, make_checkpoint, started
+
+from il_ros import graph, messages
+
+JOY = "sensor_msgs/msg/Joy"
+DEADMAN = 4
+LONGEST_S = 2.0
+SETTLE_PERIODS = 6  # between a press and the release: the ramp has begun, both sources propose
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--presses", type=int, default=100, help="takeovers per rate, and hand-backs")
+    parser.add_argument("--rates", type=int, nargs="+", default=[20, 100], help="control rates in Hz")
+    arguments = parser.parse_args()
+    cases = [case(rate, arguments.presses) for rate in arguments.rates]
+    machine = {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+    load = os.getloadavg()[0]
+    print(json.dumps({"bench": "takeover", "machine": machine, "load_1min": load, "cases": cases}))
+
+
+def case(rate: int, presses: int) -> dict:
+    """Measure at one control rate."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
+        file = Path(folder) / "contract.yaml"
+        file.write_text(CONTRACT.format(rate=rate, names=JOINTS))
+        make_checkpoint(file, Path(folder) / "checkpoint")
+        options = Path(folder) / "joy.yaml"
+        options.write_text(
+            f'/**:\n  ros__parameters:\n    axes: ["arm/joint1 0 0.5"]\n    deadman_button: {DEADMAN}\n'
+        )
+        shared = {"contract": str(file)}
+        specs = (
+            graph.NodeSpec(
+                "policy_server", "policy_server", shared | {"checkpoint": str(Path(folder) / "checkpoint")}
+            ),
+            graph.NodeSpec("teleop_joy", "expert", shared | {"timeout": 30.0}, files=(str(options),)),
+            graph.NodeSpec("dagger_supervisor", "dagger_supervisor", shared | {"mode": "hg_dagger"}),
+        )
+        for spec in specs:
+            running.enter_context(started(graph.command(spec)))
+        taken, back = measure(rate, presses)
+    period_ms = 1000 / rate
+    return {"rate_hz": rate, "takeover": summary(taken, period_ms), "hand_back": summary(back, period_ms)}
+
+
+def measure(rate: int, presses: int) -> tuple[list[float], list[float]]:
+    """Return the latencies in ms of takeovers and of hand-backs."""
+    from il_ros.nodes import process
+
+    process.set_dds_profile()
+    import rclpy
+    from rclpy.experimental import EventsExecutor
+    from rclpy.task import Future
+
+    from il_ros.nodes.streams import message_class
+
+    rclpy.init()
+    node = rclpy.create_node("bench")
+    sensor = node.create_publisher(message_class(JOINT_STATE), "joint_states", 1)
+    gamepad = node.create_publisher(message_class(JOY), "joy", 1)
+    arrivals: list[int] = []
+    made: list[tuple[str, int]] = []  # who had authority over each command, and when that came
+
+    def decided(raw: bytes) -> None:
+        decision = json.loads(messages.decode(STRING, raw).data)
+        if decision["sent"] is not None:  # its command came just before
+            made.append((decision["authority"], arrivals[len(made)] if len(made) < len(arrivals) else 0))
+
+    kinds = ((COMMAND, "command"), (STRING, "dagger_supervisor/decision"))
+    hear = (lambda _raw: arrivals.append(time.perf_counter_ns()), decided)
+    for (kind, topic), callback in zip(kinds, hear, strict=True):
+        node.create_subscription(message_class(kind), topic, callback, 100, raw=True)
+
+    def sense() -> None:
+        state = {"name": JOINTS, "position": np.zeros(7), "velocity": np.zeros(7)}
+        message = messages.make(JOINT_STATE, header=messages.header(time.time_ns()), **state)
+        sensor.publish(messages.encode(JOINT_STATE, message))
+
+    def press(held: bool) -> int:
+        buttons = np.zeros(DEADMAN + 1, np.int32)
+        buttons[DEADMAN] = held
+        raw = messages.encode(JOY, messages.make(JOY, axes=np.ones(1, np.float32), buttons=buttons))
+        at_ns = time.perf_counter_ns()
+        gamepad.publish(raw)
+        return at_ns
+
+    executor = EventsExecutor()
+    executor.add_node(node)
+    never = Future()
+    node.create_timer(1.0 / rate, sense)
+
+    def until(done, longest_s: float, what: str) -> None:
+        end_s = time.monotonic() + longest_s
+        while not done():
+            executor.spin_once(0.0005)
+            if time.monotonic() > end_s:
+                sys.exit(f"{what}: not within {longest_s:g} s")
+
+    def change(who: str, held: bool) -> float:
+        """Press or release; return the ms until a command on the authority of `who` has come."""
+        count = len(made)
+        at_ns = press(held)
+        until(lambda: any(name == who for name, _ in made[count:]), LONGEST_S, f"{who} drives")
+        came_ns = next(came for name, came in made[count:] if name == who)
+        return (came_ns - at_ns) / 1e6
+
+    until(lambda: gamepad.get_subscription_count(), 60, "the gamepad's node")
+    until(lambda: len(made) > 20 and made[-1][0] == "policy", 60, "the policy drives")
+    rng = np.random.default_rng(0)
+    taken, back = [], []
+    for _ in range(presses):
+        for who, held, found in (("expert", True, taken), ("policy", False, back)):
+            executor.spin_until_future_complete(never, (SETTLE_PERIODS + rng.random()) / rate)
+            found.append(change(who, held))
+    if len(made) > len(arrivals):
+        sys.exit(f"{len(arrivals)} commands and {len(made)} decisions: they can't be paired")
+    rclpy.shutdown()
+    return taken, back
+
+
+def summary(latencies_ms: list[float], period_ms: float) -> dict:
+    """Return quantiles in ms and in control periods, and the share within one period."""
+    values = np.array(latencies_ms)
+    return {
+        "count": len(values),
+        **{f"p{q}_ms": round(float(np.percentile(values, q)), 3) for q in (50, 95, 99)},
+        "max_ms": round(float(values.max()), 3),
+        "p50_periods": round(float(np.median(values)) / period_ms, 3),
+        "max_periods": round(float(values.max()) / period_ms, 3),
+        "within_one_period": round(float(np.mean(values <= period_ms)), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
