@@ -99,10 +99,10 @@ class ArmTask(ABC):
                 self._target = values
             else:
                 self.scene.command_gripper(float(values[0]))
-        self.scene.command_arm(self._target + self._wobble.at(self._steps * CONTROL_PERIOD_NS * 1e-9))
-        self.scene.advance(CONTROL_PERIOD_NS)
+        self.scene.command_arm(self._target + self._wobble.at(self._steps * self.control_period_ns * 1e-9))
+        self.scene.advance(self.control_period_ns)
         self._steps += 1
-        self._time_ns += CONTROL_PERIOD_NS
+        self._time_ns += self.control_period_ns
 
     def readings(self) -> list[Reading]:
         """Return cameras (when due), object and goal pose, and the joint states last."""
