@@ -63,14 +63,15 @@ def make_checkpoint(terms: contract.Contract, folder: Path) -> None:
 
     from il_ros.policies import checkpoint
     from il_ros.policies.families import family, make_network
-    from il_ros.policies.normaliser import Affine, Normaliser
+    from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
     from il_ros.policies.runner import LoadedPolicy
 
     torch.manual_seed(0)
     numbers = sum(spec.size for spec in terms.observations)
     size = terms.action_size
+    pictures = {spec.key: PIXELS for spec in terms.observations if spec.image is not None}
     normaliser = Normaliser(
-        Affine(np.zeros(numbers), np.ones(numbers)), Affine(np.zeros(size), np.ones(size))
+        Affine(np.zeros(numbers), np.ones(numbers)), Affine(np.zeros(size), np.ones(size)), pictures
     )
     settings = family("bc").settings()
     network = make_network("bc", settings, terms, normaliser)
@@ -80,7 +81,9 @@ def make_checkpoint(terms: contract.Contract, folder: Path) -> None:
 def commands(folder: Path, args: argparse.Namespace) -> dict[str, list[str]]:
     file = folder / "contract.yaml"
     text = share.path("config", "contracts", "arm_push_images.yaml").read_text()
-    file.write_text(text.replace("rate_hz: 20", f"rate_hz: {args.rate:g}"))
+    file.write_text(
+        text.replace("rate_hz: 20", f"rate_hz: {args.rate:g}").replace("fit: resize", "fit: crop")
+    )
     make_checkpoint(contract.load(file), folder / "checkpoint")
     sim = {
         "task": "push",
@@ -175,7 +178,7 @@ def listen(args: argparse.Namespace, group: ProcessGroup) -> tuple[Ear, int, int
         until(answer.done, f"answer of {name}")
         return answer.result()
 
-    until(lambda: len(ear.decisions) > 2 * args.rate, "decisions")
+    until(lambda: len(ear.sent) > 2 * args.rate, "commands")
     until(lambda: call("start").success, "recording")
     late, first = int(told.get("late steps", 0)), len(ear.ticks)
     end_s = time.monotonic() + args.duration
