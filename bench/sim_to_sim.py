@@ -113,8 +113,10 @@ def summary(args, points):
 
 
 def draw(file, task, rows):
+    import matplotlib
     from matplotlib.figure import Figure
 
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     names = {"mujoco": "MuJoCo", "gazebo_classic": "Gazebo"}
     for axes, source in zip(figure.subplots(1, 2, sharey=True), SIMULATORS, strict=True):
@@ -124,8 +126,9 @@ def draw(file, task, rows):
         low, high = np.array([row["interval_95"] for row in away]).T
         spread = np.maximum([success - low, high - success], 0)
         target = names[away[0]["run_in"]]
-        axes.axhspan(*home["interval_95"], color="0.9")
-        axes.axhline(home["success"], color="0.5", ls="--", label=f"at home, in {names[source]}")
+        (native,) = (row for row in rows if row["learnt_in"] == row["run_in"] == away[0]["run_in"])
+        axes.axhline(home["success"], color="0.5", ls="--", label=f"the same policy in {names[source]}")
+        axes.axhline(native["success"], color="C1", ls=":", label=f"one shown in {target} itself")
         axes.errorbar(
             [r["labels"] for r in away], success, spread, marker="o", capsize=3, label=f"in {target}"
         )
