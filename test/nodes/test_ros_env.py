@@ -1,15 +1,10 @@
 """A Gymnasium environment over topics: real processes, as `il-ros run env` starts them."""
 
-import time
-
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_srvs.srv import SetBool, Trigger
 
 from il_ros import contract, messages
 from il_ros.graph import command
@@ -155,32 +150,6 @@ def test_without_a_supervisor_it_says_what_it_waits_for(processes):
     with pytest.raises(RosEnvError, match="a supervisor that listens to /elsewhere/policy_server/proposal"):
         env.reset(seed=0)
     env.close()
-
-
-def test_in_real_time_on_a_robot_of_ones_own_ticks_go_by_while_one_thinks(make, graph):
-    def parameters(**values):
-        given = [
-            Parameter(
-                name=name,
-                value=ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=value)
-                if isinstance(value, bool)
-                else ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value),
-            )
-            for name, value in values.items()
-        ]
-        assert graph.call("sim/set_parameters", SetParameters, parameters=given).results[0].successful
-
-    parameters(speed=1.0, lockstep=False)
-    env = make(lockstep=False, reset_scene=lambda seed: graph.call("sim/reset", Trigger))
-    graph.call("sim/pause", SetBool, data=False)
-    observation, _ = env.reset(seed=0)
-    resting = np.array(observation["joints"])
-    *_, info = env.step(resting)
-    time.sleep(0.4)  # thinking
-    *_, late = env.step(resting)
-    assert late["skipped"] >= 4
-    assert late["time_s"] > info["time_s"] + 0.25
-    parameters(speed=0.0, lockstep=True)
 
 
 def test_spaces_are_the_contracts():
