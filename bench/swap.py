@@ -102,6 +102,7 @@ def sitting(plan: phases.Plan, corrections: int) -> Heard:
         {
             "task": TASK,
             "mode": "dagger",
+            "session": "false",
             "beta": "constant:0.3",
             "root": str(plan.shown),
             "policies": str(policies),
