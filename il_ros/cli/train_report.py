@@ -62,6 +62,7 @@ class JsonReporter:
     def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
         """Say how much there is, and whose weights it begins with, or why not."""
         summary = dataset.summary
+        self._epochs = recipe.training.epochs
         _say(
             event="start",
             parent=parent,
@@ -78,6 +79,7 @@ class JsonReporter:
         _say(
             event="epoch",
             epoch=point.epoch,
+            epochs=self._epochs,
             train_loss=point.train_loss,
             validation_loss=validation,
             seconds=point.seconds,

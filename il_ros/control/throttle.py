@@ -1,7 +1,8 @@
 """When a training beside the control loop must pause: the loop's decisions come late.
 
-Lateness is a decision's time minus its tick's, beyond the least of late (which is the robot's own latency),
-as a share of the tick period. The period is the usual distance of the ticks.
+Lateness is the worst of three, as a share of the tick period (the usual distance of the ticks): a decision's
+time minus its tick's, beyond the least of late (which is the robot's own latency); a tick left out; and how much
+later than usual after the one before it was heard, for a simulated clock stands still while everybody is late.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ BREAK_NS = 1_000_000_000
 """After so long without a decision the loop stood still by intention: what was measured before is void."""
 ENOUGH = 5
 """Decisions without which there is no judgement."""
+FAST = 2.0
+"""A simulation that runs faster than so many times real time is hurrying: nobody can be late in it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Throttle:
         self._delays_ns: deque[int] = deque(maxlen=4 * self._limits.window)
         self._gaps_ns: deque[int] = deque(maxlen=4 * self._limits.window)
         self._late: deque[float] = deque(maxlen=self._limits.window)
-        self._stamp_ns = 0
+        self._waits_s: deque[float] = deque(maxlen=4 * self._limits.window)
+        self._stamp_ns, self._heard_s = 0, 0.0
         self._since_s = -1e9  # of the present state
         self._in_time = 0  # decisions in a row
         self.paused = False
@@ -67,15 +71,20 @@ class Throttle:
         if not 0 < gap_ns < BREAK_NS:
             self._delays_ns.clear()
             self._gaps_ns.clear()
+            self._waits_s.clear()
             self._late.clear()
         else:
             self._gaps_ns.append(gap_ns)
-        self._stamp_ns = stamp_ns
+            self._waits_s.append(now_s - self._heard_s)
+        self._stamp_ns, self._heard_s = stamp_ns, now_s
         self._delays_ns.append(sent_ns - stamp_ns)
         if len(self._gaps_ns) >= ENOUGH:
             period_ns = statistics.median(self._gaps_ns)
             delay_ns = self._delays_ns[-1] - min(self._delays_ns)
             late = max(delay_ns, gap_ns - period_ns) / period_ns  # a tick left out makes the next one late
+            usual_s = statistics.median(self._waits_s)
+            if usual_s * FAST > period_ns / 1e9:
+                late = max(late, (self._waits_s[-1] - usual_s) / usual_s)
             self._late.append(late)
             self._in_time = self._in_time + 1 if late < self._limits.resume_below else 0
         return self.look(now_s)

@@ -37,6 +37,7 @@ class Watcher:
         self._lookout = Lookout(Path(value(node, "root")))
         self._agenda = Agenda(value(node, "train_after"))
         self._queued = ""
+        self._newest: Path | None = None
         node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     @property
@@ -57,9 +58,13 @@ class Watcher:
 
     def _look(self) -> None:
         news = self._lookout.look()
-        if news:
-            newest = lineage.newest_good(Path(value(self._node, "checkpoint")))
-            self._agenda.take(news, frozenset() if newest is None else lineage.read(newest).episodes)
+        newest = lineage.newest_good(Path(value(self._node, "checkpoint")))
+        if news or newest != self._newest:
+            self._newest = newest
+            learnt = frozenset() if newest is None else lineage.read(newest).episodes
+            self._agenda.take(news, learnt)
+            if newest is not None:
+                self._agenda.newest(newest.name, learnt, self._lookout.discarded)
         for name, reason in news.damaged:
             self._node.get_logger().error(f"not trained on, damaged: {name}: {reason}")
             self._tell({"event": "damaged", "episode": name, "reason": reason})

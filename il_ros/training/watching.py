@@ -102,10 +102,17 @@ class Agenda:
     labels: int = 200
     new: dict[str, Tally] = field(default_factory=dict)
     undone: set[str] = field(default_factory=set)
+    _known: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         if self.labels < 1:
             raise ValueError(f"labels must be at least 1, not {self.labels}")
+
+    def newest(self, version: str, learnt: Collection[str], discarded: Collection[str]) -> None:
+        """Note the newest good version: it may have learnt what was discarded while it was trained."""
+        if version not in self._known:  # once for each: a version that can't be bettered isn't tried for ever
+            self._known.add(version)
+            self.undone |= set(learnt) & set(discarded)
 
     def take(self, news: News, learnt: Collection[str]) -> None:
         """Note what changed; `learnt`: the episodes that the newest good policy has seen."""

@@ -21,10 +21,10 @@ class Loop:
         self.throttle = Throttle(Limits(**limits))
         self.stamp_ns, self.now_s = 1_000_000 * MS, 100.0
 
-    def decide(self, *late_ms):
+    def decide(self, *late_ms, wait_s=0.05):
         for late in late_ms:
             self.stamp_ns += PERIOD_NS
-            self.now_s += 0.05
+            self.now_s += wait_s
             self.throttle.hear(self.stamp_ns, self.stamp_ns + 10 * MS + round(late * MS), self.now_s)
         return self.throttle.paused
 
@@ -89,6 +89,26 @@ def test_it_resumes_by_the_clock_when_no_decision_comes_any_more():
     loop.decide(*[0] * 10, 30, 30, 30)
     assert loop.throttle.look(loop.now_s + 1.9)
     assert not loop.throttle.look(loop.now_s + 2.1)
+
+
+def test_with_a_simulated_clock_the_waits_tell():
+    """Every stamp is in time, but some are heard 30 ms later than usual."""
+    loop = Loop()
+    loop.decide(*[0] * 10)
+    for _ in range(3):
+        paused = loop.decide(0, wait_s=0.08)
+    assert paused
+
+
+def test_a_simulation_at_half_speed_is_in_time():
+    assert not Loop().decide(*[0] * 100, wait_s=0.1)
+
+
+def test_a_simulation_in_a_hurry_can_not_be_late():
+    loop = Loop()
+    for wait_s in [0.002, 0.008] * 50:
+        loop.decide(0, wait_s=wait_s)
+    assert loop.throttle.pauses == 0
 
 
 def test_a_break_between_episodes_is_not_lateness():

@@ -154,6 +154,19 @@ def test_undoing_an_episode_that_was_learnt_is_due_and_one_that_was_not_is_forgo
     assert agenda.due() == "discarded: old"
 
 
+def test_what_was_undone_while_it_was_learnt_is_unlearnt_once():
+    agenda = Agenda(labels=10)
+    agenda.take(finished(Tally(50, 1)), ())
+    agenda.begun()
+    agenda.take(News(discarded=("e0",)), ())  # the training still runs
+    assert agenda.due() == ""
+    agenda.newest("v2", {"e0", "old"}, {"e0"})
+    assert agenda.due() == "discarded: e0"
+    agenda.begun()
+    agenda.newest("v2", {"e0", "old"}, {"e0"})  # what was trained instead was refused
+    assert agenda.due() == ""
+
+
 def test_a_rule_without_labels_is_refused():
     with pytest.raises(ValueError, match="labels"):
         Agenda(labels=0)
