@@ -1,8 +1,9 @@
 """When a training beside the control loop must pause: the loop's decisions come late.
 
-Lateness is the worst of three, as a share of the tick period (the usual distance of the ticks): a decision's
-time minus its tick's, beyond the least of late (which is the robot's own latency); a tick left out; and how much
-later than usual after the one before it was heard, for a simulated clock stands still while everybody is late.
+Lateness is a share of the tick period, the usual distance of the ticks. It is the worst of three: a
+decision's time minus its tick's, beyond the least of late (the robot's own latency); a tick left out; and
+how much longer than usual the decision was waited for, since a simulated clock stands still while
+everybody is late.
 """
 
 from __future__ import annotations

@@ -171,6 +171,17 @@ def heard_training(world: World, event: Mapping[str, Any]) -> Heard:
     ends = {"done": "done", "cancelled": "cancelled", "failed": f"failed: {event.get('reason', '')}"}
     if kind in ends:
         return replace(world, training="", training_share=None), (f"{job}: {ends[kind]}",)
+    if kind == "damaged":
+        return world, (f"not trained on, damaged: {event['episode']}: {event['reason']}",)
+    return world, ()
+
+
+def heard_gate(world: World, told: Mapping[str, Any]) -> Heard:
+    """Take the policy server's verdict on a version in; that one drives is told when it does."""
+    verdict = told["verdict"]
+    if verdict["state"] in ("refused", "rolled back"):
+        control = f"; {told['version']} stays in control" if told["version"] else ""
+        return world, (f"policy {verdict['version']} {verdict['state']}: {verdict['reason']}{control}",)
     return world, ()
 
 
@@ -189,6 +200,7 @@ HEARD: dict[str, Callable[[World, Mapping[str, Any]], Heard]] = {
     "dagger_supervisor/request": heard_request,
     "recorder/status": heard_recorder,
     "trainer/progress": heard_training,
+    "policy_server/version": heard_gate,
 }
 """Topic (String, JSON) -> what its messages change."""
 

@@ -6,6 +6,7 @@ from il_ros.control.decision import Decision
 from il_ros.session.world import (
     World,
     heard_decision,
+    heard_gate,
     heard_recorder,
     heard_request,
     heard_supervisor,
@@ -125,3 +126,19 @@ def test_success_counts_only_after_the_task_was_seen_undone():
     assert not world.judged
     world = heard_task(world, success=False)
     assert heard_task(world, success=True).judged
+
+
+def test_a_policy_that_is_refused_or_taken_back_is_told_with_the_reason():
+    verdict = {"version": "v3", "state": "refused", "reason": "its error is nan", "checks": {}}
+    _, told = heard_gate(World(), {"version": "v2", "before": [], "verdict": verdict})
+    assert told == ("policy v3 refused: its error is nan; v2 stays in control",)
+    verdict = {"version": "v3", "state": "rolled back", "reason": "asked for", "checks": {}}
+    _, told = heard_gate(World(), {"version": "v2", "before": [], "verdict": verdict})
+    assert told == ("policy v3 rolled back: asked for; v2 stays in control",)
+    _, told = heard_gate(World(), {"version": "v2", "verdict": {**verdict, "state": "active"}})
+    assert told == ()
+
+
+def test_a_damaged_episode_is_told():
+    _, told = heard_training(World(), {"event": "damaged", "episode": "episode_000003", "reason": "cut off"})
+    assert told == ("not trained on, damaged: episode_000003: cut off",)
