@@ -89,7 +89,7 @@ def main():
     parser.add_argument("--episodes", type=int, default=50, help="held-out episodes of each training seed")
     parser.add_argument("--seeds", type=int, default=3, help="training seeds")
     parser.add_argument("--images", action="store_true", help="learn from cameras instead of poses")
-    parser.add_argument("--cameras", default="overhead,wrist")
+    parser.add_argument("--cameras", default="overhead")
     parser.add_argument("--recipe", default="")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()

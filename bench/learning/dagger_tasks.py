@@ -58,7 +58,7 @@ class Lab:
         self.lessons = make_task(args.task)
         self.lessons.time_limit_s = PATIENCE * longest / self.contract.rate_hz
         self.motion = typical_motion(self.shown[: args.first], self.contract)
-        self.beginning = {}
+        self.beginning = None  # what all interactive methods begin with
 
     @property
     def first_seed(self):
@@ -70,9 +70,9 @@ class Lab:
     def teach(self, act, seed):
         return rollout(self.lessons, act, self.contract, seed, hold_s=HOLD_S).success
 
-    def learner(self, family, steps):
-        changes = [f"seed={self.seed}", f"hidden={self.args.hidden}"]
-        return Learner(self.contract, recipes.load(family, changes), steps)
+    def learner(self, steps):
+        changes = [f"seed={self.seed}", *self.args.set]
+        return Learner(self.contract, recipes.load(self.args.recipe, changes), steps)
 
     def point(self, method, policy, labels, expert_ticks, takeovers=0):
         seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + self.args.episodes)
@@ -92,16 +92,15 @@ class Lab:
     def bc(self):
         for count in self.args.demonstrations:
             shown = self.shown[:count]
-            policy = self.learner("bc_mlp", self.args.steps).learn(shown)
+            policy = self.learner(self.args.steps).learn(shown)
             frames = sum(map(len, shown))
             yield {**self.point("bc", policy, frames, frames), "stage": count}
 
     def interactive(self, method):
         args = self.args
-        family = "ensemble" if method == "gated" else "bc_mlp"
         shown = self.shown[: args.first]
-        if family not in self.beginning:
-            self.beginning[family] = self.learner(family, args.steps).learn(shown)
+        if self.beginning is None:
+            self.beginning = self.learner(args.steps).learn(shown)
         first = self.first_seed + 5000
         seeds = [
             range(first + args.per_round * i, first + args.per_round * (i + 1)) for i in range(args.rounds)
@@ -109,11 +108,11 @@ class Lab:
         rounds = dagger(
             self.teach,
             self.expert,
-            self.learner(family, args.round_steps),
+            self.learner(args.round_steps),
             self.driver_of(method),
             seeds,
             shown,
-            self.beginning[family],
+            self.beginning,
         )
         for done in rounds:
             if done.index + 1 in args.rated:
@@ -188,16 +187,17 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--episodes", type=int, default=30, help="held-out episodes of each point and seed")
-    parser.add_argument("--demonstrations", type=numbers, default=(25, 100), help="for BC")
+    parser.add_argument("--demonstrations", type=numbers, default=(10, 25, 50, 100), help="for BC")
     parser.add_argument("--first", type=int, default=10, help="demonstrations that the others begin with")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
-    parser.add_argument("--rated", type=numbers, default=(5,), help="rounds after which success is measured")
+    parser.add_argument("--rated", type=numbers, default=(3, 6, 12), help="rounds after which success is measured")
     parser.add_argument("--asked", type=float, default=0.5, help="share of ticks labelled in DAgger")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
-    parser.add_argument("--round-steps", type=int, default=1000, help="gradient steps of a round")
-    parser.add_argument("--hidden", default="[128, 128]")
+    parser.add_argument("--round-steps", type=int, default=2000, help="gradient steps of a round")
+    parser.add_argument("--recipe", default="ensemble", help="of all methods")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of it")
     parser.add_argument("--quick", action="store_true", help="a minute: shows that it runs, no more")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
