@@ -191,7 +191,9 @@ def main():
     parser.add_argument("--first", type=int, default=10, help="demonstrations that the others begin with")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
-    parser.add_argument("--rated", type=numbers, default=(3, 6, 12), help="rounds after which success is measured")
+    parser.add_argument(
+        "--rated", type=numbers, default=(3, 6, 12), help="rounds after which success is measured"
+    )
     parser.add_argument("--asked", type=float, default=0.5, help="share of ticks labelled in DAgger")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")

@@ -1,0 +1,138 @@
+"""One sitting: a weak policy is corrected while it runs, at real time, and gets better before the eyes.
+
+    python bench/learning/sitting.py [--task push] [--demonstrations 4] [--episodes 100] [--seeds 2]
+
+What a person would type, with a simulated person at the keys (it takes over by a rule, with reaction time and
+misjudgement; the scripted expert drives meanwhile): `il-ros run record` for a few demonstrations, `il-ros
+train`, and `il-ros session run --person simulated` with all its processes on this machine: simulator, policy
+server, supervisor, recorder, trainer. Afterwards some of the versions run `--held-out` episodes that nobody
+has shown. A version's minutes are those of the session's episodes that it learnt from; its labels include
+the demonstrations'.
+Writes OUT/sitting_TASK.json and OUT/sitting_TASK.svg, and prints the JSON in one line.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MUJOCO_GL", "egl")
+
+import numpy as np
+
+from il_ros import contract, domain, share
+from il_ros.control.trials import success_interval
+from il_ros.episodes.catalogue import scan
+from il_ros.policies import checkpoint, lineage
+from il_ros.policies.versions import CHECKPOINT, versions
+from il_ros.scenarios import TASKS
+from il_ros.sim.task import make_task
+from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+
+FIRST_SEED = 100  # of the session's starts; the demonstrations count from 0
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--demonstrations", type=int, default=4)
+    parser.add_argument("--episodes", type=int, default=100, help="of the session")
+    parser.add_argument("--rated", type=int, default=9, help="how many of the versions are tried")
+    parser.add_argument("--held-out", type=int, default=50, help="episodes that each of them is tried in")
+    parser.add_argument("--seeds", type=int, default=2, help="sittings, each with other starts")
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    args = parser.parse_args()
+    domain.isolate()
+    args.out.mkdir(parents=True, exist_ok=True)
+    sittings = [sit(args, seed) for seed in range(args.seeds)]
+    found = {"bench": "sitting", "task": args.task, "held_out": args.held_out, "sittings": sittings}
+    (args.out / f"sitting_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    draw(found, args.out / f"sitting_{args.task}.svg")
+    print(json.dumps(found))
+
+
+def sit(args, seed):
+    """Record, train, hold the session; return what each version can do."""
+    folder = args.out / f"sitting_{args.task}_{seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    base = ["--task", args.task, "--cameras", "false"]
+    shown = ["--episodes", str(args.demonstrations), "--seed", str(10_000 * seed)]
+    il_ros(folder, "run", "record", *base, "--speed", "0", *shown, "--root", "episodes")
+    il_ros(folder, "train", "episodes", "--out", "policies/v1")
+    began_s = time.monotonic()
+    starts = ["--seed", str(10_000 * seed + FIRST_SEED), "--episodes", str(args.episodes)]
+    session = ["--person", "simulated", "--speed", "1", "--checkpoint", "policies/v1"]
+    il_ros(folder, "session", "run", *base, *session, *starts, "--policies", "policies", "--root", "episodes")
+    return {"seed": seed, "wall_minutes": round((time.monotonic() - began_s) / 60, 2), **rated(args, folder)}
+
+
+def rated(args, folder):
+    """Return the minutes of a session and what its versions can do: the first, the last, some between."""
+    durations_s = {entry.name: entry.info.duration_s for entry in scan(folder / "episodes").usable}
+    shown = set(sorted(durations_s)[: args.demonstrations])
+    own = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
+    task, seeds = make_task(args.task), range(HELD_OUT_SEED, HELD_OUT_SEED + args.held_out)
+    rows = []
+    runs = versions(folder / "policies")
+    for number in sorted({round(place) for place in np.linspace(0, len(runs) - 1, args.rated)}):
+        run = runs[number]
+        told = lineage.read(run)
+        score = evaluate(checkpoint.load(run / CHECKPOINT, own), own, task, seeds)
+        rows.append(
+            {
+                "version": run.name,
+                "state": told.state,
+                "minutes": round(sum(durations_s[name] for name in told.episodes - shown) / 60, 2),
+                "labels": told.labels,
+                "successes": score.successes,
+            }
+        )
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    minutes = sum(duration for name, duration in durations_s.items() if name not in shown) / 60
+    return {"minutes": round(minutes, 2), "trained": len(runs), "versions": rows}
+
+
+def il_ros(folder, *words):
+    """Run a command of the package in a folder; its words go to a file there."""
+    with (folder / "output.txt").open("a", encoding="utf-8") as output:
+        command = [sys.executable, "-m", "il_ros", *words]
+        ran = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False)
+    if ran.returncode:
+        sys.exit(f"il-ros {' '.join(words)} ended with {ran.returncode}; see {folder / 'output.txt'}")
+
+
+def draw(found, file):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 4), layout="constrained")
+    axes = figure.subplots()
+    count = found["held_out"]
+    for sitting in found["sittings"]:
+        rows = [row for row in sitting["versions"] if row["state"] != lineage.REFUSED]
+        minutes = [row["minutes"] for row in rows]
+        (line,) = axes.plot(
+            minutes, [row["successes"] / count for row in rows], ".-", label=f"sitting {sitting['seed'] + 1}"
+        )
+        bounds = [success_interval(row["successes"], count) for row in rows]
+        axes.fill_between(minutes, *zip(*bounds, strict=True), color=line.get_color(), alpha=0.12, lw=0)
+    axes.set(
+        xlabel="minutes of the session that the policy has learnt from",
+        ylabel=f"success in {count} held-out episodes",
+        ylim=(0, 1.02),
+        title=f"{found['task']}, corrected while it runs",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(file)
+
+
+if __name__ == "__main__":
+    main()
