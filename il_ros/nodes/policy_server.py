@@ -149,7 +149,9 @@ class PolicyServer(runtime.ManagedNode):
             return None
         before_ns, before = self._before
         ticks = round((tick_ns - before_ns) / self._policy.contract.period_ns)
-        return chunk_disagreement(before, chunk, ticks, self._policy.normaliser.actions.scale)
+        apart = chunk_disagreement(before, chunk, ticks, self._policy.normaliser.actions.scale)
+        doubt: float | None = self._policy.doubting.calibrated(apart)
+        return doubt
 
     def _identity(self) -> Identity:
         assert self._epoch is not None

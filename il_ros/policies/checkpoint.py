@@ -1,6 +1,7 @@
 """A trained policy on disk: a folder of data, of which nothing can run code.
 
     model.safetensors   the weights
+    doubt.safetensors   demonstrated states, where doubt is the distance from them
     config.json         family, settings, normaliser, version, metrics, and the weights' checksum
     contract.yaml       what it sees and commands
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from il_ros import atomic, contract, settings
 from il_ros.contract import Contract, ContractError
 from il_ros.policies import lineage
+from il_ros.policies.doubting import DISTANCE, RAW, Doubting
 from il_ros.policies.families import family, make_network
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Normaliser
@@ -34,6 +36,7 @@ from il_ros.settings import SettingsError
 
 FORMAT = 1
 MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
+DOUBT = "doubt.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -50,7 +53,7 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
     tensors = {name: value.detach().cpu().contiguous() for name, value in policy.network.state_dict().items()}
     _refuse_non_finite(tensors, str(folder))
     model = save_tensors(tensors)
-    config = {
+    config: dict[str, Any] = {
         "format": FORMAT,
         "family": policy.family,
         "version": policy.version or f"{policy.family}-{hashlib.sha256(model).hexdigest()[:8]}",
@@ -61,8 +64,16 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
         "model_sha256": hashlib.sha256(model).hexdigest(),
         "metrics": dict(policy.metrics),
     }
+    doubt: dict[str, Any] = {"kind": policy.doubting.kind, "scale": policy.doubting.scale}
+    shown = b""
+    if policy.doubting.shown.size:
+        shown = save_tensors({"shown": torch.from_numpy(policy.doubting.shown)})
+        doubt["sha256"] = hashlib.sha256(shown).hexdigest()
+    config["doubt"] = doubt
     with atomic.folder(folder) as written:
         (written / MODEL).write_bytes(model)
+        if shown:
+            (written / DOUBT).write_bytes(shown)
         (written / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         (written / CONTRACT).write_text(policy.contract.text, encoding="utf-8")
 
@@ -97,9 +108,9 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
         raise CheckpointError(f"{folder / CONFIG}: {_sentence(error)}") from error
     _check_sizes(folder / CONFIG, normaliser, own, Inputs.of(own, chosen.inputs))
     _fill(network, folder / MODEL, config["model_sha256"])
-    return LoadedPolicy(
-        own, config["family"], chosen, network, normaliser, config["version"], config["metrics"], device
-    )
+    doubting = _doubting(folder, config, len(normaliser.state.centre))
+    named = (config["version"], config["metrics"], device, doubting)
+    return LoadedPolicy(own, config["family"], chosen, network, normaliser, *named)
 
 
 def find(path: Path) -> Path:
@@ -153,6 +164,25 @@ def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
             f"{file}: was edited: its hash is {own.hash}, {CONFIG} was written with {config['contract_hash']}"
         )
     return own
+
+
+def _doubting(folder: Path, config: Mapping[str, Any], features: int) -> Doubting:
+    """Return how the policy doubts; checkpoints from before there was a choice say nothing of it."""
+    said = config.get("doubt", {"kind": RAW, "scale": 1.0})
+    try:
+        if said["kind"] != DISTANCE:
+            return Doubting(said["kind"], said["scale"])
+        stored = _bytes(folder / DOUBT)
+        if hashlib.sha256(stored).hexdigest() != said["sha256"]:
+            raise CheckpointError(f"{folder / DOUBT}: its checksum isn't the one in {CONFIG}")
+        shown = load_tensors(stored)["shown"].numpy()
+        if shown.ndim != 2 or shown.shape[1] != features:
+            raise CheckpointError(f"{folder / DOUBT}: states {shown.shape}; {features} numbers each needed")
+        return Doubting(DISTANCE, said["scale"], shown)
+    except CheckpointError:
+        raise
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / CONFIG}: doubt: {_sentence(error)}") from error
 
 
 def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inputs) -> None:

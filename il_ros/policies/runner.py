@@ -12,6 +12,7 @@ import torch
 
 from il_ros import actions
 from il_ros.contract import Contract
+from il_ros.policies.doubting import Doubting
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Array, Network, Observation, PolicyError
@@ -36,6 +37,7 @@ class LoadedPolicy:
     version: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+    doubting: Doubting = field(default_factory=Doubting)
 
     def __post_init__(self) -> None:
         self.network.eval().to(self.device)
@@ -58,7 +60,8 @@ class LoadedPolicy:
     def act_with_doubt(self, observation: Observation) -> tuple[Vector, float | None]:
         """Return the commands (H, A), and how unsure of them the policy is (>= 0); None when it can't tell.
 
-        Doubt is in units of normalised actions, where the demonstrated ones lie within about -1..1.
+        Doubt is in units of normalised actions, where the demonstrated ones lie within about -1..1, or as
+        `doubting` calibrates it.
         Raises PolicyError when an observation is missing or not finite, naming it, and when the network's
         answer isn't finite: that is never proposed.
         """
@@ -74,7 +77,7 @@ class LoadedPolicy:
             raise PolicyError(f"policy {self.version}: {name} is {learnt[step, column]} at step {step}")
         if doubt is not None and not np.isfinite(doubt):
             raise PolicyError(f"policy {self.version}: its doubt is {doubt}")
-        return actions.absolute(self.contract, learnt, observation), doubt
+        return actions.absolute(self.contract, learnt, observation), self.doubting.of(state, doubt)
 
     @cached_property
     def _forward(self) -> Forward:

@@ -56,13 +56,13 @@ def _driver(world: World, person: str) -> str:
         return world.estop
     if world.wanted:
         return f"{_ORANGE}{_BOLD}asks for you{_PLAIN} {world.wanted}"
+    if world.paused or not (world.running or world.driver == EXPERT):
+        return f"{_DIM}at rest: n next start, ? keys{_PLAIN}"
     if world.driver == EXPERT:
         return f"{_ORANGE}{person} drive{'' if person == 'you' else 's'}{_PLAIN}"
     if world.driver != NOBODY:
         version = f" {world.version}" if world.version else ""
         return f"{_BLUE}{world.driver}{version} drives{_PLAIN}"
-    if not world.running:
-        return f"{_DIM}at rest: n next start, ? keys{_PLAIN}"
     return f"{_DIM}nobody drives: {world.why}{_PLAIN}"
 
 

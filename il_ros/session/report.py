@@ -169,7 +169,7 @@ def text(facts: Facts) -> str:
     lines = [
         table(header, rows, header[1:]),
         "",
-        f"{len(kept)} episodes, {minutes:.1f} min; the expert drove {expert:.1f} min of them; "
+        f"episodes kept: {len(kept)}, {minutes:.1f} min; the expert drove {expert:.1f} min of them; "
         f"{sum(episode.labels for episode in kept)} labels" + (f"; {undone} undone" if undone else ""),
     ]
     return "\n".join([*lines, *(f"  left out {name}: {reason}" for name, reason in facts.left_out)])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from il_ros.session import keys
-from il_ros.session.world import World
+from il_ros.session.world import UNDONE, World
 from il_ros.session_setup import REST_MODE, Options
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
@@ -81,7 +81,8 @@ def answered(world: World, call: Call) -> World:
         return replace(world, judged=False)
     if call.name == "recorder/discard":
         lost = world.episode_labels if world.recording else world.last_labels
-        return replace(world, labels=world.labels - lost, episode_labels=0, last_labels=0)
+        undone = replace(world, labels=world.labels - lost, episode_labels=0, last_labels=0)
+        return undone if world.recording else replace(undone, outcome=UNDONE)
     return world
 
 

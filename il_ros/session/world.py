@@ -9,6 +9,9 @@ from typing import Any
 from il_ros.control.decision import NOBODY, Decision
 from il_ros.episodes.rules import EXPERT, label
 
+UNDONE = "undone"
+"""The outcome of an episode that was discarded."""
+
 Heard = tuple["World", tuple[str, ...]]
 """The world after a message, and the lines to tell."""
 
@@ -153,7 +156,7 @@ def heard_recorder(world: World, status: Mapping[str, Any]) -> Heard:
                 f"{world.episode_labels} labels"
             )
     told = (last.get("episode", ""), last.get("outcome", ""))
-    if told[0] == after.last and told[1] != after.outcome:
+    if told[0] == after.last and told[1] != after.outcome != UNDONE:
         lines.append(f"{told[0]}: {told[1]}" + _grade(last, first=not after.outcome))
         after = replace(after, outcome=told[1])
     return after, tuple(lines)

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from il_ros import settings, share, strict_yaml
+from il_ros.policies.doubting import KINDS
 from il_ros.policies.families import FAMILIES, family
 from il_ros.settings import SettingsError, at_least, one_of
 from il_ros.strict_yaml import YamlError
@@ -39,6 +40,7 @@ class Training:
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
+    doubt: str = "raw"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validate_every", "threads"):
@@ -52,6 +54,7 @@ class Training:
             raise ValueError(f"validation is {self.validation}; a share of the episodes from 0 to below 1")
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
+        one_of("doubt", self.doubt, KINDS)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from il_ros.contract import Contract
 from il_ros.episodes.arrays import EpisodeArrays
 from il_ros.episodes.dataset import Dataset
 from il_ros.policies import checkpoint, lineage
+from il_ros.policies.doubting import RAW
 from il_ros.policies.families import make_network
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_depth, fit_state
@@ -32,6 +33,7 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.training import curves, saved
 from il_ros.training.batches import Batches
+from il_ros.training.doubt import fit_doubting
 from il_ros.training.fit import Fit, Point
 from il_ros.training.recipe import Recipe
 from il_ros.training.samples import Samples, samples
@@ -90,6 +92,10 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)
             network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
+            if recipe.training.doubt != RAW:  # now, not after an hour of training
+                probe = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
+                untrained = LoadedPolicy(dataset.contract, recipe.family, recipe.policy, probe, normaliser)
+                fit_doubting(untrained, dataset, recipe.training.doubt, frames=3)
         if start is not None:
             network.load_state_dict(start.network.state_dict())
         fit = Fit(network.to(device), recipe.training)
@@ -163,7 +169,7 @@ def _policy(
     with torch.random.fork_rng(devices=[]):
         network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
     network.load_state_dict(fit.best_weights())
-    return LoadedPolicy(
+    policy = LoadedPolicy(
         dataset.contract,
         recipe.family,
         recipe.policy,
@@ -172,6 +178,7 @@ def _policy(
         version,
         {**_metrics(fit, dataset, recipe), "parent": start.version if start else ""},
     )
+    return replace(policy, doubting=fit_doubting(policy, dataset, recipe.training.doubt))
 
 
 def _metrics(fit: Fit, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:

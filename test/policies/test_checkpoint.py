@@ -13,6 +13,7 @@ from safetensors.torch import save as save_tensors
 
 from il_ros.policies import checkpoint
 from il_ros.policies.checkpoint import CheckpointError
+from il_ros.policies.doubting import Doubting
 from il_ros.policies.families import family, make_network
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
@@ -161,3 +162,25 @@ def test_a_damaged_checkpoint_is_refused_and_the_file_is_named(folder, damage, m
     damage(folder)
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load(folder)
+
+
+def test_demonstrated_states_travel_with_the_checkpoint_and_are_checked(tmp_path):
+    plain = policy()
+    size = len(plain.normaliser.state.centre)
+    shown = np.arange(3 * size, dtype=np.float32).reshape(3, size)
+    saved = dataclasses.replace(plain, doubting=Doubting("distance", 0.5, shown))
+    checkpoint.save(tmp_path / "policy", saved)
+    loaded = checkpoint.load(tmp_path / "policy", made.CONTRACT)
+    observation = made.observation(made.CONTRACT, 1)
+    assert loaded.act_with_doubt(observation)[1] == saved.act_with_doubt(observation)[1] > 0
+    (tmp_path / "policy" / "doubt.safetensors").write_bytes(save_tensors({"shown": torch.zeros(3, size)}))
+    with pytest.raises(CheckpointError, match=r"doubt\.safetensors: its checksum"):
+        checkpoint.load(tmp_path / "policy", made.CONTRACT)
+
+
+def test_an_impossible_doubt_is_named(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["doubt"] = {"kind": "mood", "scale": 1.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="doubt: doubt is one of raw, own, distance, chunk"):
+        checkpoint.load(folder, made.CONTRACT)

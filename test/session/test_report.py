@@ -66,7 +66,7 @@ def test_what_was_undone_counts_nowhere_but_is_told(tmp_path):
     facts = Facts(
         tmp_path, (SHOWN, WEAK, undone), tuple(by_version([SHOWN, WEAK])), (("episode_000009", "x"),)
     )
-    assert "2 episodes, 0.2 min" in report.text(facts)
+    assert "episodes kept: 2, 0.2 min" in report.text(facts)
     assert "1 undone" in report.text(facts)
     assert "left out episode_000009: x" in report.text(facts)
 

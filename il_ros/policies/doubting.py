@@ -1,0 +1,125 @@
+"""What a policy says of its doubt, brought to one scale: 1 is what a twentieth of held-out frames exceeds.
+
+| kind     | doubt                                                                                           |
+|----------|-------------------------------------------------------------------------------------------------|
+| raw      | the network's own (ensemble, Gaussian), in normalised actions; without one, from chunk to chunk |
+| own      | the network's own, calibrated                                                                   |
+| distance | from the state to the nearest demonstrated one, calibrated                                      |
+| chunk    | how far a chunk departs from what the one before foresaw, calibrated                            |
+
+Distances are root mean squares over normalised features; pictures are not looked at. Calibrated doubts of
+any kind suit the same thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from il_ros.policies.disagreement import chunk_disagreement
+from il_ros.policies.protocol import Array
+
+RAW, OWN, DISTANCE, CHUNK = KINDS = ("raw", "own", "distance", "chunk")
+QUANTILE = 0.95
+LANDMARKS = 512
+"""States that stand for all demonstrated ones."""
+_CANDIDATES = 20_000
+_SMALLEST = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Doubting:
+    """`kind` as in the table; `scale`: the raw doubt that counts as 1; `shown` (K, F): normalised states.
+
+    Raises ValueError when these can't be.
+    """
+
+    kind: str = RAW
+    scale: float = 1.0
+    shown: Array = field(default_factory=lambda: np.empty((0, 0), np.float32), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"doubt is one of {', '.join(KINDS)}, not '{self.kind}'")
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"the doubt's scale must be finite and above 0, not {self.scale}")
+        if self.kind == DISTANCE and (self.shown.ndim != 2 or not self.shown.size):
+            raise ValueError("doubt by distance needs demonstrated states (K, F)")
+        if not np.isfinite(self.shown).all():
+            raise ValueError("demonstrated states must be finite numbers")
+
+    def of(self, state: Array, own: float | None) -> float | None:
+        """Return the doubt at a normalised state (F,), given the network's own; None: not known here."""
+        if self.kind == RAW:
+            return own
+        if self.kind == CHUNK:
+            return None
+        return self.calibrated(distance(self.shown, state) if self.kind == DISTANCE else own)
+
+    def calibrated(self, raw: float | None) -> float | None:
+        """Return a raw doubt in units of the scale."""
+        return None if raw is None else raw / self.scale
+
+
+def distance(shown: Array, state: Array) -> float:
+    """Return the root mean square distance of a state (F,) from the nearest of those shown (K, F)."""
+    apart = shown - state.astype(np.float32)
+    return float(np.sqrt(np.einsum("kf,kf->k", apart, apart).min() / shown.shape[1]))
+
+
+def landmarks(states: Array, count: int = LANDMARKS) -> Array:
+    """Return `count` of the states (N, F), each as far as can be from those before it (Gonzalez 1985)."""
+    step = -(-len(states) // _CANDIDATES)
+    left = states[::step].astype(np.float32)
+    chosen = [0]
+    nearest = np.full(len(left), np.inf, np.float32)
+    while len(chosen) < min(count, len(left)):
+        apart = left - left[chosen[-1]]
+        nearest = np.minimum(nearest, np.einsum("nf,nf->n", apart, apart))
+        if nearest.max() <= 0:
+            break
+        chosen.append(int(nearest.argmax()))
+    return left[chosen]
+
+
+def calibrate(
+    kind: str,
+    states: Array,
+    held_out: Sequence[Sequence[tuple[Array, Array, float | None]]],
+    action_scale: Array,
+) -> Doubting:
+    """Return the doubting of a kind: `states` (N, F) were learnt from.
+
+    `held_out`: episodes of (state (F,), chunk (H, A), own doubt or None), tick by tick. `action_scale` (A,).
+    Raises ValueError when the kind is not to be had: no numeric state, no own doubt, chunks of one step.
+    """
+    if kind == RAW:
+        return Doubting()
+    shown = np.empty((0, 0), np.float32)
+    if kind == DISTANCE:
+        if not states.size:
+            raise ValueError("doubt: distance needs numeric observations; this policy sees none")
+        shown = landmarks(states)
+    found = np.array([value for value in _raw(kind, shown, held_out, action_scale) if value is not None])
+    if not len(found):
+        why = "its network can't tell" if kind == OWN else "chunks of 2 steps or more (horizon) are needed"
+        raise ValueError(f"doubt: {kind} is not to be had: {why}")
+    return Doubting(kind, max(float(np.quantile(found, QUANTILE)), _SMALLEST), shown)
+
+
+def _raw(
+    kind: str,
+    shown: Array,
+    held_out: Sequence[Sequence[tuple[Array, Array, float | None]]],
+    action_scale: Array,
+) -> Iterator[float | None]:
+    for episode in held_out:
+        if kind == CHUNK:
+            for (_, before, _), (_, after, _) in pairwise(episode):
+                yield chunk_disagreement(before, after, 1, action_scale)
+        else:
+            for state, _, own in episode:
+                yield distance(shown, state) if kind == DISTANCE else own
