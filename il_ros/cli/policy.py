@@ -113,7 +113,7 @@ def _row(told: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
         str(told.labels) if told.data else "-",
         "-" if loss is None else f"{loss:.5f}",
         told.state,
-        "-" if rate is None else f"{told.driven_s / 60:.1f}",
+        "-" if rate is None else f"{told.driven_s / 60:.2f}",
         "-" if rate is None else f"{rate:.2f}",
         "-" if fared is None else f"{fared[0]}/{fared[1]}",
         told.reason,

@@ -77,6 +77,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--warm-epochs", type=int, default=0, metavar="N", help="epochs with --from (default: the recipe's)"
     )
+    parser.add_argument(
+        "--warm-seconds",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="with --from: fewer epochs if they would take longer, three at least (default: any time)",
+    )
     parser.add_argument("--version", default="", help="the policy's version (default: made from its weights)")
     parser.add_argument(
         "--background", action="store_true", help="take only the time that nobody else wants (nice 19, idle)"
@@ -96,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         dataset, recipe = _open(args)
-        start, recipe, refusal = _begin(args, dataset.contract, recipe)
+        start, recipe, refusal = _begin(args, dataset, recipe)
         reporter = JsonReporter() if args.progress == "json" else BarReporter(args.out)
         reporter.start(dataset, recipe, start.version if start else "", refusal)
         with stop_signals() as stopped:
@@ -137,11 +144,12 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _begin(
-    args: argparse.Namespace, contract: Contract, recipe: Recipe
+    args: argparse.Namespace, dataset: Dataset, recipe: Recipe
 ) -> tuple[LoadedPolicy | None, Recipe, str]:
     from il_ros.training import warm
 
-    return warm.begin(args.start, contract, recipe, args.warm_epochs)
+    limits = args.warm_epochs, args.warm_seconds
+    return warm.begin(args.start, dataset.contract, recipe, *limits, dataset.summary.frames)
 
 
 def _train(

@@ -60,6 +60,10 @@ class Trainer(runtime.PlainNode):
             self, "warm_epochs", 40, "watch: epochs of a training that begins with an earlier version's "
             "weights; 0: the recipe's", minimum=0,
         )  # fmt: skip
+        declare(
+            self, "warm_s", 40.0, "watch: fewer of these epochs when they would take longer; 0: any time",
+            unit="s", minimum=0.0,
+        )  # fmt: skip
         declare(self, "task", "", "simulated task to evaluate on; empty: the one trained on")
         declare(self, "episodes", 20, "episodes of an evaluation", minimum=1, maximum=100_000)
         declare(self, "seed", 1_000_000, "first seed of an evaluation", minimum=0)
@@ -86,7 +90,7 @@ class Trainer(runtime.PlainNode):
             self._watcher = Watcher(self, self._learn, self._tell)
 
     def status(self) -> Status:
-        """Return what the job is at, or how the last one ended; an error while episodes are damaged."""
+        """Return what the job is at, or how the last one ended; a warning while episodes are damaged."""
         status = self._status
         values = {**status.values, **self._yielding.values}
         if self._watcher is None:
@@ -131,6 +135,7 @@ class Trainer(runtime.PlainNode):
             outcomes=ALL_OUTCOMES if value(self, "watch") else (),
             start=start,
             warm_epochs=value(self, "warm_epochs"),
+            warm_s=value(self, "warm_s"),
         )
         version = plan.next_version()
         self._begin(plan.words(version), f"training {version}")
@@ -197,7 +202,10 @@ class Trainer(runtime.PlainNode):
             unfinished = self._watcher is not None and self._watcher.unfinished == name
             if not (unfinished or reason.startswith("discarded") or (name, reason) in self._said):
                 self._said.add((name, reason))
-                self.get_logger().warning(f"not trained on: {name}: {reason}")
+                log = self.get_logger()
+                # an episode in which nobody corrected anything is no fault
+                tell = log.info if reason.startswith("no usable frame") else log.warning
+                tell(f"not trained on: {name}: {reason}")
         for warning in event.get("warnings", ()):
             self.get_logger().warning(warning)
 

@@ -40,6 +40,7 @@ class TrainingPlan:
     outcomes: tuple[str, ...] = ()
     start: Path | None = None
     warm_epochs: int = 0
+    warm_s: float = 0.0
 
     def words(self, version: str) -> list[str]:
         """Return the words of `il-ros`: it works in a folder that nobody takes for a finished version."""
@@ -52,6 +53,7 @@ class TrainingPlan:
             words += ["--outcome", outcome]
         if self.start is not None:
             words += ["--from", str(self.start), "--warm-epochs", str(self.warm_epochs)]
+            words += ["--warm-seconds", str(self.warm_s)]
         return words + _options(self.background)
 
     def running(self, version: str) -> Path:

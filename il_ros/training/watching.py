@@ -35,6 +35,7 @@ class Lookout:
         self._finished: set[str] = set()
         self._discarded: set[str] = set()
         self._damaged: dict[str, str] = {}
+        self._as_it_was: dict[str, tuple[tuple[str, int, int], ...]] = {}
         self.unfinished = ""
         """Name of the newest episode, while it isn't finished."""
 
@@ -63,6 +64,9 @@ class Lookout:
             self._discarded.discard(name)
             if name in self._finished:
                 continue
+            files = _files(folder)
+            if name in self._damaged and self._as_it_was[name] == files:
+                continue
             entry = look(folder)
             reason = entry.reason
             if entry.usable:
@@ -76,6 +80,7 @@ class Lookout:
             elif self._may_be_in_the_making(entry, folders):
                 self.unfinished = name
                 continue
+            self._as_it_was[name] = files
             if self._damaged.get(name) != reason:
                 self._damaged[name] = reason
                 damaged.append((name, reason))
@@ -89,6 +94,12 @@ class Lookout:
     @staticmethod
     def _may_be_in_the_making(entry: Entry, folders: list[Path]) -> bool:
         return entry.folder == folders[-1] and entry.state in ("incomplete", "broken")
+
+
+def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return what tells whether an episode has changed: names, sizes and times of its files."""
+    stats = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
 @dataclass

@@ -22,7 +22,7 @@ def test_the_table_has_a_line_per_version_with_its_lineage_and_state(tmp_path, c
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
     assert rows[0] == ["v1", "-", "3", "60", "0.25000", "replaced", "-", "-", "-"]
     assert rows[1] == ["v2", "v1", "-", "-", "-", "refused", "-", "-", "-", "its", "error", "is", "nan"]
-    assert rows[2] == ["v10", "v1", "-", "-", "-", "active", "2.0", "0.50", "-"]
+    assert rows[2] == ["v10", "v1", "-", "-", "-", "active", "2.00", "0.50", "-"]
 
 
 def test_successes_are_counted_for_the_version_that_drove(tmp_path, capsys):

@@ -1,8 +1,11 @@
 """The trainer that watches, on a real graph: learns by itself, tells, gives way, and survives a kill."""
 
 import json
+import subprocess
+import sys
 
 import made_versions as made
+import psutil
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
@@ -29,7 +32,8 @@ class Watched:
     def __init__(self, graph, tmp_path, changes=QUICK, **parameters):
         self.graph, self.root, self.versions = graph, tmp_path / "episodes", tmp_path / "policies"
         for number in (1, 2):
-            made.episode(self.root, number)
+            if not (self.root / layout.episode_name(number)).exists():
+                made.episode(self.root, number)
         self._progress = graph.received("trainer/progress", STRING, 1000)
         self.node = graph.start(
             Trainer,
@@ -166,3 +170,32 @@ def test_from_a_correction_to_the_policy_that_learnt_it_with_no_missed_tick(grap
     assert [each.stamp_ns for each in proposals] == begun  # one for each tick
     assert [each.version for each in proposals] == sorted(each.version for each in proposals)
     assert lineage.read(trainer.versions / "v2").state == "active"
+
+
+def test_a_trainer_killed_at_work_leaves_no_process_and_no_version(graph, tmp_path):
+    """As a process of its own, by SIGKILL; who starts after it trains the same version anew."""
+    for number in (1, 2):
+        made.episode(tmp_path / "episodes", number)
+    progress = graph.received("trainer/progress", STRING, 1000)
+    parameters = {
+        "root": str(tmp_path / "episodes"),
+        "checkpoint": str(tmp_path / "policies"),
+        "recipe": "bc_mlp",
+        "changes": ENDLESS,
+        "watch": True,
+        "train_after": 30,
+    }
+    words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
+    trainer = subprocess.Popen([sys.executable, "-m", "il_ros.nodes.trainer", "--ros-args", *words])
+    try:
+        graph.until(lambda: any('"epoch"' in said.data for said in progress), "an epoch", LONG_S)
+        (child,) = psutil.Process(trainer.pid).children()
+    finally:
+        trainer.kill()
+        trainer.wait()
+    graph.until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end")
+    assert versions(tmp_path / "policies") == []
+    assert lineage.newest_good(tmp_path / "policies") is None
+    again = Watched(graph, tmp_path)
+    assert again.until("announced")["version"] == "v1"
+    assert not (again.versions / f"v1{RUNNING}").exists()
