@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from il_ros.episodes.sink import being_written
+
 RECOVER = "il-ros episodes recover"
+BEING_RECORDED = "is being recorded"
 
 
 class BagError(ValueError):
@@ -158,9 +161,10 @@ def _check_ends(path: Path, stream: Any) -> None:
         raise BagError(f"{path}: is not an MCAP file: it begins with {head!r}, not with {magic!r}")
     stream.seek(max(0, size - MAGIC_SIZE))
     if size < 2 * MAGIC_SIZE or stream.read(MAGIC_SIZE) != magic:
+        if being_written(stream):
+            raise UnfinishedBagError(f"{path}: {BEING_RECORDED}")
         raise UnfinishedBagError(
-            f"{path}: was never closed (recorder killed, or still recording), or is cut off; "
-            f"once nothing writes to it: {RECOVER} {path.parent}"
+            f"{path}: was never closed (its recorder was killed) or is cut off: {RECOVER} {path.parent}"
         )
     stream.seek(0)
 

@@ -8,7 +8,7 @@ import mmap
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 Buffer = bytes | bytearray | memoryview
 
@@ -52,7 +52,7 @@ class FileSink:
     def __init__(self, path: Path):
         self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # who asks `being_written` holds it for a moment
         self._direct = _open_direct(path)
         self._stage = mmap.mmap(-1, _STAGE_BYTES) if self._direct is not None else None
         self.size = 0
@@ -130,6 +130,16 @@ class FileSink:
                 self._write_cached([view[written:]], offset + written)
                 return
             view, offset = view[written:], offset + written
+
+
+def being_written(file: IO[bytes]) -> bool:
+    """Tell whether a recorder has the open file locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False
 
 
 def _open_direct(path: Path) -> int | None:

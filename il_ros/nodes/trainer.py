@@ -26,6 +26,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from il_ros.episodes.reader import BEING_RECORDED
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.parameters import declare, value
@@ -200,7 +201,8 @@ class Trainer(runtime.PlainNode):
         """Say once what is not trained on, and why; what is being recorded just now needs no word."""
         for name, reason in event.get("left_out", {}).items():
             unfinished = self._watcher is not None and self._watcher.unfinished == name
-            if not (unfinished or reason.startswith("discarded") or (name, reason) in self._said):
+            usual = unfinished or BEING_RECORDED in reason or reason.startswith("discarded")
+            if not (usual or (name, reason) in self._said):
                 self._said.add((name, reason))
                 log = self.get_logger()
                 # an episode in which nobody corrected anything is no fault

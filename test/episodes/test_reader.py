@@ -168,3 +168,10 @@ def test_raw_bytes_decode(tmp_path):
     bag = open_bag(made.write(tmp_path, made.recorded(2)))
     first = next(bag.messages({"/arm/commands"}))
     np.testing.assert_array_equal(messages.decode(first.type, first.raw).data, [1.0, 2.0])
+
+
+def test_a_bag_that_is_being_written_says_so(tmp_path):
+    with BagWriter(tmp_path / "episode_000001") as bag:
+        bag.flush()
+        with pytest.raises(UnfinishedBagError, match=r"episode_000001_0\.mcap: is being recorded"):
+            check_closed(tmp_path / "episode_000001")

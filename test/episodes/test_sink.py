@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from il_ros.episodes.sink import FileSink
+from il_ros.episodes.sink import FileSink, being_written
 
 MIB = 1024 * 1024
 PICTURE = np.random.default_rng(0).bytes(900_001)
@@ -57,6 +57,14 @@ def test_large_and_small_appends_come_one_after_the_other(tmp_path: Path, direct
     assert all(length % 4096 == 0 == offset % 4096 for length, offset in direct)
     whole_pages = sum(length for length, _ in direct)
     assert whole_pages > len(expected) - len(SMALL) * 3000 - 6 * 2 * 4096
+
+
+def test_who_asks_hears_whether_a_file_is_being_written(tmp_path: Path):
+    sink = FileSink(tmp_path / "file")
+    with (tmp_path / "file").open("rb") as file:
+        assert being_written(file)
+        sink.close()
+        assert not being_written(file)
 
 
 def test_a_direct_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch):
