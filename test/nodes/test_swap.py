@@ -6,6 +6,7 @@ import time
 import made_versions as made
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from il_ros import messages
@@ -122,6 +123,15 @@ def test_a_worse_policy_is_refused_with_the_figures_and_stays_out(graph, tmp_pat
     assert gate.judged(3)["state"] == "active"  # the one after is another matter
     assert len(gate.verdicts) == count + 1
     assert gate.node.status().values["version"] == "v3"
+
+
+def test_while_one_is_examined_only_the_newest_of_those_announced_waits(graph, tmp_path):
+    gate = Gate(graph, tmp_path)
+    for run in [gate.version(number) for number in (2, 3, 4)]:
+        gate.node._candidates._on_announced(String(data=str(run)))
+    gate.verdict("v4")
+    assert [each["verdict"]["version"] for each in gate.verdicts] == ["v1", "v2", "v4"]
+    assert gate.node.status().values["version"] == "v4"
 
 
 def test_a_half_written_checkpoint_is_refused_and_the_policy_goes_on(graph, tmp_path):

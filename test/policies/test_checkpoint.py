@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save as save_tensors
 
-from il_ros.policies import checkpoint
+from il_ros.policies import checkpoint, lineage
 from il_ros.policies.checkpoint import CheckpointError
 from il_ros.policies.doubting import Doubting
 from il_ros.policies.families import family, make_network
 from il_ros.policies.inputs import Inputs
+from il_ros.policies.lineage import REFUSED, ROLLED_BACK, Lineage
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
 
@@ -91,6 +92,17 @@ def test_a_contract_whose_text_says_something_else_is_not_saved(tmp_path):
 def test_another_contract_is_refused_line_by_line(folder):
     with pytest.raises(CheckpointError, match=r"actions\.arm\.mode: delta here, absolute there"):
         checkpoint.load(folder, made.DELTA)
+
+
+def test_a_folder_of_versions_leads_to_the_newest_that_was_not_refused(tmp_path):
+    for number in (1, 2):
+        checkpoint.save(tmp_path / f"v{number}" / "checkpoint", policy(version=f"v{number}"))
+    lineage.write(tmp_path / "v2", Lineage("v2", state=REFUSED))
+    assert checkpoint.load(tmp_path).version == "v1"
+    assert checkpoint.load(tmp_path / "v2").version == "v2"  # who names it gets it
+    lineage.write(tmp_path / "v1", Lineage("v1", state=ROLLED_BACK))
+    with pytest.raises(CheckpointError, match="all its versions were refused, rolled back or are damaged"):
+        checkpoint.load(tmp_path)
 
 
 def test_a_run_and_a_folder_of_versions_lead_to_their_newest(tmp_path):

@@ -1,0 +1,126 @@
+"""A candidate's examination outside of ROS: what is measured, and what it is refused for."""
+
+import threading
+
+import made_arrays as arrays
+import made_versions as made
+import numpy as np
+import pytest
+
+from il_ros.episodes import layout
+from il_ros.interactive.admission import Limits
+from il_ros.interactive.examination import Plan, Shadow, examine
+from il_ros.policies import checkpoint
+from il_ros.policies.families import family, make_network
+from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
+from il_ros.policies.runner import LoadedPolicy
+
+
+@pytest.fixture
+def root(tmp_path):
+    for number in (1, 2):
+        made.episode(tmp_path / "episodes", number)
+    return tmp_path / "episodes"
+
+
+def candidate(tmp_path, number=2, answer=made.RIGHT, held_out=("episode_000002",)):
+    return made.version(tmp_path / "policies", number, answer, held_out)
+
+
+def test_the_first_policy_is_measured_alone(tmp_path, root):
+    verdict = examine(candidate(tmp_path), made.CONTRACT, None, Plan(root=root), Shadow())
+    assert (verdict.refused, verdict.policy.version) == ("", "v2")
+    assert verdict.checks["replayed_frames"] == 20
+    assert (verdict.checks["error"], verdict.checks["driving_error"]) == (pytest.approx(0, abs=1e-6), None)
+    assert verdict.checks["computing_p99_ms"] > 0
+
+
+def test_a_held_out_episode_that_was_discarded_is_not_replayed_and_named(tmp_path, root):
+    layout.discard(root / "episode_000002", "undone", "now")
+    run = candidate(tmp_path, held_out=("episode_000001", "episode_000002"))
+    checks = examine(run, made.CONTRACT, None, Plan(root=root), Shadow()).checks
+    assert checks["replayed"] == ["episode_000001"]
+    assert "discarded" in checks["not_replayed"]["episode_000002"]
+
+
+def test_what_the_driving_policy_learnt_from_is_no_test_of_both(tmp_path, root):
+    driving = checkpoint.load(candidate(tmp_path, 1))
+    driving.metrics["data"]["train"].append("episode_000002")
+    run = candidate(tmp_path, held_out=("episode_000001", "episode_000002"))
+    checks = examine(run, None, driving, Plan(root=root), Shadow()).checks
+    assert checks["replayed"] == ["episode_000001"]
+
+
+def test_without_held_out_episodes_it_says_so_and_judges_the_rest(tmp_path, root):
+    verdict = examine(candidate(tmp_path, held_out=()), None, None, Plan(root=root), Shadow())
+    assert verdict.refused == ""
+    assert verdict.checks["replay"] == "none: no held-out episode"
+
+
+def test_an_answer_that_is_no_number_is_refused(tmp_path, root):
+    run = candidate(tmp_path)
+    policy = checkpoint.load(run)
+    huge = Normaliser(policy.normaliser.state, Affine(np.zeros(2), np.full(2, 1.7e308)))
+    changed = LoadedPolicy(made.CONTRACT, "bc", policy.settings, _loud(policy.network), huge, "v2")
+    checkpoint.save(run / "checkpoint", changed)
+    verdict = examine(run, None, None, Plan(root=root), Shadow())
+    assert "is inf" in verdict.refused
+    assert verdict.policy is None
+
+
+def _loud(network):
+    import torch
+
+    with torch.no_grad():
+        network.linear_layers()[-1].bias.fill_(1e30)
+    return network
+
+
+def test_another_contract_is_refused(tmp_path, root):
+    driving = LoadedPolicy(arrays.CONTRACT, "bc", *_fitting(arrays.CONTRACT), "v1")
+    verdict = examine(candidate(tmp_path), None, driving, Plan(root=root), Shadow())
+    assert verdict.refused.startswith("it has another contract")
+
+
+def test_a_policy_that_sees_pictures_runs_in_shadow(tmp_path):
+    """Its answers are those of the driving one, which is itself: no difference."""
+    own = arrays.WITH_CAMERA
+    policy = LoadedPolicy(own, "bc", *_fitting(own), "v2")
+    checkpoint.save(tmp_path / "v2" / "checkpoint", policy)
+    shadow, over = Shadow(), threading.Event()
+    seen = arrays.observation(own)
+
+    def tick():
+        acting = LoadedPolicy(own, "bc", policy.settings, policy.network, policy.normaliser, "v1")
+        while not over.wait(0.005):
+            shadow.cast(seen, acting.act(seen))
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    try:
+        plan = Plan(Limits(latency=1e6), shadow_ticks=4, shadow_s=60.0)
+        verdict = examine(tmp_path / "v2", own, policy, plan, shadow)
+    finally:
+        over.set()
+        ticking.join()
+    assert verdict.refused == ""
+    assert (verdict.checks["shadow_ticks"], verdict.checks["shadow_difference"]) == (4, pytest.approx(0.0))
+
+
+def test_a_shadow_that_nobody_casts_ends(tmp_path):
+    run = candidate(tmp_path)
+    driving = checkpoint.load(run)
+    verdict = examine(run, None, driving, Plan(shadow_ticks=4, shadow_s=0.05), Shadow())
+    assert (verdict.refused, verdict.checks["shadow_ticks"]) == ("", 0)
+
+
+def _fitting(own):
+    """Settings, network and normaliser that suit a contract."""
+    from il_ros.policies.inputs import Inputs
+
+    size = len(Inputs.of(own).groups)
+    normaliser = Normaliser(
+        Affine(np.zeros(size), np.ones(size)), Affine(np.zeros(2), np.ones(2)), {"camera": PIXELS}
+    )
+    settings = family("bc").settings(hidden=(8,), channels=(4,))
+    return settings, make_network("bc", settings, own, normaliser), normaliser
