@@ -10,7 +10,7 @@ from il_ros.sim.gazebo.process import why_missing
 from il_ros.sim.rollout import rollout
 from il_ros.sim.task import Cameras, make_task
 
-CONTRACTS = {"reach": "arm_reach", "push": "arm_push", "drive": "drive"}
+CONTRACTS = {"reach": "arm_reach", "push": "arm_push", "pick_place": "arm_pick_place", "drive": "drive"}
 EPISODES = 4
 
 
