@@ -58,6 +58,7 @@ class Session(runtime.PlainNode):
         self._waiting = Waiting(self)
         self._wanted: deque[str] = deque()
         self._working = False
+        self._doing = ""
         self._ended_for = ""  # the episode whose end the simulator has told
         self._buttons_before: Sequence[int] = ()
         self._asked: dict[str, Any] = {}
@@ -89,6 +90,8 @@ class Session(runtime.PlainNode):
         if wish in URGENT:
             self.executor.create_task(self._carry_out, plan(wish, self.world, self._options))
             return
+        if wish in (self._doing, *self._wanted):
+            return  # impatience: it is on its way
         self._wanted.append(wish)
         if not self._working:
             self._working = True
@@ -203,12 +206,13 @@ class Session(runtime.PlainNode):
         """Carry out what is wanted, one after the other; nothing may be raised from here."""
         try:
             while self._wanted:
-                made = plan(self._wanted.popleft(), self.world, self._options)
+                self._doing = self._wanted.popleft()
+                made = plan(self._doing, self.world, self._options)
                 await self._carry_out(made)
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)
         finally:
-            self._working = False
+            self._working, self._doing = False, ""
 
     async def _carry_out(self, made: Plan) -> None:
         try:

@@ -1,16 +1,12 @@
 """The keyboard node in a real pseudo-terminal, as over SSH."""
 
-import contextlib
-import os
-import pty
-import select
 import subprocess
 import sys
 import termios
-import time
 
 import numpy as np
 import pytest
+from pseudo_terminal import InTerminal
 
 from il_ros import contract
 from il_ros.control import proposal
@@ -29,52 +25,6 @@ CONTRACT = contract.parse(BASE, "base")
 CTRL_C = "\x03"
 
 
-class Session:
-    """The node in a terminal of its own: type keys, read the screen."""
-
-    def __init__(self, command):
-        self.controller, terminal = pty.openpty()
-        self.before = termios.tcgetattr(terminal)
-        self.process = subprocess.Popen(
-            command, stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=self._take_terminal
-        )
-        self.terminal = terminal
-        self.screen = ""
-
-    @staticmethod
-    def _take_terminal():
-        import fcntl
-
-        os.setsid()
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    def type(self, keys):
-        os.write(self.controller, keys.encode())
-
-    def read(self):
-        while select.select([self.controller], [], [], 0)[0]:
-            self.screen += os.read(self.controller, 4096).decode(errors="replace")
-        return self.screen
-
-    def wait(self, timeout_s=10):
-        """Return the exit status; keeps reading, for a full terminal would block the writer."""
-        end_s = time.monotonic() + timeout_s
-        while self.process.poll() is None:
-            assert time.monotonic() < end_s, f"still running; screen: {self.screen}"
-            self.read()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.05)
-        self.read()
-        return self.process.returncode
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(10)
-        os.close(self.controller)
-        os.close(self.terminal)
-
-
 @pytest.fixture
 def contract_file(tmp_path):
     (tmp_path / "base.yaml").write_text(BASE)
@@ -89,7 +39,7 @@ def command(contract_file):
 
 @pytest.fixture
 def session(contract_file):
-    session = Session(command(contract_file))
+    session = InTerminal(command(contract_file))
     yield session
     session.close()
 
@@ -139,7 +89,7 @@ def test_without_a_terminal_it_says_so(contract_file):
 
 
 def test_a_wrong_contract_gives_the_terminal_back_too():
-    session = Session([*command("/nowhere.yaml")])
+    session = InTerminal([*command("/nowhere.yaml")])
     try:
         assert session.wait() == 1
         assert "/nowhere.yaml" in session.screen

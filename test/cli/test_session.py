@@ -1,0 +1,64 @@
+"""`il-ros session` in a real terminal: the person's keys, Ctrl-C, and the report at the end."""
+
+import re
+import sys
+import termios
+import time
+
+import pytest
+from pseudo_terminal import InTerminal
+
+from il_ros.cli.main import main
+from il_ros.episodes.catalogue import scan
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+CTRL_C = "\x03"
+
+
+@pytest.fixture
+def session(tmp_path):
+    words = ["session", "run", "--task", "reach", "--cameras", "false", "--speed", "3"]
+    for name in ("root", "policies", "logs"):
+        words += [f"--{name}", str(tmp_path / name)]
+    words += ["--checkpoint", str(tmp_path / "policies" / "v1")]
+    session = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words])
+    yield session
+    session.close()
+
+
+def shown(session, words, timeout_s=60, press=""):
+    """Wait until the screen says so, pressing a key again and again if one is given."""
+    end_s = time.monotonic() + timeout_s
+    while words not in COLOUR.sub("", session.read()):
+        assert time.monotonic() < end_s, f"no '{words}' on the screen: {session.screen[-3000:]}"
+        assert session.process.poll() is None, session.screen[-3000:]
+        if press:
+            session.type(press)
+        time.sleep(0.5 if press else 0.05)
+
+
+def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
+    shown(session, "no episode yet")
+    assert not termios.tcgetattr(session.terminal)[3] & termios.ECHO
+    shown(session, "episode_000001", press="n")
+    session.type("t")
+    shown(session, "you drive")
+    shown(session, "episode_000001: success")  # the teacher reaches the goal, and the simulator says so
+    session.type(CTRL_C)
+    assert session.wait(timeout_s=60) == 0
+    assert "Traceback" not in session.screen
+    assert "episodes kept: " in session.screen
+    assert termios.tcgetattr(session.terminal) == session.before
+    assert (tmp_path / "root" / "report" / "index.html").exists()
+    assert scan(tmp_path / "root").usable[0].outcome == "success"
+
+
+def test_a_report_of_nothing_says_so(tmp_path, capsys):
+    assert main(["session", "report", str(tmp_path)]) == 1
+    assert "nothing to report" in capsys.readouterr().err
+
+
+def test_a_simulated_person_without_thoughts_is_refused(tmp_path, capsys):
+    given = ["--person", "simulated", "--expert", "joy", "--root", str(tmp_path)]
+    assert main(["session", "run", *given]) == 2
+    assert "expert:=scripted is needed" in capsys.readouterr().err
