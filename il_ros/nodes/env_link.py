@@ -82,13 +82,17 @@ class Link:
             self.node.create_subscription(Bool, success, self._on_success, LATCHED)
         if failed:
             self.node.create_subscription(Bool, failed, self._on_failed, LATCHED)
-        self.node.create_subscription(String, decisions, self._on_decision, QoSProfile(depth=10))
+        self._decisions = self.node.create_subscription(
+            String, decisions, self._on_decision, QoSProfile(depth=10)
+        )
         self._proposals = self.node.create_publisher(JointTrajectory, proposals, QoSProfile(depth=1))
 
     def ready(self, timeout_s: float) -> None:
         """Wait until the supervisor hears our proposals; raises RosEnvError when others make them."""
         topic = self._proposals.topic_name
         self.until(self._proposals.get_subscription_count, timeout_s, f"a supervisor that listens to {topic}")
+        # both ways: the answer to the very first proposal must not be lost
+        self.until(self._decisions.get_publisher_count, timeout_s, "a supervisor that tells its decisions")
         try:  # one that has just left is still known for a moment
             self.until(lambda: not self._others(topic), min(timeout_s, LEAVING_S), "leaving")
         except RosEnvError:
