@@ -44,6 +44,7 @@ def main():
     parser.add_argument("--task", default="push", choices=tuple(TASKS))
     parser.add_argument("--demonstrations", type=int, default=4)
     parser.add_argument("--episodes", type=int, default=100, help="of the session")
+    parser.add_argument("--time-limit-s", type=float, default=8.0, help="then the person gives an episode up")
     parser.add_argument("--rated", type=int, default=9, help="how many of the versions are tried")
     parser.add_argument("--held-out", type=int, default=50, help="episodes that each of them is tried in")
     parser.add_argument("--seeds", type=int, default=2, help="sittings, each with other starts")
@@ -69,7 +70,8 @@ def sit(args, seed):
     il_ros(folder, "train", "episodes", "--out", "policies/v1")
     began_s = time.monotonic()
     starts = ["--seed", str(10_000 * seed + FIRST_SEED), "--episodes", str(args.episodes)]
-    session = ["--person", "simulated", "--speed", "1", "--checkpoint", "policies/v1"]
+    give_up = ["--time-limit-s", str(args.time_limit_s)]
+    session = ["--person", "simulated", "--speed", "1", "--checkpoint", "policies/v1", *give_up]
     il_ros(folder, "session", "run", *base, *session, *starts, "--policies", "policies", "--root", "episodes")
     return {"seed": seed, "wall_minutes": round((time.monotonic() - began_s) / 60, 2), **rated(args, folder)}
 
