@@ -44,6 +44,7 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         "time_limit_s": options.time_limit_s,
         "seed": options.seed,
         "person": given["person"],
+        "report": given["root"] if given["report"] == "true" else "",
         "episodes": max(1, int(number(given, "episodes"))),
     }
 

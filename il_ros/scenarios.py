@@ -27,6 +27,7 @@ from il_ros.scenario_arguments import (
     RECIPE,
     RECORD,
     RECORDED,
+    REPORT,
     ROOT,
     SEED,
     SESSION,
@@ -200,7 +201,7 @@ SCENARIOS = {
             "dagger",
             "A policy acts, an expert corrects it, and the trainer makes the next policy of both.",
             (
-                *(FIRST, TRAINED, CORRECTOR, SESSION, PERSON, MODE, BETA, UNIT, ASK, PER_HOUR),
+                *(FIRST, TRAINED, CORRECTOR, SESSION, PERSON, REPORT, MODE, BETA, UNIT, ASK, PER_HOUR),
                 *(RECIPE, ROOT, OPERATOR, *WORLD, *UNATTENDED),
             ),
             lambda given: (

@@ -29,7 +29,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, numbers and actions")
     parser.set_defaults(act=_replay)
 
-    parser = verbs.add_parser("plot", parents=[common], help="measurements, commands and authority over time")
+    parser = verbs.add_parser("plot", parents=[common], help="measurements, commands, doubt over time")
     add_episode(parser)
     add_contract(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.png here")
@@ -110,12 +110,14 @@ def _csv_row(frame: Frame, contract: Contract) -> list[Any]:
 def _plot(args: argparse.Namespace) -> int:
     from il_ros.episodes import cache
     from il_ros.episodes.plots import plot_episode
+    from il_ros.session.curves import decision_curves
 
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
     output = args.output or Path(f"{entry.name}.png")
     with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:  # looking at a bag leaves no traces
-        plot_episode(cache.load(entry, contract, Path(folder)), contract, output)
+        curves = decision_curves(entry)
+        plot_episode(cache.load(entry, contract, Path(folder)), contract, output, curves)
     print(f"written: {output}")
     return 0
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from il_ros.contract import Contract
 from il_ros.episodes.arrays import EpisodeArrays
@@ -18,16 +20,30 @@ _MOST_LINES = 20
 """More lines than this (a laser scan) are drawn as an image."""
 
 
-def plot_episode(episode: EpisodeArrays, contract: Contract, path: Path) -> None:
+@dataclass(frozen=True)
+class Curve:
+    """What was said of some ticks: `values` (T,) at `ticks_ns` (T,), NaN where nothing was."""
+
+    name: str
+    ticks_ns: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def plot_episode(
+    episode: EpisodeArrays, contract: Contract, path: Path, curves: Sequence[Curve] = ()
+) -> None:
     """Draw the episode's numeric observations, its commands and authority into a PNG (or PDF, SVG) file.
 
+    `curves` have a panel each, between commands and authority; those without any number are left out.
     Gaps between frames are left white. Raises OSError when the file can't be written.
     """
     from matplotlib.figure import Figure
 
     numeric = [spec for spec in contract.observations if spec.kind == "numeric"]
-    rows = len(numeric) + len(contract.actions) + bool(episode.authority)
-    heights = [1.0] * (len(numeric) + len(contract.actions)) + [0.2] * bool(episode.authority)
+    curves = [curve for curve in curves if np.isfinite(curve.values).any()]
+    rows = len(numeric) + len(contract.actions) + len(curves) + bool(episode.authority)
+    heights = [1.0] * (len(numeric) + len(contract.actions)) + [0.6] * len(curves)
+    heights += [0.2] * bool(episode.authority)
     figure = Figure(figsize=(11, 1.2 + 2.2 * sum(heights)), layout="constrained")
     panels = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     times_s = (np.asarray(episode.ticks_ns) - int(episode.ticks_ns[0])) / 1e9
@@ -42,6 +58,11 @@ def plot_episode(episode: EpisodeArrays, contract: Contract, path: Path) -> None
         commands = np.asarray(episode.commands)[:, contract.action_slices[action.key]]
         _lines(panel, times_s, commands, episode.runs, action.names, steps=True)
         panel.set_ylabel(_label(f"{action.key} command", action.unit))
+    for panel, curve in zip(panels[len(numeric) + len(contract.actions) :], curves, strict=False):
+        panel.plot((curve.ticks_ns - int(episode.ticks_ns[0])) / 1e9, curve.values, color="C4", linewidth=1.2)
+        panel.set_ylabel(curve.name)
+        panel.set_ylim(bottom=0)
+        panel.grid(alpha=0.3)
     if episode.authority:
         _authority(panels[-1], times_s, episode)
     panels[-1].set_xlabel("s since the first frame")

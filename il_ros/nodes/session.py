@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,23 @@ class Session(runtime.PlainNode):
             self.get_logger().warning("no terminal here: no keys, but the gamepad's buttons work")
 
     def stop(self) -> None:
-        """Leave the status line standing."""
+        """Leave the status line standing, and tell of the session if that was asked for."""
         if self._screen is not None:
             self._screen.say(self._line())
+        if value(self, "report"):
+            self._report(Path(value(self, "report")))
+
+    def _report(self, root: Path) -> None:
+        """Write the report of what is saved so far, a running episode apart."""
+        from il_ros.session import page, report
+
+        try:
+            found = report.read(root)
+            lines = [*report.text(found).splitlines(), "", f"page: {page.write(found, root / 'report')}"]
+        except (ValueError, OSError) as error:
+            lines = [f"no report: {error}"]
+        for line in lines:
+            print(line) if self._screen is None else self._screen.say(line)
 
     def status(self) -> Status:
         """Return the status line."""
@@ -121,6 +136,7 @@ class Session(runtime.PlainNode):
             self, "episodes", 10, "episodes after which a simulated person ends the session", minimum=1,
             read_only=True,
         )  # fmt: skip
+        declare(self, "report", "", "folder of episodes to report on at the end; empty: no report")
         declare_contract(self)
         self._person: SimulatedPerson | None = None
         self._contract: Contract | None = None

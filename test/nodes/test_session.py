@@ -7,7 +7,7 @@ import pytest
 
 from il_ros import actions, contract, messages
 from il_ros.cli.main import main
-from il_ros.episodes.catalogue import scan
+from il_ros.episodes.catalogue import look, scan
 from il_ros.episodes.dataset import Dataset
 from il_ros.episodes.layout import load_info
 from il_ros.episodes.reader import open_bag
@@ -20,6 +20,7 @@ from il_ros.nodes.scripted_expert import ScriptedExpert
 from il_ros.nodes.session import Session
 from il_ros.nodes.sim import Sim
 from il_ros.session import report
+from il_ros.session.curves import decision_curves
 from il_ros.specs import JOINT_STATE, STRING
 
 JOY = "sensor_msgs/msg/Joy"
@@ -135,6 +136,10 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     (mark,) = open_bag(folder).messages({"/session/marks"})
     marked = json.loads(messages.decode(STRING, mark.raw).data)
     assert info.started_ns < marked["stamp_ns"] < info.stopped_ns
+    curves = {curve.name.split()[0]: curve for curve in decision_curves(look(folder))}
+    assert set(curves["doubt"].values[np.isfinite(curves["doubt"].values)]) == {0.5}
+    assert np.isfinite(curves["policy"].values).any()  # where the teacher proposed besides
+    assert main(["episodes", "plot", str(folder), "-o", str(tmp_path / "plot.png")]) == 0
     facts = report.read(tmp_path / "episodes")
     (kept,) = facts.kept
     assert (kept.version, kept.outcome, len(kept.takeovers), kept.labels) == ("still-1", "success", 1, first)
@@ -192,11 +197,13 @@ def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
 def test_a_simulated_person_sits_through_a_whole_session(robot, tmp_path):
     node = robot.start(
         lambda **kwargs: Session(None, **kwargs), use_sim_time=True, person="simulated", episodes=2,
-        contract="arm_push", time_limit_s=15.0, seed=11,
+        contract="arm_push", time_limit_s=15.0, seed=11, report=str(tmp_path / "episodes"),
     )  # fmt: skip
     robot.until(node.ended.done, f"the end of the sitting: {node.world}", timeout_s=90)
     episodes = tmp_path / "episodes"
     robot.until(lambda: len(scan(episodes).usable) == 2, "both saved")
+    node.stop()
+    assert (episodes / "report" / "index.html").exists()
     facts = report.read(episodes)
     assert [episode.outcome for episode in facts.kept] == ["success", "success"]  # the teacher saw to that
     assert facts.versions[0].interventions >= 2
