@@ -24,11 +24,12 @@ class Habits:
 
     Takes over after the distance was above `alarm` for `reaction_ticks`; hands back after at least
     `least_ticks`, once it was below `content` for `reaction_ticks`. `misjudged`: deviation of the log of the
-    distance it believes to see. `tremor`: deviation of its commands, in typical motions.
+    distance it believes to see. `tremor`: deviation of its commands, in typical motions. A policy that
+    stands still where the person would move is about 1 away: an `alarm` above that would never notice it.
     """
 
-    alarm: float = 1.5
-    content: float = 0.75
+    alarm: float = 0.8
+    content: float = 0.4
     reaction_ticks: int = 6
     least_ticks: int = 10
     misjudged: float = 0.25
