@@ -37,8 +37,8 @@ def write(facts: Facts, folder: Path) -> Path:
     text = Template(resources.files("il_ros.session").joinpath("page.html").read_text("utf-8")).substitute(
         root=escape(str(facts.root)),
         title=_title(first, last),
-        success=_rate(last),
-        success_before=_rate(first),
+        alone=_alone(last),
+        alone_before=_alone(first),
         rate=_per_minute(last),
         rate_before=_per_minute(first),
         labels=f"{sum(episode.labels for episode in kept):,}".replace(",", " "),
@@ -83,13 +83,12 @@ def _ends(facts: Facts) -> tuple[VersionFacts, VersionFacts]:
 def _title(first: VersionFacts, last: VersionFacts) -> str:
     if first is last or not (first.episodes and last.episodes):
         return "A session at the robot"
-    before, after = (100 * each.successes / each.episodes for each in (first, last))
-    word = "got better" if after > before else "stayed as it was" if after == before else "got worse"
-    return f"The policy {word}: {before:.0f} % to {after:.0f} %"
+    before, after = (100 * each.alone / each.episodes for each in (first, last))
+    return f"Done alone: {before:.0f} % under the first policy, {after:.0f} % under the last"
 
 
-def _rate(version: VersionFacts) -> str:
-    return f"{100 * version.successes / version.episodes:.0f} %" if version.episodes else "–"
+def _alone(version: VersionFacts) -> str:
+    return f"{100 * version.alone / version.episodes:.0f} %" if version.episodes else "–"
 
 
 def _per_minute(version: VersionFacts) -> str:

@@ -154,7 +154,7 @@ def _turns(episode: EpisodeFacts) -> list[tuple[float, float, str]]:
     out = []
     for driver, ticks in groupby(range(len(episode.drivers)), key=lambda tick: episode.drivers[tick]):
         indices = list(ticks)
-        end_s = float(episode.times_s[indices[-1]]) + episode.period_s
+        end_s = float(episode.times_s[indices[-1]] + episode.lasts_s[indices[-1]])
         out.append((float(episode.times_s[indices[0]]), end_s, driver))
     return out
 

@@ -54,12 +54,17 @@ class EpisodeFacts:
     @property
     def duration_s(self) -> float:
         """How long it took."""
-        return len(self.times_s) * self.period_s
+        return float(self.lasts_s.sum())
+
+    @property
+    def lasts_s(self) -> NDArray[np.float64]:
+        """How long each tick's decision held (T,): until the next one."""
+        return np.diff(self.times_s, append=self.times_s[-1] + self.period_s)
 
     @property
     def expert_s(self) -> float:
         """How long the expert drove."""
-        return sum(driver == EXPERT for driver in self.drivers) * self.period_s
+        return float(self.lasts_s[[driver == EXPERT for driver in self.drivers]].sum())
 
     @property
     def version(self) -> str:
@@ -256,19 +261,20 @@ def _numbers(values: Iterable[float | None]) -> NDArray[np.float64]:
 def _version(version: str, episodes: Sequence[EpisodeFacts]) -> VersionFacts:
     ended = [episode for episode in episodes if episode.version == version]
     succeeded = [episode for episode in ended if episode.outcome == "success"]
-    ticks = expert = interventions = 0.0
+    seconds = expert_s = interventions = 0.0
     for episode in episodes:
-        mine = [index for index, each in enumerate(episode.versions) if each == version]
-        ticks += len(mine) * episode.period_s
-        expert += sum(episode.drivers[index] == EXPERT for index in mine) * episode.period_s
+        mine = np.array([each == version for each in episode.versions])
+        driven = np.array([driver == EXPERT for driver in episode.drivers])
+        seconds += float(episode.lasts_s[mine].sum())
+        expert_s += float(episode.lasts_s[mine & driven].sum())
         interventions += sum(episode.versions[index] == version for index in episode.takeovers)
     return VersionFacts(
         version,
         len(ended),
         len(succeeded),
         sum(episode.expert_s == 0 for episode in succeeded),
-        ticks / 60,
-        expert / 60,
+        seconds / 60,
+        expert_s / 60,
         int(interventions),
         sum(episode.labels for episode in ended),
     )

@@ -75,7 +75,7 @@ def test_the_page_holds_the_figures_and_its_pictures(tmp_path):
     episodes = (SHOWN, WEAK, SWAPPED, GOOD)
     written = page.write(Facts(tmp_path, episodes, tuple(by_version(episodes)), ()), tmp_path / "report")
     text = written.read_text()
-    assert "The policy got better: 0 % to 100 %" in text
+    assert "Done alone: 0 % under the first policy, 50 % under the last" in text
     assert "<td>v1</td><td>1</td><td>0</td>" in text
     for name in ("sitting", "versions", "labels", "doubt"):
         assert f'src="{name}.svg"' in text
