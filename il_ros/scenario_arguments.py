@@ -58,7 +58,7 @@ CORRECTOR = Argument(
     ("scripted", "joy", "leader", "keyboard", "none"),
 )
 SESSION = Argument("session", "true: a console for one person, with keys (? lists them)", "true", _SWITCH)
-REPORT = Argument("report", "true: the session ends with a report, ROOT/report/index.html", "true", _SWITCH)
+REPORT = Argument("report", "true: the session ends with a report, ROOT_report/index.html", "true", _SWITCH)
 PERSON = Argument(
     "person", "who presses its keys; a simulated person does so for `episodes`", "you", ("you", "simulated")
 )

@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
     verb.set_defaults(act=_run)
     verb = verbs.add_parser("report", help="what the recorded episodes of a session tell")
     verb.add_argument("root", nargs="?", type=Path, default=Path("episodes"), help="(default: ./episodes)")
-    verb.add_argument("-o", "--output", type=Path, help="folder of the page (default: ROOT/report)")
+    verb.add_argument("-o", "--output", type=Path, help="folder of the page (default: ROOT_report)")
     verb.set_defaults(act=lambda args: _report(args.root, args.output))
     parser.set_defaults(run=run)
 
@@ -62,7 +62,7 @@ def _report(root: Path, output: Path | None) -> int:
     try:
         found = report.read(root)
         print(f"\n{report.text(found)}")
-        written = page.write(found, output or root / "report")
+        written = page.write(found, output or page.folder_for(root))
     except (BagError, OSError, ValueError) as error:
         print(f"il-ros session report: {error}", file=sys.stderr)
         return 1

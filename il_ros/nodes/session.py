@@ -90,7 +90,11 @@ class Session(runtime.PlainNode):
 
         try:
             found = report.read(root)
-            lines = [*report.text(found).splitlines(), "", f"page: {page.write(found, root / 'report')}"]
+            lines = [
+                *report.text(found).splitlines(),
+                "",
+                f"page: {page.write(found, page.folder_for(root))}",
+            ]
         except (ValueError, OSError) as error:
             lines = [f"no report: {error}"]
         for line in lines:

@@ -20,6 +20,12 @@ HEADER = (
 )
 
 
+def folder_for(root: Path) -> Path:
+    """Return where the page of the episodes in `root` goes: beside them, for all in there is an episode."""
+    root = root.resolve()
+    return root.with_name(f"{root.name}_report")
+
+
 def write(facts: Facts, folder: Path) -> Path:
     """Write pictures, report.json and the page into `folder`; return the page's path.
 

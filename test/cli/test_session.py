@@ -49,7 +49,7 @@ def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
     assert "Traceback" not in session.screen
     assert "episodes kept: " in session.screen
     assert termios.tcgetattr(session.terminal) == session.before
-    assert (tmp_path / "root" / "report" / "index.html").exists()
+    assert (tmp_path / "root_report" / "index.html").exists()
     assert scan(tmp_path / "root").usable[0].outcome == "success"
 
 

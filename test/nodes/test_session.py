@@ -203,7 +203,7 @@ def test_a_simulated_person_sits_through_a_whole_session(robot, tmp_path):
     episodes = tmp_path / "episodes"
     robot.until(lambda: len(scan(episodes).usable) == 2, "both saved")
     node.stop()
-    assert (episodes / "report" / "index.html").exists()
+    assert (tmp_path / "episodes_report" / "index.html").exists()
     facts = report.read(episodes)
     assert [episode.outcome for episode in facts.kept] == ["success", "success"]  # the teacher saw to that
     assert facts.versions[0].interventions >= 2
