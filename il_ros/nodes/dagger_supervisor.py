@@ -46,7 +46,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SHALLOW = QoSProfile(depth=1)
 # event handlers would keep a destroyed publisher in the graph until the executor runs
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
-LOOKS_PER_PERIOD = 5  # how often the timer looks whether a decision is overdue
+LOOKS_PER_PERIOD = 2  # how often the timer looks whether a decision is overdue; each look wakes the process
 
 
 class DaggerSupervisor(runtime.ManagedNode):
