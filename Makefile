@@ -26,7 +26,7 @@ test: setup  ## every test (ARGS="test/episodes -k recover" narrows it; GAZEBO=n
 	@[ "$(GAZEBO)" = no ] || scripts/gazebo --optional
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
-bench: setup  ## the figures of BENCHMARKS.md, as JSON (20 minutes; a quiet machine)
+bench: setup gazebo  ## the figures of BENCHMARKS.md but for learning, as JSON (40 minutes; a quiet machine)
 	@set -e; for script in bench/*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done
 
 lint: setup  ## the style and type rules

@@ -159,6 +159,7 @@ def summary(args, points):
 
 def draw(found, file):
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, key in zip(figure.subplots(1, 2, sharey=True), ("labels", "expert_ticks"), strict=True):
@@ -169,6 +170,8 @@ def draw(found, file):
             spread = np.maximum([success - low, high - success], 0)
             axes.errorbar([row[key] for row in rows], success, spread, marker="o", capsize=3, label=method)
         axes.set(xlabel=f"{key.replace('_', ' ')} (20 per second)", ylim=(0, 1.02))
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.grid(alpha=0.3)
     figure.axes[0].set(ylabel="success, 95 % interval", title=found["task"])
     figure.axes[1].legend(fontsize=8)

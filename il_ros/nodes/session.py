@@ -29,14 +29,13 @@ from trajectory_msgs.msg import JointTrajectory
 from il_ros.contract import Contract
 from il_ros.control import proposal
 from il_ros.control.decision import from_json
-from il_ros.interactive.human import Habits
 from il_ros.nodes import runtime, terminal
 from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import ParameterError, declare, value
 from il_ros.nodes.waiting import WaitError, Waiting, parameters
 from il_ros.session import console, keys
-from il_ros.session.person import SimulatedPerson
+from il_ros.session.person import USUAL, SimulatedPerson
 from il_ros.session.wishes import URGENT, Call, Plan, answered, due, plan
 from il_ros.session.world import HEARD, World, heard_decision, heard_task
 from il_ros.session_setup import Options
@@ -151,7 +150,7 @@ class Session(runtime.PlainNode):
         if who == "simulated":
             self._contract = load_contract(value(self, "contract"))
             rng = np.random.default_rng(seed)
-            self._person = SimulatedPerson(self._contract, Habits(), episodes, rng)
+            self._person = SimulatedPerson(self._contract, USUAL, episodes, rng)
         return Options(mode, simulator, teacher, limit_s, seed)
 
     def _listen(self) -> None:
