@@ -23,8 +23,8 @@ GET_USED_TICKS = 40
 """Ticks of its own advice after which it knows what a usual motion is."""
 KEPT_TICKS = 40
 USUAL = Habits(alarm=1.5, content=0.75)
-"""It sees no measurements: its usual motion is how far its own advice moves in a tick, and a robot lags behind
-that by a few ticks. A policy that stands still is two to three such motions away."""
+"""It sees no measurements: its usual motion is how far its own advice moves in a tick, and a robot lags
+behind that by a few ticks. A policy that stands still is two to three such motions away."""
 
 
 class SimulatedPerson:
