@@ -146,6 +146,18 @@ def test_with_gz_the_server_the_bridge_and_our_node_would_start(workspace, tmp_p
     assert "was required: shutting down launched system" in ran.stdout
 
 
+def test_dagger_holds_a_session_from_no_policy_at_all(workspace, tmp_path):
+    ran = workspace.run(
+        *(*ROS2, "launch", "il_ros", "dagger.launch.py"),
+        *("task:=push", "person:=simulated", "episodes:=2", "time_limit_s:=15", "cameras:=false"),
+        *(f"root:={tmp_path / 'episodes'}", f"policies:={tmp_path / 'policies'}"),
+        f"checkpoint:={tmp_path / 'policies' / 'v1'}",
+    )
+    assert "Traceback" not in ran.stdout
+    recorded = sorted((tmp_path / "episodes").glob("episode_*"))
+    assert [folder.name for folder in recorded] == ["episode_000001", "episode_000002"], ran.stdout
+
+
 def test_train_waits_for_its_service(workspace, tmp_path):
     output = launch_until(workspace, "]: running", "train.launch.py", f"root:={tmp_path}")
     assert "Traceback" not in output
