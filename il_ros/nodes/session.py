@@ -57,7 +57,7 @@ class Session(runtime.PlainNode):
         self.ended: Future = Future()
         self._waiting = Waiting(self)
         self._wanted: deque[str] = deque()
-        self._working = False
+        self.busy = False  # a wish is being carried out, others may wait behind it
         self._doing = ""
         self._ended_for = ""  # the episode whose end the simulator has told
         self._buttons_before: Sequence[int] = ()
@@ -111,8 +111,8 @@ class Session(runtime.PlainNode):
         if wish in (self._doing, *self._wanted):
             return  # impatience: it is on its way
         self._wanted.append(wish)
-        if not self._working:
-            self._working = True
+        if not self.busy:
+            self.busy = True
             self.executor.create_task(self._work)
 
     # ---- set-up ------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class Session(runtime.PlainNode):
             self._person.heard(source, said)
 
     def _ask_person(self) -> None:
-        if self._person is None or self._working or self.ended.done():
+        if self._person is None or self.busy or self.ended.done():
             return
         wish = self._person.wish(self.world, time.monotonic())
         if wish:
@@ -231,7 +231,7 @@ class Session(runtime.PlainNode):
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)
         finally:
-            self._working, self._doing = False, ""
+            self.busy, self._doing = False, ""
 
     async def _carry_out(self, made: Plan) -> None:
         try:

@@ -280,6 +280,7 @@ def test_a_really_full_disk_ends_the_episode_and_leaves_a_readable_bag(graph, st
 
     def full() -> bool:
         arm(wide)
+        graph.spin(0.005)  # a publisher that never rests would keep the writer's thread from the interpreter
         return recorder._recorder.take is None
 
     graph.until(full, "the end of the episode")

@@ -89,6 +89,8 @@ class AtTheKeys:
         return self.node.world
 
     def type(self, key, until, what):
+        """Press a key when the wish before it is through (the same key again would be impatience), and wait."""
+        self.graph.until(lambda: not self.node.busy, f"rest before {what}", timeout_s=30)
         self.screen.typed.append(key)
         self.graph.until(lambda: until(self.world), f"{what}; told: {self.screen.told}", timeout_s=30)
 
@@ -112,8 +114,7 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     person.type("t", lambda world: world.driver == "policy", "hand-back")
     person.drives("policy")
     person.type("g", lambda world: world.outcome == "success", "marked")
-    person.graph.until(lambda: person.world.mode == "expert", "rest")
-    assert not person.world.running
+    person.graph.until(lambda: person.world.mode == "expert" and not person.world.running, "rest")
     first = person.world.labels
     assert first >= 5
 

@@ -33,20 +33,24 @@ RIGHT = (0.25, -0.5)
 """What the expert does, always."""
 
 
-def version(folder, number, answer=RIGHT, held_out=(), parent=""):
-    """Write version `number` of a policy that answers `answer` (2,) whatever it sees; return its folder."""
+def constant_policy(own, answer, name, metrics=None):
+    """Return a policy under a contract of two joints that answers `answer` (2,) whatever it sees."""
     identity = Affine(np.zeros(2), np.ones(2))
     normaliser = Normaliser(identity, identity)
     settings = family("bc").settings(hidden=(4,))
-    network = make_network("bc", settings, CONTRACT, normaliser)
+    network = make_network("bc", settings, own, normaliser)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
         network.linear_layers()[-1].bias.copy_(torch.tensor(answer))
+    return LoadedPolicy(own, "bc", settings, network, normaliser, name, metrics or {})
+
+
+def version(folder, number, answer=RIGHT, held_out=(), parent=""):
+    """Write version `number` of a policy that answers `answer` (2,) whatever it sees; return its folder."""
     data = {"train": [], "validation": list(held_out)}
     run = folder / f"v{number}"
-    policy = LoadedPolicy(CONTRACT, "bc", settings, network, normaliser, run.name, {"data": data})
-    checkpoint.save(run / CHECKPOINT, policy)
+    checkpoint.save(run / CHECKPOINT, constant_policy(CONTRACT, answer, run.name, {"data": data}))
     lineage.write(run, Lineage(run.name, parent, data))
     return run
 

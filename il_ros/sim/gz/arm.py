@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from il_ros import messages
 from il_ros.messages import Message
 from il_ros.sim.arm import JOINT_STATES, OBJECT_POSE
 from il_ros.sim.arm_scene import Joints
 from il_ros.sim.gazebo.world import world_element
+from il_ros.sim.gz.heard import Heard
 from il_ros.sim.kinematics import forward
 from il_ros.specs import JOINT_STATE, POSE, Vector
 
@@ -19,20 +19,15 @@ HEARD_JOINTS, HEARD_OBJECT = "gz/joint_states", "gz/object_pose"
 NAMES = (*(f"joint{k}" for k in range(1, 7)), "left_finger", "right_finger")
 
 
-class HeardArm:
-    """See `il_ros.sim.arm_scene.ArmScene`; it advances by itself. The arm drives to its start.
-
-    `poses`: where a start puts the models (7,: position, quaternion wxyz). `stamps`: of what was heard, by
-    the topic that the task publishes it on.
-    """
+class HeardArm(Heard):
+    """See `il_ros.sim.arm_scene.ArmScene`; the arm drives to its start."""
 
     trigger = HEARD_JOINTS
 
     def __init__(self, task: str):
+        super().__init__()
         self.has_object = world_element(task).find("world/model[@name='object']") is not None
         self.hears = {HEARD_JOINTS: JOINT_STATE} | ({HEARD_OBJECT: POSE} if self.has_object else {})
-        self.poses: dict[str, Vector] = {}
-        self.stamps: dict[str, int] = {}
         self._position = self._velocity = np.zeros(len(NAMES))
         self._object = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
         self._speed = 0.0
@@ -135,22 +130,6 @@ class HeardArm:
         """Take a new opening."""
         self._targets[6:] = opening_m / 2
 
-    def advance(self, period_ns: int) -> None:
-        """Nothing: gz-sim's time goes on by itself."""
-
     def state(self) -> Vector:
         """Return what was heard."""
         return np.concatenate([self._position, self._velocity, self._object])
-
-    restorable = False
-
-    def restore(self, state: Vector) -> None:
-        """Refuse: nothing sets gz-sim's whole physics."""
-        raise ValueError("gz-sim can't be set to a recorded state; restore it in the embedded simulator")
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Raise RuntimeError: the bridge carries the pictures."""
-        raise RuntimeError(f"{camera}: gz-sim's pictures come over the bridge")
-
-    def close(self) -> None:
-        """Nothing to free."""

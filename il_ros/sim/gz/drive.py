@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from il_ros import messages
 from il_ros.messages import Message
@@ -14,21 +13,21 @@ from il_ros.sim import corridor_pieces
 from il_ros.sim.corridor import Corridor, Place
 from il_ros.sim.drive import ODOMETRY
 from il_ros.sim.drive_scene import WHEEL_RADIUS_M
+from il_ros.sim.gz.heard import Heard
 from il_ros.sim.laser import BEAMS
 from il_ros.specs import LASER_SCAN, Vector
 
 HEARD_ODOMETRY, HEARD_SCAN = "gz/odom", "gz/scan"
 
 
-class HeardDrive:
-    """See `il_ros.sim.drive_scene.DriveScene`; it advances by itself. `poses`, `stamps`: as of `HeardArm`."""
+class HeardDrive(Heard):
+    """See `il_ros.sim.drive_scene.DriveScene`."""
 
     trigger = HEARD_ODOMETRY
     hears: Mapping[str, str] = {HEARD_ODOMETRY: ODOMETRY, HEARD_SCAN: LASER_SCAN}
 
     def __init__(self, task: str):
-        self.poses: dict[str, Vector] = {}
-        self.stamps: dict[str, int] = {}
+        super().__init__()
         self._pieces: dict[str, Place] = {}
         self._pose = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
         self._velocity = (np.zeros(3), np.zeros(3))
@@ -104,25 +103,9 @@ class HeardDrive:
         """Take new speeds of the wheels."""
         self._wheels = (left_rad_s, right_rad_s)
 
-    def advance(self, period_ns: int) -> None:
-        """Nothing: gz-sim's time goes on by itself."""
-
     def state(self) -> Vector:
         """Return what was heard."""
         return np.concatenate([self._pose, *self._velocity, self._ranges])
-
-    restorable = False
-
-    def restore(self, state: Vector) -> None:
-        """Refuse: nothing sets gz-sim's whole physics."""
-        raise ValueError("gz-sim can't be set to a recorded state; restore it in the embedded simulator")
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Raise RuntimeError: the bridge carries the pictures."""
-        raise RuntimeError(f"{camera}: gz-sim's pictures come over the bridge")
-
-    def close(self) -> None:
-        """Nothing to free."""
 
 
 def _pose(place: Place, height_m: float) -> Vector:
