@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import platform
@@ -255,6 +256,7 @@ def measure(
     )
     if arguments.realtime:
         process.set_realtime(arguments.realtime)
+    gc.disable()  # a full collection here would look like a stall of theirs
     executor = EventsExecutor()
     executor.add_node(node)
     never = Future()
@@ -296,6 +298,7 @@ def measure(
     node.destroy_timer(timer)
     spin(0.5)
     rclpy.shutdown()
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # the next case's processes inherit it
     return {name: paired(name, sent, arrived[name], decisions) for name in chains}
 
 

@@ -101,7 +101,10 @@ class ManagedNode(Shell, LifecycleNode):
 
     def on_activate(self, _state: Any) -> TransitionCallbackReturn:
         """Lifecycle callback."""
-        return self._transition(self.activate)
+        result = self._transition(self.activate)
+        if self.alone:
+            process.settle_objects()  # what was loaded since the process began is to stay
+        return result
 
     def on_deactivate(self, _state: Any) -> TransitionCallbackReturn:
         """Lifecycle callback."""
@@ -148,8 +151,10 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
             except (ParameterError, Refusal) as error:
                 print(f"{getattr(make_node, '__name__', 'node')} cannot start: {error}", file=sys.stderr)
                 return 1
+            node.alone = True
             executor.add_node(node)
             node.start()
+            process.settle_objects()
             spin(executor, node, stopped)
             node.stop()  # the context still lives: a last command, a closed bag
             node.destroy_node()

@@ -32,6 +32,8 @@ class Shell:
 
     ended: Future | None = None
     """Of a node that ends by itself: a future whose result is the process's exit code."""
+    alone = False
+    """Whether the process is this node's own, to tune as it likes."""
     _last_error: tuple[float, str] | None = None
     diagnostics: Diagnostics
 

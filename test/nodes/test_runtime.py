@@ -51,6 +51,16 @@ def test_a_signal_ends_a_node_cleanly(number):
     assert "Traceback" not in err
 
 
+def test_full_collections_spare_what_a_running_node_has_loaded():
+    probe = start(
+        configure="import gc; self.create_timer(0.1, lambda: print(gc.get_freeze_count(), flush=True))"
+    )
+    assert probe.stdout.readline() == "active\n"
+    assert int(probe.stdout.readline()) > 10_000  # rclpy alone is more than that
+    probe.send_signal(signal.SIGTERM)
+    probe.communicate(timeout=10)
+
+
 def test_without_autostart_a_node_waits_unconfigured(graph):
     node = graph.start(Managed, autostart=False)
     assert node.state == "unconfigured"
