@@ -89,7 +89,7 @@ class AtTheKeys:
         return self.node.world
 
     def type(self, key, until, what):
-        """Press a key once the wish before it is through (else it would be taken for impatience), and wait."""
+        """Press a key once the wish before it is through, else it is taken for impatience, and wait."""
         self.graph.until(lambda: not self.node.busy, f"rest before {what}", timeout_s=30)
         self.screen.typed.append(key)
         self.graph.until(lambda: until(self.world), f"{what}; told: {self.screen.told}", timeout_s=30)
