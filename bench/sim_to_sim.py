@@ -24,10 +24,11 @@ import numpy as np
 
 from il_ros import contract, share
 from il_ros.control.trials import success_interval
-from il_ros.interactive.beta import Mixer
 from il_ros.interactive.dagger import dagger, drive
-from il_ros.interactive.driving import Demonstrating, Mixing
+from il_ros.interactive.experience import EXPERT, POLICY, Experience
 from il_ros.interactive.learner import Learner
+from il_ros.interactive.options import ModeOptions, make_mode
+from il_ros.interactive.teaching import Teaching
 from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
@@ -52,6 +53,10 @@ class Crossing:
     def run_in(self, task):
         return lambda act, seed: rollout(task, act, self.contract, seed, hold_s=HOLD_S).success
 
+    def teaching(self, options, asked=1.0):
+        mode = make_mode(options, self.contract, (POLICY, EXPERT), Experience())
+        return Teaching(mode, self.contract.period_ns, asked=asked, rng=self.rng)
+
     def learner(self, steps):
         return Learner(self.contract, recipes.load(self.args.recipe, [f"seed={self.seed}"]), steps)
 
@@ -60,9 +65,9 @@ class Crossing:
         return evaluate(policy, self.contract, task, seeds).successes
 
     def shown(self):
-        first, found = 10_000 * (self.seed + 1), []
+        first, found, showing = 10_000 * (self.seed + 1), [], self.teaching(ModeOptions("expert"))
         for number in range(self.args.demonstrations):
-            lesson = drive(self.run_in(self.source), Demonstrating(), None, self.expert, first + number)
+            lesson = drive(self.run_in(self.source), showing, None, self.expert, first + number)
             if lesson.success:
                 found.append(lesson.episode(f"shown_{number:03d}", self.contract))
         return found
@@ -74,11 +79,14 @@ class Crossing:
         yield "home", 0, self.rated(policy, self.source)
         yield 0, 0, self.rated(policy, self.target)
         first, before = 10_000 * (self.seed + 1) + 5000, sum(map(len, shown))
+        mixing = ModeOptions(
+            "dagger", beta=f"constant:{args.beta}", unit="segment", segment=10, seed=self.seed
+        )
         rounds = dagger(
             self.run_in(self.target),
             self.expert,
             self.learner(args.round_steps),
-            lambda _: Mixing(Mixer("segment", 10, self.rng), args.beta, args.asked, self.rng),
+            self.teaching(mixing, args.asked),
             [range(first + args.per_round * i, first + args.per_round * (i + 1)) for i in range(args.rounds)],
             shown,
             policy,

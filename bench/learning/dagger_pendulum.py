@@ -18,10 +18,11 @@ import numpy as np
 from tqdm import tqdm
 
 from il_ros import contract
-from il_ros.interactive.beta import BetaSchedule, Mixer
 from il_ros.interactive.dagger import dagger
-from il_ros.interactive.driving import Mixing
+from il_ros.interactive.experience import EXPERT, POLICY, Experience
 from il_ros.interactive.learner import Learner
+from il_ros.interactive.options import ModeOptions, make_mode
+from il_ros.interactive.teaching import Teaching
 from il_ros.policies.behaviour_cloning import BehaviourCloning
 from il_ros.training.recipe import Recipe, Training
 
@@ -111,12 +112,14 @@ def one_seed(args, seed, world, expert, tests, best, worst):
     rng = np.random.default_rng(seed)
     policy = BehaviourCloning(hidden=(64, 64))
     learner = Learner(CONTRACT, Recipe("bc", policy, Training(batch_size=64, seed=seed)), args.steps)
-    schedule, mixer = BetaSchedule(args.beta), Mixer("step", 1, rng)
+    options = ModeOptions("dagger", beta=args.beta, seed=seed)
+    mode = make_mode(options, CONTRACT, (POLICY, EXPERT), Experience())
+    teaching = Teaching(mode, CONTRACT.period_ns, asked=args.asked, rng=rng)
     seeds = [
         [100_000 * (seed + 1) + args.episodes * i + k for k in range(args.episodes)]
         for i in range(args.rounds)
     ]
-    rounds = dagger(world.run, expert, learner, lambda i: Mixing(mixer, schedule(i), args.asked, rng), seeds)
+    rounds = dagger(world.run, expert, learner, teaching, seeds)
     curve, reached = [], None
     started_s = time.monotonic()
     for done in tqdm(rounds, total=args.rounds, desc=f"seed {seed}", leave=False, disable=None):

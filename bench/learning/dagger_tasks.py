@@ -21,12 +21,14 @@ import numpy as np
 
 from il_ros import contract, share
 from il_ros.control.trials import success_interval
-from il_ros.interactive.beta import BetaSchedule, Mixer
+from il_ros.interactive.beta import UNITS
 from il_ros.interactive.dagger import dagger, drive
-from il_ros.interactive.driving import Asking, Demonstrating, Mixing
-from il_ros.interactive.gates import AttentionBudget
+from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.interactive.gated import GatedOptions
 from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion
 from il_ros.interactive.learner import Learner
+from il_ros.interactive.options import ModeOptions, make_mode
+from il_ros.interactive.teaching import Teaching
 from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
@@ -49,8 +51,9 @@ class Lab:
         self.task, self.expert = make_task(args.task), make_expert(args.task)
         self.rng = np.random.default_rng(seed)
         self.shown, number = [], 0
+        showing = self.teaching(ModeOptions("expert"))
         while len(self.shown) < max(args.demonstrations):
-            lesson = drive(self.show, Demonstrating(), None, self.expert, self.first_seed + number)
+            lesson = drive(self.show, showing, None, self.expert, self.first_seed + number)
             number += 1
             if lesson.success:  # nobody keeps a failed demonstration
                 self.shown.append(lesson.episode(f"shown_{number:03d}", self.contract))
@@ -109,7 +112,7 @@ class Lab:
             self.teach,
             self.expert,
             self.learner(args.round_steps),
-            self.driver_of(method),
+            self.teaching_of(method),
             seeds,
             shown,
             self.beginning,
@@ -119,17 +122,19 @@ class Lab:
                 found = self.point(method, done.policy, done.labels, done.expert_ticks, done.takeovers)
                 yield {**found, "stage": done.index + 1}
 
-    def driver_of(self, method):
-        if method == "hg_dagger":
-            human = SimulatedHuman(Habits(), self.motion, self.rng)
-            return lambda _: human
-        if method == "gated":
-            budget = AttentionBudget(self.args.requests_per_hour, self.contract.rate_hz)
-            asking = Asking(budget, 0.5, 10, self.contract.period_ns)
-            return lambda _: asking
-        schedule, mixer = BetaSchedule(method.partition(" ")[2]), Mixer("segment", 10, self.rng)
-        # the first round was the demonstrations'
-        return lambda index: Mixing(mixer, schedule(index + 1), self.args.asked, self.rng)
+    def teaching(self, options, **how):
+        mode = make_mode(options, self.contract, (POLICY, EXPERT), Experience())
+        return Teaching(mode, self.contract.period_ns, rng=self.rng, **how)
+
+    def teaching_of(self, method):
+        args, (mode, _, beta) = self.args, method.partition(" ")
+        if mode == "hg_dagger":
+            return self.teaching(ModeOptions(mode), person=SimulatedHuman(Habits(), self.motion, self.rng))
+        if mode == "gated":
+            asking = GatedOptions(takeover="asked")
+            return self.teaching(ModeOptions(mode, per_hour=args.requests_per_hour, gated=asking))
+        mixing = ModeOptions(mode, beta=beta, unit=args.unit, segment=10, seed=self.seed)
+        return self.teaching(mixing, asked=args.asked)
 
 
 def summary(args, points):
@@ -198,6 +203,9 @@ def main():
         "--rated", type=numbers, default=(3, 6, 12), help="rounds after which success is measured"
     )
     parser.add_argument("--asked", type=float, default=0.5, help="share of ticks labelled in DAgger")
+    parser.add_argument(
+        "--unit", default="segment", choices=UNITS, help="how long a driver drawn by DAgger drives"
+    )
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
     parser.add_argument("--round-steps", type=int, default=2000, help="gradient steps of a round")

@@ -14,7 +14,6 @@ import numpy as np
 from il_ros import actions
 from il_ros.contract import Contract
 from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.interactive.driving import Choice, Tick
 from il_ros.specs import Vector
 
 
@@ -43,7 +42,7 @@ class Habits:
 
 
 class SimulatedHuman:
-    """A driver: only what it drove itself is learnt. `motion` (A,): the typical motion of each action."""
+    """Watches the policy and drives for a while. `motion` (A,): the typical motion of each action."""
 
     def __init__(self, habits: Habits, motion: Vector, rng: np.random.Generator) -> None:
         self._habits, self._motion, self._rng = habits, motion, rng
@@ -57,10 +56,17 @@ class SimulatedHuman:
         self._convinced = 0  # ticks in a row that speak for a change
         self._driven = 0  # ticks since it took over; 0: the policy drives
 
-    def choose(self, tick: Tick) -> Choice:
-        """Return its own action, trembling, or the policy's."""
+    def propose(self, policy: Vector, own: Vector) -> Vector | None:
+        """Return its own action (A,), trembling, or None: it lets the policy drive."""
+        if not self.wants_to_drive(policy, own):
+            return None
+        trembling: Vector = own + self._habits.tremor * self._motion * self._rng.standard_normal(len(own))
+        return trembling
+
+    def wants_to_drive(self, policy: Vector, own: Vector) -> bool:
+        """Judge one more tick by both actions (A,)."""
         habits = self._habits
-        seen = self._distance(tick) * np.exp(habits.misjudged * self._rng.standard_normal())
+        seen = self._distance(policy - own) * np.exp(habits.misjudged * self._rng.standard_normal())
         wants_change = seen < habits.content if self._driven else seen > habits.alarm
         self._convinced = self._convinced + 1 if wants_change else 0
         if self._convinced >= habits.reaction_ticks and (
@@ -70,15 +76,11 @@ class SimulatedHuman:
             self._driven = 0 if self._driven else 1
         elif self._driven:
             self._driven += 1
-        if not self._driven:
-            return Choice(tick.policy, False, None)
-        shaking = habits.tremor * self._motion * self._rng.standard_normal(len(self._motion))
-        return Choice(tick.expert + shaking, True, tick.expert + shaking)
+        return self._driven > 0
 
-    def _distance(self, tick: Tick) -> float:
-        """Return the root mean square difference of both actions, in typical motions."""
-        apart = (tick.policy - tick.expert)[self._moving] / self._motion[self._moving]
-        return float(np.sqrt(np.mean(apart**2)))
+    def _distance(self, apart: Vector) -> float:
+        """Return the root mean square of a difference of actions, in typical motions."""
+        return float(np.sqrt(np.mean((apart[self._moving] / self._motion[self._moving]) ** 2)))
 
 
 def typical_motion(episodes: Sequence[EpisodeArrays], contract: Contract) -> Vector:

@@ -29,7 +29,9 @@ class Learner:
     recipe: Recipe
     steps: int
 
-    def learn(self, episodes: Sequence[EpisodeArrays], before: LoadedPolicy | None = None) -> LoadedPolicy:
+    def learn(
+        self, episodes: Sequence[EpisodeArrays], before: LoadedPolicy | None = None, version: str = ""
+    ) -> LoadedPolicy:
         """Return a policy trained on all episodes, from the weights and the normaliser of `before`.
 
         Raises ValueError on data that can't be learnt from, TrainingError when the loss is no number.
@@ -54,4 +56,4 @@ class Learner:
             for _ in fit.epochs(batches, None, time.monotonic):
                 pass
         network.load_state_dict(fit.best_weights())
-        return LoadedPolicy(self.contract, self.recipe.family, settings, network, normaliser)
+        return LoadedPolicy(self.contract, self.recipe.family, settings, network, normaliser, version)

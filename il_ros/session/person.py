@@ -11,7 +11,6 @@ import numpy as np
 from il_ros.contract import Contract
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
-from il_ros.interactive.driving import Tick
 from il_ros.interactive.human import Habits, SimulatedHuman
 from il_ros.session import keys
 from il_ros.session.world import World
@@ -93,7 +92,7 @@ class SimulatedPerson:
             return
         if self._human is None:
             self._human = SimulatedHuman(self._habits, self._motion(), self._rng)
-        self._wants_to_drive = self._human.choose(Tick(policy, advice, None)).expert
+        self._wants_to_drive = self._human.wants_to_drive(policy, advice)
 
     def _motion(self) -> Vector:
         """Return its own usual motion in one tick (A,); what hardly moves tells nothing."""

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from il_ros import contract
-from il_ros.interactive.beta import BetaSchedule, Mixer
 from il_ros.interactive.dagger import dagger, drive
-from il_ros.interactive.driving import Choice, Demonstrating, Mixing
+from il_ros.interactive.experience import Experience
+from il_ros.interactive.gated import GatedOptions
 from il_ros.interactive.learner import Learner
+from il_ros.interactive.options import ModeOptions, make_mode
+from il_ros.interactive.teaching import Teaching
 from il_ros.policies.behaviour_cloning import BehaviourCloning
 from il_ros.training.recipe import Recipe, Training
 
@@ -43,25 +45,45 @@ def learner(steps=100):
     return Learner(CONTRACT, Recipe("bc", BehaviourCloning(hidden=(8,)), training), steps)
 
 
+def teaching(mode, person=None, asked=1.0, **options):
+    made = make_mode(ModeOptions(mode, **options), CONTRACT, ("policy", "expert"), Experience())
+    return Teaching(made, CONTRACT.period_ns, person, asked)
+
+
+def showing():
+    return teaching("expert")
+
+
+class Still:
+    """A policy that does nothing, in doubt as it is told: its doubts, tick by tick."""
+
+    version = "still"
+
+    def __init__(self, *doubts):
+        self._doubts = iter(doubts)
+
+    def act_with_doubt(self, observation):
+        return np.zeros((1, 1)), next(self._doubts, None)
+
+
 class Alternating:
-    """The policy, the expert, the policy, the expert ...; what the expert drove is learnt."""
+    """Lets go, proposes, lets go, proposes ..."""
 
     def begin(self):
         self.count = 0
 
-    def choose(self, tick):
+    def propose(self, policy, own):
         self.count += 1
-        expert = self.count % 2 == 0
-        return Choice(tick.expert if expert else tick.policy, expert, tick.expert if expert else None)
+        return own if self.count % 2 == 0 else None
+
+
+def who(lesson):
+    return "".join(decision.authority[0] for decision in lesson.decisions)
 
 
 def test_a_lesson_counts_ticks_takeovers_and_keeps_what_was_seen_with_its_label():
-    class Still:
-        def act_with_doubt(self, observation):
-            return np.zeros((1, 1)), None
-
-    lesson = drive(run, Alternating(), Still(), Expert(), seed=3)
-    assert (lesson.ticks, lesson.expert_ticks, lesson.takeovers) == (8, 4, 4)
+    lesson = drive(run, teaching("hg_dagger", Alternating()), Still(), Expert(), seed=3)
+    assert (who(lesson), lesson.labels, lesson.expert_ticks, lesson.takeovers) == ("pepepepe", 4, 4, 4)
     episode = lesson.episode("lesson", CONTRACT)
     # of x' = x / 2 at every second tick remains x / 16: within 0.1 from anywhere
     assert episode.outcome == "success"
@@ -72,24 +94,57 @@ def test_a_lesson_counts_ticks_takeovers_and_keeps_what_was_seen_with_its_label(
 
 
 def test_an_episode_that_begins_with_the_expert_is_no_takeover():
-    assert drive(run, Demonstrating(), None, Expert(), seed=0).takeovers == 0
+    assert drive(run, showing(), None, Expert(), seed=0).takeovers == 0
 
 
 def test_a_lesson_without_labels_is_no_episode():
-    class Silent(Demonstrating):
-        def choose(self, tick):
-            return Choice(tick.expert, True, None)
-
-    assert drive(run, Silent(), None, Expert(), seed=0).episode("none", CONTRACT) is None
+    assert drive(run, teaching("policy"), Still(), Expert(), seed=0).episode("none", CONTRACT) is None
 
 
-def test_the_loop_counts_aggregates_and_learns():
-    mixer, schedule = Mixer("step", 1, np.random.default_rng(0)), BetaSchedule("step:1")
+@pytest.mark.parametrize(("beta", "driver"), [(1, "e"), (0, "p")])
+def test_at_the_extremes_of_beta_one_of_them_drives_and_the_expert_labels(beta, driver):
+    lesson = drive(run, teaching("dagger", beta=f"constant:{beta}"), Still(), Expert(), seed=1)
+    assert who(lesson) == driver * TICKS
+    assert lesson.labels == TICKS
+    np.testing.assert_array_equal(
+        lesson.episode("lesson", CONTRACT).commands[:, 0], [-seen["x"][0] for seen in lesson.seen]
+    )
 
-    def driver_of(index):
-        return Mixing(mixer, schedule(index), 1.0, np.random.default_rng(1))
 
-    rounds = list(dagger(run, Expert(), learner(), driver_of, [range(4), range(4, 6), range(6, 8)]))
+def test_the_expert_is_asked_at_its_share_of_the_policys_ticks_and_tells_whenever_it_drives():
+    mixing = teaching("dagger", beta="constant:0.25", asked=0.4)
+    decisions = [d for seed in range(500) for d in drive(run, mixing, Still(), Expert(), seed).decisions]
+    told = [decision.proposals.get("expert") is not None for decision in decisions]
+    drove = np.array([decision.authority == "expert" for decision in decisions])
+    assert np.array(told)[drove].all()
+    # 4 standard errors: 4 sqrt(0.25 * 0.75 / 4000) = 0.027, and 4 sqrt(0.4 * 0.6 / 3000) = 0.036
+    assert drove.mean() == pytest.approx(0.25, abs=0.027)
+    assert np.array(told)[~drove].mean() == pytest.approx(0.4, abs=0.036)
+
+
+def test_a_share_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="asked is 0"):
+        teaching("dagger", asked=0)
+
+
+def test_who_is_asked_drives_at_once_until_the_doubt_is_over():
+    gated = GatedOptions(ask=1.0, takeover="asked")
+    lesson = drive(run, teaching("gated", gated=gated), Still(0.9, 1.1, 0.6, 0.4, 0.9), Expert(), seed=0)
+    assert who(lesson) == "peepp" + "ppp"
+    assert lesson.labels == 2
+
+
+def test_where_nobody_may_drive_that_is_said():
+    with pytest.raises(ValueError, match="nobody drives, and nobody else will come: policy has not proposed"):
+        drive(run, teaching("dagger", beta="constant:0.5"), None, Expert(), seed=0)
+
+
+def test_the_loop_counts_aggregates_and_learns_and_each_policy_opens_a_round():
+    rounds = list(
+        dagger(
+            run, Expert(), learner(), teaching("dagger", beta="step:1"), [range(4), range(4, 6), range(6, 8)]
+        )
+    )
     assert [done.labels for done in rounds] == [32, 48, 64]
     assert [done.expert_ticks for done in rounds] == [32, 32, 32]
     assert [done.episodes for done in rounds] == [4, 2, 2]
@@ -98,15 +153,16 @@ def test_the_loop_counts_aggregates_and_learns():
 
 
 def test_what_was_shown_before_counts_and_later_rounds_start_from_its_policy():
-    shown = [drive(run, Demonstrating(), None, Expert(), seed).episode("shown", CONTRACT) for seed in (1, 2)]
+    shown = [drive(run, showing(), None, Expert(), seed).episode("shown", CONTRACT) for seed in (1, 2)]
     before = learner().learn(shown)
-    done = next(dagger(run, Expert(), learner(1), lambda _: Alternating(), [[5]], shown, policy=before))
+    human = teaching("hg_dagger", Alternating())
+    done = next(dagger(run, Expert(), learner(1), human, [[5]], shown, policy=before))
     assert (done.labels, done.expert_ticks, done.takeovers) == (16 + 4, 16 + 4, 4)
     assert done.policy.normaliser == before.normaliser
 
 
 def test_training_starts_from_the_weights_before_and_leaves_them_alone():
-    shown = [drive(run, Demonstrating(), None, Expert(), 1).episode("shown", CONTRACT)]
+    shown = [drive(run, showing(), None, Expert(), 1).episode("shown", CONTRACT)]
     before = learner().learn(shown)
     weight = before.network.head.linear.weight
     kept = weight.detach().clone()
@@ -116,18 +172,13 @@ def test_training_starts_from_the_weights_before_and_leaves_them_alone():
 
 
 def test_one_seed_learns_the_same_policy():
-    shown = [drive(run, Demonstrating(), None, Expert(), 1).episode("shown", CONTRACT)]
+    shown = [drive(run, showing(), None, Expert(), 1).episode("shown", CONTRACT)]
     first, second = (learner(20).learn(shown).act({"x": np.array([0.3])}) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_a_round_without_seeds_or_labels_is_refused():
     with pytest.raises(ValueError, match="round 0 has no seed"):
-        next(dagger(run, Expert(), learner(), lambda _: Demonstrating(), [[]]))
-
-    class Silent(Demonstrating):
-        def choose(self, tick):
-            return Choice(tick.expert, True, None)
-
+        next(dagger(run, Expert(), learner(), showing(), [[]]))
     with pytest.raises(ValueError, match="nothing to learn from"):
-        next(dagger(run, Expert(), learner(), lambda _: Silent(), [[1]]))
+        next(dagger(run, Expert(), learner(), teaching("policy"), [[1]], policy=Still()))
