@@ -1,6 +1,6 @@
-"""Teaching in one process: episodes under the supervisor's modes, recorded as its decisions, labelled by rule.
+"""Teaching in one process: episodes under the supervisor's modes, kept as decisions, labelled by rule.
 
-Who drives is said by the very strategies that the supervisor uses (`options.make_mode`), what is learnt by the
+Who drives is said by the strategies that the supervisor uses (`options.make_mode`), what is learnt by the
 rule for its records (`episodes.rules`). What isn't shared is time and motion: here nobody is late, so
 nobody waits, and there is no ramp and no safety gate between the wish and the command.
 """
