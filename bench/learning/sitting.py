@@ -1,6 +1,7 @@
 """One sitting: a weak policy is corrected while it runs, at real time, and gets better before the eyes.
 
     python bench/learning/sitting.py [--task push] [--demonstrations 4] [--episodes 100] [--seeds 2]
+    python bench/learning/sitting.py --contract arm_push_images --demonstrations 8 --episodes 40    # pictures
 
 What a person would type, with a simulated person at the keys (it takes over by a rule, with reaction time and
 misjudgement; the scripted expert drives meanwhile): `il-ros run record` for a few demonstrations, `il-ros
@@ -8,7 +9,8 @@ train`, and `il-ros session run --person simulated` with all its processes on th
 server, supervisor, recorder, trainer. Afterwards some of the versions run `--held-out` episodes that nobody
 has shown. A version's minutes are those of the session's episodes that it learnt from; its labels include
 the demonstrations'.
-Writes OUT/sitting_TASK.json and OUT/sitting_TASK.svg, and prints the JSON in one line.
+Writes OUT/sitting_NAME.json and OUT/sitting_NAME.svg, and prints the JSON in one line; NAME is the task's, or
+that of another contract.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from il_ros.episodes.catalogue import scan
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT, versions
 from il_ros.scenarios import TASKS
-from il_ros.sim.task import make_task
+from il_ros.sim.fitting import task_for
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 
 FIRST_SEED = 100  # of the session's starts; the demonstrations count from 0
@@ -42,6 +44,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--contract", default="", help="a name in config/contracts (default: the task's)")
     parser.add_argument("--demonstrations", type=int, default=4)
     parser.add_argument("--episodes", type=int, default=100, help="of the session")
     parser.add_argument("--time-limit-s", type=float, default=8.0, help="then the person gives an episode up")
@@ -52,19 +55,21 @@ def main():
     args = parser.parse_args()
     domain.isolate()
     args.out.mkdir(parents=True, exist_ok=True)
+    args.name = args.contract or args.task
     sittings = [sit(args, seed) for seed in range(args.seeds)]
-    found = {"bench": "sitting", "task": args.task, "held_out": args.held_out, "sittings": sittings}
-    (args.out / f"sitting_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-    draw(found, args.out / f"sitting_{args.task}.svg")
+    found = {"bench": "sitting", "task": args.name, "held_out": args.held_out, "sittings": sittings}
+    (args.out / f"sitting_{args.name}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    draw(found, args.out / f"sitting_{args.name}.svg")
     print(json.dumps(found))
 
 
 def sit(args, seed):
     """Record, train, hold the session; return what each version can do."""
-    folder = args.out / f"sitting_{args.task}_{seed}"
+    folder = args.out / f"sitting_{args.name}_{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    base = ["--task", args.task, "--cameras", "false"]
+    cameras = "true" if any(spec.image for spec in contract_of(args).observations) else "false"
+    base = ["--task", args.task, "--contract", args.contract, "--cameras", cameras]
     shown = ["--episodes", str(args.demonstrations), "--seed", str(10_000 * seed)]
     il_ros(folder, "run", "record", *base, "--speed", "0", *shown, "--root", "episodes")
     il_ros(folder, "train", "episodes", "--out", "policies/v1")
@@ -80,8 +85,8 @@ def rated(args, folder):
     """Return the minutes of a session and what its versions can do: the first, the last, some between."""
     durations_s = {entry.name: entry.info.duration_s for entry in scan(folder / "episodes").usable}
     shown = set(sorted(durations_s)[: args.demonstrations])
-    own = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
-    task, seeds = make_task(args.task), range(HELD_OUT_SEED, HELD_OUT_SEED + args.held_out)
+    own = contract_of(args)
+    task, seeds = task_for(args.task, own), range(HELD_OUT_SEED, HELD_OUT_SEED + args.held_out)
     rows = []
     runs = versions(folder / "policies")
     for number in sorted({round(place) for place in np.linspace(0, len(runs) - 1, args.rated)}):
@@ -100,6 +105,11 @@ def rated(args, folder):
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     minutes = sum(duration for name, duration in durations_s.items() if name not in shown) / 60
     return {"minutes": round(minutes, 2), "trained": len(runs), "versions": rows}
+
+
+def contract_of(args):
+    """Return the contract that is learnt under."""
+    return contract.load(share.path("config", "contracts", f"{args.contract or TASKS[args.task]}.yaml"))
 
 
 def il_ros(folder, *words):

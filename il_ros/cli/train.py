@@ -82,7 +82,8 @@ def add_parser(subparsers: Any) -> None:
         type=float,
         default=0.0,
         metavar="S",
-        help="with --from: fewer epochs if they would take longer, three at least (default: any time)",
+        help="time that training may take with --from (default: the recipe's); when it doesn't suffice for "
+        "all, every epoch is all new frames and a part of the old ones",
     )
     parser.add_argument("--version", default="", help="the policy's version (default: made from its weights)")
     parser.add_argument(
@@ -148,8 +149,7 @@ def _begin(
 ) -> tuple[LoadedPolicy | None, Recipe, str]:
     from il_ros.training import warm
 
-    limits = args.warm_epochs, args.warm_seconds
-    return warm.begin(args.start, dataset.contract, recipe, *limits, dataset.summary.frames)
+    return warm.begin(args.start, dataset.contract, recipe, args.warm_epochs, args.warm_seconds)
 
 
 def _train(

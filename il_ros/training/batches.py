@@ -7,11 +7,41 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.training.samples import Frames, Samples
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What an epoch consists of, if not of everything: all new samples, and `old` of the others.
+
+    `new` (N,): which samples are new. The old ones are drawn anew for each epoch, without repetition.
+    """
+
+    new: NDArray[np.bool_]
+    old: int
+
+    def __post_init__(self) -> None:
+        others = len(self.new) - int(self.new.sum())
+        if not 0 <= self.old <= others:
+            raise ValueError(f"old is {self.old}; 0 to {others} samples are not new")
+
+    @property
+    def per_epoch(self) -> int:
+        """How many samples an epoch has."""
+        return int(self.new.sum()) + self.old
+
+    def order(self, rng: torch.Generator) -> Tensor:
+        """Return the samples of one epoch, shuffled."""
+        new = torch.from_numpy(self.new)
+        others = torch.nonzero(~new).flatten()
+        drawn = others[torch.randperm(len(others), generator=rng)[: self.old]]
+        chosen = torch.cat([torch.nonzero(new).flatten(), drawn])
+        return chosen[torch.randperm(len(chosen), generator=rng)]
 
 
 @dataclass(frozen=True)
@@ -30,19 +60,32 @@ class Batch:
 class Batches:
     """All samples, normalised, on the device; pictures are read when they are asked for.
 
-    state (N, F), target (N, H, A), weight (N, H): float32.
+    state (N, F), target (N, H, A), weight (N, H): float32. `replay`: what an epoch consists of; None: of all.
     """
 
-    def __init__(self, samples: Samples, inputs: Inputs, normaliser: Normaliser, device: str) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        inputs: Inputs,
+        normaliser: Normaliser,
+        device: str,
+        replay: Replay | None = None,
+    ) -> None:
         features = normaliser.state.normalise(inputs.features(samples.states))
         self._state = _tensor(features, device)
         self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
         self._weight = None if samples.weights.min() == 1 else _tensor(samples.weights, device)
         self._images: Mapping[str, Frames] = samples.images
         self._device = device
+        self._replay = replay
 
     def __len__(self) -> int:
         return len(self._state)
+
+    @property
+    def per_epoch(self) -> int:
+        """How many samples an epoch has."""
+        return len(self) if self._replay is None else self._replay.per_epoch
 
     @property
     def has_images(self) -> bool:
@@ -52,7 +95,10 @@ class Batches:
     def shuffled(self, size: int, rng: torch.Generator) -> Iterator[Batch]:
         """Return the batches of one epoch; the last one may be smaller."""
         # gathered once per epoch: slices of it cost less than a gather per batch
-        order = torch.randperm(len(self), generator=rng).to(self._device)
+        if self._replay is None:
+            order = torch.randperm(len(self), generator=rng).to(self._device)
+        else:
+            order = self._replay.order(rng).to(self._device)
         weight = None if self._weight is None else self._weight[order]
         return self._cut(size, order, self._state[order], self._target[order], weight)
 
@@ -63,7 +109,7 @@ class Batches:
     def _cut(
         self, size: int, order: Tensor, state: Tensor, target: Tensor, weight: Tensor | None
     ) -> Iterator[Batch]:
-        for start in range(0, len(self), size):
+        for start in range(0, len(order), size):
             part = slice(start, start + size)
             yield Batch(
                 state[part],

@@ -61,6 +61,8 @@ class Fit:
     def finished(self) -> bool:
         """True after the last epoch, or when patience is at its end."""
         done = len(self.curves)
+        if done and self._spent(self.curves[-1].seconds) >= 1:
+            return True
         measured = [point for point in self.curves if not math.isnan(point.validation_loss)]
         if self.training.patience and measured:
             least = min(measured, key=lambda point: point.validation_loss)
@@ -68,31 +70,41 @@ class Fit:
                 return True
         return done >= self.training.epochs
 
+    def _spent(self, seconds: float) -> float:
+        """Return the share of the time that may be taken; 0 when any may."""
+        return seconds / self.training.seconds if self.training.seconds else 0.0
+
     def epochs(
         self, train: Batches, validation: Batches | None, clock: Callable[[], float]
     ) -> Iterator[Point]:
         """Train until `finished`, yielding after each epoch; `clock` counts seconds.
 
+        An epoch ends early when the time is over, after one step at least.
         Raises TrainingError when the loss is no number any more.
         """
         training = self.training
         gradient = gradient_of(self.network, self.flat)
-        steps_per_epoch = math.ceil(len(train) / training.batch_size)
+        steps_per_epoch = math.ceil(train.per_epoch / training.batch_size)
         before_s = self.curves[-1].seconds if self.curves else 0.0
         step = self.curves[-1].step if self.curves else 0
         started_s = clock()
         while not self.finished:
-            total = torch.zeros((), device=self.flat.gradient.device)
+            total, seen, spent = torch.zeros((), device=self.flat.gradient.device), 0, 0.0
             for batch in train.shuffled(training.batch_size, self.rng):
-                rate = learning_rate(training, step, steps_per_epoch * training.epochs)
+                if training.seconds:
+                    spent = self._spent(before_s + clock() - started_s)
+                if spent >= 1 and seen:
+                    break
+                rate = learning_rate(training, step, steps_per_epoch * training.epochs, spent)
                 loss = gradient(augmented(batch, training, self.rng))
                 if training.gradient_clip:
                     norm = self.flat.gradient.norm()
                     self.flat.gradient.mul_((training.gradient_clip / (norm + 1e-6)).clamp_(max=1.0))
                 self.optimiser.step(rate)
                 total.add_(loss, alpha=len(batch))
+                seen += len(batch)
                 step += 1
-            train_loss = total.item() / len(train)
+            train_loss = total.item() / seen
             if not math.isfinite(train_loss):
                 raise TrainingError(
                     f"the loss became {train_loss} in epoch {len(self.curves) + 1}: lower learning_rate "
@@ -100,7 +112,7 @@ class Fit:
                 )
             epoch = len(self.curves) + 1
             validate = validation is not None and (
-                epoch % training.validate_every == 0 or epoch == training.epochs
+                epoch % training.validate_every == 0 or epoch == training.epochs or spent >= 1
             )
             validation_loss = mean_loss(self.network, validation) if validation and validate else math.nan
             point = Point(
@@ -159,13 +171,16 @@ def _point(values: Mapping[str, Any]) -> Point:
     return Point(**measured)
 
 
-def learning_rate(training: Training, step: int, steps: int) -> float:
-    """Return the rate of a step: a linear warm-up, then constant, or half a cosine down to 0 at `steps`."""
+def learning_rate(training: Training, step: int, steps: int, spent: float = 0.0) -> float:
+    """Return the rate of a step: a linear warm-up, then constant, or half a cosine down to 0 at `steps`.
+
+    `spent`: the share of the time that is over; where that is more than the steps done, it counts.
+    """
     if step < training.warmup_steps:
         return training.learning_rate * (step + 1) / training.warmup_steps
     if training.schedule == "constant":
         return training.learning_rate
-    done = (step - training.warmup_steps) / max(1, steps - training.warmup_steps)
+    done = max(spent, (step - training.warmup_steps) / max(1, steps - training.warmup_steps))
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 

@@ -25,6 +25,7 @@ class Training:
     """How a network is trained; config/training/*.yaml explain each."""
 
     epochs: int = 200
+    seconds: float = 0.0
     batch_size: int = 64
     learning_rate: float = 1e-3
     schedule: str = "cosine"
@@ -45,7 +46,15 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validate_every", "threads"):
             at_least(name, getattr(self, name), 1)
-        for name in ("warmup_steps", "weight_decay", "gradient_clip", "state_noise", "shift_px", "patience"):
+        for name in (
+            "seconds",
+            "warmup_steps",
+            "weight_decay",
+            "gradient_clip",
+            "state_noise",
+            "shift_px",
+            "patience",
+        ):
             at_least(name, getattr(self, name), 0)
         at_least("seed", self.seed, 0)
         if not 0 < self.learning_rate < 1:

@@ -31,7 +31,7 @@ from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_depth, fit_state
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT
-from il_ros.training import curves, saved
+from il_ros.training import curves, saved, warm
 from il_ros.training.batches import Batches
 from il_ros.training.doubt import fit_doubting
 from il_ros.training.fit import Fit, Point
@@ -70,6 +70,7 @@ def train(
 
     `resume`: go on with the run that is there. `start`: begin with the weights of this policy, which must be
     alike (`warm.unlike`), and keep its normaliser: under another one its weights would mean other actions.
+    When the recipe's seconds don't suffice for all, it replays a part of what that policy knows already.
     Raises ValueError on data that can't be learnt from,
     TrainingError when a run can't be taken up or its loss is no number any more, OSError when `out` can't be
     written.
@@ -83,7 +84,10 @@ def train(
     else:
         normaliser = start.normaliser
     device = recipe.training.device
-    train_batches = Batches(training_samples, inputs, normaliser, device)
+    training, replay = recipe.training, None
+    if start is not None:
+        training, replay = warm.replayed(dataset.train, start.metrics, training)
+    train_batches = Batches(training_samples, inputs, normaliser, device, replay)
     validation = None
     if dataset.validation:
         held_out = samples(dataset.validation, inputs, recipe.policy.horizon)
@@ -98,7 +102,7 @@ def train(
                 fit_doubting(untrained, dataset, recipe.training.doubt, frames=3)
         if start is not None:
             network.load_state_dict(start.network.state_dict())
-        fit = Fit(network.to(device), recipe.training)
+        fit = Fit(network.to(device), training)
         what = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
         if start is not None:
             what["start"] = start.version
@@ -190,6 +194,7 @@ def _metrics(fit: Fit, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
         "frames": sum(len(episode) for episode in episodes),
         "training": recipe.to_plain()["training"],
         "epochs": len(fit.curves),
+        "steps": fit.curves[-1].step if fit.curves else 0,
         "best_epoch": best.epoch if best else 0,
         "train_loss": best.train_loss if best else None,
         "validation_loss": best.validation_loss

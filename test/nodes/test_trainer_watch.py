@@ -83,6 +83,15 @@ def test_it_learns_what_is_there_then_each_correction_from_the_weights_before(gr
     assert lineage.read(trainer.versions / "v3").episodes == {"episode_000001", "episode_000002"}
 
 
+def test_what_is_learnt_from_the_weights_before_ends_in_the_time_given(graph, tmp_path):
+    trainer = Watched(graph, tmp_path, warm_s=1e-6)
+    trainer.until("announced")
+    made.episode(trainer.root, 3, taken_over_at=12)
+    trainer.until("announced", 2)
+    told = lineage.read(trainer.versions / "v2")
+    assert (told.parent, told.metrics["epochs"]) == ("v1", 1)  # one step of the two epochs
+
+
 def test_a_damaged_episode_is_told_and_the_others_are_learnt_from(graph, tmp_path):
     damaged = made.episode(tmp_path / "episodes", 0)
     bag = layout.bag_file(damaged)

@@ -155,6 +155,21 @@ def test_the_rate_rises_then_falls_along_half_a_cosine():
     np.testing.assert_allclose(rates, [0.05, 0.1, 0.1, 0.0853553, 0.05, 0.0146447, 0.0], atol=1e-6)
     constant = Training(learning_rate=0.1, schedule="constant")
     assert learning_rate(constant, 5, 6) == 0.1
+    assert learning_rate(training, 3, 6, spent=0.75) < learning_rate(training, 3, 6, spent=0.1) == rates[3]
+
+
+def test_training_ends_in_time_and_judges_what_it_has():
+    fit, train, validation = prepared(["epochs=100", "seconds=20", "validate_every=50"])
+    points = finish(fit, train, validation)  # the clock ticks once a step, and once an epoch
+    assert [point.step for point in points] == [8, 16, 17]
+    assert points[-1].validation_loss == mean_loss(fit.network, validation)
+    assert points[-1].best
+    assert 0 < points[-1].learning_rate < 0.01 * fit.training.learning_rate
+
+
+def test_a_time_that_is_too_short_allows_one_step():
+    fit, train, validation = prepared(["seconds=0.5"])
+    assert [point.step for point in finish(fit, train, validation)] == [1]
 
 
 def test_noise_and_shifts_are_drawn_for_every_batch_and_leave_it_as_it_was():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import made_arrays as made
 import numpy as np
@@ -81,6 +82,16 @@ def test_a_damaged_state_is_not_taken_up(tmp_path):
     (tmp_path / "resume" / "state.safetensors").write_bytes(b"\x00" * 64)
     with pytest.raises(TrainingError, match="can't go on from it"):
         train(made.dataset(), RECIPE, tmp_path, resume=True)
+
+
+def test_from_earlier_weights_a_short_training_replays_a_part_of_what_was_known(tmp_path):
+    recipe = changed(RECIPE, ["epochs=4", "batch_size=10"])
+    first = train(made.dataset(train=7), recipe, tmp_path / "v1", version="v1")
+    assert first.policy.metrics["steps"] == 4 * 21
+    slow = replace(first.policy, metrics={**first.policy.metrics, "duration_s": 84.0})  # 10 frames a second
+    short = changed(recipe, ["seconds=60"])
+    outcome = train(made.dataset(train=8, validation=0), short, tmp_path / "v2", start=slow)
+    assert [point.step for point in outcome.curves] == [15, 30, 45, 60]  # 30 new frames and 120 of 210
 
 
 def test_a_picture_policy_is_trained_end_to_end(tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.training.batches import Batches, shifted
+from il_ros.training.batches import Batches, Replay, shifted
 from il_ros.training.samples import Frames, Samples, samples
 
 INPUTS = Inputs.of(made.CONTRACT)
@@ -81,13 +81,13 @@ def identity(states):
     return Normaliser(Affine(np.zeros(states), np.ones(states)), Affine(np.zeros(1), np.ones(1)))
 
 
-def numbered(count, images=None):
+def numbered(count, images=None, replay=None):
     numbers = np.arange(count, dtype=float)
     inputs = Inputs(INPUTS.state[:1], Inputs.of(made.WITH_CAMERA).images if images else ())
     out = Samples(
         np.stack([numbers, numbers], 1), numbers[:, None, None], np.ones((count, 1), np.float32), images or {}
     )
-    return Batches(out, inputs, identity(2), "cpu")
+    return Batches(out, inputs, identity(2), "cpu", replay)
 
 
 def test_an_epoch_has_every_sample_once_in_another_order_each_time():
@@ -98,6 +98,24 @@ def test_an_epoch_has_every_sample_once_in_another_order_each_time():
         assert sorted(epoch.tolist()) == list(range(10))
     assert epochs[0].tolist() != epochs[1].tolist()
     assert [len(batch) for batch in batches.shuffled(4, rng)] == [4, 4, 2]
+
+
+def test_a_replaying_epoch_has_every_new_sample_and_other_old_ones_each_time():
+    batches = numbered(100, replay=Replay(np.arange(100) >= 95, old=10))
+    rng = torch.Generator().manual_seed(0)
+    epochs = [torch.cat([batch.state[:, 0] for batch in batches.shuffled(4, rng)]).tolist() for _ in range(2)]
+    assert batches.per_epoch == 15
+    for epoch in epochs:
+        assert len(set(epoch)) == len(epoch) == 15
+        assert {95, 96, 97, 98, 99} <= set(epoch)
+        assert epoch[:5] != [95, 96, 97, 98, 99]
+    assert set(epochs[0]) != set(epochs[1])
+    assert sum(len(batch) for batch in batches.in_order(8)) == 100
+
+
+def test_more_old_samples_than_there_are_cannot_be_replayed():
+    with pytest.raises(ValueError, match="old is 6; 0 to 5 samples are not new"):
+        Replay(np.arange(10) >= 5, old=6)
 
 
 def test_state_target_and_picture_of_a_sample_stay_together():
