@@ -62,7 +62,7 @@ class Trainer(runtime.PlainNode):
             "weights; 0: the recipe's", minimum=0,
         )  # fmt: skip
         declare(
-            self, "warm_s", 40.0, "watch: time that these epochs may take; when it doesn't suffice, they "
+            self, "warm_s", 30.0, "watch: time that these epochs may take; when it doesn't suffice, they "
             "replay a part of the old frames; 0: any", unit="s", minimum=0.0,
         )  # fmt: skip
         declare(self, "task", "", "simulated task to evaluate on; empty: the one trained on")
