@@ -46,6 +46,11 @@ KEEP = Argument("record", "true: record what happens, as episodes", "false", _SW
 RECORD = Argument("record", "true: record what happens, as further episodes", "true", _SWITCH)
 EPISODES = Argument("episodes", "simulated episodes to run unattended; 0: you start and stop them", "0")
 TIME_LIMIT = Argument("time_limit_s", "simulated seconds after which an unattended episode failed", "20.0")
+PER_ROUND = Argument(
+    "per_round",
+    "unattended episodes of a round, after which all wait for the next policy; 0: it is trained meanwhile",
+    "0",
+)
 RESULT = Argument("result", "JSON file for the outcomes of unattended episodes; empty: none", "")
 POLICIES = Argument("checkpoint", "folder that receives the trained policies", "checkpoint")
 RECORDED = Argument("contract", "contract to train under; empty: the one of the episodes", "")
@@ -60,7 +65,11 @@ CORRECTOR = Argument(
 SESSION = Argument("session", "true: a console for one person, with keys (? lists them)", "true", _SWITCH)
 REPORT = Argument("report", "true: the session ends with a report, ROOT_report/index.html", "true", _SWITCH)
 PERSON = Argument(
-    "person", "who presses its keys; a simulated person does so for `episodes`", "you", ("you", "simulated")
+    "person",
+    "who presses its keys; a simulated person does so for `episodes`, and without a session looks on and "
+    "takes over in hg_dagger",
+    "you",
+    ("you", "simulated"),
 )
 FIRST = Argument(
     "checkpoint", "folder of the policy to begin with; none there: the expert alone", "checkpoint/v1"

@@ -54,6 +54,17 @@ def unattended(given: Given) -> bool:
     return number(given, "episodes") > 0 if "episodes" in given else False
 
 
+def looked_on(given: Given) -> bool:
+    """Whether, without a session, a simulated person takes over from the policy and hands back."""
+    alone = unattended(given) and not in_session(given)
+    return alone and given.get("mode") == "hg_dagger" and given["person"] == "simulated"
+
+
+def in_rounds(given: Given) -> int:
+    """Return how many unattended episodes make a round, 0 when nobody waits for the next policy."""
+    return int(number(given, "per_round")) if "per_round" in given and not in_session(given) else 0
+
+
 def number(given: Given, name: str) -> float:
     """Return an argument as a number; raises ValueError when it is none."""
     try:

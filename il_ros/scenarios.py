@@ -22,6 +22,7 @@ from il_ros.scenario_arguments import (
     OPERATOR,
     PARAMETERS,
     PER_HOUR,
+    PER_ROUND,
     PERSON,
     POLICIES,
     RECIPE,
@@ -41,7 +42,15 @@ from il_ros.scenario_arguments import (
     UNIT,
     WORLD,
 )
-from il_ros.scenario_session import in_session, number, session_options, session_parameters, unattended
+from il_ros.scenario_session import (
+    in_rounds,
+    in_session,
+    looked_on,
+    number,
+    session_options,
+    session_parameters,
+    unattended,
+)
 from il_ros.session_setup import REST_MODE
 
 __all__ = ["SCENARIOS", "TASKS"]
@@ -98,6 +107,8 @@ def _expert(given: Given) -> tuple[NodeSpec, ...]:
         # The teacher looks at the task's state also when the policy learns from pictures.
         parameters |= {"task": given["task"], "contract": TASKS[given["task"]]}
         parameters["engaged"] = not (in_session(given) and session_options(given).by_key)
+        if looked_on(given):
+            parameters |= {"demonstrations": given["root"], "seed": int(number(given, "seed"))}
     elif executable == "teleop_keyboard":
         parameters["keys_topic"] = "session/keys"
     return (_node(given, executable, "expert", parameters),)
@@ -151,6 +162,7 @@ def _conductor(given: Given) -> tuple[NodeSpec, ...]:
         "time_limit_s": number(given, "time_limit_s"),
         "record": given.get("record", "true") == "true",
         "result": given["result"],
+        "per_round": in_rounds(given),
     }
     return (_node(given, "conductor", "conductor", parameters),)
 
@@ -166,6 +178,8 @@ def _trainer(given: Given) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Value] = {name: given[name] for name in ("root", "contract", "recipe")}
     parameters["checkpoint"] = given.get("policies", given["checkpoint"])
     parameters["watch"] = "policies" in given
+    if in_rounds(given):
+        parameters["train_after"] = 0  # the conductor asks
     return (_node(given, "trainer", "trainer", parameters),)
 
 
@@ -202,7 +216,7 @@ SCENARIOS = {
             "A policy acts, an expert corrects it, and the trainer makes the next policy of both.",
             (
                 *(FIRST, TRAINED, CORRECTOR, SESSION, PERSON, REPORT, MODE, BETA, UNIT, ASK, PER_HOUR),
-                *(RECIPE, ROOT, OPERATOR, *WORLD, *UNATTENDED),
+                *(RECIPE, ROOT, OPERATOR, *WORLD, *UNATTENDED, PER_ROUND),
             ),
             lambda given: (
                 *_sim(given),

@@ -2,12 +2,14 @@
 
 One episode: pause the simulator, restart the supervisor, reset to the episode's seed, start the
 recorder, let it run until success, failure or the time limit in simulated time, pause, mark and stop.
+With `per_round` the trainer trains after so many, and the next begins when the policy server has judged that.
 `~/progress` (String, JSON, latched) tells each outcome; the parameter `result` names the file that holds all.
 The process ends with the last episode: exit code 0 when all could be run, 1 with the reason otherwise.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -53,6 +55,13 @@ class Conductor(runtime.PlainNode):
             self, "first_decision", True, "begin only when the first frame has been answered on somebody's "
             "authority; false for contracts whose ticks come from a timer, which stands while paused",
         )  # fmt: skip
+        self._per_round = declare(
+            self, "per_round", 0, "episodes after which the trainer trains and the policy server judges what "
+            "it made, while all wait; 0: nobody waits", minimum=0, read_only=True,
+        )  # fmt: skip
+        self._training_s = declare(
+            self, "training_s", 600.0, "per_round: longest wait for that", unit="s", minimum=1.0
+        )
         self.trials = Trials(count, seed)
         self.ended: Future = Future()
         self._waiting = Waiting(self)
@@ -74,6 +83,11 @@ class Conductor(runtime.PlainNode):
         self._set_recorder = self.create_client(SetParameters, "recorder/set_parameters")
         self._start = self.create_client(Trigger, "recorder/start")
         self._stop = self.create_client(Trigger, "recorder/stop")
+        if self._per_round:
+            self._verdicts: dict[str, str] = {}  # by version: what became of it
+            self._train = self.create_client(Trigger, "trainer/train")
+            self.create_subscription(String, "policy_server/version", self._on_version, LATCHED)
+            self.create_subscription(String, "trainer/progress", self._on_training, QoSProfile(depth=100))
 
     def start(self) -> None:
         """Begin with the first episode."""
@@ -90,11 +104,13 @@ class Conductor(runtime.PlainNode):
             while (seed := self.trials.next_seed) is not None:
                 self.trials = self.trials.after(await self._run(seed))
                 self._tell()
+                if self._per_round and len(self.trials.done) % self._per_round == 0:
+                    await self._improve()
             self.ended.set_result(0)
         except Exception as error:
             seed = self.trials.next_seed
             self.report_error(
-                f"episode with seed {seed}",
+                f"episode with seed {seed}" if seed is not None else "after the last episode",
                 runtime.Refusal(str(error)) if isinstance(error, WaitError) else error,
             )
             self.ended.set_result(1)
@@ -112,6 +128,16 @@ class Conductor(runtime.PlainNode):
             await self._call(self._set_recorder, parameters(outcome=outcome))
             await self._call(self._stop, Trigger.Request())
         return Trial(seed, outcome, reason, (end_ns - start_ns) / 1e9, time.monotonic() - began_s, recorded)
+
+    async def _improve(self) -> None:
+        """Have a policy trained, and wait until it drives or has been refused."""
+        version = (await self._call(self._train, Trigger.Request())).message
+        what = f"training {version} and the verdict on it (do trainer and policy_server run?)"
+        await self._waiting.until(lambda: version in self._verdicts, self._training_s, what)
+        verdict = self._verdicts[version]
+        if verdict.startswith("failed"):
+            raise WaitError(f"training {version} {verdict}")
+        self.get_logger().info(f"after {len(self.trials.done)} episodes: {version} {verdict}")
 
     async def _outcome(self, start_ns: int) -> tuple[str, str]:
         """Wait for the end of a running episode, and return what it was and why."""
@@ -187,6 +213,18 @@ class Conductor(runtime.PlainNode):
     def _on_failed(self, message: Bool) -> None:
         self._failed = message.data
         self._waiting.notify()
+
+    def _on_version(self, message: String) -> None:
+        verdict = json.loads(message.data)["verdict"]
+        self._verdicts[verdict["version"]] = f"{verdict['state']}: {verdict['reason']}"
+        self._waiting.notify()
+
+    def _on_training(self, message: String) -> None:
+        event = json.loads(message.data)
+        if event["event"] in ("failed", "cancelled"):
+            version = event["job"].removeprefix("training ")
+            self._verdicts[version] = f"failed: {event.get('reason', 'cancelled')}"
+            self._waiting.notify()
 
     def _tell(self) -> None:
         line = self.trials.progress()

@@ -1,20 +1,26 @@
 """Executable `scripted_expert`: a simulated task's scripted expert proposes, as node `expert`.
 
 `~/engage` (SetBool) lets it take over and hand back as a person does; what it would do is on `~/advice`.
+With `demonstrations` it takes over by itself, as a simulated person does who watches the policy.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.control import proposal
+from il_ros.episodes.dataset import Dataset, DatasetError
+from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion
+from il_ros.interactive.onlooker import Onlooker
 from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import Status
@@ -36,12 +42,18 @@ class ScriptedExpert(runtime.PlainNode):
         )
         self._engaged = declare(self, "engaged", True, "propose from the start, without waiting for ~/engage")
         self._identity = Identity(declare(self, "source", "expert", "name of this source in its proposals"))
+        shown = declare(
+            self, "demonstrations", "", "folder of episodes: propose only while the policy goes wrong, as a "
+            "simulated person does who moves as these show; empty: whenever engaged", read_only=True,
+        )  # fmt: skip
+        seed = declare(self, "seed", 0, "of that person's misjudgement", minimum=0, read_only=True)
         try:
             self._expert = make_expert(task)
         except (KeyError, ValueError) as error:
             raise runtime.Refusal(f"parameter task: {error}") from error
         self._advice = self.create_publisher(JointTrajectory, "~/advice", QoSProfile(depth=5))
         self.create_service(SetBool, "~/engage", self._on_engage)
+        self._onlooker = self._look_on(Path(shown), seed) if shown else None
         self._proposer = Proposer(self, self._contract, self._answer, lambda: self._identity)
 
     def status(self) -> Status:
@@ -57,7 +69,41 @@ class ScriptedExpert(runtime.PlainNode):
         advice = proposal.Proposal(self._identity.source, observation.tick_ns, chunk)
         names, period_ns = self._contract.action_names, self._contract.period_ns
         self._advice.publish(proposal.encode(advice, names, period_ns))
-        return chunk if self._engaged else None
+        if self._onlooker is None:
+            return chunk if self._engaged else None
+        self._onlooker.advice(observation.tick_ns, chunk[0])
+        return chunk + self._onlooker.tremor if self._onlooker.drives else None
+
+    def _look_on(self, shown: Path, seed: int) -> Onlooker:
+        """Return the simulated person, who hears the policy and begins anew with each episode."""
+        try:
+            episodes = Dataset.open(shown, self._contract, validation=0.0).train
+        except (DatasetError, OSError) as error:
+            raise runtime.Refusal(f"parameter demonstrations: {error}") from error
+        motion = typical_motion(episodes, self._contract)
+        onlooker = Onlooker(SimulatedHuman(Habits(), motion, np.random.default_rng(seed)))
+        policy = QoSProfile(depth=10)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.create_subscription(JointTrajectory, "policy_server/proposal", self._on_policy, policy, raw=True)
+        self.create_subscription(String, "task/episode", self._on_episode, latched)
+        return onlooker
+
+    def _on_policy(self, raw: bytes) -> None:
+        assert self._onlooker is not None
+        said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
+        if not said.lets_go:
+            self._onlooker.policy(said.stamp_ns, said.chunk[0])
+            self._let_go_unless_driving()
+
+    def _on_episode(self, _message: String) -> None:
+        assert self._onlooker is not None
+        self._onlooker.begin()
+        self._let_go_unless_driving()
+
+    def _let_go_unless_driving(self) -> None:
+        assert self._onlooker is not None
+        if not self._onlooker.drives:
+            self._proposer.let_go()
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._engaged = request.data

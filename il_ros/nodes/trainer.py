@@ -54,8 +54,9 @@ class Trainer(runtime.PlainNode):
         declare(self, "background", True, "leave the processor to whoever else wants it")
         declare(self, "watch", False, "train by itself when there are new episodes", read_only=True)
         declare(
-            self, "train_after", 200, "watch: train at so many new labelled ticks, or after an intervention",
-            minimum=1, read_only=True,
+            self, "train_after", 200, "watch: train at so many new labelled ticks, or after an intervention; "
+            "0: only when ~/train asks, and then from the newest good version's weights",
+            minimum=0, read_only=True,
         )  # fmt: skip
         declare(
             self, "warm_epochs", 40, "watch: epochs of a training that begins with an earlier version's "
@@ -115,7 +116,10 @@ class Trainer(runtime.PlainNode):
 
     def _train(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._refuse_if_busy()
-        response.success, response.message = True, self._begin_training(None, "asked for")
+        start = None
+        if self._watcher is not None and not self._watcher.by_itself:
+            start = lineage.newest_good(self._versions, without=self._watcher.discarded)
+        response.success, response.message = True, self._begin_training(start, "asked for")
         return response
 
     def _learn(self, why: str, discarded: frozenset[str]) -> bool:

@@ -35,7 +35,10 @@ class Watcher:
     def __init__(self, node: Node, begin: Callable[[str, frozenset[str]], bool], tell: Tell) -> None:
         self._node, self._begin, self._tell = node, begin, tell
         self._lookout = Lookout(Path(value(node, "root")))
-        self._agenda = Agenda(value(node, "train_after"))
+        after = value(node, "train_after")
+        self.by_itself = after > 0
+        """Whether it has something trained; else it looks and tells."""
+        self._agenda = Agenda(max(1, after))
         self._queued = ""
         self._newest: Path | None = None
         node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -45,6 +48,11 @@ class Watcher:
         """For diagnostics: what is queued, being recorded, or damaged."""
         damaged = {f"damaged {name}": reason for name, reason in self._lookout.damaged.items()}
         return {"due": self._agenda.due(), "unfinished episode": self._lookout.unfinished} | damaged
+
+    @property
+    def discarded(self) -> frozenset[str]:
+        """Names of the episodes that were taken back."""
+        return self._lookout.discarded
 
     @property
     def unfinished(self) -> str:
@@ -75,7 +83,7 @@ class Watcher:
             }
             self._tell({"event": "noticed", "episodes": found, "discarded": list(news.discarded)})
         due = self._agenda.due()
-        if not due:
+        if not due or not self.by_itself:
             return
         if self._begin(due, self._lookout.discarded):
             self._agenda.begun()

@@ -1,0 +1,363 @@
+"""Success against the expert's effort on a simulated task, through the real nodes.
+
+    python bench/learning/through_nodes.py [--task push] [--methods "bc,hg_dagger"] [--seeds 1]
+
+`dagger_tasks.py` tells the same in one process. Here every method is what a person would start: `il-ros run
+record` for the demonstrations, `il-ros train` for the first policy, and the scenario `dagger` in rounds, with
+simulator (in lockstep, as fast as it goes), policy server, scripted expert, supervisor, recorder, trainer and
+conductor as processes of their own. In a round the recorder keeps `--per-round` episodes, the trainer goes on
+from the newest good version's weights, and the policy server's gate judges what it made. In hg_dagger the
+expert proposes only where a simulated person would take over (its parameter `demonstrations`).
+Labels are the frames that the package makes of the bags by the rule of the recorded mode; `expert_ticks` are
+the decisions on the expert's authority. Versions are rated over held-out starts in process; the last one of a
+method runs the same starts through the nodes as well (`agreement`).
+What was measured is kept under OUT/through_nodes_TASK and not measured again, so a long run can be done in
+pieces. Writes OUT/through_nodes_TASK.json and .svg, and prints the summary as one JSON line.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from tqdm import tqdm
+
+from il_ros import contract, domain, share
+from il_ros.control import trials
+from il_ros.control.trials import success_interval
+from il_ros.episodes import array_files, cache
+from il_ros.episodes.catalogue import scan
+from il_ros.graph import command
+from il_ros.policies import checkpoint, lineage
+from il_ros.policies.versions import CHECKPOINT, versions
+from il_ros.processes import ProcessGroup
+from il_ros.scenarios import SCENARIOS, TASKS
+from il_ros.session import report
+from il_ros.sim.task import make_task
+from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+
+METHODS = ("bc", "dagger exponential:0.5", "hg_dagger", "gated")
+PATIENCE = 1.5
+LONGEST_S = 3600.0
+
+
+class Lab:
+    """One task and one seed: a folder, its demonstrations, and what each method makes of them."""
+
+    def __init__(self, args, seed):
+        self.args, self.seed = args, seed
+        self.folder = args.out / f"through_nodes_{args.task}" / f"seed_{seed}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.task = make_task(args.task)
+        self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
+        self.parameters = self.folder / "parameters.yaml"
+        self.parameters.write_text(json.dumps(node_parameters(args, seed)), encoding="utf-8")  # JSON is YAML
+
+    @property
+    def first_seed(self):
+        return 10_000 * (self.seed + 1)
+
+    def measure(self, method):
+        """Return the points of a method, measured now or before."""
+        file = self.folder / f"{method.replace(' ', '_')}.json"
+        if not file.exists():
+            points = list(self.bc() if method == "bc" else self.interactive(method))
+            file.write_text(json.dumps(points) + "\n", encoding="utf-8")
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    # ---- methods -----------------------------------------------------------------------------------------
+
+    def bc(self):
+        for count in self.args.demonstrations:
+            run = self.trained(count)
+            point = self.rated("bc", run, self.shown(count), count)
+            yield self.agreement(point, run) if count == max(self.args.demonstrations) else point
+
+    def interactive(self, method):
+        args, place = self.args, self.folder / method.replace(" ", "_").replace(":", "_")
+        shutil.rmtree(place, ignore_errors=True)
+        episodes, policies = place / "episodes", place / "policies"
+        linked(self.shown(args.first), episodes)
+        shutil.copytree(self.trained(args.first), policies / "v1")
+        mode, _, beta = method.partition(" ")
+        done = self.conduct(
+            "dagger",
+            method,
+            args.rounds * args.per_round,
+            self.first_seed + 5000,
+            self.patience_s(),
+            place / "log",
+            mode=mode,
+            **({"beta": beta} if beta else {}),
+            unit="segment",
+            session="false",
+            person="simulated",
+            per_hour=str(args.requests_per_hour),
+            per_round=str(args.per_round),
+            root=str(episodes),
+            policies=str(policies),
+            checkpoint=str(policies / "v1"),
+            recipe=args.recipe,
+        )
+        names = [trial.episode for trial in done.done]
+        shown = {entry.name for entry in scan(episodes).usable} - set(names)
+        for stage in args.rated:
+            run = driving_after(policies, stage)
+            point = self.rated(method, run, episodes, stage, shown | set(names[: stage * args.per_round]))
+            last = stage == max(args.rated)
+            yield self.agreement(point, run) if last else point
+
+    # ---- demonstrations ----------------------------------------------------------------------------------
+
+    def shown(self, count):
+        """Return the folder of the first `count` demonstrations that succeeded, recorded once."""
+        root, some = self.folder / "shown", self.folder / f"shown_{count}"
+        most = max(*self.args.demonstrations, self.args.first)
+        if not (self.folder / "shown.done").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            limit_s = self.task.time_limit_s
+            log = self.folder / "log_shown"
+            self.conduct("record", "show", most, self.first_seed, limit_s, log, root=str(root))
+            (self.folder / "shown.done").touch()
+        if not some.exists():
+            linked(root, some, count)
+        return some
+
+    def patience_s(self):
+        """Return how long the teacher watches an episode: half as long again as its longest one."""
+        entries = scan(self.shown(self.args.first)).usable
+        return round(PATIENCE * max(entry.info.duration_s for entry in entries), 2)
+
+    def trained(self, count):
+        """Return the run trained on so many demonstrations from fresh weights."""
+        run = self.folder / f"trained_{count}" / "v1"
+        if not (run / lineage.FILE).exists():
+            shown = self.shown(count)
+            frames = self.effort(shown)[0]
+            epochs = max(1, round(self.args.steps / np.ceil(frames / 64)))
+            words = ["train", str(shown), "--out", str(run), "--version", "v1", "--recipe", self.args.recipe]
+            for change in (f"epochs={epochs}", f"seed={self.seed}", *self.args.set):
+                words += ["--set", change]
+            subprocess.run([sys.executable, "-m", "il_ros", *words], check=True, stdout=subprocess.DEVNULL)
+        return run
+
+    # ---- nodes -------------------------------------------------------------------------------------------
+
+    def conduct(self, scenario, title, episodes, seed, limit_s, log, **given):
+        """Run a scenario's unattended episodes in lockstep, and return what became of them."""
+        result = log.parent / f"{log.name}_result.json"
+        given |= {"task": self.args.task, "speed": "0", "cameras": "false", "episodes": str(episodes)}
+        given |= {"seed": str(seed), "time_limit_s": str(limit_s), "result": str(result)}
+        given["parameters"] = str(self.parameters)
+        commands = {spec.name: command(spec) for spec in SCENARIOS[scenario].nodes(given)}
+        with tqdm(total=episodes, desc=f"{self.args.task} {title}", unit="episode") as bar:
+
+            def show(name, line):
+                if name == "conductor" and line.startswith("progress "):
+                    told = json.loads(line.removeprefix("progress "))
+                    bar.set_postfix_str(f"{told['successes']} succeeded", refresh=False)
+                    bar.update(told["done"] - bar.n)
+
+            with ProcessGroup(commands, log, show) as group:
+                ending = group.wait(LONGEST_S)
+                if (ending.name, ending.status) != ("conductor", 0):
+                    raise group.failure(ending)
+        return trials.from_json(result.read_text())
+
+    # ---- what came of it ---------------------------------------------------------------------------------
+
+    def effort(self, root, names=None):
+        """Return labels, the expert's ticks and takeovers of the episodes `names`; None: of all."""
+        entries = [entry for entry in scan(root).usable if names is None or entry.name in names]
+        labels = sum(frames(entry, self.contract, root) for entry in entries)
+        told = [each for each in report.read(root).kept if names is None or each.name in names]
+        driven = sum(driver == report.EXPERT for each in told for driver in each.drivers)
+        return labels, driven, sum(len(each.takeovers) for each in told)
+
+    def rated(self, method, run, root, stage, names=None):
+        labels, driven, takeovers = self.effort(root, names)
+        seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + self.args.episodes)
+        policy = checkpoint.load(run / CHECKPOINT, self.contract)
+        score = evaluate(policy, self.contract, self.task, seeds)
+        states = [lineage.read(each).state for each in versions(run.parent)]
+        point = {
+            "method": method,
+            "seed": self.seed,
+            "stage": stage,
+            "version": run.name,
+            "refused": sum(state in lineage.BAD for state in states),
+            "labels": labels,
+            "expert_ticks": driven,
+            "takeovers": takeovers,
+            "successes": score.successes,
+            "episodes": self.args.episodes,
+            "succeeded": [episode.seed for episode in score.episodes if episode.success],
+            "load": round(os.getloadavg()[0], 1),
+        }
+        print(json.dumps(point), file=sys.stderr, flush=True)
+        return point
+
+    def agreement(self, point, run):
+        """Run the held-out starts of a rated version through the nodes as well."""
+        count = self.args.through_nodes
+        if not count:
+            return point
+        done = self.conduct(
+            "deploy",
+            f"{point['method']} {run.name}",
+            count,
+            HELD_OUT_SEED,
+            self.task.time_limit_s,
+            self.folder / f"log_perform_{point['method'].replace(' ', '_')}",
+            checkpoint=str(run),
+            record="false",
+        )
+        there = {trial.seed for trial in done.done if trial.outcome == "success"}
+        here = {seed for seed in point["succeeded"] if seed < HELD_OUT_SEED + count}
+        found = {"episodes": count, "through_nodes": len(there), "in_process": len(here)}
+        found["alike"] = count - len(there ^ here)
+        print(json.dumps(found), file=sys.stderr, flush=True)
+        return point | {"agreement": found}
+
+
+def node_parameters(args, seed):
+    """Return what is set besides config/nodes; time on a shared machine decides nothing."""
+    nodes = {
+        "sim": {"lockstep_timeout_s": 30.0},
+        "dagger_supervisor": {"silence_s": 20.0, "dagger.segment": 10},
+        "recorder": {"min_free_bytes": 268435456},
+        "policy_server": {"gate.latency": 100.0},
+        "conductor": {"timeout_s": 120.0, "training_s": 1200.0},
+        "trainer": {
+            "background": False,  # everybody waits for it
+            "warm_epochs": args.warm_epochs,
+            "warm_s": 0.0,
+            "changes": [f"seed={seed}", *args.set],
+        },
+    }
+    return {"/**": {name: {"ros__parameters": given} for name, given in nodes.items()}}
+
+
+def linked(root, place, count=None):
+    """Give `place` the first `count` episodes of `root` that succeeded; the bags' bytes are shared."""
+    good = [entry for entry in scan(root).usable if entry.outcome == "success"]
+    if count is not None and len(good) < count:
+        raise RuntimeError(f"{root} holds {len(good)} demonstrations that succeeded; {count} are needed")
+    for entry in sorted(good, key=lambda entry: entry.name)[:count]:
+        shutil.copytree(entry.folder, place / entry.name, copy_function=os.link)
+
+
+def frames(entry, own, root):
+    """Return how many labelled frames the package makes of an episode."""
+    try:
+        return len(cache.load(entry, own, cache.cache_folder(root)))
+    except array_files.NoFramesError:
+        return 0
+
+
+def driving_after(policies, stage):
+    """Return the version that drove after so many rounds: v1 began, each round made one, bad ones went."""
+    runs = versions(policies)[: stage + 1]
+    return next(run for run in reversed(runs) if lineage.is_good(run))
+
+
+def summary(args, points):
+    """Pool the seeds: one row per method and stage."""
+    rows = []
+    for method in dict.fromkeys(point["method"] for point in points):
+        for stage in sorted({point["stage"] for point in points if point["method"] == method}):
+            some = [point for point in points if (point["method"], point["stage"]) == (method, stage)]
+            successes, count = (sum(point[key] for point in some) for key in ("successes", "episodes"))
+            effort = ("labels", "expert_ticks", "takeovers", "refused")
+            rows.append(
+                {
+                    "method": method,
+                    "stage": stage,
+                    "seeds": len(some),
+                    **{key: round(float(np.mean([point[key] for point in some])), 1) for key in effort},
+                    "success": round(successes / count, 3),
+                    "interval_95": [round(bound, 3) for bound in success_interval(successes, count)],
+                    "agreement": [point["agreement"] for point in some if "agreement" in point],
+                    "load": [point["load"] for point in some],
+                }
+            )
+    settings = {key: value for key, value in vars(args).items() if key != "out"}
+    return {"bench": "through_nodes", "task": args.task, "settings": settings, "rows": rows}
+
+
+def draw(found, file):
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, key in zip(figure.subplots(1, 2, sharey=True), ("labels", "expert_ticks"), strict=True):
+        for method in dict.fromkeys(row["method"] for row in found["rows"]):
+            rows = [row for row in found["rows"] if row["method"] == method]
+            success = np.array([row["success"] for row in rows])
+            low, high = np.array([row["interval_95"] for row in rows]).T
+            spread = np.maximum([success - low, high - success], 0)
+            axes.errorbar([row[key] for row in rows], success, spread, marker="o", capsize=3, label=method)
+        axes.set(xlabel=f"{key.replace('_', ' ')} (20 per second)", ylim=(0, 1.02))
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.grid(alpha=0.3)
+    figure.axes[0].set(ylabel="success, 95 % interval", title=f"{found['task']}, through the nodes")
+    figure.axes[1].legend(fontsize=8)
+    figure.savefig(file)
+
+
+def numbers(text):
+    return tuple(int(part) for part in text.split(","))
+
+
+def arguments(words=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--seeds", type=numbers, default=(0,), help="such as 0,1")
+    parser.add_argument("--methods", default=",".join(METHODS), help="'bc', or a mode; 'dagger SCHEDULE'")
+    parser.add_argument("--episodes", type=int, default=50, help="held-out episodes of each point and seed")
+    parser.add_argument(
+        "--through-nodes", type=int, default=20, help="of them through the nodes too"
+    )
+    parser.add_argument("--demonstrations", type=numbers, default=(25, 100), help="for BC")
+    parser.add_argument("--first", type=int, default=10, help="demonstrations that the others begin with")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
+    parser.add_argument(
+        "--rated", type=numbers, default=(3, 6), help="rounds after which to measure"
+    )
+    parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
+    parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights, about")
+    parser.add_argument("--warm-epochs", type=int, default=60, help="of a round's training")
+    parser.add_argument("--recipe", default="ensemble", help="of all methods")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of it")
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    return parser.parse_args(words)
+
+
+def main():
+    args = arguments()
+    domain.isolate()
+    began_s = time.monotonic()
+    points = []
+    for seed in args.seeds:
+        lab = Lab(args, seed)
+        for method in args.methods.split(","):
+            points += lab.measure(method)
+    found = summary(args, points) | {"wall_s": round(time.monotonic() - began_s)}
+    (args.out / f"through_nodes_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    draw(found, args.out / f"through_nodes_{args.task}.svg")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
