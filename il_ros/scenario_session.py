@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from il_ros.graph import Value
 from il_ros.scenario_arguments import TASKS
@@ -63,6 +64,17 @@ def looked_on(given: Given) -> bool:
 def in_rounds(given: Given) -> int:
     """Return how many unattended episodes make a round, 0 when nobody waits for the next policy."""
     return int(number(given, "per_round")) if "per_round" in given and not in_session(given) else 0
+
+
+def answers(given: Given) -> str:
+    """Return the topics, by spaces, of who else answers every frame of unattended episodes in lockstep.
+
+    Where one of two drives, the other one would fall behind: its labels or its judgement would be late.
+    """
+    if not (unattended(given) and "policies" in given and number(given, "speed") == 0) or in_session(given):
+        return ""
+    policy = ["policy_server/proposal"] if Path(given["checkpoint"]).is_dir() else []
+    return " ".join(policy + (["expert/advice"] if given["expert"] == "scripted" else []))
 
 
 def number(given: Given, name: str) -> float:

@@ -43,6 +43,7 @@ from il_ros.scenario_arguments import (
     WORLD,
 )
 from il_ros.scenario_session import (
+    answers,
     in_rounds,
     in_session,
     looked_on,
@@ -84,6 +85,8 @@ def _sim(given: Given) -> tuple[Spec, ...]:
         "cameras": given["cameras"] == "true",
         "paused": unattended(given) or (in_session(given) and speed == 0),
     }
+    if answers(given):
+        parameters["lockstep_answers"] = answers(given)
     return (_node(given, "sim", "sim", parameters, sim_time=False),)
 
 
@@ -164,6 +167,8 @@ def _conductor(given: Given) -> tuple[NodeSpec, ...]:
         "result": given["result"],
         "per_round": in_rounds(given),
     }
+    if answers(given):
+        parameters["answers"] = answers(given)
     return (_node(given, "conductor", "conductor", parameters),)
 
 

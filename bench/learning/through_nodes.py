@@ -325,16 +325,12 @@ def arguments(words=None):
     parser.add_argument("--seeds", type=numbers, default=(0,), help="such as 0,1")
     parser.add_argument("--methods", default=",".join(METHODS), help="'bc', or a mode; 'dagger SCHEDULE'")
     parser.add_argument("--episodes", type=int, default=50, help="held-out episodes of each point and seed")
-    parser.add_argument(
-        "--through-nodes", type=int, default=20, help="of them through the nodes too"
-    )
+    parser.add_argument("--through-nodes", type=int, default=20, help="of them through the nodes too")
     parser.add_argument("--demonstrations", type=numbers, default=(25, 100), help="for BC")
     parser.add_argument("--first", type=int, default=10, help="demonstrations that the others begin with")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
-    parser.add_argument(
-        "--rated", type=numbers, default=(3, 6), help="rounds after which to measure"
-    )
+    parser.add_argument("--rated", type=numbers, default=(3, 6), help="rounds after which to measure")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights, about")
     parser.add_argument("--warm-epochs", type=int, default=60, help="of a round's training")

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
-from il_ros import atomic
+from il_ros import atomic, messages
+from il_ros.control import proposal
 from il_ros.control.decision import NOBODY, from_json
 from il_ros.control.trials import Trial, Trials
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import declare
+from il_ros.nodes.streams import message_class
 from il_ros.nodes.waiting import WaitError, Waiting, parameters
 
 RETRY_S = 0.2
@@ -55,6 +58,10 @@ class Conductor(runtime.PlainNode):
             self, "first_decision", True, "begin only when the first frame has been answered on somebody's "
             "authority; false for contracts whose ticks come from a timer, which stands while paused",
         )  # fmt: skip
+        answers = declare(
+            self, "answers", "", "topics, by spaces, that must have answered the first frame too"
+        )
+        self._answers = dict.fromkeys(answers.split(), 0)
         self._per_round = declare(
             self, "per_round", 0, "episodes after which the trainer trains and the policy server judges what "
             "it made, while all wait; 0: nobody waits", minimum=0, read_only=True,
@@ -83,6 +90,14 @@ class Conductor(runtime.PlainNode):
         self._set_recorder = self.create_client(SetParameters, "recorder/set_parameters")
         self._start = self.create_client(Trigger, "recorder/start")
         self._stop = self.create_client(Trigger, "recorder/stop")
+        for topic in self._answers:
+            self.create_subscription(
+                message_class(proposal.TYPE),
+                topic,
+                partial(self._on_answer, topic),
+                QoSProfile(depth=10),
+                raw=True,
+            )
         if self._per_round:
             self._verdicts: dict[str, str] = {}  # by version: what became of it
             self._train = self.create_client(Trigger, "trainer/train")
@@ -192,6 +207,12 @@ class Conductor(runtime.PlainNode):
                 SHOWN_WITHIN_S,
                 "a decision for the first frame (has anybody proposed?)",
             )
+        if self._answers:
+            await self._waiting.until(
+                lambda: min(self._answers.values()) > before_ns,
+                SHOWN_WITHIN_S,
+                f"a proposal for the first frame on each of {', '.join(self._answers)}",
+            )
 
     async def _call(self, client: Any, request: Any) -> Any:
         return await self._waiting.call(client, request, self._timeout_s)
@@ -209,6 +230,10 @@ class Conductor(runtime.PlainNode):
         if decision.authority != NOBODY:
             self._decided_ns = decision.stamp_ns
             self._waiting.notify()
+
+    def _on_answer(self, topic: str, raw: bytes) -> None:
+        self._answers[topic] = messages.raw_stamp_ns(proposal.TYPE, raw) or 0
+        self._waiting.notify()
 
     def _on_failed(self, message: Bool) -> None:
         self._failed = message.data

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -19,7 +20,7 @@ from rclpy.qos import QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
 from il_ros import messages
-from il_ros.control import decision
+from il_ros.control import decision, proposal
 from il_ros.messages import Message
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import OK, WARN, Status
@@ -66,6 +67,14 @@ class Sim(runtime.PlainNode):
             read_only=True,
         )  # fmt: skip
         self._subscribe(topic, "std_msgs/msg/String", DECISION_DEPTH, self._on_decision)
+        for answers in value(self, "lockstep_answers").split():
+            self.create_subscription(
+                message_class(proposal.TYPE),
+                answers,
+                partial(self._on_answer, answers),
+                DECISION_DEPTH,
+                raw=True,
+            )
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.add_post_set_parameters_callback(self._on_parameters)
@@ -107,7 +116,11 @@ class Sim(runtime.PlainNode):
     def _pace(self) -> Pace:
         period_s = self.task.control_period_ns / 1e9
         return Pace(
-            period_s, value(self, "speed"), value(self, "lockstep"), value(self, "lockstep_timeout_s")
+            period_s,
+            value(self, "speed"),
+            value(self, "lockstep"),
+            value(self, "lockstep_timeout_s"),
+            frozenset(value(self, "lockstep_answers").split()),
         )
 
     def _subscribe(self, topic: str, kind: str, depth: int, handle: Any) -> None:
@@ -135,6 +148,10 @@ class Sim(runtime.PlainNode):
             self._refuse(str(error))
             return
         self._pacing.decision(made.stamp_ns, made.sent is not None)
+        self._advance_lockstep()
+
+    def _on_answer(self, topic: str, raw: bytes) -> None:
+        self._pacing.answer(topic, messages.raw_stamp_ns(proposal.TYPE, raw) or 0)
         self._advance_lockstep()
 
     def _advance_lockstep(self) -> None:

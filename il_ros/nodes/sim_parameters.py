@@ -44,6 +44,10 @@ def declare_pace(node: Node) -> None:
     )  # fmt: skip
     declare(node, "lockstep", False, "wait for a decision after every frame")
     declare(
+        node, "lockstep_answers", "", "topics of proposals, by spaces, that each frame waits for besides, so "
+        "that none who proposes falls behind", read_only=True,
+    )  # fmt: skip
+    declare(
         node, "lockstep_timeout_s", 2.0, "wall time after which a frame without a decision is passed over",
         unit="s", minimum=0.001, maximum=600.0,
     )  # fmt: skip

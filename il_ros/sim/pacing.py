@@ -15,13 +15,15 @@ class Pace:
 
     `period_s` of one step, in simulated time. `speed`: simulated seconds per second, 0: at once.
     `lockstep`: each frame is answered by a decision before the next step, for at most `timeout_s` of wall
-    time. With a speed as well, a step waits for both.
+    time. With a speed as well, a step waits for both. `answers`: topics that must have answered the frame
+    too, so that nobody falls behind while another one decides.
     """
 
     period_s: float
     speed: float = 1.0
     lockstep: bool = False
     timeout_s: float = 1.0
+    answers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.period_s) and self.period_s > 0.0):
@@ -52,6 +54,7 @@ class Pacing:
         """Frames of lockstep that nobody answered in time."""
         self._due_s = now_s
         self._commanded: set[str] = set()
+        self._answers: set[str] = set()
         self._usual: frozenset[str] = frozenset()
         self._frame(0, now_s)
 
@@ -88,15 +91,24 @@ class Pacing:
             self._decided = True
             self._awaits_command = sent
 
+    def answer(self, topic: str, stamp_ns: int) -> None:
+        """Note what one of the pace's `answers` says about the tick `stamp_ns`."""
+        if stamp_ns >= self._stamp_ns:
+            self._answers.add(topic)
+
     @property
     def answered(self) -> bool:
         """True when the present frame has got all that lockstep waits for."""
         arrived = bool(self._commanded) and self._usual <= self._commanded
-        return self._decided and (arrived or not self._awaits_command)
+        heard = self.pace.answers <= self._answers
+        return heard and self._decided and (arrived or not self._awaits_command)
 
     @property
     def unanswered(self) -> str:
         """What lockstep is waiting for, in words."""
+        silent = sorted(self.pace.answers - self._answers)
+        if silent:
+            return f"an answer on {', '.join(silent)}"
         return "the command that the decision tells of" if self._decided else "a decision"
 
     def wait_s(self, now_s: float) -> float:
@@ -124,3 +136,4 @@ class Pacing:
         if self._commanded:
             self._usual = frozenset(self._commanded)
         self._commanded.clear()
+        self._answers.clear()
