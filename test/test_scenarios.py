@@ -82,6 +82,28 @@ def test_dagger_runs_everything_at_once():
     assert names("dagger", **on_a_robot) == ["policy_server", "dagger_supervisor", "recorder", "trainer"]
 
 
+def test_in_rounds_the_conductor_asks_for_a_training_and_nobody_else_does(tmp_path):
+    given = {"episodes": "6", "session": "false", "per_round": "3", "speed": "0"}
+    assert parameter("dagger", "conductor", "per_round", **given) == 3
+    assert parameter("dagger", "trainer", "train_after", **given) == 0
+    both = "policy_server/proposal expert/advice"
+    for node, name in (("sim", "lockstep_answers"), ("conductor", "answers")):
+        assert parameter("dagger", node, name, **given, checkpoint=str(tmp_path)) == both
+        assert parameter("dagger", node, name, **given, checkpoint="not there") == "expert/advice"
+    (trainer,) = (spec for spec in SCENARIOS["dagger"].nodes({"episodes": "6"}) if spec.name == "trainer")
+    assert "train_after" not in trainer.parameters
+    (sim,) = (spec for spec in SCENARIOS["record"].nodes({"speed": "0"}) if spec.name == "sim")
+    assert "lockstep_answers" not in sim.parameters
+
+
+def test_without_a_session_a_simulated_person_looks_on_and_only_in_hg_dagger():
+    given = {"episodes": "6", "session": "false", "person": "simulated", "root": "mine"}
+    assert parameter("dagger", "expert", "demonstrations", **given) == "mine"
+    for other in ({"mode": "dagger"}, {"person": "you"}, {"episodes": "0"}, {"session": "true"}):
+        (expert,) = (s for s in SCENARIOS["dagger"].nodes({**given, **other}) if s.name == "expert")
+        assert "demonstrations" not in expert.parameters
+
+
 def test_in_a_session_the_robot_rests_and_the_teacher_waits_until_the_person_says_so():
     assert parameter("dagger", "dagger_supervisor", "mode") == "expert"
     assert parameter("dagger", "session", "mode", mode="gated") == "gated"

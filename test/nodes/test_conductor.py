@@ -177,6 +177,62 @@ def test_nobody_to_answer_ends_it_with_that_reason(graph, world):
     assert "a decision for the first frame (has anybody proposed?)" in conductor._last_error[1]
 
 
+class Improving(Services):
+    """A trainer that is asked and a policy server that judges, in one node."""
+
+    def __init__(self, log, verdicts):
+        super().__init__("trainer", ["train"], log)
+        self.verdicts = list(verdicts)
+        self.told = self.create_publisher(String, "policy_server/version", LATCHED)
+        self.progress = self.create_publisher(String, "trainer/progress", QoSProfile(depth=10))
+
+    def on_call(self, service, response, log):
+        super().on_call(service, response, log)
+        response.message, state, reason = self.verdicts.pop(0)
+        if state == "failed":
+            event = {"event": "failed", "job": f"training {response.message}", "reason": reason}
+            # again and again: who asked may not have discovered this topic yet
+            self.create_timer(0.05, lambda: self.progress.publish(String(data=json.dumps(event))))
+        elif state:
+            verdict = {"version": response.message, "state": state, "reason": reason}
+            self.told.publish(String(data=json.dumps({"verdict": verdict})))
+        return response
+
+
+def test_after_each_round_a_policy_is_trained_and_judged_before_the_next_begins(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    add(graph, Improving(world.log, [("v2", "active", "passed the gate")]))
+    conductor = conduct(graph, episodes=3, seed=5, record=False, time_limit_s=0.5, per_round=2)
+    assert conductor.ended.result() == 0
+    steps = [word for word in world.log if word == "train" or word.startswith("reset")]
+    # a reset is tried again until it is answered
+    assert [step for step, before in zip(steps, ["", *steps], strict=False) if step != before] == [
+        *("reset 5", "reset 6", "train", "reset 7"),
+    ]
+
+
+def test_a_version_that_is_refused_ends_a_round_too(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    add(graph, Improving(world.log, [("v2", "refused", "it is slow")]))
+    assert conduct(graph, seed=5, record=False, per_round=1).ended.result() == 0
+
+
+def test_a_training_that_fails_ends_it_with_its_words(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    add(graph, Improving(world.log, [("v2", "failed", "no episode can be used")]))
+    conductor = conduct(graph, seed=5, record=False, per_round=1)
+    assert conductor.ended.result() == 1
+    assert "training v2 failed: no episode can be used" in conductor._last_error[1]
+
+
+def test_a_verdict_that_does_not_come_ends_it_with_what_was_waited_for(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    add(graph, Improving(world.log, [("v2", "", "")]))
+    conductor = conduct(graph, seed=5, record=False, per_round=1, training_s=1.0)
+    assert conductor.ended.result() == 1
+    assert "training v2 and the verdict on it" in conductor._last_error[1]
+
+
 def test_a_simulator_that_stands_still_ends_it(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     world.stuck = True

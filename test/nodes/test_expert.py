@@ -1,21 +1,22 @@
 """The scripted expert on a real graph, with a simulated task's own messages."""
 
+import made_episodes as made
 import pytest
 from std_srvs.srv import SetBool
 
-from il_ros import contract, share
+from il_ros import contract, messages, share
 from il_ros.control import proposal
+from il_ros.episodes.reader import BagMessage
 from il_ros.nodes.parameters import ParameterError
 from il_ros.nodes.scripted_expert import ScriptedExpert
 from il_ros.nodes.shell import Refusal
+from il_ros.nodes.streams import message_class
 from il_ros.sim.experts import make_expert
 from il_ros.sim.task import make_task
 from il_ros.synchroniser import Synchroniser
 
 
 def test_it_proposes_exactly_what_the_expert_answers_to_the_tasks_messages(graph):
-    from il_ros import messages
-
     task = make_task("drive")
     task.reset(3)
     readings = task.readings()
@@ -75,6 +76,70 @@ def test_it_watches_until_it_is_engaged_and_lets_go_by_its_word(graph):
     assert seen(heard, 1)
     assert graph.call("expert/engage", SetBool, data=False).success
     assert seen(heard, 0)  # its last word: I let go
+
+
+def demonstrated(root):
+    """Write an episode of `drive` in which the commands alternate between two."""
+    file = share.path("config", "contracts", "drive.yaml")
+    own = contract.load(file)
+    task, items = make_task("drive"), []
+    task.reset(1)
+    for tick in range(20):
+        stamp_ns = made.START_NS + tick * own.period_ns
+        for reading in task.readings():
+            if reading.topic in own.topics:
+                seconds, nanoseconds = divmod(stamp_ns, 10**9)
+                reading.message.header.stamp.sec, reading.message.header.stamp.nanosec = seconds, nanoseconds
+                raw = messages.encode(reading.type, reading.message)
+                items.append(BagMessage(f"/{reading.topic}", reading.type, raw, stamp_ns + made.MS))
+        sent = (0.5, 1.0) if tick % 2 else (0.5, -1.0)
+        items.append(made.decision(tick, sent=sent, mode="expert"))
+        task.step({})
+    made.write(root, items, text=file.read_text(), task="drive")
+
+
+def test_who_looks_on_proposes_when_the_policy_goes_wrong_and_not_before(graph, tmp_path):
+    demonstrated(tmp_path)
+    task = make_task("drive")
+    task.reset(3)
+    own = contract.load(share.path("config", "contracts", "drive.yaml"))
+    node = graph.start(ScriptedExpert, contract="drive", task="drive", demonstrations=str(tmp_path))
+    heard = graph.received("expert/proposal", proposal.TYPE)
+    advice = graph.received("expert/advice", proposal.TYPE)
+    policy = graph.outside.create_publisher(message_class(proposal.TYPE), "policy_server/proposal", 10)
+    publish = {
+        reading.topic: graph.publisher(reading.topic, reading.type)
+        for reading in task.readings()
+        if reading.topic in own.topics
+    }
+
+    def ticks(off, until):
+        """Publish frames, and the expert's own advice as the policy's, so much `off`."""
+
+        def one():
+            task.step({})
+            for reading in task.readings():
+                if reading.topic in publish:
+                    publish[reading.topic](reading.message)
+            graph.spin(0.05)
+            if advice:
+                said = proposal.from_message(advice[-1], own.action_names, own.period_ns)
+                wrong = proposal.Proposal("policy", said.stamp_ns, said.chunk + off, "v1")
+                policy.publish(proposal.encode(wrong, own.action_names, own.period_ns))
+                graph.spin(0.02)
+            return until()
+
+        return graph.until(one, f"an effect; the node says: {node.status().message}", 30.0)
+
+    ticks(0.0, lambda: len(advice) > 20)
+    assert heard == []
+    ticks(5.0, lambda: heard and len(heard[-1].points) == 1)
+    ticks(0.0, lambda: len(heard[-1].points) == 0)  # it lets go
+
+
+def test_demonstrations_that_are_not_there_are_refused(graph, tmp_path):
+    with pytest.raises(Refusal, match="parameter demonstrations"):
+        graph.start(ScriptedExpert, contract="drive", task="drive", demonstrations=str(tmp_path / "none"))
 
 
 def test_a_task_without_expert_is_refused_naming_those_there_are(graph):

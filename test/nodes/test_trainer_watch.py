@@ -8,6 +8,7 @@ import made_versions as made
 import psutil
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import Trigger
 
 from il_ros import messages
 from il_ros.control.decision import Decision, to_json
@@ -41,11 +42,7 @@ class Watched:
             checkpoint=str(self.versions),
             recipe="bc_mlp",
             changes=changes,
-            watch=True,
-            train_after=30,
-            warm_epochs=2,
-            background=False,
-            **parameters,
+            **{"watch": True, "train_after": 30, "warm_epochs": 2, "background": False, **parameters},
         )
 
     @property
@@ -90,6 +87,22 @@ def test_what_is_learnt_from_the_weights_before_ends_in_the_time_given(graph, tm
     trainer.until("announced", 2)
     told = lineage.read(trainer.versions / "v2")
     assert (told.parent, told.metrics["epochs"]) == ("v1", 1)  # one step of the two epochs
+
+
+def test_where_it_waits_to_be_asked_it_goes_on_from_the_newest_good_version(graph, tmp_path):
+    trainer = Watched(graph, tmp_path, train_after=0)
+    trainer.until("noticed")  # 40 labels
+    assert graph.call("trainer/train", Trigger).message == "v1"
+    trainer.until("announced")
+    made.episode(trainer.root, 3, taken_over_at=12)
+    trainer.until("noticed", 2)
+    graph.spin(0.5)  # nothing begins by itself
+    assert graph.call("trainer/train", Trigger).message == "v2"
+    graph.until(lambda: len([e for e in trainer.events if e["event"] == "began"]) == 2, "the second training")
+    began = [event for event in trainer.events if event["event"] == "began"]
+    assert [(event["parent"], event["why"]) for event in began] == [("", "asked for"), ("v1", "asked for")]
+    trainer.until("announced", 2)
+    assert lineage.read(trainer.versions / "v2").labels == 48
 
 
 def test_a_damaged_episode_is_told_and_the_others_are_learnt_from(graph, tmp_path):

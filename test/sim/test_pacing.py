@@ -52,6 +52,21 @@ def test_as_fast_as_possible_is_never_late():
     assert pacing.late_steps == 0
 
 
+def test_lockstep_waits_for_all_who_were_to_answer_this_very_frame():
+    pacing = started(Pace(0.05, 0.0, lockstep=True, timeout_s=1.0, answers=frozenset({"policy", "expert"})))
+    pacing.frame(200, 10.0)
+    pacing.answer("expert", 200)
+    pacing.answer("policy", 150)  # it is behind
+    pacing.decision(200, sent=False)
+    assert not pacing.answered
+    assert pacing.unanswered == "an answer on policy"
+    pacing.answer("policy", 200)
+    assert pacing.answered
+    pacing.frame(250, 10.1)
+    pacing.decision(250, sent=False)
+    assert not pacing.answered  # what was said of the frame before is no answer
+
+
 def test_lockstep_steps_at_the_decision_for_its_frame():
     pacing = started(LOCKSTEP)
     pacing.frame(200, 10.0)
