@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from il_ros.interactive.driving import Tick
 from il_ros.interactive.human import SimulatedHuman
 from il_ros.specs import Vector
 
@@ -47,6 +46,6 @@ class Onlooker:
             del side[min(side)]
         if tick_ns in self._policy and tick_ns in self._advice:
             advice = self._advice.pop(tick_ns)
-            choice = self._human.choose(Tick(self._policy.pop(tick_ns), advice, None))
-            self.drives = choice.expert
-            self.tremor = choice.sent - advice if choice.expert else 0.0
+            proposed = self._human.propose(self._policy.pop(tick_ns), advice)
+            self.drives = proposed is not None
+            self.tremor = 0.0 if proposed is None else proposed - advice
