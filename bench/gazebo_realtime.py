@@ -9,8 +9,7 @@ run beside, all as processes of their own. A tick is a frame of Gazebo.
   answered   ticks that the supervisor answered with the policy's wish for that very tick; `missed`: others
   latency    from the arrival of a tick's last message (joint states) to that of its command, both here
   recorded   of each stream in the bag: messages, and stamps that are missing between its first and its last
-`late_steps`: steps that Gazebo began after the next one was due. At 30 Hz a frame is 13 steps of 2.5 ms:
-2.5 % less than the time between two frames.
+`late_steps`: steps that Gazebo began after the next one was due. A frame at 30 Hz is 13 equal steps.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def simulate(rate: float) -> int:
 
     period_ns = round(1e9 / rate)
     arm.ArmTask.control_period_ns = period_ns
-    gazebo.STEP_NS = period_ns // round(period_ns / STEP_NS)  # how many of them are taken
+    gazebo.STEP_NS = period_ns // round(period_ns / STEP_NS)
     return runtime.main(Sim, ["--ros-args", *sys.argv[sys.argv.index("--ros-args") + 1 :]])
 
 

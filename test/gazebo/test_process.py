@@ -20,7 +20,7 @@ TIMEOUT_S = 30.0
 
 @pytest.fixture(scope="module")
 def world():
-    return world_text(world_element("reach"), NO_CAMERAS)
+    return world_text(world_element("reach"), NO_CAMERAS, 2_500_000)
 
 
 @pytest.fixture(scope="module")

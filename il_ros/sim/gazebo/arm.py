@@ -21,7 +21,7 @@ JOINTS = {f"joint{k}": SERVO_RAD_S for k in range(1, 7)} | {
     "right_finger": FINGER_RAD_S,
 }
 STEP_NS = 2_500_000
-"""<max_step_size> of the worlds."""
+"""Of physics, as in MuJoCo; control periods are multiples of it."""
 
 
 class GazeboArm:
@@ -31,7 +31,7 @@ class GazeboArm:
         root = world_element(task)
         self.has_object = root.find("world/model[@name='object']") is not None
         self._rows = {name: row for row, name in enumerate(["goal", "object"][: 1 + self.has_object])}
-        self._client = Client(Gazebo(world_text(root, cameras)), JOINTS, list(self._rows))
+        self._client = Client(Gazebo(world_text(root, cameras, STEP_NS)), JOINTS, list(self._rows))
         self._targets = np.zeros(len(JOINTS))
         self._poses = np.zeros((len(self._rows), 7))
         self._now: State

@@ -20,14 +20,14 @@ from il_ros.specs import Vector
 
 JOINTS = {"left_wheel": 0.0, "right_wheel": 0.0}
 STEP_NS = 5_000_000
-"""<max_step_size> of the world."""
+"""Of physics, as in MuJoCo; control periods are multiples of it."""
 
 
 class GazeboDrive:
     """See `il_ros.sim.drive_scene.DriveScene`. Raises RuntimeError where `make gazebo` was not run."""
 
     def __init__(self, task: str, cameras: Cameras):
-        world = world_text(world_element("drive"), cameras)
+        world = world_text(world_element("drive"), cameras, STEP_NS)
         models = ["drive", "goal", *corridor_pieces.SIZES_M]
         self._client = Client(Gazebo(world), JOINTS, models, laser="laser")
         self._wheels = np.zeros(2)

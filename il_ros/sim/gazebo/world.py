@@ -30,8 +30,9 @@ def world_element(name: str) -> Element:
     return root
 
 
-def world_text(root: Element, cameras: Cameras) -> str:
-    """Return the world as text, every camera with the wanted size and its own vertical field of view."""
+def world_text(root: Element, cameras: Cameras, step_ns: int) -> str:
+    """Return the world as text; every camera with the wanted size and its own vertical field of view."""
+    _only(_only(_only(root, "world"), "physics"), "max_step_size").text = f"{step_ns * 1e-9:.9f}"
     for camera in root.iter("camera"):
         image = _only(camera, "image")
         field = _only(camera, "horizontal_fov")

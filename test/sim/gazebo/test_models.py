@@ -145,7 +145,7 @@ def test_the_corridor_has_the_same_pieces_where_seed_0_puts_them():
 
 
 def test_a_wide_picture_keeps_the_vertical_field_of_view():
-    text = world_text(world_element("push"), Cameras(width=320, height=240))
+    text = world_text(world_element("push"), Cameras(width=320, height=240), 2_500_000)
     cameras = {
         sensor.get("name"): sensor.find("camera") for sensor in ElementTree.fromstring(text).iter("sensor")
     }
@@ -155,7 +155,8 @@ def test_a_wide_picture_keeps_the_vertical_field_of_view():
 
 
 def test_a_world_for_gazebo_classic_is_whole_and_has_nothing_of_gz_sim():
-    text = world_text(world_element("drive"), NO_CAMERAS)
+    text = world_text(world_element("drive"), NO_CAMERAS, 2_564_102)
+    assert "<max_step_size>0.002564102</max_step_size>" in text
     assert "model://" not in text
     assert "gz-sim" not in text
     assert 'type="ray"' in text
