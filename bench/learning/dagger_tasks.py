@@ -5,7 +5,8 @@ adds episodes in rounds; BC gets more demonstrations instead. The teacher gives 
 half as long again as the longest of its demonstrations. Effort is counted in ticks (20 a second):
 `labels`, at which the expert said what to do, and `expert_ticks`, at which it drove. Success is over held-out
 episodes of all seeds together, with Wilson's 95 % interval.
-Writes OUT/dagger_TASK.json and OUT/dagger_TASK.png, and prints the summary as one JSON line.
+Writes OUT/dagger_TASK.json and .svg, and prints the summary as one JSON line. What OUT/points holds of a
+seed and a method, with the same settings, is not run again: a long run may be made of short ones.
 """
 
 import argparse
@@ -21,7 +22,6 @@ import numpy as np
 
 from il_ros import contract, share
 from il_ros.control.trials import success_interval
-from il_ros.interactive.beta import UNITS
 from il_ros.interactive.dagger import dagger, drive
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
 from il_ros.interactive.gated import GatedOptions
@@ -43,16 +43,16 @@ METHODS = ("bc", *(f"dagger {schedule}" for schedule in SCHEDULES), "hg_dagger",
 
 
 class Lab:
-    """One task and its expert, for one seed."""
+    """One task and its expert, for one seed, with so many demonstrations."""
 
-    def __init__(self, args, seed):
+    def __init__(self, args, seed, count):
         self.args, self.seed = args, seed
         self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
         self.task, self.expert = make_task(args.task), make_expert(args.task)
         self.rng = np.random.default_rng(seed)
         self.shown, number = [], 0
         showing = self.teaching(ModeOptions("expert"))
-        while len(self.shown) < max(args.demonstrations):
+        while len(self.shown) < count:
             lesson = drive(self.show, showing, None, self.expert, self.first_seed + number)
             number += 1
             if lesson.success:  # nobody keeps a failed demonstration
@@ -61,7 +61,6 @@ class Lab:
         self.lessons = make_task(args.task)
         self.lessons.time_limit_s = PATIENCE * longest / self.contract.rate_hz
         self.motion = typical_motion(self.shown[: args.first], self.contract)
-        self.beginning = None  # what all interactive methods begin with
 
     @property
     def first_seed(self):
@@ -102,8 +101,7 @@ class Lab:
     def interactive(self, method):
         args = self.args
         shown = self.shown[: args.first]
-        if self.beginning is None:
-            self.beginning = self.learner(args.steps).learn(shown)
+        beginning = self.learner(args.steps).learn(shown)
         first = self.first_seed + 5000
         seeds = [
             range(first + args.per_round * i, first + args.per_round * (i + 1)) for i in range(args.rounds)
@@ -115,7 +113,7 @@ class Lab:
             self.teaching_of(method),
             seeds,
             shown,
-            self.beginning,
+            beginning,
         )
         for done in rounds:
             if done.index + 1 in args.rated:
@@ -133,8 +131,24 @@ class Lab:
         if mode == "gated":
             asking = GatedOptions(takeover="asked")
             return self.teaching(ModeOptions(mode, per_hour=args.requests_per_hour, gated=asking))
-        mixing = ModeOptions(mode, beta=beta, unit=args.unit, segment=10, seed=self.seed)
+        mixing = ModeOptions(mode, beta=beta, unit="segment", segment=10, seed=self.seed)
         return self.teaching(mixing, asked=args.asked)
+
+
+def known(args, seed, method):
+    """Return the points of a method and a seed: an earlier run's with the same settings, or new ones."""
+    settings = {key: value for key, value in vars(args).items() if key not in ("seeds", "methods", "out")}
+    file = args.out / "points" / f"{args.task}_{method.replace(' ', '_').replace(':', '_')}_{seed}.json"
+    settings = json.loads(json.dumps(settings))
+    if file.exists() and (found := json.loads(file.read_text(encoding="utf-8")))["settings"] == settings:
+        return found["points"]
+    started_s = time.monotonic()
+    lab = Lab(args, seed, max(args.demonstrations) if method == "bc" else args.first)
+    points = list(lab.bc() if method == "bc" else lab.interactive(method))
+    found = {"settings": settings, "points": points, "wall_s": round(time.monotonic() - started_s)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    return points
 
 
 def summary(args, points):
@@ -163,9 +177,11 @@ def summary(args, points):
 
 
 def draw(found, file):
+    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
 
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, key in zip(figure.subplots(1, 2, sharey=True), ("labels", "expert_ticks"), strict=True):
         for method in dict.fromkeys(row["method"] for row in found["rows"]):
@@ -180,7 +196,7 @@ def draw(found, file):
         axes.grid(alpha=0.3)
     figure.axes[0].set(ylabel="success, 95 % interval", title=found["task"])
     figure.axes[1].legend(fontsize=8)
-    figure.savefig(file, dpi=110)
+    figure.savefig(file)
 
 
 def numbers(text):
@@ -192,7 +208,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--task", default="push", choices=tuple(TASKS))
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=numbers, default=(0, 1))
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--episodes", type=int, default=30, help="held-out episodes of each point and seed")
     parser.add_argument("--demonstrations", type=numbers, default=(10, 25, 50, 100), help="for BC")
@@ -203,9 +219,6 @@ def main():
         "--rated", type=numbers, default=(3, 6, 12), help="rounds after which success is measured"
     )
     parser.add_argument("--asked", type=float, default=0.5, help="share of ticks labelled in DAgger")
-    parser.add_argument(
-        "--unit", default="segment", choices=UNITS, help="how long a driver drawn by DAgger drives"
-    )
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
     parser.add_argument("--round-steps", type=int, default=2000, help="gradient steps of a round")
@@ -215,18 +228,17 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
     if args.quick:
-        args.seeds, args.episodes, args.demonstrations, args.first = 1, 5, (5, 10), 5
+        args.seeds, args.episodes, args.demonstrations, args.first = (0,), 5, (5, 10), 5
         args.rounds, args.per_round, args.rated, args.steps, args.round_steps = 1, 2, (1,), 500, 200
-    started_s = time.monotonic()
-    points = []
-    args.out.mkdir(parents=True, exist_ok=True)
-    for seed in range(args.seeds):
-        lab = Lab(args, seed)
-        for method in args.methods.split(","):
-            points += lab.bc() if method == "bc" else lab.interactive(method)
-            found = summary(args, points) | {"wall_s": round(time.monotonic() - started_s)}
-            (args.out / f"dagger_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-    draw(found, args.out / f"dagger_{args.task}.png")
+    points = [
+        point
+        for seed in args.seeds
+        for method in args.methods.split(",")
+        for point in known(args, seed, method)
+    ]
+    found = summary(args, points)
+    (args.out / f"dagger_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    draw(found, args.out / f"dagger_{args.task}.svg")
     print(json.dumps(found))
 
 
