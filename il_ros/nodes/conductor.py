@@ -9,7 +9,6 @@ The process ends with the last episode: exit code 0 when all could be run, 1 wit
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from il_ros.control.trials import Trial, Trials
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import declare
+from il_ros.nodes.rounds import Rounds
 from il_ros.nodes.streams import message_class
 from il_ros.nodes.waiting import WaitError, Waiting, parameters
 
@@ -62,16 +62,10 @@ class Conductor(runtime.PlainNode):
             self, "answers", "", "topics, by spaces, that must have answered the first frame too"
         )
         self._answers = dict.fromkeys(answers.split(), 0)
-        self._per_round = declare(
-            self, "per_round", 0, "episodes after which the trainer trains and the policy server judges what "
-            "it made, while all wait; 0: nobody waits", minimum=0, read_only=True,
-        )  # fmt: skip
-        self._training_s = declare(
-            self, "training_s", 600.0, "per_round: longest wait for that", unit="s", minimum=1.0
-        )
         self.trials = Trials(count, seed)
         self.ended: Future = Future()
         self._waiting = Waiting(self)
+        self._rounds = Rounds(self, self._waiting)
         self._simulated_ns = 0
         self._success: bool | None = None
         self._failed = False
@@ -98,11 +92,6 @@ class Conductor(runtime.PlainNode):
                 QoSProfile(depth=10),
                 raw=True,
             )
-        if self._per_round:
-            self._verdicts: dict[str, str] = {}  # by version: what became of it
-            self._train = self.create_client(Trigger, "trainer/train")
-            self.create_subscription(String, "policy_server/version", self._on_version, LATCHED)
-            self.create_subscription(String, "trainer/progress", self._on_training, QoSProfile(depth=100))
 
     def start(self) -> None:
         """Begin with the first episode."""
@@ -119,8 +108,10 @@ class Conductor(runtime.PlainNode):
             while (seed := self.trials.next_seed) is not None:
                 self.trials = self.trials.after(await self._run(seed))
                 self._tell()
-                if self._per_round and len(self.trials.done) % self._per_round == 0:
-                    await self._improve()
+                done = len(self.trials.done)
+                if self._rounds.over(done):
+                    told = await self._rounds.improve(self._timeout_s)
+                    self.get_logger().info(f"after {done} episodes: {told}")
             self.ended.set_result(0)
         except Exception as error:
             seed = self.trials.next_seed
@@ -143,16 +134,6 @@ class Conductor(runtime.PlainNode):
             await self._call(self._set_recorder, parameters(outcome=outcome))
             await self._call(self._stop, Trigger.Request())
         return Trial(seed, outcome, reason, (end_ns - start_ns) / 1e9, time.monotonic() - began_s, recorded)
-
-    async def _improve(self) -> None:
-        """Have a policy trained, and wait until it drives or has been refused."""
-        version = (await self._call(self._train, Trigger.Request())).message
-        what = f"training {version} and the verdict on it (do trainer and policy_server run?)"
-        await self._waiting.until(lambda: version in self._verdicts, self._training_s, what)
-        verdict = self._verdicts[version]
-        if verdict.startswith("failed"):
-            raise WaitError(f"training {version} {verdict}")
-        self.get_logger().info(f"after {len(self.trials.done)} episodes: {version} {verdict}")
 
     async def _outcome(self, start_ns: int) -> tuple[str, str]:
         """Wait for the end of a running episode, and return what it was and why."""
@@ -238,18 +219,6 @@ class Conductor(runtime.PlainNode):
     def _on_failed(self, message: Bool) -> None:
         self._failed = message.data
         self._waiting.notify()
-
-    def _on_version(self, message: String) -> None:
-        verdict = json.loads(message.data)["verdict"]
-        self._verdicts[verdict["version"]] = f"{verdict['state']}: {verdict['reason']}"
-        self._waiting.notify()
-
-    def _on_training(self, message: String) -> None:
-        event = json.loads(message.data)
-        if event["event"] in ("failed", "cancelled"):
-            version = event["job"].removeprefix("training ")
-            self._verdicts[version] = f"failed: {event.get('reason', 'cancelled')}"
-            self._waiting.notify()
 
     def _tell(self) -> None:
         line = self.trials.progress()
