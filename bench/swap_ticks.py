@@ -29,6 +29,7 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
+from control_path import COMMAND, JOINT_STATE, JOINTS, STRING
 
 from il_ros import contract, graph, messages
 from il_ros.control import proposal
@@ -38,12 +39,6 @@ from il_ros.episodes.layout import EpisodeInfo, episode_name
 from il_ros.episodes.writer import BagWriter
 from il_ros.processes import ProcessGroup
 
-JOINTS = [f"joint{i}" for i in range(1, 8)]
-JOINT_STATE, COMMAND, STRING = (
-    "sensor_msgs/msg/JointState",
-    "std_msgs/msg/Float64MultiArray",
-    "std_msgs/msg/String",
-)
 EPISODES, LABELS = 30, 100
 LONGEST_S = 120.0
 WARM_S = 12.0  # the trainer's process imports torch

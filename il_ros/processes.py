@@ -123,7 +123,7 @@ class ProcessGroup:
             stdout=None if own else subprocess.PIPE,
             stderr=None if own else subprocess.STDOUT,
             start_new_session=not own,  # Ctrl-C reaches us alone, and we pass it on once
-            preexec_fn=_begin_child,
+            preexec_fn=prepare_child,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self._processes[name] = process
@@ -170,11 +170,7 @@ class ProcessGroup:
                 process.wait(_STOP_S)
 
 
-def die_with_parent() -> None:
-    """Called in a new child: have it killed when the thread that made it ends."""
+def prepare_child() -> None:
+    """Called in a new child: have it killed when the thread that made it ends, and let it be interrupted."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _begin_child() -> None:
-    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # who was started in the background inherits it ignored

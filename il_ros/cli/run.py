@@ -15,6 +15,13 @@ from il_ros.graph import Scenario, Spec, command, terminal_of
 from il_ros.scenarios import SCENARIOS
 
 
+class Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells each argument's default where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default == "" else super()._get_help_string(action)
+
+
 def add_parser(subparsers: Any) -> None:
     """Add one subcommand for each scenario, with the scenario's own arguments."""
     parser = subparsers.add_parser("run", help="run the nodes of a scenario: " + ", ".join(SCENARIOS))
@@ -64,7 +71,7 @@ def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
         scenario.name,
         help=scenario.description,
         description=scenario.description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Defaults,
     )
     add_arguments(parser, scenario)
 

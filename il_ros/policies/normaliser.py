@@ -39,7 +39,8 @@ class Affine:
 
     def restore(self, normalised: Vector) -> Vector:
         """Return what was normalised (..., D)."""
-        return normalised * self.scale + self.centre
+        with np.errstate(over="ignore"):  # what is infinite then is refused by name, where it would be used
+            return normalised * self.scale + self.centre
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from il_ros.policies.versions import RUNNING, next_version
-from il_ros.processes import die_with_parent
+from il_ros.processes import prepare_child
 
 Event = dict[str, Any]
 KILL_AFTER_S = 10.0
@@ -141,7 +141,7 @@ def begin_child(command: Sequence[str], stdin: int = subprocess.DEVNULL) -> subp
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C at the parent's terminal is the parent's to pass on
-        preexec_fn=die_with_parent,
+        preexec_fn=prepare_child,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
 
