@@ -121,6 +121,9 @@ def read(root: Path) -> Facts:
         if not (entry.usable or entry.state == "discarded"):
             left_out.append((entry.name, f"{entry.state}: {entry.reason}"))
             continue
+        if entry.info is not None and entry.info.made_from:
+            left_out.append((entry.name, f"shown afterwards, from {entry.info.made_from}"))
+            continue
         try:
             found.append(_episode(entry))
         except (ValueError, OSError) as error:

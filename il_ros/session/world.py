@@ -23,7 +23,8 @@ class World:
     `running`: the policy may drive. `helping`: the simulated teacher was asked to drive. `judged`: the task
     has shown since the start that it is not done, so that its success counts. `labels`: of this session,
     without what was undone; `episode_labels`: of the running episode, `last_labels`: of the one before.
-    `taken_ns`: since when the expert drives.
+    `moment`: how many recorded moments have been returned to.
+    `taken_ns`: since when the expert drives. `started_ns`: of the episode's first decision.
     """
 
     now_ns: int = 0
@@ -49,6 +50,7 @@ class World:
     success: bool = False
     failed: bool = False
     seed: int | None = None
+    moment: int = 0
     labels: int = 0
     episode_labels: int = 0
     last_labels: int = 0
@@ -62,7 +64,7 @@ class World:
     @property
     def recorded_s(self) -> float:
         """How long the running episode has been recorded, up to the newest decision."""
-        return max(0.0, (self.now_ns - self.started_ns) / 1e9) if self.recording else 0.0
+        return max(0.0, (self.now_ns - self.started_ns) / 1e9) if self.recording and self.started_ns else 0.0
 
     @property
     def ready(self) -> bool:
@@ -77,6 +79,8 @@ def heard_decision(world: World, decision: Decision) -> Heard:
     after = replace(
         world,
         now_ns=decision.stamp_ns,
+        started_ns=world.started_ns
+        or decision.stamp_ns,  # `now_ns` may be of before a reset of the simulator
         driver=decision.authority,
         why=decision.reason,
         mode=decision.mode,
@@ -138,7 +142,7 @@ def heard_recorder(world: World, status: Mapping[str, Any]) -> Heard:
     lines = []
     after = replace(world, recording=now, recorder_heard=True)
     if now != world.recording:
-        after = replace(after, episode_labels=0, interventions=0, started_ns=world.now_ns)
+        after = replace(after, episode_labels=0, interventions=0, started_ns=0)
         if now:
             seed = "" if world.seed is None else f"  (start {world.seed})"
             lines.append(f"{now} is being recorded{seed}")

@@ -6,7 +6,8 @@ from il_ros.session.console import event_line, sparkline, status_line
 from il_ros.session.world import World
 
 BUSY = World(
-    recording="episode_000012", now_ns=75_200_000_000, driver="policy", version="v3", running=True, doubt=0.2,
+    recording="episode_000012", now_ns=76_200_000_000, started_ns=1_000_000_000,
+    driver="policy", version="v3", running=True, doubt=0.2,
     threshold=0.4, training="training v4", training_share=0.5, labels=310, done=11,
 )  # fmt: skip
 
