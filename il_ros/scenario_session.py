@@ -45,9 +45,16 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         "time_limit_s": options.time_limit_s,
         "seed": options.seed,
         "person": given["person"],
+        "driving_keys": given["expert"] == "keyboard",
+        "view": view_of(given["task"]) if given["sim"] == given["cameras"] == "true" else "",
         "report": given["root"] if given["report"] == "true" else "",
         "episodes": max(1, int(number(given, "episodes"))),
     }
+
+
+def view_of(task: str) -> str:
+    """Return the topic of the camera that shows a person most of a simulated task."""
+    return "camera/image_raw" if task == "drive" else "overhead_camera/image_raw"
 
 
 def unattended(given: Given) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
-from il_ros import gz_sim, share
+from il_ros import gz_sim
 from il_ros.graph import NodeSpec, Scenario, Spec, Value
 from il_ros.scenario_arguments import (
     ASK,
@@ -42,6 +41,7 @@ from il_ros.scenario_arguments import (
     UNIT,
     WORLD,
 )
+from il_ros.scenario_nodes import node as _node
 from il_ros.scenario_session import (
     answers,
     in_rounds,
@@ -256,25 +256,6 @@ SCENARIOS = {
         ),
     )
 }
-
-
-def _node(
-    given: Given, executable: str, name: str, parameters: Mapping[str, Value], sim_time: bool | None = None
-) -> NodeSpec:
-    """Return a node with its packaged parameter file, if it has one, and the user's after it."""
-    files = []
-    shipped = share.path("config") / "nodes" / f"{executable}.yaml"
-    if shipped.is_file():
-        files.append(str(shipped))
-    if given["parameters"]:
-        if not Path(given["parameters"]).is_file():
-            raise ValueError(f"parameters:={given['parameters']}: there is no such file")
-        files.append(given["parameters"])
-    if sim_time is None:
-        sim_time = given.get("sim") == "true"
-    return NodeSpec(
-        executable, name, {**parameters, "use_sim_time": sim_time}, tuple(files), namespace=given["namespace"]
-    )
 
 
 def _contract(given: Given) -> str:

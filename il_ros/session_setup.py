@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 REST_MODE = "expert"
 """The supervisor's mode between episodes: nobody drives but the person."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A recorded moment to begin at: its words, its episode's seed, the simulator's state (S,)."""
+
+    words: str
+    seed: int
+    state: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, self.state)):
+            raise ValueError("state: every number must be finite")
 
 
 @dataclass(frozen=True)
@@ -14,7 +28,8 @@ class Options:
 
     `simulator`: starts can be drawn, time held, success told. `teacher`: a scripted expert drives when the
     person takes over. `time_limit_s`: an episode in the simulator that takes longer failed; 0: none.
-    `seed`: of the first start.
+    `seed`: of the first start. `moments`: episodes begin at these, one after the other, and the person alone
+    drives.
     """
 
     mode: str = "hg_dagger"
@@ -22,6 +37,7 @@ class Options:
     teacher: bool = True
     time_limit_s: float = 0.0
     seed: int = 0
+    moments: tuple[Start, ...] = ()
 
     @property
     def by_key(self) -> bool:

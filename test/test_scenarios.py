@@ -1,11 +1,14 @@
 """What runs in each scenario, and that files and parameters it names exist."""
 
+from pathlib import Path
+
 import pytest
 
 from il_ros import contract, share
 from il_ros.episodes.rules import MODES
 from il_ros.graph import command
 from il_ros.interactive.beta import UNITS
+from il_ros.scenario_relabel import relabel_nodes
 from il_ros.scenarios import SCENARIOS, TASKS
 from il_ros.sim.task import SIMULATORS
 
@@ -35,6 +38,19 @@ def test_the_simulator_is_chosen_by_name_in_every_scenario_that_has_one():
         chosen = parameter(scenario, "sim", "simulator", simulator="gazebo_classic")
         assert chosen == "gazebo_classic"
         assert parameter(scenario, "sim", "simulator") == "mujoco"
+
+
+def test_a_person_labels_moments_with_the_nodes_that_record_and_a_console():
+    where = (Path("m.json"), "drive", Path("drive.yaml"), Path("episodes"))
+    specs = {spec.name: spec for spec in relabel_nodes(*where, "keyboard", "ada", 1.0)}
+    assert list(specs) == ["sim", "dagger_supervisor", "recorder", "expert", "session"]
+    assert specs["expert"].executable == "teleop_keyboard"
+    assert specs["expert"].parameters["keys_topic"] == "session/keys"
+    assert specs["session"].parameters["view"] == "camera/image_raw"
+    assert specs["recorder"].parameters["operator"] == "ada"
+    by_joy = {spec.name: spec for spec in relabel_nodes(*where, "joy", "", 1.0)}
+    assert (by_joy["expert"].executable, len(by_joy)) == ("teleop_joy", 5)
+    assert not by_joy["session"].parameters["driving_keys"]
 
 
 def test_gz_runs_as_server_bridge_and_the_node_that_joins_them():

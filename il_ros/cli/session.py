@@ -10,6 +10,7 @@ from typing import Any
 
 from il_ros import domain
 from il_ros.cli import run as runner
+from il_ros.cli import session_relabel
 from il_ros.episodes.reader import BagError
 from il_ros.scenarios import SCENARIOS
 
@@ -17,17 +18,18 @@ _SCENARIO = SCENARIOS["dagger"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the subcommand with its two verbs."""
+    """Add the subcommand with its verbs."""
     parser = subparsers.add_parser("session", help="correct a policy while it runs", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     verb = verbs.add_parser(
         "run",
         help="policy, expert, recorder and trainer together, and your keys",
         description="The scenario 'dagger' in this terminal; ends with a report. `?` lists the keys.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=runner.Defaults,
     )
     runner.add_arguments(verb, _SCENARIO)
     verb.set_defaults(act=_run)
+    session_relabel.add_verb(verbs)
     verb = verbs.add_parser("report", help="what the recorded episodes of a session tell")
     verb.add_argument("root", nargs="?", type=Path, default=Path("episodes"), help="(default: ./episodes)")
     verb.add_argument("-o", "--output", type=Path, help="folder of the page (default: ROOT_report)")

@@ -35,8 +35,9 @@ def declare(
 ) -> Any:
     """Declare a parameter and return its value (the default, or what file or command line say).
 
-    `default` also sets the type (an empty list: of strings); a whole number given for a float is
-    taken as one. `minimum` and `maximum` are inclusive; `choices` are the only allowed words.
+    `default` also sets the type (an empty list: of strings; `Parameter.Type.DOUBLE_ARRAY`: an empty list of
+    numbers); a whole number given for a float is taken as one. `minimum` and `maximum` are inclusive;
+    `choices` are the only allowed words.
     `read_only`: may be set at start, not while running.
     Raises ParameterError when the given value has the wrong type, range or word.
     """
@@ -77,6 +78,8 @@ def value(node: Node, name: str) -> Any:
 
 def _kind(default: Any) -> str:
     """Return the words for what type of value is expected."""
+    if isinstance(default, Parameter.Type):
+        return f"a {default.name.lower()}"
     if isinstance(default, (list, tuple)):
         return f"a list of {type(default[0]).__name__ if default else 'str'}"
     return type(default).__name__

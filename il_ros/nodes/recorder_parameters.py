@@ -63,6 +63,7 @@ def declare_all(node: Node) -> None:
     say("operator", "", "who shows the next episodes")
     say("instruction", "", "what the robot is told in the next episodes")
     say("seed", -1, "seed of the next episode's simulation; -1: none")
+    say("made_from", "", "moment of another episode at which the next ones start; empty: none")
     say("outcome", "unmarked", "of the running episode; unmarked again at each start", choices=OUTCOMES)
 
 
@@ -87,7 +88,7 @@ def options(node: Node) -> RecordOptions:
 def label(node: Node) -> Label:
     """Return what the next episode shows."""
     seed = value(node, "seed")
-    words = {name: value(node, name) for name in ("task", "operator", "instruction")}
+    words = {name: value(node, name) for name in ("task", "operator", "instruction", "made_from")}
     return Label(**words, seed=None if seed < 0 else seed)
 
 

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rcl_interfaces.srv import SetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -26,19 +25,17 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from il_ros.contract import Contract
 from il_ros.control import proposal
 from il_ros.control.decision import from_json
 from il_ros.nodes import runtime, terminal
-from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import Status
-from il_ros.nodes.parameters import ParameterError, declare, value
+from il_ros.nodes.parameters import value
+from il_ros.nodes.session_parameters import declare_session
+from il_ros.nodes.session_view import View
 from il_ros.nodes.waiting import WaitError, Waiting, parameters
 from il_ros.session import console, keys
-from il_ros.session.person import USUAL, SimulatedPerson
-from il_ros.session.wishes import URGENT, Call, Plan, answered, due, plan
+from il_ros.session.wishes import URGENT, Call, Plan, answered, due, plan, waited_for
 from il_ros.session.world import HEARD, World, heard_decision, heard_task
-from il_ros.session_setup import Options
 
 LOOK_EVERY_S = 0.02
 SHOW_EVERY_S = 0.1
@@ -52,7 +49,10 @@ class Session(runtime.PlainNode):
     def __init__(self, screen: terminal.Terminal | None, **kwargs: Any) -> None:
         super().__init__("session", **kwargs)
         self._screen = screen
-        self._options = self._declare()
+        chosen = declare_session(self)
+        self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
+        self._contract, self._driving = chosen.contract, chosen.driving
+        self._view = View(self)
         self.world = World()
         self.ended: Future = Future()
         self._waiting = Waiting(self)
@@ -71,7 +71,8 @@ class Session(runtime.PlainNode):
 
     def start(self) -> None:
         """Say which keys there are."""
-        for line in keys.key_help() if self._screen is not None else ():
+        known = keys.key_help(at_moments=bool(self._options.moments))
+        for line in (*known, *self._driving) if self._screen is not None else ():
             self._screen.say(line)
         if self._screen is None and self._person is None:
             self.get_logger().warning("no terminal here: no keys, but the gamepad's buttons work")
@@ -79,6 +80,7 @@ class Session(runtime.PlainNode):
     def stop(self) -> None:
         """Leave the status line standing, and tell of the session if that was asked for."""
         if self._screen is not None:
+            self._screen.show("")
             self._screen.say(self._line())
         if value(self, "report"):
             self._report(Path(value(self, "report")))
@@ -105,6 +107,9 @@ class Session(runtime.PlainNode):
 
     def wish(self, wish: str) -> None:
         """Do what was asked for: at once when it is urgent, else after what was asked for before."""
+        if wish == keys.VIEW:
+            self._view.shown = not self._view.shown
+            return
         if wish in URGENT:
             self.executor.create_task(self._carry_out, plan(wish, self.world, self._options))
             return
@@ -115,43 +120,7 @@ class Session(runtime.PlainNode):
             self.busy = True
             self.executor.create_task(self._work)
 
-    # ---- set-up ------------------------------------------------------------------------------------------
-
-    def _declare(self) -> Options:
-        mode = declare(
-            self, "mode", "hg_dagger", "the supervisor's while the policy may drive", read_only=True
-        )
-        simulator = declare(self, "simulator", True, "starts can be drawn and time held", read_only=True)
-        teacher = declare(
-            self, "teacher", True, "a scripted expert drives when you take over", read_only=True
-        )
-        limit_s = declare(
-            self, "time_limit_s", 0.0, "in the simulator an episode that takes longer failed; 0: none",
-            unit="s", minimum=0.0, read_only=True,
-        )  # fmt: skip
-        seed = declare(self, "seed", 0, "of the simulator's first start", minimum=0, read_only=True)
-        lines = declare(self, "joy_buttons", [], 'lines "WISH BUTTON", such as "next 0"', read_only=True)
-        declare(self, "timeout_s", 10.0, "longest wait for a service", unit="s", minimum=0.1)
-        who = declare(
-            self, "person", "you", "who presses the keys", choices=("you", "simulated"), read_only=True
-        )
-        episodes = declare(
-            self, "episodes", 10, "episodes after which a simulated person ends the session", minimum=1,
-            read_only=True,
-        )  # fmt: skip
-        declare(self, "report", "", "folder of episodes to report on at the end; empty: no report")
-        declare_contract(self)
-        self._person: SimulatedPerson | None = None
-        self._contract: Contract | None = None
-        try:
-            self._buttons = keys.Buttons.parse(lines)
-        except ValueError as error:
-            raise ParameterError(str(error)) from error
-        if who == "simulated":
-            self._contract = load_contract(value(self, "contract"))
-            rng = np.random.default_rng(seed)
-            self._person = SimulatedPerson(self._contract, USUAL, episodes, rng)
-        return Options(mode, simulator, teacher, limit_s, seed)
+    # ---- what comes in -----------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         for topic in HEARD:
@@ -163,12 +132,12 @@ class Session(runtime.PlainNode):
             for name in ("success", "failed"):
                 hear = functools.partial(self._on_task, name)
                 self.create_subscription(Bool, f"task/{name}", hear, LATCHED)
+        if self._options.moments:
+            self.create_subscription(JointTrajectory, "expert/proposal", self._on_driving, DEEP, raw=True)
         if self._person is not None:
             for source, topic in (("policy", "policy_server/proposal"), ("advice", "expert/advice")):
                 hear = functools.partial(self._on_proposal, source)
                 self.create_subscription(JointTrajectory, topic, hear, DEEP, raw=True)
-
-    # ---- what comes in -----------------------------------------------------------------------------------
 
     def _look(self) -> None:
         for key in self._screen.pressed() if self._screen is not None else ():
@@ -177,6 +146,7 @@ class Session(runtime.PlainNode):
                 self.wish(wish)
             else:
                 self._keys.publish(String(data=key))
+                self._go_on()
         self._ask_person()
 
     def _on_joy(self, message: Joy) -> None:
@@ -204,6 +174,17 @@ class Session(runtime.PlainNode):
         said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
         if not said.lets_go:
             self._person.heard(source, said)
+
+    def _on_driving(self, raw: bytes) -> None:
+        assert self._contract is not None
+        if not proposal.decode(raw, self._contract.action_names, self._contract.period_ns).lets_go:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Let time go on that stood still for the person at a recorded moment."""
+        due_now = waited_for(self.world)
+        if due_now.calls and not self.busy:
+            self.executor.create_task(self._carry_out, due_now)
 
     def _ask_person(self) -> None:
         if self._person is None or self.busy or self.ended.done():
@@ -267,7 +248,8 @@ class Session(runtime.PlainNode):
 
     def _show(self) -> None:
         if self._screen is not None:
-            self._screen.show(self._line())
+            picture = self._view.lines(self._screen.width, self._screen.height)
+            self._screen.show("\n".join([*picture, self._line()]))
 
     def _tell(self, lines: Sequence[str]) -> None:
         for line in lines:

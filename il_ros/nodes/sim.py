@@ -1,8 +1,8 @@
 """Executable `sim`: a simulated robot with a task, on the topics that a real one would have.
 
 Commands come in on the task's command topics; sensors, `/clock`, `task/success`, `task/failed` and
-`task/episode` go out. `~/reset` begins the episode of parameter `seed` and counts that up; `~/pause` holds
-time.
+`task/episode` go out. `~/reset` begins the episode of parameter `seed` and counts that up, at parameter
+`state` if one is given (for once); `~/pause` holds time.
 With `lockstep` every frame waits for the supervisor's decision, so that a run depends on its seed alone.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -196,9 +197,15 @@ class Sim(runtime.PlainNode):
         self.get_logger().error(f"refused: {sentence}", throttle_duration_sec=WARN_EVERY_S)
 
     def _reset(self) -> int:
-        """Begin the episode of parameter `seed`, publish its first frame, and return the seed."""
-        seed = value(self, "seed")
+        """Begin the episode of parameter `seed`, publish its first frame, and return the seed.
+
+        Raises ValueError when parameter `state` is none of this task's; no frame is published then.
+        """
+        seed, state = value(self, "seed"), value(self, "state")
         self.task.reset(seed)
+        if len(state):
+            self.set_parameters([Parameter("state", Parameter.Type.DOUBLE_ARRAY, [])])
+            self.task.restore(np.array(state))
         self._commands.clear()
         self.set_parameters([Parameter("seed", value=seed + 1)])
         self._frames.episode(seed, self._episodes)
@@ -211,8 +218,10 @@ class Sim(runtime.PlainNode):
         return seed
 
     def _on_reset(self, _request: Any, response: Any) -> Any:
-        response.message = f"seed {self._reset()}"
-        response.success = True
+        try:
+            response.message, response.success = f"seed {self._reset()}", True
+        except ValueError as error:
+            response.message, response.success = f"parameter state: {error}", False
         return response
 
     def _on_pause(self, request: Any, response: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from il_ros.nodes import runtime
 from il_ros.nodes.parameters import declare
@@ -17,6 +18,10 @@ def declare_task(node: Node) -> Task:
         choices=SIMULATORS, read_only=True,
     )  # fmt: skip
     declare(node, "seed", 0, "seed of the next episode; counted up at each ~/reset", minimum=0)
+    declare(
+        node, "state", Parameter.Type.DOUBLE_ARRAY, "recorded task/state, without its stamp, at which the "
+        "next ~/reset begins; empty: the seed's start",
+    )  # fmt: skip
     seen = declare(node, "cameras", True, "render and publish the task's cameras", read_only=True)
     width = declare(
         node, "camera_width", 96, "of every camera", unit="pixels", minimum=1, maximum=1920, read_only=True

@@ -76,6 +76,14 @@ class Terminal:
         except OSError:
             return 80
 
+    @property
+    def height(self) -> int:
+        """Lines on the screen."""
+        try:
+            return os.get_terminal_size(self._descriptor).lines or 24
+        except OSError:
+            return 24
+
     def pressed(self) -> list[str]:
         """Return the keys pressed since the last call, without waiting; arrows as their escape sequences."""
         text = ""
@@ -86,15 +94,20 @@ class Terminal:
             text += block.decode(errors="ignore")
         return split_keys(text)
 
-    def show(self, line: str) -> None:
-        """Write the status line over the one of before."""
-        if line != self._shown:
-            self._write(f"\r\x1b[K{line}")
-            self._shown = line
+    def show(self, text: str) -> None:
+        """Write the status, a line or several, over the one of before."""
+        if text != self._shown:
+            self._write(f"{self._back()}{_erasing(text)}")
+            self._shown = text
 
     def say(self, line: str) -> None:
-        """Write a line that stays, above the status line."""
-        self._write(f"\r\x1b[K{line}\n{self._shown}")
+        """Write a line that stays, above the status."""
+        self._write(f"{self._back()}{_erasing(line)}\n{_erasing(self._shown)}")
+
+    def _back(self) -> str:
+        """Return what takes the cursor to where the status begins."""
+        lines = self._shown.count("\n")
+        return f"\r\x1b[{lines}A" if lines else "\r"
 
     def _write(self, text: str) -> None:
         if self._screen is not None:
@@ -102,6 +115,11 @@ class Terminal:
         else:
             sys.stderr.write(text)
             sys.stderr.flush()
+
+
+def _erasing(text: str) -> str:
+    """Return lines that leave nothing of what stood there: each is written first, so that none flickers."""
+    return text.replace("\n", "\x1b[K\n") + "\x1b[J"
 
 
 def split_keys(text: str) -> list[str]:

@@ -78,12 +78,14 @@ class Waiting:
         return response
 
 
-def parameters(**values: int | str) -> SetParameters.Request:
+def parameters(**values: int | str | tuple[float, ...]) -> SetParameters.Request:
     """Return the request that sets these parameters."""
     return SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
 
 
-def _value(value: int | str) -> ParameterValue:
+def _value(value: int | str | tuple[float, ...]) -> ParameterValue:
+    if isinstance(value, tuple):
+        return ParameterValue(type=ParameterType.PARAMETER_DOUBLE_ARRAY, double_array_value=value)
     if isinstance(value, int):
         return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)
     return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)

@@ -56,6 +56,8 @@ def _driver(world: World, person: str) -> str:
         return world.estop
     if world.wanted:
         return f"{_ORANGE}{_BOLD}asks for you{_PLAIN} {world.wanted}"
+    if world.moment and world.recording and world.driver != EXPERT:
+        return f"{_ORANGE}{_BOLD}{'time stands until you drive' if world.paused else 'nobody drives'}{_PLAIN}"
     if world.paused or not (world.running or world.driver == EXPERT):
         return f"{_DIM}at rest: n next start, ? keys{_PLAIN}"
     if world.driver == EXPERT:
@@ -87,10 +89,14 @@ def _training(world: World) -> str:
 
 def _counts(world: World) -> str:
     return (
-        f"{world.labels} labels in {world.done + bool(world.recording)} episodes"
+        f"{world.labels} labels in {_number(world.done + bool(world.recording), 'episode')}"
         if world.done
         else (f"{world.labels} labels")
     )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _tinted(text: str) -> str:

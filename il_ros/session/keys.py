@@ -8,6 +8,7 @@ from dataclasses import dataclass
 NEXT, RECORD, RUN, TAKE = "next", "record", "run", "take"
 SUCCESS, FAILURE, UNDO, LATER = "success", "failure", "undo", "later"
 STOP, CLEAR, TRAIN, HELP, END = "stop", "clear", "train", "help", "end"
+VIEW = "view"
 
 KEYS = {
     "n": (NEXT, "next start: a fresh episode, recorded, the policy drives"),
@@ -19,12 +20,23 @@ KEYS = {
     "u": (UNDO, "undo: discard this episode, or the last one"),
     "l": (LATER, "label this moment later, in the simulator"),
     "b": (TRAIN, "begin a training now"),
+    "v": (VIEW, "view: the camera's picture, on and off"),
     " ": (STOP, "EMERGENCY STOP"),
     "c": (CLEAR, "clear the emergency stop"),
     "?": (HELP, "this help"),
     "\x04": (END, "end the session"),
 }
 """Key -> its wish, and what that means."""
+
+_AT_MOMENTS = {
+    NEXT: "next moment: time stands there until you drive",
+    RUN: "pause, or go on",
+    SUCCESS: "good: that is what to do there",
+    FAILURE: "a failure, which ends the episode",
+    UNDO: "undo: discard it, and n returns to the same moment",
+}
+NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN)
+"""Wishes without meaning while a person labels recorded moments."""
 
 WISHES = tuple(wish for wish, _ in KEYS.values())
 _NAMES = {" ": "space", "\x04": "ctrl-D"}
@@ -35,9 +47,13 @@ def wish_of(key: str) -> str:
     return KEYS.get(key.lower() if len(key) == 1 else key, ("", ""))[0]
 
 
-def key_help() -> tuple[str, ...]:
-    """Return a line for each key."""
-    return tuple(f"{_NAMES.get(key, key):>6}  {text}" for key, (_, text) in KEYS.items())
+def key_help(*, at_moments: bool = False) -> tuple[str, ...]:
+    """Return a line for each key; `at_moments`: as they are while recorded moments are labelled."""
+    return tuple(
+        f"{_NAMES.get(key, key):>6}  {_AT_MOMENTS.get(wish, text) if at_moments else text}"
+        for key, (wish, text) in KEYS.items()
+        if not (at_moments and wish in NOT_AT_MOMENTS)
+    )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from il_ros import messages
 from il_ros.control.decision import Decision, from_json
+from il_ros.episodes.catalogue import Entry, scan
 from il_ros.episodes.layout import EpisodeInfo, load_info
 from il_ros.episodes.reader import Bag, open_bag
 from il_ros.episodes.replay import span_of
@@ -40,6 +41,37 @@ class Moment:
     def words(self) -> str:
         """'episode_000012 at 3.25 s: marked'."""
         return f"{self.info.name} at {self.at_s:.2f} s: {self.why}"
+
+
+@dataclass(frozen=True)
+class ToLabel:
+    """The moments of several episodes; those that an episode was made from already are only counted.
+
+    `stateless`: a sentence for each episode that can't be returned to.
+    """
+
+    moments: tuple[Moment, ...]
+    labelled: int
+    stateless: tuple[str, ...]
+
+
+def to_label(entries: Sequence[Entry], root: Path, *, doubtful: int = 0, before_s: float = 0.5) -> ToLabel:
+    """Return what is left to label in `entries`; what has been labelled lies under `root`.
+
+    Raises BagError or LayoutError when an episode can't be read.
+    """
+    made = {entry.info.made_from for entry in scan(root).usable if entry.info is not None}
+    found: list[Moment] = []
+    stateless = []
+    for entry in entries:
+        if entry.state != "ready" or entry.info is None or entry.info.made_from:
+            continue
+        try:
+            found += moments(entry.folder, doubtful=doubtful, before_s=before_s)
+        except NoStateError as error:
+            stateless.append(str(error))
+    left = tuple(moment for moment in found if moment.words not in made)
+    return ToLabel(left, len(found) - len(left), tuple(stateless))
 
 
 def moments(folder: Path, *, doubtful: int = 0, before_s: float = 0.5, apart_s: float = 1.0) -> list[Moment]:

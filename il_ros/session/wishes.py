@@ -20,7 +20,7 @@ _STOPPED = "stopped: c clears the emergency stop first"
 MARKS = "~/marks"
 """Topic of the moments to be labelled later: JSON with `stamp_ns` and `kind`."""
 
-Value: TypeAlias = int | str
+Value: TypeAlias = int | str | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,15 @@ def plan(wish: str, world: World, options: Options) -> Plan:
 
     Raises KeyError on a wish that isn't known.
     """
+    if options.moments and wish in keys.NOT_AT_MOMENTS:
+        return Plan(lines=("not while moments are labelled; ? lists the keys",))
     return _PLANS[wish](world, options)
+
+
+def waited_for(world: World) -> Plan:
+    """Return what is due once the person drives: time, which stood still at the moment, goes on."""
+    stands = world.moment and world.recording and world.paused
+    return Plan((Call(PAUSE, False),)) if stands else Plan()
 
 
 def due(world: World, options: Options) -> str:
@@ -76,12 +84,15 @@ def answered(world: World, call: Call) -> World:
     if call.name == MODE and isinstance(value, dict):
         return replace(world, running=value["mode"] != REST_MODE)
     if call.name == "sim/set_parameters" and isinstance(value, dict):
-        return replace(world, seed=int(value["seed"]), judged=False, success=False, failed=False)
+        moment = world.moment + ("state" in value)
+        seed = int(str(value["seed"]))
+        return replace(world, seed=seed, moment=moment, judged=False, success=False, failed=False)
     if call.name == "sim/reset":
         return replace(world, judged=False)
     if call.name == "recorder/discard":
         lost = world.episode_labels if world.recording else world.last_labels
         undone = replace(world, labels=world.labels - lost, episode_labels=0, last_labels=0)
+        undone = replace(undone, moment=max(0, world.moment - 1))
         return undone if world.recording else replace(undone, outcome=UNDONE)
     return world
 
@@ -89,6 +100,8 @@ def answered(world: World, call: Call) -> World:
 def _next(world: World, options: Options) -> Plan:
     if world.estop:
         return Plan(lines=(_STOPPED,))
+    if options.moments:
+        return _return(world, options)
     calls = [Call("recorder/stop")] if world.recording else []
     if not options.simulator:
         start = (Call("dagger_supervisor/restart"), Call("recorder/start"), _mode(options.mode))
@@ -105,6 +118,25 @@ def _next(world: World, options: Options) -> Plan:
     return Plan(tuple(calls))
 
 
+def _return(world: World, options: Options) -> Plan:
+    """Go to the next recorded moment, and stay there until the person drives."""
+    end = (Call("recorder/stop"),) if world.recording else ()
+    if world.moment >= len(options.moments):
+        return Plan(end, ("that was the last moment: ctrl-D ends",))
+    start = options.moments[world.moment]
+    calls = (
+        *end,
+        Call(PAUSE, True),
+        _mode(REST_MODE),
+        Call("dagger_supervisor/restart"),
+        Call("sim/set_parameters", {"seed": start.seed, "state": start.state}),
+        Call("sim/reset"),
+        Call("recorder/set_parameters", {"seed": start.seed, "made_from": start.words}),
+        Call("recorder/start"),
+    )
+    return Plan(calls, (f"moment {world.moment + 1} of {len(options.moments)}: {start.words}",))
+
+
 def _record(world: World, options: Options) -> Plan:
     if world.recording:
         return Plan((Call("recorder/stop"),))
@@ -112,6 +144,8 @@ def _record(world: World, options: Options) -> Plan:
 
 
 def _run(world: World, options: Options) -> Plan:
+    if options.moments:
+        return Plan((Call(PAUSE, not world.paused),))
     if world.running:
         return Plan(_rest(world, options), ("the robot rests",))
     if world.estop:
@@ -176,7 +210,8 @@ _PLANS: dict[str, Callable[[World, Options], Plan]] = {
     keys.STOP: lambda world, options: Plan((Call("dagger_supervisor/estop", True),)),
     keys.CLEAR: _clear,
     keys.TRAIN: lambda world, options: Plan((Call("trainer/train"),)),
-    keys.HELP: lambda world, options: Plan(lines=keys.key_help()),
+    keys.HELP: lambda world, options: Plan(lines=keys.key_help(at_moments=bool(options.moments))),
+    keys.VIEW: lambda world, options: Plan(),
     keys.END: _end,
 }
 

@@ -88,8 +88,11 @@ class Keyboard:
             return None
         return np.where(now_s < self._until_s, self._direction * self._top * self.share, 0.0)
 
-    def help(self) -> str:
-        """Return the keys that mean something under this contract, a line each."""
+    def help(self, *, alone: bool = True) -> str:
+        """Return the keys that mean something under this contract, a line each.
+
+        `alone`: the terminal is its own; else a session has some of the keys.
+        """
         lines = []
         if self._drive:
             lines.append(
@@ -104,7 +107,8 @@ class Keyboard:
                 f"choose: {chosen}", 79, initial_indent="  ", subsequent_indent="          "
             )
             lines.append("  up/down (or K/J): move it")
-        return "\n".join([*lines, "  + - faster, slower   space halt   X let go   Ctrl-C end"])
+        rest = "space halt   X let go   Ctrl-C end" if alone else "X let go"
+        return "\n".join([*lines, f"  + - faster, slower   {rest}"])
 
     def line(self, now_s: float) -> str:
         """Return a status line of at most 79 letters: what moves, the joint chosen, the speed."""

@@ -26,11 +26,11 @@ def session(tmp_path):
     session.close()
 
 
-def shown(session, words, timeout_s=60, press=""):
-    """Wait until the screen says so, pressing a key again and again if one is given."""
+def shown(session, *words, timeout_s=60, press=""):
+    """Wait until the screen says so (or one of several), pressing a key again and again if one is given."""
     end_s = time.monotonic() + timeout_s
-    while words not in COLOUR.sub("", session.read()):
-        assert time.monotonic() < end_s, f"no '{words}' on the screen: {session.screen[-3000:]}"
+    while not any(each in COLOUR.sub("", session.read()) for each in words):
+        assert time.monotonic() < end_s, f"none of {words} on the screen: {session.screen[-3000:]}"
         assert session.process.poll() is None, session.screen[-3000:]
         if press:
             session.type(press)
@@ -41,6 +41,8 @@ def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
     shown(session, "no episode yet")
     assert not termios.tcgetattr(session.terminal)[3] & termios.ECHO
     shown(session, "episode_000001", press="n")
+    session.type("l")
+    shown(session, "to be labelled later")
     session.type("t")
     shown(session, "you drive")
     shown(session, "episode_000001: success")  # the teacher reaches the goal, and the simulator says so
@@ -51,6 +53,33 @@ def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
     assert termios.tcgetattr(session.terminal) == session.before
     assert (tmp_path / "root_report" / "index.html").exists()
     assert scan(tmp_path / "root").usable[0].outcome == "success"
+    show_what_was_right(tmp_path)
+
+
+def show_what_was_right(tmp_path):
+    """Return to the moment that was noted, and drive there."""
+    words = ["session", "relabel", "--speed", "2"]
+    for name in ("root", "logs"):
+        words += [f"--{name}", str(tmp_path / name)]
+    relabel = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words])
+    try:
+        shown(relabel, "no episode yet")
+        while "moment 1 of 1" not in relabel.screen:
+            relabel.screen = ""  # a service may be refused at first, which is told: n again
+            relabel.type("n")
+            shown(relabel, "moment 1 of 1", "refused")
+        shown(relabel, "time stands until you drive")
+        shown(relabel, "you drive", press="k")
+        relabel.type("g")
+        shown(relabel, "episode_000002: success")
+        relabel.type(CTRL_C)
+        assert relabel.wait(timeout_s=60) == 0
+        assert "Traceback" not in relabel.screen
+        assert "episode_000002  episode_000001 at" in relabel.screen
+    finally:
+        relabel.close()
+    made = scan(tmp_path / "root").usable[1].info
+    assert made.made_from.startswith("episode_000001 at")
 
 
 def test_a_report_of_nothing_says_so(tmp_path, capsys):

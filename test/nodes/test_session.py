@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from at_the_keys import AtTheKeys
 
 from il_ros import actions, contract, messages
 from il_ros.cli.main import main
@@ -43,25 +44,6 @@ class StandStill(runtime.PlainNode):
         self.proposer.close()
 
 
-class Screen:
-    """A terminal whose keys the test types."""
-
-    width = 120
-
-    def __init__(self):
-        self.typed, self.told, self.shown = [], [], ""
-
-    def pressed(self):
-        keys, self.typed = self.typed, []
-        return keys
-
-    def show(self, line):
-        self.shown = line
-
-    def say(self, line):
-        self.told.append(line)
-
-
 @pytest.fixture
 def robot(graph, tmp_path):
     """Return a graph with all but the session."""
@@ -73,35 +55,6 @@ def robot(graph, tmp_path):
     graph.start(DaggerSupervisor, mode="expert", discovery_s=0.1, **patient, **shared)
     graph.start(Recorder, root=str(tmp_path / "episodes"), task="push", min_free_bytes=0, **shared)
     return graph
-
-
-class AtTheKeys:
-    """A person at the session's terminal, who looks what came of each key."""
-
-    def __init__(self, graph):
-        self.graph, self.screen = graph, Screen()
-        self.node = graph.start(lambda **kwargs: Session(self.screen, **kwargs), use_sim_time=True, seed=3,
-                                joy_buttons=["take 5"])  # fmt: skip
-        graph.until(lambda: self.world.ready and self.world.now_ns, "recorder and supervisor", timeout_s=30)
-
-    @property
-    def world(self):
-        return self.node.world
-
-    def type(self, key, until, what):
-        """Press a key once the wish before it is through, else it is taken for impatience, and wait."""
-        self.graph.until(lambda: not self.node.busy, f"rest before {what}", timeout_s=30)
-        self.screen.typed.append(key)
-        self.graph.until(lambda: until(self.world), f"{what}; told: {self.screen.told}", timeout_s=30)
-
-    def drives(self, who, ticks=5):
-        seen = []
-
-        def long_enough():
-            seen[:] = [*seen, self.world.now_ns] if self.world.driver == who else []
-            return len(set(seen)) >= ticks
-
-        self.graph.until(long_enough, f"{who} drives; told: {self.screen.told}", timeout_s=30)
 
 
 def test_a_session_from_the_keyboard(robot, tmp_path):
@@ -129,8 +82,12 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     person.type("\x04", lambda _: person.node.ended.done(), "the end")
     assert person.node.ended.result() == 0
 
-    states = {entry.name: entry.state for entry in scan(tmp_path / "episodes").entries}
-    assert states == {"episode_000001": "ready", "episode_000002": "discarded"}
+    wanted = {"episode_000001": "ready", "episode_000002": "discarded"}
+
+    def states():
+        return {entry.name: entry.state for entry in scan(tmp_path / "episodes").entries}
+
+    robot.until(lambda: states() == wanted, "both on the disk", timeout_s=30)
     folder = tmp_path / "episodes" / "episode_000001"
     info = load_info(folder)
     assert (info.outcome, info.seed) == ("success", 3)

@@ -223,6 +223,25 @@ def test_a_reset_begins_the_episode_of_its_seed_and_counts_it_up(graph, start):
     assert json.loads(episodes[-1].data) == {"task": "drive", "seed": 6, "number": 3}
 
 
+def test_a_reset_can_begin_at_a_recorded_state_for_once(graph, start):
+    sim = start(task="push", paused=True)
+
+    def begun(seed):
+        assert reset(graph, seed=seed) == f"seed {seed}"
+        return sim.task.state().tolist()
+
+    recorded = begun(5)
+    assert set_parameter(graph, "state", recorded).successful
+    assert begun(9) == recorded
+    assert begun(9) != recorded
+
+    assert set_parameter(graph, "state", recorded[:-1]).successful
+    refused = graph.call("sim/reset", Trigger)
+    assert not refused.success
+    assert "parameter state: a state of" in refused.message
+    assert reset(graph) == "seed 10"
+
+
 def test_success_and_failure_are_told_with_each_frame(graph, start):
     sim = start(speed=20.0)
     success, failed = (
@@ -320,8 +339,8 @@ def test_the_shipped_parameter_file_holds_every_parameter_at_its_default(start):
     written = yaml.safe_load(text)["/**"]["ros__parameters"]
     of_rclpy = {"use_sim_time", "start_type_description_service"}
     declared = {name: parameter.value for name, parameter in sim._parameters.items() if name not in of_rclpy}
-    assert set(written) == set(declared)
-    changed = {"task", "cameras", "seed"}  # by this test's start
+    assert set(written) == set(declared) - {"state"}  # ROS can't write an empty list of numbers
+    changed = {"task", "cameras", "seed", "state"}  # by this test's start
     assert {k: v for k, v in written.items() if k not in changed} == {
         k: v for k, v in declared.items() if k not in changed
     }

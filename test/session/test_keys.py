@@ -3,7 +3,7 @@
 import pytest
 
 from il_ros import contract, share
-from il_ros.session.keys import KEYS, Buttons, wish_of
+from il_ros.session.keys import KEYS, Buttons, key_help, wish_of
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
 
@@ -12,6 +12,13 @@ def test_no_key_of_the_session_drives_a_robot():
         board = Keyboard(contract.load(share.path("config", "contracts", f"{name}.yaml")), KeyTimes())
         taken = [key for key in KEYS if board.press(key, 0.0)]
         assert taken == [" "]  # halt there, emergency stop here: both stop
+
+
+def test_at_recorded_moments_only_keys_with_a_meaning_are_told():
+    told = " ".join(key_help(at_moments=True))
+    assert "n  next moment" in told
+    assert not any(f" {key}  " in told for key in "rtlb")
+    assert len(key_help()) == len(KEYS)
 
 
 def test_capitals_mean_the_same_and_arrows_nothing():

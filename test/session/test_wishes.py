@@ -1,13 +1,14 @@
 """What each wish asks for, and what the world is after that."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from il_ros.session import keys
-from il_ros.session.wishes import MARKS, Call, answered, due, plan
+from il_ros.session.wishes import MARKS, Call, answered, due, plan, waited_for
 from il_ros.session.world import World
-from il_ros.session_setup import Options
+from il_ros.session_setup import Options, Start
 
 SIM, ROBOT = Options(seed=5), Options(simulator=False, teacher=False)
 
@@ -141,3 +142,46 @@ def test_the_simulator_ends_an_episode_by_success_failure_or_time():
 def test_every_key_has_a_plan():
     for wish in keys.WISHES:
         plan(wish, World(), SIM)
+
+
+MOMENTS = Options(
+    mode="expert", teacher=False, moments=(Start("a at 1.00 s: marked", 7, (0.5,)), Start("b", 8, (1.5,)))
+)
+
+
+def test_at_a_recorded_moment_time_stands_until_the_person_drives():
+    asked = plan(keys.NEXT, World(), MOMENTS)
+    assert asked.lines == ("moment 1 of 2: a at 1.00 s: marked",)
+    assert [call.name for call in asked.calls] == [
+        "sim/pause",
+        "dagger_supervisor/set_parameters",
+        "dagger_supervisor/restart",
+        "sim/set_parameters",
+        "sim/reset",
+        "recorder/set_parameters",
+        "recorder/start",
+    ]
+    assert asked.calls[3].value == {"seed": 7, "state": (0.5,)}
+    assert asked.calls[5].value == {"seed": 7, "made_from": "a at 1.00 s: marked"}
+    there = replace(after(keys.NEXT, World(), MOMENTS), recording="episode_000002")
+    assert (there.moment, there.paused) == (1, True)
+    assert waited_for(there).calls == (Call("sim/pause", False),)
+    assert waited_for(replace(there, recording="")).calls == ()
+    going = replace(there, paused=False)
+    assert (waited_for(going).calls, names(keys.RUN, going, MOMENTS)) == ((), ["sim/pause"])
+
+
+def test_moments_come_one_after_the_other_and_an_undone_one_again():
+    world = replace(after(keys.NEXT, World(), MOMENTS), recording="episode_000002")
+    second = plan(keys.NEXT, world, MOMENTS)
+    assert (second.calls[0].name, second.calls[4].value["seed"]) == ("recorder/stop", 8)
+    undone = after(keys.UNDO, world, MOMENTS)
+    assert plan(keys.NEXT, undone, MOMENTS).lines == ("moment 1 of 2: a at 1.00 s: marked",)
+    last = plan(keys.NEXT, replace(world, moment=2, recording=""), MOMENTS)
+    assert (last.calls, last.lines) == ((), ("that was the last moment: ctrl-D ends",))
+
+
+@pytest.mark.parametrize("wish", [keys.TAKE, keys.LATER, keys.TRAIN, keys.RECORD])
+def test_what_means_nothing_at_recorded_moments_says_so(wish):
+    refused = plan(wish, World(), MOMENTS)
+    assert (refused.calls, refused.lines) == ((), ("not while moments are labelled; ? lists the keys",))

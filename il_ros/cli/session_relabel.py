@@ -1,0 +1,83 @@
+"""`il-ros session relabel`: a person shows what would have been right at recorded moments."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from il_ros import domain
+from il_ros.cli import run as runner
+from il_ros.cli.episodes_relabel import add_moments, chosen_moments
+from il_ros.episodes.catalogue import scan
+from il_ros.episodes.layout import LayoutError
+from il_ros.episodes.reader import BagError
+from il_ros.scenario_relabel import DEVICES, relabel_nodes
+from il_ros.session.moments import Moment, RelabelError
+from il_ros.session.starts import write_starts
+
+_DESCRIPTION = """\
+Return to the moments that were marked (key l in a session), and to the most doubtful ones if asked, in the
+simulator, which stands still there until you drive. What you then show is an ordinary episode under --root,
+made from that moment; training uses it as all others."""
+
+
+def add_verb(verbs: Any) -> None:
+    """Add `relabel`."""
+    verb = verbs.add_parser(
+        "relabel",
+        help="show yourself, in the simulator, what to do at marked or doubtful moments",
+        description=_DESCRIPTION,
+    )
+    add_moments(verb)
+    verb.add_argument("--root", type=Path, default=Path("episodes"), help="folder of the episodes (episodes)")
+    verb.add_argument("--expert", choices=DEVICES, default="keyboard", help="what you drive with (keyboard)")
+    verb.add_argument("--operator", default="", help="your name; kept with every episode")
+    verb.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (1)")
+    verb.add_argument("--logs", type=Path, default=Path("log"), help="folder for each node's output (log)")
+    verb.set_defaults(act=_relabel)
+
+
+def _relabel(args: argparse.Namespace) -> int:
+    try:
+        found = chosen_moments(args).moments
+        if not found:
+            print("no moment to label: mark some in a session (key l), or ask for --doubtful N")
+            return 1
+        chosen = [moment for moment in found if _together(moment) == _together(found[0])]
+        with tempfile.TemporaryDirectory(prefix="il_ros_") as folder:
+            status = _at(chosen, Path(folder), args)
+        return _tell(chosen, len(found) - len(chosen), args.root) or status
+    except (BagError, LayoutError, RelabelError, OSError) as error:
+        print(f"il-ros session relabel: {error}", file=sys.stderr)
+        return 1
+
+
+def _together(moment: Moment) -> tuple[str, str]:
+    """Return what the moments of one sitting have in common."""
+    return moment.info.task, moment.info.contract_hash
+
+
+def _at(chosen: list[Moment], folder: Path, args: argparse.Namespace) -> int:
+    info = chosen[0].info
+    moments, contract = folder / "moments.json", folder / f"{info.contract_name}.yaml"
+    write_starts(moments, chosen)
+    contract.write_text(info.contract_text)
+    domain.isolate()  # a simulated robot's commands are nobody else's
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    specs = relabel_nodes(moments, info.task, contract, args.root, args.expert, args.operator, args.speed)
+    return runner.run_nodes(specs, args.logs)
+
+
+def _tell(chosen: list[Moment], others: int, root: Path) -> int:
+    """Say which moments have an episode now."""
+    made = {e.info.made_from: e.name for e in scan(root).usable if e.info is not None and e.info.made_from}
+    print()
+    for moment in chosen:
+        print(f"{made.get(moment.words, 'not labelled'):14}  {moment.words}")
+    if others:
+        print(f"{others} moments of another task or contract are left: the same command again")
+    return 0

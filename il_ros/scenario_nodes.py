@@ -1,0 +1,33 @@
+"""One node of a scenario, with its parameters and their files. See `il_ros.scenarios`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from il_ros import share
+from il_ros.graph import NodeSpec, Value
+
+Given = Mapping[str, str]
+
+
+def node(
+    given: Given, executable: str, name: str, parameters: Mapping[str, Value], sim_time: bool | None = None
+) -> NodeSpec:
+    """Return a node with its packaged parameter file, if it has one, and the user's after it.
+
+    Raises ValueError when there is no such file.
+    """
+    files = []
+    shipped = share.path("config") / "nodes" / f"{executable}.yaml"
+    if shipped.is_file():
+        files.append(str(shipped))
+    if given["parameters"]:
+        if not Path(given["parameters"]).is_file():
+            raise ValueError(f"parameters:={given['parameters']}: there is no such file")
+        files.append(given["parameters"])
+    if sim_time is None:
+        sim_time = given.get("sim") == "true"
+    return NodeSpec(
+        executable, name, {**parameters, "use_sim_time": sim_time}, tuple(files), namespace=given["namespace"]
+    )

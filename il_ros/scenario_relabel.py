@@ -1,0 +1,47 @@
+"""Which nodes run while a person shows, at recorded moments, what would have been right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from il_ros.graph import Spec, Value
+from il_ros.scenario_nodes import node
+from il_ros.scenario_session import view_of
+from il_ros.scenarios import SCENARIOS
+from il_ros.session_setup import REST_MODE
+
+DEVICES = ("keyboard", "joy", "leader")
+
+
+def relabel_nodes(
+    moments: Path, task: str, contract: Path, root: Path, device: str, operator: str, speed: float
+) -> tuple[Spec, ...]:
+    """Return the nodes of scenario `record`, and the session that returns to the `moments` of a file.
+
+    The simulator is the embedded one: Gazebo can't be set to a state.
+    """
+    by_keys = device == "keyboard"
+    given = {
+        "expert": "none" if by_keys else device,
+        "root": str(root),
+        "operator": operator,
+        "task": task,
+        "contract": str(contract),
+        "speed": str(speed),
+    }
+    here = {"sim": "true", "namespace": "", "parameters": ""}
+    driver: dict[str, Value] = {"contract": str(contract), "keys_topic": "session/keys"}
+    session: dict[str, Value] = {
+        "moments": str(moments),
+        "mode": REST_MODE,
+        "teacher": False,
+        "view": view_of(task),
+        "contract": str(contract),
+        "driving_keys": by_keys,
+    }
+    return (
+        *SCENARIOS["record"].nodes(given),
+        *((node(here, "teleop_keyboard", "expert", driver),) if by_keys else ()),
+        replace(node(here, "session", "session", session), terminal=True),
+    )

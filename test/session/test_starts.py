@@ -1,0 +1,40 @@
+"""Moments to label, through their file."""
+
+import numpy as np
+import pytest
+
+from il_ros.episodes.layout import EpisodeInfo
+from il_ros.session.moments import Moment, RelabelError
+from il_ros.session.starts import read_starts, write_starts
+
+
+def moment(seed):
+    return Moment(EpisodeInfo("episode_000007", seed=seed), 1.25, "marked", np.array([0.1, 1 / 3]))
+
+
+def test_a_state_comes_back_bit_by_bit(tmp_path):
+    write_starts(tmp_path / "m.json", [moment(4)])
+    (start,) = read_starts(tmp_path / "m.json")
+    assert (start.words, start.seed) == ("episode_000007 at 1.25 s: marked", 4)
+    assert start.state == (0.1, 1 / 3)
+
+
+def test_an_episode_without_its_seed_is_named(tmp_path):
+    with pytest.raises(RelabelError, match="episode_000007: was recorded without"):
+        write_starts(tmp_path / "m.json", [moment(None)])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("no", "m.json: no JSON"),
+        ("[]", "m.json: must be a list of moments"),
+        ('[{"words": "a", "seed": "1", "state": [1]}]', "entry 0: seed: must be a whole number, not '1'"),
+        ('[{"words": "a", "seed": 1, "state": [NaN]}]', "entry 0: state: every number must be finite"),
+        ('[{"words": "a", "seed": 1}]', "entry 0: .*state"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_would_be_right(tmp_path, text, said):
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        read_starts(tmp_path / "m.json")

@@ -1,0 +1,51 @@
+"""A person at a session's terminal, on a graph of the test's own."""
+
+from il_ros.nodes.session import Session
+
+
+class Screen:
+    """A terminal whose keys the test types."""
+
+    width, height = 120, 40
+
+    def __init__(self):
+        self.typed, self.told, self.shown = [], [], ""
+
+    def pressed(self):
+        keys, self.typed = self.typed, []
+        return keys
+
+    def show(self, line):
+        self.shown = line
+
+    def say(self, line):
+        self.told.append(line)
+
+
+class AtTheKeys:
+    """A person at the session's terminal, who looks what came of each key."""
+
+    def __init__(self, graph, **parameters):
+        self.graph, self.screen = graph, Screen()
+        given = {"seed": 3, "joy_buttons": ["take 5"]} | parameters
+        self.node = graph.start(lambda **kwargs: Session(self.screen, **kwargs), use_sim_time=True, **given)
+        graph.until(lambda: self.world.ready and self.world.now_ns, "recorder and supervisor", timeout_s=30)
+
+    @property
+    def world(self):
+        return self.node.world
+
+    def type(self, key, until, what):
+        """Press a key once the wish before it is through, else it is taken for impatience, and wait."""
+        self.graph.until(lambda: not self.node.busy, f"rest before {what}", timeout_s=30)
+        self.screen.typed.append(key)
+        self.graph.until(lambda: until(self.world), f"{what}; told: {self.screen.told}", timeout_s=30)
+
+    def drives(self, who, ticks=5):
+        seen = []
+
+        def long_enough():
+            seen[:] = [*seen, self.world.now_ns] if self.world.driver == who else []
+            return len(set(seen)) >= ticks
+
+        self.graph.until(long_enough, f"{who} drives; told: {self.screen.told}", timeout_s=30)
