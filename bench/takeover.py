@@ -5,7 +5,10 @@
 The real nodes, a process each: policy_server (an untrained MLP), teleop_joy, dagger_supervisor in hg_dagger.
 This process is the robot and the gamepad: it publishes joint states at the control rate, and presses and
 releases at moments spread over the period. Latency: from just before the Joy message that says pressed to the
-arrival of the first command whose decision says expert, both in this process. Prints one JSON object.
+arrival of the first command whose decision says expert, both in this process. A hand-back is also told in its
+two parts: until this process publishes the tick that the command answers, which is up to a period by nature,
+because what the policy saw before the handover doesn't count; and from there to the command. Prints one JSON
+object.
 """
 
 from __future__ import annotations
@@ -69,13 +72,12 @@ def case(rate: int, presses: int) -> dict:
         )
         for spec in specs:
             running.enter_context(started(graph.command(spec)))
-        taken, back = measure(rate, presses)
-    period_ms = 1000 / rate
-    return {"rate_hz": rate, "takeover": summary(taken, period_ms), "hand_back": summary(back, period_ms)}
+        found = measure(rate, presses)
+    return {"rate_hz": rate} | {name: summary(values, 1000 / rate) for name, values in found.items()}
 
 
-def measure(rate: int, presses: int) -> tuple[list[float], list[float]]:
-    """Return the latencies in ms of takeovers and of hand-backs."""
+def measure(rate: int, presses: int) -> dict[str, list[float]]:
+    """Return the latencies in ms of takeovers, of hand-backs, and of the hand-backs' parts."""
     from il_ros.nodes import process
 
     process.set_dds_profile()
@@ -90,12 +92,14 @@ def measure(rate: int, presses: int) -> tuple[list[float], list[float]]:
     sensor = node.create_publisher(message_class(JOINT_STATE), "joint_states", 1)
     gamepad = node.create_publisher(message_class(JOY), "joy", 1)
     arrivals: list[int] = []
-    made: list[tuple[str, int]] = []  # who had authority over each command, and when that came
+    made: list[tuple[str, int, int]] = []  # each command: who had authority, when it came, the tick's stamp
+    ticks: dict[int, int] = {}  # when each tick was published, by stamp
 
     def decided(raw: bytes) -> None:
         decision = json.loads(messages.decode(STRING, raw).data)
         if decision["sent"] is not None:  # its command came just before
-            made.append((decision["authority"], arrivals[len(made)] if len(made) < len(arrivals) else 0))
+            came_ns = arrivals[len(made)] if len(made) < len(arrivals) else 0
+            made.append((decision["authority"], came_ns, decision["stamp_ns"]))
 
     kinds = ((COMMAND, "command"), (STRING, "dagger_supervisor/decision"))
     hear = (lambda _raw: arrivals.append(time.perf_counter_ns()), decided)
@@ -104,7 +108,9 @@ def measure(rate: int, presses: int) -> tuple[list[float], list[float]]:
 
     def sense() -> None:
         state = {"name": JOINTS, "position": np.zeros(7), "velocity": np.zeros(7)}
-        message = messages.make(JOINT_STATE, header=messages.header(time.time_ns()), **state)
+        stamp_ns = time.time_ns()
+        message = messages.make(JOINT_STATE, header=messages.header(stamp_ns), **state)
+        ticks[stamp_ns] = time.perf_counter_ns()
         sensor.publish(messages.encode(JOINT_STATE, message))
 
     def press(held: bool) -> int:
@@ -127,13 +133,13 @@ def measure(rate: int, presses: int) -> tuple[list[float], list[float]]:
             if time.monotonic() > end_s:
                 sys.exit(f"{what}: not within {longest_s:g} s")
 
-    def change(who: str, held: bool) -> float:
-        """Press or release; return the ms until a command on the authority of `who` has come."""
+    def change(who: str, held: bool) -> tuple[float, float]:
+        """Press or release; return the ms until a command by `who` has come, and those since its tick."""
         count = len(made)
         at_ns = press(held)
-        until(lambda: any(name == who for name, _ in made[count:]), LONGEST_S, f"{who} drives")
-        came_ns = next(came for name, came in made[count:] if name == who)
-        return (came_ns - at_ns) / 1e6
+        until(lambda: any(name == who for name, *_ in made[count:]), LONGEST_S, f"{who} drives")
+        came_ns, stamp_ns = next(rest for name, *rest in made[count:] if name == who)
+        return (came_ns - at_ns) / 1e6, (came_ns - ticks.get(stamp_ns, at_ns)) / 1e6
 
     until(lambda: gamepad.get_subscription_count(), 60, "the gamepad's node")
     until(lambda: len(made) > 20 and made[-1][0] == "policy", 60, "the policy drives")
@@ -142,11 +148,16 @@ def measure(rate: int, presses: int) -> tuple[list[float], list[float]]:
     for _ in range(presses):
         for who, held, found in (("expert", True, taken), ("policy", False, back)):
             executor.spin_until_future_complete(never, (SETTLE_PERIODS + rng.random()) / rate)
-            found.append(change(who, held))
+            found.append(change(who, held))  # the stamp of a takeover is no tick's: it doesn't wait for one
     if len(made) > len(arrivals):
         sys.exit(f"{len(arrivals)} commands and {len(made)} decisions: they can't be paired")
     rclpy.shutdown()
-    return taken, back
+    return {
+        "takeover": [whole for whole, _ in taken],
+        "hand_back": [whole for whole, _ in back],
+        "hand_back_until_tick": [whole - since for whole, since in back],
+        "hand_back_tick_to_command": [since for _, since in back],
+    }
 
 
 def summary(latencies_ms: list[float], period_ms: float) -> dict:

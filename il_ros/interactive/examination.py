@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from il_ros.contract import Contract, differences
+from il_ros.contract import Contract
 from il_ros.episodes import cache
 from il_ros.episodes.arrays import EpisodeArrays
 from il_ros.episodes.catalogue import look
 from il_ros.episodes.dataset import UNUSABLE
 from il_ros.interactive import admission
-from il_ros.interactive.admission import Limits
+from il_ros.interactive.admission import Limits, Observation
+from il_ros.interactive.loading import loaded, made_up, warm_up
 
 if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
@@ -29,9 +30,6 @@ REPLAYED = 400
 """Frames of held-out episodes that are replayed at most: half a second of a small policy."""
 TIMED = 200
 """Answers that are timed at least."""
-WARM_UP_CALLS = 5  # the first calls allocate and choose kernels
-
-Observation = Mapping[str, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -87,19 +85,12 @@ def examine(
     `contract`: what it must see and command (None: its own). `driving`: the policy in control, None for none;
     it must not act meanwhile through this very object from another thread: give a copy.
     """
-    from il_ros.policies.checkpoint import CheckpointError, load
-
     checks: dict[str, Any] = {}
     clock = _Laps(checks)
-    try:
-        candidate = load(checkpoint, contract, plan.device)
-    except (CheckpointError, RuntimeError, OSError) as error:  # RuntimeError: a device that is not there
-        return Verdict(str(error), checks)
+    candidate, refused = loaded(checkpoint, contract, driving, plan.device)
     clock.lap("load_s")
-    if driving is not None:
-        changed = differences(driving.contract, candidate.contract)
-        if changed:
-            return Verdict("it has another contract: " + "; ".join(changed), checks)
+    if candidate is None:
+        return Verdict(refused, checks)
     try:
         refused = _measure(candidate, driving, plan, shadow, checks, clock)
     except ValueError as error:  # what it can't take or must not say
@@ -107,18 +98,15 @@ def examine(
     return Verdict(refused, checks, None if refused else candidate)
 
 
-def warm_up(policy: LoadedPolicy) -> None:
-    """Let a policy answer made-up observations, so that the first tick is not the slow one."""
-    for _ in range(WARM_UP_CALLS):
-        policy.act(made_up(policy.contract))
-
-
-def made_up(contract: Contract) -> Observation:
-    """Return an observation of zeros."""
-    return {
-        spec.key: np.array("") if spec.kind == "text" else np.zeros(spec.shape, spec.dtype)
-        for spec in contract.observations
-    }
+def take(checkpoint: Path, contract: Contract | None, driving: LoadedPolicy | None, device: str) -> Verdict:
+    """Return the verdict on a checkpoint that a person wants: loaded and warmed up, not measured."""
+    policy, refused = loaded(checkpoint, contract, driving, device)
+    if policy is not None:
+        try:
+            warm_up(policy)
+        except ValueError as error:
+            refused = str(error)
+    return Verdict(refused, {}, None if refused else policy)
 
 
 def _measure(

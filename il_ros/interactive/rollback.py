@@ -1,8 +1,12 @@
 """When a new policy must give way to the one before: people step in more often than they used to.
 
-The counts are compared by the exact conditional test for two Poisson rates (Przyborowski & Wilenski 1940):
-if both policies were equally good, each intervention would fall to the new one with the probability of its
-share of the driving time.
+The counts are compared by the exact conditional test for two Poisson rates (Przyborowski & Wilenski,
+"Homogeneity of Results in Testing Samples from Poisson Series", Biometrika 31, 1940): if the new policy were
+no worse than those before, each intervention would fall to it with at most its share of the driving time.
+
+A version is judged again at each intervention, so the error allowed is spent a part at a time: `Evidence.at`.
+No driving time is asked for. Three interventions in four seconds are enough beside a minute without any, and
+two in two minutes are not.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ JUDGED_MODES = ("priority", "hg_dagger", "gated")
 """Modes in which the expert drives because somebody, or the doubt, wanted it; in others lots are drawn."""
 LONGEST_STEP_NS = 200_000_000
 """Between two decisions no more than this counts as driving: a pause is none."""
+LEAST_S = 0.05
+"""A policy that was taken over drove for this long at least; its first decision begins the count, at zero."""
 
 
 @dataclass(frozen=True)
@@ -70,44 +76,53 @@ class DrivingLog:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a roll-back takes.
+    """How sure a roll-back must be.
 
-    Both drove for `least_s`; control was taken from the new one `least` times; its rate is above `rise` times
-    the old one's; and that would be seen with a probability of at most `chance` if both were equally good.
+    `chance`: the largest probability that a version no worse than those before it is ever rolled back.
+    `least`: interventions without which nothing is concluded; a single one may be a slip of the hand.
     """
 
-    least_s: float = 30.0
-    least: int = 3
-    rise: float = 1.5
+    least: int = 2
     chance: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.least_s <= 0 or self.least < 1 or self.rise < 1 or not 0 < self.chance < 1:
-            raise ValueError(
-                f"least_s above 0, least and rise from 1 and chance within 0..1 are needed: {self}"
-            )
+        if self.least < 1 or not 0 < self.chance < 1:
+            raise ValueError(f"least from 1 and chance within 0..1 are needed: {self}")
+
+    def at(self, count: int) -> float:
+        """Return the part of `chance` spent at intervention `count`, 0 below `least`.
+
+        chance * least / (count * (count + 1)): from `least` to infinity these sum up to `chance`.
+        """
+        return 0.0 if count < self.least else self.chance * self.least / (count * (count + 1))
 
 
 def worse(new: Driving, old: Driving, evidence: Evidence) -> str:
     """Return why the new policy must give way, "" when it needn't or there is too little evidence."""
-    if min(new.seconds, old.seconds) < evidence.least_s or new.interventions < evidence.least:
-        return ""
-    if new.per_minute <= evidence.rise * old.per_minute:
-        return ""
-    chance = chance_of_rise(new, old)
-    if chance > evidence.chance:
+    chance, enough = chance_of_rise(new, old), evidence.at(new.interventions)
+    if chance > enough or not enough:
         return ""
     return (
         f"{new.per_minute:.2f} interventions a minute ({new.interventions} in {new.seconds:.0f} s), before "
-        f"{old.per_minute:.2f} ({old.interventions} in {old.seconds:.0f} s); by chance: {chance:.1%}"
+        f"{old.per_minute:.2f} ({old.interventions} in {old.seconds:.0f} s); by chance: {chance:.2%}, and "
+        f"{enough:.2%} is little enough"
     )
 
 
 def chance_of_rise(new: Driving, old: Driving) -> float:
-    """Return P(at least `new.interventions` of all fall to the new one), if both rates were equal."""
+    """Return P(at least `new.interventions` of all fall to the new one), if both rates were equal.
+
+    1 when nobody drove before: then nothing can be compared.
+    """
+    if not new.interventions or not old.seconds:
+        return 1.0
     count = new.interventions + old.interventions
-    share = new.seconds / (new.seconds + old.seconds)
-    return math.fsum(
-        math.comb(count, k) * share**k * (1 - share) ** (count - k)
-        for k in range(new.interventions, count + 1)
-    )
+    share = max(new.seconds, LEAST_S * new.interventions)
+    share /= share + old.seconds
+    return math.fsum(_binomial(count, k, share) for k in range(new.interventions, count + 1))
+
+
+def _binomial(count: int, k: int, share: float) -> float:
+    """Return the probability of `k` among `count`, each with probability `share` within 0..1."""
+    ways = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
+    return math.exp(ways + k * math.log(share) + (count - k) * math.log1p(-share))

@@ -1,11 +1,11 @@
-"""The policy server's gate: announced checkpoints are examined in a thread, and judged between two ticks."""
+"""New checkpoints are loaded in a thread, and judged between two ticks: announced ones must pass the gate."""
 
 from __future__ import annotations
 
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from std_msgs.msg import String
 
 from il_ros.contract import Contract
 from il_ros.interactive.admission import Limits
-from il_ros.interactive.examination import Plan, Shadow, Verdict, examine
+from il_ros.interactive.examination import Plan, Shadow, Verdict, examine, take
 from il_ros.nodes.parameters import declare, value
 from il_ros.nodes.shell import Refusal
 from il_ros.policies import lineage
@@ -26,7 +26,16 @@ LEAVE_S = 5.0  # how long the node waits for an examination when it ends
 SWITCH_S = 0.0005
 """How long a thread may keep Python to itself while another waits; by default ten times as long."""
 
-Decide = Callable[[Path, Verdict], None]
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version by its run's folder; `wanted`: a person asks for it, so it need not pass the gate."""
+
+    run: Path
+    wanted: bool = False
+
+
+Decide = Callable[[Candidate, Verdict], None]
 
 
 def declare_gate(node: Node) -> None:
@@ -63,8 +72,8 @@ class Candidates:
     """Listens for checkpoints, and has them examined one after another.
 
     `driving()` is the policy in control, `contract()` the one wanted while there is none, `known(run)` why a
-    version needn't be examined. `decide(run, verdict)` is called between two ticks, once for each candidate.
-    While one is examined, of those announced only the newest waits.
+    version needn't be examined. `decide(candidate, verdict)` is called between two ticks, once for each.
+    While one is examined, of those announced only the newest waits, and what a person wants goes first.
     """
 
     def __init__(
@@ -80,15 +89,20 @@ class Candidates:
         self.shadow = Shadow()
         self.examining = ""
         """Name of the version that is being examined."""
-        self._next: Path | None = None
+        self._next: Candidate | None = None
         self._thread: threading.Thread | None = None
-        self._verdict: tuple[Path, Verdict] | None = None
+        self._verdict: tuple[Candidate, Verdict] | None = None
         self._timer: Any = None
+        sys.setswitchinterval(SWITCH_S)  # so long a tick waits for the examining thread, at most
         topic = value(node, "candidates")
         if topic:
-            sys.setswitchinterval(SWITCH_S)  # so long a tick waits for the examining thread, at most
             latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self._subscription = node.create_subscription(String, topic, self._on_announced, latched)
+
+    def want(self, path: Path) -> None:
+        """Have a person's choice loaded, in the place of what waits."""
+        self._next = Candidate(run_of(path.resolve()), wanted=True)
+        self._examine_next()
 
     def close(self) -> None:
         """Wait for the thread, and judge nothing any more."""
@@ -122,49 +136,53 @@ class Candidates:
         if reason:
             self._node.get_logger().info(f"{path.name} stays out: {reason}")
             return
-        self._next = path
+        if self._next is None or not self._next.wanted:
+            self._next = Candidate(path)
         self._examine_next()
 
     def _examine_next(self) -> None:
         if self._thread is not None or self._next is None:
             return
-        path, self._next = self._next, None
+        candidate, self._next = self._next, None
         driving = self._driving()
         try:
-            contract = self._contract() if driving is None else driving.contract
+            contract = self._contract() if driving is None or candidate.wanted else driving.contract
         except Refusal as error:
-            self._decide(path, Verdict(str(error), {}))
+            self._decide(candidate, Verdict(str(error), {}))
             return
-        self.examining = path.name
-        self._node.get_logger().info(f"examining {path.name}")
-        words = (path, contract, driving, self._plan())
+        self.examining = candidate.run.name
+        self._node.get_logger().info(f"{'loading' if candidate.wanted else 'examining'} {self.examining}")
+        words = (candidate, contract, driving, self._plan())
         self._thread = threading.Thread(target=self._examine, args=words, name="gate", daemon=True)
         self._thread.start()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self._node.create_timer(POLL_S, self._poll, clock=steady)
 
-    def _examine(self, path: Path, contract: Contract | None, driving: Any, plan: Plan) -> None:
+    def _examine(self, candidate: Candidate, contract: Contract | None, driving: Any, plan: Plan) -> None:
         import torch  # a second where no policy was loaded before
 
         torch.set_num_threads(plan.threads)
         try:
-            # a policy answers in buffers of its own: the copy doesn't disturb the one that drives
-            copy = None if driving is None else replace(driving)
-            verdict = examine(path, contract, copy, plan, self.shadow)
+            if candidate.wanted:
+                verdict = take(candidate.run, contract, driving, plan.device)
+            else:
+                # a policy answers in buffers of its own: the copy doesn't disturb the one that drives
+                copy = None if driving is None else replace(driving)
+                verdict = examine(candidate.run, contract, copy, plan, self.shadow)
         except Exception as error:  # whatever it is, nobody drives with it
             verdict = Verdict(f"its examination failed: {type(error).__name__}: {error}", {})
-        self._verdict = path, verdict
+        self._verdict = candidate, verdict
 
     def _poll(self) -> None:
         """Between two ticks: take the verdict, if there is one."""
         if self._verdict is None:
             return
-        (path, verdict), self._verdict = self._verdict, None
+        (candidate, verdict), self._verdict = self._verdict, None
         self._node.destroy_timer(self._timer)
         self._thread.join()
         self._thread, self.examining = None, ""
         try:
-            self._decide(path, verdict)
+            self._decide(candidate, verdict)
         finally:
             self._examine_next()
 

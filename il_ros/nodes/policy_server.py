@@ -10,8 +10,9 @@ called, the version before has control again at once. What was refused or rolled
 `~/version` (String, latched) tells every verdict as JSON: "version" (in control now), "before" (where a
 roll-back leads, last first out), "verdict" (version, state, reason, checks), "driving" (seconds and
 interventions by version), "at_s". The same is in the version's version.json.
-`~/reload` (Trigger) is a person's order: the checkpoint that the parameter `checkpoint` names now, at once
-and without the gate; ticks wait while it loads. When it can't be loaded the old one goes on.
+`~/reload` (Trigger) is a person's order: the checkpoint that the parameter `checkpoint` names now, without
+the gate. It is loaded in the same thread and swapped in like the others; `~/version` tells when it is in
+control, or why it can't be and the old one goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from typing import Any
 import numpy as np
 from std_srvs.srv import Trigger
 
-from il_ros import contract as contracts
 from il_ros.contract import Contract
 from il_ros.interactive.examination import Verdict, warm_up
 from il_ros.nodes import runtime
@@ -32,7 +32,7 @@ from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import WARN, Status
 from il_ros.nodes.epoch import EpochListener
 from il_ros.nodes.parameters import declare, value
-from il_ros.nodes.policy_candidates import Candidates, declare_gate, run_of
+from il_ros.nodes.policy_candidates import Candidate, Candidates, declare_gate, run_of
 from il_ros.nodes.policy_versions import Versions
 from il_ros.nodes.proposer import Identity, Proposer, declare_tick
 from il_ros.policies.disagreement import chunk_disagreement
@@ -118,19 +118,27 @@ class PolicyServer(runtime.ManagedNode):
 
         Raises Refusal when it can't be read or its contract differs.
         """
-        path = value(self, "checkpoint")
-        if not path:
-            raise runtime.Refusal("parameter checkpoint is empty: give the folder of a trained policy")
-        wanted = self._wanted()
+        wanted, folder = self._wanted(), self._found()
         import torch  # a second; only where a policy is really loaded
 
         from il_ros.policies import checkpoint
 
         torch.set_num_threads(value(self, "threads"))
         try:
-            folder = checkpoint.find(Path(path))
             return checkpoint.load(folder, wanted, value(self, "device")), run_of(folder.resolve())
         except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: a device that is not there
+            raise runtime.Refusal(str(error)) from error
+
+    def _found(self) -> Path:
+        """Return the folder of the parameter's checkpoint; raises Refusal when there is none."""
+        path = value(self, "checkpoint")
+        if not path:
+            raise runtime.Refusal("parameter checkpoint is empty: give the folder of a trained policy")
+        from il_ros.policies import checkpoint
+
+        try:
+            return checkpoint.find(Path(path))
+        except ValueError as error:
             raise runtime.Refusal(str(error)) from error
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
@@ -175,31 +183,29 @@ class PolicyServer(runtime.ManagedNode):
         self._policy = policy
         self._begin_afresh()
 
-    def _on_verdict(self, path: Path, verdict: Verdict) -> None:
+    def _on_verdict(self, candidate: Candidate, verdict: Verdict) -> None:
         """A candidate's examination is over; this runs between two ticks."""
-        if verdict.refused:
-            self._versions.refuse(path, verdict.refused, verdict.checks)
-            return
-        if self._policy is None and self._was_configured:
+        if self._policy is None and (self._was_configured or candidate.wanted):
             return  # a person has taken it out of service; its time comes when it is configured and announced
+        if verdict.refused:
+            self._versions.refuse(
+                candidate.run, verdict.refused, verdict.checks, lasting=not candidate.wanted
+            )
+            return
         first = self._policy is None
-        self._versions.admit(verdict.policy, path, "passed the gate", verdict.checks)
+        why = "reloaded" if candidate.wanted else "passed the gate"
+        self._versions.admit(verdict.policy, candidate.run, why, verdict.checks)
         if first:
-            self._admitted = verdict.policy, path
+            self._admitted = verdict.policy, candidate.run
             self.start()  # as far as `autostart` says
 
     def _reload(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Swap the policy: this runs between two ticks, so no tick sees half of each."""
+        """Have it loaded beside the ticks; raises Refusal when there is nothing to load or to swap."""
         if self._policy is None:
             raise runtime.Refusal(f"nothing to swap: the node is {self.state}; configure it first")
-        policy, run = self._load()
-        different = contracts.differences(self._policy.contract, policy.contract)
-        if different:
-            raise runtime.Refusal("the new checkpoint has another contract:\n  " + "\n  ".join(different))
-        warm_up(policy)
-        before = self._policy.version
-        self._versions.admit(policy, run, "reloaded", {})
-        response.success, response.message = True, f"version {policy.version} (was {before})"
+        folder = self._found()
+        self._candidates.want(folder)
+        response.success, response.message = True, f"loading {folder}; ~/version tells when it is in control"
         return response
 
 

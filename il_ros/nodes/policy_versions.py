@@ -50,30 +50,18 @@ class Versions:
         declare(
             node, "rollback.automatic", True, "go back to the version before when interventions rise",
         )  # fmt: skip
-        for name, default, text, least, most in (
-            (
-                "least_s",
-                evidence.least_s,
-                "driving time of both without which nothing is concluded [s]",
-                1e-3,
-                1e6,
-            ),
-            ("rise", evidence.rise, "times the interventions per minute of those before", 1.0, 1e3),
-            ("chance", evidence.chance, "largest probability of such a rise by chance", 1e-9, 0.999),
-        ):
-            declare(node, f"rollback.{name}", default, text, minimum=least, maximum=most)
         declare(
-            node,
-            "rollback.least",
-            evidence.least,
-            "interventions without which nothing is concluded",
+            node, "rollback.chance", evidence.chance, "largest probability that a version no worse than "
+            "those before is ever rolled back", minimum=1e-9, maximum=0.999,
+        )  # fmt: skip
+        declare(
+            node, "rollback.least", evidence.least, "interventions without which nothing is concluded",
             minimum=1,
-        )
+        )  # fmt: skip
         self.current: Standing | None = None
         self._before: list[Standing] = []
         self._log = DrivingLog()
         self._stay_out: dict[Path, str] = {}  # also when version.json can't be written
-        self._written: dict[Path, tuple[Driving, str]] = {}
         self.last_verdict = ""
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._publisher = node.create_publisher(String, "~/version", latched)
@@ -115,11 +103,13 @@ class Versions:
             return f"refused: {error}"
         return f"{told.state}: {told.reason}" if told.state in BAD else ""
 
-    def refuse(self, run: Path, reason: str, checks: Mapping[str, Any]) -> None:
-        """Remember and say that a candidate is refused."""
-        self._stay_out[run] = f"refused: {reason}"
-        self._note(run, state=REFUSED, reason=reason, checks=dict(checks))
-        self._say_refused(run, reason, checks)
+    def refuse(self, run: Path, reason: str, checks: Mapping[str, Any], *, lasting: bool = True) -> None:
+        """Say that a candidate is refused, and remember it when that is `lasting`."""
+        if lasting:
+            self._stay_out[run] = f"refused: {reason}"
+            self._note(run, state=REFUSED, reason=reason, checks=dict(checks))
+        self._say(f"{run.name} refused: {reason}", warn=True)
+        self._publish(run.name, REFUSED, reason, checks)
 
     def begin(self, policy: Any, run: Path) -> None:
         """Note the policy that the node was configured with; a person chose it, whatever its state was."""
@@ -183,8 +173,7 @@ class Versions:
         self._note(self.current.run)
         if not (self._before and value(self._node, "rollback.automatic")):
             return
-        names = ("least_s", "least", "rise", "chance")
-        evidence = Evidence(**{name: value(self._node, f"rollback.{name}") for name in names})
+        evidence = Evidence(value(self._node, "rollback.least"), value(self._node, "rollback.chance"))
         old = sum((self._log.of(standing.policy.version) for standing in self._before), Driving())
         why = worse(self._log.of(self.current.policy.version), old, evidence)
         if why:
@@ -213,10 +202,6 @@ class Versions:
                 lineage.write(run, changed, durable=False)  # a tick must not wait for the disk
         except (LineageError, OSError) as error:
             self._node.report_error("version.json", Refusal(str(error)))
-
-    def _say_refused(self, run: Path, reason: str, checks: Mapping[str, Any] | None = None) -> None:
-        self._say(f"{run.name} refused: {reason}", warn=True)
-        self._publish(run.name, REFUSED, reason, checks or {})
 
     def _say(self, sentence: str, warn: bool = False) -> None:
         self.last_verdict = sentence

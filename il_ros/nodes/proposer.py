@@ -34,6 +34,7 @@ Answer = Callable[[Observation], "np.ndarray[Any, Any] | None"]
 """Returns the chunk (H, A) to propose, or None to stay silent; raises Refusal when it can not answer."""
 
 WARN_EVERY_S = 2.0
+FROZEN_S = 0.5  # a sensor's noise changes some bit of every frame, also of a scene at rest
 QUIET_S = 1.0  # without a tick for so long, the status says that there is none
 
 
@@ -50,8 +51,9 @@ class Identity:
 def declare_tick(node: Node) -> None:
     """Declare the parameters that every proposer takes."""
     declare(
-        node, "frozen_s", 0.0, "nothing is proposed once a camera shows the same frame, bit for bit, for so "
-        "long; 0: not looked at (a simulator's cameras have no noise)", unit="s", minimum=0.0, read_only=True,
+        node, "frozen_s", -1.0, "nothing is proposed once a camera shows the same frame, bit for bit, for "
+        "longer; 0: not looked at; below 0: 0.5 s, but 0 with use_sim_time, because a rendered scene at rest "
+        "repeats itself bit for bit", unit="s", read_only=True,
     )  # fmt: skip
     declare(
         node,
@@ -82,7 +84,7 @@ class Proposer:
         self._node, self._contract, self._answer, self._identity = node, contract, answer, identity
         needed = contract.observations if observations is None else observations
         self._synchroniser = Synchroniser(needed)
-        self._frozen = FrozenCameras(needed, value(node, "frozen_s"))
+        self._frozen = FrozenCameras(needed, _frozen_s(node))
         self._observed = self._synchroniser.topics
         self._ticks = Ticks(contract.period_ns)
         self._trigger = contract.trigger if value(node, "tick") == "contract" else None
@@ -193,6 +195,13 @@ class Proposer:
             log.warning(message, throttle_duration_sec=WARN_EVERY_S)
         elif level == ERROR:
             log.error(message, throttle_duration_sec=WARN_EVERY_S)
+
+
+def _frozen_s(node: Node) -> float:
+    given: float = value(node, "frozen_s")
+    if given >= 0:
+        return given
+    return 0.0 if value(node, "use_sim_time") else FROZEN_S
 
 
 def _not_finite(chunk: np.ndarray[Any, Any], contract: Contract) -> str:

@@ -33,6 +33,11 @@ def test_the_same_frame_for_too_long_is_a_frozen_camera_until_it_changes():
     assert found == ["", "", "", "", "camera (image): frozen, the same frame for 0.30 s", "", ""]
 
 
+def test_a_slow_camera_may_show_one_frame_for_as_long_as_it_may_be_old():
+    found = reasons(FrozenCameras(OWN.observations, 0.05), 1, 1, 1)  # at most 0.1 s old
+    assert found == ["", "", "camera (image): frozen, the same frame for 0.20 s"]
+
+
 def test_without_a_limit_nothing_is_frozen():
     assert not any(reasons(FrozenCameras(OWN.observations, 0.0), *[7] * 50))
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 from made_versions import constant_policy
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_srvs.srv import Trigger
 
 from il_ros import contract, messages
 from il_ros.control import proposal
@@ -200,26 +198,3 @@ def test_damaged_weights_are_refused(graph, tmp_path, trained):
     node = graph.start(PolicyServer, checkpoint=trained)
     assert node.state == "unconfigured"
     assert "checksum" in node._last_error[1]
-
-
-def test_reload_swaps_the_policy(graph, tmp_path, trained):
-    node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
-    second = write_checkpoint(tmp_path / "second", [1.0, 1.0], "v2")
-    node.set_parameters([Parameter("checkpoint", value=second)])
-    response = graph.call("policy_server/reload", Trigger)
-    assert (response.success, response.message) == (True, "version v2 (was v1)")
-    got = robot.answer()
-    assert got.version == "v2"
-    np.testing.assert_allclose(got.chunk, [[1.0, 1.0]])
-
-
-def test_a_reload_that_fails_keeps_the_old_policy_and_says_why(graph, tmp_path, trained):
-    node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
-    faster = contract.parse(TEXT.replace("rate_hz: 20", "rate_hz: 40"), "faster")
-    second = write_checkpoint(tmp_path / "second", [1.0, 1.0], "v2", faster)
-    for path, said in ((second, "rate_hz: 20.0 here, 40.0 there"), ("/nowhere", "no such folder")):
-        node.set_parameters([Parameter("checkpoint", value=path)])
-        response = graph.call("policy_server/reload", Trigger)
-        assert not response.success
-        assert said in response.message
-        assert robot.answer().version == "v1"

@@ -1,8 +1,11 @@
 """The trainer that watches, on a real graph: learns by itself, tells, gives way, and survives a kill."""
 
 import json
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import made_versions as made
 import psutil
@@ -17,12 +20,13 @@ from il_ros.nodes.diagnostics import WARN
 from il_ros.nodes.policy_server import PolicyServer
 from il_ros.nodes.trainer import Trainer
 from il_ros.policies import lineage
-from il_ros.policies.versions import RUNNING, versions
+from il_ros.policies.versions import CHECKPOINT, RUNNING, versions
 
 STRING = "std_msgs/msg/String"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LONG_S = 120.0  # a process that imports torch, on a busy machine
 QUICK = ["hidden=[8]", "epochs=3"]
+BIG = ["hidden=[1500, 1500]", "epochs=1"]  # 9 MB of weights
 ENDLESS = ["hidden=[8]", "epochs=1000000"]
 MS = 1_000_000
 
@@ -221,3 +225,53 @@ def test_a_trainer_killed_at_work_leaves_no_process_and_no_version(graph, tmp_pa
     again = Watched(graph, tmp_path)
     assert again.until("announced")["version"] == "v1"
     assert not (again.versions / f"v1{RUNNING}").exists()
+
+
+def test_a_training_killed_while_it_writes_leaves_half_a_checkpoint_to_nobody_and_the_next_one_goes_on(
+    graph, tmp_path
+):
+    server = graph.start(PolicyServer, candidates="trainer/checkpoint")
+    trainer = Watched(graph, tmp_path, BIG)
+    graph.until(lambda: server.state == "active", "the first policy in control", LONG_S)
+    robot = made.Robot(graph).ready()
+    robot.run()
+    made.episode(trainer.root, 3, taken_over_at=12)
+    number, place = 2, None
+    while place is None:
+        place = stopped_while_writing(graph, trainer, number)
+        if place is None:  # it was quicker: on with the next one
+            trainer.node._resident.process.send_signal(signal.SIGCONT)
+            trainer.until("announced", number)
+            number += 1
+            made.episode(trainer.root, number + 1, taken_over_at=12)
+    trainer.node._resident.process.kill()
+    trainer.until("failed")
+    assert place.exists()
+    good = [run.name for run in versions(trainer.versions)]
+    assert good == [f"v{k}" for k in range(1, number)]
+    made.episode(trainer.root, number + 2, taken_over_at=12)
+    assert trainer.until("announced", number)["version"] == f"v{number}"
+    graph.until(lambda: robot.proposals[-1].version == f"v{number}", "the next one in control", LONG_S)
+    robot.rest()
+    seen = list(dict.fromkeys(each.version for each in robot.proposals))
+    assert seen == [*good[-len(seen) + 1 :], f"v{number}"]
+    assert not place.exists()
+    assert not list(trainer.versions.glob("*/.*"))
+
+
+def stopped_while_writing(graph, trainer, number):
+    """Stop the training once it has begun to write; return the folder it is filling, None: it was quicker."""
+    process = trainer.node._resident.process
+    run = trainer.versions / f"v{number}{RUNNING}"
+    place = run / f".{CHECKPOINT}.{process.pid}"
+    caught = threading.Event()
+
+    def lie_in_wait():
+        while not (place.exists() or (run / CHECKPOINT).exists()):
+            time.sleep(0.0002)
+        process.send_signal(signal.SIGSTOP)
+        caught.set()
+
+    threading.Thread(target=lie_in_wait, daemon=True).start()
+    graph.until(caught.is_set, "the writing", LONG_S)
+    return place if place.exists() and not (run / CHECKPOINT).exists() else None

@@ -10,6 +10,7 @@ from il_ros import contract, messages
 from il_ros.control import proposal
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.families import family, make_network
+from il_ros.policies.inputs import Inputs
 from il_ros.policies.lineage import Lineage
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
@@ -33,11 +34,12 @@ RIGHT = (0.25, -0.5)
 """What the expert does, always."""
 
 
-def constant_policy(own, answer, name, metrics=None):
-    """Return a policy under a contract of two joints that answers `answer` (2,) whatever it sees."""
-    identity = Affine(np.zeros(2), np.ones(2))
-    normaliser = Normaliser(identity, identity)
-    settings = family("bc").settings(hidden=(4,))
+def constant_policy(own, answer, name, metrics=None, inputs=(), hidden=(4,)):
+    """Return a policy under a contract without orientations that answers `answer` (A,) whatever it sees."""
+    elements = Inputs.of(own, inputs).elements
+    state, actions = (Affine(np.zeros(n), np.ones(n)) for n in (len(elements), len(answer)))
+    normaliser = Normaliser(state, actions)
+    settings = family("bc").settings(hidden=hidden, inputs=inputs)
     network = make_network("bc", settings, own, normaliser)
     with torch.no_grad():
         for parameter in network.parameters():
