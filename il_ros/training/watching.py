@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from il_ros.episodes.catalogue import Entry, look
+from il_ros.episodes.catalogue import look
 from il_ros.episodes.layout import episode_folders, is_discarded
 from il_ros.episodes.reader import BagError
 from il_ros.episodes.tally import Tally, tally
@@ -27,7 +27,8 @@ class News:
 class Lookout:
     """Looks at the episodes under a root again and again; a finished one is opened once.
 
-    An episode that isn't finished may be in the making: it is damaged when a later one has begun.
+    An episode that isn't finished may be in the making, or being saved: it is damaged when a later one has
+    begun and its files are as they were at the look before.
     """
 
     def __init__(self, root: Path) -> None:
@@ -77,9 +78,12 @@ class Lookout:
                     continue
                 except BagError as error:
                     reason = str(error)
-            elif self._may_be_in_the_making(entry, folders):
-                self.unfinished = name
-                continue
+            elif entry.state in ("incomplete", "broken"):
+                newest, changed = folder == folders[-1], self._as_it_was.get(name) != files
+                self._as_it_was[name] = files
+                self.unfinished = name if newest else self.unfinished
+                if newest or changed:
+                    continue
             self._as_it_was[name] = files
             if self._damaged.get(name) != reason:
                 self._damaged[name] = reason
@@ -90,10 +94,6 @@ class Lookout:
     def damaged(self) -> dict[str, str]:
         """The episodes that can't be used, and why."""
         return dict(self._damaged)
-
-    @staticmethod
-    def _may_be_in_the_making(entry: Entry, folders: list[Path]) -> bool:
-        return entry.folder == folders[-1] and entry.state in ("incomplete", "broken")
 
 
 def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:

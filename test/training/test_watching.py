@@ -65,6 +65,7 @@ def test_an_unfinished_episode_is_damaged_once_a_later_one_has_begun(tmp_path):
     made.write(tmp_path, made.recorded(5), number=1, complete=False)
     made.write(tmp_path, made.recorded(5), number=2)
     lookout = Lookout(tmp_path)
+    assert not lookout.look().damaged  # it may be being saved
     ((name, reason),) = lookout.look().damaged
     assert name == "episode_000001"
     assert "didn't finish" in reason
@@ -72,14 +73,26 @@ def test_an_unfinished_episode_is_damaged_once_a_later_one_has_begun(tmp_path):
     assert set(lookout.damaged) == {"episode_000001"}
 
 
+def test_an_episode_that_is_being_saved_when_the_next_begins_is_not_damaged(tmp_path):
+    folder = made.write(tmp_path, made.recorded(5), number=1, complete=False)
+    made.write(tmp_path / "other", made.recorded(5), number=1)
+    lookout = Lookout(tmp_path)
+    lookout.look()
+    made.write(tmp_path, made.recorded(5), number=2)
+    (folder / "more").write_text("it grew")
+    assert not lookout.look().damaged
+    (tmp_path / "other" / "episode_000001" / "episode.json").replace(folder / "episode.json")
+    assert [name for name, _ in lookout.look().finished] == ["episode_000001"]
+
+
 def test_a_cut_off_bag_is_damaged_and_named(tmp_path):
     folder = made.write(tmp_path, made.recorded(5), number=1)
     made.write(tmp_path, made.recorded(5), number=2)
     bag = layout.bag_file(folder)
     bag.write_bytes(bag.read_bytes()[:-100])
-    news = Lookout(tmp_path).look()
-    assert [name for name, _ in news.finished] == ["episode_000002"]
-    assert "never closed" in dict(news.damaged)["episode_000001"]
+    lookout = Lookout(tmp_path)
+    assert [name for name, _ in lookout.look().finished] == ["episode_000002"]
+    assert "never closed" in dict(lookout.look().damaged)["episode_000001"]
 
 
 def test_a_damaged_middle_is_found_when_it_is_read(tmp_path):
