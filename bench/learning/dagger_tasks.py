@@ -220,7 +220,7 @@ def main():
     )
     parser.add_argument("--asked", type=float, default=0.5, help="share of ticks labelled in DAgger")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
-    parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
+    parser.add_argument("--steps", type=int, default=10000, help="gradient steps from fresh weights")
     parser.add_argument("--round-steps", type=int, default=2000, help="gradient steps of a round")
     parser.add_argument("--recipe", default="ensemble", help="of all methods")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of it")
