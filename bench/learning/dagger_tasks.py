@@ -19,9 +19,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from success import draw, numbers, pooled
 
 from il_ros import contract, share
-from il_ros.control.trials import success_interval
 from il_ros.interactive.dagger import dagger, drive
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
 from il_ros.interactive.gated import GatedOptions
@@ -153,54 +153,12 @@ def known(args, seed, method):
 
 def summary(args, points):
     """Pool the seeds: one row per method and stage."""
-    rows = []
-    for method in METHODS:
-        for stage in sorted({point["stage"] for point in points if point["method"] == method}):
-            some = [point for point in points if point["method"] == method and point["stage"] == stage]
-            successes, count = (sum(point[key] for point in some) for key in ("successes", "episodes"))
-            rows.append(
-                {
-                    "method": method,
-                    "stage": stage,
-                    "seeds": len(some),
-                    **{key: np.mean([p[key] for p in some]).round(1) for key in ("labels", "expert_ticks")},
-                    "success": round(successes / count, 3),
-                    "interval_95": [round(bound, 3) for bound in success_interval(successes, count)],
-                }
-            )
     return {
         "bench": "dagger_tasks",
         "task": args.task,
         "settings": vars(args) | {"out": str(args.out)},
-        "rows": rows,
+        "rows": [row for row, _ in pooled(points, METHODS, ("labels", "expert_ticks"))],
     }
-
-
-def draw(found, file):
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
-
-    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, key in zip(figure.subplots(1, 2, sharey=True), ("labels", "expert_ticks"), strict=True):
-        for method in dict.fromkeys(row["method"] for row in found["rows"]):
-            rows = [row for row in found["rows"] if row["method"] == method]
-            success = np.array([row["success"] for row in rows])
-            low, high = np.array([row["interval_95"] for row in rows]).T
-            spread = np.maximum([success - low, high - success], 0)
-            axes.errorbar([row[key] for row in rows], success, spread, marker="o", capsize=3, label=method)
-        axes.set(xlabel=f"{key.replace('_', ' ')} (20 per second)", ylim=(0, 1.02))
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.grid(alpha=0.3)
-    figure.axes[0].set(ylabel="success, 95 % interval", title=found["task"])
-    figure.axes[1].legend(fontsize=8)
-    figure.savefig(file)
-
-
-def numbers(text):
-    return tuple(int(part) for part in text.split(","))
 
 
 def main():
@@ -238,7 +196,7 @@ def main():
     ]
     found = summary(args, points)
     (args.out / f"dagger_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-    draw(found, args.out / f"dagger_{args.task}.svg")
+    draw(found["rows"], args.task, args.out / f"dagger_{args.task}.svg")
     print(json.dumps(found))
 
 

@@ -27,11 +27,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from success import draw, numbers, pooled
 from tqdm import tqdm
 
 from il_ros import contract, domain, share
 from il_ros.control import trials
-from il_ros.control.trials import success_interval
 from il_ros.episodes import array_files, cache
 from il_ros.episodes.catalogue import scan
 from il_ros.graph import command
@@ -272,51 +272,17 @@ def driving_after(policies, stage):
 
 def summary(args, points):
     """Pool the seeds: one row per method and stage."""
-    rows = []
-    for method in dict.fromkeys(point["method"] for point in points):
-        for stage in sorted({point["stage"] for point in points if point["method"] == method}):
-            some = [point for point in points if (point["method"], point["stage"]) == (method, stage)]
-            successes, count = (sum(point[key] for point in some) for key in ("successes", "episodes"))
-            effort = ("labels", "expert_ticks", "takeovers", "refused")
-            rows.append(
-                {
-                    "method": method,
-                    "stage": stage,
-                    "seeds": len(some),
-                    **{key: round(float(np.mean([point[key] for point in some])), 1) for key in effort},
-                    "success": round(successes / count, 3),
-                    "interval_95": [round(bound, 3) for bound in success_interval(successes, count)],
-                    "agreement": [point["agreement"] for point in some if "agreement" in point],
-                    "load": [point["load"] for point in some],
-                }
-            )
+    methods = dict.fromkeys(point["method"] for point in points)
+    rows = [
+        row
+        | {
+            "agreement": [point["agreement"] for point in some if "agreement" in point],
+            "load": [point["load"] for point in some],
+        }
+        for row, some in pooled(points, methods, ("labels", "expert_ticks", "takeovers", "refused"))
+    ]
     settings = {key: value for key, value in vars(args).items() if key != "out"}
     return {"bench": "through_nodes", "task": args.task, "settings": settings, "rows": rows}
-
-
-def draw(found, file):
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, key in zip(figure.subplots(1, 2, sharey=True), ("labels", "expert_ticks"), strict=True):
-        for method in dict.fromkeys(row["method"] for row in found["rows"]):
-            rows = [row for row in found["rows"] if row["method"] == method]
-            success = np.array([row["success"] for row in rows])
-            low, high = np.array([row["interval_95"] for row in rows]).T
-            spread = np.maximum([success - low, high - success], 0)
-            axes.errorbar([row[key] for row in rows], success, spread, marker="o", capsize=3, label=method)
-        axes.set(xlabel=f"{key.replace('_', ' ')} (20 per second)", ylim=(0, 1.02))
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.grid(alpha=0.3)
-    figure.axes[0].set(ylabel="success, 95 % interval", title=f"{found['task']}, through the nodes")
-    figure.axes[1].legend(fontsize=8)
-    figure.savefig(file)
-
-
-def numbers(text):
-    return tuple(int(part) for part in text.split(","))
 
 
 def arguments(words=None):
@@ -354,7 +320,7 @@ def main():
             points += lab.measure(method)
     found = summary(args, points) | {"wall_s": round(time.monotonic() - began_s)}
     (args.out / f"through_nodes_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-    draw(found, args.out / f"through_nodes_{args.task}.svg")
+    draw(found["rows"], f"{args.task}, through the nodes", args.out / f"through_nodes_{args.task}.svg")
     print(json.dumps(found))
 
 

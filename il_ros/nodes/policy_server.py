@@ -26,7 +26,8 @@ import numpy as np
 from std_srvs.srv import Trigger
 
 from il_ros.contract import Contract
-from il_ros.interactive.examination import Verdict, warm_up
+from il_ros.interactive.examination import Verdict
+from il_ros.interactive.loading import loaded, warm_up
 from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import WARN, Status
@@ -121,13 +122,11 @@ class PolicyServer(runtime.ManagedNode):
         wanted, folder = self._wanted(), self._found()
         import torch  # a second; only where a policy is really loaded
 
-        from il_ros.policies import checkpoint
-
         torch.set_num_threads(value(self, "threads"))
-        try:
-            return checkpoint.load(folder, wanted, value(self, "device")), run_of(folder.resolve())
-        except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: a device that is not there
-            raise runtime.Refusal(str(error)) from error
+        policy, refused = loaded(folder, wanted, None, value(self, "device"))
+        if policy is None:
+            raise runtime.Refusal(refused)
+        return policy, run_of(folder.resolve())
 
     def _found(self) -> Path:
         """Return the folder of the parameter's checkpoint; raises Refusal when there is none."""

@@ -71,18 +71,12 @@ class Terminal:
     @property
     def width(self) -> int:
         """Letters in a line."""
-        try:
-            return os.get_terminal_size(self._descriptor).columns or 80
-        except OSError:
-            return 80
+        return self._size().columns or 80
 
     @property
     def height(self) -> int:
         """Lines on the screen."""
-        try:
-            return os.get_terminal_size(self._descriptor).lines or 24
-        except OSError:
-            return 24
+        return self._size().lines or 24
 
     def pressed(self) -> list[str]:
         """Return the keys pressed since the last call, without waiting; arrows as their escape sequences."""
@@ -103,6 +97,13 @@ class Terminal:
     def say(self, line: str) -> None:
         """Write a line that stays, above the status."""
         self._write(f"{self._back()}{_erasing(line)}\n{_erasing(self._shown)}")
+
+    def _size(self) -> os.terminal_size:
+        """Return columns and lines, 0 where nobody knows."""
+        try:
+            return os.get_terminal_size(self._descriptor)
+        except OSError:
+            return os.terminal_size((0, 0))
 
     def _back(self) -> str:
         """Return what takes the cursor to where the status begins."""

@@ -107,15 +107,27 @@ def _next(world: World, options: Options) -> Plan:
         start = (Call("dagger_supervisor/restart"), Call("recorder/start"), _mode(options.mode))
         return Plan((*calls, *_let_go(world, options), *start))
     seed = options.seed if world.seed is None else world.seed + 1
-    # As the conductor does: time stands, so that the first frame is answered in the mode and from the start.
-    calls += [Call(PAUSE, True), *_let_go(world, options), _mode(options.mode)]
-    calls += [
+    begin = _begin(options.mode, {"seed": seed}, {"seed": seed}, _let_go(world, options))
+    return Plan((*calls, *begin, Call(PAUSE, False)))
+
+
+def _begin(
+    mode: str, simulator: dict[str, Value], recorder: dict[str, Value], let_go: tuple[Call, ...] = ()
+) -> tuple[Call, ...]:
+    """Return the calls that begin an episode with these parameters, up to the moment when time may go on.
+
+    As the conductor does: time stands, so that the first frame is answered in the mode and from the start.
+    """
+    return (
+        Call(PAUSE, True),
+        *let_go,
+        _mode(mode),
         Call("dagger_supervisor/restart"),
-        Call("sim/set_parameters", {"seed": seed}),
+        Call("sim/set_parameters", simulator),
         Call("sim/reset"),
-    ]
-    calls += [Call("recorder/set_parameters", {"seed": seed}), Call("recorder/start"), Call(PAUSE, False)]
-    return Plan(tuple(calls))
+        Call("recorder/set_parameters", recorder),
+        Call("recorder/start"),
+    )
 
 
 def _return(world: World, options: Options) -> Plan:
@@ -124,17 +136,12 @@ def _return(world: World, options: Options) -> Plan:
     if world.moment >= len(options.moments):
         return Plan(end, ("that was the last moment: ctrl-D ends",))
     start = options.moments[world.moment]
-    calls = (
-        *end,
-        Call(PAUSE, True),
-        _mode(REST_MODE),
-        Call("dagger_supervisor/restart"),
-        Call("sim/set_parameters", {"seed": start.seed, "state": start.state}),
-        Call("sim/reset"),
-        Call("recorder/set_parameters", {"seed": start.seed, "made_from": start.words}),
-        Call("recorder/start"),
+    begin = _begin(
+        REST_MODE,
+        {"seed": start.seed, "state": start.state},
+        {"seed": start.seed, "made_from": start.words},
     )
-    return Plan(calls, (f"moment {world.moment + 1} of {len(options.moments)}: {start.words}",))
+    return Plan((*end, *begin), (f"moment {world.moment + 1} of {len(options.moments)}: {start.words}",))
 
 
 def _record(world: World, options: Options) -> Plan:

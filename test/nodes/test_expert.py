@@ -44,28 +44,38 @@ def test_it_proposes_exactly_what_the_expert_answers_to_the_tasks_messages(graph
     assert got.source == "expert"
 
 
-def test_it_watches_until_it_is_engaged_and_lets_go_by_its_word(graph):
+def frames(graph, own):
+    """Return a function that steps a `drive` and publishes what it shows."""
     task = make_task("drive")
     task.reset(3)
-    own = contract.load(share.path("config", "contracts", "drive.yaml"))
-    node = graph.start(ScriptedExpert, contract="drive", task="drive", engaged=False)
-    heard = graph.received("expert/proposal", proposal.TYPE)
-    advice = graph.received("expert/advice", proposal.TYPE)
     publish = {
         reading.topic: graph.publisher(reading.topic, reading.type)
         for reading in task.readings()
         if reading.topic in own.topics
     }
 
+    def show():
+        task.step({})
+        for reading in task.readings():
+            if reading.topic in publish:
+                publish[reading.topic](reading.message)
+        graph.spin(0.05)
+
+    return show
+
+
+def test_it_watches_until_it_is_engaged_and_lets_go_by_its_word(graph):
+    own = contract.load(share.path("config", "contracts", "drive.yaml"))
+    node = graph.start(ScriptedExpert, contract="drive", task="drive", engaged=False)
+    heard = graph.received("expert/proposal", proposal.TYPE)
+    advice = graph.received("expert/advice", proposal.TYPE)
+    show = frames(graph, own)
+
     def seen(received, steps):
         """Publish frames until a message with that many steps has come."""
 
         def one():
-            task.step({})
-            for reading in task.readings():
-                if reading.topic in publish:
-                    publish[reading.topic](reading.message)
-            graph.spin(0.05)
+            show()
             return any(len(message.points) == steps for message in received)
 
         return graph.until(one, f"{steps} steps; the node says: {node.status().message}")
@@ -100,28 +110,18 @@ def demonstrated(root):
 
 def test_who_looks_on_proposes_when_the_policy_goes_wrong_and_not_before(graph, tmp_path):
     demonstrated(tmp_path)
-    task = make_task("drive")
-    task.reset(3)
     own = contract.load(share.path("config", "contracts", "drive.yaml"))
     node = graph.start(ScriptedExpert, contract="drive", task="drive", demonstrations=str(tmp_path))
     heard = graph.received("expert/proposal", proposal.TYPE)
     advice = graph.received("expert/advice", proposal.TYPE)
     policy = graph.outside.create_publisher(message_class(proposal.TYPE), "policy_server/proposal", 10)
-    publish = {
-        reading.topic: graph.publisher(reading.topic, reading.type)
-        for reading in task.readings()
-        if reading.topic in own.topics
-    }
+    show = frames(graph, own)
 
     def ticks(off, until):
         """Publish frames, and the expert's own advice as the policy's, so much `off`."""
 
         def one():
-            task.step({})
-            for reading in task.readings():
-                if reading.topic in publish:
-                    publish[reading.topic](reading.message)
-            graph.spin(0.05)
+            show()
             if advice:
                 said = proposal.from_message(advice[-1], own.action_names, own.period_ns)
                 wrong = proposal.Proposal("policy", said.stamp_ns, said.chunk + off, "v1")

@@ -1,6 +1,7 @@
 """What bench/learning/through_nodes.py counts and pools; its nodes' parts have tests of their own."""
 
 import importlib.util
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,11 @@ FILE = Path(__file__).resolve().parents[2] / "bench" / "learning" / "through_nod
 
 @pytest.fixture(scope="module")
 def bench():
+    sys.path.insert(0, str(FILE.parent))  # as when it is run
     spec = importlib.util.spec_from_file_location("through_nodes", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    sys.path.remove(str(FILE.parent))
     return module
 
 
