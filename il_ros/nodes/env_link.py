@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -93,11 +94,19 @@ class Link:
         self.until(self._proposals.get_subscription_count, timeout_s, f"a supervisor that listens to {topic}")
         # both ways: the answer to the very first proposal must not be lost
         self.until(self._decisions.get_publisher_count, timeout_s, "a supervisor that tells its decisions")
-        try:  # one that has just left is still known for a moment
+        with contextlib.suppress(RosEnvError):  # one that has just left is still known for a moment
             self.until(lambda: not self._others(topic), min(timeout_s, LEAVING_S), "leaving")
-        except RosEnvError:
-            names = ", ".join(self._others(topic))
-            raise RosEnvError(f"{names} proposes on {topic}, too; one source, one program") from None
+        self.alone()
+
+    def alone(self) -> None:
+        """Raise RosEnvError when others make proposals on our topic, too: one source, one program.
+
+        Ask again at every step: another program may come later, or be discovered later than we begin.
+        """
+        topic = self._proposals.topic_name
+        if self.node.count_publishers(topic) > 1:  # the names cost more, and are there for the error alone
+            names = ", ".join(self._others(topic)) or "another program"
+            raise RosEnvError(f"{names} proposes on {topic}, too; one source, one program")
 
     def propose(self, action: Vector, tick_ns: int) -> None:
         """Say what should be done at a tick; the supervisor decides."""

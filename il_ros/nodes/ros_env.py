@@ -113,7 +113,8 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         """Propose an action (A,) for the tick last seen, and return what the next one shows.
 
         `info`: `authority` that decided the tick ("none": nobody), what was `sent` and `limited`, `skipped`
-        ticks, `time_s` since the reset. Raises ValueError on another shape or numbers that aren't finite.
+        ticks, `time_s` since the reset. Raises ValueError on another shape or numbers that aren't finite,
+        RosEnvError when another program proposes on the same topic.
         """
         if self._over or self._observation is None:
             raise RosEnvError("the episode is over; call reset()")
@@ -121,6 +122,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         if values.shape != self.action_space.shape or not np.isfinite(values).all():
             raise ValueError(f"an action is {self.action_space.shape} finite numbers, not {action}")
         link, answered_ns = self._link, self._tick_ns
+        link.alone()
         if self._lockstep:  # each word is said anew with each frame
             link.success = link.failed = None
         ticks = link.ticks

@@ -1,5 +1,7 @@
 """A Gymnasium environment over topics: real processes, as `il-ros run env` starts them."""
 
+import time
+
 import gymnasium
 import numpy as np
 import pytest
@@ -54,6 +56,13 @@ def episode(env, act, seed):
         steps.append(env.step(act(observation)))
         observation = steps[-1][0]
     return steps
+
+
+def propose_on(env):
+    """Run episodes for as long as a test waits."""
+    end_s = time.monotonic() + WAIT_S
+    while time.monotonic() < end_s:
+        episode(env, lambda seen: np.array(seen["joints"]), seed=0)
 
 
 def expert(observation):
@@ -141,8 +150,17 @@ def test_a_stream_that_falls_silent_truncates_and_nothing_is_made_up(make, tmp_p
 
 def test_two_programs_do_not_propose_as_one_source(make):
     make()
-    with pytest.raises(RosEnvError, match="proposes on /policy_server/proposal, too"):
-        make(name="second").reset(seed=0)
+    second = make(name="second")
+    with pytest.raises(RosEnvError, match="ros_env proposes on /policy_server/proposal, too"):
+        propose_on(second)  # the graph may learn of the first only after the second has begun
+
+
+def test_a_program_that_comes_later_is_noticed_while_stepping(make):
+    env = make()
+    env.reset(seed=0)
+    make(name="late")
+    with pytest.raises(RosEnvError, match="late proposes on /policy_server/proposal, too"):
+        propose_on(env)
 
 
 def test_without_a_supervisor_it_says_what_it_waits_for(processes):
