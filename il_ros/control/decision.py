@@ -26,7 +26,8 @@ Numbers = tuple[float, ...]
 class Decision:
     """What was sent for the tick `stamp_ns`, and why.
 
-    `stamp_ns`: the tick answered; the node clock's time when the supervisor's own timer decided.
+    `stamp_ns`: the tick answered; where the supervisor's own timer decided, the tick due by then (the node
+    clock's time less the source's lag).
     `sent_ns`: the node clock when the command left. `authority`: a source's name or 'none'.
     `reason`: one sentence. `proposals`: source -> its proposed values (A,) for this tick, or None when it had
     not proposed by now. `rejected`: source -> why its proposal was not let in.

@@ -80,6 +80,11 @@ class Hearing:
             for source in self.sources
         }
 
+    def lag_ns(self, name: str) -> int:
+        """Return how long after its tick the newest proposal of source `name` came; 0 without one."""
+        heard = self.heard.get(name)
+        return 0 if heard is None or heard.proposal is None else heard.arrival_ns - heard.proposal.stamp_ns
+
     def proposing_before(self, stamp_ns: int) -> list[str]:
         """Return who had proposed, and not fallen silent since, before its proposal for this very tick."""
         return [

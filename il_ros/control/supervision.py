@@ -107,7 +107,7 @@ class Supervision:
         if not (self.watchdog.overdue(steady_ns) or pressed):
             return None
         before = (self.authority, self._actuation.sent)
-        standing = now_ns <= self._stamp_ns
+        standing = now_ns <= self._decided_ns
         decision = self._unasked(now_ns, steady_ns)
         return None if standing and before == (self.authority, decision.sent) else decision
 
@@ -188,7 +188,10 @@ class Supervision:
     def _unasked(self, now_ns: int, steady_ns: int) -> Decision:
         self._by_timer = True
         absences = self.hearing.absences(now_ns, steady_ns)
-        stamp_ns = max(now_ns, self._stamp_ns + 1)  # stamps ascend, even when the clock stands still
+        # The tick that should have been answered by now, not the present: were that its stamp, the proposals
+        # that come next would be for ticks already passed, and the timer would decide for ever.
+        due_ns = now_ns - self.hearing.lag_ns(self.authority)
+        stamp_ns = max(due_ns, self._stamp_ns + 1)  # stamps ascend, even when the clock stands still
         return self._decide(self._verdict(stamp_ns, absences), absences, stamp_ns, now_ns, steady_ns)
 
     def _verdict(self, stamp_ns: int, absences: Absences) -> Verdict:

@@ -101,6 +101,37 @@ def test_a_silent_tick_goes_on_with_the_chunk_then_the_last_wish_then_the_safe_b
     assert said[5.5].stamp_ns == bench.at(5.5)
 
 
+@pytest.mark.parametrize("lag", [0.2, 0.8, 2.4])  # periods from what was seen to what is proposed
+def test_after_a_late_tick_the_next_proposals_decide_again_however_long_they_take(bench_of, lag):
+    bench = bench_of()
+    bench.measure(0)
+    arrivals = {round(20 * (k + lag)): k for k in range(20) if k != 4}  # in twentieths of a period; 4 is lost
+    answered, by_timer = [], []
+    for now in range(round(20 * lag), 20 * 20):
+        k = arrivals.get(now)
+        if k is not None and bench.propose(now / 20, 0.01 * k, stamp=k):
+            answered.append(k)
+        decision = bench.tick(now / 20)
+        if decision and decision.authority == "policy":
+            by_timer.append(decision.stamp_ns)
+    assert answered == [k for k in range(20) if k != 4 and k + lag < 20]
+    assert by_timer == [bench.at(4.5)]
+
+
+def test_who_comes_after_a_quicker_one_decides_its_ticks_soon(bench_of):
+    bench = bench_of()
+    bench.running(source="expert")  # without lag
+    bench.tick(5.5)  # its time is over
+    answered = []
+    for now in range(20 * 6, 20 * 20):
+        bench.measure(now / 20)
+        if now % 20 == 8 and bench.propose(now / 20, 0.01, stamp=now / 20 - 2.4):
+            answered.append(round(now / 20 - 2.4))
+        bench.tick(now / 20)
+    assert answered == list(range(answered[0], 18))
+    assert answered[0] <= 8
+
+
 def test_a_silent_base_is_stopped_at_its_time_out(bench_of):
     bench = bench_of(bench_of.BASE)
     bench.measure(0)
