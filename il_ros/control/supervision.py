@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from il_ros.contract import Contract
-from il_ros.control.actuation import Actuation
 from il_ros.control.arbitration import Absences, Mode, Priority, Situation, Source, Verdict
 from il_ros.control.chunks import step_due
 from il_ros.control.decision import NOBODY, Decision, Numbers
 from il_ros.control.epochs import Epochs
 from il_ros.control.estop import EmergencyStop
 from il_ros.control.hearing import Hearing
-from il_ros.control.measured import Measured
 from il_ros.control.proposal import Proposal
-from il_ros.control.watchdog import Allowance, Watchdog
+from il_ros.control.ramps import Ramps
+from il_ros.control.watchdog import Watchdog
 
 
 @dataclass(frozen=True)
@@ -56,21 +55,24 @@ class Supervision:
         mode: Mode | None = None,
     ):
         self.hearing = Hearing(sources, contract.action_names, contract.period_ns, 2 * options.silence_s)
-        self.measured = Measured(contract)
         self.estop = estop or EmergencyStop()
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
         self.mode: Mode = Priority() if mode is None else mode
         self.authority, self.reason = NOBODY, "nobody has proposed"
         self.skipped = 0
         """Proposals let in that led to no decision: their tick was answered, or the one before just now."""
-        self._options, self._period_ns = options, contract.period_ns
-        self._actuation = Actuation(contract, options.keep_command)
-        self._allowance = Allowance(contract.period_ns)
+        self._period_ns = contract.period_ns
+        self._ramps = Ramps(
+            contract,
+            without_measurement=options.without_measurement,
+            keep_command=options.keep_command,
+            hold_at_start=options.hold_at_start,
+        )
+        self.measured = self._ramps.measured
         self._now_ns = self._stamp_ns = self._decided_ns = 0
         self._epochs, self._mixed = Epochs(), False
         self._by_timer, self._ended = True, ""
-        self._ramp_due = self._from_rest = self._rest_due = True
-        self._moved = self._untold = False
+        self._untold = False
 
     @property
     def epoch(self) -> int:
@@ -106,7 +108,7 @@ class Supervision:
         pressed = self.estop.check(steady_ns)
         if not (self.watchdog.overdue(steady_ns) or pressed):
             return None
-        before = (self.authority, self._actuation.sent)
+        before = (self.authority, self._ramps.sent)
         standing = now_ns <= self._decided_ns
         decision = self._unasked(now_ns, steady_ns)
         return None if standing and before == (self.authority, decision.sent) else decision
@@ -127,7 +129,7 @@ class Supervision:
         """Let another mode choose from now on, in a new epoch with a ramp from the measured state."""
         self.mode, self._mixed = mode, False
         self._epochs.begin(self._now_ns, self.hearing.heard)
-        self._ramp_due = True
+        self._ramps.begin()
 
     def restart(self) -> None:
         """Begin a new episode and epoch: forget proposals, start again from the measured state, at rest."""
@@ -136,8 +138,7 @@ class Supervision:
         self.mode.restart()
         self.authority, self.reason, self._ended, self._mixed = NOBODY, "restarted", "", False
         self._untold = False
-        self._ramp_due = self._from_rest = self._rest_due = True
-        self._actuation.rest()
+        self._ramps.restart()
 
     def finish(self, now_ns: int, steady_ns: int) -> Decision | None:
         """Return the last decision before going silent: stop. None when nothing was ever sent."""
@@ -214,19 +215,11 @@ class Supervision:
             self.authority = winner
             self.reason = _why_none(verdict, absences) if winner == NOBODY else verdict.reason or "proposed"
         self._mixed, self._untold = verdict.mixed, False
-        dt_s = self._allowance.spend(stamp_ns, time_ns, steady_ns)
         proposals = self.hearing.for_tick(stamp_ns)
         wish, waiting = self._wish(winner, stamp_ns, time_ns)
-        limited: Sequence[str] = ()
+        limited = self._ramps.go(wish, stamp_ns, time_ns, steady_ns, emergency=bool(self._stopped()))
         if wish is not None:
-            limited = self._actuation.follow(wish, dt_s)
-            self._moved = True
             proposals[winner] = None if waiting == _REPEATED else wish
-        else:
-            self._behave(time_ns, dt_s)
-        sent = self._actuation.sent
-        if sent is None:
-            self._allowance.clear()
         proposal = None if wish is None else self.hearing.heard[winner].proposal
         self._stamp_ns, self._decided_ns = stamp_ns, time_ns
         return Decision(
@@ -235,7 +228,7 @@ class Supervision:
             authority=NOBODY if wish is None else winner,
             reason=f"{self.reason}; {waiting}" if waiting else self.reason,
             proposals=proposals,
-            sent=sent,
+            sent=self._ramps.sent,
             limited=limited,
             epoch=self.epoch,
             version=proposal.version if proposal else "",
@@ -254,7 +247,7 @@ class Supervision:
         if winner == NOBODY:
             self.reason = _why_none(verdict, absences)
             return
-        self._ramp_due = True
+        self._ramps.begin()
         if before == NOBODY:
             self.reason = f"{winner} has authority"
         elif absences[before]:
@@ -274,26 +267,12 @@ class Supervision:
         step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
         last = len(proposal.chunk) - 1
         wish: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
-        if self._ramp_due:
-            missing = self._anchor(time_ns, wish)
-            if missing:
-                return None, missing
-            self._ramp_due = self._from_rest = self._rest_due = False
+        missing = self._ramps.start(wish, time_ns)
+        if missing:
+            return None, missing
         if step == 0:
             return wish, ""
         return wish, _REPEATED if step > last else f"step {step} of its last chunk"
-
-    def _anchor(self, time_ns: int, wish: Numbers | None) -> str:
-        """Let all ramps start where the robot is; return why that isn't known."""
-        measured, missing = self.measured.at(time_ns)
-        trusted = wish if self._options.without_measurement == "trust" else None
-        unknown = self._actuation.anchor(measured, from_rest=self._from_rest, trusted=trusted)
-        return f"no ramp can start: {missing}" if unknown else ""
-
-    def _behave(self, time_ns: int, dt_s: float) -> None:
-        if self._rest_due and (self._moved or self._options.hold_at_start):
-            self._rest_due = bool(self._anchor(time_ns, None))
-        self._actuation.behave(dt_s, emergency=bool(self._stopped()))
 
 
 def _why_none(verdict: Verdict, absences: Absences) -> str:
