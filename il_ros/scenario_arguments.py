@@ -83,7 +83,14 @@ BETA = Argument(
 )
 UNIT = Argument("unit", "dagger: how long a drawn driver drives", "step", ("step", "segment", "episode"))
 ASK = Argument("ask", "gated: doubt above which the expert is asked; 0: learnt while it runs", "0.0")
-PER_HOUR = Argument("per_hour", "gated: requests in an hour at most", "60")
+PER_HOUR = Argument("per_hour", "gated: requests in any hour at most, spread evenly over it", "60")
+AT_ONCE = Argument("at_once", "gated: requests at most in a row, before they are due", "3")
+WARM_UP = Argument(
+    "warm_up_s", "gated: seconds the policy drives before the learned threshold is trusted", "10.0"
+)
+LEAST = Argument(
+    "least_s", "gated: seconds the policy drives at least between a hand-back and the next request", "0.5"
+)
 
 WORLD = (TASK, CONTRACT, SIM, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)

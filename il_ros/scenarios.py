@@ -9,6 +9,7 @@ from il_ros import gz_sim
 from il_ros.graph import NodeSpec, Scenario, Spec, Value
 from il_ros.scenario_arguments import (
     ASK,
+    AT_ONCE,
     BETA,
     CAMERAS,
     CHECKPOINT,
@@ -16,6 +17,7 @@ from il_ros.scenario_arguments import (
     EXPERT,
     FIRST,
     KEEP,
+    LEAST,
     MODE,
     NAMESPACE,
     OPERATOR,
@@ -39,6 +41,7 @@ from il_ros.scenario_arguments import (
     TRAINED,
     UNATTENDED,
     UNIT,
+    WARM_UP,
     WORLD,
 )
 from il_ros.scenario_nodes import node as _node
@@ -127,6 +130,9 @@ def _supervisor(given: Given) -> tuple[NodeSpec, ...]:
             "dagger.seed": int(number(given, "seed")),
             "gated.ask": number(given, "ask"),
             "gated.per_hour": int(number(given, "per_hour")),
+            "gated.at_once": int(number(given, "at_once")),
+            "gated.warm_up_s": number(given, "warm_up_s"),
+            "gated.least_s": number(given, "least_s"),
             # The scripted expert always proposes; a person does when a takeover is meant.
             "gated.takeover": "asked" if given["expert"] == "scripted" else "anytime",
         }
@@ -220,7 +226,8 @@ SCENARIOS = {
             "dagger",
             "A policy acts, an expert corrects it, and the trainer makes the next policy of both.",
             (
-                *(FIRST, TRAINED, CORRECTOR, SESSION, PERSON, REPORT, MODE, BETA, UNIT, ASK, PER_HOUR),
+                *(FIRST, TRAINED, CORRECTOR, SESSION, PERSON, REPORT, MODE, BETA, UNIT),
+                *(ASK, PER_HOUR, AT_ONCE, WARM_UP, LEAST),
                 *(RECIPE, ROOT, OPERATOR, *WORLD, *UNATTENDED, PER_ROUND),
             ),
             lambda given: (

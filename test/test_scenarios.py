@@ -147,11 +147,12 @@ def test_the_modes_to_choose_from_are_those_there_are():
 
 def test_the_mode_and_its_parameters_reach_the_supervisor():
     given = {"mode": "gated", "beta": "step:2", "unit": "episode", "ask": "0.5", "per_hour": "12"}
-    given["session"] = "false"
+    given |= {"session": "false", "at_once": "2", "warm_up_s": "20", "least_s": "1.5"}
     wanted = {"mode": "gated", "dagger.beta": "step:2", "dagger.unit": "episode", "gated.ask": 0.5}
     (spec,) = (s for s in SCENARIOS["dagger"].nodes(given) if s.name == "dagger_supervisor")
     assert wanted.items() <= spec.parameters.items()
-    assert spec.parameters["gated.per_hour"] == 12
+    assert (spec.parameters["gated.per_hour"], spec.parameters["gated.at_once"]) == (12, 2)
+    assert (spec.parameters["gated.warm_up_s"], spec.parameters["gated.least_s"]) == (20.0, 1.5)
     assert spec.parameters["gated.takeover"] == "asked"  # the scripted expert always proposes
     assert parameter("dagger", "dagger_supervisor", "gated.takeover", expert="joy") == "anytime"
     assert parameter("dagger", "trainer", "checkpoint", policies="all") == "all"

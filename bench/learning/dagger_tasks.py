@@ -129,8 +129,8 @@ class Lab:
         if mode == "hg_dagger":
             return self.teaching(ModeOptions(mode), person=SimulatedHuman(Habits(), self.motion, self.rng))
         if mode == "gated":
-            asking = GatedOptions(takeover="asked")
-            return self.teaching(ModeOptions(mode, per_hour=args.requests_per_hour, gated=asking))
+            asking = GatedOptions(takeover="asked", per_hour=args.requests_per_hour)
+            return self.teaching(ModeOptions(mode, gated=asking))
         mixing = ModeOptions(mode, beta=beta, unit="segment", segment=10, seed=self.seed)
         return self.teaching(mixing, asked=args.asked)
 

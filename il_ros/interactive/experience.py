@@ -7,7 +7,7 @@ import numpy as np
 from il_ros.control.proposal import Proposal
 from il_ros.episodes.rules import EXPERT
 from il_ros.interactive.disagreement import Disagreement
-from il_ros.interactive.gates import InterventionThreshold
+from il_ros.interactive.gates import Attention, InterventionThreshold
 
 __all__ = ["EXPERT", "POLICY", "Experience"]
 
@@ -16,7 +16,7 @@ POLICY = "policy"
 
 
 class Experience:
-    """The policy's versions heard so far, its newest doubt, and the doubts at which people stepped in.
+    """The policy's versions heard so far, its doubts, and when people were asked or stepped in.
 
     With a control period, what policy and expert propose for one tick is compared.
     """
@@ -24,6 +24,7 @@ class Experience:
     def __init__(self, period_ns: int = 0) -> None:
         self.disagreement = Disagreement(period_ns, (POLICY, EXPERT))
         self.threshold = InterventionThreshold()
+        self.attention = Attention()
         self.doubt: float | None = None
         self._versions: set[str] = set()
         self._generators = 0

@@ -12,7 +12,7 @@ from il_ros.control.arbitration import LET_GO, NOT_YET, Request, Situation, Verd
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
-from il_ros.interactive.gates import AttentionBudget, DoubtGate
+from il_ros.interactive.gates import Attention, AttentionBudget, DoubtGate, S
 from il_ros.interactive.modes import InteractiveMode
 
 TIMED_OUT = ("hold", "resume", "stop")
@@ -28,6 +28,8 @@ class GatedOptions:
     below which the doubt is over. `timeout_s`, `timed_out`: after so long unanswered the robot goes on to
     'hold', the policy may 'resume', or all must 'stop' until a restart. `takeover`: a person may take over
     'anytime' by proposing; an expert that always proposes drives only when 'asked', until the doubt is over.
+    `least_s`: so long each drives at least: the policy after a hand-back, before it asks again, and an expert
+    that was asked, before it is sent away. `per_hour`, `at_once`, `warm_up_s`: see `gates.AttentionBudget`.
     """
 
     ask: float = 0.0
@@ -35,16 +37,25 @@ class GatedOptions:
     timeout_s: float = 30.0
     timed_out: str = "hold"
     takeover: str = "anytime"
+    per_hour: int = 60
+    at_once: int = 3
+    warm_up_s: float = 10.0
+    least_s: float = 0.5
 
     def __post_init__(self) -> None:
         for name, allowed in (("timed_out", TIMED_OUT), ("takeover", TAKEOVERS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}, not '{getattr(self, name)}'")
-        if not (self.ask >= 0 and 0 <= self.release <= 1 and self.timeout_s > 0):
+        if not (self.ask >= 0 and 0 <= self.release <= 1 and self.timeout_s > 0 and self.least_s >= 0):
             raise ValueError(
-                f"ask >= 0, 0 <= release <= 1 and timeout_s > 0 are needed, not ask {self.ask}, "
-                f"release {self.release}, timeout_s {self.timeout_s}"
+                "ask >= 0, 0 <= release <= 1, timeout_s > 0 and least_s >= 0 are needed, not "
+                f"ask {self.ask}, release {self.release}, timeout_s {self.timeout_s}, least_s {self.least_s}"
             )
+        self.budget(rate_hz=1.0)
+
+    def budget(self, rate_hz: float, attention: Attention | None = None) -> AttentionBudget:
+        """Return the budget; raises ValueError when there can't be such a one."""
+        return AttentionBudget(self.per_hour, rate_hz, self.at_once, self.warm_up_s, attention)
 
 
 class Gated(InteractiveMode):
@@ -52,11 +63,15 @@ class Gated(InteractiveMode):
 
     name = "gated"
 
-    def __init__(self, experience: Experience, options: GatedOptions, budget: AttentionBudget) -> None:
+    def __init__(self, experience: Experience, options: GatedOptions, rate_hz: float) -> None:
         super().__init__(experience)
-        self._options, self._budget = options, budget
+        self._options = options
+        self._budget = options.budget(rate_hz, experience.attention)
+        self._least_ns = int(options.least_s * S)
         self._asked = 0
         self._state = "driving"
+        self._free_ns = -1
+        """From this stamp on the driver may change again."""
         self._doubtful = False
         self._armed = True
         """False after an answer: it is not asked again before the doubt was over once."""
@@ -95,7 +110,7 @@ class Gated(InteractiveMode):
 
     def restart(self) -> None:
         """Drive again; an open request lapses."""
-        self._drive(armed=True)
+        self._drive(armed=True, free_ns=-1)
         self._doubtful = False
 
     def state(self, now_ns: int) -> dict[str, Any]:
@@ -109,38 +124,48 @@ class Gated(InteractiveMode):
 
     def _maybe_ask(self, situation: Situation) -> None:
         if self._options.takeover == "anytime" and not situation.absences[EXPERT]:
-            self._state = "helped"
-        elif self._doubtful and self._armed and self._budget.left(situation.stamp_ns) > 0:
+            self._be_helped_from(situation.stamp_ns)
+        elif self._may_ask(situation.stamp_ns):
             self._budget.spend(situation.stamp_ns)
             self._asked += 1
             why = f"doubt {self.doubt:.3g} above {self.threshold:.3g}"
             self.request = Request(self._asked, situation.stamp_ns, why)
             self._state = "waiting"
 
+    def _may_ask(self, stamp_ns: int) -> bool:
+        rested = stamp_ns >= self._free_ns
+        return self._doubtful and self._armed and rested and self._budget.left(stamp_ns) > 0
+
     def _wait(self, situation: Situation) -> None:
         assert self.request is not None
         waited_s = (situation.stamp_ns - self.request.since_ns) / 1e9
+        free_ns = situation.stamp_ns + self._least_ns
         if not situation.absences[EXPERT]:
-            self._state = "helped"
+            self._be_helped_from(situation.stamp_ns)
         elif not (self._doubtful or self._broken_off):
-            self._drive(armed=True)
+            self._drive(armed=True, free_ns=free_ns)
         elif waited_s > self._options.timeout_s and self._options.timed_out == "resume":
-            self._drive(armed=False)
+            self._drive(armed=False, free_ns=free_ns)
         elif waited_s > self._options.timeout_s and self._options.timed_out == "stop":
             self._state, self.request = "stopped", None
 
     def _be_helped(self, situation: Situation) -> None:
-        absent = situation.absences[EXPERT]
-        if absent == LET_GO or (self._options.takeover == "asked" and not self._doubtful):
-            self._drive(armed=not self._doubtful)
+        absent, stamp_ns = situation.absences[EXPERT], situation.stamp_ns
+        sent_away = self._options.takeover == "asked" and not self._doubtful and stamp_ns >= self._free_ns
+        if absent == LET_GO or sent_away:
+            self._drive(armed=not self._doubtful, free_ns=stamp_ns + self._least_ns)
         elif absent:
-            self.request = Request(self._asked, situation.stamp_ns, f"the expert broke off: {absent}")
+            self.request = Request(self._asked, stamp_ns, f"the expert broke off: {absent}")
             self._state, self._broken_off = "waiting", True
         else:
             self.request, self._broken_off = None, False
 
-    def _drive(self, *, armed: bool) -> None:
+    def _be_helped_from(self, stamp_ns: int) -> None:
+        self._state, self._free_ns = "helped", stamp_ns + self._least_ns
+
+    def _drive(self, *, armed: bool, free_ns: int) -> None:
         self._state, self.request, self._armed, self._broken_off = "driving", None, armed, False
+        self._free_ns = free_ns
 
     def _verdict(self, situation: Situation) -> Verdict:
         if self._state == "stopped":

@@ -3,17 +3,19 @@
 `DoubtGate` has two thresholds so that control doesn't flicker (LazyDAgger, Hoque et al. 2021, section IV):
 it asks above the upper one and gives back below the lower one. `InterventionThreshold` learns the upper one
 from what a human did (HG-DAgger, Kelly et al. 2019, eq. 6). `AttentionBudget` moves it so that requests come
-no more often than the human agreed to (after ThriftyDAgger's target rate, Hoque et al. 2021).
+no more often than the human agreed to (after ThriftyDAgger's target rate, Hoque et al. 2021), and paces them.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 S = 1_000_000_000
 HOUR_S = 3600.0
+KEPT_DOUBTS = 2000
 
 
 @dataclass(frozen=True)
@@ -70,54 +72,97 @@ class InterventionThreshold:
         return sum(self._doubts[-quarter:]) / quarter
 
 
+@dataclass
+class Attention:
+    """What a budget goes by; it outlives a change of mode, which must not fill the budget again.
+
+    `doubts` of the newest ticks that the policy drove, `ticks` so many there were; `requests_ns`: the last
+    hour's, ascending.
+    """
+
+    doubts: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_DOUBTS))
+    ticks: int = 0
+    requests_ns: list[int] = field(default_factory=list)
+
+
+def requests_left(requests_ns: Sequence[int], now_ns: int, per_hour: int, at_once: int) -> float:
+    """Return how many requests there may be now, after those of the last hour (ascending).
+
+    A token bucket of `at_once`, refilled evenly so that no hour has more than `per_hour`: a span of t seconds
+    has `at_once + (per_hour - at_once) t / 3600` at most.
+    """
+    hold = min(at_once, per_hour)
+    per_ns = (per_hour - hold) / (HOUR_S * S)
+    left, before_ns = float(hold), now_ns
+    for request_ns in requests_ns:
+        left = max(0.0, min(hold, left + per_ns * max(0, request_ns - before_ns)) - 1)
+        before_ns = request_ns
+    return min(hold, left + per_ns * max(0, now_ns - before_ns))
+
+
 class AttentionBudget:
-    """At most `per_hour` requests in any hour, and a threshold that spends them on the worst doubts.
+    """At most `per_hour` requests in any hour, `at_once` in a row, and a threshold for the worst doubts.
 
     The threshold is the quantile of recent doubts above which the budget's share of ticks lies, so that
-    requests go to what is doubtful *for this policy now*; the hour's count is a hard limit on top.
+    requests go to what is doubtful *for this policy now*. It is trusted once the policy has driven for
+    `warm_up_s`: what doubt is usual must be known before any is unusual. Within the budget requests may still
+    come in a row, hence the bucket of `requests_left`.
     `ticks_per_request`: how many ticks one request is expected to take the policy out of control; a doubtful
     stretch is one request however many ticks it has.
     """
 
-    def __init__(self, per_hour: int, rate_hz: float, ticks_per_request: int = 20, memory: int = 2000):
-        if per_hour < 1:
-            raise ValueError(f"per_hour must be 1 request or more, not {per_hour}")
+    def __init__(
+        self,
+        per_hour: int,
+        rate_hz: float,
+        at_once: int = 3,
+        warm_up_s: float = 10.0,
+        attention: Attention | None = None,
+        ticks_per_request: int = 20,
+    ) -> None:
+        if min(per_hour, at_once) < 1:
+            raise ValueError(f"per_hour and at_once must be 1 request or more, not {per_hour} and {at_once}")
         if rate_hz <= 0:
             raise ValueError(f"rate_hz must be above 0, not {rate_hz}")
-        self._per_hour = per_hour
+        if not (math.isfinite(warm_up_s) and warm_up_s >= 0):
+            raise ValueError(f"warm_up_s must be a finite time of at least 0, not {warm_up_s}")
+        self._per_hour, self._at_once = per_hour, at_once
         self._share = min(1.0, per_hour * ticks_per_request / (HOUR_S * rate_hz))
-        self._doubts: deque[float] = deque(maxlen=memory)
-        self._needed = min(memory, math.ceil(1.0 / self._share))
-        self._requests: deque[int] = deque()
+        self._needed = max(min(KEPT_DOUBTS, math.ceil(1.0 / self._share)), round(warm_up_s * rate_hz))
+        self._attention = Attention() if attention is None else attention
         self._ordered: list[float] = []
-        self._unsorted = 0
+        self._unsorted = len(self._attention.doubts)
 
     def saw(self, doubt: float) -> None:
         """Record the doubt of a tick that the policy drove."""
         if math.isfinite(doubt):
-            self._doubts.append(doubt)
+            self._attention.doubts.append(doubt)
+            self._attention.ticks += 1
             self._unsorted += 1
 
     @property
     def ready(self) -> bool:
-        """Whether enough was seen for a quantile that leaves the budget's share above it."""
-        return len(self._doubts) >= self._needed
+        """Whether enough was seen: the warm-up, and so much that the budget's share is a tick or more."""
+        return self._attention.ticks >= self._needed
 
     def threshold(self) -> float | None:
         """Return the doubt above which a request is worth it; None before anything was seen."""
-        if not self._doubts:
+        if not self._attention.doubts:
             return None
         if self._unsorted > len(self._ordered) // 100:  # a sort per tick would be felt in the control loop
-            self._ordered, self._unsorted = sorted(self._doubts), 0
+            self._ordered, self._unsorted = sorted(self._attention.doubts), 0
         ordered = self._ordered
         rank = math.ceil((1.0 - self._share) * len(ordered)) - 1
         return ordered[min(max(rank, 0), len(ordered) - 1)]
 
     def left(self, now_ns: int) -> int:
-        """Return how many requests the hour before `now_ns` has left."""
-        while self._requests and self._requests[0] <= now_ns - int(HOUR_S * S):
-            self._requests.popleft()
-        return self._per_hour - len(self._requests)
+        """Return how many requests there may be now, one after the other.
+
+        Requests that lie ahead, because the clock was set back, count as made now.
+        """
+        made_ns = self._attention.requests_ns
+        made_ns[:] = [min(at_ns, now_ns) for at_ns in made_ns if at_ns > now_ns - int(HOUR_S * S)]
+        return math.floor(requests_left(made_ns, now_ns, self._per_hour, self._at_once) + 1e-9)
 
     def spend(self, now_ns: int) -> None:
         """Record a request.
@@ -125,5 +170,5 @@ class AttentionBudget:
         Raises ValueError when none is left: ask `left` first.
         """
         if self.left(now_ns) < 1:
-            raise ValueError(f"the budget of {self._per_hour} requests an hour is spent")
-        self._requests.append(now_ns)
+            raise ValueError(f"the budget of {self._per_hour} requests an hour is spent for now")
+        self._attention.requests_ns.append(now_ns)

@@ -13,7 +13,6 @@ from il_ros.episodes.rules import MODES
 from il_ros.interactive.beta import BetaSchedule, Mixer
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
 from il_ros.interactive.gated import Gated, GatedOptions
-from il_ros.interactive.gates import AttentionBudget
 from il_ros.interactive.modes import Alone, Dagger, HumanGated, Shadow
 
 
@@ -22,7 +21,7 @@ class ModeOptions:
     """The mode's name, and what the modes named like the first words below take.
 
     dagger: `beta` (a `BetaSchedule`), drawn per `unit`, a segment being `segment` steps, by a generator with
-    `seed`; `round_index` below 0: counted from the policy's versions. gated: `per_hour` requests at most.
+    `seed`; `round_index` below 0: counted from the policy's versions.
     Raises ValueError when one can't be.
     """
 
@@ -32,7 +31,6 @@ class ModeOptions:
     segment: int = 20
     seed: int = 0
     round_index: int = -1
-    per_hour: int = 60
     gated: GatedOptions = field(default_factory=GatedOptions)
 
     def __post_init__(self) -> None:
@@ -42,7 +40,6 @@ class ModeOptions:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
         BetaSchedule(self.beta)
         Mixer(self.unit, self.segment, np.random.default_rng(self.seed))
-        AttentionBudget(self.per_hour, rate_hz=1.0)
 
 
 def make_mode(
@@ -68,5 +65,5 @@ def make_mode(
     if options.mode == "hg_dagger":
         return HumanGated(experience)
     if options.mode == "gated":
-        return Gated(experience, options.gated, AttentionBudget(options.per_hour, contract.rate_hz))
+        return Gated(experience, options.gated, contract.rate_hz)
     return Alone(options.mode, experience)

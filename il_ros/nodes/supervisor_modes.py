@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -22,6 +22,7 @@ from il_ros.interactive.options import ModeOptions
 from il_ros.nodes.parameters import declare, value
 
 BELL = "\a"
+GATED = tuple(field.name for field in fields(GatedOptions))
 
 
 class ModeParameters:
@@ -81,7 +82,19 @@ def declare_modes(node: Node) -> tuple[str, ...]:
         node, "gated.release", gated.release, "share of that threshold below which the doubt is over",
         minimum=0.0, maximum=1.0,
     )  # fmt: skip
-    declare(node, "gated.per_hour", default.per_hour, "requests at most", unit="1/h", minimum=1)
+    declare(
+        node, "gated.per_hour", gated.per_hour, "requests in any hour at most, spread evenly over it",
+        unit="1/h", minimum=1,
+    )  # fmt: skip
+    declare(node, "gated.at_once", gated.at_once, "requests at most in a row, before they are due", minimum=1)
+    declare(
+        node, "gated.warm_up_s", gated.warm_up_s, "driving of the policy before the budget's threshold is "
+        "trusted", unit="s", minimum=0.0,
+    )  # fmt: skip
+    declare(
+        node, "gated.least_s", gated.least_s, "the policy drives so long at least between a hand-back and "
+        "the next request, an expert that was asked before it is sent away", unit="s", minimum=0.0,
+    )  # fmt: skip
     declare(
         node, "gated.timeout_s", gated.timeout_s, "a request unanswered for so long has timed out", unit="s",
         minimum=0.001,
@@ -97,7 +110,7 @@ def declare_modes(node: Node) -> tuple[str, ...]:
     return (
         "mode",
         *(f"dagger.{name}" for name in ("beta", "unit", "segment", "seed", "round")),
-        *(f"gated.{name}" for name in ("ask", "release", "per_hour", "timeout_s", "timed_out", "takeover")),
+        *(f"gated.{name}" for name in GATED),
     )
 
 
@@ -129,9 +142,6 @@ class Bell:
 
 
 def _options(values: dict[str, Any]) -> ModeOptions:
-    gated = {
-        name: values[f"gated.{name}"] for name in ("ask", "release", "timeout_s", "timed_out", "takeover")
-    }
     return ModeOptions(
         mode=values["mode"],
         beta=values["dagger.beta"],
@@ -139,6 +149,5 @@ def _options(values: dict[str, Any]) -> ModeOptions:
         segment=values["dagger.segment"],
         seed=values["dagger.seed"],
         round_index=values["dagger.round"],
-        per_hour=values["gated.per_hour"],
-        gated=GatedOptions(**gated),
+        gated=GatedOptions(**{name: values[f"gated.{name}"] for name in GATED}),
     )

@@ -128,7 +128,7 @@ def test_a_share_of_nothing_is_refused():
 
 
 def test_who_is_asked_drives_at_once_until_the_doubt_is_over():
-    gated = GatedOptions(ask=1.0, takeover="asked")
+    gated = GatedOptions(ask=1.0, takeover="asked", least_s=0.0)
     lesson = drive(run, teaching("gated", gated=gated), Still(0.9, 1.1, 0.6, 0.4, 0.9), Expert(), seed=0)
     assert who(lesson) == "peepp" + "ppp"
     assert lesson.labels == 2

@@ -8,7 +8,6 @@ from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
 from il_ros.interactive.experience import Experience
 from il_ros.interactive.gated import Gated, GatedOptions
-from il_ros.interactive.gates import AttentionBudget
 
 S = 1_000_000_000
 AWAY, THERE, GONE, UNPLUGGED = "has not proposed", "", LET_GO, "silent for 0.30 s"
@@ -17,10 +16,9 @@ AWAY, THERE, GONE, UNPLUGGED = "has not proposed", "", LET_GO, "silent for 0.30 
 class Story:
     """One tick a second; `at(doubt, expert)` returns who drives."""
 
-    def __init__(self, per_hour=10, experience=None, **options):
-        budget = AttentionBudget(per_hour, rate_hz=1.0)
-        options = {"ask": 1.0, "timeout_s": 5.0, **options}
-        self.mode = Gated(experience or Experience(), GatedOptions(**options), budget)
+    def __init__(self, experience=None, **options):
+        options = {"ask": 1.0, "timeout_s": 5.0, "per_hour": 10, "at_once": 10, "least_s": 0.0, **options}
+        self.mode = Gated(experience or Experience(), GatedOptions(**options), rate_hz=1.0)
         self.tick, self.authority, self.reason = 0, NOBODY, ""
 
     def at(self, doubt, expert=AWAY, policy=""):
@@ -128,6 +126,65 @@ def test_people_teach_the_threshold_where_none_is_given():
     assert [story.at(doubt) for doubt in (1.9, 2.1)] == ["policy", NOBODY]
 
 
+def test_between_a_hand_back_and_the_next_request_the_policy_drives_for_the_least_time():
+    story = Story(least_s=3.0)
+    assert [story.at(1.1), story.at(0.1, THERE), story.at(0.1, GONE)] == [NOBODY, "expert", "policy"]
+    assert [story.at(1.1) for _ in range(3)] == ["policy"] * 2 + [NOBODY]
+    assert story.at(0.1) == "policy"  # the doubt was over by itself
+    assert [story.at(1.1) for _ in range(3)] == ["policy"] * 2 + [NOBODY]
+
+
+def test_a_person_may_take_over_again_before_the_least_time_and_a_new_episode_may_ask_at_once():
+    story = Story(least_s=30.0)
+    assert [story.at(0.1, THERE), story.at(0.1, GONE), story.at(0.1, THERE)] == ["expert", "policy", "expert"]
+    story.at(0.1, GONE)
+    assert story.at(1.1) == "policy"
+    story.mode.restart()
+    assert story.at(1.1) == NOBODY
+
+
+def test_an_expert_that_was_asked_drives_for_the_least_time_and_longer_while_the_doubt_lasts():
+    story = Story(takeover="asked", least_s=3.0)
+    doubts = [1.1, 0.1, 0.1, 0.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.1]
+    drivers = [story.at(doubt, THERE) for doubt in doubts]
+    assert drivers == ["expert"] * 3 + ["policy"] * 3 + ["expert"] * 5 + ["policy"]
+
+
+def test_requests_beyond_those_at_once_come_when_they_are_due():
+    # 3 - 2 more an hour: 1800 s after the first two there is half a request
+    story = Story(per_hour=3, at_once=2)
+    assert [story.at(doubt) for doubt in (1.1, 0.1, 1.1, 0.1, 1.1, 0.1)] == [NOBODY, "policy"] * 2 + [
+        "policy"
+    ] * 2
+    story.tick = 1800
+    assert story.at(1.1) == "policy"
+    story.at(0.1)
+    story.tick = 3602
+    assert story.at(1.1) == NOBODY
+
+
+def test_a_change_of_mode_or_options_neither_fills_the_budget_nor_forgets_what_doubt_is_usual():
+    experience = Experience()
+    story = Story(experience=experience, ask=0.0, warm_up_s=4.0, per_hour=1000, at_once=2)
+    for doubt in (1.0, 2.0, 3.0, 4.0):
+        story.at(doubt)
+    assert story.at(5.0) == NOBODY
+    again = Story(experience=experience, ask=0.0, warm_up_s=4.0, per_hour=1000, at_once=2)
+    again.tick = story.tick
+    assert again.mode.threshold is not None
+    assert again.mode.state(5 * S)["budget_left"] == 1
+
+
+def test_without_a_threshold_given_it_is_learnt_while_the_policy_drives_before_anybody_is_asked():
+    story = Story(ask=0.0, warm_up_s=200.0, per_hour=18)
+    doubts = [*range(100), *range(100)]
+    assert {story.at(float(doubt)) for doubt in doubts[:-1]} == {"policy"}
+    assert story.mode.threshold is None
+    assert story.at(50.0) == "policy"
+    assert story.mode.threshold == 89.0  # 18 requests of 20 ticks an hour: a tenth of the ticks
+    assert story.at(95.0) == NOBODY
+
+
 def test_the_budget_raises_the_threshold_to_what_it_can_afford():
     # 18 requests of 20 ticks in an hour of 3600 ticks: a tenth of them
     story = Story(per_hour=18, ask=0.5)
@@ -150,6 +207,10 @@ def test_options_that_can_not_be_are_refused():
         ({"takeover": "never"}, "takeover is one of anytime, asked"),
         ({"release": 1.5}, "0 <= release <= 1"),
         ({"timeout_s": 0.0}, "timeout_s > 0"),
+        ({"least_s": -1.0}, "least_s >= 0"),
+        ({"per_hour": 0}, "1 request or more, not 0 and 3"),
+        ({"at_once": 0}, "1 request or more, not 60 and 0"),
+        ({"warm_up_s": float("inf")}, "warm_up_s must be a finite time"),
     ):
         with pytest.raises(ValueError, match=said):
             GatedOptions(**options)

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from il_ros.interactive.gates import HOUR_S, AttentionBudget, DoubtGate, InterventionThreshold
+from il_ros.interactive.gates import (
+    HOUR_S,
+    Attention,
+    AttentionBudget,
+    DoubtGate,
+    InterventionThreshold,
+    requests_left,
+)
 
 S = 1_000_000_000
 
@@ -68,9 +75,65 @@ def test_threshold_leaves_the_budgets_share_of_ticks_above_it():
     assert above == list(range(90, 100))
 
 
+def test_the_threshold_is_trusted_after_the_warm_up_and_what_the_quantile_needs():
+    def ready_after(**options):
+        budget, ticks = AttentionBudget(rate_hz=10, **options), 0
+        while not budget.ready:
+            budget.saw(0.5)
+            ticks += 1
+        return ticks
+
+    assert ready_after(per_hour=36, warm_up_s=20.0) == 200
+    assert ready_after(per_hour=36, warm_up_s=0.0) == 50  # 36 requests of 20 ticks: 1 tick in 50
+    assert ready_after(per_hour=3600, warm_up_s=500.0) == 5000  # more than are kept
+
+
+def test_requests_come_due_evenly():
+    # 2 at once, 10 more in the hour: one every 360 s
+    made = [0, 0]
+    left = [requests_left(made, at_s * S, per_hour=12, at_once=2) for at_s in (0, 180, 360, 720, 3000)]
+    np.testing.assert_allclose(left, [0, 0.5, 1, 2, 2])
+
+
+def test_what_is_due_is_counted_from_request_to_request():
+    # one every 360 s: 1 left at 0, 1.5 at 180, spent; 1.5 at 540, spent; 0.5
+    assert requests_left([0, 180 * S, 540 * S], 540 * S, per_hour=12, at_once=2) == pytest.approx(0.5)
+
+
+def test_where_all_may_come_at_once_an_hour_later_they_may_again():
+    budget = AttentionBudget(per_hour=3, rate_hz=10, at_once=5)
+    for _ in range(3):
+        budget.spend(0)
+    assert budget.left(3599 * S) == 0
+    assert budget.left(3600 * S) == 3
+
+
+def test_a_clock_set_back_gives_no_request_away_nor_withholds_it_for_ever():
+    budget = AttentionBudget(per_hour=2, rate_hz=10)
+    budget.spend(9000 * S)
+    budget.spend(9000 * S)
+    assert budget.left(10 * S) == 0
+    assert budget.left(3609 * S) == 0
+    assert budget.left(3610 * S) == 2
+
+
+@given(st.lists(st.integers(0, 3 * 3600), min_size=1, max_size=200), st.integers(1, 20), st.integers(1, 5))
+def test_no_span_ever_holds_more_requests_than_the_budget_gives_for_it(times, per_hour, at_once):
+    budget, hold = AttentionBudget(per_hour, rate_hz=10, at_once=at_once), min(at_once, per_hour)
+    spent = []
+    for time in sorted(times):
+        if budget.left(time * S) > 0:
+            budget.spend(time * S)
+            spent.append(time)
+    for first, start in enumerate(spent):
+        for more, end in enumerate(spent[first:], start=1):
+            if end - start < HOUR_S:
+                assert more <= hold + (per_hour - hold) * (end - start) / HOUR_S + 1e-6
+
+
 @given(st.lists(st.integers(0, 3 * 3600), min_size=1, max_size=200), st.integers(1, 20))
 def test_no_hour_ever_holds_more_requests_than_the_budget(times, per_hour):
-    budget = AttentionBudget(per_hour, rate_hz=10)
+    budget = AttentionBudget(per_hour, rate_hz=10, attention=Attention())
     spent = []
     for time in sorted(times):
         if budget.left(time * S) > 0:

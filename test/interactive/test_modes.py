@@ -174,7 +174,6 @@ def test_what_can_not_be_is_refused_by_name():
         ({"beta": "cosine:1"}, "beta schedule 'cosine:1'"),
         ({"unit": "hour"}, "one of: step, segment, episode"),
         ({"segment": 0}, "1 step or more"),
-        ({"per_hour": 0}, "1 request or more"),
         ({"seed": -1}, "seed must be 0 or more"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -91,7 +91,7 @@ def test_the_expert_takes_over_at_the_tick_it_proposes_for_and_hands_back_by_its
 
 def test_a_request_is_told_on_a_topic_and_to_the_terminal_and_is_over_when_answered(session, capfd):
     requests = session.rig.graph.received("dagger_supervisor/request", STRING, LATCHED)
-    assert session.set(mode="gated", gated__ask=1.0, gated__per_hour=5).successful
+    assert session.set(mode="gated", gated__ask=1.0, gated__at_once=5).successful
     session.until_driven_by("policy", policy=POLICY, doubt=0.1)
     waiting = session.tick(policy=POLICY, doubt=2.0)
     assert (waiting.authority, waiting.sent[2]) == (NOBODY, 0.0)  # the base stands, the arm is held
