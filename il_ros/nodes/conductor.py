@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.srv import SetParameters
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, String
@@ -30,13 +30,13 @@ from il_ros.control.trials import Trial, Trials
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import declare
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.rounds import Rounds
 from il_ros.nodes.streams import message_class
 from il_ros.nodes.waiting import WaitError, Waiting, parameters
 
 RETRY_S = 0.2
 SHOWN_WITHIN_S = 1.0
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Conductor(runtime.PlainNode):

@@ -16,7 +16,7 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -36,13 +36,13 @@ from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import declare, value
 from il_ros.nodes.publishers import Others
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.streams import Streams, message_class
 from il_ros.nodes.supervisor_modes import Bell, ModeParameters
 from il_ros.nodes.supervisor_parameters import declare_supervision, options, sources
 from il_ros.nodes.supervisor_report import Report
 
 STRING = "std_msgs/msg/String"
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SHALLOW = QoSProfile(depth=1)
 # event handlers would keep a destroyed publisher in the graph until the executor runs
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)

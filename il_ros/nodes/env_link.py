@@ -11,7 +11,7 @@ import rclpy
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from std_msgs.msg import Bool, String
@@ -23,11 +23,11 @@ from il_ros.control import proposal
 from il_ros.control.decision import Decision, from_json
 from il_ros.control.ticks import Ticks
 from il_ros.nodes import runtime  # noqa: F401 - it sets Fast DDS's profile, before the first node
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.streams import Streams
 from il_ros.specs import Vector
 from il_ros.synchroniser import NoObservation, Observation, Synchroniser
 
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LEAVING_S = 5.0
 ANSWER_S = 2.0  # a service's answer may be lost on the way; after so long it is asked again
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
 from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.qos import LATCHED
 
 
 class EpochListener:
@@ -21,9 +21,8 @@ class EpochListener:
         self.epoch: int | None = None
         if not node.has_parameter("supervisor_status"):
             declare(node, "supervisor_status", "dagger_supervisor/status", "topic of the supervisor's status")
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         topic = value(node, "supervisor_status")
-        self._subscription = node.create_subscription(String, topic, self._on_status, latched)
+        self._subscription = node.create_subscription(String, topic, self._on_status, LATCHED)
 
     def close(self) -> None:
         """Stop listening."""

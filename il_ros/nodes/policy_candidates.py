@@ -11,13 +11,13 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
 from il_ros.contract import Contract
 from il_ros.interactive.admission import Limits
 from il_ros.interactive.examination import Plan, Shadow, Verdict, examine, take
 from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.shell import Refusal
 from il_ros.policies import lineage
 
@@ -96,8 +96,7 @@ class Candidates:
         sys.setswitchinterval(SWITCH_S)  # so long a tick waits for the examining thread, at most
         topic = value(node, "candidates")
         if topic:
-            latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-            self._subscription = node.create_subscription(String, topic, self._on_announced, latched)
+            self._subscription = node.create_subscription(String, topic, self._on_announced, LATCHED)
 
     def want(self, path: Path) -> None:
         """Have a person's choice loaded, in the place of what waits."""

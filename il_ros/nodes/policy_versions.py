@@ -11,7 +11,7 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -19,6 +19,7 @@ from il_ros import messages
 from il_ros.control.decision import from_json
 from il_ros.interactive.rollback import Driving, DrivingLog, Evidence, worse
 from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.shell import Refusal
 from il_ros.policies import lineage
 from il_ros.policies.lineage import ACTIVE, BAD, REFUSED, REPLACED, ROLLED_BACK, LineageError
@@ -63,8 +64,7 @@ class Versions:
         self._log = DrivingLog()
         self._stay_out: dict[Path, str] = {}  # also when version.json can't be written
         self.last_verdict = ""
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._publisher = node.create_publisher(String, "~/version", latched)
+        self._publisher = node.create_publisher(String, "~/version", LATCHED)
         node.create_service(Trigger, "~/rollback", self._on_rollback)
         node.create_subscription(
             String, value(node, "supervisor_decisions"), self._on_decision, QoSProfile(depth=50), raw=True

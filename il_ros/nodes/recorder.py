@@ -17,7 +17,6 @@ from typing import Any
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -29,13 +28,12 @@ from il_ros.nodes import runtime
 from il_ros.nodes.contracts import load_contract
 from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.parameters import value
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.recorder_streams import RecorderStreams
 
 POLL_S = 0.05  # how soon a full disk or the longest duration ends an episode
 STATUS_S = 0.5  # how often the status is published while recording
 FAULT_SHOWN_S = 30.0  # so long a fault stays in the diagnostics
-
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Recorder(runtime.ManagedNode):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from il_ros.nodes.parameters import declare
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.waiting import WaitError, Waiting
-
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Rounds:

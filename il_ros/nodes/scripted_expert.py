@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
@@ -26,6 +26,7 @@ from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import declare
 from il_ros.nodes.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.qos import LATCHED
 from il_ros.sim.experts import make_expert
 from il_ros.synchroniser import Observation
 
@@ -83,9 +84,8 @@ class ScriptedExpert(runtime.PlainNode):
         motion = typical_motion(episodes, self._contract)
         onlooker = Onlooker(SimulatedHuman(Habits(), motion, np.random.default_rng(seed)))
         policy = QoSProfile(depth=10)
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(JointTrajectory, "policy_server/proposal", self._on_policy, policy, raw=True)
-        self.create_subscription(String, "task/episode", self._on_episode, latched)
+        self.create_subscription(String, "task/episode", self._on_episode, LATCHED)
         return onlooker
 
     def _on_policy(self, raw: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from rcl_interfaces.srv import SetParameters
 from rclpy.clock import Clock, ClockType
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool, String
@@ -30,6 +30,7 @@ from il_ros.control.decision import from_json
 from il_ros.nodes import runtime, terminal
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import value
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.session_parameters import declare_session
 from il_ros.nodes.session_view import View
 from il_ros.nodes.waiting import WaitError, Waiting, parameters
@@ -39,7 +40,6 @@ from il_ros.session.world import HEARD, World, heard_decision, heard_task
 
 LOOK_EVERY_S = 0.02
 SHOW_EVERY_S = 0.1
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 DEEP = QoSProfile(depth=100)
 
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, String
 
 from il_ros import messages
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.streams import message_class
 from il_ros.sim.reading import Reading
 from il_ros.sim.task import Task
 from il_ros.specs import ARRAY
 
 DEPTH = 5  # frames that a slow reader may be behind
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CLOCK, BOOL, STRING = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool", "std_msgs/msg/String"
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
 from il_ros.control.arbitration import Mode, Request
@@ -20,6 +19,7 @@ from il_ros.interactive.beta import UNITS
 from il_ros.interactive.gated import TAKEOVERS, TIMED_OUT, GatedOptions
 from il_ros.interactive.options import ModeOptions
 from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.qos import LATCHED
 
 BELL = "\a"
 GATED = tuple(field.name for field in fields(GatedOptions))
@@ -119,8 +119,7 @@ class Bell:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._publisher = node.create_publisher(String, "~/request", latched)
+        self._publisher = node.create_publisher(String, "~/request", LATCHED)
         self._open: Request | None = None
 
     def show(self, mode: Mode, reason: str) -> None:

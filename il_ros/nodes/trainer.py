@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -30,6 +29,7 @@ from il_ros.episodes.reader import BEING_RECORDED
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.trainer_watch import Watcher, Yielding
 from il_ros.policies import lineage
 from il_ros.policies.versions import versions
@@ -69,9 +69,8 @@ class Trainer(runtime.PlainNode):
         declare(self, "task", "", "simulated task to evaluate on; empty: the one trained on")
         declare(self, "episodes", 20, "episodes of an evaluation", minimum=1, maximum=100_000)
         declare(self, "seed", 1_000_000, "first seed of an evaluation", minimum=0)
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._progress = self.create_publisher(String, "~/progress", 10)
-        self._checkpoint = self.create_publisher(String, "~/checkpoint", latched)
+        self._checkpoint = self.create_publisher(String, "~/checkpoint", LATCHED)
         for name, answer in (("train", self._train), ("evaluate", self._evaluate), ("cancel", self._cancel)):
             self.create_service(Trigger, f"~/{name}", answer)
         self._job: Job | ResidentJob | None = None

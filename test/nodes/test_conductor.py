@@ -11,7 +11,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from il_ros.control.decision import Decision, to_json
 from il_ros.nodes import runtime
-from il_ros.nodes.conductor import LATCHED, Conductor
+from il_ros.nodes.conductor import Conductor
+from il_ros.nodes.qos import LATCHED
 
 PERIOD_NS = 50_000_000
 SUCCEEDS_AT = {5: 3, 6: None, 7: 1, 8: None}
