@@ -17,8 +17,6 @@ import gc
 import json
 import os
 import platform
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,9 +28,10 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from il_ros import contract, graph, messages
+from support.control_chains import CONTRACT, JOINTS, TRAINING, commands, make_checkpoint, started
 
-JOINTS = [f"joint{i}" for i in range(1, 8)]
+from il_ros import messages
+
 JOINT_STATE, COMMAND, STRING = (
     "sensor_msgs/msg/JointState",
     "std_msgs/msg/Float64MultiArray",
@@ -41,24 +40,9 @@ JOINT_STATE, COMMAND, STRING = (
 CHAINS = ("ours", "relays")
 SETTLE_S = 0.5  # at each turn's start: not counted
 
-CONTRACT = """
-name: bench_{rate}
-rate_hz: {rate}
-trigger: joint_states
-observations:
-  joints: {{topic: joint_states, type: sensor_msgs/msg/JointState, fields: [position, velocity],
-           names: {names}, unit: "rad, rad/s", max_age_s: 0.1}}
-actions:
-  arm: {{topic: command, type: std_msgs/msg/Float64MultiArray, names: {names}, unit: rad, reference: joints,
-        safe: hold, limits: {{lower: -3.0, upper: 3.0, speed: 1000.0}}}}
-"""
-
 
 def main() -> None:
     arguments = parse()
-    if arguments.relay:
-        relay(arguments.relay, arguments.weights, arguments.realtime)
-        return
     cases = [case(rate, load, arguments) for rate in arguments.rates for load in arguments.load]
     machine = {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
     print(
@@ -84,12 +68,7 @@ def parse() -> argparse.Namespace:
         "--realtime", type=int, default=0, help="SCHED_FIFO priority of all control processes"
     )
     parser.add_argument("--only", choices=CHAINS, help="measure one chain alone")
-    parser.add_argument("--relay", choices=("policy", "pass"), help=argparse.SUPPRESS)
-    parser.add_argument("--weights", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-# ---- what runs beside this process -----------------------------------------------------------------------
 
 
 def case(rate: int, load: int, arguments: argparse.Namespace) -> dict:
@@ -110,116 +89,6 @@ def case(rate: int, load: int, arguments: argparse.Namespace) -> dict:
     if len(chains) == 2 and all(result[name].get("p50_ms") for name in chains):
         result["p50_ours_over_relays"] = round(result["ours"]["p50_ms"] / result["relays"]["p50_ms"], 3)
     return result
-
-
-def commands(file: Path, folder: Path, weights: Path, realtime: int) -> list[list[str]]:
-    """Return the commands of the four processes of the two chains."""
-    shared = {"contract": str(file), "realtime_priority": realtime}
-    ours = [
-        graph.NodeSpec(
-            "policy_server",
-            "policy_server",
-            shared | {"checkpoint": str(folder / "checkpoint")},
-            namespace="ours",
-        ),
-        graph.NodeSpec("dagger_supervisor", "dagger_supervisor", shared, namespace="ours"),
-    ]
-    relays = [
-        [sys.executable, __file__, "--relay", kind, "--weights", str(weights), "--realtime", str(realtime)]
-        for kind in ("policy", "pass")
-    ]
-    return [*(graph.command(spec) for spec in ours), *relays]
-
-
-def make_checkpoint(contract_file: Path, folder: Path) -> Path:
-    """Write an untrained MLP 256x256 as a checkpoint, and the relay's weights; return the file of these."""
-    import torch
-
-    from il_ros.policies import checkpoint
-    from il_ros.policies.families import family, make_network
-    from il_ros.policies.normaliser import Affine, Normaliser
-    from il_ros.policies.runner import LoadedPolicy
-
-    torch.manual_seed(0)
-    own = contract.load(contract_file)
-    normaliser = Normaliser(Affine(np.zeros(14), np.ones(14)), Affine(np.zeros(7), np.ones(7)))
-    settings = family("bc").settings(hidden=(256, 256))
-    network = make_network("bc", settings, own, normaliser)
-    checkpoint.save(folder, LoadedPolicy(own, "bc", settings, network, normaliser, "bench"))
-    layers = network.linear_layers()
-    assert layers is not None
-    weights = folder.parent / "weights.npz"
-    np.savez(weights, *(part.detach().numpy() for layer in layers for part in (layer.weight, layer.bias)))
-    return weights
-
-
-@contextlib.contextmanager
-def started(command: list[str]):
-    process = subprocess.Popen(command, stdout=sys.stderr)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-TRAINING = """
-import sys, torch
-torch.set_num_threads(int(sys.argv[1]))
-nn = torch.nn
-net = nn.Sequential(nn.Linear(14, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 7))
-adam = torch.optim.Adam(net.parameters())
-x, y = torch.randn(65536, 14), torch.randn(65536, 7)
-try:
-    while True:
-        rows = torch.randint(0, 65536, (1024,))
-        loss = ((net(x[rows]) - y[rows]) ** 2).mean()
-        adam.zero_grad(); loss.backward(); adam.step()
-except KeyboardInterrupt:
-    pass
-"""
-
-
-def relay(kind: str, weights: str, realtime: int) -> None:
-    """Be a bare rclpy node: the MLP in numpy, or one that passes messages on."""
-    from il_ros.nodes import process
-
-    process.set_dds_profile()
-    import rclpy
-    from rclpy.experimental import EventsExecutor
-    from sensor_msgs.msg import JointState
-    from std_msgs.msg import Float64MultiArray
-
-    rclpy.init()
-    node = rclpy.create_node(f"relay_{kind}", namespace="relays")
-    if kind == "policy":
-        layers = list(np.load(weights).values())
-        publisher = node.create_publisher(Float64MultiArray, "proposal", 1)
-
-        def infer(message: JointState) -> None:
-            x = np.array([*message.position, *message.velocity], np.float32)
-            for i in range(0, len(layers), 2):
-                x = layers[i] @ x + layers[i + 1]
-                if i + 2 < len(layers):
-                    x = np.maximum(x, 0)
-            publisher.publish(Float64MultiArray(data=x.tolist()))
-
-        node.create_subscription(JointState, "joint_states", infer, 10)
-    else:
-        publisher = node.create_publisher(Float64MultiArray, "command", 1)
-        node.create_subscription(Float64MultiArray, "proposal", publisher.publish, 10)
-    if realtime:
-        process.set_realtime(realtime)
-    executor = EventsExecutor()
-    executor.add_node(node)
-    never = rclpy.task.Future()
-    with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
-        while rclpy.ok():
-            executor.spin_until_future_complete(never, 1.0)
 
 
 # ---- sensor and sink -------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from swap_heard import Heard
+from support.swap_heard import Heard
 
 from il_ros import contract, domain, share
 from il_ros.graph import command
