@@ -48,14 +48,13 @@ class Crossing:
         self.source, self.target = tasks
         self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
         self.expert = make_expert(args.task)
-        self.rng = np.random.default_rng(seed)
 
     def run_in(self, task):
         return lambda act, seed: rollout(task, act, self.contract, seed, hold_s=HOLD_S).success
 
-    def teaching(self, options, asked=1.0):
+    def teaching(self, options):
         mode = make_mode(options, self.contract, (POLICY, EXPERT), Experience())
-        return Teaching(mode, self.contract.period_ns, asked=asked, rng=self.rng)
+        return Teaching(mode, self.contract.period_ns)
 
     def learner(self, steps):
         return Learner(self.contract, recipes.load(self.args.recipe, [f"seed={self.seed}"]), steps)
@@ -80,13 +79,18 @@ class Crossing:
         yield 0, 0, self.rated(policy, self.target)
         first, before = 10_000 * (self.seed + 1) + 5000, sum(map(len, shown))
         mixing = ModeOptions(
-            "dagger", beta=f"constant:{args.beta}", unit="segment", segment=10, seed=self.seed
+            "dagger",
+            beta=f"constant:{args.beta}",
+            unit="segment",
+            segment=10,
+            seed=self.seed,
+            asked=args.asked,
         )
         rounds = dagger(
             self.run_in(self.target),
             self.expert,
             self.learner(args.round_steps),
-            self.teaching(mixing, args.asked),
+            self.teaching(mixing),
             [range(first + args.per_round * i, first + args.per_round * (i + 1)) for i in range(args.rounds)],
             shown,
             policy,

@@ -109,12 +109,11 @@ def main():
 
 
 def one_seed(args, seed, world, expert, tests, best, worst):
-    rng = np.random.default_rng(seed)
     policy = BehaviourCloning(hidden=(64, 64))
     learner = Learner(CONTRACT, Recipe("bc", policy, Training(batch_size=64, seed=seed)), args.steps)
-    options = ModeOptions("dagger", beta=args.beta, seed=seed)
+    options = ModeOptions("dagger", beta=args.beta, seed=seed, asked=args.asked)
     mode = make_mode(options, CONTRACT, (POLICY, EXPERT), Experience())
-    teaching = Teaching(mode, CONTRACT.period_ns, asked=args.asked, rng=rng)
+    teaching = Teaching(mode, CONTRACT.period_ns)
     seeds = [
         [100_000 * (seed + 1) + args.episodes * i + k for k in range(args.episodes)]
         for i in range(args.rounds)

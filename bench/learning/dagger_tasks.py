@@ -12,14 +12,13 @@ seed and a method, with the same settings, is not run again: a long run may be m
 import argparse
 import json
 import os
-import sys
 import time
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from success import draw, numbers, pooled
+from success import draw, numbers, pooled, told
 
 from il_ros import contract, share
 from il_ros.interactive.dagger import dagger, drive
@@ -79,7 +78,7 @@ class Lab:
     def point(self, method, policy, labels, expert_ticks, takeovers=0):
         seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + self.args.episodes)
         score = evaluate(policy, self.contract, self.task, seeds)
-        found = {
+        point = {
             "method": method,
             "seed": self.seed,
             "labels": labels,
@@ -88,8 +87,7 @@ class Lab:
             "successes": score.successes,
             "episodes": self.args.episodes,
         }
-        print(json.dumps(found), file=sys.stderr, flush=True)
-        return found
+        return told(point)
 
     def bc(self):
         for count in self.args.demonstrations:
@@ -120,9 +118,9 @@ class Lab:
                 found = self.point(method, done.policy, done.labels, done.expert_ticks, done.takeovers)
                 yield {**found, "stage": done.index + 1}
 
-    def teaching(self, options, **how):
+    def teaching(self, options, person=None):
         mode = make_mode(options, self.contract, (POLICY, EXPERT), Experience())
-        return Teaching(mode, self.contract.period_ns, rng=self.rng, **how)
+        return Teaching(mode, self.contract.period_ns, person)
 
     def teaching_of(self, method):
         args, (mode, _, beta) = self.args, method.partition(" ")
@@ -131,8 +129,8 @@ class Lab:
         if mode == "gated":
             asking = GatedOptions(takeover="asked", per_hour=args.requests_per_hour)
             return self.teaching(ModeOptions(mode, gated=asking))
-        mixing = ModeOptions(mode, beta=beta, unit="segment", segment=10, seed=self.seed)
-        return self.teaching(mixing, asked=args.asked)
+        drawn = {"beta": beta, "unit": "segment", "segment": 10, "seed": self.seed}
+        return self.teaching(ModeOptions(mode, asked=args.asked, **drawn))
 
 
 def known(args, seed, method):

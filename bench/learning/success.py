@@ -1,11 +1,20 @@
 """Success against the expert's effort: pooled over seeds, and drawn."""
 
+import json
+import sys
+
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from il_ros.control.trials import success_interval
+
+
+def told(found):
+    """Print what was measured just now, and return it."""
+    print(json.dumps(found), file=sys.stderr, flush=True)
+    return found
 
 
 def pooled(points, methods, efforts):

@@ -27,25 +27,20 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from success import draw, numbers, pooled
-from tqdm import tqdm
+from conducting import conduct, node_parameters
+from counting import driving_after, effort, linked, refused
+from success import draw, numbers, pooled, told
 
 from il_ros import contract, domain, share
-from il_ros.control import trials
-from il_ros.episodes import array_files, cache
 from il_ros.episodes.catalogue import scan
-from il_ros.graph import command
 from il_ros.policies import checkpoint, lineage
-from il_ros.policies.versions import CHECKPOINT, versions
-from il_ros.processes import ProcessGroup
-from il_ros.scenarios import SCENARIOS, TASKS
-from il_ros.session import report
+from il_ros.policies.versions import CHECKPOINT
+from il_ros.scenarios import TASKS
 from il_ros.sim.task import make_task
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 
 METHODS = ("bc", "dagger exponential:0.5", "hg_dagger", "gated")
 PATIENCE = 1.5
-LONGEST_S = 3600.0
 
 
 class Lab:
@@ -58,7 +53,8 @@ class Lab:
         self.task = make_task(args.task)
         self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
         self.parameters = self.folder / "parameters.yaml"
-        self.parameters.write_text(json.dumps(node_parameters(args, seed)), encoding="utf-8")  # JSON is YAML
+        given = node_parameters(seed, asked=args.asked, warm_epochs=args.warm_epochs, changes=args.set)
+        self.parameters.write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
 
     @property
     def first_seed(self):
@@ -142,7 +138,7 @@ class Lab:
         run = self.folder / f"trained_{count}" / "v1"
         if not (run / lineage.FILE).exists():
             shown = self.shown(count)
-            frames = self.effort(shown)[0]
+            frames = effort(shown, self.contract)[0]
             epochs = max(1, round(self.args.steps / np.ceil(frames / 64)))
             words = ["train", str(shown), "--out", str(run), "--version", "v1", "--recipe", self.args.recipe]
             for change in (f"epochs={epochs}", f"seed={self.seed}", *self.args.set):
@@ -150,61 +146,33 @@ class Lab:
             subprocess.run([sys.executable, "-m", "il_ros", *words], check=True, stdout=subprocess.DEVNULL)
         return run
 
-    # ---- nodes -------------------------------------------------------------------------------------------
-
     def conduct(self, scenario, title, episodes, seed, limit_s, log, **given):
-        """Run a scenario's unattended episodes in lockstep, and return what became of them."""
-        result = log.parent / f"{log.name}_result.json"
-        given |= {"task": self.args.task, "speed": "0", "cameras": "false", "episodes": str(episodes)}
-        given |= {"seed": str(seed), "time_limit_s": str(limit_s), "result": str(result)}
-        given["parameters"] = str(self.parameters)
-        commands = {spec.name: command(spec) for spec in SCENARIOS[scenario].nodes(given)}
-        with tqdm(total=episodes, desc=f"{self.args.task} {title}", unit="episode") as bar:
-
-            def show(name, line):
-                if name == "conductor" and line.startswith("progress "):
-                    told = json.loads(line.removeprefix("progress "))
-                    bar.set_postfix_str(f"{told['successes']} succeeded", refresh=False)
-                    bar.update(told["done"] - bar.n)
-
-            with ProcessGroup(commands, log, show) as group:
-                ending = group.wait(LONGEST_S)
-                if (ending.name, ending.status) != ("conductor", 0):
-                    raise group.failure(ending)
-        return trials.from_json(result.read_text())
-
-    # ---- what came of it ---------------------------------------------------------------------------------
-
-    def effort(self, root, names=None):
-        """Return labels, the expert's ticks and takeovers of the episodes `names`; None: of all."""
-        entries = [entry for entry in scan(root).usable if names is None or entry.name in names]
-        labels = sum(frames(entry, self.contract, root) for entry in entries)
-        told = [each for each in report.read(root).kept if names is None or each.name in names]
-        driven = sum(driver == report.EXPERT for each in told for driver in each.drivers)
-        return labels, driven, sum(len(each.takeovers) for each in told)
+        """Run a scenario's episodes of the task from starts that count from `seed`."""
+        given |= {"task": self.args.task, "episodes": str(episodes), "seed": str(seed)}
+        given |= {"time_limit_s": str(limit_s), "parameters": str(self.parameters)}
+        return conduct(scenario, title, log, **given)
 
     def rated(self, method, run, root, stage, names=None):
-        labels, driven, takeovers = self.effort(root, names)
+        labels, driven, takeovers = effort(root, self.contract, names)
         seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + self.args.episodes)
         policy = checkpoint.load(run / CHECKPOINT, self.contract)
         score = evaluate(policy, self.contract, self.task, seeds)
-        states = [lineage.read(each).state for each in versions(run.parent)]
-        point = {
-            "method": method,
-            "seed": self.seed,
-            "stage": stage,
-            "version": run.name,
-            "refused": sum(state in lineage.BAD for state in states),
-            "labels": labels,
-            "expert_ticks": driven,
-            "takeovers": takeovers,
-            "successes": score.successes,
-            "episodes": self.args.episodes,
-            "succeeded": [episode.seed for episode in score.episodes if episode.success],
-            "load": round(os.getloadavg()[0], 1),
-        }
-        print(json.dumps(point), file=sys.stderr, flush=True)
-        return point
+        return told(
+            {
+                "method": method,
+                "seed": self.seed,
+                "stage": stage,
+                "version": run.name,
+                "refused": refused(run.parent),
+                "labels": labels,
+                "expert_ticks": driven,
+                "takeovers": takeovers,
+                "successes": score.successes,
+                "episodes": self.args.episodes,
+                "succeeded": [episode.seed for episode in score.episodes if episode.success],
+                "load": round(os.getloadavg()[0], 1),
+            }
+        )
 
     def agreement(self, point, run):
         """Run the held-out starts of a rated version through the nodes as well."""
@@ -225,60 +193,14 @@ class Lab:
         here = {seed for seed in point["succeeded"] if seed < HELD_OUT_SEED + count}
         found = {"episodes": count, "through_nodes": len(there), "in_process": len(here)}
         found["alike"] = count - len(there ^ here)
-        print(json.dumps(found), file=sys.stderr, flush=True)
-        return point | {"agreement": found}
-
-
-def node_parameters(args, seed):
-    """Return what is set besides config/nodes; time on a shared machine decides nothing."""
-    nodes = {
-        "sim": {"lockstep_timeout_s": 30.0},
-        "dagger_supervisor": {"silence_s": 20.0, "dagger.segment": 10},
-        "recorder": {"min_free_bytes": 268435456},
-        "policy_server": {"gate.latency": 100.0},
-        "conductor": {"timeout_s": 120.0, "training_s": 1200.0},
-        "trainer": {
-            "background": False,  # everybody waits for it
-            "warm_epochs": args.warm_epochs,
-            "warm_s": 0.0,
-            "changes": [f"seed={seed}", *args.set],
-        },
-    }
-    return {"/**": {name: {"ros__parameters": given} for name, given in nodes.items()}}
-
-
-def linked(root, place, count=None):
-    """Give `place` the first `count` episodes of `root` that succeeded; the bags' bytes are shared."""
-    good = [entry for entry in scan(root).usable if entry.outcome == "success"]
-    if count is not None and len(good) < count:
-        raise RuntimeError(f"{root} holds {len(good)} demonstrations that succeeded; {count} are needed")
-    for entry in sorted(good, key=lambda entry: entry.name)[:count]:
-        shutil.copytree(entry.folder, place / entry.name, copy_function=os.link)
-
-
-def frames(entry, own, root):
-    """Return how many labelled frames the package makes of an episode."""
-    try:
-        return len(cache.load(entry, own, cache.cache_folder(root)))
-    except array_files.NoFramesError:
-        return 0
-
-
-def driving_after(policies, stage):
-    """Return the version that drove after so many rounds: v1 began, each round made one, bad ones went."""
-    runs = versions(policies)[: stage + 1]
-    return next(run for run in reversed(runs) if lineage.is_good(run))
+        return point | {"agreement": told(found)}
 
 
 def summary(args, points):
     """Pool the seeds: one row per method and stage."""
     methods = dict.fromkeys(point["method"] for point in points)
     rows = [
-        row
-        | {
-            "agreement": [point["agreement"] for point in some if "agreement" in point],
-            "load": [point["load"] for point in some],
-        }
+        row | {key: [point[key] for point in some if key in point] for key in ("agreement", "load")}
         for row, some in pooled(points, methods, ("labels", "expert_ticks", "takeovers", "refused"))
     ]
     settings = {key: value for key, value in vars(args).items() if key != "out"}
@@ -299,6 +221,7 @@ def arguments(words=None):
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
     parser.add_argument("--rated", type=numbers, default=(3, 6), help="rounds after which to measure")
+    parser.add_argument("--asked", type=float, default=1.0, help="share of the policy's ticks labelled")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights, about")
     parser.add_argument("--warm-epochs", type=int, default=60, help="of a round's training")
@@ -313,11 +236,8 @@ def main():
     args = arguments()
     domain.isolate()
     began_s = time.monotonic()
-    points = []
-    for seed in args.seeds:
-        lab = Lab(args, seed)
-        for method in args.methods.split(","):
-            points += lab.measure(method)
+    labs = [Lab(args, seed) for seed in args.seeds]
+    points = [point for lab in labs for method in args.methods.split(",") for point in lab.measure(method)]
     found = summary(args, points) | {"wall_s": round(time.monotonic() - began_s)}
     (args.out / f"through_nodes_{args.task}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
     draw(found["rows"], f"{args.task}, through the nodes", args.out / f"through_nodes_{args.task}.svg")

@@ -107,6 +107,7 @@ class Verdict:
     `beta`: the expert's share where sources are mixed. `mixed`: the driver was drawn, and from one mixed
     verdict to the next there is no handover: one epoch, one ramp, whoever drives. `early`: nobody, because
     who should drive has not proposed yet; where nobody drove before either, that is worth waiting for.
+    `asked`: whether the expert, where it doesn't drive, is asked what it would do.
     """
 
     authority: str
@@ -114,6 +115,7 @@ class Verdict:
     beta: float | None = None
     mixed: bool = False
     early: bool = False
+    asked: bool = True
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ class Decision:
     `version`: of the proposal in authority. `doubt`: of that proposal, else the policy's own, if it can tell.
     `beta`: the expert's share where sources are mixed. `mode`: the supervisor's, by which labels are chosen;
     "" before there were modes. `disagreement`: how far policy and expert were apart (root mean square) at the
-    newest tick that both have proposed for, if that is this one or the one before.
+    newest tick that both have proposed for, if that is this one or the one before. `asked`: whether
+    the expert was asked for a label, if it didn't drive; what it proposed unasked is none.
     """
 
     stamp_ns: int
@@ -53,6 +54,7 @@ class Decision:
     rejected: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
     disagreement: float | None = None
+    asked: bool = True
 
     def __post_init__(self) -> None:
         if not self.authority:
@@ -81,6 +83,7 @@ def from_json(text: str) -> Decision:
         raise ValueError(f"not a decision: {text[:80]!r}")
     record.setdefault("mode", "")
     record.setdefault("disagreement", None)
+    record.setdefault("asked", True)
     missing = [name for name in _NAMES if name not in record]
     if missing:
         raise ValueError(f"a decision without '{missing[0]}': {text[:80]!r}")

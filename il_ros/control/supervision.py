@@ -237,6 +237,7 @@ class Supervision:
             rejected=self.hearing.rejections(),
             mode=self.mode.name,
             disagreement=self.mode.disagreement(stamp_ns),
+            asked=verdict.asked,
         )
 
     def _hand_over(self, verdict: Verdict, absences: Absences, from_ns: int) -> None:
@@ -254,8 +255,7 @@ class Supervision:
             self.reason = f"{winner} has authority: {before} {absences[before]}"
         else:
             self.reason = f"{winner} takes over from {before}"
-        if verdict.reason:
-            self.reason += f"; {verdict.reason}"
+        self.reason += f"; {verdict.reason}" if verdict.reason else ""
 
     def _wish(self, winner: str, stamp_ns: int, time_ns: int) -> tuple[Numbers | None, str]:
         """Return what `winner` wants at the tick, None when it can't have it yet; and a remark."""

@@ -7,7 +7,7 @@
 | policy    | policy           | none                  |
 | shadow    | expert           | what was sent         |
 | dagger    | expert           | what was sent         |
-| dagger    | policy, nobody   | the expert's proposal |
+| dagger    | policy, nobody   | the expert's proposal, where it was asked |
 | hg_dagger | expert           | what was sent         |
 | hg_dagger | policy           | none                  |
 | gated     | as hg_dagger     |                       |
@@ -46,7 +46,7 @@ def label(mode: str, decision: Decision) -> Numbers | None:
         return None
     if decision.authority == EXPERT or (mode == "priority" and decision.authority != NOBODY):
         return decision.sent
-    return decision.proposals.get(EXPERT) if mode == "dagger" else None
+    return decision.proposals.get(EXPERT) if mode == "dagger" and decision.asked else None
 
 
 SENT = Rule("sent", lambda decision: None if decision.authority == NOBODY else decision.sent)

@@ -74,6 +74,18 @@ def _step(text: str, rounds: float) -> Callable[[int], float]:
 _KINDS = {"constant": _constant, "linear": _linear, "exponential": _exponential, "step": _step}
 
 
+@dataclass(frozen=True)
+class Asking:
+    """Draws the ticks at which the expert is asked for a label: successive ones tell much the same."""
+
+    share: float
+    rng: np.random.Generator
+
+    def asks(self) -> bool:
+        """Draw for the next tick."""
+        return self.share >= 1 or bool(self.rng.random() < self.share)
+
+
 class Mixer:
     """Draws who drives, expert or policy, once per step, per segment of `segment` steps, or per episode.
 

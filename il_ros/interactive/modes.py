@@ -20,7 +20,7 @@ from typing import Any
 from il_ros.control.arbitration import NOT_YET, Request, Situation, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
-from il_ros.interactive.beta import BetaSchedule, Mixer
+from il_ros.interactive.beta import Asking, BetaSchedule, Mixer
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
 
 
@@ -86,8 +86,9 @@ class Shadow(Alone):
 class Dagger(InteractiveMode):
     """Beta mixing (Ross, Gordon and Bagnell 2011): each step's, segment's or episode's driver is drawn.
 
-    A draw holds for all that is asked about one control period. Unless beta is 0 or 1 both must propose: a
-    mixture without one of them would be another policy than the one that is recorded.
+    A draw holds for all that is asked about one control period, and so does whether the expert labels it.
+    Unless beta is 0 or 1 both must propose: a mixture without one of them would be another policy than the
+    one that is recorded.
     `round_index` below 0: the experience counts the rounds.
     """
 
@@ -98,11 +99,13 @@ class Dagger(InteractiveMode):
         experience: Experience,
         schedule: BetaSchedule,
         mixer: Mixer,
+        asking: Asking,
         period_ns: int,
         round_index: int = -1,
     ) -> None:
         super().__init__(experience)
-        self._schedule, self._mixer, self._round_index = schedule, mixer, round_index
+        self._schedule, self._mixer, self._asking = schedule, mixer, asking
+        self._round_index, self._asked = round_index, True
         self._holds_ns = 3 * period_ns // 4  # sources on timers of their own are not quite in step
         self._drawn_ns: int | None = None
         self._drawn, self.beta = EXPERT, self._schedule(self.round)
@@ -118,13 +121,14 @@ class Dagger(InteractiveMode):
         if self._drawn_ns is None or not 0 <= stamp_ns - self._drawn_ns < self._holds_ns:
             self._drawn_ns, self.beta = stamp_ns, self._schedule(self.round)
             self._drawn = EXPERT if self._mixer.expert_drives(self.beta) else POLICY
+            self._asked = self._asking.asks()
         needed = (EXPERT, POLICY) if 0 < self.beta < 1 else (self._drawn,)
         missing = [name for name in needed if situation.absences[name]]
         if missing:
             reason = "; ".join(f"{name} {situation.absences[name]}" for name in missing)
             early = any(situation.absences[name] == NOT_YET for name in missing)
-            return Verdict(NOBODY, reason, self.beta, early=early)
-        return Verdict(self._drawn, f"{self._drawn} drawn", self.beta, mixed=True)
+            return Verdict(NOBODY, reason, self.beta, early=early, asked=self._asked)
+        return Verdict(self._drawn, f"{self._drawn} drawn", self.beta, mixed=True, asked=self._asked)
 
     def restart(self) -> None:
         """Draw anew: an episode begins."""

@@ -10,7 +10,7 @@ import numpy as np
 from il_ros.contract import Contract
 from il_ros.control.arbitration import Mode, Priority
 from il_ros.episodes.rules import MODES
-from il_ros.interactive.beta import BetaSchedule, Mixer
+from il_ros.interactive.beta import Asking, BetaSchedule, Mixer
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
 from il_ros.interactive.gated import Gated, GatedOptions
 from il_ros.interactive.modes import Alone, Dagger, HumanGated, Shadow
@@ -21,7 +21,8 @@ class ModeOptions:
     """The mode's name, and what the modes named like the first words below take.
 
     dagger: `beta` (a `BetaSchedule`), drawn per `unit`, a segment being `segment` steps, by a generator with
-    `seed`; `round_index` below 0: counted from the policy's versions.
+    `seed`; `round_index` below 0: counted from the policy's versions; `asked`: the share of the policy's
+    ticks that the expert labels.
     Raises ValueError when one can't be.
     """
 
@@ -31,6 +32,7 @@ class ModeOptions:
     segment: int = 20
     seed: int = 0
     round_index: int = -1
+    asked: float = 1.0
     gated: GatedOptions = field(default_factory=GatedOptions)
 
     def __post_init__(self) -> None:
@@ -38,6 +40,8 @@ class ModeOptions:
             raise ValueError(f"mode is one of {', '.join(MODES)}, not '{self.mode}'")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
+        if not 0 < self.asked <= 1:
+            raise ValueError(f"asked is a share above 0, up to 1, not {self.asked}")
         BetaSchedule(self.beta)
         Mixer(self.unit, self.segment, np.random.default_rng(self.seed))
 
@@ -59,9 +63,10 @@ def make_mode(
     if options.mode == "shadow":
         return Shadow(experience)
     if options.mode == "dagger":
-        mixer = Mixer(options.unit, options.segment, experience.generator(options.seed))
-        schedule = BetaSchedule(options.beta)
-        return Dagger(experience, schedule, mixer, contract.period_ns, options.round_index)
+        draws = experience.generator(options.seed)
+        asking = Asking(options.asked, draws.spawn(1)[0])
+        mixer, schedule = Mixer(options.unit, options.segment, draws), BetaSchedule(options.beta)
+        return Dagger(experience, schedule, mixer, asking, contract.period_ns, options.round_index)
     if options.mode == "hg_dagger":
         return HumanGated(experience)
     if options.mode == "gated":

@@ -80,24 +80,10 @@ class Lesson:
 
 
 class Teaching:
-    """One mode over many episodes, on one clock. The expert proposes at every tick, or when `person` does.
+    """One mode over many episodes, on one clock. The expert proposes at every tick, or when `person` does."""
 
-    `asked`: the share of the policy's ticks, drawn by `rng`, at which the expert is asked for the record what
-    it would do; successive ticks tell much the same. Raises ValueError when that is no share.
-    """
-
-    def __init__(
-        self,
-        mode: Mode,
-        period_ns: int,
-        person: Person | None = None,
-        asked: float = 1.0,
-        rng: np.random.Generator | None = None,
-    ) -> None:
-        if not 0 < asked <= 1:
-            raise ValueError(f"asked is {asked}; a share above 0, up to 1, is possible")
+    def __init__(self, mode: Mode, period_ns: int, person: Person | None = None) -> None:
         self._mode, self._period_ns, self._person = mode, period_ns, person
-        self._asked, self._rng = asked, np.random.default_rng(0) if rng is None else rng
         self._now_ns, self._authority = 0, NOBODY
 
     def begin(self) -> None:
@@ -121,8 +107,6 @@ class Teaching:
         self._authority = verdict.authority
         wishes = {name: tuple(proposal.chunk[0].tolist()) for name, proposal in proposals.items()}
         sent = wishes[verdict.authority]
-        if verdict.authority != EXPERT and self._asked < 1 and self._rng.random() >= self._asked:
-            del wishes[EXPERT]
         return Decision(
             self._now_ns,
             self._now_ns,
@@ -133,6 +117,7 @@ class Teaching:
             beta=verdict.beta,
             doubt=self._mode.doubt,
             mode=self._mode.name,
+            asked=verdict.asked,
         )
 
     def _proposals(

@@ -55,5 +55,6 @@ def test_other_text_is_no_decision(text):
 def test_a_decision_from_before_there_were_modes_is_read_without_one():
     record = json.loads(to_json(Decision(1, 1, NOBODY, "", mode="dagger")))
     assert from_json(json.dumps(record)).mode == "dagger"
-    del record["mode"]
-    assert from_json(json.dumps(record)).mode == ""
+    del record["mode"], record["asked"]
+    read = from_json(json.dumps(record))
+    assert (read.mode, read.asked) == ("", True)

@@ -39,6 +39,11 @@ def test_the_table(mode, expert_drives, policy_drives, nobody):
     assert label(mode, decision("none", sent=None)) == nobody
 
 
+def test_in_dagger_what_the_expert_proposes_unasked_is_no_label():
+    unasked = [dataclasses.replace(decision(who), asked=False) for who in ("policy", "none", "expert")]
+    assert [label("dagger", each) for each in unasked] == [None, None, SENT]
+
+
 def test_no_expert_no_label():
     assert label("dagger", decision("policy", expert=None)) is None
 

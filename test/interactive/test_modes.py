@@ -96,6 +96,19 @@ def test_however_often_a_tick_is_asked_about_it_has_one_draw():
         assert len(drawn) == 1
 
 
+def test_the_expert_is_asked_at_its_share_of_ticks_and_who_drives_is_drawn_as_without():
+    def verdicts(**options):
+        session = Session(mode="dagger", beta="constant:0.3", **options)
+        return [session.step() for _ in range(10_000)]
+
+    asked = verdicts(asked=0.25)
+    # binomial(10000, 0.25): mean 2500, standard deviation 43.3; four of them either side
+    assert 2327 <= sum(verdict.asked for verdict in asked) <= 2673
+    always = verdicts()
+    assert all(verdict.asked for verdict in always)
+    assert [verdict.authority for verdict in asked] == [verdict.authority for verdict in always]
+
+
 def test_a_segment_and_an_episode_have_one_driver():
     session = Session(mode="dagger", beta="constant:0.5", unit="segment", segment=5)
     drawn = np.array([session.step().authority for _ in range(500)]).reshape(100, 5)

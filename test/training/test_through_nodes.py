@@ -36,10 +36,8 @@ def test_demonstrations_are_the_first_that_succeeded(bench, tmp_path):
 def test_labels_and_the_experts_ticks_are_counted_from_the_bags(bench, tmp_path):
     made.episode(tmp_path, 1)  # shown: 20 ticks
     made.episode(tmp_path, 2, taken_over_at=12)  # 8 of 20 ticks
-    lab = bench.Lab.__new__(bench.Lab)
-    lab.contract = made.CONTRACT
-    assert lab.effort(tmp_path) == (28, 28, 1)
-    assert lab.effort(tmp_path, {"episode_000002"}) == (8, 8, 1)
+    assert bench.effort(tmp_path, made.CONTRACT) == (28, 28, 1)
+    assert bench.effort(tmp_path, made.CONTRACT, {"episode_000002"}) == (8, 8, 1)
 
 
 def test_after_a_round_whose_version_was_refused_the_one_before_drives(bench, tmp_path):
@@ -49,6 +47,7 @@ def test_after_a_round_whose_version_was_refused_the_one_before_drives(bench, tm
     lineage.write(refused, replace(lineage.read(refused), state=lineage.REFUSED, reason="slow"))
     driving = [bench.driving_after(tmp_path, stage).name for stage in (0, 1, 2)]
     assert driving == ["v1", "v2", "v2"]
+    assert bench.refused(tmp_path) == 1
 
 
 def test_seeds_are_pooled_with_wilsons_interval(bench):

@@ -1,0 +1,50 @@
+"""Unattended episodes through a scenario's processes, in lockstep, as fast as the machine goes."""
+
+import json
+
+from tqdm import tqdm
+
+from il_ros.control import trials
+from il_ros.graph import command
+from il_ros.processes import ProcessGroup
+from il_ros.scenarios import SCENARIOS
+
+LONGEST_S = 3600.0
+
+
+def conduct(scenario, title, log, **given):
+    """Run a scenario with the arguments `given`, and return what became of its episodes; see `Trials`."""
+    result = log.parent / f"{log.name}_result.json"
+    given |= {"speed": "0", "cameras": "false", "result": str(result)}
+    commands = {spec.name: command(spec) for spec in SCENARIOS[scenario].nodes(given)}
+    with tqdm(total=int(given["episodes"]), desc=f"{given['task']} {title}", unit="episode") as bar:
+
+        def show(name, line):
+            if name == "conductor" and line.startswith("progress "):
+                told = json.loads(line.removeprefix("progress "))
+                bar.set_postfix_str(f"{told['successes']} succeeded", refresh=False)
+                bar.update(told["done"] - bar.n)
+
+        with ProcessGroup(commands, log, show) as group:
+            ending = group.wait(LONGEST_S)
+            if (ending.name, ending.status) != ("conductor", 0):
+                raise group.failure(ending)
+    return trials.from_json(result.read_text())
+
+
+def node_parameters(seed, *, asked, warm_epochs, changes):
+    """Return what is set besides config/nodes; time on a shared machine decides nothing."""
+    nodes = {
+        "sim": {"lockstep_timeout_s": 30.0},
+        "dagger_supervisor": {"silence_s": 20.0, "dagger.segment": 10, "dagger.asked": asked},
+        "recorder": {"min_free_bytes": 268435456},
+        "policy_server": {"gate.latency": 100.0},
+        "conductor": {"timeout_s": 120.0, "training_s": 1200.0},
+        "trainer": {
+            "background": False,  # everybody waits for it
+            "warm_epochs": warm_epochs,
+            "warm_s": 0.0,
+            "changes": [f"seed={seed}", *changes],
+        },
+    }
+    return {"/**": {name: {"ros__parameters": given} for name, given in nodes.items()}}
