@@ -67,6 +67,7 @@ def add_parser(subparsers: Any) -> None:
         "--task", action="append", default=[], help="only episodes of this task; may be repeated"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace the policy that --out holds")
     parser.add_argument(
         "--from",
         dest="start",
@@ -103,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from il_ros.training.fit import TrainingError
 
     try:
+        _keep(args)
         dataset, recipe = _open(args)
         start, recipe, refusal = _begin(args, dataset, recipe)
         reporter = JsonReporter() if args.progress == "json" else BarReporter(args.out)
@@ -142,6 +144,23 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _keep(args: argparse.Namespace) -> None:
+    """Raise ValueError when training would replace a policy that nobody said should go."""
+    from il_ros.policies import checkpoint
+    from il_ros.policies.versions import CHECKPOINT
+
+    if args.resume or args.overwrite or not (args.out / CHECKPOINT).exists():
+        return
+    try:
+        what = f"policy {checkpoint.load(args.out / CHECKPOINT).version}"
+    except ValueError:  # damaged, maybe: the more reason not to touch it unasked
+        what = "a checkpoint"
+    raise ValueError(
+        f"{args.out} holds {what} already: --resume goes on with its training, --overwrite replaces it, "
+        "another --out keeps both"
+    )
 
 
 def _begin(

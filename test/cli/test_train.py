@@ -74,6 +74,17 @@ def test_episodes_of_two_contracts_need_a_choice(root, capsys):
     assert "episodes of several contracts" in capsys.readouterr().err
 
 
+def test_a_trained_policy_is_not_replaced_unasked(root, tmp_path, capsys):
+    words = ["train", str(root), "--out", str(tmp_path / "out"), *QUICK]
+    assert main([*words, "--version", "first"]) == 0
+    weights = (tmp_path / "out" / "checkpoint" / "model.safetensors").read_bytes()
+    assert main([*words, "--set", "seed=1", "--version", "second"]) == 2
+    assert "out holds policy first already: --resume goes on" in capsys.readouterr().err
+    assert (tmp_path / "out" / "checkpoint" / "model.safetensors").read_bytes() == weights
+    assert main([*words, "--set", "seed=1", "--version", "second", "--overwrite"]) == 0
+    assert "second" in capsys.readouterr().out
+
+
 def test_evaluating_what_no_simulator_knows_is_said(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *QUICK]) == 0
     assert main(["evaluate", str(tmp_path / "out")]) == 2
