@@ -8,14 +8,13 @@ from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from il_ros.episodes.metadata import Qos
 from il_ros.episodes.record import EpisodeRecorder
 from il_ros.episodes.record_options import StreamSpec
-from il_ros.nodes.streams import LARGE_TYPES, matching_profile, message_class
+from il_ros.nodes.streams import LARGE_TYPES, Events, matching_profile, message_class
 
 LOOK_S = 0.1  # how often the graph is looked at for publishers that came or changed
 DEPTH, DEPTH_LARGE = 2000, 60  # messages waiting while the recorder opens an episode: 10 s, 2 s of images
@@ -79,7 +78,7 @@ class RecorderStreams:
             partial(self._recorder.receive, stream),
             profile,
             raw=True,
-            event_callbacks=SubscriptionEventCallbacks(
+            event_callbacks=Events(
                 matched=lambda _: self._changed.add(topic),
                 incompatible_qos=lambda _: self._changed.add(topic),
                 message_lost=lambda event: self._recorder.lose(stream, event.total_count_change),

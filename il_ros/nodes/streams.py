@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.event_handler import EventHandler, SubscriptionEventCallbacks
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
@@ -19,6 +21,27 @@ DEPTH, DEPTH_LARGE = (
     100,
     10,
 )  # messages waiting for a busy node: half a second of joint states, 0.3 s of images
+
+
+class Events(SubscriptionEventCallbacks):
+    """Callbacks of a subscription that may be destroyed while an event of it waits to be handled.
+
+    rclpy's executor would raise InvalidHandle then, out of its spin.
+    """
+
+    def create_event_handlers(self, *args: Any, **kwargs: Any) -> list[EventHandler]:
+        """Do as rclpy does, with handlers that take nothing from a destroyed subscription."""
+        handlers: list[EventHandler] = super().create_event_handlers(*args, **kwargs)
+        for handler in handlers:
+            handler.take_data = partial(_take, handler.take_data)
+        return handlers
+
+
+def _take(take_data: Callable[[], Any]) -> Any:
+    try:
+        return take_data()
+    except InvalidHandle:
+        return None
 
 
 class Streams:
@@ -84,7 +107,7 @@ class Streams:
             receive,
             profile,
             raw=True,
-            event_callbacks=SubscriptionEventCallbacks(matched=look_again, incompatible_qos=look_again),
+            event_callbacks=Events(matched=look_again, incompatible_qos=look_again),
         )
 
 

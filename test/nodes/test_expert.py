@@ -28,9 +28,7 @@ def test_it_proposes_exactly_what_the_expert_answers_to_the_tasks_messages(graph
         for reading in readings
         if reading.topic in own.topics
     }
-    graph.until(lambda: all(publish[spec.topic].count() for spec in own.observations), "subscriptions")
-    graph.spin(0.25)  # until the subscriptions are in line with these publishers
-    graph.until(lambda: all(publish[spec.topic].count() for spec in own.observations), "subscriptions")
+    graph.in_line(*(publish[topic] for topic in {spec.topic for spec in own.observations}))
     offline = Synchroniser(own.observations)
     for reading in readings:
         if reading.topic in publish:

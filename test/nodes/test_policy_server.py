@@ -51,9 +51,7 @@ class Robot:
         self.heard = graph.received("policy_server/proposal", proposal.TYPE)
         self.graph = graph
         self._stamp_ns = 1000 * MS
-        graph.until(self._joints.count, "subscription")
-        graph.spin(0.25)  # until the subscription is in line with this publisher
-        graph.until(self._joints.count, "subscription")
+        graph.in_line(self._joints)
 
     def tick(self, a=0.0, names=("a", "b")):
         self._stamp_ns += CONTRACT.period_ns
@@ -131,8 +129,7 @@ def test_inactive_it_is_silent_and_active_again_it_proposes(graph, trained):
     assert robot.heard == []
     assert "inactive: not proposing" in node.status().message
     node.trigger_activate()
-    graph.until(robot._joints.count, "subscription")
-    graph.spin(0.25)
+    graph.in_line(robot._joints)
     robot.answer()
 
 

@@ -51,9 +51,7 @@ class Robot:
         self._joints = graph.publisher("joint_states", JOINT_STATE)
         self._goal = graph.publisher("goal", "geometry_msgs/msg/PoseStamped")
         self.proposals = graph.received("expert/proposal", proposal.TYPE)
-        graph.until(lambda: self._joints.count() and self._goal.count(), "subscriptions")
-        graph.spin(0.25)  # until the subscriptions are in line with these publishers
-        graph.until(lambda: self._joints.count() and self._goal.count(), "subscriptions")
+        graph.in_line(self._joints, self._goal)
 
     def joints(self, stamp_ns, a=0.1, b=0.2, names=("b", "a")):
         self._joints(

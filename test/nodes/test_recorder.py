@@ -71,14 +71,13 @@ def arm(graph):
     publish = graph.publisher("joint_states", JOINTS, 10)
 
     def flowing(recorder: Recorder, position: float = 0.0) -> None:
-        graph.until(publish.count, "the recorder's subscription")
+        graph.in_line(publish)
 
         def heard() -> bool:
             publish(joints(position))
             return not recorder._recorder.silent_streams()
 
         graph.until(heard, "joint states at the recorder")
-        graph.spin(0.25)  # the subscription may become reliable
 
     publish.flowing = flowing
     return publish

@@ -41,9 +41,7 @@ def test_the_strongest_profile_that_all_publishers_serve(offers, reliable, latch
 def test_messages_arrive_as_raw_bytes_whatever_the_publisher_offers(graph, qos):
     listener = graph.start(Listener)
     publish = graph.publisher("words", STRING, qos)
-    graph.until(publish.count, "subscription")
-    graph.spin(0.3)  # past the moment at which the subscription is brought in line
-    graph.until(publish.count, "subscription")
+    graph.in_line(publish)
     publish(messages.make(STRING, data="hello"))
     topic, raw, arrival_ns = graph.until(lambda: listener.heard and listener.heard[-1], "message")
     assert topic == "words"
@@ -86,6 +84,15 @@ def test_closed_it_hears_nothing_more(graph):
     publish = graph.publisher("words", STRING)
     publish(messages.make(STRING, data="hello"))
     graph.spin(0.3)
+    assert listener.heard == []
+
+
+def test_closed_before_it_has_noticed_a_publisher_it_disturbs_nobody(graph):
+    listener = graph.start(Listener)
+    graph.in_line(graph.publisher("words", STRING))
+    graph.publisher("words", STRING)
+    listener.streams.close()
+    graph.spin(0.3)  # the event of the second publisher is handled: the executor must survive it
     assert listener.heard == []
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from std_srvs.srv import SetBool, Trigger
-from supervised import CONTRACT, Session
+from supervised import CONTRACT, PATIENT_S, Session
 
 from il_ros import messages
 from il_ros.control import proposal
@@ -13,6 +13,7 @@ from il_ros.nodes.teleop_joy import TeleopJoy
 EXPERT, POLICY = (0.02, 0.0, 0.1), (-0.02, 0.0, -0.1)
 JOY = "sensor_msgs/msg/Joy"
 TIMEOUT_TICKS = 2  # 0.1 s at 20 Hz
+SILENCE_S = 1.0  # so long a busy machine may keep a proposal from the supervisor; a silent source costs it
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def contract_file(tmp_path):
 @pytest.fixture
 def session_of(graph, contract_file):
     def make(mode, **parameters):
-        impatient = {"expert__timeout_s": 0.1, "policy__timeout_s": 0.1}
-        return Session(graph, contract_file, silence_s=0.1, mode=mode, **impatient, **parameters)
+        impatient = {"expert__timeout_s": 0.1, "policy__timeout_s": 0.1, "silence_s": SILENCE_S}
+        return Session(graph, contract_file, mode=mode, **impatient | parameters)
 
     return make
 
@@ -71,7 +72,7 @@ def test_a_policy_server_killed_while_mixing_stops_the_robot_until_it_is_back(se
 
 
 def test_duplicated_and_reordered_proposals_change_nothing(session_of):
-    session = session_of("policy")
+    session = session_of("policy", silence_s=PATIENT_S)
     session.until_driven_by("policy", policy=POLICY)
     rig, sent = session.rig, []
     names, period_ns = rig.contract.action_names, rig.contract.period_ns
@@ -88,7 +89,7 @@ def test_duplicated_and_reordered_proposals_change_nothing(session_of):
 
 
 def test_an_emergency_stop_in_the_middle_of_a_handover_wins(session_of):
-    session = session_of("hg_dagger")
+    session = session_of("hg_dagger", silence_s=PATIENT_S)
     graph, rig = session.rig.graph, session.rig
     session.until_driven_by("policy", policy=POLICY)
     taken = session.tick(EXPERT, POLICY)
@@ -103,7 +104,7 @@ def test_an_emergency_stop_in_the_middle_of_a_handover_wins(session_of):
 
 def test_a_gamepad_takes_over_hands_back_at_once_and_lets_go_when_unplugged(graph, session_of, contract_file):
     """A real teleoperation node on the graph: its word, not a time-out, hands back."""
-    session = session_of("hg_dagger")
+    session = session_of("hg_dagger", silence_s=0.1, expert__timeout_s=PATIENT_S)
     node = graph.start(
         TeleopJoy, contract=str(contract_file), axes=["base/linear.x 0 0.5"], deadman_button=0,
         timeout=0.3, use_sim_time=True, tick="timer",

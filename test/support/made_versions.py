@@ -99,9 +99,7 @@ class Robot:
 
     def ready(self):
         """Wait for the policy server's subscription, in line with this publisher."""
-        self.graph.until(self._joints.count, "subscription")
-        self.graph.spin(0.25)
-        self.graph.until(self._joints.count, "subscription")
+        self.graph.in_line(self._joints)
         return self
 
     def run(self):

@@ -11,7 +11,9 @@ from il_ros import messages
 from il_ros.nodes import runtime
 from il_ros.nodes.streams import message_class
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0  # a machine may be very busy; what comes sooner is not waited for any longer
+ASK_AGAIN_S = 3.0  # the answer of another process's service may be lost while it discovers who asked
+DEPTH = 1000  # messages that wait for a test that is slow
 
 
 class Graph:
@@ -53,9 +55,27 @@ class Graph:
             publisher.publish(messages.encode(type_name, message))
 
         publish.count = publisher.get_subscription_count
+        publish.topic, publish.qos = publisher.topic_name, publisher.qos_profile
         return publish
 
-    def received(self, topic, type_name, qos=10):
+    def in_line(self, *publishers):
+        """Wait until whoever takes the QoS of those who publish has taken that of these.
+
+        A subscription that is replaced loses what came before; afterwards nothing is lost.
+        """
+
+        def settled(publish):
+            asked = [info.qos_profile for info in self.outside.get_subscriptions_info_by_topic(publish.topic)]
+            same = all(
+                (each.reliability, each.durability) == (publish.qos.reliability, publish.qos.durability)
+                for each in asked
+            )
+            return asked and same and publish.count() == len(asked)
+
+        for publish in publishers:
+            self.until(lambda publish=publish: settled(publish), f"subscriptions to {publish.topic} in line")
+
+    def received(self, topic, type_name, qos=DEPTH):
         """Return a list that fills with decoded messages of a topic."""
         found = []
         self.outside.create_subscription(
@@ -68,11 +88,27 @@ class Graph:
         return found
 
     def call(self, service, service_type, **request):
-        """Call a service from outside and return its response."""
+        """Call a service of this process's nodes, who know of each other at once; return its response."""
         client = self.outside.create_client(service_type, service)
         self.until(client.service_is_ready, f"service {service}")
         future = client.call_async(service_type.Request(**request))
         self.until(future.done, f"answer of {service}")
+        self.outside.destroy_client(client)
+        return future.result()
+
+    def ask(self, service, service_type, **request):
+        """Call a service of another process, again while no answer comes; return the first answer."""
+        client = self.outside.create_client(service_type, service)
+        self.until(client.service_is_ready, f"service {service}")
+        asked, futures = [], []
+
+        def answered():
+            if not asked or time.monotonic() > asked[-1] + ASK_AGAIN_S:
+                asked.append(time.monotonic())
+                futures.append(client.call_async(service_type.Request(**request)))
+            return next((each for each in futures if each.done()), None)
+
+        future = self.until(answered, f"answer of {service}")
         self.outside.destroy_client(client)
         return future.result()
 
