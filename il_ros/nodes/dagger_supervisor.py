@@ -16,16 +16,15 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from std_msgs.msg import Bool, String
-from std_srvs.srv import SetBool, Trigger
+from rclpy.qos import QoSProfile
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from il_ros import codecs, messages
 from il_ros.contract import Contract
 from il_ros.control import proposal
 from il_ros.control.decision import Decision, to_json
-from il_ros.control.estop import EmergencyStop
 from il_ros.control.status import change, status
 from il_ros.control.status import to_json as status_json
 from il_ros.control.supervision import Supervision
@@ -34,10 +33,11 @@ from il_ros.interactive.options import ModeOptions, make_mode
 from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import Status
-from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.parameters import value
 from il_ros.nodes.publishers import Others
 from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.streams import Streams, message_class
+from il_ros.nodes.supervisor_estop import EstopInputs
 from il_ros.nodes.supervisor_modes import Bell, ModeParameters
 from il_ros.nodes.supervisor_parameters import declare_supervision, options, sources
 from il_ros.nodes.supervisor_report import Report
@@ -59,11 +59,7 @@ class DaggerSupervisor(runtime.ManagedNode):
         declare_contract(self)
         declare_supervision(self)
         self._modes = ModeParameters(self, self._check_mode, self._switch)
-        estop_timeout_s = declare(
-            self, "estop_timeout_s", 0.0, "the topic ~/estop must be heard at least this often, else stop; "
-            "0: it need not be heard", unit="s", minimum=0.0, read_only=True,
-        )  # fmt: skip
-        self._estop = EmergencyStop(estop_timeout_s)
+        self._estop = EstopInputs(self, self._press, self._reset_estop)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._others = Others(self)
         self._commands: list[tuple[Any, Any, slice]] = []
@@ -72,9 +68,6 @@ class DaggerSupervisor(runtime.ManagedNode):
         self._bell = Bell(self)
         self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
         self.create_service(Trigger, "~/restart", self._on_restart)
-        self.create_service(SetBool, "~/estop", self._on_estop_service)
-        self.create_service(Trigger, "~/reset_estop", self._on_reset_estop)
-        self._listen_for_estop()
 
     # ---- lifecycle ---------------------------------------------------------------------------------------
 
@@ -85,7 +78,7 @@ class DaggerSupervisor(runtime.ManagedNode):
             self._experience = Experience(self._contract.period_ns)
             mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._experience)
             self._supervision = Supervision(
-                self._contract, sources(self), options(self, self._contract), self._estop, mode
+                self._contract, sources(self), options(self, self._contract), self._estop.latch, mode
             )
         except ValueError as error:
             raise runtime.Refusal(str(error)) from error
@@ -233,42 +226,18 @@ class DaggerSupervisor(runtime.ManagedNode):
 
     # ---- emergency stop and restart ----------------------------------------------------------------------
 
-    def _listen_for_estop(self) -> None:
-        """Hear the stop twice: as strongly as its publishers offer and, while that is arranged, weakly."""
-        self._estop_stream = Streams(self, {"~/estop": "std_msgs/msg/Bool"}, self._on_estop_topic)
-        weakest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self.create_subscription(
-            Bool, "~/estop", lambda raw: self._on_estop_topic("~/estop", raw, 0), weakest, raw=True
-        )
-
-    def _on_estop_topic(self, _topic: str, raw: bytes, _arrival_ns: int) -> None:
-        self._press("topic", messages.decode("std_msgs/msg/Bool", raw).data)
-
-    def _on_estop_service(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._press("service", request.data)
-        response.success = True
-        response.message = self._estop.latched or "not stopped"
-        if self._estop.latched and not request.data:
-            response.message += "; ~/reset_estop lets the robot move again"
-        return response
-
     def _press(self, who: str, pressed: bool) -> None:
-        was = self._estop.latched
         if self._commands:
             self._send(self._supervision.press(who, pressed, *self._times()))
         else:
-            self._estop.hear(who, pressed, time.monotonic_ns())
-        if self._estop.latched and not was:
-            self.get_logger().error(self._estop.latched)
+            self._estop.latch.hear(who, pressed, time.monotonic_ns())
 
-    def _on_reset_estop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _reset_estop(self) -> str:
         if self._supervision is None:
-            refused = self._estop.reset(time.monotonic_ns())
-        else:
-            refused = self._supervision.reset_estop(time.monotonic_ns())
-            self._announce()
-        response.success, response.message = not refused, refused or "the robot may move again"
-        return response
+            return self._estop.latch.reset(time.monotonic_ns())
+        refused: str = self._supervision.reset_estop(time.monotonic_ns())
+        self._announce()
+        return refused
 
     def _on_restart(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if not self._commands:
