@@ -52,11 +52,6 @@ class McapFile:
         self.unwritten = 0
         sink.append([mcap.MAGIC, mcap.header("il_ros")])
 
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes taken in and not yet in the file."""
-        return self._chunk.size
-
     def add_channel(self, topic: str, type_name: str, definition: str, metadata: Mapping[str, str]) -> int:
         """Declare a topic and return its number; raises OSError when it can't be written."""
         schema_number = self._schemas.get(type_name, len(self._schemas) + 1)

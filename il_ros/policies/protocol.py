@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from il_ros.contract import Contract
 from il_ros.specs import Vector
 
 Array = np.ndarray[Any, Any]
@@ -26,14 +25,6 @@ class Policy(Protocol):
     def act(self, observation: Observation) -> Vector:
         """Return (H, A) absolute commands in the contract's flat order and units."""
         ...
-
-
-class TrainedPolicy(Policy, Protocol):
-    """A policy from a checkpoint."""
-
-    contract: Contract
-    version: str
-    horizon: int
 
 
 class Head(Protocol):

@@ -6,7 +6,6 @@ import numpy as np
 
 from il_ros.sim.arm import ArmTask
 
-HALF_BLOCK_M = 0.03
 HALF_HEIGHT_M = 0.02
 BLOCK_LOWER_M, BLOCK_UPPER_M = (0.24, -0.08), (0.32, 0.08)
 BLOCK_TURN_RAD = 0.3
