@@ -77,13 +77,14 @@ class Conductor(runtime.PlainNode):
         self.create_subscription(
             String, "dagger_supervisor/decision", self._on_decision, QoSProfile(depth=10)
         )
-        self._pause = self.create_client(SetBool, "sim/pause")
+        # in this order: see Waiting.call
         self._reset = self.create_client(Trigger, "sim/reset")
         self._set_sim = self.create_client(SetParameters, "sim/set_parameters")
+        self._pause = self.create_client(SetBool, "sim/pause")
         self._restart = self.create_client(Trigger, "dagger_supervisor/restart")
-        self._set_recorder = self.create_client(SetParameters, "recorder/set_parameters")
         self._start = self.create_client(Trigger, "recorder/start")
         self._stop = self.create_client(Trigger, "recorder/stop")
+        self._set_recorder = self.create_client(SetParameters, "recorder/set_parameters")
         for topic in self._answers:
             self.create_subscription(
                 message_class(proposal.TYPE),
@@ -175,7 +176,7 @@ class Conductor(runtime.PlainNode):
     async def _begin(self, seed: int) -> None:
         await self._call(self._set_sim, parameters(seed=seed))
         # Before the reset: the first frame is answered at once, and must be from the robot's new state.
-        await self._call(self._restart, Trigger.Request())
+        await self._waiting.call(self._restart, Trigger.Request(), self._timeout_s, again=True)
         self._success = None  # what the episode before said counts no more
         before_ns = self._simulated_ns
         await self._call(self._reset, Trigger.Request())

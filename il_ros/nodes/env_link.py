@@ -30,6 +30,7 @@ from il_ros.synchroniser import NoObservation, Observation, Synchroniser
 
 LEAVING_S = 5.0
 ANSWER_S = 2.0  # a service's answer may be lost on the way; after so long it is asked again
+IDLE_ROUNDS = 20  # of the executor, one event each; some, as of /clock, are none of ours
 
 
 class RosEnvError(RuntimeError):
@@ -71,6 +72,11 @@ class Link:
         else:
             self.node.create_timer(contract.period_ns / 1e9, lambda: self._tick(self.now_ns))
         self._streams = Streams(self.node, topics, self._receive)
+
+    @property
+    def in_line(self) -> bool:
+        """Whether no subscription is about to be replaced, which would lose a message."""
+        return self._streams.in_line
 
     @property
     def now_ns(self) -> int:
@@ -133,22 +139,23 @@ class Link:
 
     def drain(self) -> None:
         """Take in all that has arrived by now."""
-        before = -1
-        while before != self._heard:
+        idle = 0
+        while idle < IDLE_ROUNDS:
             before = self._heard
             self._executor.spin_once(0)
+            idle = 0 if before != self._heard else idle + 1
 
-    def call(self, client: Any, request: Any, timeout_s: float) -> Any:
-        """Return a service's answer, asking again when none comes; RosEnvError when it is absent or a no."""
+    def call(self, client: Any, request: Any, timeout_s: float, *, again: bool = True) -> Any:
+        """Return a service's answer, asking `again` when none comes; RosEnvError when absent or a no."""
         name, end_s = client.service_name, time.monotonic() + timeout_s
         self.until(client.service_is_ready, timeout_s, f"service {name}")
         while True:
             answer = client.call_async(request)
             try:
-                self.until(answer.done, ANSWER_S, f"answer of service {name}")
+                self.until(answer.done, ANSWER_S if again else timeout_s, f"answer of service {name}")
             except RosEnvError:
                 client.remove_pending_request(answer)
-                if time.monotonic() > end_s:
+                if not again or time.monotonic() > end_s:
                     raise
                 continue
             response = answer.result()

@@ -11,6 +11,7 @@ gate, and may let an expert drive instead. A step ends at the next tick, with wh
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from il_ros.synchroniser import NoObservation
 
 __all__ = ["RosEnv", "RosEnvError"]
 
+DISCOVERY_S = 10.0  # a stream that was not seen after so long is silent
 SHOWN_WITHIN_S = 1.0  # a paused simulator shows each start once: who missed it resets again
 
 Seen = dict[str, Any]
@@ -76,9 +78,10 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         self._link = Link(self.contract, name, namespace, simulated, source)
         self._link.listen(success_topic, failed_topic, "dagger_supervisor/decision", proposal_topic)
         client = self._link.node.create_client
-        self._pause = client(SetBool, "sim/pause")
-        self._set_sim = client(SetParameters, "sim/set_parameters")
+        # in this order: who answers `pause`, which is asked again, knows of the others
         self._reset_sim = client(Trigger, "sim/reset")
+        self._set_sim = client(SetParameters, "sim/set_parameters")
+        self._pause = client(SetBool, "sim/pause")
         self._restart = client(Trigger, "dagger_supervisor/restart")
         self._tick_ns = self._began_ns = 0
         self._observation: Seen | None = None
@@ -99,7 +102,10 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
             self._reset_scene(drawn)
             self._link.call(self._restart, Trigger.Request(), self._timeout_s)
             self._link.drain()
+            end_s = time.monotonic() + min(self._timeout_s, DISCOVERY_S)
             self._next_tick(self._link.ticks, self._timeout_s)
+            while not self._seen_all and time.monotonic() < end_s:
+                self._next_tick(self._link.ticks, self._timeout_s)
         seen = self._link.seen
         if seen is None or isinstance(seen, NoObservation):
             reasons = ("no tick",) if seen is None else seen.reasons
@@ -159,24 +165,36 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         self._link.close()
 
     def _begin_in_simulator(self, seed: int) -> None:
-        """Pause, set the seed, restart the supervisor, reset, and go on once the start was seen."""
+        """Pause, set the seed, restart the supervisor, reset, and go on once the start was seen.
+
+        A start is shown once. Who hadn't discovered all that shows it resets again, and so does who sees it
+        by subscriptions that are about to be replaced: the next frame would be lost on them.
+        """
         link, wait_s = self._link, self._timeout_s
-        for attempt in range(1, round(wait_s / SHOWN_WITHIN_S) + 2):
+        begun_s = time.monotonic()
+        while True:
             link.call(self._pause, SetBool.Request(data=True), wait_s)
             link.call(self._set_sim, _seed(seed), wait_s)
             # before the reset: its first frame must be answered from the robot's new state
             link.call(self._restart, Trigger.Request(), wait_s)
             link.drain()
             link.success = link.failed = None
-            ticks = link.ticks
-            link.call(self._reset_sim, Trigger.Request(), wait_s)
+            ticks, in_line = link.ticks, link.in_line
+            link.call(self._reset_sim, Trigger.Request(), wait_s, again=False)  # that would be the next seed
+            waited_s = time.monotonic() - begun_s
             try:
                 self._next_tick(ticks, SHOWN_WITHIN_S)
-                break
+                if in_line and link.in_line and (self._seen_all or waited_s > min(wait_s, DISCOVERY_S)):
+                    break
+                link.until(lambda: link.in_line, wait_s, "the simulator's streams")
             except RosEnvError:
-                if attempt * SHOWN_WITHIN_S > wait_s:
+                if waited_s > wait_s:
                     raise
         link.call(self._pause, SetBool.Request(data=False), wait_s)
+
+    @property
+    def _seen_all(self) -> bool:
+        return self._link.seen is not None and not isinstance(self._link.seen, NoObservation)
 
     def _next_tick(self, ticks: int, timeout_s: float, answered_ns: int = 0) -> None:
         """Wait for a tick after the count `ticks`, and for all that belongs to it."""

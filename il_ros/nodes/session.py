@@ -16,13 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rcl_interfaces.srv import SetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool, String
-from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.control import proposal
@@ -32,8 +30,9 @@ from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import value
 from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.session_parameters import declare_session
+from il_ros.nodes.session_services import Services
 from il_ros.nodes.session_view import View
-from il_ros.nodes.waiting import WaitError, Waiting, parameters
+from il_ros.nodes.waiting import WaitError
 from il_ros.session import console, keys
 from il_ros.session.wishes import URGENT, Call, Plan, answered, due, plan, waited_for
 from il_ros.session.world import HEARD, World, heard_decision, heard_task
@@ -55,13 +54,12 @@ class Session(runtime.PlainNode):
         self._view = View(self)
         self.world = World()
         self.ended: Future = Future()
-        self._waiting = Waiting(self)
+        self._asking = Services(self)
         self._wanted: deque[str] = deque()
         self.busy = False  # a wish is being carried out, others may wait behind it
         self._doing = ""
         self._ended_for = ""  # the episode whose end the simulator has told
         self._buttons_before: Sequence[int] = ()
-        self._asked: dict[str, Any] = {}
         self._marks = self.create_publisher(String, "~/marks", DEEP)
         self._keys = self.create_publisher(String, "~/keys", DEEP)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -229,15 +227,7 @@ class Session(runtime.PlainNode):
         if call.publish:
             self._marks.publish(String(data=str(call.value)))
             return
-        if isinstance(call.value, dict):
-            kind, request = SetParameters, parameters(**call.value)
-        elif isinstance(call.value, bool):
-            kind, request = SetBool, SetBool.Request(data=call.value)
-        else:
-            kind, request = Trigger, Trigger.Request()
-        if call.name not in self._asked:
-            self._asked[call.name] = self.create_client(kind, call.name)
-        await self._waiting.call(self._asked[call.name], request, value(self, "timeout_s"))
+        await self._asking.ask(call, value(self, "timeout_s"))
 
     # ---- the console -------------------------------------------------------------------------------------
 

@@ -77,12 +77,20 @@ class Streams:
         self._subscriptions.clear()
         self._changed.clear()
 
+    @property
+    def in_line(self) -> bool:
+        """Whether every subscription is what the publishers known by now allow; else it is replaced soon."""
+        return all(self._profiles[topic] == self._wanted(topic) for topic in self._types)
+
+    def _wanted(self, topic: str) -> QoSProfile:
+        offers = (info.qos_profile for info in self._publishers(topic))
+        return matching_profile(offers, self._depths[topic])
+
     def _adapt_changed(self) -> None:
         """Subscribe anew where the publishers that are there now allow or need another QoS."""
         while self._changed:
             topic = self._changed.pop()
-            offers = [info.qos_profile for info in self._publishers(topic)]
-            profile = matching_profile(offers, self._depths[topic])
+            profile = self._wanted(topic)
             if self._profiles.get(topic) != profile:
                 self._subscribe(topic, profile)
 

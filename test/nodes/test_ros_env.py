@@ -20,7 +20,8 @@ from il_ros.specs import JOINT_STATE, POSE
 
 PUSH = contract.load(path("config", "contracts", "arm_push.yaml"))
 EXTRA = """
-  extra: {topic: extra_pose, type: geometry_msgs/msg/PoseStamped, fields: [position], unit: m, max_age_s: 3.0}
+  extra: {topic: extra_pose, type: geometry_msgs/msg/PoseStamped, fields: [position], unit: m,
+          max_age_s: 20.0}
 actions:"""
 WAIT_S = 60.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -136,7 +137,7 @@ def test_a_stream_that_falls_silent_truncates_and_nothing_is_made_up(make, tmp_p
     one = messages.make(POSE, header=seen[-1].header)
     one.pose.position.x = 0.25
     graph.publisher("extra_pose", POSE, LATCHED)(one)
-    env = make(with_extra(tmp_path))
+    env = make(with_extra(tmp_path), time_limit_s=100.0)
     observation, _ = env.reset(seed=0)
     resting, steps = np.array(observation["joints"]), []
     while not steps or not steps[-1][3]:

@@ -1,7 +1,5 @@
 """A Gymnasium environment where time runs and the scene is brought back by hand, as on a robot."""
 
-import time
-
 import numpy as np
 from std_srvs.srv import Trigger
 
@@ -14,21 +12,39 @@ from il_ros.scenarios import SCENARIOS
 def test_ticks_go_by_while_one_thinks_and_the_present_is_what_one_sees(graph, tmp_path):
     given = {"task": "drive", "speed": "1", "cameras": "false", "namespace": "left"}
     specs = SCENARIOS["env"].nodes(given)
-    hands = []
+    hands, clock = [], graph.received("/clock", "rosgraph_msgs/msg/Clock")
 
     def bring_back(seed):
         hands.append(seed)
-        assert graph.call("left/sim/reset", Trigger).success
+        assert graph.ask("left/sim/reset", Trigger).success
 
     with ProcessGroup({spec.name: command(spec) for spec in specs}, tmp_path, print):
-        env = RosEnv("drive", lockstep=False, reset_scene=bring_back, namespace="left", timeout_s=60.0)
+        env = RosEnv(
+            "drive", lockstep=False, reset_scene=bring_back, namespace="left", timeout_s=60.0,
+            time_limit_s=1000.0,
+        )  # fmt: skip
         env.reset(seed=5)
-        ahead = np.array([0.3, 0.0])
-        *_, first = env.step(ahead)
-        assert first["authority"] == "policy"
-        time.sleep(0.4)  # thinking
-        *_, late = env.step(ahead)
+        still = np.zeros(2)
+
+        def drove():
+            *_, info = env.step(still)
+            return info["authority"] == "policy" and info
+
+        first = graph.until(drove, "a proposal in time, on a busy machine too")
+        think(graph, clock, 0.6)
+        *_, late = env.step(still)
         assert late["skipped"] >= 4
         assert late["time_s"] > first["time_s"] + 0.25
         env.close()
     assert hands == [5]
+
+
+def think(graph, clock, seconds):
+    """Let so much simulated time go by."""
+
+    def now_s():
+        return clock[-1].clock.sec + clock[-1].clock.nanosec / 1e9
+
+    graph.until(lambda: clock, "simulated time")
+    end_s = now_s() + seconds
+    graph.until(lambda: now_s() >= end_s, "thinking")
