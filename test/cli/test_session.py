@@ -17,7 +17,7 @@ CTRL_C = "\x03"
 
 @pytest.fixture
 def session(tmp_path):
-    words = ["session", "run", "--task", "reach", "--cameras", "false", "--speed", "3"]
+    words = ["session", "run", "--task", "reach", "--cameras", "false", "--speed", "1"]
     for name in ("root", "policies", "logs"):
         words += [f"--{name}", str(tmp_path / name)]
     words += ["--checkpoint", str(tmp_path / "policies" / "v1")]
@@ -26,7 +26,7 @@ def session(tmp_path):
     session.close()
 
 
-def shown(session, *words, timeout_s=60, press=""):
+def shown(session, *words, timeout_s=120, press=""):
     """Wait until the screen says so (or one of several), pressing a key again and again if one is given."""
     end_s = time.monotonic() + timeout_s
     while not any(each in COLOUR.sub("", session.read()) for each in words):
@@ -37,17 +37,25 @@ def shown(session, *words, timeout_s=60, press=""):
         time.sleep(0.5 if press else 0.05)
 
 
+def begun(session, word):
+    """Ask for the next episode until it is there: a service may be refused at first, which is told."""
+    while word not in COLOUR.sub("", session.screen):
+        session.screen = ""
+        session.type("n")
+        shown(session, word, "refused")
+
+
 def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
     shown(session, "no episode yet")
     assert not termios.tcgetattr(session.terminal)[3] & termios.ECHO
-    shown(session, "episode_000001", press="n")
+    begun(session, "episode_000001")
     session.type("l")
     shown(session, "to be labelled later")
     session.type("t")
     shown(session, "you drive")
     shown(session, "episode_000001: success")  # the teacher reaches the goal, and the simulator says so
     session.type(CTRL_C)
-    assert session.wait(timeout_s=60) == 0
+    assert session.wait() == 0
     assert "Traceback" not in session.screen
     assert "episodes kept: " in session.screen
     assert termios.tcgetattr(session.terminal) == session.before
@@ -64,16 +72,13 @@ def show_what_was_right(tmp_path):
     relabel = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words])
     try:
         shown(relabel, "no episode yet")
-        while "moment 1 of 1" not in relabel.screen:
-            relabel.screen = ""  # a service may be refused at first, which is told: n again
-            relabel.type("n")
-            shown(relabel, "moment 1 of 1", "refused")
+        begun(relabel, "moment 1 of 1")
         shown(relabel, "time stands until you drive")
         shown(relabel, "you drive", press="k")
         relabel.type("g")
         shown(relabel, "episode_000002: success")
         relabel.type(CTRL_C)
-        assert relabel.wait(timeout_s=60) == 0
+        assert relabel.wait() == 0
         assert "Traceback" not in relabel.screen
         assert "episode_000002  episode_000001 at" in relabel.screen
     finally:

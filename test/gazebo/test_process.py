@@ -15,7 +15,7 @@ from il_ros.sim.gazebo.process import Gazebo
 from il_ros.sim.gazebo.world import world_element, world_text
 from il_ros.sim.task import NO_CAMERAS
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="module")

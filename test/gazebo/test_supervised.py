@@ -19,7 +19,7 @@ ODOMETRY, STRING = "nav_msgs/msg/Odometry", "std_msgs/msg/String"
 TERMS = contract.load(path("config", "contracts", "drive.yaml"))
 PERIOD_S = TERMS.period_ns * 1e-9
 WAIT_S = 60.0
-PATIENT = {f"{name}__timeout_s": 1.0 for name in ("policy", "expert")}
+PATIENT = {f"{name}__timeout_s": WAIT_S for name in ("policy", "expert")}
 
 
 class World:

@@ -55,7 +55,7 @@ def launch_until(workspace, line: str, *words: str, timeout_s: float = 90.0) -> 
             if line in printed:
                 process.send_signal(signal.SIGINT)
                 line = "\0"  # once
-        process.wait(10)
+        process.wait(60)
     finally:
         signal.alarm(0)
         if process.poll() is None:

@@ -64,8 +64,7 @@ class Robot:
         graph.until(lambda: self._clock.count() == 2 + len(server), "subscriptions of /clock")
         graph.until(lambda: self._image.count() == self._joints.count() == 2, "subscriptions")
         graph.until(self._begun, "the policy drives", LONG_S)
-        graph.spin(0.25)  # until the subscriptions are in line with these publishers
-        graph.until(lambda: self._image.count() == self._joints.count() == 2, "subscriptions")
+        graph.in_line(self._image, self._joints)
 
     def _begun(self):
         """Publish without waiting: at first a subscription may not be in line with its publisher."""
@@ -117,7 +116,7 @@ def test_a_camera_that_hangs_stops_the_robot_by_default_until_it_shows_something
     robot = Robot(graph, tmp_path, IMPATIENT)
     graph.until(lambda: robot.tick().sent == AHEAD, "driving", LONG_S)
     since_ns = robot.stamp_ns  # the frame of this tick stays
-    for _ in range(16):
+    for _ in range(18):
         last = robot.tick(frozen=True)
     # 0.5 s until it counts as frozen, then 0.25 s until the silent policy is out
     assert max(robot.proposed) - since_ns in (10 * PERIOD_NS, 11 * PERIOD_NS)  # joints may overtake a frame

@@ -45,7 +45,7 @@ def test_a_signal_ends_a_node_cleanly(number):
     probe = start()
     assert probe.stdout.readline() == "active\n"
     probe.send_signal(number)
-    out, err = probe.communicate(timeout=10)
+    out, err = probe.communicate(timeout=120)
     assert probe.returncode == 0, err
     assert out == "let go\n"
     assert "Traceback" not in err
@@ -58,7 +58,7 @@ def test_full_collections_spare_what_a_running_node_has_loaded():
     assert probe.stdout.readline() == "active\n"
     assert int(probe.stdout.readline()) > 10_000  # rclpy alone is more than that
     probe.send_signal(signal.SIGTERM)
-    probe.communicate(timeout=10)
+    probe.communicate(timeout=120)
 
 
 def test_without_autostart_a_node_waits_unconfigured(graph):
@@ -69,7 +69,7 @@ def test_without_autostart_a_node_waits_unconfigured(graph):
 
 def test_a_wrong_parameter_ends_the_process_with_one_clear_line():
     probe = start("--ros-args", "-p", "realtime_priority:=200")
-    _out, err = probe.communicate(timeout=10)
+    _out, err = probe.communicate(timeout=120)
     assert probe.returncode == 1
     assert "realtime_priority is 200, expected at least 0 and at most 99" in err
     assert "Traceback" not in err

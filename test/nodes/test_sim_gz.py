@@ -105,7 +105,7 @@ def run(gz, condition, what, steps=3000):
         if condition():
             return
         gz.step()
-        gz.graph.spin(0.005)
+        gz.graph.settle()
     raise AssertionError(f"{what}: not within {steps} steps")
 
 
@@ -115,7 +115,7 @@ def test_the_expert_pushes_the_block_through_the_bridges_topics(graph, gz):
     success = graph.received("task/success", BOOL, LATCHED)
     episodes = graph.received("task/episode", STRING, LATCHED)
     joints = graph.received("joint_states", JOINT_STATE)
-    graph.until(lambda: all(publish.count() for publish in gz.published), "the node's subscriptions")
+    graph.in_line(*gz.published)
     run(gz, lambda: episodes, "the first episode")
     assert json.loads(episodes[0].data) == {"task": "push", "seed": 3, "number": 0}
     home = np.array(list(node.scene.targets.values()))[:6]
@@ -143,11 +143,11 @@ def test_before_gz_is_heard_a_reset_says_what_is_missing(graph, gz):
 def test_a_gz_that_cannot_put_models_is_told_of(graph, gz, tmp_path):
     (tmp_path / "gz").write_text("#!/bin/sh\necho no such service\n")
     graph.start(SimGz, task="push")
-    graph.until(lambda: all(publish.count() for publish in gz.published), "the node's subscriptions")
+    graph.in_line(*gz.published)
     run(gz, lambda: graph.outside.count_publishers("joint_states"), "its topics")
     for _ in range(20):
         gz.step()
-        graph.spin(0.005)
+        graph.settle()
     answer = graph.call("sim/reset", Trigger)
     assert not answer.success
     assert "set_pose_vector: gz didn't do it: no such service" in answer.message

@@ -65,7 +65,7 @@ class Gate:
 
 
 def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
-    gate = Gate(graph, tmp_path, first=(0.5, -0.5), gate__shadow_ticks=5)
+    gate = Gate(graph, tmp_path, first=(0.5, -0.5), gate__shadow_ticks=5, gate__shadow_s=LONG_S)
     (tmp_path / "contract.yaml").write_text(made.TEXT)
     graph.start(
         DaggerSupervisor,
@@ -154,7 +154,9 @@ def test_a_slow_policy_is_refused(graph, tmp_path):
 
 
 def test_what_differs_too_much_in_shadow_is_refused(graph, tmp_path):
-    gate = Gate(graph, tmp_path, gate__root="", gate__shadow_ticks=3, gate__disagreement=0.1)
+    gate = Gate(
+        graph, tmp_path, gate__root="", gate__shadow_ticks=3, gate__shadow_s=LONG_S, gate__disagreement=0.1
+    )
     robot = made.Robot(graph).ready()
     robot.run()
     reason = gate.judged(2, (0.26, -0.2))["reason"]

@@ -22,7 +22,7 @@ from il_ros.policies.versions import CHECKPOINT
 
 STRING = "std_msgs/msg/String"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-LONG_S = 90.0  # a process that imports torch, on a busy machine
+LONG_S = 150.0  # a process that imports torch, on a busy machine
 QUICK = ["inputs=[joints]", "hidden=[8]", "epochs=3"]
 ENDLESS = ["inputs=[joints]", "hidden=[8]", "epochs=1000000"]
 

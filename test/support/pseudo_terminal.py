@@ -36,7 +36,7 @@ class InTerminal:
             self.screen += os.read(self.controller, 4096).decode(errors="replace")
         return self.screen
 
-    def wait(self, timeout_s=10):
+    def wait(self, timeout_s=60):
         """Return the exit status; keeps reading, for a full terminal would block the writer."""
         end_s = time.monotonic() + timeout_s
         while self.process.poll() is None:

@@ -25,6 +25,7 @@ class Graph:
         self._started = []
         self.outside = self._add(rclpy.create_node("outside"))
         self._never = Future()
+        self._bounced = None
 
     def start(self, node_class, **parameters):
         """Construct, add and start a node; parameters by name ('.' as '__')."""
@@ -46,6 +47,17 @@ class Graph:
             assert time.monotonic() < end_s, f"{what}: not within {timeout_s} s"
             self.executor.spin_once(0.02)
         return result
+
+    def settle(self, hops=8):
+        """Spin until what has been published by now is handled, and what that led to, so many hops on."""
+        if self._bounced is None:
+            self._bounce = self.publisher("outside/bounce", "std_msgs/msg/Empty")
+            self._bounced = self.received("outside/bounce", "std_msgs/msg/Empty")
+        for _ in range(hops):  # the executor handles events in their order
+            count = len(self._bounced)
+            self._bounce(messages.make("std_msgs/msg/Empty"))
+            self.until(lambda count=count: len(self._bounced) > count, "its turn")
+        self._bounced.clear()
 
     def publisher(self, topic, type_name, qos=10):
         """Return publish(message) for rosbags messages, from outside."""
