@@ -53,8 +53,6 @@ class Lab:
         self.task = make_task(args.task)
         self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
         self.parameters = self.folder / "parameters.yaml"
-        given = node_parameters(seed, asked=args.asked, warm_epochs=args.warm_epochs, changes=args.set)
-        self.parameters.write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
 
     @property
     def first_seed(self):
@@ -66,6 +64,8 @@ class Lab:
         if self.args.measured and not file.exists():
             return []
         if not file.exists():
+            how = {"asked": self.args.asked, "warm_epochs": self.args.warm_epochs, "changes": self.args.set}
+            self.parameters.write_text(json.dumps(node_parameters(self.seed, **how)), encoding="utf-8")
             points = list(self.bc() if method == "bc" else self.interactive(method))
             file.write_text(json.dumps(points) + "\n", encoding="utf-8")
         return json.loads(file.read_text(encoding="utf-8"))
