@@ -70,6 +70,7 @@ def expert(observation):
     return make_expert("push").act(observation)[0]
 
 
+@pytest.mark.filterwarnings("ignore:.*Box.*:UserWarning")  # units and limits are the contract's, by intent
 def test_it_is_an_environment_by_gymnasiums_own_checker(make):
     check_env(make(), skip_render_check=True)
 
