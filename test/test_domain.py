@@ -30,7 +30,7 @@ def test_a_claim_ends_with_its_process(environment, tmp_path):
     environment.setattr(domain, "DOMAINS", range(7, 8))
     code = "from il_ros import domain; domain.DOMAINS = range(7, 8)\n"
     code += f"from pathlib import Path; print(domain.isolate(Path({str(tmp_path)!r})))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert done.stdout == "7\n", done.stderr
     assert domain.isolate(tmp_path) == 7
 

@@ -1,5 +1,6 @@
 """Child processes: they end together, their words are kept, and a dead one is named."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -37,9 +38,17 @@ def gone_within(pid: int, timeout_s: float) -> bool:
     return not alive(pid)
 
 
+def wait_for(group, line, seen, timeout_s=120.0):
+    deadline = time.monotonic() + timeout_s
+    while line not in seen:
+        assert time.monotonic() < deadline, seen
+        with contextlib.suppress(TimeoutError):
+            group.wait(0.05)
+
+
 def test_the_first_process_to_end_is_named(tmp_path):
     with ProcessGroup({"stays": SLEEP, "ends": python("raise SystemExit(3)")}, tmp_path, ignore) as group:
-        ending = group.wait(20)
+        ending = group.wait(120)
     assert (ending.name, ending.status) == ("ends", 3)
 
 
@@ -47,7 +56,7 @@ def test_every_printed_line_is_passed_on_and_logged(tmp_path):
     lines = []
     code = "import sys; print('one'); print('two', file=sys.stderr); print('last without newline', end='')"
     with ProcessGroup({"talker": python(code)}, tmp_path, lambda *line: lines.append(line)) as group:
-        group.wait(20)
+        group.wait(120)
     assert lines == [("talker", "one"), ("talker", "two"), ("talker", "last without newline")]
     assert (tmp_path / "talker.log").read_text() == "one\ntwo\nlast without newline"
 
@@ -55,7 +64,7 @@ def test_every_printed_line_is_passed_on_and_logged(tmp_path):
 def test_failure_tells_the_last_lines_and_the_log(tmp_path):
     code = "print(*range(100), sep='\\n'); raise SystemExit(1)"
     with ProcessGroup({"counter": python(code)}, tmp_path, ignore) as group:
-        message = str(group.failure(group.wait(20), lines=2))
+        message = str(group.failure(group.wait(120), lines=2))
     assert "counter ended (exit status 1)" in message
     assert "98\n    99\n" in message
     assert "97" not in message
@@ -69,17 +78,16 @@ def test_leaving_the_group_interrupts_and_reaps_all(tmp_path):
     )
     seen = []
     with ProcessGroup({"polite": python(code)}, tmp_path, lambda *line: seen.append(line)) as group:
-        with pytest.raises(TimeoutError):
-            group.wait(1.0)  # long enough to have printed; the rest of the test tells if not
-        assert ("polite", "up") in seen
+        wait_for(group, ("polite", "up"), seen)
     assert seen[-1] == ("polite", "bye")
 
 
 def test_a_child_hears_the_interrupt_even_if_we_were_told_to_ignore_it(tmp_path):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does with its background jobs
+    seen = []
     try:
-        with ProcessGroup({"stays": SLEEP}, tmp_path, ignore) as group, pytest.raises(TimeoutError):
-            group.wait(1.0)
+        with ProcessGroup({"stays": SLEEP}, tmp_path, lambda *line: seen.append(line)) as group:
+            wait_for(group, ("stays", "up"), seen)
     finally:
         signal.signal(signal.SIGINT, before)
     assert "KeyboardInterrupt" in (tmp_path / "stays.log").read_text()  # and not killed in the end
@@ -98,8 +106,8 @@ with ProcessGroup({{"child": child}}, Path({str(tmp_path)!r}), say) as group:
         child = int(parent.stdout.readline())
         assert alive(child)
         os.kill(parent.pid, signal.SIGKILL)
-        parent.wait(10)
-    assert gone_within(child, 10)
+        parent.wait(60)
+    assert gone_within(child, 60)
 
 
 def test_a_command_that_can_not_start_stops_those_that_did(tmp_path):

@@ -29,7 +29,7 @@ def setup(tmp_path):
     def run(**given):
         env = {name: value for name, value in os.environ.items() if name not in CHOICES} | given
         return subprocess.run(
-            [tmp_path / "scripts" / "setup"], env=env, capture_output=True, text=True, timeout=60
+            [tmp_path / "scripts" / "setup"], env=env, capture_output=True, text=True, timeout=200
         )
 
     return run

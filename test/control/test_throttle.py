@@ -152,7 +152,7 @@ def _state(process: subprocess.Popen) -> str:
 
 
 def _wait(condition):
-    end_s = time.monotonic() + 30
+    end_s = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end_s
         os.sched_yield()

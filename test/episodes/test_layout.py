@@ -77,7 +77,7 @@ def test_recorders_on_one_root_never_share_a_number(tmp_path: Path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=120)
     assert sorted(claimed) == [f"episode_{number:06d}" for number in range(1, 81)]
 
 

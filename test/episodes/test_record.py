@@ -61,12 +61,12 @@ def make(tmp_path: Path, clock: Clock):
 
     yield build
     for recorder in made:
-        recorder.close(timeout_s=10)
+        recorder.close(timeout_s=60)
 
 
 def finished(recorder: EpisodeRecorder) -> layout.EpisodeInfo:
     """Wait for the last episode; what the file says is what the recorder says."""
-    assert recorder.last.done.wait(10)
+    assert recorder.last.done.wait(60)
     info = layout.load_info(recorder.last.folder)
     assert info == recorder.last.info
     return info
@@ -302,7 +302,7 @@ def test_a_vanished_folder_ends_the_episode_loudly(make, tmp_path: Path, monkeyp
     (tmp_path / "episode_000001").rename(tmp_path / "moved")
     wait_for_failure(recorder)
     recorder.poll()
-    assert recorder.last.done.wait(10)
+    assert recorder.last.done.wait(60)
     events = recorder.poll()
     assert [event.kind for event in events] == ["fault"]
     assert "NOT COMPLETE" in events[0].text
@@ -343,7 +343,7 @@ def test_a_dead_publisher_and_stamps_going_back_are_in_the_grade(make, clock: Cl
 def test_closing_saves_the_running_episode(make, tmp_path: Path):
     recorder = make()
     recorder.start()
-    recorder.close(timeout_s=10)
+    recorder.close(timeout_s=60)
     assert layout.load_info(tmp_path / "episode_000001").stop_reason == "the recorder was shut down"
 
 

@@ -46,6 +46,7 @@ class Sitting:
         graph.until(lambda: self._clock.count() == 2, "subscriptions of /clock")
         graph.until(self._hand.count, "the supervisor's subscription")
         graph.until(self._begun, "the policy drives", LONG_S)
+        graph.in_line(self._joints)
 
     def _begun(self):
         self._tick()

@@ -201,7 +201,7 @@ def checked(reader, path, home):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     lines = (done.stdout + done.stderr).splitlines()
