@@ -55,7 +55,7 @@ def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
     shown(session, "you drive")
     shown(session, "episode_000001: success")  # the teacher reaches the goal, and the simulator says so
     session.type(CTRL_C)
-    assert session.wait() == 0
+    assert session.wait(timeout_s=120) == 0
     assert "Traceback" not in session.screen
     assert "episodes kept: " in session.screen
     assert termios.tcgetattr(session.terminal) == session.before
@@ -78,7 +78,7 @@ def show_what_was_right(tmp_path):
         relabel.type("g")
         shown(relabel, "episode_000002: success")
         relabel.type(CTRL_C)
-        assert relabel.wait() == 0
+        assert relabel.wait(timeout_s=120) == 0
         assert "Traceback" not in relabel.screen
         assert "episode_000002  episode_000001 at" in relabel.screen
     finally:
