@@ -127,7 +127,7 @@ class Lab:
         if mode == "hg_dagger":
             return self.teaching(ModeOptions(mode), person=SimulatedHuman(Habits(), self.motion, self.rng))
         if mode == "gated":
-            asking = GatedOptions(takeover="asked", per_hour=args.requests_per_hour)
+            asking = GatedOptions(takeover="asked", per_hour=args.requests_per_hour, release=args.release)
             return self.teaching(ModeOptions(mode, gated=asking))
         drawn = {"beta": beta, "unit": "segment", "segment": 10, "seed": self.seed}
         return self.teaching(ModeOptions(mode, asked=args.asked, **drawn))
@@ -176,6 +176,7 @@ def main():
     )
     parser.add_argument("--asked", type=float, default=0.5, help="share of ticks labelled in DAgger")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
+    parser.add_argument("--release", type=float, default=GatedOptions().release, help="see GatedOptions")
     parser.add_argument("--steps", type=int, default=10000, help="gradient steps from fresh weights")
     parser.add_argument("--round-steps", type=int, default=2000, help="gradient steps of a round")
     parser.add_argument("--recipe", default="ensemble", help="of all methods")

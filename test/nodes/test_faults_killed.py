@@ -1,4 +1,4 @@
-"""A process killed in the middle of an episode: the robot stands in time, the bag has it all, it goes on.
+"""Processes killed in the middle of an episode: the robot stands in time, the bag has it all, it goes on.
 
 The `drive` robot of the embedded simulator, in real time, turns on the spot as a constant policy says.
 Every node is a process of its own, and one is killed as the system would: without a word.
@@ -18,12 +18,15 @@ from std_srvs.srv import Trigger
 from il_ros import contract, messages, share
 from il_ros.control.decision import NOBODY, Decision, from_json
 from il_ros.episodes import layout
+from il_ros.episodes.mcap_scan import Scan
 from il_ros.episodes.reader import open_bag
 from il_ros.graph import NodeSpec, command
 from il_ros.policies import checkpoint
 from il_ros.processes import prepare_child
+from il_ros.sim.drive import COMMAND_TIMEOUT_S
 
 ODOMETRY, STRING = "nav_msgs/msg/Odometry", "std_msgs/msg/String"
+DECISIONS = "/dagger_supervisor/decision"
 TURN = (0.0, 0.5)  # m/s, rad/s
 TIMEOUT_S, SILENCE_S, PERIOD_S = 0.25, 0.1, 0.05
 LONG_S = 90.0  # a process that imports torch, on a busy machine
@@ -106,22 +109,40 @@ class World:
 
         self.graph.until(done, f"the recorder's {service}", LONG_S)
 
-    def recorded(self):
-        """End the episode; return the bag's decisions and the stamps of its odometry."""
+    def on_disk(self):
+        """Return the decisions that the running episode's file holds by now."""
+        (file,) = self.root.glob("episode_*/*.mcap")
+        scan = Scan(memoryview(file.read_bytes()))
+        told = [
+            bytes(each.data) for each in scan.messages() if scan.channels[each.channel].topic == DECISIONS
+        ]
+        return [_decision(raw) for raw in told]
+
+    def recorded(self, unheard=range(0)):
+        """End the episode; return the bag's decisions and its odometry.
+
+        `unheard`: stamps of decisions that the recorder may have missed, not knowing who makes them yet.
+        """
         last = self.decisions[-1].stamp_ns
         self.graph.until(lambda: self.decisions[-1].stamp_ns > last + S // 2, "a last half second", LONG_S)
         heard = [each.stamp_ns for each in self.decisions if self._begun <= each.stamp_ns <= last]
         (folder,) = self.root.glob("episode_*")
         self._ask("stop", lambda: layout.load_info(folder).complete)
-        decided, stamps = [], []
+        decided, odometry = [], []
         for item in open_bag(folder).messages():
-            if item.topic == "/dagger_supervisor/decision":
-                decided.append(from_json(messages.decode(STRING, item.raw).data))
+            if item.topic == DECISIONS:
+                decided.append(_decision(item.raw))
             elif item.topic == "/odom":
-                stamps.append(messages.raw_stamp_ns(ODOMETRY, item.raw))
-        assert set(heard) <= {each.stamp_ns for each in decided}
+                odometry.append(messages.decode(ODOMETRY, item.raw))
+        missing = set(heard) - {each.stamp_ns for each in decided}
+        assert all(stamp_ns in unheard for stamp_ns in missing)
+        stamps = [messages.stamp_ns(each) for each in odometry]
         assert {b - a for a, b in itertools.pairwise(stamps)} == {S // 20}  # no frame is missing
-        return decided
+        return decided, odometry
+
+
+def _decision(raw: bytes) -> Decision:
+    return from_json(messages.decode(STRING, raw).data)
 
 
 @pytest.fixture
@@ -144,7 +165,7 @@ def test_a_policy_server_killed_mid_run_stops_the_robot_in_time_and_drives_again
     )
     world.begin("policy_server")
     world.drives_itself()
-    decided = world.recorded()
+    decided, _ = world.recorded()
     gone = next(each for each in decided if "policy silent for" in each.reason)
     last = [each for each in decided if each.stamp_ns < gone.stamp_ns and each.reason == "proposed"][-1]
     # the time-out, the watchdog's look, and a period for rounding; a ramp of 0.5 rad/s takes one step
@@ -152,3 +173,30 @@ def test_a_policy_server_killed_mid_run_stops_the_robot_in_time_and_drives_again
     safe_ns = last.sent_ns + round((TIMEOUT_S + SILENCE_S + 2 * PERIOD_S) * S)
     assert all(each.sent == (0.0, 0.0) for each in late if each.sent_ns > safe_ns)
     assert late[0].authority == NOBODY
+
+
+def test_a_supervisor_killed_mid_run_leaves_a_robot_that_stops_in_time_and_a_session_that_goes_on(world):
+    world.kill("dagger_supervisor")
+    world.graph.until(lambda: abs(world.turning) < 0.02, "the stop without a commander", LONG_S)
+    before = world.decisions[-1]
+    world.begin("dagger_supervisor")
+    world.drives_itself()
+
+    def heard_again():
+        """The new one's decisions that have reached the recorder, which may discover it later than we do."""
+        return [each for each in world.on_disk() if each.stamp_ns > before.stamp_ns + S // 2]
+
+    world.graph.until(
+        lambda: any(each.authority == "policy" for each in heard_again()), "the bag goes on", LONG_S
+    )
+    first_ns = heard_again()[0].stamp_ns
+    decided, odometry = world.recorded(unheard=range(before.stamp_ns + 1, first_ns))
+    old = [each for each in decided if each.stamp_ns <= before.stamp_ns]
+    assert old[-1] == before
+    # the controller's time-out; one command whose decision was no longer told, one step, one for rounding
+    safe_ns = before.sent_ns + round((COMMAND_TIMEOUT_S + 3 * PERIOD_S) * S)
+    then = next(each for each in odometry if messages.stamp_ns(each) >= safe_ns)
+    assert abs(then.twist.twist.angular.z) < 0.02
+    driven = [each for each in decided if each.stamp_ns >= first_ns and each.authority == "policy"]
+    assert driven[-1].sent == TURN
+    assert all(0.0 <= each.sent[1] <= TURN[1] for each in driven)
