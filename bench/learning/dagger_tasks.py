@@ -24,7 +24,7 @@ from il_ros import contract, share
 from il_ros.interactive.dagger import dagger, drive
 from il_ros.interactive.experience import EXPERT, POLICY, Experience
 from il_ros.interactive.gated import GatedOptions
-from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion
+from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion, velocities
 from il_ros.interactive.learner import Learner
 from il_ros.interactive.options import ModeOptions, make_mode
 from il_ros.interactive.teaching import Teaching
@@ -125,7 +125,8 @@ class Lab:
     def teaching_of(self, method):
         args, (mode, _, beta) = self.args, method.partition(" ")
         if mode == "hg_dagger":
-            return self.teaching(ModeOptions(mode), person=SimulatedHuman(Habits(), self.motion, self.rng))
+            person = SimulatedHuman(Habits(), self.motion, self.rng, velocities(self.contract))
+            return self.teaching(ModeOptions(mode), person=person)
         if mode == "gated":
             asking = GatedOptions(takeover="asked", per_hour=args.requests_per_hour, release=args.release)
             return self.teaching(ModeOptions(mode, gated=asking))

@@ -19,7 +19,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.control import proposal
 from il_ros.episodes.dataset import Dataset, DatasetError
-from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion
+from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion, velocities
 from il_ros.interactive.onlooker import Onlooker
 from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
@@ -82,7 +82,8 @@ class ScriptedExpert(runtime.PlainNode):
         except (DatasetError, OSError) as error:
             raise runtime.Refusal(f"parameter demonstrations: {error}") from error
         motion = typical_motion(episodes, self._contract)
-        onlooker = Onlooker(SimulatedHuman(Habits(), motion, np.random.default_rng(seed)))
+        rng = np.random.default_rng(seed)
+        onlooker = Onlooker(SimulatedHuman(Habits(), motion, rng, velocities(self._contract)))
         policy = QoSProfile(depth=10)
         self.create_subscription(JointTrajectory, "policy_server/proposal", self._on_policy, policy, raw=True)
         self.create_subscription(String, "task/episode", self._on_episode, LATCHED)

@@ -7,7 +7,7 @@ import pytest
 
 from il_ros import contract
 from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion
+from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion, velocities
 
 CALM = Habits(alarm=2.0, content=1.0, reaction_ticks=3, least_ticks=4, misjudged=0.0, tremor=0.0)
 MOTION = np.array([0.1, 0.0])  # the second action never moved: it tells nothing
@@ -59,6 +59,56 @@ def test_it_lets_go_at_the_end_of_an_episode():
     assert not drive(person, [3, 3])[0][-1]
 
 
+def ticks_until_it_drives(human, policies, off):
+    """The policy's actions (T, A); it would itself be `off` from each of them."""
+    for tick, policy in enumerate(policies, start=1):
+        if human.propose(policy, policy + off) is not None:
+            return tick
+    return None
+
+
+OFF = np.array([0.15, 0.0])  # 1.5 typical motions: above content, below alarm
+
+
+def test_where_nothing_gets_done_it_takes_over_after_its_patience_and_reaction():
+    hovering = np.array([[0.3 + 0.05 * (-1) ** tick, 5.0] for tick in range(40)])  # within one typical motion
+    assert ticks_until_it_drives(human(patience_ticks=10, progress=2.0), hovering, OFF) == 12
+    assert ticks_until_it_drives(human(patience_ticks=10, progress=0.9), hovering, OFF) is None
+    assert ticks_until_it_drives(human(patience_ticks=100, progress=2.0), hovering, OFF) is None
+
+
+def test_a_slow_policy_that_gets_on_is_left_alone():
+    creeping = np.array([[0.025 * tick, 5.0] for tick in range(40)])  # 9 steps of 0.25 typical motions: 2.25
+    assert ticks_until_it_drives(human(patience_ticks=10, progress=2.0), creeping, OFF) is None
+    assert ticks_until_it_drives(human(patience_ticks=10, progress=2.3), creeping, OFF) == 12
+
+
+def test_where_both_would_stand_still_all_is_done():
+    resting = np.full((40, 2), 0.3)
+    assert ticks_until_it_drives(human(patience_ticks=10, progress=2.0), resting, 0.5 * OFF) is None
+
+
+def test_a_velocity_is_progress_also_when_it_stays_the_same():
+    steady, standing = np.full((40, 2), 0.1), np.zeros((40, 2))
+    for policies, expected in ((steady, None), (standing, 12)):
+        driver = SimulatedHuman(
+            replace(CALM, patience_ticks=10), MOTION, np.random.default_rng(0), np.array([True, True])
+        )
+        assert ticks_until_it_drives(driver, policies, OFF) == expected
+
+
+def test_after_it_drove_its_patience_begins_anew():
+    person = human(patience_ticks=10, progress=2.0, least_ticks=1)
+    hovering = np.full((12, 2), 0.3)
+    assert ticks_until_it_drives(person, hovering, OFF) == 12
+    for _ in range(3):
+        person.propose(hovering[0], hovering[0])  # they agree: it hands back
+    assert person.propose(hovering[0], hovering[0]) is None
+    assert (
+        ticks_until_it_drives(person, np.repeat(hovering, 2, axis=0), OFF) == 11
+    )  # one tick was seen already
+
+
 @pytest.mark.parametrize("changes", [{"content": 3.0}, {"reaction_ticks": 0}, {"misjudged": -1.0}])
 def test_impossible_habits_are_refused(changes):
     with pytest.raises(ValueError, match=r"needed|must be"):
@@ -96,3 +146,4 @@ actions:
     )
     # sqrt((0.3^2 + 0.4^2) / 2) = 0.35355; b never moved; sqrt((0.6^2 + 0.8^2) / 2) = 0.70711
     np.testing.assert_allclose(typical_motion([episode], own), [0.35355, 0.0, 0.70711], atol=1e-5)
+    assert velocities(own).tolist() == [False, False, True]
