@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +65,11 @@ class RowFile:
 
 
 def write(
-    folder: Path, contract: Contract, replay: Iterable[Frame | Skipped], key: Mapping[str, Any]
+    folder: Path,
+    contract: Contract,
+    replay: Iterable[Frame | Skipped],
+    key: Mapping[str, Any],
+    takeovers_ns: Sequence[int] = (),
 ) -> None:
     """Write the frames of a replay into `folder`; `key` says later what they were made from.
 
@@ -105,7 +109,12 @@ def write(
         raise NoFramesError(f"no usable frame: {told or 'it has no ticks'}")
     for name, values in texts.items():
         np.save(folder / f"{_observed(name)}.npy", np.array(values, dtype=np.str_))
-    manifest = {"key": key, "skipped": reasons, "authority": authority if any(authority) else []}
+    manifest = {
+        "key": key,
+        "skipped": reasons,
+        "authority": authority if any(authority) else [],
+        "takeovers_ns": list(takeovers_ns),
+    }
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 

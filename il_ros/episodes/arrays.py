@@ -26,7 +26,8 @@ class EpisodeArrays:
     A chunk of H steps learnt at frame t is `commands[t : t + H] - offsets[t]` within one of `runs`.
     `ticks_ns` (T,): strictly increasing. A frame that couldn't be seen or labelled is absent, so successive
     ticks may be more than `period_ns` apart; `skipped` says for each reason how many frames are missing.
-    `authority`: who drove at each tick; empty when the bag has no decisions.
+    `authority`: who drove at each tick; empty when the bag has no decisions. `takeovers_ns`: when the expert
+    took over from the policy, be there a frame or not.
     """
 
     name: str
@@ -39,6 +40,7 @@ class EpisodeArrays:
     task: str = ""
     authority: tuple[str, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    takeovers_ns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         frames = len(self.ticks_ns)

@@ -27,7 +27,7 @@ from il_ros.episodes.replay import open_replay
 from il_ros.episodes.rules import BY_MODE, Rule
 
 FOLDER = ".cache"
-VERSION = 1
+VERSION = 2
 """Raised whenever the same bag would give other arrays."""
 
 
@@ -89,6 +89,7 @@ def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -
             task=entry.task,
             authority=tuple(manifest["authority"]),
             skipped=manifest["skipped"],
+            takeovers_ns=tuple(manifest["takeovers_ns"]),
         )
     except (OSError, ValueError, EOFError):  # a file cut off by a power cut; it is made anew
         return None
@@ -99,7 +100,7 @@ def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[
     fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
     try:
         replay = open_replay(open_bag(entry.folder), contract, entry.info, rule)
-        array_files.write(fresh, contract, replay, key)
+        array_files.write(fresh, contract, replay, key, replay.takeovers_ns)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     except OSError as error:

@@ -42,6 +42,7 @@ class Moment:
     command: Vector | None = None
     reason: str = ""
     authority: str = ""
+    mode: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _decided(
 
 def _moment(decision: Decision, arrival_ns: int, streams: Streams, rule: Rule) -> Moment:
     values = rule.choose(decision)
-    base = Moment(decision.stamp_ns, arrival_ns, False, authority=decision.authority)
+    base = Moment(decision.stamp_ns, arrival_ns, False, authority=decision.authority, mode=decision.mode)
     if values is None:
         nobody = decision.authority == NOBODY
         mode = f" in mode {decision.mode}" if decision.mode else ""

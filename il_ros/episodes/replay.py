@@ -24,7 +24,7 @@ from il_ros.episodes.labels import (
 )
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.episodes.reader import Bag, BagError, BagMessage
-from il_ros.episodes.rules import BY_MODE, Rule
+from il_ros.episodes.rules import BY_MODE, Rule, takeovers_ns
 from il_ros.episodes.topics import find_streams
 from il_ros.specs import ObservationSpec, Vector
 from il_ros.synchroniser import NoObservation, Observation, Synchroniser
@@ -65,6 +65,11 @@ class Replay:
 
     def __len__(self) -> int:
         return len(self.moments)
+
+    @property
+    def takeovers_ns(self) -> tuple[int, ...]:
+        """When the expert took over from the policy, whether or not there are frames of it."""
+        return takeovers_ns((moment.tick_ns, moment.authority, moment.mode) for moment in self.moments)
 
     def __iter__(self) -> Iterator[Frame | Skipped]:
         """Yield the frames in the order of their ticks; raises BagError when the file is damaged."""

@@ -18,7 +18,7 @@ Where nobody had authority only dagger has a label. Decisions from before there 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from il_ros.control.decision import NOBODY, Decision, Numbers
@@ -54,3 +54,18 @@ SENT = Rule("sent", lambda decision: None if decision.authority == NOBODY else d
 
 BY_MODE = Rule("by_mode", lambda decision: label(decision.mode or "priority", decision))
 """The table above, by the mode that each decision was made in."""
+
+
+def takeovers_ns(told: Iterable[tuple[int, str, str]]) -> tuple[int, ...]:
+    """Return the stamps at which the expert took over from another who had driven, with or without a pause.
+
+    `told`: stamp, authority and mode of each decision, in order. What DAgger draws is nobody's intervention.
+    """
+    found, driver = [], ""
+    for stamp_ns, authority, mode in told:
+        if authority in ("", NOBODY):
+            continue
+        if authority == EXPERT and driver not in ("", EXPERT) and mode != "dagger":
+            found.append(stamp_ns)
+        driver = authority
+    return tuple(found)

@@ -38,7 +38,7 @@ class Learner:
         """
         settings = self.recipe.policy
         inputs = Inputs.of(self.contract, settings.inputs)
-        taught = samples(episodes, inputs, settings.horizon)
+        taught = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting)
         if before is None:
             normaliser = fit_normaliser(taught, inputs, self.contract, self.recipe)
         else:

@@ -19,7 +19,7 @@ from il_ros.control.arbitration import LET_GO, NOT_YET, Mode, Situation
 from il_ros.control.decision import NOBODY, Decision
 from il_ros.control.proposal import Proposal
 from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.episodes.rules import BY_MODE
+from il_ros.episodes.rules import BY_MODE, takeovers_ns
 from il_ros.interactive.experience import EXPERT, POLICY
 from il_ros.policies.protocol import Observation, Policy
 from il_ros.policies.runner import LoadedPolicy
@@ -76,6 +76,7 @@ class Lesson:
             contract.period_ns,
             "success" if self.success else "failure",
             authority=tuple(decision.authority for _, decision, _ in taught),
+            takeovers_ns=takeovers_ns((each.stamp_ns, each.authority, each.mode) for each in self.decisions),
         )
 
 

@@ -74,7 +74,7 @@ class Batches:
         features = normaliser.state.normalise(inputs.features(samples.states))
         self._state = _tensor(features, device)
         self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
-        self._weight = None if samples.weights.min() == 1 else _tensor(samples.weights, device)
+        self._weight = None if (samples.weights == 1).all() else _tensor(samples.weights, device)
         self._images: Mapping[str, Frames] = samples.images
         self._device = device
         self._replay = replay

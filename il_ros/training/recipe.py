@@ -15,6 +15,7 @@ from il_ros.policies.doubting import KINDS
 from il_ros.policies.families import FAMILIES, family
 from il_ros.settings import SettingsError, at_least, one_of
 from il_ros.strict_yaml import YamlError
+from il_ros.training.weighting import Weighting
 
 SCHEDULES = ("cosine", "constant")
 KEEPS = ("best", "last")
@@ -42,6 +43,10 @@ class Training:
     threads: int = 1
     device: str = "cpu"
     doubt: str = "raw"
+    recovery: float = 1.0
+    recovery_s: float = 1.0
+    lapse: float = 1.0
+    lapse_s: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validate_every", "threads"):
@@ -64,6 +69,12 @@ class Training:
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("doubt", self.doubt, KINDS)
+        _ = self.weighting
+
+    @property
+    def weighting(self) -> Weighting:
+        """How much each label counts; raises ValueError when there can't be such a weighting."""
+        return Weighting(self.recovery, self.recovery_s, self.lapse, self.lapse_s)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,8 @@ def train(
     checkpoint.require_text(dataset.contract)  # now, not after an hour of training
     out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
-    training_samples = samples(dataset.train, inputs, recipe.policy.horizon)
+    horizon, weighting = recipe.policy.horizon, recipe.training.weighting
+    training_samples = samples(dataset.train, inputs, horizon, weighting)
     if start is None:
         normaliser = fit_normaliser(training_samples, inputs, dataset.contract, recipe)
     else:
@@ -90,7 +91,7 @@ def train(
     train_batches = Batches(training_samples, inputs, normaliser, device, replay)
     validation = None
     if dataset.validation:
-        held_out = samples(dataset.validation, inputs, recipe.policy.horizon)
+        held_out = samples(dataset.validation, inputs, horizon, weighting)
         validation = Batches(held_out, inputs, normaliser, device)
     with torch_settings(recipe.training.threads):
         with torch.random.fork_rng(devices=[]):

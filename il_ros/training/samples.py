@@ -14,6 +14,7 @@ from il_ros.episodes.arrays import EpisodeArrays
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.protocol import PolicyError
 from il_ros.specs import Vector
+from il_ros.training.weighting import ALIKE, Weighting, weights_of
 
 Array = np.ndarray[Any, Any]
 
@@ -43,7 +44,7 @@ class Samples:
 
     `states` (N, D): raw numbers of the observations. `actions` (N, H, A): what is learnt at each step of the
     chunk, in the contract's units; past the end of a run the last step is repeated. `weights` (N, H): how
-    much each step counts, 0 for the repeated ones. `images`: N frames for each camera.
+    much each step counts: as `weighting` says, 0 for the repeated ones. `images`: N frames for each camera.
     """
 
     states: Vector
@@ -55,7 +56,9 @@ class Samples:
         return len(self.states)
 
 
-def samples(episodes: Sequence[EpisodeArrays], inputs: Inputs, horizon: int) -> Samples:
+def samples(
+    episodes: Sequence[EpisodeArrays], inputs: Inputs, horizon: int, weighting: Weighting = ALIKE
+) -> Samples:
     """Return a sample for every frame of the episodes.
 
     A chunk never reaches over a gap or into the next episode. Raises ValueError naming episode, key and frame
@@ -72,7 +75,7 @@ def samples(episodes: Sequence[EpisodeArrays], inputs: Inputs, horizon: int) -> 
             raise ValueError(f"{episode.name}: the command of frame {frame} has NaN or infinity at {column}")
         steps, inside = _steps(episode, horizon)
         chunks.append(np.asarray(episode.commands)[steps] - np.asarray(episode.offsets)[:, None])
-        weights.append(inside.astype(np.float32))
+        weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32))
     images = {
         spec.key: Frames([episode.observations[spec.key] for episode in episodes]) for spec in inputs.images
     }

@@ -36,6 +36,16 @@ def test_arrays_hold_the_frames_of_the_episode(tmp_path):
     assert (episode.outcome, episode.task, episode.authority) == ("success", "made_up", ("expert",) * 4)
 
 
+def test_arrays_tell_when_the_expert_took_over_also_where_the_policys_ticks_have_no_frames(tmp_path):
+    items = made.recorded(6, decisions=False)
+    drivers = ("expert", "policy", "policy", "expert", "expert", "policy")
+    items += [made.decision(tick, authority=who, mode="hg_dagger") for tick, who in enumerate(drivers)]
+    folder = made.write(tmp_path, sorted(items, key=lambda item: item.log_ns))
+    for episode in (load(folder), load(folder)):  # made, and found in the cache
+        np.testing.assert_array_equal(episode.ticks_ns, [made.stamp(tick) for tick in (0, 3, 4)])
+        assert episode.takeovers_ns == (made.stamp(3),)
+
+
 def test_delta_actions_are_differences_to_the_measured_state(tmp_path):
     episode = load(made.write(tmp_path, made.recorded(4)), made.DELTA)
     np.testing.assert_array_equal(episode.actions, np.tile([1, 1.5, 0.05], (4, 1)))

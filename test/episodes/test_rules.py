@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from il_ros.control.decision import Decision
-from il_ros.episodes.rules import BY_MODE, label
+from il_ros.episodes.rules import BY_MODE, label, takeovers_ns
 
 EXPERT_SAYS, POLICY_SAYS, SENT = (1.0,), (2.0,), (1.5,)
 
@@ -57,3 +57,18 @@ def test_the_rule_by_mode_reads_the_mode_in_the_record():
     assert BY_MODE.choose(dataclasses.replace(decision("policy"), mode="dagger")) == EXPERT_SAYS
     assert BY_MODE.choose(dataclasses.replace(decision("policy"), mode="hg_dagger")) is None
     assert BY_MODE.choose(decision("policy")) == SENT  # recorded before there were modes
+
+
+@pytest.mark.parametrize(
+    ("drivers", "mode", "taken"),
+    [
+        ("ppeepe", "hg_dagger", (2, 5)),
+        ("ppnnee", "gated", (4,)),  # it was asked, and the robot waited
+        ("neepee", "hg_dagger", (4,)),  # who shows from the start takes over from nobody
+        ("ppeepe", "dagger", ()),  # drawn
+        ("penepe", "priority", (1, 5)),  # the same hand again
+    ],
+)
+def test_a_takeover_is_where_the_expert_drives_after_another(drivers, mode, taken):
+    names = {"p": "policy", "e": "expert", "n": "none"}
+    assert takeovers_ns((tick, names[who], mode) for tick, who in enumerate(drivers)) == taken

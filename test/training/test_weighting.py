@@ -1,0 +1,96 @@
+"""How much each label counts, and that the loss goes by it."""
+
+import made_arrays as made
+import numpy as np
+import pytest
+import torch
+
+from il_ros.policies.families import make_network
+from il_ros.policies.inputs import Inputs
+from il_ros.policies.normaliser import Affine, Normaliser
+from il_ros.settings import SettingsError
+from il_ros.training.batches import Batches
+from il_ros.training.fit import mean_loss
+from il_ros.training.flat import FlatParameters
+from il_ros.training.gradients import by_autograd, gradient_of
+from il_ros.training.recipe import Recipe, Training, changed
+from il_ros.training.samples import samples
+from il_ros.training.weighting import Weighting, weights_of
+
+WHO = ("policy", "policy", "policy", "expert", "expert", "expert", "policy", "policy")
+INPUTS = Inputs.of(made.CONTRACT)
+
+
+def taken_over(**changes):
+    """Eight frames, half a second apart; the expert takes over at the fourth and has the next two."""
+    ticks_ns = np.arange(8) * 500_000_000
+    commands = np.tile(np.arange(8.0)[:, None], (1, 2))
+    values = {"commands": commands, "ticks_ns": ticks_ns, "period_ns": 500_000_000, "authority": WHO}
+    return made.episode(0, 8, **{**values, "takeovers_ns": (1_500_000_000,), **changes})
+
+
+def test_recoveries_count_more_and_the_lapse_before_them_less():
+    out = weights_of(taken_over(), Weighting(recovery=3, recovery_s=1.0, lapse=0.5, lapse_s=0.6))
+    np.testing.assert_array_equal(out, [1, 1, 0.5, 3, 3, 1, 1, 1])
+
+
+def test_what_the_expert_did_before_it_took_over_again_is_no_lapse():
+    episode = taken_over(authority=("policy", *WHO[3:6], "policy", "expert", "policy", "policy"))
+    episode = taken_over(authority=episode.authority, takeovers_ns=(500_000_000, 2_500_000_000))
+    out = weights_of(episode, Weighting(recovery=3, recovery_s=0.5, lapse=0.5, lapse_s=1.2))
+    np.testing.assert_array_equal(out, [0.5, 3, 1, 1, 0.5, 3, 1, 1])
+
+
+def test_without_a_takeover_or_decisions_all_count_alike():
+    weighting = Weighting(recovery=3, lapse=0.5)
+    np.testing.assert_array_equal(weights_of(taken_over(takeovers_ns=()), weighting), np.ones(8))
+    np.testing.assert_array_equal(weights_of(made.episode(0, 5), weighting), np.ones(5))
+
+
+def test_each_step_of_a_chunk_weighs_what_its_own_label_does():
+    out = samples([taken_over()], INPUTS, 2, Weighting(recovery=3, recovery_s=1.0, lapse=0.5, lapse_s=0.6))
+    expected = [[1, 1], [1, 0.5], [0.5, 3], [3, 3], [3, 1], [1, 1], [1, 1], [1, 0]]
+    np.testing.assert_array_equal(out.weights, expected)
+
+
+def silent_network(loss):
+    """A network that always answers 0, and the samples as they are: the loss is that of the commands."""
+    recipe = changed(Recipe(), ["hidden=[4]", f"policy.loss={loss}"])
+    plain = Normaliser(Affine(np.zeros(11), np.ones(11)), Affine(np.zeros(2), np.ones(2)))
+    network = make_network("bc", recipe.policy, made.CONTRACT, plain)
+    torch.nn.utils.vector_to_parameters(
+        torch.zeros(sum(each.numel() for each in network.parameters())), network.parameters()
+    )
+    return network, plain
+
+
+@pytest.mark.parametrize(
+    ("loss", "alike", "weighted"),
+    # commands 0..7, the 3 counts thrice: absolute (28 + 2 * 3) / 10, squared (140 + 2 * 9) / 10
+    [("l1", 28 / 8, 3.4), ("mse", 140 / 8, 15.8)],
+)
+def test_the_loss_and_its_gradient_go_by_the_weights(loss, alike, weighted):
+    network, plain = silent_network(loss)
+    for weighting, expected in ((Weighting(), alike), (Weighting(recovery=3, recovery_s=0.5), weighted)):
+        taught = samples([taken_over()], INPUTS, 1, weighting)
+        batches = Batches(taught, INPUTS, plain, "cpu")
+        assert mean_loss(network, batches) == pytest.approx(expected)
+        (batch,) = batches.in_order(8)
+        flat = FlatParameters(network)
+        assert gradient_of(network, flat)(batch).item() == pytest.approx(expected)
+        fast = flat.gradient.clone()
+        by_autograd(network, flat, batch)
+        torch.testing.assert_close(fast, flat.gradient)
+        # d/db of the mean of |b - y| or (b - y)^2 at b = 0, where only the last layer's bias has one
+        slope = -(np.sign(taught.actions) if loss == "l1" else 2 * taught.actions)[:, 0, 0]
+        weight = taught.weights[:, 0]
+        total = (slope * weight).sum() / weight.sum()
+        assert flat.gradient.sum().item() == pytest.approx(total)
+
+
+def test_a_recipe_weighs_all_alike_unless_told_and_refuses_what_can_not_be():
+    assert Training().weighting == Weighting()
+    assert changed(Recipe(), ["recovery=3", "lapse_s=2"]).training.weighting == Weighting(3, 1.0, 1.0, 2)
+    for change in ("lapse=0", "recovery=-1", "recovery_s=.inf"):
+        with pytest.raises(SettingsError, match="a finite number above 0"):
+            changed(Recipe(), [change])
