@@ -52,8 +52,9 @@ class Conductor(runtime.PlainNode):
         self._record = declare(self, "record", True, "have the recorder keep every episode")
         self._result = declare(self, "result", "", "JSON file for the outcomes; empty: none")
         self._timeout_s = declare(
-            self, "timeout_s", 30.0, "longest wait for a service or the simulator", unit="s", minimum=0.1
-        )
+            self, "timeout_s", 90.0, "longest wait for a service, the simulator, or a policy that is still "
+            "loading", unit="s", minimum=0.1,
+        )  # fmt: skip
         self._answered = declare(
             self, "first_decision", True, "begin only when the first frame has been answered on somebody's "
             "authority; false for contracts whose ticks come from a timer, which stands while paused",
