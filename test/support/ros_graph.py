@@ -11,7 +11,7 @@ from il_ros import messages
 from il_ros.nodes import runtime
 from il_ros.nodes.streams import message_class
 
-TIMEOUT_S = 60.0  # a machine may be very busy; what comes sooner is not waited for any longer
+TIMEOUT_S = 120.0  # a machine may be very busy; what comes sooner is not waited for any longer
 ASK_AGAIN_S = 3.0  # the answer of another process's service may be lost while it discovers who asked
 DEPTH = 1000  # messages that wait for a test that is slow
 
