@@ -64,7 +64,8 @@ class Lab:
         if self.args.measured and not file.exists():
             return []
         if not file.exists():
-            how = {"asked": self.args.asked, "warm_epochs": self.args.warm_epochs, "changes": self.args.set}
+            how = {"asked": self.args.asked, "warm_epochs": self.args.warm_epochs}
+            how["changes"] = [f"keep={self.args.keep}", *self.args.set]
             self.parameters.write_text(json.dumps(node_parameters(self.seed, **how)), encoding="utf-8")
             points = list(self.bc() if method == "bc" else self.interactive(method))
             file.write_text(json.dumps(points) + "\n", encoding="utf-8")
@@ -225,6 +226,7 @@ def arguments(words=None):
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights, about")
     parser.add_argument("--warm-epochs", type=int, default=60, help="of a round's training")
+    parser.add_argument("--keep", default="best", choices=("best", "last"), help="weights, of a round")
     parser.add_argument("--recipe", default="ensemble", help="of all methods")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of it")
     parser.add_argument("--measured", action="store_true", help="pool what was measured, and run nothing")

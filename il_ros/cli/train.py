@@ -73,8 +73,7 @@ def add_parser(subparsers: Any) -> None:
         dest="start",
         type=Path,
         metavar="CHECKPOINT",
-        help="begin with its weights and normaliser, if they fit the recipe, and keep the last epoch's; else "
-        "from scratch, and say why",
+        help="begin with its weights and normaliser, if they fit the recipe; else from scratch, and say why",
     )
     parser.add_argument(
         "--warm-epochs", type=int, default=0, metavar="N", help="epochs with --from (default: the recipe's)"

@@ -34,10 +34,7 @@ def begin(
 ) -> tuple[LoadedPolicy | None, Recipe, str]:
     """Return the policy at `path` to begin with, and the recipe with so many `epochs` and `seconds`.
 
-    0: the recipe's. The last epoch's weights are kept, when the rate has fallen to 0: the episode or two for
-    validation, demonstrations mostly, say nothing about the states that corrections are for, and would choose
-    epochs in which these were hardly learnt. When the policy's weights can't be kept: None, the recipe as it
-    is, and the sentence why.
+    0: the recipe's. When its weights can't be kept: None, the recipe as it is, and the sentence why.
     """
     if path is None:
         return None, recipe, ""
@@ -49,9 +46,7 @@ def begin(
     if different:
         return None, recipe, f"trained from scratch, the weights of {start.version} don't fit: {different}"
     own = recipe.training
-    limits = replace(
-        own, epochs=epochs or own.epochs, seconds=seconds or own.seconds, keep="last", patience=0
-    )
+    limits = replace(own, epochs=epochs or own.epochs, seconds=seconds or own.seconds)
     return start, replace(recipe, training=limits), ""
 
 

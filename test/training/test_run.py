@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from il_ros.policies import checkpoint
-from il_ros.training import warm
 from il_ros.training.fit import TrainingError
 from il_ros.training.recipe import Recipe, changed
 from il_ros.training.run import package_version, train
@@ -93,18 +92,6 @@ def test_from_earlier_weights_a_short_training_replays_a_part_of_what_was_known(
     short = changed(recipe, ["seconds=60"])
     outcome = train(made.dataset(train=8, validation=0), short, tmp_path / "v2", start=slow)
     assert [point.step for point in outcome.curves] == [15, 30, 45, 60]  # 30 new frames and 120 of 210
-
-
-def test_from_earlier_weights_the_last_ones_are_kept_whatever_validation_says(tmp_path):
-    recipe = changed(RECIPE, ["learning_rate=0.9", "schedule=constant", "patience=1"])  # leaps about
-    first = train(made.dataset(), recipe, tmp_path / "v1", version="v1")
-    start, warm_recipe, why_not = warm.begin(first.checkpoint, made.dataset().contract, recipe, 3, 0.0)
-    assert (start.version, why_not) == ("v1", "")
-    outcome = train(made.dataset(), warm_recipe, tmp_path / "v2", start=start)
-    losses = [point.validation_loss for point in outcome.curves]
-    assert len(losses) == 3  # though it has patience for one without a better loss
-    assert losses == [*losses[:2], outcome.policy.metrics["validation_loss"]]
-    assert outcome.policy.metrics["best_epoch"] == 3
 
 
 def test_a_picture_policy_is_trained_end_to_end(tmp_path):
