@@ -100,6 +100,14 @@ def test_every_topic_of_a_contract_is_there_with_its_type(name):
 
 
 @pytest.mark.parametrize("name", TASK_NAMES)
+def test_every_camera_of_the_embedded_simulator_is_carried(name):
+    reference = make_task(name, cameras=Cameras(("camera",) if name == "drive" else ("overhead", "wrist")))
+    shown = {topic for topic, kind in reference.streams.items() if kind == IMAGE}
+    reference.close()
+    assert shown == {e["ros_topic_name"] for e in bridge(name) if e["ros_type_name"] == IMAGE}
+
+
+@pytest.mark.parametrize("name", TASK_NAMES)
 def test_no_topic_differs_from_the_embedded_simulators(name):
     task, _ = gz_task(name)
     reference = make_task(name, cameras=Cameras())
