@@ -103,7 +103,7 @@ def test_an_emergency_stop_stands_still_in_gazebo_until_it_is_reset(world):
     world.until(lambda: world.speed > 0.25, "driving again")
 
 
-def test_an_expert_takes_over_a_driving_robot_without_a_jerk(world):
+def test_an_expert_takes_over_a_driving_robot_and_hands_back_without_a_jerk(world):
     policy = ahead(world.graph, 0.5)
     world.until(policy.ready, "the supervisor's subscription")
     world.go()
@@ -114,6 +114,10 @@ def test_an_expert_takes_over_a_driving_robot_without_a_jerk(world):
     driven = [decision.authority for decision in world.decisions if decision.sent is not None]
     assert "policy" in driven
     assert driven[-1] == "expert"
+    assert world.graph.call("expert/engage", SetBool, data=False).success
+    world.until(lambda: world.decisions[-1].authority == "policy", "the policy's authority again")
+    world.frames(10)
+    assert world.decisions[-1].authority == "policy"
     # 2 m/s^2 by contract; twice that for the wheels that follow
     assert np.abs(np.diff(world.speeds)).max() < 2 * 2.0 * PERIOD_S
 
