@@ -5,9 +5,10 @@ one, a policy learns from that, and is run in both on held-out starts. Then DAgg
 round is a few episodes in which expert and policy take turns and some ticks are labelled; the policy goes on
 learning from all. Labels are counted in the other simulator only, in ticks (20 a second). Success is over the
 held-out episodes of all seeds together, with Wilson's 95 % interval.
-Writes OUT/sim_to_sim_TASK.json and .svg, and prints the summary as one JSON line.
+Writes OUT/sim_to_sim_TASK.json and .svg, and prints the summary as one JSON line. What a direction and
+seed gave is kept in OUT/points, and not run again with the same settings.
 
-    python bench/sim_to_sim.py --seeds 2
+    python bench/sim_to_sim.py --seeds 0,1
 """
 
 import argparse
@@ -100,6 +101,22 @@ class Crossing:
                 yield done.index + 1, done.labels - before, self.rated(done.policy, self.target)
 
 
+def known(args, seed, tasks, names):
+    """Return the points of a direction and a seed: an earlier run's with the same settings, or new ones."""
+    settings = {key: value for key, value in vars(args).items() if key not in ("seeds", "out")}
+    settings = json.loads(json.dumps(settings))
+    file = args.out / "points" / f"{args.task}_from_{names[0]}_{seed}.json"
+    if file.exists() and (found := json.loads(file.read_text(encoding="utf-8")))["settings"] == settings:
+        return found["points"]
+    points = [
+        {"source": names[0], "seed": seed, "stage": stage, "labels": labels, "successes": successes}
+        for stage, labels, successes in Crossing(args, seed, tasks).points()
+    ]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"settings": settings, "points": points}) + "\n", encoding="utf-8")
+    return points
+
+
 def summary(args, points):
     """Pool the seeds: one row per direction and stage."""
     rows = []
@@ -164,15 +181,13 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--task", default="push", choices=tuple(TASKS))
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--recipe", default="bc_mlp")
+    parser.add_argument("--seeds", type=numbers, default=(0, 1, 2))
+    parser.add_argument("--recipe", default="ensemble")
     parser.add_argument("--demonstrations", type=int, default=25)
     parser.add_argument("--episodes", type=int, default=30, help="held-out episodes of each point and seed")
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--per-round", type=int, default=2, help="episodes of each round")
-    parser.add_argument(
-        "--rated", type=numbers, default=(1, 2, 4, 6), help="rounds after which it is measured"
-    )
+    parser.add_argument("--rated", type=numbers, default=(2, 4), help="rounds after which it is measured")
     parser.add_argument("--beta", type=float, default=0.3, help="the expert's share of driving")
     parser.add_argument("--asked", type=float, default=0.5, help="share of the policy's ticks labelled")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
@@ -181,7 +196,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("out/sim_to_sim"))
     args = parser.parse_args()
     if args.quick:
-        args.seeds, args.demonstrations, args.episodes, args.rounds, args.rated = 1, 5, 5, 1, (1,)
+        args.seeds, args.demonstrations, args.episodes, args.rounds, args.rated = (0,), 5, 5, 1, (1,)
         args.steps, args.round_steps = 500, 200
     started_s, points = time.monotonic(), []
     args.out.mkdir(parents=True, exist_ok=True)
@@ -189,12 +204,10 @@ def main():
         tasks = {
             name: stack.enter_context(closing(make_task(args.task, simulator=name))) for name in SIMULATORS
         }
-        for seed in range(args.seeds):
-            for source, target in (SIMULATORS, SIMULATORS[::-1]):
-                for stage, labels, successes in Crossing(args, seed, (tasks[source], tasks[target])).points():
-                    point = {"source": source, "seed": seed, "stage": stage, "labels": labels}
-                    points.append({**point, "successes": successes})
-                    print(json.dumps(points[-1]), file=sys.stderr, flush=True)
+        for seed in args.seeds:
+            for names in (SIMULATORS, SIMULATORS[::-1]):
+                points += known(args, seed, [tasks[name] for name in names], names)
+                print(json.dumps(points[-1]), file=sys.stderr, flush=True)
     rows = summary(args, points)
     found = {
         "bench": "sim_to_sim",
