@@ -141,7 +141,8 @@ class Lab:
             shown = self.shown(count)
             frames = effort(shown, self.contract)[0]
             epochs = max(1, round(self.args.steps / np.ceil(frames / 64)))
-            words = ["train", str(shown), "--out", str(run), "--version", "v1", "--recipe", self.args.recipe]
+            words = ["train", str(shown), "--out", str(run), "--version", "v1", "--overwrite"]
+            words += ["--recipe", self.args.recipe]
             for change in (f"epochs={epochs}", f"seed={self.seed}", *self.args.set):
                 words += ["--set", change]
             subprocess.run([sys.executable, "-m", "il_ros", *words], check=True, stdout=subprocess.DEVNULL)
