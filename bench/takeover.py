@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import platform
@@ -121,6 +122,7 @@ def measure(rate: int, presses: int) -> dict[str, list[float]]:
         gamepad.publish(raw)
         return at_ns
 
+    gc.disable()  # a full collection here would look like a stall of theirs
     executor = EventsExecutor()
     executor.add_node(node)
     never = Future()
