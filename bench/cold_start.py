@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,8 @@ from pathlib import Path
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ.setdefault("MUJOCO_GL", "egl")
+
+from support.processes import started
 
 from il_ros import graph
 
@@ -119,20 +120,14 @@ def once(name: str, command: list[str]) -> dict[str, float]:
     executor.add_node(node)
     executor.spin_once(0.2)
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        executor.spin_until_future_complete(heard, 30.0)
-        if not seen:
-            return {}
-        executor.spin_until_future_complete(Future(), 5.0)
-        return {"first_message_s": seen[0] - began} | memory(process.pid)
+        with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            executor.spin_until_future_complete(heard, 30.0)
+            if not seen:
+                return {}
+            executor.spin_until_future_complete(Future(), 5.0)
+            return {"first_message_s": seen[0] - began} | memory(process.pid)
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
         node.destroy_node()
         rclpy.shutdown()
 

@@ -28,7 +28,8 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from support.control_chains import CONTRACT, JOINTS, TRAINING, commands, make_checkpoint, started
+from support.control_chains import CONTRACT, JOINTS, TRAINING, commands, make_checkpoint
+from support.processes import started
 
 from il_ros import messages
 

@@ -29,7 +29,8 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-from control_path import COMMAND, JOINT_STATE, JOINTS, STRING
+from control_path import COMMAND, JOINT_STATE, STRING
+from support.control_chains import JOINTS
 
 from il_ros import contract, graph, messages
 from il_ros.control import proposal

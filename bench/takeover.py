@@ -30,7 +30,9 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from control_path import COMMAND, CONTRACT, JOINT_STATE, JOINTS, STRING, make_checkpoint, started
+from control_path import COMMAND, JOINT_STATE, STRING
+from support.control_chains import CONTRACT, JOINTS, make_checkpoint
+from support.processes import started
 
 from il_ros import graph, messages
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -63,20 +61,6 @@ def make_checkpoint(contract_file: Path, folder: Path) -> Path:
     weights = folder.parent / "weights.npz"
     np.savez(weights, *(part.detach().numpy() for layer in layers for part in (layer.weight, layer.bias)))
     return weights
-
-
-@contextlib.contextmanager
-def started(command: list[str]):
-    process = subprocess.Popen(command, stdout=sys.stderr)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 TRAINING = """

@@ -1,0 +1,24 @@
+"""A process that runs as long as a benchmark needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def started(command: list[str], stdout=sys.stderr, stderr=None) -> Iterator[subprocess.Popen]:
+    """Yield the process, and end it: asked to at first, killed after ten seconds."""
+    process = subprocess.Popen(command, stdout=stdout, stderr=stderr)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
