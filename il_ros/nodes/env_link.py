@@ -22,14 +22,13 @@ from il_ros.contract import Contract
 from il_ros.control import proposal
 from il_ros.control.decision import Decision, from_json
 from il_ros.control.ticks import Ticks
-from il_ros.nodes import runtime  # noqa: F401 - it sets Fast DDS's profile, before the first node
+from il_ros.nodes import asking, runtime  # noqa: F401 - runtime sets Fast DDS's profile, before any node
 from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.streams import Streams
 from il_ros.specs import Vector
 from il_ros.synchroniser import NoObservation, Observation, Synchroniser
 
 LEAVING_S = 5.0
-ANSWER_S = 2.0  # a service's answer may be lost on the way; after so long it is asked again
 IDLE_ROUNDS = 20  # of the executor, one event each; some, as of /clock, are none of ours
 
 
@@ -44,8 +43,11 @@ class Link:
     are the newest words on those topics, None before. `decision` is the supervisor's newest.
     """
 
-    def __init__(self, contract: Contract, name: str, namespace: str, simulated: bool, source: str) -> None:
+    def __init__(
+        self, contract: Contract, name: str, namespace: str, simulated: bool, lockstep: bool, source: str
+    ) -> None:
         self.contract, self.source = contract, source
+        self._lockstep = lockstep
         self.seen: Observation | NoObservation | None = None
         self.ticks = 0
         self.success: bool | None = None
@@ -83,8 +85,14 @@ class Link:
         """The node's clock."""
         return self.node.get_clock().now().nanoseconds
 
+    @property
+    def seen_all(self) -> bool:
+        """Whether the newest tick showed something of every stream."""
+        return isinstance(self.seen, Observation)
+
     def listen(self, success: str, failed: str, decisions: str, proposals: str) -> None:
         """Subscribe to the task's words, where there are any, and to decisions; propose on `proposals`."""
+        self._words = sum(map(bool, (success, failed)))
         if success:
             self.node.create_subscription(Bool, success, self._on_success, LATCHED)
         if failed:
@@ -113,6 +121,27 @@ class Link:
         if self.node.count_publishers(topic) > 1:  # the names cost more, and are there for the error alone
             names = ", ".join(self._others(topic)) or "another program"
             raise RosEnvError(f"{names} proposes on {topic}, too; one source, one program")
+
+    def forget_words(self) -> None:
+        """Forget what the task has said of success and failure: it will say it anew."""
+        self.success = self.failed = None
+
+    def next_tick(self, ticks: int, timeout_s: float, answered_ns: int = 0) -> None:
+        """Wait for a tick after the count `ticks`, and for all that belongs to it.
+
+        That is the decision on the tick that was answered, if one was, and in lockstep the task's words,
+        which are said anew with each frame. Raises RosEnvError when it is not there in time.
+        """
+
+        def arrived() -> bool:
+            words = sum(word is not None for word in (self.success, self.failed))
+            told = not self._lockstep or words == self._words
+            decision = self.decision
+            decided = not answered_ns or (decision is not None and decision.stamp_ns >= answered_ns)
+            return self.ticks > ticks and told and decided
+
+        what = "the next tick, with a decision for the last one" if answered_ns else "a first tick"
+        self.until(arrived, timeout_s, what)
 
     def propose(self, action: Vector, tick_ns: int) -> None:
         """Say what should be done at a tick; the supervisor decides."""
@@ -145,24 +174,24 @@ class Link:
             self._executor.spin_once(0)
             idle = 0 if before != self._heard else idle + 1
 
-    def call(self, client: Any, request: Any, timeout_s: float, *, again: bool = True) -> Any:
-        """Return a service's answer, asking `again` when none comes; RosEnvError when absent or a no."""
-        name, end_s = client.service_name, time.monotonic() + timeout_s
+    def call(self, client: Any, request: Any, timeout_s: float, *, again: bool = False) -> Any:
+        """Return a service's answer; RosEnvError when it is absent, silent or says no.
+
+        `again`: it may be asked for again; `il_ros.nodes.asking` says when.
+        """
+        name, what = client.service_name, f"answer of service {client.service_name}"
         self.until(client.service_is_ready, timeout_s, f"service {name}")
-        while True:
+        for wait_s in asking.waits_s(request, timeout_s, again=again):
             answer = client.call_async(request)
-            try:
-                self.until(answer.done, ANSWER_S if again else timeout_s, f"answer of service {name}")
-            except RosEnvError:
-                client.remove_pending_request(answer)
-                if not again or time.monotonic() > end_s:
-                    raise
-                continue
-            response = answer.result()
-            refused = [each.reason for each in getattr(response, "results", ()) if not each.successful]
-            if refused or getattr(response, "success", True) is False:
-                raise RosEnvError(f"service {name} refused: {'; '.join(refused) or response.message}")
-            return response
+            with contextlib.suppress(RosEnvError):
+                self.until(answer.done, wait_s, what)
+                break
+            client.remove_pending_request(answer)  # what was asked last is to be over when we go on
+        else:
+            raise RosEnvError(f"{what}: not within {timeout_s:g} s")
+        if (refusal := asking.refusal(answer.result())) is not None:
+            raise RosEnvError(f"service {name} refused: {refusal}")
+        return answer.result()
 
     def close(self) -> None:
         """Let go and leave the graph; a second call does nothing."""

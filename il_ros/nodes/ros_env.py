@@ -11,28 +11,22 @@ gate, and may let an expert drive instead. A step ends at the next tick, with wh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
-from std_srvs.srv import SetBool, Trigger
 
 from il_ros.contract import Contract
 from il_ros.nodes.contracts import load_contract
 from il_ros.nodes.env_link import Link, RosEnvError
 from il_ros.nodes.env_spaces import action_space, observation_space
+from il_ros.nodes.env_start import ByHand, InSimulator
 from il_ros.specs import Vector
 from il_ros.synchroniser import NoObservation
 
 __all__ = ["RosEnv", "RosEnvError"]
-
-DISCOVERY_S = 10.0  # a stream that was not seen after so long is silent
-SHOWN_WITHIN_S = 1.0  # a paused simulator shows each start once: who missed it resets again
 
 Seen = dict[str, Any]
 
@@ -73,16 +67,13 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         self.action_space = action_space(self.contract)
         self._lockstep, self._timeout_s = lockstep, timeout_s
         self._limit_ns = round(time_limit_s * 1e9)
-        self._reset_scene = reset_scene
-        self._told = [topic for topic in (success_topic, failed_topic) if topic]
-        self._link = Link(self.contract, name, namespace, simulated, source)
+        self._link = Link(self.contract, name, namespace, simulated, lockstep, source)
         self._link.listen(success_topic, failed_topic, "dagger_supervisor/decision", proposal_topic)
-        client = self._link.node.create_client
-        # in this order: who answers `pause`, which is asked again, knows of the others
-        self._reset_sim = client(Trigger, "sim/reset")
-        self._set_sim = client(SetParameters, "sim/set_parameters")
-        self._pause = client(SetBool, "sim/pause")
-        self._restart = client(Trigger, "dagger_supervisor/restart")
+        self._scene = (
+            InSimulator(self._link, timeout_s)
+            if reset_scene is None
+            else ByHand(self._link, timeout_s, reset_scene)
+        )
         self._tick_ns = self._began_ns = 0
         self._observation: Seen | None = None
         self._over = True
@@ -96,16 +87,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
             raise ValueError(f"options {sorted(options)}: RosEnv knows none")
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed
         self._link.ready(self._timeout_s)
-        if self._reset_scene is None:
-            self._begin_in_simulator(drawn)
-        else:
-            self._reset_scene(drawn)
-            self._link.call(self._restart, Trigger.Request(), self._timeout_s)
-            self._link.drain()
-            end_s = time.monotonic() + min(self._timeout_s, DISCOVERY_S)
-            self._next_tick(self._link.ticks, self._timeout_s)
-            while not self._seen_all and time.monotonic() < end_s:
-                self._next_tick(self._link.ticks, self._timeout_s)
+        self._scene.begin(drawn)
         seen = self._link.seen
         if seen is None or isinstance(seen, NoObservation):
             reasons = ("no tick",) if seen is None else seen.reasons
@@ -130,10 +112,10 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         link, answered_ns = self._link, self._tick_ns
         link.alone()
         if self._lockstep:  # each word is said anew with each frame
-            link.success = link.failed = None
+            link.forget_words()
         ticks = link.ticks
         link.propose(values, answered_ns)
-        self._next_tick(ticks, self._timeout_s, answered_ns)
+        link.next_tick(ticks, self._timeout_s, answered_ns)
         if not self._lockstep:
             link.drain()  # whoever thought for long sees the present, not what has waited
         seen = link.seen
@@ -164,53 +146,6 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         """Let go, and leave the graph."""
         self._link.close()
 
-    def _begin_in_simulator(self, seed: int) -> None:
-        """Pause, set the seed, restart the supervisor, reset, and go on once the start was seen.
-
-        A start is shown once. Who hadn't discovered all that shows it resets again, and so does who sees it
-        by subscriptions that are about to be replaced: the next frame would be lost on them.
-        """
-        link, wait_s = self._link, self._timeout_s
-        begun_s = time.monotonic()
-        while True:
-            link.call(self._pause, SetBool.Request(data=True), wait_s)
-            link.call(self._set_sim, _seed(seed), wait_s)
-            # before the reset: its first frame must be answered from the robot's new state
-            link.call(self._restart, Trigger.Request(), wait_s)
-            link.drain()
-            link.success = link.failed = None
-            ticks, in_line = link.ticks, link.in_line
-            link.call(self._reset_sim, Trigger.Request(), wait_s, again=False)  # that would be the next seed
-            waited_s = time.monotonic() - begun_s
-            try:
-                self._next_tick(ticks, SHOWN_WITHIN_S)
-                if in_line and link.in_line and (self._seen_all or waited_s > min(wait_s, DISCOVERY_S)):
-                    break
-                link.until(lambda: link.in_line, wait_s, "the simulator's streams")
-            except RosEnvError:
-                if waited_s > wait_s:
-                    raise
-        link.call(self._pause, SetBool.Request(data=False), wait_s)
-
-    @property
-    def _seen_all(self) -> bool:
-        return self._link.seen is not None and not isinstance(self._link.seen, NoObservation)
-
-    def _next_tick(self, ticks: int, timeout_s: float, answered_ns: int = 0) -> None:
-        """Wait for a tick after the count `ticks`, and for all that belongs to it."""
-        link = self._link
-
-        def arrived() -> bool:
-            told = not (self._lockstep and self._told) or (
-                len(self._told) == sum(word is not None for word in (link.success, link.failed))
-            )
-            decision = link.decision
-            decided = not answered_ns or (decision is not None and decision.stamp_ns >= answered_ns)
-            return link.ticks > ticks and told and decided
-
-        what = "the next tick, with a decision for the last one"
-        link.until(arrived, timeout_s, what if answered_ns else "a first tick")
-
     def _decided(self) -> dict[str, Any]:
         decision = self._link.decision
         assert decision is not None
@@ -220,17 +155,9 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
     def _end(self) -> None:
         """Nothing is to be waited for until the next reset."""
         self._over = True
-        if self._reset_scene is None:
-            self._link.call(self._pause, SetBool.Request(data=True), self._timeout_s)
-        else:
-            self._link.let_go()
+        self._scene.end()
 
 
 def _plain(values: Mapping[str, Any]) -> Seen:
     """Return observations that may be kept and written to; a text as str."""
     return {key: np.array(value) if np.ndim(value) else str(value) for key, value in values.items()}
-
-
-def _seed(seed: int) -> SetParameters.Request:
-    value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=seed)
-    return SetParameters.Request(parameters=[Parameter(name="seed", value=value)])

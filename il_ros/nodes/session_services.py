@@ -20,7 +20,7 @@ ASKED: dict[Any, tuple[str, ...]] = {
     SetBool: ("sim/pause", "expert/engage", "dagger_supervisor/estop"),
     SetParameters: ("sim/set_parameters", "recorder/set_parameters", "dagger_supervisor/set_parameters"),
 }
-"""In this order: see `Waiting.call`. Who discovers a client only when it asks may answer too early for it."""
+"""In this order, as `nodes/asking.py` has it: who learns of a client when it asks may answer too early."""
 
 
 class Services:

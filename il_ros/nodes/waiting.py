@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,8 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
-from std_srvs.srv import SetBool
 
-ASK_AGAIN_S = 2.0
+from il_ros.nodes import asking
 
 
 class WaitError(RuntimeError):
@@ -67,10 +67,7 @@ class Waiting:
     async def call(self, client: Any, request: Any, timeout_s: float, *, again: bool = False) -> Any:
         """Return the service's response; raises WaitError when it is absent, silent or says no.
 
-        The answer to a client that the service's node has not discovered within 0.1 s is lost. Therefore what
-        names a state (SetBool, SetParameters) is asked for again, and anything with `again`. Of what may
-        happen only once make the client before that of a state, of the same node, and ask for the state
-        first: its answer shows that the node knows all clients made before; they are announced in order.
+        `again`: it may be asked for again; `il_ros.nodes.asking` says when.
         """
         name = client.service_name
         deadline_ns = self._steady.now().nanoseconds + round(timeout_s * 1e9)
@@ -78,33 +75,23 @@ class Waiting:
             if self._steady.now().nanoseconds > deadline_ns:
                 raise WaitError(f"service {name}: not there within {timeout_s:g} s; is its node running?")
             await self.pause(0.05)
-        again = again or isinstance(request, SetBool.Request | SetParameters.Request)
-        response = await self._answer(client, request, timeout_s, again)
-        if getattr(response, "success", True) is False:
-            raise WaitError(f"service {name} refused: {response.message}")
-        for result in getattr(response, "results", ()):  # of set_parameters
-            if not result.successful:
-                raise WaitError(f"service {name} refused: {result.reason}")
-        return response
-
-    async def _answer(self, client: Any, request: Any, timeout_s: float, again: bool) -> Any:
-        """Return the first answer, asking `again` while none comes."""
-        first = Future()
+        first = Future()  # whichever answer comes first; a slow service gives one for each time it was asked
 
         def arrived(done: Future) -> None:
             if not first.done():
                 first.set_result(done.result())
 
-        deadline_ns = self._steady.now().nanoseconds + round(timeout_s * 1e9)
-        while True:
-            left_s = (deadline_ns - self._steady.now().nanoseconds) / 1e9
+        what = f"answer of service {name}"
+        for wait_s in asking.waits_s(request, timeout_s, again=again):
             client.call_async(request).add_done_callback(arrived)
-            try:
-                what = f"answer of service {client.service_name}"
-                return await self.within(first, min(left_s, ASK_AGAIN_S) if again else timeout_s, what)
-            except WaitError:
-                if not again or left_s <= ASK_AGAIN_S:
-                    raise WaitError(f"{what}: not within {timeout_s:g} s") from None
+            with contextlib.suppress(WaitError):
+                response = await self.within(first, wait_s, what)
+                break
+        else:
+            raise WaitError(f"{what}: not within {timeout_s:g} s")
+        if (refusal := asking.refusal(response)) is not None:
+            raise WaitError(f"service {name} refused: {refusal}")
+        return response
 
 
 def parameters(**values: int | str | tuple[float, ...]) -> SetParameters.Request:
