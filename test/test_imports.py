@@ -22,7 +22,7 @@ ROS = {
 RANK = {
     **dict.fromkeys(("nodes", "cli", "demo", "__main__"), 5),
     **dict.fromkeys(("control", "training", "interactive", "irl", "rl", "sim", "teleop"), 4),
-    **dict.fromkeys(("dashboard", "session"), 4),
+    **dict.fromkeys(("dashboard", "session", "scenarios"), 4),
     "policies": 3,
     "episodes": 2,
 }

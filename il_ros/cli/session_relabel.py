@@ -15,7 +15,7 @@ from il_ros.cli.episodes_relabel import add_moments, chosen_moments
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
 from il_ros.episodes.reader import BagError
-from il_ros.scenario_relabel import DEVICES, relabel_nodes
+from il_ros.scenarios.relabel import DEVICES, relabel_nodes
 from il_ros.session.moments import Moment, RelabelError
 from il_ros.session.starts import write_starts
 

@@ -13,8 +13,8 @@ from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.parameters import ParameterError, declare, value
 from il_ros.session import keys
 from il_ros.session.person import USUAL, SimulatedPerson
+from il_ros.session.setup import Options
 from il_ros.session.starts import read_starts
-from il_ros.session_setup import Options
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
 TEACHER = "        the scripted teacher drives when you take over; with --expert keyboard your keys do"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from il_ros.session.moments import Moment, RelabelError
-from il_ros.session_setup import Start
+from il_ros.session.setup import Start
 from il_ros.settings import build, plain
 
 

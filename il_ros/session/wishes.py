@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from il_ros.session import keys
+from il_ros.session.setup import REST_MODE, Options
 from il_ros.session.world import UNDONE, World
-from il_ros.session_setup import REST_MODE, Options
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
 _STOPPED = "stopped: c clears the emergency stop first"

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from il_ros.session import keys
+from il_ros.session.setup import Options, Start
 from il_ros.session.wishes import MARKS, Call, answered, due, plan, waited_for
 from il_ros.session.world import World
-from il_ros.session_setup import Options, Start
 
 SIM, ROBOT = Options(seed=5), Options(simulator=False, teacher=False)
 

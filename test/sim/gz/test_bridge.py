@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from il_ros import contract, gz_sim, share
+from il_ros import contract, share
+from il_ros.scenarios.gz_sim import bridge_file
 from il_ros.sim.gz.task import gz_task
 from il_ros.sim.task import TASK_NAMES, Cameras, make_task
 from il_ros.specs import IMAGE
@@ -37,7 +38,7 @@ SENSORS = {"camera": "gz.msgs.Image", "gpu_ray": "gz.msgs.LaserScan"}
 
 
 def bridge(task):
-    return yaml.safe_load(gz_sim.bridge_file(task).read_text())
+    return yaml.safe_load(bridge_file(task).read_text())
 
 
 def world_of(task):

@@ -1,13 +1,11 @@
-"""When a scenario has a session, and what its node is told."""
+"""What the arguments of a scenario mean together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from il_ros.graph import Value
-from il_ros.scenario_arguments import TASKS
-from il_ros.session_setup import Options
+from il_ros.scenarios.arguments import TASKS
 
 Given = Mapping[str, str]
 
@@ -16,45 +14,6 @@ def in_session(given: Given) -> bool:
     """Whether a person has a console; the conductor's unattended episodes need none."""
     wanted = given.get("session", "false") == "true"
     return wanted and (given["person"] == "simulated" or not unattended(given))
-
-
-def session_options(given: Given) -> Options:
-    """Return how the session is set up."""
-    return Options(
-        mode=given["mode"],
-        simulator=given["sim"] == "true" and given["simulator"] != "gz",  # that one doesn't wait
-        teacher=given["expert"] == "scripted",
-        time_limit_s=number(given, "time_limit_s"),
-        seed=int(number(given, "seed")),
-    )
-
-
-def session_parameters(given: Given, contract: str) -> dict[str, Value]:
-    """Return the parameters of the session's node.
-
-    Raises ValueError when a simulated person would have no thoughts.
-    """
-    if given["person"] == "simulated" and given["expert"] != "scripted":
-        raise ValueError("person:=simulated thinks as the scripted expert does: expert:=scripted is needed")
-    options = session_options(given)
-    return {
-        "contract": TASKS[given["task"]] if options.teacher else contract,
-        "mode": options.mode,
-        "simulator": options.simulator,
-        "teacher": options.teacher,
-        "time_limit_s": options.time_limit_s,
-        "seed": options.seed,
-        "person": given["person"],
-        "driving_keys": given["expert"] == "keyboard",
-        "view": view_of(given["task"]) if given["sim"] == given["cameras"] == "true" else "",
-        "report": given["root"] if given["report"] == "true" else "",
-        "episodes": max(1, int(number(given, "episodes"))),
-    }
-
-
-def view_of(task: str) -> str:
-    """Return the topic of the camera that shows a person most of a simulated task."""
-    return "camera/image_raw" if task == "drive" else "overhead_camera/image_raw"
 
 
 def unattended(given: Given) -> bool:
@@ -90,3 +49,13 @@ def number(given: Given, name: str) -> float:
         return float(given[name])
     except ValueError:
         raise ValueError(f"{name}:={given[name]} is not a number") from None
+
+
+def contract(given: Given) -> str:
+    """Return the contract's file or name."""
+    return given["contract"] or TASKS[given["task"]]
+
+
+def lockstep(given: Given) -> bool:
+    """Whether the simulator goes as fast as it is answered; alone it has nobody to answer it."""
+    return number(given, "speed") == 0 and "expert" in given

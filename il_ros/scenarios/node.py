@@ -7,8 +7,7 @@ from pathlib import Path
 
 from il_ros import share
 from il_ros.graph import NodeSpec, Value
-
-Given = Mapping[str, str]
+from il_ros.scenarios.given import Given
 
 
 def node(

@@ -8,8 +8,8 @@ from il_ros import contract, share
 from il_ros.episodes.rules import MODES
 from il_ros.graph import command
 from il_ros.interactive.beta import UNITS
-from il_ros.scenario_relabel import relabel_nodes
 from il_ros.scenarios import SCENARIOS, TASKS
+from il_ros.scenarios.relabel import relabel_nodes
 from il_ros.sim.task import SIMULATORS
 
 

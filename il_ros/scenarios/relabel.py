@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from il_ros.graph import Spec, Value
-from il_ros.scenario_nodes import node
-from il_ros.scenario_session import view_of
 from il_ros.scenarios import SCENARIOS
-from il_ros.session_setup import REST_MODE
+from il_ros.scenarios.node import node
+from il_ros.scenarios.session_node import view_of
+from il_ros.session.setup import REST_MODE
 
 DEVICES = ("keyboard", "joy", "leader")
 

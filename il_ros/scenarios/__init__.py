@@ -1,0 +1,89 @@
+"""The scenarios: which nodes run to record, to deploy, to train, to simulate. See `il_ros.graph`."""
+
+from __future__ import annotations
+
+from il_ros.graph import Scenario
+from il_ros.scenarios import arguments as arg
+from il_ros.scenarios.arguments import TASKS
+from il_ros.scenarios.parts import (
+    conductor,
+    expert,
+    patient,
+    policy,
+    recorder,
+    session,
+    sim,
+    supervisor,
+    trainer,
+)
+
+__all__ = ["SCENARIOS", "TASKS"]
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "record",
+            "A person, or a scripted expert, shows a task and the recorder keeps it.",
+            (arg.EXPERT, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED),
+            lambda given: (
+                *sim(given),
+                *expert(given),
+                *supervisor(given),
+                *recorder(given),
+                *conductor(given),
+            ),
+        ),
+        Scenario(
+            "deploy",
+            "A trained policy acts; an expert may take over.",
+            (arg.CHECKPOINT, arg.TAKEOVER, arg.RECORD, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED),
+            lambda given: (
+                *sim(given),
+                *policy(given),
+                *expert(given),
+                *supervisor(given),
+                *recorder(given),
+                *conductor(given),
+            ),
+        ),
+        Scenario(
+            "dagger",
+            "A policy acts, an expert corrects it, and the trainer makes the next policy of both.",
+            (
+                *(arg.FIRST, arg.TRAINED, arg.CORRECTOR, arg.SESSION, arg.PERSON, arg.REPORT),
+                *(arg.MODE, arg.BETA, arg.UNIT),
+                *(arg.ASK, arg.PER_HOUR, arg.AT_ONCE, arg.WARM_UP, arg.LEAST),
+                *(arg.RECIPE, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED, arg.PER_ROUND),
+            ),
+            lambda given: (
+                *sim(given),
+                *policy(given),
+                *expert(given),
+                *supervisor(given),
+                *recorder(given),
+                *trainer(given),
+                *session(given),
+                *conductor(given),
+            ),
+        ),
+        Scenario(
+            "env",
+            "A program of yours acts, through il_ros.nodes.ros_env.RosEnv; an expert may take over.",
+            (arg.TAKEOVER, arg.KEEP, arg.ROOT, arg.OPERATOR, *arg.WORLD),
+            lambda given: patient(given, (*sim(given), *expert(given), *supervisor(given), *recorder(given))),
+        ),
+        Scenario(
+            "train",
+            "The trainer waits for its ~/train service and trains from the recorded episodes.",
+            (arg.ROOT, arg.POLICIES, arg.RECORDED, arg.RECIPE, arg.NAMESPACE, arg.PARAMETERS),
+            trainer,
+        ),
+        Scenario(
+            "sim",
+            "The simulator alone.",
+            (arg.TASK, arg.SIMULATOR, arg.SPEED, arg.SEED, arg.CAMERAS, arg.NAMESPACE, arg.PARAMETERS),
+            sim,
+        ),
+    )
+}

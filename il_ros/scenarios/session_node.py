@@ -1,0 +1,47 @@
+"""What a session's node is told."""
+
+from __future__ import annotations
+
+from il_ros.graph import Value
+from il_ros.scenarios.arguments import TASKS
+from il_ros.scenarios.given import Given, number
+from il_ros.session.setup import Options
+
+
+def session_options(given: Given) -> Options:
+    """Return how the session is set up."""
+    return Options(
+        mode=given["mode"],
+        simulator=given["sim"] == "true" and given["simulator"] != "gz",  # that one doesn't wait
+        teacher=given["expert"] == "scripted",
+        time_limit_s=number(given, "time_limit_s"),
+        seed=int(number(given, "seed")),
+    )
+
+
+def session_parameters(given: Given, contract: str) -> dict[str, Value]:
+    """Return the parameters of the session's node.
+
+    Raises ValueError when a simulated person would have no thoughts.
+    """
+    if given["person"] == "simulated" and given["expert"] != "scripted":
+        raise ValueError("person:=simulated thinks as the scripted expert does: expert:=scripted is needed")
+    options = session_options(given)
+    return {
+        "contract": TASKS[given["task"]] if options.teacher else contract,
+        "mode": options.mode,
+        "simulator": options.simulator,
+        "teacher": options.teacher,
+        "time_limit_s": options.time_limit_s,
+        "seed": options.seed,
+        "person": given["person"],
+        "driving_keys": given["expert"] == "keyboard",
+        "view": view_of(given["task"]) if given["sim"] == given["cameras"] == "true" else "",
+        "report": given["root"] if given["report"] == "true" else "",
+        "episodes": max(1, int(number(given, "episodes"))),
+    }
+
+
+def view_of(task: str) -> str:
+    """Return the topic of the camera that shows a person most of a simulated task."""
+    return "camera/image_raw" if task == "drive" else "overhead_camera/image_raw"
