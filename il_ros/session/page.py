@@ -11,7 +11,7 @@ from string import Template
 
 from il_ros import atomic
 from il_ros.session import plots
-from il_ros.session.report import Facts, VersionFacts
+from il_ros.session.facts import Facts, VersionFacts
 
 SHOWN_EPISODES = 12
 HEADER = (

@@ -6,7 +6,7 @@ import pytest
 
 from il_ros.control.decision import Decision
 from il_ros.session import page, report
-from il_ros.session.report import Facts, by_version, facts_of
+from il_ros.session.facts import Facts, by_version, facts_of
 
 PERIOD_NS = 50_000_000
 

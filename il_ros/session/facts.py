@@ -1,0 +1,176 @@
+"""What a session's decisions tell of it: who drove when, by version of the policy.
+
+A tick counts for the version that proposed last in its episode, also while the expert drives: it is that
+version's fault. What was driven before any version has (a demonstration) has the version "".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.control.decision import Decision
+from il_ros.control.trials import success_interval
+from il_ros.episodes.rules import EXPERT, label
+
+POLICY = "policy"
+DRAWN = "dagger"
+"""The mode in which the driver is drawn: a change of driver is no intervention there."""
+
+
+@dataclass(frozen=True)
+class EpisodeFacts:
+    """One episode, tick by tick.
+
+    Times since its start (T,) in s, drivers and versions (T), doubts and disagreements (T,), NaN where they
+    aren't known. `takeovers`: ticks at which the expert took over.
+    """
+
+    name: str
+    outcome: str
+    discarded: bool
+    times_s: NDArray[np.float64]
+    drivers: tuple[str, ...]
+    versions: tuple[str, ...]
+    doubts: NDArray[np.float64]
+    disagreements: NDArray[np.float64]
+    labels: int
+    takeovers: tuple[int, ...]
+    period_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """How long it took."""
+        return float(self.lasts_s.sum())
+
+    @property
+    def lasts_s(self) -> NDArray[np.float64]:
+        """How long each tick's decision held (T,): until the next one."""
+        return np.diff(self.times_s, append=self.times_s[-1] + self.period_s)
+
+    @property
+    def expert_s(self) -> float:
+        """How long the expert drove."""
+        return float(self.lasts_s[[driver == EXPERT for driver in self.drivers]].sum())
+
+    @property
+    def version(self) -> str:
+        """The version that proposed last."""
+        return self.versions[-1] if self.versions else ""
+
+
+@dataclass(frozen=True)
+class VersionFacts:
+    """What one version of the policy was worth: `alone`: successes in which the expert never drove."""
+
+    version: str
+    episodes: int
+    successes: int
+    alone: int
+    minutes: float
+    expert_minutes: float
+    interventions: int
+    labels: int
+
+    @property
+    def per_minute(self) -> float | None:
+        """Interventions per minute, None without a policy or before it has run."""
+        return self.interventions / self.minutes if self.version and self.minutes > 0 else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Where its success rate lies with 95 % confidence."""
+        return success_interval(self.successes, self.episodes) if self.episodes else None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A session: its episodes and its versions, in the order of their appearance, and what wasn't read."""
+
+    root: Path
+    episodes: tuple[EpisodeFacts, ...]
+    versions: tuple[VersionFacts, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+    @property
+    def kept(self) -> tuple[EpisodeFacts, ...]:
+        """The episodes that were not discarded."""
+        return tuple(episode for episode in self.episodes if not episode.discarded)
+
+
+def facts_of(
+    name: str, outcome: str, discarded: bool, decisions: Sequence[Decision], period_s: float
+) -> EpisodeFacts:
+    """Return what an episode's decisions (one or more, in their order) tell."""
+    versions = _versions(decisions)
+    start_ns = decisions[0].stamp_ns
+    return EpisodeFacts(
+        name,
+        outcome,
+        discarded,
+        np.array([(decision.stamp_ns - start_ns) / 1e9 for decision in decisions]),
+        tuple(decision.authority for decision in decisions),
+        versions,
+        _numbers(decision.doubt for decision in decisions),
+        _numbers(decision.disagreement for decision in decisions),
+        sum(label(decision.mode or "priority", decision) is not None for decision in decisions),
+        tuple(_takeovers(decisions)),
+        period_s,
+    )
+
+
+def by_version(episodes: Sequence[EpisodeFacts]) -> list[VersionFacts]:
+    """Return the figures of each version, in the order in which they appeared."""
+    order = dict.fromkeys(version for episode in episodes for version in episode.versions)
+    return [_version(version, episodes) for version in order]
+
+
+def _versions(decisions: Sequence[Decision]) -> tuple[str, ...]:
+    """Return for each tick the version that drove last, at the beginning the first that drives."""
+    driven = [decision.version if decision.authority == POLICY else "" for decision in decisions]
+    version = next(filter(None, driven), "")
+    out = []
+    for each in driven:
+        version = each or version
+        out.append(version)
+    return tuple(out)
+
+
+def _takeovers(decisions: Sequence[Decision]) -> Iterable[int]:
+    """Yield the ticks at which the expert drives after the policy had, whatever stood between them."""
+    before = ""
+    for tick, decision in enumerate(decisions):
+        if decision.authority == EXPERT and before == POLICY and decision.mode != DRAWN:
+            yield tick
+        if decision.authority in (EXPERT, POLICY):
+            before = decision.authority
+
+
+def _numbers(values: Iterable[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _version(version: str, episodes: Sequence[EpisodeFacts]) -> VersionFacts:
+    ended = [episode for episode in episodes if episode.version == version]
+    succeeded = [episode for episode in ended if episode.outcome == "success"]
+    seconds = expert_s = interventions = 0.0
+    for episode in episodes:
+        mine = np.array([each == version for each in episode.versions])
+        driven = np.array([driver == EXPERT for driver in episode.drivers])
+        seconds += float(episode.lasts_s[mine].sum())
+        expert_s += float(episode.lasts_s[mine & driven].sum())
+        interventions += sum(episode.versions[index] == version for index in episode.takeovers)
+    return VersionFacts(
+        version,
+        len(ended),
+        len(succeeded),
+        sum(episode.expert_s == 0 for episode in succeeded),
+        seconds / 60,
+        expert_s / 60,
+        int(interventions),
+        sum(episode.labels for episode in ended),
+    )
