@@ -124,6 +124,8 @@ class Gated(InteractiveMode):
 
     def _maybe_ask(self, situation: Situation) -> None:
         if self._options.takeover == "anytime" and not situation.absences[EXPERT]:
+            if situation.authority == POLICY and self.doubt is not None:
+                self.experience.threshold.intervened(self.doubt)
             self._be_helped_from(situation.stamp_ns)
         elif self._may_ask(situation.stamp_ns):
             self._budget.spend(situation.stamp_ns)

@@ -29,11 +29,11 @@ from il_ros.nodes import runtime, terminal
 from il_ros.nodes.diagnostics import Status
 from il_ros.nodes.parameters import value
 from il_ros.nodes.qos import LATCHED
+from il_ros.nodes.session_console import Console
 from il_ros.nodes.session_parameters import declare_session
 from il_ros.nodes.session_services import Services
-from il_ros.nodes.session_view import View
 from il_ros.nodes.waiting import WaitError
-from il_ros.session import console, keys
+from il_ros.session import keys
 from il_ros.session.wishes import URGENT, Call, Plan, answered, due, plan, waited_for
 from il_ros.session.world import HEARD, World, heard_decision, heard_task
 
@@ -47,11 +47,13 @@ class Session(runtime.PlainNode):
 
     def __init__(self, screen: terminal.Terminal | None, **kwargs: Any) -> None:
         super().__init__("session", **kwargs)
-        self._screen = screen
         chosen = declare_session(self)
         self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
-        self._contract, self._driving = chosen.contract, chosen.driving
-        self._view = View(self)
+        self._contract = chosen.contract
+        known = keys.key_help(at_moments=bool(self._options.moments))
+        person = "you" if self._person is None else "teacher"
+        self._console = Console(self, screen, (*known, *chosen.driving), person)
+        self._unheard = screen is None and self._person is None
         self.world = World()
         self.ended: Future = Future()
         self._asking = Services(self)
@@ -60,53 +62,37 @@ class Session(runtime.PlainNode):
         self._doing = ""
         self._ended_for = ""  # the episode whose end the simulator has told
         self._buttons_before: Sequence[int] = ()
+        self._gamepad: tuple[str, ...] = ()  # its line of help, once one was heard
         self._marks = self.create_publisher(String, "~/marks", DEEP)
         self._keys = self.create_publisher(String, "~/keys", DEEP)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(LOOK_EVERY_S, self._look, clock=steady)
-        self.create_timer(SHOW_EVERY_S, self._show, clock=steady)
+        self.create_timer(SHOW_EVERY_S, lambda: self._console.show(self.world), clock=steady)
         self._listen()
 
     def start(self) -> None:
         """Say which keys there are."""
-        known = keys.key_help(at_moments=bool(self._options.moments))
-        for line in (*known, *self._driving) if self._screen is not None else ():
-            self._screen.say(line)
-        if self._screen is None and self._person is None:
+        self._console.help()
+        if self._unheard:
             self.get_logger().warning("no terminal here: no keys, but the gamepad's buttons work")
 
     def stop(self) -> None:
         """Leave the status line standing, and tell of the session if that was asked for."""
-        if self._screen is not None:
-            self._screen.show("")
-            self._screen.say(self._line())
+        self._console.leave(self.world)
         if value(self, "report"):
-            self._report(Path(value(self, "report")))
-
-    def _report(self, root: Path) -> None:
-        """Write the report of what is saved so far, a running episode apart."""
-        from il_ros.session import page, report
-
-        try:
-            found = report.read(root)
-            lines = [
-                *report.text(found).splitlines(),
-                "",
-                f"page: {page.write(found, page.folder_for(root))}",
-            ]
-        except (ValueError, OSError) as error:
-            lines = [f"no report: {error}"]
-        for line in lines:
-            print(line) if self._screen is None else self._screen.say(line)
+            self._console.report(Path(value(self, "report")))
 
     def status(self) -> Status:
         """Return the status line."""
-        return Status(message=self._line(colour=False))
+        return Status(message=self._console.line(self.world, colour=False))
 
     def wish(self, wish: str) -> None:
         """Do what was asked for: at once when it is urgent, else after what was asked for before."""
         if wish == keys.VIEW:
-            self._view.shown = not self._view.shown
+            self._console.switch_view()
+            return
+        if wish == keys.HELP:
+            self._console.help(*self._gamepad)
             return
         if wish in URGENT:
             self.executor.create_task(self._carry_out, plan(wish, self.world, self._options))
@@ -138,7 +124,7 @@ class Session(runtime.PlainNode):
                 self.create_subscription(JointTrajectory, topic, hear, DEEP, raw=True)
 
     def _look(self) -> None:
-        for key in self._screen.pressed() if self._screen is not None else ():
+        for key in self._console.pressed():
             wish = keys.wish_of(key)
             if wish:
                 self.wish(wish)
@@ -148,17 +134,20 @@ class Session(runtime.PlainNode):
         self._ask_person()
 
     def _on_joy(self, message: Joy) -> None:
+        if self._buttons.wishes and not self._gamepad:
+            self._gamepad = (self._buttons.help(),)
+            self._console.tell(self._gamepad)
         for wish in self._buttons.pressed(self._buttons_before, message.buttons):
             self.wish(wish)
         self._buttons_before = message.buttons
 
     def _on_json(self, topic: str, message: String) -> None:
         self.world, lines = HEARD[topic](self.world, json.loads(message.data))
-        self._tell(lines)
+        self._console.tell(lines)
 
     def _on_decision(self, message: String) -> None:
         self.world, lines = heard_decision(self.world, from_json(message.data))
-        self._tell(lines)
+        self._console.tell(lines)
         self._ask_person()
         self._notice_end()
 
@@ -217,9 +206,9 @@ class Session(runtime.PlainNode):
             for call in made.calls:
                 await self._call(call)
                 self.world = answered(self.world, call)
-            self._tell(made.lines)
+            self._console.tell(made.lines)
         except WaitError as error:
-            self._tell((f"refused: {error}",))
+            self._console.tell((str(error) if "refused" in str(error) else f"refused: {error}",))
         except Exception as error:  # the executor would not survive it
             self.report_error("session", error)
 
@@ -228,25 +217,6 @@ class Session(runtime.PlainNode):
             self._marks.publish(String(data=str(call.value)))
             return
         await self._asking.ask(call, value(self, "timeout_s"))
-
-    # ---- the console -------------------------------------------------------------------------------------
-
-    def _line(self, *, colour: bool = True) -> str:
-        width = self._screen.width - 1 if self._screen is not None else 200
-        person = "teacher" if self._person is not None else "you"
-        return console.status_line(self.world, width, person=person, colour=colour)
-
-    def _show(self) -> None:
-        if self._screen is not None:
-            picture = self._view.lines(self._screen.width, self._screen.height)
-            self._screen.show("\n".join([*picture, self._line()]))
-
-    def _tell(self, lines: Sequence[str]) -> None:
-        for line in lines:
-            if self._screen is not None:
-                self._screen.say(console.event_line(line, time.strftime("%H:%M:%S")))
-            else:
-                self.get_logger().info(line)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -6,8 +6,9 @@ embedded simulator. With the parameter `watch` it looks after new episodes by it
 intervention has ended, or there are enough new labels, it trains on all of them, from the weights of the
 newest good version, in a process that stays (importing torch takes longer than learning).
 `~/progress` (String) tells of every step as JSON: "event", "job", "at_s" (time.time()) and
-    noticed (episodes, discarded), damaged (episode, reason), queued (why), began (version, parent, why),
-    start, epoch, done, paused, resumed, cancelled, failed (reason), announced (version).
+    noticed (episodes, discarded, labels not yet learnt, train_after), damaged (episode, reason),
+    queued (why), began (version, parent, why), start, epoch, done, paused, resumed, cancelled,
+    failed (reason), announced (version).
 A finished policy lies in `checkpoint`/vN, with its lineage in version.json, and its path is latched on
 `~/checkpoint`, where the policy server's gate takes it from.
 """

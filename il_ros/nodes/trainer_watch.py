@@ -81,7 +81,8 @@ class Watcher:
                 name: {"labelled": count.labelled, "interventions": count.interventions}
                 for name, count in news.finished
             }
-            self._tell({"event": "noticed", "episodes": found, "discarded": list(news.discarded)})
+            wait = {"labels": self._agenda.labelled, "train_after": value(self._node, "train_after")}
+            self._tell({"event": "noticed", "episodes": found, "discarded": list(news.discarded), **wait})
         due = self._agenda.due()
         if not due or not self.by_itself:
             return

@@ -11,6 +11,7 @@ from il_ros.session.world import World
 
 _PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"
+_BELL, _CALL = "\a", "the robot asks"
 _BARS = " ▁▂▃▄▅▆▇█"
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _BAR_CELLS = 8
@@ -29,9 +30,9 @@ def status_line(world: World, width: int, *, person: str = "you", colour: bool =
 
 
 def event_line(text: str, clock: str, *, colour: bool = True) -> str:
-    """Return a line for something that happened at `clock` ('12:03:41')."""
+    """Return a line for something that happened at `clock` ('12:03:41'); the robot's call rings the bell."""
     line = f"{_DIM}{clock}{_PLAIN}  {_tinted(text)}"
-    return line if colour else _ESCAPE.sub("", line)
+    return (_BELL if text.startswith(_CALL) else "") + (line if colour else _ESCAPE.sub("", line))
 
 
 def sparkline(values: Sequence[float], top: float) -> str:
@@ -55,7 +56,7 @@ def _driver(world: World, person: str) -> str:
     if world.estop:
         return world.estop
     if world.wanted:
-        return f"{_ORANGE}{_BOLD}asks for you{_PLAIN} {world.wanted}"
+        return f"{_ORANGE}{_BOLD}asks for you:{_PLAIN} {world.wanted}"
     if world.moment and world.recording and world.driver != EXPERT:
         return f"{_ORANGE}{_BOLD}{'time stands until you drive' if world.paused else 'nobody drives'}{_PLAIN}"
     if world.paused or not (world.running or world.driver == EXPERT):
@@ -65,7 +66,8 @@ def _driver(world: World, person: str) -> str:
     if world.driver != NOBODY:
         version = f" {world.version}" if world.version else ""
         return f"{_BLUE}{world.driver}{version} drives{_PLAIN}"
-    return f"{_DIM}nobody drives: {world.why}{_PLAIN}"
+    why = world.why if world.has_policy else "no policy yet, take over to show the task"
+    return f"{_DIM}nobody drives: {why}{_PLAIN}"
 
 
 def _doubt(world: World) -> str:
@@ -103,8 +105,8 @@ def _tinted(text: str) -> str:
     """Colour what people look for: successes, failures, stops, who drives."""
     tints = {
         r"\bsuccess\b": _GREEN,
-        r"\bfailure\b|\bfailed\b|^STOPPED\b|^refused\b": _RED,
-        r"^you drive|^the robot asks": _ORANGE,
+        r"\bfailure\b|\bfailed\b|^STOPPED\b|\brefused\b": _RED,
+        rf"^you drive|^{_CALL}": _ORANGE,
         r"^policy \S+ drives now": _BLUE,
     }
     for pattern, tint in tints.items():

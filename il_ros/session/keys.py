@@ -81,6 +81,10 @@ class Buttons:
             wishes[int(words[1])] = words[0]
         return cls(wishes)
 
+    def help(self) -> str:
+        """Return the line that lists them, in the order of the buttons."""
+        return "gamepad's buttons: " + ", ".join(f"{at} {wish}" for at, wish in sorted(self.wishes.items()))
+
     def pressed(self, before: Sequence[int], now: Sequence[int]) -> list[str]:
         """Return the wishes of the buttons that went down between two states; missing ones are up."""
 

@@ -94,7 +94,7 @@ def _title(first: VersionFacts, last: VersionFacts) -> str:
 
 
 def _alone(version: VersionFacts) -> str:
-    return f"{100 * version.alone / version.episodes:.0f} %" if version.episodes else "–"
+    return f"{100 * version.alone / version.episodes:.0f} %" if version.version and version.episodes else "–"
 
 
 def _per_minute(version: VersionFacts) -> str:

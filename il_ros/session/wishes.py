@@ -217,7 +217,7 @@ _PLANS: dict[str, Callable[[World, Options], Plan]] = {
     keys.STOP: lambda world, options: Plan((Call("dagger_supervisor/estop", True),)),
     keys.CLEAR: _clear,
     keys.TRAIN: lambda world, options: Plan((Call("trainer/train"),)),
-    keys.HELP: lambda world, options: Plan(lines=keys.key_help(at_moments=bool(options.moments))),
+    keys.HELP: lambda world, options: Plan(),
     keys.VIEW: lambda world, options: Plan(),
     keys.END: _end,
 }

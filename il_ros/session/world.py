@@ -8,6 +8,7 @@ from typing import Any
 
 from il_ros.control.decision import NOBODY, Decision
 from il_ros.episodes.rules import EXPERT, label
+from il_ros.interactive.experience import POLICY
 
 UNDONE = "undone"
 """The outcome of an episode that was discarded."""
@@ -20,10 +21,10 @@ Heard = tuple["World", tuple[str, ...]]
 class World:
     """All that the status line shows and the wishes depend on; "" and None: nothing is known.
 
-    `running`: the policy may drive. `helping`: the simulated teacher was asked to drive. `judged`: the task
-    has shown since the start that it is not done, so that its success counts. `labels`: of this session,
-    without what was undone; `episode_labels`: of the running episode, `last_labels`: of the one before.
-    `moment`: how many recorded moments have been returned to.
+    `has_policy`: one has proposed. `running`: it may drive. `helping`: the simulated teacher was asked to
+    drive. `judged`: the task has shown since the start that it is not done, so that its success counts.
+    `labels`: of this session, without what was undone; `episode_labels`: of the running episode,
+    `last_labels`: of the one before. `moment`: how many recorded moments have been returned to.
     `taken_ns`: since when the expert drives. `started_ns`: of the episode's first decision.
     """
 
@@ -38,6 +39,7 @@ class World:
     doubt: float | None = None
     threshold: float | None = None
     version: str = ""
+    has_policy: bool = False
     disagreement: float | None = None
     estop: str = ""
     wanted: str = ""
@@ -85,6 +87,7 @@ def heard_decision(world: World, decision: Decision) -> Heard:
         why=decision.reason,
         mode=decision.mode,
         doubt=decision.doubt,
+        has_policy=world.has_policy or decision.proposals.get(POLICY) is not None,
         labels=world.labels + labelled,
         episode_labels=world.episode_labels + labelled,
     )
@@ -170,6 +173,13 @@ def heard_training(world: World, event: Mapping[str, Any]) -> Heard:
     """Take an event of the trainer in; unknown kinds change nothing."""
     kind, job = event.get("event"), str(event.get("job", "training"))
     total, at = event.get("epochs"), event.get("epoch")
+    if kind == "noticed":
+        new, wanted = event.get("labels", 0), event.get("train_after", 0)
+        corrected = any(each["interventions"] for each in event.get("episodes", {}).values())
+        told = f"{new} of the {wanted} labels that start a training; b starts it now"
+        return world, (told,) if 0 < new < wanted and not corrected else ()
+    if kind == "began":
+        return replace(world, training=job, training_share=None), ()
     if kind == "start":
         frames = f", {event['frames']} frames" if "frames" in event else ""
         return replace(world, training=job, training_share=0.0), (f"{job}{frames}",)

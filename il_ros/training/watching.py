@@ -137,12 +137,15 @@ class Agenda:
         """Return why it is time to train, "" when it isn't."""
         if self.undone:
             return f"discarded: {', '.join(sorted(self.undone))}"
-        teaching = {name: count for name, count in self.new.items() if count.labelled}
-        corrected = sorted(name for name, count in teaching.items() if count.interventions)
-        labelled = sum(count.labelled for count in teaching.values())
+        corrected = sorted(name for name, count in self.new.items() if count.labelled and count.interventions)
         if corrected:
-            return f"corrected: {', '.join(corrected)}; {labelled} new labels"
-        return f"{labelled} new labels" if labelled >= self.labels else ""
+            return f"corrected: {', '.join(corrected)}; {self.labelled} new labels"
+        return f"{self.labelled} new labels" if self.labelled >= self.labels else ""
+
+    @property
+    def labelled(self) -> int:
+        """How many labels there are that the newest policy hasn't seen."""
+        return sum(count.labelled for count in self.new.values())
 
     def begun(self) -> None:
         """A training has begun and takes all that is there; what comes later is for the next one."""

@@ -126,6 +126,16 @@ def test_people_teach_the_threshold_where_none_is_given():
     assert [story.at(doubt) for doubt in (1.9, 2.1)] == ["policy", NOBODY]
 
 
+def test_who_takes_over_unasked_teaches_the_threshold_too():
+    story = Story(ask=0.0)
+    assert [story.at(0.5), story.at(2.0, THERE), story.at(9.0, THERE), story.at(0.1, GONE)] == [
+        "policy", "expert", "expert", "policy"
+    ]  # fmt: skip
+    assert [story.at(1.9), story.at(2.1)] == ["policy", NOBODY]
+    assert story.at(3.0, THERE) == "expert"  # asked for: that teaches nothing
+    assert story.mode.threshold == 2.0
+
+
 def test_between_a_hand_back_and_the_next_request_the_policy_drives_for_the_least_time():
     story = Story(least_s=3.0)
     assert [story.at(1.1), story.at(0.1, THERE), story.at(0.1, GONE)] == [NOBODY, "expert", "policy"]

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from at_the_keys import AtTheKeys
 
-from il_ros import actions, contract, messages
+from il_ros import actions, contract, messages, share
 from il_ros.cli.main import main
 from il_ros.episodes.catalogue import look, scan
 from il_ros.episodes.dataset import Dataset
@@ -57,7 +58,9 @@ def robot(graph, tmp_path):
     )  # fmt: skip
     graph.start(StandStill, **shared)
     graph.start(ScriptedExpert, task="push", engaged=False, **shared)
-    graph.start(DaggerSupervisor, mode="expert", discovery_s=0.1, silence_s=0.1, **patient, **shared)
+    graph.start(
+        DaggerSupervisor, mode="expert", discovery_s=0.1, silence_s=0.1, gated__ask=0.4, **patient, **shared
+    )
     graph.start(Recorder, root=str(tmp_path / "episodes"), task="push", min_free_bytes=0, **shared)
     return graph
 
@@ -140,13 +143,46 @@ def returned_to(marked, folder, dataset, again):
     return any(np.allclose(begin, there[: len(begin)], atol=1e-9) for begin in begins)
 
 
-def test_buttons_of_a_gamepad_do_the_same(robot):
-    person = AtTheKeys(robot)
+def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
+    shipped = yaml.safe_load(share.path("config", "nodes", "session.yaml").read_text())
+    lines = shipped["/**"]["ros__parameters"]["joy_buttons"]
+    index = {wish: int(at) for wish, at in (line.split() for line in lines)}
+    person = AtTheKeys(robot, joy_buttons=lines)
     publish = robot.publisher("joy", JOY)
     robot.until(publish.count, "the session's subscription")
+
+    def press(wish, until, what):
+        robot.until(lambda: not person.node.busy, f"rest before {what}")
+        for pressed in (True, False):
+            buttons = np.array([pressed and at == index[wish] for at in range(11)], np.int32)
+            publish(messages.make(JOY, axes=np.zeros(0, np.float32), buttons=buttons))
+        robot.until(lambda: until(person.world), f"{what}; told: {person.screen.told}")
+
+    press("next", lambda world: world.recording, "an episode begins")
+    assert any(line.endswith("10 clear") for line in person.screen.told)  # which button does what
+    person.drives("policy")
+    press("take", lambda world: world.driver == "expert", "the teacher takes over")
+    press("later", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
+    press("take", lambda world: world.driver == "policy", "hand-back")
+    press("success", lambda world: world.outcome == "success", "marked")
+    press("record", lambda world: world.recording == "episode_000002", "recording")
+    press("run", lambda world: world.driver == "policy", "the policy drives")
+    press("failure", lambda world: world.outcome == "failure", "marked")
+    press("undo", lambda world: world.outcome == "undone", "taken back")
+    press("stop", lambda world: world.estop, "the stop")
+    press("clear", lambda world: not world.estop, "cleared")
+    wanted = {"episode_000001": "ready", "episode_000002": "discarded"}
+    robot.until(
+        lambda: {each.name: each.state for each in scan(tmp_path / "episodes").entries} == wanted, "the disk"
+    )
+
+
+def test_the_robots_call_for_the_person_rings_in_the_sessions_terminal(robot):
+    person = AtTheKeys(robot, mode="gated", teacher=False)
     person.type("n", lambda world: world.recording, "an episode begins")
-    publish(messages.make(JOY, axes=np.zeros(0, np.float32), buttons=np.array([0] * 5 + [1], np.int32)))
-    person.drives("expert")
+    person.graph.until(lambda: person.world.wanted, f"a request; told: {person.screen.told}")
+    assert [line for line in person.screen.told if "\a" in line and "the robot asks" in line]
+    person.graph.until(lambda: "asks for you:" in person.screen.shown, "the status line")
 
 
 def test_a_refused_wish_is_told_and_the_session_goes_on(robot):

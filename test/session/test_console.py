@@ -30,8 +30,9 @@ def test_a_narrow_terminal_keeps_what_comes_first():
 def test_who_drives_and_why_nobody_does():
     assert "you drive" in plain(World(driver="expert"))
     assert "at rest" in plain(World(last="episode_000001", outcome="success"))
-    assert "nobody drives: policy silent" in plain(World(running=True, why="policy silent"))
-    assert "asks for you doubt 2 above 1" in plain(World(wanted="doubt 2 above 1"))
+    assert "nobody drives: policy silent" in plain(World(running=True, has_policy=True, why="policy silent"))
+    assert "nobody drives: no policy yet, take over to show" in plain(World(running=True, why="no proposal"))
+    assert "asks for you: doubt 2 above 1" in plain(World(wanted="doubt 2 above 1"))
     assert plain(World(estop="emergency stop by topic")).startswith(" STOPPED  │ emergency stop by topic")
 
 
@@ -42,6 +43,12 @@ def test_colours_take_no_room():
     assert (
         event_line("episode_000001: success", "12:00:00", colour=False) == "12:00:00  episode_000001: success"
     )
+
+
+def test_the_robots_call_rings_the_bell_and_nothing_else_does():
+    called = event_line("the robot asks for you: doubt 2 above 1", "12:00:00", colour=False)
+    assert called == "\a12:00:00  the robot asks for you: doubt 2 above 1"
+    assert "\a" not in event_line("you drive", "12:00:00")
 
 
 def test_bars_are_full_at_the_top():

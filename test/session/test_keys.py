@@ -1,6 +1,7 @@
 """Keys and buttons mean one thing each."""
 
 import pytest
+import yaml
 
 from il_ros import contract, share
 from il_ros.session.keys import KEYS, Buttons, key_help, wish_of
@@ -36,6 +37,21 @@ def test_a_button_counts_when_it_goes_down():
 def test_a_wrong_line_is_named(line):
     with pytest.raises(ValueError, match=f"joy_buttons: '{line}' must be"):
         Buttons.parse([line])
+
+
+def test_the_shipped_buttons_have_every_wish_of_an_episode_and_leave_the_drivers_deadman_alone():
+    lines = shipped("session")["joy_buttons"]
+    buttons = Buttons.parse(lines)
+    wanted = {"next", "record", "run", "take", "success", "failure", "undo", "later", "stop", "clear"}
+    assert set(buttons.wishes.values()) == wanted
+    driver = shipped("teleop_joy")
+    taken = {driver["deadman_button"], *(int(line.split()[1]) for line in driver.get("buttons", ()))}
+    assert not taken & set(buttons.wishes)
+    assert buttons.help().startswith("gamepad's buttons: 0 next, 1 failure, ")
+
+
+def shipped(node):
+    return yaml.safe_load(share.path("config", "nodes", f"{node}.yaml").read_text())["/**"]["ros__parameters"]
 
 
 def test_a_button_has_one_wish():

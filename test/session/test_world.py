@@ -121,6 +121,27 @@ def test_training_is_followed():
     assert (world.training, told) == ("", ("training v2: done",))
 
 
+def test_how_many_labels_are_missing_to_a_training_is_told_unless_a_correction_starts_one():
+    shown = {"episode_000001": {"labelled": 71, "interventions": 0}}
+    event = {"event": "noticed", "job": "", "episodes": shown, "discarded": [], "train_after": 200}
+    _, told = heard_training(World(), event | {"labels": 71})
+    assert told == ("71 of the 200 labels that start a training; b starts it now",)
+    assert heard_training(World(), event | {"labels": 240})[1] == ()
+    corrected = {"episode_000002": {"labelled": 20, "interventions": 1}}
+    assert heard_training(World(), event | {"labels": 91, "episodes": corrected})[1] == ()
+
+
+def test_a_training_is_shown_from_its_beginning():
+    world, told = heard_training(World(), {"event": "began", "job": "training v1", "version": "v1"})
+    assert (world.training, world.training_share, told) == ("training v1", None, ())
+
+
+def test_whether_there_is_a_policy_shows_in_what_it_proposes():
+    vain = replace(decided(1, "none"), proposals={"policy": (0.1,)})
+    assert not heard_decision(World(), decided(1, "none"))[0].has_policy
+    assert heard_decision(heard_decision(World(), vain)[0], decided(2, "none"))[0].has_policy
+
+
 def test_success_counts_only_after_the_task_was_seen_undone():
     world = heard_task(World(success=True, judged=False), success=True)
     assert not world.judged
