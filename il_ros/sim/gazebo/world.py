@@ -48,7 +48,18 @@ def _included(include: Element) -> Element:
     pose = include.find("pose")
     if pose is not None:
         model.insert(0, pose)
+    for plugin in include.findall("plugin"):  # left out; what is for their sake alone, too
+        if (plugin.get("name") or "").endswith("::JointPositionController"):
+            _undamped(model, plugin.findtext("joint_name"))
     return model
+
+
+def _undamped(model: Element, name: str | None) -> None:
+    """Take away a joint's damping: gz-sim's controllers need it, the lockstep plugin's servos don't."""
+    joint = model.find(f"joint[@name='{name}']")
+    if joint is None:
+        raise ValueError(f"SDF: a plugin is to drive joint {name}, which {model.get('name')} doesn't have")
+    _only(_only(_only(joint, "axis"), "dynamics"), "damping").text = "0"
 
 
 def _only(parent: Element, tag: str) -> Element:

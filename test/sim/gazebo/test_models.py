@@ -162,6 +162,14 @@ def test_a_world_for_gazebo_classic_is_whole_and_has_nothing_of_gz_sim():
     assert 'type="ray"' in text
 
 
+def test_gazebo_classic_gets_no_damping_where_gz_sims_controllers_need_it():
+    joints = {joint.get("name"): joint for joint in world_element("push").iter("joint")}
+    assert {joints[name].findtext("axis/dynamics/damping") for name in JOINTS} == {"0"}
+    assert float(sdf("arm").findtext("joint[@name='joint1']/axis/dynamics/damping")) > 0
+    wheels = [joint for joint in world_element("drive").iter("joint") if joint.get("name").endswith("wheel")]
+    assert [wheel.findtext("axis/dynamics/damping") for wheel in wheels] == ["0.002"] * 2
+
+
 def readers():
     """Gazebo's own checkers of SDF: Classic's (sdformat 9), and the one before gz-sim's (sdformat 12)."""
     classic, found = process.folder() / "gz", []
