@@ -13,9 +13,9 @@ CPU is of one core, user and system, from the process's own times. Latency is st
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -28,140 +28,37 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(101 + os.getpid() % 100))
 import numpy as np
 import psutil
 from mcap.reader import make_reader
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from support import camera_load
+from support.camera_load import RATES, contract_text
+from support.processes import started
 
 from il_ros import messages
 from il_ros.episodes import layout
-from il_ros.nodes import runtime
-from il_ros.nodes.streams import message_class
 
-IMAGE, JOINTS = "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
-CAMERAS = ("left/image_raw", "right/image_raw", "wrist/image_raw")
-RATES = {**dict.fromkeys(CAMERAS, 30.0), "joint_states": 200.0}
-NAMES = [f"joint{k}" for k in range(1, 8)]
 WARM_UP_S = 2.0
 
 
-def contract_text() -> str:
-    cameras = "\n".join(
-        f"  camera{k}: {{topic: {topic}, type: {IMAGE}, max_age_s: 0.5, "
-        "image: {width: 640, height: 480, encoding: rgb8}}"
-        for k, topic in enumerate(CAMERAS)
-    )
-    names = ", ".join(NAMES)
-    return f"""name: bench
-rate_hz: 30
-observations:
-{cameras}
-  joints: {{topic: joint_states, type: {JOINTS}, fields: [position], names: [{names}], max_age_s: 0.5}}
-actions:
-  arm:
-    topic: commands
-    type: std_msgs/msg/Float64MultiArray
-    names: [{names}]
-    reference: joints
-    limits: {{lower: -3.0, upper: 3.0, speed: 2.0}}
-"""
-
-
-def frames(topic: str) -> list[bytearray]:
-    """Eight encoded messages: a lit scene with a moving block and a camera's noise."""
-    if topic == "joint_states":
-        values = {"name": NAMES, "position": np.zeros(7), "velocity": np.zeros(7), "effort": np.zeros(7)}
-        return [
-            bytearray(messages.encode(JOINTS, messages.make(JOINTS, header=messages.header(1), **values)))
-        ]
-    rng = np.random.default_rng(0)
-    light = np.linspace(40, 200, 640)[None, :, None] * np.linspace(1.0, 0.6, 480)[:, None, None]
-    encoded = []
-    for k in range(8):
-        picture = np.repeat(light, 3, axis=2)
-        picture[200:280, 60 * k : 60 * k + 80] = (200, 40, 40)
-        picture = np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
-        size = {"height": 480, "width": 640, "step": 1920, "encoding": "rgb8"}
-        message = messages.make(IMAGE, header=messages.header(1, "camera"), data=picture.reshape(-1), **size)
-        encoded.append(bytearray(messages.encode(IMAGE, message)))
-    return encoded
-
-
-class Publisher(runtime.PlainNode):
-    """Publishes one topic at its rate and keeps the stamps it sent."""
-
-    def __init__(self, topic: str) -> None:
-        super().__init__(topic.replace("/", "_") + "_driver")
-        reliable = topic == "joint_states"
-        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        kind = message_class(JOINTS if reliable else IMAGE)
-        self._frames = frames(topic)
-        self.sent: list[int] = []
-        self._out = self.create_publisher(kind, topic, QoSProfile(depth=10, reliability=reliability))
-        self.create_timer(1.0 / RATES[topic], self._tick)
-
-    def _tick(self) -> None:
-        frame = self._frames[len(self.sent) % len(self._frames)]
-        now_ns = time.time_ns()
-        frame[4:12] = np.array(divmod(now_ns, 10**9), dtype="<u4").tobytes()
-        self._out.publish(bytes(frame))
-        self.sent.append(now_ns)
-
-
-class Subscriber(runtime.PlainNode):
-    """Receives all topics, `decoded` by rclpy or as bytes, and keeps the stamps and when they came."""
-
-    def __init__(self, decoded: bool) -> None:
-        super().__init__("subscriber")
-        self.came: dict[str, list[tuple[int, int]]] = {topic: [] for topic in RATES}
-        for topic in RATES:
-            kind = JOINTS if topic == "joint_states" else IMAGE
-            qos = QoSProfile(depth=60, reliability=ReliabilityPolicy.BEST_EFFORT)
-            self.create_subscription(
-                message_class(kind), topic, self._keep(topic, kind, decoded), qos, raw=not decoded
-            )
-
-    def _keep(self, topic: str, kind: str, decoded: bool):
-        came = self.came[topic]
-
-        def from_message(message) -> None:
-            stamp = message.header.stamp
-            came.append((stamp.sec * 10**9 + stamp.nanosec, time.time_ns()))
-
-        def from_bytes(raw: bytes) -> None:
-            came.append((messages.raw_stamp_ns(kind, raw), time.time_ns()))
-
-        return from_message if decoded else from_bytes
-
-
-def play_role(role: str, argument: str, out: Path) -> int:
-    """Be a publisher or a subscriber until the signal to stop; write what was sent or came."""
-    made = []
-
-    def make():
-        made.append(Publisher(argument) if role == "publish" else Subscriber(argument == "decoded"))
-        out.with_suffix(".ready").touch()
-        return made[0]
-
-    runtime.main(make, [])
-    node = made[0]
-    result = {argument: node.sent} if role == "publish" else node.came
-    out.write_text(json.dumps(result))
-    return 0
-
-
 class Run:
-    """The processes of one variant, stopped in the end."""
+    """The processes of one variant, ended with it."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self._environment = folder, {**os.environ, **environment}
-        self._running: list[subprocess.Popen] = []
+        self._running = contextlib.ExitStack()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._running.close()
 
     def start(self, *words: str) -> psutil.Process:
-        process = subprocess.Popen([sys.executable, *words], env=self._environment, stderr=subprocess.DEVNULL)
-        self._running.append(process)
-        return psutil.Process(process.pid)
+        command = [sys.executable, *words]
+        process = started(command, stderr=subprocess.DEVNULL, env=self._environment)
+        return psutil.Process(self._running.enter_context(process).pid)
 
     def role(self, role: str, argument: str) -> psutil.Process:
         out = self.folder / f"{role}_{argument.replace('/', '_')}.json"
-        return self.start(__file__, "--role", role, "--argument", argument, "--out", str(out))
+        return self.start(camera_load.__file__, role, argument, str(out))
 
     def until_ready(self, count: int) -> None:
         """Wait until that many roles are up, and discovery is over."""
@@ -171,12 +68,6 @@ class Run:
                 raise TimeoutError("publishers or subscriber did not come up within 60 s")
             time.sleep(0.1)
         time.sleep(WARM_UP_S)
-
-    def stop(self) -> None:
-        for process in self._running:
-            process.send_signal(signal.SIGINT)
-        for process in self._running:
-            process.wait(60)
 
     def sent(self) -> dict[str, list[int]]:
         found = [json.loads(path.read_text()) for path in self.folder.glob("publish_*.json")]
@@ -199,7 +90,7 @@ def watch(process: psutil.Process, seconds: float) -> dict[str, float]:
     }
 
 
-def call(folder: Path, name: str) -> None:
+def call(name: str) -> None:
     """Call a Trigger service of the recorder until it says yes, in a process of its own."""
     code = (
         "import rclpy, sys, time\nfrom std_srvs.srv import Trigger\nrclpy.init()\n"
@@ -259,26 +150,22 @@ def bench_recorder(seconds: float, compression: str, environment: dict[str, str]
     folder = root / "work"
     folder.mkdir()
     (folder / "contract.yaml").write_text(contract_text())
-    run = Run(folder, environment)
     given = {"contract": folder / "contract.yaml", "root": root / "episodes", "compression": compression}
     words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
-    try:
+    with Run(folder, environment) as run:
         for topic in RATES:
             run.role("publish", topic)
         recorder = run.start("-m", "il_ros.nodes.recorder", "--ros-args", *words)
         run.until_ready(len(RATES))
-        call(folder, "start")
+        call("start")
         figures = watch(recorder, seconds)
-        call(folder, "stop")
-    finally:
-        run.stop()
+        call("stop")
     came, window, told = from_bag(root / "episodes")
     return {**figures, **accounts(run.sent(), came, window), **told}
 
 
 def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
-    run = Run(root, {})
-    try:
+    with Run(root, {}) as run:
         for topic in RATES:
             run.role("publish", topic)
         subscriber = run.role("subscribe", kind)
@@ -286,8 +173,6 @@ def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
         begun_ns = time.time_ns()
         figures = watch(subscriber, seconds)
         window = (begun_ns, time.time_ns() - 1_000_000_000)
-    finally:
-        run.stop()
     came = json.loads((root / f"subscribe_{kind}.json").read_text())
     return {**figures, **accounts(run.sent(), came, window)}
 
@@ -308,12 +193,7 @@ def main() -> int:
     parser.add_argument("--compression", default="none", choices=("none", "lz4", "zstd"))
     parser.add_argument("--only", default="", help="one of the variants")
     parser.add_argument("--folder", default=None, help="where to record; the disk matters")
-    parser.add_argument("--role", help=argparse.SUPPRESS)
-    parser.add_argument("--argument", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.role:
-        return play_role(given.role, given.argument, given.out)
     variants = {
         "recorder": lambda root: bench_recorder(given.seconds, given.compression, {}, root),
         "receiving": lambda root: bench_subscriber(given.seconds, "receiving", root),

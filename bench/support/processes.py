@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def started(command: list[str], stdout=sys.stderr, stderr=None) -> Iterator[subprocess.Popen]:
+def started(command: list[str], stdout=sys.stderr, stderr=None, env=None) -> Iterator[subprocess.Popen]:
     """Yield the process, and end it: asked to at first, killed after ten seconds."""
-    process = subprocess.Popen(command, stdout=stdout, stderr=stderr)
+    process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env)
     try:
         yield process
     finally:
