@@ -49,9 +49,6 @@ def label(mode: str, decision: Decision) -> Numbers | None:
     return decision.proposals.get(EXPERT) if mode == "dagger" and decision.asked else None
 
 
-SENT = Rule("sent", lambda decision: None if decision.authority == NOBODY else decision.sent)
-"""What was sent on somebody's authority, whatever the mode: to imitate all that the robot did."""
-
 BY_MODE = Rule("by_mode", lambda decision: label(decision.mode or "priority", decision))
 """The table above, by the mode that each decision was made in."""
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from il_ros.sim.scene import Scene
 from il_ros.specs import Vector
 
 
@@ -23,8 +21,11 @@ class Joints:
     effort: Vector
 
 
-class ArmScene(Protocol):
-    """One task's scene. Positions (3,) in metres in the world's frame, quaternions (4,) wxyz."""
+class ArmScene(Scene, Protocol):
+    """One task's scene. Positions (3,) in metres in the world's frame, quaternions (4,) wxyz.
+
+    Its cameras: 'overhead', 'wrist' and 'scene'.
+    """
 
     has_object: bool
 
@@ -84,29 +85,4 @@ class ArmScene(Protocol):
 
     def command_gripper(self, opening_m: float) -> None:
         """Take a new opening."""
-        ...
-
-    def advance(self, period_ns: int) -> None:
-        """Let so much time pass."""
-        ...
-
-    def state(self) -> Vector:
-        """Return all that the physics goes on from, (S,)."""
-        ...
-
-    @property
-    def restorable(self) -> bool:
-        """Whether `restore` can do it."""
-        ...
-
-    def restore(self, state: Vector) -> None:
-        """Go on from what `state` returned; raises ValueError when that can't be."""
-        ...
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what 'overhead', 'wrist' or 'scene' sees, (height, width, 3)."""
-        ...
-
-    def close(self) -> None:
-        """Free graphics and processes."""
         ...

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from il_ros.sim.corridor import Corridor
+from il_ros.sim.scene import Scene
 from il_ros.specs import Vector
 
 WHEEL_RADIUS_M = 0.05  # as in the models
 WHEEL_SEPARATION_M = 0.24
 
 
-class DriveScene(Protocol):
-    """What `drive` needs of a simulator; the world's frame, metres, quaternions (4,) wxyz."""
+class DriveScene(Scene, Protocol):
+    """What `drive` needs of a simulator; the world's frame, metres, quaternions (4,) wxyz.
+
+    Its cameras: 'camera' (on the robot) and 'above'.
+    """
 
     @property
     def position_m(self) -> Vector:
@@ -48,29 +49,4 @@ class DriveScene(Protocol):
 
     def drive(self, left_rad_s: float, right_rad_s: float) -> None:
         """Take new speeds of the wheels."""
-        ...
-
-    def advance(self, period_ns: int) -> None:
-        """Let so much time pass."""
-        ...
-
-    def state(self) -> Vector:
-        """Return all that the physics goes on from, (S,)."""
-        ...
-
-    @property
-    def restorable(self) -> bool:
-        """Whether `restore` can do it."""
-        ...
-
-    def restore(self, state: Vector) -> None:
-        """Go on from what `state` returned; raises ValueError when that can't be."""
-        ...
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
-        ...
-
-    def close(self) -> None:
-        """Free graphics and processes."""
         ...

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from il_ros.sim.arm_scene import Joints
-from il_ros.sim.gazebo.client import Client, State
-from il_ros.sim.gazebo.pictures import fitted
+from il_ros.sim.gazebo.client import Client
 from il_ros.sim.gazebo.process import Gazebo
+from il_ros.sim.gazebo.scene import GazeboScene
 from il_ros.sim.gazebo.world import world_element, world_text
 from il_ros.sim.kinematics import forward
 from il_ros.sim.task import Cameras
@@ -24,17 +23,16 @@ STEP_NS = 2_500_000
 """Of physics, as in MuJoCo; control periods are multiples of it."""
 
 
-class GazeboArm:
+class GazeboArm(GazeboScene):
     """See `il_ros.sim.arm_scene.ArmScene`. Raises RuntimeError where `make gazebo` was not run."""
 
     def __init__(self, task: str, cameras: Cameras):
         root = world_element(task)
         self.has_object = root.find("world/model[@name='object']") is not None
         self._rows = {name: row for row, name in enumerate(["goal", "object"][: 1 + self.has_object])}
-        self._client = Client(Gazebo(world_text(root, cameras, STEP_NS)), JOINTS, list(self._rows))
-        self._targets = np.zeros(len(JOINTS))
+        client = Client(Gazebo(world_text(root, cameras, STEP_NS)), JOINTS, list(self._rows))
+        super().__init__(client, len(JOINTS), STEP_NS)
         self._poses = np.zeros((len(self._rows), 7))
-        self._now: State
 
     @property
     def joints(self) -> Joints:
@@ -101,29 +99,6 @@ class GazeboArm:
     def command_gripper(self, opening_m: float) -> None:
         """Take a new opening."""
         self._targets[6:] = opening_m / 2
-
-    def advance(self, period_ns: int) -> None:
-        """Let so much time pass."""
-        self._now = self._client.step(period_ns // STEP_NS, self._targets)
-
-    def state(self) -> Vector:
-        """Return joints, models and targets: all that is seen of Gazebo."""
-        now = self._now
-        return np.concatenate([now.position, now.velocity, now.models.ravel(), self._targets])
-
-    restorable = False
-
-    def restore(self, state: Vector) -> None:
-        """Refuse: what Gazebo lets be set is not all that its physics goes on from."""
-        raise ValueError("Gazebo can't be set to a recorded state; restore it in the embedded simulator")
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what 'overhead', 'wrist' or 'scene' sees, (height, width, 3)."""
-        return fitted(self._client.picture(camera), width, height)
-
-    def close(self) -> None:
-        """End Gazebo."""
-        self._client.close()
 
     def _model(self, name: str) -> Vector:
         return np.array(self._now.models[self._rows[name]])

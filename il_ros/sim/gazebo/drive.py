@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from il_ros.sim import corridor_pieces
 from il_ros.sim.corridor import Corridor, Place
 from il_ros.sim.drive_scene import WHEEL_RADIUS_M
-from il_ros.sim.gazebo.client import Client, State
-from il_ros.sim.gazebo.pictures import fitted
+from il_ros.sim.gazebo.client import Client
 from il_ros.sim.gazebo.process import Gazebo
+from il_ros.sim.gazebo.scene import GazeboScene
 from il_ros.sim.gazebo.world import world_element, world_text
 from il_ros.sim.laser import RANGE_M
 from il_ros.sim.task import Cameras
@@ -23,15 +22,13 @@ STEP_NS = 5_000_000
 """Of physics, as in MuJoCo; control periods are multiples of it."""
 
 
-class GazeboDrive:
+class GazeboDrive(GazeboScene):
     """See `il_ros.sim.drive_scene.DriveScene`. Raises RuntimeError where `make gazebo` was not run."""
 
     def __init__(self, task: str, cameras: Cameras):
         world = world_text(world_element("drive"), cameras, STEP_NS)
         models = ["drive", "goal", *corridor_pieces.SIZES_M]
-        self._client = Client(Gazebo(world), JOINTS, models, laser="laser")
-        self._wheels = np.zeros(2)
-        self._now: State
+        super().__init__(Client(Gazebo(world), JOINTS, models, laser="laser"), len(JOINTS), STEP_NS)
         self._pieces: dict[str, Place] = {}
 
     @property
@@ -67,35 +64,12 @@ class GazeboDrive:
         self._pieces = corridor_pieces.places(corridor)
         poses = [_pose(corridor.start, WHEEL_RADIUS_M), _pose(corridor.goal, 0.0)]
         poses += [_pose(place, 0.0) for place in self._pieces.values()]
-        self._wheels[:] = 0.0
-        self._now = self._client.reset(seed, self._wheels, np.array(poses))
+        self._targets[:] = 0.0
+        self._now = self._client.reset(seed, self._targets, np.array(poses))
 
     def drive(self, left_rad_s: float, right_rad_s: float) -> None:
         """Take new speeds of the wheels."""
-        self._wheels[:] = left_rad_s, right_rad_s
-
-    def advance(self, period_ns: int) -> None:
-        """Let so much time pass."""
-        self._now = self._client.step(period_ns // STEP_NS, self._wheels)
-
-    def state(self) -> Vector:
-        """Return joints, models and targets: all that is seen of Gazebo."""
-        now = self._now
-        return np.concatenate([now.position, now.velocity, now.models.ravel(), self._wheels])
-
-    restorable = False
-
-    def restore(self, state: Vector) -> None:
-        """Refuse: what Gazebo lets be set is not all that its physics goes on from."""
-        raise ValueError("Gazebo can't be set to a recorded state; restore it in the embedded simulator")
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
-        return fitted(self._client.picture(camera), width, height)
-
-    def close(self) -> None:
-        """End Gazebo."""
-        self._client.close()
+        self._targets[:] = left_rad_s, right_rad_s
 
 
 def _pose(place: Place, height_m: float) -> tuple[float, ...]:

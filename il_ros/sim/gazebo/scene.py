@@ -1,0 +1,45 @@
+"""What the scenes of all tasks have in common in Gazebo."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.sim.gazebo.client import Client, State
+from il_ros.sim.gazebo.pictures import fitted
+from il_ros.specs import Vector
+
+
+class GazeboScene:
+    """See `il_ros.sim.scene.Scene`. `targets`: how many joints the client commands.
+
+    `step_ns` is physics' step, as in MuJoCo; control periods are multiples of it.
+    """
+
+    restorable = False
+
+    def __init__(self, client: Client, targets: int, step_ns: int):
+        self._client, self._step_ns = client, step_ns
+        self._targets = np.zeros(targets)
+        self._now: State
+
+    def advance(self, period_ns: int) -> None:
+        """Let so much time pass."""
+        self._now = self._client.step(period_ns // self._step_ns, self._targets)
+
+    def state(self) -> Vector:
+        """Return joints, models and targets: all that is seen of Gazebo."""
+        now = self._now
+        return np.concatenate([now.position, now.velocity, now.models.ravel(), self._targets])
+
+    def restore(self, state: Vector) -> None:
+        """Refuse: what Gazebo lets be set is not all that its physics goes on from."""
+        raise ValueError("Gazebo can't be set to a recorded state; restore it in the embedded simulator")
+
+    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return what a camera of the task's sees now, (height, width, 3)."""
+        return fitted(self._client.picture(camera), width, height)
+
+    def close(self) -> None:
+        """End Gazebo."""
+        self._client.close()
