@@ -140,7 +140,7 @@ class Ear:
         return {each.stamp_ns: at for each, at in pairs if each.authority == "policy"}
 
 
-def listen(args: argparse.Namespace, group: ProcessGroup) -> tuple[Ear, int, int, int]:
+def listen(args: argparse.Namespace) -> tuple[Ear, int, int, int]:
     """Record for `duration`; return what was heard, the first and last tick that count, and late steps."""
     from il_ros.nodes import process
 
@@ -232,8 +232,8 @@ def main() -> None:
         def show(process: str, line: str) -> None:
             print(f"[{process}] {line}", file=sys.stderr)
 
-        with ProcessGroup(commands(folder, args), folder / "log", show) as group:
-            ear, first, last, late = listen(args, group)
+        with ProcessGroup(commands(folder, args), folder / "log", show):
+            ear, first, last, late = listen(args)
         bag = recorded(folder / "episodes", period_ns)
     ticks, answers = ear.ticks[first:last], ear.answers()
     gaps_ms = 1e3 * np.diff([at for _, at in ticks])
