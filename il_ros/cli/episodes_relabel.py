@@ -65,12 +65,18 @@ def _relabel(args: argparse.Namespace) -> int:
     from il_ros.sim.fitting import task_for
 
     found = chosen_moments(args)
+    made = 0
     for moment in found.moments:
         teacher = contract.load(share.path("config", "contracts", f"{TASKS[moment.info.task]}.yaml"))
         with closing(task_for(moment.info.task, contract_of(moment))) as task:
             act = make_expert(moment.info.task).act
             folder = relabel(moment, task, act, teacher, Path(args.root), args.seconds)
-        print(f"{folder.name}  from {moment.words}")
+        made += folder is not None
+        print(
+            f"{folder.name}  from {moment.words}"
+            if folder is not None
+            else f"not labelled: {moment.words}: from there the expert can't bring the task to its end"
+        )
     unable = len(found.stateless)
-    print(f"{len(found.moments)} episodes made" + (f", {unable} without states" if unable else ""))
+    print(f"{made} episodes made" + (f", {unable} without states" if unable else ""))
     return 0 if found.moments or found.labelled or not unable else 1

@@ -25,7 +25,7 @@ from il_ros.episodes.replay import Frame, open_replay
 from il_ros.image_codec import decode_image
 from il_ros.plot_style import EXPERT, POLICY, QUIET, STYLE
 from il_ros.sim.task import Expert
-from il_ros.specs import IMAGE, ImageSpec
+from il_ros.specs import IMAGE, ImageSpec, Vector
 
 Picture = NDArray[np.uint8]
 
@@ -67,9 +67,9 @@ def save(picture: Picture, path: Path) -> None:
 class Trace:
     """What the policy sent along an episode, and what the expert says to the same observations.
 
-    `times_s` (T,); `sent` and `expert` (T, A) in the contract's units, less what was measured at the tick
-    where `relative` (A,) says so: a position command is near the measured position whoever gives it, and
-    what they want shows in the difference.
+    `times_s` (T,); `sent` and `expert` (T, A; NaN: it had given up) in the contract's units, less what was
+    measured at the tick where `relative` (A,) says so: a position command is near the measured position
+    whoever gives it, and what they want shows in the difference.
     """
 
     names: tuple[str, ...]
@@ -87,7 +87,7 @@ def trace(folder: Path, expert: Expert) -> Trace:
     frames = list(_frames(folder, contract, info))
     measured = np.array([actions.measured(contract, frame.observation.values) for frame in frames])
     sent = np.array([frame.command for frame in frames])
-    wished = np.array([expert.act(frame.observation.values)[0] for frame in frames])
+    wished = np.array([_wish(expert, frame, contract.action_size) for frame in frames])
     return Trace(
         contract.action_names,
         tuple(action.unit for action in contract.actions for _ in action.names),
@@ -142,6 +142,11 @@ def plot_curve(columns: Mapping[str, Sequence[float]], path: Path) -> None:
 def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, bbox_inches="tight")
     pyplot.close(figure)
+
+
+def _wish(expert: Expert, frame: Frame, size: int) -> Vector:
+    advice = expert.act(frame.observation.values)
+    return np.full(size, np.nan) if advice is None else advice[0]
 
 
 def _frames(folder: Path, contract: Contract, info: EpisodeInfo) -> Iterator[Frame]:

@@ -13,25 +13,30 @@ import numpy as np
 
 from il_ros.episodes.arrays import EpisodeArrays
 from il_ros.interactive.learner import Learner
-from il_ros.interactive.teaching import Lesson, Teaching
-from il_ros.policies.protocol import Observation, Policy
+from il_ros.interactive.teaching import Lesson, Teacher, Teaching
+from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.specs import Vector
 
-Act = Callable[[Observation], Vector]
+Act = Callable[[Observation], Vector | None]
 RunEpisode = Callable[[Act, int], bool]
-"""Runs one episode with the seed, asking for the command (1, A) at each tick; tells whether it succeeded."""
+"""Runs one episode with the seed, asking for the command (1, A) at each tick; tells whether it succeeded.
+
+None instead of a command: the expert has given the episode up, and it ends there.
+"""
 
 
 def drive(
-    run: RunEpisode, teaching: Teaching, policy: LoadedPolicy | None, expert: Policy, seed: int
+    run: RunEpisode, teaching: Teaching, policy: LoadedPolicy | None, expert: Teacher, seed: int
 ) -> Lesson:
     """Run one episode and return what came of it."""
     lesson = Lesson()
     teaching.begin()
 
-    def act(observation: Observation) -> Vector:
+    def act(observation: Observation) -> Vector | None:
         decision = teaching.decide(observation, policy, expert)
+        if decision is None:
+            return None
         lesson.seen.append(observation)
         lesson.decisions.append(decision)
         return np.array([decision.sent])
@@ -59,7 +64,7 @@ class Round:
 
 def dagger(
     run: RunEpisode,
-    expert: Policy,
+    expert: Teacher,
     learner: Learner,
     teaching: Teaching,
     seeds: Sequence[Sequence[int]],

@@ -21,7 +21,7 @@ from il_ros.control.proposal import Proposal
 from il_ros.episodes.arrays import EpisodeArrays
 from il_ros.episodes.rules import BY_MODE, takeovers_ns
 from il_ros.interactive.experience import EXPERT, POLICY
-from il_ros.policies.protocol import Observation, Policy
+from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.specs import Vector
 
@@ -34,6 +34,13 @@ class Person(Protocol):
 
     def propose(self, policy: Vector, own: Vector) -> Vector | None:
         """Return what it proposes (A,), seeing the policy's action and knowing its own; None: it lets go."""
+
+
+class Teacher(Protocol):
+    """Who is asked what to do; a trained policy can be one, too."""
+
+    def act(self, observation: Observation) -> Vector | None:
+        """Return (H, A) absolute commands, None when it gives the episode up: it can't be brought back."""
 
 
 @dataclass
@@ -94,10 +101,16 @@ class Teaching:
         if self._person is not None:
             self._person.begin()
 
-    def decide(self, seen: Observation, policy: LoadedPolicy | None, expert: Policy) -> Decision:
-        """Return the next tick's decision. Raises ValueError when nobody may drive."""
+    def decide(self, seen: Observation, policy: LoadedPolicy | None, expert: Teacher) -> Decision | None:
+        """Return the next tick's decision, None when the expert gives up: then the lesson is over.
+
+        Raises ValueError when nobody may drive.
+        """
         self._now_ns += self._period_ns
-        proposals = self._proposals(seen, policy, expert)
+        advice = expert.act(seen)
+        if advice is None:
+            return None
+        proposals = self._proposals(seen, policy, advice[0])
         for name, proposal in proposals.items():
             self._mode.hear(name, proposal)
         missing = {EXPERT: LET_GO, POLICY: NOT_YET}
@@ -122,15 +135,15 @@ class Teaching:
         )
 
     def _proposals(
-        self, seen: Observation, policy: LoadedPolicy | None, expert: Policy
+        self, seen: Observation, policy: LoadedPolicy | None, advice: Vector
     ) -> dict[str, Proposal]:
-        own: Vector | None = expert.act(seen)[0]
+        own: Vector | None = advice
         found = {}
         if policy is not None:
             chunk, doubt = policy.act_with_doubt(seen)
             found[POLICY] = Proposal(POLICY, self._now_ns, chunk, policy.version, doubt=doubt)
-            if self._person is not None and own is not None:
-                own = self._person.propose(chunk[0], own)
+            if self._person is not None:
+                own = self._person.propose(chunk[0], advice)
         if own is not None:
             found[EXPERT] = Proposal(EXPERT, self._now_ns, own[None])
         return found

@@ -1,7 +1,8 @@
 """Executable `conductor`: runs simulated episodes one after another, unattended, and counts the successes.
 
 One episode: pause the simulator, restart the supervisor, reset to the episode's seed, start the
-recorder, let it run until success, failure or the time limit in simulated time, pause, mark and stop.
+recorder, let it run until success, failure, the time limit in simulated time or until the scripted expert
+has given it up for a second, pause, mark and stop.
 With `per_round` the trainer trains after so many, and the next begins when the policy server has judged that.
 `~/progress` (String, JSON, latched) tells each outcome; the parameter `result` names the file that holds all.
 The process ends with the last episode: exit code 0 when all could be run, 1 with the reason otherwise.
@@ -29,6 +30,7 @@ from il_ros.control.decision import NOBODY, from_json
 from il_ros.control.trials import Trial, Trials
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import Status
+from il_ros.nodes.giving_up import GivingUp
 from il_ros.nodes.parameters import declare
 from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.rounds import Rounds
@@ -67,6 +69,7 @@ class Conductor(runtime.PlainNode):
         self.ended: Future = Future()
         self._waiting = Waiting(self)
         self._rounds = Rounds(self, self._waiting)
+        self._giving_up = GivingUp(self)
         self._simulated_ns = 0
         self._success: bool | None = None
         self._failed = False
@@ -139,20 +142,27 @@ class Conductor(runtime.PlainNode):
 
     async def _outcome(self, start_ns: int) -> tuple[str, str]:
         """Wait for the end of a running episode, and return what it was and why."""
-        limit_ns = start_ns + round(self._limit_s * 1e9)
         while True:
-            next_ns = min(limit_ns, self._simulated_ns + 1_000_000_000)
+            next_ns = self._simulated_ns + 1_000_000_000
             await self._waiting.until(
-                lambda until_ns=next_ns: self._success or self._failed or self._simulated_ns >= until_ns,
+                lambda until_ns=next_ns: self._ending(start_ns) or self._simulated_ns >= until_ns,
                 self._timeout_s,
                 "the simulator's next simulated second (is a proposal or a decision missing?)",
             )
-            if self._success:
-                return "success", "the task succeeded"
-            if self._failed:
-                return "failure", "the task can't be completed any more"
-            if self._simulated_ns >= limit_ns:
-                return "failure", f"not within {self._limit_s:g} s"
+            if ending := self._ending(start_ns):
+                return ending
+
+    def _ending(self, start_ns: int) -> tuple[str, str] | None:
+        """Return what the running episode came to and why, None while it goes on."""
+        if self._success:
+            return "success", "the task succeeded"
+        if self._failed:
+            return "failure", "the task can't be completed any more"
+        if self._giving_up.over(start_ns, self._simulated_ns):
+            return "failure", "the expert has given it up"
+        if self._simulated_ns >= start_ns + round(self._limit_s * 1e9):
+            return "failure", f"not within {self._limit_s:g} s"
+        return None
 
     async def _prepare(self, seed: int) -> str:
         """Reset all to the beginning of an episode; return its recording's name.

@@ -1,6 +1,7 @@
 """Executable `scripted_expert`: a simulated task's scripted expert proposes, as node `expert`.
 
 `~/engage` (SetBool) lets it take over and hand back as a person does; what it would do is on `~/advice`.
+Where it can't bring the task back it says so: it lets go, and advises without a step at each tick.
 With `demonstrations` it takes over by itself, as a simulated person does who watches the policy.
 """
 
@@ -23,12 +24,14 @@ from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion, vel
 from il_ros.interactive.onlooker import Onlooker
 from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
-from il_ros.nodes.diagnostics import Status
+from il_ros.nodes.diagnostics import WARN, Status
 from il_ros.nodes.parameters import declare
 from il_ros.nodes.proposer import Identity, Proposer, declare_tick
 from il_ros.nodes.qos import LATCHED
 from il_ros.sim.experts import make_expert
 from il_ros.synchroniser import Observation
+
+GIVEN_UP = "has given up: from here it can't bring the task to its end"
 
 
 class ScriptedExpert(runtime.PlainNode):
@@ -54,12 +57,14 @@ class ScriptedExpert(runtime.PlainNode):
             raise runtime.Refusal(f"parameter task: {error}") from error
         self._advice = self.create_publisher(JointTrajectory, "~/advice", QoSProfile(depth=5))
         self.create_service(SetBool, "~/engage", self._on_engage)
+        self._given_up = False
         self._onlooker = self._look_on(Path(shown), seed) if shown else None
         self._proposer = Proposer(self, self._contract, self._answer, lambda: self._identity)
 
     def status(self) -> Status:
-        """Return the proposer's."""
-        return self._proposer.status()
+        """Return the proposer's, and that it has given up."""
+        found = self._proposer.status()
+        return Status(WARN, GIVEN_UP, found.values) if self._given_up else found
 
     def stop(self) -> None:
         """Let go and cease to propose."""
@@ -67,13 +72,25 @@ class ScriptedExpert(runtime.PlainNode):
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:
         chunk = self._expert.act(observation.values)
-        advice = proposal.Proposal(self._identity.source, observation.tick_ns, chunk)
-        names, period_ns = self._contract.action_names, self._contract.period_ns
-        self._advice.publish(proposal.encode(advice, names, period_ns))
+        self._advise(observation.tick_ns, chunk)
+        if chunk is None:
+            return None
         if self._onlooker is None:
             return chunk if self._engaged else None
         self._onlooker.advice(observation.tick_ns, chunk[0])
         return chunk + self._onlooker.tremor if self._onlooker.drives else None
+
+    def _advise(self, tick_ns: int, chunk: np.ndarray[Any, Any] | None) -> None:
+        """Tell what it would do at a tick, or that it has given up."""
+        source, names = self._identity.source, self._contract.action_names
+        if chunk is None:
+            advice = proposal.letting_go(source, tick_ns, len(names))
+            if not self._given_up:
+                self.get_logger().warning(f"at {tick_ns / 1e9:.3f} s: {GIVEN_UP}")
+        else:
+            advice = proposal.Proposal(source, tick_ns, chunk)
+        self._given_up = chunk is None
+        self._advice.publish(proposal.encode(advice, names, self._contract.period_ns))
 
     def _look_on(self, shown: Path, seed: int) -> Onlooker:
         """Return the simulated person, who hears the policy and begins anew with each episode."""

@@ -159,8 +159,7 @@ class Session(runtime.PlainNode):
         assert self._person is not None
         assert self._contract is not None
         said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
-        if not said.lets_go:
-            self._person.heard(source, said)
+        self._person.heard(source, said)
 
     def _on_driving(self, raw: bytes) -> None:
         assert self._contract is not None

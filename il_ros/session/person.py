@@ -1,8 +1,8 @@
 """A simulated person at the session's keys: does what a person does, by a rule and with time to react.
 
 It sees what the policy does and knows what it would do itself (the scripted expert's advice), takes over when
-the two are apart for long enough or nothing gets done, hands back when they agree, and asks for the next
-start when one has ended.
+the two are apart for long enough or nothing gets done, hands back when they agree, gives an episode up that
+it can't bring back, and asks for the next start when one has ended.
 """
 
 from __future__ import annotations
@@ -40,10 +40,19 @@ class SimulatedPerson:
         self._onlooker: Onlooker | None = None
         self._has_policy = False
         self._alone_since_s: float | None = None
+        self._at_a_loss = False
+        self._lost_since_s: float | None = None
         self._wished_s = -PATIENCE_S
 
     def heard(self, source: str, proposal: Proposal) -> None:
-        """Take in what the policy proposes ('policy') or what it would do itself ('advice')."""
+        """Take in what the policy proposes ('policy') or what it would do itself ('advice').
+
+        Advice without a step: it knows no way on from here.
+        """
+        if source == "advice":
+            self._at_a_loss = proposal.lets_go
+        if proposal.lets_go:
+            return
         tick_ns, action = proposal.stamp_ns, proposal.chunk[0]
         if source == "advice":
             self._get_used_to(action)
@@ -59,18 +68,26 @@ class SimulatedPerson:
             return ""
         wish = self._outside(world) if not world.recording else self._during(world, now_s)
         if wish:
-            self._wished_s = now_s if wish in (keys.NEXT, keys.END) else self._wished_s
+            self._wished_s = now_s if wish in (keys.NEXT, keys.END, keys.FAILURE) else self._wished_s
         return wish
 
     def _outside(self, world: World) -> str:
         """Between episodes: the next one, until there were enough."""
-        self._alone_since_s = None
+        self._alone_since_s = self._lost_since_s = None
+        self._at_a_loss = False
         if self._onlooker is not None:
             self._onlooker.begin()
         return keys.END if world.done >= self._episodes else keys.NEXT
 
     def _during(self, world: World, now_s: float) -> str:
-        """Take over where nobody drives or the human in it wants to, hand back when that is over."""
+        """Take over where nobody drives or the human in it wants to, hand back when that is over.
+
+        An episode that it doesn't know how to bring back is given up.
+        """
+        if self._at_a_loss:
+            lost_s = self._lost_since_s = self._lost_since_s or now_s
+            return keys.FAILURE if now_s - lost_s > PATIENCE_S else ""
+        self._lost_since_s = None
         if world.driver == NOBODY and not world.helping:
             since_s = self._alone_since_s = self._alone_since_s or now_s
             return keys.TAKE if now_s - since_s > PATIENCE_S else ""

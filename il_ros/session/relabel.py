@@ -26,7 +26,7 @@ from il_ros.sim.task import Task
 from il_ros.specs import STRING, Vector
 from il_ros.synchroniser import NoObservation, Synchroniser
 
-Act = Callable[[Observation], Vector]
+Act = Callable[[Observation], Vector | None]
 DECISIONS = "/dagger_supervisor/decision"
 OPERATOR = "scripted expert, afterwards"
 
@@ -38,11 +38,12 @@ def contract_of(moment: Moment) -> Contract:
 
 def relabel(
     moment: Moment, task: Task, act: Act, teacher: Contract, root: Path, seconds: float = 3.0
-) -> Path:
+) -> Path | None:
     """Let the expert act from a moment on, recorded as a new episode under `root`; return its folder.
 
-    It ends after `seconds`, or with the task. `act` answers observations of `teacher`, the contract of the
-    task's expert, who looks at the state also where the policy sees pictures.
+    None: the expert gives that moment up, and nothing was recorded.
+    It ends after `seconds`, with the task, or where the expert gives up. `act` answers observations of
+    `teacher`, the contract of the task's expert, who looks at the state also where the policy sees pictures.
     Raises RelabelError when the state isn't this task's or the episode had no seed, RuntimeError when a tick
     has no observation, RecordError when it can't be recorded.
     """
@@ -61,6 +62,9 @@ def relabel(
     )
     synchroniser, actuation = Synchroniser(teacher.observations), Actuation(contract)
     observed = _observe(task, synchroniser, recorder, streams)  # a start needs streams that flow
+    if act(observed) is None:
+        recorder.close()
+        return None
     name = recorder.start(label)
     period_s = contract.period_ns / 1e9
     try:
@@ -68,7 +72,10 @@ def relabel(
             if tick == 0:
                 _anchor(actuation, contract, actions.measured(teacher, observed))
             observed = _observe(task, synchroniser, recorder, streams)
-            wish = act(observed)[0]
+            advice = act(observed)
+            if advice is None:
+                break
+            wish = advice[0]
             limited = actuation.follow(tuple(wish.tolist()), period_s)
             _decide(task.time_ns, tuple(wish.tolist()), actuation, limited, recorder, streams, moment)
             sent = np.array(actuation.sent)

@@ -52,6 +52,12 @@ def pointing_down(tip_m: Vector, yaw_rad: float | None = None) -> Vector:
     return np.array([joint1, joint2, joint3, 0.0, math.pi - joint2 - joint3, joint6])
 
 
+def reaches(tip_m: Vector) -> bool:
+    """Tell whether the tip (3,) can be held there with the tool straight down."""
+    distance = math.hypot(tip_m[0], tip_m[1], float(tip_m[2]) + TOOL_M - SHOULDER_M)
+    return NEAREST_M <= distance <= FARTHEST_M
+
+
 def _about_z(angle: float) -> NDArray[np.float64]:
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])

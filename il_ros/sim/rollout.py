@@ -21,8 +21,8 @@ from il_ros.sim.task import Task
 from il_ros.specs import Vector
 from il_ros.synchroniser import NoObservation, Synchroniser
 
-Act = Callable[[Mapping[str, NDArray[Any]]], Vector]
-"""From an observation to a proposal (H, A), absolute numbers in the contract's flat order."""
+Act = Callable[[Mapping[str, NDArray[Any]]], Vector | None]
+"""From an observation to a proposal (H, A), absolute numbers in the contract's flat order; None gives up."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Rollout:
 def rollout(
     task: Task, act: Act, contract: Contract, seed: int, *, hold_s: float = 0.0, film: Film | None = None
 ) -> Rollout:
-    """Run one episode until success has held for `hold_s`, failure, or the task's time limit.
+    """Run one episode until success has held for `hold_s`, failure, the task's time limit, or `act` gives up.
 
     Of a chunk (H, A) the first step is sent. Raises ValueError when the contract doesn't fit the task,
     RuntimeError naming the reasons when a tick has no observation.
@@ -73,9 +73,12 @@ def rollout(
     held = 0
     while len(actions) < limit and not task.failed and not (task.success and held >= hold):
         observation = _observe(task, synchroniser)
+        proposed = act(observation)
+        if proposed is None:
+            break
         for key, value in observation.items():
             seen[key].append(value)
-        actions.append(np.asarray(act(observation))[0])
+        actions.append(np.asarray(proposed)[0])
         if film is not None and (len(actions) - 1) % film.every == 0:
             frames.append(task.picture(film.camera, film.width, film.height))
         task.step(command_messages(contract, actions[-1], task.time_ns))

@@ -123,8 +123,12 @@ class Task(Protocol):
 class Expert(Protocol):
     """A scripted teacher: a function of the contract's observation alone, so that a policy can learn it."""
 
-    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector:
-        """Return the proposal (1, A) in the contract's flat action order."""
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
+        """Return the proposal (1, A) in the contract's flat action order.
+
+        None: it gives up, because from here it can't bring the task to its end. What it would do all the same
+        is no lesson, so it says nothing, as a person puts the device down.
+        """
         ...
 
 

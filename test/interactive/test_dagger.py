@@ -37,7 +37,10 @@ class Expert:
 def run(act, seed):
     x = np.random.default_rng(seed).uniform(-1, 1, 1)
     for _ in range(TICKS):
-        x = x + 0.5 * act({"x": x})[0]
+        command = act({"x": x})
+        if command is None:
+            return False
+        x = x + 0.5 * command[0]
     return bool(abs(x[0]) < 0.1)
 
 
@@ -65,6 +68,17 @@ class Still:
 
     def act_with_doubt(self, observation):
         return np.zeros((1, 1)), next(self._doubts, None)
+
+
+class Despairing:
+    """Gives up where it is asked for the fourth time."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def act(self, observation):
+        self.asked += 1
+        return None if self.asked > 3 else Expert().act(observation)
 
 
 class Alternating:
@@ -100,6 +114,13 @@ def test_an_episode_that_begins_with_the_expert_is_no_takeover():
 
 def test_a_lesson_without_labels_is_no_episode():
     assert drive(run, teaching("policy"), Still(), Expert(), seed=0).episode("none", CONTRACT) is None
+
+
+@pytest.mark.parametrize("mode", ["expert", "dagger", "hg_dagger"])
+def test_a_lesson_ends_where_the_expert_gives_up_and_keeps_what_it_said_before(mode):
+    lesson = drive(run, teaching(mode), Still(), Despairing(), seed=3)
+    assert (len(lesson.decisions), lesson.labels, lesson.success) == (3, 3, False)
+    assert lesson.episode("lesson", CONTRACT).outcome == "failure"
 
 
 @pytest.mark.parametrize(("beta", "driver"), [(1, "e"), (0, "p")])

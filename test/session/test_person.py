@@ -6,7 +6,7 @@ import numpy as np
 
 from il_ros import contract
 from il_ros.control.decision import NOBODY
-from il_ros.control.proposal import Proposal
+from il_ros.control.proposal import Proposal, letting_go
 from il_ros.interactive.human import Habits
 from il_ros.session import keys
 from il_ros.session.person import GET_USED_TICKS, PATIENCE_S, SimulatedPerson
@@ -42,6 +42,11 @@ class Sitting:
     def hear(self, source, action):
         self.tick += source == "advice"
         self.person.heard(source, Proposal(source, self.tick, np.array([[action]])))
+
+    def lost(self):
+        """It knows no way on at the next tick."""
+        self.tick += 1
+        self.person.heard("advice", letting_go("expert", self.tick, 1))
 
     def both(self, policy, advice, ticks=1):
         for _ in range(ticks):
@@ -87,3 +92,14 @@ def test_where_nobody_drives_it_does_and_without_a_policy_it_keeps_at_it():
     assert sitting.person.wish(sitting.world, sitting.now_s) == ""
     sitting.hear("policy", 0.0)
     assert sitting.person.wish(sitting.world, sitting.now_s) == keys.TAKE
+
+
+def test_an_episode_that_it_can_not_bring_back_is_a_failure():
+    sitting = Sitting()
+    sitting.lost()
+    assert sitting.person.wish(sitting.world, sitting.now_s) == ""
+    sitting.hear("advice", 0.0)  # it knows again
+    assert sitting.person.wish(sitting.world, sitting.now_s + 1.1 * PATIENCE_S) == ""
+    sitting.lost()
+    assert sitting.person.wish(sitting.world, sitting.now_s + 1.2 * PATIENCE_S) == ""
+    assert sitting.person.wish(sitting.world, sitting.now_s + 2.3 * PATIENCE_S) == keys.FAILURE

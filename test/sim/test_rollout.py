@@ -42,6 +42,14 @@ def test_without_success_it_ends_at_the_time_limit():
     assert run.steps == task.time_limit_s * 20
 
 
+def test_it_ends_where_who_acts_gives_up():
+    stay = np.array([[*pointing_down(np.array([0.2, 0.0, 0.5])), 0.02]])
+    answers = iter([stay, stay, stay, None])
+    run = rollout(make_task("reach"), lambda seen: next(answers), REACH, 0)
+    assert (run.steps, run.success, run.failed) == (3, False, False)
+    assert len(run.observations["joints"]) == len(run.actions) == 3
+
+
 def test_success_may_have_to_hold():
     act = make_expert("reach").act
     at_once = rollout(make_task("reach"), act, REACH, 4)

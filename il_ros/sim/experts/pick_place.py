@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.sim.experts.motion import command, measured, step_rise, toward
+from il_ros.sim.kinematics import reaches
 from il_ros.specs import Vector
 
 OPEN_M, CLOSED_M = 0.08, 0.03
@@ -27,10 +28,12 @@ CARRY_M, DROP_M = 0.13, 0.09
 class PickPlaceExpert:
     """Needs `joints`, `object` and `goal` (the bin)."""
 
-    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector:
-        """Return the proposal (1, 7)."""
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
+        """Return the proposal (1, 7), None when the cube lies where the arm can't grasp it."""
         joints, tip, opening = measured(observation)
         cube, bin_ = observation["object"][:3], observation["goal"][:3]
+        if not reaches(cube + np.array([0.0, 0.0, GRASP_M])):
+            return None
         offset = tip - cube - np.array([0.0, 0.0, GRASP_M])
         beside = float(np.linalg.norm(offset[:2]))
         over = step_rise(float(np.linalg.norm(tip[:2] - bin_[:2])), 0.035, 0.015)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.sim.experts.motion import command, measured, step_rise, toward
+from il_ros.sim.push import NEAR_M
 from il_ros.specs import Vector
 
 OPENING_M = 0.03
@@ -30,14 +31,19 @@ TURN_M = 0.08
 ARRIVED_M = (0.01, 0.05)
 """Nearer than the first the push isn't steered any more, farther than the second it is in full."""
 
+LOST_M = NEAR_M + 0.01
+"""Farther from its mark, and past it, a block is given up."""
+
 
 class PushExpert:
     """Needs `joints`, `object` and `goal`."""
 
-    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector:
-        """Return the proposal (1, 7)."""
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
+        """Return the proposal (1, 7), None when the block is `past` its mark: then it can't bring it back."""
         joints, tip, _ = measured(observation)
         block, goal = observation["object"][:2], observation["goal"][:2]
+        if past(_half_turn(joints[0] - joints[5]), block, goal):
+            return None
         way = _direction(_half_turn(joints[0] - joints[5]), block, goal)
         left = np.array([-way[1], way[0]])
         along, aside = float((tip[:2] - block) @ way), float((tip[:2] - block) @ left)
@@ -56,6 +62,17 @@ class PushExpert:
         rise = toward(np.array([height - tip[2]]), gain=5.0, speed=0.25)
         velocity = np.concatenate([pushing * push + (1.0 - pushing) * approach, rise])
         return command(joints, velocity, yaw_rad=_half_turn(math.atan2(way[1], way[0])), opening_m=OPENING_M)
+
+
+def past(yaw_rad: float, block: Vector, goal: Vector) -> bool:
+    """Tell whether the block lies off its mark, and the mark no longer ahead of where the tool faces.
+
+    This teacher pushes away from the arm only: near the mark it keeps the tool's way (`_direction`), so that
+    it goes round such a block without end, where its far side can be reached at all. `yaw_rad` is the tool's.
+    """
+    wanted = goal - block
+    ahead = float(wanted @ np.array([math.cos(yaw_rad), math.sin(yaw_rad)]))
+    return ahead < 0.0 and float(np.linalg.norm(wanted)) > LOST_M
 
 
 def _direction(yaw_rad: float, block: Vector, goal: Vector) -> Vector:

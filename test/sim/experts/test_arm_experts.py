@@ -1,5 +1,7 @@
 """The arm's teachers: they succeed, keep no memory, and move as the safety gate lets them."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,26 @@ def test_push_rests_when_the_block_lies_on_its_mark():
     assert np.linalg.norm(move) < 0.001
 
 
+@pytest.mark.parametrize(
+    ("yaw", "block", "gives_up"),
+    [
+        (0.0, [0.47, 0.0, 0.02], True),  # 5 cm past the mark
+        (0.0, [0.459, 0.0, 0.02], False),  # 3.9 cm: a centimetre more than success allows is 4
+        (0.0, [0.37, 0.0, 0.02], False),  # before it
+        (
+            0.5,
+            [0.42, -0.06, 0.02],
+            False,
+        ),  # the mark is 6 cm left, the tool faces left by 0.5 rad: 2.9 cm ahead
+        (0.5, [0.42, 0.06, 0.02], True),  # and 2.9 cm behind
+        (math.pi - 0.1, [0.47, 0.0, 0.02], True),  # a gripper has no front: that is -0.1
+    ],
+)
+def test_push_gives_up_a_block_that_is_past_its_mark(yaw, block, gives_up):
+    advice = make_expert("push").act(see(tip=[0.4, 0.0, 0.05], obj=block, goal=MARK, yaw=yaw))
+    assert (advice is None) is gives_up
+
+
 CUBE, BIN = [0.3, -0.1, 0.02], [0.32, 0.18, 0.0]
 
 
@@ -123,3 +145,11 @@ def test_pick_place_carries_high_and_lets_go_over_the_bin():
     assert opening < 0.04
     _, opening = way("pick_place", tip=[0.32, 0.18, 0.1], obj=[0.32, 0.18, 0.104], **held)
     assert opening > 0.06
+
+
+@pytest.mark.parametrize(("x", "gives_up"), [(0.512, False), (0.515, True)])
+def test_pick_place_gives_up_a_cube_out_of_reach(x, gives_up):
+    # grasped 4 mm below its middle, the wrist is 0.016 + 0.14 - 0.12 = 0.036 m above the shoulder, and may be
+    # 0.515 m from it: sqrt(0.515^2 - 0.036^2) = 0.5137 m
+    seen = see(tip=[0.3, 0.0, 0.1], obj=[x, 0.0, 0.02], goal=BIN)
+    assert (make_expert("pick_place").act(seen) is None) is gives_up
