@@ -12,12 +12,12 @@ seed and a method, with the same settings, is not run again: a long run may be m
 import argparse
 import json
 import os
-import time
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from kept import kept
 from success import draw, numbers, pooled, told
 
 from il_ros import contract, share
@@ -137,17 +137,13 @@ class Lab:
 def known(args, seed, method):
     """Return the points of a method and a seed: an earlier run's with the same settings, or new ones."""
     settings = {key: value for key, value in vars(args).items() if key not in ("seeds", "methods", "out")}
-    file = args.out / "points" / f"{args.task}_{method.replace(' ', '_').replace(':', '_')}_{seed}.json"
-    settings = json.loads(json.dumps(settings))
-    if file.exists() and (found := json.loads(file.read_text(encoding="utf-8")))["settings"] == settings:
-        return found["points"]
-    started_s = time.monotonic()
-    lab = Lab(args, seed, max(args.demonstrations) if method == "bc" else args.first)
-    points = list(lab.bc() if method == "bc" else lab.interactive(method))
-    found = {"settings": settings, "points": points, "wall_s": round(time.monotonic() - started_s)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(found) + "\n", encoding="utf-8")
-    return points
+
+    def points():
+        lab = Lab(args, seed, max(args.demonstrations) if method == "bc" else args.first)
+        return lab.bc() if method == "bc" else lab.interactive(method)
+
+    name = f"{args.task}_{method.replace(' ', '_').replace(':', '_')}_{seed}.json"
+    return kept(args.out / "points" / name, settings, points)
 
 
 def summary(args, points):

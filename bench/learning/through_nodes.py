@@ -11,8 +11,9 @@ expert proposes only where a simulated person would take over (its parameter `de
 Labels are the frames that the package makes of the bags by the rule of the recorded mode; `expert_ticks` are
 the decisions on the expert's authority. Versions are rated over held-out starts in process; the last one of a
 method runs the same starts through the nodes as well (`agreement`).
-What was measured is kept under OUT/through_nodes_TASK and not measured again, so a long run can be done in
-pieces. Writes OUT/through_nodes_TASK.json and .svg, and prints the summary as one JSON line.
+What was measured is kept under OUT/through_nodes_TASK and not measured again with the same settings, so a
+long run can be done in pieces. Writes OUT/through_nodes_TASK.json and .svg, and prints the summary as one
+JSON line.
 """
 
 import argparse
@@ -29,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from conducting import conduct, node_parameters
 from counting import driving_after, effort, linked, refused
+from kept import kept
 from success import draw, numbers, pooled, told
 
 from il_ros import contract, domain, share
@@ -60,16 +62,15 @@ class Lab:
 
     def measure(self, method):
         """Return the points of a method, measured now or before."""
-        file = self.folder / f"{method.replace(' ', '_')}.json"
-        if self.args.measured and not file.exists():
-            return []
-        if not file.exists():
-            how = {"asked": self.args.asked, "warm_epochs": self.args.warm_epochs}
-            how["changes"] = [f"keep={self.args.keep}", *self.args.set]
+        others = ("seeds", "methods", "measured", "out")
+        settings = {key: value for key, value in vars(self.args).items() if key not in others}
+
+        def points():
+            how = {"asked": self.args.asked, "warm_epochs": self.args.warm_epochs, "changes": self.args.set}
             self.parameters.write_text(json.dumps(node_parameters(self.seed, **how)), encoding="utf-8")
-            points = list(self.bc() if method == "bc" else self.interactive(method))
-            file.write_text(json.dumps(points) + "\n", encoding="utf-8")
-        return json.loads(file.read_text(encoding="utf-8"))
+            return self.bc() if method == "bc" else self.interactive(method)
+
+        return kept(self.folder / f"{method.replace(' ', '_')}.json", settings, points, self.args.measured)
 
     # ---- methods -----------------------------------------------------------------------------------------
 
@@ -227,7 +228,6 @@ def arguments(words=None):
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights, about")
     parser.add_argument("--warm-epochs", type=int, default=60, help="of a round's training")
-    parser.add_argument("--keep", default="best", choices=("best", "last"), help="weights, of a round")
     parser.add_argument("--recipe", default="ensemble", help="of all methods")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of it")
     parser.add_argument("--measured", action="store_true", help="pool what was measured, and run nothing")

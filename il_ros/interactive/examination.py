@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,13 @@ from il_ros.episodes.dataset import UNUSABLE
 from il_ros.interactive import admission
 from il_ros.interactive.admission import Limits, Observation
 from il_ros.interactive.loading import loaded, made_up, warm_up
+from il_ros.specs import Vector
 
 if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
 
-REPLAYED = 400
-"""Frames of held-out episodes that are replayed at most: half a second of a small policy."""
+REPLAYED = 300
+"""Frames that are replayed at most of held-out episodes, and of new ones: half a second of a small policy."""
 TIMED = 200
 """Answers that are timed at least."""
 
@@ -119,16 +120,20 @@ def _measure(
 ) -> str:
     warm_up(candidate)
     scale = (candidate if driving is None else driving).normaliser.actions.scale
-    replay = list(admission.frames(_held_out(candidate, driving, plan, checks), REPLAYED))
     timed = _Timed(candidate)
-    if replay:
+    seen: list[Observation] = []
+    for kind, names, judge in _replays(candidate, driving):
+        replay = _frames(names, candidate.contract, plan, checks, kind)
+        if not replay:
+            continue
         error = admission.replay_error(timed.act, replay, scale)
         before = None if driving is None else admission.replay_error(_gently(driving), replay, scale)
-        checks |= {"replayed_frames": len(replay), "error": error, "driving_error": before}
-        clock.lap("replay_s")
-        if refused := admission.judge_replay(error, before, plan.limits):
+        checks[kind] |= {"error": error, "driving_error": before}
+        clock.lap(f"{kind}_s")
+        if refused := judge(error, before, plan.limits):
             return refused
-    seen = [observation for observation, _ in replay] or [made_up(candidate.contract)]
+        seen += [observation for observation, _ in replay]
+    seen = seen or [made_up(candidate.contract)]
     while len(timed.durations_s) < TIMED:
         timed.act(seen[len(timed.durations_s) % len(seen)])
     period_s = candidate.contract.period_ns / 1e9
@@ -143,34 +148,41 @@ def _measure(
     return admission.judge_shadow(apart, plan.limits)
 
 
-def _held_out(
-    candidate: LoadedPolicy, driving: LoadedPolicy | None, plan: Plan, checks: dict[str, Any]
-) -> list[EpisodeArrays]:
-    """Return the episodes that the candidate didn't learn from, and preferably the driving policy neither."""
-    if plan.root is None:
-        checks["replay"] = "none: no folder of episodes given"
-        return []
-    names: Sequence[str] = candidate.metrics.get("data", {}).get("validation", ())
-    learnt = set() if driving is None else set(driving.metrics.get("data", {}).get("train", ()))
-    unseen = [name for name in names if name not in learnt]
-    folder = cache.cache_folder(plan.root)
-    found, left_out = [], {}
-    for name in unseen or names:
+def _replays(
+    candidate: LoadedPolicy, driving: LoadedPolicy | None
+) -> Iterator[tuple[str, list[str], Callable[[float, float | None, Limits], str]]]:
+    """Yield what to replay, under its name in the checks: episodes, and the rule for the errors on them."""
+    learnt, held_out = (candidate.metrics.get("data", {}).get(part, ()) for part in ("train", "validation"))
+    known = set() if driving is None else set(driving.metrics.get("data", {}).get("train", ()))
+    unseen = [name for name in held_out if name not in known]
+    yield "held_out", unseen or list(held_out), admission.judge_held_out
+    if driving is not None:
+        yield "new", [name for name in learnt if name not in known], admission.judge_new
+
+
+def _frames(
+    names: Sequence[str], contract: Contract, plan: Plan, checks: dict[str, Any], kind: str
+) -> list[tuple[Observation, Vector]]:
+    """Return frames of these episodes to replay, and note in the checks which they are of."""
+    found: list[EpisodeArrays] = []
+    left_out: dict[str, str] = {}
+    for name in names if plan.root is not None else ():
         entry = look(plan.root / name)
         if not entry.usable:
             left_out[name] = f"{entry.state}: {entry.reason}"
             continue
         try:
-            found.append(cache.load(entry, candidate.contract, folder))
+            found.append(cache.load(entry, contract, cache.cache_folder(plan.root)))
         except (*UNUSABLE, OSError) as error:
             left_out[name] = str(error)
         time.sleep(0)
-    checks["replayed"] = [episode.name for episode in found]
+    replay = list(admission.frames(found, REPLAYED))
+    checks[kind] = {"episodes": [episode.name for episode in found], "frames": len(replay)}
     if left_out:
-        checks["not_replayed"] = left_out
-    if not found:
-        checks["replay"] = "none: no held-out episode"
-    return found
+        checks[kind]["left_out"] = left_out
+    if not replay:
+        checks[kind]["none"] = "no folder of episodes given" if plan.root is None else "no such episode"
+    return replay
 
 
 def _in_shadow(candidate: LoadedPolicy, plan: Plan, shadow: Shadow, scale: Any) -> list[float]:

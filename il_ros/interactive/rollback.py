@@ -79,10 +79,11 @@ class Evidence:
     """How sure a roll-back must be.
 
     `chance`: the largest probability that a version no worse than those before it is ever rolled back.
-    `least`: interventions without which nothing is concluded; a single one may be a slip of the hand.
+    `least`: interventions without which nothing is concluded. A single one may be a slip of the hand, and two
+    are made of one by a hand-back a moment too early.
     """
 
-    least: int = 2
+    least: int = 3
     chance: float = 0.05
 
     def __post_init__(self) -> None:

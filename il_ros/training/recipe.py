@@ -18,7 +18,10 @@ from il_ros.strict_yaml import YamlError
 from il_ros.training.weighting import Weighting
 
 SCHEDULES = ("cosine", "constant")
-KEEPS = ("best", "last")
+KEEPS = ("last", "best")
+"""The last is the default: a validation loss is no measure of success (Mandlekar et al., "What Matters in
+Learning from Offline Human Demonstrations for Robot Manipulation", 2021), least of all one of an episode or
+two; and what chose the weights can't judge them afterwards, as the gate for new policies does."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Training:
     validation: float = 0.1
     validate_every: int = 1
     patience: int = 0
-    keep: str = "best"
+    keep: str = "last"
     seed: int = 0
     threads: int = 1
     device: str = "cpu"

@@ -10,26 +10,31 @@ from il_ros.interactive.admission import Limits
 LIMITS = Limits(tolerance=0.2, slack=0.02, latency=0.5, disagreement=1.0)
 
 
-def test_an_error_within_the_tolerance_passes_and_one_above_is_named_with_both_figures():
-    assert admission.judge_replay(0.12, 0.1, LIMITS) == ""
-    why = admission.judge_replay(0.1201, 0.1, LIMITS)
-    assert "0.1201" in why
-    assert "0.1000" in why
+@pytest.mark.parametrize(
+    ("judge", "driving", "most"),
+    [
+        (admission.judge_held_out, 0.1, 0.12),  # by the share
+        (admission.judge_held_out, 0.001, 0.021),  # by the slack, which is more
+        (admission.judge_new, 0.1, 0.12),  # by the slack: 0.1 + 0.02
+        (admission.judge_new, 0.5, 0.52),  # where a share of 0.2 would allow 0.6
+    ],
+)
+def test_an_error_up_to_the_limit_passes_and_one_above_is_named_with_all_figures(judge, driving, most):
+    assert judge(most, driving, LIMITS) == ""
+    why = judge(most + 0.0001, driving, LIMITS)
+    assert f"{most + 0.0001:.4f}, the driving policy's {driving:.4f}" in why
+    assert f"up to {most:.4f}" in why
 
 
-def test_tiny_errors_may_differ_by_the_slack():
-    assert admission.judge_replay(0.021, 0.001, LIMITS) == ""
-    assert admission.judge_replay(0.0211, 0.001, LIMITS) != ""
-
-
+@pytest.mark.parametrize("judge", [admission.judge_held_out, admission.judge_new])
 @pytest.mark.parametrize("error", [float("nan"), float("inf")])
 @pytest.mark.parametrize("driving", [None, 0.1, float("inf")])
-def test_an_error_that_is_no_number_never_passes(error, driving):
-    assert "held-out" in admission.judge_replay(error, driving, LIMITS)
+def test_an_error_that_is_no_number_never_passes(judge, error, driving):
+    assert f"is {error}" in judge(error, driving, LIMITS)
 
 
 def test_the_first_policy_is_compared_with_nobody():
-    assert admission.judge_replay(5.0, None, LIMITS) == ""
+    assert admission.judge_held_out(5.0, None, LIMITS) == ""
 
 
 def test_the_slowest_hundredth_must_keep_its_share_of_the_tick():
@@ -48,11 +53,11 @@ def test_in_shadow_the_mean_difference_counts():
 
 
 def test_differences_are_in_normalised_actions_of_the_first_step():
-    """(2 / 2, 0 / 4): the root of the mean of 1 and 0."""
+    """(2 / 2, 0 / 4): the mean of 1 and 0."""
     apart = admission.difference(
         np.array([[2.0, 0.0], [9, 9]]), np.array([[0.0, 0.0], [0, 0]]), np.array([2.0, 4.0])
     )
-    assert apart == pytest.approx(np.sqrt(0.5))
+    assert apart == pytest.approx(0.5)
 
 
 def test_the_replay_error_by_hand_and_the_frames_spread_over_the_episodes():

@@ -23,15 +23,17 @@ def root(tmp_path):
     return tmp_path / "episodes"
 
 
-def candidate(tmp_path, number=2, answer=made.RIGHT, held_out=("episode_000002",)):
-    return made.version(tmp_path / "policies", number, answer, held_out)
+def candidate(tmp_path, number=2, answer=made.RIGHT, held_out=("episode_000002",), learnt=()):
+    return made.version(tmp_path / "policies", number, answer, held_out, learnt=learnt)
 
 
 def test_the_first_policy_is_measured_alone(tmp_path, root):
     verdict = examine(candidate(tmp_path), made.CONTRACT, None, Plan(root=root), Shadow())
     assert (verdict.refused, verdict.policy.version) == ("", "v2")
-    assert verdict.checks["replayed_frames"] == 20
-    assert (verdict.checks["error"], verdict.checks["driving_error"]) == (pytest.approx(0, abs=1e-6), None)
+    held_out = verdict.checks["held_out"]
+    assert held_out["frames"] == 20
+    assert (held_out["error"], held_out["driving_error"]) == (pytest.approx(0, abs=1e-6), None)
+    assert "new" not in verdict.checks
     assert verdict.checks["computing_p99_ms"] > 0
 
 
@@ -39,8 +41,8 @@ def test_a_held_out_episode_that_was_discarded_is_not_replayed_and_named(tmp_pat
     layout.discard(root / "episode_000002", "undone", "now")
     run = candidate(tmp_path, held_out=("episode_000001", "episode_000002"))
     checks = examine(run, made.CONTRACT, None, Plan(root=root), Shadow()).checks
-    assert checks["replayed"] == ["episode_000001"]
-    assert "discarded" in checks["not_replayed"]["episode_000002"]
+    assert checks["held_out"]["episodes"] == ["episode_000001"]
+    assert "discarded" in checks["held_out"]["left_out"]["episode_000002"]
 
 
 def test_what_the_driving_policy_learnt_from_is_no_test_of_both(tmp_path, root):
@@ -48,13 +50,30 @@ def test_what_the_driving_policy_learnt_from_is_no_test_of_both(tmp_path, root):
     driving.metrics["data"]["train"].append("episode_000002")
     run = candidate(tmp_path, held_out=("episode_000001", "episode_000002"))
     checks = examine(run, None, driving, Plan(root=root), Shadow()).checks
-    assert checks["replayed"] == ["episode_000001"]
+    assert checks["held_out"]["episodes"] == ["episode_000001"]
+
+
+def test_what_it_alone_learnt_from_it_must_have_learnt(tmp_path, root):
+    """RIGHT is (0.25, -0.5): (0.25, 0.1) is 0.3 from it, (0.35, -0.5) is 0.05."""
+    plan = Plan(Limits(tolerance=9.0, slack=0.02, latency=1e6), root)
+    driving = checkpoint.load(candidate(tmp_path, 1, (0.35, -0.5), held_out=()))
+    run = candidate(tmp_path, 2, (0.25, 0.1), held_out=(), learnt=("episode_000001", "episode_000002"))
+    driving.metrics["data"]["train"].append("episode_000002")
+    verdict = examine(run, None, driving, plan, Shadow())
+    assert verdict.checks["new"]["episodes"] == ["episode_000001"]
+    assert verdict.checks["new"]["error"] == pytest.approx(0.3)
+    assert verdict.checks["new"]["driving_error"] == pytest.approx(0.05)
+    assert "new episodes that it learnt from is 0.3000, the driving policy's 0.0500; up to 0.0700" in (
+        verdict.refused
+    )
+    better = candidate(tmp_path, 3, held_out=(), learnt=("episode_000001", "episode_000002"))
+    assert examine(better, None, driving, plan, Shadow()).refused == ""
 
 
 def test_without_held_out_episodes_it_says_so_and_judges_the_rest(tmp_path, root):
     verdict = examine(candidate(tmp_path, held_out=()), None, None, Plan(root=root), Shadow())
     assert verdict.refused == ""
-    assert verdict.checks["replay"] == "none: no held-out episode"
+    assert verdict.checks["held_out"] == {"episodes": [], "frames": 0, "none": "no such episode"}
 
 
 def test_an_answer_that_is_no_number_is_refused(tmp_path, root):

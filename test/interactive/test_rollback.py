@@ -81,7 +81,7 @@ def test_few_seconds_of_trouble_beside_a_good_minute_are_enough_and_the_sentence
     """5 s of 60 s: each falls to the new one with 1/12, all three with 1/1728; 0.1/12 is little enough."""
     why = worse(Driving(5, 3), Driving(55, 0), Evidence())
     assert why == (
-        "36.00 interventions a minute (3 in 5 s), before 0.00 (0 in 55 s); by chance: 0.06%, and 0.83% is "
+        "36.00 interventions a minute (3 in 5 s), before 0.00 (0 in 55 s); by chance: 0.06%, and 1.25% is "
         "little enough"
     )
 
@@ -114,13 +114,13 @@ def test_a_version_as_good_as_the_one_before_is_seldom_taken_back_however_often_
 
 
 def test_a_bad_version_is_taken_back_within_a_few_interventions():
-    """The old one needed one in two minutes, the new one one every four seconds: 8 s of 128 s for two.
+    """The old one needed one in two minutes, the new one one every four seconds: 12 s of 132 s for three.
 
-    Two or three of three fall to it with 3 * 15/16**3 + 1/16**3 = 46/4096; 0.1/6 is little enough.
+    Three or four of four fall to it with 4 * 10/11**4 + 1/11**4 = 41/14641; 0.15/12 is little enough.
     """
     old, counts = Driving(120, 1), range(1, 20)
-    assert chance_of_rise(Driving(8, 2), old) == pytest.approx(46 / 4096)
-    assert next(k for k in counts if worse(Driving(4.0 * k, k), old, Evidence())) == 2
+    assert chance_of_rise(Driving(12, 3), old) == pytest.approx(41 / 14641)
+    assert next(k for k in counts if worse(Driving(4.0 * k, k), old, Evidence())) == 3
 
 
 def test_evidence_that_can_not_be_is_refused():

@@ -85,12 +85,13 @@ def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
     robot.rest()
     assert (verdict["state"], verdict["reason"]) == ("active", "passed the gate")
     checks = verdict["checks"]
-    assert checks["replayed"] == ["episode_000002"]
-    assert (checks["error"], checks["driving_error"]) == (
+    held_out = checks["held_out"]
+    assert held_out["episodes"] == ["episode_000002"]
+    assert (held_out["error"], held_out["driving_error"]) == (
         pytest.approx(0.0, abs=1e-6),
-        pytest.approx((0.25**2 / 2) ** 0.5, abs=1e-6),
+        pytest.approx(0.125, abs=1e-6),  # 0.25 of one joint of two
     )
-    assert checks["shadow_difference"] == pytest.approx((0.25**2 / 2) ** 0.5, abs=1e-6)
+    assert checks["shadow_difference"] == pytest.approx(0.125, abs=1e-6)
     proposals = robot.proposals
     begun = [stamp for stamp in robot.stamps if stamp >= proposals[0].stamp_ns]
     assert [each.stamp_ns for each in proposals] == begun  # one for each tick
@@ -106,7 +107,7 @@ def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
     assert all(mine == theirs for mine, theirs in said)  # the record names who proposed, over the swap too
     states = [lineage.read(gate.folder / name).state for name in ("v1", "v2")]
     assert states == ["replaced", "active"]
-    assert lineage.read(gate.folder / "v2").checks["error"] == checks["error"]
+    assert lineage.read(gate.folder / "v2").checks["held_out"] == held_out
 
 
 def test_a_worse_policy_is_refused_with_the_figures_and_stays_out(graph, tmp_path):

@@ -48,9 +48,9 @@ def constant_policy(own, answer, name, metrics=None, inputs=(), hidden=(4,)):
     return LoadedPolicy(own, "bc", settings, network, normaliser, name, metrics or {})
 
 
-def version(folder, number, answer=RIGHT, held_out=(), parent=""):
+def version(folder, number, answer=RIGHT, held_out=(), parent="", learnt=()):
     """Write version `number` of a policy that answers `answer` (2,) whatever it sees; return its folder."""
-    data = {"train": [], "validation": list(held_out)}
+    data = {"train": list(learnt), "validation": list(held_out)}
     run = folder / f"v{number}"
     checkpoint.save(run / CHECKPOINT, constant_policy(CONTRACT, answer, run.name, {"data": data}))
     lineage.write(run, Lineage(run.name, parent, data))

@@ -85,7 +85,7 @@ def test_a_run_taken_up_ends_like_one_never_interrupted(own, epochs_before):
 
 
 def test_the_best_weights_are_those_of_the_least_validation_loss(monkeypatch):
-    fit, train, validation = prepared()
+    fit, train, validation = prepared(["keep=best"])
     losses = iter([3.0, 1.0, 2.0, 1.5, 4.0, 1.0])
     monkeypatch.setattr(fitting, "mean_loss", lambda *_: next(losses))
     weights = [fit.flat.values.clone() for _ in fit.epochs(train, validation, ticking())]

@@ -40,7 +40,7 @@ def test_changes_override_by_short_and_by_full_name():
         ("epochs=many", "--set: training: epochs: must be a whole number, not 'many'"),
         ("epochs=0", "--set: training: epochs is 0; at least 1"),
         ("hidden=[", r"--set hidden=\[: '\[' is not a YAML value"),
-        ("keep=first", "keep: 'first' is not known; there are: best, last"),
+        ("keep=first", "keep: 'first' is not known; there are: last, best"),
         ("validation=1", "validation is 1.0; a share"),
         ("learning_rate=0", "learning_rate is 0.0; above 0"),
     ],
