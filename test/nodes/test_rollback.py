@@ -108,7 +108,7 @@ def test_a_version_that_needs_the_persons_hand_is_taken_back_and_a_good_one_stay
     assert "interventions a minute (" in told["verdict"]["reason"]
     bad = lineage.read(sitting.folder / "v2")
     assert bad.state == "rolled back"
-    assert bad.interventions >= 2
+    assert bad.interventions >= 3
     assert bad.driven_s < 60.0  # a look a second, and ticks as fast as the machine
     assert lineage.newest_good(sitting.folder) == sitting.folder / "v1"
     for _ in range(2 * HELD_TICKS):  # the person lets go
