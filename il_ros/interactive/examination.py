@@ -123,7 +123,7 @@ def _measure(
     timed = _Timed(candidate)
     seen: list[Observation] = []
     for kind, names, judge in _replays(candidate, driving):
-        replay = _frames(names, candidate.contract, plan, checks, kind)
+        replay = _frames(names, candidate.contract, plan.root, checks, kind)
         if not replay:
             continue
         error = admission.replay_error(timed.act, replay, scale)
@@ -161,18 +161,21 @@ def _replays(
 
 
 def _frames(
-    names: Sequence[str], contract: Contract, plan: Plan, checks: dict[str, Any], kind: str
+    names: Sequence[str], contract: Contract, root: Path | None, checks: dict[str, Any], kind: str
 ) -> list[tuple[Observation, Vector]]:
     """Return frames of these episodes to replay, and note in the checks which they are of."""
+    if root is None:
+        checks[kind] = {"episodes": [], "frames": 0, "none": "no folder of episodes given"}
+        return []
     found: list[EpisodeArrays] = []
     left_out: dict[str, str] = {}
-    for name in names if plan.root is not None else ():
-        entry = look(plan.root / name)
+    for name in names:
+        entry = look(root / name)
         if not entry.usable:
             left_out[name] = f"{entry.state}: {entry.reason}"
             continue
         try:
-            found.append(cache.load(entry, contract, cache.cache_folder(plan.root)))
+            found.append(cache.load(entry, contract, cache.cache_folder(root)))
         except (*UNUSABLE, OSError) as error:
             left_out[name] = str(error)
         time.sleep(0)
@@ -181,7 +184,7 @@ def _frames(
     if left_out:
         checks[kind]["left_out"] = left_out
     if not replay:
-        checks[kind]["none"] = "no folder of episodes given" if plan.root is None else "no such episode"
+        checks[kind]["none"] = "no such episode"
     return replay
 
 
