@@ -1,3 +1,5 @@
+"""When a decision falls, what is let in, and what holds whatever happens."""
+
 import math
 
 import numpy as np
@@ -5,9 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from il_ros.control.arbitration import Priority, Verdict
 from il_ros.control.decision import NOBODY
-from il_ros.control.estop import EmergencyStop
 
 # ---- one decision per tick, at once ------------------------------------------------------------------------
 
@@ -207,177 +207,6 @@ def test_a_proposal_from_the_future_is_refused(bench_of):
     bench.running()
     assert bench.propose(1, 0.0, stamp=7) is None
     assert "0.30 s ahead" in bench.core.hearing.heard["policy"].rejection
-
-
-# ---- handovers ---------------------------------------------------------------------------------------------
-
-
-def test_the_expert_takes_over_with_its_first_proposal_in_a_new_epoch(bench_of):
-    bench = bench_of()
-    before = bench.running()
-    bench.measure(1)
-    decision = bench.propose(1, 0.01, source="expert", epoch=before.epoch)
-    assert decision.authority == "expert"
-    assert decision.epoch == before.epoch + 1
-    assert decision.reason == "expert takes over from policy"
-
-
-def test_a_handover_ramps_from_the_measured_state_within_the_speed(bench_of):
-    bench = bench_of()
-    bench.running(0.0)
-    bench.measure(1, 0.3)  # pushed away from the 0.0 that was sent
-    # 1 rad/s for one period of 0.05 s, from 0.3
-    assert bench.propose(1, 0.9, source="expert").sent == pytest.approx((0.35,))
-
-
-def test_a_gripper_may_ramp_from_its_command_instead(bench_of):
-    bench = bench_of(keep_command=("arm",))
-    bench.running(0.0)
-    bench.measure(1, 0.3)
-    assert bench.propose(1, 0.9, source="expert").sent == pytest.approx((0.05,))
-
-
-def test_the_first_command_ramps_from_the_measured_state(bench_of):
-    bench = bench_of()
-    bench.measure(0, -0.5)
-    decision = bench.propose(0, 0.5)
-    assert decision.sent == pytest.approx((-0.45,))
-    assert decision.limited == ["arm/joint1 speed"]
-
-
-def test_the_first_command_has_a_whole_period_however_short_ago_the_timer_looked(bench_of):
-    bench = bench_of()
-    bench.tick(0)
-    assert bench.tick(1.5).sent is None
-    bench.measure(1.6, 0.0)
-    assert bench.propose(1.6, 0.5).sent == pytest.approx((0.05,))
-
-
-def test_without_a_measurement_nobody_gets_to_move(bench_of):
-    bench = bench_of()
-    decision = bench.propose(0, 0.5)
-    assert decision.sent is None
-    assert decision.authority == NOBODY
-    assert decision.reason == (
-        "policy has authority; no ramp can start: joints (joint_states): nothing received"
-    )
-    bench.measure(1, 0.5)
-    assert bench.propose(1, 0.5).sent == (0.5,)
-
-
-def test_where_no_measurement_is_needed_the_first_wish_is_the_start(bench_of):
-    bench = bench_of(without_measurement="trust")
-    assert bench.propose(0, 0.5).sent == (0.5,)
-    assert bench.propose(1, 0.9, source="expert").sent == pytest.approx((0.55,))
-
-
-def test_who_inherits_authority_must_first_propose_in_the_new_epoch(bench_of):
-    bench = bench_of()
-    epoch = bench.running(source="expert").epoch
-    for k in range(1, 6):
-        bench.measure(k)
-        assert bench.propose(k, 0.01, epoch=epoch) is None
-    inherits = bench.propose(6, 0.01, epoch=epoch)  # the expert was last heard 0.3 s ago
-    assert (inherits.authority, inherits.epoch, inherits.sent) == (NOBODY, epoch + 1, (0.0,))
-    assert inherits.reason == (
-        f"policy has authority: expert silent for 0.30 s; waiting for its first proposal of epoch {epoch + 1}"
-    )
-    bench.measure(7)
-    assert bench.propose(7, 0.01, epoch=epoch + 1).authority == "policy"
-
-
-def test_after_a_restart_only_proposals_of_the_new_epoch_count(bench_of):
-    bench = bench_of()
-    epoch = bench.running(0.1, measured=0.1).epoch
-    bench.core.restart()
-    bench.measure(1, 0.4)
-    late = bench.propose(1, 0.1, epoch=epoch)
-    assert late.authority == NOBODY
-    assert late.sent == (0.4,)  # held where it was measured
-    bench.measure(2, 0.41)
-    fresh = bench.propose(2, 0.41, epoch=bench.core.epoch)
-    assert (fresh.authority, fresh.sent) == ("policy", (0.41,))
-
-
-def test_a_mode_may_choose_otherwise(bench_of):
-    class PolicyOnly(Priority):
-        def choose(self, situation):
-            return Verdict(NOBODY if situation.absences["policy"] else "policy")
-
-    bench = bench_of(mode=PolicyOnly())
-    bench.running()
-    assert bench.propose(1, 0.01, source="expert") is None
-    assert bench.propose(1, 0.02).authority == "policy"
-
-
-# ---- emergency stop ----------------------------------------------------------------------------------------
-
-
-def test_the_emergency_stop_acts_at_once_and_latches(bench_of):
-    bench = bench_of(bench_of.BASE)
-    bench.measure(0)
-    bench.propose(0, 0.0, 0.1)
-    decision = bench.core.press("topic", True, bench.at(0.1), bench.at(0.1))
-    assert decision.sent == (0.0, 0.0)
-    assert decision.reason == "emergency stop pressed (topic)"
-    bench.core.press("topic", False, bench.at(0.2), bench.at(0.2))
-    for k in (1, 2, 3):
-        assert bench.propose(k, 0.5, 0.5).sent == (0.0, 0.0)
-
-
-def test_the_reset_is_refused_while_any_input_is_pressed(bench_of):
-    bench = bench_of()
-    bench.running()
-    bench.core.press("topic", True, bench.at(1), bench.at(1))
-    bench.core.press("service", True, bench.at(1), bench.at(1))
-    bench.core.press("topic", False, bench.at(2), bench.at(2))
-    assert bench.core.reset_estop(bench.at(2)) == "still pressed: service"
-    bench.core.press("service", False, bench.at(3), bench.at(3))
-    assert bench.core.reset_estop(bench.at(3)) == ""
-
-
-def test_after_the_reset_a_fresh_epoch_is_needed(bench_of):
-    bench = bench_of()
-    epoch = bench.running().epoch
-    bench.core.press("topic", True, bench.at(1), bench.at(1))
-    bench.core.press("topic", False, bench.at(1), bench.at(1))
-    bench.core.reset_estop(bench.at(1))
-    bench.measure(2)
-    assert bench.propose(2, 0.02, epoch=epoch).authority == NOBODY
-    assert bench.propose(3, 0.02, epoch=bench.core.epoch).authority == "policy"
-
-
-def test_a_stopped_joint_slows_down_at_its_acceleration_limit(bench_of):
-    bench = bench_of(bench_of.ARM.replace("speed: 1.0}", "speed: 1.0, acceleration: 4.0}"))
-    bench.measure(0)
-    for k, wish in enumerate((0.01, 0.03, 0.06)):  # 0.2, 0.4, 0.6 rad/s
-        moving = bench.propose(k, wish)
-    assert moving.sent == pytest.approx((0.06,))
-    stops = [bench.core.press("topic", True, bench.at(3), bench.at(3)), bench.tick(4.5), bench.tick(5.5)]
-    # 0.4, 0.2, 0 rad/s
-    np.testing.assert_allclose([d.sent[0] for d in stops], [0.08, 0.09, 0.09], atol=1e-12)
-
-
-def test_a_heartbeat_that_falls_silent_stops(bench_of):
-    bench = bench_of(estop=EmergencyStop(timeout_s=0.2))
-    bench.core.press("topic", False, bench.at(0), bench.at(0))
-    bench.running()
-    assert bench.propose(4, 0.01).authority == "policy"
-    assert bench.tick(4.2).reason == "emergency stop its topic is silent for 0.21 s"
-
-
-# ---- going silent ------------------------------------------------------------------------------------------
-
-
-def test_the_last_command_of_all_stops_a_base(bench_of):
-    bench = bench_of(bench_of.BASE)
-    bench.measure(0)
-    bench.propose(0, 0.0, 0.1)
-    assert bench.core.finish(bench.at(1), bench.at(1)).sent == (0.0, 0.0)
-
-
-def test_who_never_sent_anything_says_no_farewell(bench_of):
-    assert bench_of().core.finish(1, 1) is None
 
 
 # ---- whatever happens --------------------------------------------------------------------------------------
