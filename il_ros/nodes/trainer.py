@@ -29,17 +29,16 @@ from std_srvs.srv import Trigger
 from il_ros.episodes.reader import BEING_RECORDED
 from il_ros.nodes import runtime
 from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
-from il_ros.nodes.parameters import declare, value
+from il_ros.nodes.parameters import value
 from il_ros.nodes.qos import LATCHED
+from il_ros.nodes.trainer_parameters import declare_all, evaluation_plan, training_plan
 from il_ros.nodes.trainer_watch import Watcher, Yielding
 from il_ros.policies import lineage
 from il_ros.policies.versions import versions
-from il_ros.training.job import STOPPED, EvaluationPlan, Job, TrainingPlan, python_command
+from il_ros.training.job import STOPPED, Job, TrainingPlan, python_command
 from il_ros.training.resident import Resident, ResidentJob
 
 POLL_S = 0.05
-ALL_OUTCOMES = ("success", "unmarked", "failure")
-"""While somebody corrects, a label is the expert's, whatever became of the episode."""
 
 
 class Trainer(runtime.PlainNode):
@@ -47,29 +46,7 @@ class Trainer(runtime.PlainNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("trainer", **kwargs)
-        declare(self, "root", "episodes", "folder of the recorded episodes")
-        declare(self, "checkpoint", "checkpoint", "folder that receives the policies v1, v2, ...")
-        declare(self, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
-        declare(self, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
-        declare(self, "changes", [], "changes of the recipe, key=value each")
-        declare(self, "background", True, "leave the processor to whoever else wants it")
-        declare(self, "watch", False, "train by itself when there are new episodes", read_only=True)
-        declare(
-            self, "train_after", 200, "watch: train at so many new labelled ticks, or after an intervention; "
-            "0: only when ~/train asks, and then from the newest good version's weights",
-            minimum=0, read_only=True,
-        )  # fmt: skip
-        declare(
-            self, "warm_epochs", 40, "watch: epochs of a training that begins with an earlier version's "
-            "weights; 0: the recipe's", minimum=0,
-        )  # fmt: skip
-        declare(
-            self, "warm_s", 30.0, "watch: time that these epochs may take; when it doesn't suffice, they "
-            "replay a part of the old frames; 0: any", unit="s", minimum=0.0,
-        )  # fmt: skip
-        declare(self, "task", "", "simulated task to evaluate on; empty: the one trained on")
-        declare(self, "episodes", 20, "episodes of an evaluation", minimum=1, maximum=100_000)
-        declare(self, "seed", 1_000_000, "first seed of an evaluation", minimum=0)
+        declare_all(self)
         self._progress = self.create_publisher(String, "~/progress", 10)
         self._checkpoint = self.create_publisher(String, "~/checkpoint", LATCHED)
         for name, answer in (("train", self._train), ("evaluate", self._evaluate), ("cancel", self._cancel)):
@@ -130,18 +107,7 @@ class Trainer(runtime.PlainNode):
         return True
 
     def _begin_training(self, start: Path | None, why: str) -> str:
-        plan = TrainingPlan(
-            root=Path(value(self, "root")),
-            versions=self._versions,
-            contract=value(self, "contract"),
-            recipe=value(self, "recipe"),
-            changes=tuple(value(self, "changes")),
-            background=value(self, "background"),
-            outcomes=ALL_OUTCOMES if value(self, "watch") else (),
-            start=start,
-            warm_epochs=value(self, "warm_epochs"),
-            warm_s=value(self, "warm_s"),
-        )
+        plan = training_plan(self, start)
         version = plan.next_version()
         self._begin(plan.words(version), f"training {version}")
         self._training = (plan, version)
@@ -155,14 +121,7 @@ class Trainer(runtime.PlainNode):
         trained = versions(self._versions)
         if not trained:
             raise runtime.Refusal(f"nothing to evaluate: {self._versions} holds no trained policy")
-        plan = EvaluationPlan(
-            checkpoint=trained[-1],
-            task=value(self, "task"),
-            episodes=value(self, "episodes"),
-            seed=value(self, "seed"),
-            background=value(self, "background"),
-        )
-        self._begin(plan.words(), f"evaluating {trained[-1].name}")
+        self._begin(evaluation_plan(self, trained[-1]).words(), f"evaluating {trained[-1].name}")
         response.success, response.message = True, trained[-1].name
         return response
 
