@@ -1,145 +1,29 @@
-"""The simulator node on a real graph: pacing, lockstep, resets, commands, diagnostics."""
+"""The simulator node on a real graph: pacing, resets, commands, how it starts."""
 
 import json
 import math
 import time
+from functools import partial
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import yaml
-from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_srvs.srv import SetBool, Trigger
+from sim_node import PERIOD_NS, TWIST, command, pause, reset, set_parameter, started, status
+from std_srvs.srv import Trigger
 
 from il_ros import messages, share
-from il_ros.control.decision import Decision, to_json
 from il_ros.nodes import runtime
 from il_ros.nodes.sim import Sim
-from il_ros.nodes.streams import message_class
-from il_ros.sim.task import RESET_PAUSE_NS
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-ODOMETRY, TWIST, STRING = "nav_msgs/msg/Odometry", "geometry_msgs/msg/TwistStamped", "std_msgs/msg/String"
-ARRAY = "std_msgs/msg/Float64MultiArray"
+ODOMETRY, STRING = "nav_msgs/msg/Odometry", "std_msgs/msg/String"
 CLOCK, BOOL = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool"
-DECISIONS = "dagger_supervisor/decision"
-PERIOD_NS = 50_000_000
 
 
 @pytest.fixture
 def start(graph):
-    """Start a sim without cameras, and wait until the graph knows it."""
-
-    def start(**parameters):
-        sim = graph.start(Sim, **({"task": "drive", "cameras": False} | parameters))
-        graph.until(lambda: graph.outside.count_publishers("task/success"), "the sim's topics")
-        return sim
-
-    return start
-
-
-def command(linear, angular=0.0):
-    message = messages.make(TWIST)
-    message.twist.linear.x, message.twist.angular.z = linear, angular
-    return message
-
-
-class Supervisor:
-    """Answers every frame of a task's trigger stream with commands and a decision, or with less.
-
-    `answer(k)` of the k-th frame since `begin_ns`: the command by topic, none for a decision alone; None for
-    silence.
-    """
-
-    def __init__(self, graph, sim, answer):
-        self.frames = {}
-        self.begin_ns = 0
-        self.command_first = True
-        self._answer = answer
-        self._trigger, self._type = list(sim.task.streams.items())[-1]
-        kind = message_class(self._type)
-        self._decide = graph.publisher(DECISIONS, STRING)
-        self._commands = {topic: graph.publisher(topic, type_) for topic, type_ in sim.task.commands.items()}
-        graph.outside.create_subscription(kind, self._trigger, self._on_frame, 10, raw=True)
-        publish = (self._decide, *self._commands.values())
-        graph.until(lambda: all(each.count() for each in publish), "the sim's subscriptions")
-        graph.until(lambda: graph.outside.count_subscribers(self._trigger), "the client's subscription")
-
-    def since_begin(self):
-        """What the frames from `begin_ns` on said, without CDR's header (4 bytes) and the stamp (8)."""
-        return [raw[12:] for stamp_ns, raw in self.frames.items() if stamp_ns >= self.begin_ns]
-
-    def answer(self, stamp_ns, commands):
-        text = to_json(Decision(stamp_ns, stamp_ns, "expert", "test", sent=(1.0,) if commands else None))
-        if not self.command_first:
-            self._decide(messages.make(STRING, data=text))
-        for topic, message in commands.items():
-            self._commands[topic](message)
-        if self.command_first:
-            self._decide(messages.make(STRING, data=text))
-
-    def _on_frame(self, raw):
-        stamp_ns = messages.raw_stamp_ns(self._type, raw)
-        self.frames[stamp_ns] = raw
-        if (commands := self._answer((stamp_ns - self.begin_ns) // PERIOD_NS)) is not None:
-            self.answer(stamp_ns, commands)
-
-
-def weaving(k):
-    return {"cmd_vel": command(0.3, math.sin(k))}
-
-
-def waving(k):
-    arm = messages.make(ARRAY, data=np.array([0.5 * math.sin(k / 10), 0.3, 0.3, 0.3, 0.0, 0.0]))
-    gripper = messages.make(ARRAY, data=np.array([0.02 + 0.02 * math.cos(k)]))
-    return {"arm_position_controller/commands": arm, "gripper_position_controller/commands": gripper}
-
-
-def drive_in_lockstep(graph, sim, client, steps):
-    """Run the episode of seed 7, and return what odometry said in it, `steps` answered frames."""
-    client.begin_ns = sim.task.time_ns + RESET_PAUSE_NS
-    reset(graph, seed=7)
-    graph.until(lambda: client.since_begin(), "the first frame")
-    pause(graph, False)
-    graph.until(lambda: len(client.since_begin()) > steps, "the frames")
-    pause(graph, True)
-    graph.until(
-        lambda: sim._pacing.answered, "the last answer"
-    )  # none may be on its way into the next episode
-    return client.since_begin()[: steps + 1]
-
-
-def reset(graph, seed=None):
-    if seed is not None:
-        set_parameter(graph, "seed", seed)
-    response = graph.call("sim/reset", Trigger)
-    assert response.success
-    return response.message
-
-
-def pause(graph, yes):
-    assert graph.call("sim/pause", SetBool, data=yes).success
-
-
-def set_parameter(graph, name, value):
-    parameters = [Parameter(name, value=value).to_parameter_msg()]
-    (result,) = graph.call("sim/set_parameters", SetParameters, parameters=parameters).results
-    return result
-
-
-def status(graph, sim, saying=""):
-    """Return the newest report that has the words `saying`: what is told once is counted anew."""
-    found = []
-    subscription = graph.outside.create_subscription(DiagnosticArray, "/diagnostics", found.append, 10)
-    graph.until(lambda: graph.outside.count_publishers("/diagnostics"), "the diagnostics")
-    said = lambda: [report for report in found if saying in report.status[0].message]  # noqa: E731
-    graph.until(lambda: (sim.diagnostics.publish(), said())[1], f"a status saying '{saying}'")
-    graph.outside.destroy_subscription(subscription)
-    report = said()[-1].status[0]
-    return report.level, report.message, {item.key: item.value for item in report.values}
+    return partial(started, graph)
 
 
 # ---- time ------------------------------------------------------------------------------------------------
@@ -286,44 +170,6 @@ def test_a_command_that_is_not_finite_is_refused_loudly_and_time_goes_on(graph, 
     graph.until(lambda: status(graph, sim)[2]["refused commands"] == "1", "the refusal")
     before = sim.task.time_ns
     graph.until(lambda: sim.task.time_ns > before, "the next step")
-
-
-# ---- lockstep --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("task", "commands"), [("drive", weaving), ("push", waving)])
-def test_lockstep_runs_of_one_seed_are_equal_byte_for_byte(graph, start, task, commands):
-    sim = start(task=task, lockstep=True, speed=0.0, paused=True, lockstep_timeout_s=30.0)
-    client = Supervisor(graph, sim, commands)
-    first = drive_in_lockstep(graph, sim, client, steps=80)
-    second = drive_in_lockstep(graph, sim, client, steps=80)
-    client.command_first = False  # a decision may overtake its command; the step waits for both
-    third = drive_in_lockstep(graph, sim, client, steps=80)
-    assert first[0] != first[-1]
-    assert first == second == third
-    assert status(graph, sim)[2]["lockstep time-outs"] == "0"
-
-
-def test_lockstep_stands_while_it_waits_for_an_answer(graph, start):
-    sim = start(lockstep=True, speed=0.0, lockstep_timeout_s=30.0)
-    client = Supervisor(graph, sim, lambda k: None)
-    before = sim.task.time_ns
-    client.answer(before - PERIOD_NS, {})  # answers the frame before
-    graph.spin(0.2)
-    assert sim.task.time_ns == before
-    client.answer(before, {})
-    graph.until(lambda: sim.task.time_ns == before + PERIOD_NS, "the step")
-    graph.spin(0.2)
-    assert sim.task.time_ns == before + PERIOD_NS
-
-
-def test_frames_that_nobody_answers_are_counted_and_time_goes_on(graph, start):
-    sim = start(lockstep=True, speed=0.0, lockstep_timeout_s=0.02)
-    before = sim.task.time_ns
-    graph.until(lambda: sim.task.time_ns >= before + 3 * PERIOD_NS, "three time-outs")
-    level, _, values = status(graph, sim, "got no answer")
-    assert level == b"\x01"
-    assert int(values["lockstep time-outs"]) >= 3
 
 
 # ---- start -----------------------------------------------------------------------------------------------
