@@ -52,6 +52,7 @@ def test_push_succeeds_once_the_block_lies_still_on_the_mark():
     task, scene = gz_task("push")
     task.reset(0)
     x, y, _ = scene.goal_m
+    scene.hear("gz/object_pose", pose(*scene.object_m, 900_000_000))
     scene.hear("gz/object_pose", pose(x, y - 0.02, 0.02, 10**9))
     scene.hear("gz/object_pose", pose(x, y, 0.02, 1_100_000_000))  # 0.2 m/s
     assert not task.success
@@ -59,6 +60,20 @@ def test_push_succeeds_once_the_block_lies_still_on_the_mark():
     assert task.success
     scene.hear("gz/object_pose", pose(x, y, -0.3, 1_300_000_000))
     assert task.failed  # it fell off the table
+
+
+def test_what_is_told_of_before_a_reset_is_no_success_after_it():
+    task, scene = gz_task("push")
+    task.reset(0)
+    task.reset(1)
+    scene.hear("gz/object_pose", pose(*scene.goal_m[:2], 0.02, 10**9))  # as the episode before ended
+    scene.hear("gz/object_pose", pose(*scene.goal_m[:2], 0.02, 1_010_000_000))
+    assert not task.success
+    x, y, z = scene.poses["object"][:3]
+    np.testing.assert_allclose(scene.object_m, [x, y, z])
+    scene.hear("gz/object_pose", pose(x + 0.001, y, z, 1_020_000_000))
+    scene.hear("gz/object_pose", pose(x + 0.2, y, z, 1_030_000_000))  # from now on it may be anywhere
+    np.testing.assert_allclose(scene.object_m, [x + 0.2, y, z])
 
 
 def test_a_start_is_the_embedded_simulators():
