@@ -23,7 +23,7 @@ from success import told
 from il_ros.episodes.dataset import validation_names
 from il_ros.interactive import admission
 from il_ros.interactive.dagger import drive
-from il_ros.interactive.examination import REPLAYED
+from il_ros.interactive.replays import REPLAYED
 from il_ros.scenarios import TASKS
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from il_ros.contract import Contract
-from il_ros.episodes import cache
-from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.episodes.catalogue import look
-from il_ros.episodes.dataset import UNUSABLE
-from il_ros.interactive import admission
+from il_ros.interactive import admission, replays
 from il_ros.interactive.admission import Limits, Observation
 from il_ros.interactive.loading import loaded, made_up, warm_up
-from il_ros.specs import Vector
 
 if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
 
-REPLAYED = 300
-"""Frames that are replayed at most of held-out episodes, and of new ones: half a second of a small policy."""
 TIMED = 200
 """Answers that are timed at least."""
 
@@ -122,8 +115,8 @@ def _measure(
     scale = (candidate if driving is None else driving).normaliser.actions.scale
     timed = _Timed(candidate)
     seen: list[Observation] = []
-    for kind, names, judge in _replays(candidate, driving):
-        replay = _frames(names, candidate.contract, plan.root, checks, kind)
+    for kind, names, judge in replays.wanted(candidate, driving):
+        replay, checks[kind] = replays.frames(names, candidate.contract, plan.root)
         if not replay:
             continue
         error = admission.replay_error(timed.act, replay, scale)
@@ -146,46 +139,6 @@ def _measure(
     checks |= {"shadow_ticks": len(apart), "shadow_difference": float(np.mean(apart)) if apart else None}
     clock.lap("shadow_s")
     return admission.judge_shadow(apart, plan.limits)
-
-
-def _replays(
-    candidate: LoadedPolicy, driving: LoadedPolicy | None
-) -> Iterator[tuple[str, list[str], Callable[[float, float | None, Limits], str]]]:
-    """Yield what to replay, under its name in the checks: episodes, and the rule for the errors on them."""
-    learnt, held_out = (candidate.metrics.get("data", {}).get(part, ()) for part in ("train", "validation"))
-    known = set() if driving is None else set(driving.metrics.get("data", {}).get("train", ()))
-    unseen = [name for name in held_out if name not in known]
-    yield "held_out", unseen or list(held_out), admission.judge_held_out
-    if driving is not None:
-        yield "new", [name for name in learnt if name not in known], admission.judge_new
-
-
-def _frames(
-    names: Sequence[str], contract: Contract, root: Path | None, checks: dict[str, Any], kind: str
-) -> list[tuple[Observation, Vector]]:
-    """Return frames of these episodes to replay, and note in the checks which they are of."""
-    if root is None:
-        checks[kind] = {"episodes": [], "frames": 0, "none": "no folder of episodes given"}
-        return []
-    found: list[EpisodeArrays] = []
-    left_out: dict[str, str] = {}
-    for name in names:
-        entry = look(root / name)
-        if not entry.usable:
-            left_out[name] = f"{entry.state}: {entry.reason}"
-            continue
-        try:
-            found.append(cache.load(entry, contract, cache.cache_folder(root)))
-        except (*UNUSABLE, OSError) as error:
-            left_out[name] = str(error)
-        time.sleep(0)
-    replay = list(admission.frames(found, REPLAYED))
-    checks[kind] = {"episodes": [episode.name for episode in found], "frames": len(replay)}
-    if left_out:
-        checks[kind]["left_out"] = left_out
-    if not replay:
-        checks[kind]["none"] = "no such episode"
-    return replay
 
 
 def _in_shadow(candidate: LoadedPolicy, plan: Plan, shadow: Shadow, scale: Any) -> list[float]:

@@ -1,0 +1,66 @@
+"""What a new policy is replayed on: held-out episodes, and those that it alone learnt from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from il_ros.contract import Contract
+from il_ros.episodes import cache
+from il_ros.episodes.arrays import EpisodeArrays
+from il_ros.episodes.catalogue import look
+from il_ros.episodes.dataset import UNUSABLE
+from il_ros.interactive import admission
+from il_ros.interactive.admission import Limits, Observation
+from il_ros.specs import Vector
+
+if TYPE_CHECKING:
+    from il_ros.policies.runner import LoadedPolicy
+
+REPLAYED = 300
+"""Frames of each kind that are replayed at most: half a second of a small policy."""
+
+Rule = Callable[[float, float | None, Limits], str]
+"""From the candidate's error and the driving policy's (None: none drives) to why it is refused, or ""."""
+
+
+def wanted(candidate: LoadedPolicy, driving: LoadedPolicy | None) -> Iterator[tuple[str, list[str], Rule]]:
+    """Yield what a candidate is judged by: its name, the episodes, and the rule for the errors on them."""
+    learnt, held_out = (candidate.metrics.get("data", {}).get(part, ()) for part in ("train", "validation"))
+    known = set() if driving is None else set(driving.metrics.get("data", {}).get("train", ()))
+    unseen = [name for name in held_out if name not in known]
+    yield "held_out", unseen or list(held_out), admission.judge_held_out
+    if driving is not None:
+        yield "new", [name for name in learnt if name not in known], admission.judge_new
+
+
+def frames(
+    names: Sequence[str], contract: Contract, root: Path | None
+) -> tuple[list[tuple[Observation, Vector]], dict[str, Any]]:
+    """Return frames of these episodes to replay, and which they are of, or why there are none.
+
+    `root`: the folder of all episodes; None: there is none.
+    """
+    if root is None:
+        return [], {"episodes": [], "frames": 0, "none": "no folder of episodes given"}
+    found: list[EpisodeArrays] = []
+    left_out: dict[str, str] = {}
+    for name in names:
+        entry = look(root / name)
+        if not entry.usable:
+            left_out[name] = f"{entry.state}: {entry.reason}"
+            continue
+        try:
+            found.append(cache.load(entry, contract, cache.cache_folder(root)))
+        except (*UNUSABLE, OSError) as error:
+            left_out[name] = str(error)
+        time.sleep(0)
+    replay = list(admission.frames(found, REPLAYED))
+    told: dict[str, Any] = {"episodes": [episode.name for episode in found], "frames": len(replay)}
+    if left_out:
+        told["left_out"] = left_out
+    if not replay:
+        told["none"] = "no such episode"
+    return replay, told
