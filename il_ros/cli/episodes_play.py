@@ -110,6 +110,7 @@ def _csv_row(frame: Frame, contract: Contract) -> list[Any]:
 def _plot(args: argparse.Namespace) -> int:
     from il_ros.episodes import cache
     from il_ros.episodes.plots import plot_episode
+    from il_ros.episodes.rules import DRIVEN
     from il_ros.session.curves import decision_curves
 
     entry = entry_of(args.episode, args.root)
@@ -117,7 +118,7 @@ def _plot(args: argparse.Namespace) -> int:
     output = args.output or Path(f"{entry.name}.png")
     with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:  # looking at a bag leaves no traces
         curves = decision_curves(entry)
-        plot_episode(cache.load(entry, contract, Path(folder)), contract, output, curves)
+        plot_episode(cache.load(entry, contract, Path(folder), DRIVEN), contract, output, curves)
     print(f"written: {output}")
     return 0
 

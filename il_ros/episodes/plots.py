@@ -111,5 +111,5 @@ def _authority(panel: Any, times_s: Vector, episode: EpisodeArrays) -> None:
             panel.axvspan(start_s, end_s, color=_COLOURS.get(who, "tab:green"), alpha=0.6, label=label, lw=0)
             shown.add(who)
     panel.set_yticks([])
-    panel.set_ylabel("authority")
+    panel.set_ylabel("who\ndrove")
     panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small", frameon=False)

@@ -52,6 +52,9 @@ def label(mode: str, decision: Decision) -> Numbers | None:
 BY_MODE = Rule("by_mode", lambda decision: label(decision.mode or "priority", decision))
 """The table above, by the mode that each decision was made in."""
 
+DRIVEN = Rule("driven", lambda decision: None if decision.authority == NOBODY else decision.sent)
+"""What was sent on somebody's authority, whatever the mode: to look at an episode, not to learn from it."""
+
 
 def takeovers_ns(told: Iterable[tuple[int, str, str]]) -> tuple[int, ...]:
     """Return the stamps at which the expert took over from another who had driven, with or without a pause.

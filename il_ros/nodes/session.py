@@ -50,7 +50,7 @@ class Session(runtime.PlainNode):
         chosen = declare_session(self)
         self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
         self._contract = chosen.contract
-        known = keys.key_help(at_moments=bool(self._options.moments))
+        known = keys.key_help(at_moments=bool(self._options.moments), by_key=self._options.by_key)
         person = "you" if self._person is None else "teacher"
         self._console = Console(self, screen, (*known, *chosen.driving), person)
         self._unheard = screen is None and self._person is None

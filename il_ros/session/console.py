@@ -66,7 +66,7 @@ def _driver(world: World, person: str) -> str:
     if world.driver != NOBODY:
         version = f" {world.version}" if world.version else ""
         return f"{_BLUE}{world.driver}{version} drives{_PLAIN}"
-    why = world.why if world.has_policy else "no policy yet, take over to show the task"
+    why = world.why if world.has_policy else "no policy proposes yet, take over to show the task"
     return f"{_DIM}nobody drives: {why}{_PLAIN}"
 
 

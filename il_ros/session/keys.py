@@ -47,12 +47,16 @@ def wish_of(key: str) -> str:
     return KEYS.get(key.lower() if len(key) == 1 else key, ("", ""))[0]
 
 
-def key_help(*, at_moments: bool = False) -> tuple[str, ...]:
-    """Return a line for each key; `at_moments`: as they are while recorded moments are labelled."""
+def key_help(*, at_moments: bool = False, by_key: bool = True) -> tuple[str, ...]:
+    """Return a line for each key.
+
+    `at_moments`: as they are while recorded moments are labelled. `by_key`: a key takes over, not a device.
+    """
+    unused = (*(NOT_AT_MOMENTS if at_moments else ()), *(() if by_key else (TAKE,)))
     return tuple(
         f"{_NAMES.get(key, key):>6}  {_AT_MOMENTS.get(wish, text) if at_moments else text}"
         for key, (wish, text) in KEYS.items()
-        if not (at_moments and wish in NOT_AT_MOMENTS)
+        if wish not in unused
     )
 
 

@@ -9,9 +9,11 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+import numpy as np
+
 from il_ros import atomic
 from il_ros.session import plots
-from il_ros.session.facts import Facts, VersionFacts
+from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 
 SHOWN_EPISODES = 12
 HEADER = (
@@ -35,7 +37,8 @@ def write(facts: Facts, folder: Path) -> Path:
     plots.plot_sitting(facts, folder / "sitting.svg")
     plots.plot_versions(facts, folder / "versions.svg")
     plots.plot_labels(facts, folder / "labels.svg")
-    plots.plot_doubts(facts.episodes[-SHOWN_EPISODES:], folder / "doubt.svg")
+    told = _doubtful(facts)
+    plots.plot_doubts(told, folder / "doubt.svg")
     atomic.write_text(folder / "report.json", json.dumps(record(facts), indent=2) + "\n")
     first, last = _ends(facts)
     kept = facts.kept
@@ -55,7 +58,7 @@ def write(facts: Facts, folder: Path) -> Path:
         header="".join(f"<th>{name}</th>" for name in HEADER),
         rows="".join(_row(version) for version in facts.versions),
         left_out="".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in facts.left_out),
-        shown=min(SHOWN_EPISODES, len(facts.episodes)),
+        shown=len(told),
     )
     path = folder / "index.html"
     atomic.write_text(path, text)
@@ -77,6 +80,12 @@ def record(facts: Facts) -> dict[str, object]:
         ],
         "left_out": [list(pair) for pair in facts.left_out],
     }
+
+
+def _doubtful(facts: Facts) -> tuple[EpisodeFacts, ...]:
+    """Return the last episodes in which a policy said something; the last ones when it never did."""
+    said = [each for each in facts.episodes if np.isfinite([each.doubts, each.disagreements]).any()]
+    return tuple((said or facts.episodes)[-SHOWN_EPISODES:])
 
 
 def _ends(facts: Facts) -> tuple[VersionFacts, VersionFacts]:

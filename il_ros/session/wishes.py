@@ -162,7 +162,7 @@ def _run(world: World, options: Options) -> Plan:
 
 def _take(world: World, options: Options) -> Plan:
     if not options.by_key:
-        how = f"in mode {options.mode} the robot decides" if options.teacher else "your device takes over"
+        how = f"in mode {options.mode} the robot decides" if options.teacher else "you take over by driving"
         return Plan(lines=(how,))
     return Plan((Call(ENGAGE, not world.helping), *(() if world.helping else _unpause(world))))
 

@@ -67,12 +67,16 @@ class Resident:
         return ResidentJob(self._process, self._output)
 
     def close(self) -> None:
-        """Have the process ended, by force after a while."""
+        """End the process, by force: between two jobs it has nothing to save, and whoever leaves would wait.
+
+        Taking idle time only, on a busy machine it would need seconds to leave by itself.
+        """
         self._let_go()
 
     def _let_go(self) -> None:
         if self._process is not None and self._output is not None:
-            end_child(self._process)
+            self._process.kill()
+            self._process.wait()
             if self._process.stdin is not None:
                 self._close_input(self._process.stdin)
             self._output.close()

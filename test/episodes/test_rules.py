@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from il_ros.control.decision import Decision
-from il_ros.episodes.rules import BY_MODE, label, takeovers_ns
+from il_ros.episodes.rules import BY_MODE, DRIVEN, label, takeovers_ns
 
 EXPERT_SAYS, POLICY_SAYS, SENT = (1.0,), (2.0,), (1.5,)
 
@@ -57,6 +57,11 @@ def test_the_rule_by_mode_reads_the_mode_in_the_record():
     assert BY_MODE.choose(dataclasses.replace(decision("policy"), mode="dagger")) == EXPERT_SAYS
     assert BY_MODE.choose(dataclasses.replace(decision("policy"), mode="hg_dagger")) is None
     assert BY_MODE.choose(decision("policy")) == SENT  # recorded before there were modes
+
+
+def test_an_episode_is_looked_at_with_all_that_was_driven():
+    assert DRIVEN.choose(dataclasses.replace(decision("policy"), mode="hg_dagger")) == SENT
+    assert DRIVEN.choose(decision("none")) is None
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ def test_who_drives_and_why_nobody_does():
     assert "you drive" in plain(World(driver="expert"))
     assert "at rest" in plain(World(last="episode_000001", outcome="success"))
     assert "nobody drives: policy silent" in plain(World(running=True, has_policy=True, why="policy silent"))
-    assert "nobody drives: no policy yet, take over to show" in plain(World(running=True, why="no proposal"))
+    assert "nobody drives: no policy proposes yet, take over to show" in plain(
+        World(running=True, why="no proposal")
+    )
     assert "asks for you: doubt 2 above 1" in plain(World(wanted="doubt 2 above 1"))
     assert plain(World(estop="emergency stop by topic")).startswith(" STOPPED  │ emergency stop by topic")
 

@@ -20,6 +20,7 @@ def test_at_recorded_moments_only_keys_with_a_meaning_are_told():
     assert "n  next moment" in told
     assert not any(f" {key}  " in told for key in "rtlb")
     assert len(key_help()) == len(KEYS)
+    assert not any("take over" in line for line in key_help(by_key=False))
 
 
 def test_capitals_mean_the_same_and_arrows_nothing():

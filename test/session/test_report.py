@@ -1,7 +1,9 @@
 """What the decisions of episodes tell, counted by hand."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from il_ros.control.decision import Decision
@@ -88,3 +90,14 @@ def test_the_page_holds_the_figures_and_its_pictures(tmp_path):
 def test_a_folder_without_decisions_says_so(tmp_path):
     with pytest.raises(ValueError, match="nothing to report"):
         report.read(tmp_path)
+
+
+def test_the_page_draws_doubt_where_there_was_a_policy_to_doubt(tmp_path):
+    quiet = np.full(len(SHOWN.doubts), np.nan)
+    shown = dataclasses.replace(SHOWN, doubts=quiet, disagreements=quiet)
+    episodes = (shown, shown, GOOD)
+    page.write(Facts(tmp_path, episodes, tuple(by_version(episodes)), ()), tmp_path / "report")
+    text = (tmp_path / "report" / "index.html").read_text()
+    assert "The last 1 episodes" in text
+    page.write(Facts(tmp_path, (shown, shown), tuple(by_version([shown, shown])), ()), tmp_path / "first")
+    assert "The last 2 episodes" in (tmp_path / "first" / "index.html").read_text()

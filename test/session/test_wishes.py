@@ -67,7 +67,7 @@ def test_taking_over_goes_there_and_back():
 
 
 def test_where_a_device_takes_over_the_key_says_so():
-    assert plan(keys.TAKE, World(), ROBOT).lines == ("your device takes over",)
+    assert plan(keys.TAKE, World(), ROBOT).lines == ("you take over by driving",)
     asked = plan(keys.TAKE, World(), Options(mode="gated"))
     assert (asked.calls, asked.lines) == ((), ("in mode gated the robot decides",))
 
