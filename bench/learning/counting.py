@@ -5,6 +5,7 @@ import shutil
 
 from il_ros.episodes import array_files, cache
 from il_ros.episodes.catalogue import scan
+from il_ros.interactive.experience import EXPERT
 from il_ros.policies import lineage
 from il_ros.policies.versions import versions
 from il_ros.session import report
@@ -24,7 +25,7 @@ def effort(root, own, names=None):
     entries = [entry for entry in scan(root).usable if names is None or entry.name in names]
     labels = sum(frames(entry, own, root) for entry in entries)
     told = [each for each in report.read(root).kept if names is None or each.name in names]
-    driven = sum(driver == report.EXPERT for each in told for driver in each.drivers)
+    driven = sum(driver == EXPERT for each in told for driver in each.drivers)
     return labels, driven, sum(len(each.takeovers) for each in told)
 
 
