@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
@@ -10,6 +12,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from il_ros.graph import Argument, Program, Scenario, Spec, terminal_of
 from il_ros.nodes import process
+
+REPORT_S = "120"
+"""So long, in seconds, a session may read its bags for the report after Ctrl-C; launch's own limit is 5 s."""
 
 
 def describe(scenario: Scenario) -> LaunchDescription:
@@ -20,7 +25,9 @@ def describe(scenario: Scenario) -> LaunchDescription:
         names = [argument.name for argument in scenario.arguments]
         specs = scenario.nodes({n: LaunchConfiguration(n).perform(context) for n in names})
         taken = terminal_of(specs)
-        return [_node(spec, "screen" if taken in ("", spec.name) else "log") for spec in specs]
+        # launch's "log" shows standard error all the same, which would break up the console's lines
+        others = {"both": "log"} if sys.stdin.isatty() else "log"
+        return [_node(spec, "screen" if taken in ("", spec.name) else others) for spec in specs]
 
     return LaunchDescription([*map(_argument, scenario.arguments), OpaqueFunction(function=start)])
 
@@ -33,7 +40,7 @@ def _argument(argument: Argument) -> DeclareLaunchArgument:
     )
 
 
-def _node(spec: Spec, output: str) -> Node | ExecuteProcess:
+def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
     if isinstance(spec, Program):
         end = Shutdown(reason=f"{spec.name} ended")
         return ExecuteProcess(cmd=list(spec.words), name=spec.name, output=output, on_exit=end)
@@ -42,6 +49,8 @@ def _node(spec: Spec, output: str) -> Node | ExecuteProcess:
         name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
     }
     end = {"on_exit": Shutdown(reason=f"{spec.name} ended")} if spec.essential else {}
+    if spec.terminal:
+        end["sigterm_timeout"] = REPORT_S
     return Node(
         package=spec.package,
         executable=spec.executable,

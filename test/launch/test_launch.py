@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from pseudo_terminal import InTerminal
 
 from il_ros.scenarios import SCENARIOS
 
@@ -156,6 +157,25 @@ def test_dagger_holds_a_session_from_no_policy_at_all(workspace, tmp_path):
     assert "Traceback" not in ran.stdout
     recorded = sorted((tmp_path / "episodes").glob("episode_*"))
     assert [folder.name for folder in recorded] == ["episode_000001", "episode_000002"], ran.stdout
+
+
+def test_in_a_terminal_the_session_has_it_to_itself_and_ctrl_c_ends_with_the_report(workspace, tmp_path):
+    environment = [f"{name}={workspace.environment[name]}" for name in ("PYTHONPATH", "AMENT_PREFIX_PATH")]
+    words = ["task:=push", "cameras:=false", f"root:={tmp_path / 'episodes'}", f"policies:={tmp_path}"]
+    words.append(f"checkpoint:={tmp_path / 'v1'}")
+    session = InTerminal(["env", *environment, *ROS2, "launch", "il_ros", "dagger.launch.py", *words])
+    try:
+        deadline = time.monotonic() + 120
+        while "no episode yet" not in session.read():
+            assert session.process.poll() is None, session.screen
+            assert time.monotonic() < deadline, session.screen
+            time.sleep(0.1)
+        session.type("\x03")
+        session.wait(120)
+    finally:
+        session.close()
+    assert "no report: " in session.screen  # nothing was recorded
+    assert "configure: done" not in session.screen  # that is in the log
 
 
 def test_train_waits_for_its_service(workspace, tmp_path):
