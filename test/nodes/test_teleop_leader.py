@@ -113,6 +113,26 @@ def test_it_refuses_to_engage_far_from_the_follower_and_says_which_joint(graph, 
     arms.refusal("arm/b: the follower is +0.700 from the leader's l2, 0.1 is allowed", follower=(0.4, 0.9))
 
 
+@pytest.mark.parametrize("alignment", ["relative", "blend"])
+def test_engaged_apart_from_the_follower_it_begins_where_the_follower_stands(graph, tmp_path, alignment):
+    arms = Arms(graph, tmp_path, alignment=alignment, max_difference=1.0, blend_time=1e6)
+    apart = {"leader": (0.1, 0.2), "follower": (0.4, 0.9)}  # the leader says 0.4, 0.2
+
+    def engaged():
+        arms.tick(**apart)
+        return arms.enable().success
+
+    graph.until(engaged, "engagement")
+
+    def proposed():
+        arms.tick(**apart)
+        return arms.heard
+
+    graph.until(proposed, "a proposal")
+    got = proposal.from_message(arms.heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
+    np.testing.assert_allclose(got.chunk, [[0.4, 0.9]], atol=1e-3)
+
+
 def test_without_a_leader_it_refuses_to_engage(graph, tmp_path):
     arms = Arms(graph, tmp_path)
     arms.refusal("nothing on leader/joint_states", leader=None)
