@@ -1,7 +1,5 @@
 """The arm's teachers: they succeed, keep no memory, and move as the safety gate lets them."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -99,22 +97,18 @@ def test_push_rests_when_the_block_lies_on_its_mark():
 
 
 @pytest.mark.parametrize(
-    ("yaw", "block", "gives_up"),
+    ("block", "gives_up"),
     [
-        (0.0, [0.47, 0.0, 0.02], True),  # 5 cm past the mark
-        (0.0, [0.459, 0.0, 0.02], False),  # 3.9 cm: a centimetre more than success allows is 4
-        (0.0, [0.37, 0.0, 0.02], False),  # before it
-        (
-            0.5,
-            [0.42, -0.06, 0.02],
-            False,
-        ),  # the mark is 6 cm left, the tool faces left by 0.5 rad: 2.9 cm ahead
-        (0.5, [0.42, 0.06, 0.02], True),  # and 2.9 cm behind
-        (math.pi - 0.1, [0.47, 0.0, 0.02], True),  # a gripper has no front: that is -0.1
+        ([0.47, 0.0, 0.02], True),  # 5 cm past the mark
+        ([0.454, 0.0, 0.02], False),  # 3.4 cm: half a centimetre more than success allows is 3.5
+        ([0.456, 0.0, 0.02], True),
+        ([0.37, 0.0, 0.02], False),  # before it
+        ([0.41, 0.1, 0.02], True),  # beside it: 0.4220 m from the arm's foot, the mark 0.42 m
+        ([0.4, 0.1, 0.02], False),  # 0.4123 m
     ],
 )
-def test_push_gives_up_a_block_that_is_past_its_mark(yaw, block, gives_up):
-    advice = make_expert("push").act(see(tip=[0.4, 0.0, 0.05], obj=block, goal=MARK, yaw=yaw))
+def test_push_gives_up_a_block_that_is_past_its_mark(block, gives_up):
+    advice = make_expert("push").act(see(tip=[0.4, 0.0, 0.05], obj=block, goal=MARK))
     assert (advice is None) is gives_up
 
 
