@@ -97,3 +97,15 @@ def success_interval(successes: int, count: int, z: float = 1.959964) -> tuple[f
     half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
     # exact at the ends, where the arithmetic leaves a rest
     return (middle - half if successes else 0.0), (middle + half if successes < count else 1.0)
+
+
+def rate_interval(events: int, minutes: float, z: float = 1.959964) -> tuple[float, float]:
+    """Return the score interval of a Poisson rate, per minute; the default `z` is for 95 %.
+
+    As Wilson's, of events that may come at any time: (m - k)^2 = z^2 m, solved for the mean m.
+    Raises ValueError unless events >= 0 and minutes > 0.
+    """
+    if events < 0 or not minutes > 0:
+        raise ValueError(f"{events} events in {minutes} minutes give no rate")
+    middle, half = events + z**2 / 2, z * math.sqrt(events + z**2 / 4)
+    return (middle - half) / minutes if events else 0.0, (middle + half) / minutes

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.control.decision import Decision
-from il_ros.control.trials import success_interval
+from il_ros.control.trials import rate_interval, success_interval
 from il_ros.episodes.rules import EXPERT, label
 
 POLICY = "policy"
@@ -80,6 +80,11 @@ class VersionFacts:
     def per_minute(self) -> float | None:
         """Interventions per minute, None without a policy or before it has run."""
         return self.interventions / self.minutes if self.version and self.minutes > 0 else None
+
+    @property
+    def per_minute_interval(self) -> tuple[float, float] | None:
+        """Where its interventions per minute lie with 95 % confidence."""
+        return None if self.per_minute is None else rate_interval(self.interventions, self.minutes)
 
     @property
     def interval(self) -> tuple[float, float] | None:

@@ -18,7 +18,7 @@ from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 SHOWN_EPISODES = 12
 HEADER = (
     *("policy", "episodes", "succeeded", "95 % interval", "alone"),
-    *("minutes", "interventions", "per minute", "expert min", "labels"),
+    *("minutes", "interventions", "per minute", "95 % interval", "expert min", "labels"),
 )
 
 
@@ -75,7 +75,12 @@ def record(facts: Facts) -> dict[str, object]:
         "expert_minutes": sum(episode.expert_s for episode in facts.kept) / 60,
         "labels": sum(episode.labels for episode in facts.kept),
         "versions": [
-            {**asdict(version), "interventions_per_minute": version.per_minute, "interval": version.interval}
+            {
+                **asdict(version),
+                "interventions_per_minute": version.per_minute,
+                "interventions_per_minute_interval": version.per_minute_interval,
+                "interval": version.interval,
+            }
             for version in facts.versions
         ],
         "left_out": [list(pair) for pair in facts.left_out],
@@ -116,7 +121,7 @@ def _undone(facts: Facts) -> str:
 
 
 def _row(version: VersionFacts) -> str:
-    interval = version.interval
+    interval, rate = version.interval, version.per_minute_interval
     cells = (
         escape(version.version or "(shown)"),
         version.episodes,
@@ -126,6 +131,7 @@ def _row(version: VersionFacts) -> str:
         f"{version.minutes:.1f}",
         version.interventions if version.version else "–",
         _per_minute(version),
+        "–" if rate is None else f"{rate[0]:.1f}–{rate[1]:.1f}",
         f"{version.expert_minutes:.1f}",
         version.labels,
     )

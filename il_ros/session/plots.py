@@ -24,6 +24,8 @@ _COLOURS = {EXPERT_NAME: EXPERT, POLICY_NAME: POLICY}
 _NOBODY = "#dee2e6"
 _OUTCOMES = {"success": GOOD, "failure": BAD}
 _LABEL_LETTERS = 14
+LONG = 4
+"""Versions that drove for this part of the longest time at least set the scale; a second of one doesn't."""
 
 
 def plot_sitting(facts: Facts, path: Path) -> None:
@@ -57,16 +59,13 @@ def plot_sitting(facts: Facts, path: Path) -> None:
 
 
 def plot_versions(facts: Facts, path: Path) -> None:
-    """Draw success (with its 95 % interval) and interventions per minute, version by version."""
+    """Draw success and interventions per minute, version by version, with 95 % intervals."""
     versions = [version for version in facts.versions if version.version] or list(facts.versions)
     places = np.arange(len(versions))
     with matplotlib.rc_context(STYLE):
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 2.6))
         _success(left, places, versions)
-        rates = [version.per_minute or 0.0 for version in versions]
-        right.bar(places, rates, color=EXPERT, width=0.55)
-        right.set_ylim(0, max(1.1 * max(rates), 1.0))
-        right.set_title("interventions per minute", fontsize=9, loc="left")
+        _interventions(right, places, versions)
         for axis in (left, right):
             axis.grid(axis="x", visible=False)
             axis.set_axisbelow(True)
@@ -180,3 +179,18 @@ def _short(version: str) -> str:
 def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, bbox_inches="tight")
     pyplot.close(figure)
+
+
+def _interventions(axis: Any, places: Any, versions: Sequence[VersionFacts]) -> None:
+    """Draw the rates; the scale is that of versions that drove for long, others may leave the picture."""
+    axis.set_title("interventions per minute", fontsize=9, loc="left")
+    top, longest = 1.0, max(version.minutes for version in versions)
+    for place, version in zip(places, versions, strict=True):
+        rate, interval = version.per_minute, version.per_minute_interval
+        if rate is None or interval is None:
+            continue
+        axis.bar(place, rate, color=EXPERT, width=0.55)
+        axis.errorbar(place, rate, [[rate - interval[0]], [interval[1] - rate]], color=QUIET, lw=1, capsize=3)
+        if version.minutes >= longest / LONG:
+            top = max(top, 1.05 * interval[1])
+    axis.set_ylim(0, top)

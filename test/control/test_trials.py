@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from il_ros.control.trials import Trial, Trials, from_json, success_interval
+from il_ros.control.trials import Trial, Trials, from_json, rate_interval, success_interval
 
 WON = Trial(7, "success", "the task succeeded", 3.5, 0.4, "episode_000000")
 LOST = Trial(8, "failure", "not within 20 s", 20.0, 2.0, "episode_000001")
@@ -57,3 +57,15 @@ def test_the_interval_stays_within_what_is_possible(count):
 def test_no_trials_give_no_rate():
     with pytest.raises(ValueError, match="0 successes of 0 trials"):
         success_interval(0, 0)
+
+
+def test_the_interval_of_a_rate_by_hand():
+    # 3 events in 2 minutes at z = 2: (3 + 2 -+ 2 * sqrt(3 + 1)) / 2
+    assert rate_interval(3, 2.0, z=2.0) == pytest.approx((0.5, 4.5))
+    assert rate_interval(0, 4.0, z=2.0) == pytest.approx((0.0, 1.0))  # (0 + 2 + 2 * 1) / 4
+
+
+@pytest.mark.parametrize(("events", "minutes"), [(-1, 1.0), (1, 0.0), (1, float("nan"))])
+def test_no_time_gives_no_rate(events, minutes):
+    with pytest.raises(ValueError, match="give no rate"):
+        rate_interval(events, minutes)

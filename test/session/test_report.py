@@ -41,6 +41,9 @@ def test_each_version_has_its_minutes_episodes_and_interventions():
     assert first.minutes == pytest.approx(250 / 20 / 60)  # 200 ticks of WEAK, 50 of SWAPPED
     assert (first.episodes, first.successes, first.interventions) == (1, 0, 2)
     assert first.per_minute == pytest.approx(2 / (12.5 / 60))
+    low, high = first.per_minute_interval  # 2 events in 12.5 s
+    assert low < first.per_minute < high
+    assert (low, high) == pytest.approx((2.63, 35.0), rel=0.01)  # (2 + 1.92 -+ 1.96 * sqrt(2.96)) * 4.8
     assert first.expert_minutes == pytest.approx(60 / 20 / 60)
     assert (second.episodes, second.successes, second.alone, second.interventions) == (2, 2, 1, 0)
     assert (shown.labels, first.labels, second.labels) == (98, 60, 10)
