@@ -162,12 +162,13 @@ def draw(file, task, rows):
             [r["labels"] for r in away], success, spread, marker="o", capsize=3, label=f"in {target}"
         )
         axes.set(
-            title=f"{task}: shown in {names[source]}, run in {target}",
+            title=f"shown in {names[source]}, run in {target}",
             xlabel=f"labels in {target} (20 per second)",
             ylim=(0, 1.03),
         )
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right", fontsize=8)
+    figure.suptitle(task)
     figure.axes[0].set_ylabel("success, 95 % interval")
     figure.savefig(file)
 
