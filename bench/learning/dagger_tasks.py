@@ -136,14 +136,14 @@ class Lab:
 
 def known(args, seed, method):
     """Return the points of a method and a seed: an earlier run's with the same settings, or new ones."""
-    settings = {key: value for key, value in vars(args).items() if key not in ("seeds", "methods", "out")}
+    stages = args.demonstrations if method == "bc" else args.rated
 
     def points():
         lab = Lab(args, seed, max(args.demonstrations) if method == "bc" else args.first)
         return lab.bc() if method == "bc" else lab.interactive(method)
 
     name = f"{args.task}_{method.replace(' ', '_').replace(':', '_')}_{seed}.json"
-    return kept(args.out / "points" / name, settings, points)
+    return kept(args.out / "points" / name, args, stages, points, ("seeds", "methods", "out"))
 
 
 def summary(args, points):

@@ -2,16 +2,22 @@
 
 import json
 
+STAGES = ("demonstrations", "rounds", "rated")
+"""Settings that say how far to go, as each point's `stage` does: more of them make no other points."""
 
-def kept(file, settings, measure, only=False):
-    """Return the points in `file`, if they were measured by these settings; else those of `measure()`.
 
-    `only`: measure nothing; what isn't there is left out.
+def kept(file, args, stages, measure, others, only=False):
+    """Return the points in `file`, if it has all `stages` by these settings; else those of `measure()`.
+
+    `others`: arguments that a point doesn't depend on. `only`: measure nothing, return what is there.
     """
+    apart = {*others, *STAGES}
+    settings = {key: value for key, value in vars(args).items() if key not in apart}
     settings = json.loads(json.dumps(settings, default=str))
     if file.exists():
         found = json.loads(file.read_text(encoding="utf-8"))
-        if found["settings"] == settings:
+        done = {point["stage"] for point in found["points"]}
+        if found["settings"] == settings and (only or done >= set(stages)):
             return found["points"]
     if only:
         return []

@@ -62,15 +62,15 @@ class Lab:
 
     def measure(self, method):
         """Return the points of a method, measured now or before."""
-        others = ("seeds", "methods", "measured", "out")
-        settings = {key: value for key, value in vars(self.args).items() if key not in others}
+        args, file = self.args, self.folder / f"{method.replace(' ', '_')}.json"
+        stages = args.demonstrations if method == "bc" else args.rated
 
         def points():
-            how = {"asked": self.args.asked, "warm_epochs": self.args.warm_epochs, "changes": self.args.set}
+            how = {"asked": args.asked, "warm_epochs": args.warm_epochs, "changes": args.set}
             self.parameters.write_text(json.dumps(node_parameters(self.seed, **how)), encoding="utf-8")
             return self.bc() if method == "bc" else self.interactive(method)
 
-        return kept(self.folder / f"{method.replace(' ', '_')}.json", settings, points, self.args.measured)
+        return kept(file, args, stages, points, ("seeds", "methods", "measured", "out"), args.measured)
 
     # ---- methods -----------------------------------------------------------------------------------------
 
