@@ -115,7 +115,7 @@ class Conductor(runtime.PlainNode):
                 self._tell()
                 done = len(self.trials.done)
                 if self._rounds.over(done):
-                    told = await self._rounds.improve(self._timeout_s)
+                    told = await self._rounds.improve(self.trials.done[-1].episode, self._timeout_s)
                     self.get_logger().info(f"after {done} episodes: {told}")
             self.ended.set_result(0)
         except Exception as error:

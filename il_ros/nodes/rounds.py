@@ -27,8 +27,10 @@ class Rounds:
             node, "training_s", 600.0, "per_round: longest wait for that", unit="s", minimum=1.0
         )
         self._verdicts: dict[str, str] = {}  # by version: what became of it
+        self._saved = ""  # the episode that the recorder saved last
         if self._per_round:
             self._train = node.create_client(Trigger, "trainer/train")
+            node.create_subscription(String, "recorder/status", self._on_recorder, LATCHED)
             node.create_subscription(String, "policy_server/version", self._on_version, LATCHED)
             node.create_subscription(String, "trainer/progress", self._on_training, QoSProfile(depth=100))
 
@@ -36,11 +38,16 @@ class Rounds:
         """Tell whether a round is over after so many episodes."""
         return bool(self._per_round and done % self._per_round == 0)
 
-    async def improve(self, timeout_s: float) -> str:
+    async def improve(self, episode: str, timeout_s: float) -> str:
         """Have a policy trained, wait until it drives or was refused, and return what became of which.
 
-        `timeout_s`: for the trainer's answer. Raises WaitError when the training fails or nobody judges it.
+        `episode`: the last one recorded, which the training must find complete; "": nothing is recorded.
+        `timeout_s`: for that, and for the trainer's answer. Raises WaitError when one of them takes longer,
+        the training fails, or nobody judges it.
         """
+        if episode:
+            what = f"{episode} saved (recorder/status)"
+            await self._waiting.until(lambda: self._saved == episode, timeout_s, what)
         version = (await self._waiting.call(self._train, Trigger.Request(), timeout_s)).message
         what = f"training {version} and the verdict on it (do trainer and policy_server run?)"
         await self._waiting.until(lambda: version in self._verdicts, self._longest_s, what)
@@ -48,6 +55,11 @@ class Rounds:
         if verdict.startswith("failed"):
             raise WaitError(f"training {version} {verdict}")
         return f"{version} {verdict}"
+
+    def _on_recorder(self, message: String) -> None:
+        last = json.loads(message.data)["last"]
+        self._saved = last["episode"] if last else ""
+        self._waiting.notify()
 
     def _on_version(self, message: String) -> None:
         verdict = json.loads(message.data)["verdict"]

@@ -1,6 +1,7 @@
 """The conductor against a made-up simulator, supervisor and recorder on a real graph."""
 
 import json
+import time
 
 import pytest
 from rcl_interfaces.msg import SetParametersResult
@@ -97,6 +98,31 @@ class Services(runtime.PlainNode):
         log.append(service)
         response.success, response.message = True, "episode_000000"
         return response
+
+
+class SlowRecorder(Services):
+    """Says that it saved an episode a while after it was stopped."""
+
+    def __init__(self, log):
+        super().__init__("recorder", ["start", "stop"], log)
+        self.log, self.unsaved_since_s = log, None
+        self.told = self.create_publisher(String, "~/status", LATCHED)
+        self.create_timer(0.01, self.on_timer)
+        self.tell("episode_000099")  # of an earlier run
+
+    def on_call(self, service, response, log):
+        if service == "stop":
+            self.unsaved_since_s = time.monotonic()
+        return super().on_call(service, response, log)
+
+    def on_timer(self):
+        if self.unsaved_since_s is not None and time.monotonic() > self.unsaved_since_s + 0.5:
+            self.unsaved_since_s = None
+            self.log.append("saved")
+            self.tell("episode_000000")
+
+    def tell(self, name):
+        self.told.publish(String(data=json.dumps({"state": "idle", "last": {"episode": name}})))
 
 
 @pytest.fixture
@@ -211,6 +237,15 @@ def test_after_each_round_a_policy_is_trained_and_judged_before_the_next_begins(
     assert [step for step, before in zip(steps, ["", *steps], strict=False) if step != before] == [
         *("reset 5", "reset 6", "train", "reset 7"),
     ]
+
+
+def test_a_round_is_trained_from_once_its_last_episode_is_saved(graph, world):
+    add(graph, Services("dagger_supervisor", ["restart"], world.log))
+    add(graph, SlowRecorder(world.log))
+    add(graph, Improving(world.log, [("v2", "active", "passed the gate")]))
+    assert conduct(graph, seed=5, per_round=1).ended.result() == 0
+    steps = [word for word in world.log if word in ("stop", "saved", "train")]
+    assert steps == ["stop", "saved", "train"]
 
 
 def test_a_version_that_is_refused_ends_a_round_too(graph, world):
