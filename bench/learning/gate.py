@@ -23,6 +23,7 @@ from success import told
 from il_ros.episodes.dataset import validation_names
 from il_ros.interactive import admission
 from il_ros.interactive.dagger import drive
+from il_ros.interactive.gated import GatedOptions
 from il_ros.interactive.replays import REPLAYED
 from il_ros.scenarios import TASKS
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
@@ -119,7 +120,7 @@ def main():
     parser.add_argument("--recipe", default="ensemble")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
-    args.set, args.release = [], 0.5
+    args.set, args.release = [], GatedOptions().release
     rows = list(rounds(args))
     found = {"bench": "gate", "settings": vars(args) | {"out": str(args.out)}, "rows": rows}
     name = f"gate_{args.task}_{args.method}_{args.seed}.json".replace(" ", "_").replace(":", "_")

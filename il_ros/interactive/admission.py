@@ -79,8 +79,7 @@ def judge_held_out(candidate: float, driving: float | None, limits: Limits) -> s
 
     `driving`: the error of the policy in control; None: there is none, any finite error is better than that.
     """
-    most = None if driving is None else max(driving * (1 + limits.tolerance), driving + limits.slack)
-    return _judged("held-out episodes", candidate, driving, most)
+    return _judged("held-out episodes", candidate, driving, limits.tolerance, limits.slack)
 
 
 def judge_new(candidate: float, driving: float | None, limits: Limits) -> str:
@@ -88,14 +87,16 @@ def judge_new(candidate: float, driving: float | None, limits: Limits) -> str:
 
     `driving`: as for `judge_held_out`.
     """
-    most = None if driving is None else driving + limits.slack
-    return _judged("the new episodes that it learnt from", candidate, driving, most)
+    return _judged("the new episodes that it learnt from", candidate, driving, 0.0, limits.slack)
 
 
-def _judged(where: str, candidate: float, driving: float | None, most: float | None) -> str:
+def _judged(where: str, candidate: float, driving: float | None, share: float, slack: float) -> str:
     if not math.isfinite(candidate):
         return f"its error on {where} is {candidate}"
-    if driving is None or most is None or candidate <= most:
+    if driving is None:
+        return ""
+    most = max(driving * (1 + share), driving + slack)
+    if candidate <= most:
         return ""
     return (
         f"its error on {where} is {candidate:.4f}, the driving policy's {driving:.4f}; "

@@ -21,7 +21,7 @@ def declare_all(node: Node) -> None:
     declare(node, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
     declare(node, "changes", [], "changes of the recipe, key=value each")
     declare(node, "background", True, "leave the processor to whoever else wants it")
-    declare(node, "watch", False, "train by itnode when there are new episodes", read_only=True)
+    declare(node, "watch", False, "train by itself when there are new episodes", read_only=True)
     declare(
         node, "train_after", 200, "watch: train at so many new labelled ticks, or after an intervention; "
         "0: only when ~/train asks, and then from the newest good version's weights",

@@ -16,8 +16,9 @@ from il_ros.sim.kinematics import forward
 from il_ros.specs import JOINT_STATE, POSE, Vector
 
 HEARD_JOINTS, HEARD_OBJECT = "gz/joint_states", "gz/object_pose"
-NEAR_M = 0.05
 NAMES = (*(f"joint{k}" for k in range(1, 7)), "left_finger", "right_finger")
+PUT_WITHIN_M = 0.05
+"""Farther from where a reset put it, an object is still told of as it lay before."""
 
 
 class HeardArm(Heard):
@@ -49,7 +50,7 @@ class HeardArm(Heard):
             return
         at, turn = message.pose.position, message.pose.orientation
         now = np.array([at.x, at.y, at.z, turn.w, turn.x, turn.y, turn.z])
-        if self._put is not None and np.linalg.norm(now[:3] - self._put[:3]) > NEAR_M:
+        if self._put is not None and np.linalg.norm(now[:3] - self._put[:3]) > PUT_WITHIN_M:
             return  # of before it was put there
         self._put = None
         elapsed_s = (stamp_ns - self.stamps.get(OBJECT_POSE, stamp_ns)) / 1e9
