@@ -100,18 +100,26 @@ class EnsembleNetwork(Network):
         self, state: Tensor, images: Mapping[str, Tensor], target: Tensor, weight: Tensor | None
     ) -> Tensor:
         """Return the loss (); while training, each member counts each sample as often as it drew it."""
-        prediction = self(state, images)
+        return self.head.loss(self(state, images), target, self.counted(target, weight))
+
+    def counted(self, target: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Return how much each step counts, (B, H), or for each member, (B, K, H), of target (B, H, A)."""
         if not (self.training and self.bootstrap):
-            return self.head.loss(prediction, target, weight)
+            return weight
         drawn = bootstrap_counts(target, self.head.members)[:, :, None]  # (B, K, 1)
-        counted = drawn * (target.new_ones(target.shape[:2]) if weight is None else weight)[:, None]
-        return self.head.loss(prediction, target, counted)
+        return drawn * (target.new_ones(target.shape[:2]) if weight is None else weight)[:, None]
+
+    def member_layers(self) -> list[MemberLinear] | None:
+        """Return the layers, ReLU between them, of which this network consists; None if there are others."""
+        if self.cameras:
+            return None
+        return [layer for layer in self.trunk if isinstance(layer, MemberLinear)] + [self.head.linear]
 
     def plain(self) -> Callable[[Array], Array] | None:
         """See `Network.plain`; None with cameras."""
-        if self.cameras:
+        layers = self.member_layers()
+        if layers is None:
             return None
-        layers = [layer for layer in (*self.trunk, self.head.linear) if isinstance(layer, MemberLinear)]
         return plain_members([layer.weight for layer in layers], [layer.bias for layer in layers])
 
 

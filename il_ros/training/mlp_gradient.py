@@ -1,0 +1,98 @@
+"""The gradient of MLPs that lie side by side, written out: K members, or one (K = 1).
+
+With activations h_0 = state, h_l = relu(h_{l-1} W_l + b_l) and d = dL/dh before the ReLU:
+dW_l = h_{l-1}^T d, db_l = sum d, d ← (d W_l^T) [h_{l-1} > 0].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from il_ros.training.batches import Batch
+
+Weigh = Callable[[Tensor, Tensor | None], Tensor | None]
+"""From target (B, H, A) and weight (B, H) or None to what counts: (B, H), (B, K, H), or None: all alike."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """K linear layers as the network has them: weight (K, in, out), bias (K, 1, out), and their gradients."""
+
+    weight: Tensor
+    bias: Tensor
+    weight_gradient: Tensor
+    bias_gradient: Tensor
+
+
+class MLPGradient:
+    """Computes the gradient of the mean over members of each one's mean over steps; `loss`: of `SLOPES`."""
+
+    def __init__(self, layers: Sequence[Layer], loss: str, weigh: Weigh) -> None:
+        self._layers, self._differentiate, self._weigh = layers, SLOPES[loss], weigh
+        self._members = len(layers[0].weight)
+        self._buffers: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
+
+    @torch.inference_mode()
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the loss () and leave its gradient."""
+        activations, slopes = self._buffers_for(len(batch))
+        inputs = [batch.state.expand(self._members, -1, -1), *activations]
+        for index, layer in enumerate(self._layers):
+            if index:
+                inputs[index].relu_()
+            torch.baddbmm(layer.bias, inputs[index], layer.weight, out=activations[index])
+        loss = self._loss(activations[-1], batch, slopes[-1])
+        for index in range(len(self._layers) - 1, -1, -1):
+            layer, below, slope = self._layers[index], inputs[index], slopes[index]
+            torch.bmm(below.transpose(1, 2), slope, out=layer.weight_gradient)
+            torch.sum(slope, 1, keepdim=True, out=layer.bias_gradient)
+            if index:
+                torch.bmm(slope, layer.weight.transpose(1, 2), out=slopes[index - 1])
+                slopes[index - 1].mul_(below.sign_())  # 0 or 1: nothing is below 0 after a ReLU
+        return loss
+
+    def _loss(self, prediction: Tensor, batch: Batch, slope: Tensor) -> Tensor:
+        """Return the loss () of a prediction (K, B, H*A), which is overwritten, and fill `slope` alike."""
+        errors = torch.sub(prediction, batch.target.flatten(1), out=prediction)
+        values = self._differentiate(errors, slope)
+        weight = self._weigh(batch.target, batch.weight)
+        if weight is None:
+            slope.mul_(1 / slope.numel())
+            return values.mean()
+        if weight.dim() == 3:
+            weight = weight.transpose(0, 1)  # (K, B, H)
+        shares = weight[..., None] / (weight.sum() * (values.numel() / weight.numel()))
+        by_step = (self._members, *batch.target.shape)
+        slope.view(by_step).mul_(shares)
+        return values.view(by_step).mul_(shares).sum()
+
+    def _buffers_for(self, count: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Return activations and slopes, (K, B, out) of each layer; batches have two sizes at most."""
+        if count not in self._buffers:
+            biases = [layer.bias for layer in self._layers]
+            new = [[bias.new_empty(self._members, count, bias.shape[2]) for bias in biases] for _ in range(2)]
+            self._buffers[count] = (new[0], new[1])
+        return self._buffers[count]
+
+
+def _mse(errors: Tensor, slopes: Tensor) -> Tensor:
+    torch.mul(errors, 2, out=slopes)
+    return errors.square_()
+
+
+def _l1(errors: Tensor, slopes: Tensor) -> Tensor:
+    torch.sign(errors, out=slopes)
+    return errors.abs_()
+
+
+def _huber(errors: Tensor, slopes: Tensor) -> Tensor:
+    torch.clamp(errors, -1, 1, out=slopes)
+    return errors.sub_(slopes, alpha=0.5).mul_(slopes)  # e^2 / 2, and |e| - 1/2 beyond 1
+
+
+SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": _mse, "l1": _l1, "huber": _huber}
+"""Of `heads.ELEMENTWISE`: from errors, and where their slopes go, to the errors' values, in place."""
