@@ -98,8 +98,7 @@ class Fit:
                 rate = learning_rate(training, step, steps_per_epoch * training.epochs, spent)
                 loss = gradient(augmented(batch, training, self.rng))
                 if training.gradient_clip:
-                    norm = self.flat.gradient.norm()
-                    self.flat.gradient.mul_((training.gradient_clip / (norm + 1e-6)).clamp_(max=1.0))
+                    self.flat.gradient[None].renorm_(2, 0, training.gradient_clip)
                 self.optimiser.step(rate)
                 total.add_(loss, alpha=len(batch))
                 seen += len(batch)
