@@ -1,12 +1,14 @@
-"""BC training throughput, samples per second: il_ros's loop beside a textbook loop, in one run, one thread.
+"""Training throughput, samples per second: il_ros's loop beside a textbook loop, in one run, one thread.
 
-Both: 100 000 samples 14 → 7, MLP 256x256, Adam at 1e-3, mean squared error. `ours` is the package's
-`Fit` with everything it does for a user (schedule, loss curve, best weights); `autograd` the same with the
-hand-written gradient off. `floor` is what a careful person writes by hand: data in tensors, a permutation
-per epoch, fused Adam. Interleaved, medians. Prints one JSON line.
+All: 100 000 samples 14 → 7, Adam at 1e-3. `batch_*`: one MLP 256x256, mean squared error; `ensemble_batch_*`:
+five of the width given, absolute error, all from the same samples. `ours` is the package's `Fit` with
+everything it does for a user (schedule, loss curve, best weights); `autograd` the same with the hand-written
+gradient off. `floor` is what a careful person writes by hand: data in tensors, a permutation per epoch,
+fused Adam, the five members in one batched product. Interleaved, medians. Prints one JSON line.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -19,6 +21,7 @@ import torch
 
 from il_ros import contract
 from il_ros.policies.behaviour_cloning import BehaviourCloning
+from il_ros.policies.ensemble import Ensemble
 from il_ros.policies.families import make_network
 from il_ros.policies.inputs import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
@@ -28,7 +31,7 @@ from il_ros.training.gradients import by_autograd
 from il_ros.training.recipe import Training
 from il_ros.training.samples import Samples
 
-OBSERVED, COMMANDED = 14, 7
+OBSERVED, COMMANDED, MEMBERS = 14, 7, 5
 NAMES = [f"x{index}" for index in range(OBSERVED)]
 CONTRACT = contract.parse(
     f"""
@@ -51,7 +54,7 @@ def data(count):
     return states, np.tanh(states @ mixing)
 
 
-def ours(states, targets, batch_size, by_hand):
+def ours(states, targets, family, settings, batch_size, by_hand):
     identity = Normaliser(
         Affine(np.zeros(OBSERVED), np.ones(OBSERVED)), Affine(np.zeros(COMMANDED), np.ones(COMMANDED))
     )
@@ -59,7 +62,7 @@ def ours(states, targets, batch_size, by_hand):
     samples = Samples(states, targets[:, None], np.ones((len(states), 1), np.float32), {})
     batches = Batches(samples, inputs, identity, "cpu")
     torch.manual_seed(0)
-    network = make_network("bc", BehaviourCloning(), CONTRACT, identity)
+    network = make_network(family, settings, CONTRACT, identity)
 
     def run(epochs):
         fit = fitting.Fit(network, Training(epochs=epochs, batch_size=batch_size, schedule="cosine"))
@@ -74,17 +77,8 @@ def ours(states, targets, batch_size, by_hand):
     return run
 
 
-def floor(states, targets, batch_size):
+def floor(states, targets, network, loss_of, batch_size):
     x, y = torch.from_numpy(states.astype(np.float32)), torch.from_numpy(targets.astype(np.float32))
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(
-        torch.nn.Linear(OBSERVED, 256),
-        torch.nn.ReLU(),
-        torch.nn.Linear(256, 256),
-        torch.nn.ReLU(),
-        torch.nn.Linear(256, COMMANDED),
-    )
-    mean_squared = torch.nn.MSELoss()
 
     def run(epochs):
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
@@ -92,13 +86,83 @@ def floor(states, targets, batch_size):
             order = torch.randperm(len(x))
             for start in range(0, len(x), batch_size):
                 chosen = order[start : start + batch_size]
-                loss = mean_squared(network(x[chosen]), y[chosen])
+                loss = loss_of(network(x[chosen]), y[chosen])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
         return loss.item()
 
     return run
+
+
+def plain_network():
+    return torch.nn.Sequential(
+        torch.nn.Linear(OBSERVED, 256),
+        torch.nn.ReLU(),
+        torch.nn.Linear(256, 256),
+        torch.nn.ReLU(),
+        torch.nn.Linear(256, COMMANDED),
+    )
+
+
+class Beside(torch.nn.Module):
+    """MLPs beside one another, (B, in) to (K, B, out)."""
+
+    def __init__(self, widths):
+        super().__init__()
+        pairs = list(itertools.pairwise(widths))
+        self.weights = torch.nn.ParameterList(
+            torch.empty(MEMBERS, before, after).uniform_(-(before**-0.5), before**-0.5)
+            for before, after in pairs
+        )
+        self.biases = torch.nn.ParameterList(torch.zeros(MEMBERS, 1, after) for _, after in pairs)
+
+    def forward(self, values):
+        values = values.expand(MEMBERS, -1, -1)
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            values = torch.baddbmm(bias, torch.relu(values) if index else values, weight)
+        return values
+
+
+def plain_loops(states, targets, batch_size):
+    def own(by_hand):
+        return ours(states, targets, "bc", BehaviourCloning(), batch_size, by_hand)
+
+    torch.manual_seed(0)
+    by_a_person = floor(states, targets, plain_network(), torch.nn.MSELoss(), batch_size)
+    return {"ours": own(True), "autograd": own(False), "floor": by_a_person}
+
+
+def ensemble_loops(states, targets, batch_size, hidden):
+    settings = Ensemble(hidden=hidden, members=MEMBERS, loss="l1", bootstrap=False)
+
+    def own(by_hand):
+        return ours(states, targets, "ensemble", settings, batch_size, by_hand)
+
+    torch.manual_seed(0)
+    network = Beside((OBSERVED, *hidden, COMMANDED))
+    by_a_person = floor(states, targets, network, lambda out, y: (out - y).abs().mean(), batch_size)
+    return {"ours": own(True), "autograd": own(False), "floor": by_a_person}
+
+
+def measured(loops, samples, epochs, batch_size, repeats):
+    rates = {name: [] for name in loops}
+    for repeat in range(repeats + 1):
+        for name, run in loops.items():
+            started_s = time.perf_counter()
+            run(epochs)
+            if repeat:  # the first one warms up
+                rates[name].append(samples * epochs / (time.perf_counter() - started_s))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ratios = {
+        name: statistics.median(one / other for one, other in zip(rates[name], rates["floor"], strict=True))
+        for name in ("ours", "autograd")
+    }
+    return {
+        "samples_per_s": {name: round(value) for name, value in medians.items()},
+        "ms_per_step": {name: round(1e3 * batch_size / value, 3) for name, value in medians.items()},
+        "ratio_to_floor": {name: round(value, 3) for name, value in ratios.items()},
+    }
 
 
 def main():
@@ -116,29 +180,12 @@ def main():
         "torch": torch.__version__,
     }
     for batch_size, epochs in ((64, 1), (1024, 2)):
-        loops = {
-            "ours": ours(states, targets, batch_size, by_hand=True),
-            "autograd": ours(states, targets, batch_size, by_hand=False),
-            "floor": floor(states, targets, batch_size),
-        }
-        rates = {name: [] for name in loops}
-        for repeat in range(args.repeats + 1):
-            for name, run in loops.items():
-                started_s = time.perf_counter()
-                run(epochs)
-                if repeat:  # the first one warms up
-                    rates[name].append(args.samples * epochs / (time.perf_counter() - started_s))
-        medians = {name: statistics.median(values) for name, values in rates.items()}
-        ratios = {
-            name: statistics.median(
-                one / other for one, other in zip(rates[name], rates["floor"], strict=True)
-            )
-            for name in ("ours", "autograd")
-        }
-        result[f"batch_{batch_size}"] = {
-            "samples_per_s": {name: round(value) for name, value in medians.items()},
-            "ratio_to_floor": {name: round(value, 3) for name, value in ratios.items()},
-        }
+        loops = plain_loops(states, targets, batch_size)
+        result[f"batch_{batch_size}"] = measured(loops, args.samples, epochs, batch_size, args.repeats)
+    for batch_size, hidden in ((16, (64, 64)), (64, (128, 128))):
+        loops = ensemble_loops(states, targets, batch_size, hidden)
+        row = measured(loops, args.samples, 1, batch_size, args.repeats)
+        result[f"ensemble_batch_{batch_size}"] = {"members": MEMBERS, "hidden": list(hidden), **row}
     print(json.dumps(result))
 
 
