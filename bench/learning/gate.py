@@ -80,7 +80,8 @@ def split(episodes, share):
 def rounds(args):
     """Yield what was measured of each candidate."""
     lab = Lab(args, args.seed, args.first)
-    share = lab.learner(0).recipe.training.validation
+    training = lab.learner(0).recipe.training
+    share = training.validation
     episodes, teaching = list(lab.shown), lab.teaching_of(args.method)
     train, _ = split(episodes, share)
     driving, learnt = lab.learner(args.steps).learn(train), {episode.name for episode in train}
@@ -90,7 +91,7 @@ def rounds(args):
             episode = lesson.episode(f"lesson_{number:03d}", lab.contract)
             episodes += [] if episode is None else [episode]
         train, held_out = split(episodes, share)
-        steps = args.warm_epochs * math.ceil(sum(map(len, train)) / 64)
+        steps = args.warm_epochs * math.ceil(sum(map(len, train)) / training.batch_size)
         gate = Gate(lab, driving, learnt, train, held_out)
         candidate = lab.learner(steps).learn(train, driving, f"round_{index:02d}")
         made = {"candidate": candidate}
@@ -115,8 +116,8 @@ def main():
     parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
     parser.add_argument("--asked", type=float, default=1.0, help="share of the policy's ticks labelled")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
-    parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
-    parser.add_argument("--warm-epochs", type=int, default=60, help="of a round's training")
+    parser.add_argument("--steps", type=int, default=20000, help="gradient steps from fresh weights")
+    parser.add_argument("--warm-epochs", type=int, default=100, help="of a round's training")
     parser.add_argument("--recipe", default="ensemble")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()

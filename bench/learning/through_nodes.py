@@ -39,9 +39,11 @@ from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.scenarios import TASKS
 from il_ros.sim.task import make_task
+from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 
-METHODS = ("bc", "dagger exponential:0.5", "hg_dagger", "gated")
+SCHEDULES = ("exponential:0.5", "linear:4", "step:1", "constant:0.3")
+METHODS = ("bc", *(f"dagger {schedule}" for schedule in SCHEDULES), "hg_dagger", "gated")
 PATIENCE = 1.5
 
 
@@ -141,7 +143,8 @@ class Lab:
         if not (run / lineage.FILE).exists():
             shown = self.shown(count)
             frames = effort(shown, self.contract)[0]
-            epochs = max(1, round(self.args.steps / np.ceil(frames / 64)))
+            size = recipes.load(self.args.recipe, self.args.set).training.batch_size
+            epochs = max(1, round(self.args.steps / np.ceil(frames / size)))
             words = ["train", str(shown), "--out", str(run), "--version", "v1", "--overwrite"]
             words += ["--recipe", self.args.recipe]
             for change in (f"epochs={epochs}", f"seed={self.seed}", *self.args.set):
@@ -221,13 +224,13 @@ def arguments(words=None):
     parser.add_argument("--through-nodes", type=int, default=20, help="of them through the nodes too")
     parser.add_argument("--demonstrations", type=numbers, default=(25, 100), help="for BC")
     parser.add_argument("--first", type=int, default=10, help="demonstrations that the others begin with")
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
-    parser.add_argument("--rated", type=numbers, default=(3, 6), help="rounds after which to measure")
-    parser.add_argument("--asked", type=float, default=1.0, help="share of the policy's ticks labelled")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--per-round", type=int, default=8, help="episodes of each round")
+    parser.add_argument("--rated", type=numbers, default=(3, 6, 9), help="rounds after which to measure")
+    parser.add_argument("--asked", type=float, default=0.25, help="share of the policy's ticks labelled")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
-    parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights, about")
-    parser.add_argument("--warm-epochs", type=int, default=60, help="of a round's training")
+    parser.add_argument("--steps", type=int, default=20000, help="gradient steps from fresh weights, about")
+    parser.add_argument("--warm-epochs", type=int, default=100, help="of a round's training")
     parser.add_argument("--recipe", default="ensemble", help="of all methods")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of it")
     parser.add_argument("--measured", action="store_true", help="pool what was measured, and run nothing")

@@ -28,7 +28,7 @@ def declare_all(node: Node) -> None:
         minimum=0, read_only=True,
     )  # fmt: skip
     declare(
-        node, "warm_epochs", 40, "watch: epochs of a training that begins with an earlier version's "
+        node, "warm_epochs", 100, "watch: epochs of a training that begins with an earlier version's "
         "weights; 0: the recipe's", minimum=0,
     )  # fmt: skip
     declare(
