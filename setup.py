@@ -34,7 +34,7 @@ RUN = [
     "pyyaml",
     "rosbags>=0.10",
     "safetensors",
-    "torch>=2.1",
+    "torch>=2.4",
     "tqdm",
 ]
 
