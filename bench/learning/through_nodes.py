@@ -126,7 +126,8 @@ class Lab:
             shutil.rmtree(root, ignore_errors=True)
             limit_s = self.task.time_limit_s
             log = self.folder / "log_shown"
-            self.conduct("record", "show", most, self.first_seed, limit_s, log, root=str(root))
+            tried = most + 1 + most // 20  # once in a while one fails
+            self.conduct("record", "show", tried, self.first_seed, limit_s, log, root=str(root))
             (self.folder / "shown.done").touch()
         if not some.exists():
             linked(root, some, count)
@@ -222,11 +223,11 @@ def arguments(words=None):
     parser.add_argument("--methods", default=",".join(METHODS), help="'bc', or a mode; 'dagger SCHEDULE'")
     parser.add_argument("--episodes", type=int, default=50, help="held-out episodes of each point and seed")
     parser.add_argument("--through-nodes", type=int, default=20, help="of them through the nodes too")
-    parser.add_argument("--demonstrations", type=numbers, default=(25, 100), help="for BC")
+    parser.add_argument("--demonstrations", type=numbers, default=(25, 50, 100), help="for BC")
     parser.add_argument("--first", type=int, default=10, help="demonstrations that the others begin with")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--per-round", type=int, default=8, help="episodes of each round")
-    parser.add_argument("--rated", type=numbers, default=(3, 6, 9), help="rounds after which to measure")
+    parser.add_argument("--rated", type=numbers, default=(3, 6, 9, 12), help="rounds after which to measure")
     parser.add_argument("--asked", type=float, default=0.25, help="share of the policy's ticks labelled")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=20000, help="gradient steps from fresh weights, about")

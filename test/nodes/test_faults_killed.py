@@ -42,7 +42,12 @@ class World:
         checkpoint.save(folder / "checkpoint", constant_policy(own, TURN, "v1"))
         self._parameters: dict[str, dict[str, Any]] = {
             "sim": {"task": "drive", "cameras": False},
-            "recorder": {"contract": "drive", "root": str(self.root), "min_free_bytes": 0},
+            "recorder": {
+                "contract": "drive",
+                "root": str(self.root),
+                "min_free_bytes": 0,
+                "extra_topics": ["odom"],
+            },
             "policy_server": {"checkpoint": str(folder / "checkpoint")},
             "dagger_supervisor": {
                 "contract": "drive",

@@ -30,7 +30,8 @@ def by_topic(task):
 
 
 def speed(task):
-    return decode(CONTRACT.observation("speed"), by_topic(task)["odom"])
+    twist = by_topic(task)["odom"].twist.twist
+    return np.array([twist.linear.x, twist.angular.z])
 
 
 def position(task):
