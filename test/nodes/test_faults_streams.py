@@ -2,17 +2,14 @@
 
 import numpy as np
 from made_versions import constant_policy
-from std_srvs.srv import Trigger
+from recorded import Recorded
 
 from il_ros import contract, messages
 from il_ros.control import proposal
 from il_ros.control.decision import NOBODY, from_json
-from il_ros.episodes import layout
-from il_ros.episodes.reader import open_bag
 from il_ros.nodes.dagger_supervisor import DaggerSupervisor
 from il_ros.nodes.diagnostics import ERROR
 from il_ros.nodes.policy_server import PolicyServer
-from il_ros.nodes.recorder import Recorder
 from il_ros.policies import checkpoint
 
 CLOCK, IMAGE, JOINTS = "rosgraph_msgs/msg/Clock", "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
@@ -49,10 +46,7 @@ class Robot:
             DaggerSupervisor, contract=str(folder / "contract.yaml"), mode="policy", use_sim_time=True,
             discovery_s=0.1, **supervisor,
         )  # fmt: skip
-        self.recorder = graph.start(
-            Recorder, contract=str(folder / "contract.yaml"), root=str(folder / "episodes"), min_free_bytes=0,
-            use_sim_time=True, pre_roll_s=0.0,
-        )  # fmt: skip
+        self.recorded = Recorded(graph, folder / "contract.yaml", folder / "episodes", use_sim_time=True)
         self._clock = graph.publisher("/clock", CLOCK)
         self._image = graph.publisher("camera/image_raw", IMAGE)
         self._joints = graph.publisher("joint_states", JOINTS)
@@ -100,6 +94,12 @@ class Robot:
         self.graph.until(lambda: self.decisions[-1].stamp_ns >= self.stamp_ns, "its decision")
         return self.decisions[-1]
 
+    def record(self):
+        """Drive, and have everything recorded from the next tick on; return the tick before it."""
+        self.graph.until(lambda: self.tick().sent == AHEAD, "driving", LONG_S)
+        self.recorded.start()
+        return self.stamp_ns
+
     def _publish(self, frozen=False):
         self.stamp_ns += PERIOD_NS
         sec, nanosec = divmod(self.stamp_ns, 10**9)
@@ -114,8 +114,7 @@ class Robot:
 def test_a_camera_that_hangs_stops_the_robot_by_default_until_it_shows_something_new(graph, tmp_path):
     """The server is on the machine's clock, as on a robot; ticks have their stamps from the messages."""
     robot = Robot(graph, tmp_path, IMPATIENT)
-    graph.until(lambda: robot.tick().sent == AHEAD, "driving", LONG_S)
-    since_ns = robot.stamp_ns  # the frame of this tick stays
+    since_ns = robot.record()  # the frame of this tick stays
     for _ in range(18):
         last = robot.tick(frozen=True)
     # 0.5 s until it counts as frozen, then 0.25 s until the silent policy is out
@@ -125,6 +124,18 @@ def test_a_camera_that_hangs_stops_the_robot_by_default_until_it_shows_something
     assert status.level == ERROR
     assert "camera (camera/image_raw): frozen, the same frame for" in status.message
     robot.graph.until(lambda: robot.tick().sent == AHEAD, "driving on", LONG_S)
+    kept = robot.recorded.stop()
+    by_tick = dict(zip([each.stamp_ns for each in kept.decisions], kept.account, strict=True))
+    frozen = [by_tick[since_ns + k * PERIOD_NS] for k in range(1, 19)]
+    seen = sum(policy is not None for _, policy, *_ in frozen)
+    assert [policy for _, policy, *_ in frozen] == [AHEAD] * seen + [None] * (18 - seen)
+    driven = sum(who == "policy" for who, *_ in frozen)
+    assert [sent for _, _, _, sent, *_ in frozen] == [AHEAD] * driven + [(0.0,)] * (18 - driven)
+    assert driven <= seen + 5  # the policy's time-out
+    images = kept.messages["/camera/image_raw"][:18]
+    assert len({each.data.tobytes() for each in images}) == 1  # what was seen, however useless
+    assert kept.stamps("/camera/image_raw")[:18] == [since_ns + k * PERIOD_NS for k in range(1, 19)]
+    assert kept.account[-1][:4] == ("policy", AHEAD, None, AHEAD)
 
 
 def test_a_rendered_scene_at_rest_is_no_frozen_camera_in_simulated_time(graph, tmp_path):
@@ -134,13 +145,7 @@ def test_a_rendered_scene_at_rest_is_no_frozen_camera_in_simulated_time(graph, t
 
 def test_messages_twice_and_in_the_wrong_order_change_no_answer_and_are_recorded(graph, tmp_path):
     robot = Robot(graph, tmp_path, PATIENT)
-
-    def started():
-        robot.tick()
-        return graph.call("recorder/start", Trigger).success
-
-    graph.until(started, "the start of the recording", LONG_S)
-    begun, published = robot.stamp_ns, []
+    begun, published = robot.record(), []
     for _ in range(20):
         robot.tick()
         stamps = (0, 0, -3, -1)  # this tick again, and older ones after it
@@ -149,24 +154,26 @@ def test_messages_twice_and_in_the_wrong_order_change_no_answer_and_are_recorded
             robot.feel(robot.stamp_ns + back * PERIOD_NS, position=9.0)
         published += [robot.stamp_ns + back * PERIOD_NS for back in (0, *stamps)]
     robot.tick()
+    published.append(robot.stamp_ns)
+    kept = robot.recorded.stop()
     wanted = [begun + k * PERIOD_NS for k in range(1, 22)]
-    assert [stamp for stamp in robot.proposed if stamp > begun] == wanted
-    answered = [each for each in robot.decisions if each.stamp_ns > begun]
-    assert [each.stamp_ns for each in answered] == wanted
-    assert {each.sent for each in answered} == {AHEAD}
-    assert graph.call("recorder/stop", Trigger).success
-    folder = tmp_path / "episodes" / "episode_000001"
-    graph.until(lambda: layout.load_info(folder).complete, "the episode", LONG_S)
-    bag = open_bag(layout.bag_file(folder))
-    kept = [messages.raw_stamp_ns(JOINTS, item.raw) for item in bag.messages(["/joint_states"])]
-    assert kept[kept.index(begun + PERIOD_NS) :][: len(published)] == published
+    assert list(kept.proposed["policy"]) == wanted
+    assert [(each.stamp_ns, each.sent) for each in kept.decisions] == [(stamp, AHEAD) for stamp in wanted]
+    assert kept.stamps("/joint_states") == kept.stamps("/camera/image_raw") == published
 
 
 def test_a_clock_that_stops_stops_the_robot_and_when_it_goes_on_so_does_the_session(graph, tmp_path):
     robot = Robot(graph, tmp_path, IMPATIENT, use_sim_time=True)
+    begun = robot.record()
     graph.until(lambda: robot.tick().sent == AHEAD, "driving", LONG_S)
     stopped = graph.until(lambda: (d := robot.decisions[-1]).authority == NOBODY and d, "the stop", LONG_S)
     assert stopped.sent == (0.0,)
     assert stopped.sent_ns == robot.stamp_ns  # by the steady clock: the other one stands still
     assert "policy silent for" in stopped.reason
     graph.until(lambda: robot.tick().sent == AHEAD, "driving on", LONG_S)
+    kept = robot.recorded.stop()
+    assert stopped in kept.decisions
+    assert kept.account[-1][:4] == ("policy", AHEAD, None, AHEAD)
+    ticks = range(begun + PERIOD_NS, robot.stamp_ns + 1, PERIOD_NS)
+    assert set(ticks) <= {each.stamp_ns for each in kept.decisions}
+    assert kept.stamps("/joint_states") == list(ticks)

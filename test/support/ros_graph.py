@@ -23,6 +23,8 @@ class Graph:
         rclpy.init()
         self.executor = runtime.EventsExecutor()
         self._started = []
+        self.sent = {}
+        """What was published from outside: the messages' bytes by topic."""
         self.outside = self._add(rclpy.create_node("outside"))
         self._never = Future()
         self._bounced = None
@@ -64,7 +66,9 @@ class Graph:
         publisher = self.outside.create_publisher(message_class(type_name), topic, qos)
 
         def publish(message):
-            publisher.publish(messages.encode(type_name, message))
+            raw = messages.encode(type_name, message)
+            self.sent.setdefault(publisher.topic_name, []).append(raw)
+            publisher.publish(raw)
 
         publish.count = publisher.get_subscription_count
         publish.topic, publish.qos = publisher.topic_name, publisher.qos_profile
@@ -89,14 +93,16 @@ class Graph:
 
     def received(self, topic, type_name, qos=DEPTH):
         """Return a list that fills with decoded messages of a topic."""
+        return self._received(topic, type_name, qos, lambda raw: messages.decode(type_name, raw))
+
+    def received_raw(self, topic, type_name, qos=DEPTH):
+        """Return a list that fills with a topic's messages as they came."""
+        return self._received(topic, type_name, qos, bytes)
+
+    def _received(self, topic, type_name, qos, read):
         found = []
-        self.outside.create_subscription(
-            message_class(type_name),
-            topic,
-            lambda raw: found.append(messages.decode(type_name, raw)),
-            qos,
-            raw=True,
-        )
+        kind = message_class(type_name)
+        self.outside.create_subscription(kind, topic, lambda raw: found.append(read(raw)), qos, raw=True)
         return found
 
     def call(self, service, service_type, **request):
