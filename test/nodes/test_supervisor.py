@@ -142,29 +142,6 @@ def test_restart_begins_an_epoch_at_the_measured_state(rig):
     assert rig.propose("policy", 0.0, 0.0, 0.3, epoch=epoch).authority == NOBODY
 
 
-def test_a_second_supervisor_is_refused_and_the_first_goes_on(rig, contract_file):
-    class Second(DaggerSupervisor):
-        def __init__(self, **kwargs):
-            super().__init__(cli_args=["--ros-args", "-r", "__node:=second"], **kwargs)
-
-    second = rig.graph.start(Second, contract=str(contract_file), discovery_s=5.0)
-    assert second.state == "inactive"
-    assert "/dagger_supervisor publishes on /arm/commands" in second.status().message
-    rig.measure(0.0, 0.0)
-    assert rig.answered("policy", 0.0, 0.0, 0.0)
-    assert rig.node.state == "active"
-
-
-def test_whoever_else_commands_silences_the_supervisor_and_is_named(rig):
-    rig.measure(0.0, 0.0)
-    rig.answered("policy", 0.0, 0.0, 0.3)
-    rig.graph.publisher("cmd_vel", "geometry_msgs/msg/TwistStamped")
-    rig.graph.until(lambda: rig.node.state == "inactive", "the supervisor's silence")
-    assert "/outside publishes on /cmd_vel" in rig.node.status().message
-    assert rig.node.status().level == b"\x02"
-    rig.graph.until(lambda: rig.base[-1].twist.linear.x == 0.0, "the base's last command")
-
-
 def test_a_stop_pressed_before_the_start_holds(graph, contract_file):
     rig = Rig(graph, contract_file, autostart=False)
     graph.call("dagger_supervisor/estop", SetBool, data=True)

@@ -129,6 +129,11 @@ class Lockstep:
         self.rig = Rig(graph, path, use_sim_time=True, **{"silence_s": PATIENT_S, **parameters})
         self.clock = graph.publisher("/clock", "rosgraph_msgs/msg/Clock")
         graph.until(self.clock.count, "the /clock subscription")
+        self.ready()
+
+    def ready(self):
+        """Wait until the supervisor, just activated, hears and is heard."""
+        graph = self.rig.graph
         graph.in_line(self.rig.joints)
         graph.until(lambda: all(publish.count() for publish in self.rig.sources.values()), "subscriptions")
         graph.until(lambda: self.rig.node._commands[0][0].get_subscription_count(), "command subscriber")
