@@ -4,63 +4,23 @@ import json
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import made_versions as made
 import psutil
 import pytest
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
+from watched_episodes import BIG, ENDLESS, LONG_S, Watched, stopped_while_writing
 
 from il_ros import messages
 from il_ros.control.decision import Decision, to_json
 from il_ros.episodes import layout
 from il_ros.nodes.diagnostics import WARN
 from il_ros.nodes.policy_server import PolicyServer
-from il_ros.nodes.trainer import Trainer
 from il_ros.policies import lineage
-from il_ros.policies.versions import CHECKPOINT, RUNNING, versions
+from il_ros.policies.versions import RUNNING, versions
 
 STRING = "std_msgs/msg/String"
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-LONG_S = 120.0  # a process that imports torch, on a busy machine
-QUICK = ["hidden=[8]", "epochs=3"]
-BIG = ["hidden=[1500, 1500]", "epochs=1"]  # 9 MB of weights
-ENDLESS = ["hidden=[8]", "epochs=1000000"]
 MS = 1_000_000
-
-
-class Watched:
-    """A trainer that watches two demonstrations of 20 labels each."""
-
-    def __init__(self, graph, tmp_path, changes=QUICK, **parameters):
-        self.graph, self.root, self.versions = graph, tmp_path / "episodes", tmp_path / "policies"
-        for number in (1, 2):
-            if not (self.root / layout.episode_name(number)).exists():
-                made.episode(self.root, number)
-        self._progress = graph.received("trainer/progress", STRING, 1000)
-        self.node = graph.start(
-            Trainer,
-            root=str(self.root),
-            checkpoint=str(self.versions),
-            recipe="bc_mlp",
-            changes=changes,
-            **{"watch": True, "train_after": 30, "warm_epochs": 2, "background": False, **parameters},
-        )
-
-    @property
-    def events(self):
-        return [json.loads(message.data) for message in self._progress]
-
-    def until(self, event, count=1):
-        """Return the count-th event of that name."""
-
-        def found():
-            some = [each for each in self.events if each["event"] == event]
-            return some[count - 1] if len(some) >= count else None
-
-        return self.graph.until(found, f"event {event} ({count})", LONG_S)
 
 
 def test_it_learns_what_is_there_then_each_correction_from_the_weights_before(graph, tmp_path):
@@ -238,7 +198,7 @@ def test_a_training_killed_while_it_writes_leaves_half_a_checkpoint_to_nobody_an
     made.episode(trainer.root, 3, taken_over_at=12)
     number, place = 2, None
     while place is None:
-        place = stopped_while_writing(graph, trainer, number)
+        place = stopped_while_writing(graph.until, trainer.node._resident.process, trainer.versions, number)
         if place is None:  # it was quicker: on with the next one
             trainer.node._resident.process.send_signal(signal.SIGCONT)
             trainer.until("announced", number)
@@ -257,21 +217,3 @@ def test_a_training_killed_while_it_writes_leaves_half_a_checkpoint_to_nobody_an
     assert seen == [*good[-len(seen) + 1 :], f"v{number}"]
     assert not place.exists()
     assert not list(trainer.versions.glob("*/.*"))
-
-
-def stopped_while_writing(graph, trainer, number):
-    """Stop the training once it has begun to write; return the folder it is filling, None: it was quicker."""
-    process = trainer.node._resident.process
-    run = trainer.versions / f"v{number}{RUNNING}"
-    place = run / f".{CHECKPOINT}.{process.pid}"
-    caught = threading.Event()
-
-    def lie_in_wait():
-        while not (place.exists() or (run / CHECKPOINT).exists()):
-            time.sleep(0.0002)
-        process.send_signal(signal.SIGSTOP)
-        caught.set()
-
-    threading.Thread(target=lie_in_wait, daemon=True).start()
-    graph.until(caught.is_set, "the writing", LONG_S)
-    return place if place.exists() and not (run / CHECKPOINT).exists() else None
