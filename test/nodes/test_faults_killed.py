@@ -130,7 +130,7 @@ class World:
         """
         last = self.decisions[-1].stamp_ns
         self.graph.until(lambda: self.decisions[-1].stamp_ns > last + S // 2, "a last half second", LONG_S)
-        heard = [each.stamp_ns for each in self.decisions if self._begun <= each.stamp_ns <= last]
+        heard = {each.stamp_ns: each for each in self.decisions if self._begun <= each.stamp_ns <= last}
         (folder,) = self.root.glob("episode_*")
         self._ask("stop", lambda: layout.load_info(folder).complete)
         decided, odometry = [], []
@@ -141,6 +141,8 @@ class World:
                 odometry.append(messages.decode(ODOMETRY, item.raw))
         missing = set(heard) - {each.stamp_ns for each in decided}
         assert all(stamp_ns in unheard for stamp_ns in missing)
+        told = [each for each in decided if each.stamp_ns in heard]
+        assert told == [each for stamp_ns, each in heard.items() if stamp_ns not in missing]  # word for word
         stamps = [messages.stamp_ns(each) for each in odometry]
         assert {b - a for a, b in itertools.pairwise(stamps)} == {S // 20}  # no frame is missing
         return decided, odometry
