@@ -11,14 +11,12 @@ from il_ros.messages import Message
 from il_ros.sim.arm import JOINT_STATES, OBJECT_POSE
 from il_ros.sim.arm_scene import Joints
 from il_ros.sim.gazebo.world import world_element
-from il_ros.sim.gz.heard import Heard
+from il_ros.sim.gz.heard import Heard, Put
 from il_ros.sim.kinematics import forward
 from il_ros.specs import JOINT_STATE, POSE, Vector
 
 HEARD_JOINTS, HEARD_OBJECT = "gz/joint_states", "gz/object_pose"
 NAMES = (*(f"joint{k}" for k in range(1, 7)), "left_finger", "right_finger")
-PUT_WITHIN_M = 0.05
-"""Farther from where a reset put it, an object is still told of as it lay before."""
 
 
 class HeardArm(Heard):
@@ -33,7 +31,7 @@ class HeardArm(Heard):
         self._position = self._velocity = np.zeros(len(NAMES))
         self._object = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
         self._speed = 0.0
-        self._put: Vector | None = None
+        self._put = Put()
         self._targets = np.zeros(len(NAMES))
 
     def hear(self, topic: str, message: Message) -> None:
@@ -50,9 +48,8 @@ class HeardArm(Heard):
             return
         at, turn = message.pose.position, message.pose.orientation
         now = np.array([at.x, at.y, at.z, turn.w, turn.x, turn.y, turn.z])
-        if self._put is not None and np.linalg.norm(now[:3] - self._put[:3]) > PUT_WITHIN_M:
-            return  # of before it was put there
-        self._put = None
+        if self._put.before(now[:3]):
+            return
         elapsed_s = (stamp_ns - self.stamps.get(OBJECT_POSE, stamp_ns)) / 1e9
         if elapsed_s > 0:  # gz tells no speed of a model
             self._speed = float(np.linalg.norm(now[:3] - self._object[:3])) / elapsed_s
@@ -127,9 +124,9 @@ class HeardArm(Heard):
 
     def settle(self, seed: int) -> None:
         """`poses` is complete: the object counts as put, however long gz takes to tell so."""
-        self._put = self.poses.get("object")
-        if self._put is not None:
-            self._object, self._speed = self._put, 0.0
+        if "object" in self.poses:
+            self._object, self._speed = self.poses["object"], 0.0
+            self._put.to(self._object[:3])
 
     def command_arm(self, targets_rad: Vector) -> None:
         """Take new targets (6,)."""

@@ -13,7 +13,7 @@ from il_ros.sim import corridor_pieces
 from il_ros.sim.corridor import Corridor, Place
 from il_ros.sim.drive import ODOMETRY
 from il_ros.sim.drive_scene import WHEEL_RADIUS_M
-from il_ros.sim.gz.heard import Heard
+from il_ros.sim.gz.heard import Heard, Put
 from il_ros.sim.laser import BEAMS
 from il_ros.specs import LASER_SCAN, Vector
 
@@ -30,6 +30,7 @@ class HeardDrive(Heard):
         super().__init__()
         self._pieces: dict[str, Place] = {}
         self._pose = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+        self._put = Put()
         self._velocity = (np.zeros(3), np.zeros(3))
         self._ranges = np.empty(0)
         self._wheels = (0.0, 0.0)
@@ -45,7 +46,10 @@ class HeardDrive(Heard):
             return
         at, turn = message.pose.pose.position, message.pose.pose.orientation
         linear, angular = message.twist.twist.linear, message.twist.twist.angular
-        self._pose = np.array([at.x, at.y, at.z, turn.w, turn.x, turn.y, turn.z])
+        pose = np.array([at.x, at.y, at.z, turn.w, turn.x, turn.y, turn.z])
+        if self._put.before(pose[:3]):
+            return
+        self._pose = pose
         self._velocity = (
             np.array([linear.x, linear.y, linear.z]),
             np.array([angular.x, angular.y, angular.z]),
@@ -90,7 +94,7 @@ class HeardDrive(Heard):
         return corridor_pieces.touches(x, y, self._pieces)
 
     def place(self, corridor: Corridor, seed: int) -> None:
-        """Say where the corridor's pieces, the goal and the robot shall be."""
+        """Say where the corridor's pieces, the goal and the robot shall be; the robot counts as put there."""
         self._pieces = corridor_pieces.places(corridor)
         self._wheels = (0.0, 0.0)
         self.poses = {
@@ -98,6 +102,8 @@ class HeardDrive(Heard):
             "goal": _pose(corridor.goal, 0.0),
             **{name: _pose(place, 0.0) for name, place in self._pieces.items()},
         }
+        self._pose, self._velocity = self.poses["drive"], (np.zeros(3), np.zeros(3))
+        self._put.to(self._pose[:3])
 
     def drive(self, left_rad_s: float, right_rad_s: float) -> None:
         """Take new speeds of the wheels."""

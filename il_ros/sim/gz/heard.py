@@ -7,6 +7,27 @@ from numpy.typing import NDArray
 
 from il_ros.specs import Vector
 
+PUT_WITHIN_M = 0.05
+"""Farther from where a reset put it, a thing is still told of as it was before."""
+
+
+class Put:
+    """What a reset puts somewhere: until it is told of there, it counts as there."""
+
+    def __init__(self) -> None:
+        self._at_m: Vector | None = None
+
+    def to(self, position_m: Vector) -> None:
+        """It was put to (3,)."""
+        self._at_m = position_m
+
+    def before(self, position_m: Vector) -> bool:
+        """Tell whether what is told now, (3,), is of before it was put there."""
+        if self._at_m is not None and np.linalg.norm(position_m - self._at_m) > PUT_WITHIN_M:
+            return True
+        self._at_m = None
+        return False
+
 
 class Heard:
     """A scene that listens.

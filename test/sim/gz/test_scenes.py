@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from il_ros import messages
+from il_ros.sim.drive import ODOMETRY
 from il_ros.sim.gz import services
 from il_ros.sim.gz.task import gz_task
 from il_ros.sim.task import make_task
@@ -74,6 +75,34 @@ def test_what_is_told_of_before_a_reset_is_no_success_after_it():
     scene.hear("gz/object_pose", pose(x + 0.001, y, z, 1_020_000_000))
     scene.hear("gz/object_pose", pose(x + 0.2, y, z, 1_030_000_000))  # from now on it may be anywhere
     np.testing.assert_allclose(scene.object_m, [x + 0.2, y, z])
+
+
+def odometry(x, y, z, stamp_ns):
+    message = messages.make(ODOMETRY, header=messages.header(stamp_ns))
+    at = message.pose.pose.position
+    at.x, at.y, at.z = x, y, z
+    message.pose.pose.orientation.w = 1.0
+    message.twist.twist.linear.x = 0.25
+    return message
+
+
+def test_a_robot_told_of_where_the_episode_before_ended_has_not_arrived():
+    task, scene = gz_task("drive")
+    task.reset(0)
+    start, goal = scene.poses["drive"][:3], scene.poses["goal"][:3]
+    scene.hear("gz/odom", odometry(*start, 900_000_000))
+    scene.hear("gz/odom", odometry(*goal, 10**9))
+    assert task.success
+    task.reset(0)
+    scene.hear("gz/odom", odometry(*goal, 1_050_000_000))  # as the episode before ended
+    assert not task.success
+    np.testing.assert_allclose(scene.position_m, start)
+    np.testing.assert_allclose(scene.velocity[0], [0, 0, 0])
+    assert scene.stamps["odom"] == 10**9  # nothing newer was heard
+    scene.hear("gz/odom", odometry(start[0] + 0.01, *start[1:], 1_100_000_000))
+    np.testing.assert_allclose(scene.position_m, [start[0] + 0.01, *start[1:]])
+    scene.hear("gz/odom", odometry(*goal, 1_150_000_000))
+    assert task.success
 
 
 def test_a_start_is_the_embedded_simulators():
