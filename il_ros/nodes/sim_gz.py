@@ -4,12 +4,14 @@ What the bridge carries (config/gz) becomes the contract's topics, with the stam
 become one target for each joint, as soon as the supervisor's decision says that all of them are out;
 `task/success`, `task/failed` and `task/episode` as of the embedded simulator. `~/reset` puts the models where
 the seed has them (the arm drives to its start, as a real one does), `~/pause` holds gz's time. gz runs by its
-own clock.
+own clock. Before gz has put the models for the first episode nothing is said of the task; it is asked again
+every few seconds. When it refuses a later reset, the episode goes on as it was.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -23,7 +25,7 @@ from il_ros import messages
 from il_ros.control.ticks import Ticks
 from il_ros.messages import Message
 from il_ros.nodes import runtime
-from il_ros.nodes.diagnostics import OK, WARN, Status
+from il_ros.nodes.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.parameters import declare, value
 from il_ros.nodes.sim_frames import Frames
 from il_ros.nodes.streams import Streams, message_class
@@ -34,6 +36,7 @@ from il_ros.sim.reading import Reading
 from il_ros.sim.task import TASK_NAMES
 
 WARN_EVERY_S = 2.0
+ASK_AGAIN_S = 2.0  # after gz refused the first start
 
 
 class SimGz(runtime.PlainNode):
@@ -48,6 +51,7 @@ class SimGz(runtime.PlainNode):
             read_only=True,
         )  # fmt: skip
         self.task, self.scene = gz_task(name)
+        self._next, self._next_scene = gz_task(name)  # tells where a start has the models, before it is made
         self._world = world_element(name).find("world").get("name")
         self._ticks = Ticks(self.task.control_period_ns)
         self._commands: dict[str, Message] = {}
@@ -65,13 +69,15 @@ class SimGz(runtime.PlainNode):
         self.create_subscription(String, topic, self._on_decision, QoSProfile(depth=10))
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/pause", self._on_pause)
-        self._begun = False
+        self._begun, self._refusal, self._refused_s = False, "", 0.0
 
     def status(self) -> Status:
         """Return what is heard of gz."""
         values = {"ticks": self._ticked, "episodes": self._episodes, "refused messages": self._refused}
         if missing := self.scene.missing:
             return Status(WARN, f"nothing heard on {', '.join(missing)}: do gz and its bridge run?", values)
+        if self._refusal:
+            return Status(ERROR, f"no episode yet, gz is asked again: {self._refusal}", values)
         return Status(OK, "running", values)
 
     def stop(self) -> None:
@@ -88,7 +94,9 @@ class SimGz(runtime.PlainNode):
         if topic != self.scene.trigger or self.scene.missing:
             return
         if not self._begun:
-            self._begin()
+            self._begin_first()
+            if not self._begun:
+                return
         stamp_ns = messages.stamp_ns(message)
         if self._ticks.starts(stamp_ns):
             if not self._commanded:  # no decision came for the tick before
@@ -127,13 +135,27 @@ class SimGz(runtime.PlainNode):
         for topic, target in self.scene.targets.items():
             self._targets[topic].publish(Float64(data=target))
 
+    def _begin_first(self) -> None:
+        """Begin the first episode, or say why gz doesn't let it; not again at every message."""
+        if self._refusal and time.monotonic() < self._refused_s + ASK_AGAIN_S:
+            return
+        try:
+            self._begin()
+        except RuntimeError as error:
+            self._refusal, self._refused_s = str(error), time.monotonic()
+            self.get_logger().error(f"no episode yet: {error}")
+
     def _begin(self) -> int:
-        """Begin the episode of parameter `seed`; return the seed."""
+        """Begin the episode of parameter `seed`; return the seed.
+
+        Raises RuntimeError when gz doesn't put the models; then nothing has changed.
+        """
         seed = value(self, "seed")
-        self._begun = True  # a reset that gz refuses isn't tried again at every message
+        self._next.reset(seed)
+        services.ask(services.put(self._world, self._next_scene.poses))
+        self._begun, self._refusal = True, ""
         self.task.reset(seed)
         self._commands.clear()
-        services.ask(services.put(self._world, self.scene.poses))
         self.set_parameters([Parameter("seed", value=seed + 1)])
         self._frames.episode(seed, self._episodes)
         self._episodes += 1

@@ -13,6 +13,7 @@ from std_srvs.srv import Trigger
 
 from il_ros import messages
 from il_ros.nodes.dagger_supervisor import DaggerSupervisor
+from il_ros.nodes.diagnostics import ERROR, OK
 from il_ros.nodes.scripted_expert import ScriptedExpert
 from il_ros.nodes.sim_gz import SimGz
 from il_ros.sim.gz.arm import NAMES
@@ -140,14 +141,37 @@ def test_before_gz_is_heard_a_reset_says_what_is_missing(graph, gz):
     assert "do gz and its bridge run?" in node.status().message
 
 
-def test_a_gz_that_cannot_put_models_is_told_of(graph, gz, tmp_path):
+def test_a_gz_that_cannot_put_models_begins_no_episode_until_it_can(graph, gz, tmp_path):
+    program = (tmp_path / "gz").read_text()
     (tmp_path / "gz").write_text("#!/bin/sh\necho no such service\n")
-    graph.start(SimGz, task="push")
+    node = graph.start(SimGz, task="push", seed=3)
+    episodes = graph.received("task/episode", STRING, LATCHED)
+    joints = graph.received("joint_states", JOINT_STATE)
     graph.in_line(*gz.published)
-    run(gz, lambda: graph.outside.count_publishers("joint_states"), "its topics")
-    for _ in range(20):
-        gz.step()
-        graph.settle()
+    run(gz, lambda: node.status().level == ERROR, "the refusal")
+    assert "no episode yet" in node.status().message
+    assert "set_pose_vector: gz didn't do it: no such service" in node.status().message
     answer = graph.call("sim/reset", Trigger)
     assert not answer.success
     assert "set_pose_vector: gz didn't do it: no such service" in answer.message
+    assert episodes == joints == []  # nobody drives by what has no start
+    (tmp_path / "gz").write_text(program)
+    run(gz, lambda: episodes and joints, "the first episode", 100_000)  # nobody has asked for it
+    assert json.loads(episodes[0].data) == {"task": "push", "seed": 3, "number": 0}
+    assert node.status().level == OK
+
+
+def test_a_reset_that_gz_refuses_leaves_the_episode_as_it_was(graph, gz, tmp_path):
+    node = graph.start(SimGz, task="push", seed=3)
+    episodes = graph.received("task/episode", STRING, LATCHED)
+    graph.in_line(*gz.published)
+    run(gz, lambda: episodes, "the first episode")
+    (tmp_path / "gz").write_text("#!/bin/sh\necho no such service\n")
+    targets, goal = dict(node.scene.targets), node.scene.goal_m.tolist()
+    assert not graph.call("sim/reset", Trigger).success
+    assert dict(node.scene.targets) == targets
+    assert node.scene.goal_m.tolist() == goal
+    gz.scene.set_object(gz.scene.object_m + np.array([0.2, 0.0, 0.0]))
+    run(gz, lambda: np.allclose(node.scene.object_m, gz.scene.object_m, atol=1e-3), "the block is heard", 20)
+    assert len(episodes) == 1
+    assert node.get_parameter("seed").value == 4  # of the next one, still
