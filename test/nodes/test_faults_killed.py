@@ -30,6 +30,7 @@ DECISIONS = "/dagger_supervisor/decision"
 TURN = (0.0, 0.5)  # m/s, rad/s
 TIMEOUT_S, SILENCE_S, PERIOD_S = 0.25, 0.1, 0.05
 LONG_S = 300.0  # five processes that discover each other, one importing torch, on a busy machine
+LEAVE_S = 60.0
 S = 1_000_000_000
 
 
@@ -70,9 +71,15 @@ class World:
         assert self.processes[name].wait(10) == -signal.SIGKILL
 
     def end(self) -> None:
+        """Ask who still lives to end: a killed one leaves the memory that all share as it is just then."""
         for process in self.processes.values():
-            process.kill()
-            process.wait(10)
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(LEAVE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(LEAVE_S)
 
     @property
     def decisions(self):
