@@ -26,6 +26,7 @@ from il_ros.processes import prepare_child
 from il_ros.sim.drive import COMMAND_TIMEOUT_S
 
 ODOMETRY, STRING = "nav_msgs/msg/Odometry", "std_msgs/msg/String"
+TWIST = "geometry_msgs/msg/TwistStamped"
 DECISIONS = "/dagger_supervisor/decision"
 TURN = (0.0, 0.5)  # m/s, rad/s
 TIMEOUT_S, SILENCE_S, PERIOD_S = 0.25, 0.1, 0.05
@@ -106,7 +107,7 @@ class World:
         self._ask("start", lambda: any(self.root.glob("episode_*/episode.json")))
         count = len(self._texts)  # from here on nothing may be lost
         self.graph.until(lambda: len(self._texts) > count + 5, "decisions", LONG_S)
-        self._begun = self.decisions[count:][0].stamp_ns
+        self.begun_ns = self.decisions[count:][0].stamp_ns
 
     def _ask(self, service, effect):
         """Call the recorder's service until its effect is there: the first answer may get lost."""
@@ -131,28 +132,31 @@ class World:
         return [_decision(raw) for raw in told]
 
     def recorded(self, unheard=range(0)):
-        """End the episode; return the bag's decisions and its odometry.
+        """End the episode; return the bag's decisions, its odometry and its commands.
 
         `unheard`: stamps of decisions that the recorder may have missed, not knowing who makes them yet.
         """
         last = self.decisions[-1].stamp_ns
         self.graph.until(lambda: self.decisions[-1].stamp_ns > last + S // 2, "a last half second", LONG_S)
-        heard = {each.stamp_ns: each for each in self.decisions if self._begun <= each.stamp_ns <= last}
+        heard = {each.stamp_ns: each for each in self.decisions if self.begun_ns <= each.stamp_ns <= last}
         (folder,) = self.root.glob("episode_*")
         self._ask("stop", lambda: layout.load_info(folder).complete)
-        decided, odometry = [], []
+        decided, odometry, commands = [], [], []
         for item in open_bag(folder).messages():
             if item.topic == DECISIONS:
                 decided.append(_decision(item.raw))
             elif item.topic == "/odom":
                 odometry.append(messages.decode(ODOMETRY, item.raw))
+            elif item.topic == "/cmd_vel":
+                twist = messages.decode(TWIST, item.raw)
+                commands.append((messages.stamp_ns(twist), (twist.twist.linear.x, twist.twist.angular.z)))
         missing = set(heard) - {each.stamp_ns for each in decided}
         assert all(stamp_ns in unheard for stamp_ns in missing)
         told = [each for each in decided if each.stamp_ns in heard]
         assert told == [each for stamp_ns, each in heard.items() if stamp_ns not in missing]  # word for word
         stamps = [messages.stamp_ns(each) for each in odometry]
         assert {b - a for a, b in itertools.pairwise(stamps)} == {S // 20}  # no frame is missing
-        return decided, odometry
+        return decided, odometry, commands
 
 
 def _decision(raw: bytes) -> Decision:
@@ -180,7 +184,9 @@ def test_a_policy_server_killed_mid_run_stops_the_robot_in_time_and_drives_again
     )
     world.begin("policy_server")
     world.drives_itself()
-    decided, _ = world.recorded()
+    decided, _, commands = world.recorded()
+    sent = [(each.sent_ns, each.sent) for each in decided if each.stamp_ns >= world.begun_ns]
+    assert [each for each in commands if each in sent] == sent
     gone = next(each for each in decided if each.stamp_ns >= killed_ns and "policy silent for" in each.reason)
     proposed = [each for each in world.decisions if each.proposals.get("policy") is not None]
     last = [each for each in proposed if each.stamp_ns < gone.stamp_ns][-1]
@@ -206,7 +212,7 @@ def test_a_supervisor_killed_mid_run_leaves_a_robot_that_stops_in_time_and_a_ses
         lambda: any(each.authority == "policy" for each in heard_again()), "the bag goes on", LONG_S
     )
     first_ns = heard_again()[0].stamp_ns
-    decided, odometry = world.recorded(unheard=range(before.stamp_ns + 1, first_ns))
+    decided, odometry, _ = world.recorded(unheard=range(before.stamp_ns + 1, first_ns))
     old = [each for each in decided if each.stamp_ns <= before.stamp_ns]
     assert old[-1] == before
     # the controller's time-out; one command whose decision was no longer told, one step, one for rounding
