@@ -14,7 +14,16 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from il_ros.episodes.metadata import Qos
 from il_ros.episodes.record import EpisodeRecorder
 from il_ros.episodes.record_options import StreamSpec
-from il_ros.nodes.streams import LARGE_TYPES, Events, matching_profile, message_class
+from il_ros.nodes.streams import (
+    INCOMPATIBLE_QOS,
+    LARGE_TYPES,
+    MATCHED,
+    MESSAGE_LOST,
+    NO_EVENTS,
+    Events,
+    matching_profile,
+    message_class,
+)
 
 LOOK_S = 0.1  # how often the graph is looked at for publishers that came or changed
 DEPTH, DEPTH_LARGE = 2000, 60  # messages waiting while the recorder opens an episode: 10 s, 2 s of images
@@ -40,7 +49,7 @@ class RecorderStreams:
         self._specs = {want.spec.topic: want.spec for want in wanted if want.spec}
         self._untyped = {want.name for want in wanted if want.spec is None}
         self._profiles: dict[str, QoSProfile] = {}
-        self._subscriptions: dict[str, Any] = {}
+        self._subscriptions: dict[str, tuple[Any, Events]] = {}
         self._changed = set(self._specs)
         self._look()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -49,11 +58,13 @@ class RecorderStreams:
     def close(self) -> None:
         """Unsubscribe from everything."""
         self._node.destroy_timer(self._timer)
-        for subscription in self._subscriptions.values():
-            self._node.destroy_subscription(subscription)
+        for old in self._subscriptions.values():
+            self._unsubscribe(*old)
         self._subscriptions.clear()
 
     def _look(self) -> None:
+        for _, events in self._subscriptions.values():
+            events.look()
         self._find_types()
         for topic in [topic for topic in self._specs if topic in self._changed]:
             offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
@@ -72,21 +83,30 @@ class RecorderStreams:
         stream = self._recorder.add_stream(spec)
         old = self._subscriptions.pop(topic, None)
         self._profiles[topic] = profile
-        self._subscriptions[topic] = self._node.create_subscription(
+        subscription = self._node.create_subscription(
             message_class(spec.type),
             topic,
             partial(self._recorder.receive, stream),
             profile,
             raw=True,
-            event_callbacks=Events(
-                matched=lambda _: self._changed.add(topic),
-                incompatible_qos=lambda _: self._changed.add(topic),
-                message_lost=lambda event: self._recorder.lose(stream, event.total_count_change),
-            ),
+            event_callbacks=NO_EVENTS,
         )
+        events = Events(
+            subscription,
+            {
+                MATCHED: lambda _: self._changed.add(topic),
+                INCOMPATIBLE_QOS: lambda _: self._changed.add(topic),
+                MESSAGE_LOST: lambda event: self._recorder.lose(stream, event.total_count_change),
+            },
+        )
+        self._subscriptions[topic] = subscription, events
         if old is not None:
-            self._node.destroy_subscription(old)
+            self._unsubscribe(*old)
             self._node.get_logger().info(f"{topic}: subscribed anew, {_words(profile)}")
+
+    def _unsubscribe(self, subscription: Any, events: Events) -> None:
+        events.close()
+        self._node.destroy_subscription(subscription)
 
     def _find_types(self) -> None:
         """Take in extra topics whose type was not given, once the graph knows them."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import EventHandler, SubscriptionEventCallbacks
-from rclpy.exceptions import InvalidHandle
+from rclpy.event_handler import QoSSubscriptionEventType, SubscriptionEventCallbacks
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 OnMessage = Callable[[str, bytes, int], None]
+
+NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
+MATCHED = QoSSubscriptionEventType.RCL_SUBSCRIPTION_MATCHED
+INCOMPATIBLE_QOS = QoSSubscriptionEventType.RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS
+MESSAGE_LOST = QoSSubscriptionEventType.RCL_SUBSCRIPTION_MESSAGE_LOST
 
 LOOK_AGAIN_S = 0.1  # how soon after a publisher came the subscription is brought in line with it
 LARGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2")
@@ -23,25 +27,31 @@ DEPTH, DEPTH_LARGE = (
 )  # messages waiting for a busy node: half a second of joint states, 0.3 s of images
 
 
-class Events(SubscriptionEventCallbacks):
-    """Callbacks of a subscription that may be destroyed while an event of it waits to be handled.
+class Events:
+    """What happens to a subscription that may be destroyed while the executor spins.
 
-    rclpy's executor would raise InvalidHandle then, out of its spin.
+    `callbacks`: by kind of event. `look` often, and `close` before the subscription is destroyed, which is to
+    be made with NO_EVENTS: were an event the executor's, and waited to be handled when the subscription goes,
+    the executor would let go of it without Python's lock: a crash (ros2/rclpy#1644).
     """
 
-    def create_event_handlers(self, *args: Any, **kwargs: Any) -> list[EventHandler]:
-        """Do as rclpy does, with handlers that take nothing from a destroyed subscription."""
-        handlers: list[EventHandler] = super().create_event_handlers(*args, **kwargs)
-        for handler in handlers:
-            handler.take_data = partial(_take, handler.take_data)
-        return handlers
+    def __init__(self, subscription: Any, callbacks: Mapping[Any, Callable[[Any], Any]]) -> None:
+        self._handles = [
+            (_rclpy.EventHandle(subscription.handle, kind), callback) for kind, callback in callbacks.items()
+        ]
 
+    def look(self) -> None:
+        """Call back for what has happened since the last look."""
+        for handle, callback in self._handles:
+            event = handle.take_event()
+            if event.total_count_change or getattr(event, "current_count_change", 0):
+                callback(event)
 
-def _take(take_data: Callable[[], Any]) -> Any:
-    try:
-        return take_data()
-    except InvalidHandle:
-        return None
+    def close(self) -> None:
+        """Let go of the subscription, which lives as long as these."""
+        for handle, _ in self._handles:
+            handle.destroy_when_not_in_use()
+        self._handles.clear()
 
 
 class Streams:
@@ -63,6 +73,7 @@ class Streams:
         self._now = node.get_clock().now
         self._profiles: dict[str, QoSProfile] = {}
         self._subscriptions: dict[str, Any] = {}
+        self._events: dict[str, Events] = {}
         self._changed: set[str] = set(topics)
         self._adapt_changed()
         # on the steady clock: before the first /clock message ROS time stands still
@@ -72,9 +83,8 @@ class Streams:
     def close(self) -> None:
         """Unsubscribe from everything; may be called twice."""
         self._node.destroy_timer(self._timer)
-        for subscription in self._subscriptions.values():
-            self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        for topic in list(self._subscriptions):
+            self._unsubscribe(topic)
         self._changed.clear()
 
     @property
@@ -88,6 +98,8 @@ class Streams:
 
     def _adapt_changed(self) -> None:
         """Subscribe anew where the publishers that are there now allow or need another QoS."""
+        for events in self._events.values():
+            events.look()
         while self._changed:
             topic = self._changed.pop()
             profile = self._wanted(topic)
@@ -98,9 +110,7 @@ class Streams:
         return self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
 
     def _subscribe(self, topic: str, profile: QoSProfile) -> None:
-        old = self._subscriptions.pop(topic, None)
-        if old is not None:
-            self._node.destroy_subscription(old)
+        self._unsubscribe(topic)
 
         def receive(raw: bytes) -> None:
             self._on_message(topic, raw, self._now().nanoseconds)
@@ -109,14 +119,16 @@ class Streams:
             self._changed.add(topic)
 
         self._profiles[topic] = profile
-        self._subscriptions[topic] = self._node.create_subscription(
-            self._types[topic],
-            topic,
-            receive,
-            profile,
-            raw=True,
-            event_callbacks=Events(matched=look_again, incompatible_qos=look_again),
+        subscription = self._node.create_subscription(
+            self._types[topic], topic, receive, profile, raw=True, event_callbacks=NO_EVENTS
         )
+        self._subscriptions[topic] = subscription
+        self._events[topic] = Events(subscription, {MATCHED: look_again, INCOMPATIBLE_QOS: look_again})
+
+    def _unsubscribe(self, topic: str) -> None:
+        if topic in self._subscriptions:
+            self._events.pop(topic).close()
+            self._node.destroy_subscription(self._subscriptions.pop(topic))
 
 
 def matching_profile(offers: Iterable[QoSProfile], depth: int) -> QoSProfile:

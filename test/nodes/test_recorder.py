@@ -123,6 +123,14 @@ def test_what_is_published_is_in_the_bag(graph, start, arm, tmp_path: Path):
     assert offered["/joint_states"][0].reliability.name == "RELIABLE"
 
 
+def test_no_event_of_a_recorded_stream_waits_in_the_executor(start):
+    """One that did crashed the recorder when the stream was subscribed anew meanwhile: ros2/rclpy#1644."""
+    recorder = start()
+    recorded = [each for each in recorder.subscriptions if each.topic_name in recorder._recorder.streams]
+    assert len(recorded) >= 3
+    assert not any(each.event_handlers for each in recorded)
+
+
 def test_start_is_refused_naming_the_silent_stream(graph, start):
     start()
     assert call(graph, "start", expected=False) == "not started, no messages on: /joint_states (never any)"

@@ -96,6 +96,13 @@ def test_closed_before_it_has_noticed_a_publisher_it_disturbs_nobody(graph):
     assert listener.heard == []
 
 
+def test_no_event_of_a_subscription_that_may_be_replaced_waits_in_the_executor(graph):
+    """One that did crashed the process when it was replaced meanwhile: ros2/rclpy#1644."""
+    listener = graph.start(Listener)
+    (words,) = [each for each in listener.subscriptions if each.topic_name == "/words"]
+    assert words.event_handlers == []
+
+
 def test_a_type_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="robot_msgs/msg/Grip can't be loaded"):
         message_class("robot_msgs/msg/Grip")
