@@ -40,9 +40,11 @@ class Gate:
         self.lab, self.driving = lab, driving
         unseen = [episode for episode in held_out if episode.name not in learnt]
         self.new = [episode for episode in train if episode.name not in learnt]
+        known = [episode for episode in train if episode.name in learnt]
         self.frames = {
             "held_out": list(admission.frames(unseen or held_out, REPLAYED)),
             "new": list(admission.frames(self.new, REPLAYED)),
+            "known": list(admission.frames(known, REPLAYED)),
         }
 
     def errors(self, policy):
@@ -55,10 +57,12 @@ class Gate:
         before, now = self.errors(self.driving), self.errors(candidate)
         refused = admission.judge_held_out(now["held_out"], before["held_out"], LIMITS)
         refused = refused or admission.judge_new(now["new"], before["new"], LIMITS)
+        refused = refused or admission.judge_known(now["known"], before["known"], LIMITS)
         return {
             "kind": kind,
             "held_out": [round(each["held_out"], 4) for each in (before, now)],
             "new": [round(each["new"], 4) for each in (before, now)],
+            "known": [round(each["known"], 4) for each in (before, now)],
             "successes": [successes(self.lab, each) for each in (self.driving, candidate)],
             "refused": refused,
         }

@@ -33,8 +33,8 @@ Act = Callable[[Observation], Vector]
 class Limits:
     """What a candidate must keep.
 
-    `tolerance`: its error on held-out episodes may be larger than the driving policy's by this share, or by
-    `slack`; on the episodes that it learnt from and the driving one didn't, by `slack` alone.
+    `tolerance`: its error on held-out episodes, and on those that both learnt from, may be larger than the
+    driving policy's by this share, or by `slack`; on those that it alone learnt from, by `slack` alone.
     `latency`: the largest p99 of its computing time, as a share of the tick period.
     `disagreement`: the largest mean difference from the driving policy, in shadow.
     """
@@ -80,6 +80,15 @@ def judge_held_out(candidate: float, driving: float | None, limits: Limits) -> s
     `driving`: the error of the policy in control; None: there is none, any finite error is better than that.
     """
     return _judged("held-out episodes", candidate, driving, limits.tolerance, limits.slack)
+
+
+def judge_known(candidate: float, driving: float | None, limits: Limits) -> str:
+    """Return why a candidate with this error on what both learnt from is refused, "" when it isn't.
+
+    The driving policy's error is small there, so one who forgot stands out. `driving`: as for
+    `judge_held_out`.
+    """
+    return _judged("the episodes that both learnt from", candidate, driving, limits.tolerance, limits.slack)
 
 
 def judge_new(candidate: float, driving: float | None, limits: Limits) -> str:

@@ -1,4 +1,4 @@
-"""What a new policy is replayed on: held-out episodes, and those that it alone learnt from."""
+"""What a new policy is replayed on: held-out episodes, and those that it alone, or both, learnt from."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 REPLAYED = 300
 """Frames of each kind that are replayed at most: half a second of a small policy."""
+KNOWN_EPISODES = 20
+"""Episodes, evenly spread over all that both learnt from, of which these are taken."""
 
 Rule = Callable[[float, float | None, Limits], str]
 """From the candidate's error and the driving policy's (None: none drives) to why it is refused, or ""."""
@@ -34,6 +36,8 @@ def wanted(candidate: LoadedPolicy, driving: LoadedPolicy | None) -> Iterator[tu
     yield "held_out", unseen or list(held_out), admission.judge_held_out
     if driving is not None:
         yield "new", [name for name in learnt if name not in known], admission.judge_new
+        both = [name for name in learnt if name in known]
+        yield "known", both[:: -(-len(both) // KNOWN_EPISODES) or 1], admission.judge_known
 
 
 def frames(

@@ -46,17 +46,18 @@ def declare_gate(node: Node) -> None:
     )  # fmt: skip
     declare(
         node, "gate.root", "", "folder of recorded episodes: a candidate is replayed on held-out ones and "
-        "on those that it alone learnt from; empty: no replay", read_only=True,
+        "on those that it alone or both learnt from; empty: no replay", read_only=True,
     )  # fmt: skip
     limits, plan = Limits(), Plan()
     for name, default, text, unit in (
         (
             "tolerance",
             limits.tolerance,
-            "how much larger than the driving policy's its error on held-out episodes may be",
+            "how much larger than the driving policy's its error may be on held-out episodes and on those "
+            "that both learnt from",
             "share",
         ),
-        ("slack", limits.slack, "by this it may be larger, also on the new episodes", "normalised actions"),
+        ("slack", limits.slack, "by this it may be larger, also on new episodes", "normalised actions"),
         ("latency", limits.latency, "the largest p99 of its computing time", "tick periods"),
         ("disagreement", limits.disagreement, "the largest mean difference in shadow", "normalised actions"),
         ("shadow_s", plan.shadow_s, "the shadow ends after this, also when nobody ticks", "s"),

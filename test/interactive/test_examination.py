@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from il_ros.episodes import layout
+from il_ros.interactive import replays
 from il_ros.interactive.admission import Limits
 from il_ros.interactive.examination import Plan, Shadow, examine
 from il_ros.policies import checkpoint
@@ -68,6 +69,26 @@ def test_what_it_alone_learnt_from_it_must_have_learnt(tmp_path, root):
     )
     better = candidate(tmp_path, 3, held_out=(), learnt=("episode_000001", "episode_000002"))
     assert examine(better, None, driving, plan, Shadow()).refused == ""
+
+
+def test_what_both_learnt_from_it_must_not_have_forgotten(tmp_path, root):
+    """RIGHT is (0.25, -0.5): (0.35, -0.5) is 0.05 from it, (0.25, -0.4) too, (0.25, -0.38) 0.06."""
+    plan = Plan(Limits(tolerance=0.1, slack=0.005, latency=1e6), root)
+    learnt = ("episode_000001", "episode_000002")
+    driving = checkpoint.load(candidate(tmp_path, 1, (0.35, -0.5), held_out=(), learnt=learnt))
+    forgot = candidate(tmp_path, 2, (0.25, -0.38), held_out=(), learnt=learnt)
+    verdict = examine(forgot, None, driving, plan, Shadow())
+    assert verdict.checks["known"]["episodes"] == list(learnt)
+    assert "both learnt from is 0.0600, the driving policy's 0.0500; up to 0.0550" in verdict.refused
+    as_good = candidate(tmp_path, 3, (0.25, -0.4), held_out=(), learnt=learnt)
+    assert examine(as_good, None, driving, plan, Shadow()).refused == ""
+
+
+def test_of_many_episodes_that_both_learnt_from_twenty_at_most_are_replayed_evenly(tmp_path):
+    names = tuple(f"episode_{number:06d}" for number in range(1, 42))
+    policy = checkpoint.load(candidate(tmp_path, 1, held_out=(), learnt=names))
+    (chosen,) = [some for kind, some, _ in replays.wanted(policy, policy) if kind == "known"]
+    assert chosen == [f"episode_{number:06d}" for number in range(1, 42, 3)]  # every third: 14 of 41
 
 
 def test_without_held_out_episodes_it_says_so_and_judges_the_rest(tmp_path, root):
