@@ -72,7 +72,7 @@ class Lab:
             self.parameters.write_text(json.dumps(node_parameters(self.seed, **how)), encoding="utf-8")
             return self.bc() if method == "bc" else self.interactive(method)
 
-        return kept(file, args, stages, points, ("seeds", "methods", "measured", "out"), args.measured)
+        return kept(file, args, stages, points, without_effect(method), args.measured)
 
     # ---- methods -----------------------------------------------------------------------------------------
 
@@ -201,6 +201,13 @@ class Lab:
         found = {"episodes": count, "through_nodes": len(there), "in_process": len(here)}
         found["alike"] = count - len(there ^ here)
         return point | {"agreement": told(found)}
+
+
+def without_effect(method):
+    """Return the arguments that a method's points don't depend on."""
+    others = ["seeds", "methods", "measured", "out"]
+    others += [] if method.startswith("dagger") else ["asked"]
+    return others + ([] if method == "gated" else ["requests_per_hour"])
 
 
 def summary(args, points):
