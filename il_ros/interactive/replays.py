@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def wanted(candidate: LoadedPolicy, driving: LoadedPolicy | None) -> Iterator[tu
     if driving is not None:
         yield "new", [name for name in learnt if name not in known], admission.judge_new
         both = [name for name in learnt if name in known]
-        yield "known", both[:: -(-len(both) // KNOWN_EPISODES) or 1], admission.judge_known
+        yield "known", both[:: max(1, math.ceil(len(both) / KNOWN_EPISODES))], admission.judge_known
 
 
 def frames(

@@ -4,7 +4,9 @@ import faulthandler
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
+from recorded import Recorded
 from ros_graph import Graph
+from supervised import CONTRACT
 
 
 @pytest.fixture
@@ -15,3 +17,16 @@ def graph(request):
         faulthandler.enable(request.config.stash[fault_handler_stderr_fd_key])
     yield graph
     graph.close()
+
+
+@pytest.fixture
+def contract_file(tmp_path):
+    """The contract of `supervised`; a test file about another one has its own."""
+    path = tmp_path / "contract.yaml"
+    path.write_text(CONTRACT)
+    return path
+
+
+@pytest.fixture
+def recorded(graph, contract_file, tmp_path):
+    return Recorded(graph, contract_file, tmp_path / "episodes", use_sim_time=True)

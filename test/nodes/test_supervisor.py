@@ -7,19 +7,12 @@ import sys
 import numpy as np
 import pytest
 from std_srvs.srv import SetBool, Trigger
-from supervised import CONTRACT, STEP, Lockstep, Rig
+from supervised import STEP, Lockstep, Rig
 
 from il_ros import messages
 from il_ros.control import proposal
 from il_ros.control.decision import NOBODY
 from il_ros.nodes.dagger_supervisor import DaggerSupervisor
-
-
-@pytest.fixture
-def contract_file(tmp_path):
-    path = tmp_path / "contract.yaml"
-    path.write_text(CONTRACT)
-    return path
 
 
 @pytest.fixture

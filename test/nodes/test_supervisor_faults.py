@@ -5,9 +5,8 @@ A recorder runs beside it all: `recorded.stop()` fails when anything published o
 
 import numpy as np
 import pytest
-from recorded import Recorded
 from std_srvs.srv import SetBool, Trigger
-from supervised import CONTRACT, PATIENT_S, Session
+from supervised import PATIENT_S, Session
 
 from il_ros import messages
 from il_ros.control import proposal
@@ -19,18 +18,6 @@ POLICY_SAYS = {"policy": POLICY, "version": "v1", "doubt": 0.25}
 JOY = "sensor_msgs/msg/Joy"
 TIMEOUT_TICKS = 2  # 0.1 s at 20 Hz
 SILENCE_S = 1.0  # so long a busy machine may keep a proposal from the supervisor; a silent source costs it
-
-
-@pytest.fixture
-def contract_file(tmp_path):
-    path = tmp_path / "contract.yaml"
-    path.write_text(CONTRACT)
-    return path
-
-
-@pytest.fixture
-def recorded(graph, contract_file, tmp_path):
-    return Recorded(graph, contract_file, tmp_path / "episodes", use_sim_time=True)
 
 
 @pytest.fixture

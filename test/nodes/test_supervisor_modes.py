@@ -5,20 +5,13 @@ import json
 import numpy as np
 import pytest
 from std_srvs.srv import Trigger
-from supervised import CONTRACT, LATCHED, Rig, Session
+from supervised import LATCHED, Rig, Session
 
 from il_ros.control import proposal
 from il_ros.control.decision import NOBODY
 from il_ros.nodes.dagger_supervisor import DaggerSupervisor
 
 STRING = "std_msgs/msg/String"
-
-
-@pytest.fixture
-def contract_file(tmp_path):
-    path = tmp_path / "contract.yaml"
-    path.write_text(CONTRACT)
-    return path
 
 
 EXPERT, POLICY, LET_GO = (0.02, 0.0, 0.1), (-0.02, 0.0, -0.1), ()

@@ -1,9 +1,8 @@
 """Two who command one robot: the second is refused, whoever appears silences the first, and the bag tells."""
 
 import pytest
-from recorded import Recorded
 from std_msgs.msg import Float64MultiArray
-from supervised import CONTRACT, PATIENT_S, Session
+from supervised import PATIENT_S, Session
 
 from il_ros.control.decision import NOBODY
 from il_ros.nodes.dagger_supervisor import DaggerSupervisor
@@ -17,18 +16,6 @@ class Second(DaggerSupervisor):
 
     def __init__(self, **kwargs):
         super().__init__(cli_args=["--ros-args", "-r", "__node:=second"], **kwargs)
-
-
-@pytest.fixture
-def contract_file(tmp_path):
-    path = tmp_path / "contract.yaml"
-    path.write_text(CONTRACT)
-    return path
-
-
-@pytest.fixture
-def recorded(graph, contract_file, tmp_path):
-    return Recorded(graph, contract_file, tmp_path / "episodes", use_sim_time=True)
 
 
 @pytest.fixture
