@@ -72,9 +72,9 @@ def demonstrations(task, own, expert, seeds):
         )
 
 
-def dataset(own, episodes, share_held_out, seed):
+def dataset(own, episodes, training):
     names = [episode.name for episode in episodes]
-    held_out = validation_names(names, share_held_out, seed)
+    held_out = validation_names(names, training.validation, training.seed, training.validation_most)
     parts = [tuple(e for e in episodes if (e.name in held_out) == held) for held in (False, True)]
     summary = Summary(tuple(names), tuple(held_out), sum(map(len, episodes)), {}, ())
     return Dataset(own, parts[0], parts[1], summary)
@@ -113,7 +113,7 @@ def main():
             trained_s = time.monotonic()
             bar = tqdm(total=chosen.training.epochs, desc="train", leave=False, disable=None)
             outcome = train(
-                dataset(own, shown, chosen.training.validation, seed),
+                dataset(own, shown, chosen.training),
                 chosen,
                 Path(folder),
                 on_epoch=lambda point, bar=bar: (

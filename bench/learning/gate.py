@@ -73,8 +73,9 @@ def successes(lab, policy):
     return evaluate(policy, lab.contract, lab.task, seeds).successes
 
 
-def split(episodes, share):
-    held_out = validation_names([episode.name for episode in episodes], share, 0)
+def split(episodes, training):
+    names = [episode.name for episode in episodes]
+    held_out = validation_names(names, training.validation, 0, training.validation_most)
     return (
         [episode for episode in episodes if episode.name not in held_out],
         [episode for episode in episodes if episode.name in held_out],
@@ -85,16 +86,15 @@ def rounds(args):
     """Yield what was measured of each candidate."""
     lab = Lab(args, args.seed, args.first)
     training = lab.learner(0).recipe.training
-    share = training.validation
     episodes, teaching = list(lab.shown), lab.teaching_of(args.method)
-    train, _ = split(episodes, share)
+    train, _ = split(episodes, training)
     driving, learnt = lab.learner(args.steps).learn(train), {episode.name for episode in train}
     for index in range(args.rounds):
         for number in range(index * args.per_round, (index + 1) * args.per_round):
             lesson = drive(lab.teach, teaching, driving, lab.expert, lab.first_seed + 5000 + number)
             episode = lesson.episode(f"lesson_{number:03d}", lab.contract)
             episodes += [] if episode is None else [episode]
-        train, held_out = split(episodes, share)
+        train, held_out = split(episodes, training)
         steps = args.warm_epochs * math.ceil(sum(map(len, train)) / training.batch_size)
         gate = Gate(lab, driving, learnt, train, held_out)
         candidate = lab.learner(steps).learn(train, driving, f"round_{index:02d}")

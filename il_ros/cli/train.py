@@ -211,6 +211,7 @@ def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
         own,
         Selection(outcomes=tuple(args.outcome or ("success", "unmarked")), tasks=tuple(args.task)),
         validation=recipe.training.validation,
+        validation_most=recipe.training.validation_most,
         seed=recipe.training.seed,
         progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
     )

@@ -65,14 +65,15 @@ class Dataset:
         select: Selection | None = None,
         *,
         validation: float = 0.1,
+        validation_most: int | None = None,
         seed: int = 0,
         rule: Rule = BY_MODE,
         progress: Progress = iter,
     ) -> Dataset:
         """Convert (or find in the cache) the selected episodes under `root`.
 
-        `validation`: the share of episodes kept for validation, at least one when above 0. `progress` wraps
-        the sequence of episodes being converted, as tqdm does.
+        `validation`: the share of episodes kept for validation, at least one when above 0, and at most
+        `validation_most`. `progress` wraps the sequence of episodes being converted, as tqdm does.
         Raises DatasetError when no episode remains, FileNotFoundError when there is no root, OSError when
         the cache can't be written.
         """
@@ -89,7 +90,8 @@ class Dataset:
         if not episodes:
             told = "\n".join(f"  {name}: {reason}" for name, reason in left_out)
             raise DatasetError(f"{root}: no episode to train on\n{told or '  the folder holds no episodes'}")
-        held_out = validation_names([episode.name for episode in episodes], validation, seed)
+        names = [episode.name for episode in episodes]
+        held_out = validation_names(names, validation, seed, validation_most)
         return cls._split(contract, episodes, held_out, left_out, validation)
 
     @classmethod
@@ -120,8 +122,10 @@ class Dataset:
         return cls(contract, train, kept, summary)
 
 
-def validation_names(names: Sequence[str], share: float, seed: int) -> frozenset[str]:
-    """Return which episodes validate: a share of them, at least one, and none when there is only one.
+def validation_names(
+    names: Sequence[str], share: float, seed: int, most: int | None = None
+) -> frozenset[str]:
+    """Return which episodes validate: a share of them, 1 to `most`, and none when there is only one.
 
     Each episode has its place in an order given by the seed, so that a growing dataset keeps most of its
     split, and what was trained on seldom becomes validation.
@@ -131,7 +135,7 @@ def validation_names(names: Sequence[str], share: float, seed: int) -> frozenset
         raise ValueError(f"validation is a share of the episodes from 0 to below 1, not {share}")
     if share == 0 or len(names) < 2:
         return frozenset()
-    count = min(max(1, round(share * len(names))), len(names) - 1)
+    count = min(max(1, round(share * len(names))), len(names) - 1, len(names) if most is None else most)
     ordered: list[Any] = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
     return frozenset(ordered[:count])
 

@@ -39,6 +39,7 @@ class Training:
     state_noise: float = 0.0
     shift_px: int = 0
     validation: float = 0.1
+    validation_most: int = 3
     validate_every: int = 1
     patience: int = 0
     keep: str = "last"
@@ -52,7 +53,7 @@ class Training:
     lapse_s: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "validate_every", "threads"):
+        for name in ("epochs", "batch_size", "validation_most", "validate_every", "threads"):
             at_least(name, getattr(self, name), 1)
         for name in (
             "seconds",

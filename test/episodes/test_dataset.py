@@ -166,7 +166,7 @@ def test_every_episode_is_in_the_summary(tmp_path):
     info = layout.load_info(tmp_path / "episode_000004")
     dataclasses.replace(info, outcome="failure").save(tmp_path / "episode_000004")
 
-    dataset = Dataset.open(tmp_path, made.CONTRACT, validation=0.2)
+    dataset = Dataset.open(tmp_path, made.CONTRACT, validation=0.6, validation_most=1)
     summary = dataset.summary
     left_out = dict(summary.left_out)
     assert left_out["episode_000003"] == "discarded: now: bad"
@@ -226,6 +226,14 @@ def test_a_growing_dataset_never_moves_training_episodes_to_validation_unless_th
 )
 def test_something_is_kept_for_each_side_where_possible(count, share, expected):
     assert len(validation_names([str(n) for n in range(count)], share, 0)) == expected
+
+
+def test_at_most_so_many_are_kept_and_they_are_the_first_of_the_same_order():
+    names = [f"episode_{n:06d}" for n in range(1, 101)]
+    few, many = validation_names(names, 0.1, 0, most=3), validation_names(names, 0.1, 0)
+    assert (len(few), len(many)) == (3, 10)
+    assert few < many
+    assert validation_names(names[:10], 0.1, 0, most=3) == validation_names(names[:10], 0.1, 0)
 
 
 def test_a_share_of_all_is_refused():
