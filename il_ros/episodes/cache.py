@@ -27,7 +27,7 @@ from il_ros.episodes.replay import open_replay
 from il_ros.episodes.rules import BY_MODE, Rule
 
 FOLDER = ".cache"
-VERSION = 2
+VERSION = 3
 """Raised whenever the same bag would give other arrays."""
 
 

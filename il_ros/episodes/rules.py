@@ -2,7 +2,8 @@
 
 | mode      | who drove        | label                 |
 |-----------|------------------|-----------------------|
-| priority  | anyone           | what was sent         |
+| priority  | policy           | none                  |
+| priority  | anyone else      | what was sent         |
 | expert    | expert           | what was sent         |
 | policy    | policy           | none                  |
 | shadow    | expert           | what was sent         |
@@ -12,6 +13,7 @@
 | hg_dagger | policy           | none                  |
 | gated     | as hg_dagger     |                       |
 
+A policy's own driving is nobody's lesson: what it gets wrong would be shown to it as right.
 An expert's label is what was *sent* when the expert drove: the safety gate's limits are part of the lesson.
 Where nobody had authority only dagger has a label. Decisions from before there were modes are 'priority'.
 """
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 
 from il_ros.control.decision import NOBODY, Decision, Numbers
 
-EXPERT = "expert"
+EXPERT, POLICY = "expert", "policy"
 MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
 
 
@@ -44,7 +46,7 @@ def label(mode: str, decision: Decision) -> Numbers | None:
         raise ValueError(f"mode '{mode}' is not known; one of: {', '.join(MODES)}")
     if mode == "policy":
         return None
-    if decision.authority == EXPERT or (mode == "priority" and decision.authority != NOBODY):
+    if decision.authority == EXPERT or (mode == "priority" and decision.authority not in (NOBODY, POLICY)):
         return decision.sent
     return decision.proposals.get(EXPERT) if mode == "dagger" and decision.asked else None
 

@@ -24,7 +24,7 @@ def decision(authority, expert=EXPERT_SAYS, sent=SENT):
 @pytest.mark.parametrize(
     ("mode", "expert_drives", "policy_drives", "nobody"),
     [
-        ("priority", SENT, SENT, None),
+        ("priority", SENT, None, None),
         ("expert", SENT, None, None),
         ("policy", None, None, None),
         ("shadow", SENT, None, None),
@@ -37,6 +37,11 @@ def test_the_table(mode, expert_drives, policy_drives, nobody):
     assert label(mode, decision("expert")) == expert_drives
     assert label(mode, decision("policy")) == policy_drives
     assert label(mode, decision("none", sent=None)) == nobody
+
+
+def test_in_priority_whoever_is_not_the_policy_teaches():
+    assert label("priority", decision("leader")) == SENT
+    assert label("hg_dagger", decision("leader")) is None
 
 
 def test_in_dagger_what_the_expert_proposes_unasked_is_no_label():
@@ -56,7 +61,8 @@ def test_an_unknown_mode_is_refused():
 def test_the_rule_by_mode_reads_the_mode_in_the_record():
     assert BY_MODE.choose(dataclasses.replace(decision("policy"), mode="dagger")) == EXPERT_SAYS
     assert BY_MODE.choose(dataclasses.replace(decision("policy"), mode="hg_dagger")) is None
-    assert BY_MODE.choose(decision("policy")) == SENT  # recorded before there were modes
+    assert BY_MODE.choose(decision("leader")) == SENT  # recorded before there were modes: priority
+    assert BY_MODE.choose(decision("policy")) is None
 
 
 def test_an_episode_is_looked_at_with_all_that_was_driven():
