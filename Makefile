@@ -26,7 +26,7 @@ test: setup  ## every test (ARGS="test/episodes -k recover" narrows it; GAZEBO=n
 	@[ "$(GAZEBO)" = no ] || scripts/gazebo --optional
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
-bench: setup gazebo  ## the figures of BENCHMARKS.md but for learning, as JSON (40 minutes; a quiet machine)
+bench: setup gazebo  ## bench/*.py, as JSON (40 minutes; a quiet machine); bench/learning is started by hand
 	@set -e; for script in bench/*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done
 
 lint: setup  ## the style and type rules
@@ -38,5 +38,5 @@ format: setup  ## rewrite the files to the style rules
 launch-test: setup  ## the launch files, for real (needs launch: an installed ROS 2)
 	@$(PYTHON_BIN) -m pytest test/launch -rs $(ARGS)
 
-clean:  ## remove what was built, not what was recorded
+clean:  ## remove what was built, not what was recorded, nor Gazebo (.gazebo)
 	rm -rf .venv build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,11 +20,14 @@ ROS = {
 
 # A package may import packages of its own rank's number or lower; what is not listed is the shared language.
 RANK = {
-    **dict.fromkeys(("nodes", "cli", "demo", "__main__"), 5),
-    **dict.fromkeys(("control", "training", "interactive", "irl", "rl", "sim", "teleop"), 4),
-    **dict.fromkeys(("dashboard", "session", "scenarios"), 4),
-    "policies": 3,
     "episodes": 2,
+    "policies": 3,
+    **dict.fromkeys(("control", "sim", "teleop"), 4),
+    "training": 5,
+    "interactive": 6,
+    "session": 7,
+    "scenarios": 8,
+    **dict.fromkeys(("nodes", "cli", "demo", "__main__"), 9),
 }
 SHARED_LANGUAGE = 1
 # The records that pass between the floors, and are read back from bags, belong to the shared language.
@@ -123,6 +126,7 @@ def test_a_launch_file_composes_and_does_nothing_else(path):
         (loaders, "eval('1')"),
         (lambda tree: climbs(("episodes", "reader"), tree), "from il_ros.training import loop"),
         (lambda tree: climbs(("codecs",), tree), "from il_ros import episodes"),
+        (lambda tree: climbs(("training", "run"), tree), "from il_ros.interactive import gates"),
     ],
 )
 def test_each_rule_catches_a_planted_breach(rule, code):

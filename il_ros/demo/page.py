@@ -95,7 +95,7 @@ def _training(plan: Plan) -> str:
     metrics = json.loads((plan.checkpoint / "config.json").read_text())["metrics"]
     return (
         f"Behaviour cloning of {metrics['frames']} frames from {len(metrics['data']['train'])} episodes; "
-        f"{len(metrics['data']['validation'])} more, never trained on, chose the weights of epoch "
+        f"{len(metrics['data']['validation'])} more were never trained on; kept are the weights of epoch "
         f"{metrics['best_epoch']} of {metrics['epochs']}."
     )
 

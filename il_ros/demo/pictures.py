@@ -22,6 +22,7 @@ from il_ros.contract import Contract
 from il_ros.episodes.layout import EpisodeInfo, load_info
 from il_ros.episodes.reader import open_bag
 from il_ros.episodes.replay import Frame, open_replay
+from il_ros.episodes.rules import DRIVEN
 from il_ros.image_codec import decode_image
 from il_ros.plot_style import EXPERT, POLICY, QUIET, STYLE
 from il_ros.sim.task import Expert
@@ -150,7 +151,7 @@ def _wish(expert: Expert, frame: Frame, size: int) -> Vector:
 
 
 def _frames(folder: Path, contract: Contract, info: EpisodeInfo) -> Iterator[Frame]:
-    return (item for item in open_replay(open_bag(folder), contract, info) if isinstance(item, Frame))
+    return (item for item in open_replay(open_bag(folder), contract, info, DRIVEN) if isinstance(item, Frame))
 
 
 def _pixels(message: Any) -> Picture:

@@ -85,6 +85,15 @@ def test_lost_frames_are_warnings_until_none_is_left(tmp_path):
     assert verify(made.write(tmp_path, items, 2)).errors[0] == "no usable frame"
 
 
+def test_an_episode_that_the_policy_drove_alone_is_in_order_though_it_teaches_nothing(tmp_path):
+    items = [
+        *made.recorded(4, decisions=False),
+        *(made.decision(tick, authority="policy") for tick in range(4)),
+    ]
+    report = verify(made.write(tmp_path, items))
+    assert (report.ok, report.ticks, report.frames) == (True, 4, 4)
+
+
 def test_another_contract_can_be_asked_for(tmp_path):
     folder = made.write(tmp_path, made.recorded(10))
     other = contracts.parse(made.TEXT.replace("topic: camera/image_raw", "topic: wrist/image_raw"), "other")
