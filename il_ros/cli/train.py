@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  il-ros train episodes --out checkpoint
-  il-ros train episodes --out checkpoint --set epochs=50 --set policy.hidden=[64,64]
-  il-ros train episodes --out checkpoint --resume        after Ctrl-C
+  il-ros train episodes --out checkpoint/v1           where deploy and dagger look for it
+  il-ros train episodes --out trained --set epochs=50 --set policy.hidden=[64,64]
+  il-ros train episodes --out trained --resume        after Ctrl-C
 """
 
 
@@ -86,7 +86,11 @@ def add_parser(subparsers: Any) -> None:
         help="time that training may take with --from (default: the recipe's); when it doesn't suffice for "
         "all, every epoch is all new frames and a part of the old ones",
     )
-    parser.add_argument("--version", default="", help="the policy's version (default: made from its weights)")
+    parser.add_argument(
+        "--version",
+        default="",
+        help="the policy's version (default: --out's name where it is v1, v2, ..., else from its weights)",
+    )
     parser.add_argument(
         "--background", action="store_true", help="take only the time that nobody else wants (nice 19, idle)"
     )
@@ -179,6 +183,7 @@ def _train(
     reporter: Any,
     stopped: Callable[[], bool],
 ) -> Outcome:
+    from il_ros.policies.versions import named_by
     from il_ros.training.run import train
 
     def on_epoch(point: Any) -> bool:
@@ -189,7 +194,7 @@ def _train(
         dataset,
         recipe,
         args.out,
-        version=args.version,
+        version=args.version or named_by(args.out),
         resume=args.resume,
         start=start,
         on_epoch=on_epoch,

@@ -10,13 +10,18 @@ RUNNING = ".running"
 """Ends the name of a version that is still being trained."""
 
 
+def named_by(run: Path) -> str:
+    """Return the version that a run's folder is named after, "" when its name is none."""
+    return run.name if run.name[:1] == "v" and run.name[1:].isdigit() else ""
+
+
 def versions(folder: Path) -> list[Path]:
     """Return the finished versions, oldest first."""
-    found = [run for run in folder.glob("v*") if run.name[1:].isdigit() and (run / CHECKPOINT).is_dir()]
+    found = [run for run in folder.glob("v*") if named_by(run) and (run / CHECKPOINT).is_dir()]
     return sorted(found, key=lambda run: int(run.name[1:]))
 
 
 def next_version(folder: Path) -> str:
     """Return the name that comes after all there are."""
-    numbers = [int(run.name[1:]) for run in folder.glob("v*") if run.name[1:].isdigit()]
+    numbers = [int(run.name[1:]) for run in folder.glob("v*") if named_by(run)]
     return f"v{max(numbers, default=0) + 1}"

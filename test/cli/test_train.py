@@ -35,6 +35,13 @@ def test_progress_for_programs_is_a_json_object_a_line(root, tmp_path, capsys):
     assert events[-1]["checkpoint"] == str(tmp_path / "out" / "checkpoint")
 
 
+def test_a_policy_is_called_as_its_folder_where_that_is_a_version(root, tmp_path):
+    for out in ("v7", "attempt"):
+        assert main(["train", str(root), "--out", str(tmp_path / out), *QUICK]) == 0
+    assert checkpoint.load(tmp_path / "v7").version == "v7"
+    assert checkpoint.load(tmp_path / "attempt").version not in ("", "attempt")
+
+
 def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
     words = ["train", str(root), "--out", str(tmp_path / "out"), *QUICK]
     assert main(words) == 0
