@@ -121,9 +121,11 @@ class ResidentJob:
             interrupt_child(self._process)
 
     def close(self) -> None:
-        """Have it ended: one that is still at work goes with its process."""
+        """Have it ended: one that is still at work goes with its process, which else is free for the next."""
         if self._status is None:
             end_child(self._process)
+        else:
+            self.pause(False)  # it may have been stopped between its end and the word of it
 
     @property
     def last_words(self) -> str:

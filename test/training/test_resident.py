@@ -3,6 +3,7 @@
 import time
 
 import made_episodes as made
+import psutil
 import pytest
 
 from il_ros.policies import checkpoint, lineage
@@ -36,6 +37,13 @@ def finish(job, until=lambda events: False):
         events += more
         time.sleep(0.01)
     return events, status
+
+
+def until_it_is(process, wanted):
+    end_s = time.monotonic() + 10.0
+    while not wanted(status := psutil.Process(process.pid).status()):
+        assert time.monotonic() < end_s, status
+        time.sleep(0.001)
 
 
 def trained(resident, plan):
@@ -74,6 +82,15 @@ def test_an_interrupted_training_ends_and_the_process_stays(resident, plan):
     assert finish(job)[1] == 130
     trained(resident, plan)
     assert resident.process is process
+
+
+def test_one_stopped_just_as_its_command_ends_goes_on_before_the_next(resident):
+    job = resident.begin(["train", "nothing there", "--out", "x"])
+    assert finish(job)[1] == 2
+    job.pause(True)  # by who hasn't heard of the end yet
+    until_it_is(resident.process, lambda status: status == psutil.STATUS_STOPPED)
+    job.close()
+    until_it_is(resident.process, lambda status: status != psutil.STATUS_STOPPED)
 
 
 def test_a_killed_process_leaves_no_version_and_the_next_job_has_a_new_one(resident, plan):
