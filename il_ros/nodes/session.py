@@ -60,7 +60,7 @@ class Session(runtime.PlainNode):
         self._wanted: deque[str] = deque()
         self.busy = False  # a wish is being carried out, others may wait behind it
         self._doing = ""
-        self._ended_for = ""  # the episode whose end the simulator has told
+        self._ended_for = ""  # the episode that is ended, or being ended: the simulator needn't end it
         self._buttons_before: Sequence[int] = ()
         self._gamepad: tuple[str, ...] = ()  # its line of help, once one was heard
         self._marks = self.create_publisher(String, "~/marks", DEEP)
@@ -180,10 +180,12 @@ class Session(runtime.PlainNode):
             self.wish(wish)
 
     def _notice_end(self) -> None:
-        """Let the simulator end the episode when its task is done, once for each."""
+        """Let the simulator end the episode when its task is done, once for each.
+
+        Not while a wish is carried out: it may end the episode itself, and the person's word counts.
+        """
         wish = due(self.world, self._options)
-        if wish and self._ended_for != self.world.recording:
-            self._ended_for = self.world.recording
+        if wish and not self.busy and self._ended_for != self.world.recording:
             self.wish(wish)
 
     # ---- what goes out -----------------------------------------------------------------------------------
@@ -194,6 +196,8 @@ class Session(runtime.PlainNode):
             while self._wanted:
                 self._doing = self._wanted.popleft()
                 made = plan(self._doing, self.world, self._options)
+                if made.ends_episode:
+                    self._ended_for = self.world.recording
                 await self._carry_out(made)
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)

@@ -43,6 +43,11 @@ class Plan:
     lines: tuple[str, ...] = ()
     end: bool = False
 
+    @property
+    def ends_episode(self) -> bool:
+        """Whether the episode that is being recorded is over after it."""
+        return any(call.name in ("recorder/stop", "recorder/discard") for call in self.calls)
+
 
 URGENT = (keys.STOP, keys.TAKE, keys.LATER)
 """Wishes that wait for none before them."""

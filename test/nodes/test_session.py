@@ -17,11 +17,12 @@ from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.dagger_supervisor import DaggerSupervisor
 from il_ros.nodes.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.recorder import Recorder
 from il_ros.nodes.scripted_expert import ScriptedExpert
 from il_ros.nodes.session import Session
 from il_ros.nodes.sim import Sim
-from il_ros.session import report
+from il_ros.session import keys, report
 from il_ros.session.curves import decision_curves
 from il_ros.specs import JOINT_STATE, STRING
 
@@ -191,6 +192,26 @@ def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
     person.type("r", lambda world: not world.recording, "stopped")
     said = len(person.screen.told)
     person.type("b", lambda _: any("refused" in line for line in person.screen.told[said:]), "no trainer")
+
+
+@pytest.mark.parametrize(
+    ("wish", "then"), [(keys.NEXT, ("episode_000002", "")), (keys.FAILURE, ("", "failure"))]
+)
+def test_a_task_that_is_done_while_the_person_ends_its_episode_marks_neither_that_nor_the_next(
+    robot, wish, then
+):
+    done = robot.publisher("task/success", "std_msgs/msg/Bool", LATCHED)
+    person = AtTheKeys(robot)
+    robot.until(done.count, "the session's subscription")
+    person.type("n", lambda world: world.recording, "an episode begins")
+    person.drives("policy")
+    person.node.wish(wish)
+    done(messages.make("std_msgs/msg/Bool", data=True))  # heard while it is carried out
+    robot.until(lambda: not person.node.busy and person.world.last, "the end of the episode")
+    robot.settle()
+    robot.until(
+        lambda: (person.world.recording, person.world.outcome) == then, f"only what {wish} asks", timeout_s=10
+    )
 
 
 def test_a_simulated_person_sits_through_a_whole_session(robot, tmp_path):

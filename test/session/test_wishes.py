@@ -57,6 +57,13 @@ def test_next_ends_what_is_being_recorded_and_is_refused_while_stopped():
     assert (refused.calls, refused.lines) == ((), ("stopped: c clears the emergency stop first",))
 
 
+def test_a_wish_tells_whether_it_ends_the_episode():
+    world = World(recording="episode_000001")
+    ending = [keys.NEXT, keys.RECORD, keys.SUCCESS, keys.FAILURE, keys.UNDO, keys.END]
+    assert [wish for wish in keys.WISHES if plan(wish, world, SIM).ends_episode] == ending
+    assert not plan(keys.NEXT, World(), SIM).ends_episode
+
+
 def test_taking_over_goes_there_and_back():
     world = World(running=True, recording="episode_000001")
     assert plan(keys.TAKE, world, SIM).calls == (Call("expert/engage", True),)
