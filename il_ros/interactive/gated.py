@@ -76,7 +76,7 @@ class Gated(InteractiveMode):
         self._armed = True
         """False after an answer: it is not asked again before the doubt was over once."""
         self._broken_off = False
-        """The expert ceased without letting go: doubt says nothing about whether the policy may go on."""
+        """The expert ceased without letting go: not the doubt, but its let-go hands back, also a late one."""
 
     @property
     def threshold(self) -> float | None:
@@ -141,11 +141,12 @@ class Gated(InteractiveMode):
     def _wait(self, situation: Situation) -> None:
         assert self.request is not None
         waited_s = (situation.stamp_ns - self.request.since_ns) / 1e9
-        free_ns = situation.stamp_ns + self._least_ns
-        if not situation.absences[EXPERT]:
+        absent, free_ns = situation.absences[EXPERT], situation.stamp_ns + self._least_ns
+        over = absent == LET_GO if self._broken_off else not self._doubtful
+        if not absent:
             self._be_helped_from(situation.stamp_ns)
-        elif not (self._doubtful or self._broken_off):
-            self._drive(armed=True, free_ns=free_ns)
+        elif over:
+            self._drive(armed=not self._doubtful, free_ns=free_ns)
         elif waited_s > self._options.timeout_s and self._options.timed_out == "resume":
             self._drive(armed=False, free_ns=free_ns)
         elif waited_s > self._options.timeout_s and self._options.timed_out == "stop":

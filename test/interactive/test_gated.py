@@ -83,6 +83,16 @@ def test_an_expert_unplugged_while_helping_leaves_the_robot_waiting_whatever_the
     assert story.mode.state(S)["budget_left"] == 10  # nobody was asked for
 
 
+def test_an_expert_that_broke_off_and_then_lets_go_hands_back_as_one_that_helps_does():
+    story = Story(least_s=2.0)
+    story.at(1.1, THERE)
+    assert [story.at(1.1, expert) for expert in (UNPLUGGED, UNPLUGGED, GONE)] == [NOBODY] * 2 + ["policy"]
+    assert story.mode.request is None
+    assert [story.at(doubt, GONE) for doubt in (1.1, 0.1, 1.1)] == ["policy"] * 2 + [NOBODY]
+    assert story.reason == "waiting for the expert: doubt 1.1 above 1"  # let go before: that answers nothing
+    assert story.at(1.1, GONE) == NOBODY
+
+
 @pytest.mark.parametrize(
     ("outcome", "then"), [("hold", [NOBODY] * 4), ("resume", ["policy"] * 4), ("stop", [NOBODY] * 4)]
 )
