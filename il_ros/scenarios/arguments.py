@@ -14,7 +14,13 @@ TASKS = {
 }
 """The contract in config/contracts that each simulated task is shown and done under."""
 
-TASK = Argument("task", "task of the simulator, and of the scripted expert", "push", tuple(TASKS))
+SIMULATED = Argument("task", "what is simulated", "push", tuple(TASKS))
+TASK = Argument(
+    "task",
+    f"written into every episode; {', '.join(TASKS)} are simulated and have a scripted expert, "
+    "with sim:=false it may be a name of your own",
+    "push",
+)
 CONTRACT = Argument(
     "contract", "contract file, or the name of one in config/contracts; empty: the task's own", ""
 )
@@ -29,8 +35,14 @@ SPEED = Argument("speed", "simulated seconds per second; 0: as fast as possible,
 SEED = Argument("seed", "seed of the first simulated episode; each next one has the next", "0")
 CAMERAS = Argument("cameras", "true: the simulator renders and publishes its cameras", "true", _SWITCH)
 NAMESPACE = Argument("namespace", "namespace of every node; empty: none", "")
-PARAMETERS = Argument("parameters", "parameter file (YAML) that overrides config/nodes; empty: none", "")
+PARAMETERS = Argument(
+    "parameters",
+    "parameter file (YAML) that overrides config/nodes, but not what the scenario's own arguments set; "
+    "empty: none",
+    "",
+)
 ROOT = Argument("root", "folder that receives the episodes", "episodes")
+SHOWN = Argument("root", "folder of the episodes to learn from", "episodes")
 OPERATOR = Argument("operator", "who shows the task; kept with every episode", "")
 EXPERT = Argument(
     "expert",
@@ -42,10 +54,16 @@ TAKEOVER = Argument(
     "expert", "who may take over from the policy", "none", ("scripted", "joy", "leader", "none")
 )
 CHECKPOINT = Argument("checkpoint", "folder of the trained policy", "checkpoint")
-KEEP = Argument("record", "true: record what happens, as episodes", "false", _SWITCH)
-RECORD = Argument("record", "true: record what happens, as further episodes", "true", _SWITCH)
+_RECORDER = "true: a recorder is there; /recorder/start begins an episode"
+KEEP = Argument("record", _RECORDER, "false", _SWITCH)
+RECORD = Argument("record", _RECORDER, "true", _SWITCH)
 EPISODES = Argument("episodes", "simulated episodes to run unattended; 0: you start and stop them", "0")
-TIME_LIMIT = Argument("time_limit_s", "simulated seconds after which an unattended episode failed", "20.0")
+TIME_LIMIT = Argument(
+    "time_limit_s",
+    "simulated seconds after which an episode failed: an unattended one, and a person's own in a simulated "
+    "session, where 0 is never",
+    "20.0",
+)
 PER_ROUND = Argument(
     "per_round",
     "unattended episodes of a round, after which all wait for the next policy; 0: it is trained meanwhile",

@@ -52,8 +52,15 @@ def number(given: Given, name: str) -> float:
 
 
 def contract(given: Given) -> str:
-    """Return the contract's file or name."""
-    return given["contract"] or TASKS[given["task"]]
+    """Return the contract's file or name; raises ValueError where a task of one's own has none."""
+    return given["contract"] or task_contract(given, "contract:= is needed")
+
+
+def task_contract(given: Given, needed: str) -> str:
+    """Return the contract of the simulated task; raises ValueError saying what is `needed` for another."""
+    if given["task"] not in TASKS:
+        raise ValueError(f"task:={given['task']} is none of {', '.join(TASKS)}: {needed}")
+    return TASKS[given["task"]]
 
 
 def lockstep(given: Given) -> bool:

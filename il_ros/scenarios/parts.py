@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from il_ros.graph import NodeSpec, Spec, Value
-from il_ros.scenarios.arguments import TASKS
 from il_ros.scenarios.given import (
     Given,
     answers,
@@ -18,6 +17,7 @@ from il_ros.scenarios.given import (
     lockstep,
     looked_on,
     number,
+    task_contract,
     unattended,
 )
 from il_ros.scenarios.gz_sim import server_and_bridge
@@ -40,6 +40,7 @@ def sim(given: Given) -> tuple[Spec, ...]:
     """The simulator, where none is a robot; with gz-sim, the processes beside it, too."""
     if given.get("sim", "true") == "false":
         return ()
+    task_contract(given, "it is not simulated, a robot's own task needs sim:=false")
     if given["simulator"] == "gz":
         return _gz(given)
     speed = number(given, "speed")
@@ -77,7 +78,8 @@ def expert(given: Given) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Value] = {"contract": contract(given)}
     if executable == "scripted_expert":
         # The teacher looks at the task's state also when the policy learns from pictures.
-        parameters |= {"task": given["task"], "contract": TASKS[given["task"]]}
+        seen = task_contract(given, "it has no scripted expert, choose another expert:=")
+        parameters |= {"task": given["task"], "contract": seen}
         parameters["engaged"] = not (in_session(given) and session_options(given).by_key)
         if looked_on(given):
             parameters |= {"demonstrations": given["root"], "seed": int(number(given, "seed"))}

@@ -190,6 +190,30 @@ def test_one_contract_serves_every_node_of_a_scenario():
     assert set(given.values()) == {"mine.yaml"}
 
 
+def test_a_robots_own_task_is_a_name_in_every_episode():
+    own = {"sim": "false", "task": "fold a towel", "contract": "mine.yaml", "expert": "joy"}
+    for scenario in ("record", "deploy", "dagger"):
+        assert parameter(scenario, "recorder", "task", **own) == "fold a towel"
+        assert parameter(scenario, "expert", "contract", **own) == "mine.yaml"
+    assert parameter("dagger", "session", "contract", **own) == "mine.yaml"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sim": "true"}, "a robot's own task needs sim:=false"),
+        ({"sim": "true", "simulator": "gz"}, "a robot's own task needs sim:=false"),
+        ({"contract": ""}, "contract:= is needed"),
+        ({"expert": "scripted"}, "has no scripted expert, choose another expert:="),
+    ],
+)
+def test_what_a_task_of_ones_own_does_not_have_is_said_before_anything_starts(given, said):
+    own = {"sim": "false", "task": "fold", "contract": "mine.yaml", "expert": "joy", **given}
+    for scenario in ("record", "deploy", "dagger"):
+        with pytest.raises(ValueError, match=f"fold is none of reach, push, pick_place, drive: .*{said}"):
+            SCENARIOS[scenario].nodes(own)
+
+
 def test_a_missing_parameter_file_is_refused():
     with pytest.raises(ValueError, match="no_such\\.yaml: there is no such file"):
         SCENARIOS["sim"].nodes({"parameters": "no_such.yaml"})
