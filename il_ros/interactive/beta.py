@@ -6,6 +6,7 @@ Round 0 is the expert alone in every falling schedule, as in the paper's algorit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -38,6 +39,8 @@ class BetaSchedule:
                 f"beta schedule '{self.text}' is not known; "
                 "constant:0.3, linear:10, exponential:0.85 or step:1 are"
             ) from None
+        if not math.isfinite(number):
+            raise ValueError(f"beta schedule '{self.text}': needs a finite number")
         object.__setattr__(self, "_beta", beta(self.text, number))
 
     def __call__(self, round_index: int) -> float:

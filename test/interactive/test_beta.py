@@ -23,7 +23,11 @@ def test_schedules_by_hand(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "cosine:1", "constant", "constant:2", "linear:0", "step:1.5", "exponential:-1", "step:-1"]
+    "text",
+    [
+        *("", "cosine:1", "constant", "constant:2", "linear:0", "step:1.5", "exponential:-1", "step:-1"),
+        *("constant:nan", "linear:nan", "linear:inf", "exponential:nan", "step:nan", "step:inf"),
+    ],
 )
 def test_what_is_no_schedule_is_refused_by_its_text(text):
     with pytest.raises(ValueError, match=f"beta schedule '{text}'"):
