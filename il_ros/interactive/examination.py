@@ -17,7 +17,7 @@ import numpy as np
 from il_ros.contract import Contract
 from il_ros.interactive import admission, replays
 from il_ros.interactive.admission import Limits, Observation
-from il_ros.interactive.loading import loaded, made_up, warm_up
+from il_ros.interactive.loading import UnfitError, loaded, made_up, warm_up
 
 if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
@@ -43,11 +43,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`refused`: why, "" when the candidate is admitted. `checks`: what was measured, in how long."""
+    """`refused`: why, "" when the candidate is admitted. `checks`: what was measured, in how long.
+
+    `lasting`: that was measured of the version itself; otherwise the node's or a passing fault is in the way.
+    """
 
     refused: str
     checks: Mapping[str, Any]
     policy: LoadedPolicy | None = None
+    lasting: bool = True
 
 
 class Shadow:
@@ -81,26 +85,25 @@ def examine(
     """
     checks: dict[str, Any] = {}
     clock = _Laps(checks)
-    candidate, refused = loaded(checkpoint, contract, driving, plan.device)
-    clock.lap("load_s")
-    if candidate is None:
-        return Verdict(refused, checks)
     try:
+        candidate = loaded(checkpoint, contract, driving, plan.device)
+        clock.lap("load_s")
         refused = _measure(candidate, driving, plan, shadow, checks, clock)
+    except UnfitError as error:
+        return Verdict(str(error), checks, lasting=error.lasting)
     except ValueError as error:  # what it can't take or must not say
-        refused = str(error)
+        return Verdict(str(error), checks)
     return Verdict(refused, checks, None if refused else candidate)
 
 
 def take(checkpoint: Path, contract: Contract | None, driving: LoadedPolicy | None, device: str) -> Verdict:
     """Return the verdict on a checkpoint that a person wants: loaded and warmed up, not measured."""
-    policy, refused = loaded(checkpoint, contract, driving, device)
-    if policy is not None:
-        try:
-            warm_up(policy)
-        except ValueError as error:
-            refused = str(error)
-    return Verdict(refused, {}, None if refused else policy)
+    try:
+        policy = loaded(checkpoint, contract, driving, device)
+        warm_up(policy)
+    except ValueError as error:
+        return Verdict(str(error), {}, lasting=False)  # half copied, say: a second order may find it whole
+    return Verdict("", {}, policy)
 
 
 def _measure(

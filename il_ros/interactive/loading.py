@@ -16,18 +16,28 @@ if TYPE_CHECKING:
 WARM_UP_CALLS = 5  # the first calls allocate and choose kernels
 
 
-def loaded(
-    path: Path, contract: Contract | None, driving: LoadedPolicy | None, device: str
-) -> tuple[LoadedPolicy | None, str]:
-    """Return the policy at `path`, or why it can't drive in the place of `driving`."""
-    from il_ros.policies.checkpoint import CheckpointError, load
+class UnfitError(ValueError):
+    """Why a checkpoint can't drive. `lasting`: by a fault of its own, not the node's or a passing one."""
+
+    def __init__(self, why: str, *, lasting: bool) -> None:
+        super().__init__(why)
+        self.lasting = lasting
+
+
+def loaded(path: Path, contract: Contract | None, driving: LoadedPolicy | None, device: str) -> LoadedPolicy:
+    """Return the policy at `path`; raises UnfitError when it can't drive in the place of `driving`."""
+    from il_ros.policies.checkpoint import CheckpointError, NotHereError, load
 
     try:
         found = load(path, contract, device)
-    except (CheckpointError, RuntimeError, OSError) as error:  # RuntimeError: a device that is not there
-        return None, str(error)
+    except CheckpointError as error:
+        raise UnfitError(str(error), lasting=not isinstance(error, NotHereError)) from error
+    except (AssertionError, RuntimeError, OSError) as error:  # torch has no such device, or the machine
+        raise UnfitError(f"{path}: can't be loaded on device '{device}': {error}", lasting=False) from error
     changed = () if driving is None else differences(driving.contract, found.contract)
-    return (None, "it has another contract: " + "; ".join(changed)) if changed else (found, "")
+    if changed:
+        raise UnfitError("it has another contract: " + "; ".join(changed), lasting=False)
+    return found
 
 
 def warm_up(policy: LoadedPolicy) -> None:

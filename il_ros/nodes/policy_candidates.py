@@ -148,7 +148,7 @@ class Candidates:
         try:
             contract = self._contract() if driving is None or candidate.wanted else driving.contract
         except Refusal as error:
-            self._decide(candidate, Verdict(str(error), {}))
+            self._decide(candidate, Verdict(str(error), {}, lasting=False))
             return
         self.examining = candidate.run.name
         self._node.get_logger().info(f"{'loading' if candidate.wanted else 'examining'} {self.examining}")
@@ -170,7 +170,7 @@ class Candidates:
                 copy = None if driving is None else replace(driving)
                 verdict = examine(candidate.run, contract, copy, plan, self.shadow)
         except Exception as error:  # whatever it is, nobody drives with it
-            verdict = Verdict(f"its examination failed: {type(error).__name__}: {error}", {})
+            verdict = Verdict(f"its examination failed: {type(error).__name__}: {error}", {}, lasting=False)
         self._verdict = candidate, verdict
 
     def _poll(self) -> None:

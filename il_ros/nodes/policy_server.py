@@ -27,7 +27,7 @@ from std_srvs.srv import Trigger
 
 from il_ros.contract import Contract
 from il_ros.interactive.examination import Verdict
-from il_ros.interactive.loading import loaded, warm_up
+from il_ros.interactive.loading import UnfitError, loaded, warm_up
 from il_ros.nodes import runtime
 from il_ros.nodes.contracts import declare_contract, load_contract
 from il_ros.nodes.diagnostics import WARN, Status
@@ -123,9 +123,10 @@ class PolicyServer(runtime.ManagedNode):
         import torch  # a second; only where a policy is really loaded
 
         torch.set_num_threads(value(self, "threads"))
-        policy, refused = loaded(folder, wanted, None, value(self, "device"))
-        if policy is None:
-            raise runtime.Refusal(refused)
+        try:
+            policy = loaded(folder, wanted, None, value(self, "device"))
+        except UnfitError as error:
+            raise runtime.Refusal(str(error)) from error
         return policy, run_of(folder.resolve())
 
     def _found(self) -> Path:
@@ -187,9 +188,7 @@ class PolicyServer(runtime.ManagedNode):
         if self._policy is None and (self._was_configured or candidate.wanted):
             return  # a person has taken it out of service; its time comes when it is configured and announced
         if verdict.refused:
-            self._versions.refuse(
-                candidate.run, verdict.refused, verdict.checks, lasting=not candidate.wanted
-            )
+            self._versions.refuse(candidate.run, verdict.refused, verdict.checks, lasting=verdict.lasting)
             return
         first = self._policy is None
         why = "reloaded" if candidate.wanted else "passed the gate"

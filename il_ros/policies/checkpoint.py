@@ -43,6 +43,10 @@ class CheckpointError(ValueError):
     """A checkpoint that can't be used; the message names file, field and what is wrong with it."""
 
 
+class NotHereError(CheckpointError):
+    """Through no fault of its own: another contract is asked for, or its files can't be read now."""
+
+
 def save(folder: Path, policy: LoadedPolicy) -> None:
     """Write a policy; what was at `folder` is replaced in one step, or left as it was.
 
@@ -129,19 +133,20 @@ def find(path: Path) -> Path:
 
 
 def refuse_other_contract(folder: Path, own: Contract, wanted: Contract) -> None:
-    """Raise CheckpointError with a line per difference, when there is any."""
+    """Raise NotHereError with a line per difference, when there is any."""
     different = contract.differences(wanted, own)
     if different:
         lines = "\n  ".join(different)
-        raise CheckpointError(
+        raise NotHereError(
             f"{folder}: trained under another contract (here: the one asked for, '{wanted.name}'; there: the "
             f"checkpoint's, '{own.name}'):\n  {lines}"
         )
 
 
 def _read_config(file: Path) -> dict[str, Any]:
+    raw = _bytes(file)
     try:
-        config = json.loads(_bytes(file))
+        config = json.loads(raw)
     except ValueError as error:
         raise CheckpointError(f"{file}: not JSON: {error}") from error
     kinds = {"format": int, "family": str, "version": str, "settings": dict, "normaliser": dict}
@@ -218,7 +223,8 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{file}: can't be read: {error.strerror or error}") from error
+        kind = CheckpointError if isinstance(error, FileNotFoundError) else NotHereError
+        raise kind(f"{file}: can't be read: {error.strerror or error}") from error
 
 
 def _sentence(error: Exception) -> str:

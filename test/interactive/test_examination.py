@@ -1,6 +1,8 @@
 """A candidate's examination outside of ROS: what is measured, and what it is refused for."""
 
+import errno
 import threading
+from pathlib import Path
 
 import made_arrays as arrays
 import made_versions as made
@@ -10,7 +12,7 @@ import pytest
 from il_ros.episodes import layout
 from il_ros.interactive import replays
 from il_ros.interactive.admission import Limits
-from il_ros.interactive.examination import Plan, Shadow, examine
+from il_ros.interactive.examination import Plan, Shadow, examine, take
 from il_ros.policies import checkpoint
 from il_ros.policies.families import family, make_network
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
@@ -120,6 +122,45 @@ def test_another_contract_is_refused(tmp_path, root):
     driving = LoadedPolicy(arrays.CONTRACT, "bc", *_fitting(arrays.CONTRACT), "v1")
     verdict = examine(candidate(tmp_path), None, driving, Plan(root=root), Shadow())
     assert verdict.refused.startswith("it has another contract")
+
+
+def busy(_file):
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def cut(run):
+    weights = run / "checkpoint" / checkpoint.MODEL
+    weights.write_bytes(weights.read_bytes()[:-8])
+
+
+def test_what_is_wrong_with_the_version_itself_is_a_lasting_verdict(tmp_path, root):
+    run = candidate(tmp_path, answer=(0.75, -0.5))
+    driving = checkpoint.load(candidate(tmp_path, 1))
+    assert examine(run, None, driving, Plan(root=root), Shadow()).lasting  # it is worse
+    cut(run)
+    assert examine(run, None, driving, Plan(root=root), Shadow()).lasting
+
+
+def test_what_is_no_fault_of_the_version_is_no_lasting_verdict(tmp_path, root, monkeypatch):
+    run = candidate(tmp_path)
+    verdict = examine(run, arrays.CONTRACT, None, Plan(root=root), Shadow())
+    assert "another contract" in verdict.refused
+    assert not verdict.lasting
+    verdict = examine(run, None, None, Plan(root=root, device="cuda:99"), Shadow())
+    assert "can't be loaded on device 'cuda:99'" in verdict.refused
+    assert not verdict.lasting
+    monkeypatch.setattr(Path, "read_bytes", busy)
+    verdict = examine(run, None, None, Plan(root=root), Shadow())
+    assert "Too many open files" in verdict.refused
+    assert not verdict.lasting
+
+
+def test_what_a_person_wants_has_no_lasting_verdict(tmp_path):
+    run = candidate(tmp_path)
+    cut(run)
+    verdict = take(run, None, None, "cpu")
+    assert "checksum" in verdict.refused
+    assert not verdict.lasting
 
 
 def test_a_policy_that_sees_pictures_runs_in_shadow(tmp_path):

@@ -187,6 +187,13 @@ def test_without_a_checkpoint_it_stays_unconfigured_and_says_why(graph, path):
     assert ("checkpoint is empty" if not path else "/nowhere: there is no such folder") in node._last_error[1]
 
 
+def test_on_a_device_that_is_not_there_it_stays_unconfigured_and_says_so(graph, trained):
+    node = graph.start(PolicyServer, checkpoint=trained, device="cuda:99")
+    assert node.state == "unconfigured"
+    assert "configure refused" in node._last_error[1]
+    assert "can't be loaded on device 'cuda:99'" in node._last_error[1]
+
+
 def test_damaged_weights_are_refused(graph, tmp_path, trained):
     file = tmp_path / "first" / "model.safetensors"
     raw = bytearray(file.read_bytes())

@@ -11,6 +11,7 @@ from std_srvs.srv import Trigger
 
 from il_ros import messages
 from il_ros.control.decision import from_json
+from il_ros.nodes import policy_candidates
 from il_ros.nodes.dagger_supervisor import DaggerSupervisor
 from il_ros.nodes.policy_server import PolicyServer
 from il_ros.policies import lineage
@@ -147,6 +148,37 @@ def test_a_half_written_checkpoint_is_refused_and_the_policy_goes_on(graph, tmp_
     assert "holds no checkpoint" in gate.verdict("v3")["verdict"]["reason"]
     assert gate.node.status().values["version"] == "v1"
     made.Robot(graph).ready().tick()
+
+
+def test_a_fault_of_the_server_is_no_verdict_on_the_version(graph, tmp_path):
+    """A server without a policy, under another contract: one that is put right takes the same version."""
+    file = tmp_path / "contract.yaml"
+    file.write_text(made.TEXT.replace("rate_hz: 20", "rate_hz: 40"))
+    gate = Gate(graph, tmp_path, first=None, contract=str(file))
+    run = gate.version(1)
+    gate.announce(run)
+    assert "rate_hz: 40.0 here, 20.0 there" in gate.verdict("v1")["verdict"]["reason"]
+    file.unlink()
+    gate.announce(run)
+    graph.until(lambda: len(gate.verdicts) == 2, "the second verdict", LONG_S)
+    assert gate.verdicts[-1]["verdict"]["state"] == "refused"
+    assert lineage.read(run).state == "trained"
+    file.write_text(made.TEXT)
+    gate.announce(run)
+    graph.until(lambda: gate.node.state == "active", "activation", LONG_S)
+
+
+def test_an_examination_that_failed_is_no_verdict_on_the_version(graph, tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+
+    gate = Gate(graph, tmp_path)
+    monkeypatch.setattr(policy_candidates, "examine", exhausted)
+    assert gate.judged(2)["reason"] == "its examination failed: MemoryError: "
+    assert lineage.read(gate.folder / "v2").state == "trained"
+    monkeypatch.undo()
+    gate.announce(gate.folder / "v2")
+    graph.until(lambda: gate.node.status().values["version"] == "v2", "v2 in control", LONG_S)
 
 
 def test_a_slow_policy_is_refused(graph, tmp_path):
