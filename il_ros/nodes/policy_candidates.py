@@ -74,7 +74,8 @@ class Candidates:
 
     `driving()` is the policy in control, `contract()` the one wanted while there is none, `known(run)` why a
     version needn't be examined. `decide(candidate, verdict)` is called between two ticks, once for each.
-    While one is examined, of those announced only the newest waits, and what a person wants goes first.
+    While one is examined, of those announced only the newest waits, and what a person wants goes first. One
+    beside whom another policy took control meanwhile is examined anew, or dropped for the newer one.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Candidates:
         """Name of the version that is being examined."""
         self._next: Candidate | None = None
         self._thread: threading.Thread | None = None
-        self._verdict: tuple[Candidate, Verdict] | None = None
+        self._verdict: tuple[Candidate, Any, Verdict] | None = None  # beside which policy in control
         self._timer: Any = None
         sys.setswitchinterval(SWITCH_S)  # so long a tick waits for the examining thread, at most
         topic = value(node, "candidates")
@@ -132,18 +133,26 @@ class Candidates:
 
     def _on_announced(self, message: String) -> None:
         path = run_of(Path(message.data).resolve())
-        reason = self._known(path)
-        if reason:
-            self._node.get_logger().info(f"{path.name} stays out: {reason}")
+        if self._stays_out(path):
             return
         if self._next is None or not self._next.wanted:
             self._next = Candidate(path)
         self._examine_next()
 
+    def _stays_out(self, run: Path) -> bool:
+        reason = self._known(run)
+        if reason:
+            self._node.get_logger().info(f"{run.name} stays out: {reason}")
+        return bool(reason)
+
     def _examine_next(self) -> None:
-        if self._thread is not None or self._next is None:
-            return
-        candidate, self._next = self._next, None
+        if self._thread is None and self._next is not None:
+            candidate, self._next = self._next, None
+            self._begin(candidate)
+
+    def _begin(self, candidate: Candidate) -> None:
+        if not candidate.wanted and self._stays_out(candidate.run):
+            return  # it was judged while it waited
         driving = self._driving()
         try:
             contract = self._contract() if driving is None or candidate.wanted else driving.contract
@@ -171,18 +180,22 @@ class Candidates:
                 verdict = examine(candidate.run, contract, copy, plan, self.shadow)
         except Exception as error:  # whatever it is, nobody drives with it
             verdict = Verdict(f"its examination failed: {type(error).__name__}: {error}", {}, lasting=False)
-        self._verdict = candidate, verdict
+        self._verdict = candidate, driving, verdict
 
     def _poll(self) -> None:
         """Between two ticks: take the verdict, if there is one."""
         if self._verdict is None:
             return
-        (candidate, verdict), self._verdict = self._verdict, None
+        (candidate, beside, verdict), self._verdict = self._verdict, None
         self._node.destroy_timer(self._timer)
         self._thread.join()
         self._thread, self.examining = None, ""
+        driving = self._driving()
         try:
-            self._decide(candidate, verdict)
+            if driving is beside or driving is None:
+                self._decide(candidate, verdict)
+            elif candidate.wanted or self._next is None:
+                self._begin(candidate)
         finally:
             self._examine_next()
 
