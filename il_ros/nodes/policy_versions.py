@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from il_ros.nodes.parameters import declare, value
 from il_ros.nodes.qos import LATCHED
 from il_ros.nodes.shell import Refusal
 from il_ros.policies import lineage
-from il_ros.policies.lineage import ACTIVE, BAD, REFUSED, REPLACED, ROLLED_BACK, LineageError
+from il_ros.policies.lineage import ACTIVE, BAD, REFUSED, REPLACED, ROLLED_BACK, Lineage, LineageError
 
 LOOK_S = 1.0
 KEPT = 5
@@ -113,23 +114,16 @@ class Versions:
 
     def begin(self, policy: Any, run: Path) -> None:
         """Note the policy that the node was configured with; a person chose it, whatever its state was."""
-        self.current, self._before = Standing(policy, run), []
-        self._remember_driving(policy.version, run)
-        bad = self.known_bad(run)
-        if bad:
-            self._node.get_logger().warning(f"{run.name} was {bad}; it drives because `checkpoint` names it")
-        else:
-            self._note(run, state=ACTIVE, reason="configured")
+        self.current, self._before = self._standing(policy, run), []
+        self._note(run, state=ACTIVE, reason="configured")
         self._publish(policy.version, ACTIVE, "configured", {})
 
     def admit(self, policy: Any, run: Path, why: str, checks: Mapping[str, Any]) -> None:
         """Put a new version in control, and keep the one before to go back to."""
-        before = self.current
+        before, self.current = self.current, self._standing(policy, run)
         if before is not None:
             self._before = [*self._before, before][-KEPT:]
             self._note(before.run, state=REPLACED, reason=f"by {policy.version}")
-        self.current = Standing(policy, run)
-        self._remember_driving(policy.version, run)
         self._take(policy)
         self._note(run, state=ACTIVE, reason=why, checks=dict(checks))
         was = before.policy.version if before is not None else "nothing"
@@ -181,23 +175,33 @@ class Versions:
 
     # ---- what is written and said ------------------------------------------------------------------------
 
-    def _remember_driving(self, version: str, run: Path) -> None:
-        try:
-            told = lineage.read(run)
-        except LineageError:
-            return
-        if version not in self._log.by_version and told.driven_s:
-            self._log.by_version[version] = Driving(told.driven_s, told.interventions)
+    def _standing(self, policy: Any, run: Path) -> Standing:
+        """Return a policy as it takes control; one that was bad does so because a person named it."""
+        bad = self.known_bad(run)
+        if bad:
+            self._node.get_logger().warning(f"{run.name} was {bad}; it drives because `checkpoint` names it")
+        with contextlib.suppress(LineageError):
+            self._driving(lineage.read(run))
+        return Standing(policy, run)
+
+    def _driving(self, told: Lineage) -> Driving:
+        """Return how a version drove; before it does so here, that is what is told of it."""
+        if told.version not in self._log.by_version and told.driven_s:
+            self._log.by_version[told.version] = Driving(told.driven_s, told.interventions)
+        return self._log.of(told.version)
 
     def _note(self, run: Path, **changes: Any) -> None:
-        """Write what changed, and how the version drove, into a run's version.json, if it has one."""
+        """Write what changed, and how the version drove, into a run's version.json, if it has one.
+
+        What was bad stays so, even while it drives.
+        """
         if not (run / lineage.FILE).exists():
             return
         try:
             told = lineage.read(run)
-            driving = self._log.of(told.version)
-            changes |= {"driven_s": round(driving.seconds, 3), "interventions": driving.interventions}
-            changed = replace(told, **changes)
+            driving = self._driving(told)
+            drove = {"driven_s": round(driving.seconds, 3), "interventions": driving.interventions}
+            changed = replace(told, **drove, **({} if told.state in BAD else changes))
             if changed != told:
                 lineage.write(run, changed, durable=False)  # a tick must not wait for the disk
         except (LineageError, OSError) as error:

@@ -19,7 +19,10 @@ FILE = "version.json"
 TRAINED, ACTIVE, REPLACED, REFUSED, ROLLED_BACK = "trained", "active", "replaced", "refused", "rolled back"
 STATES = (TRAINED, ACTIVE, REPLACED, REFUSED, ROLLED_BACK)
 BAD = (REFUSED, ROLLED_BACK)
-"""States that a version never leaves: it is neither swapped in nor learnt from again."""
+"""States that a version never leaves: it is neither swapped in by the gate nor learnt from again.
+
+A person may let it drive all the same, by `checkpoint:=` or `~/reload`; that makes it no better.
+"""
 
 
 class LineageError(ValueError):
