@@ -41,6 +41,9 @@ class Driving:
     def __add__(self, other: Driving) -> Driving:
         return Driving(self.seconds + other.seconds, self.interventions + other.interventions)
 
+    def __sub__(self, other: Driving) -> Driving:
+        return Driving(self.seconds - other.seconds, self.interventions - other.interventions)
+
 
 class DrivingLog:
     """Counts each version's driving from the supervisor's decisions."""

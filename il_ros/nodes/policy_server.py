@@ -12,7 +12,8 @@ roll-back leads, last first out), "verdict" (version, state, reason, checks), "d
 interventions by version), "at_s". The same is in the version's version.json.
 `~/reload` (Trigger) is a person's order: the checkpoint that the parameter `checkpoint` names now, without
 the gate. It is loaded in the same thread and swapped in like the others; `~/version` tells when it is in
-control, or why it can't be and the old one goes on.
+control, or why it can't be and the old one goes on. So one that was refused or rolled back may drive; its
+state stays what it was.
 """
 
 from __future__ import annotations

@@ -33,10 +33,16 @@ STRING = "std_msgs/msg/String"
 
 @dataclass(frozen=True)
 class Standing:
-    """A policy that has, or had, control, and its run's folder."""
+    """A policy that has, or had, control, its run's folder, and how it had driven before it took control."""
 
     policy: Any
     run: Path
+    past: Driving
+
+    @property
+    def identity(self) -> tuple[Path, str]:
+        """Of two that are the same, this is equal."""
+        return self.run, self.policy.version
 
 
 class Versions:
@@ -122,7 +128,8 @@ class Versions:
         """Put a new version in control, and keep the one before to go back to."""
         before, self.current = self.current, self._standing(policy, run)
         if before is not None:
-            self._before = [*self._before, before][-KEPT:]
+            others = (each for each in (*self._before, before) if each.identity != self.current.identity)
+            self._before = [*others][-KEPT:]
             self._note(before.run, state=REPLACED, reason=f"by {policy.version}")
         self._take(policy)
         self._note(run, state=ACTIVE, reason=why, checks=dict(checks))
@@ -169,7 +176,7 @@ class Versions:
             return
         evidence = Evidence(value(self._node, "rollback.least"), value(self._node, "rollback.chance"))
         old = sum((self._log.of(standing.policy.version) for standing in self._before), Driving())
-        why = worse(self._log.of(self.current.policy.version), old, evidence)
+        why = worse(self._log.of(self.current.policy.version) - self.current.past, old, evidence)
         if why:
             self.go_back(why)
 
@@ -182,7 +189,7 @@ class Versions:
             self._node.get_logger().warning(f"{run.name} was {bad}; it drives because `checkpoint` names it")
         with contextlib.suppress(LineageError):
             self._driving(lineage.read(run))
-        return Standing(policy, run)
+        return Standing(policy, run, self._log.of(policy.version))
 
     def _driving(self, told: Lineage) -> Driving:
         """Return how a version drove; before it does so here, that is what is told of it."""

@@ -53,6 +53,11 @@ def test_a_pause_is_no_driving():
     assert drive.log.of("v1").seconds == pytest.approx(0.25)  # 50 ms, and 200 ms of the long one
 
 
+def test_what_was_driven_since_and_before_is_all():
+    before, since = Driving(60.0, 3), Driving(2.5, 1)
+    assert before + since - before == since
+
+
 def test_the_chance_of_a_rise_by_hand():
     """Both drove a minute; 3 of 3 fall to the new one with probability 1/8, 2 or 3 of 3 with 4/8."""
     assert chance_of_rise(Driving(60, 3), Driving(60, 0)) == pytest.approx(1 / 8)

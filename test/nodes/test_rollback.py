@@ -1,10 +1,13 @@
 """A version that passed the gate and needs the person's hand is taken back, on a real graph."""
 
 import json
+from dataclasses import replace
 
 import made_versions as made
 import numpy as np
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import Trigger
 
 from il_ros import messages
 from il_ros.control import proposal
@@ -36,7 +39,7 @@ class Sitting:
         )  # fmt: skip
         topic = f"{tmp_path.name}/checkpoint"
         first = made.version(self.folder, 1)
-        graph.start(PolicyServer, candidates=topic, checkpoint=str(first), use_sim_time=True)
+        self._server = graph.start(PolicyServer, candidates=topic, checkpoint=str(first), use_sim_time=True)
         self._announce = graph.publisher(topic, STRING, LATCHED)
         self._clock = graph.publisher("/clock", CLOCK)
         self._joints = graph.publisher("joint_states", made.JOINT_STATE)
@@ -87,6 +90,15 @@ class Sitting:
         self._announce(messages.make(STRING, data=str(run)))
         self.verdict(run.name, "active")
 
+    def order(self, number, answer, **told):
+        """Have a person reload a version of which this is told; return its folder."""
+        run = made.version(self.folder, number, answer)
+        lineage.write(run, replace(lineage.read(run), **told))
+        self._server.set_parameters([Parameter("checkpoint", value=str(run))])
+        assert self.graph.call("policy_server/reload", Trigger).success
+        self.verdict(run.name, "active")
+        return run
+
     def verdict(self, name, state):
         """Let time pass until that is said of a version; return what is said."""
 
@@ -117,3 +129,19 @@ def test_a_version_that_needs_the_persons_hand_is_taken_back_and_a_good_one_stay
     assert {(each.authority, each.version, each.sent) for each in after} == {("policy", "v1", made.RIGHT)}
     sitting.announce(3, made.RIGHT)
     assert {sitting.step().version for _ in range(100)} == {"v3"}
+
+
+def test_a_version_that_a_person_orders_is_judged_by_its_driving_since(graph, tmp_path):
+    sitting = Sitting(graph, tmp_path)
+    assert {sitting.step().authority for _ in range(200)} == {"policy"}  # ten seconds
+    poor = sitting.order(2, made.RIGHT, driven_s=10.0, interventions=30)
+    looks = {10.0}
+    while len(looks) < 4:  # it is judged where its driving is written down, once a second
+        sitting.graph.until(
+            lambda: sitting.step() and lineage.read(poor).driven_s not in looks, "a look", LONG_S
+        )
+        looks.add(lineage.read(poor).driven_s)
+    assert sitting.step().version == "v2"
+    assert lineage.read(poor).interventions == 30
+    sitting.order(3, WRONG, driven_s=6000.0, interventions=0)
+    assert sitting.verdict("v3", "rolled back")["version"] == "v2"

@@ -32,6 +32,22 @@ def rolled_back(gate):
     return gate.graph.call("policy_server/rollback", Trigger).message
 
 
+def test_from_a_version_that_is_reloaded_while_it_drives_a_roll_back_leads_to_the_one_before(graph, tmp_path):
+    gate = Gate(graph, tmp_path)
+    gate.judged(2)
+    assert reloaded(gate, gate.folder / "v2")["before"] == ["v1"]
+    assert rolled_back(gate) == "version v1 in control again, v2 rolled back: asked for"
+    assert states(gate, "v1", "v2") == ["active", "rolled back"]
+
+
+def test_an_older_version_that_is_reloaded_is_no_longer_among_those_before(graph, tmp_path):
+    gate = Gate(graph, tmp_path)
+    gate.judged(2)
+    gate.judged(3)
+    assert reloaded(gate, gate.folder / "v1")["before"] == ["v2", "v3"]
+    assert states(gate, "v1", "v2", "v3") == ["active", "replaced", "replaced"]
+
+
 def test_a_bad_version_with_which_a_server_begins_stays_bad_whatever_comes_after(graph, tmp_path):
     run = made.version(tmp_path / "policies", 1)
     told(run, state="rolled back", reason="asked for")
