@@ -21,6 +21,9 @@ Array = np.ndarray[Any, Any]
 
 HISTORY_NS = 1_000_000_000
 """How far behind its newest message a stream is kept: a tick may be sampled this much after its time."""
+CLOCKS_APART_S = 1e6
+"""So far apart only a simulated and a wall clock are."""
+ANOTHER_CLOCK = "it is stamped by another clock: is use_sim_time right?"
 
 
 @dataclass(frozen=True)
@@ -134,14 +137,17 @@ class Synchroniser:
         place = _after(stream, tick_ns)
         if place == 0:
             ahead_s = (stream[0].stamp_ns - tick_ns) / 1e9
+            off = "if the driver's clock is off, say 'stamp: arrival'"
+            why = ANOTHER_CLOCK if ahead_s > CLOCKS_APART_S else off
             return None, (
-                f"{name}: no message at or before the tick, the oldest held is {ahead_s:.3f} s after it; "
-                f"if the driver's clock is off, say 'stamp: arrival'"
+                f"{name}: no message at or before the tick, "
+                f"the oldest held is {ahead_s:.3f} s after it; {why}"
             )
         entry = stream[place - 1]
         age_s = (tick_ns - entry.stamp_ns) / 1e9
         if age_s > spec.max_age_s:
-            return None, f"{name}: stale, {age_s:.3f} s old at the tick; max_age_s is {spec.max_age_s:g}"
+            why = ANOTHER_CLOCK if age_s > CLOCKS_APART_S else f"max_age_s is {spec.max_age_s:g}"
+            return None, f"{name}: stale, {age_s:.3f} s old at the tick; {why}"
         return entry, ""
 
     def _decoded(self, spec: ObservationSpec, entry: _Entry) -> Array:

@@ -81,6 +81,12 @@ def test_only_messages_from_the_future_make_no_observation():
     assert "3.000 s after it" in out.reasons[0]
 
 
+def test_a_stream_of_another_clock_is_told_from_one_that_is_late():
+    behind, ahead = sampled(filled((-2_000_000_000, 1)), 0), sampled(filled((2_000_000_000, 1)), 0)
+    for out in (behind, ahead):
+        assert out.reasons[0].endswith("it is stamped by another clock: is use_sim_time right?")
+
+
 def test_an_infinite_age_keeps_a_latched_value_whatever_comes_after():
     assert sampled(filled((0, 1)), 0).values["array"] == [7]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from il_ros.episodes.layout import Grade, StreamInfo
+from il_ros.synchroniser import ANOTHER_CLOCK
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ CLIPPED = Bounds(fair=0.10, poor=0.50)
 IDLE = Bounds(fair=0.30, poor=0.80)
 """Of the episode, in which nothing was commanded to move."""
 SHORTEST_S = 0.5
+ANOTHER_CLOCK_S = 600.0
+"""No live stream is so old, the median of its messages: they are stamped by another clock."""
 
 _LEVELS = ("good", "fair", "poor")
 
@@ -74,8 +77,13 @@ def _stream(stream: StreamInfo, duration_s: float) -> Iterator[tuple[int, str]]:
     if level := LOST.level(stream.lost / (stream.lost + stream.messages)):
         yield level, f"{stream.topic}: {stream.lost} of {stream.lost + stream.messages} messages lost"
     if duration_s > 0 and (level := STALE.level(stream.stale_s / duration_s)):
-        end = stream.silent_at_end_s or 0.0
-        silent = f", silent for the last {end:.2f} s" if end >= stream.stale_s else ""
-        yield level, f"{stream.topic}: stale for {stream.stale_s:.2f} s{silent}"
+        yield level, f"{stream.topic}: stale for {stream.stale_s:.2f} s{_why_stale(stream)}"
     if stream.backwards:
         yield 1, f"{stream.topic}: its stamps went back {stream.backwards} times"
+
+
+def _why_stale(stream: StreamInfo) -> str:
+    if (stream.age_p50_s or 0.0) > ANOTHER_CLOCK_S:
+        return f": {ANOTHER_CLOCK}"
+    end = stream.silent_at_end_s or 0.0
+    return f", silent for the last {end:.2f} s" if end >= stream.stale_s else ""

@@ -25,6 +25,12 @@ CONTRACT = Argument(
     "contract", "contract file, or the name of one in config/contracts; empty: the task's own", ""
 )
 SIM = Argument("sim", "true: start the simulator; false: a robot has the topics", "true", _SWITCH)
+SIM_TIME = Argument(
+    "use_sim_time",
+    "with sim:=false: true when a simulator of your own has the topics, and publishes /clock",
+    "false",
+    _SWITCH,
+)
 SIMULATOR = Argument(
     "simulator",
     "what simulates the task: MuJoCo in the package, Gazebo Classic (`make gazebo`), or gz-sim (ros_gz)",
@@ -110,5 +116,5 @@ LEAST = Argument(
     "least_s", "gated: seconds the policy drives at least between a hand-back and the next request", "0.5"
 )
 
-WORLD = (TASK, CONTRACT, SIM, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
+WORLD = (TASK, CONTRACT, SIM, SIM_TIME, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)

@@ -26,7 +26,7 @@ def node(
             raise ValueError(f"parameters:={given['parameters']}: there is no such file")
         files.append(given["parameters"])
     if sim_time is None:
-        sim_time = given.get("sim") == "true"
+        sim_time = "true" in (given.get("sim"), given.get("use_sim_time"))
     return NodeSpec(
         executable, name, {**parameters, "use_sim_time": sim_time}, tuple(files), namespace=given["namespace"]
     )

@@ -25,6 +25,11 @@ def test_nothing_wrong_is_good():
         (stream(lost=2, messages=98), "poor", "/joint_states: 2 of 100 messages lost"),
         (stream(stale_s=0.2), "fair", "/joint_states: stale for 0.20 s"),
         (stream(stale_s=3.1, silent_at_end_s=3.2), "poor", "silent for the last 3.20 s"),
+        (
+            stream(stale_s=3.1, silent_at_end_s=0.0, age_p50_s=944.0),
+            "poor",
+            "another clock: is use_sim_time right?",
+        ),
         (stream(backwards=2), "fair", "/joint_states: its stamps went back 2 times"),
         (stream(messages=0), "poor", "/joint_states: no message"),
     ],

@@ -168,6 +168,7 @@ def test_every_node_but_the_clock_itself_follows_simulated_time():
     assert parameter("record", "recorder", "use_sim_time") is True
     assert parameter("record", "sim", "use_sim_time") is False
     assert parameter("record", "recorder", "use_sim_time", sim="false") is False
+    assert parameter("record", "recorder", "use_sim_time", sim="false", use_sim_time="true") is True
 
 
 def test_lockstep_is_for_as_fast_as_possible_with_someone_to_answer():
