@@ -195,7 +195,7 @@ def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
 
 
 @pytest.mark.parametrize(
-    ("wish", "then"), [(keys.NEXT, ("episode_000002", "")), (keys.FAILURE, ("", "failure"))]
+    ("wish", "then"), [(keys.NEXT, ("episode_000002", "unmarked")), (keys.FAILURE, ("", "failure"))]
 )
 def test_a_task_that_is_done_while_the_person_ends_its_episode_marks_neither_that_nor_the_next(
     robot, wish, then
