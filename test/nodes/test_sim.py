@@ -7,12 +7,11 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-import yaml
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sim_node import PERIOD_NS, TWIST, command, pause, reset, set_parameter, started, status
 from std_srvs.srv import Trigger
 
-from il_ros import messages, share
+from il_ros import messages
 from il_ros.nodes import runtime
 from il_ros.nodes.sim import Sim
 
@@ -178,19 +177,6 @@ def test_a_command_that_is_not_finite_is_refused_loudly_and_time_goes_on(graph, 
 def test_an_unknown_task_is_refused_with_those_there_are(graph):
     with pytest.raises((runtime.Refusal, ValueError), match="reach, push, pick_place, drive"):
         graph.start(Sim, task="fly")
-
-
-def test_the_shipped_parameter_file_holds_every_parameter_at_its_default(start):
-    sim = start()
-    text = share.path("config", "nodes", "sim.yaml").read_text(encoding="utf-8")
-    written = yaml.safe_load(text)["/**"]["ros__parameters"]
-    of_rclpy = {"use_sim_time", "start_type_description_service"}
-    declared = {name: parameter.value for name, parameter in sim._parameters.items() if name not in of_rclpy}
-    assert set(written) == set(declared) - {"state"}  # ROS can't write an empty list of numbers
-    changed = {"task", "cameras", "seed", "state"}  # by this test's start
-    assert {k: v for k, v in written.items() if k not in changed} == {
-        k: v for k, v in declared.items() if k not in changed
-    }
 
 
 def test_cameras_are_published_when_asked(graph, start):
