@@ -25,8 +25,9 @@ import numpy as np
 
 from il_ros import contract, share
 from il_ros.control.trials import success_interval
+from il_ros.episodes.rules import EXPERT, POLICY
 from il_ros.interactive.dagger import dagger, drive
-from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.interactive.experience import Experience
 from il_ros.interactive.learner import Learner
 from il_ros.interactive.options import ModeOptions, make_mode
 from il_ros.interactive.teaching import Teaching

@@ -5,7 +5,7 @@ import shutil
 
 from il_ros.episodes import array_files, cache
 from il_ros.episodes.catalogue import scan
-from il_ros.interactive.experience import EXPERT
+from il_ros.episodes.rules import EXPERT
 from il_ros.policies import lineage
 from il_ros.policies.versions import versions
 from il_ros.session import report

@@ -18,8 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from il_ros import contract
+from il_ros.episodes.rules import EXPERT, POLICY
 from il_ros.interactive.dagger import dagger
-from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.interactive.experience import Experience
 from il_ros.interactive.learner import Learner
 from il_ros.interactive.options import ModeOptions, make_mode
 from il_ros.interactive.teaching import Teaching

@@ -21,8 +21,9 @@ from kept import kept
 from success import draw, numbers, pooled, told
 
 from il_ros import contract, share
+from il_ros.episodes.rules import EXPERT, POLICY
 from il_ros.interactive.dagger import dagger, drive
-from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.interactive.experience import Experience
 from il_ros.interactive.gated import GatedOptions
 from il_ros.interactive.human import Habits, SimulatedHuman, typical_motion, velocities
 from il_ros.interactive.learner import Learner

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from il_ros.control.decision import NOBODY, Decision, Numbers
 
 EXPERT, POLICY = "expert", "policy"
+"""The sources that are known by name, whatever the others are called."""
 MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
 
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from il_ros.control.proposal import Proposal
-from il_ros.episodes.rules import EXPERT
+from il_ros.episodes.rules import EXPERT, POLICY
 from il_ros.interactive.disagreement import Disagreement
 from il_ros.interactive.gates import Attention, InterventionThreshold
-
-__all__ = ["EXPERT", "POLICY", "Experience"]
-
-POLICY = "policy"
-"""The other source that the interactive modes know by name, beside EXPERT."""
 
 
 class Experience:

@@ -11,7 +11,8 @@ from typing import Any
 from il_ros.control.arbitration import LET_GO, NOT_YET, Request, Situation, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
-from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.episodes.rules import EXPERT, POLICY
+from il_ros.interactive.experience import Experience
 from il_ros.interactive.gates import Attention, AttentionBudget, DoubtGate, S
 from il_ros.interactive.modes import InteractiveMode
 

@@ -20,8 +20,9 @@ from typing import Any
 from il_ros.control.arbitration import NOT_YET, Request, Situation, Verdict
 from il_ros.control.decision import NOBODY
 from il_ros.control.proposal import Proposal
+from il_ros.episodes.rules import EXPERT, POLICY
 from il_ros.interactive.beta import Asking, BetaSchedule, Mixer
-from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.interactive.experience import Experience
 
 
 class InteractiveMode:

@@ -9,9 +9,9 @@ import numpy as np
 
 from il_ros.contract import Contract
 from il_ros.control.arbitration import Mode, Priority
-from il_ros.episodes.rules import MODES
+from il_ros.episodes.rules import EXPERT, MODES, POLICY
 from il_ros.interactive.beta import Asking, BetaSchedule, Mixer
-from il_ros.interactive.experience import EXPERT, POLICY, Experience
+from il_ros.interactive.experience import Experience
 from il_ros.interactive.gated import Gated, GatedOptions
 from il_ros.interactive.modes import Alone, Dagger, HumanGated, Shadow
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from il_ros.control.decision import NOBODY, Decision
-from il_ros.interactive.experience import EXPERT, POLICY
+from il_ros.episodes.rules import EXPERT, POLICY
 
 JUDGED_MODES = ("priority", "hg_dagger", "gated")
 """Modes in which the expert drives because somebody, or the doubt, wanted it; in others lots are drawn."""

@@ -19,8 +19,7 @@ from il_ros.control.arbitration import LET_GO, NOT_YET, Mode, Situation
 from il_ros.control.decision import NOBODY, Decision
 from il_ros.control.proposal import Proposal
 from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.episodes.rules import BY_MODE, takeovers_ns
-from il_ros.interactive.experience import EXPERT, POLICY
+from il_ros.episodes.rules import BY_MODE, EXPERT, POLICY, takeovers_ns
 from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.specs import Vector

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from il_ros.control.decision import Decision
 from il_ros.control.trials import rate_interval, success_interval
-from il_ros.episodes.rules import EXPERT, label
+from il_ros.episodes.rules import EXPERT, POLICY, label
 
-POLICY = "policy"
 DRAWN = "dagger"
 """The mode in which the driver is drawn: a change of driver is no intervention there."""
 

@@ -14,7 +14,7 @@ from il_ros.episodes.catalogue import Entry, scan
 from il_ros.episodes.layout import EpisodeInfo, load_info
 from il_ros.episodes.reader import Bag, open_bag
 from il_ros.episodes.replay import span_of
-from il_ros.session.facts import POLICY
+from il_ros.episodes.rules import POLICY
 from il_ros.specs import ARRAY, STRING, Vector
 
 MARKS_SUFFIX, STATE_SUFFIX = "session/marks", "task/state"

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from il_ros.control.decision import NOBODY, Decision
-from il_ros.episodes.rules import EXPERT, label
-from il_ros.interactive.experience import POLICY
+from il_ros.episodes.rules import EXPERT, POLICY, label
 
 UNDONE = "undone"
 """The outcome of an episode that was discarded."""

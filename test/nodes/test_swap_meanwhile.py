@@ -6,7 +6,6 @@ import made_versions as made
 import pytest
 from announced_versions import LONG_S, Gate
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
 
 from il_ros import contract
 from il_ros.interactive.examination import take
@@ -15,10 +14,6 @@ from il_ros.policies import checkpoint
 from il_ros.policies.versions import CHECKPOINT
 
 WRONG, LESS_WRONG = (0.75, -0.5), (0.6, -0.5)
-
-
-def rolled_back(gate):
-    assert gate.graph.call("policy_server/rollback", Trigger).success
 
 
 def configured_anew(gate):
@@ -48,7 +43,7 @@ def beside(graph, tmp_path):
     return Beside(graph, tmp_path)
 
 
-@pytest.mark.parametrize("way", [rolled_back, configured_anew])
+@pytest.mark.parametrize("way", [Gate.roll_back, configured_anew])
 def test_who_was_judged_beside_one_that_no_longer_drives_is_judged_anew(beside, way):
     way(beside.gate)
     beside.tick()
@@ -60,7 +55,7 @@ def test_who_was_judged_beside_one_that_no_longer_drives_is_judged_anew(beside, 
 
 def test_who_was_judged_beside_one_that_no_longer_drives_gives_way_to_a_newer_one(beside):
     beside.gate.node._candidates._on_announced(String(data=str(beside.gate.version(4))))
-    rolled_back(beside.gate)
+    beside.gate.roll_back()
     beside.tick()
     assert beside.gate.verdict("v4")["before"] == ["v1"]
     assert "v3" not in [each["verdict"]["version"] for each in beside.gate.verdicts]

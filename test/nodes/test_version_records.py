@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import made_versions as made
 from announced_versions import LONG_S, Gate
-from std_srvs.srv import Trigger
 
 from il_ros.policies import lineage
 
@@ -28,15 +27,11 @@ def reloaded(gate, run):
     return gate.verdicts[-1]
 
 
-def rolled_back(gate):
-    return gate.graph.call("policy_server/rollback", Trigger).message
-
-
 def test_from_a_version_that_is_reloaded_while_it_drives_a_roll_back_leads_to_the_one_before(graph, tmp_path):
     gate = Gate(graph, tmp_path)
     gate.judged(2)
     assert reloaded(gate, gate.folder / "v2")["before"] == ["v1"]
-    assert rolled_back(gate) == "version v1 in control again, v2 rolled back: asked for"
+    assert gate.roll_back() == "version v1 in control again, v2 rolled back: asked for"
     assert states(gate, "v1", "v2") == ["active", "rolled back"]
 
 
@@ -54,7 +49,7 @@ def test_a_bad_version_with_which_a_server_begins_stays_bad_whatever_comes_after
     gate = Gate(graph, tmp_path, first=None, checkpoint=str(run))
     gate.judged(2)
     assert states(gate, "v1", "v2") == ["rolled back", "active"]
-    rolled_back(gate)
+    gate.roll_back()
     assert gate.node.status().values["version"] == "v1"
     assert (lineage.read(run).state, lineage.read(run).reason) == ("rolled back", "asked for")
     assert lineage.newest_good(gate.folder) is None
@@ -67,7 +62,7 @@ def test_a_bad_version_that_a_person_orders_drives_and_stays_bad(graph, tmp_path
     reason = gate.verdict("v2")["verdict"]["reason"]
     assert reloaded(gate, run)["version"] == "v2"
     assert states(gate, "v1", "v2") == ["replaced", "refused"]
-    rolled_back(gate)
+    gate.roll_back()
     assert (lineage.read(run).state, lineage.read(run).reason) == ("refused", reason)
 
 

@@ -54,6 +54,12 @@ class Gate:
         answer = self.graph.call("policy_server/reload", Trigger)
         assert answer.success, answer.message
 
+    def roll_back(self):
+        """Return what is said of it."""
+        answer = self.graph.call("policy_server/rollback", Trigger)
+        assert answer.success, answer.message
+        return answer.message
+
     def verdict(self, name):
         """Return the verdict on a version, once there is one."""
 
