@@ -1,25 +1,13 @@
 """Build il_ros as an ament_python package (colcon) and as an ordinary one (pip)."""
 
 from pathlib import Path
+from runpy import run_path
 
 from setuptools import find_packages, setup
 
 NAME = "il_ros"
 
-NODES = (
-    "conductor",
-    "dagger_supervisor",
-    "policy_server",
-    "recorder",
-    "scripted_expert",
-    "session",
-    "sim",
-    "sim_gz",
-    "teleop_joy",
-    "teleop_keyboard",
-    "teleop_leader",
-    "trainer",
-)
+NODES = run_path(str(Path(__file__).with_name("il_ros") / "core" / "executables.py"))["NODES"]
 
 RUN = [
     "imageio",
@@ -92,7 +80,7 @@ setup(
     entry_points={
         "console_scripts": [
             "il-ros = il_ros.cli.main:main",
-            *(f"{node} = il_ros.nodes.{node}:main" for node in NODES),
+            *(f"{node} = {module}:main" for node, module in NODES.items()),
         ]
     },
 )

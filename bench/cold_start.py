@@ -25,7 +25,7 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 
 from support.processes import started
 
-from il_ros import graph
+from il_ros.scenarios import graph
 
 NAMES = {"bare rclpy node": "bare"} | dict.fromkeys(
     ("scripted_expert", "teleop_joy", "teleop_leader"), "expert"

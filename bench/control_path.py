@@ -31,7 +31,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from support.control_chains import CONTRACT, JOINTS, TRAINING, commands, make_checkpoint
 from support.processes import started
 
-from il_ros import messages
+from il_ros.core import messages
 
 JOINT_STATE, COMMAND, STRING = (
     "sensor_msgs/msg/JointState",
@@ -99,14 +99,14 @@ def measure(
     chains: list[str], rate: int, arguments: argparse.Namespace
 ) -> dict[str, list[tuple[int, int | None]]]:
     """Return, per chain, (published_ns, received_ns or None) of every counted observation."""
-    from il_ros.nodes import process
+    from il_ros.nodes.runtime import process
 
     process.set_dds_profile()
     import rclpy
     from rclpy.experimental import EventsExecutor
     from rclpy.task import Future
 
-    from il_ros.nodes.streams import message_class
+    from il_ros.nodes.runtime.streams import message_class
 
     rclpy.init()
     node = rclpy.create_node("bench")

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from il_ros import contract
-from il_ros.control.trials import success_interval
+from il_ros.core import contract
+from il_ros.records.trials import success_interval
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.task import TASK_NAMES, make_task
+from il_ros.sim.tasks.task import TASK_NAMES, make_task
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "config" / "contracts"
 CONTRACT = {"drive": "drive"}

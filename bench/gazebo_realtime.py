@@ -29,9 +29,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from il_ros import contract, graph, messages, share
-from il_ros.control.decision import from_json
-from il_ros.processes import ProcessGroup
+from il_ros.core import contract, messages, share
+from il_ros.core.processes import ProcessGroup
+from il_ros.records.decision import from_json
+from il_ros.scenarios import graph
 
 STRING, JOINTS, COMMAND = (
     "std_msgs/msg/String",
@@ -45,15 +46,15 @@ READY_S = 120.0
 
 def simulate(rate: float) -> int:
     """Be the sim node, with another control period than the tasks' 20 Hz."""
-    from il_ros.nodes import runtime
-    from il_ros.nodes.sim import Sim
-    from il_ros.sim import arm
+    from il_ros.nodes.runtime import managed
+    from il_ros.nodes.sim.node import Sim
     from il_ros.sim.gazebo import arm as gazebo
+    from il_ros.sim.tasks import arm
 
     period_ns = round(1e9 / rate)
     arm.ArmTask.control_period_ns = period_ns
     gazebo.STEP_NS = period_ns // round(period_ns / STEP_NS)
-    return runtime.main(Sim, ["--ros-args", *sys.argv[sys.argv.index("--ros-args") + 1 :]])
+    return managed.main(Sim, ["--ros-args", *sys.argv[sys.argv.index("--ros-args") + 1 :]])
 
 
 def make_checkpoint(terms: contract.Contract, folder: Path) -> None:
@@ -61,7 +62,7 @@ def make_checkpoint(terms: contract.Contract, folder: Path) -> None:
     import torch
 
     from il_ros.policies import checkpoint
-    from il_ros.policies.families import family, make_network
+    from il_ros.policies.families.registry import family, make_network
     from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
     from il_ros.policies.runner import LoadedPolicy
 
@@ -112,7 +113,7 @@ class Ear:
     """Hears ticks, commands and decisions, with the wall time of their arrival."""
 
     def __init__(self, node) -> None:
-        from il_ros.nodes.streams import message_class
+        from il_ros.nodes.runtime.streams import message_class
 
         self.ticks: list[tuple[int, float]] = []
         self.sent: list[float] = []
@@ -142,7 +143,7 @@ class Ear:
 
 def listen(args: argparse.Namespace) -> tuple[Ear, int, int, int]:
     """Record for `duration`; return what was heard, the first and last tick that count, and late steps."""
-    from il_ros.nodes import process
+    from il_ros.nodes.runtime import process
 
     process.set_dds_profile()
     import rclpy
@@ -193,7 +194,7 @@ def listen(args: argparse.Namespace) -> tuple[Ear, int, int, int]:
 
 def recorded(root: Path, period_ns: int) -> dict[str, dict[str, int]]:
     """Messages of each stream in the bag, and how many of its stamps are missing."""
-    from il_ros.episodes.reader import open_bag
+    from il_ros.episodes.bag.reader import open_bag
 
     (folder,) = root.glob("episode_*")
     bag, stamps = open_bag(folder), {}

@@ -21,14 +21,14 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 import numpy as np
 from tqdm import tqdm
 
-from il_ros import actions, contract, share
-from il_ros.control.trials import success_interval
-from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.episodes.dataset import Dataset, Summary, validation_names
+from il_ros.core import actions, contract, share
+from il_ros.episodes.arrays.dataset import Dataset, Summary, validation_names
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.records.trials import success_interval
 from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.task import NO_CAMERAS, Cameras, make_task
+from il_ros.sim.tasks.task import NO_CAMERAS, Cameras, make_task
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 from il_ros.training.run import train

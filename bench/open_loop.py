@@ -17,11 +17,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from il_ros import contract, share
+from il_ros.core import contract, share
 from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import command_messages, rollout
-from il_ros.sim.task import make_task
+from il_ros.sim.tasks.task import make_task
 
 MOVED_M = 1e-3
 HOLD_S = 0.5

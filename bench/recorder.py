@@ -32,7 +32,7 @@ from support import camera_load
 from support.camera_load import RATES, contract_text
 from support.processes import started
 
-from il_ros import messages
+from il_ros.core import messages
 from il_ros.episodes import layout
 
 WARM_UP_S = 2.0
@@ -155,7 +155,7 @@ def bench_recorder(seconds: float, compression: str, environment: dict[str, str]
     with Run(folder, environment) as run:
         for topic in RATES:
             run.role("publish", topic)
-        recorder = run.start("-m", "il_ros.nodes.recorder", "--ros-args", *words)
+        recorder = run.start("-m", "il_ros.nodes.recorder.node", "--ros-args", *words)
         run.until_ready(len(RATES))
         call("start")
         figures = watch(recorder, seconds)

@@ -23,18 +23,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from il_ros import contract, share
-from il_ros.control.trials import success_interval
-from il_ros.episodes.rules import EXPERT, POLICY
-from il_ros.interactive.dagger import dagger, drive
-from il_ros.interactive.experience import Experience
-from il_ros.interactive.learner import Learner
-from il_ros.interactive.options import ModeOptions, make_mode
-from il_ros.interactive.teaching import Teaching
+from il_ros.core import contract, share
+from il_ros.interactive.dagger.interaction import Teaching
+from il_ros.interactive.dagger.learner import Learner
+from il_ros.interactive.dagger.rounds import dagger, drive
+from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.options import ModeOptions, make_mode
+from il_ros.records.labelling import EXPERT, POLICY
+from il_ros.records.trials import success_interval
 from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.task import make_task
+from il_ros.sim.tasks.task import make_task
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 

@@ -38,12 +38,12 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 
 from support.swap_heard import Heard
 
-from il_ros import contract, domain, share
-from il_ros.graph import command
+from il_ros.core import contract, share
+from il_ros.core.processes import ProcessGroup
 from il_ros.policies import checkpoint
 from il_ros.policies.versions import versions
-from il_ros.processes import ProcessGroup
-from il_ros.scenarios import SCENARIOS, TASKS
+from il_ros.scenarios import SCENARIOS, TASKS, domain
+from il_ros.scenarios.graph import command
 from il_ros.sim.fitting import task_for
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 

@@ -32,13 +32,14 @@ import numpy as np
 from control_path import COMMAND, JOINT_STATE, STRING
 from support.control_chains import JOINTS
 
-from il_ros import contract, graph, messages
-from il_ros.control import proposal
-from il_ros.control.decision import Decision, from_json, to_json
-from il_ros.control.ticks import Ticks
+from il_ros.core import contract, messages
+from il_ros.core.processes import ProcessGroup
+from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, episode_name
-from il_ros.episodes.writer import BagWriter
-from il_ros.processes import ProcessGroup
+from il_ros.records import proposal
+from il_ros.records.decision import Decision, from_json, to_json
+from il_ros.records.ticks import Ticks
+from il_ros.scenarios import graph
 
 EPISODES, LABELS = 30, 100
 LONGEST_S = 120.0
@@ -207,7 +208,7 @@ class Loop:
 
     @contextlib.contextmanager
     def _graph(self):
-        from il_ros.nodes import process
+        from il_ros.nodes.runtime import process
 
         process.set_dds_profile()
         import rclpy
@@ -215,7 +216,7 @@ class Loop:
         from rclpy.qos import DurabilityPolicy, QoSProfile
         from rclpy.task import Future
 
-        from il_ros.nodes.streams import message_class
+        from il_ros.nodes.runtime.streams import message_class
 
         rclpy.init()
         node = rclpy.create_node("bench")

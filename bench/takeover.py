@@ -34,7 +34,8 @@ from control_path import COMMAND, JOINT_STATE, STRING
 from support.control_chains import CONTRACT, JOINTS, make_checkpoint
 from support.processes import started
 
-from il_ros import graph, messages
+from il_ros.core import messages
+from il_ros.scenarios import graph
 
 JOY = "sensor_msgs/msg/Joy"
 DEADMAN = 4
@@ -81,14 +82,14 @@ def case(rate: int, presses: int) -> dict:
 
 def measure(rate: int, presses: int) -> dict[str, list[float]]:
     """Return the latencies in ms of takeovers, of hand-backs, and of the hand-backs' parts."""
-    from il_ros.nodes import process
+    from il_ros.nodes.runtime import process
 
     process.set_dds_profile()
     import rclpy
     from rclpy.experimental import EventsExecutor
     from rclpy.task import Future
 
-    from il_ros.nodes.streams import message_class
+    from il_ros.nodes.runtime.streams import message_class
 
     rclpy.init()
     node = rclpy.create_node("bench")

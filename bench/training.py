@@ -19,15 +19,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-from il_ros import contract
-from il_ros.policies.behaviour_cloning import BehaviourCloning
-from il_ros.policies.ensemble import Ensemble
-from il_ros.policies.families import make_network
-from il_ros.policies.inputs import Inputs
+from il_ros.core import contract
+from il_ros.policies.families.behaviour_cloning import BehaviourCloning
+from il_ros.policies.families.ensemble import Ensemble
+from il_ros.policies.families.registry import make_network
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.training import fit as fitting
+from il_ros.training import loop as fitting
 from il_ros.training.batches import Batches
-from il_ros.training.gradients import by_autograd
+from il_ros.training.optimiser.gradients import by_autograd
 from il_ros.training.recipe import Training
 from il_ros.training.samples import Samples
 

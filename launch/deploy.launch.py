@@ -3,7 +3,7 @@
 ros2 launch il_ros deploy.launch.py --show-args
 """
 
-from il_ros.nodes import launching
+from il_ros.nodes.runtime import launching
 from il_ros.scenarios import SCENARIOS
 
 

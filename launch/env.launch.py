@@ -1,9 +1,9 @@
-"""A program of yours acts, through il_ros.nodes.ros_env.RosEnv; an expert may take over.
+"""A program of yours acts, through il_ros.nodes.env.ros_env.RosEnv; an expert may take over.
 
 ros2 launch il_ros env.launch.py --show-args
 """
 
-from il_ros.nodes import launching
+from il_ros.nodes.runtime import launching
 from il_ros.scenarios import SCENARIOS
 
 

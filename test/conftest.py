@@ -5,7 +5,7 @@ import os
 import pytest
 from workspace import build
 
-from il_ros import domain
+from il_ros.scenarios import domain
 
 domain.isolate()
 os.environ.setdefault("MUJOCO_GL", "egl")

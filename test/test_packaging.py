@@ -1,6 +1,5 @@
 """What a workspace installs: a real `colcon build`, and what is declared three times agrees."""
 
-import ast
 import importlib.util
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 import pytest
 from workspace import ROOT, colcon
 
-from il_ros.graph import NodeSpec
+from il_ros.core.executables import NODES
 from il_ros.scenarios import SCENARIOS
+from il_ros.scenarios.graph import NodeSpec
 
 colcon_built = pytest.mark.skipif(
     importlib.util.find_spec("colcon_ros") is None, reason="colcon-ros is not installed"
@@ -17,20 +17,17 @@ colcon_built = pytest.mark.skipif(
 MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
 
 
-def declared_nodes() -> set[str]:
-    for node in ast.parse((ROOT / "setup.py").read_text()).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "NODES":
-            return set(ast.literal_eval(node.value))
-    raise AssertionError("setup.py has no NODES")
-
-
 def executables_in_the_tree() -> set[str]:
-    files = (ROOT / "il_ros" / "nodes").glob("*.py")
-    return {path.stem for path in files if '\nif __name__ == "__main__":' in path.read_text()}
+    files = sorted((ROOT / "il_ros" / "nodes").rglob("*.py"))
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in files
+        if '\nif __name__ == "__main__":' in path.read_text()
+    }
 
 
 def imported_message_packages() -> set[str]:
-    sources = "\n".join(path.read_text() for path in (ROOT / "il_ros" / "nodes").glob("*.py"))
+    sources = "\n".join(path.read_text() for path in (ROOT / "il_ros" / "nodes").rglob("*.py"))
     names = {
         line.split()[1].split(".")[0]
         for line in sources.splitlines()
@@ -40,7 +37,7 @@ def imported_message_packages() -> set[str]:
 
 
 def test_every_node_in_the_tree_is_an_executable():
-    assert executables_in_the_tree() == declared_nodes()
+    assert executables_in_the_tree() == set(NODES.values())
 
 
 def test_every_node_of_every_scenario_is_an_executable():
@@ -50,7 +47,7 @@ def test_every_node_of_every_scenario_is_an_executable():
         for expert in ("scripted", "joy", "leader"):
             given = {"expert": expert, "episodes": "1"}
             specs += scenario.nodes({name: value for name, value in given.items() if name in names})
-    assert {spec.executable for spec in specs} <= declared_nodes()
+    assert {spec.executable for spec in specs} <= set(NODES)
 
 
 def test_the_manifest_names_every_ros_package_that_is_imported():
@@ -78,7 +75,7 @@ def test_colcon_lists_it_as_ament_python(workspace):
 @colcon_built
 def test_the_installation_holds_executables_and_shared_files(workspace):
     executables = {path.name for path in (workspace.prefix / "lib" / "il_ros").iterdir()}
-    assert executables == declared_nodes() | {"il-ros"}
+    assert executables == set(NODES) | {"il-ros"}
     shared = workspace.prefix / "share" / "il_ros"
     for folder in ("config", "launch", "models", "worlds"):
         there = {path.relative_to(ROOT / folder) for path in files(ROOT / folder)}

@@ -4,10 +4,10 @@ import json
 
 from tqdm import tqdm
 
-from il_ros.control import trials
-from il_ros.graph import command
-from il_ros.processes import ProcessGroup
+from il_ros.core.processes import ProcessGroup
+from il_ros.records import trials
 from il_ros.scenarios import SCENARIOS
+from il_ros.scenarios.graph import command
 
 LONGEST_S = 3600.0
 

@@ -3,11 +3,11 @@
 import os
 import shutil
 
-from il_ros.episodes import array_files, cache
+from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.catalogue import scan
-from il_ros.episodes.rules import EXPERT
 from il_ros.policies import lineage
 from il_ros.policies.versions import versions
+from il_ros.records.labelling import EXPERT
 from il_ros.session import report
 
 

@@ -17,14 +17,14 @@ import gymnasium
 import numpy as np
 from tqdm import tqdm
 
-from il_ros import contract
-from il_ros.episodes.rules import EXPERT, POLICY
-from il_ros.interactive.dagger import dagger
-from il_ros.interactive.experience import Experience
-from il_ros.interactive.learner import Learner
-from il_ros.interactive.options import ModeOptions, make_mode
-from il_ros.interactive.teaching import Teaching
-from il_ros.policies.behaviour_cloning import BehaviourCloning
+from il_ros.core import contract
+from il_ros.interactive.dagger.interaction import Teaching
+from il_ros.interactive.dagger.learner import Learner
+from il_ros.interactive.dagger.rounds import dagger
+from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.options import ModeOptions, make_mode
+from il_ros.policies.families.behaviour_cloning import BehaviourCloning
+from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.training.recipe import Recipe, Training
 
 STEPS = 200

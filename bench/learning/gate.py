@@ -20,15 +20,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from dagger_tasks import Lab
 from success import told
 
-from il_ros.episodes.dataset import validation_names
-from il_ros.interactive import admission
-from il_ros.interactive.dagger import drive
-from il_ros.interactive.gated import GatedOptions
-from il_ros.interactive.replays import REPLAYED
+from il_ros.episodes.arrays.dataset import validation_names
+from il_ros.interactive.dagger.rounds import drive
+from il_ros.interactive.modes.gated import GatedOptions
+from il_ros.interactive.promotion import criteria
+from il_ros.interactive.promotion.replays import REPLAYED
 from il_ros.scenarios import TASKS
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 
-LIMITS = admission.Limits()
+LIMITS = criteria.Limits()
 BROKEN_IN = (0, 3)
 """Rounds in which broken ones are made."""
 
@@ -42,22 +42,22 @@ class Gate:
         self.new = [episode for episode in train if episode.name not in learnt]
         known = [episode for episode in train if episode.name in learnt]
         self.frames = {
-            "held_out": list(admission.frames(unseen or held_out, REPLAYED)),
-            "new": list(admission.frames(self.new, REPLAYED)),
-            "known": list(admission.frames(known, REPLAYED)),
+            "held_out": list(criteria.frames(unseen or held_out, REPLAYED)),
+            "new": list(criteria.frames(self.new, REPLAYED)),
+            "known": list(criteria.frames(known, REPLAYED)),
         }
 
     def errors(self, policy):
         scale = self.driving.normaliser.actions.scale
         return {
-            kind: admission.replay_error(policy.act, frames, scale) for kind, frames in self.frames.items()
+            kind: criteria.replay_error(policy.act, frames, scale) for kind, frames in self.frames.items()
         }
 
     def judged(self, kind, candidate):
         before, now = self.errors(self.driving), self.errors(candidate)
-        refused = admission.judge_held_out(now["held_out"], before["held_out"], LIMITS)
-        refused = refused or admission.judge_new(now["new"], before["new"], LIMITS)
-        refused = refused or admission.judge_known(now["known"], before["known"], LIMITS)
+        refused = criteria.judge_held_out(now["held_out"], before["held_out"], LIMITS)
+        refused = refused or criteria.judge_new(now["new"], before["new"], LIMITS)
+        refused = refused or criteria.judge_known(now["known"], before["known"], LIMITS)
         return {
             "kind": kind,
             "held_out": [round(each["held_out"], 4) for each in (before, now)],

@@ -27,12 +27,12 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 
 import numpy as np
 
-from il_ros import contract, domain, share
-from il_ros.control.trials import success_interval
+from il_ros.core import contract, share
 from il_ros.episodes.catalogue import scan
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT, versions
-from il_ros.scenarios import TASKS
+from il_ros.records.trials import success_interval
+from il_ros.scenarios import TASKS, domain
 from il_ros.sim.fitting import task_for
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from il_ros.control.trials import success_interval
+from il_ros.records.trials import success_interval
 
 
 def told(found):

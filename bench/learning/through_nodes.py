@@ -33,12 +33,12 @@ from counting import driving_after, effort, linked, refused
 from kept import kept
 from success import draw, numbers, pooled, told
 
-from il_ros import contract, domain, share
+from il_ros.core import contract, share
 from il_ros.episodes.catalogue import scan
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT
-from il_ros.scenarios import TASKS
-from il_ros.sim.task import make_task
+from il_ros.scenarios import TASKS, domain
+from il_ros.sim.tasks.task import make_task
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from il_ros import messages
-from il_ros.nodes import runtime
-from il_ros.nodes.streams import message_class
+from il_ros.core import messages
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.streams import message_class
 
 IMAGE, JOINTS = "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
 CAMERAS = ("left/image_raw", "right/image_raw", "wrist/image_raw")
@@ -68,7 +68,7 @@ def frames(topic: str) -> list[bytearray]:
     return encoded
 
 
-class Publisher(runtime.PlainNode):
+class Publisher(managed.PlainNode):
     """Publishes one topic at its rate and keeps the stamps it sent."""
 
     def __init__(self, topic: str) -> None:
@@ -89,7 +89,7 @@ class Publisher(runtime.PlainNode):
         self.sent.append(now_ns)
 
 
-class Subscriber(runtime.PlainNode):
+class Subscriber(managed.PlainNode):
     """Receives all topics, `decoded` by rclpy or as bytes, and keeps the stamps and when they came."""
 
     def __init__(self, decoded: bool) -> None:
@@ -124,7 +124,7 @@ def main() -> int:
         out.with_suffix(".ready").touch()
         return made[0]
 
-    runtime.main(make, [])
+    managed.main(make, [])
     node = made[0]
     out.write_text(json.dumps({argument: node.sent} if role == "publish" else node.came))
     return 0

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from il_ros import contract, graph
+from il_ros.core import contract
+from il_ros.scenarios import graph
 
 JOINTS = [f"joint{i}" for i in range(1, 8)]
 CONTRACT = """
@@ -46,7 +47,7 @@ def make_checkpoint(contract_file: Path, folder: Path) -> Path:
     import torch
 
     from il_ros.policies import checkpoint
-    from il_ros.policies.families import family, make_network
+    from il_ros.policies.families.registry import family, make_network
     from il_ros.policies.normaliser import Affine, Normaliser
     from il_ros.policies.runner import LoadedPolicy
 
@@ -82,7 +83,7 @@ except KeyboardInterrupt:
 
 def relay(kind: str, weights: str, realtime: int) -> None:
     """Be a bare rclpy node: the MLP in numpy, or one that passes messages on."""
-    from il_ros.nodes import process
+    from il_ros.nodes.runtime import process
 
     process.set_dds_profile()
     import rclpy

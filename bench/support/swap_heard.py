@@ -7,9 +7,9 @@ import threading
 import time
 from pathlib import Path
 
-from il_ros import contract, messages
-from il_ros.control import proposal
-from il_ros.control.decision import from_json
+from il_ros.core import contract, messages
+from il_ros.records import proposal
+from il_ros.records.decision import from_json
 
 STRING, JOINTS = "std_msgs/msg/String", "sensor_msgs/msg/JointState"
 
@@ -114,7 +114,7 @@ class Heard:
         return False
 
     def _listen(self) -> None:
-        from il_ros.nodes import process
+        from il_ros.nodes.runtime import process
 
         process.set_dds_profile()
         import rclpy
@@ -122,7 +122,7 @@ class Heard:
         from rclpy.qos import DurabilityPolicy, QoSProfile
         from rclpy.task import Future
 
-        from il_ros.nodes.streams import message_class
+        from il_ros.nodes.runtime.streams import message_class
 
         own = self._contract
         rclpy.init()

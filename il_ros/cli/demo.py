@@ -45,10 +45,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 when it could be run, however well the policy does."""
+    from il_ros.core.processes import ChildError
     from il_ros.demo import page, phases
     from il_ros.demo.phases import Plan
     from il_ros.demo.summary import Score, Summary
-    from il_ros.processes import ChildError
 
     times: dict[str, float] = {}
     for number in (signal.SIGTERM, signal.SIGHUP):

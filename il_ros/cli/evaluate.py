@@ -10,12 +10,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.tables import table
+from il_ros.core.tables import table
 
 if TYPE_CHECKING:
-    from il_ros.contract import Contract
+    from il_ros.core.contract import Contract
     from il_ros.policies.runner import LoadedPolicy
-    from il_ros.sim.task import Task
+    from il_ros.sim.tasks.task import Task
     from il_ros.training.evaluate import Evaluation
 
 HELD_OUT_SEED = 1_000_000
@@ -49,8 +49,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate; 0 when done (however well the policy does), 2 when what was asked can't be done."""
-    from il_ros import atomic
     from il_ros.cli.train import yield_to_others
+    from il_ros.core import atomic
     from il_ros.policies import checkpoint
 
     if args.background:
@@ -97,7 +97,7 @@ def summary(result: Evaluation) -> str:
 
 def trained_on(policy: LoadedPolicy) -> str:
     """Return the one simulated task of a policy's data; raises ValueError when there isn't one."""
-    from il_ros.sim.task import TASK_NAMES
+    from il_ros.sim.tasks.task import TASK_NAMES
 
     known = [task for task in policy.metrics.get("tasks", []) if task in TASK_NAMES]
     if len(known) != 1:

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "episodes": "look at, check, repair and show recorded episodes",
-    "train": "train a policy from episodes",
-    "policy": "look at trained versions: lineage, state, how they fared",
-    "evaluate": "measure a policy's success in simulation",
-    "demo": "show, record, train and run one task in simulation",
-    "session": "correct a policy while it runs",
-    "run": "start the nodes of a scenario without ros2 launch",
+    "episodes": ("il_ros.cli.episodes.command", "look at, check, repair and show recorded episodes"),
+    "train": ("il_ros.cli.train", "train a policy from episodes"),
+    "policy": ("il_ros.cli.policy", "look at trained versions: lineage, state, how they fared"),
+    "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
+    "demo": ("il_ros.cli.demo", "show, record, train and run one task in simulation"),
+    "session": ("il_ros.cli.session", "correct a policy while it runs"),
+    "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
 }
 
 _EXAMPLES = """\
@@ -51,9 +51,9 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, text in COMMANDS.items():
+    for name, (module, text) in COMMANDS.items():
         if name == chosen:
-            importlib.import_module(f"il_ros.cli.{name}").add_parser(subparsers)
+            importlib.import_module(module).add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=text)
     return parser

@@ -8,13 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from il_ros.core.tables import table
+from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import Entry, scan
-from il_ros.episodes.reader import BagError
-from il_ros.episodes.tally import tally
+from il_ros.episodes.counts import tally
 from il_ros.policies import lineage
 from il_ros.policies.lineage import Lineage, LineageError
 from il_ros.policies.versions import versions
-from il_ros.tables import table
 
 HEADER = (
     "version",

@@ -1,6 +1,6 @@
 """A warm interpreter: does the `il-ros` commands that come as JSON lists, one a line, on standard input.
 
-Started by `il_ros.training.resident`, not typed by people.
+Started by `il_ros.training.trainer.resident`, not typed by people.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import traceback
 
 from il_ros.cli.main import main
 from il_ros.cli.train import yield_to_others
-from il_ros.training.resident import ENDED
+from il_ros.training.trainer.resident import ENDED
 
 
 def serve() -> int:
@@ -20,7 +20,7 @@ def serve() -> int:
     import torch
 
     import il_ros.training.run
-    import il_ros.training.warm  # noqa: F401
+    import il_ros.training.trainer.warm_start  # noqa: F401
 
     torch.set_num_threads(1)
     print(json.dumps({"event": "warm"}), flush=True)

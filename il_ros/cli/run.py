@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from il_ros import processes
-from il_ros.graph import Scenario, Spec, command, terminal_of
+from il_ros.core import processes
 from il_ros.scenarios import SCENARIOS
+from il_ros.scenarios.graph import Scenario, Spec, command, terminal_of
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter):

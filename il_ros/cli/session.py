@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from il_ros import domain
 from il_ros.cli import run as runner
 from il_ros.cli import session_relabel
-from il_ros.episodes.reader import BagError
-from il_ros.scenarios import SCENARIOS
+from il_ros.episodes.bag.reader import BagError
+from il_ros.scenarios import SCENARIOS, domain
 
 _SCENARIO = SCENARIOS["dagger"]
 

@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from il_ros import domain
 from il_ros.cli import run as runner
-from il_ros.cli.episodes_relabel import add_moments, chosen_moments
+from il_ros.cli.episodes.relabel import add_moments, chosen_moments
+from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
-from il_ros.episodes.reader import BagError
+from il_ros.scenarios import domain
 from il_ros.scenarios.relabel import DEVICES, relabel_nodes
 from il_ros.session.moments import Moment, RelabelError
 from il_ros.session.starts import write_starts

@@ -17,8 +17,8 @@ from il_ros.cli.train_report import BarReporter, JsonReporter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from il_ros.contract import Contract
-    from il_ros.episodes.dataset import Dataset
+    from il_ros.core.contract import Contract
+    from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.policies.runner import LoadedPolicy
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
@@ -104,8 +104,8 @@ def run(args: argparse.Namespace) -> int:
     """Train; 0 when done, 130 when stopped, 1 when training failed, 2 when what was asked can't be done."""
     if args.background:
         yield_to_others()
-    from il_ros.episodes.dataset import DatasetError
-    from il_ros.training.fit import TrainingError
+    from il_ros.episodes.arrays.dataset import DatasetError
+    from il_ros.training.loop import TrainingError
 
     try:
         _keep(args)
@@ -170,9 +170,9 @@ def _keep(args: argparse.Namespace) -> None:
 def _begin(
     args: argparse.Namespace, dataset: Dataset, recipe: Recipe
 ) -> tuple[LoadedPolicy | None, Recipe, str]:
-    from il_ros.training import warm
+    from il_ros.training.trainer import warm_start
 
-    return warm.begin(args.start, dataset.contract, recipe, args.warm_epochs, args.warm_seconds)
+    return warm_start.begin(args.start, dataset.contract, recipe, args.warm_epochs, args.warm_seconds)
 
 
 def _train(
@@ -204,8 +204,8 @@ def _train(
 def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
     from tqdm import tqdm
 
+    from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
-    from il_ros.episodes.dataset import Dataset
     from il_ros.training import recipe as recipes
 
     own = contract_of(args.contract, args.data)
@@ -228,8 +228,8 @@ def contract_of(name: str | None, data: Path) -> Contract:
 
     Raises ValueError when there is none, or the episodes have several.
     """
-    from il_ros import contract as contracts
-    from il_ros import share
+    from il_ros.core import contract as contracts
+    from il_ros.core import share
     from il_ros.episodes.catalogue import scan
 
     if name:

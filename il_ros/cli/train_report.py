@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.tables import table
+from il_ros.core.tables import table
 
 if TYPE_CHECKING:
-    from il_ros.episodes.dataset import Dataset
+    from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
 

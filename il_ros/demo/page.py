@@ -10,11 +10,11 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from il_ros import atomic
-from il_ros.control.trials import Trial, Trials
+from il_ros.core import atomic
 from il_ros.demo import pictures
 from il_ros.demo.phases import Plan
 from il_ros.demo.summary import Score, Summary
+from il_ros.records.trials import Trial, Trials
 from il_ros.sim.experts import make_expert
 
 FILM_SHOTS = 6

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from il_ros import domain, share
-from il_ros.control import trials
-from il_ros.control.trials import Trials
-from il_ros.graph import command
-from il_ros.processes import ProcessGroup
-from il_ros.scenarios import SCENARIOS, TASKS
+from il_ros.core import share
+from il_ros.core.processes import ProcessGroup
+from il_ros.records import trials
+from il_ros.records.trials import Trials
+from il_ros.scenarios import SCENARIOS, TASKS, domain
+from il_ros.scenarios.graph import command
 
 HELD_OUT_SEED = 1000
 """First seed of the policy's episodes; the expert's begin at 0, so nobody has shown these starts."""

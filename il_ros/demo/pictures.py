@@ -16,17 +16,17 @@ import numpy as np
 from matplotlib import pyplot
 from numpy.typing import NDArray
 
-from il_ros import actions, messages
-from il_ros import contract as contracts
-from il_ros.contract import Contract
+from il_ros.core import actions, messages
+from il_ros.core import contract as contracts
+from il_ros.core.codecs.image import decode_image
+from il_ros.core.contract import Contract
+from il_ros.core.plot_style import EXPERT, POLICY, QUIET, STYLE
+from il_ros.core.specs import IMAGE, ImageSpec, Vector
+from il_ros.episodes.arrays.replay import Frame, open_replay
+from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.layout import EpisodeInfo, load_info
-from il_ros.episodes.reader import open_bag
-from il_ros.episodes.replay import Frame, open_replay
-from il_ros.episodes.rules import DRIVEN
-from il_ros.image_codec import decode_image
-from il_ros.plot_style import EXPERT, POLICY, QUIET, STYLE
-from il_ros.sim.task import Expert
-from il_ros.specs import IMAGE, ImageSpec, Vector
+from il_ros.records.labelling import DRIVEN
+from il_ros.sim.tasks.task import Expert
 
 Picture = NDArray[np.uint8]
 

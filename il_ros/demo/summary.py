@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from il_ros import atomic
-from il_ros.control.trials import Trials
-from il_ros.tables import table
+from il_ros.core import atomic
+from il_ros.core.tables import table
+from il_ros.records.trials import Trials
 
 FILE = "summary.json"
 

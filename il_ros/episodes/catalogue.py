@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from il_ros.episodes.bag.reader import RECOVER, BagError, UnfinishedBagError, bag_files, check_closed
 from il_ros.episodes.layout import TOMBSTONE, EpisodeInfo, LayoutError, is_discarded, load_info
-from il_ros.episodes.reader import RECOVER, BagError, UnfinishedBagError, bag_files, check_closed
 
 STATES = ("ready", "foreign", "discarded", "incomplete", "broken")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from il_ros import atomic
+from il_ros.core import atomic
 
 SCHEMA = 1
 OUTCOMES = ("success", "failure", "unmarked")

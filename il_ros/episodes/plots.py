@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.contract import Contract
-from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.specs import Vector
+from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
+from il_ros.episodes.arrays.episode import EpisodeArrays
 
 _COLOURS = {"expert": "tab:orange", "policy": "tab:blue", "none": "tab:red"}
 _MOST_LINES = 20

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import yaml
 
-from il_ros import contract as contracts
-from il_ros import messages
-from il_ros.contract import Contract, ContractError
+from il_ros.core import contract as contracts
+from il_ros.core import messages
+from il_ros.core.contract import Contract, ContractError
+from il_ros.episodes.arrays.replay import Skipped, count_reasons, open_replay
+from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag
+from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo
-from il_ros.episodes.reader import RECOVER, Bag, BagError, open_bag
-from il_ros.episodes.replay import Skipped, count_reasons, open_replay
-from il_ros.episodes.rules import DRIVEN
-from il_ros.episodes.topics import MismatchError
+from il_ros.records.labelling import DRIVEN
 
 
 @dataclass(frozen=True)

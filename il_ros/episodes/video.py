@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from il_ros import messages
+from il_ros.core import messages
+from il_ros.core.codecs.image import decode_image
+from il_ros.core.specs import COMPRESSED_IMAGE, IMAGE, ImageSpec
+from il_ros.episodes.arrays.replay import span_of
+from il_ros.episodes.bag.reader import Bag, BagMessage
 from il_ros.episodes.layout import EpisodeInfo
-from il_ros.episodes.reader import Bag, BagMessage
-from il_ros.episodes.replay import span_of
-from il_ros.image_codec import decode_image
-from il_ros.specs import COMPRESSED_IMAGE, IMAGE, ImageSpec
 
 Picture = np.ndarray[Any, Any]
 

@@ -22,17 +22,17 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from il_ros import atomic, contract, settings
-from il_ros.contract import Contract, ContractError
+from il_ros.core import atomic, contract, settings
+from il_ros.core.contract import Contract, ContractError
+from il_ros.core.settings import SettingsError
 from il_ros.policies import lineage
-from il_ros.policies.doubting import DISTANCE, RAW, Doubting
-from il_ros.policies.families import family, make_network
-from il_ros.policies.inputs import Inputs
+from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Network
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.uncertainty import DISTANCE, RAW, Doubting
 from il_ros.policies.versions import CHECKPOINT, versions
-from il_ros.settings import SettingsError
 
 FORMAT = 1
 MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from il_ros.specs import Vector
+from il_ros.core.specs import Vector
 
 
 def chunk_disagreement(before: Vector, after: Vector, ticks: int, scale: Vector) -> float | None:

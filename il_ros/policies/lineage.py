@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from il_ros import atomic
+from il_ros.core import atomic
 from il_ros.policies.versions import CHECKPOINT, versions
 
 FILE = "version.json"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from il_ros.specs import Vector
+from il_ros.core.specs import Vector
 
 ACTION_SCALES = ("min_max", "std")
 _SMALLEST_SHARE = 0.1

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from il_ros.specs import Vector
+from il_ros.core.specs import Vector
 
 Array = np.ndarray[Any, Any]
 Observation = Mapping[str, Array]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from il_ros import actions
-from il_ros.contract import Contract
-from il_ros.policies.doubting import Doubting
-from il_ros.policies.inputs import Inputs
+from il_ros.core import actions
+from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Array, Network, Observation, PolicyError
-from il_ros.specs import Vector
+from il_ros.policies.uncertainty import Doubting
 
 Forward = Callable[[Array, Mapping[str, Array]], tuple[Array, float | None]]
 """From one normalised state (F,) and its pictures to the normalised chunk (H, A) and the doubt."""

@@ -1,10 +1,10 @@
-"""The scenarios: which nodes run to record, to deploy, to train, to simulate. See `il_ros.graph`."""
+"""The scenarios: which nodes run to record, to deploy, to train, to simulate. See `graph`."""
 
 from __future__ import annotations
 
-from il_ros.graph import Scenario
 from il_ros.scenarios import arguments as arg
 from il_ros.scenarios.arguments import TASKS
+from il_ros.scenarios.graph import Scenario
 from il_ros.scenarios.parts import (
     conductor,
     expert,
@@ -69,7 +69,7 @@ SCENARIOS = {
         ),
         Scenario(
             "env",
-            "A program of yours acts, through il_ros.nodes.ros_env.RosEnv; an expert may take over.",
+            "A program of yours acts, through il_ros.nodes.env.ros_env.RosEnv; an expert may take over.",
             (arg.TAKEOVER, arg.KEEP, arg.ROOT, arg.OPERATOR, *arg.WORLD),
             lambda given: patient(given, (*sim(given), *expert(given), *supervisor(given), *recorder(given))),
         ),

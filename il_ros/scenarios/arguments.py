@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from il_ros.graph import Argument
+from il_ros.scenarios.graph import Argument
 
 _SWITCH = ("true", "false")
 _MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")

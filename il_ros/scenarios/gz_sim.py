@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from il_ros import share
-from il_ros.graph import NodeSpec, Program
+from il_ros.core import share
+from il_ros.scenarios.graph import NodeSpec, Program
 
 
 def server_and_bridge(task: str, namespace: str) -> tuple[Program, NodeSpec]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from il_ros import share
-from il_ros.graph import NodeSpec, Value
+from il_ros.core import share
 from il_ros.scenarios.given import Given
+from il_ros.scenarios.graph import NodeSpec, Value
 
 
 def node(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from il_ros.graph import NodeSpec, Spec, Value
 from il_ros.scenarios.given import (
     Given,
     answers,
@@ -20,6 +19,7 @@ from il_ros.scenarios.given import (
     task_contract,
     unattended,
 )
+from il_ros.scenarios.graph import NodeSpec, Spec, Value
 from il_ros.scenarios.gz_sim import server_and_bridge
 from il_ros.scenarios.node import node
 from il_ros.scenarios.session_node import session_options, session_parameters

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from il_ros.graph import Spec, Value
 from il_ros.scenarios import SCENARIOS
+from il_ros.scenarios.graph import Spec, Value
 from il_ros.scenarios.node import node
 from il_ros.scenarios.session_node import view_of
 from il_ros.session.setup import REST_MODE

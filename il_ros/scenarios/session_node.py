@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from il_ros.graph import Value
 from il_ros.scenarios.arguments import TASKS
 from il_ros.scenarios.given import Given, number
+from il_ros.scenarios.graph import Value
 from il_ros.session.setup import Options
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from il_ros.control.decision import NOBODY
-from il_ros.episodes.rules import EXPERT
-from il_ros.session.world import World
+from il_ros.records.decision import NOBODY
+from il_ros.records.labelling import EXPERT
+from il_ros.session.state import World
 
 _PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"

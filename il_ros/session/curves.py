@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from il_ros import messages
-from il_ros.control.decision import from_json
+from il_ros.core import messages
+from il_ros.core.specs import STRING
+from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.plots import Curve
-from il_ros.episodes.reader import open_bag
-from il_ros.specs import STRING
+from il_ros.records.decision import from_json
 
 
 def decision_curves(entry: Entry) -> list[Curve]:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.control.decision import Decision
-from il_ros.control.trials import rate_interval, success_interval
-from il_ros.episodes.rules import EXPERT, POLICY, label
+from il_ros.records.decision import Decision
+from il_ros.records.labelling import EXPERT, POLICY, label
+from il_ros.records.trials import rate_interval, success_interval
 
 DRAWN = "dagger"
 """The mode in which the driver is drawn: a change of driver is no intervention there."""

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from il_ros import messages
-from il_ros.control.decision import Decision, from_json
+from il_ros.core import messages
+from il_ros.core.specs import ARRAY, STRING, Vector
+from il_ros.episodes.arrays.replay import span_of
+from il_ros.episodes.bag.reader import Bag, open_bag
 from il_ros.episodes.catalogue import Entry, scan
 from il_ros.episodes.layout import EpisodeInfo, load_info
-from il_ros.episodes.reader import Bag, open_bag
-from il_ros.episodes.replay import span_of
-from il_ros.episodes.rules import POLICY
-from il_ros.specs import ARRAY, STRING, Vector
+from il_ros.records.decision import Decision, from_json
+from il_ros.records.labelling import POLICY
 
 MARKS_SUFFIX, STATE_SUFFIX = "session/marks", "task/state"
 

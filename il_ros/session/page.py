@@ -11,7 +11,7 @@ from string import Template
 
 import numpy as np
 
-from il_ros import atomic
+from il_ros.core import atomic
 from il_ros.session import plots
 from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from il_ros.contract import Contract
-from il_ros.control.decision import NOBODY
-from il_ros.control.proposal import Proposal
-from il_ros.interactive.human import Habits, SimulatedHuman, velocities
-from il_ros.interactive.onlooker import Onlooker
+from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
+from il_ros.interactive.dagger.human import Habits, SimulatedHuman, velocities
+from il_ros.interactive.dagger.intervener import Onlooker
+from il_ros.records.decision import NOBODY
+from il_ros.records.proposal import Proposal
 from il_ros.session import keys
-from il_ros.session.world import World
-from il_ros.specs import Vector
+from il_ros.session.state import World
 
 PATIENCE_S = 1.0
 """So long it waits after a wish, and when nobody drives, before it does something about that."""

@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.patches import Patch
 
-from il_ros.episodes.rules import EXPERT as EXPERT_NAME
-from il_ros.episodes.rules import POLICY as POLICY_NAME
-from il_ros.plot_style import BAD, EXPERT, GOOD, POLICY, QUIET, STYLE
+from il_ros.core.plot_style import BAD, EXPERT, GOOD, POLICY, QUIET, STYLE
+from il_ros.records.labelling import EXPERT as EXPERT_NAME
+from il_ros.records.labelling import POLICY as POLICY_NAME
 from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 
 _COLOURS = {EXPERT_NAME: EXPERT, POLICY_NAME: POLICY}

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from il_ros import actions, messages
-from il_ros.contract import Contract, parse
-from il_ros.control.actuation import Actuation
-from il_ros.control.decision import Decision, to_json
-from il_ros.episodes.record import EpisodeRecorder
-from il_ros.episodes.record_options import Label, RecordOptions, StreamSpec, contract_streams
-from il_ros.episodes.rules import EXPERT
-from il_ros.episodes.streams import Stream
+from il_ros.control.limiter.actuation import Actuation
+from il_ros.core import actions, messages
+from il_ros.core.contract import Contract, parse
+from il_ros.core.specs import STRING, Vector
+from il_ros.core.synchroniser import NoObservation, Synchroniser
+from il_ros.episodes.recording.options import Label, RecordOptions, StreamSpec, contract_streams
+from il_ros.episodes.recording.record import EpisodeRecorder
+from il_ros.episodes.recording.streams import Stream
 from il_ros.policies.protocol import Observation
+from il_ros.records.decision import Decision, to_json
+from il_ros.records.labelling import EXPERT
 from il_ros.session.moments import Moment, RelabelError
 from il_ros.sim.rollout import command_messages
-from il_ros.sim.task import Task
-from il_ros.specs import STRING, Vector
-from il_ros.synchroniser import NoObservation, Synchroniser
+from il_ros.sim.tasks.task import Task
 
 Act = Callable[[Observation], Vector | None]
 DECISIONS = "/dagger_supervisor/decision"

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from il_ros import messages
-from il_ros.contract import parse
-from il_ros.control.decision import Decision, from_json
+from il_ros.core import messages
+from il_ros.core.contract import parse
+from il_ros.core.specs import STRING
+from il_ros.core.tables import table
+from il_ros.episodes.arrays.late_proposals import LateProposals
+from il_ros.episodes.arrays.replay import span_of
+from il_ros.episodes.bag.reader import Bag, open_bag
+from il_ros.episodes.bag.topics import Streams, find_streams
 from il_ros.episodes.catalogue import Entry, scan
-from il_ros.episodes.late import LateProposals
-from il_ros.episodes.reader import Bag, open_bag
-from il_ros.episodes.replay import span_of
-from il_ros.episodes.topics import Streams, find_streams
+from il_ros.records.decision import Decision, from_json
 from il_ros.session.facts import EpisodeFacts, Facts, by_version, facts_of
-from il_ros.specs import STRING
-from il_ros.tables import table
 
 
 def read(root: Path) -> Facts:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from il_ros.core.settings import build, plain
 from il_ros.session.moments import Moment, RelabelError
 from il_ros.session.setup import Start
-from il_ros.settings import build, plain
 
 
 def write_starts(path: Path, moments: Sequence[Moment]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from il_ros.contract import Contract
-from il_ros.sim.task import NO_CAMERAS, Cameras, Task, make_task
+from il_ros.core.contract import Contract
+from il_ros.sim.tasks.task import NO_CAMERAS, Cameras, Task, make_task
 
 
 def task_for(name: str, contract: Contract, simulator: str = "mujoco") -> Task:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros import messages
-from il_ros.codecs import encode
-from il_ros.contract import Contract
-from il_ros.messages import Message
-from il_ros.sim.task import Task
-from il_ros.specs import Vector
-from il_ros.synchroniser import NoObservation, Synchroniser
+from il_ros.core import messages
+from il_ros.core.codecs import encode
+from il_ros.core.contract import Contract
+from il_ros.core.messages import Message
+from il_ros.core.specs import Vector
+from il_ros.core.synchroniser import NoObservation, Synchroniser
+from il_ros.sim.tasks.task import Task
 
 Act = Callable[[Mapping[str, NDArray[Any]]], Vector | None]
 """From an observation to a proposal (H, A), absolute numbers in the contract's flat order; None gives up."""

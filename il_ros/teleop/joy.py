@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.specs import Vector
+from il_ros.core.specs import Vector
 
 
 @dataclass(frozen=True)

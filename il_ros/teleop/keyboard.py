@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.contract import Contract
-from il_ros.specs import Vector
+from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
 
 UP, DOWN = "\x1b[A", "\x1b[B"
 DRIVE_KEYS = {"w": ("linear.x", 1), "s": ("linear.x", -1), "a": ("angular.z", 1), "d": ("angular.z", -1),

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from il_ros.policies.inputs import Inputs
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.training.samples import Frames, Samples
 

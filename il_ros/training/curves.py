@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from il_ros import atomic
-from il_ros.training.fit import Point
+from il_ros.core import atomic
+from il_ros.training.loop import Point
 
 TABLE, PICTURE = "curves.csv", "curves.png"
 

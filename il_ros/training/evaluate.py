@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from il_ros.contract import Contract
-from il_ros.control.trials import success_interval
+from il_ros.core.contract import Contract
 from il_ros.policies.protocol import Policy, PolicyError
+from il_ros.records.trials import success_interval
 from il_ros.sim.rollout import rollout
-from il_ros.sim.task import Task
+from il_ros.sim.tasks.task import Task
 
 HELD_OUT_SEED = 1_000_000
 """First seed of evaluations; demonstrations count from 0, so nobody has shown these starts."""

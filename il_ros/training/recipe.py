@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from il_ros import settings, share, strict_yaml
-from il_ros.policies.doubting import KINDS
-from il_ros.policies.families import FAMILIES, family
-from il_ros.settings import SettingsError, at_least, one_of
-from il_ros.strict_yaml import YamlError
+from il_ros.core import settings, share, strict_yaml
+from il_ros.core.settings import SettingsError, at_least, one_of
+from il_ros.core.strict_yaml import YamlError
+from il_ros.policies.families.registry import FAMILIES, family
+from il_ros.policies.uncertainty import KINDS
 from il_ros.training.weighting import Weighting
 
 SCHEDULES = ("cosine", "constant")

@@ -20,23 +20,24 @@ from xml.etree import ElementTree
 import numpy as np
 import torch
 
-from il_ros import share
-from il_ros.contract import Contract
-from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.episodes.dataset import Dataset
+from il_ros.core import share
+from il_ros.core.contract import Contract
+from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint, lineage
-from il_ros.policies.doubting import RAW
-from il_ros.policies.families import make_network
-from il_ros.policies.inputs import Inputs
+from il_ros.policies.families.registry import make_network
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_depth, fit_state
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
-from il_ros.training import curves, saved, warm
+from il_ros.training import curves, saved
 from il_ros.training.batches import Batches
-from il_ros.training.doubt import fit_doubting
-from il_ros.training.fit import Fit, Point
+from il_ros.training.loop import Fit, Point
 from il_ros.training.recipe import Recipe
 from il_ros.training.samples import Samples, samples
+from il_ros.training.trainer import warm_start
+from il_ros.training.uncertainty import fit_doubting
 
 SAVE_EVERY_S = 20.0
 _DEPTH_FRAMES = 200
@@ -69,7 +70,8 @@ def train(
     """Train a policy and write it below `out`.
 
     `resume`: go on with the run that is there. `start`: begin with the weights of this policy, which must be
-    alike (`warm.unlike`), and keep its normaliser: under another one its weights would mean other actions.
+    alike (`warm_start.unlike`), and keep its normaliser: under another one its weights would mean other
+    actions.
     When the recipe's seconds don't suffice for all, it replays a part of what that policy knows already.
     Raises ValueError on data that can't be learnt from,
     TrainingError when a run can't be taken up or its loss is no number any more, OSError when `out` can't be
@@ -87,7 +89,7 @@ def train(
     device = recipe.training.device
     training, replay = recipe.training, None
     if start is not None:
-        training, replay = warm.replayed(dataset.train, start.metrics, training)
+        training, replay = warm_start.replayed(dataset.train, start.metrics, training)
     train_batches = Batches(training_samples, inputs, normaliser, device, replay)
     validation = None
     if dataset.validation:

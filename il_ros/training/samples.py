@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.policies.inputs import Inputs
+from il_ros.core.specs import Vector
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
-from il_ros.specs import Vector
 from il_ros.training.weighting import ALIKE, Weighting, weights_of
 
 Array = np.ndarray[Any, Any]

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from il_ros import atomic
-from il_ros.training.fit import Fit, TrainingError
+from il_ros.core import atomic
+from il_ros.training.loop import Fit, TrainingError
 
 FOLDER = "resume"
 STATE, TENSORS = "state.json", "state.safetensors"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.episodes.rules import EXPERT
-from il_ros.specs import Vector
+from il_ros.core.specs import Vector
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.records.labelling import EXPERT
 
 
 @dataclass(frozen=True)

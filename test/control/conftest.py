@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from il_ros import contract, messages
-from il_ros.control.arbitration import Source
-from il_ros.control.proposal import Proposal
-from il_ros.control.supervision import Options, Supervision
+from il_ros.control.supervisor.arbitration import Source
+from il_ros.control.supervisor.supervision import Options, Supervision
+from il_ros.core import contract, messages
+from il_ros.records.proposal import Proposal
 
 PERIOD = 50_000_000
 START = 1_000 * PERIOD

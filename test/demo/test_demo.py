@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from il_ros.cli import main
-from il_ros.control.trials import Trial, Trials
 from il_ros.demo.phases import HELD_OUT_SEED, Plan
 from il_ros.demo.summary import Score, Summary
+from il_ros.records.trials import Trial, Trials
 
 
 def trials(outcomes: str) -> Trials:

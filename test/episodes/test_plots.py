@@ -5,7 +5,7 @@ import made_episodes as made
 import numpy as np
 import pytest
 
-from il_ros.episodes.arrays import EpisodeArrays
+from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.plots import plot_episode
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import made_episodes as made
 
-from il_ros import contract as contracts
+from il_ros.core import contract as contracts
 from il_ros.episodes import layout
 from il_ros.episodes.verify import verify
 

@@ -5,9 +5,9 @@ import made_episodes as made
 import numpy as np
 import pytest
 
-from il_ros import messages
+from il_ros.core import messages
+from il_ros.episodes.bag.reader import BagMessage, open_bag
 from il_ros.episodes.layout import load_info
-from il_ros.episodes.reader import BagMessage, open_bag
 from il_ros.episodes.video import VideoError, write_sheet, write_video
 
 

@@ -9,22 +9,22 @@ from functools import cached_property
 
 import pytest
 
-from il_ros import messages
-from il_ros.contract import load
-from il_ros.control import trials
-from il_ros.control.decision import from_json
+from il_ros.core import messages
+from il_ros.core.contract import load
+from il_ros.core.processes import ProcessGroup
+from il_ros.core.share import path
+from il_ros.core.specs import STRING
 from il_ros.episodes import catalogue
+from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import Selection
-from il_ros.episodes.dataset import Dataset
-from il_ros.episodes.reader import open_bag
-from il_ros.graph import command
 from il_ros.policies import lineage
 from il_ros.policies.versions import versions
-from il_ros.processes import ProcessGroup
+from il_ros.records import trials
+from il_ros.records.decision import from_json
 from il_ros.scenarios import SCENARIOS
-from il_ros.share import path
+from il_ros.scenarios.graph import command
 from il_ros.sim.gazebo.process import why_missing
-from il_ros.specs import STRING
 
 HELD_OUT, HELD_OUT_SEED = 20, 1000
 ROUNDS, ROUND, CORRECTED_SEED = 2, 2, 500

@@ -13,7 +13,7 @@ from il_ros.sim.gazebo.arm import JOINTS
 from il_ros.sim.gazebo.client import Client
 from il_ros.sim.gazebo.process import Gazebo
 from il_ros.sim.gazebo.world import world_element, world_text
-from il_ros.sim.task import NO_CAMERAS
+from il_ros.sim.tasks.task import NO_CAMERAS
 
 TIMEOUT_S = 60.0
 
@@ -83,7 +83,7 @@ def test_a_gazebo_that_ends_is_noticed_with_its_last_words(world):
 
 def test_no_process_outlives_the_one_that_started_it():
     code = (
-        "from il_ros.sim.task import make_task\n"
+        "from il_ros.sim.tasks.task import make_task\n"
         "task = make_task('reach', simulator='gazebo_classic'); task.reset(0)\n"
         "print('ready', flush=True); input()"
     )

@@ -1,9 +1,9 @@
 """The Gymnasium environment over topics, with a real Gazebo behind them: nothing of the program changes."""
 
-from il_ros.graph import command
-from il_ros.nodes.ros_env import RosEnv
-from il_ros.processes import ProcessGroup
+from il_ros.core.processes import ProcessGroup
+from il_ros.nodes.env.ros_env import RosEnv
 from il_ros.scenarios import SCENARIOS
+from il_ros.scenarios.graph import command
 from il_ros.sim.experts import make_expert
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from std_srvs.srv import SetBool, Trigger
 
-from il_ros import contract, messages
-from il_ros.control import proposal
-from il_ros.control.decision import NOBODY, from_json
-from il_ros.nodes.dagger_supervisor import DaggerSupervisor
-from il_ros.nodes.scripted_expert import ScriptedExpert
-from il_ros.nodes.sim import Sim
-from il_ros.nodes.streams import message_class
-from il_ros.share import path
+from il_ros.core import contract, messages
+from il_ros.core.share import path
+from il_ros.nodes.runtime.streams import message_class
+from il_ros.nodes.sim.expert_node import ScriptedExpert
+from il_ros.nodes.sim.node import Sim
+from il_ros.nodes.supervisor.node import DaggerSupervisor
+from il_ros.records import proposal
+from il_ros.records.decision import NOBODY, from_json
 
 ODOMETRY, STRING = "nav_msgs/msg/Odometry", "std_msgs/msg/String"
 TERMS = contract.load(path("config", "contracts", "drive.yaml"))

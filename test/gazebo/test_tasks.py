@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from il_ros import contract
-from il_ros.share import path
+from il_ros.core import contract
+from il_ros.core.share import path
 from il_ros.sim.experts import make_expert
 from il_ros.sim.gazebo.process import why_missing
 from il_ros.sim.rollout import rollout
-from il_ros.sim.task import Cameras, make_task
+from il_ros.sim.tasks.task import Cameras, make_task
 
 CONTRACTS = {"reach": "arm_reach", "push": "arm_push", "pick_place": "arm_pick_place", "drive": "drive"}
 EPISODES = 4

@@ -15,15 +15,15 @@ import pytest
 from made_versions import constant_policy
 from std_srvs.srv import Trigger
 
-from il_ros import contract, messages, share
-from il_ros.control.decision import NOBODY, Decision, from_json
+from il_ros.core import contract, messages, share
+from il_ros.core.processes import prepare_child
 from il_ros.episodes import layout
-from il_ros.episodes.mcap_scan import Scan
-from il_ros.episodes.reader import open_bag
-from il_ros.graph import NodeSpec, command
+from il_ros.episodes.bag.mcap_scan import Scan
+from il_ros.episodes.bag.reader import open_bag
 from il_ros.policies import checkpoint
-from il_ros.processes import prepare_child
-from il_ros.sim.drive import COMMAND_TIMEOUT_S
+from il_ros.records.decision import NOBODY, Decision, from_json
+from il_ros.scenarios.graph import NodeSpec, command
+from il_ros.sim.tasks.drive import COMMAND_TIMEOUT_S
 
 ODOMETRY, STRING = "nav_msgs/msg/Odometry", "std_msgs/msg/String"
 TWIST = "geometry_msgs/msg/TwistStamped"

@@ -2,8 +2,8 @@
 
 from driven_robot import AHEAD, IMPATIENT, LONG_S, PATIENT, PERIOD_NS, Robot
 
-from il_ros.control.decision import NOBODY
-from il_ros.nodes.diagnostics import ERROR
+from il_ros.nodes.runtime.diagnostics import ERROR
+from il_ros.records.decision import NOBODY
 
 
 def test_a_camera_that_hangs_stops_the_robot_by_default_until_it_shows_something_new(graph, tmp_path):

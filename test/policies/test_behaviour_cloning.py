@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from il_ros.policies.encoders import CameraEncoder
-from il_ros.policies.families import family, make_network
-from il_ros.policies.inputs import Inputs
+from il_ros.core.settings import SettingsError, build
+from il_ros.core.specs import ImageSpec
+from il_ros.policies.families.encoders import CameraEncoder
+from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.protocol import PolicyError
 from il_ros.policies.runner import LoadedPolicy, torch_forward
-from il_ros.settings import SettingsError, build
-from il_ros.specs import ImageSpec
 
 
 def policy(own=made.CONTRACT, **settings):

@@ -13,12 +13,12 @@ from safetensors.torch import save as save_tensors
 
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.checkpoint import CheckpointError
-from il_ros.policies.doubting import Doubting
-from il_ros.policies.families import family, make_network
-from il_ros.policies.inputs import Inputs
+from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.features import Inputs
 from il_ros.policies.lineage import REFUSED, ROLLED_BACK, Lineage
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.uncertainty import Doubting
 
 
 def policy(own=made.CONTRACT, version="v1"):

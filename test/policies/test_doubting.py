@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from il_ros.policies.doubting import Doubting, calibrate, distance, landmarks
+from il_ros.policies.uncertainty import Doubting, calibrate, distance, landmarks
 
 ACTION = np.array([1.0, 2.0])
 

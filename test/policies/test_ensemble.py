@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from il_ros import contract
+from il_ros.core import contract
 from il_ros.policies import checkpoint
-from il_ros.policies.ensemble import Ensemble, EnsembleHead, bootstrap_counts
-from il_ros.policies.families import make_network
+from il_ros.policies.families.ensemble import Ensemble, EnsembleHead, bootstrap_counts
+from il_ros.policies.families.registry import make_network
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy, torch_forward
 
@@ -75,7 +75,7 @@ def test_a_checkpoint_brings_it_back(trained, tmp_path):
 
 
 def test_a_loaded_gaussian_says_its_doubt_as_torch_does(tmp_path):
-    from il_ros.policies.behaviour_cloning import BehaviourCloning
+    from il_ros.policies.families.behaviour_cloning import BehaviourCloning
 
     settings = BehaviourCloning(hidden=(8,), horizon=3, loss="gaussian")
     network = make_network("bc", settings, CONTRACT, NORMALISER)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from il_ros.policies.heads import LOG_STD, DeterministicHead, GaussianHead
+from il_ros.policies.families.heads import LOG_STD, DeterministicHead, GaussianHead
 
 
 def gaussian(variance_power=0.0, features=1, chunk=(1, 1)):

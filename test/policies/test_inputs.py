@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from il_ros import contract
-from il_ros.policies.inputs import Inputs
+from il_ros.core import contract
+from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
 
 INPUTS = Inputs.of(made.CONTRACT)

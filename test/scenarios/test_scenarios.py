@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from il_ros import contract, share
-from il_ros.episodes.rules import MODES
-from il_ros.graph import command
-from il_ros.interactive.beta import UNITS
+from il_ros.core import contract, share
+from il_ros.interactive.modes.beta import UNITS
+from il_ros.records.labelling import MODES
 from il_ros.scenarios import SCENARIOS, TASKS
+from il_ros.scenarios.graph import command
 from il_ros.scenarios.relabel import relabel_nodes
-from il_ros.sim.task import SIMULATORS
+from il_ros.sim.tasks.task import SIMULATORS
 
 
 def names(scenario: str, **given: str) -> list[str]:

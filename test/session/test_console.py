@@ -3,7 +3,7 @@
 import re
 
 from il_ros.session.console import event_line, sparkline, status_line
-from il_ros.session.world import World
+from il_ros.session.state import World
 
 BUSY = World(
     recording="episode_000012", now_ns=76_200_000_000, started_ns=1_000_000_000,

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from il_ros import contract, share
+from il_ros.core import contract, share
 from il_ros.session.keys import KEYS, Buttons, key_help, wish_of
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from il_ros import contract
-from il_ros.control.decision import NOBODY
-from il_ros.control.proposal import Proposal, letting_go
-from il_ros.interactive.human import Habits
+from il_ros.core import contract
+from il_ros.interactive.dagger.human import Habits
+from il_ros.records.decision import NOBODY
+from il_ros.records.proposal import Proposal, letting_go
 from il_ros.session import keys
 from il_ros.session.person import GET_USED_TICKS, PATIENCE_S, SimulatedPerson
-from il_ros.session.world import World
+from il_ros.session.state import World
 
 CONTRACT = contract.parse(
     """

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from il_ros.control.decision import Decision
+from il_ros.records.decision import Decision
 from il_ros.session import page, report
 from il_ros.session.facts import Facts, by_version, facts_of
 

@@ -7,8 +7,8 @@ import pytest
 
 from il_ros.session import keys
 from il_ros.session.setup import Options, Start
-from il_ros.session.wishes import MARKS, Call, answered, due, plan, waited_for
-from il_ros.session.world import World
+from il_ros.session.state import World
+from il_ros.session.user_commands import MARKS, Call, answered, due, plan, waited_for
 
 SIM, ROBOT = Options(seed=5), Options(simulator=False, teacher=False)
 

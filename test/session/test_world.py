@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from il_ros.control.decision import Decision
-from il_ros.session.world import (
+from il_ros.records.decision import Decision
+from il_ros.session.state import (
     World,
     heard_decision,
     heard_gate,

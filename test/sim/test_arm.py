@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from il_ros import messages
-from il_ros.sim.arm import ARM_COMMAND, GRIPPER_COMMAND
-from il_ros.sim.kinematics import pointing_down
-from il_ros.sim.task import RESET_PAUSE_NS, Cameras, make_task
+from il_ros.core import messages
+from il_ros.sim.tasks.arm import ARM_COMMAND, GRIPPER_COMMAND
+from il_ros.sim.tasks.kinematics import pointing_down
+from il_ros.sim.tasks.task import RESET_PAUSE_NS, Cameras, make_task
 
 ARRAY = "std_msgs/msg/Float64MultiArray"
 ARM_TASKS = ("reach", "push", "pick_place")
@@ -242,7 +242,7 @@ def test_missing_graphics_name_the_packages(monkeypatch):
     def absent(name):
         raise ImportError("libEGL.so.1: cannot open shared object file")
 
-    monkeypatch.setattr("il_ros.sim.render.import_module", absent)
+    monkeypatch.setattr("il_ros.sim.mujoco.render.import_module", absent)
     task = make_task("push")
     task.reset(0)
     task.readings()  # state alone needs none

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from il_ros.sim import corridor
-from il_ros.sim.corridor import HALF_WIDTH_M, PANEL_M, Place, random_corridor
+from il_ros.sim.tasks import corridor
+from il_ros.sim.tasks.corridor import HALF_WIDTH_M, PANEL_M, Place, random_corridor
 
 SEEDS = range(40)
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from il_ros import contract, messages, share
-from il_ros.codecs import decode
-from il_ros.sim.drive import COMMAND, TWIST_STAMPED, DriveTask
-from il_ros.sim.task import RESET_PAUSE_NS, Cameras, make_task
+from il_ros.core import contract, messages, share
+from il_ros.core.codecs import decode
+from il_ros.sim.tasks.drive import COMMAND, TWIST_STAMPED, DriveTask
+from il_ros.sim.tasks.task import RESET_PAUSE_NS, Cameras, make_task
 
 CONTRACT = contract.load(share.path("config", "contracts", "drive.yaml"))
 

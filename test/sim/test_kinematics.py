@@ -2,8 +2,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from il_ros.sim.kinematics import FARTHEST_M, forward, pointing_down
-from il_ros.sim.task import make_task
+from il_ros.sim.tasks.kinematics import FARTHEST_M, forward, pointing_down
+from il_ros.sim.tasks.task import make_task
 
 DOWN = [0.0, 0.0, -1.0]
 

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from il_ros.sim.laser import BEAMS, FIELD_RAD, Laser, beam_angles, laser_scan
+from il_ros.sim.tasks.laser import BEAMS, FIELD_RAD, Laser, beam_angles, laser_scan
 
 SCENE = """<mujoco><worldbody>
   <body name="robot" pos="0 0 0.2"><geom type="sphere" size="0.1" group="1"/><site name="laser"/></body>

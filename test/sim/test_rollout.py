@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from il_ros import contract, share
-from il_ros.codecs import decode
+from il_ros.core import contract, share
+from il_ros.core.codecs import decode
 from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
-from il_ros.sim.kinematics import pointing_down
 from il_ros.sim.rollout import Film, command_messages, rollout
-from il_ros.sim.task import TASK_NAMES, make_task
+from il_ros.sim.tasks.kinematics import pointing_down
+from il_ros.sim.tasks.task import TASK_NAMES, make_task
 
 
 def load(name):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from il_ros.sim.wobble import AMPLITUDE_RAD, Wobble
+from il_ros.sim.tasks.wobble import AMPLITUDE_RAD, Wobble
 
 
 def test_strays_begin_at_zero_and_stay_small():

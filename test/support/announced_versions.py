@@ -8,8 +8,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
-from il_ros import messages
-from il_ros.nodes.policy_server import PolicyServer
+from il_ros.core import messages
+from il_ros.nodes.policy_server.node import PolicyServer
 
 STRING = "std_msgs/msg/String"
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)

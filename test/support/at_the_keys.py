@@ -1,6 +1,6 @@
 """A person at a session's terminal, on a graph of the test's own."""
 
-from il_ros.nodes.session import Session
+from il_ros.nodes.session.node import Session
 
 
 class Screen:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from il_ros import share
+from il_ros.core import share
 from il_ros.sim.gz.arm import NAMES
 
 STEP_S = 0.0025

@@ -4,12 +4,12 @@ import numpy as np
 from made_versions import constant_policy
 from recorded import Recorded
 
-from il_ros import contract, messages
-from il_ros.control import proposal
-from il_ros.control.decision import from_json
-from il_ros.nodes.dagger_supervisor import DaggerSupervisor
-from il_ros.nodes.policy_server import PolicyServer
+from il_ros.core import contract, messages
+from il_ros.nodes.policy_server.node import PolicyServer
+from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.policies import checkpoint
+from il_ros.records import proposal
+from il_ros.records.decision import from_json
 
 CLOCK, IMAGE, JOINTS = "rosgraph_msgs/msg/Clock", "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
 STRING = "std_msgs/msg/String"

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from il_ros import contract
-from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.episodes.dataset import Dataset, Summary
+from il_ros.core import contract
+from il_ros.episodes.arrays.dataset import Dataset, Summary
+from il_ros.episodes.arrays.episode import EpisodeArrays
 
 TEXT = """
 name: made_up

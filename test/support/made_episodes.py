@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from il_ros import contract, messages
-from il_ros.control.decision import Decision, to_json
+from il_ros.core import contract, messages
+from il_ros.episodes.bag.reader import BagMessage
+from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, episode_name
-from il_ros.episodes.reader import BagMessage
-from il_ros.episodes.writer import BagWriter
+from il_ros.records.decision import Decision, to_json
 
 MS = 1_000_000
 START_NS = 1_000_000 * MS

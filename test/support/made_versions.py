@@ -6,15 +6,15 @@ import made_episodes as made
 import numpy as np
 import torch
 
-from il_ros import contract, messages
-from il_ros.control import proposal
+from il_ros.core import contract, messages
 from il_ros.policies import checkpoint, lineage
-from il_ros.policies.families import family, make_network
-from il_ros.policies.inputs import Inputs
+from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.features import Inputs
 from il_ros.policies.lineage import Lineage
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT
+from il_ros.records import proposal
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 MS = 1_000_000

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from rclpy.qos import QoSProfile
 from std_srvs.srv import Trigger
 
-from il_ros import contract, messages
-from il_ros.control import proposal
-from il_ros.control.decision import from_json
+from il_ros.core import contract, messages
 from il_ros.episodes import layout
-from il_ros.episodes.reader import open_bag
-from il_ros.nodes.recorder import Recorder
-from il_ros.nodes.streams import matching_profile
+from il_ros.episodes.bag.reader import open_bag
+from il_ros.nodes.recorder.node import Recorder
+from il_ros.nodes.runtime.streams import matching_profile
+from il_ros.records import proposal
+from il_ros.records.decision import from_json
 
 SOURCES = {"policy": "/policy_server/proposal", "expert": "/expert/proposal"}
 NUMBERS = {

@@ -7,9 +7,9 @@ import rclpy
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 
-from il_ros import messages
-from il_ros.nodes import runtime
-from il_ros.nodes.streams import message_class
+from il_ros.core import messages
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.streams import message_class
 
 TIMEOUT_S = 120.0  # a machine may be very busy; what comes sooner is not waited for any longer
 ASK_AGAIN_S = 3.0  # the answer of another process's service may be lost while it discovers who asked
@@ -21,7 +21,7 @@ class Graph:
 
     def __init__(self):
         rclpy.init()
-        self.executor = runtime.EventsExecutor()
+        self.executor = managed.EventsExecutor()
         self._started = []
         self.sent = {}
         """What was published from outside: the messages' bytes by topic."""

@@ -5,8 +5,8 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from il_ros import messages
-from il_ros.nodes.sim import Sim
+from il_ros.core import messages
+from il_ros.nodes.sim.node import Sim
 
 TWIST = "geometry_msgs/msg/TwistStamped"
 PERIOD_NS = 50_000_000

@@ -6,10 +6,10 @@ import numpy as np
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from il_ros import contract, messages
-from il_ros.control import proposal
-from il_ros.control.decision import from_json
-from il_ros.nodes.dagger_supervisor import DaggerSupervisor
+from il_ros.core import contract, messages
+from il_ros.nodes.supervisor.node import DaggerSupervisor
+from il_ros.records import proposal
+from il_ros.records.decision import from_json
 
 CONTRACT = """
 name: arm_and_base

@@ -8,7 +8,7 @@ import time
 import made_versions as made
 
 from il_ros.episodes import layout
-from il_ros.nodes.trainer import Trainer
+from il_ros.nodes.trainer.node import Trainer
 from il_ros.policies.versions import CHECKPOINT, RUNNING
 
 STRING = "std_msgs/msg/String"

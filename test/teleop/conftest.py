@@ -2,7 +2,7 @@
 
 import pytest
 
-from il_ros import contract
+from il_ros.core import contract
 
 _ARM = """
 name: two_joints

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from il_ros.training.curves import PICTURE, write_picture
-from il_ros.training.fit import Point
+from il_ros.training.loop import Point
 
 FIRST = Point(1, 10, 0.5, 0.6, 1e-3, 1.0, True)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from il_ros import contract
-from il_ros.episodes.arrays import EpisodeArrays
-from il_ros.episodes.dataset import Dataset, Summary
+from il_ros.core import contract
+from il_ros.episodes.arrays.dataset import Dataset, Summary
+from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
 from il_ros.training import recipe as recipes
 from il_ros.training.run import train

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from il_ros import contract, share
+from il_ros.core import contract, share
 from il_ros.policies.protocol import PolicyError
 from il_ros.sim.experts import make_expert
-from il_ros.sim.task import make_task
+from il_ros.sim.tasks.task import make_task
 from il_ros.training.evaluate import Episode, Evaluation, evaluate
 
 REACH = contract.load(share.path("config", "contracts", "arm_reach.yaml"))

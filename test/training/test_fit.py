@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from il_ros.policies.families import make_network
-from il_ros.policies.inputs import Inputs
-from il_ros.training import fit as fitting
+from il_ros.policies.families.registry import make_network
+from il_ros.policies.features import Inputs
+from il_ros.training import loop as fitting
 from il_ros.training.batches import Batches
-from il_ros.training.fit import Fit, TrainingError, learning_rate, mean_loss
+from il_ros.training.loop import Fit, TrainingError, learning_rate, mean_loss
 from il_ros.training.recipe import Recipe, Training, changed
 from il_ros.training.run import fit_normaliser
 from il_ros.training.samples import samples

@@ -2,8 +2,8 @@
 
 import pytest
 
-from il_ros import share
-from il_ros.settings import SettingsError
+from il_ros.core import share
+from il_ros.core.settings import SettingsError
 from il_ros.training.recipe import Recipe, Training, changed, load
 
 SHIPPED = sorted(path.stem for path in share.path("config", "training").glob("*.yaml"))

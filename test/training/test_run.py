@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from il_ros.policies import checkpoint
-from il_ros.training.fit import TrainingError
+from il_ros.training.loop import TrainingError
 from il_ros.training.recipe import Recipe, changed
 from il_ros.training.run import package_version, train
 

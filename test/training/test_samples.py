@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from il_ros.policies.inputs import Inputs
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.training.batches import Batches, Replay, shifted
 from il_ros.training.samples import Frames, Samples, samples

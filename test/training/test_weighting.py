@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from il_ros.policies.families import make_network
-from il_ros.policies.inputs import Inputs
+from il_ros.core.settings import SettingsError
+from il_ros.policies.families.registry import make_network
+from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.settings import SettingsError
 from il_ros.training.batches import Batches
-from il_ros.training.fit import mean_loss
-from il_ros.training.flat import FlatParameters
-from il_ros.training.gradients import by_autograd, gradient_of
+from il_ros.training.loop import mean_loss
+from il_ros.training.optimiser.flat import FlatParameters
+from il_ros.training.optimiser.gradients import by_autograd, gradient_of
 from il_ros.training.recipe import Recipe, Training, changed
 from il_ros.training.samples import samples
 from il_ros.training.weighting import Weighting, weights_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from il_ros.sim.task import Expert, named
+from il_ros.sim.tasks.task import Expert, named
 
 _EXPERTS = {
     "reach": "il_ros.sim.experts.reach:ReachExpert",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.sim.laser import beam_angles
-from il_ros.specs import Vector
+from il_ros.core.specs import Vector
+from il_ros.sim.tasks.laser import beam_angles
 
 CLEARANCE_M = 0.25  # half width of the way that must be free: the robot's radius is 0.16 m
 AHEAD_M = 2.0  # free way beyond this counts no more

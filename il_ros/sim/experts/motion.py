@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.sim.kinematics import forward, pointing_down
-from il_ros.specs import Vector
+from il_ros.core.specs import Vector
+from il_ros.sim.tasks.kinematics import forward, pointing_down
 
 AHEAD_S = 0.125
 """How far ahead of the measurement a command is: the controllers' lag and half a control period."""

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from il_ros.core.specs import Vector
 from il_ros.sim.experts.motion import command, measured, step_rise, toward
-from il_ros.sim.kinematics import reaches
-from il_ros.specs import Vector
+from il_ros.sim.tasks.kinematics import reaches
 
 OPEN_M, CLOSED_M = 0.08, 0.03
 GRASP_M = -0.004

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from il_ros.core.specs import Vector
 from il_ros.sim.experts.motion import command, measured, toward
-from il_ros.specs import Vector
 
 OPENING_M = 0.02
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from il_ros.sim.arm_scene import Joints
+from il_ros.core.specs import Vector
 from il_ros.sim.gazebo.client import Client
 from il_ros.sim.gazebo.process import Gazebo
 from il_ros.sim.gazebo.scene import GazeboScene
 from il_ros.sim.gazebo.world import world_element, world_text
-from il_ros.sim.kinematics import forward
-from il_ros.sim.task import Cameras
-from il_ros.specs import Vector
+from il_ros.sim.tasks.arm_scene import Joints
+from il_ros.sim.tasks.kinematics import forward
+from il_ros.sim.tasks.task import Cameras
 
 SERVO_RAD_S = 20.0  # as MuJoCo's position controllers: a lag of 0.1 s
 FINGER_RAD_S = 24.0
@@ -24,7 +24,7 @@ STEP_NS = 2_500_000
 
 
 class GazeboArm(GazeboScene):
-    """See `il_ros.sim.arm_scene.ArmScene`. Raises RuntimeError where `make gazebo` was not run."""
+    """See `il_ros.sim.tasks.arm_scene.ArmScene`. Raises RuntimeError where `make gazebo` was not run."""
 
     def __init__(self, task: str, cameras: Cameras):
         root = world_element(task)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from il_ros.core.specs import Vector
 from il_ros.sim.gazebo.process import Gazebo
-from il_ros.specs import Vector
 
 TIMEOUT_S = 60.0
 """Longer than any start of Gazebo on a busy machine."""

@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 
-from il_ros.sim import corridor_pieces
-from il_ros.sim.corridor import Corridor, Place
-from il_ros.sim.drive_scene import WHEEL_RADIUS_M
+from il_ros.core.specs import Vector
 from il_ros.sim.gazebo.client import Client
 from il_ros.sim.gazebo.process import Gazebo
 from il_ros.sim.gazebo.scene import GazeboScene
 from il_ros.sim.gazebo.world import world_element, world_text
-from il_ros.sim.laser import RANGE_M
-from il_ros.sim.task import Cameras
-from il_ros.specs import Vector
+from il_ros.sim.tasks import corridor_pieces
+from il_ros.sim.tasks.corridor import Corridor, Place
+from il_ros.sim.tasks.drive_scene import WHEEL_RADIUS_M
+from il_ros.sim.tasks.laser import RANGE_M
+from il_ros.sim.tasks.task import Cameras
 
 JOINTS = {"left_wheel": 0.0, "right_wheel": 0.0}
 STEP_NS = 5_000_000
@@ -23,7 +23,7 @@ STEP_NS = 5_000_000
 
 
 class GazeboDrive(GazeboScene):
-    """See `il_ros.sim.drive_scene.DriveScene`. Raises RuntimeError where `make gazebo` was not run."""
+    """See `il_ros.sim.tasks.drive_scene.DriveScene`. Raises RuntimeError where `make gazebo` was not run."""
 
     def __init__(self, task: str, cameras: Cameras):
         world = world_text(world_element("drive"), cameras, STEP_NS)

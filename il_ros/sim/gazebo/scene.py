@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from il_ros.core.specs import Vector
 from il_ros.sim.gazebo.client import Client, State
 from il_ros.sim.gazebo.pictures import fitted
-from il_ros.specs import Vector
 
 
 class GazeboScene:
-    """See `il_ros.sim.scene.Scene`. `targets`: how many joints the client commands.
+    """See `il_ros.sim.tasks.scene.Scene`. `targets`: how many joints the client commands.
 
     `step_ns` is physics' step, as in MuJoCo; control periods are multiples of it.
     """

@@ -9,8 +9,8 @@ import math
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from il_ros import share
-from il_ros.sim.task import Cameras
+from il_ros.core import share
+from il_ros.sim.tasks.task import Cameras
 
 
 def world_element(name: str) -> Element:

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from il_ros import messages
-from il_ros.messages import Message
-from il_ros.sim.arm import JOINT_STATES, OBJECT_POSE
-from il_ros.sim.arm_scene import Joints
+from il_ros.core import messages
+from il_ros.core.messages import Message
+from il_ros.core.specs import JOINT_STATE, POSE, Vector
 from il_ros.sim.gazebo.world import world_element
-from il_ros.sim.gz.heard import Heard, Put
-from il_ros.sim.kinematics import forward
-from il_ros.specs import JOINT_STATE, POSE, Vector
+from il_ros.sim.gz.state import Heard, Put
+from il_ros.sim.tasks.arm import JOINT_STATES, OBJECT_POSE
+from il_ros.sim.tasks.arm_scene import Joints
+from il_ros.sim.tasks.kinematics import forward
 
 HEARD_JOINTS, HEARD_OBJECT = "gz/joint_states", "gz/object_pose"
 NAMES = (*(f"joint{k}" for k in range(1, 7)), "left_finger", "right_finger")
 
 
 class HeardArm(Heard):
-    """See `il_ros.sim.arm_scene.ArmScene`; the arm drives to its start."""
+    """See `il_ros.sim.tasks.arm_scene.ArmScene`; the arm drives to its start."""
 
     trigger = HEARD_JOINTS
 

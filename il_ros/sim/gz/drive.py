@@ -7,21 +7,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from il_ros import messages
-from il_ros.messages import Message
-from il_ros.sim import corridor_pieces
-from il_ros.sim.corridor import Corridor, Place
-from il_ros.sim.drive import ODOMETRY
-from il_ros.sim.drive_scene import WHEEL_RADIUS_M
-from il_ros.sim.gz.heard import Heard, Put
-from il_ros.sim.laser import BEAMS
-from il_ros.specs import LASER_SCAN, Vector
+from il_ros.core import messages
+from il_ros.core.messages import Message
+from il_ros.core.specs import LASER_SCAN, Vector
+from il_ros.sim.gz.state import Heard, Put
+from il_ros.sim.tasks import corridor_pieces
+from il_ros.sim.tasks.corridor import Corridor, Place
+from il_ros.sim.tasks.drive import ODOMETRY
+from il_ros.sim.tasks.drive_scene import WHEEL_RADIUS_M
+from il_ros.sim.tasks.laser import BEAMS
 
 HEARD_ODOMETRY, HEARD_SCAN = "gz/odom", "gz/scan"
 
 
 class HeardDrive(Heard):
-    """See `il_ros.sim.drive_scene.DriveScene`."""
+    """See `il_ros.sim.tasks.drive_scene.DriveScene`."""
 
     trigger = HEARD_ODOMETRY
     hears: Mapping[str, str] = {HEARD_ODOMETRY: ODOMETRY, HEARD_SCAN: LASER_SCAN}

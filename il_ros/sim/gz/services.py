@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from il_ros.specs import Vector
+from il_ros.core.specs import Vector
 
 TIMEOUT_S = 10.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from il_ros.sim.gz.arm import HeardArm
 from il_ros.sim.gz.drive import HeardDrive
-from il_ros.sim.task import Task, task_class
+from il_ros.sim.tasks.task import Task, task_class
 
 HeardScene = HeardArm | HeardDrive
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from il_ros import contract, share
+from il_ros.core import contract, share
 from il_ros.sim.experts import make_expert
-from il_ros.sim.kinematics import forward, pointing_down
 from il_ros.sim.rollout import rollout
-from il_ros.sim.task import make_task
+from il_ros.sim.tasks.kinematics import forward, pointing_down
+from il_ros.sim.tasks.task import make_task
 
 SEEDS = range(5)
 

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from il_ros import contract, share
-from il_ros.codecs import decode, encode
+from il_ros.core import contract, share
+from il_ros.core.codecs import decode, encode
 from il_ros.sim.experts.drive import CLEARANCE_M, DriveExpert
-from il_ros.sim.laser import BEAMS, beam_angles
-from il_ros.sim.task import make_task
+from il_ros.sim.tasks.laser import BEAMS, beam_angles
+from il_ros.sim.tasks.task import make_task
 
 CONTRACT = contract.load(share.path("config", "contracts", "drive.yaml"))
 ANGLES = beam_angles()

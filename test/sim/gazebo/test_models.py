@@ -11,16 +11,16 @@ import mujoco
 import numpy as np
 import pytest
 
-from il_ros import share
-from il_ros.sim import arm_mujoco, drive_model
-from il_ros.sim.corridor import random_corridor
-from il_ros.sim.corridor_pieces import SIZES_M, places
-from il_ros.sim.drive_scene import WHEEL_RADIUS_M, WHEEL_SEPARATION_M
+from il_ros.core import share
 from il_ros.sim.gazebo import process
 from il_ros.sim.gazebo.world import world_element, world_text
-from il_ros.sim.kinematics import TOOL_M, forward
-from il_ros.sim.laser import BEAMS, RANGE_M, beam_angles
-from il_ros.sim.task import NO_CAMERAS, Cameras
+from il_ros.sim.mujoco import arm, drive_model
+from il_ros.sim.tasks.corridor import random_corridor
+from il_ros.sim.tasks.corridor_pieces import SIZES_M, places
+from il_ros.sim.tasks.drive_scene import WHEEL_RADIUS_M, WHEEL_SEPARATION_M
+from il_ros.sim.tasks.kinematics import TOOL_M, forward
+from il_ros.sim.tasks.laser import BEAMS, RANGE_M, beam_angles
+from il_ros.sim.tasks.task import NO_CAMERAS, Cameras
 
 MODELS, WORLDS = share.path("models"), share.path("worlds")
 JOINTS = [*(f"joint{k}" for k in range(1, 7)), "left_finger", "right_finger"]
@@ -74,7 +74,7 @@ def links_of(model, positions):
 
 def test_links_tool_and_wrist_camera_are_where_mujoco_has_them():
     model, rng = sdf("arm"), np.random.default_rng(0)
-    scene = arm_mujoco.MujocoArm("push", NO_CAMERAS)
+    scene = arm.MujocoArm("push", NO_CAMERAS)
     ranges = np.array([scene.model.joint(name).range for name in JOINTS])
     sensor = transform(next(model.iter("sensor")))
     for _ in range(50):
@@ -98,7 +98,7 @@ def test_links_tool_and_wrist_camera_are_where_mujoco_has_them():
 
 
 def test_joints_have_mujocos_limits():
-    scene = arm_mujoco.MujocoArm("push", NO_CAMERAS)
+    scene = arm.MujocoArm("push", NO_CAMERAS)
     joints = {joint.get("name"): joint for joint in sdf("arm").findall("joint")}
     for name in JOINTS:
         limits = [float(joints[name].findtext(f"axis/limit/{end}")) for end in ("lower", "upper")]

@@ -5,11 +5,11 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from il_ros import contract, share
+from il_ros.core import contract, share
+from il_ros.core.specs import IMAGE
 from il_ros.scenarios.gz_sim import bridge_file
 from il_ros.sim.gz.task import gz_task
-from il_ros.sim.task import TASK_NAMES, Cameras, make_task
-from il_ros.specs import IMAGE
+from il_ros.sim.tasks.task import TASK_NAMES, Cameras, make_task
 
 CONTRACTS = {
     path.stem: contract.load(path) for path in sorted(share.path("config", "contracts").glob("*.yaml"))

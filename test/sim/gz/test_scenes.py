@@ -5,12 +5,12 @@ import sys
 import numpy as np
 import pytest
 
-from il_ros import messages
-from il_ros.sim.drive import ODOMETRY
+from il_ros.core import messages
+from il_ros.core.specs import JOINT_STATE, LASER_SCAN, POSE
 from il_ros.sim.gz import services
 from il_ros.sim.gz.task import gz_task
-from il_ros.sim.task import make_task
-from il_ros.specs import JOINT_STATE, LASER_SCAN, POSE
+from il_ros.sim.tasks.drive import ODOMETRY
+from il_ros.sim.tasks.task import make_task
 
 NAMES = ["right_finger", "left_finger", *(f"joint{k}" for k in range(6, 0, -1))]
 

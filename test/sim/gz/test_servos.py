@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from dart_arm import STEP_S, DartArm, controllers, number
 
-from il_ros import contract, share
-from il_ros.sim.arm_mujoco import MujocoArm
+from il_ros.core import contract, share
 from il_ros.sim.experts import make_expert
 from il_ros.sim.gz.arm import NAMES
+from il_ros.sim.mujoco.arm import MujocoArm
 from il_ros.sim.rollout import rollout
-from il_ros.sim.task import NO_CAMERAS, make_task
+from il_ros.sim.tasks.task import NO_CAMERAS, make_task
 
 TICK_STEPS = 20  # of 2.5 ms: a command each 50 ms
 

@@ -1,0 +1,69 @@
+"""Which episodes, and which contract, the words on the command line mean."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from il_ros.core import contract as contracts
+from il_ros.core.contract import Contract, ContractError
+from il_ros.episodes.bag.reader import bag_files
+from il_ros.episodes.catalogue import Entry, look, scan
+from il_ros.episodes.layout import INFO_FILE, episode_name
+
+
+def add_episode(parser: argparse.ArgumentParser) -> None:
+    """Take one episode."""
+    parser.add_argument("episode", metavar="EPISODE", help="its folder, or its number under --root")
+
+
+def add_contract(parser: argparse.ArgumentParser) -> None:
+    """Take a contract other than the recorded one."""
+    parser.add_argument(
+        "--contract", type=Path, metavar="FILE", help="see it under this contract (default: the recorded one)"
+    )
+
+
+def folder_of(word: str, root: Path) -> Path:
+    """Return the folder that a path or a number means.
+
+    Raises FileNotFoundError naming where it was looked for.
+    """
+    path = Path(word)
+    if word.isdigit() and not path.exists():
+        path = root / episode_name(int(word))
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such episode")
+    return path.resolve()
+
+
+def entry_of(word: str, root: Path) -> Entry:
+    """Return the episode that a path or a number means; raises FileNotFoundError."""
+    return look(folder_of(word, root))
+
+
+def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
+    """Return the episodes that words mean; a folder of episodes means all in it, no word means the root."""
+    found: list[Entry] = []
+    for word in words or [str(root)]:
+        path = root if not words else folder_of(word, root)
+        if path.exists() and (bag_files(path) or (path / INFO_FILE).exists()):
+            found.append(look(path))
+        else:
+            found += scan(path).entries
+    return found
+
+
+def contract_for(entry: Entry, file: Path | None) -> Contract:
+    """Return the contract to see an episode under: the file's, or the one it was recorded under.
+
+    Raises ContractError when it can't be read or there is none.
+    """
+    if file is not None:
+        return contracts.load(file)
+    if entry.info is None or not entry.info.contract_text:
+        raise ContractError(
+            f"{entry.folder}: it was recorded without a contract; give one with --contract FILE"
+        )
+    return contracts.parse(entry.info.contract_text, f"{entry.folder} (its contract)")

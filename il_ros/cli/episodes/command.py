@@ -1,0 +1,82 @@
+"""`il-ros episodes`: look at, check, repair and show recorded episodes; needs no ROS."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from il_ros.cli.episodes import keep, play, relabel, show
+from il_ros.core.contract import ContractError
+from il_ros.episodes.arrays.array_files import NoFramesError
+from il_ros.episodes.bag.reader import BagError
+from il_ros.episodes.bag.recover import RecoverError
+from il_ros.episodes.bag.topics import MismatchError
+from il_ros.episodes.layout import LayoutError
+from il_ros.episodes.recording.record import RecordError
+from il_ros.episodes.video import VideoError
+from il_ros.session.moments import RelabelError
+
+_EXPECTED = (
+    BagError,
+    ContractError,
+    LayoutError,
+    MismatchError,
+    NoFramesError,
+    OSError,
+    RecordError,
+    RecoverError,
+    RelabelError,
+    VideoError,
+)
+
+_EXAMPLES = """\
+An EPISODE is its folder or its number under --root. examples:
+  il-ros episodes list                          all under ./episodes
+  il-ros episodes info 12                       episode 12: streams, rates, grade
+  il-ros episodes verify                        read and check everything
+  il-ros episodes recover 12                    after a crash of the recorder
+  il-ros episodes discard 12 --reason "slipped" nothing is deleted; 'undo 12' takes it back
+  il-ros episodes replay 12                     frames as the policy would see them
+  il-ros episodes plot 12 -o episode.png
+  il-ros episodes video 12 --sheet
+  il-ros episodes relabel --doubtful 2          new labels where it was marked or doubtful
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand and its own subcommands."""
+    parser = subparsers.add_parser(
+        "episodes",
+        help="look at, check, repair and show recorded episodes",
+        description="Look at, check, repair and show recorded episodes. Needs no ROS.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    for part in (show, keep, play, relabel):
+        part.add_verbs(verbs, _common())
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked; 1 when it couldn't be done, with one sentence on stderr."""
+    try:
+        return int(args.act(args))
+    except BrokenPipeError:
+        raise
+    except _EXPECTED as error:
+        print(f"il-ros episodes {args.verb}: {error}", file=sys.stderr)
+        return 1
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--root",
+        type=Path,
+        default=Path("episodes"),
+        help="folder of the episodes, for EPISODEs given by number (default: ./episodes)",
+    )
+    return common

@@ -1,0 +1,125 @@
+"""`il-ros episodes verify | recover | discard | undo`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from il_ros.cli.episodes.choice import add_contract, entries_of, folder_of
+from il_ros.core import contract as contracts
+from il_ros.core.tables import size
+from il_ros.episodes import layout
+from il_ros.episodes.bag.reader import bag_files
+from il_ros.episodes.bag.recover import RecoverError, recover
+from il_ros.episodes.layout import INFO_FILE, LayoutError
+from il_ros.episodes.verify import Report, verify
+
+
+def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add the verbs that check and keep."""
+    several = {"nargs": "+", "metavar": "EPISODE", "help": "folders, or numbers under --root"}
+
+    parser = verbs.add_parser(
+        "verify",
+        parents=[common],
+        help="read every message, make every frame, and say what is wrong",
+        description="Read and decode every message and make every frame. Status 1 when one is unusable.",
+    )
+    parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
+    add_contract(parser)
+    parser.set_defaults(act=_verify)
+
+    parser = verbs.add_parser(
+        "recover",
+        parents=[common],
+        help="make the bag of a killed recorder readable",
+        description="Write the bag anew with all whole messages, and say what was lost. "
+        "A bag that is whole is left alone.",
+    )
+    parser.add_argument("episodes", **several)
+    parser.set_defaults(act=_recover)
+
+    parser = verbs.add_parser(
+        "discard",
+        parents=[common],
+        help="leave episodes out from now on; nothing is deleted",
+        description="Put a tombstone into the folder; training and lists say so. 'undo' takes it away.",
+    )
+    parser.add_argument("episodes", **several)
+    parser.add_argument("--reason", default="", help="why, for those who find it later")
+    parser.set_defaults(act=_discard)
+
+    parser = verbs.add_parser("undo", parents=[common], help="take a discard back")
+    parser.add_argument("episodes", **several)
+    parser.set_defaults(act=_undo)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    contract = None if args.contract is None else contracts.load(args.contract)
+    entries = entries_of(args.episodes, args.root)
+    counts = {"ok": 0, "unusable": 0, "discarded": 0}
+    for entry in entries:
+        report = verify(entry.folder, contract)
+        state = "discarded" if entry.state == "discarded" else "ok" if report.ok else "unusable"
+        counts[state] += 1
+        _print_report(report, state)
+    print(
+        f"\n{len(entries)} episodes: "
+        + ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    )
+    return 1 if counts["unusable"] else 0
+
+
+def _print_report(report: Report, state: str) -> None:
+    frames = "" if report.frames is None else f", {report.frames} frames of {report.ticks} ticks"
+    print(f"{report.folder.name}: {state}, {report.messages} messages{frames}")
+    for error in report.errors:
+        print(f"  error: {error}")
+    for warning in report.warnings:
+        print(f"  warning: {warning}")
+
+
+def _recover(args: argparse.Namespace) -> int:
+    """Each episode on its own: one that can't be recovered doesn't keep the others from it."""
+    status = 0
+    for word in args.episodes:
+        folder = folder_of(word, args.root)
+        try:
+            done = recover(folder)
+        except RecoverError as error:
+            print(f"il-ros episodes recover: {error}", file=sys.stderr)
+            status = 1
+            continue
+        lost = f", {size(done.cut_bytes)} at its end unusable" if done.cut_bytes else ""
+        lost += f", {done.damaged_chunks} damaged chunks left out" if done.damaged_chunks else ""
+        what = "recovered" if done.changed else "was whole already"
+        print(f"{folder.name}: {what}, {done.messages} messages{lost}")
+    return status
+
+
+def _discard(args: argparse.Namespace) -> int:
+    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    for folder in _episodes(args):
+        layout.discard(folder, args.reason, at)
+        print(f"{folder.name}: discarded (il-ros episodes undo {folder})")
+    return 0
+
+
+def _undo(args: argparse.Namespace) -> int:
+    for folder in _episodes(args):
+        was = layout.is_discarded(folder)
+        layout.undo_discard(folder)
+        print(f"{folder.name}: {'counts again' if was else 'was not discarded'}")
+    return 0
+
+
+def _episodes(args: argparse.Namespace) -> list[Path]:
+    """All of them or none: a mistyped number changes nothing."""
+    folders = [folder_of(word, args.root) for word in args.episodes]
+    for folder in folders:
+        if not folder.is_dir() or not (bag_files(folder) or (folder / INFO_FILE).exists()):
+            raise LayoutError(f"{folder}: is no episode, it has neither {INFO_FILE} nor a bag")
+    return folders

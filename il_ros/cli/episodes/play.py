@@ -1,0 +1,137 @@
+"""`il-ros episodes replay | plot | video`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from il_ros.cli.episodes.choice import add_contract, add_episode, contract_for, entry_of
+from il_ros.core.contract import Contract
+from il_ros.episodes.arrays.replay import Frame, Replay, Skipped, count_reasons, open_replay
+from il_ros.episodes.bag.reader import open_bag
+
+
+def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add the verbs that show an episode."""
+    parser = verbs.add_parser(
+        "replay",
+        parents=[common],
+        help="put it through the live synchroniser and say what the policy would have seen",
+        description="Put the messages through the live synchroniser, tick by tick: how many ticks give a "
+        "frame, how old each observation was, and why others give none.",
+    )
+    add_episode(parser)
+    add_contract(parser)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, numbers and actions")
+    parser.set_defaults(act=_replay)
+
+    parser = verbs.add_parser("plot", parents=[common], help="measurements, commands, doubt over time")
+    add_episode(parser)
+    add_contract(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.png here")
+    parser.set_defaults(act=_plot)
+
+    parser = verbs.add_parser(
+        "video",
+        parents=[common],
+        help="its cameras as mp4, or as a sheet of pictures",
+        description="Put the cameras side by side into an mp4, or (--sheet) moments of them into a PNG.",
+    )
+    add_episode(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.mp4 or .png here")
+    parser.add_argument("--sheet", action="store_true", help="a PNG of moments instead of a film")
+    parser.add_argument("--pictures", type=int, default=12, help="moments on a sheet (default: 12)")
+    parser.add_argument(
+        "--fps", type=float, default=20.0, help="pictures per second of the film (default: 20)"
+    )
+    parser.add_argument("--topic", action="append", default=[], help="only this camera; may be repeated")
+    parser.set_defaults(act=_video)
+
+
+def _replay(args: argparse.Namespace) -> int:
+    entry = entry_of(args.episode, args.root)
+    contract = contract_for(entry, args.contract)
+    replay = open_replay(open_bag(entry.folder), contract, entry.info)
+    frames, skipped = _played(replay, contract, args.csv)
+    print(f"{entry.name} under contract '{contract.name}': {frames} frames of {frames + len(skipped)} ticks")
+    for reason, count in count_reasons(skipped).items():
+        print(f"  {count} ticks without a frame: {reason}")
+    if args.csv is not None:
+        print(f"written: {args.csv}")
+    return 0 if frames else 1
+
+
+def _played(replay: Replay, contract: Contract, path: Path | None) -> tuple[int, list[Skipped]]:
+    """Go through the episode; with a `path`, write each frame's numbers to it."""
+    skipped: list[Skipped] = []
+    frames = 0
+    with ExitStack() as stack:
+        write = None
+        if path is not None:
+            write = csv.writer(stack.enter_context(path.open("w", newline="", encoding="utf-8"))).writerow
+            write(_csv_header(contract))
+        for item in replay:
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            frames += 1
+            if write is not None:
+                write(_csv_row(item, contract))
+    return frames, skipped
+
+
+def _csv_header(contract: Contract) -> list[str]:
+    numeric = [spec for spec in contract.observations if spec.kind == "numeric"]
+    return [
+        "tick_ns",
+        "authority",
+        *(f"age_s/{spec.key}" for spec in contract.observations),
+        *(f"{spec.key}/{name}" for spec in numeric for name in spec.elements),
+        *contract.action_names,
+    ]
+
+
+def _csv_row(frame: Frame, contract: Contract) -> list[Any]:
+    seen = frame.observation
+    numbers = [seen.values[spec.key] for spec in contract.observations if spec.kind == "numeric"]
+    return [
+        frame.tick_ns,
+        frame.authority,
+        *(seen.ages_s[spec.key] for spec in contract.observations),
+        *(float(number) for values in numbers for number in values),
+        *(float(number) for number in frame.command),
+    ]
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from il_ros.episodes.arrays import cache
+    from il_ros.episodes.plots import plot_episode
+    from il_ros.records.labelling import DRIVEN
+    from il_ros.session.curves import decision_curves
+
+    entry = entry_of(args.episode, args.root)
+    contract = contract_for(entry, args.contract)
+    output = args.output or Path(f"{entry.name}.png")
+    with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:  # looking at a bag leaves no traces
+        curves = decision_curves(entry)
+        plot_episode(cache.load(entry, contract, Path(folder), DRIVEN), contract, output, curves)
+    print(f"written: {output}")
+    return 0
+
+
+def _video(args: argparse.Namespace) -> int:
+    from il_ros.episodes.video import write_sheet, write_video
+
+    entry = entry_of(args.episode, args.root)
+    bag = open_bag(entry.folder)
+    output = args.output or Path(f"{entry.name}.{'png' if args.sheet else 'mp4'}")
+    if args.sheet:
+        count = write_sheet(bag, entry.info, output, pictures=args.pictures, topics=args.topic)
+    else:
+        count = write_video(bag, entry.info, output, fps=args.fps, topics=args.topic)
+    print(f"written: {output} ({count} pictures)")
+    return 0

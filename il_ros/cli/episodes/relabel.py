@@ -1,0 +1,82 @@
+"""`il-ros episodes relabel`."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from il_ros.cli.episodes.choice import entries_of
+from il_ros.scenarios import TASKS
+from il_ros.session.moments import RelabelError, ToLabel, to_label
+
+
+def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add `relabel`."""
+    parser = verbs.add_parser(
+        "relabel",
+        parents=[common],
+        help="let the scripted expert show, in the simulator, what to do at marked or doubtful moments",
+        description="Return to the moments that a person marked (key l in a session), and to the most "
+        "doubtful ones if asked, in the simulator, and record what the scripted expert does from there: "
+        "ordinary episodes under --root, which training uses as all others. `il-ros session relabel` lets a "
+        "person show it.",
+    )
+    add_moments(parser)
+    parser.add_argument("--seconds", type=float, default=3.0, help="s shown from each moment (default: 3)")
+    parser.set_defaults(act=_relabel)
+
+
+def add_moments(parser: argparse.ArgumentParser) -> None:
+    """Let the words on the command line choose moments."""
+    parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
+    parser.add_argument(
+        "--doubtful", type=int, default=0, metavar="N", help="also each episode's N most doubtful moments"
+    )
+    parser.add_argument(
+        "--before", type=float, default=0.5, metavar="S", help="s before a mark: people react late (0.5)"
+    )
+
+
+def chosen_moments(args: argparse.Namespace) -> ToLabel:
+    """Return the moments that were chosen and have no labels yet, and say of the others why not.
+
+    Raises RelabelError when there is none of a task that the simulator has.
+    """
+    root = Path(args.root)
+    found = to_label(entries_of(args.episodes, root), root, doubtful=args.doubtful, before_s=args.before)
+    for sentence in found.stateless:
+        print(sentence)
+    if found.labelled:
+        print(f"labelled already: {found.labelled} moments")
+    for moment in found.moments:
+        if moment.info.task not in TASKS:
+            raise RelabelError(
+                f"{moment.info.name}: its task is '{moment.info.task}'; the simulator has: {', '.join(TASKS)}"
+            )
+    return found
+
+
+def _relabel(args: argparse.Namespace) -> int:
+    from il_ros.core import contract, share
+    from il_ros.session.relabel import contract_of, relabel
+    from il_ros.sim.experts import make_expert
+    from il_ros.sim.fitting import task_for
+
+    found = chosen_moments(args)
+    made = 0
+    for moment in found.moments:
+        teacher = contract.load(share.path("config", "contracts", f"{TASKS[moment.info.task]}.yaml"))
+        with closing(task_for(moment.info.task, contract_of(moment))) as task:
+            act = make_expert(moment.info.task).act
+            folder = relabel(moment, task, act, teacher, Path(args.root), args.seconds)
+        made += folder is not None
+        print(
+            f"{folder.name}  from {moment.words}"
+            if folder is not None
+            else f"not labelled: {moment.words}: from there the expert can't bring the task to its end"
+        )
+    unable = len(found.stateless)
+    print(f"{made} episodes made" + (f", {unable} without states" if unable else ""))
+    return 0 if found.moments or found.labelled or not unable else 1

@@ -1,0 +1,147 @@
+"""`il-ros episodes list | info`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from il_ros.cli.episodes.choice import add_episode, entry_of
+from il_ros.core.tables import seconds, size, table
+from il_ros.episodes.bag.reader import BagError, bag_files, open_bag
+from il_ros.episodes.catalogue import Catalogue, Entry, scan
+from il_ros.episodes.layout import EpisodeInfo, StreamInfo
+
+
+def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add `list` and `info`."""
+    parser = verbs.add_parser("list", help="all episodes of a folder, and why some can't be used")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("episodes"), help="their folder (default: ./episodes)"
+    )
+    parser.set_defaults(act=_list)
+    parser = verbs.add_parser("info", parents=[common], help="all that is known of one episode")
+    add_episode(parser)
+    parser.set_defaults(act=_info)
+
+
+def _list(args: argparse.Namespace) -> int:
+    catalogue = scan(args.folder)
+    if not catalogue.entries:
+        print(f"{args.folder}: no episodes")
+        return 0
+    header = ("episode", "state", "outcome", "task", "s", "size", "grade", "contract", "note")
+    print(table(header, [_row(entry) for entry in catalogue.entries], right=("s", "size")))
+    print(_totals(catalogue))
+    return 0
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    info = entry.info
+    stored = sum(file.stat().st_size for file in bag_files(entry.folder))
+    grade = "-" if info is None or info.grade is None else info.grade.level
+    note = entry.reason if not entry.usable else _worst(info)
+    return (
+        entry.name,
+        entry.state,
+        entry.outcome,
+        entry.task or "-",
+        seconds(None if info is None else info.duration_s),
+        size(stored),
+        grade,
+        "-" if info is None or not info.contract_name else info.contract_name,
+        note,
+    )
+
+
+def _worst(info: EpisodeInfo | None) -> str:
+    if info is None:
+        return "another recorder's bag"
+    if info.faults:
+        return info.faults[0]
+    return info.grade.reasons[0] if info.grade is not None and info.grade.reasons else ""
+
+
+def _totals(catalogue: Catalogue) -> str:
+    states = Counter(entry.state for entry in catalogue.entries)
+    outcomes = Counter(entry.outcome for entry in catalogue.usable)
+    total_s = sum(entry.info.duration_s or 0.0 for entry in catalogue.usable if entry.info is not None)
+    return (
+        f"\n{len(catalogue.entries)} episodes: {_counted(states)}. "
+        f"Usable: {_counted(outcomes) or 'none'}, {total_s:.1f} s in all."
+    )
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+
+
+def _info(args: argparse.Namespace) -> int:
+    entry = entry_of(args.episode, args.root)
+    print(f"{entry.folder}\nstate        {entry.state}" + (f": {entry.reason}" if entry.reason else ""))
+    if entry.info is not None:
+        _print_info(entry.info)
+    if entry.info is not None and entry.info.streams:
+        print("\n" + _streams(entry.info.streams))
+        return 0
+    return _print_bag(entry)
+
+
+def _print_info(info: EpisodeInfo) -> None:
+    facts = {
+        "outcome": info.outcome,
+        "task": info.task,
+        "operator": info.operator,
+        "instruction": info.instruction,
+        "seed": "" if info.seed is None else str(info.seed),
+        "made from": info.made_from,
+        "recorded": info.recorded_at,
+        "duration": "" if info.duration_s is None else f"{info.duration_s:.2f} s",
+        "stopped": info.stop_reason,
+        "contract": f"{info.contract_name} ({info.contract_hash})" if info.contract_hash else "",
+        "decisions": info.decision_topic,
+        "grade": "" if info.grade is None else info.grade.level,
+    }
+    for name, text in facts.items():
+        if text:
+            print(f"{name:<12} {text}")
+    for reason in info.grade.reasons if info.grade is not None else ():
+        print(f"{'':<12} {reason}")
+    for fault in info.faults:
+        print(f"{'fault':<12} {fault}")
+
+
+def _streams(streams: tuple[StreamInfo, ...]) -> str:
+    header = ("topic", "type", "messages", "Hz", "lost", "age p99 ms", "gap s", "stale s", "size")
+    rows = [
+        (
+            stream.topic,
+            stream.type,
+            str(stream.messages),
+            seconds(stream.rate_hz),
+            str(stream.lost),
+            "-" if stream.age_p99_s is None else f"{stream.age_p99_s * 1e3:.1f}",
+            "-" if stream.longest_gap_s is None else f"{stream.longest_gap_s:.2f}",
+            f"{stream.stale_s:.2f}",
+            size(stream.bytes),
+        )
+        for stream in streams
+    ]
+    return table(header, rows, right=header[2:])
+
+
+def _print_bag(entry: Entry) -> int:
+    """Without the recorder's statistics: what the file itself says."""
+    try:
+        bag = open_bag(entry.folder)
+    except BagError as error:
+        if entry.usable:
+            raise
+        if str(error) != entry.reason:
+            print(f"\n{error}")
+        return 0
+    print(f"{'bag':<12} {bag.messages_total} messages in {bag.duration_s:.2f} s\n")
+    rows = [(name, topic.type, str(topic.messages)) for name, topic in sorted(bag.topics.items())]
+    print(table(("topic", "type", "messages"), rows, right=("messages",)))
+    return 0

@@ -1,0 +1,50 @@
+"""Where the robot is, as far as the contract measures it: what ramps and holds start from."""
+
+from __future__ import annotations
+
+from il_ros.core.contract import Contract
+from il_ros.core.specs import ObservationSpec
+from il_ros.core.synchroniser import NoObservation, Synchroniser
+
+Numbers = tuple[float, ...]
+
+
+class Measured:
+    """The observations that actions refer to, kept as bytes and decoded only when a ramp starts."""
+
+    def __init__(self, contract: Contract):
+        self._actions = [action for action in contract.actions if action.reference is not None]
+        keys = dict.fromkeys(action.reference for action in self._actions if action.reference is not None)
+        self.specs: tuple[ObservationSpec, ...] = tuple(contract.observation(key) for key in keys)
+        self._streams = {spec.key: Synchroniser([spec]) for spec in self.specs}
+        self._of_topic = {
+            spec.topic: [self._streams[other.key] for other in self.specs if other.topic == spec.topic]
+            for spec in self.specs
+        }
+
+    def push(self, topic: str, raw: bytes, now_ns: int) -> None:
+        """Take a serialised message in.
+
+        Raises KeyError on a topic nobody refers to, ValueError on bytes that are no message.
+        """
+        for stream in self._of_topic[topic]:
+            stream.push(topic, raw, now_ns)
+
+    def at(self, time_ns: int) -> tuple[dict[str, Numbers], str]:
+        """Return the measured numbers of each action key that has any now, and why the others have none."""
+        seen = {key: stream.sample(time_ns) for key, stream in self._streams.items()}
+        reasons = [
+            reason for found in seen.values() if isinstance(found, NoObservation) for reason in found.reasons
+        ]
+        values: dict[str, Numbers] = {}
+        for action in self._actions:
+            found = seen[str(action.reference)]
+            if not isinstance(found, NoObservation):
+                state = found.values[str(action.reference)]
+                values[action.key] = tuple(float(state[index]) for index in action.reference_index)
+        return values, "; ".join(reasons)
+
+    def clear(self) -> None:
+        """Forget all, as after a clock that was set back."""
+        for stream in self._streams.values():
+            stream.clear()

@@ -1,0 +1,1 @@
+"""Who has authority: proposals in, one decision per tick out. Pure functions of state and time."""

@@ -1,0 +1,1 @@
+"""The shared language: contract, messages, codecs, synchroniser, settings, files."""

@@ -1,0 +1,133 @@
+"""Camera messages to arrays: encodings, padded rows, byte order, and the size that the contract asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from il_ros.core.messages import Message
+from il_ros.core.specs import ImageSpec
+
+Array = np.ndarray[Any, Any]
+
+# encoding on the wire -> (bytes per channel, channels)
+_LAYOUT = {
+    "rgb8": (1, 3),
+    "bgr8": (1, 3),
+    "rgba8": (1, 4),
+    "bgra8": (1, 4),
+    "mono8": (1, 1),
+    "8UC1": (1, 1),
+    "16UC1": (2, 1),
+    "32FC1": (4, 1),
+}
+# what the contract asks for -> what may arrive
+_ACCEPTED = {
+    "rgb8": ("rgb8", "bgr8", "rgba8", "bgra8"),
+    "mono8": ("mono8", "8UC1"),
+    "depth": ("16UC1", "32FC1"),
+}
+_MM_PER_M = 1000.0
+
+
+def decode_image(spec: ImageSpec, message: Message) -> Array:
+    """Return a sensor_msgs/Image as (H, W, C): colours in RGB order, depth in metres (REP 118).
+
+    Raises ValueError on an encoding, a size or a byte count that isn't right.
+    """
+    _require_accepted(spec, message.encoding)
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    bytes_each, channels = _LAYOUT[message.encoding]
+    row = width * channels * bytes_each
+    data = np.frombuffer(message.data, dtype=np.uint8) if isinstance(message.data, bytes) else message.data
+    data = np.asarray(data, dtype=np.uint8)
+    if height < 1 or width < 1 or step < row or data.size != step * height:
+        raise ValueError(
+            f"the image says {width}x{height} {message.encoding} with rows of {step} bytes, "
+            f"needs {row} a row and {max(step, row) * height} in all, and has {data.size}"
+        )
+    pixels = data.reshape(height, step)[:, :row]  # rows may be padded
+    order = ">" if message.is_bigendian else "<"
+    if bytes_each > 1:
+        pixels = np.ascontiguousarray(pixels).view(f"{order}{'u' if bytes_each == 2 else 'f'}{bytes_each}")
+    return fit(spec, _colours(pixels.reshape(height, width, channels), message.encoding))
+
+
+def decode_compressed(spec: ImageSpec, message: Message) -> Array:
+    """Return a sensor_msgs/CompressedImage (jpeg or png) as (H, W, C), colours in RGB order.
+
+    Raises ValueError when the bytes are no picture or not of the kind that the contract says.
+    """
+    import cv2
+
+    if spec.encoding == "depth":
+        flags = cv2.IMREAD_UNCHANGED
+    else:
+        flags = cv2.IMREAD_COLOR_RGB if spec.encoding == "rgb8" else cv2.IMREAD_GRAYSCALE
+    data = np.frombuffer(bytes(message.data), dtype=np.uint8)
+    pixels = cv2.imdecode(data, flags) if data.size else None
+    if pixels is None:
+        raise ValueError(f"the {data.size} bytes with format '{message.format}' are no jpeg or png picture")
+    if spec.encoding == "depth":
+        if pixels.dtype != np.uint16 or pixels.ndim != 2:
+            raise ValueError(f"compressed depth is 16-bit png, not {pixels.dtype} {pixels.shape}")
+        return fit(spec, _metres(pixels[..., None]))
+    return fit(spec, pixels if pixels.ndim == 3 else pixels[..., None])
+
+
+def fit(spec: ImageSpec, image: Array) -> Array:
+    """Return the image (H, W, C) in the contract's size, as its `fit` says.
+
+    Raises ValueError when `fit` doesn't allow what would have to be done.
+    """
+    height, width = image.shape[:2]
+    if (width, height) == (spec.width, spec.height):
+        return np.ascontiguousarray(image)
+    wanted = f"{spec.width}x{spec.height}"
+    if spec.fit == "exact":
+        raise ValueError(
+            f"the image is {width}x{height}, the contract says {wanted} (see fit: resize | crop)"
+        )
+    if spec.fit == "resize" and abs(width * spec.height - height * spec.width) > max(width, height):
+        raise ValueError(f"{width}x{height} can't become {wanted} undistorted; fit: crop or stretch would")
+    if spec.fit == "crop":
+        image = _middle(image, spec.width / spec.height)
+    import cv2
+
+    shrinks = image.shape[1] >= spec.width
+    # a mean of depths is no surface that is there: depth takes the nearest pixel
+    how = cv2.INTER_NEAREST if spec.encoding == "depth" else cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (spec.width, spec.height), interpolation=how)
+    return np.ascontiguousarray(resized.reshape(spec.shape))
+
+
+def _require_accepted(spec: ImageSpec, encoding: str) -> None:
+    accepted = _ACCEPTED[spec.encoding]
+    if encoding not in accepted:
+        raise ValueError(
+            f"encoding '{encoding}' can't give '{spec.encoding}'; accepted: {', '.join(accepted)}"
+        )
+
+
+def _colours(pixels: Array, encoding: str) -> Array:
+    if encoding in ("bgr8", "bgra8"):
+        return pixels[..., 2::-1]
+    if encoding == "rgba8":
+        return pixels[..., :3]
+    return _metres(pixels) if encoding in ("16UC1", "32FC1") else pixels
+
+
+def _metres(pixels: Array) -> Array:
+    """16-bit depth is millimetres with 0 for 'nothing', 32-bit is metres with NaN or inf for it: here 0."""
+    if pixels.dtype.kind == "u":
+        return (pixels / _MM_PER_M).astype(np.float32)
+    return np.where(np.isfinite(pixels), pixels, 0.0).astype(np.float32)
+
+
+def _middle(image: Array, aspect: float) -> Array:
+    height, width = image.shape[:2]
+    keep_width = min(width, round(height * aspect))
+    keep_height = min(height, round(width / aspect))
+    left, top = (width - keep_width) // 2, (height - keep_height) // 2
+    return image[top : top + keep_height, left : left + keep_width]

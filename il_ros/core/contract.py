@@ -1,0 +1,186 @@
+"""The contract: what a policy sees and what it commands, in one YAML file.
+
+It travels in every bag and every checkpoint, so that recording, training and running mean the same numbers.
+See config/contracts/ for commented examples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from il_ros.core import contract_fields
+from il_ros.core.specs import ActionSpec, ObservationSpec, StreamSpec
+from il_ros.core.strict_yaml import Section, YamlError
+from il_ros.core.strict_yaml import parse as parse_yaml
+
+Spec = TypeVar("Spec", bound=StreamSpec)
+
+ContractError = YamlError
+"""A contract that can't be used; the message names file, line, field, value and what would be right."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a policy sees and commands, at which rate.
+
+    `trigger` is the topic whose message starts a tick (the tick is its stamp); None: ticks come from a timer.
+    `text` is the file as written; it takes no part in comparison, the meaning does.
+    """
+
+    name: str
+    rate_hz: float
+    observations: tuple[ObservationSpec, ...]
+    actions: tuple[ActionSpec, ...]
+    trigger: str | None = None
+    text: str = field(default="", compare=False, repr=False)
+
+    @property
+    def period_ns(self) -> int:
+        """Time between ticks, in nanoseconds."""
+        return round(1e9 / self.rate_hz)
+
+    @property
+    def action_size(self) -> int:
+        """Count of numbers A in the flat action vector."""
+        return sum(action.size for action in self.actions)
+
+    @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """Name of each number of the flat action vector: 'arm/joint1', 'base/linear.x'."""
+        return tuple(f"{action.key}/{name}" for action in self.actions for name in action.names)
+
+    @cached_property
+    def action_slices(self) -> dict[str, slice]:
+        """Where each action key lies in the flat vector."""
+        slices, start = {}, 0
+        for action in self.actions:
+            slices[action.key] = slice(start, start + action.size)
+            start += action.size
+        return slices
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Message type of every observed and commanded topic."""
+        specs: tuple[StreamSpec, ...] = (*self.observations, *self.actions)
+        return {spec.topic: spec.type for spec in specs}
+
+    def observation(self, key: str) -> ObservationSpec:
+        """Return the observation `key`; raises KeyError naming those there are."""
+        return _find(self.observations, key, self.name)
+
+    def action(self, key: str) -> ActionSpec:
+        """Return the action `key`; raises KeyError naming those there are."""
+        return _find(self.actions, key, self.name)
+
+    @cached_property
+    def hash(self) -> str:
+        """Sixteen hex digits of what the contract means: comments, layout and name don't count."""
+        meaning = {key: value for key, value in self._meaning().items() if key != "name"}
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _meaning(self) -> dict[str, Any]:
+        values = dataclasses.asdict(self)
+        del values["text"]
+        for kind in ("observations", "actions"):
+            values[kind] = {spec["key"]: spec for spec in values[kind]}
+            values[f"order of {kind}"] = list(values[kind])
+        return values
+
+
+def load(path: str | Path) -> Contract:
+    """Read a contract file.
+
+    Raises ContractError when it is missing, unreadable or wrong.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"{path}: the contract can't be read: {error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Contract:
+    """Read a contract from its text; `source` names it in errors.
+
+    Raises ContractError when anything in it is unknown, missing, of the wrong kind or inconsistent.
+    """
+    top = parse_yaml(text, source)
+    name, rate_hz = top.text("name"), top.number("rate_hz")
+    if rate_hz > 1000:
+        raise top.error("rate_hz", f"{rate_hz:g} is not a rate of decisions; 1000 Hz is the most")
+    observations = _each(top, "observations", contract_fields.observation)
+    by_key = {spec.key: spec for spec in observations}
+    actions = _each(top, "actions", lambda key, section: contract_fields.action(key, section, by_key))
+    trigger = top.text("trigger", "") or None
+    observed = [spec.topic for spec in observations]
+    if trigger is not None and trigger not in observed:
+        raise top.error("trigger", f"'{trigger}' is no observed topic; one of: {', '.join(observed)}")
+    top.done()
+    _refuse_clashes(top, observations, actions)
+    return Contract(name, rate_hz, observations, actions, trigger, text)
+
+
+def differences(first: Contract, second: Contract) -> list[str]:
+    """Return one line per difference in meaning, empty when the contracts are interchangeable.
+
+    The name is not part of the meaning.
+    """
+    left, right = _flat(first._meaning()), _flat(second._meaning())
+    return [
+        f"{path}: {left.get(path, 'absent')} here, {right.get(path, 'absent')} there"
+        for path in dict.fromkeys((*left, *right))
+        if path != "name" and left.get(path) != right.get(path)
+    ]
+
+
+def _each(top: Section, kind: str, read: Any) -> tuple[Any, ...]:
+    section = top.section(kind)
+    assert section is not None
+    if not section.keys:
+        raise top.error(kind, "is empty; at least one is needed")
+    specs = []
+    for key in section.keys:
+        if not key.replace("_", "").isalnum():
+            raise section.error(key, "a key is letters, digits and underscores: it names files and arrays")
+        part = section.section(key)
+        assert part is not None
+        specs.append(read(key, part))
+        part.done()
+    section.done()
+    return tuple(specs)
+
+
+def _refuse_clashes(
+    top: Section, observations: tuple[ObservationSpec, ...], actions: tuple[ActionSpec, ...]
+) -> None:
+    types: dict[str, str] = {}
+    specs: tuple[StreamSpec, ...] = (*observations, *actions)
+    for spec in specs:
+        if types.setdefault(spec.topic, spec.type) != spec.type:
+            raise top.error(
+                "observations", f"topic '{spec.topic}' is given as {types[spec.topic]} and as {spec.type}"
+            )
+    commanded = [action.topic for action in actions]
+    for topic in commanded:
+        if commanded.count(topic) > 1:
+            raise top.error("actions", f"topic '{topic}' is commanded by two actions; join them in one")
+
+
+def _find(specs: tuple[Spec, ...], key: str, name: str) -> Spec:
+    for spec in specs:
+        if spec.key == key:
+            return spec
+    raise KeyError(f"contract '{name}' has no '{key}'; it has: {', '.join(spec.key for spec in specs)}")
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {path: value}
+    parts = [_flat(part, f"{path}.{key}" if path else key) for key, part in value.items()]
+    return {key: item for part in parts for key, item in part.items()}

@@ -1,0 +1,196 @@
+"""Reading one observation or one action of a contract file, and refusing what makes no sense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from il_ros.core.specs import (
+    ACTION_TYPES,
+    ARRAY,
+    COMPONENTS,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    IMAGE_ENCODINGS,
+    IMAGE_FITS,
+    JOINT_FIELDS,
+    JOINT_STATE,
+    LASER_SCAN,
+    OBSERVATION_TYPES,
+    POSE,
+    STRING,
+    TWISTS,
+    ActionSpec,
+    ImageSpec,
+    Limits,
+    ObservationSpec,
+    component_names,
+)
+from il_ros.core.strict_yaml import Section
+
+_HEADERLESS = (ARRAY, STRING, "geometry_msgs/msg/Twist")
+
+
+def observation(key: str, section: Section) -> ObservationSpec:
+    """Read one observation; raises YamlError naming the field that is wrong."""
+    type_name = section.text("type", choices=OBSERVATION_TYPES)
+    names = (
+        section.texts("names", required=type_name == JOINT_STATE) if type_name in (JOINT_STATE, ARRAY) else ()
+    )
+    fields, elements = _observed_elements(type_name, names, section)
+    headerless = type_name in _HEADERLESS
+    stamp = section.text("stamp", "arrival" if headerless else "header", choices=("header", "arrival"))
+    if headerless and stamp == "header":
+        raise section.error("stamp", f"{type_name} has no header; only 'arrival' is possible")
+    return ObservationSpec(
+        key=key,
+        topic=_topic(section),
+        type=type_name,
+        max_age_s=section.number("max_age_s"),
+        names=names,
+        fields=fields,
+        elements=elements,
+        unit=section.text("unit", ""),
+        image=_image(section) if type_name in (IMAGE, COMPRESSED_IMAGE) else None,
+        stamp=stamp,
+    )
+
+
+def action(key: str, section: Section, observations: Mapping[str, ObservationSpec]) -> ActionSpec:
+    """Read one action; raises YamlError naming the field that is wrong."""
+    type_name = section.text("type", choices=ACTION_TYPES)
+    twist = type_name in TWISTS
+    quantity = section.text("quantity", "velocity" if twist else "position", choices=("position", "velocity"))
+    if twist and quantity == "position":
+        raise section.error("quantity", f"{type_name} carries velocities, not positions")
+    if type_name == POSE and quantity == "velocity":
+        raise section.error("quantity", f"{type_name} carries positions, not velocities")
+    names = _action_names(type_name, section)
+    velocity = quantity == "velocity"
+    safe = section.text("safe", "zero" if velocity else "hold", choices=("hold", "zero", "stop"))
+    if velocity and safe == "hold":
+        raise section.error("safe", "'hold' would repeat a velocity for ever; use 'zero' or 'stop'")
+    if not velocity and safe == "zero":
+        raise section.error("safe", "'zero' would move every position to 0; use 'hold' or 'stop'")
+    mode = section.text("mode", "absolute", choices=("absolute", "delta"))
+    if mode == "delta" and (velocity or type_name == POSE):
+        raise section.error("mode", "'delta' is for joint positions; velocities and poses are 'absolute'")
+    reference, index = _reference(section, names, observations, required=not velocity)
+    return ActionSpec(
+        key=key,
+        topic=_topic(section),
+        type=type_name,
+        names=names,
+        limits=_limits(section, len(names), velocity),
+        unit=section.text("unit", ""),
+        quantity=quantity,
+        mode=mode,
+        reference=reference,
+        reference_index=index,
+        safe=safe,
+        frame_id=section.text("frame_id", ""),
+    )
+
+
+def _topic(section: Section) -> str:
+    topic = section.text("topic")
+    if any(character.isspace() for character in topic) or topic.endswith("/") or "//" in topic:
+        raise section.error("topic", f"'{topic}' is not a topic name")
+    return topic
+
+
+def _observed_elements(
+    type_name: str, names: tuple[str, ...], section: Section
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if type_name == JOINT_STATE:
+        fields = section.texts("fields", required=False) or ("position",)
+        for part in fields:
+            if part not in JOINT_FIELDS:
+                raise section.error("fields", f"'{part}' is not known; of: {', '.join(JOINT_FIELDS)}")
+        return fields, tuple(f"{part}/{name}" for part in fields for name in names)
+    if type_name == ARRAY:
+        return ("data",), names or tuple(f"data/{i}" for i in range(section.integer("size")))
+    if type_name == LASER_SCAN:
+        return ("ranges",), tuple(f"ranges/{i}" for i in range(section.integer("size")))
+    if type_name not in COMPONENTS:
+        return (), ()
+    every, parts = component_names(type_name), COMPONENTS[type_name]
+    fields = section.texts("fields", required=False) or tuple(parts)
+    elements: list[str] = []
+    for part in fields:
+        found = [name for name in every if name == part or name.split(".")[0] == part]
+        if not found:
+            raise section.error(
+                "fields", f"'{part}' is not in {type_name}; of: {', '.join((*parts, *every))}"
+            )
+        elements += found
+    if len(set(elements)) < len(elements):
+        raise section.error("fields", f"{list(fields)} names a number twice")
+    return fields, tuple(elements)
+
+
+def _action_names(type_name: str, section: Section) -> tuple[str, ...]:
+    if type_name not in COMPONENTS:
+        return section.texts("names")
+    every = component_names(type_name)
+    names = section.texts("names", required=False) or every
+    for name in names:
+        if name not in every:
+            raise section.error("names", f"'{name}' is not in {type_name}; of: {', '.join(every)}")
+    if type_name == POSE and names != every:
+        raise section.error("names", f"a pose is commanded whole: leave names out, or give {list(every)}")
+    return names
+
+
+def _image(section: Section) -> ImageSpec:
+    part = section.section("image")
+    assert part is not None
+    spec = ImageSpec(
+        width=part.integer("width"),
+        height=part.integer("height"),
+        encoding=part.text("encoding", "rgb8", choices=IMAGE_ENCODINGS),
+        fit=part.text("fit", "exact", choices=IMAGE_FITS),
+    )
+    part.done()
+    return spec
+
+
+def _reference(
+    section: Section, names: tuple[str, ...], observations: Mapping[str, ObservationSpec], required: bool
+) -> tuple[str | None, tuple[int, ...]]:
+    """Find where the commanded joints are measured: without it no ramp, no hold and no delta can start."""
+    key = section.text("reference", None if required else "")
+    if not key:
+        return None, ()
+    if key not in observations:
+        raise section.error("reference", f"'{key}' is no observation; one of: {', '.join(observations)}")
+    elements = observations[key].elements
+    index = []
+    for name in names:
+        wanted = [place for place in (f"position/{name}", name) if place in elements]
+        if not wanted:
+            raise section.error(
+                "reference", f"'{key}' doesn't measure '{name}'; it has: {', '.join(elements)}"
+            )
+        index.append(elements.index(wanted[0]))
+    return key, tuple(index)
+
+
+def _limits(section: Section, count: int, velocity: bool) -> Limits:
+    """Read the limits. A position needs a speed limit: no gate without one is a gate."""
+    part = section.section("limits")
+    assert part is not None
+    lower = part.numbers("lower", count, positive=False) or (-math.inf,) * count
+    upper = part.numbers("upper", count, positive=False) or (math.inf,) * count
+    speed = part.numbers("speed", count, positive=True)
+    acceleration = part.numbers("acceleration", count, positive=True) or (math.inf,) * count
+    if speed is None:
+        unit = "m/s or rad/s of the base" if velocity else "units per second of each joint"
+        raise part.error("speed", f"missing; the safety gate needs it ({unit})")
+    for low, high in zip(lower, upper, strict=True):
+        if low >= high:
+            raise part.error("lower", f"{low:g} is not below upper {high:g}")
+    if velocity and any(low > 0 or high < 0 for low, high in zip(lower, upper, strict=True)):
+        raise part.error("lower", "velocity limits must include 0, or the robot could never stand still")
+    part.done()
+    return Limits(lower, upper, speed, acceleration)

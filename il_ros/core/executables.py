@@ -1,0 +1,16 @@
+"""Which module each executable node lives in: for `setup.py`, `ros2 run` and the plain process launcher."""
+
+NODES = {
+    "conductor": "il_ros.nodes.conductor.node",
+    "dagger_supervisor": "il_ros.nodes.supervisor.node",
+    "policy_server": "il_ros.nodes.policy_server.node",
+    "recorder": "il_ros.nodes.recorder.node",
+    "scripted_expert": "il_ros.nodes.sim.expert_node",
+    "session": "il_ros.nodes.session.node",
+    "sim": "il_ros.nodes.sim.node",
+    "sim_gz": "il_ros.nodes.sim.gz_node",
+    "teleop_joy": "il_ros.nodes.teleop.joy_node",
+    "teleop_keyboard": "il_ros.nodes.teleop.keyboard_node",
+    "teleop_leader": "il_ros.nodes.teleop.leader_node",
+    "trainer": "il_ros.nodes.trainer.node",
+}

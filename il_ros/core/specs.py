@@ -1,0 +1,170 @@
+"""What one stream of a contract is: the frozen, self-validating parts that a contract is made of.
+
+`il_ros.core.contract` reads them from YAML; the tables here say which message types can be observed or
+commanded, and which numbers each of them holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+XYZ = ("x", "y", "z")
+XYZW = ("x", "y", "z", "w")
+
+# Numbers in a message: field -> its components. Joint states and arrays have names or a size instead.
+COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "sensor_msgs/msg/Imu": {"orientation": XYZW, "angular_velocity": XYZ, "linear_acceleration": XYZ},
+    "geometry_msgs/msg/WrenchStamped": {"force": XYZ, "torque": XYZ},
+    "geometry_msgs/msg/PoseStamped": {"position": XYZ, "orientation": XYZW},
+    "geometry_msgs/msg/Twist": {"linear": XYZ, "angular": XYZ},
+    "geometry_msgs/msg/TwistStamped": {"linear": XYZ, "angular": XYZ},
+    "nav_msgs/msg/Odometry": {"position": XYZ, "orientation": XYZW, "linear": XYZ, "angular": XYZ},
+}
+JOINT_STATE = "sensor_msgs/msg/JointState"
+JOINT_TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
+ARRAY = "std_msgs/msg/Float64MultiArray"
+LASER_SCAN = "sensor_msgs/msg/LaserScan"
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+STRING = "std_msgs/msg/String"
+POSE = "geometry_msgs/msg/PoseStamped"
+TWISTS = ("geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped")
+
+OBSERVATION_TYPES = (*COMPONENTS, JOINT_STATE, ARRAY, LASER_SCAN, IMAGE, COMPRESSED_IMAGE, STRING)
+ACTION_TYPES = (ARRAY, JOINT_TRAJECTORY, JOINT_STATE, *TWISTS, POSE)
+JOINT_FIELDS = ("position", "velocity", "effort")
+IMAGE_ENCODINGS = ("rgb8", "mono8", "depth")
+IMAGE_FITS = ("exact", "resize", "crop", "stretch")
+
+
+def component_names(type_name: str) -> tuple[str, ...]:
+    """Return every number's name of a type with fixed components: 'linear.x', ..."""
+    return tuple(f"{part}.{axis}" for part, axes in COMPONENTS[type_name].items() for axis in axes)
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """How a camera's frames reach the policy: size, colours, and what is done to frames of another size.
+
+    `fit`: exact (another size is an error), resize (same aspect ratio required), crop (the middle, then
+    resize), stretch (distort). `encoding`: rgb8 (H, W, 3) uint8, mono8 (H, W, 1) uint8, depth (H, W, 1)
+    float32 metres, 0 where nothing was measured.
+    """
+
+    width: int
+    height: int
+    encoding: str = "rgb8"
+    fit: str = "exact"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the decoded frame."""
+        return (self.height, self.width, 3 if self.encoding == "rgb8" else 1)
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """A topic that a contract names, under a key of its own."""
+
+    key: str
+    topic: str
+    type: str
+
+
+@dataclass(frozen=True)
+class ObservationSpec(StreamSpec):
+    """One thing the policy sees. `elements` names each number: position/joint1, linear.x, ranges/7.
+
+    `stamp` says which time counts: the message's header, or its arrival (for drivers with a wrong clock, and
+    for types without a header).
+    """
+
+    max_age_s: float
+    names: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    elements: tuple[str, ...] = ()
+    unit: str = ""
+    image: ImageSpec | None = None
+    stamp: str = "header"
+
+    @property
+    def kind(self) -> str:
+        """'image', 'text' or 'numeric'."""
+        if self.image is not None:
+            return "image"
+        return "text" if self.type == STRING else "numeric"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one decoded observation: (D,), (H, W, C), or () for text."""
+        if self.image is not None:
+            return self.image.shape
+        return () if self.kind == "text" else (len(self.elements),)
+
+    @property
+    def size(self) -> int:
+        """Count of numbers D of a numeric observation, else 0."""
+        return len(self.elements)
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type of the decoded array."""
+        if self.image is not None:
+            return np.dtype(np.float32 if self.image.encoding == "depth" else np.uint8)
+        return np.dtype(np.str_) if self.kind == "text" else np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the safety gate lets through, (A_k,) each, in the action's unit; infinite where not declared.
+
+    `lower`/`upper` bound the commanded number. `speed` bounds |velocity| and `acceleration` |acceleration|:
+    of a commanded position, those of its motion; of a commanded velocity, that number and its change per s.
+    """
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    speed: tuple[float, ...]
+    acceleration: tuple[float, ...]
+
+    def arrays(self) -> tuple[Vector, Vector, Vector, Vector]:
+        """Return lower, upper, speed, acceleration as arrays (A_k,)."""
+        return (np.array(self.lower), np.array(self.upper), np.array(self.speed), np.array(self.acceleration))
+
+
+@dataclass(frozen=True)
+class ActionSpec(StreamSpec):
+    """One thing the policy commands.
+
+    `quantity` is what the numbers are: 'position' or 'velocity'. `mode` is what the policy learns: the number
+    itself ('absolute') or its difference to the measured one at the tick ('delta'); commands on the topic are
+    always absolute. `reference` is the key of the observation that measures the same joints, and
+    `reference_index` (A_k entries) finds each of them there; holds and ramps start from it.
+    `safe` is what is sent when nobody has authority: hold the position, zero the velocity, or stop
+    (decelerate within the limits, then hold).
+    """
+
+    names: tuple[str, ...]
+    limits: Limits
+    unit: str = ""
+    quantity: str = "position"
+    mode: str = "absolute"
+    reference: str | None = None
+    reference_index: tuple[int, ...] = ()
+    safe: str = "hold"
+    frame_id: str = ""
+
+    @property
+    def size(self) -> int:
+        """Count of numbers A_k."""
+        return len(self.names)
+
+    @property
+    def is_velocity(self) -> bool:
+        """True when the commanded numbers are velocities."""
+        return self.quantity == "velocity"

@@ -1,0 +1,181 @@
+"""From messages to the observation at a tick: the same code live and from a bag.
+
+Causal: an observation holds, of each stream, the newest message stamped at or before the tick. A stream that
+is silent, or older than its maximal age, makes *no observation*, with the reason; nothing is ever filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from il_ros.core import messages
+from il_ros.core.codecs import CodecError, decode
+from il_ros.core.codecs.joint_state import JointStateReader
+from il_ros.core.specs import JOINT_STATE, ObservationSpec
+
+Array = np.ndarray[Any, Any]
+
+HISTORY_NS = 1_000_000_000
+"""How far behind its newest message a stream is kept: a tick may be sampled this much after its time."""
+CLOCKS_APART_S = 1e6
+"""So far apart only a simulated and a wall clock are."""
+ANOTHER_CLOCK = "it is stamped by another clock: is use_sim_time right?"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the policy sees at a tick: `values[key]` as `ObservationSpec.shape` says, read-only."""
+
+    tick_ns: int
+    values: Mapping[str, Array]
+    ages_s: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class NoObservation:
+    """Why there is nothing to see at a tick, a sentence per stream."""
+
+    tick_ns: int
+    reasons: tuple[str, ...]
+
+
+@dataclass
+class _Entry:
+    stamp_ns: int
+    raw: bytes
+    decoded: dict[str, Array] = field(default_factory=dict)
+
+
+class Synchroniser:
+    """Holds the recent messages of the contract's streams, and tells what was seen at a tick.
+
+    Messages are kept as bytes and decoded when a tick needs them: a camera may be faster than the policy.
+    """
+
+    def __init__(self, specs: Sequence[ObservationSpec]):
+        self._specs = tuple(specs)
+        self._types = {spec.topic: spec.type for spec in specs}
+        self._by_arrival = {spec.topic for spec in specs if spec.stamp == "arrival"}
+        self._streams: dict[str, list[_Entry]] = {topic: [] for topic in self._types}
+        self._quick = {spec.key: JointStateReader(spec) for spec in specs if spec.type == JOINT_STATE}
+        self._last_tick_ns = -1
+        self.disordered = dict.fromkeys(self._types, 0)
+        """Per topic, how many messages came with a stamp not after their predecessor's."""
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Message type of each topic to push."""
+        return dict(self._types)
+
+    def push(self, topic: str, raw: bytes, arrival_ns: int) -> int:
+        """Take a serialised message in, and return the stamp that counts, in nanoseconds.
+
+        `arrival_ns` is the time on the node's clock (in a bag: the log time), used when the message has no
+        stamp or the contract says so. Of two messages with one stamp the first stays.
+        Raises KeyError on a topic of no observation, ValueError on bytes too short for a header.
+        """
+        stamp_ns = None if topic in self._by_arrival else messages.raw_stamp_ns(self._types[topic], raw)
+        if stamp_ns is None:
+            stamp_ns = arrival_ns
+        stream = self._streams[topic]
+        if not stream or stamp_ns > stream[-1].stamp_ns:
+            stream.append(_Entry(stamp_ns, raw))
+            self._forget(stream, stamp_ns - HISTORY_NS)
+            return stamp_ns
+        self.disordered[topic] += 1
+        place = _after(stream, stamp_ns)
+        if place == 0 or stream[place - 1].stamp_ns < stamp_ns:
+            stream.insert(place, _Entry(stamp_ns, raw))
+        return stamp_ns
+
+    def sample(self, tick_ns: int) -> Observation | NoObservation:
+        """Return the observation at a tick, or why there is none.
+
+        Ticks come in order. One a little before the last is refused; one by more than HISTORY_NS means that
+        the clock was set back, and all that was heard before is forgotten.
+        """
+        back_ns = self._last_tick_ns - tick_ns
+        if back_ns > 0:
+            back_s = back_ns / 1e9
+            if back_ns <= HISTORY_NS:
+                return NoObservation(tick_ns, (f"the tick is {back_s:.3f} s before the last one",))
+            self.clear()
+            return NoObservation(tick_ns, (f"the clock went back by {back_s:.3f} s; starting afresh",))
+        self._last_tick_ns = tick_ns
+        values: dict[str, Array] = {}
+        ages_s: dict[str, float] = {}
+        reasons: list[str] = []
+        for spec in self._specs:
+            entry, reason = self._at(spec, tick_ns)
+            if entry is None:
+                reasons.append(reason)
+                continue
+            try:
+                values[spec.key] = self._decoded(spec, entry)
+                ages_s[spec.key] = (tick_ns - entry.stamp_ns) / 1e9
+            except CodecError as error:
+                reasons.append(str(error))
+        if reasons:
+            return NoObservation(tick_ns, tuple(reasons))
+        return Observation(tick_ns, values, ages_s)
+
+    def clear(self) -> None:
+        """Forget every message, as after a clock that was set back."""
+        for stream in self._streams.values():
+            stream.clear()
+        self._last_tick_ns = -1
+
+    def _at(self, spec: ObservationSpec, tick_ns: int) -> tuple[_Entry | None, str]:
+        stream = self._streams[spec.topic]
+        name = f"{spec.key} ({spec.topic})"
+        if not stream:
+            return None, f"{name}: nothing received"
+        place = _after(stream, tick_ns)
+        if place == 0:
+            ahead_s = (stream[0].stamp_ns - tick_ns) / 1e9
+            off = "if the driver's clock is off, say 'stamp: arrival'"
+            why = ANOTHER_CLOCK if ahead_s > CLOCKS_APART_S else off
+            return None, (
+                f"{name}: no message at or before the tick, "
+                f"the oldest held is {ahead_s:.3f} s after it; {why}"
+            )
+        entry = stream[place - 1]
+        age_s = (tick_ns - entry.stamp_ns) / 1e9
+        if age_s > spec.max_age_s:
+            why = ANOTHER_CLOCK if age_s > CLOCKS_APART_S else f"max_age_s is {spec.max_age_s:g}"
+            return None, f"{name}: stale, {age_s:.3f} s old at the tick; {why}"
+        return entry, ""
+
+    def _decoded(self, spec: ObservationSpec, entry: _Entry) -> Array:
+        if spec.key not in entry.decoded:
+            quick = self._quick.get(spec.key)
+            value: Array | None = None if quick is None else quick.read(entry.raw)
+            if value is None:
+                try:
+                    message = messages.decode(spec.type, entry.raw)
+                except ValueError as error:
+                    raise CodecError(f"{spec.key} ({spec.topic}): {error}") from error
+                value = decode(spec, message)
+            value.setflags(write=False)
+            entry.decoded[spec.key] = value
+        return entry.decoded[spec.key]
+
+    @staticmethod
+    def _forget(stream: list[_Entry], before_ns: int) -> None:
+        """Drop what is past, but never the message that was in force at `before_ns`."""
+        past = 0
+        while past + 1 < len(stream) and stream[past + 1].stamp_ns <= before_ns:
+            past += 1
+        del stream[:past]
+
+
+def _after(stream: list[_Entry], time_ns: int) -> int:
+    """Return the place of the first entry stamped after `time_ns`; searched from the new end."""
+    place = len(stream)
+    while place and stream[place - 1].stamp_ns > time_ns:
+        place -= 1
+    return place

@@ -1,0 +1,164 @@
+"""Arrays of an episode in a folder of .npy files, written row by row, read memory-mapped."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from il_ros.core.contract import Contract
+from il_ros.episodes.arrays.replay import Frame, Skipped, count_reasons
+
+Array = np.ndarray[Any, Any]
+
+MANIFEST = "manifest.json"
+_HEADER_SIZE = 256
+_MAP_FROM_BYTES = 1_000_000
+"""Smaller arrays are read whole: a mapped one keeps a file open for as long as it lives."""
+
+
+class NoFramesError(ValueError):
+    """An episode without a single usable frame; the message says what became of its ticks."""
+
+
+class RowFile:
+    """A .npy file that grows row by row: an episode of pictures needn't fit in memory."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]):
+        self._file = path.open("wb")
+        self._shape, self._dtype, self._rows = shape, dtype, 0
+        self._file.write(b" " * _HEADER_SIZE)
+
+    def append(self, row: Array) -> None:
+        """Add one row; raises ValueError when it has another shape, OSError when the disk is full."""
+        if row.shape != self._shape:
+            raise ValueError(f"{self._file.name}: a row is {row.shape}; it must be {self._shape}")
+        self._file.write(np.ascontiguousarray(row, dtype=self._dtype).tobytes())
+        self._rows += 1
+
+    def __enter__(self) -> RowFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._file:
+            if error is None:
+                self._file.seek(0)
+                self._file.write(self._header())
+
+    def _header(self) -> bytes:
+        """As in numpy.lib.format, version 1.0, with room for any count of rows."""
+        fields = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (self._rows, *self._shape),
+        }
+        lead = np.lib.format.magic(1, 0) + (_HEADER_SIZE - 10).to_bytes(2, "little")
+        return lead + repr(fields).encode().ljust(_HEADER_SIZE - 11) + b"\n"
+
+
+def write(
+    folder: Path,
+    contract: Contract,
+    replay: Iterable[Frame | Skipped],
+    key: Mapping[str, Any],
+    takeovers_ns: Sequence[int] = (),
+) -> None:
+    """Write the frames of a replay into `folder`; `key` says later what they were made from.
+
+    Raises NoFramesError when there is no frame, OSError when the folder can't be written.
+    """
+    texts: dict[str, list[str]] = {spec.key: [] for spec in contract.observations if spec.kind == "text"}
+    authority: list[str] = []
+    skipped: list[Skipped] = []
+    with ExitStack() as files:
+
+        def rows(name: str, shape: tuple[int, ...], dtype: Any) -> RowFile:
+            return files.enter_context(RowFile(folder / f"{name}.npy", shape, np.dtype(dtype)))
+
+        seen = {
+            spec.key: rows(_observed(spec.key), spec.shape, spec.dtype)
+            for spec in contract.observations
+            if spec.kind != "text"
+        }
+        commands = rows("commands", (contract.action_size,), np.float64)
+        offsets = rows("offsets", (contract.action_size,), np.float64)
+        ticks = rows("ticks_ns", (), np.int64)
+        for item in replay:
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            for name, file in seen.items():
+                file.append(item.observation.values[name])
+            for name, values in texts.items():
+                values.append(str(item.observation.values[name]))
+            commands.append(item.command)
+            offsets.append(item.offset)
+            ticks.append(np.array(item.tick_ns))
+            authority.append(item.authority)
+    reasons = count_reasons(skipped)
+    if not authority:
+        told = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.items())
+        raise NoFramesError(f"no usable frame: {told or 'it has no ticks'}")
+    for name, values in texts.items():
+        np.save(folder / f"{_observed(name)}.npy", np.array(values, dtype=np.str_))
+    manifest = {
+        "key": key,
+        "skipped": reasons,
+        "authority": authority if any(authority) else [],
+        "takeovers_ns": list(takeovers_ns),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return what `write` noted, None when there is nothing whole in the folder."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def read(folder: Path, contract: Contract) -> tuple[dict[str, Array], Array, Array, Array]:
+    """Return observations, commands, offsets and ticks, read-only, large ones memory-mapped."""
+    observations = {spec.key: _load(folder / f"{_observed(spec.key)}.npy") for spec in contract.observations}
+    return (
+        observations,
+        _load(folder / "commands.npy"),
+        _load(folder / "offsets.npy"),
+        _load(folder / "ticks_ns.npy"),
+    )
+
+
+def allow_open_files(count: int) -> None:
+    """Let this process hold `count` more files open, as far as the system permits.
+
+    The usual soft limit of 1024 is for programs that call select(); each mapped array holds a file.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 1024
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _observed(key: str) -> str:
+    return f"observation.{key}"
+
+
+def _load(path: Path) -> Array:
+    array: Array
+    if path.stat().st_size >= _MAP_FROM_BYTES:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    else:
+        array = np.load(path, allow_pickle=False)
+        array.setflags(write=False)
+    return array

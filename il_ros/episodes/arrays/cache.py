@@ -1,0 +1,136 @@
+"""The arrays of episodes, made once per contract and kept beside the bags.
+
+ROOT/.cache/<contract hash>[-<label rule>]/<episode>/*.npy. They are made anew when the contract, the bag or
+the demonstration's span has changed. Any number of processes may ask at once: one makes, the others wait.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from il_ros.core.contract import Contract
+from il_ros.episodes.arrays import array_files
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.arrays.replay import open_replay
+from il_ros.episodes.bag.reader import bag_files, open_bag
+from il_ros.episodes.catalogue import Entry
+from il_ros.episodes.layout import EpisodeInfo
+from il_ros.records.labelling import BY_MODE, Rule
+
+FOLDER = ".cache"
+VERSION = 3
+"""Raised whenever the same bag would give other arrays."""
+
+
+def cache_folder(root: Path) -> Path:
+    """Return where a root's arrays go: beside the bags, or where those can't be written, a temporary folder.
+
+    The latter is announced by a warning and removed when the process ends.
+    """
+    folder = root / FOLDER
+    try:
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        temporary = Path(tempfile.mkdtemp(prefix="il_ros_cache_"))
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        warnings.warn(
+            f"{folder} can't be written ({error}); arrays go to {temporary} and are made anew next time",
+            stacklevel=2,
+        )
+        return temporary
+
+
+def load(entry: Entry, contract: Contract, cache: Path, rule: Rule = BY_MODE) -> EpisodeArrays:
+    """Return an episode's arrays, from the cache if it is up to date.
+
+    Raises NoFramesError when no frame is usable, MismatchError when the bag lacks what the contract needs,
+    BagError when it can't be read, OSError when the cache can't be written.
+    """
+    group = cache / (contract.hash if rule.name == BY_MODE.name else f"{contract.hash}-{rule.name}")
+    group.mkdir(parents=True, exist_ok=True)
+    folder = group / entry.name
+    with _locked(group / f".{entry.name}.lock"):
+        key = _key(entry, rule)
+        found = _read(entry, contract, folder, key)
+        if found is None:
+            _make(entry, contract, folder, rule, key)
+            found = _read(entry, contract, folder, key)
+    if found is None:
+        raise OSError(f"{folder}: the arrays just written can't be read back")
+    return found
+
+
+def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -> EpisodeArrays | None:
+    """Return the arrays in `folder`; None when they aren't there, are of another bag, or are damaged."""
+    manifest = array_files.read_manifest(folder)
+    if manifest is None or manifest["key"] != key:
+        return None
+    try:
+        observations, commands, offsets, ticks_ns = array_files.read(folder, contract)
+        return EpisodeArrays(
+            name=entry.name,
+            observations=observations,
+            commands=commands,
+            offsets=offsets,
+            ticks_ns=ticks_ns,
+            period_ns=contract.period_ns,
+            outcome=entry.outcome,
+            task=entry.task,
+            authority=tuple(manifest["authority"]),
+            skipped=manifest["skipped"],
+            takeovers_ns=tuple(manifest["takeovers_ns"]),
+        )
+    except (OSError, ValueError, EOFError):  # a file cut off by a power cut; it is made anew
+        return None
+
+
+def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[str, Any]) -> None:
+    """Make the arrays beside their place and move them there whole."""
+    fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
+    try:
+        replay = open_replay(open_bag(entry.folder), contract, entry.info, rule)
+        array_files.write(fresh, contract, replay, key, replay.takeovers_ns)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    except OSError as error:
+        where = error.filename or fresh
+        raise OSError(
+            error.errno, f"the array cache can't be written: {error.strerror}", str(where)
+        ) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _key(entry: Entry, rule: Rule) -> dict[str, Any]:
+    """Return all that the arrays depend on besides the contract; JSON reads it back equal."""
+    files = [(file.name, file.stat()) for file in bag_files(entry.folder)]
+    info: EpisodeInfo | None = entry.info
+    return {
+        "version": VERSION,
+        "rule": rule.name,
+        "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files],
+        "episode": None
+        if info is None
+        else [info.started_ns, info.stopped_ns, info.topics, info.decision_topic, info.contract_hash],
+    }
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,154 @@
+"""Episodes for training: chosen, converted, split by episode, and an account of what was left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from il_ros.core.contract import Contract
+from il_ros.episodes.arrays import array_files, cache
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.bag.reader import BagError
+from il_ros.episodes.bag.topics import MismatchError
+from il_ros.episodes.catalogue import Entry, Selection, scan
+from il_ros.records.labelling import BY_MODE, Rule
+
+UNUSABLE = (BagError, MismatchError, array_files.NoFramesError)
+Progress = Callable[[Sequence[Entry]], Iterable[Entry]]
+
+
+class DatasetError(ValueError):
+    """Nothing to train on; the message says what became of each episode."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a dataset is made of: episode names, and (name, reason) of those left out."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    frames: int
+    skipped: dict[str, int]
+    left_out: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return the summary for people, a line per fact."""
+        count = len(self.train) + len(self.validation)
+        out = [
+            f"{count} episodes, {self.frames} frames: "
+            f"{len(self.train)} to train, {len(self.validation)} to validate"
+        ]
+        out += [f"  {ticks} ticks without a frame: {reason}" for reason, ticks in self.skipped.items()]
+        out += [f"  left out {name}: {reason}" for name, reason in self.left_out]
+        return out + [f"  warning: {warning}" for warning in self.warnings]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Episodes of one contract, split into those to learn from and those to validate on."""
+
+    contract: Contract
+    train: tuple[EpisodeArrays, ...]
+    validation: tuple[EpisodeArrays, ...]
+    summary: Summary
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        contract: Contract,
+        select: Selection | None = None,
+        *,
+        validation: float = 0.1,
+        validation_most: int | None = None,
+        seed: int = 0,
+        rule: Rule = BY_MODE,
+        progress: Progress = iter,
+    ) -> Dataset:
+        """Convert (or find in the cache) the selected episodes under `root`.
+
+        `validation`: the share of episodes kept for validation, at least one when above 0, and at most
+        `validation_most`. `progress` wraps the sequence of episodes being converted, as tqdm does.
+        Raises DatasetError when no episode remains, FileNotFoundError when there is no root, OSError when
+        the cache can't be written.
+        """
+        select = Selection() if select is None else select
+        wanted, left_out = _choose(root, select)
+        array_files.allow_open_files(len(wanted) * len(contract.observations))
+        folder = cache.cache_folder(root)
+        episodes = []
+        for entry in progress(wanted):
+            try:
+                episodes.append(cache.load(entry, contract, folder, rule))
+            except UNUSABLE as error:  # the others still count
+                left_out.append((entry.name, str(error)))
+        if not episodes:
+            told = "\n".join(f"  {name}: {reason}" for name, reason in left_out)
+            raise DatasetError(f"{root}: no episode to train on\n{told or '  the folder holds no episodes'}")
+        names = [episode.name for episode in episodes]
+        held_out = validation_names(names, validation, seed, validation_most)
+        return cls._split(contract, episodes, held_out, left_out, validation)
+
+    @classmethod
+    def _split(
+        cls,
+        contract: Contract,
+        episodes: Sequence[EpisodeArrays],
+        held_out: frozenset[str],
+        left_out: Sequence[tuple[str, str]],
+        validation: float,
+    ) -> Dataset:
+        train = tuple(episode for episode in episodes if episode.name not in held_out)
+        kept = tuple(episode for episode in episodes if episode.name in held_out)
+        skipped: Counter[str] = Counter()
+        for episode in episodes:
+            skipped.update(episode.skipped)
+        warnings = []
+        if validation > 0 and not kept:
+            warnings.append("there is only one episode: all of it is trained on, nothing validates")
+        summary = Summary(
+            train=tuple(episode.name for episode in train),
+            validation=tuple(episode.name for episode in kept),
+            frames=sum(len(episode) for episode in episodes),
+            skipped=dict(skipped.most_common()),
+            left_out=tuple(left_out),
+            warnings=tuple(warnings),
+        )
+        return cls(contract, train, kept, summary)
+
+
+def validation_names(
+    names: Sequence[str], share: float, seed: int, most: int | None = None
+) -> frozenset[str]:
+    """Return which episodes validate: a share of them, 1 to `most`, and none when there is only one.
+
+    Each episode has its place in an order given by the seed, so that a growing dataset keeps most of its
+    split, and what was trained on seldom becomes validation.
+    Raises ValueError when the share is not within 0..1 (1 excluded).
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"validation is a share of the episodes from 0 to below 1, not {share}")
+    if share == 0 or len(names) < 2:
+        return frozenset()
+    count = min(max(1, round(share * len(names))), len(names) - 1, len(names) if most is None else most)
+    ordered: list[Any] = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    return frozenset(ordered[:count])
+
+
+def _choose(root: Path, select: Selection) -> tuple[list[Entry], list[tuple[str, str]]]:
+    catalogue = scan(root)
+    left_out = [(entry.name, f"{entry.state}: {entry.reason}") for entry in catalogue.left_out]
+    wanted = []
+    for entry in catalogue.usable:
+        refusal = select.refusal(entry)
+        if refusal:
+            left_out.append((entry.name, refusal))
+        else:
+            wanted.append(entry)
+    missing = set(select.names) - {entry.name for entry in catalogue.entries}
+    return wanted, left_out + [(name, "there is no such episode") for name in sorted(missing)]

@@ -1,0 +1,83 @@
+"""One episode as arrays: what training sees. Derived from the bag, never the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.core.specs import Vector
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class EpisodeArrays:
+    """The T frames of an episode, in time order; arrays may be memory-mapped and are read-only.
+
+    `observations[key]`: (T, *spec.shape) in the spec's dtype; text is a (T,) string array.
+    `commands` (T, A): the absolute command labelled at each tick, in the contract's flat order and units.
+    `offsets` (T, A): what is subtracted to learn it: the measured state for delta actions, else zero.
+    A chunk of H steps learnt at frame t is `commands[t : t + H] - offsets[t]` within one of `runs`.
+    `ticks_ns` (T,): strictly increasing. A frame that couldn't be seen or labelled is absent, so successive
+    ticks may be more than `period_ns` apart; `skipped` says for each reason how many frames are missing.
+    `authority`: who drove at each tick; empty when the bag has no decisions. `takeovers_ns`: when the expert
+    took over from the policy, be there a frame or not.
+    """
+
+    name: str
+    observations: Mapping[str, Array]
+    commands: Vector
+    offsets: Vector
+    ticks_ns: NDArray[np.int64]
+    period_ns: int
+    outcome: str = "unmarked"
+    task: str = ""
+    authority: tuple[str, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    takeovers_ns: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        frames = len(self.ticks_ns)
+        if frames == 0:
+            raise ValueError(f"{self.name}: has no frames; an episode without any is reported, not built")
+        if self.commands.ndim != 2 or self.commands.shape != self.offsets.shape:
+            raise ValueError(
+                f"{self.name}: commands {self.commands.shape} and offsets {self.offsets.shape} must be (T, A)"
+            )
+        lengths = {"commands": len(self.commands), "authority": len(self.authority) or frames}
+        lengths |= {key: len(values) for key, values in self.observations.items()}
+        for what, length in lengths.items():
+            if length != frames:
+                raise ValueError(f"{self.name}: {what} has {length} frames, but there are {frames} ticks")
+        if frames > 1 and np.diff(self.ticks_ns).min() <= 0:
+            raise ValueError(f"{self.name}: ticks_ns must rise strictly")
+        if self.period_ns <= 0:
+            raise ValueError(f"{self.name}: period_ns must be positive, not {self.period_ns}")
+
+    def __len__(self) -> int:
+        return len(self.ticks_ns)
+
+    @cached_property
+    def actions(self) -> Vector:
+        """(T, A): what is learnt for one step at each tick; equals `commands` unless actions are deltas."""
+        actions: Vector = np.asarray(self.commands) - np.asarray(self.offsets)
+        actions.setflags(write=False)
+        return actions
+
+    @cached_property
+    def runs(self) -> tuple[slice, ...]:
+        """The stretches of frames without a gap: within one, ticks are less than 1.5 periods apart."""
+        gaps = np.flatnonzero(2 * np.diff(self.ticks_ns) > 3 * self.period_ns) + 1
+        bounds = [0, *gaps.tolist(), len(self)]
+        return tuple(slice(start, stop) for start, stop in pairwise(bounds))
+
+    @property
+    def duration_s(self) -> float:
+        """From the first tick to the last, gaps included."""
+        return float(self.ticks_ns[-1] - self.ticks_ns[0]) / 1e9

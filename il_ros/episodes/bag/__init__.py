@@ -1,0 +1,1 @@
+"""Rosbag2 bags in MCAP: read, write, recover."""

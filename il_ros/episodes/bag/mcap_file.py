@@ -1,0 +1,186 @@
+"""An MCAP file being written: chunks of messages, their indexes, and the summary at its end."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from il_ros.episodes.bag import mcap_records as mcap
+from il_ros.episodes.bag.sink import Buffer, Sink
+
+CHUNK_BYTES = 4 * 1024 * 1024
+COMPRESSIONS = ("none", "lz4", "zstd")
+
+
+@dataclass
+class _Chunk:
+    """Messages not yet in the file. `entries`: per channel, log time and offset of each message in turn."""
+
+    blocks: list[Buffer] = field(default_factory=list)
+    size: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+    entries: dict[int, list[int]] = field(default_factory=dict)
+
+    def counts(self) -> dict[int, int]:
+        """Messages by channel."""
+        return {number: len(entries) // 2 for number, entries in self.entries.items()}
+
+
+class McapFile:
+    """Messages go through to the sink uncopied, in chunks; each append leaves a whole number of records.
+
+    When an append fails, its messages are gone and counted in `unwritten`; the file goes on being valid.
+    """
+
+    def __init__(self, sink: Sink, chunk_bytes: int, compression: str, checksums: bool):
+        if compression not in COMPRESSIONS:
+            raise ValueError(f"compression is '{compression}'; it must be one of: {', '.join(COMPRESSIONS)}")
+        self._sink, self._chunk_bytes, self._checksums = sink, chunk_bytes, checksums
+        self._compression = "" if compression == "none" else compression
+        self._compress = _compressor(compression)
+        self._schemas: dict[str, int] = {}
+        self._declarations: list[bytes] = []
+        self._metadata: list[bytes] = []
+        self._chunk_indexes: list[bytes] = []
+        self._chunk = _Chunk()
+        self.counts: dict[int, int] = {}
+        """Messages in the file, by channel."""
+        self.start_ns = self.end_ns = 0
+        """First and last log time in the file."""
+        self.unwritten = 0
+        sink.append([mcap.MAGIC, mcap.header("il_ros")])
+
+    def add_channel(self, topic: str, type_name: str, definition: str, metadata: Mapping[str, str]) -> int:
+        """Declare a topic and return its number; raises OSError when it can't be written."""
+        schema_number = self._schemas.get(type_name, len(self._schemas) + 1)
+        number = len(self.counts) + 1
+        records = [mcap.channel(number, schema_number, topic, metadata)]
+        if type_name not in self._schemas:
+            records.insert(0, mcap.schema(schema_number, type_name, definition))
+        self._sink.append(records)
+        self._schemas[type_name] = schema_number
+        self._declarations += records
+        self.counts[number] = 0
+        return number
+
+    def add_metadata(self, name: str, values: Mapping[str, str]) -> None:
+        """Write named texts, after the messages so far; raises OSError when they can't be written."""
+        self.flush()
+        block = mcap.metadata(name, values)
+        offset = self._sink.size
+        self._sink.append([block])
+        self._metadata.append(mcap.metadata_index(offset, len(block), name))
+
+    def write(self, channel: int, log_ns: int, raw: bytes, publish_ns: int, sequence: int) -> None:
+        """Take a message in; raises OSError when that fills a chunk which then can't be written."""
+        chunk = self._chunk
+        if not chunk.blocks:
+            chunk.start_ns = chunk.end_ns = log_ns
+        elif log_ns > chunk.end_ns:
+            chunk.end_ns = log_ns
+        elif log_ns < chunk.start_ns:
+            chunk.start_ns = log_ns
+        chunk.entries.setdefault(channel, []).extend((log_ns, chunk.size))
+        chunk.blocks.append(mcap.message_head(channel, sequence, log_ns, publish_ns, len(raw)))
+        chunk.blocks.append(raw)
+        chunk.size += mcap.MESSAGE_HEAD_SIZE + len(raw)
+        if chunk.size >= self._chunk_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the messages taken in so far as a chunk; raises OSError, after which they are gone."""
+        if not self._chunk.blocks:
+            return
+        chunk, self._chunk = self._chunk, _Chunk()
+        crc = _crc(chunk.blocks) if self._checksums else 0
+        stored, stored_size = chunk.blocks, chunk.size
+        if self._compression:
+            stored = [self._compress(b"".join(chunk.blocks))]
+            stored_size = len(stored[0])
+        head = mcap.chunk_head(chunk.start_ns, chunk.end_ns, chunk.size, crc, self._compression, stored_size)
+        indexes = {number: mcap.message_index(number, entries) for number, entries in chunk.entries.items()}
+        offset = self._sink.size
+        try:
+            self._sink.append([head, *stored, *indexes.values()])
+        except OSError:
+            self.unwritten += sum(chunk.counts().values())
+            raise
+        self._note(chunk, offset, len(head) + stored_size, indexes, stored_size)
+
+    def finish(self) -> None:
+        """Write the end of the file, with its index.
+
+        Raises OSError when the index found no room; then the file ends without it, and readers scan it.
+        """
+        end = mcap.data_end()
+        try:
+            section = self._summary(self._sink.size + len(end))
+            self._sink.append([end, *section, mcap.MAGIC])
+        except OSError:
+            self._sink.append([end, mcap.footer(0, 0), mcap.MAGIC])
+            raise
+
+    def _note(
+        self, chunk: _Chunk, offset: int, length: int, indexes: Mapping[int, bytes], stored_size: int
+    ) -> None:
+        """Remember a chunk that is now in the file: at `offset`, `length` bytes, its indexes behind it."""
+        first = not self._chunk_indexes
+        self.start_ns = chunk.start_ns if first else min(self.start_ns, chunk.start_ns)
+        self.end_ns = chunk.end_ns if first else max(self.end_ns, chunk.end_ns)
+        for number, count in chunk.counts().items():
+            self.counts[number] += count
+        where, place = {}, offset + length
+        for number, block in indexes.items():
+            where[number] = place
+            place += len(block)
+        self._chunk_indexes.append(
+            mcap.chunk_index(
+                (chunk.start_ns, chunk.end_ns),
+                (offset, length),
+                (where, place - offset - length),
+                self._compression,
+                (stored_size, chunk.size),
+            )
+        )
+
+    def _summary(self, start: int) -> list[bytes]:
+        counted = (len(self._schemas), len(self._metadata), len(self._chunk_indexes))
+        groups = {
+            mcap.SCHEMA: [block for block in self._declarations if block[0] == mcap.SCHEMA],
+            mcap.CHANNEL: [block for block in self._declarations if block[0] == mcap.CHANNEL],
+            mcap.STATISTICS: [mcap.statistics(self.counts, *counted, self.start_ns, self.end_ns)],
+            mcap.CHUNK_INDEX: self._chunk_indexes,
+            mcap.METADATA_INDEX: self._metadata,
+        }
+        section: list[bytes] = []
+        offsets: list[bytes] = []
+        place = start
+        for opcode, blocks in groups.items():
+            length = sum(len(block) for block in blocks)
+            if blocks:
+                offsets.append(mcap.summary_offset(opcode, place, length))
+            section += blocks
+            place += length
+        return [*section, *offsets, mcap.footer(start, place)]
+
+
+def _crc(blocks: list[Buffer]) -> int:
+    crc = 0
+    for block in blocks:
+        crc = zlib.crc32(block, crc)
+    return crc
+
+
+def _compressor(name: str) -> Callable[[bytes], bytes]:
+    if name == "lz4":
+        import lz4.frame  # type: ignore[import-untyped]
+
+        return lambda data: bytes(lz4.frame.compress(data))
+    if name == "zstd":
+        import zstandard
+
+        compressor = zstandard.ZstdCompressor(level=1)
+        return lambda data: bytes(compressor.compress(data))
+    return bytes

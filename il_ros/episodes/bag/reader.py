@@ -1,0 +1,266 @@
+"""Read a bag: serialised messages as they came, in the order of their log times.
+
+Own bags and others' MCAP files are read here, other rosbag2 storages (sqlite3) through `rosbags`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from il_ros.episodes.bag.sink import being_written
+
+RECOVER = "il-ros episodes recover"
+BEING_RECORDED = "is being recorded"
+
+
+class BagError(ValueError):
+    """A bag that can't be read; the message names the file and says what to do."""
+
+
+class UnfinishedBagError(BagError):
+    """A file that its recorder never closed: `il-ros episodes recover` makes it readable."""
+
+
+class BagMessage(NamedTuple):
+    """One message of a bag: `raw` is CDR, `log_ns` the recorder's clock when it came."""
+
+    topic: str
+    type: str
+    raw: bytes
+    log_ns: int
+
+
+@dataclass(frozen=True)
+class TopicSummary:
+    """What a bag holds of one topic."""
+
+    type: str
+    messages: int
+
+
+Messages = Callable[[Collection[str] | None], Iterator[BagMessage]]
+
+
+@dataclass(frozen=True)
+class Bag:
+    """A readable bag. `start_ns`..`end_ns`: first and last log time, zero when it is empty.
+
+    `metadata`: named texts inside the file, such as the contract.
+    """
+
+    path: Path
+    topics: Mapping[str, TopicSummary]
+    start_ns: int
+    end_ns: int
+    source: Messages = field(repr=False, compare=False)
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def messages_total(self) -> int:
+        """Count of messages on all topics."""
+        return sum(topic.messages for topic in self.topics.values())
+
+    @property
+    def duration_s(self) -> float:
+        """From the first message to the last."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+        """Yield the messages (of `topics` only, when given) by log time; those of one time in file order.
+
+        Raises BagError, also midway, when the file is damaged.
+        """
+        return self.source(topics)
+
+
+def open_bag(path: Path) -> Bag:
+    """Open a rosbag2 folder, or a single .mcap file.
+
+    Raises BagError naming the file and what to do: missing, not a bag, never closed, damaged, no ROS 2 CDR.
+    """
+    if not path.exists():
+        raise BagError(f"{path}: does not exist")
+    files = bag_files(path)
+    if not files:
+        raise BagError(f"{path}: holds no bag; a rosbag2 folder has .mcap or .db3 files")
+    if all(file.suffix == ".mcap" for file in files):
+        return _merge(path, [_open_mcap(file) for file in files])
+    return _open_rosbags(path)
+
+
+def check_closed(path: Path) -> None:
+    """Look at both ends of a bag's MCAP files only: quick, for many bags.
+
+    Raises UnfinishedBagError when one was never closed, BagError when there is none or it is no MCAP.
+    """
+    files = bag_files(path)
+    if not files:
+        raise BagError(f"{path}: holds no bag; a rosbag2 folder has .mcap or .db3 files")
+    for file in files:
+        if file.suffix == ".mcap":
+            try:
+                with file.open("rb") as stream:
+                    _check_ends(file, stream)
+            except OSError as error:
+                raise BagError(f"{file}: can't be read: {error}") from error
+
+
+def bag_files(path: Path) -> list[Path]:
+    """Return the storage files of a bag, in the order of their names' numbers; empty when it is no bag."""
+    if path.is_file():
+        return [path] if path.suffix in (".mcap", ".db3") else []
+    found = [
+        file for pattern in ("*.mcap", "*.db3", "*.mcap.zstd", "*.db3.zstd") for file in path.glob(pattern)
+    ]
+    return sorted(
+        (file for file in found if not file.name.startswith(".")), key=lambda f: (len(f.name), f.name)
+    )
+
+
+# ---- MCAP ------------------------------------------------------------------------------------------------
+
+
+def _open_mcap(path: Path) -> Bag:
+    from mcap.reader import NonSeekingReader, SeekingReader
+
+    try:
+        with path.open("rb") as stream:
+            _check_ends(path, stream)
+            reader = SeekingReader(stream, validate_crcs=True)
+            summary = reader.get_summary()
+            if summary is None or summary.statistics is None:
+                stream.seek(0)
+                return _scan(path, NonSeekingReader(stream, validate_crcs=True))
+            counts = summary.statistics.channel_message_counts
+            topics: dict[str, TopicSummary] = {}
+            for number, channel in summary.channels.items():
+                _add(path, topics, channel, summary.schemas.get(channel.schema_id), counts.get(number, 0))
+            times = (summary.statistics.message_start_time, summary.statistics.message_end_time)
+            metadata = {record.name: dict(record.metadata) for record in reader.iter_metadata()}
+    except BagError:
+        raise
+    except OSError as error:
+        raise BagError(f"{path}: can't be read: {error}") from error
+    except Exception as error:  # the parser raises whatever its step ran into
+        raise _damaged(path, error) from error
+    return Bag(path, topics, *times, lambda wanted: _mcap_messages(path, wanted), metadata)
+
+
+def _check_ends(path: Path, stream: Any) -> None:
+    """MCAP begins and ends with the same eight bytes; without the latter it was never closed."""
+    from mcap.stream_reader import MAGIC_SIZE
+
+    magic = b"\x89MCAP0\r\n"
+    head = stream.read(MAGIC_SIZE)
+    size = stream.seek(0, 2)
+    if head != magic[: len(head)]:
+        raise BagError(f"{path}: is not an MCAP file: it begins with {head!r}, not with {magic!r}")
+    stream.seek(max(0, size - MAGIC_SIZE))
+    if size < 2 * MAGIC_SIZE or stream.read(MAGIC_SIZE) != magic:
+        if being_written(stream):
+            raise UnfinishedBagError(f"{path}: {BEING_RECORDED}")
+        raise UnfinishedBagError(
+            f"{path}: was never closed (its recorder was killed) or is cut off: {RECOVER} {path.parent}"
+        )
+    stream.seek(0)
+
+
+def _scan(path: Path, reader: Any) -> Bag:
+    """Count a closed file that has no summary."""
+    topics: dict[str, TopicSummary] = {}
+    times = []
+    for schema, channel, message in reader.iter_messages(log_time_order=False):
+        _add(path, topics, channel, schema, 1)
+        times.append(message.log_time)
+    first, last = (min(times), max(times)) if times else (0, 0)
+    return Bag(path, topics, first, last, lambda wanted: _mcap_messages(path, wanted))
+
+
+def _add(path: Path, topics: dict[str, TopicSummary], channel: Any, schema: Any, count: int) -> None:
+    type_name = "" if schema is None else schema.name
+    if channel.message_encoding != "cdr" or "/" not in type_name:
+        raise BagError(
+            f"{path}: topic {channel.topic} is '{type_name}' in encoding '{channel.message_encoding}'; "
+            f"only ROS 2 messages in CDR are read"
+        )
+    known = topics.get(channel.topic, TopicSummary(type_name, 0))
+    if known.type != type_name:
+        raise BagError(f"{path}: topic {channel.topic} holds both {known.type} and {type_name}")
+    topics[channel.topic] = TopicSummary(type_name, known.messages + count)
+
+
+def _mcap_messages(path: Path, topics: Collection[str] | None) -> Iterator[BagMessage]:
+    from mcap.reader import SeekingReader
+
+    try:
+        with path.open("rb") as stream:
+            for schema, channel, message in SeekingReader(stream, validate_crcs=True).iter_messages(topics):
+                type_name = "" if schema is None else schema.name
+                yield BagMessage(channel.topic, type_name, message.data, message.log_time)
+    except Exception as error:  # the parser raises whatever its step ran into
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> BagError:
+    return BagError(
+        f"{path}: is damaged ({type(error).__name__}: {error}); "
+        f"to save what can be read: {RECOVER} {path.parent}"
+    )
+
+
+def _merge(path: Path, parts: list[Bag]) -> Bag:
+    """A recording may be split into several files."""
+    if len(parts) == 1:
+        return Bag(
+            path, parts[0].topics, parts[0].start_ns, parts[0].end_ns, parts[0].source, parts[0].metadata
+        )
+    topics: dict[str, TopicSummary] = {}
+    for part in parts:
+        for name, topic in part.topics.items():
+            known = topics.get(name, TopicSummary(topic.type, 0))
+            if known.type != topic.type:
+                raise BagError(f"{part.path}: topic {name} is {topic.type}, in an earlier file {known.type}")
+            topics[name] = TopicSummary(topic.type, known.messages + topic.messages)
+    filled = [part for part in parts if part.messages_total]
+    return Bag(
+        path,
+        topics,
+        min((part.start_ns for part in filled), default=0),
+        max((part.end_ns for part in filled), default=0),
+        lambda wanted: heapq.merge(*(part.source(wanted) for part in parts), key=lambda item: item.log_ns),
+        {name: values for part in parts for name, values in part.metadata.items()},
+    )
+
+
+# ---- other storages --------------------------------------------------------------------------------------
+
+
+def _open_rosbags(path: Path) -> Bag:
+    from rosbags.rosbag2 import Reader
+
+    try:
+        with Reader(path) as reader:
+            topics = {
+                name: TopicSummary(topic.msgtype or "", topic.msgcount)
+                for name, topic in reader.topics.items()
+            }
+            times = (reader.start_time, reader.end_time) if reader.message_count else (0, 0)
+    except Exception as error:  # rosbags, sqlite3 and yaml each have their own
+        raise BagError(f"{path}: rosbags can't read it ({error}); does it have its metadata.yaml?") from error
+    return Bag(path, topics, *times, lambda wanted: _rosbags_messages(path, wanted))
+
+
+def _rosbags_messages(path: Path, topics: Collection[str] | None) -> Iterator[BagMessage]:
+    from rosbags.rosbag2 import Reader
+
+    try:
+        with Reader(path) as reader:
+            wanted = [item for item in reader.connections if topics is None or item.topic in topics]
+            for connection, log_ns, raw in reader.messages(wanted) if wanted else ():
+                yield BagMessage(connection.topic, connection.msgtype, bytes(raw), log_ns)
+    except Exception as error:
+        raise BagError(f"{path}: is damaged ({type(error).__name__}: {error})") from error

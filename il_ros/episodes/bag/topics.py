@@ -1,0 +1,156 @@
+"""Where a contract's streams lie in a bag, or what exactly is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.core import contract as contracts
+from il_ros.core.contract import Contract, ContractError
+from il_ros.core.specs import STRING, StreamSpec
+from il_ros.episodes.arrays.late_proposals import ExpertStream
+from il_ros.episodes.bag.reader import Bag, BagError
+from il_ros.episodes.layout import EpisodeInfo
+from il_ros.records import proposal
+
+DECISION_SUFFIX = "/decision"
+EXPERT_PROPOSALS = "expert/proposal"
+CONTRACT_RECORD = "il_ros.contract"
+"""Name of the MCAP metadata record that holds the contract's text."""
+
+
+class MismatchError(ValueError):
+    """A bag that doesn't hold what the contract needs; the message lists every difference."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Names in the bag of what a contract needs.
+
+    `observed` and `commanded`: the contract's topic -> the bag's. `decisions`: the bag's topic of decisions,
+    None when labels come from the commanded topics. `columns` (A,): where each of the contract's action
+    numbers stands in a decision's vector. `expert`: its proposals, None when there are none beside decisions.
+    """
+
+    observed: Mapping[str, str]
+    commanded: Mapping[str, str]
+    decisions: str | None
+    columns: NDArray[np.intp]
+    expert: ExpertStream | None = None
+
+
+def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Streams:
+    """Return where the contract's streams lie; `info` None: a bag that another recorder made.
+
+    Decisions are used when the bag has some and says under which contract they were made.
+    Raises MismatchError naming every missing topic and other type, BagError when the bag's own contract
+    can't be read.
+    """
+    problems: list[str] = []
+    observed = _names(contract.observations, bag, info, problems)
+    recorded = _recorded_contract(bag, info)
+    decisions = None if recorded is None else _decision_topic(bag, info)
+    columns = np.arange(contract.action_size)
+    commanded: dict[str, str] = {}
+    expert = None
+    if decisions is None:
+        commanded = _names(contract.actions, bag, info, problems)
+    else:
+        assert recorded is not None
+        columns = _columns(contract, recorded, problems)
+        expert = _expert(recorded, bag, info)
+    if problems:
+        there = ", ".join(f"{name} ({topic.type})" for name, topic in sorted(bag.topics.items())) or "nothing"
+        raise MismatchError(
+            f"{bag.path}: doesn't fit contract '{contract.name}': {'; '.join(problems)}. "
+            f"The bag holds: {there}"
+        )
+    return Streams(observed, commanded, decisions, columns, expert)
+
+
+def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:
+    """Return the bag's name for a contract's (often relative) topic; None when there is none, or several.
+
+    The recorder wrote the names down; in others' bags it is the topic at the root, or else the only one
+    under a namespace.
+    """
+    if info is not None and topic in info.topics:
+        return info.topics[topic] if info.topics[topic] in bag.topics else None
+    for name in (topic, f"/{topic}"):
+        if name in bag.topics:
+            return name
+    inside = [name for name in bag.topics if name.endswith(f"/{topic.lstrip('/')}")]
+    return inside[0] if len(inside) == 1 else None
+
+
+def _names(
+    specs: tuple[StreamSpec, ...], bag: Bag, info: EpisodeInfo | None, problems: list[str]
+) -> dict[str, str]:
+    names = {}
+    for spec in specs:
+        name = resolve(spec.topic, bag, info)
+        if name is None:
+            problems.append(f"{spec.key} needs topic {spec.topic} ({spec.type}), which is not in the bag")
+        elif bag.topics[name].type != spec.type:
+            problems.append(
+                f"{spec.key} needs {name} as {spec.type}, but there it is {bag.topics[name].type}"
+            )
+        else:
+            names[spec.topic] = name
+    return names
+
+
+def _decision_topic(bag: Bag, info: EpisodeInfo | None) -> str | None:
+    if info is not None and info.decision_topic:
+        candidates = [info.decision_topic]
+    else:
+        candidates = [name for name in bag.topics if name.endswith(DECISION_SUFFIX)]
+    filled = [
+        name
+        for name in candidates
+        if name in bag.topics and bag.topics[name].type == STRING and bag.topics[name].messages
+    ]
+    return filled[0] if len(filled) == 1 else None
+
+
+def _expert(recorded: Contract, bag: Bag, info: EpisodeInfo | None) -> ExpertStream | None:
+    name = resolve(EXPERT_PROPOSALS, bag, info)
+    if name is None or bag.topics[name].type != proposal.TYPE:
+        return None
+    return ExpertStream(name, recorded.action_names, recorded.period_ns)
+
+
+def _recorded_contract(bag: Bag, info: EpisodeInfo | None) -> Contract | None:
+    """Return the contract that the bag was recorded under; decisions' vectors are in its order."""
+    texts = [] if info is None else [info.contract_text]
+    texts.append(bag.metadata.get(CONTRACT_RECORD, {}).get("text", ""))
+    for text in texts:
+        if text:
+            try:
+                return contracts.parse(text, f"{bag.path} (its contract)")
+            except ContractError as error:
+                raise BagError(str(error)) from error
+    return None
+
+
+def _columns(contract: Contract, recorded: Contract, problems: list[str]) -> NDArray[np.intp]:
+    """Find the contract's action numbers among the recorded ones, by name; they must mean the same."""
+    place = {name: index for index, name in enumerate(recorded.action_names)}
+    meaning = {action.key: action for action in recorded.actions}
+    for action in contract.actions:
+        missing = [name for name in action.names if f"{action.key}/{name}" not in place]
+        if missing:
+            problems.append(f"action {action.key}/{missing[0]} was not commanded under the bag's contract")
+            continue
+        for field in ("topic", "type", "quantity", "unit"):
+            now, then = getattr(action, field), getattr(meaning[action.key], field)
+            if now != then:
+                problems.append(
+                    f"action {action.key}: {field} is '{now}', but '{then}' in the bag's contract"
+                )
+    if problems:
+        return np.arange(contract.action_size)
+    return np.array([place[name] for name in contract.action_names], dtype=np.intp)

@@ -1,0 +1,1 @@
+"""Recording one episode: options, streams, the writer thread, and the grade."""

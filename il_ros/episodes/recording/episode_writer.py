@@ -1,0 +1,200 @@
+"""One episode on its way to the disk, in a thread of its own: the disk may be slow, receiving must not be."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from il_ros.episodes import layout
+from il_ros.episodes.bag.writer import BagWriter
+from il_ros.episodes.layout import EpisodeInfo, StreamInfo
+from il_ros.episodes.recording.commands import CommandTally
+from il_ros.episodes.recording.grade import grade
+from il_ros.episodes.recording.options import RecordOptions, StreamSpec
+
+CHECK_S = 1.0
+"""How often the free space and the folder are looked at."""
+
+FreeBytes = Callable[[Path], int]
+OpenBag = Callable[[Path, RecordOptions], BagWriter]
+
+
+class Take:
+    """Queues messages for its writer thread; `finish` has the thread complete the episode.
+
+    `failure` is a sentence once something went wrong on the disk: nothing more is written then, messages
+    count as lost, and the owner should `finish`. All methods are for one thread, the owner's.
+    """
+
+    def __init__(
+        self,
+        info: EpisodeInfo,
+        folder: Path,
+        options: RecordOptions,
+        streams: Sequence[StreamSpec],
+        *,
+        tally: CommandTally | None,
+        free_bytes: FreeBytes,
+        open_bag: OpenBag,
+    ):
+        """Open the bag in `folder` and begin; raises OSError when it can't be written."""
+        self.folder, self.failure = folder, ""
+        self.done = threading.Event()
+        """Set when the episode lies on the disk as far as it ever will."""
+        self.info = info
+        """The episode's description as it stands; final once `done`."""
+        self._options, self._tally, self._free_bytes = options, tally, free_bytes
+        self._queue: deque[tuple[StreamSpec, int, bytes, int]] = deque()
+        self._put: Counter[str] = Counter()
+        self._put_bytes = self._taken_bytes = 0
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._saving = threading.Lock()
+        self._tombstone: tuple[str, str] | None = None
+        self._received: tuple[StreamInfo, ...] = ()
+        self._bag = open_bag(folder, options)
+        if info.contract_text:
+            contract = {"name": info.contract_name, "hash": info.contract_hash, "text": info.contract_text}
+            self._bag.add_metadata("il_ros.contract", contract)
+        self._numbers = {
+            spec.topic: self._bag.add_stream(spec.topic, spec.type, spec.qos) for spec in streams
+        }
+        info.save(folder, durable=False)
+        self._thread = threading.Thread(target=self._run, name=info.name, daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes received and not yet handed to the kernel."""
+        return self._put_bytes - self._taken_bytes
+
+    @property
+    def written_bytes(self) -> int:
+        """Size of the bag's file."""
+        return self._bag.written_bytes
+
+    def put(self, spec: StreamSpec, log_ns: int, raw: bytes, publish_ns: int) -> None:
+        """Queue a message; when the disk failed or is too far behind, it only counts as lost."""
+        self._put[spec.topic] += 1
+        if self.failure:
+            return
+        if self.backlog_bytes > self._options.queue_bytes:
+            self.failure = f"the disk can't keep up: {self.backlog_bytes >> 20} MiB wait to be written"
+            return
+        self._queue.append((spec, log_ns, raw, publish_ns))
+        self._put_bytes += len(raw)
+        if self.backlog_bytes >= self._options.chunk_bytes:
+            self._wake.set()
+
+    def finish(self, stopped_ns: int, reason: str, streams: Sequence[StreamInfo]) -> None:
+        """Have the episode completed with the statistics given; `done` tells when."""
+        self._received = tuple(streams)
+        with self._saving:
+            self.info = dataclasses.replace(self.info, stopped_ns=stopped_ns, stop_reason=reason)
+        self._closing.set()
+        self._wake.set()
+
+    def relabel(self, outcome: str) -> None:
+        """Set the outcome, also after the end; raises LayoutError on an unknown one, OSError."""
+        with self._saving:
+            self.info = dataclasses.replace(self.info, outcome=outcome)
+            if self.done.is_set():
+                self.info.save(self.folder)
+
+    def discard(self, reason: str, at: str) -> None:
+        """Put up the tombstone, now or when the episode is complete; raises OSError."""
+        with self._saving:
+            self._tombstone = (reason, at)
+            if self.done.is_set():
+                layout.discard(self.folder, reason, at)
+
+    def _run(self) -> None:
+        checked_s = synced_s = time.monotonic()
+        while not (self._closing.is_set() and not self._queue):
+            self._wake.wait(self._options.flush_s)
+            self._wake.clear()
+            try:
+                self._drain()
+                now_s = time.monotonic()
+                if now_s - checked_s >= CHECK_S and not self.failure:
+                    checked_s = now_s
+                    self._check()
+                if now_s - synced_s >= self._options.sync_s and not self.failure:
+                    synced_s = now_s
+                    self._bag.sync()
+            except Exception as error:  # whatever it is, the episode must end and say so
+                self.failure = self.failure or f"writing failed: {_sentence(error)}"
+        with self._saving:
+            self._complete()
+            self.done.set()
+
+    def _drain(self) -> None:
+        """Hand all that waits to the kernel; after a failure, to nobody."""
+        while self._queue:
+            spec, log_ns, raw, publish_ns = self._queue.popleft()
+            self._taken_bytes += len(raw)
+            if self.failure:
+                continue
+            if spec.topic not in self._numbers:
+                self._numbers[spec.topic] = self._bag.add_stream(spec.topic, spec.type, spec.qos)
+            self._bag.write(self._numbers[spec.topic], log_ns, raw, publish_ns)
+            if self._tally and spec.role == "decision":
+                self._tally.decision(log_ns, raw)
+            elif self._tally and spec.role == "command":
+                self._tally.command(spec.contract_topic, log_ns, raw)
+        if not self.failure:
+            self._bag.flush()
+
+    def _check(self) -> None:
+        self._bag.check()
+        free, needed = self._free_bytes(self.folder), self._options.min_free_disk_bytes
+        if free < needed:
+            self.failure = (
+                f"the disk is nearly full: {free >> 20} MiB free, {needed >> 20} MiB must stay free"
+            )
+
+    def _complete(self) -> None:
+        faults = [self.failure] if self.failure else []
+        try:
+            self._bag.close()
+            complete = True
+        except Exception as error:
+            faults.append(f"finishing the bag failed: {_sentence(error)}")
+            complete = False
+        streams = tuple(self._with_losses(stream) for stream in self._received)
+        tally = self._tally
+        if tally and tally.unreadable:
+            faults.append(f"{tally.unreadable} decisions or commands could not be read")
+        self.info = dataclasses.replace(
+            self.info,
+            streams=streams,
+            faults=tuple(faults),
+            grade=grade(
+                streams,
+                self.info.duration_s or 0.0,
+                clipped_share=tally.clipped_share if tally else None,
+                idle_share=tally.idle_share if tally else None,
+                faults=faults,
+            ),
+            complete=complete,
+        )
+        try:
+            self.info.save(self.folder)
+            if self._tombstone:
+                layout.discard(self.folder, *self._tombstone)
+        except OSError as error:
+            faults.append(f"saving {layout.INFO_FILE} failed: {_sentence(error)}")
+            self.info = dataclasses.replace(self.info, faults=tuple(faults), complete=False)
+
+    def _with_losses(self, stream: StreamInfo) -> StreamInfo:
+        missing = self._put[stream.topic] - self._bag.written.get(stream.topic, 0)
+        return dataclasses.replace(
+            stream, messages=max(0, stream.messages - missing), lost=stream.lost + missing
+        )
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,89 @@
+"""Grade an episode when it ends: how far it can be trusted as a demonstration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from il_ros.core.synchroniser import ANOTHER_CLOCK
+from il_ros.episodes.layout import Grade, StreamInfo
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """From where on something makes an episode fair, and from where on poor. Shares are 0..1."""
+
+    fair: float
+    poor: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fair <= self.poor:
+            raise ValueError(f"bounds are fair {self.fair}, poor {self.poor}; they must be 0 <= fair <= poor")
+
+    def level(self, value: float) -> int:
+        """Return 0 good, 1 fair, 2 poor; the bound itself is still allowed."""
+        return int(value > self.fair) + int(value > self.poor)
+
+
+LOST = Bounds(fair=0.0, poor=0.01)
+"""Of the messages of one stream."""
+STALE = Bounds(fair=0.0, poor=0.10)
+"""Of the episode, in which a stream was older than the contract allows."""
+CLIPPED = Bounds(fair=0.10, poor=0.50)
+"""Of the decisions, changed by the safety gate."""
+IDLE = Bounds(fair=0.30, poor=0.80)
+"""Of the episode, in which nothing was commanded to move."""
+SHORTEST_S = 0.5
+ANOTHER_CLOCK_S = 600.0
+"""No live stream is so old, the median of its messages: they are stamped by another clock."""
+
+_LEVELS = ("good", "fair", "poor")
+
+
+def grade(
+    streams: Sequence[StreamInfo],
+    duration_s: float,
+    *,
+    clipped_share: float | None = None,
+    idle_share: float | None = None,
+    faults: Sequence[str] = (),
+) -> Grade:
+    """Return the grade with its reasons, worst first. `faults` are what ended the recording badly."""
+    findings = [(2, fault) for fault in faults]
+    if duration_s < SHORTEST_S:
+        findings.append((2, f"only {duration_s:.2f} s long"))
+    for stream in streams:
+        findings += _stream(stream, duration_s)
+    if clipped_share is not None and (level := CLIPPED.level(clipped_share)):
+        findings.append((level, f"the safety gate changed {clipped_share:.0%} of the commands"))
+    if idle_share is not None and (level := IDLE.level(idle_share)):
+        findings.append((level, f"nothing was commanded to move for {idle_share:.0%} of it"))
+    findings.sort(key=lambda finding: -finding[0])
+    return Grade(
+        level=_LEVELS[max((level for level, _ in findings), default=0)],
+        reasons=tuple(reason for _, reason in findings),
+        lost=sum(stream.lost for stream in streams),
+        stale_s=max((stream.stale_s for stream in streams), default=0.0),
+        clipped_share=clipped_share,
+        idle_share=idle_share,
+    )
+
+
+def _stream(stream: StreamInfo, duration_s: float) -> Iterator[tuple[int, str]]:
+    if stream.messages == 0:
+        if stream.required:
+            yield 2, f"{stream.topic}: no message"
+        return
+    if level := LOST.level(stream.lost / (stream.lost + stream.messages)):
+        yield level, f"{stream.topic}: {stream.lost} of {stream.lost + stream.messages} messages lost"
+    if duration_s > 0 and (level := STALE.level(stream.stale_s / duration_s)):
+        yield level, f"{stream.topic}: stale for {stream.stale_s:.2f} s{_why_stale(stream)}"
+    if stream.backwards:
+        yield 1, f"{stream.topic}: its stamps went back {stream.backwards} times"
+
+
+def _why_stale(stream: StreamInfo) -> str:
+    if (stream.age_p50_s or 0.0) > ANOTHER_CLOCK_S:
+        return f": {ANOTHER_CLOCK}"
+    end = stream.silent_at_end_s or 0.0
+    return f", silent for the last {end:.2f} s" if end >= stream.stale_s else ""

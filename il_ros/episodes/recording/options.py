@@ -1,0 +1,103 @@
+"""What a recorder is told: where and how to record, what the episode shows, which streams there are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from il_ros.core.contract import Contract
+from il_ros.episodes.bag.mcap_file import CHUNK_BYTES, COMPRESSIONS
+from il_ros.episodes.bag.metadata import Qos
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """Where and how to record. Bytes are of memory unless they say disk."""
+
+    root: Path
+    pre_roll_s: float = 0.5
+    """How much of what came before the start belongs to the bag (never to the demonstration)."""
+    pre_roll_bytes: int = 256 * MIB
+    max_duration_s: float = math.inf
+    min_free_disk_bytes: int = 1024 * MIB
+    """With less free space an episode isn't started, and a running one ends."""
+    compression: str = "none"
+    chunk_bytes: int = CHUNK_BYTES
+    checksums: bool = True
+    flush_s: float = 0.25
+    """At most this much is lost when the process is killed."""
+    sync_s: float = 5.0
+    """At most about this much is lost when the power fails."""
+    queue_bytes: int = 1024 * MIB
+    """How far the disk may fall behind before the episode ends."""
+    silence_s: float = 1.0
+    """A required stream without a message for longer (or longer than its max_age_s) is silent."""
+
+    def __post_init__(self) -> None:
+        if self.compression not in COMPRESSIONS:
+            raise ValueError(
+                f"compression is '{self.compression}'; it must be one of: {', '.join(COMPRESSIONS)}"
+            )
+        for name in ("pre_roll_s", "min_free_disk_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it can't be negative")
+        for name in ("pre_roll_bytes", "max_duration_s", "chunk_bytes", "flush_s", "sync_s", "queue_bytes"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if self.flush_s > 1:
+            raise ValueError(f"flush_s is {self.flush_s}; a kill must cost at most 1 s")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the next episode shows, as far as people and the simulator tell."""
+
+    task: str = ""
+    operator: str = ""
+    instruction: str = ""
+    seed: int | None = None
+    made_from: str = ""
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """A topic to record, by its full name. `contract_topic` is what the contract calls it, if it does.
+
+    `required`: a start is refused while it is silent. `latched`: its last message holds until the next, so it
+    stands at the beginning of every episode. `role` is 'decision' for the supervisor's decisions, 'command'
+    for a topic the contract commands, else 'data'.
+    """
+
+    topic: str
+    type: str
+    required: bool = False
+    max_age_s: float = math.inf
+    latched: bool = False
+    qos: Qos | None = None
+    contract_topic: str = ""
+    role: str = "data"
+
+
+def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[StreamSpec]:
+    """Return the streams of a contract; `resolve` gives each contract topic its full name.
+
+    Observed topics are required. Commands need not flow before the demonstration begins.
+    """
+    ages: dict[str, float] = {}
+    for spec in contract.observations:
+        ages[spec.topic] = min(spec.max_age_s, ages.get(spec.topic, math.inf))
+    commanded = {spec.topic for spec in contract.actions}
+    return [
+        StreamSpec(
+            resolve[topic],
+            type_name,
+            required=topic in ages,
+            max_age_s=ages.get(topic, math.inf),
+            contract_topic=topic,
+            role="command" if topic in commanded else "data",
+        )
+        for topic, type_name in contract.topics.items()
+    ]

@@ -1,0 +1,43 @@
+"""The moments before an episode's start: bounded in time and in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from il_ros.episodes.recording.options import StreamSpec
+
+
+class PreRoll:
+    """Keeps the messages of the last `span_s` seconds, and of latched topics the newest, however old."""
+
+    def __init__(self, span_s: float, most_bytes: int):
+        self._span_ns, self._most_bytes = round(span_s * 1e9), most_bytes
+        self._recent: deque[tuple[StreamSpec, int, bytes]] = deque()
+        self._latched: dict[str, tuple[StreamSpec, int, bytes]] = {}
+        self.bytes = 0
+
+    def add(self, spec: StreamSpec, log_ns: int, raw: bytes) -> None:
+        """Take a message in and forget what has become too old; when the clock jumps back, all before."""
+        entry = (spec, log_ns, raw)
+        if spec.latched:
+            self._latched[spec.topic] = entry
+        self._recent.append(entry)
+        self.bytes += len(raw)
+        while self._recent and not self._keeps(self._recent[0][1], log_ns):
+            self.bytes -= len(self._recent.popleft()[2])
+
+    def at(self, now_ns: int) -> list[tuple[StreamSpec, int, bytes, int]]:
+        """Return what a bag started now begins with: spec, log time, bytes, publish time.
+
+        A latched message from before is logged at the beginning and published when it came.
+        """
+        recent = [entry for entry in self._recent if now_ns - self._span_ns < entry[1] <= now_ns]
+        first_ns = min((log_ns for _, log_ns, _ in recent), default=now_ns)
+        held = {id(entry) for entry in recent}
+        older = [entry for entry in self._latched.values() if id(entry) not in held]
+        return [(spec, first_ns, raw, log_ns) for spec, log_ns, raw in older] + [
+            (spec, log_ns, raw, log_ns) for spec, log_ns, raw in recent
+        ]
+
+    def _keeps(self, oldest_ns: int, now_ns: int) -> bool:
+        return now_ns - self._span_ns < oldest_ns <= now_ns and self.bytes <= self._most_bytes

@@ -1,0 +1,1 @@
+"""DAgger in one process, with simulated people."""

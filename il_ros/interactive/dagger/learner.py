@@ -1,0 +1,59 @@
+"""Training in memory, again and again on a growing set of episodes: each time from the weights before."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from il_ros.core.contract import Contract
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.policies.families.registry import make_network
+from il_ros.policies.features import Inputs
+from il_ros.policies.runner import LoadedPolicy
+from il_ros.training.batches import Batches
+from il_ros.training.loop import Fit
+from il_ros.training.recipe import Recipe
+from il_ros.training.run import fit_normaliser, torch_settings
+from il_ros.training.samples import samples
+
+
+@dataclass(frozen=True)
+class Learner:
+    """`steps`: gradient steps of each training; the recipe's epochs are not used, nor is validation."""
+
+    contract: Contract
+    recipe: Recipe
+    steps: int
+
+    def learn(
+        self, episodes: Sequence[EpisodeArrays], before: LoadedPolicy | None = None, version: str = ""
+    ) -> LoadedPolicy:
+        """Return a policy trained on all episodes, from the weights and the normaliser of `before`.
+
+        Raises ValueError on data that can't be learnt from, TrainingError when the loss is no number.
+        """
+        settings = self.recipe.policy
+        inputs = Inputs.of(self.contract, settings.inputs)
+        taught = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting)
+        if before is None:
+            normaliser = fit_normaliser(taught, inputs, self.contract, self.recipe)
+        else:
+            normaliser = before.normaliser
+        batches = Batches(taught, inputs, normaliser, self.recipe.training.device)
+        epochs = max(1, round(self.steps / math.ceil(len(taught) / self.recipe.training.batch_size)))
+        training = replace(self.recipe.training, epochs=epochs, keep="last", patience=0)
+        with torch_settings(training.threads), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            network = make_network(self.recipe.family, settings, self.contract, normaliser)
+            if before is not None:
+                network.load_state_dict(before.network.state_dict())
+            network.to(training.device).train()
+            fit = Fit(network, training)
+            for _ in fit.epochs(batches, None, time.monotonic):
+                pass
+        network.load_state_dict(fit.best_weights())
+        return LoadedPolicy(self.contract, self.recipe.family, settings, network, normaliser, version)

@@ -1,0 +1,65 @@
+"""How far policy and expert are apart, tick by tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from il_ros.core.specs import Vector
+from il_ros.records.proposal import Proposal
+
+MEMORY = 8  # ticks that one source may be behind the other
+FRESH_PERIODS = 1.5
+
+
+def distance(a: Vector, b: Vector) -> float:
+    """Return the root mean square of the difference of two actions (A,), in their units."""
+    return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+class Disagreement:
+    """Joins the first steps of two sources' proposals by tick: stamps within half a control period.
+
+    With a period of 0 nothing is ever joined.
+    """
+
+    def __init__(self, period_ns: int, sources: Sequence[str]) -> None:
+        self._period_ns = period_ns
+        self._open: dict[str, list[tuple[int, Vector]]] = {name: [] for name in sources}
+        self.last: float | None = None
+        self.ticks = 0
+        self._sum = 0.0
+        self._stamp_ns = 0
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over all ticks joined, None before the first."""
+        return self._sum / self.ticks if self.ticks else None
+
+    def at(self, stamp_ns: int) -> float | None:
+        """Return the disagreement of a tick, or of the one before when only that is known yet."""
+        fresh = self.last is not None and abs(stamp_ns - self._stamp_ns) < FRESH_PERIODS * self._period_ns
+        return self.last if fresh else None
+
+    def hear(self, name: str, proposal: Proposal) -> float | None:
+        """Take a proposal in; return its tick's disagreement when this completes the tick, else None."""
+        if name not in self._open:
+            return None
+        (theirs,) = (heard for other, heard in self._open.items() if other != name)
+        for place, (stamp_ns, action) in enumerate(theirs):
+            if 2 * abs(stamp_ns - proposal.stamp_ns) < self._period_ns:
+                del theirs[: place + 1]
+                self.last, self._stamp_ns = distance(action, proposal.chunk[0]), stamp_ns
+                self.ticks += 1
+                self._sum += self.last
+                return self.last
+        mine = self._open[name]
+        mine.append((proposal.stamp_ns, proposal.chunk[0]))
+        del mine[:-MEMORY]
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Return what the status shows."""
+        return {"disagreement": self.last, "disagreement_mean": self.mean, "ticks_compared": self.ticks}

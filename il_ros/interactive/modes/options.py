@@ -1,0 +1,74 @@
+"""The options of all modes, and the mode made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from il_ros.control.supervisor.arbitration import Mode, Priority
+from il_ros.core.contract import Contract
+from il_ros.interactive.modes.authority import Alone, Dagger, HumanGated, Shadow
+from il_ros.interactive.modes.beta import Asking, BetaSchedule, Mixer
+from il_ros.interactive.modes.gated import Gated, GatedOptions
+from il_ros.interactive.modes.memory import Experience
+from il_ros.records.labelling import EXPERT, MODES, POLICY
+
+
+@dataclass(frozen=True)
+class ModeOptions:
+    """The mode's name, and what the modes named like the first words below take.
+
+    dagger: `beta` (a `BetaSchedule`), drawn per `unit`, a segment being `segment` steps, by a generator with
+    `seed`; `round_index` below 0: counted from the policy's versions; `asked`: the share of the policy's
+    ticks that the expert labels.
+    Raises ValueError when one can't be.
+    """
+
+    mode: str = "priority"
+    beta: str = "exponential:0.85"
+    unit: str = "step"
+    segment: int = 20
+    seed: int = 0
+    round_index: int = -1
+    asked: float = 1.0
+    gated: GatedOptions = field(default_factory=GatedOptions)
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode is one of {', '.join(MODES)}, not '{self.mode}'")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
+        if not 0 < self.asked <= 1:
+            raise ValueError(f"asked is a share above 0, up to 1, not {self.asked}")
+        BetaSchedule(self.beta)
+        Mixer(self.unit, self.segment, np.random.default_rng(self.seed))
+
+
+def make_mode(
+    options: ModeOptions, contract: Contract, sources: Sequence[str], experience: Experience
+) -> Mode:
+    """Return the mode that `options` describe, for these sources.
+
+    Raises ValueError when the mode needs a source that isn't there.
+    """
+    if options.mode == "priority":
+        return Priority()
+    missing = [name for name in (POLICY, EXPERT) if name not in sources]
+    if missing:
+        raise ValueError(
+            f"mode {options.mode} needs the sources policy and expert; there are: {', '.join(sources)}"
+        )
+    if options.mode == "shadow":
+        return Shadow(experience)
+    if options.mode == "dagger":
+        draws = experience.generator(options.seed)
+        asking = Asking(options.asked, draws.spawn(1)[0])
+        mixer, schedule = Mixer(options.unit, options.segment, draws), BetaSchedule(options.beta)
+        return Dagger(experience, schedule, mixer, asking, contract.period_ns, options.round_index)
+    if options.mode == "hg_dagger":
+        return HumanGated(experience)
+    if options.mode == "gated":
+        return Gated(experience, options.gated, contract.rate_hz)
+    return Alone(options.mode, experience)

@@ -1,0 +1,1 @@
+"""Which new policy version may drive, and when a version is rolled back."""

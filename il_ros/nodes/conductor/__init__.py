@@ -1,0 +1,1 @@
+"""The node `conductor`: unattended episodes."""

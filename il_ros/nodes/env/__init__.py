@@ -1,0 +1,1 @@
+"""`RosEnv`: a Gymnasium environment over topics."""

@@ -1,0 +1,163 @@
+"""A Gymnasium environment over ROS topics: evaluation and learning on a simulator, Gazebo or a robot alike.
+
+    from il_ros.nodes.ros_env import RosEnv           # pip install il_ros[gym]
+    env = RosEnv("arm_push")                           # beside: il-ros run env --task push --speed 0
+    observation, info = env.reset(seed=7)
+    observation, reward, terminated, truncated, info = env.step(action)
+
+An action is a proposal, as a policy server's would be: the supervisor alone commands, through its safety
+gate, and may let an expert drive instead. A step ends at the next tick, with what was seen then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
+from il_ros.core.synchroniser import NoObservation
+from il_ros.nodes.env.link import Link, RosEnvError
+from il_ros.nodes.env.spaces import action_space, observation_space
+from il_ros.nodes.env.start import ByHand, InSimulator
+from il_ros.nodes.runtime.contracts import load_contract
+
+__all__ = ["RosEnv", "RosEnvError"]
+
+Seen = dict[str, Any]
+
+
+class RosEnv(gymnasium.Env[Seen, Vector]):
+    """Observations and actions as the contract names them; actions are absolute numbers in its flat order.
+
+    `contract`: a contract, its file, or the name of a shipped one. `lockstep`: the simulator waits for each
+    decision (`speed:=0`), so that a seed and the actions decide everything, bit by bit; otherwise time runs,
+    and `info["skipped"]` counts the ticks that went by unanswered. `simulated`: time is /clock's.
+    `reset_scene(seed)`: how a robot's scene is brought back; without it the `sim` node is reset.
+    `success_topic`, `failed_topic` (std_msgs/Bool): "" where there is none. Reward is 1 at success, else 0;
+    success and failure terminate. The end of `time_limit_s` (of the node's clock) and a tick without an
+    observation truncate: `info["reason"]` says why, and the observation is the last one there was. Waits end
+    after `timeout_s` of wall time with RosEnvError.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own type
+
+    def __init__(
+        self,
+        contract: Contract | str | Path,
+        *,
+        lockstep: bool = True,
+        time_limit_s: float = 20.0,
+        timeout_s: float = 30.0,
+        reset_scene: Callable[[int], None] | None = None,
+        simulated: bool = True,
+        success_topic: str = "task/success",
+        failed_topic: str = "task/failed",
+        source: str = "policy",
+        proposal_topic: str = "policy_server/proposal",
+        namespace: str = "",
+        name: str = "ros_env",
+    ) -> None:
+        self.contract = contract if isinstance(contract, Contract) else load_contract(str(contract))
+        self.observation_space = observation_space(self.contract)
+        self.action_space = action_space(self.contract)
+        self._lockstep, self._timeout_s = lockstep, timeout_s
+        self._limit_ns = round(time_limit_s * 1e9)
+        self._link = Link(self.contract, name, namespace, simulated, lockstep, source)
+        self._link.listen(success_topic, failed_topic, "dagger_supervisor/decision", proposal_topic)
+        self._scene = (
+            InSimulator(self._link, timeout_s)
+            if reset_scene is None
+            else ByHand(self._link, timeout_s, reset_scene)
+        )
+        self._tick_ns = self._began_ns = 0
+        self._observation: Seen | None = None
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Seen, dict[str, Any]]:
+        """Begin an episode: the scene as the seed has it, the supervisor afresh. There are no `options`."""
+        super().reset(seed=seed)
+        if options:
+            raise ValueError(f"options {sorted(options)}: RosEnv knows none")
+        drawn = int(self.np_random.integers(2**31)) if seed is None else seed
+        self._link.ready(self._timeout_s)
+        self._scene.begin(drawn)
+        seen = self._link.seen
+        if seen is None or isinstance(seen, NoObservation):
+            reasons = ("no tick",) if seen is None else seen.reasons
+            raise RosEnvError("no observation after the reset: " + "; ".join(reasons))
+        self._tick_ns = self._began_ns = seen.tick_ns
+        self._over = False
+        self._observation = _plain(seen.values)
+        return self._observation, {"seed": drawn}
+
+    def step(self, action: Vector) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
+        """Propose an action (A,) for the tick last seen, and return what the next one shows.
+
+        `info`: `authority` that decided the tick ("none": nobody), what was `sent` and `limited`, `skipped`
+        ticks, `time_s` since the reset. Raises ValueError on another shape or numbers that aren't finite,
+        RosEnvError when another program proposes on the same topic.
+        """
+        if self._over or self._observation is None:
+            raise RosEnvError("the episode is over; call reset()")
+        values = np.asarray(action, dtype=np.float64)
+        if values.shape != self.action_space.shape or not np.isfinite(values).all():
+            raise ValueError(f"an action is {self.action_space.shape} finite numbers, not {action}")
+        link, answered_ns = self._link, self._tick_ns
+        link.alone()
+        if self._lockstep:  # each word is said anew with each frame
+            link.forget_words()
+        ticks = link.ticks
+        link.propose(values, answered_ns)
+        link.next_tick(ticks, self._timeout_s, answered_ns)
+        if not self._lockstep:
+            link.drain()  # whoever thought for long sees the present, not what has waited
+        seen = link.seen
+        assert seen is not None
+        self._tick_ns = seen.tick_ns
+        elapsed_ns = self._tick_ns - self._began_ns
+        skipped = round((self._tick_ns - answered_ns) / self.contract.period_ns) - 1
+        if skipped and self._lockstep:
+            self._end()
+            raise RosEnvError(
+                f"lockstep: the simulator went on by {skipped} ticks; it gave up waiting for us"
+            )
+        info: dict[str, Any] = {"time_s": elapsed_ns / 1e9, "skipped": skipped, **self._decided()}
+        terminated = bool(link.success or link.failed)
+        truncated = False
+        if isinstance(seen, NoObservation):
+            truncated, info["reason"] = True, "no observation: " + "; ".join(seen.reasons)
+        else:
+            self._observation = _plain(seen.values)
+            if elapsed_ns >= self._limit_ns:
+                truncated, info["reason"] = not terminated, f"not within {self._limit_ns / 1e9:g} s"
+        info["success"] = bool(link.success)
+        if terminated or truncated:
+            self._end()
+        return self._observation, float(bool(link.success)), terminated, truncated, info
+
+    def close(self) -> None:
+        """Let go, and leave the graph."""
+        self._link.close()
+
+    def _decided(self) -> dict[str, Any]:
+        decision = self._link.decision
+        assert decision is not None
+        sent = None if decision.sent is None else np.array(decision.sent)
+        return {"authority": decision.authority, "sent": sent, "limited": tuple(decision.limited)}
+
+    def _end(self) -> None:
+        """Nothing is to be waited for until the next reset."""
+        self._over = True
+        self._scene.end()
+
+
+def _plain(values: Mapping[str, Any]) -> Seen:
+    """Return observations that may be kept and written to; a text as str."""
+    return {key: np.array(value) if np.ndim(value) else str(value) for key, value in values.items()}

@@ -1,0 +1,41 @@
+"""A contract as Gymnasium's spaces."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+from gymnasium import spaces
+
+from il_ros.core.contract import Contract
+from il_ros.core.specs import ActionSpec, ObservationSpec, Vector
+
+LONGEST_TEXT = 1024
+
+
+def observation_space(contract: Contract) -> spaces.Dict:
+    """Return a Dict with a space for each observation's key: shapes and types as `ObservationSpec` says."""
+    return spaces.Dict({spec.key: _space(spec) for spec in contract.observations})
+
+
+def action_space(contract: Contract) -> spaces.Box:
+    """Return the Box (A,) of what the contract lets through: absolute numbers in its flat order, float64.
+
+    A commanded velocity is bounded by its speed limit, too. Infinite where the contract declares nothing.
+    """
+    bounds = [_bounds(spec) for spec in contract.actions]
+    lower, upper = (np.concatenate(part) for part in zip(*bounds, strict=True))
+    return spaces.Box(lower, upper, dtype=np.float64)
+
+
+def _space(spec: ObservationSpec) -> spaces.Space:
+    if spec.kind == "text":
+        return spaces.Text(LONGEST_TEXT, min_length=0, charset=string.printable)
+    if spec.image is not None and spec.dtype == np.uint8:
+        return spaces.Box(0, 255, spec.shape, np.uint8)
+    return spaces.Box(-np.inf, np.inf, spec.shape, spec.dtype.type)
+
+
+def _bounds(spec: ActionSpec) -> tuple[Vector, Vector]:
+    lower, upper, speed, _ = spec.limits.arrays()
+    return (np.maximum(lower, -speed), np.minimum(upper, speed)) if spec.is_velocity else (lower, upper)

@@ -1,0 +1,205 @@
+"""New checkpoints are loaded in a thread, and judged between two ticks: announced ones must pass the gate."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from std_msgs.msg import String
+
+from il_ros.core.contract import Contract
+from il_ros.interactive.promotion.criteria import Limits
+from il_ros.interactive.promotion.examination import Plan, Shadow, Verdict, examine, take
+from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.qos import LATCHED
+from il_ros.nodes.runtime.shell import Refusal
+from il_ros.policies import lineage
+
+POLL_S = 0.02
+LEAVE_S = 5.0  # how long the node waits for an examination when it ends
+SWITCH_S = 0.0005
+"""How long a thread may keep Python to itself while another waits; by default ten times as long."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version by its run's folder; `wanted`: a person asks for it, so it need not pass the gate."""
+
+    run: Path
+    wanted: bool = False
+
+
+Decide = Callable[[Candidate, Verdict], None]
+
+
+def declare_gate(node: Node) -> None:
+    """Declare what the gate takes."""
+    declare(
+        node, "candidates", "", "topic (std_msgs/String) that announces new checkpoints, such as "
+        "trainer/checkpoint; empty: none are swapped in", read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "gate.root", "", "folder of recorded episodes: a candidate is replayed on held-out ones and "
+        "on those that it alone or both learnt from; empty: no replay", read_only=True,
+    )  # fmt: skip
+    limits, plan = Limits(), Plan()
+    for name, default, text, unit in (
+        (
+            "tolerance",
+            limits.tolerance,
+            "how much larger than the driving policy's its error may be on held-out episodes and on those "
+            "that both learnt from",
+            "share",
+        ),
+        ("slack", limits.slack, "by this it may be larger, also on new episodes", "normalised actions"),
+        ("latency", limits.latency, "the largest p99 of its computing time", "tick periods"),
+        ("disagreement", limits.disagreement, "the largest mean difference in shadow", "normalised actions"),
+        ("shadow_s", plan.shadow_s, "the shadow ends after this, also when nobody ticks", "s"),
+    ):
+        declare(node, f"gate.{name}", default, text, unit=unit, minimum=0.0, maximum=1e6, read_only=True)
+    declare(
+        node, "gate.shadow_ticks", plan.shadow_ticks, "ticks that a candidate runs in shadow of the driving "
+        "policy; 0: none", minimum=0, maximum=100_000, read_only=True,
+    )  # fmt: skip
+
+
+class Candidates:
+    """Listens for checkpoints, and has them examined one after another.
+
+    `driving()` is the policy in control, `contract()` the one wanted while there is none, `known(run)` why a
+    version needn't be examined. `decide(candidate, verdict)` is called between two ticks, once for each.
+    While one is examined, of those announced only the newest waits, and what a person wants goes first. One
+    beside whom another policy took control meanwhile is examined anew, or dropped for the newer one.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        driving: Callable[[], Any],
+        contract: Callable[[], Contract | None],
+        decide: Decide,
+        known: Callable[[Path], str],
+    ) -> None:
+        self._node, self._driving, self._contract = node, driving, contract
+        self._decide, self._known = decide, known
+        self.shadow = Shadow()
+        self.examining = ""
+        """Name of the version that is being examined."""
+        self._next: Candidate | None = None
+        self._thread: threading.Thread | None = None
+        self._verdict: tuple[Candidate, Any, Verdict] | None = None  # beside which policy in control
+        self._timer: Any = None
+        sys.setswitchinterval(SWITCH_S)  # so long a tick waits for the examining thread, at most
+        topic = value(node, "candidates")
+        if topic:
+            self._subscription = node.create_subscription(String, topic, self._on_announced, LATCHED)
+
+    def want(self, path: Path) -> None:
+        """Have a person's choice loaded, in the place of what waits."""
+        self._next = Candidate(run_of(path.resolve()), wanted=True)
+        self._examine_next()
+
+    def close(self) -> None:
+        """Wait for the thread, and judge nothing any more."""
+        self._next = None
+        if self._thread is not None:
+            self._node.destroy_timer(self._timer)
+            self._thread.join(timeout=LEAVE_S)
+            self._thread, self._verdict, self.examining = None, None, ""
+
+    def _plan(self) -> Plan:
+        node = self._node
+        limits = Limits(
+            tolerance=value(node, "gate.tolerance"),
+            slack=value(node, "gate.slack"),
+            latency=value(node, "gate.latency"),
+            disagreement=value(node, "gate.disagreement"),
+        )
+        root = value(node, "gate.root")
+        return Plan(
+            limits,
+            Path(root) if root else None,
+            value(node, "gate.shadow_ticks"),
+            value(node, "gate.shadow_s"),
+            value(node, "device"),
+            value(node, "threads"),
+        )
+
+    def _on_announced(self, message: String) -> None:
+        path = run_of(Path(message.data).resolve())
+        if self._stays_out(path):
+            return
+        if self._next is None or not self._next.wanted:
+            self._next = Candidate(path)
+        self._examine_next()
+
+    def _stays_out(self, run: Path) -> bool:
+        reason = self._known(run)
+        if reason:
+            self._node.get_logger().info(f"{run.name} stays out: {reason}")
+        return bool(reason)
+
+    def _examine_next(self) -> None:
+        if self._thread is None and self._next is not None:
+            candidate, self._next = self._next, None
+            self._begin(candidate)
+
+    def _begin(self, candidate: Candidate) -> None:
+        if not candidate.wanted and self._stays_out(candidate.run):
+            return  # it was judged while it waited
+        driving = self._driving()
+        try:
+            contract = self._contract() if driving is None or candidate.wanted else driving.contract
+        except Refusal as error:
+            self._decide(candidate, Verdict(str(error), {}, lasting=False))
+            return
+        self.examining = candidate.run.name
+        self._node.get_logger().info(f"{'loading' if candidate.wanted else 'examining'} {self.examining}")
+        words = (candidate, contract, driving, self._plan())
+        self._thread = threading.Thread(target=self._examine, args=words, name="gate", daemon=True)
+        self._thread.start()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self._node.create_timer(POLL_S, self._poll, clock=steady)
+
+    def _examine(self, candidate: Candidate, contract: Contract | None, driving: Any, plan: Plan) -> None:
+        import torch  # a second where no policy was loaded before
+
+        torch.set_num_threads(plan.threads)
+        try:
+            if candidate.wanted:
+                verdict = take(candidate.run, contract, driving, plan.device)
+            else:
+                # a policy answers in buffers of its own: the copy doesn't disturb the one that drives
+                copy = None if driving is None else replace(driving)
+                verdict = examine(candidate.run, contract, copy, plan, self.shadow)
+        except Exception as error:  # whatever it is, nobody drives with it
+            verdict = Verdict(f"its examination failed: {type(error).__name__}: {error}", {}, lasting=False)
+        self._verdict = candidate, driving, verdict
+
+    def _poll(self) -> None:
+        """Between two ticks: take the verdict, if there is one."""
+        if self._verdict is None:
+            return
+        (candidate, beside, verdict), self._verdict = self._verdict, None
+        self._node.destroy_timer(self._timer)
+        self._thread.join()
+        self._thread, self.examining = None, ""
+        driving = self._driving()
+        try:
+            if driving is beside or driving is None:
+                self._decide(candidate, verdict)
+            elif candidate.wanted or self._next is None:
+                self._begin(candidate)
+        finally:
+            self._examine_next()
+
+
+def run_of(path: Path) -> Path:
+    """Return the folder that stands for a version: the run of its checkpoint, or the checkpoint itself."""
+    return lineage.run_of(path) or path

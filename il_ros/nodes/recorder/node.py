@@ -1,0 +1,224 @@
+"""Executable `recorder`: one rosbag2 folder per episode, messages as they come.
+
+Lifecycle: configure reads the contract, activate subscribes (the pre-roll begins), deactivate ends a running
+episode. Services (Trigger): `~/start ~/stop ~/discard ~/mark_success ~/mark_failure`; discard and the marks
+mean the running episode, else the last one. `~/status` (String, JSON, latched) tells what is going on.
+All the work is done by `il_ros.episodes.recording.record`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from il_ros.core.contract import Contract
+from il_ros.episodes.layout import OUTCOMES, StreamInfo
+from il_ros.episodes.recording.record import EpisodeRecorder, Event, RecordError
+from il_ros.nodes.recorder import parameters as parameters
+from il_ros.nodes.recorder.streams import RecorderStreams
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.contracts import load_contract
+from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
+from il_ros.nodes.runtime.parameters import value
+from il_ros.nodes.runtime.qos import LATCHED
+
+POLL_S = 0.05  # how soon a full disk or the longest duration ends an episode
+STATUS_S = 0.5  # how often the status is published while recording
+FAULT_SHOWN_S = 30.0  # so long a fault stays in the diagnostics
+
+
+class Recorder(managed.ManagedNode):
+    """Records episodes of the contract's streams; see the module."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("recorder", **kwargs)
+        parameters.declare_all(self)
+        self._contract: Contract | None = None
+        self._recorder: EpisodeRecorder | None = None
+        self._streams: RecorderStreams | None = None
+        self._timer: Any = None
+        self._fault: tuple[float, str] | None = None
+        self._told_s = 0.0
+        self._last: dict[str, Any] = {}
+        self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        for name, action in {
+            "start": self._start,
+            "stop": lambda recorder: recorder.stop(),
+            "discard": lambda recorder: recorder.discard(),
+            "mark_success": lambda recorder: recorder.mark("success"),
+            "mark_failure": lambda recorder: recorder.mark("failure"),
+        }.items():
+            self._serve(name, action)
+
+    def configure(self) -> None:
+        """Read the contract and the parameters; raises Refusal when they are wrong."""
+        self._contract = load_contract(value(self, "contract"))
+        try:
+            parameters.options(self)
+            parameters.wanted(self, self._contract)
+        except ValueError as error:
+            raise managed.Refusal(str(error)) from error
+
+    def activate(self) -> None:
+        """Subscribe, so that the pre-roll fills and starts are possible."""
+        clock = self.get_clock()
+        self._recorder = EpisodeRecorder(
+            parameters.options(self), self._contract, lambda: clock.now().nanoseconds
+        )
+        try:
+            wanted = parameters.wanted(self, self._contract)
+            self._streams = RecorderStreams(self, self._recorder, wanted)
+        except ValueError as error:
+            raise managed.Refusal(str(error)) from error
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(POLL_S, self._poll, clock=steady)
+        self._tell()
+
+    def deactivate(self) -> None:
+        """End a running episode, wait until it is saved, and unsubscribe."""
+        if self._streams is not None:
+            self._streams.close()
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+        if self._recorder is not None:
+            try:
+                self._recorder.close()
+            finally:
+                self._poll()
+        self._streams = self._timer = self._recorder = None
+        self._tell()
+
+    def cleanup(self) -> None:
+        """Let go of the contract too."""
+        self.deactivate()
+        self._contract = None
+
+    def status(self) -> Status:
+        """Return what is recorded, and each stream's rate, losses and age of the last second."""
+        recorder = self._recorder
+        if recorder is None:
+            return Status(WARN, f"{self.state}: not receiving")
+        silent = recorder.silent_streams()
+        take = recorder.take
+        values: dict[str, Any] = {
+            "root": recorder.options.root,
+            "episodes saved": recorder.saved,
+            "being saved": ", ".join(recorder.saving),
+            "waiting for the disk (bytes)": take.backlog_bytes if take else 0,
+        }
+        values |= {info.topic: _words(info) for info in recorder.live()}
+        if self._fault and time.monotonic() - self._fault[0] < FAULT_SHOWN_S:
+            return Status(ERROR, self._fault[1], values)
+        if silent:
+            return Status(WARN, f"silent: {'; '.join(silent)}", values)
+        return Status(OK, f"recording {take.info.name}" if take else "ready", values)
+
+    def _start(self, recorder: EpisodeRecorder) -> str:
+        if value(self, "use_sim_time") and self.get_clock().now().nanoseconds == 0:
+            raise RecordError("not started, use_sim_time is set and there is no /clock yet")
+        name = recorder.start(parameters.label(self))
+        self.set_parameters([Parameter("outcome", value="unmarked")])
+        return name
+
+    def _serve(self, name: str, action: Callable[[EpisodeRecorder], str]) -> None:
+        """Offer `~/name`; the answer's message is the episode's name, or why not."""
+
+        def answer(_request: Any, response: Any) -> Any:
+            try:
+                if self._recorder is None:
+                    raise RecordError(f"the recorder is {self.state}; activate it first")
+                response.success, response.message = True, action(self._recorder)
+            except RecordError as error:
+                self.get_logger().warning(f"{name}: {error}")
+                response.success, response.message = False, str(error)
+            self._poll()
+            self._tell()
+            return response
+
+        self.create_service(Trigger, f"~/{name}", answer)
+
+    def _on_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        """Let `outcome` mark the running episode; all else is read when it is needed."""
+        for parameter in changed:
+            running = self._recorder is not None and self._recorder.take is not None
+            if parameter.name == "outcome" and parameter.value in OUTCOMES and running:
+                self._recorder.mark(parameter.value)
+                self._tell()
+        return SetParametersResult(successful=True)
+
+    def _poll(self) -> None:
+        if self._recorder is None:
+            return
+        events = self._recorder.poll()
+        for event in events:
+            self._report(event)
+        recording = self._recorder.take is not None
+        if events or (recording and time.monotonic() - self._told_s > STATUS_S):
+            self._tell()
+
+    def _report(self, event: Event) -> None:
+        sentence = f"{event.episode}: {event.text}"
+        if event.kind == "fault":
+            self.get_logger().error(sentence)
+            self._fault = (time.monotonic(), sentence)
+        else:
+            self.get_logger().info(sentence)
+        last = self._recorder.last
+        if last is not None and last.done.is_set() and last.info.name == event.episode:
+            info = last.info
+            self._last = {
+                "episode": info.name,
+                "outcome": info.outcome,
+                "complete": info.complete,
+                "grade": info.grade.level if info.grade else None,
+                "reasons": list(info.grade.reasons) if info.grade else [],
+                "duration_s": info.duration_s,
+            }
+
+    def _tell(self) -> None:
+        """Publish `~/status`."""
+        self._told_s = time.monotonic()
+        recorder = self._recorder
+        take = recorder.take if recorder else None
+        last = recorder.last if recorder else None
+        if self._last and last and last.info.name == self._last["episode"]:
+            self._last["outcome"] = last.info.outcome
+        status = {
+            "state": "recording" if take else "idle" if recorder else self.state,
+            "episode": take.info.name if take else None,
+            "duration_s": recorder.duration_s() if recorder else 0.0,
+            "bytes": take.written_bytes if take else 0,
+            "outcome": take.info.outcome if take else None,
+            "saving": recorder.saving if recorder else [],
+            "count": recorder.saved if recorder else 0,
+            "last": self._last or None,
+        }
+        self._status_publisher.publish(String(data=json.dumps(status)))
+
+
+def _words(info: StreamInfo) -> str:
+    """Return a stream's last second in words."""
+    if not info.messages:
+        return "silent"
+    rate = "" if info.rate_hz is None else f"{info.rate_hz:.1f} Hz, "
+    age = "" if info.age_p99_s is None else f", age p99 {1000 * info.age_p99_s:.1f} ms"
+    return f"{rate}{info.lost} lost{age}"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return managed.main(Recorder, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

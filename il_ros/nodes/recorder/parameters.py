@@ -1,0 +1,119 @@
+"""The recorder's parameters, and what they make: options, labels, the topics to record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+
+from il_ros.core.contract import Contract
+from il_ros.core.specs import ARRAY, JOINT_TRAJECTORY, STRING
+from il_ros.episodes.bag.mcap_file import COMPRESSIONS
+from il_ros.episodes.layout import OUTCOMES
+from il_ros.episodes.recording.options import MIB, Label, RecordOptions, StreamSpec, contract_streams
+from il_ros.nodes.recorder.streams import Wanted, wanted_extra
+from il_ros.nodes.runtime.contracts import declare_contract
+from il_ros.nodes.runtime.parameters import declare, value
+
+
+def declare_all(node: Node) -> None:
+    """Declare every parameter of the recorder."""
+
+    def say(name: str, default: Any, text: str, **rest: Any) -> None:
+        declare(node, name, default, text, **rest)
+
+    declare_contract(node)
+    say("root", "episodes", "folder that holds the episodes; made when there is none")
+    say("extra_topics", [], "further topics to record: 'topic' or 'topic package/msg/Name'")
+    say("decision_topic", "dagger_supervisor/decision", "the supervisor's decisions; empty: not recorded")
+    say(
+        "proposal_topics",
+        ["policy_server/proposal", "expert/proposal"],
+        "proposals to record, as they are made",
+    )
+    say("marks_topic", "session/marks", "moments that a person marked; empty: not recorded")
+    say("state_topic", "task/state", "the simulator's state, to return to a moment; empty: not recorded")
+    say("pre_roll_s", 0.5, "time before the start that the bag holds too", unit="s", minimum=0, maximum=60)
+    say("max_duration_s", 0.0, "an episode ends after this time; 0: never", unit="s", minimum=0)
+    say("min_free_bytes", 1024 * MIB, "disk space that stays free", unit="bytes", minimum=0)
+    say("silence_s", 1.0, "a required stream without a message for longer is silent", unit="s", minimum=0)
+    say("compression", "none", "of the bag's chunks; lz4 and zstd cost CPU", choices=COMPRESSIONS)
+    say("checksums", True, "a CRC for every chunk: 3 % of a core at 80 MB/s")
+    say("chunk_bytes", 4 * MIB, "a chunk is written when it is this large", unit="bytes", minimum=1024)
+    say(
+        "flush_s",
+        0.25,
+        "a chunk is written at the latest after this time: what a kill costs",
+        unit="s",
+        minimum=0.01,
+        maximum=1,
+    )
+    say(
+        "sync_s",
+        5.0,
+        "the disk is told to keep it at least this often: what a power cut costs",
+        unit="s",
+        minimum=0.1,
+    )
+    say("queue_bytes", 1024 * MIB, "how far the disk may fall behind", unit="bytes", minimum=MIB)
+    say("task", "", "task of the next episodes")
+    say("operator", "", "who shows the next episodes")
+    say("instruction", "", "what the robot is told in the next episodes")
+    say("seed", -1, "seed of the next episode's simulation; -1: none")
+    say("made_from", "", "moment of another episode at which the next ones start; empty: none")
+    say("outcome", "unmarked", "of the running episode; unmarked again at each start", choices=OUTCOMES)
+
+
+def options(node: Node) -> RecordOptions:
+    """Return the options that the parameters say; raises ValueError when they can't be."""
+    longest_s = value(node, "max_duration_s")
+    return RecordOptions(
+        root=Path(value(node, "root")).expanduser(),
+        pre_roll_s=value(node, "pre_roll_s"),
+        max_duration_s=longest_s if longest_s > 0 else math.inf,
+        min_free_disk_bytes=value(node, "min_free_bytes"),
+        compression=value(node, "compression"),
+        checksums=value(node, "checksums"),
+        chunk_bytes=value(node, "chunk_bytes"),
+        flush_s=value(node, "flush_s"),
+        sync_s=value(node, "sync_s"),
+        queue_bytes=value(node, "queue_bytes"),
+        silence_s=value(node, "silence_s"),
+    )
+
+
+def label(node: Node) -> Label:
+    """Return what the next episode shows."""
+    seed = value(node, "seed")
+    words = {name: value(node, name) for name in ("task", "operator", "instruction", "made_from")}
+    return Label(**words, seed=None if seed < 0 else seed)
+
+
+def wanted(node: Node, contract: Contract) -> list[Wanted]:
+    """Return all topics to record: of the contract, decisions, proposals, extras; each once.
+
+    Raises ValueError on an entry of extra_topics that says no topic.
+    """
+    resolve: Callable[[str], str] = node.resolve_topic_name
+    specs = contract_streams(contract, {topic: resolve(topic) for topic in contract.topics})
+    decision = value(node, "decision_topic")
+    if decision:
+        specs.append(StreamSpec(resolve(decision), STRING, role="decision"))
+    specs += [
+        StreamSpec(resolve(topic), JOINT_TRAJECTORY) for topic in value(node, "proposal_topics") if topic
+    ]
+    specs += [
+        StreamSpec(resolve(topic), kind)
+        for topic, kind in ((value(node, "marks_topic"), STRING), (value(node, "state_topic"), ARRAY))
+        if topic
+    ]
+    found: dict[str, Wanted] = {}
+    for spec in specs:
+        found.setdefault(spec.topic, Wanted(spec.topic, spec))
+    for entry in value(node, "extra_topics"):
+        extra = wanted_extra(entry, resolve)
+        found.setdefault(extra.name, extra)
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""What all nodes share: lifecycle, executor, parameters, streams, diagnostics, launch descriptions."""

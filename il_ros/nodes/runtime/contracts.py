@@ -1,0 +1,31 @@
+"""The parameter `contract`: a file, or the name of one that the package ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rclpy.node import Node
+
+from il_ros.core import contract, share
+from il_ros.core.contract import Contract, ContractError
+from il_ros.nodes.runtime.parameters import declare
+from il_ros.nodes.runtime.shell import Refusal
+
+
+def declare_contract(node: Node, default: str = "") -> str:
+    """Declare the parameter `contract` and return its text."""
+    described = "contract: path of a YAML file, or the name of one in config/contracts"
+    return declare(node, "contract", default, described)
+
+
+def load_contract(name: str) -> Contract:
+    """Return the contract in file `name`, or shipped under that name; raises Refusal saying what is wrong."""
+    if not name:
+        raise Refusal(
+            "parameter contract is empty: give the path of a contract file, or a shipped one's name"
+        )
+    try:
+        path = Path(name) if Path(name).suffix else share.path("config", "contracts", f"{name}.yaml")
+        return contract.load(path)
+    except (ContractError, FileNotFoundError) as error:
+        raise Refusal(str(error)) from error

@@ -1,0 +1,63 @@
+"""Scenarios as launch descriptions: translates `il_ros.scenarios.graph` for ROS 2's launch."""
+
+from __future__ import annotations
+
+import sys
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from il_ros.nodes.runtime import process
+from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, terminal_of
+
+REPORT_S = "120"
+"""So long, in seconds, a session may read its bags for the report after Ctrl-C; launch's own limit is 5 s."""
+
+
+def describe(scenario: Scenario) -> LaunchDescription:
+    """Return the description whose arguments and nodes are the scenario's."""
+    process.set_dds_profile()  # every node inherits it
+
+    def start(context: LaunchContext) -> list[Node | ExecuteProcess]:
+        names = [argument.name for argument in scenario.arguments]
+        specs = scenario.nodes({n: LaunchConfiguration(n).perform(context) for n in names})
+        taken = terminal_of(specs)
+        # launch's "log" shows standard error all the same, which would break up the console's lines
+        others = {"both": "log"} if sys.stdin.isatty() else "log"
+        return [_node(spec, "screen" if taken in ("", spec.name) else others) for spec in specs]
+
+    return LaunchDescription([*map(_argument, scenario.arguments), OpaqueFunction(function=start)])
+
+
+def _argument(argument: Argument) -> DeclareLaunchArgument:
+    # launch takes None, not an empty list, for "anything"
+    choices = list(argument.choices) or None
+    return DeclareLaunchArgument(
+        argument.name, default_value=argument.default, description=argument.description, choices=choices
+    )
+
+
+def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
+    if isinstance(spec, Program):
+        end = Shutdown(reason=f"{spec.name} ended")
+        return ExecuteProcess(cmd=list(spec.words), name=spec.name, output=output, on_exit=end)
+    # A text stays a text: without a type, launch reads "12" as a number.
+    parameters = {
+        name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
+    }
+    end = {"on_exit": Shutdown(reason=f"{spec.name} ended")} if spec.essential else {}
+    if spec.terminal:
+        end["sigterm_timeout"] = REPORT_S
+    return Node(
+        package=spec.package,
+        executable=spec.executable,
+        name=spec.name,
+        namespace=spec.namespace,
+        parameters=[*spec.files, parameters],
+        remappings=list(spec.remappings),
+        output=output,
+        **end,
+    )

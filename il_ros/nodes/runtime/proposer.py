@@ -1,0 +1,212 @@
+"""The shell shared by all who propose: policy server, scripted expert, teleoperation.
+
+Messages → observation at a tick → the source's answer → one proposal on `~/proposal`, stamped with the tick.
+Who has proposed and then chooses silence says so once: a proposal without steps, "I let go".
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from trajectory_msgs.msg import JointTrajectory
+
+from il_ros.control.supervisor.frozen import FrozenCameras
+from il_ros.control.supervisor.latency import Latency
+from il_ros.core import messages
+from il_ros.core.contract import Contract
+from il_ros.core.specs import ObservationSpec
+from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
+from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
+from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.shell import Refusal
+from il_ros.nodes.runtime.streams import Streams
+from il_ros.records import proposal
+from il_ros.records.ticks import Ticks
+
+Answer = Callable[[Observation], "np.ndarray[Any, Any] | None"]
+"""Returns the chunk (H, A) to propose, or None to stay silent; raises Refusal when it can not answer."""
+
+WARN_EVERY_S = 2.0
+FROZEN_S = 0.5  # a sensor's noise changes some bit of every frame, also of a scene at rest
+QUIET_S = 1.0  # without a tick for so long, the status says that there is none
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The words that a proposal carries about its source; see `Proposal`."""
+
+    source: str
+    version: str = ""
+    epoch: int | None = None
+    doubt: float | None = None
+
+
+def declare_tick(node: Node) -> None:
+    """Declare the parameters that every proposer takes."""
+    declare(
+        node, "frozen_s", -1.0, "nothing is proposed once a camera shows the same frame, bit for bit, for "
+        "longer; 0: not looked at; below 0: 0.5 s, but 0 with use_sim_time, because a rendered scene at rest "
+        "repeats itself bit for bit", unit="s", read_only=True,
+    )  # fmt: skip
+    declare(
+        node,
+        "tick",
+        "contract",
+        "what starts a tick: the contract's trigger stream (a timer if it names none), or always a timer",
+        choices=("contract", "timer"),
+        read_only=True,
+    )
+
+
+class Proposer:
+    """Ticks by the contract's trigger or by a timer, and publishes what `answer` returns, or says why not.
+
+    `observations`: those that `answer` needs; default: all of the contract's. `identity()` is asked at each
+    proposal. Without an observation nothing is proposed: a warning every two seconds says the reasons.
+    An answer with NaN or infinity is not proposed either: an error. Call `close` to end.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        contract: Contract,
+        answer: Answer,
+        identity: Callable[[], Identity],
+        observations: Sequence[ObservationSpec] | None = None,
+    ) -> None:
+        self._node, self._contract, self._answer, self._identity = node, contract, answer, identity
+        needed = contract.observations if observations is None else observations
+        self._synchroniser = Synchroniser(needed)
+        self._frozen = FrozenCameras(needed, _frozen_s(node))
+        self._observed = self._synchroniser.topics
+        self._ticks = Ticks(contract.period_ns)
+        self._trigger = contract.trigger if value(node, "tick") == "contract" else None
+        self._counts: Counter[str] = Counter()
+        self._status = Status(WARN, "no tick yet")
+        self._ticked_s = time.monotonic()
+        self._proposed_ns = 0  # the newest tick proposed for, 0 after letting go
+        self._latency = Latency(("observation age", "inference", "publish"))
+        self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=1))
+        topics = dict(self._observed)
+        if self._trigger is not None:
+            topics[self._trigger] = contract.topics[self._trigger]
+        self._streams = Streams(node, topics, self._receive)
+        # on the node's clock: with use_sim_time, ticks follow /clock
+        self._timer = None
+        if self._trigger is None:
+            self._timer = node.create_timer(contract.period_ns / 1e9, self._on_timer)
+
+    def close(self) -> None:
+        """Let go, unsubscribe, stop ticking, stop publishing."""
+        self.let_go()
+        self._streams.close()
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._publisher)
+
+    def let_go(self) -> None:
+        """Say at once that there will be no proposals for now, if there were any."""
+        if not self._proposed_ns:
+            return
+        stamp_ns = max(self._now_ns(), self._proposed_ns)
+        word = proposal.letting_go(self._identity().source, stamp_ns, self._contract.action_size)
+        self._publisher.publish(proposal.encode(word, self._contract.action_names, self._contract.period_ns))
+        self._proposed_ns = 0
+
+    def at_once(self) -> None:
+        """Propose now, not at the next tick: whoever takes over must not wait for it."""
+        now_ns = self._now_ns()
+        if now_ns > 0:  # simulated time begins with the first /clock
+            self.tick(now_ns)
+
+    def status(self) -> Status:
+        """Return what became of the last tick, counts of all, and latencies of the last thousand."""
+        values: dict[str, Any] = {f"ticks {name}": count for name, count in sorted(self._counts.items())}
+        values |= self._latency.summary()
+        quiet_s = time.monotonic() - self._ticked_s
+        if quiet_s > QUIET_S:
+            cause = f"nothing on '{self._trigger}'" if self._trigger else "the node's clock stands still"
+            return Status(WARN, f"no tick for {quiet_s:.0f} s: {cause}", values)
+        return Status(self._status.level, self._status.message, values)
+
+    def tick(self, tick_ns: int) -> None:
+        """Answer one tick: exactly one proposal stamped `tick_ns`, or none and the reason."""
+        self._ticked_s = time.monotonic()
+        started_ns = time.perf_counter_ns()
+        age_s = (self._now_ns() - tick_ns) / 1e9
+        observation = self._synchroniser.sample(tick_ns)
+        if isinstance(observation, NoObservation):
+            self._silent("without observation", WARN, "no observation: " + "; ".join(observation.reasons))
+            return
+        frozen = self._frozen.reason(observation)
+        if frozen:
+            self._silent("frozen", ERROR, f"not proposed: {frozen}")
+            return
+        try:
+            chunk = self._answer(observation)
+        except Refusal as refusal:
+            self._silent("refused", ERROR, f"not proposed: {refusal}")
+            return
+        answered_ns = time.perf_counter_ns()
+        if chunk is None:
+            self.let_go()
+            self._silent("silent by choice", OK, "silent by choice")
+            return
+        if not np.isfinite(chunk).all():
+            self._silent("not finite", ERROR, _not_finite(chunk, self._contract))
+            return
+        who = self._identity()
+        answer = proposal.Proposal(who.source, tick_ns, chunk, who.version, who.epoch, who.doubt)
+        raw = proposal.encode(answer, self._contract.action_names, self._contract.period_ns)
+        self._publisher.publish(raw)
+        self._proposed_ns = tick_ns
+        self._counts["answered"] += 1
+        self._status = Status(OK, "proposing")
+        oldest_s = age_s + max(observation.ages_s.values(), default=0.0)
+        publish_s = (time.perf_counter_ns() - answered_ns) / 1e9
+        self._latency.add((oldest_s, (answered_ns - started_ns) / 1e9, publish_s))
+
+    def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
+        if topic in self._observed:
+            stamp_ns = self._synchroniser.push(topic, raw, arrival_ns)
+        else:  # a trigger whose content this source does not need
+            stamp_ns = messages.raw_stamp_ns(self._contract.topics[topic], raw) or arrival_ns
+        if topic == self._trigger and self._ticks.starts(stamp_ns):
+            self.tick(stamp_ns)
+
+    def _on_timer(self) -> None:
+        self.tick(self._now_ns())
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
+
+    def _silent(self, count: str, level: bytes, message: str) -> None:
+        self._counts[count] += 1
+        self._status = Status(level, message)
+        log = self._node.get_logger()
+        if level == WARN:
+            log.warning(message, throttle_duration_sec=WARN_EVERY_S)
+        elif level == ERROR:
+            log.error(message, throttle_duration_sec=WARN_EVERY_S)
+
+
+def _frozen_s(node: Node) -> float:
+    given: float = value(node, "frozen_s")
+    if given >= 0:
+        return given
+    return 0.0 if value(node, "use_sim_time") else FROZEN_S
+
+
+def _not_finite(chunk: np.ndarray[Any, Any], contract: Contract) -> str:
+    """Return the sentence that names the first number of the chunk (H, A) which is none."""
+    step, column = np.argwhere(~np.isfinite(chunk))[0]
+    return (
+        f"not proposed: {contract.action_names[column]} is {chunk[step, column]} at step {step} of the chunk"
+    )

@@ -1,0 +1,59 @@
+"""Who else publishes on topics that only one node may publish on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.node import Node
+
+from il_ros.nodes.runtime.parameters import declare, value
+
+LOOK_AGAIN_S = 0.05
+
+
+class Others:
+    """Finds other publishers, by name. `.found`: the sentence about the last one found, "" when none was."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._born_s = time.monotonic()
+        self.found = ""
+        declare(
+            node, "discovery_s", 0.5, "how long after its start the node looks whether somebody else "
+            "commands, before it may", unit="s", minimum=0.0, maximum=30.0,
+        )  # fmt: skip
+
+    def before_publishing(self, topics: Sequence[str]) -> str:
+        """Return who publishes on one of `topics`, "" when nobody does.
+
+        The graph becomes known by and by: looks until `discovery_s` after the node's start.
+        """
+        while True:
+            self.found = self._look(topics, ours=0)
+            left_s = self._born_s + value(self._node, "discovery_s") - time.monotonic()
+            if self.found or left_s <= 0:
+                return self.found
+            time.sleep(min(LOOK_AGAIN_S, left_s))
+
+    def beside_ours(self, topics: Sequence[str]) -> str:
+        """Return who publishes on one of `topics` beside this node's one publisher, "" when nobody does."""
+        self.found = self._look(topics, ours=1)
+        return self.found
+
+    def _look(self, topics: Sequence[str], ours: int) -> str:
+        for topic in topics:
+            resolved = self._node.resolve_topic_name(topic)
+            names = [_name(info) for info in self._node.get_publishers_info_by_topic(resolved)]
+            own = self._node.get_fully_qualified_name()
+            for _ in range(ours):
+                if own in names:
+                    names.remove(own)  # once: a second node of this very name is another
+            if names:
+                return f"{names[0]} publishes on {resolved}; only one node may command the robot"
+        return ""
+
+
+def _name(info: Any) -> str:
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"

@@ -1,0 +1,114 @@
+"""What all nodes share: guarded callbacks, diagnostics, real-time priority."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.task import Future
+
+from il_ros.nodes.runtime import process
+from il_ros.nodes.runtime.diagnostics import ERROR, Diagnostics, Status
+from il_ros.nodes.runtime.parameters import declare
+
+ERROR_SHOWN_S = 10.0  # so long an error in a callback stays in the diagnostics
+
+
+class Refusal(Exception):  # noqa: N818 - it is no fault
+    """A reason, for a person to read, why a transition or a request is refused; no traceback is logged."""
+
+
+class Shell:
+    """What all nodes share: guarded callbacks, diagnostics, real-time priority. Mixed in before a Node class.
+
+    An exception in a timer, subscription or service callback is logged with its traceback, shown in the
+    diagnostics for ten seconds, and the node goes on. A service that answers `success` and `message` says
+    False and the error.
+    """
+
+    ended: Future | None = None
+    """Of a node that ends by itself: a future whose result is the process's exit code."""
+    alone = False
+    """Whether the process is this node's own, to tune as it likes."""
+    _last_error: tuple[float, str] | None = None
+    diagnostics: Diagnostics
+
+    def status(self) -> Status:
+        """Return what the diagnostics should say; subclasses override."""
+        return Status()
+
+    def create_subscription(
+        self, msg_type: Any, topic: str, callback: Callable, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Do as rclpy does, with a guarded callback."""
+        return super().create_subscription(msg_type, topic, self._guard(callback, topic), *args, **kwargs)
+
+    def create_timer(self, timer_period_sec: float, callback: Callable, *args: Any, **kwargs: Any) -> Any:
+        """Do as rclpy does, with a guarded callback."""
+        return super().create_timer(timer_period_sec, self._guard(callback, "timer"), *args, **kwargs)
+
+    def create_service(
+        self, srv_type: Any, srv_name: str, callback: Callable, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Do as rclpy does, with a guarded callback."""
+
+        @functools.wraps(callback)
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self.report_error(f"service {srv_name}", error)
+                if hasattr(response, "success") and hasattr(response, "message"):
+                    response.success, response.message = False, _sentence(error)
+                return response
+
+        return super().create_service(srv_type, srv_name, answer, *args, **kwargs)
+
+    def report_error(self, where: str, error: BaseException) -> None:
+        """Log `error` (a Refusal in one line, all else with its traceback) and show it in the diagnostics."""
+        sentence = f"{where}: {_sentence(error)}"
+        now_s = time.monotonic()
+        again = self._last_error is not None and self._last_error[1] == sentence
+        if not (
+            again and now_s - self._last_error[0] < 1.0
+        ):  # one that repeats every tick is logged once a second
+            trace = "" if isinstance(error, Refusal) else "\n" + "".join(traceback.format_exception(error))
+            self.get_logger().error(sentence + trace)
+            self._last_error = (now_s, sentence)
+
+    def _guard(self, callback: Callable, where: str) -> Callable:
+        @functools.wraps(callback)  # rclpy reads the signature through this
+        def run(*args: Any) -> Any:
+            try:
+                return callback(*args)
+            except Exception as error:
+                self.report_error(f"{where} ({getattr(callback, '__name__', 'callback')})", error)
+
+        return run
+
+    def _set_up(self) -> None:
+        """Declare the shared parameters and start the diagnostics; called once the Node exists."""
+        priority = declare(
+            self, "realtime_priority", 0, "SCHED_FIFO priority of this process; 0 leaves normal scheduling",
+            minimum=0, maximum=99, read_only=True,
+        )  # fmt: skip
+        process.keep_large_buffers()
+        self.get_logger().debug(f"Fast DDS profile: {os.environ.get(process.DDS_PROFILE_VARIABLE, 'none')}")
+        problem = process.set_realtime(priority) if priority else ""
+        if problem:
+            self.get_logger().warning(problem)
+        self.diagnostics = Diagnostics(self, self._status_with_errors)
+
+    def _status_with_errors(self) -> Status:
+        status = self.status()
+        if self._last_error is None or time.monotonic() - self._last_error[0] > ERROR_SHOWN_S:
+            return status
+        return Status(ERROR, self._last_error[1], status.values)
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,1 @@
+"""The node `session`: the console for one person."""

@@ -1,0 +1,79 @@
+"""What a session shows its person: what happened, the status line below it, the camera's picture, help."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rclpy.node import Node
+
+from il_ros.nodes.runtime import terminal
+from il_ros.nodes.session.view import View
+from il_ros.session import console
+from il_ros.session.state import World
+
+
+class Console:
+    """The terminal of a session; without one, what happens is told in the node's log.
+
+    `help_lines`: which keys there are. `person`: who drives when the expert does.
+    """
+
+    def __init__(
+        self, node: Node, screen: terminal.Terminal | None, help_lines: Sequence[str], person: str
+    ) -> None:
+        self._node, self._screen = node, screen
+        self._help_lines, self._person = tuple(help_lines), person
+        self._view = View(node)
+
+    def pressed(self) -> list[str]:
+        """Return the keys pressed since the last call."""
+        return [] if self._screen is None else self._screen.pressed()
+
+    def help(self, *more: str) -> None:
+        """Say which keys there are; `more` lines besides."""
+        for line in (*self._help_lines, *more) if self._screen is not None else ():
+            self._screen.say(line)
+
+    def switch_view(self) -> None:
+        """Show the camera's picture, or no more."""
+        self._view.shown = not self._view.shown
+
+    def show(self, world: World) -> None:
+        """Draw the picture and the status line."""
+        if self._screen is not None:
+            picture = self._view.lines(self._screen.width, self._screen.height)
+            self._screen.show("\n".join([*picture, self.line(world)]))
+
+    def line(self, world: World, *, colour: bool = True) -> str:
+        """Return the status line."""
+        width = self._screen.width - 1 if self._screen is not None else 200
+        return console.status_line(world, width, person=self._person, colour=colour)
+
+    def tell(self, lines: Sequence[str]) -> None:
+        """Say what has happened, with the time of day."""
+        for line in lines:
+            if self._screen is not None:
+                self._screen.say(console.event_line(line, time.strftime("%H:%M:%S")))
+            else:
+                self._node.get_logger().info(line)
+
+    def leave(self, world: World) -> None:
+        """Let the last status line stand."""
+        if self._screen is not None:
+            self._screen.show("")
+            self._screen.say(self.line(world))
+
+    def report(self, root: Path) -> None:
+        """Write the report of what is saved so far under `root`, a running episode apart."""
+        from il_ros.session import page, report
+
+        try:
+            found = report.read(root)
+            written = page.write(found, page.folder_for(root))
+            lines = [*report.text(found).splitlines(), "", f"page: {written}"]
+        except (ValueError, OSError) as error:
+            lines = [f"no report: {error}"]
+        for line in lines:
+            print(line) if self._screen is None else self._screen.say(line)

@@ -1,0 +1,232 @@
+"""Executable `session`: one person's keys or gamepad buttons, and a console, for the whole loop.
+
+Keys come from this terminal (works over SSH), buttons from `joy`; `il_ros.session.keys` lists what they mean.
+What drives a robot is left to the driver: those keys go out on `~/keys`. Moments to label later go out on
+`~/marks`. With `person` = simulated, a rule presses the keys instead. The node ends with the session.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import QoSProfile
+from rclpy.task import Future
+from sensor_msgs.msg import Joy
+from std_msgs.msg import Bool, String
+from trajectory_msgs.msg import JointTrajectory
+
+from il_ros.nodes.runtime import managed, terminal
+from il_ros.nodes.runtime.diagnostics import Status
+from il_ros.nodes.runtime.parameters import value
+from il_ros.nodes.runtime.qos import LATCHED
+from il_ros.nodes.runtime.waiting import WaitError
+from il_ros.nodes.session.console import Console
+from il_ros.nodes.session.parameters import declare_session
+from il_ros.nodes.session.services import Services
+from il_ros.records import proposal
+from il_ros.records.decision import from_json
+from il_ros.session import keys
+from il_ros.session.state import HEARD, World, heard_decision, heard_task
+from il_ros.session.user_commands import URGENT, Call, Plan, answered, due, plan, waited_for
+
+LOOK_EVERY_S = 0.02
+SHOW_EVERY_S = 0.1
+DEEP = QoSProfile(depth=100)
+
+
+class Session(managed.PlainNode):
+    """Keys and messages in, calls and a console out; the rules are in `il_ros.session`."""
+
+    def __init__(self, screen: terminal.Terminal | None, **kwargs: Any) -> None:
+        super().__init__("session", **kwargs)
+        chosen = declare_session(self)
+        self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
+        self._contract = chosen.contract
+        known = keys.key_help(at_moments=bool(self._options.moments), by_key=self._options.by_key)
+        person = "you" if self._person is None else "teacher"
+        self._console = Console(self, screen, (*known, *chosen.driving), person)
+        self._unheard = screen is None and self._person is None
+        self.world = World()
+        self.ended: Future = Future()
+        self._asking = Services(self)
+        self._wanted: deque[str] = deque()
+        self.busy = False  # a wish is being carried out, others may wait behind it
+        self._doing = ""
+        self._ended_for = ""  # the episode that is ended, or being ended: the simulator needn't end it
+        self._buttons_before: Sequence[int] = ()
+        self._gamepad: tuple[str, ...] = ()  # its line of help, once one was heard
+        self._marks = self.create_publisher(String, "~/marks", DEEP)
+        self._keys = self.create_publisher(String, "~/keys", DEEP)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(LOOK_EVERY_S, self._look, clock=steady)
+        self.create_timer(SHOW_EVERY_S, lambda: self._console.show(self.world), clock=steady)
+        self._listen()
+
+    def start(self) -> None:
+        """Say which keys there are."""
+        self._console.help()
+        if self._unheard:
+            self.get_logger().warning("no terminal here: no keys, but the gamepad's buttons work")
+
+    def stop(self) -> None:
+        """Leave the status line standing, and tell of the session if that was asked for."""
+        self._console.leave(self.world)
+        if value(self, "report"):
+            self._console.report(Path(value(self, "report")))
+
+    def status(self) -> Status:
+        """Return the status line."""
+        return Status(message=self._console.line(self.world, colour=False))
+
+    def wish(self, wish: str) -> None:
+        """Do what was asked for: at once when it is urgent, else after what was asked for before."""
+        if wish == keys.VIEW:
+            self._console.switch_view()
+            return
+        if wish == keys.HELP:
+            self._console.help(*self._gamepad)
+            return
+        if wish in URGENT:
+            self.executor.create_task(self._carry_out, plan(wish, self.world, self._options))
+            return
+        if wish in (self._doing, *self._wanted):
+            return  # impatience: it is on its way
+        self._wanted.append(wish)
+        if not self.busy:
+            self.busy = True
+            self.executor.create_task(self._work)
+
+    # ---- what comes in -----------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        for topic in HEARD:
+            qos = DEEP if topic == "trainer/progress" else LATCHED
+            self.create_subscription(String, topic, functools.partial(self._on_json, topic), qos)
+        self.create_subscription(String, "dagger_supervisor/decision", self._on_decision, DEEP)
+        self.create_subscription(Joy, "joy", self._on_joy, 10)
+        if self._options.simulator:
+            for name in ("success", "failed"):
+                hear = functools.partial(self._on_task, name)
+                self.create_subscription(Bool, f"task/{name}", hear, LATCHED)
+        if self._options.moments:
+            self.create_subscription(JointTrajectory, "expert/proposal", self._on_driving, DEEP, raw=True)
+        if self._person is not None:
+            for source, topic in (("policy", "policy_server/proposal"), ("advice", "expert/advice")):
+                hear = functools.partial(self._on_proposal, source)
+                self.create_subscription(JointTrajectory, topic, hear, DEEP, raw=True)
+
+    def _look(self) -> None:
+        for key in self._console.pressed():
+            wish = keys.wish_of(key)
+            if wish:
+                self.wish(wish)
+            else:
+                self._keys.publish(String(data=key))
+                self._go_on()
+        self._ask_person()
+
+    def _on_joy(self, message: Joy) -> None:
+        if self._buttons.wishes and not self._gamepad:
+            self._gamepad = (self._buttons.help(),)
+            self._console.tell(self._gamepad)
+        for wish in self._buttons.pressed(self._buttons_before, message.buttons):
+            self.wish(wish)
+        self._buttons_before = message.buttons
+
+    def _on_json(self, topic: str, message: String) -> None:
+        self.world, lines = HEARD[topic](self.world, json.loads(message.data))
+        self._console.tell(lines)
+
+    def _on_decision(self, message: String) -> None:
+        self.world, lines = heard_decision(self.world, from_json(message.data))
+        self._console.tell(lines)
+        self._ask_person()
+        self._notice_end()
+
+    def _on_task(self, name: str, message: Bool) -> None:
+        self.world = heard_task(self.world, **{name: message.data})
+        self._notice_end()
+
+    def _on_proposal(self, source: str, raw: bytes) -> None:
+        assert self._person is not None
+        assert self._contract is not None
+        said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
+        self._person.heard(source, said)
+
+    def _on_driving(self, raw: bytes) -> None:
+        assert self._contract is not None
+        if not proposal.decode(raw, self._contract.action_names, self._contract.period_ns).lets_go:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Let time go on that stood still for the person at a recorded moment."""
+        due_now = waited_for(self.world)
+        if due_now.calls and not self.busy:
+            self.executor.create_task(self._carry_out, due_now)
+
+    def _ask_person(self) -> None:
+        if self._person is None or self.busy or self.ended.done():
+            return
+        wish = self._person.wish(self.world, time.monotonic())
+        if wish:
+            self.wish(wish)
+
+    def _notice_end(self) -> None:
+        """Let the simulator end the episode when its task is done, once for each.
+
+        Not while a wish is carried out: it may end the episode itself, and the person's word counts.
+        """
+        wish = due(self.world, self._options)
+        if wish and not self.busy and self._ended_for != self.world.recording:
+            self.wish(wish)
+
+    # ---- what goes out -----------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        """Carry out what is wanted, one after the other; nothing may be raised from here."""
+        try:
+            while self._wanted:
+                self._doing = self._wanted.popleft()
+                made = plan(self._doing, self.world, self._options)
+                if made.ends_episode:
+                    self._ended_for = self.world.recording
+                await self._carry_out(made)
+                if made.end and not self.ended.done():
+                    self.ended.set_result(0)
+        finally:
+            self.busy, self._doing = False, ""
+
+    async def _carry_out(self, made: Plan) -> None:
+        try:
+            for call in made.calls:
+                await self._call(call)
+                self.world = answered(self.world, call)
+            self._console.tell(made.lines)
+        except WaitError as error:
+            self._console.tell((str(error) if "refused" in str(error) else f"refused: {error}",))
+        except Exception as error:  # the executor would not survive it
+            self.report_error("session", error)
+
+    async def _call(self, call: Call) -> None:
+        if call.publish:
+            self._marks.publish(String(data=str(call.value)))
+            return
+        await self._asking.ask(call, value(self, "timeout_s"))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node in this terminal."""
+    with terminal.keys_or_none(anywhere=True) as screen:
+        return managed.main(functools.partial(Session, screen), args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

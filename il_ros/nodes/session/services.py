@@ -1,0 +1,43 @@
+"""The services that a session's wishes ask, each with a client from the start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rcl_interfaces.srv import SetParameters
+from rclpy.node import Node
+from std_srvs.srv import SetBool, Trigger
+
+from il_ros.nodes.runtime.waiting import Waiting, parameters
+from il_ros.session.user_commands import Call
+
+RECORDER = ("start", "stop", "discard", "mark_success", "mark_failure")
+ASKED: dict[Any, tuple[str, ...]] = {
+    Trigger: (
+        *(f"recorder/{name}" for name in RECORDER),
+        *("sim/reset", "trainer/train", "dagger_supervisor/restart", "dagger_supervisor/reset_estop"),
+    ),
+    SetBool: ("sim/pause", "expert/engage", "dagger_supervisor/estop"),
+    SetParameters: ("sim/set_parameters", "recorder/set_parameters", "dagger_supervisor/set_parameters"),
+}
+"""In this order, as `nodes/asking.py` has it: who learns of a client when it asks may answer too early."""
+
+
+class Services:
+    """Asks for what a `Call` names; `ask` raises WaitError when that is absent, silent or refused."""
+
+    def __init__(self, node: Node) -> None:
+        self._waiting = Waiting(node)
+        self._clients = {
+            name: node.create_client(kind, name) for kind, names in ASKED.items() for name in names
+        }
+
+    async def ask(self, call: Call, timeout_s: float) -> None:
+        """Return when it was granted. Raises KeyError for a service that isn't listed here."""
+        if isinstance(call.value, dict):
+            request: Any = parameters(**call.value)
+        elif isinstance(call.value, bool):
+            request = SetBool.Request(data=call.value)
+        else:
+            request = Trigger.Request()
+        await self._waiting.call(self._clients[call.name], request, timeout_s)

@@ -1,0 +1,48 @@
+"""The camera's picture in the session's terminal."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from il_ros.core import messages
+from il_ros.core.codecs.image import decode_image
+from il_ros.core.specs import IMAGE, ImageSpec
+from il_ros.nodes.runtime.parameters import declare
+from il_ros.session.view import picture_lines
+
+QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class View:
+    """Keeps the newest picture of the camera that parameter `view` names; draws it unless switched off."""
+
+    def __init__(self, node: Node) -> None:
+        topic = declare(
+            node, "view", "", "camera (Image) that the console shows, key v; empty: none", read_only=True
+        )
+        self.shown = bool(topic)
+        self._raw = b""
+        self._drawn: tuple[bytes, int, int] = (b"", 0, 0)
+        self._lines: list[str] = []
+        if topic:
+            node.create_subscription(Image, topic, self._take, QOS, raw=True)
+
+    def lines(self, width: int, height: int) -> list[str]:
+        """Return the picture's lines for a terminal of this size; none without a picture."""
+        if not (self.shown and self._raw):
+            return []
+        wanted = (self._raw, width, height)
+        if wanted != self._drawn:
+            self._drawn = wanted
+            message = messages.decode(IMAGE, self._raw)
+            spec = ImageSpec(message.width, message.height)
+            try:
+                self._lines = picture_lines(decode_image(spec, message), width, height)
+            except ValueError as error:
+                self.shown, self._lines = False, [f"no view: {error}"]
+        return self._lines
+
+    def _take(self, raw: bytes) -> None:
+        self._raw = raw

@@ -1,0 +1,1 @@
+"""The simulator nodes `sim` and `sim_gz`, and the node `scripted_expert`."""

@@ -1,0 +1,142 @@
+"""Executable `scripted_expert`: a simulated task's scripted expert proposes, as node `expert`.
+
+`~/engage` (SetBool) lets it take over and hand back as a person does; what it would do is on `~/advice`.
+Where it can't bring the task back it says so: it lets go, and advises without a step at each tick.
+With `demonstrations` it takes over by itself, as a simulated person does who watches the policy.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rclpy.qos import QoSProfile
+from std_msgs.msg import String
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+from il_ros.core.synchroniser import Observation
+from il_ros.episodes.arrays.dataset import Dataset, DatasetError
+from il_ros.interactive.dagger.human import Habits, SimulatedHuman, typical_motion, velocities
+from il_ros.interactive.dagger.intervener import Onlooker
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.contracts import declare_contract, load_contract
+from il_ros.nodes.runtime.diagnostics import WARN, Status
+from il_ros.nodes.runtime.parameters import declare
+from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.qos import LATCHED
+from il_ros.records import proposal
+from il_ros.sim.experts import make_expert
+
+GIVEN_UP = "has given up: from here it can't bring the task to its end"
+
+
+class ScriptedExpert(managed.PlainNode):
+    """Proposes what the expert of parameter `task` would do at each tick of `contract`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("expert", **kwargs)
+        declare_tick(self)
+        self._contract = load_contract(declare_contract(self))
+        task = declare(
+            self, "task", "", "task whose expert acts: reach, push, pick_place or drive", read_only=True
+        )
+        self._engaged = declare(self, "engaged", True, "propose from the start, without waiting for ~/engage")
+        self._identity = Identity(declare(self, "source", "expert", "name of this source in its proposals"))
+        shown = declare(
+            self, "demonstrations", "", "folder of episodes: propose only while the policy goes wrong, as a "
+            "simulated person does who moves as these show; empty: whenever engaged", read_only=True,
+        )  # fmt: skip
+        seed = declare(self, "seed", 0, "of that person's misjudgement", minimum=0, read_only=True)
+        try:
+            self._expert = make_expert(task)
+        except (KeyError, ValueError) as error:
+            raise managed.Refusal(f"parameter task: {error}") from error
+        self._advice = self.create_publisher(JointTrajectory, "~/advice", QoSProfile(depth=5))
+        self.create_service(SetBool, "~/engage", self._on_engage)
+        self._given_up = False
+        self._onlooker = self._look_on(Path(shown), seed) if shown else None
+        self._proposer = Proposer(self, self._contract, self._answer, lambda: self._identity)
+
+    def status(self) -> Status:
+        """Return the proposer's, and that it has given up."""
+        found = self._proposer.status()
+        return Status(WARN, GIVEN_UP, found.values) if self._given_up else found
+
+    def stop(self) -> None:
+        """Let go and cease to propose."""
+        self._proposer.close()
+
+    def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:
+        chunk = self._expert.act(observation.values)
+        self._advise(observation.tick_ns, chunk)
+        if chunk is None:
+            return None
+        if self._onlooker is None:
+            return chunk if self._engaged else None
+        self._onlooker.advice(observation.tick_ns, chunk[0])
+        return chunk + self._onlooker.tremor if self._onlooker.drives else None
+
+    def _advise(self, tick_ns: int, chunk: np.ndarray[Any, Any] | None) -> None:
+        """Tell what it would do at a tick, or that it has given up."""
+        source, names = self._identity.source, self._contract.action_names
+        if chunk is None:
+            advice = proposal.letting_go(source, tick_ns, len(names))
+            if not self._given_up:
+                self.get_logger().warning(f"at {tick_ns / 1e9:.3f} s: {GIVEN_UP}")
+        else:
+            advice = proposal.Proposal(source, tick_ns, chunk)
+        self._given_up = chunk is None
+        self._advice.publish(proposal.encode(advice, names, self._contract.period_ns))
+
+    def _look_on(self, shown: Path, seed: int) -> Onlooker:
+        """Return the simulated person, who hears the policy and begins anew with each episode."""
+        try:
+            episodes = Dataset.open(shown, self._contract, validation=0.0).train
+        except (DatasetError, OSError) as error:
+            raise managed.Refusal(f"parameter demonstrations: {error}") from error
+        motion = typical_motion(episodes, self._contract)
+        rng = np.random.default_rng(seed)
+        onlooker = Onlooker(SimulatedHuman(Habits(), motion, rng, velocities(self._contract)))
+        policy = QoSProfile(depth=10)
+        self.create_subscription(JointTrajectory, "policy_server/proposal", self._on_policy, policy, raw=True)
+        self.create_subscription(String, "task/episode", self._on_episode, LATCHED)
+        return onlooker
+
+    def _on_policy(self, raw: bytes) -> None:
+        assert self._onlooker is not None
+        said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
+        if not said.lets_go:
+            self._onlooker.policy(said.stamp_ns, said.chunk[0])
+            self._let_go_unless_driving()
+
+    def _on_episode(self, _message: String) -> None:
+        assert self._onlooker is not None
+        self._onlooker.begin()
+        self._let_go_unless_driving()
+
+    def _let_go_unless_driving(self) -> None:
+        assert self._onlooker is not None
+        if not self._onlooker.drives:
+            self._proposer.let_go()
+
+    def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._engaged = request.data
+        if self._engaged:
+            self._proposer.at_once()
+        else:
+            self._proposer.let_go()
+        response.success, response.message = True, "proposing" if self._engaged else "watching"
+        return response
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return managed.main(ScriptedExpert, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The simulator's parameters: what is simulated, and how time passes."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.parameters import declare
+from il_ros.sim.tasks.task import SIMULATORS, TASK_NAMES, Cameras, Task, camera_names, make_task
+
+
+def declare_task(node: Node) -> Task:
+    """Declare what is simulated, and return it."""
+    name = declare(node, "task", "push", "what is simulated", choices=TASK_NAMES, read_only=True)
+    simulator = declare(
+        node, "simulator", "mujoco", "what simulates it; gazebo_classic needs `make gazebo`",
+        choices=SIMULATORS, read_only=True,
+    )  # fmt: skip
+    declare(node, "seed", 0, "seed of the next episode; counted up at each ~/reset", minimum=0)
+    declare(
+        node, "state", Parameter.Type.DOUBLE_ARRAY, "recorded task/state, without its stamp, at which the "
+        "next ~/reset begins; empty: the seed's start",
+    )  # fmt: skip
+    seen = declare(node, "cameras", True, "render and publish the task's cameras", read_only=True)
+    width = declare(
+        node, "camera_width", 96, "of every camera", unit="pixels", minimum=1, maximum=1920, read_only=True
+    )
+    height = declare(
+        node, "camera_height", 96, "of every camera", unit="pixels", minimum=1, maximum=1920, read_only=True
+    )
+    divisor = declare(
+        node, "camera_divisor", 1, "a frame in every so many control periods", minimum=1, read_only=True
+    )  # fmt: skip
+    try:
+        cameras = Cameras(camera_names(name) if seen else (), width, height, divisor)
+        return make_task(name, cameras=cameras, simulator=simulator)
+    except ValueError as error:
+        raise managed.Refusal(f"parameter task: {error}") from error
+    except RuntimeError as error:  # no Gazebo, or one that doesn't start
+        raise managed.Refusal(f"parameter simulator: {error}") from error
+
+
+def declare_pace(node: Node) -> None:
+    """Declare how time passes."""
+    declare(
+        node, "speed", 1.0, "simulated seconds per second; 0: as fast as possible",
+        minimum=0.0, maximum=1000.0,
+    )  # fmt: skip
+    declare(node, "lockstep", False, "wait for a decision after every frame")
+    declare(
+        node, "lockstep_answers", "", "topics of proposals, by spaces, that each frame waits for besides, so "
+        "that none who proposes falls behind", read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "lockstep_timeout_s", 2.0, "wall time after which a frame without a decision is passed over",
+        unit="s", minimum=0.001, maximum=600.0,
+    )  # fmt: skip

@@ -1,0 +1,257 @@
+"""Executable `dagger_supervisor`: the only one who commands the robot. Policy, expert and person propose.
+
+Whatever has authority goes through one safety gate; every command is followed by its record on `~/decision`.
+Who has it is the parameter `mode`'s choice, which may be set while the robot runs (`il_ros.interactive`).
+Services: `~/restart` (new epoch, ramp from the measured state), `~/estop` (true latches), `~/reset_estop`.
+The emergency stop also listens on the topic `~/estop` (std_msgs/Bool), and stays latched across activations.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.qos import QoSProfile
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from il_ros.control.supervisor.status import change, status
+from il_ros.control.supervisor.status import to_json as status_json
+from il_ros.control.supervisor.supervision import Supervision
+from il_ros.core import codecs, messages
+from il_ros.core.contract import Contract
+from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.options import ModeOptions, make_mode
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.contracts import declare_contract, load_contract
+from il_ros.nodes.runtime.diagnostics import Status
+from il_ros.nodes.runtime.parameters import value
+from il_ros.nodes.runtime.publishers import Others
+from il_ros.nodes.runtime.qos import LATCHED
+from il_ros.nodes.runtime.streams import Streams, message_class
+from il_ros.nodes.supervisor.estop import EstopInputs
+from il_ros.nodes.supervisor.modes import Bell, ModeParameters
+from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources
+from il_ros.nodes.supervisor.report import Report
+from il_ros.records import proposal
+from il_ros.records.decision import Decision, to_json
+
+STRING = "std_msgs/msg/String"
+SHALLOW = QoSProfile(depth=1)
+# event handlers would keep a destroyed publisher in the graph until the executor runs
+NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+LOOKS_PER_PERIOD = 2  # how often the timer looks whether a decision is overdue; each look wakes the process
+
+
+class DaggerSupervisor(managed.ManagedNode):
+    """Proposals, measurements and time in; commands, decisions and status out. The core decides."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._supervision: Supervision | None = None
+        self._report: Report | None = None
+        super().__init__("dagger_supervisor", **kwargs)
+        declare_contract(self)
+        declare_supervision(self)
+        self._modes = ModeParameters(self, self._check_mode, self._switch)
+        self._estop = EstopInputs(self, self._press, self._reset_estop)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._others = Others(self)
+        self._commands: list[tuple[Any, Any, slice]] = []
+        self._closing: list[Callable[[], Any]] = []
+        self._announced: tuple[Any, ...] = ()
+        self._bell = Bell(self)
+        self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
+        self.create_service(Trigger, "~/restart", self._on_restart)
+
+    # ---- lifecycle ---------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Read the contract and the parameters; nothing is sent yet."""
+        self._contract: Contract = load_contract(value(self, "contract"))
+        try:
+            self._experience = Experience(self._contract.period_ns)
+            mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._experience)
+            self._supervision = Supervision(
+                self._contract, sources(self), options(self, self._contract), self._estop.latch, mode
+            )
+        except ValueError as error:
+            raise managed.Refusal(str(error)) from error
+        self._report = Report()
+
+    def activate(self) -> None:
+        """Listen, and command when there is something to send; raises Refusal when somebody else commands."""
+        topics = [action.topic for action in self._contract.actions]
+        other = self._others.before_publishing(topics)
+        if other:
+            raise managed.Refusal(other)
+        supervision = self._supervision
+        assert supervision is not None
+        for action in self._contract.actions:
+            publisher = self.create_publisher(
+                message_class(action.type), action.topic, SHALLOW, event_callbacks=NO_EVENTS
+            )
+            self._commands.append((publisher, action, self._contract.action_slices[action.key]))
+            self._closing.append(partial(self.destroy_publisher, publisher))
+        self._decisions = self.create_publisher(String, "~/decision", QoSProfile(depth=10))
+        self._closing.append(partial(self.destroy_publisher, self._decisions))
+        supervision.restart()
+        measured = {spec.topic: spec.type for spec in supervision.measured.specs}
+        self._closing.append(Streams(self, measured, self._on_measurement).close)
+        for source in supervision.hearing.sources:
+            self._closing.append(self._listen(source.name, source.topic))
+        period_s = self._contract.period_ns / 1e9
+        for seconds, callback in (
+            (max(0.002, period_s / LOOKS_PER_PERIOD), self._on_timer),
+            (1.0, self._announce),
+            (0.2, partial(self._look_for_others, topics)),
+        ):
+            timer = self.create_timer(seconds, callback, clock=self._steady)
+            self._closing.append(partial(self.destroy_timer, timer))
+        self._announce()
+
+    def deactivate(self) -> None:
+        """Send the last command, a stop, and fall silent."""
+        if self._commands and self._supervision is not None:
+            self._send(self._supervision.finish(*self._times()))
+        self._commands.clear()
+        while self._closing:
+            self._closing.pop()()
+
+    def cleanup(self) -> None:
+        """Forget the contract and what was heard."""
+        self.deactivate()
+        self._supervision = self._report = None
+
+    def status(self) -> Status:
+        """Return who has authority, what each source does, and how the gate and the timing fare."""
+        if self._report is None or self._supervision is None:
+            return Status(*Report.idle(self.state, self._others.found))
+        unheard = [
+            action.topic for publisher, action, _ in self._commands if not publisher.get_subscription_count()
+        ]
+        return self._report.status(self._supervision, self.state, self._others.found, unheard, *self._times())
+
+    # ---- what comes in -----------------------------------------------------------------------------------
+
+    def _listen(self, name: str, topic: str) -> Callable[[], Any]:
+        subscription = self.create_subscription(
+            JointTrajectory, topic, partial(self._on_proposal, name), QoSProfile(depth=5), raw=True
+        )
+        return partial(self.destroy_subscription, subscription)
+
+    def _on_proposal(self, name: str, raw: bytes) -> None:
+        started_ns = time.perf_counter_ns()
+        contract, supervision = self._contract, self._supervision
+        if not self._commands:
+            return  # it was in the queue when the node was deactivated
+        try:
+            proposed = proposal.decode(raw, contract.action_names, contract.period_ns)
+        except proposal.ProposalError as error:
+            supervision.fault(name, str(error))
+            return
+        decision = supervision.propose(name, proposed, *self._times())
+        if decision is None:
+            self._announce_change()  # a source may have let go
+        else:
+            self._send(decision)
+            self._report.took(started_ns, time.perf_counter_ns())
+
+    def _on_measurement(self, topic: str, raw: bytes, arrival_ns: int) -> None:
+        self._supervision.measured.push(topic, raw, arrival_ns)
+
+    def _on_timer(self) -> None:
+        now_ns, steady_ns = self._times()
+        if now_ns and self._commands:  # simulated time begins with the first /clock
+            self._send(self._supervision.tick(now_ns, steady_ns))
+
+    # ---- what goes out -----------------------------------------------------------------------------------
+
+    def _send(self, decision: Decision | None) -> None:
+        """Publish the command of all actions, or of none, and then the record of it."""
+        if decision is None:
+            return
+        encoded = []
+        if decision.sent is not None:
+            for publisher, action, part in self._commands:
+                command = codecs.encode(action, decision.sent[part], decision.sent_ns)
+                encoded.append((publisher, messages.encode(action.type, command)))
+        for publisher, raw in encoded:
+            publisher.publish(raw)
+        self._announce_change()  # before the decision: a simulator in lockstep goes on at that
+        self._decisions.publish(messages.encode(STRING, messages.make(STRING, data=to_json(decision))))
+        self._report.decided(decision, time.monotonic_ns())
+
+    def _announce_change(self) -> None:
+        if change(self._supervision) != self._announced:
+            self._announce()
+
+    def _announce(self) -> None:
+        """Publish who has authority and in which epoch, and call for the expert."""
+        self._bell.show(self._supervision.mode, self._supervision.reason)
+        self._announced = change(self._supervision)
+        record = status(self._supervision, self._contract, *self._times())
+        self._status_publisher.publish(String(data=status_json(record)))
+
+    def _look_for_others(self, topics: Sequence[str]) -> None:
+        """Two who command one robot are a danger: go silent, and say who it is."""
+        other = self._others.beside_ours(topics)
+        if other:
+            self.report_error("stopped", managed.Refusal(other))
+            self.trigger_deactivate()
+
+    def _times(self) -> tuple[int, int]:
+        return self.get_clock().now().nanoseconds, time.monotonic_ns()
+
+    # ---- mode --------------------------------------------------------------------------------------------
+
+    def _check_mode(self, wanted: ModeOptions) -> None:
+        if self._supervision is not None:
+            make_mode(wanted, self._contract, value(self, "sources"), Experience())
+
+    def _switch(self) -> None:
+        """Let the mode that the parameters now say choose from the next tick on."""
+        if self._supervision is None:
+            return
+        wanted = self._modes.options()
+        sources = [source.name for source in self._supervision.hearing.sources]
+        self._supervision.switch(make_mode(wanted, self._contract, sources, self._experience))
+        self.get_logger().info(f"mode {wanted.mode}, epoch {self._supervision.epoch}")
+        self._announce()
+
+    # ---- emergency stop and restart ----------------------------------------------------------------------
+
+    def _press(self, who: str, pressed: bool) -> None:
+        if self._commands:
+            self._send(self._supervision.press(who, pressed, *self._times()))
+        else:
+            self._estop.latch.hear(who, pressed, time.monotonic_ns())
+
+    def _reset_estop(self) -> str:
+        if self._supervision is None:
+            return self._estop.latch.reset(time.monotonic_ns())
+        refused: str = self._supervision.reset_estop(time.monotonic_ns())
+        self._announce()
+        return refused
+
+    def _on_restart(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if not self._commands:
+            raise managed.Refusal(f"nothing to restart: the node is {self.state}")
+        self._supervision.restart()
+        self._announce()
+        response.success, response.message = True, f"epoch {self._supervision.epoch}"
+        return response
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return managed.main(DaggerSupervisor, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The supervisor's parameters, and the core's options made from them."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+
+from il_ros.control.supervisor.arbitration import Source
+from il_ros.control.supervisor.supervision import Options
+from il_ros.core.contract import Contract
+from il_ros.nodes.runtime.parameters import declare, value
+
+TOPICS = {"policy": "policy_server/proposal", "expert": "expert/proposal"}
+PRIORITIES = {"policy": 10, "expert": 20}
+
+SILENT_PERIODS = 1.5
+SILENT_SIMULATED_S = 1.0
+
+
+def declare_supervision(node: Node) -> None:
+    """Declare all that the core takes; it is read at configure."""
+    names = declare(node, "sources", ["policy", "expert"], "names of those who propose")
+    for name in names:
+        declare(node, f"{name}.topic", TOPICS.get(name, f"{name}/proposal"), "topic of its proposals")
+        declare(
+            node,
+            f"{name}.priority",
+            PRIORITIES.get(name, 0),
+            "the highest of those who propose has authority",
+        )
+        declare(
+            node, f"{name}.timeout_s", 0.25, "silent for longer, it loses authority", unit="s", minimum=0.001
+        )
+        declare(
+            node, f"{name}.max_age_s", 0.2, "a proposal for a tick longer ago is rejected", unit="s",
+            minimum=0.001,
+        )  # fmt: skip
+    declare(
+        node, "silence_s", 0.0, "without a decision for so long the timer decides (steady clock); 0: 1.5 "
+        "control periods, but 1 s with use_sim_time, because a simulator in lockstep waits", unit="s",
+        minimum=0.0,
+    )  # fmt: skip
+    declare(
+        node, "without_measurement", "wait", "what a ramp starts from when the measured state is missing: "
+        "wait for it, or trust the last command (at first the first wish)", choices=("wait", "trust"),
+    )  # fmt: skip
+    declare(
+        node, "keep_command", [""], "action keys whose ramps start from the last command, not from the "
+        "measured state: a gripper that squeezes",
+    )  # fmt: skip
+    declare(
+        node, "hold_at_start", False, "hold the measured state before anybody has proposed, instead of "
+        "sending nothing",
+    )  # fmt: skip
+
+
+def sources(node: Node) -> list[Source]:
+    """Return the sources; raises ValueError when one can't be."""
+    return [
+        Source(
+            name,
+            value(node, f"{name}.topic"),
+            value(node, f"{name}.priority"),
+            value(node, f"{name}.timeout_s"),
+            value(node, f"{name}.max_age_s"),
+        )
+        for name in value(node, "sources")
+    ]
+
+
+def options(node: Node, contract: Contract) -> Options:
+    """Return the options; raises ValueError when one can't be."""
+    silence_s = value(node, "silence_s")
+    if not silence_s:
+        simulated = value(node, "use_sim_time")
+        silence_s = SILENT_SIMULATED_S if simulated else SILENT_PERIODS * contract.period_ns / 1e9
+    return Options(
+        silence_s,
+        value(node, "without_measurement"),
+        tuple(filter(None, value(node, "keep_command"))),
+        value(node, "hold_at_start"),
+    )

@@ -1,0 +1,98 @@
+"""What the supervisor says on /diagnostics: sources, gate, timing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from il_ros.control.supervisor.latency import Latency
+from il_ros.control.supervisor.supervision import Supervision
+from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
+from il_ros.records.decision import NOBODY, Decision
+
+
+class Report:
+    """Counts decisions, and reads the core's state when asked."""
+
+    def __init__(self) -> None:
+        self._decisions = self._limited = self._unanswered = 0
+        self._last_limited = ""
+        self._sent_steady_ns: int | None = None
+        self._latency = Latency(("own time",))
+        self._seen: dict[str, int] = {}
+        self._seen_ns: int | None = None
+
+    def decided(self, decision: Decision, steady_ns: int) -> None:
+        """Count a decision that went out."""
+        self._decisions += 1
+        self._unanswered += decision.authority == NOBODY
+        if decision.limited:
+            self._limited += 1
+            self._last_limited = ", ".join(decision.limited)
+        if decision.sent is not None:
+            self._sent_steady_ns = steady_ns
+
+    def took(self, started_ns: int, ended_ns: int) -> None:
+        """Note how long a proposal took from its arrival to its record."""
+        self._latency.add(((ended_ns - started_ns) / 1e9,))
+
+    @staticmethod
+    def idle(state: str, other: str) -> tuple[bytes, str]:
+        """Return level and message while there is nothing to supervise."""
+        return (ERROR, other) if other else (WARN, f"{state}: nothing is sent")
+
+    def status(
+        self,
+        supervision: Supervision,
+        state: str,
+        other: str,
+        unheard: Sequence[str],
+        now_ns: int,
+        steady_ns: int,
+    ) -> Status:
+        """Return the state of every source, of the gate and of the timing.
+
+        `state`: of the lifecycle. `other`: who else commands, "" nobody. `unheard`: command topics without
+        a subscriber whose QoS fits.
+        """
+        values: dict[str, Any] = {"authority": supervision.authority, "epoch": supervision.epoch}
+        values |= {"mode": supervision.mode.name, **supervision.mode.state(now_ns)}
+        values |= self._sources(supervision, now_ns, steady_ns)
+        values |= {
+            "decisions": self._decisions,
+            "decisions without authority": self._unanswered,
+            "decisions limited by the gate": self._limited,
+            "last limited": self._last_limited,
+            "proposals without decision": supervision.skipped,
+            "timer latest [ms]": supervision.watchdog.latest_s * 1e3,
+        } | self._latency.summary()
+        if self._sent_steady_ns is not None:
+            values["last command [s ago]"] = (steady_ns - self._sent_steady_ns) / 1e9
+        if other:
+            return Status(ERROR, other, values)
+        if state != "active":
+            return Status(WARN, f"{state}: nothing is sent", values)
+        if supervision.estop.latched:
+            return Status(ERROR, supervision.estop.latched, values)
+        if unheard:
+            return Status(WARN, f"nobody receives {', '.join(unheard)}", values)
+        if supervision.authority == NOBODY:
+            return Status(WARN, f"nobody has authority: {supervision.reason}", values)
+        return Status(OK, f"{supervision.authority} has authority", values)
+
+    def _sources(self, supervision: Supervision, now_ns: int, steady_ns: int) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        absences = supervision.hearing.absences(now_ns, steady_ns)
+        passed_s = (steady_ns - self._seen_ns) / 1e9 if self._seen_ns else 0.0
+        for name, heard in supervision.hearing.heard.items():
+            values[name] = absences[name] or "proposing"
+            if heard.proposal is not None:
+                values[f"{name} age [s]"] = (steady_ns - heard.arrival_steady_ns) / 1e9
+            if passed_s > 0.5:
+                values[f"{name} rate [Hz]"] = (heard.accepted - self._seen.get(name, 0)) / passed_s
+            values[f"{name} rejected"] = heard.rejected
+            if heard.rejection:
+                values[f"{name} last rejection"] = heard.rejection
+            self._seen[name] = heard.accepted
+        self._seen_ns = steady_ns
+        return values

@@ -1,0 +1,1 @@
+"""The teleoperation nodes: gamepad, keyboard, leader arm."""

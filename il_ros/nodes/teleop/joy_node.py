@@ -1,0 +1,81 @@
+"""Executable `teleop_joy`: a gamepad (sensor_msgs/Joy) proposes, as node `expert`, deadman held."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from sensor_msgs.msg import Joy
+
+from il_ros.core.specs import Vector
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.parameters import ParameterError, declare
+from il_ros.nodes.teleop.targets import Teleop
+from il_ros.teleop.jog import Jog
+from il_ros.teleop.joy import JoyMap, parse_controls
+
+
+class TeleopJoy(Teleop):
+    """Silent when the button is released, and when `joy` stops arriving: a gamepad out of reach lets go."""
+
+    def set_up(self) -> None:
+        """Read the map of axes and buttons; subscribe to `joy`."""
+        names = self.contract.action_names
+        line = 'lines "ACTION INDEX RATE": what moves, axis or button, units per second at full deflection'
+        axes = declare(self, "axes", [], f"axes, {line}", read_only=True)
+        buttons = declare(self, "buttons", [], f"buttons, {line}", read_only=True)
+        deadman = declare(
+            self, "deadman_button", 4, "button to hold while driving", minimum=0, maximum=64, read_only=True
+        )
+        deadzone = declare(
+            self, "deadzone", 0.05, "deflection that counts as none", minimum=0.0, maximum=0.9, read_only=True
+        )
+        self._timeout_s = declare(
+            self,
+            "timeout",
+            0.5,
+            "silence of the gamepad after which it has let go",
+            unit="s",
+            minimum=0.01,
+            read_only=True,
+        )
+        try:
+            self._map = JoyMap(
+                names,
+                deadman,
+                parse_controls(axes, names, "axes"),
+                parse_controls(buttons, names, "buttons"),
+                deadzone,
+            )
+            self._jog = Jog(self.contract)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+        self._rates: Vector | None = None
+        self._heard_s = -self._timeout_s
+        self.create_subscription(Joy, "joy", self._on_joy, 10)
+
+    def target(self, measured: Vector) -> Vector | None:
+        """Return the jogged target while the deadman button is held."""
+        if self._rates is None or time.monotonic() - self._heard_s > self._timeout_s:
+            self._jog.release()
+            return None
+        return self._jog.step(self._rates, measured)
+
+    def _on_joy(self, message: Joy) -> None:
+        held, self._rates = self._rates is not None, None  # should the next line fail, it has let go
+        self._rates = self._map.rates(message.axes, message.buttons)
+        self._heard_s = time.monotonic()
+        if self._rates is None:
+            self.let_go()
+        elif not held:
+            self.take_over()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node."""
+    return managed.main(TeleopJoy, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Executable `teleop_keyboard`: the keys of this terminal propose, as node `expert`. Works over SSH.
+
+Two nodes can't read one terminal: with `keys_topic` the keys come from the session's (std_msgs/String).
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from std_msgs.msg import String
+
+from il_ros.core.specs import Vector
+from il_ros.nodes.runtime import managed, terminal
+from il_ros.nodes.runtime.diagnostics import OK
+from il_ros.nodes.runtime.parameters import ParameterError, declare
+from il_ros.nodes.teleop.targets import Teleop
+from il_ros.teleop.jog import Jog
+from il_ros.teleop.keyboard import Keyboard, KeyTimes
+
+LOOK_EVERY_S = 0.02
+
+
+class TeleopKeyboard(Teleop):
+    """Silent until the first key, and `silent_after` seconds after the last: authority passes back."""
+
+    def __init__(self, keys: terminal.Terminal | None, **kwargs: Any) -> None:
+        self._terminal = keys
+        super().__init__(**kwargs)
+        topic = declare(self, "keys_topic", "", "topic of the keys; empty: this terminal's", read_only=True)
+        if topic:
+            self._terminal = None
+            self.create_subscription(String, topic, self._on_key, 10)
+        elif keys is None:
+            raise ParameterError(f"{terminal.NO_TERMINAL}, or give parameter keys_topic")
+        sys.stderr.write(f"{self._keyboard.help()}\n")
+        # on the steady clock: keys are pressed in real time, also while /clock stands still
+        self.create_timer(LOOK_EVERY_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def set_up(self) -> None:
+        """Read the times; build the keyboard."""
+        move_s = declare(
+            self,
+            "move_for",
+            0.4,
+            "motion after each key press",
+            unit="s",
+            minimum=0.05,
+            maximum=5.0,
+            read_only=True,
+        )
+        silent_s = declare(
+            self, "silent_after", 2.0, "time without a key after which authority is given back",
+            unit="s", minimum=0.1, read_only=True,
+        )  # fmt: skip
+        try:
+            self._keyboard = Keyboard(self.contract, KeyTimes(move_s, silent_s))
+            self._jog = Jog(self.contract)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+
+    def target(self, measured: Vector) -> Vector | None:
+        """Return the jogged target while keys are pressed."""
+        rates = self._keyboard.rates(time.monotonic())
+        if rates is None:
+            self._jog.release()
+            return None
+        return self._jog.step(rates, measured)
+
+    def stop(self) -> None:
+        """Leave the status line standing."""
+        super().stop()
+        if self._terminal is not None:
+            sys.stderr.write("\n")
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        silent = self._keyboard.rates(now_s) is None
+        for key in self._terminal.pressed() if self._terminal is not None else ():
+            self._keyboard.press(key, now_s)
+        self._show(now_s)
+        if self._keyboard.rates(now_s) is None:
+            self.let_go()
+        elif silent:
+            self.take_over()
+
+    def _show(self, now_s: float) -> None:
+        if self._terminal is None:
+            return
+        status = self.status()
+        trouble = f"! {status.message}  " if status.level != OK else ""
+        self._terminal.show(f"{trouble}{self._keyboard.line(now_s)}"[:79])
+
+    def _on_key(self, message: String) -> None:
+        silent = self._keyboard.rates(time.monotonic()) is None
+        self._keyboard.press(message.data, time.monotonic())
+        if silent and self._keyboard.rates(time.monotonic()) is not None:
+            self.take_over()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node in this terminal."""
+    with terminal.keys_or_none() as keys:
+        return managed.main(functools.partial(TeleopKeyboard, keys), args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What the teleoperation nodes share: node `expert`, which needs only what is measured of the robot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from il_ros.core import actions
+from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
+from il_ros.core.synchroniser import Observation
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.contracts import declare_contract, load_contract
+from il_ros.nodes.runtime.diagnostics import Status
+from il_ros.nodes.runtime.parameters import declare
+from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+
+
+class Teleop(managed.PlainNode):
+    """A person proposes. Subclasses say in `target` what the person wants at this tick, or None: nothing.
+
+    Of the contract's observations only those are needed that measure commanded joints: a stale camera must
+    not take the robot out of a person's hands.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("expert", **kwargs)
+        declare_tick(self)
+        self.contract: Contract = load_contract(declare_contract(self))
+        source = declare(self, "source", "expert", "name of this source in its proposals", read_only=True)
+        self.set_up()
+        references = {spec.reference for spec in self.contract.actions}
+        needed = [spec for spec in self.contract.observations if spec.key in references]
+        identity = Identity(source)
+        self._proposer = Proposer(self, self.contract, self._answer, lambda: identity, needed)
+
+    def set_up(self) -> None:
+        """Declare parameters, build the core, subscribe; raises ParameterError. Subclasses override."""
+
+    def target(self, measured: Vector) -> Vector | None:
+        """Return the wanted action (A,) or None; `measured` (A,): the robot's state, NaN where unknown."""
+        raise NotImplementedError
+
+    def status(self) -> Status:
+        """Return the proposer's."""
+        return self._proposer.status()
+
+    def let_go(self) -> None:
+        """Hand back at once, before the next tick."""
+        self._proposer.let_go()
+
+    def take_over(self) -> None:
+        """Propose at once, before the next tick."""
+        self._proposer.at_once()
+
+    def stop(self) -> None:
+        """Let go and cease to propose."""
+        self._proposer.close()
+
+    def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:
+        wanted = self.target(actions.measured(self.contract, observation.values))
+        return None if wanted is None else wanted[np.newaxis]

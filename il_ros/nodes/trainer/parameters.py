@@ -1,0 +1,67 @@
+"""The trainer's parameters, and what they make: plans of trainings and of evaluations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rclpy.node import Node
+
+from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.training.trainer.job import EvaluationPlan, TrainingPlan
+
+ALL_OUTCOMES = ("success", "unmarked", "failure")
+"""While somebody corrects, a label is the expert's, whatever became of the episode."""
+
+
+def declare_all(node: Node) -> None:
+    """Declare every parameter of the trainer."""
+    declare(node, "root", "episodes", "folder of the recorded episodes")
+    declare(node, "checkpoint", "checkpoint", "folder that receives the policies v1, v2, ...")
+    declare(node, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
+    declare(node, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
+    declare(node, "changes", [], "changes of the recipe, key=value each")
+    declare(node, "background", True, "leave the processor to whoever else wants it")
+    declare(node, "watch", False, "train by itself when there are new episodes", read_only=True)
+    declare(
+        node, "train_after", 200, "watch: train at so many new labelled ticks, or after an intervention; "
+        "0: only when ~/train asks, and then from the newest good version's weights",
+        minimum=0, read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "warm_epochs", 100, "watch: epochs of a training that begins with an earlier version's "
+        "weights; 0: the recipe's", minimum=0,
+    )  # fmt: skip
+    declare(
+        node, "warm_s", 30.0, "watch: time that these epochs may take; when it doesn't suffice, they "
+        "replay a part of the old frames; 0: any", unit="s", minimum=0.0,
+    )  # fmt: skip
+    declare(node, "task", "", "simulated task to evaluate on; empty: the one trained on")
+    declare(node, "episodes", 20, "episodes of an evaluation", minimum=1, maximum=100_000)
+    declare(node, "seed", 1_000_000, "first seed of an evaluation", minimum=0)
+
+
+def training_plan(node: Node, start: Path | None) -> TrainingPlan:
+    """Return what to train now, from the weights of version `start`, or from scratch."""
+    return TrainingPlan(
+        root=Path(value(node, "root")),
+        versions=Path(value(node, "checkpoint")),
+        contract=value(node, "contract"),
+        recipe=value(node, "recipe"),
+        changes=tuple(value(node, "changes")),
+        background=value(node, "background"),
+        outcomes=ALL_OUTCOMES if value(node, "watch") else (),
+        start=start,
+        warm_epochs=value(node, "warm_epochs"),
+        warm_s=value(node, "warm_s"),
+    )
+
+
+def evaluation_plan(node: Node, checkpoint: Path) -> EvaluationPlan:
+    """Return how to measure a trained policy."""
+    return EvaluationPlan(
+        checkpoint=checkpoint,
+        task=value(node, "task"),
+        episodes=value(node, "episodes"),
+        seed=value(node, "seed"),
+        background=value(node, "background"),
+    )

@@ -1,0 +1,148 @@
+"""The trainer's eyes: new episodes under the root, and how the control loop fares beside the training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from std_msgs.msg import String
+
+from il_ros.core import messages
+from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.shell import Refusal
+from il_ros.policies import lineage
+from il_ros.records.decision import from_json
+from il_ros.training.trainer.throttle import Limits, Throttle
+from il_ros.training.trainer.watcher import Agenda, Lookout
+
+LOOK_S = 0.25
+STRING = "std_msgs/msg/String"
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Watcher:
+    """Looks under the root; while something is due and `begin(why, discarded)` returns True, it is taken.
+
+    Everything noticed is told as an event. `begin` says False while another job runs.
+    """
+
+    def __init__(self, node: Node, begin: Callable[[str, frozenset[str]], bool], tell: Tell) -> None:
+        self._node, self._begin, self._tell = node, begin, tell
+        self._lookout = Lookout(Path(value(node, "root")))
+        after = value(node, "train_after")
+        self.by_itself = after > 0
+        """Whether it has something trained; else it looks and tells."""
+        self._agenda = Agenda(max(1, after))
+        self._queued = ""
+        self._newest: Path | None = None
+        node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For diagnostics: what is queued, being recorded, or damaged."""
+        damaged = {f"damaged {name}": reason for name, reason in self._lookout.damaged.items()}
+        return {"due": self._agenda.due(), "unfinished episode": self._lookout.unfinished} | damaged
+
+    @property
+    def discarded(self) -> frozenset[str]:
+        """Names of the episodes that were taken back."""
+        return self._lookout.discarded
+
+    @property
+    def unfinished(self) -> str:
+        """Name of the episode that is being recorded, it seems; "" when none is."""
+        return self._lookout.unfinished
+
+    @property
+    def damaged(self) -> str:
+        """The sentence about episodes that can't be used, "" when all can."""
+        return "; ".join(f"{name}: {reason}" for name, reason in self._lookout.damaged.items())
+
+    def _look(self) -> None:
+        news = self._lookout.look()
+        newest = lineage.newest_good(Path(value(self._node, "checkpoint")))
+        if news or newest != self._newest:
+            self._newest = newest
+            learnt = frozenset() if newest is None else lineage.read(newest).episodes
+            self._agenda.take(news, learnt)
+            if newest is not None:
+                self._agenda.newest(newest.name, learnt, self._lookout.discarded)
+        for name, reason in news.damaged:
+            self._node.get_logger().error(f"not trained on, damaged: {name}: {reason}")
+            self._tell({"event": "damaged", "episode": name, "reason": reason})
+        if news.finished or news.discarded:
+            found = {
+                name: {"labelled": count.labelled, "interventions": count.interventions}
+                for name, count in news.finished
+            }
+            wait = {"labels": self._agenda.labelled, "train_after": value(self._node, "train_after")}
+            self._tell({"event": "noticed", "episodes": found, "discarded": list(news.discarded), **wait})
+        due = self._agenda.due()
+        if not due or not self.by_itself:
+            return
+        if self._begin(due, self._lookout.discarded):
+            self._agenda.begun()
+            self._queued = ""
+        elif due != self._queued:
+            self._queued = due
+            self._tell({"event": "queued", "why": due})
+
+
+class Yielding:
+    """Listens to the supervisor's decisions; `pause(bool)` is called to stop the training or let it go on."""
+
+    def __init__(self, node: Node, pause: Callable[[bool], None], tell: Tell) -> None:
+        self._node, self._pause, self._tell = node, pause, tell
+        topic = declare(
+            node, "supervisor_decisions", "dagger_supervisor/decision", "supervisor's decisions; when they "
+            "come late the training pauses. Empty: it never does", read_only=True,
+        )  # fmt: skip
+        given = {
+            "pause_above": declare(
+                node, "throttle.pause_above", 0.5, "lateness of decisions above which the training pauses",
+                unit="tick periods", minimum=0.01, maximum=10.0, read_only=True,
+            ),
+            "resume_below": declare(
+                node, "throttle.resume_below", 0.25, "lateness below which it goes on", unit="tick periods",
+                minimum=0.01, maximum=10.0, read_only=True,
+            ),
+            "longest_s": declare(
+                node, "throttle.longest_s", 5.0, "pause at most: when that doesn't help, the training isn't "
+                "the cause", unit="s", minimum=0.1, maximum=3600.0, read_only=True,
+            ),
+        }  # fmt: skip
+        try:
+            self.throttle = Throttle(Limits(**given))
+        except ValueError as error:
+            raise Refusal(f"parameters throttle.*: {error}") from error
+        if topic:
+            self._subscription = node.create_subscription(
+                String, topic, self._on_decision, QoSProfile(depth=50), raw=True
+            )
+            node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For diagnostics."""
+        return {"lateness [periods]": self.throttle.lateness, "pauses": self.throttle.pauses}
+
+    def _on_decision(self, raw: bytes) -> None:
+        decision = from_json(messages.decode(STRING, raw).data)
+        before = self.throttle.paused
+        self._after(before, self.throttle.hear(decision.stamp_ns, decision.sent_ns, time.monotonic()))
+
+    def _look(self) -> None:
+        before = self.throttle.paused
+        self._after(before, self.throttle.look(time.monotonic()))
+
+    def _after(self, before: bool, now: bool) -> None:
+        if before == now:
+            return
+        self._pause(now)
+        self._tell({"event": "paused" if now else "resumed", "pauses": self.throttle.pauses})

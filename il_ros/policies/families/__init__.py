@@ -1,0 +1,1 @@
+"""The policy networks, and the registry that finds them by name."""

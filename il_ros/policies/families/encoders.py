@@ -1,0 +1,49 @@
+"""What turns pictures into a few numbers: a small convolutional network per camera."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from il_ros.core.specs import ImageSpec
+
+_LEAST_PIXELS = 24
+
+
+class CameraEncoder(nn.Module):
+    """One camera's frames (B, H, W, C) to (B, size): where, in the picture, each of the last filters fires.
+
+    Strided convolutions, then a spatial soft-argmax (Levine et al. 2016, "End-to-End Training of Deep
+    Visuomotor Policies", section 5.1): the mean position of each filter's activation, in -1..1.
+    """
+
+    def __init__(self, image: ImageSpec, channels: tuple[int, ...], centre: float, scale: float) -> None:
+        super().__init__()
+        if min(image.height, image.width) < _LEAST_PIXELS:
+            raise ValueError(
+                f"images of {image.width}x{image.height} are too small for the camera encoder; "
+                f"{_LEAST_PIXELS}x{_LEAST_PIXELS} is the least"
+            )
+        self._centre, self._scale = centre, scale
+        layers: list[nn.Module] = []
+        before = image.shape[2]
+        for index, after in enumerate(channels):
+            stride = 2 if index < 2 else 1
+            layers += [nn.Conv2d(before, after, 5 if index == 0 else 3, stride), nn.ReLU()]
+            before = after
+        self.convolutions = nn.Sequential(*layers[:-1])  # the soft-argmax weighs negative activations too
+        self.log_sharpness = nn.Parameter(torch.zeros(()))
+        self.size = 2 * before
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return (B, size); frames as decoded, uint8 or metres."""
+        # (B, H, W, C) in memory is what torch calls channels last: no copy, and the fast kernels
+        pixels = (frames.to(torch.float32) - self._centre) / self._scale
+        maps = self.convolutions(pixels.permute(0, 3, 1, 2))  # (B, K, h, w)
+        _, _, height, width = maps.shape
+        weights = torch.softmax(maps.flatten(2) * self.log_sharpness.exp(), dim=2).view_as(maps)
+        across = torch.linspace(-1, 1, width, device=maps.device)
+        down = torch.linspace(-1, 1, height, device=maps.device)
+        x = (weights.sum(dim=2) * across).sum(dim=2)  # (B, K)
+        y = (weights.sum(dim=3) * down).sum(dim=2)
+        return torch.cat([x, y], dim=1)

@@ -1,0 +1,44 @@
+"""The families of policies there are: the settings of each, and how its network is made.
+
+A checkpoint says its family by name; what is not in this table can't be loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from il_ros.core.contract import Contract
+from il_ros.core.settings import one_of
+from il_ros.policies.families.behaviour_cloning import BehaviourCloning, BehaviourCloningNetwork
+from il_ros.policies.families.ensemble import Ensemble, EnsembleNetwork
+from il_ros.policies.features import Inputs
+from il_ros.policies.normaliser import Normaliser
+from il_ros.policies.protocol import Network
+
+
+@dataclass(frozen=True)
+class Family:
+    """`settings`: a frozen dataclass with at least inputs, horizon, action_scale. `network`: its builder."""
+
+    settings: type[Any]
+    network: Callable[[Any, Inputs, int, Normaliser], Network]
+
+
+FAMILIES = {
+    "bc": Family(BehaviourCloning, BehaviourCloningNetwork),
+    "ensemble": Family(Ensemble, EnsembleNetwork),
+}
+
+
+def family(name: str) -> Family:
+    """Return the family of a name; raises ValueError naming those there are."""
+    one_of("family", name, tuple(FAMILIES))
+    return FAMILIES[name]
+
+
+def make_network(name: str, settings: Any, contract: Contract, normaliser: Normaliser) -> Network:
+    """Return a network of the family with fresh weights, drawn from torch's global generator."""
+    inputs = Inputs.of(contract, settings.inputs)
+    return family(name).network(settings, inputs, contract.action_size, normaliser)

@@ -1,0 +1,162 @@
+"""From a contract's observations to what a network takes: one state vector, and the images beside it.
+
+Orientations enter as the first two columns of their rotation matrix (Zhou et al. 2019, "On the Continuity of
+Rotation Representations", section 4.2): q and -q are one rotation, and neighbours stay neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from il_ros.core.contract import Contract
+from il_ros.core.specs import XYZW, ObservationSpec, Vector
+from il_ros.policies.protocol import PolicyError
+
+Array = np.ndarray[Any, Any]
+
+_QUATERNION = tuple(f"orientation.{axis}" for axis in XYZW)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Which observations a policy looks at: `state` in one vector of D raw numbers, `images` beside it."""
+
+    state: tuple[ObservationSpec, ...]
+    images: tuple[ObservationSpec, ...] = ()
+
+    @classmethod
+    def of(cls, contract: Contract, keys: tuple[str, ...] = ()) -> Inputs:
+        """Return the inputs named, or all of the contract's when none is.
+
+        Raises ValueError on an unknown key and on text, which these policies can't read.
+        """
+        known = {spec.key: spec for spec in contract.observations}
+        for key in keys:
+            if key not in known:
+                raise ValueError(
+                    f"inputs: contract '{contract.name}' has no '{key}'; it has: {', '.join(known)}"
+                )
+        specs = [known[key] for key in keys or known]
+        for spec in specs:
+            if spec.kind == "text":
+                others = ", ".join(other.key for other in specs if other.kind != "text")
+                raise ValueError(
+                    f"inputs: '{spec.key}' is text, which this policy can't read; try [{others}]"
+                )
+        return cls(
+            tuple(spec for spec in specs if spec.kind == "numeric"),
+            tuple(spec for spec in specs if spec.kind == "image"),
+        )
+
+    @cached_property
+    def elements(self) -> tuple[str, ...]:
+        """Name of each of the D raw numbers: 'joints/position/joint1'."""
+        return tuple(f"{spec.key}/{element}" for spec in self.state for element in spec.elements)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """For each of the F features, the name of those it shares a unit with: 'joints/position'."""
+        plain = [_group(self.elements[index]) for index in self._plain]
+        turned = [_group(self.elements[first]) for first in self._quaternions for _ in range(6)]
+        return (*plain, *turned)
+
+    def raw(self, observations: Mapping[str, Array]) -> Vector:
+        """Return the state (..., D) of one observation, or of an episode's (T, ...).
+
+        Raises PolicyError naming the key that is missing, has another shape, or holds NaN or infinity.
+        """
+        try:
+            state = np.concatenate([observations[spec.key] for spec in self.state], axis=-1, dtype=np.float64)
+        except (KeyError, ValueError):
+            state = None
+        if state is None or state.shape[-1] != len(self.elements) or not np.isfinite(state).all():
+            raise self._complaint(observations)
+        return state
+
+    def features(self, raw: Vector) -> Vector:
+        """Return (..., F) of the raw state (..., D): plain numbers first, then six for each orientation."""
+        if not self._quaternions:
+            return raw
+        quaternions = raw[..., self._quaternion_index]  # (..., Q, 4)
+        products = quaternions[..., :, None] * quaternions[..., None, :]  # (..., Q, 4, 4)
+        products = products.reshape(*quaternions.shape[:-1], 16)
+        # an all-zero quaternion, which drivers send for "no orientation", comes out as no rotation
+        norms = np.maximum(products @ _SQUARED_NORM, 1e-300)[..., None]
+        columns = _UNTURNED + products @ _TO_COLUMNS / norms  # (..., Q, 6)
+        return np.concatenate([raw[..., self._plain], columns.reshape(*raw.shape[:-1], -1)], axis=-1)
+
+    def image(self, spec: ObservationSpec, observation: Mapping[str, Array]) -> Array:
+        """Return one frame (H, W, C); raises PolicyError naming the key when it isn't one."""
+        frame = observation.get(spec.key)
+        if frame is None or frame.shape != spec.shape or frame.dtype != spec.dtype:
+            found = "is missing" if frame is None else f"is {frame.shape} {frame.dtype}"
+            raise PolicyError(f"observation '{spec.key}' {found}; {spec.shape} {spec.dtype} is needed")
+        if frame.dtype != np.uint8 and not np.isfinite(frame).all():
+            raise PolicyError(f"observation '{spec.key}' holds NaN or infinity")
+        return frame
+
+    @cached_property
+    def _quaternions(self) -> tuple[int, ...]:
+        """Where, in the raw vector, each complete orientation begins."""
+        suffixes = [element.partition("/")[2] for element in self.elements]
+        return tuple(i for i in range(len(suffixes) - 3) if tuple(suffixes[i : i + 4]) == _QUATERNION)
+
+    @cached_property
+    def _quaternion_index(self) -> Array:
+        return np.array(self._quaternions)[:, None] + np.arange(4)
+
+    @cached_property
+    def _plain(self) -> Array:
+        taken = {first + offset for first in self._quaternions for offset in range(4)}
+        return np.array([index for index in range(len(self.elements)) if index not in taken], dtype=np.intp)
+
+    def _complaint(self, observations: Mapping[str, Array]) -> PolicyError:
+        for spec in self.state:
+            value = observations.get(spec.key)
+            if value is None:
+                return PolicyError(
+                    f"observation '{spec.key}' is missing; there are: {', '.join(observations)}"
+                )
+            if value.shape[-1:] != spec.shape:
+                return PolicyError(f"observation '{spec.key}' is {value.shape}; {spec.shape} is needed")
+            bad = np.argwhere(~np.isfinite(np.asarray(value, dtype=np.float64)))
+            if len(bad):
+                *frame, column = bad[0]
+                where = f" in frame {frame[0]}" if frame else ""
+                number = value[tuple(bad[0])]
+                return PolicyError(f"observation '{spec.key}': {spec.elements[column]} is {number}{where}")
+        shapes = {spec.key: observations[spec.key].shape for spec in self.state}
+        return PolicyError(f"observations differ in their count of frames: {shapes}")
+
+
+def _group(element: str) -> str:
+    """Return 'joints/position' of 'joints/position/joint1', 'object/position' of 'object/position.x'."""
+    key, _, rest = element.partition("/")
+    return f"{key}/{rest.replace('/', '.').partition('.')[0]}"
+
+
+def _rotation_tables() -> tuple[Vector, Vector, Vector]:
+    """Return (16, 6), (16,), (6,): from the products of x y z w to the columns, their norm, and the rest."""
+    x, y, z, w = range(4)
+    columns = np.zeros((4, 4, 6))
+    for place, terms in enumerate(
+        (
+            ((-2, y, y), (-2, z, z)),
+            ((2, x, y), (2, z, w)),
+            ((2, x, z), (-2, y, w)),
+            ((2, x, y), (-2, z, w)),
+            ((-2, x, x), (-2, z, z)),
+            ((2, y, z), (2, x, w)),
+        )
+    ):
+        for factor, first, second in terms:
+            columns[first, second, place] = factor
+    return columns.reshape(16, 6), np.eye(4).reshape(16), np.array([1.0, 0, 0, 0, 1, 0])
+
+
+_TO_COLUMNS, _SQUARED_NORM, _UNTURNED = _rotation_tables()

@@ -1,0 +1,1 @@
+"""What is written into bags and read back: proposals, decisions, ticks, labelling rules and trials."""

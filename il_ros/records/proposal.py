@@ -1,0 +1,197 @@
+"""A proposal: what a source (policy, expert) would do from one tick on. The supervisor alone commands.
+
+On the wire it is a trajectory_msgs/JointTrajectory: the stamp is the tick it answers, `joint_names` are the
+contract's action names, point k is step k of the chunk at k control periods, and `frame_id` carries the rest
+as words: "source=policy version=v3 epoch=4 doubt=0.13". Absent words mean "unknown".
+
+A proposal without points says "I let go": its source is out of the running at once, instead of at its
+time-out, until it proposes again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from il_ros.core import messages
+from il_ros.core.specs import Vector
+from il_ros.records import proposal_wire
+
+TYPE = "trajectory_msgs/msg/JointTrajectory"
+
+WORDS = ("source", "version", "epoch", "doubt")
+
+
+class ProposalError(ValueError):
+    """A message that is no proposal under this contract; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A chunk of actions for the ticks `stamp_ns`, `stamp_ns` + one period, ...; of no steps: "I let go".
+
+    `chunk` (H, A): absolute values in the contract's units and flat action order; read-only. Numbers that
+    aren't finite are allowed here, so that the safety gate can name and reject them.
+    `version`: of the policy ("" unknown). `epoch`: the supervisor's epoch in which the source's memory began,
+    None when it has none or doesn't know. `doubt`: how unsure the source is (>= 0), None when it can't tell.
+    """
+
+    source: str
+    stamp_ns: int
+    chunk: Vector
+    version: str = ""
+    epoch: int | None = None
+    doubt: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.source:
+            raise ProposalError("a proposal needs the name of its source")
+        for name, word in (("source", self.source), ("version", self.version)):
+            if "=" in word or (word and word.split() != [word]):
+                raise ProposalError(f"{name} '{word}' must be one word without spaces or '='")
+        if self.stamp_ns <= 0:
+            raise ProposalError(f"stamp_ns must be the tick that is answered, not {self.stamp_ns}")
+        chunk = np.array(self.chunk, dtype=np.float64)
+        if chunk.ndim != 2 or chunk.shape[1] < 1:
+            raise ProposalError(f"chunk must be (steps, actions) with one action or more, not {chunk.shape}")
+        chunk.setflags(write=False)
+        object.__setattr__(self, "chunk", chunk)
+        if self.epoch is not None and self.epoch < 0:
+            raise ProposalError(f"epoch must be 0 or more, not {self.epoch}")
+        if self.doubt is not None and not (math.isfinite(self.doubt) and self.doubt >= 0):
+            raise ProposalError(f"doubt must be a finite number of at least 0, not {self.doubt}")
+
+    @property
+    def lets_go(self) -> bool:
+        """Whether this is no wish but the source's word that it has none any more."""
+        return len(self.chunk) == 0
+
+
+def letting_go(source: str, stamp_ns: int, size: int) -> Proposal:
+    """Return the proposal by which a source of `size` actions lets go at the time `stamp_ns`."""
+    return Proposal(source, stamp_ns, np.empty((0, size)))
+
+
+def to_message(proposal: Proposal, names: Sequence[str], period_ns: int) -> messages.Message:
+    """Return the JointTrajectory message; `names`: the contract's action names (A), `period_ns`: its period.
+
+    Raises ProposalError when the chunk has another number of actions than there are names.
+    """
+    _require_size(proposal, names)
+    points = []
+    for step, positions in enumerate(proposal.chunk):
+        seconds, nanoseconds = divmod(step * period_ns, 1_000_000_000)
+        after = messages.make("builtin_interfaces/msg/Duration", sec=seconds, nanosec=nanoseconds)
+        points.append(
+            messages.make(
+                "trajectory_msgs/msg/JointTrajectoryPoint", positions=positions, time_from_start=after
+            )
+        )
+    return messages.make(
+        TYPE,
+        header=messages.header(proposal.stamp_ns, _text(proposal)),
+        joint_names=list(names),
+        points=points,
+    )
+
+
+def from_message(message: messages.Message, names: Sequence[str], period_ns: int) -> Proposal:
+    """Return the proposal a JointTrajectory holds, its columns brought into the order of `names` (A).
+
+    Raises ProposalError when joints are missing, unknown or listed twice, when a point has another number of
+    positions, when the points aren't one control period apart, or when the words of frame_id can't be read.
+    """
+    columns = _columns(message.joint_names, names)
+    rows = []
+    for step, point in enumerate(message.points):
+        if len(point.positions) != len(names):
+            raise ProposalError(
+                f"points[{step}] has {len(point.positions)} positions for {len(names)} joints"
+            )
+        after_ns = point.time_from_start.sec * 1_000_000_000 + point.time_from_start.nanosec
+        if abs(after_ns - step * period_ns) > period_ns // 10:
+            raise ProposalError(
+                f"points[{step}] is at {after_ns / 1e9:g} s; "
+                f"the contract's steps are {period_ns / 1e9:g} s apart"
+            )
+        rows.append(point.positions)
+    chunk = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    stamp_ns = messages.stamp_ns(message)
+    if stamp_ns is None:
+        raise ProposalError("has no stamp: the tick it answers is unknown")
+    return Proposal(
+        stamp_ns=stamp_ns,
+        chunk=chunk if columns is None else chunk[:, columns],
+        **_words(message.header.frame_id),
+    )
+
+
+def encode(proposal: Proposal, names: Sequence[str], period_ns: int) -> bytes:
+    """Return the CDR bytes to publish; raises ProposalError as `to_message` does."""
+    if proposal.lets_go:
+        return messages.encode(TYPE, to_message(proposal, names, period_ns))
+    _require_size(proposal, names)
+    return proposal_wire.pack(_text(proposal), proposal.stamp_ns, names, proposal.chunk, period_ns)
+
+
+def decode(raw: bytes, names: Sequence[str], period_ns: int) -> Proposal:
+    """Return the proposal in CDR bytes.
+
+    Raises ProposalError, also when the bytes are no JointTrajectory.
+    """
+    parts = proposal_wire.read(raw, names, period_ns)
+    if parts is not None and parts.stamp_ns:
+        return Proposal(stamp_ns=parts.stamp_ns, chunk=parts.chunk, **_words(parts.frame_id))
+    try:
+        message = messages.decode(TYPE, raw)
+    except ValueError as error:
+        raise ProposalError(str(error)) from error
+    return from_message(message, names, period_ns)
+
+
+def _require_size(proposal: Proposal, names: Sequence[str]) -> None:
+    if proposal.chunk.shape[1] != len(names):
+        raise ProposalError(f"the chunk has {proposal.chunk.shape[1]} actions, the contract {len(names)}")
+
+
+def _text(proposal: Proposal) -> str:
+    words = [f"source={proposal.source}"]
+    if proposal.version:
+        words.append(f"version={proposal.version}")
+    if proposal.epoch is not None:
+        words.append(f"epoch={proposal.epoch}")
+    if proposal.doubt is not None:
+        words.append(f"doubt={proposal.doubt!r}")
+    return " ".join(words)
+
+
+def _columns(found: Sequence[str], names: Sequence[str]) -> list[int] | None:
+    """Return where each name is found; None when the order is already right."""
+    if list(found) == list(names):
+        return None
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ProposalError(f"joint '{missing[0]}' is missing; there are: {', '.join(found) or 'none'}")
+    unknown = [name for name in found if name not in names]
+    if unknown:
+        raise ProposalError(f"joint '{unknown[0]}' is not one of the contract's: {', '.join(names)}")
+    if len(found) != len(names):
+        raise ProposalError("a joint is listed twice in joint_names")
+    return [list(found).index(name) for name in names]
+
+
+def _words(text: str) -> dict[str, Any]:
+    words: dict[str, Any] = {"source": ""}
+    for word in text.split():
+        key, equals, value = word.partition("=")
+        if not equals or key not in WORDS:
+            raise ProposalError(f"frame_id '{text}': '{word}' is none of {'=, '.join(WORDS)}=")
+        try:
+            words[key] = int(value) if key == "epoch" else float(value) if key == "doubt" else value
+        except ValueError:
+            raise ProposalError(f"frame_id '{text}': '{value}' is no number for {key}") from None
+    return words

@@ -1,0 +1,122 @@
+"""What a running graph is made of: nodes with parameters, and scenarios that choose them from arguments.
+
+A scenario turns its arguments (text, as typed) into node specifications. It starts nothing:
+`il_ros.core.processes` runs the specifications as plain processes, `il_ros.nodes.runtime.launching` hands
+them to ROS 2's launch. The scenarios are in `il_ros.scenarios`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from il_ros.core.executables import NODES
+
+Value: TypeAlias = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a scenario, as both `--show-args` and `--help` print it."""
+
+    name: str
+    description: str
+    default: str
+    choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.choices and self.default not in self.choices:
+            raise ValueError(f"argument {self.name}: default {self.default!r} is none of {self.choices}")
+
+    def check(self, value: str) -> str:
+        """Return `value`; raises ValueError when it is none of the choices."""
+        if self.choices and value not in self.choices:
+            raise ValueError(f"{self.name}:={value} is unknown; one of: {', '.join(self.choices)}")
+        return value
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process with one node, of this package unless `package` names another (an installed one).
+
+    `files` are parameter files, overridden by `parameters`. The end of an `essential` node ends the scenario.
+    `terminal`: it reads and writes the terminal, which the others then leave alone.
+    """
+
+    executable: str
+    name: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    remappings: tuple[tuple[str, str], ...] = ()
+    namespace: str = ""
+    essential: bool = True
+    package: str = "il_ros"
+    terminal: bool = False
+
+    def __post_init__(self) -> None:
+        for what, value in (("executable", self.executable), ("name", self.name)):
+            if not value.isidentifier():
+                raise ValueError(f"a node's {what} is letters, digits and underscores, not {value!r}")
+        if self.namespace.endswith("/") and self.namespace != "/":
+            raise ValueError(f"node {self.name}: namespace {self.namespace!r} must not end in '/'")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process that is no node of ROS: its name and its command line. Its end ends the scenario."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+Spec: TypeAlias = NodeSpec | Program
+
+
+def terminal_of(specs: Sequence[Spec]) -> str:
+    """Return the name of the node that takes the terminal, "" when there is none."""
+    return next((spec.name for spec in specs if isinstance(spec, NodeSpec) and spec.terminal), "")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Nodes that serve one purpose together, and the arguments that shape them."""
+
+    name: str
+    description: str
+    arguments: tuple[Argument, ...]
+    build: Callable[[Mapping[str, str]], tuple[Spec, ...]]
+
+    def nodes(self, given: Mapping[str, str]) -> tuple[Spec, ...]:
+        """Return the nodes, and what runs beside them, for the `given` arguments, the rest at their defaults.
+
+        Raises ValueError for an unknown argument or a value that can't be, naming what would be right.
+        """
+        known = {argument.name: argument for argument in self.arguments}
+        for name in given:
+            if name not in known:
+                raise ValueError(f"{self.name} has no argument {name!r}; it has: {', '.join(known)}")
+        values = {name: known[name].check(given.get(name, known[name].default)) for name in known}
+        return self.build(values)
+
+
+def command(spec: Spec) -> list[str]:
+    """Return the command that runs a program, or a node: ours as a plain process of this interpreter."""
+    if isinstance(spec, Program):
+        return list(spec.words)
+    if spec.package == "il_ros":
+        words = [sys.executable, "-m", NODES[spec.executable]]
+    else:
+        words = ["ros2", "run", spec.package, spec.executable]
+    words += ["--ros-args", "-r", f"__node:={spec.name}"]
+    if spec.namespace:
+        words += ["-r", f"__ns:=/{spec.namespace.lstrip('/')}"]
+    for old, new in spec.remappings:
+        words += ["-r", f"{old}:={new}"]
+    for file in spec.files:
+        words += ["--params-file", file]
+    for name, value in spec.parameters.items():
+        words += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is the part of YAML that has no surprises
+    return words

@@ -1,0 +1,217 @@
+"""`drive`: a differential-drive robot finds its way through a corridor to the green zone at its end.
+
+The wheels are driven by velocity servos of limited torque and roll on the floor by friction; walls and
+obstacles are solid. The command is watched as diff_drive_controller does: none for COMMAND_TIMEOUT_S, and the
+wheels stop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.core import messages
+from il_ros.core.messages import Message
+from il_ros.core.specs import IMAGE, LASER_SCAN, POSE, Vector
+from il_ros.sim.tasks.corridor import END_ZONE_RADIUS_M, Corridor, random_corridor
+from il_ros.sim.tasks.drive_scene import WHEEL_RADIUS_M, WHEEL_SEPARATION_M, DriveScene
+from il_ros.sim.tasks.laser import laser_scan
+from il_ros.sim.tasks.reading import Reading, image
+from il_ros.sim.tasks.task import NO_CAMERAS, RESET_PAUSE_NS, Cameras
+
+TWIST_STAMPED = "geometry_msgs/msg/TwistStamped"
+ODOMETRY = "nav_msgs/msg/Odometry"
+FRAME = "odom"
+COMMAND = "cmd_vel"
+COMMAND_TIMEOUT_S = 0.5
+MAX_LINEAR_M_S = 0.6
+MAX_ANGULAR_RAD_S = 2.0
+STUCK_S = 2.0  # in touch with a wall without a break for so long: failed
+UPRIGHT = 0.7  # cosine of the tilt, below which the robot has fallen over
+
+
+class DriveTask:
+    """See `il_ros.sim.tasks.task.Task`. Odometry is exact: its frame is the world's."""
+
+    name = "drive"
+    robot = "drive"
+    control_period_ns = 50_000_000
+    time_limit_s = 40.0
+    commands: Mapping[str, str] = {COMMAND: TWIST_STAMPED}
+    camera_names = ("camera",)
+
+    def __init__(self, scene: DriveScene, cameras: Cameras = NO_CAMERAS):
+        self.scene = scene
+        self.streams: Mapping[str, str] = {
+            "goal_pose": POSE,
+            **{f"{name}/image_raw": IMAGE for name in cameras.names},
+            "scan": LASER_SCAN,
+            "odom": ODOMETRY,
+        }
+        self.corridor: Corridor | None = None
+        self._cameras = cameras
+        self._time_ns = 0
+        self._still()
+
+    @property
+    def time_ns(self) -> int:
+        """Simulated time, the stamp of `readings`."""
+        return self._time_ns
+
+    @property
+    def success(self) -> bool:
+        """True while the robot's centre is in the green zone."""
+        goal = self._placed().goal.xy
+        return bool(np.hypot(*(self.scene.position_m[:2] - goal)) < END_ZONE_RADIUS_M)
+
+    @property
+    def failed(self) -> bool:
+        """True once the robot has fallen over, or has been in touch with the corridor for STUCK_S."""
+        return self._touching_s >= STUCK_S or self._fallen
+
+    def reset(self, seed: int) -> None:
+        """Build the corridor of this seed and put the robot at its start, standing still."""
+        self.corridor = random_corridor(np.random.default_rng(seed))
+        self._time_ns += RESET_PAUSE_NS
+        self._still()
+        self.scene.place(self.corridor, seed)
+
+    def step(self, commands: Mapping[str, Message]) -> None:
+        """Take the newest command, if there is one, and advance by one control period.
+
+        The twist is cut to the robot's speeds; its stamp and frame are ignored.
+        Raises ValueError on an unknown topic or a number that isn't finite; nothing is stepped then.
+        """
+        self._placed()
+        for topic in commands:
+            if topic not in self.commands:
+                raise ValueError(f"drive has no command topic '{topic}'; it has: {', '.join(self.commands)}")
+        if COMMAND in commands:
+            self._twist = _checked(commands[COMMAND])
+            self._silent_ns = 0
+        if self._silent_ns >= COMMAND_TIMEOUT_S * 1e9:
+            self._twist = (0.0, 0.0)
+        self._silent_ns += self.control_period_ns
+        linear, angular = self._twist
+        turning = angular * WHEEL_SEPARATION_M / 2
+        self.scene.drive((linear - turning) / WHEEL_RADIUS_M, (linear + turning) / WHEEL_RADIUS_M)
+        self.scene.advance(self.control_period_ns)
+        self._time_ns += self.control_period_ns
+        self._watch()
+
+    def readings(self) -> list[Reading]:
+        """Return goal, pictures, scan and odometry, as of now."""
+        now = self._time_ns
+        goal = self._placed().goal
+        goal_pose = _pose((goal.x_m, goal.y_m, 0.0), _turn(goal.yaw_rad))
+        found = [
+            Reading(
+                "goal_pose", POSE, messages.make(POSE, header=messages.header(now, FRAME), pose=goal_pose)
+            )
+        ]
+        if (
+            self._cameras.names
+            and (now - self._reset_ns) // self.control_period_ns % self._cameras.divisor == 0
+        ):
+            size = self._cameras.width, self._cameras.height
+            found += [
+                image(f"{name}/image_raw", now, f"{name}_optical_frame", self.picture(name, *size))
+                for name in self._cameras.names
+            ]
+        scan = laser_scan(self.scene.ranges, now, self.control_period_ns * 1e-9)
+        return [*found, Reading("scan", LASER_SCAN, scan), Reading("odom", ODOMETRY, self._odometry())]
+
+    def state(self) -> Vector:
+        """Return the simulator's whole state, the corridor included, and what the task remembers."""
+        own = [*self._twist, self._silent_ns, self._touching_s, self._fallen]
+        return np.concatenate([self.scene.state(), own])
+
+    @property
+    def restorable(self) -> bool:
+        """Whether the simulator can be set to a state."""
+        return self.scene.restorable
+
+    def restore(self, state: Vector) -> None:
+        """Go on from what `state` returned; see `Task`."""
+        own = 5
+        self.scene.restore(state[:-own])
+        self._twist = (float(state[-5]), float(state[-4]))
+        self._silent_ns, self._touching_s, self._fallen = int(state[-3]), float(state[-2]), bool(state[-1])
+
+    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
+        return self.scene.picture(camera, width, height)
+
+    def close(self) -> None:
+        """Free what the simulator holds."""
+        self.scene.close()
+
+    def _still(self) -> None:
+        self._twist = (0.0, 0.0)
+        self._silent_ns = 0
+        self._touching_s = 0.0
+        self._fallen = False
+        self._reset_ns = self._time_ns
+
+    def _placed(self) -> Corridor:
+        if self.corridor is None:
+            raise RuntimeError("drive: call reset(seed) first")
+        return self.corridor
+
+    def _watch(self) -> None:
+        """Note a touch that lasts, and a fall."""
+        touching = self.scene.touching
+        self._touching_s = self._touching_s + self.control_period_ns * 1e-9 if touching else 0.0
+        _, x, y, _ = self.scene.quaternion
+        upright = 1.0 - 2.0 * (x * x + y * y)
+        self._fallen = self._fallen or bool(upright < UPRIGHT)
+
+    def _odometry(self) -> Message:
+        """Pose in the world; twist in the robot's own frame, as REP 105 and nav_msgs say."""
+        linear, angular = self.scene.velocity
+        twist = messages.make(
+            "geometry_msgs/msg/Twist",
+            angular=_vector("geometry_msgs/msg/Vector3", angular),
+            linear=_vector("geometry_msgs/msg/Vector3", linear),
+        )
+        pose = _pose(self.scene.position_m, self.scene.quaternion)
+        return messages.make(
+            ODOMETRY,
+            header=messages.header(self._time_ns, FRAME),
+            child_frame_id="base_link",
+            pose=messages.make("geometry_msgs/msg/PoseWithCovariance", pose=pose),
+            twist=messages.make("geometry_msgs/msg/TwistWithCovariance", twist=twist),
+        )
+
+
+def _checked(message: Message) -> tuple[float, float]:
+    """Return linear.x and angular.z, cut to what the robot can do; raises ValueError when not finite."""
+    linear, angular = float(message.twist.linear.x), float(message.twist.angular.z)
+    for name, value in (("linear.x", linear), ("angular.z", angular)):
+        if not math.isfinite(value):
+            raise ValueError(f"{COMMAND}: {name} is {value}; a finite number is needed")
+    return (
+        min(max(linear, -MAX_LINEAR_M_S), MAX_LINEAR_M_S),
+        min(max(angular, -MAX_ANGULAR_RAD_S), MAX_ANGULAR_RAD_S),
+    )
+
+
+def _pose(position_m: Vector | tuple[float, ...], quaternion_wxyz: Vector | tuple[float, ...]) -> Message:
+    w, x, y, z = (float(value) for value in quaternion_wxyz)
+    return messages.make(
+        "geometry_msgs/msg/Pose",
+        position=_vector("geometry_msgs/msg/Point", position_m),
+        orientation=messages.make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
+    )
+
+
+def _vector(type_name: str, values: Vector | tuple[float, ...]) -> Message:
+    x, y, z = (float(value) for value in values)
+    return messages.make(type_name, x=x, y=y, z=z)
+
+
+def _turn(yaw_rad: float) -> tuple[float, float, float, float]:
+    return (math.cos(yaw_rad / 2), 0.0, 0.0, math.sin(yaw_rad / 2))

@@ -1,0 +1,41 @@
+"""`pick_place`: take a cube from the table and drop it into a bin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from il_ros.sim.tasks.arm import ArmTask
+
+HALF_CUBE_M = 0.02
+HALF_BIN_M = 0.059
+"""Inside, from the middle to a wall; the walls are 4 cm high."""
+
+CUBE_LOWER_M, CUBE_UPPER_M = (0.26, -0.16), (0.38, 0.02)
+CUBE_TURN_RAD = 0.4
+BIN_LOWER_M, BIN_UPPER_M = (0.29, 0.15), (0.35, 0.21)
+
+RELEASED_M = 0.05
+"""The gripper holds nothing 4 cm wide when it is open further than this."""
+
+
+class PickPlace(ArmTask):
+    """Done while the cube lies in the bin and the gripper has let go of it."""
+
+    name = "pick_place"
+    time_limit_s = 15.0
+    opening_m = (0.03, 0.08)  # closed over a cube that it doesn't hold is a thing to be shown, too
+
+    def place(self, rng: np.random.Generator) -> None:
+        """Draw the cube, its turn, and the bin beside it."""
+        self.scene.set_object(
+            np.array([*rng.uniform(CUBE_LOWER_M, CUBE_UPPER_M), HALF_CUBE_M]),
+            rng.uniform(-CUBE_TURN_RAD, CUBE_TURN_RAD),
+        )
+        self.scene.set_goal(np.array([*rng.uniform(BIN_LOWER_M, BIN_UPPER_M), 0.0]))
+
+    @property
+    def success(self) -> bool:
+        """True while the cube's middle is between the bin's walls and the fingers are apart."""
+        away = np.abs(self.scene.object_m - self.scene.goal_m)
+        inside = away[0] < HALF_BIN_M and away[1] < HALF_BIN_M and away[2] < 2 * HALF_CUBE_M
+        return bool(inside and self.scene.joints.position[6] > RELEASED_M)

@@ -1,0 +1,53 @@
+"""What a simulated robot's sensors say: messages as they would come on a real robot's topics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.core import messages
+from il_ros.core.messages import Message
+from il_ros.core.specs import IMAGE, POSE, Vector
+
+WORLD_FRAME = "world"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A message of a topic, stamped with the simulated time."""
+
+    topic: str
+    type: str
+    message: Message
+
+
+def pose(topic: str, stamp_ns: int, position_m: Vector, quaternion_wxyz: Vector) -> Reading:
+    """Return a PoseStamped in the world's frame, from (3,) metres and MuJoCo's (4,) wxyz quaternion."""
+    x, y, z = (float(value) for value in position_m)
+    qw, qx, qy, qz = (float(value) for value in quaternion_wxyz)
+    where = messages.make(
+        "geometry_msgs/msg/Pose",
+        position=messages.make("geometry_msgs/msg/Point", x=x, y=y, z=z),
+        orientation=messages.make("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
+    )
+    return Reading(
+        topic, POSE, messages.make(POSE, header=messages.header(stamp_ns, WORLD_FRAME), pose=where)
+    )
+
+
+def image(topic: str, stamp_ns: int, frame_id: str, pixels: NDArray[np.uint8]) -> Reading:
+    """Return an rgb8 Image of `pixels` (H, W, 3) uint8."""
+    height, width, _ = pixels.shape
+    message = messages.make(
+        IMAGE,
+        header=messages.header(stamp_ns, frame_id),
+        height=height,
+        width=width,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=3 * width,
+        data=np.ascontiguousarray(pixels).reshape(-1),
+    )
+    return Reading(topic, IMAGE, message)

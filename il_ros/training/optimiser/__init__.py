@@ -1,0 +1,1 @@
+"""The optimiser on flat parameters, and written-out gradients."""

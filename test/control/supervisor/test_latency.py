@@ -1,0 +1,31 @@
+"""The window of durations behind the diagnostics."""
+
+import pytest
+
+from il_ros.control.supervisor.latency import Latency
+
+
+def test_percentiles_are_in_milliseconds_and_by_name():
+    latency = Latency(("age", "inference"))
+    for ms in range(101):  # 0..100 ms: p50 is 50, p99 is 99
+        latency.add((ms / 1e3, 2e-3))
+    summary = latency.summary()
+    assert summary["age p50 [ms]"] == pytest.approx(50)
+    assert summary["age p99 [ms]"] == pytest.approx(99)
+    assert summary["inference p99 [ms]"] == pytest.approx(2)
+
+
+def test_the_window_forgets_what_is_older_than_its_length():
+    latency = Latency(("age",), window=2)
+    for value in (9.0, 1e-3, 1e-3):
+        latency.add((value,))
+    assert latency.summary()["age p99 [ms]"] == pytest.approx(1)
+
+
+def test_before_the_first_tick_there_is_no_summary():
+    assert Latency(("age",)).summary() == {}
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="1 durations are needed"):
+        Latency(("age",)).add((1.0, 2.0))

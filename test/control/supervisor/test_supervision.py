@@ -1,0 +1,254 @@
+"""When a decision falls, what is let in, and what holds whatever happens."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from il_ros.records.decision import NOBODY
+
+# ---- one decision per tick, at once ------------------------------------------------------------------------
+
+
+def test_a_proposal_is_decided_the_moment_it_comes(bench_of):
+    bench = bench_of()
+    bench.measure(0, 0.2)
+    decision = bench.propose(0.3, 0.21, stamp=0, version="v3", doubt=0.5)
+    assert decision.authority == "policy"
+    assert decision.stamp_ns == bench.at(0)
+    assert decision.sent_ns == bench.at(0.3)
+    assert decision.sent == (0.21,)
+    assert decision.proposals == {"policy": (0.21,), "expert": None}
+    assert (decision.version, decision.doubt) == ("v3", 0.5)
+
+
+def test_ticks_in_lockstep_are_each_decided_once_with_their_own_stamp(bench_of):
+    bench = bench_of(silence_s=1.0)
+    bench.measure(0)
+    # /clock of tick k may come after the proposal for it
+    stamps = [
+        bench.core.propose("policy", bench.proposal(k, 0.0), bench.at(k - 1), bench.at(0.001 * k)).stamp_ns
+        for k in range(20)
+    ]
+    assert stamps == [bench.at(k) for k in range(20)]
+
+
+def test_a_tick_is_not_answered_twice(bench_of):
+    bench = bench_of()
+    bench.running()
+    assert bench.propose(0.1, 0.0, stamp=0) is None
+    assert "had proposed" in bench.core.hearing.heard["policy"].rejection
+
+
+def test_a_flood_of_proposals_gives_one_command_per_period(bench_of):
+    bench = bench_of()
+    bench.running()
+    decided = [k for k in range(1, 101) if bench.propose(k / 20, 0.0)]
+    assert len(decided) <= 5 * 2  # five periods; a command may come half a period early, never more often
+
+
+def test_who_comes_second_in_a_tick_stands_in_the_record_when_it_came_in_time(bench_of):
+    bench = bench_of()
+    bench.running(source="expert")
+    assert bench.propose(1, 0.3) is None  # the expert has authority: wait for it
+    assert bench.propose(1.1, 0.02, source="expert", stamp=1).proposals == {
+        "policy": (0.3,),
+        "expert": (0.02,),
+    }
+
+
+# ---- silence -----------------------------------------------------------------------------------------------
+
+
+def test_before_anything_nothing_is_sent(bench_of):
+    bench = bench_of()
+    assert bench.tick(0) is None
+    decision = bench.tick(1.5)
+    assert decision.sent is None
+    assert decision.authority == NOBODY
+    assert decision.reason == "expert has not proposed; policy has not proposed"
+
+
+def test_a_measured_robot_is_not_moved_before_somebody_proposed(bench_of):
+    bench = bench_of()
+    bench.tick(0)
+    bench.measure(1, 0.4)
+    assert bench.tick(1.5).sent is None
+
+
+def test_hold_at_start_holds_what_is_measured(bench_of):
+    bench = bench_of(hold_at_start=True)
+    bench.tick(0)
+    bench.measure(1, 0.4)
+    assert bench.tick(1.5).sent == (0.4,)
+    bench.measure(2, 0.3)  # sags: the hold doesn't follow
+    assert bench.tick(2.6).sent == (0.4,)
+
+
+def test_a_silent_tick_goes_on_with_the_chunk_then_the_last_wish_then_the_safe_behaviour(bench_of):
+    bench = bench_of()
+    bench.measure(0)
+    bench.propose(0, 0.0, steps=3)  # 0.00 0.01 0.02
+    assert bench.tick(1) is None
+    said = {k: bench.tick(k) for k in (1.5, 2.5, 3.5, 4.5, 5.5)}
+    np.testing.assert_allclose([d.sent[0] for d in said.values()], [0.01, 0.02, 0.02, 0.02, 0.02])
+    assert [d.authority for d in said.values()] == ["policy"] * 4 + [NOBODY]  # 0.25 s are five periods
+    assert said[1.5].proposals["policy"] == pytest.approx((0.01,))
+    assert said[3.5].proposals["policy"] is None
+    assert said[5.5].reason == "expert has not proposed; policy silent for 0.28 s"
+    assert said[5.5].stamp_ns == bench.at(5.5)
+
+
+@pytest.mark.parametrize("lag", [0.2, 0.8, 2.4])  # periods from what was seen to what is proposed
+def test_after_a_late_tick_the_next_proposals_decide_again_however_long_they_take(bench_of, lag):
+    bench = bench_of()
+    bench.measure(0)
+    arrivals = {round(20 * (k + lag)): k for k in range(20) if k != 4}  # in twentieths of a period; 4 is lost
+    answered, by_timer = [], []
+    for now in range(round(20 * lag), 20 * 20):
+        k = arrivals.get(now)
+        if k is not None and bench.propose(now / 20, 0.01 * k, stamp=k):
+            answered.append(k)
+        decision = bench.tick(now / 20)
+        if decision and decision.authority == "policy":
+            by_timer.append(decision.stamp_ns)
+    assert answered == [k for k in range(20) if k != 4 and k + lag < 20]
+    assert by_timer == [bench.at(4.5)]
+
+
+def test_who_comes_after_a_quicker_one_decides_its_ticks_soon(bench_of):
+    bench = bench_of()
+    bench.running(source="expert")  # without lag
+    bench.tick(5.5)  # its time is over
+    answered = []
+    for now in range(20 * 6, 20 * 20):
+        bench.measure(now / 20)
+        if now % 20 == 8 and bench.propose(now / 20, 0.01, stamp=now / 20 - 2.4):
+            answered.append(round(now / 20 - 2.4))
+        bench.tick(now / 20)
+    assert answered == list(range(answered[0], 18))
+    assert answered[0] <= 8
+
+
+def test_a_silent_base_is_stopped_at_its_time_out(bench_of):
+    bench = bench_of(bench_of.BASE)
+    bench.measure(0)
+    assert bench.propose(0, 0.0, 0.1).sent == (0.0, 0.1)
+    assert bench.tick(1.5).sent == (0.0, 0.1)
+    assert bench.tick(5.5).sent == (0.0, 0.0)
+
+
+def test_a_clock_that_stops_is_noticed_on_the_steady_one(bench_of):
+    bench = bench_of(bench_of.BASE)
+    bench.measure(0)
+    bench.propose(0, 0.0, 0.1)
+    stopped = [bench.tick(k, clock=0) for k in np.arange(1, 20, 0.25)]
+    said = [d for d in stopped if d]
+    assert [d.sent for d in said] == [(0.0, 0.0)]  # once: what changes nothing is not repeated
+    assert said[0].stamp_ns > bench.at(0)
+
+
+def test_a_clock_that_goes_back_is_a_restart(bench_of):
+    bench = bench_of()
+    bench.running()
+    epoch = bench.core.epoch
+    assert bench.tick(1, clock=-100) is None
+    assert bench.core.epoch == epoch + 1
+    bench.measure(-99, 0.5)
+    assert bench.propose(-99, 0.5).sent == (0.5,)
+
+
+# ---- what is not let in ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_takes_authority_away_at_once_and_is_answered_safely(bench_of, bad):
+    bench = bench_of()
+    bench.running(0.01)
+    decision = bench.propose(1, bad)
+    assert decision.stamp_ns == bench.at(1)
+    assert decision.authority == NOBODY
+    assert decision.sent == (0.01,)
+    assert decision.proposals["policy"] is None
+    assert decision.rejected == {"policy": f"arm/joint1 is {bad}"}
+    assert f"policy rejected: arm/joint1 is {bad}" in decision.reason
+
+
+def test_a_faulty_expert_leaves_authority_to_the_policy(bench_of):
+    bench = bench_of()
+    bench.running(source="expert")
+    assert bench.propose(1, 0.02) is None
+    decision = bench.propose(1.1, math.nan, source="expert", stamp=1)
+    assert decision.authority == "policy"
+    assert decision.sent == (0.02,)
+
+
+def test_a_proposal_of_another_name_is_refused(bench_of):
+    bench = bench_of()
+    bench.measure(0)
+    decision = bench.core.propose(
+        "policy", bench.proposal(0, 0.0, source="intruder"), bench.at(0), bench.at(0)
+    )
+    assert decision.sent is None
+    assert decision.rejected == {"policy": "says it is 'intruder'"}
+
+
+def test_a_stale_proposal_is_refused_with_its_age(bench_of):
+    bench = bench_of()
+    bench.running()
+    assert bench.propose(6, 0.0, stamp=1) is None
+    assert bench.core.hearing.heard["policy"].rejection == "0.25 s old, at most 0.2 s is let in"
+
+
+def test_a_proposal_from_the_future_is_refused(bench_of):
+    bench = bench_of()
+    bench.running()
+    assert bench.propose(1, 0.0, stamp=7) is None
+    assert "0.30 s ahead" in bench.core.hearing.heard["policy"].rejection
+
+
+# ---- whatever happens --------------------------------------------------------------------------------------
+
+EVENT = st.tuples(
+    st.sampled_from(["policy", "expert", "tick", "tick", "measure", "press", "release", "restart"]),
+    st.floats(-3.0, 3.0) | st.just(math.nan),
+    st.sampled_from([0.0, 0.01, 0.2, 0.5, 1.0, 1.0, 3.0]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(EVENT, max_size=60))
+def test_whatever_happens_commands_keep_to_the_limits_from_the_last_command_or_the_measured_state(
+    bench_of, events
+):
+    bench = bench_of()
+    k, measured, last, stamps = 0.0, None, None, []
+    for kind, value, wait in events:
+        k += max(wait, 1e-3)
+        decision = None
+        if kind in ("policy", "expert"):
+            decision = bench.propose(k, value, source=kind)
+        elif kind == "tick":
+            decision = bench.tick(k)
+        elif kind == "measure":
+            measured = 0.0 if math.isnan(value) else value
+            bench.measure(k, measured)
+        elif kind == "restart":
+            bench.core.restart()
+        elif kind == "press":
+            decision = bench.core.press("topic", True, bench.at(k), bench.at(k))
+        else:
+            bench.core.press("topic", False, bench.at(k), bench.at(k))
+            bench.core.reset_estop(bench.at(k))
+        if decision is None or decision.sent is None:
+            continue
+        stamps.append(decision.stamp_ns)
+        sent = decision.sent[0]
+        starts = [start for start in (last, measured) if start is not None]
+        step = 1.0 * 0.05 + 1e-9  # speed limit times one period
+        assert any(abs(sent - start) <= step for start in starts), (sent, starts)
+        assert any(abs(sent) <= max(1.0, abs(start)) + 1e-12 for start in starts)
+        last = sent
+    assert stamps == sorted(set(stamps))

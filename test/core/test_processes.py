@@ -1,0 +1,115 @@
+"""Child processes: they end together, their words are kept, and a dead one is named."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from il_ros.core.processes import ProcessGroup
+
+SLEEP = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def ignore(_name: str, _line: str) -> None:
+    pass
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def gone_within(pid: int, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)  # nothing announces the end of a process that is not ours
+    return not alive(pid)
+
+
+def wait_for(group, line, seen, timeout_s=120.0):
+    deadline = time.monotonic() + timeout_s
+    while line not in seen:
+        assert time.monotonic() < deadline, seen
+        with contextlib.suppress(TimeoutError):
+            group.wait(0.05)
+
+
+def test_the_first_process_to_end_is_named(tmp_path):
+    with ProcessGroup({"stays": SLEEP, "ends": python("raise SystemExit(3)")}, tmp_path, ignore) as group:
+        ending = group.wait(120)
+    assert (ending.name, ending.status) == ("ends", 3)
+
+
+def test_every_printed_line_is_passed_on_and_logged(tmp_path):
+    lines = []
+    code = "import sys; print('one'); print('two', file=sys.stderr); print('last without newline', end='')"
+    with ProcessGroup({"talker": python(code)}, tmp_path, lambda *line: lines.append(line)) as group:
+        group.wait(120)
+    assert lines == [("talker", "one"), ("talker", "two"), ("talker", "last without newline")]
+    assert (tmp_path / "talker.log").read_text() == "one\ntwo\nlast without newline"
+
+
+def test_failure_tells_the_last_lines_and_the_log(tmp_path):
+    code = "print(*range(100), sep='\\n'); raise SystemExit(1)"
+    with ProcessGroup({"counter": python(code)}, tmp_path, ignore) as group:
+        message = str(group.failure(group.wait(120), lines=2))
+    assert "counter ended (exit status 1)" in message
+    assert "98\n    99\n" in message
+    assert "97" not in message
+    assert str(tmp_path / "counter.log") in message
+
+
+def test_leaving_the_group_interrupts_and_reaps_all(tmp_path):
+    code = (
+        "import signal, sys\nprint('up', flush=True)\n"
+        "try: signal.pause()\nexcept KeyboardInterrupt: print('bye')"
+    )
+    seen = []
+    with ProcessGroup({"polite": python(code)}, tmp_path, lambda *line: seen.append(line)) as group:
+        wait_for(group, ("polite", "up"), seen)
+    assert seen[-1] == ("polite", "bye")
+
+
+def test_a_child_hears_the_interrupt_even_if_we_were_told_to_ignore_it(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does with its background jobs
+    seen = []
+    try:
+        with ProcessGroup({"stays": SLEEP}, tmp_path, lambda *line: seen.append(line)) as group:
+            wait_for(group, ("stays", "up"), seen)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "KeyboardInterrupt" in (tmp_path / "stays.log").read_text()  # and not killed in the end
+
+
+def test_no_child_outlives_a_killed_parent(tmp_path):
+    code = f"""
+from pathlib import Path
+from il_ros.core.processes import ProcessGroup
+child = {python("import os, signal; print(os.getpid(), flush=True); signal.pause()")!r}
+say = lambda name, line: print(line, flush=True)
+with ProcessGroup({{"child": child}}, Path({str(tmp_path)!r}), say) as group:
+    group.wait(60)
+"""
+    with subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        assert alive(child)
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait(60)
+    assert gone_within(child, 60)
+
+
+def test_a_command_that_can_not_start_stops_those_that_did(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        ProcessGroup({"first": SLEEP, "second": ["/nowhere/at/all"]}, tmp_path, ignore)

@@ -1,0 +1,54 @@
+"""Settings from what a file or a person says."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from il_ros.core.settings import SettingsError, build, plain
+
+
+@dataclass(frozen=True)
+class Some:
+    count: int = 1
+    share: float = 0.5
+    names: tuple[str, ...] = ()
+    on: bool = False
+
+    def __post_init__(self):
+        if self.count < 1:
+            raise ValueError(f"count is {self.count}; at least 1 is needed")
+
+
+def test_absent_keys_keep_their_defaults():
+    assert build(Some, {"names": ["a"]}, "f") == Some(names=("a",))
+    assert build(Some, None, "f") == Some()
+
+
+def test_plain_and_build_are_inverse():
+    some = Some(3, 0.25, ("a", "b"), True)
+    assert build(Some, plain(some), "f") == some
+
+
+def test_yaml_reads_1e3_as_text_and_a_number_is_meant():
+    assert build(Some, {"share": "1e-3"}, "f").share == 0.001
+    assert build(Some, {"share": 1}, "f").share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cuont": 2}, "f: unknown key 'cuont'; did you mean 'count'"),
+        ({"zzz": 2}, "f: unknown key 'zzz'; there are: count, share, names, on"),
+        ({"count": 2.5}, "f: count: must be a whole number, not 2.5"),
+        ({"count": True}, "f: count: must be a whole number, not True"),
+        ({"share": "half"}, "f: share: must be a number, not 'half'"),
+        ({"names": "a"}, r"f: names: must be a list such as \[joints, object\], not 'a'"),
+        ({"names": [1]}, "f: names: must be text, not 1"),
+        ({"on": "yes"}, "f: on: must be true or false, not 'yes'"),
+        ({"count": 0}, "f: count is 0; at least 1 is needed"),
+        ([1], "f: must be a mapping"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_would_be_right(values, message):
+    with pytest.raises(SettingsError, match=message):
+        build(Some, values, "f")

@@ -1,0 +1,154 @@
+"""Observations are causal, fresh and complete, or there is none and it says why."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from il_ros.core import contract, messages
+from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
+
+MS = 1_000_000
+CONTRACT = contract.parse(
+    """
+name: t
+rate_hz: 10
+observations:
+  joints: {topic: j, type: sensor_msgs/msg/JointState, names: [a], max_age_s: 0.1}
+  array: {topic: f, type: std_msgs/msg/Float64MultiArray, size: 1, max_age_s: .inf}
+actions:
+  arm: {topic: c, type: std_msgs/msg/Float64MultiArray, names: [a], reference: joints, limits: {speed: 1}}
+""",
+    "t",
+)
+START = 1_000_000 * MS
+
+
+def joints(stamp_ms, value):
+    message = messages.make(
+        "sensor_msgs/msg/JointState",
+        header=messages.header(START + stamp_ms * MS),
+        name=["a"],
+        position=np.array([float(value)]),
+    )
+    return messages.encode("sensor_msgs/msg/JointState", message)
+
+
+def array(value):
+    message = messages.make("std_msgs/msg/Float64MultiArray", data=np.array([float(value)]))
+    return messages.encode("std_msgs/msg/Float64MultiArray", message)
+
+
+def filled(*stamps_and_values):
+    sync = Synchroniser(CONTRACT.observations)
+    sync.push("f", array(7), START - 50_000 * MS)
+    for stamp_ms, value in stamps_and_values:
+        sync.push("j", joints(stamp_ms, value), START)
+    return sync
+
+
+def sampled(sync, tick_ms):
+    return sync.sample(START + tick_ms * MS)
+
+
+def test_message_at_the_exact_tick_is_included_and_one_after_it_is_not():
+    sync = filled((0, 1), (50, 2), (51, 3))
+    out = sampled(sync, 50)
+    assert out.values["joints"] == [2]
+    assert out.ages_s["joints"] == 0
+
+
+def test_a_late_sample_sees_what_was_there_at_the_tick():
+    sync = filled(*[(10 * i, i) for i in range(20)])  # newest is at 190 ms
+    assert sampled(sync, 95).values["joints"] == [9]
+    assert sampled(sync, 95).ages_s["joints"] == pytest.approx(0.005)
+
+
+def test_without_any_message_it_names_the_stream():
+    out = Synchroniser(CONTRACT.observations).sample(START)
+    assert out == NoObservation(START, ("joints (j): nothing received", "array (f): nothing received"))
+
+
+def test_age_up_to_the_limit_counts_and_beyond_it_is_stale():
+    assert isinstance(sampled(filled((0, 1)), 100), Observation)
+    out = sampled(filled((0, 1)), 101)
+    assert out.reasons == ("joints (j): stale, 0.101 s old at the tick; max_age_s is 0.1",)
+
+
+def test_only_messages_from_the_future_make_no_observation():
+    out = sampled(filled((3000, 1)), 0)
+    assert "no message at or before the tick" in out.reasons[0]
+    assert "3.000 s after it" in out.reasons[0]
+
+
+def test_a_stream_of_another_clock_is_told_from_one_that_is_late():
+    behind, ahead = sampled(filled((-2_000_000_000, 1)), 0), sampled(filled((2_000_000_000, 1)), 0)
+    for out in (behind, ahead):
+        assert out.reasons[0].endswith("it is stamped by another clock: is use_sim_time right?")
+
+
+def test_an_infinite_age_keeps_a_latched_value_whatever_comes_after():
+    assert sampled(filled((0, 1)), 0).values["array"] == [7]
+
+
+def test_types_without_header_are_stamped_by_arrival():
+    sync = filled((0, 1))
+    assert sync.push("f", array(8), START + MS) == START + MS
+    assert sampled(sync, 0).values["array"] == [7]
+    assert sampled(sync, 1).values["array"] == [8]
+
+
+def test_a_bad_message_is_a_reason_not_an_exception():
+    sync = filled((0, np.nan))
+    assert sampled(sync, 0).reasons == ("joints: position/a is nan, not a finite number",)
+    sync.push("j", joints(10, 1)[:20], START)
+    assert "are not a sensor_msgs/msg/JointState" in sampled(sync, 10).reasons[0]
+
+
+def test_messages_out_of_order_are_put_in_order_and_counted():
+    sync = filled((0, 1), (20, 3), (10, 2), (20, 99))
+    assert sync.disordered["j"] == 2
+    assert sampled(sync, 15).values["joints"] == [2]
+    assert sampled(sync, 20).values["joints"] == [3]  # of two with one stamp, the first stays
+
+
+def test_a_clock_set_back_starts_afresh():
+    sync = filled((0, 1))
+    sampled(sync, 10)
+    assert sync.sample(START - 2000 * MS).reasons == ("the clock went back by 2.010 s; starting afresh",)
+    assert "joints (j): nothing received" in sync.sample(START - 1990 * MS).reasons
+
+
+def test_a_tick_a_little_before_the_last_is_refused_and_nothing_is_forgotten():
+    sync = filled((0, 1), (50, 2))
+    sampled(sync, 60)
+    assert sampled(sync, 10).reasons == ("the tick is 0.050 s before the last one",)
+    assert sampled(sync, 61).values["joints"] == [2]
+
+
+def test_observations_cannot_be_edited():
+    out = sampled(filled((0, 1)), 0)
+    with pytest.raises(ValueError, match="read-only"):
+        out.values["joints"][0] = 5
+
+
+def test_memory_stays_bounded_whether_sampled_or_not():
+    sync = filled(*[(i, i) for i in range(5000)])
+    assert len(sync._streams["j"]) <= 1002  # one second at 1 kHz, and the one in force before it
+
+
+@given(
+    stamps=st.lists(st.integers(0, 900), min_size=1, max_size=40, unique=True),
+    ticks=st.lists(st.integers(0, 900), min_size=1, max_size=20),
+    data=st.data(),
+)
+def test_any_arrival_order_gives_the_newest_message_at_or_before_each_tick(stamps, ticks, data):
+    arrivals = data.draw(st.permutations(stamps))
+    sync = filled(*[(stamp, stamp) for stamp in arrivals])
+    for tick in sorted(ticks):
+        before = [stamp for stamp in stamps if tick - 100 <= stamp <= tick]
+        out = sampled(sync, tick)
+        if before:
+            assert out.values["joints"] == [max(before)]
+        else:
+            assert isinstance(out, NoObservation)

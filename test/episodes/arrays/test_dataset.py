@@ -1,0 +1,242 @@
+"""Datasets: every episode is accounted for, and arrays are made once."""
+
+import concurrent.futures
+import dataclasses
+import os
+
+import made_episodes as made
+import numpy as np
+import pytest
+
+from il_ros.core import contract as contracts
+from il_ros.episodes import layout
+from il_ros.episodes.arrays import array_files, cache
+from il_ros.episodes.arrays.dataset import Dataset, DatasetError, validation_names
+from il_ros.episodes.catalogue import Selection, look
+from il_ros.records.labelling import Rule
+
+
+def load(folder, contract=made.CONTRACT, **options):
+    return cache.load(look(folder), contract, cache.cache_folder(folder.parent), **options)
+
+
+# ---- arrays and their cache
+
+
+def test_arrays_hold_the_frames_of_the_episode(tmp_path):
+    episode = load(made.write(tmp_path, made.recorded(4)))
+    np.testing.assert_array_equal(
+        episode.observations["joints"], [[0, 0.5, 0.01], [1, 1.5, 0.01], [2, 2.5, 0.01], [3, 3.5, 0.01]]
+    )
+    assert episode.observations["camera"].shape == (4, 6, 8, 3)
+    assert episode.observations["camera"].dtype == np.uint8
+    np.testing.assert_array_equal(episode.observations["camera"][:, 2, 3, 1], [0, 1, 2, 3])
+    np.testing.assert_array_equal(episode.actions[2], [3, 4, 0.05])
+    np.testing.assert_array_equal(episode.ticks_ns, [made.stamp(tick) for tick in range(4)])
+    assert episode.period_ns == made.PERIOD_NS
+    assert (episode.outcome, episode.task, episode.authority) == ("success", "made_up", ("expert",) * 4)
+
+
+def test_arrays_tell_when_the_expert_took_over_also_where_the_policys_ticks_have_no_frames(tmp_path):
+    items = made.recorded(6, decisions=False)
+    drivers = ("expert", "policy", "policy", "expert", "expert", "policy")
+    items += [made.decision(tick, authority=who, mode="hg_dagger") for tick, who in enumerate(drivers)]
+    folder = made.write(tmp_path, sorted(items, key=lambda item: item.log_ns))
+    for episode in (load(folder), load(folder)):  # made, and found in the cache
+        np.testing.assert_array_equal(episode.ticks_ns, [made.stamp(tick) for tick in (0, 3, 4)])
+        assert episode.takeovers_ns == (made.stamp(3),)
+
+
+def test_delta_actions_are_differences_to_the_measured_state(tmp_path):
+    episode = load(made.write(tmp_path, made.recorded(4)), made.DELTA)
+    np.testing.assert_array_equal(episode.actions, np.tile([1, 1.5, 0.05], (4, 1)))
+    np.testing.assert_array_equal(episode.commands[3], [4, 5, 0.05])
+
+
+def test_a_gap_is_visible_and_its_reason_counted(tmp_path):
+    items = [item for item in made.recorded(20) if not ("camera" in item.topic and 5 <= _tick(item) < 10)]
+    episode = load(made.write(tmp_path, items))
+    # tick 4's image serves ticks 5 and 6 (0.1 s old); 7, 8, 9 are missing
+    assert [(made.stamp(0) + k * made.PERIOD_NS) for k in (0, 1, 2, 3, 4, 5, 6, *range(10, 20))] == list(
+        episode.ticks_ns
+    )
+    assert episode.runs == (slice(0, 7), slice(7, 17))
+    assert list(episode.skipped.values()) == [3]
+
+
+def _tick(item):
+    return (item.log_ns - made.START_NS) // made.PERIOD_NS
+
+
+def test_text_is_kept_as_strings(tmp_path):
+    text = made.TEXT.replace(
+        "observations:\n", "observations:\n  say: {topic: say, type: std_msgs/msg/String, max_age_s: .inf}\n"
+    )
+    said = [("push", -1), ("push the red block", 2)]
+    items = made.recorded(4) + [
+        made._recorded("/say", made.STRING, made.messages.make(made.STRING, data=words), made.stamp(tick))
+        for words, tick in said
+    ]
+    episode = load(made.write(tmp_path, items, text=text), contracts.parse(text, "t"))
+    assert list(episode.observations["say"]) == ["push", "push", "push the red block", "push the red block"]
+
+
+def test_arrays_are_made_once_and_again_when_the_bag_or_the_span_changed(tmp_path, monkeypatch):
+    made_count = []
+    real = cache._make
+    monkeypatch.setattr(cache, "_make", lambda *args: (made_count.append(1), real(*args)))
+    folder = made.write(tmp_path, made.recorded(6))
+    load(folder)
+    load(folder)
+    assert len(made_count) == 1
+    os.utime(layout.bag_file(folder), ns=(1, 1))
+    load(folder)
+    assert len(made_count) == 2
+    info = layout.load_info(folder)
+    dataclasses.replace(info, started_ns=made.stamp(3)).save(folder)
+    assert len(load(folder)) == 3
+    dataclasses.replace(info, started_ns=made.stamp(3), outcome="failure").save(folder)
+    assert load(folder).outcome == "failure"  # a label is no reason to convert again
+    assert len(made_count) == 3
+
+
+def test_each_contract_and_each_rule_has_arrays_of_its_own(tmp_path):
+    folder = made.write(tmp_path, made.recorded(4))
+    rule = Rule("nothing_but_zero", lambda decision: (0.0, 0.0, 0.0))
+    assert load(folder).actions[0, 0] == 1
+    assert load(folder, made.DELTA).actions[0, 0] == 1
+    assert load(folder, rule=rule).actions[0, 0] == 0
+    assert load(folder).actions[0, 0] == 1
+    assert len([path for path in (tmp_path / ".cache").iterdir() if path.is_dir()]) == 3
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path):
+    folder = made.write(tmp_path, made.recorded(4))
+    load(folder)
+    (path,) = (tmp_path / ".cache").rglob("commands.npy")
+    path.write_bytes(path.read_bytes()[:200])
+    assert load(folder).actions.shape == (4, 3)
+
+
+def test_large_arrays_are_memory_mapped_and_none_can_be_edited(tmp_path, monkeypatch):
+    monkeypatch.setattr(array_files, "_MAP_FROM_BYTES", 700)
+    episode = load(made.write(tmp_path, made.recorded(4)))
+    assert isinstance(episode.observations["camera"], np.memmap)
+    assert not isinstance(episode.observations["joints"], np.memmap)
+    for values in (*episode.observations.values(), episode.commands, episode.offsets, episode.ticks_ns):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 0
+
+
+def test_several_at_once_make_the_arrays_once(tmp_path):
+    folder = made.write(tmp_path, made.recorded(10))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        lengths = list(pool.map(lambda _: len(load(folder)), range(16)))
+    assert lengths == [10] * 16
+    (group,) = (path for path in (tmp_path / ".cache").iterdir() if path.is_dir())
+    assert [path.name for path in group.iterdir() if path.is_dir()] == ["episode_000001"]
+
+
+def test_a_root_that_cannot_be_written_still_trains_with_a_warning(tmp_path):
+    folder = made.write(tmp_path, made.recorded(4))
+    (tmp_path / ".cache").write_text("in the way")
+    with pytest.warns(UserWarning, match="can't be written"):
+        dataset = Dataset.open(folder.parent, made.CONTRACT)
+    assert len(dataset.train[0]) == 4
+
+
+def test_an_episode_without_any_frame_says_what_became_of_its_ticks(tmp_path):
+    folder = made.write(
+        tmp_path, [item for item in made.recorded(4) if "joint" not in item.topic] + [made.joints(-90)]
+    )
+    with pytest.raises(array_files.NoFramesError, match=r"no usable frame: joints .*\(4 times\)"):
+        load(folder)
+    assert not list((tmp_path / ".cache").rglob("*.npy"))
+
+
+# ---- datasets
+
+
+def test_every_episode_is_in_the_summary(tmp_path):
+    for number in range(1, 8):
+        made.write(tmp_path, made.recorded(4), number)
+    made.write(tmp_path / "other", made.recorded(1), 1)
+    made.write(tmp_path, [made.command("/elsewhere", [1], made.START_NS)], 8)
+    made.write(tmp_path, [made.joints(0), made.image(0), made.decision(9)], 9)
+    layout.discard(tmp_path / "episode_000003", "bad", "now")
+    info = layout.load_info(tmp_path / "episode_000004")
+    dataclasses.replace(info, outcome="failure").save(tmp_path / "episode_000004")
+
+    dataset = Dataset.open(tmp_path, made.CONTRACT, validation=0.6, validation_most=1)
+    summary = dataset.summary
+    left_out = dict(summary.left_out)
+    assert left_out["episode_000003"] == "discarded: now: bad"
+    assert left_out["episode_000004"] == "outcome is failure; wanted: success, unmarked"
+    assert "doesn't fit contract 'made_up'" in left_out["episode_000008"]
+    assert "no usable frame" in left_out["episode_000009"]
+    assert "holds no bag" in left_out["other"]
+    assert sorted(summary.train + summary.validation) == [f"episode_00000{n}" for n in (1, 2, 5, 6, 7)]
+    assert (len(dataset.train), len(dataset.validation)) == (4, 1)
+    assert summary.frames == 20
+    assert summary.lines()[0] == "5 episodes, 20 frames: 4 to train, 1 to validate"
+
+
+def test_an_empty_dataset_is_an_error_that_names_every_reason(tmp_path):
+    with pytest.raises(DatasetError, match="no episode to train on\n  the folder holds no episodes"):
+        Dataset.open(tmp_path, made.CONTRACT)
+    made.write(tmp_path, made.recorded(2), outcome="failure")
+    with pytest.raises(DatasetError, match="episode_000001: outcome is failure"):
+        Dataset.open(tmp_path, made.CONTRACT)
+
+
+def test_one_episode_is_all_trained_on_with_a_warning(tmp_path):
+    made.write(tmp_path, made.recorded(4))
+    dataset = Dataset.open(tmp_path, made.CONTRACT)
+    assert (len(dataset.train), len(dataset.validation)) == (1, 0)
+    assert "only one episode" in dataset.summary.warnings[0]
+    assert Dataset.open(tmp_path, made.CONTRACT, validation=0).summary.warnings == ()
+
+
+def test_names_that_do_not_exist_are_reported(tmp_path):
+    made.write(tmp_path, made.recorded(4))
+    select = Selection(names=("episode_000001", "episode_000099"))
+    summary = Dataset.open(tmp_path, made.CONTRACT, select).summary
+    assert ("episode_000099", "there is no such episode") in summary.left_out
+
+
+# ---- the split
+
+
+def test_the_split_is_by_seed_and_whole_episodes():
+    names = [f"episode_{n:06d}" for n in range(1, 31)]
+    kept = validation_names(names, 0.1, seed=0)
+    assert len(kept) == 3
+    assert kept == validation_names(list(reversed(names)), 0.1, seed=0)
+    assert kept != validation_names(names, 0.1, seed=1)
+
+
+def test_a_growing_dataset_never_moves_training_episodes_to_validation_unless_the_share_grows():
+    names = [f"episode_{n:06d}" for n in range(1, 100)]
+    before = validation_names(names[:30], 0.1, seed=3)
+    after = validation_names(names[:34], 0.1, seed=3)  # still three
+    assert not (after - before) & set(names[:30])
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "expected"), [(0, 0.1, 0), (1, 0.5, 0), (2, 0.01, 1), (2, 0.99, 1)]
+)
+def test_something_is_kept_for_each_side_where_possible(count, share, expected):
+    assert len(validation_names([str(n) for n in range(count)], share, 0)) == expected
+
+
+def test_at_most_so_many_are_kept_and_they_are_the_first_of_the_same_order():
+    names = [f"episode_{n:06d}" for n in range(1, 101)]
+    few, many = validation_names(names, 0.1, 0, most=3), validation_names(names, 0.1, 0)
+    assert (len(few), len(many)) == (3, 10)
+    assert few < many
+    assert validation_names(names[:10], 0.1, 0, most=3) == validation_names(names[:10], 0.1, 0)
+
+
+def test_a_share_of_all_is_refused():
+    with pytest.raises(ValueError, match="from 0 to below 1, not 1"):
+        validation_names(["a", "b"], 1, 0)

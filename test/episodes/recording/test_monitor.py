@@ -1,0 +1,71 @@
+"""Stream statistics, against numbers worked out by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from il_ros.episodes.recording.monitor import Histogram, StreamMonitor
+
+MS = 1_000_000
+
+
+def monitor(**options) -> StreamMonitor:
+    return StreamMonitor("/x", "sensor_msgs/msg/JointState", **options)
+
+
+def test_ten_messages_a_second():
+    stream = monitor()
+    for k in range(11):
+        stream.observe(100 * MS * k, size=7, stamp_ns=None)
+    info = stream.info(now_ns=1000 * MS)
+    assert (info.messages, info.bytes, info.rate_hz, info.longest_gap_s) == (11, 77, 10.0, 0.1)
+    assert info.age_p50_s is None
+    assert info.silent_at_end_s == 0.0
+
+
+def test_age_is_reception_minus_stamp():
+    stream = monitor()
+    for k in range(100):
+        stream.observe(k * MS + (50 * MS if k == 99 else 2 * MS), 1, stamp_ns=k * MS)
+    info = stream.info(200 * MS)
+    assert info.age_p50_s == pytest.approx(0.002, rel=0.13)
+    stream.observe(1000 * MS, 1, stamp_ns=950 * MS)
+    assert stream.info(1000 * MS).age_p99_s == pytest.approx(0.05, rel=0.13)
+
+
+def test_stale_from_max_age_after_the_stamp_until_the_next_message():
+    stream = monitor(max_age_s=0.1)
+    stream.observe(1000 * MS, 1, stamp_ns=980 * MS)  # fresh until 1080
+    stream.observe(1300 * MS, 1, stamp_ns=1300 * MS)  # stale 1080..1300, fresh until 1400
+    assert stream.info(1390 * MS).stale_s == pytest.approx(0.22)
+    assert stream.info(1500 * MS).stale_s == pytest.approx(0.22 + 0.1)
+
+
+def test_a_dead_publisher_is_silent_at_the_end():
+    stream = monitor()
+    stream.observe(1000 * MS, 1, None)
+    assert stream.info(4200 * MS).silent_at_end_s == pytest.approx(3.2)
+
+
+def test_stamps_going_back_are_counted_and_do_not_break_the_rest():
+    stream = monitor(max_age_s=0.1)
+    for log, stamp in ((100, 100), (200, 50), (300, 300)):
+        stream.observe(log * MS, 1, stamp_ns=stamp * MS)
+    info = stream.info(300 * MS)
+    assert info.backwards == 1
+    assert info.messages == 3
+    assert info.stale_s == pytest.approx(0.1)  # the second came stale: fresh until 150
+
+
+def test_nothing_received_is_no_rate_rather_than_zero():
+    info = monitor(required=True).info(1000 * MS)
+    assert (info.messages, info.rate_hz, info.silent_at_end_s, info.required) == (0, None, None, True)
+
+
+@given(st.floats(2e-6, 900.0), st.integers(1, 50))
+def test_quantiles_are_within_a_bin(duration_s, count):
+    histogram = Histogram()
+    for _ in range(count):
+        histogram.add(duration_s)
+    assert histogram.quantile(0.5) == pytest.approx(duration_s, rel=0.13)
+    assert histogram.quantile(0.99) == histogram.quantile(0.01)

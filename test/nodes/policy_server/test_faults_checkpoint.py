@@ -1,0 +1,162 @@
+"""Half a checkpoint while the robot is driven: refused, no tick missed, and the bag shows who answered."""
+
+import json
+import os
+import threading
+
+import pytest
+from driven_robot import AHEAD, LONG_S, PATIENT, PERIOD_NS, Robot
+from made_versions import constant_policy
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import Trigger
+
+from il_ros.core import messages
+from il_ros.policies import checkpoint
+from il_ros.policies.versions import CHECKPOINT
+
+STRING = "std_msgs/msg/String"
+LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SLOWER = (0.125,)
+
+
+def cut(folder):
+    weights = folder / checkpoint.MODEL
+    weights.write_bytes(weights.read_bytes()[:-8])
+
+
+def without_weights(folder):
+    (folder / checkpoint.MODEL).unlink()
+
+
+def without_config(folder):
+    (folder / checkpoint.CONFIG).unlink()
+
+
+def without_contract(folder):
+    (folder / checkpoint.CONTRACT).unlink()
+
+
+def config_cut(folder):
+    config = folder / checkpoint.CONFIG
+    config.write_bytes(config.read_bytes()[:-20])
+
+
+def not_renamed(folder):
+    folder.rename(folder.with_name(f".{folder.name}.4711"))
+
+
+WAYS = {
+    cut: "checksum",
+    without_weights: "model.safetensors",
+    without_config: "config.json",
+    without_contract: "contract.yaml",
+    config_cut: "config.json",
+    not_renamed: "holds no checkpoint",
+}
+
+
+class Announced:
+    """A robot in lockstep whose policy server hears of versions; every tick from now on is recorded."""
+
+    def __init__(self, graph, folder):
+        self.graph, self._folder = graph, folder / "policies"
+        topic = f"{folder.name}/checkpoint"
+        self._said = graph.received("policy_server/version", STRING, LATCHED)
+        self.robot = Robot(graph, folder, PATIENT, candidates=topic)
+        self._announce = graph.publisher(topic, STRING, LATCHED)
+        graph.in_line(self._announce)
+        self._begun = self.robot.record()
+
+    def version(self, number):
+        run = self._folder / f"v{number}"
+        own = self.robot.contract
+        checkpoint.save(run / CHECKPOINT, constant_policy(own, SLOWER, run.name, inputs=("joints",)))
+        return run
+
+    def announce(self, run):
+        self._announce(messages.make(STRING, data=str(run)))
+
+    def order(self, run):
+        """As a person does; return whether it is to be loaded, and the answer."""
+        self.robot.server.set_parameters([Parameter("checkpoint", value=str(run))])
+        answer = self.graph.call("policy_server/reload", Trigger)
+        return answer.success, answer.message
+
+    def verdict(self, run):
+        """Tick until there is a verdict on a version; return its state and reason."""
+
+        def found():
+            self.robot.tick()
+            told = [json.loads(message.data)["verdict"] for message in self._said]
+            return next((each for each in told if each["version"] == run.name), None)
+
+        told = self.graph.until(found, f"the verdict on {run.name}", LONG_S)
+        return told["state"], told["reason"]
+
+    def answers(self):
+        """Return who answered, and with what, at each tick that was recorded; none may be missing."""
+        kept = self.robot.recorded.stop()
+        ticks = range(self._begun + PERIOD_NS, self.robot.stamp_ns + 1, PERIOD_NS)
+        assert [each.stamp_ns for each in kept.decisions] == list(ticks)
+        assert {row[0] for row in kept.account} == {"policy"}
+        assert all(policy == sent for _, policy, _, sent, *_ in kept.account)
+        assert len(kept.messages["/joint_states"]) == len(ticks)
+        return [(each.version, each.sent) for each in kept.decisions]
+
+
+@pytest.fixture
+def announced(graph, tmp_path):
+    return Announced(graph, tmp_path)
+
+
+def test_half_a_checkpoint_is_refused_in_every_way_and_each_tick_has_the_driving_policys_answer(announced):
+    for number, (spoil, reason) in enumerate(WAYS.items(), start=2):
+        run = announced.version(number)
+        spoil(run / CHECKPOINT)
+        announced.announce(run)
+        state, why = announced.verdict(run)
+        assert state == "refused"
+        assert reason in why
+    whole = announced.version(9)
+    announced.announce(whole)
+    assert announced.verdict(whole)[0] == "active"
+    announced.robot.tick()
+    answers = announced.answers()
+    swapped = answers.index(("v9", SLOWER))
+    assert swapped > len(WAYS)
+    assert answers == [("v1", AHEAD)] * swapped + [("v9", SLOWER)] * (len(answers) - swapped)
+
+
+def test_one_that_is_ordered_half_written_is_refused_and_each_tick_has_the_driving_policys_answer(announced):
+    for number, (spoil, reason) in enumerate(WAYS.items(), start=2):
+        run = announced.version(number)
+        spoil(run / CHECKPOINT)
+        begins, why = announced.order(run)
+        if begins:
+            state, why = announced.verdict(run)
+            assert state == "refused"
+        assert reason in why
+    announced.robot.tick()
+    assert set(announced.answers()) == {("v1", AHEAD)}
+
+
+def test_one_whose_writer_hangs_and_dies_costs_no_tick(announced):
+    """The weights come through a pipe, half of them: whoever reads waits until the writer is gone."""
+    run = announced.version(2)
+    weights = run / CHECKPOINT / checkpoint.MODEL
+    raw = weights.read_bytes()
+    weights.unlink()
+    os.mkfifo(weights)
+    announced.announce(run)
+    for _ in range(20):
+        announced.robot.tick()
+    assert announced.robot.server.status().values["examining"] == "v2"
+    writer = threading.Thread(target=weights.write_bytes, args=(raw[: len(raw) // 2],), daemon=True)
+    writer.start()
+    state, why = announced.verdict(run)
+    writer.join(LONG_S)
+    assert (state, "checksum" in why) == ("refused", True)
+    answers = announced.answers()
+    assert len(answers) > 20
+    assert set(answers) == {("v1", AHEAD)}

@@ -1,0 +1,204 @@
+"""The policy server on a real graph: loads, refuses, proposes, reloads, never guesses."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from made_versions import constant_policy
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from il_ros.core import contract, messages
+from il_ros.nodes.policy_server.node import PolicyServer
+from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN
+from il_ros.policies import checkpoint
+from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.normaliser import Affine, Normaliser
+from il_ros.policies.runner import LoadedPolicy
+from il_ros.records import proposal
+
+JOINT_STATE, STRING = "sensor_msgs/msg/JointState", "std_msgs/msg/String"
+MS = 1_000_000
+TEXT = """
+name: two_joints
+rate_hz: 20
+trigger: joint_states
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, fields: [position], names: [a, b],
+           unit: rad, max_age_s: 0.1}
+actions:
+  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a, b], unit: rad,
+        reference: joints, safe: hold, limits: {speed: 1.0}}
+"""
+CONTRACT = contract.parse(TEXT, "test")
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def write_checkpoint(folder, bias, version, own=CONTRACT):
+    """Write a policy that answers `bias` (2,) whatever it sees."""
+    checkpoint.save(folder, constant_policy(own, bias, version))
+    return str(folder)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    return write_checkpoint(tmp_path / "first", [0.25, -0.5], "v1")
+
+
+class Robot:
+    def __init__(self, graph):
+        self._joints = graph.publisher("joint_states", JOINT_STATE)
+        self.heard = graph.received("policy_server/proposal", proposal.TYPE)
+        self.graph = graph
+        self._stamp_ns = 1000 * MS
+        graph.in_line(self._joints)
+
+    def tick(self, a=0.0, names=("a", "b")):
+        self._stamp_ns += CONTRACT.period_ns
+        head = messages.header(self._stamp_ns)
+        self._joints(messages.make(JOINT_STATE, header=head, name=list(names), position=np.array([a, 0.0])))
+
+    def answer(self):
+        """Tick once and return the proposal that answers it."""
+        count = len(self.heard)
+        self.tick()
+        self.graph.until(lambda: len(self.heard) > count, "a proposal")
+        return proposal.from_message(self.heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
+
+
+def test_a_proposal_carries_the_policys_doubt(graph, tmp_path):
+    identity = Affine(np.zeros(2), np.ones(2))
+    settings = family("ensemble").settings(hidden=(4,), members=2)
+    network = make_network("ensemble", settings, CONTRACT, Normaliser(identity, identity))
+    policy = LoadedPolicy(CONTRACT, "ensemble", settings, network, Normaliser(identity, identity), "v1")
+    checkpoint.save(tmp_path / "unsure", policy)
+    graph.start(PolicyServer, checkpoint=str(tmp_path / "unsure"))
+    got = Robot(graph).answer()
+    assert got.doubt == policy.act_with_doubt({"joints": np.zeros(2)})[1]
+    assert got.doubt > 0
+
+
+def test_a_chunk_that_departs_from_the_one_before_is_doubtful(graph, tmp_path):
+    """The chunk is two steps of joint b's target: first 0.0, 0.5, always; so half of it is never foreseen."""
+    identity = Affine(np.zeros(2), np.ones(2))
+    settings = family("bc").settings(hidden=(4,), horizon=2)
+    network = make_network("bc", settings, CONTRACT, Normaliser(identity, identity))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.linear_layers()[-1].bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.5]))
+    policy = LoadedPolicy(CONTRACT, "bc", settings, network, Normaliser(identity, identity), "v1")
+    checkpoint.save(tmp_path / "chunks", policy)
+    graph.start(PolicyServer, checkpoint=str(tmp_path / "chunks"))
+    robot = Robot(graph)
+    assert robot.answer().doubt is None
+    # foreseen [0, 0.5], answered [0, 0]: sqrt(0.25 / 2)
+    assert robot.answer().doubt == pytest.approx(0.353553, abs=1e-6)
+
+
+def test_it_answers_a_tick_with_the_policys_chunk_version_and_stamp(graph, trained):
+    node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
+    assert node.state == "active"
+    got = robot.answer()
+    assert (got.source, got.version, got.stamp_ns, got.epoch) == ("policy", "v1", 1050 * MS, None)
+    np.testing.assert_allclose(got.chunk, [[0.25, -0.5]])
+    status = node.status()
+    assert (status.level, status.values["version"]) == (OK, "v1")
+    for name in ("observation age p50 [ms]", "inference p99 [ms]", "publish p99 [ms]"):
+        assert name in status.values
+
+
+def test_a_policy_with_memory_begins_afresh_in_each_epoch_and_names_it(graph, trained, monkeypatch):
+    resets = []
+    monkeypatch.setattr(LoadedPolicy, "reset", lambda _: resets.append(1), raising=False)
+    graph.start(PolicyServer, checkpoint=trained)
+    tell = graph.publisher("dagger_supervisor/status", STRING, LATCHED)
+    tell(messages.make(STRING, data=json.dumps({"epoch": 7})))
+    robot = Robot(graph)
+    assert (robot.answer().epoch, len(resets)) == (7, 1)
+    tell(messages.make(STRING, data=json.dumps({"epoch": 8})))
+    graph.until(lambda: len(resets) == 2, "the second reset")
+    assert robot.answer().epoch == 8
+
+
+def test_inactive_it_is_silent_and_active_again_it_proposes(graph, trained):
+    node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
+    node.trigger_deactivate()
+    robot.tick()
+    graph.spin(0.2)
+    assert robot.heard == []
+    assert "inactive: not proposing" in node.status().message
+    node.trigger_activate()
+    graph.in_line(robot._joints)
+    robot.answer()
+
+
+def test_a_message_without_a_joint_is_not_answered_and_the_joint_is_named(graph, trained):
+    node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
+    robot.tick(names=("a", "c"))
+    graph.until(lambda: "'b'" in node.status().message, "the reason")
+    assert node.status().level == WARN
+    assert robot.heard == []
+
+
+def test_a_nan_in_the_state_is_not_answered(graph, trained):
+    node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
+    robot.tick(a=float("nan"))
+    graph.until(lambda: node.status().values.get("ticks without observation"), "the tick")
+    assert robot.heard == []
+
+
+def test_an_answer_that_is_no_number_is_an_error_and_not_proposed(graph, trained):
+    node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
+    huge = node._policy.normaliser.actions.scale  # planted: a normaliser gone wrong
+    huge[:] = np.inf
+    robot.tick()
+    graph.until(lambda: node.status().level == ERROR, "the error")
+    assert "arm/b is -inf" in node.status().message or "arm/a is inf" in node.status().message
+    graph.spin(0.05)
+    assert robot.heard == []
+
+
+def other(tmp_path, change):
+    file = tmp_path / "other.yaml"
+    file.write_text(TEXT.replace(*change))
+    return str(file)
+
+
+def test_another_contract_refuses_to_configure_naming_the_difference(graph, tmp_path, trained):
+    node = graph.start(
+        PolicyServer, checkpoint=trained, contract=other(tmp_path, ("rate_hz: 20", "rate_hz: 25"))
+    )
+    assert node.state == "unconfigured"
+    reason = node._last_error[1]
+    assert "configure refused" in reason
+    assert "rate_hz: 25.0 here, 20.0 there" in reason
+
+
+def test_a_contract_of_the_same_meaning_is_accepted(graph, tmp_path, trained):
+    same = other(tmp_path, ("name: two_joints", "name: another  # and a comment"))
+    assert graph.start(PolicyServer, checkpoint=trained, contract=same).state == "active"
+
+
+@pytest.mark.parametrize("path", ["", "/nowhere"])
+def test_without_a_checkpoint_it_stays_unconfigured_and_says_why(graph, path):
+    node = graph.start(PolicyServer, checkpoint=path)
+    assert node.state == "unconfigured"
+    assert ("checkpoint is empty" if not path else "/nowhere: there is no such folder") in node._last_error[1]
+
+
+def test_on_a_device_that_is_not_there_it_stays_unconfigured_and_says_so(graph, trained):
+    node = graph.start(PolicyServer, checkpoint=trained, device="cuda:99")
+    assert node.state == "unconfigured"
+    assert "configure refused" in node._last_error[1]
+    assert "can't be loaded on device 'cuda:99'" in node._last_error[1]
+
+
+def test_damaged_weights_are_refused(graph, tmp_path, trained):
+    file = tmp_path / "first" / "model.safetensors"
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    file.write_bytes(raw)
+    node = graph.start(PolicyServer, checkpoint=trained)
+    assert node.state == "unconfigured"
+    assert "checksum" in node._last_error[1]

@@ -1,0 +1,201 @@
+"""Processes that begin and end well, parameters that are refused clearly, errors that are seen."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from std_srvs.srv import Trigger
+
+from il_ros.nodes.runtime import managed, process
+from il_ros.nodes.runtime.diagnostics import ERROR, Status
+from il_ros.nodes.runtime.parameters import ParameterError, declare, value
+
+NODE = """
+    import sys
+    from il_ros.nodes import runtime
+
+    class Probe(managed.ManagedNode):
+        def __init__(self):
+            super().__init__("probe")
+        def configure(self):
+            {configure}
+        def activate(self):
+            print("active", flush=True)
+        def cleanup(self):
+            print("let go", flush=True)
+
+    sys.exit(managed.main(Probe))
+"""
+
+
+def start(*arguments, configure="pass"):
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(NODE).format(configure=configure), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_cleanly(number):
+    probe = start()
+    assert probe.stdout.readline() == "active\n"
+    probe.send_signal(number)
+    out, err = probe.communicate(timeout=120)
+    assert probe.returncode == 0, err
+    assert out == "let go\n"
+    assert "Traceback" not in err
+
+
+def test_full_collections_spare_what_a_running_node_has_loaded():
+    probe = start(
+        configure="import gc; self.create_timer(0.1, lambda: print(gc.get_freeze_count(), flush=True))"
+    )
+    assert probe.stdout.readline() == "active\n"
+    assert int(probe.stdout.readline()) > 10_000  # rclpy alone is more than that
+    probe.send_signal(signal.SIGTERM)
+    probe.communicate(timeout=120)
+
+
+def test_without_autostart_a_node_waits_unconfigured(graph):
+    node = graph.start(Managed, autostart=False)
+    assert node.state == "unconfigured"
+    assert node.log == []
+
+
+def test_a_wrong_parameter_ends_the_process_with_one_clear_line():
+    probe = start("--ros-args", "-p", "realtime_priority:=200")
+    _out, err = probe.communicate(timeout=120)
+    assert probe.returncode == 1
+    assert "realtime_priority is 200, expected at least 0 and at most 99" in err
+    assert "Traceback" not in err
+
+
+def test_the_dds_profile_is_set_unless_the_user_set_one(monkeypatch):
+    for name in process.DDS_PROFILE_VARIABLES:
+        monkeypatch.setenv(name, "")
+    process.set_dds_profile()
+    assert os.environ[process.DDS_PROFILE_VARIABLE] == str(process.DDS_PROFILE)
+    assert process.DDS_PROFILE.is_file()
+    monkeypatch.setenv(process.DDS_PROFILE_VARIABLE, "/mine.xml")
+    process.set_dds_profile()
+    assert os.environ[process.DDS_PROFILE_VARIABLE] == "/mine.xml"
+
+
+class Managed(managed.ManagedNode):
+    """Notes its transitions; each can be made to fail."""
+
+    fails: dict = {}  # noqa: RUF012
+
+    def __init__(self, **kwargs):
+        self.log = []
+        super().__init__("managed", **kwargs)
+
+    def configure(self):
+        self._do("configure")
+
+    def activate(self):
+        self._do("activate")
+
+    def deactivate(self):
+        self._do("deactivate")
+
+    def cleanup(self):
+        self._do("cleanup")
+
+    def status(self):
+        return Status(message="all is well", values={"calls": len(self.log)})
+
+    def _do(self, name):
+        self.log.append(name)
+        if name in self.fails:
+            raise self.fails[name]
+
+
+def test_autostart_configures_and_activates(graph):
+    node = graph.start(Managed)
+    assert (node.state, node.log) == ("active", ["configure", "activate"])
+
+
+@pytest.mark.parametrize("error", [managed.Refusal("not today"), ZeroDivisionError("oops")])
+def test_a_failed_configure_lets_go_says_why_and_can_be_tried_again(graph, monkeypatch, error):
+    monkeypatch.setattr(Managed, "fails", {"configure": error})
+    node = graph.start(Managed)
+    assert (node.state, node.log) == ("unconfigured", ["configure", "cleanup"])
+    found = graph.received("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    status = graph.until(lambda: found and found[-1].status[0], "diagnostics")
+    assert (status.name, status.level) == ("managed", ERROR[0])
+    assert str(error) in status.message
+    assert [(value.key, value.value) for value in status.values] == [("calls", "2")]
+    monkeypatch.setattr(Managed, "fails", {})
+    node.start()
+    assert node.state == "active"
+
+
+def test_a_refused_activation_leaves_the_node_inactive(graph, monkeypatch):
+    monkeypatch.setattr(Managed, "fails", {"activate": managed.Refusal("no robot")})
+    assert graph.start(Managed).state == "inactive"
+
+
+def test_an_error_in_a_callback_is_reported_and_the_node_goes_on(graph):
+    node = graph.start(Managed)
+    calls = []
+
+    def bad():
+        calls.append(1)
+        raise RuntimeError("boo")
+
+    node.create_timer(0.01, bad)
+    graph.until(lambda: len(calls) > 2, "three calls")
+    found = graph.received("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    graph.until(lambda: found and "RuntimeError: boo" in found[-1].status[0].message, "diagnostics")
+
+
+def test_a_service_that_fails_answers_with_the_error(graph):
+    node = graph.start(Managed)
+
+    def refuse(_request, _response):
+        raise managed.Refusal("the gripper is open")
+
+    node.create_service(Trigger, "~/close", refuse)
+    response = graph.call("managed/close", Trigger)
+    assert (response.success, response.message) == (False, "the gripper is open")
+
+
+class Settings(managed.PlainNode):
+    def __init__(self, **kwargs):
+        super().__init__("settings", **kwargs)
+        self.rate_hz = declare(self, "rate", 20.0, "rate of ticks", unit="Hz", minimum=1.0, maximum=100.0)
+        self.mode = declare(self, "mode", "hold", "what to do", choices=("hold", "stop"))
+        self.lines = declare(self, "lines", [], "some lines")
+
+
+def test_parameters_come_with_their_defaults_description_and_unit(graph):
+    node = graph.start(Settings)
+    assert (node.rate_hz, node.mode, node.lines) == (20.0, "hold", [])
+    assert value(node, "lines") == []
+    assert node.describe_parameter("rate").description == "rate of ticks [Hz]"
+
+
+def test_a_whole_number_is_taken_for_a_float_and_a_list_is_kept(graph):
+    node = graph.start(Settings, rate=50, lines=["a 1", "b 2"])
+    assert (node.rate_hz, type(node.rate_hz), node.lines) == (50.0, float, ["a 1", "b 2"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"rate": 0.5}, r"rate is 0\.5, expected at least 1\.0 and at most 100\.0\. rate of ticks \[Hz\]"),
+        ({"rate": float("nan")}, "rate is nan"),
+        ({"rate": "fast"}, r"rate is 'fast' \(a string\), expected float"),
+        ({"mode": "dance"}, "mode is 'dance', expected one of hold, stop"),
+        ({"lines": 3}, r"lines is 3 \(a integer\), expected a list of str"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_naming_value_and_what_would_be_right(graph, given, said):
+    with pytest.raises(ParameterError, match=said):
+        graph.start(Settings, **given)

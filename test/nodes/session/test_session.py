@@ -1,0 +1,233 @@
+"""A session on a real graph: keys, simulator, teacher, supervisor, recorder; and one without a person."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from at_the_keys import AtTheKeys
+
+from il_ros.cli.main import main
+from il_ros.core import actions, contract, messages, share
+from il_ros.core.specs import JOINT_STATE, STRING
+from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.episodes.bag.reader import open_bag
+from il_ros.episodes.catalogue import look, scan
+from il_ros.episodes.layout import load_info
+from il_ros.nodes.recorder.node import Recorder
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.contracts import declare_contract, load_contract
+from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.qos import LATCHED
+from il_ros.nodes.session.node import Session
+from il_ros.nodes.sim.expert_node import ScriptedExpert
+from il_ros.nodes.sim.node import Sim
+from il_ros.nodes.supervisor.node import DaggerSupervisor
+from il_ros.session import keys, report
+from il_ros.session.curves import decision_curves
+
+JOY = "sensor_msgs/msg/Joy"
+
+
+class StandStill(managed.PlainNode):
+    """A policy that proposes to stay where the arm is."""
+
+    def __init__(self, **kwargs):
+        super().__init__("policy_server", **kwargs)
+        declare_tick(self)
+        self.contract = load_contract(declare_contract(self))
+        identity = Identity("policy", "still-1", doubt=0.5)
+        self.proposer = Proposer(self, self.contract, self.answer, lambda: identity)
+
+    def answer(self, observation):
+        return actions.measured(self.contract, observation.values)[np.newaxis]
+
+    def stop(self):
+        self.proposer.close()
+
+
+@pytest.fixture
+def robot(graph, tmp_path):
+    """Return a graph with all but the session."""
+    shared = {"use_sim_time": True, "contract": "arm_push"}
+    patient = {f"{name}__{what}": 5.0 for name in ("policy", "expert") for what in ("timeout_s", "max_age_s")}
+    # in lockstep: on a busy machine time goes slower, and nobody's sensors get stale
+    answers = "policy_server/proposal expert/advice"
+    graph.start(
+        Sim, task="push", cameras=False, speed=3.0, lockstep=True, lockstep_answers=answers,
+        lockstep_timeout_s=2.0,
+    )  # fmt: skip
+    graph.start(StandStill, **shared)
+    graph.start(ScriptedExpert, task="push", engaged=False, **shared)
+    graph.start(
+        DaggerSupervisor, mode="expert", discovery_s=0.1, silence_s=0.1, gated__ask=0.4, **patient, **shared
+    )
+    graph.start(Recorder, root=str(tmp_path / "episodes"), task="push", min_free_bytes=0, **shared)
+    return graph
+
+
+def test_a_session_from_the_keyboard(robot, tmp_path):
+    person = AtTheKeys(robot)
+    person.type("n", lambda world: world.recording, "an episode begins")
+    person.drives("policy")
+    person.type("t", lambda world: world.driver == "expert", "the teacher takes over")
+    person.drives("expert")
+    person.type("l", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
+    person.type("t", lambda world: world.driver == "policy", "hand-back")
+    person.drives("policy")
+    person.type("g", lambda world: world.outcome == "success", "marked")
+    person.graph.until(lambda: person.world.mode == "expert" and not person.world.running, "rest")
+    first = person.world.labels
+    assert first >= 5
+
+    person.type("n", lambda world: world.recording == "episode_000002", "the next start")
+    assert person.world.seed == 4
+    person.type("t", lambda world: world.labels > first, "labels")
+    person.type(" ", lambda world: world.estop, "the stop")
+    assert "STOPPED" in person.screen.shown or person.graph.until(lambda: "STOPPED" in person.screen.shown)
+    person.type("u", lambda world: not world.recording and world.labels == first, "undone")
+    person.type("c", lambda world: not world.estop, "cleared")
+    person.type("w", lambda world: True, "a key of the driver's")
+    person.type("\x04", lambda _: person.node.ended.done(), "the end")
+    assert person.node.ended.result() == 0
+
+    wanted = {"episode_000001": "ready", "episode_000002": "discarded"}
+
+    def states():
+        return {entry.name: entry.state for entry in scan(tmp_path / "episodes").entries}
+
+    robot.until(lambda: states() == wanted, "both on the disk")
+    folder = tmp_path / "episodes" / "episode_000001"
+    info = load_info(folder)
+    assert (info.outcome, info.seed) == ("success", 3)
+    (mark,) = open_bag(folder).messages({"/session/marks"})
+    marked = json.loads(messages.decode(STRING, mark.raw).data)
+    assert info.started_ns < marked["stamp_ns"] < info.stopped_ns
+    curves = {curve.name.split()[0]: curve for curve in decision_curves(look(folder))}
+    assert set(curves["doubt"].values[np.isfinite(curves["doubt"].values)]) == {0.5}
+    assert np.isfinite(curves["policy"].values).any()  # where the teacher proposed besides
+    assert main(["episodes", "plot", str(folder), "-o", str(tmp_path / "plot.png")]) == 0
+    facts = report.read(tmp_path / "episodes")
+    (kept,) = facts.kept
+    assert (kept.version, kept.outcome, len(kept.takeovers), kept.labels) == ("still-1", "success", 1, first)
+    assert {"policy", "expert"} <= set(kept.drivers)
+    assert np.isfinite(kept.disagreements).any()
+    (version,) = facts.versions
+    assert (version.interventions, version.successes, version.alone) == (1, 1, 0)
+
+    assert main(["episodes", "relabel", "--root", str(tmp_path / "episodes"), "--doubtful", "1"]) == 0
+    again = sorted((tmp_path / "episodes").glob("episode_*"))[2:]
+    assert [load_info(each).made_from.partition(": ")[2][:6] for each in again] != []
+    for each in again:
+        made = load_info(each)
+        assert made.made_from.startswith("episode_000001 at ")
+        assert (made.seed, made.operator, made.complete) == (3, "scripted expert, afterwards", True)
+    dataset = Dataset.open(
+        tmp_path / "episodes", contract.parse(info.contract_text, "recorded"), validation=0
+    )
+    frames = {episode.name: len(episode) for episode in dataset.train}
+    assert all(frames[each.name] >= 10 for each in again)
+    assert returned_to(marked, folder, dataset, again)
+
+
+def returned_to(marked, folder, dataset, again):
+    """Tell whether one of the new episodes begins where the arm was half a second before the mark."""
+    joints = [
+        messages.decode(JOINT_STATE, message.raw) for message in open_bag(folder).messages({"/joint_states"})
+    ]
+    stamps = np.array([messages.stamp_ns(message) for message in joints])
+    start_ns = stamps[stamps >= load_info(folder).started_ns][0]
+    wanted_ns = max(start_ns, marked["stamp_ns"] - 500_000_000)  # half a second before the mark, if there was
+    there = joints[int(np.flatnonzero(stamps <= wanted_ns)[-1])].position
+    names = {each.name for each in again}
+    begins = [np.asarray(e.observations["joints"])[0] for e in dataset.train if e.name in names]
+    return any(np.allclose(begin, there[: len(begin)], atol=1e-9) for begin in begins)
+
+
+def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
+    shipped = yaml.safe_load(share.path("config", "nodes", "session.yaml").read_text())
+    lines = shipped["/**"]["ros__parameters"]["joy_buttons"]
+    index = {wish: int(at) for wish, at in (line.split() for line in lines)}
+    person = AtTheKeys(robot, joy_buttons=lines)
+    publish = robot.publisher("joy", JOY)
+    robot.until(publish.count, "the session's subscription")
+
+    def press(wish, until, what):
+        robot.until(lambda: not person.node.busy, f"rest before {what}")
+        for pressed in (True, False):
+            buttons = np.array([pressed and at == index[wish] for at in range(11)], np.int32)
+            publish(messages.make(JOY, axes=np.zeros(0, np.float32), buttons=buttons))
+        robot.until(lambda: until(person.world), f"{what}; told: {person.screen.told}")
+
+    press("next", lambda world: world.recording, "an episode begins")
+    assert any(line.endswith("10 clear") for line in person.screen.told)  # which button does what
+    person.drives("policy")
+    press("take", lambda world: world.driver == "expert", "the teacher takes over")
+    press("later", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
+    press("take", lambda world: world.driver == "policy", "hand-back")
+    press("success", lambda world: world.outcome == "success", "marked")
+    press("record", lambda world: world.recording == "episode_000002", "recording")
+    press("run", lambda world: world.driver == "policy", "the policy drives")
+    press("failure", lambda world: world.outcome == "failure", "marked")
+    press("undo", lambda world: world.outcome == "undone", "taken back")
+    press("stop", lambda world: world.estop, "the stop")
+    press("clear", lambda world: not world.estop, "cleared")
+    wanted = {"episode_000001": "ready", "episode_000002": "discarded"}
+    robot.until(
+        lambda: {each.name: each.state for each in scan(tmp_path / "episodes").entries} == wanted, "the disk"
+    )
+
+
+def test_the_robots_call_for_the_person_rings_in_the_sessions_terminal(robot):
+    person = AtTheKeys(robot, mode="gated", teacher=False)
+    person.type("n", lambda world: world.recording, "an episode begins")
+    person.graph.until(lambda: person.world.wanted, f"a request; told: {person.screen.told}")
+    assert [line for line in person.screen.told if "\a" in line and "the robot asks" in line]
+    person.graph.until(lambda: "asks for you:" in person.screen.shown, "the status line")
+
+
+def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
+    person = AtTheKeys(robot)
+    person.type("r", lambda world: world.recording, "recording")
+    person.type("r", lambda world: not world.recording, "stopped")
+    said = len(person.screen.told)
+    person.type("b", lambda _: any("refused" in line for line in person.screen.told[said:]), "no trainer")
+
+
+@pytest.mark.parametrize(
+    ("wish", "then"), [(keys.NEXT, ("episode_000002", "unmarked")), (keys.FAILURE, ("", "failure"))]
+)
+def test_a_task_that_is_done_while_the_person_ends_its_episode_marks_neither_that_nor_the_next(
+    robot, wish, then
+):
+    done = robot.publisher("task/success", "std_msgs/msg/Bool", LATCHED)
+    person = AtTheKeys(robot)
+    robot.until(done.count, "the session's subscription")
+    person.type("n", lambda world: world.recording, "an episode begins")
+    person.drives("policy")
+    person.node.wish(wish)
+    done(messages.make("std_msgs/msg/Bool", data=True))  # heard while it is carried out
+    robot.until(lambda: not person.node.busy and person.world.last, "the end of the episode")
+    robot.settle()
+    robot.until(
+        lambda: (person.world.recording, person.world.outcome) == then, f"only what {wish} asks", timeout_s=10
+    )
+
+
+def test_a_simulated_person_sits_through_a_whole_session(robot, tmp_path):
+    node = robot.start(
+        lambda **kwargs: Session(None, **kwargs), use_sim_time=True, person="simulated", episodes=2,
+        contract="arm_push", time_limit_s=15.0, seed=11, report=str(tmp_path / "episodes"),
+    )  # fmt: skip
+    try:
+        robot.until(node.ended.done, "the end of the sitting", timeout_s=240)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {node.world}") from None
+    episodes = tmp_path / "episodes"
+    robot.until(lambda: len(scan(episodes).usable) == 2, "both saved")
+    node.stop()
+    assert (tmp_path / "episodes_report" / "index.html").exists()
+    facts = report.read(episodes)
+    assert [episode.outcome for episode in facts.kept] == ["success", "success"]  # the teacher saw to that
+    assert facts.versions[0].interventions >= 2
+    assert all(episode.drivers[0] != "expert" for episode in facts.kept)

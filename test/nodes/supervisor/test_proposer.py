@@ -1,0 +1,191 @@
+"""One proposal a tick, stamped with it, or a reason."""
+
+import numpy as np
+import pytest
+
+from il_ros.core import contract, messages
+from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN
+from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.records import proposal
+
+JOINT_STATE = "sensor_msgs/msg/JointState"
+MS = 1_000_000
+TEXT = """
+name: two_joints
+rate_hz: 20
+trigger: joint_states
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, fields: [position], names: [a, b],
+           unit: rad, max_age_s: 0.1}
+  goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [position], unit: m, max_age_s: 0.1}
+actions:
+  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a, b], unit: rad,
+        reference: joints, safe: hold, limits: {speed: 1.0}}
+"""
+CONTRACT = contract.parse(TEXT, "test")
+
+
+class Source(managed.PlainNode):
+    """Proposes the joints it sees, twice over, or what `.answers` says."""
+
+    def __init__(self, **kwargs):
+        super().__init__("expert", **kwargs)
+        declare_tick(self)
+        self.seen = []
+        self.answer = lambda observation: np.tile(observation.values["joints"], (2, 1))
+        self.proposer = Proposer(self, CONTRACT, self._answer, lambda: Identity("expert", "v3", 4, 0.5))
+
+    def status(self):
+        return self.proposer.status()
+
+    def _answer(self, observation):
+        self.seen.append(observation)
+        return self.answer(observation)
+
+
+class Robot:
+    """Publishes joints (the trigger) and goal; keeps what is proposed."""
+
+    def __init__(self, graph):
+        self._joints = graph.publisher("joint_states", JOINT_STATE)
+        self._goal = graph.publisher("goal", "geometry_msgs/msg/PoseStamped")
+        self.proposals = graph.received("expert/proposal", proposal.TYPE)
+        graph.in_line(self._joints, self._goal)
+
+    def joints(self, stamp_ns, a=0.1, b=0.2, names=("b", "a")):
+        self._joints(
+            messages.make(
+                JOINT_STATE, header=messages.header(stamp_ns), name=list(names), position=np.array([b, a])
+            )
+        )
+
+    def goal(self, stamp_ns):
+        self._goal(messages.make("geometry_msgs/msg/PoseStamped", header=messages.header(stamp_ns)))
+
+
+def test_each_tick_of_the_trigger_gets_one_proposal_with_its_stamp(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    for stamp_ns in (1000 * MS, 1050 * MS, 1100 * MS):
+        robot.goal(stamp_ns)
+        robot.joints(stamp_ns)
+    graph.until(lambda: len(robot.proposals) == 3, "three proposals")
+    got = [
+        proposal.from_message(message, CONTRACT.action_names, CONTRACT.period_ns)
+        for message in robot.proposals
+    ]
+    assert [one.stamp_ns for one in got] == [1000 * MS, 1050 * MS, 1100 * MS]
+    np.testing.assert_array_equal(got[0].chunk, [[0.1, 0.2], [0.1, 0.2]])
+    assert (got[0].source, got[0].version, got[0].epoch, got[0].doubt) == ("expert", "v3", 4, 0.5)
+    status = source.status()
+    assert (status.level, status.values["ticks answered"]) == (OK, 3)
+    assert status.values["inference p99 [ms]"] >= 0
+
+
+def test_who_chooses_silence_says_once_that_it_lets_go_and_a_node_that_ends_too(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    speak, hush = source.answer, lambda observation: None
+    for tick, answer in enumerate((hush, speak, hush, hush, speak)):
+        source.answer = answer
+        robot.goal((1000 + 50 * tick) * MS)
+        robot.joints((1000 + 50 * tick) * MS)
+        graph.until(lambda count=tick + 1: len(source.seen) == count, f"tick {tick}")
+    source.proposer.close()
+    graph.until(lambda: len(robot.proposals) == 4, "what was said")
+    assert [len(message.points) for message in robot.proposals] == [2, 0, 2, 0]
+    last = proposal.from_message(robot.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
+    assert last.lets_go
+    assert last.stamp_ns >= 1200 * MS
+
+
+def test_a_trigger_faster_than_the_rate_is_thinned_out(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    robot.goal(1000 * MS)
+    for stamp_ms in range(1000, 1101, 10):
+        robot.joints(stamp_ms * MS)
+    graph.until(lambda: len(source.seen) == 3, "three ticks")
+    assert [observation.tick_ns for observation in source.seen] == [1000 * MS, 1050 * MS, 1100 * MS]
+    graph.spin(0.1)
+    assert len(robot.proposals) == 3
+
+
+def test_without_an_observation_nothing_is_proposed_and_the_reason_is_told(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    robot.joints(1000 * MS)
+    graph.until(lambda: "ticks without observation" in source.status().values, "a tick")
+    status = source.status()
+    assert status.level == WARN
+    assert "goal (goal): nothing received" in status.message
+    assert source.seen == []
+    assert robot.proposals == []
+
+
+def test_a_stale_stream_silences_until_it_is_fresh_again(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    robot.goal(1000 * MS)
+    robot.joints(1150 * MS)
+    graph.until(lambda: "stale, 0.150 s old" in source.status().message, "the reason")
+    robot.goal(1200 * MS)
+    robot.joints(1200 * MS)
+    graph.until(lambda: robot.proposals, "a proposal")
+    assert source.status().level == OK
+
+
+def test_a_message_without_a_joint_is_no_observation_and_names_it(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    robot.goal(1000 * MS)
+    robot.joints(1000 * MS, names=("b", "c"))
+    graph.until(lambda: source.status().values.get("ticks without observation"), "a tick")
+    assert "'a'" in source.status().message
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_an_answer_that_is_not_finite_is_never_proposed(graph, bad):
+    source, robot = graph.start(Source), Robot(graph)
+    source.answer = lambda _: np.array([[0.0, 0.0], [0.0, bad]])
+    robot.goal(1000 * MS)
+    robot.joints(1000 * MS)
+    graph.until(lambda: source.status().level == ERROR, "the error")
+    assert source.status().message == f"not proposed: arm/b is {bad} at step 1 of the chunk"
+    assert robot.proposals == []
+
+
+def test_an_answer_of_none_is_silence(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    source.answer = lambda _: None
+    robot.goal(1000 * MS)
+    robot.joints(1000 * MS)
+    graph.until(lambda: source.status().values.get("ticks silent by choice"), "a silent tick")
+    assert robot.proposals == []
+
+
+def test_a_source_that_raises_is_reported_and_asked_again(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    keep = source.answer
+    source.answer = lambda _: 1 / 0
+    robot.goal(1000 * MS)
+    robot.joints(1000 * MS)
+    graph.until(lambda: len(source.seen) == 1, "the failing tick")
+    source.answer = keep
+    robot.joints(1050 * MS)
+    graph.until(lambda: len(robot.proposals) == 1, "a proposal")
+
+
+def test_a_trigger_that_is_silent_is_named(graph):
+    source = graph.start(Source)
+    graph.until(lambda: "no tick for 1 s: nothing on 'joint_states'" in source.status().message, "the reason")
+    assert source.status().level == WARN
+
+
+def test_on_a_timer_ticks_come_at_the_rate_without_a_trigger(graph):
+    source = graph.start(Source, tick="timer")
+    graph.until(lambda: source.status().values.get("ticks without observation", 0) >= 3, "three ticks")
+
+
+def test_closed_it_is_silent(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    source.proposer.close()
+    robot.goal(1000 * MS)
+    robot.joints(1000 * MS)
+    graph.spin(0.2)
+    assert source.seen == []

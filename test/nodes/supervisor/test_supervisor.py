@@ -1,0 +1,208 @@
+"""The supervisor on a real graph: it alone commands, at once, safely, and says why."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from std_srvs.srv import SetBool, Trigger
+from supervised import STEP, Lockstep, Rig
+
+from il_ros.core import messages
+from il_ros.nodes.supervisor.node import DaggerSupervisor
+from il_ros.records import proposal
+from il_ros.records.decision import NOBODY
+
+
+@pytest.fixture
+def rig(graph, contract_file):
+    return Rig(graph, contract_file).ready()
+
+
+def test_before_anybody_proposed_nothing_is_sent_and_that_is_said(rig):
+    rig.measure(0.1, 0.2)
+    rig.graph.until(lambda: len(rig.decisions) >= 3, "decisions")
+    assert rig.arm == rig.base == []
+    assert rig.decisions[-1].sent is None
+    assert rig.decisions[-1].reason == "expert has not proposed; policy has not proposed"
+    assert rig.statuses[-1]["authority"] == NOBODY
+
+
+def test_a_proposal_becomes_a_command_of_every_action_and_then_a_record(rig):
+    rig.measure(0.1, 0.2)
+    decision = rig.graph.until(
+        lambda: (d := rig.answered("policy", 0.22, 0.11, 0.3, version="v3")).sent == (0.22, 0.11, 0.3) and d,
+        "the proposal sent",
+    )
+    rig.graph.until(lambda: rig.arm and list(rig.arm[-1].data) == [0.22, 0.11], "the arm's command")
+    rig.graph.until(lambda: rig.base and rig.base[-1].twist.linear.x == 0.3, "the base's command")
+    rig.graph.until(lambda: "policy" in [status["authority"] for status in rig.statuses], "the status")
+    assert decision.sent == (0.22, 0.11, 0.3)
+    assert decision.proposals == {"policy": (0.22, 0.11, 0.3), "expert": None}
+    assert decision.version == "v3"
+    assert rig.statuses[-1]["contract_hash"] == rig.contract.hash
+
+
+def test_without_a_measurement_nothing_moves(rig):
+    decision = rig.propose("policy", 0.5, 0.5, 0.1)
+    assert decision.sent is None
+    assert "no ramp can start: joints (joint_states): nothing received" in decision.reason
+    assert rig.arm == rig.base == []
+
+
+def test_the_first_command_and_the_handover_ramp_from_the_measured_state(rig):
+    rig.measure(0.0, 0.0)
+    first = rig.answered("policy", 0.9, -0.9, 0.0)
+    np.testing.assert_allclose(first.sent[:2], [0.05, -0.05], atol=1e-9)
+    rig.measure(0.5, 0.4)
+    taken = rig.answered("expert", -0.9, -0.9, 0.0)
+    assert taken.epoch > first.epoch
+    assert abs(taken.sent[0] - 0.4) <= STEP
+    assert abs(taken.sent[1] - 0.5) <= STEP
+    assert set(taken.limited) == {"arm/joint2 speed", "arm/joint1 speed"}
+
+
+def test_a_silent_source_is_dropped_and_the_base_stands_within_the_declared_time(graph, contract_file):
+    rig = Rig(graph, contract_file, policy__timeout_s=1.0).ready()
+    rig.measure(0.0, 0.0)
+    last = rig.answered("policy", 0.0, 0.0, 0.3)
+    dropped = rig.graph.until(
+        lambda: next(
+            (d for d in rig.decisions if d.stamp_ns > last.stamp_ns and d.authority == NOBODY), None
+        ),
+        "the safe behaviour",
+    )
+    assert dropped.sent == (0.0, 0.0, 0.0)
+    silent_s = float(re.search(r"policy silent for ([\d.]+) s", dropped.reason)[1])
+    # a busy machine may keep the timer for longer, but nothing is sent that moves after the declared time
+    moved = [d.sent_ns for d in rig.decisions if d.sent is not None and d.sent[2] != 0.0]
+    assert silent_s - (dropped.sent_ns - moved[-1]) / 1e9 < 1.0 + 0.01
+    rig.graph.until(lambda: rig.base[-1].twist.linear.x == 0.0, "the base's zero")
+
+
+def test_a_number_that_is_not_finite_is_never_sent_and_takes_authority_away(rig):
+    rig.measure(0.0, 0.0)
+    rig.answered("policy", 0.01, 0.0, 0.3)
+    refused = rig.propose("policy", float("nan"), 0.0, 0.3)
+    assert refused.authority == NOBODY
+    assert refused.sent == (0.01, 0.0, 0.0)
+    assert refused.rejected == {"policy": "arm/joint2 is nan"}
+    assert all(np.isfinite(command.data).all() for command in rig.arm)
+
+
+def test_an_unreadable_proposal_is_named_in_the_diagnostics(rig):
+    wrong = proposal.Proposal("policy", rig.now, np.zeros((1, 2)))
+    rig.sources["policy"](proposal.to_message(wrong, ("arm/joint2", "wrist"), rig.contract.period_ns))
+    rig.graph.until(
+        lambda: "joint 'arm/joint1' is missing" in str(rig.node.status().values.get("policy last rejection")),
+        "the rejection",
+    )
+
+
+@pytest.mark.parametrize("way", ["topic", "service"])
+def test_the_emergency_stop_stops_latches_and_is_reset_deliberately(rig, way):
+    def press(pressed):
+        if way == "topic":
+            rig.estop(messages.make("std_msgs/msg/Bool", data=pressed))
+        else:
+            assert rig.graph.call("dagger_supervisor/estop", SetBool, data=pressed).success
+
+    rig.measure(0.0, 0.0)
+    epoch = rig.answered("policy", 0.02, 0.0, 0.3).epoch
+    press(True)
+    rig.graph.until(lambda: rig.decisions[-1].reason == f"emergency stop pressed ({way})", "the stop")
+    assert rig.decisions[-1].sent[2] == 0.0
+    assert rig.propose("policy", 0.02, 0.0, 0.3).authority == NOBODY
+    refused = rig.graph.call("dagger_supervisor/reset_estop", Trigger)
+    assert not refused.success
+    assert refused.message == f"still pressed: {way}"
+    press(False)
+    rig.graph.until(lambda: rig.graph.call("dagger_supervisor/reset_estop", Trigger).success, "the reset")
+    rig.measure(0.0, 0.01)
+    assert rig.propose("policy", 0.02, 0.0, 0.3, epoch=epoch).authority == NOBODY
+    fresh = rig.graph.until(lambda: rig.statuses[-1]["epoch"] > epoch and rig.statuses[-1]["epoch"], "status")
+    assert rig.answered("policy", 0.02, 0.0, 0.3, epoch=fresh).sent[2] == 0.3
+
+
+def test_restart_begins_an_epoch_at_the_measured_state(rig):
+    rig.measure(0.0, 0.0)
+    epoch = rig.answered("policy", 0.02, 0.0, 0.3).epoch
+    rig.measure(0.3, 0.4)
+    answer = rig.graph.call("dagger_supervisor/restart", Trigger)
+    assert answer.message == f"epoch {epoch + 1}"
+    rig.graph.until(lambda: rig.decisions[-1].sent == (0.4, 0.3, 0.0), "the measured state, base at rest")
+    assert rig.propose("policy", 0.0, 0.0, 0.3, epoch=epoch).authority == NOBODY
+
+
+def test_a_stop_pressed_before_the_start_holds(graph, contract_file):
+    rig = Rig(graph, contract_file, autostart=False)
+    graph.call("dagger_supervisor/estop", SetBool, data=True)
+    rig.node.trigger_configure()
+    rig.node.trigger_activate()
+    rig.ready().measure(0.0, 0.0)
+    assert rig.propose("policy", 0.0, 0.0, 0.3).reason == "emergency stop pressed (service)"
+    assert rig.arm == []
+
+
+def test_in_lockstep_every_tick_has_exactly_one_decision_with_its_stamp(graph, contract_file):
+    lockstep = Lockstep(graph, contract_file)
+    for tick in range(100):
+        lockstep.step(tick, 0.001 * tick, 0.0, 0.1)
+    answered = [d for d in lockstep.rig.decisions if d.authority == "policy"]
+    assert [d.stamp_ns for d in answered[-99:]] == [10**9 + tick * 50_000_000 for tick in range(1, 100)]
+    assert [d.sent[0] for d in answered[-99:]] == [0.001 * tick for tick in range(1, 100)]
+    assert not any(d.limited for d in answered)
+
+
+def test_in_lockstep_a_silent_tick_is_answered_after_the_declared_silence(graph, contract_file):
+    lockstep = Lockstep(graph, contract_file, silence_s=0.3)
+    stamp = lockstep.begin(lockstep.run(0.0, 0.0, 0.1))
+    graph.until(lambda: lockstep.answered(stamp), "the timer's decision")
+    silent = lockstep.rig.decisions[-1]
+    assert silent.stamp_ns == stamp
+    assert "silent this tick, its last wish again" in silent.reason
+
+
+def test_a_clock_that_stops_does_not_keep_the_base_moving(graph, contract_file):
+    lockstep = Lockstep(graph, contract_file, silence_s=0.1, policy__timeout_s=1.0)
+    lockstep.run(0.0, 0.0, 0.1)
+    graph.until(lambda: lockstep.rig.base and lockstep.rig.base[-1].twist.linear.x == 0.0, "the base's stop")
+    graph.until(lambda: lockstep.rig.decisions[-1].authority == NOBODY, "its record")
+
+
+def test_killed_and_started_again_it_comes_up_silent_and_safe(graph, contract_file):
+    command = [sys.executable, "-m", "il_ros.nodes.supervisor.node", "--ros-args", "-p",
+               f"contract:={contract_file}", "-p", "policy.max_age_s:=1.0"]  # fmt: skip
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    rig = Rig(graph, contract_file, autostart=False)
+    try:
+        graph.until(lambda: rig.decisions, "the first life")
+    finally:
+        first.kill()
+        first.wait(timeout=60)
+    rig.decision_texts.clear()
+    second = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        graph.until(lambda: len(rig.decisions) > 3, "the second life")
+        assert all(d.sent is None for d in rig.decisions)
+        assert rig.arm == rig.base == []
+    finally:
+        second.terminate()
+        assert second.wait(timeout=60) == 0
+
+
+def test_parameters_that_contradict_each_other_leave_it_unconfigured_with_the_reason(graph, contract_file):
+    node = graph.start(DaggerSupervisor, contract=str(contract_file), discovery_s=0.0, policy__priority=20)
+    assert node.state == "unconfigured"
+    assert "two sources have the priority '20'" in graph.until(lambda: node._last_error, "the error")[1]
+
+
+def test_it_runs_as_a_process_and_refuses_a_missing_contract_clearly():
+    done = subprocess.run(
+        [sys.executable, "-m", "il_ros.nodes.supervisor.node", "--ros-args", "-p", "contract:=nowhere.yaml",
+         "-p", "policy.timeout_s:=-1.0"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "policy.timeout_s is -1.0, expected at least 0.001" in done.stderr

@@ -1,0 +1,116 @@
+"""A gamepad on a real graph."""
+
+import numpy as np
+import pytest
+
+from il_ros.core import contract, messages
+from il_ros.nodes.runtime.parameters import ParameterError
+from il_ros.nodes.runtime.shell import Refusal
+from il_ros.nodes.teleop.joy_node import TeleopJoy
+from il_ros.records import proposal
+
+JOY = "sensor_msgs/msg/Joy"
+BASE = """
+name: base
+rate_hz: 50
+observations:
+  camera: {topic: image, type: sensor_msgs/msg/Image, max_age_s: 0.1, image: {width: 8, height: 8}}
+actions:
+  base: {topic: cmd_vel, type: geometry_msgs/msg/TwistStamped, names: [linear.x, angular.z],
+         unit: "m/s, rad/s", safe: zero, limits: {speed: [1.0, 2.0]}}
+"""
+AXES = ["base/linear.x 1 0.5", "base/angular.z 0 2.0"]
+FORWARD = messages.make(JOY, axes=np.array([0, 1], np.float32), buttons=np.array([1], np.int32))
+RELEASED = messages.make(JOY, axes=np.array([0, 1], np.float32), buttons=np.array([0], np.int32))
+
+
+@pytest.fixture
+def contract_file(tmp_path):
+    (tmp_path / "base.yaml").write_text(BASE)
+    return str(tmp_path / "base.yaml")
+
+
+@pytest.fixture
+def joy(graph, contract_file):
+    """Return the node, publish, the proposals and their decoded first step."""
+    node = graph.start(
+        TeleopJoy, contract=contract_file, axes=AXES, deadman_button=0, deadzone=0.0, timeout=0.3
+    )
+    publish, heard = graph.publisher("joy", JOY), graph.received("expert/proposal", proposal.TYPE)
+    graph.until(publish.count, "subscription")
+    return node, publish, heard
+
+
+def silent_for(graph, heard, seconds=0.15):
+    """Return True when nothing more is proposed after its last word: I let go."""
+    graph.until(lambda: heard and not heard[-1].points, "its last word")
+    count = len(heard)
+    graph.spin(seconds)
+    return len(heard) == count
+
+
+def test_it_proposes_at_the_rate_while_the_deadman_is_held_without_any_camera(graph, joy):
+    _, publish, heard = joy
+
+    def three():
+        publish(FORWARD)
+        return len(heard) >= 3
+
+    graph.until(three, "three proposals")
+    parsed = contract.parse(BASE, "base")
+    first = proposal.from_message(heard[0], parsed.action_names, parsed.period_ns)
+    assert first.source == "expert"
+    np.testing.assert_allclose(first.chunk, [[0.5, 0.0]])
+    assert heard[1].header.stamp != heard[0].header.stamp
+
+
+def test_a_press_is_answered_at_once_and_not_at_the_next_tick(graph, tmp_path):
+    slow = BASE.replace("rate_hz: 50", "rate_hz: 50\ntrigger: image")
+    (tmp_path / "slow.yaml").write_text(slow)
+    graph.start(TeleopJoy, contract=str(tmp_path / "slow.yaml"), axes=AXES, deadman_button=0, timeout=30.0)
+    publish, heard = graph.publisher("joy", JOY), graph.received("expert/proposal", proposal.TYPE)
+    graph.until(publish.count, "subscription")
+
+    def answered():
+        publish(RELEASED)
+        publish(FORWARD)
+        return [message for message in heard if message.points]
+
+    graph.until(answered, "a proposal, though no image ever comes")
+
+
+def test_released_it_lets_go_and_is_silent(graph, joy):
+    _, publish, heard = joy
+    publish(FORWARD)
+    graph.until(lambda: heard, "a proposal")
+    publish(RELEASED)
+    assert silent_for(graph, heard)
+    assert [len(message.points) for message in heard[-2:]] == [1, 0]  # its last word: I let go
+
+
+def test_a_gamepad_that_goes_silent_lets_go(graph, joy):
+    node, publish, heard = joy
+    publish(FORWARD)
+    graph.until(lambda: heard, "a proposal")
+    graph.until(lambda: node.status().message == "silent by choice", "silence after 0.3 s")
+    assert silent_for(graph, heard)
+
+
+def test_a_gamepad_with_too_few_axes_lets_go_and_is_reported(graph, joy):
+    node, publish, heard = joy
+    publish(FORWARD)
+    graph.until(lambda: heard, "a proposal")
+    publish(messages.make(JOY, axes=np.array([0], np.float32), buttons=np.array([1], np.int32)))
+    found = graph.received("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    graph.until(lambda: found and "the map names axis 1" in found[-1].status[0].message, "diagnostics")
+    graph.until(lambda: node.status().message == "silent by choice", "silence")
+
+
+def test_a_wrong_line_is_refused_at_start(graph, contract_file):
+    with pytest.raises(ParameterError, match=r"'base/linear.y' is no action of the contract"):
+        graph.start(TeleopJoy, contract=contract_file, axes=["base/linear.y 1 1"])
+
+
+def test_a_contract_that_is_not_there_is_refused_at_start(graph):
+    with pytest.raises(Refusal, match=r"nowhere\.yaml"):
+        graph.start(TeleopJoy, contract="/nowhere.yaml", axes=AXES)

@@ -1,0 +1,107 @@
+"""The keyboard node in a real pseudo-terminal, as over SSH."""
+
+import subprocess
+import sys
+import termios
+
+import numpy as np
+import pytest
+from pseudo_terminal import InTerminal
+
+from il_ros.core import contract
+from il_ros.nodes.runtime.terminal import split_keys
+from il_ros.records import proposal
+
+BASE = """
+name: base
+rate_hz: 50
+observations:
+  odometry: {topic: odom, type: nav_msgs/msg/Odometry, fields: [linear], unit: m/s, max_age_s: 0.5}
+actions:
+  base: {topic: cmd_vel, type: geometry_msgs/msg/TwistStamped, names: [linear.x, angular.z],
+         unit: "m/s, rad/s", safe: zero, limits: {speed: [1.0, 2.0]}}
+"""
+CONTRACT = contract.parse(BASE, "base")
+CTRL_C = "\x03"
+
+
+@pytest.fixture
+def contract_file(tmp_path):
+    (tmp_path / "base.yaml").write_text(BASE)
+    return str(tmp_path / "base.yaml")
+
+
+def command(contract_file):
+    settings = [f"contract:={contract_file}", "silent_after:=0.5"]
+    words = [word for setting in settings for word in ("-p", setting)]
+    return [sys.executable, "-m", "il_ros.nodes.teleop.keyboard_node", "--ros-args", *words]
+
+
+@pytest.fixture
+def session(contract_file):
+    session = InTerminal(command(contract_file))
+    yield session
+    session.close()
+
+
+def test_keys_propose_then_it_falls_silent_and_gives_the_terminal_back(graph, session):
+    heard = graph.received("expert/proposal", proposal.TYPE)
+    graph.until(lambda: "W/S forward, back" in session.read(), "the key map")
+    graph.until(lambda: "silent: press a key" in session.read(), "the status line")
+    assert not termios.tcgetattr(session.terminal)[3] & termios.ECHO
+
+    def driven():
+        session.type("w")
+        session.read()
+        return [message for message in heard if message.points]
+
+    first = graph.until(driven, "a proposal")[0]
+    first = proposal.from_message(first, CONTRACT.action_names, CONTRACT.period_ns)
+    np.testing.assert_allclose(first.chunk, [[0.25, 0.0]])  # a quarter of 1.0 m/s
+    assert first.source == "expert"
+
+    def shown():
+        session.type("w")
+        return "base/linear.x +0.25/s" in session.read()
+
+    graph.until(shown, "the motion on the screen")
+    session.screen = ""
+    graph.until(lambda: "silent: press a key" in session.read(), "silence after 0.5 s without a key")
+    graph.until(lambda: not heard[-1].points, "its last word: I let go")
+    count = len(heard)
+    graph.spin(0.2)
+    assert len(heard) == count
+
+    session.type(CTRL_C)
+    assert session.wait() == 0
+    assert "Traceback" not in session.screen
+    assert termios.tcgetattr(session.terminal) == session.before
+
+
+def test_without_a_terminal_it_says_so(contract_file):
+    done = subprocess.run(
+        command(contract_file),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "standard input is no terminal" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_contract_gives_the_terminal_back_too():
+    session = InTerminal([*command("/nowhere.yaml")])
+    try:
+        assert session.wait() == 1
+        assert "/nowhere.yaml" in session.screen
+        assert termios.tcgetattr(session.terminal) == session.before
+    finally:
+        session.close()
+
+
+def test_arrows_are_one_key_each_whatever_the_terminal_sends():
+    assert split_keys("w\x1b[A\x1bOBd") == ["w", "\x1b[A", "\x1b[B", "d"]
+    assert split_keys("\x1b") == ["\x1b"]

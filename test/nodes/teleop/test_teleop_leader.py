@@ -1,0 +1,186 @@
+"""A leader arm on a real graph: engaged by service or pedal, only when aligned."""
+
+import numpy as np
+import pytest
+from std_srvs.srv import SetBool
+
+from il_ros.core import contract, messages
+from il_ros.nodes.teleop.leader_node import TeleopLeader
+from il_ros.records import proposal
+
+JOINT_STATE, BOOL = "sensor_msgs/msg/JointState", "std_msgs/msg/Bool"
+ARM = """
+name: two_joints
+rate_hz: 50
+trigger: joint_states
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, fields: [position], names: [a, b],
+           unit: rad, max_age_s: 0.5}
+actions:
+  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a, b], unit: rad,
+        reference: joints, safe: hold, limits: {speed: 1.0}}
+"""
+CONTRACT = contract.parse(ARM, "arm")
+
+
+def joints(names, positions, stamp_ns=1_000_000_000):
+    return messages.make(
+        JOINT_STATE, header=messages.header(stamp_ns), name=names, position=np.array(positions, float)
+    )
+
+
+class Arms:
+    """Leader and follower; each `tick` publishes both, one control period on."""
+
+    def __init__(self, graph, tmp_path, **parameters):
+        (tmp_path / "arm.yaml").write_text(ARM)
+        lines = ["arm/a l1 -1 0.5", "arm/b l2"]
+        self.graph = graph
+        self.node = graph.start(
+            TeleopLeader,
+            contract=str(tmp_path / "arm.yaml"),
+            joints=lines,
+            **{"timeout": 30.0, **parameters},
+        )
+        self._leader = graph.publisher("leader/joint_states", JOINT_STATE)
+        self._follower = graph.publisher("joint_states", JOINT_STATE)
+        self.heard = graph.received("expert/proposal", proposal.TYPE)
+        self._stamp_ns = 1_000_000_000
+        graph.until(self._leader.count, "subscription")
+        graph.in_line(self._follower)
+
+    def tick(self, leader=(0.1, 0.2), follower=(0.4, 0.2)):
+        """Return True once the node has answered or has been silent at a new tick."""
+        self._stamp_ns += CONTRACT.period_ns
+        if leader is not None:
+            self._leader(joints(["l1", "l2"], leader))
+        self._follower(joints(["a", "b"], follower, self._stamp_ns))
+        self.graph.spin(0.02)
+
+    def ticked(self):
+        def done():
+            self.tick()
+            return self.node.status().values.get("ticks silent by choice")
+
+        self.graph.until(done, "a silent tick")
+
+    def enable(self, on=True):
+        return self.graph.call("expert/enable", SetBool, data=on)
+
+    def refusal(self, said, **seen):
+        """Tick and enable until it is refused for that; on a busy machine another reason may come first."""
+
+        def refused():
+            self.tick(**seen)
+            response = self.enable()
+            assert not response.success
+            return said in response.message
+
+        self.graph.until(refused, said)
+
+    def engage(self):
+        """Tick and enable until it proposes."""
+
+        def proposes():
+            if not self._engaged:
+                self.tick()
+                self._engaged = self.enable().success
+            self.tick()
+            return self.heard
+
+        self._engaged = False
+        self.graph.until(proposes, f"a proposal; the node says: {self.node.status().message}")
+
+
+def test_it_is_silent_until_enabled_then_follows_by_name_and_sign(graph, tmp_path):
+    arms = Arms(graph, tmp_path)
+    arms.ticked()
+    assert arms.heard == []
+
+    def engaged():
+        arms.tick()
+        return arms.enable().message == "engaged"
+
+    graph.until(engaged, "engagement")
+    arms.tick(leader=(0.0, 0.3))
+    graph.until(lambda: arms.heard, "a proposal")
+    got = proposal.from_message(arms.heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
+    np.testing.assert_allclose(got.chunk, [[0.5, 0.3]])  # a = 0.5 - l1, b = l2
+
+
+def test_it_refuses_to_engage_far_from_the_follower_and_says_which_joint(graph, tmp_path):
+    arms = Arms(graph, tmp_path, max_difference=0.1)
+    arms.refusal("arm/b: the follower is +0.700 from the leader's l2, 0.1 is allowed", follower=(0.4, 0.9))
+
+
+@pytest.mark.parametrize("alignment", ["relative", "blend"])
+def test_engaged_apart_from_the_follower_it_begins_where_the_follower_stands(graph, tmp_path, alignment):
+    arms = Arms(graph, tmp_path, alignment=alignment, max_difference=1.0, blend_time=1e6)
+    apart = {"leader": (0.1, 0.2), "follower": (0.4, 0.9)}  # the leader says 0.4, 0.2
+
+    def engaged():
+        arms.tick(**apart)
+        return arms.enable().success
+
+    graph.until(engaged, "engagement")
+
+    def proposed():
+        arms.tick(**apart)
+        return arms.heard
+
+    graph.until(proposed, "a proposal")
+    got = proposal.from_message(arms.heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
+    np.testing.assert_allclose(got.chunk, [[0.4, 0.9]], atol=1e-3)
+
+
+def test_without_a_leader_it_refuses_to_engage(graph, tmp_path):
+    arms = Arms(graph, tmp_path)
+    arms.refusal("nothing on leader/joint_states", leader=None)
+
+
+def test_released_it_lets_go_and_is_silent(graph, tmp_path):
+    arms = Arms(graph, tmp_path)
+    arms.engage()
+    assert arms.enable(False).message == "released"
+    graph.until(lambda: not arms.heard[-1].points, "its last word")
+    count = len(arms.heard)
+    arms.tick()
+    arms.tick()
+    assert len(arms.heard) == count
+
+
+def test_a_pedal_engages_and_lets_go(graph, tmp_path):
+    arms = Arms(graph, tmp_path)
+    pedal = graph.publisher("expert/enable", BOOL)
+    graph.until(pedal.count, "subscription")
+    arms.ticked()
+
+    def proposes():
+        pedal(messages.make(BOOL, data=True))
+        arms.tick()
+        return arms.heard
+
+    graph.until(proposes, "a proposal")
+
+
+def test_a_leader_that_falls_silent_lets_go_until_enabled_again(graph, tmp_path):
+    arms = Arms(graph, tmp_path, timeout=1.0)
+    arms.engage()
+
+    def let_go():
+        arms.tick(leader=None)
+        return arms.node.status().message == "silent by choice"
+
+    graph.until(let_go, "silence after 1 s without the leader")
+    graph.until(lambda: not arms.heard[-1].points, "its last word")
+    count = len(arms.heard)
+    arms.tick()
+    arms.tick()
+    assert len(arms.heard) == count
+
+
+@pytest.mark.parametrize("lines", [["arm/a l1"], ["arm/a l1 x", "arm/b l2"]])
+def test_a_wrong_map_is_refused_at_start(graph, tmp_path, lines):
+    (tmp_path / "arm.yaml").write_text(ARM)
+    with pytest.raises(ValueError, match="joints"):
+        graph.start(TeleopLeader, contract=str(tmp_path / "arm.yaml"), joints=lines)

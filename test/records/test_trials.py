@@ -1,0 +1,71 @@
+"""Unattended episodes: seeds in order, outcomes counted, the file reads back."""
+
+import json
+
+import pytest
+
+from il_ros.records.trials import Trial, Trials, from_json, rate_interval, success_interval
+
+WON = Trial(7, "success", "the task succeeded", 3.5, 0.4, "episode_000000")
+LOST = Trial(8, "failure", "not within 20 s", 20.0, 2.0, "episode_000001")
+
+
+def test_each_trial_has_the_next_seed_until_all_are_done():
+    none = Trials(2, 7)
+    assert none.next_seed == 7
+    assert none.after(WON).next_seed == 8
+    assert none.after(WON).after(LOST).next_seed is None
+
+
+def test_successes_are_counted_and_told():
+    trials = Trials(3, 7).after(WON).after(LOST)
+    told = json.loads(trials.progress())
+    assert (told["planned"], told["done"], told["successes"]) == (3, 2, 1)
+    assert told["last"]["seed"] == 8
+
+
+def test_the_result_file_reads_back_the_same():
+    trials = Trials(3, 7).after(WON).after(LOST)
+    assert from_json(trials.to_json()) == trials
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"planned": 1, "first_seed": 0, "trials": [{"seed": 1}]}'])
+def test_another_file_is_refused(text):
+    with pytest.raises(ValueError, match="no result file"):
+        from_json(text)
+
+
+def test_an_unknown_outcome_or_too_many_trials_are_refused():
+    with pytest.raises(ValueError, match="outcome is 'maybe'"):
+        Trial(1, "maybe", "", 0.0, 0.0)
+    with pytest.raises(ValueError, match="2 trials done, but 1 planned"):
+        Trials(1, 7, (WON, LOST))
+
+
+def test_the_interval_is_wilsons():
+    # 8 of 10 at z = 2: middle (0.8 + 0.2) / 1.4 = 5/7; half 2/1.4 * sqrt(0.016 + 0.01) = 0.230350
+    low, high = success_interval(8, 10, z=2.0)
+    assert (low, high) == pytest.approx((0.483935, 0.944636), abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_the_interval_stays_within_what_is_possible(count):
+    assert success_interval(count, count)[1] == 1.0
+    assert success_interval(0, count)[0] == 0.0
+
+
+def test_no_trials_give_no_rate():
+    with pytest.raises(ValueError, match="0 successes of 0 trials"):
+        success_interval(0, 0)
+
+
+def test_the_interval_of_a_rate_by_hand():
+    # 3 events in 2 minutes at z = 2: (3 + 2 -+ 2 * sqrt(3 + 1)) / 2
+    assert rate_interval(3, 2.0, z=2.0) == pytest.approx((0.5, 4.5))
+    assert rate_interval(0, 4.0, z=2.0) == pytest.approx((0.0, 1.0))  # (0 + 2 + 2 * 1) / 4
+
+
+@pytest.mark.parametrize(("events", "minutes"), [(-1, 1.0), (1, 0.0), (1, float("nan"))])
+def test_no_time_gives_no_rate(events, minutes):
+    with pytest.raises(ValueError, match="give no rate"):
+        rate_interval(events, minutes)

@@ -1,0 +1,42 @@
+"""Two runs at a time never share a ROS domain."""
+
+import subprocess
+import sys
+
+import pytest
+
+from il_ros.scenarios import domain
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    monkeypatch.setattr(domain, "_claimed", [])
+    for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        monkeypatch.setenv(name, "")
+    return monkeypatch
+
+
+def test_two_claims_differ(environment, tmp_path):
+    assert domain.isolate(tmp_path) != domain.isolate(tmp_path)
+
+
+def test_the_environment_says_which(environment, tmp_path):
+    claimed = domain.isolate(tmp_path)
+    assert domain.os.environ["ROS_DOMAIN_ID"] == str(claimed)
+    assert domain.os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+
+
+def test_a_claim_ends_with_its_process(environment, tmp_path):
+    environment.setattr(domain, "DOMAINS", range(7, 8))
+    code = "from il_ros.scenarios import domain; domain.DOMAINS = range(7, 8)\n"
+    code += f"from pathlib import Path; print(domain.isolate(Path({str(tmp_path)!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert done.stdout == "7\n", done.stderr
+    assert domain.isolate(tmp_path) == 7
+
+
+def test_when_all_are_claimed_it_says_where(environment, tmp_path):
+    environment.setattr(domain, "DOMAINS", range(7, 8))
+    domain.isolate(tmp_path)
+    with pytest.raises(RuntimeError, match=str(tmp_path)):
+        domain.isolate(tmp_path)

@@ -1,0 +1,151 @@
+"""The gradient written out is autograd's."""
+
+import itertools
+
+import made_arrays as made
+import numpy as np
+import pytest
+import torch
+
+from il_ros.policies.families.ensemble import EnsembleNetwork
+from il_ros.policies.families.heads import ELEMENTWISE
+from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.features import Inputs
+from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
+from il_ros.training.batches import Batch
+from il_ros.training.optimiser.flat import FlatParameters
+from il_ros.training.optimiser.gradients import by_autograd, gradient_of
+from il_ros.training.optimiser.mlp_gradient import SLOPES, MLPGradient
+
+DEPTHS = [(16,), (12, 16, 8)]
+COMBINED = list(itertools.product(ELEMENTWISE, [False, True], [1, 4], DEPTHS))
+# family "bc", and "ensemble" with and without bootstrap: everything with everything
+NETWORKS = [
+    *(({"loss": loss, "horizon": h, "hidden": hidden}, weighted) for loss, weighted, h, hidden in COMBINED),
+    *(
+        ({"members": 3, "bootstrap": bootstrap, "loss": loss, "horizon": h, "hidden": hidden}, weighted)
+        for bootstrap in (False, True)
+        for loss, weighted, h, hidden in COMBINED
+    ),
+]
+
+
+def network(own=made.CONTRACT, **settings):
+    size = len(Inputs.of(own).groups)
+    normaliser = Normaliser(
+        Affine(np.zeros(size), np.ones(size)), Affine(np.zeros(2), np.ones(2)), {"camera": PIXELS}
+    )
+    torch.manual_seed(0)
+    name = "ensemble" if "members" in settings else "bc"
+    return make_network(name, family(name).settings(**settings), own, normaliser)
+
+
+def batch(count, horizon, weighted):
+    rng = torch.Generator().manual_seed(count)
+    weight = None
+    if weighted:  # some count thrice, some steps are padding, the first of a chunk never is
+        weight = torch.randint(0, 4, (count, horizon), generator=rng).double()
+        weight[:, 0].clamp_(min=1)
+    state = torch.randn(count, 11, generator=rng, dtype=torch.float64)
+    return Batch(state, {}, torch.randn(count, horizon, 2, generator=rng, dtype=torch.float64), weight)
+
+
+def both_ways(settings, weighted, count, plant=lambda patch: None):
+    """Loss and gradient by hand and by autograd, in double precision; `plant`: a bug, before the first."""
+    made_network = network(**settings).double()
+    flat = FlatParameters(made_network)
+    one = batch(count, settings["horizon"], weighted)
+    with pytest.MonkeyPatch.context() as patch:
+        plant(patch)
+        by_hand = gradient_of(made_network, flat)
+        assert isinstance(by_hand, MLPGradient)
+        loss = by_hand(one)
+    gradient = flat.gradient.clone()
+    return (loss, gradient), (by_autograd(made_network, flat, one), flat.gradient)
+
+
+def differ(one, other):
+    return not all(torch.allclose(a, b, rtol=1e-10, atol=1e-13) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("settings", "weighted"), NETWORKS, ids=str)
+def test_by_hand_is_by_autograd(settings, weighted):
+    for count in (16, 1):
+        by_hand, by_autograd = both_ways(settings, weighted, count)
+        assert not differ(by_hand, by_autograd)
+        assert by_hand[1].any()
+
+
+def test_batches_of_several_sizes_do_not_mix():
+    made_network = network(members=3, hidden=(16,)).double()
+    flat = FlatParameters(made_network)
+    by_hand = gradient_of(made_network, flat)
+    for count in (8, 3, 8):  # a smaller last batch, and back
+        one = batch(count, 1, True)
+        mine = by_hand(one), flat.gradient.clone()
+        assert not differ(mine, (by_autograd(made_network, flat, one), flat.gradient))
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda patch: patch.setitem(SLOPES, "huber", SLOPES["l1"]),
+        lambda patch: patch.setattr(torch.Tensor, "sign_", lambda self: self.fill_(1)),  # no ReLU
+        lambda patch: patch.setattr(EnsembleNetwork, "counted", lambda self, target, weight: weight),
+        lambda patch: patch.setattr(torch, "sum", lambda *_, keepdim, out: out.zero_()),
+    ],
+    ids=["another loss's slope", "no ReLU on the way back", "no bootstrap", "biases forgotten"],
+)
+def test_a_planted_bug_is_caught(plant):
+    settings = {"members": 3, "bootstrap": True, "loss": "huber", "horizon": 4, "hidden": (12, 16)}
+    assert differ(*both_ways(settings, True, 16, plant))
+
+
+@pytest.mark.parametrize("loss", ELEMENTWISE)
+def test_a_slope_is_autograds_at_its_kinks_too(loss):
+    errors = torch.tensor([-3.0, -1.0, -0.5, 0.0, 0.25, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    wanted = ELEMENTWISE[loss](errors, torch.zeros_like(errors), reduction="none")
+    wanted.sum().backward()
+    slopes = torch.empty_like(errors)
+    values = SLOPES[loss](errors.detach().clone(), slopes)
+    assert torch.equal(values, wanted.detach())
+    assert torch.equal(slopes, errors.grad)
+
+
+@pytest.mark.parametrize("settings", [{}, {"members": 3, "bootstrap": False}], ids=["bc", "ensemble"])
+@pytest.mark.parametrize("loss", ELEMENTWISE)
+def test_a_padded_step_teaches_nothing(loss, settings):
+    made_network = network(loss=loss, horizon=4, hidden=(16,), **settings).double()
+    flat = FlatParameters(made_network)
+    by_hand = gradient_of(made_network, flat)
+    one = batch(8, 4, True)
+    padded = one.weight == 0
+    assert padded.any()
+    loss_before, before = by_hand(one), flat.gradient.clone()
+    one.target[padded] = 1000.0
+    assert by_hand(one) == loss_before
+    assert torch.equal(flat.gradient, before)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"loss": "gaussian"}, {"own": made.WITH_CAMERA}, {"own": made.WITH_CAMERA, "members": 3}],
+    ids=lambda other: str(list(other)),
+)
+def test_other_losses_and_networks_are_left_to_autograd(other):
+    made_network = network(**other)
+    assert not isinstance(gradient_of(made_network, FlatParameters(made_network)), MLPGradient)
+
+
+def test_the_flat_vector_is_the_network():
+    made_network = network(hidden=(4,))
+    before = [one.detach().clone() for one in made_network.parameters()]
+    flat = FlatParameters(made_network)
+    torch.testing.assert_close(flat.values, torch.cat([one.flatten() for one in before]))
+    with torch.no_grad():
+        flat.values.zero_()
+    assert all(not one.any() for one in made_network.parameters())
+    named = flat.named(flat.values)
+    assert {name: one.shape for name, one in named.items()} == {
+        name: one.shape for name, one in made_network.named_parameters()
+    }
