@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from il_ros.core import actions, contract, share
-from il_ros.episodes.arrays.dataset import Dataset, Summary, validation_names
+from il_ros.episodes.arrays.dataset import Dataset, DatasetSummary, validation_names
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.records.trials import success_interval
 from il_ros.scenarios import TASKS
@@ -76,7 +76,7 @@ def dataset(own, episodes, training):
     names = [episode.name for episode in episodes]
     held_out = validation_names(names, training.validation, training.seed, training.validation_most)
     parts = [tuple(e for e in episodes if (e.name in held_out) == held) for held in (False, True)]
-    summary = Summary(tuple(names), tuple(held_out), sum(map(len, episodes)), {}, ())
+    summary = DatasetSummary(tuple(names), tuple(held_out), sum(map(len, episodes)), {}, ())
     return Dataset(own, parts[0], parts[1], summary)
 
 

@@ -24,10 +24,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from il_ros.core import contract, share
-from il_ros.interactive.dagger.interaction import Teaching
+from il_ros.interactive.dagger.interaction import InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import dagger, drive
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.records.trials import success_interval
@@ -54,9 +54,9 @@ class Crossing:
     def run_in(self, task):
         return lambda act, seed: rollout(task, act, self.contract, seed, hold_s=HOLD_S).success
 
-    def teaching(self, options):
-        mode = make_mode(options, self.contract, (POLICY, EXPERT), Experience())
-        return Teaching(mode, self.contract.period_ns)
+    def interaction(self, options):
+        mode = make_mode(options, self.contract, (POLICY, EXPERT), ModeMemory())
+        return InteractionLoop(mode, self.contract.period_ns)
 
     def learner(self, steps):
         return Learner(self.contract, recipes.load(self.args.recipe, [f"seed={self.seed}"]), steps)
@@ -66,11 +66,11 @@ class Crossing:
         return evaluate(policy, self.contract, task, seeds).successes
 
     def shown(self):
-        first, found, showing = 10_000 * (self.seed + 1), [], self.teaching(ModeOptions("expert"))
+        first, found, showing = 10_000 * (self.seed + 1), [], self.interaction(ModeOptions("expert"))
         for number in range(self.args.demonstrations):
-            lesson = drive(self.run_in(self.source), showing, None, self.expert, first + number)
-            if lesson.success:
-                found.append(lesson.episode(f"shown_{number:03d}", self.contract))
+            driven = drive(self.run_in(self.source), showing, None, self.expert, first + number)
+            if driven.success:
+                found.append(driven.episode(f"shown_{number:03d}", self.contract))
         return found
 
     def points(self):
@@ -92,7 +92,7 @@ class Crossing:
             self.run_in(self.target),
             self.expert,
             self.learner(args.round_steps),
-            self.teaching(mixing),
+            self.interaction(mixing),
             [range(first + args.per_round * i, first + args.per_round * (i + 1)) for i in range(args.rounds)],
             shown,
             policy,

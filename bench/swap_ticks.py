@@ -237,7 +237,7 @@ class Loop:
 
         def on_proposal(raw: bytes) -> None:
             heard = proposal.decode(raw, self._own.action_names, self._own.period_ns)
-            if not heard.lets_go:
+            if not heard.releases:
                 self._proposed[heard.stamp_ns] = heard.version
 
         def on_version(raw: bytes) -> None:

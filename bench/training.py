@@ -65,7 +65,7 @@ def ours(states, targets, family, settings, batch_size, by_hand):
     network = make_network(family, settings, CONTRACT, identity)
 
     def run(epochs):
-        fit = fitting.Fit(network, Training(epochs=epochs, batch_size=batch_size, schedule="cosine"))
+        fit = fitting.TrainingLoop(network, Training(epochs=epochs, batch_size=batch_size, schedule="cosine"))
         kept = fitting.gradient_of
         if not by_hand:
             fitting.gradient_of = lambda network, flat: lambda batch: by_autograd(network, flat, batch)

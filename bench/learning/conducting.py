@@ -32,11 +32,11 @@ def conduct(scenario, title, log, **given):
     return trials.from_json(result.read_text())
 
 
-def node_parameters(seed, *, asked, warm_epochs, changes):
+def node_parameters(seed, *, queried, warm_epochs, changes):
     """Return what is set besides config/nodes; time on a shared machine decides nothing."""
     nodes = {
         "sim": {"lockstep_timeout_s": 30.0},
-        "dagger_supervisor": {"silence_s": 20.0, "dagger.segment": 10, "dagger.asked": asked},
+        "dagger_supervisor": {"silence_s": 20.0, "dagger.segment": 10, "dagger.asked": queried},
         "recorder": {"min_free_bytes": 268435456},
         "policy_server": {"gate.latency": 100.0},
         "conductor": {"timeout_s": 120.0, "training_s": 1200.0},

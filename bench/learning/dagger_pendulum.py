@@ -18,10 +18,10 @@ import numpy as np
 from tqdm import tqdm
 
 from il_ros.core import contract
-from il_ros.interactive.dagger.interaction import Teaching
+from il_ros.interactive.dagger.interaction import InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import dagger
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning
 from il_ros.records.labelling import EXPERT, POLICY
@@ -112,14 +112,14 @@ def main():
 def one_seed(args, seed, world, expert, tests, best, worst):
     policy = BehaviourCloning(hidden=(64, 64))
     learner = Learner(CONTRACT, Recipe("bc", policy, Training(batch_size=64, seed=seed)), args.steps)
-    options = ModeOptions("dagger", beta=args.beta, seed=seed, asked=args.asked)
-    mode = make_mode(options, CONTRACT, (POLICY, EXPERT), Experience())
-    teaching = Teaching(mode, CONTRACT.period_ns)
+    options = ModeOptions("dagger", beta=args.beta, seed=seed, queried=args.queried)
+    mode = make_mode(options, CONTRACT, (POLICY, EXPERT), ModeMemory())
+    interaction = InteractionLoop(mode, CONTRACT.period_ns)
     seeds = [
         [100_000 * (seed + 1) + args.episodes * i + k for k in range(args.episodes)]
         for i in range(args.rounds)
     ]
-    rounds = dagger(world.run, expert, learner, teaching, seeds)
+    rounds = dagger(world.run, expert, learner, interaction, seeds)
     curve, reached = [], None
     started_s = time.monotonic()
     for done in tqdm(rounds, total=args.rounds, desc=f"seed {seed}", leave=False, disable=None):
@@ -139,7 +139,7 @@ def one_seed(args, seed, world, expert, tests, best, worst):
                 "expert_return": round(best, 1),
                 "random_return": round(worst, 1),
                 "beta": args.beta,
-                "asked": args.asked,
+                "asked": args.queried,
                 "curve": curve,
                 "wall_s": round(time.monotonic() - started_s, 1),
             }

@@ -21,12 +21,12 @@ from kept import kept
 from success import draw, numbers, pooled, told
 
 from il_ros.core import contract, share
-from il_ros.interactive.dagger.human import Habits, SimulatedHuman, typical_motion, velocities
-from il_ros.interactive.dagger.interaction import Teaching
+from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, typical_motion, velocities
+from il_ros.interactive.dagger.interaction import InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import dagger, drive
 from il_ros.interactive.modes.gated import GatedOptions
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.scenarios import TASKS
@@ -51,15 +51,15 @@ class Lab:
         self.task, self.expert = make_task(args.task), make_expert(args.task)
         self.rng = np.random.default_rng(seed)
         self.shown, number = [], 0
-        showing = self.teaching(ModeOptions("expert"))
+        showing = self.interaction(ModeOptions("expert"))
         while len(self.shown) < count:
-            lesson = drive(self.show, showing, None, self.expert, self.first_seed + number)
+            driven = drive(self.show, showing, None, self.expert, self.first_seed + number)
             number += 1
-            if lesson.success:  # nobody keeps a failed demonstration
-                self.shown.append(lesson.episode(f"shown_{number:03d}", self.contract))
+            if driven.success:  # nobody keeps a failed demonstration
+                self.shown.append(driven.episode(f"shown_{number:03d}", self.contract))
         longest = max(len(episode) for episode in self.shown[: args.first])
-        self.lessons = make_task(args.task)
-        self.lessons.time_limit_s = PATIENCE * longest / self.contract.rate_hz
+        self.driven_episodes = make_task(args.task)
+        self.driven_episodes.time_limit_s = PATIENCE * longest / self.contract.rate_hz
         self.motion = typical_motion(self.shown[: args.first], self.contract)
 
     @property
@@ -70,7 +70,7 @@ class Lab:
         return rollout(self.task, act, self.contract, seed, hold_s=HOLD_S).success
 
     def teach(self, act, seed):
-        return rollout(self.lessons, act, self.contract, seed, hold_s=HOLD_S).success
+        return rollout(self.driven_episodes, act, self.contract, seed, hold_s=HOLD_S).success
 
     def learner(self, steps):
         changes = [f"seed={self.seed}", *self.args.set]
@@ -119,20 +119,20 @@ class Lab:
                 found = self.point(method, done.policy, done.labels, done.expert_ticks, done.takeovers)
                 yield {**found, "stage": done.index + 1}
 
-    def teaching(self, options, person=None):
-        mode = make_mode(options, self.contract, (POLICY, EXPERT), Experience())
-        return Teaching(mode, self.contract.period_ns, person)
+    def interaction(self, options, person=None):
+        mode = make_mode(options, self.contract, (POLICY, EXPERT), ModeMemory())
+        return InteractionLoop(mode, self.contract.period_ns, person)
 
     def teaching_of(self, method):
         args, (mode, _, beta) = self.args, method.partition(" ")
         if mode == "hg_dagger":
-            person = SimulatedHuman(Habits(), self.motion, self.rng, velocities(self.contract))
-            return self.teaching(ModeOptions(mode), person=person)
+            person = SimulatedHuman(HumanModel(), self.motion, self.rng, velocities(self.contract))
+            return self.interaction(ModeOptions(mode), person=person)
         if mode == "gated":
             asking = GatedOptions(takeover="asked", per_hour=args.requests_per_hour, release=args.release)
-            return self.teaching(ModeOptions(mode, gated=asking))
+            return self.interaction(ModeOptions(mode, gated=asking))
         drawn = {"beta": beta, "unit": "segment", "segment": 10, "seed": self.seed}
-        return self.teaching(ModeOptions(mode, asked=args.asked, **drawn))
+        return self.interaction(ModeOptions(mode, queried=args.queried, **drawn))
 
 
 def known(args, seed, method):

@@ -28,12 +28,12 @@ from il_ros.interactive.promotion.replays import REPLAYED
 from il_ros.scenarios import TASKS
 from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
 
-LIMITS = criteria.Limits()
+LIMITS = criteria.PromotionLimits()
 BROKEN_IN = (0, 3)
 """Rounds in which broken ones are made."""
 
 
-class Gate:
+class SafetyLimiter:
     """What is known in a round: the policy that drives, and the frames to judge by."""
 
     def __init__(self, lab, driving, learnt, train, held_out):
@@ -86,17 +86,17 @@ def rounds(args):
     """Yield what was measured of each candidate."""
     lab = Lab(args, args.seed, args.first)
     training = lab.learner(0).recipe.training
-    episodes, teaching = list(lab.shown), lab.teaching_of(args.method)
+    episodes, interaction = list(lab.shown), lab.teaching_of(args.method)
     train, _ = split(episodes, training)
     driving, learnt = lab.learner(args.steps).learn(train), {episode.name for episode in train}
     for index in range(args.rounds):
         for number in range(index * args.per_round, (index + 1) * args.per_round):
-            lesson = drive(lab.teach, teaching, driving, lab.expert, lab.first_seed + 5000 + number)
-            episode = lesson.episode(f"lesson_{number:03d}", lab.contract)
+            driven = drive(lab.teach, interaction, driving, lab.expert, lab.first_seed + 5000 + number)
+            episode = driven.episode(f"lesson_{number:03d}", lab.contract)
             episodes += [] if episode is None else [episode]
         train, held_out = split(episodes, training)
         steps = args.warm_epochs * math.ceil(sum(map(len, train)) / training.batch_size)
-        gate = Gate(lab, driving, learnt, train, held_out)
+        gate = SafetyLimiter(lab, driving, learnt, train, held_out)
         candidate = lab.learner(steps).learn(train, driving, f"round_{index:02d}")
         made = {"candidate": candidate}
         if index in BROKEN_IN:

@@ -68,7 +68,7 @@ class Lab:
         stages = args.demonstrations if method == "bc" else args.rated
 
         def points():
-            how = {"asked": args.asked, "warm_epochs": args.warm_epochs, "changes": args.set}
+            how = {"asked": args.queried, "warm_epochs": args.warm_epochs, "changes": args.set}
             self.parameters.write_text(json.dumps(node_parameters(self.seed, **how)), encoding="utf-8")
             return self.bc() if method == "bc" else self.interactive(method)
 

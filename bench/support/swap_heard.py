@@ -147,7 +147,7 @@ class Heard:
 
         def on_proposal(raw: bytes) -> None:
             heard = proposal.decode(raw, own.action_names, own.period_ns)
-            if not heard.lets_go:
+            if not heard.releases:
                 self._proposed[heard.stamp_ns] = heard.version
 
         for topic, kind, callback, qos in (

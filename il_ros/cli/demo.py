@@ -47,20 +47,22 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 when it could be run, however well the policy does."""
     from il_ros.core.processes import ChildError
     from il_ros.demo import page, phases
-    from il_ros.demo.phases import Plan
-    from il_ros.demo.summary import Score, Summary
+    from il_ros.demo.phases import DemoPlan
+    from il_ros.demo.summary import DemoSummary, Score
 
     times: dict[str, float] = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        plan = Plan(args.task, args.output, args.demonstrations, args.episodes, args.seed, tuple(args.set))
+        plan = DemoPlan(
+            args.task, args.output, args.demonstrations, args.episodes, args.seed, tuple(args.set)
+        )
         _empty(plan.folder)
         phases.isolate()
         shown = _timed(times, "show", lambda: phases.show(plan))
         _timed(times, "train", lambda: phases.train(plan))
         performed = _timed(times, "run", lambda: phases.perform(plan))
-        summary = Summary(plan.task, plan.contract, Score.of(shown), Score.of(performed), times)
+        summary = DemoSummary(plan.task, plan.contract, Score.of(shown), Score.of(performed), times)
         written = _timed(times, "page", lambda: page.write(plan, summary, performed))
     except (ValueError, OSError, ChildError, TimeoutError) as error:
         print(f"il-ros demo: {error}", file=sys.stderr)

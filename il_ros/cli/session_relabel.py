@@ -16,7 +16,7 @@ from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
 from il_ros.scenarios import domain
 from il_ros.scenarios.relabel import DEVICES, relabel_nodes
-from il_ros.session.moments import Moment, RelabelError
+from il_ros.session.moments import MarkedMoment, RelabelError
 from il_ros.session.starts import write_starts
 
 _DESCRIPTION = """\
@@ -56,12 +56,12 @@ def _relabel(args: argparse.Namespace) -> int:
         return 1
 
 
-def _together(moment: Moment) -> tuple[str, str]:
+def _together(moment: MarkedMoment) -> tuple[str, str]:
     """Return what the moments of one sitting have in common."""
     return moment.info.task, moment.info.contract_hash
 
 
-def _at(chosen: list[Moment], folder: Path, args: argparse.Namespace) -> int:
+def _at(chosen: list[MarkedMoment], folder: Path, args: argparse.Namespace) -> int:
     info = chosen[0].info
     moments, contract = folder / "moments.json", folder / f"{info.contract_name}.yaml"
     write_starts(moments, chosen)
@@ -72,7 +72,7 @@ def _at(chosen: list[Moment], folder: Path, args: argparse.Namespace) -> int:
     return runner.run_nodes(specs, args.logs)
 
 
-def _tell(chosen: list[Moment], others: int, root: Path) -> int:
+def _tell(chosen: list[MarkedMoment], others: int, root: Path) -> int:
     """Say which moments have an episode now."""
     made = {e.info.made_from: e.name for e in scan(root).usable if e.info is not None and e.info.made_from}
     print()

@@ -18,9 +18,12 @@ class SettingsError(ValueError):
     """Settings that can't be used; the message names source, key, value and what would be right."""
 
 
-def build(kind: type[Settings], values: Any, source: str) -> Settings:
+def build(
+    kind: type[Settings], values: Any, source: str, renamed: Mapping[str, str] | None = None
+) -> Settings:
     """Return a `kind` from a plain mapping (of YAML or JSON); absent keys keep their defaults.
 
+    `renamed`: former key -> key now; a former key is an error that names the new one.
     Raises SettingsError that begins with `source`.
     """
     if values is None:
@@ -29,6 +32,8 @@ def build(kind: type[Settings], values: Any, source: str) -> Settings:
         raise SettingsError(f"{source}: must be a mapping (key: value lines), not {values!r}")
     hints = get_type_hints(kind)
     for key in values:
+        if renamed and key in renamed:
+            raise SettingsError(f"{source}: {key}: this key is called '{renamed[key]}' now")
         if key not in hints:
             raise SettingsError(f"{source}: unknown key '{key}'; {guess(str(key), tuple(hints))}")
     made = {key: _converted(hints[key], value, f"{source}: {key}") for key, value in values.items()}

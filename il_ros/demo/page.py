@@ -12,8 +12,8 @@ from string import Template
 
 from il_ros.core import atomic
 from il_ros.demo import pictures
-from il_ros.demo.phases import Plan
-from il_ros.demo.summary import Score, Summary
+from il_ros.demo.phases import DemoPlan
+from il_ros.demo.summary import DemoSummary, Score
 from il_ros.records.trials import Trial, Trials
 from il_ros.sim.experts import make_expert
 
@@ -22,7 +22,7 @@ CAMERAS = {"drive": ("camera",)}
 ARM_CAMERAS = ("overhead", "wrist")
 
 
-def write(plan: Plan, summary: Summary, performed: Trials) -> Path:
+def write(plan: DemoPlan, summary: DemoSummary, performed: Trials) -> Path:
     """Write the pictures and the page into the plan's folder, and return the page's path."""
     shown = next((trial for trial in performed.done if trial.outcome == "success"), performed.done[0])
     episode = plan.performed / shown.episode
@@ -51,7 +51,7 @@ def write(plan: Plan, summary: Summary, performed: Trials) -> Path:
     return path
 
 
-def _film(plan: Plan, episode: Path) -> str:
+def _film(plan: DemoPlan, episode: Path) -> str:
     """Save moments of every camera; return their figures, camera by camera."""
     out = []
     for camera in CAMERAS.get(plan.task, ARM_CAMERAS):
@@ -62,7 +62,7 @@ def _film(plan: Plan, episode: Path) -> str:
     return "".join(out)
 
 
-def _ending(plan: Plan, trial: Trial) -> str:
+def _ending(plan: DemoPlan, trial: Trial) -> str:
     """Save the first camera's last picture of an episode, and return its figure."""
     camera = CAMERAS.get(plan.task, ARM_CAMERAS)[0]
     seen = pictures.shots(plan.performed / trial.episode, camera)
@@ -91,7 +91,7 @@ def _reasons(failed: Iterable[Trial]) -> str:
     return ", ".join(f"start {trial.seed} ({trial.reason})" for trial in failed)
 
 
-def _training(plan: Plan) -> str:
+def _training(plan: DemoPlan) -> str:
     metrics = json.loads((plan.checkpoint / "config.json").read_text())["metrics"]
     return (
         f"Behaviour cloning of {metrics['frames']} frames from {len(metrics['data']['train'])} episodes; "
@@ -100,14 +100,14 @@ def _training(plan: Plan) -> str:
     )
 
 
-def _curve(plan: Plan) -> None:
+def _curve(plan: DemoPlan) -> None:
     with (plan.trained / "curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     columns = {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
     pictures.plot_curve(columns, plan.folder / "curve.svg")
 
 
-def _phases(summary: Summary) -> str:
+def _phases(summary: DemoSummary) -> str:
     return "".join(
         f'<span style="flex:{seconds:.1f}" title="{name} {seconds:.1f} s">{name} {seconds:.0f} s</span>'
         for name, seconds in summary.phases_s.items()

@@ -25,7 +25,7 @@ LONGEST_PHASE_S = 1800.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoPlan:
     """What the demo does, and where everything goes."""
 
     task: str
@@ -78,19 +78,19 @@ def isolate() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def show(plan: Plan) -> Trials:
+def show(plan: DemoPlan) -> Trials:
     """Have the scripted expert show the task, recorded."""
     given = {"expert": "scripted", "root": str(plan.shown), "operator": "scripted expert"}
     return _conduct(plan, "record", "show", plan.demonstrations, plan.seed, given)
 
 
-def perform(plan: Plan) -> Trials:
+def perform(plan: DemoPlan) -> Trials:
     """Have the policy do the task from starts that nobody showed, recorded."""
     given = {"checkpoint": str(plan.checkpoint), "root": str(plan.performed), "operator": "policy"}
     return _conduct(plan, "deploy", "run", plan.held_out, HELD_OUT_SEED, given)
 
 
-def train(plan: Plan) -> None:
+def train(plan: DemoPlan) -> None:
     """Train the policy from the episodes that were shown well."""
     words = [sys.executable, "-m", "il_ros", "train", str(plan.shown), "--out", str(plan.trained)]
     changes = [word for change in plan.changes for word in ("--set", change)]
@@ -138,7 +138,7 @@ class _TrialBar:
 
 
 def _conduct(
-    plan: Plan, scenario: str, title: str, episodes: int, seed: int, given: Mapping[str, str]
+    plan: DemoPlan, scenario: str, title: str, episodes: int, seed: int, given: Mapping[str, str]
 ) -> Trials:
     result = plan.folder / f"{title}.json"
     specs = SCENARIOS[scenario].nodes(
@@ -157,7 +157,7 @@ def _conduct(
     return trials.from_json(result.read_text())
 
 
-def _wait(plan: Plan, title: str, commands: Mapping[str, list[str]], bar: _TrialBar | _TrainBar) -> None:
+def _wait(plan: DemoPlan, title: str, commands: Mapping[str, list[str]], bar: _TrialBar | _TrainBar) -> None:
     """Run processes until one ends; raises ChildError with its last lines unless it ended well."""
     try:
         with ProcessGroup(commands, plan.folder / "log" / title, bar) as group:

@@ -39,7 +39,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Summary:
+class DemoSummary:
     """The demo's figures. `phases_s`: wall time of each phase, in order."""
 
     task: str

@@ -20,7 +20,7 @@ from il_ros.records.labelling import DRIVEN
 
 
 @dataclass(frozen=True)
-class Report:
+class VerifyReport:
     """What was found. `errors` make an episode unusable, `warnings` are worth a look.
 
     `ticks` and `frames`: how many ticks the episode has and how many of them give a frame; None: not checked.
@@ -39,20 +39,20 @@ class Report:
         return not self.errors
 
 
-def verify(folder: Path, contract: Contract | None = None) -> Report:
+def verify(folder: Path, contract: Contract | None = None) -> VerifyReport:
     """Check the episode in `folder` against `contract`; None: the one it was recorded under.
 
     Every message is read and decoded, and every frame is made. Whatever is wrong is in the report.
     """
     entry = look(folder)
     if entry.state in ("incomplete", "broken"):
-        return Report(folder, errors=(entry.reason,))
+        return VerifyReport(folder, errors=(entry.reason,))
     warnings = [] if entry.state == "ready" else [f"{entry.state}: {entry.reason}"]
     try:
         bag = open_bag(folder)
         errors, stream_warnings, count = _check_messages(bag)
         warnings += stream_warnings + _check_metadata(bag, count)
-        report = Report(folder, tuple(errors), tuple(warnings), count)
+        report = VerifyReport(folder, tuple(errors), tuple(warnings), count)
         info_errors, info_warnings, own = _check_info(entry.info)
         report = _add(report, info_errors, info_warnings)
         used = own if contract is None else contract
@@ -60,10 +60,10 @@ def verify(folder: Path, contract: Contract | None = None) -> Report:
             return _add(report, [], ["it holds no contract, so its frames weren't checked; --contract FILE"])
         return _check_frames(report, bag, entry, used)
     except BagError as error:
-        return Report(folder, (str(error),), tuple(warnings))
+        return VerifyReport(folder, (str(error),), tuple(warnings))
 
 
-def _add(report: Report, errors: list[str], warnings: list[str]) -> Report:
+def _add(report: VerifyReport, errors: list[str], warnings: list[str]) -> VerifyReport:
     return replace(report, errors=(*report.errors, *errors), warnings=(*report.warnings, *warnings))
 
 
@@ -134,7 +134,7 @@ def _check_info(info: EpisodeInfo | None) -> tuple[list[str], list[str], Contrac
     return errors, warnings, own
 
 
-def _check_frames(report: Report, bag: Bag, entry: Entry, contract: Contract) -> Report:
+def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contract) -> VerifyReport:
     skipped: list[Skipped] = []
     frames = 0
     try:

@@ -1,7 +1,7 @@
 """A trained policy on disk: a folder of data, of which nothing can run code.
 
     model.safetensors   the weights
-    doubt.safetensors   demonstrated states, where doubt is the distance from them
+    uncertainty.safetensors   demonstrated states, where the uncertainty is the distance from them
     config.json         family, settings, normaliser, version, metrics, and the weights' checksum
     contract.yaml       what it sees and commands
 
@@ -31,12 +31,14 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Network
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.policies.uncertainty import DISTANCE, RAW, Doubting
+from il_ros.policies.uncertainty import DISTANCE, RAW, UncertaintyModel
 from il_ros.policies.versions import CHECKPOINT, versions
 
 FORMAT = 1
 MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
-DOUBT = "doubt.safetensors"
+UNCERTAINTY = "uncertainty.safetensors"
+FORMER_UNCERTAINTY = "doubt.safetensors"
+"""The file's name in checkpoints of before 2026-11-29; its key in config.json was "doubt"."""
 
 
 class CheckpointError(ValueError):
@@ -68,16 +70,19 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
         "model_sha256": hashlib.sha256(model).hexdigest(),
         "metrics": dict(policy.metrics),
     }
-    doubt: dict[str, Any] = {"kind": policy.doubting.kind, "scale": policy.doubting.scale}
+    uncertainty: dict[str, Any] = {
+        "kind": policy.uncertainty_model.kind,
+        "scale": policy.uncertainty_model.scale,
+    }
     shown = b""
-    if policy.doubting.shown.size:
-        shown = save_tensors({"shown": torch.from_numpy(policy.doubting.shown)})
-        doubt["sha256"] = hashlib.sha256(shown).hexdigest()
-    config["doubt"] = doubt
+    if policy.uncertainty_model.shown.size:
+        shown = save_tensors({"shown": torch.from_numpy(policy.uncertainty_model.shown)})
+        uncertainty["sha256"] = hashlib.sha256(shown).hexdigest()
+    config["uncertainty"] = uncertainty
     with atomic.folder(folder) as written:
         (written / MODEL).write_bytes(model)
         if shown:
-            (written / DOUBT).write_bytes(shown)
+            (written / UNCERTAINTY).write_bytes(shown)
         (written / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         (written / CONTRACT).write_text(policy.contract.text, encoding="utf-8")
 
@@ -112,8 +117,8 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
         raise CheckpointError(f"{folder / CONFIG}: {_sentence(error)}") from error
     _check_sizes(folder / CONFIG, normaliser, own, Inputs.of(own, chosen.inputs))
     _fill(network, folder / MODEL, config["model_sha256"])
-    doubting = _doubting(folder, config, len(normaliser.state.centre))
-    named = (config["version"], config["metrics"], device, doubting)
+    uncertainty_model = _uncertainty_model(folder, config, len(normaliser.state.centre))
+    named = (config["version"], config["metrics"], device, uncertainty_model)
     return LoadedPolicy(own, config["family"], chosen, network, normaliser, *named)
 
 
@@ -171,23 +176,25 @@ def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
     return own
 
 
-def _doubting(folder: Path, config: Mapping[str, Any], features: int) -> Doubting:
-    """Return how the policy doubts; checkpoints from before there was a choice say nothing of it."""
-    said = config.get("doubt", {"kind": RAW, "scale": 1.0})
+def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -> UncertaintyModel:
+    """Return the uncertainty model; checkpoints from before there was a choice do not name one."""
+    former = "doubt" in config
+    said = config["doubt"] if former else config.get("uncertainty", {"kind": RAW, "scale": 1.0})
+    file = folder / (FORMER_UNCERTAINTY if former else UNCERTAINTY)
     try:
         if said["kind"] != DISTANCE:
-            return Doubting(said["kind"], said["scale"])
-        stored = _bytes(folder / DOUBT)
+            return UncertaintyModel(said["kind"], said["scale"])
+        stored = _bytes(file)
         if hashlib.sha256(stored).hexdigest() != said["sha256"]:
-            raise CheckpointError(f"{folder / DOUBT}: its checksum isn't the one in {CONFIG}")
+            raise CheckpointError(f"{file}: its checksum isn't the one in {CONFIG}")
         shown = load_tensors(stored)["shown"].numpy()
         if shown.ndim != 2 or shown.shape[1] != features:
-            raise CheckpointError(f"{folder / DOUBT}: states {shown.shape}; {features} numbers each needed")
-        return Doubting(DISTANCE, said["scale"], shown)
+            raise CheckpointError(f"{file}: states {shown.shape}; {features} numbers each needed")
+        return UncertaintyModel(DISTANCE, said["scale"], shown)
     except CheckpointError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / CONFIG}: doubt: {_sentence(error)}") from error
+        raise CheckpointError(f"{folder / CONFIG}: uncertainty: {_sentence(error)}") from error
 
 
 def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inputs) -> None:

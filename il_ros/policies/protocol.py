@@ -47,7 +47,7 @@ class Head(Protocol):
         """Return the chunk (B, H, A), normalised."""
         ...
 
-    def doubt(self, prediction: Tensor) -> Tensor | None:
+    def uncertainty(self, prediction: Tensor) -> Tensor | None:
         """Return how unsure it is (B,), >= 0, in units of normalised actions; None when it can't tell."""
         ...
 

@@ -16,7 +16,7 @@ from il_ros.core.specs import Vector
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Array, Network, Observation, PolicyError
-from il_ros.policies.uncertainty import Doubting
+from il_ros.policies.uncertainty import UncertaintyModel
 
 Forward = Callable[[Array, Mapping[str, Array]], tuple[Array, float | None]]
 """From one normalised state (F,) and its pictures to the normalised chunk (H, A) and the doubt."""
@@ -37,7 +37,7 @@ class LoadedPolicy:
     version: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
-    doubting: Doubting = field(default_factory=Doubting)
+    uncertainty_model: UncertaintyModel = field(default_factory=UncertaintyModel)
 
     def __post_init__(self) -> None:
         self.network.eval().to(self.device)
@@ -55,9 +55,9 @@ class LoadedPolicy:
 
     def act(self, observation: Observation) -> Vector:
         """Return (H, A) absolute commands in the contract's flat order and units; raises as below."""
-        return self.act_with_doubt(observation)[0]
+        return self.act_with_uncertainty(observation)[0]
 
-    def act_with_doubt(self, observation: Observation) -> tuple[Vector, float | None]:
+    def act_with_uncertainty(self, observation: Observation) -> tuple[Vector, float | None]:
         """Return the commands (H, A), and how unsure of them the policy is (>= 0); None when it can't tell.
 
         Doubt is in units of normalised actions, where the demonstrated ones lie within about -1..1, or as
@@ -69,15 +69,17 @@ class LoadedPolicy:
         raw = inputs.raw(observation) if inputs.state else np.empty(0)
         state = self.normaliser.state.normalise(inputs.features(raw))
         images = {spec.key: inputs.image(spec, observation) for spec in inputs.images}
-        chunk, doubt = self._forward(state, images)
+        chunk, uncertainty = self._forward(state, images)
         learnt = self.normaliser.actions.restore(chunk.astype(np.float64))
         if not np.isfinite(learnt).all():
             step, column = np.argwhere(~np.isfinite(learnt))[0]
             name = self.contract.action_names[column]
             raise PolicyError(f"policy {self.version}: {name} is {learnt[step, column]} at step {step}")
-        if doubt is not None and not np.isfinite(doubt):
-            raise PolicyError(f"policy {self.version}: its doubt is {doubt}")
-        return actions.absolute(self.contract, learnt, observation), self.doubting.of(state, doubt)
+        if uncertainty is not None and not np.isfinite(uncertainty):
+            raise PolicyError(f"policy {self.version}: its doubt is {uncertainty}")
+        return actions.absolute(self.contract, learnt, observation), self.uncertainty_model.of(
+            state, uncertainty
+        )
 
     @cached_property
     def _forward(self) -> Forward:
@@ -104,8 +106,8 @@ def torch_forward(network: Network, device: str) -> Forward:
         states = torch.from_numpy(state.astype(np.float32)[None]).to(device)
         frames = {key: torch.from_numpy(np.array(image)[None]).to(device) for key, image in images.items()}
         prediction = network(states, frames)
-        doubt = network.head.doubt(prediction)
+        uncertainty = network.head.uncertainty(prediction)
         chunk: Array = network.head.mode(prediction)[0].cpu().numpy()
-        return chunk, None if doubt is None else float(doubt[0])
+        return chunk, None if uncertainty is None else float(uncertainty[0])
 
     return forward

@@ -31,7 +31,7 @@ _SMALLEST = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Doubting:
+class UncertaintyModel:
     """`kind` as in the table; `scale`: the raw doubt that counts as 1; `shown` (K, F): normalised states.
 
     Raises ValueError when these can't be.
@@ -90,14 +90,14 @@ def calibrate(
     states: Array,
     held_out: Sequence[Sequence[tuple[Array, Array, float | None]]],
     action_scale: Array,
-) -> Doubting:
+) -> UncertaintyModel:
     """Return the doubting of a kind: `states` (N, F) were learnt from.
 
     `held_out`: episodes of (state (F,), chunk (H, A), own doubt or None), tick by tick. `action_scale` (A,).
     Raises ValueError when the kind is not to be had: no numeric state, no own doubt, chunks of one step.
     """
     if kind == RAW:
-        return Doubting()
+        return UncertaintyModel()
     shown = np.empty((0, 0), np.float32)
     if kind == DISTANCE:
         if not states.size:
@@ -107,7 +107,7 @@ def calibrate(
     if not len(found):
         why = "its network can't tell" if kind == OWN else "chunks of 2 steps or more (horizon) are needed"
         raise ValueError(f"doubt: {kind} is not to be had: {why}")
-    return Doubting(kind, max(float(np.quantile(found, QUANTILE)), _SMALLEST), shown)
+    return UncertaintyModel(kind, max(float(np.quantile(found, QUANTILE)), _SMALLEST), shown)
 
 
 def _raw(

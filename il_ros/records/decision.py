@@ -21,6 +21,9 @@ NOBODY = "none"
 
 Numbers = tuple[float, ...]
 
+FORMER_NAMES = {"epoch": "generation", "doubt": "uncertainty", "asked": "queried"}
+"""Fields as bags of before 2026-11-29 name them, and their names now."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -47,14 +50,14 @@ class Decision:
     proposals: Mapping[str, Numbers | None] = field(default_factory=dict)
     sent: Numbers | None = None
     limited: Sequence[str] = ()
-    epoch: int = 0
+    generation: int = 0
     version: str = ""
     beta: float | None = None
-    doubt: float | None = None
+    uncertainty: float | None = None
     rejected: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
     disagreement: float | None = None
-    asked: bool = True
+    queried: bool = True
 
     def __post_init__(self) -> None:
         if not self.authority:
@@ -81,9 +84,10 @@ def from_json(text: str) -> Decision:
         raise ValueError(f"not a decision: {error}: {text[:80]!r}") from error
     if not isinstance(record, dict):
         raise ValueError(f"not a decision: {text[:80]!r}")
+    record = {FORMER_NAMES.get(name, name): value for name, value in record.items()}
     record.setdefault("mode", "")
     record.setdefault("disagreement", None)
-    record.setdefault("asked", True)
+    record.setdefault("queried", True)
     missing = [name for name in _NAMES if name not in record]
     if missing:
         raise ValueError(f"a decision without '{missing[0]}': {text[:80]!r}")

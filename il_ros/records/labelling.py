@@ -20,7 +20,7 @@ Where nobody had authority only dagger has a label. Decisions from before there 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from il_ros.records.decision import NOBODY, Decision, Numbers
@@ -49,7 +49,7 @@ def label(mode: str, decision: Decision) -> Numbers | None:
         return None
     if decision.authority == EXPERT or (mode == "priority" and decision.authority not in (NOBODY, POLICY)):
         return decision.sent
-    return decision.proposals.get(EXPERT) if mode == "dagger" and decision.asked else None
+    return decision.proposals.get(EXPERT) if mode == "dagger" and decision.queried else None
 
 
 BY_MODE = Rule("by_mode", lambda decision: label(decision.mode or "priority", decision))
@@ -57,18 +57,3 @@ BY_MODE = Rule("by_mode", lambda decision: label(decision.mode or "priority", de
 
 DRIVEN = Rule("driven", lambda decision: None if decision.authority == NOBODY else decision.sent)
 """What was sent on somebody's authority, whatever the mode: to look at an episode, not to learn from it."""
-
-
-def takeovers_ns(told: Iterable[tuple[int, str, str]]) -> tuple[int, ...]:
-    """Return the stamps at which the expert took over from another who had driven, with or without a pause.
-
-    `told`: stamp, authority and mode of each decision, in order. What DAgger draws is nobody's intervention.
-    """
-    found, driver = [], ""
-    for stamp_ns, authority, mode in told:
-        if authority in ("", NOBODY):
-            continue
-        if authority == EXPERT and driver not in ("", EXPERT) and mode != "dagger":
-            found.append(stamp_ns)
-        driver = authority
-    return tuple(found)

@@ -2,7 +2,7 @@
 
 On the wire it is a trajectory_msgs/JointTrajectory: the stamp is the tick it answers, `joint_names` are the
 contract's action names, point k is step k of the chunk at k control periods, and `frame_id` carries the rest
-as words: "source=policy version=v3 epoch=4 doubt=0.13". Absent words mean "unknown".
+as words: "source=policy version=v3 generation=4 uncertainty=0.13". Absent words mean "unknown".
 
 A proposal without points says "I let go": its source is out of the running at once, instead of at its
 time-out, until it proposes again.
@@ -23,7 +23,9 @@ from il_ros.records import proposal_wire
 
 TYPE = "trajectory_msgs/msg/JointTrajectory"
 
-WORDS = ("source", "version", "epoch", "doubt")
+WORDS = ("source", "version", "generation", "uncertainty")
+FORMER_WORDS = {"epoch": "generation", "doubt": "uncertainty"}
+"""Words as bags of before 2026-11-29 have them, and the words now."""
 
 
 class ProposalError(ValueError):
@@ -44,8 +46,8 @@ class Proposal:
     stamp_ns: int
     chunk: Vector
     version: str = ""
-    epoch: int | None = None
-    doubt: float | None = None
+    generation: int | None = None
+    uncertainty: float | None = None
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -60,18 +62,18 @@ class Proposal:
             raise ProposalError(f"chunk must be (steps, actions) with one action or more, not {chunk.shape}")
         chunk.setflags(write=False)
         object.__setattr__(self, "chunk", chunk)
-        if self.epoch is not None and self.epoch < 0:
-            raise ProposalError(f"epoch must be 0 or more, not {self.epoch}")
-        if self.doubt is not None and not (math.isfinite(self.doubt) and self.doubt >= 0):
-            raise ProposalError(f"doubt must be a finite number of at least 0, not {self.doubt}")
+        if self.generation is not None and self.generation < 0:
+            raise ProposalError(f"generation must be 0 or more, not {self.generation}")
+        if self.uncertainty is not None and not (math.isfinite(self.uncertainty) and self.uncertainty >= 0):
+            raise ProposalError(f"uncertainty must be a finite number of at least 0, not {self.uncertainty}")
 
     @property
-    def lets_go(self) -> bool:
+    def releases(self) -> bool:
         """Whether this is no wish but the source's word that it has none any more."""
         return len(self.chunk) == 0
 
 
-def letting_go(source: str, stamp_ns: int, size: int) -> Proposal:
+def releasing(source: str, stamp_ns: int, size: int) -> Proposal:
     """Return the proposal by which a source of `size` actions lets go at the time `stamp_ns`."""
     return Proposal(source, stamp_ns, np.empty((0, size)))
 
@@ -132,7 +134,7 @@ def from_message(message: messages.Message, names: Sequence[str], period_ns: int
 
 def encode(proposal: Proposal, names: Sequence[str], period_ns: int) -> bytes:
     """Return the CDR bytes to publish; raises ProposalError as `to_message` does."""
-    if proposal.lets_go:
+    if proposal.releases:
         return messages.encode(TYPE, to_message(proposal, names, period_ns))
     _require_size(proposal, names)
     return proposal_wire.pack(_text(proposal), proposal.stamp_ns, names, proposal.chunk, period_ns)
@@ -162,10 +164,10 @@ def _text(proposal: Proposal) -> str:
     words = [f"source={proposal.source}"]
     if proposal.version:
         words.append(f"version={proposal.version}")
-    if proposal.epoch is not None:
-        words.append(f"epoch={proposal.epoch}")
-    if proposal.doubt is not None:
-        words.append(f"doubt={proposal.doubt!r}")
+    if proposal.generation is not None:
+        words.append(f"generation={proposal.generation}")
+    if proposal.uncertainty is not None:
+        words.append(f"uncertainty={proposal.uncertainty!r}")
     return " ".join(words)
 
 
@@ -188,10 +190,13 @@ def _words(text: str) -> dict[str, Any]:
     words: dict[str, Any] = {"source": ""}
     for word in text.split():
         key, equals, value = word.partition("=")
+        key = FORMER_WORDS.get(key, key)
         if not equals or key not in WORDS:
             raise ProposalError(f"frame_id '{text}': '{word}' is none of {'=, '.join(WORDS)}=")
         try:
-            words[key] = int(value) if key == "epoch" else float(value) if key == "doubt" else value
+            words[key] = (
+                int(value) if key == "generation" else float(value) if key == "uncertainty" else value
+            )
         except ValueError:
             raise ProposalError(f"frame_id '{text}': '{value}' is no number for {key}") from None
     return words

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from il_ros.records.labelling import MODES
 from il_ros.scenarios.graph import Argument
 
 _SWITCH = ("true", "false")
-_MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
 TASKS = {
     "reach": "arm_reach",
     "push": "arm_push",
@@ -99,7 +99,7 @@ FIRST = Argument(
     "checkpoint", "folder of the policy to begin with; none there: the expert alone", "checkpoint/v1"
 )
 TRAINED = Argument("policies", "folder that receives the policies trained meanwhile", "checkpoint")
-MODE = Argument("mode", "who drives, expert or policy; may be set while it runs", "hg_dagger", _MODES)
+MODE = Argument("mode", "who drives, expert or policy; may be set while it runs", "hg_dagger", MODES)
 BETA = Argument(
     "beta",
     "dagger: the expert's share by round, constant:0.3, linear:10, exponential:0.85 or step:1",

@@ -154,7 +154,7 @@ def policy(given: Given) -> tuple[NodeSpec, ...]:
     """Who proposes as the policy."""
     parameters: dict[str, Value] = {"contract": contract(given), "checkpoint": given["checkpoint"]}
     if "policies" in given:  # a trainer learns meanwhile: what it announces goes through the gate
-        parameters |= {"candidates": "trainer/checkpoint", "gate.root": given["root"]}
+        parameters |= {"candidates": "trainer/checkpoint", "promotion.root": given["root"]}
     return (node(given, "policy_server", "policy_server", parameters),)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from il_ros.scenarios.arguments import TASKS
 from il_ros.scenarios.given import Given, number
 from il_ros.scenarios.graph import Value
-from il_ros.session.setup import Options
+from il_ros.session.setup import SessionOptions
 
 
-def session_options(given: Given) -> Options:
+def session_options(given: Given) -> SessionOptions:
     """Return how the session is set up."""
-    return Options(
+    return SessionOptions(
         mode=given["mode"],
         simulator=given["sim"] == "true" and given["simulator"] != "gz",  # that one doesn't wait
         teacher=given["expert"] == "scripted",

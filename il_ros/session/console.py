@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
-from il_ros.session.state import World
+from il_ros.session.state import SessionState
 
 _PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"
@@ -17,9 +17,9 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _BAR_CELLS = 8
 
 
-def status_line(world: World, width: int, *, person: str = "you", colour: bool = True) -> str:
+def status_line(state: SessionState, width: int, *, person: str = "you", colour: bool = True) -> str:
     """Return the line, at most `width` letters wide (escape sequences not counted): first things first."""
-    parts = [_episode(world), _driver(world, person), _doubt(world), _training(world), _counts(world)]
+    parts = [_episode(state), _driver(state, person), _uncertainty(state), _training(state), _counts(state)]
     line = ""
     for part in filter(None, parts):
         longer = f"{line}{_DIM} │ {_PLAIN}{part}" if line else part
@@ -41,59 +41,59 @@ def sparkline(values: Sequence[float], top: float) -> str:
     return "".join(_BARS[min(last, max(0, round(last * value / top)))] for value in values) if top > 0 else ""
 
 
-def _episode(world: World) -> str:
-    if world.estop:
+def _episode(state: SessionState) -> str:
+    if state.estop:
         return f"{_STOPPED} STOPPED {_PLAIN}"
-    if world.recording:
-        minutes, seconds = divmod(world.recorded_s, 60)
-        return f"{_RED}●{_PLAIN} {world.recording} {int(minutes)}:{seconds:04.1f}"
-    outcome = {"success": _GREEN, "failure": _RED}.get(world.outcome, "")
-    last = f"{_DIM}{world.last}{_PLAIN} {outcome}{world.outcome}{_PLAIN}" if world.last else "no episode yet"
+    if state.recording:
+        minutes, seconds = divmod(state.recorded_s, 60)
+        return f"{_RED}●{_PLAIN} {state.recording} {int(minutes)}:{seconds:04.1f}"
+    outcome = {"success": _GREEN, "failure": _RED}.get(state.outcome, "")
+    last = f"{_DIM}{state.last}{_PLAIN} {outcome}{state.outcome}{_PLAIN}" if state.last else "no episode yet"
     return f"○ {last}"
 
 
-def _driver(world: World, person: str) -> str:
-    if world.estop:
-        return world.estop
-    if world.wanted:
-        return f"{_ORANGE}{_BOLD}asks for you:{_PLAIN} {world.wanted}"
-    if world.moment and world.recording and world.driver != EXPERT:
-        return f"{_ORANGE}{_BOLD}{'time stands until you drive' if world.paused else 'nobody drives'}{_PLAIN}"
-    if world.paused or not (world.running or world.driver == EXPERT):
+def _driver(state: SessionState, person: str) -> str:
+    if state.estop:
+        return state.estop
+    if state.wanted:
+        return f"{_ORANGE}{_BOLD}asks for you:{_PLAIN} {state.wanted}"
+    if state.moment and state.recording and state.driver != EXPERT:
+        return f"{_ORANGE}{_BOLD}{'time stands until you drive' if state.paused else 'nobody drives'}{_PLAIN}"
+    if state.paused or not (state.running or state.driver == EXPERT):
         return f"{_DIM}at rest: n next start, ? keys{_PLAIN}"
-    if world.driver == EXPERT:
+    if state.driver == EXPERT:
         return f"{_ORANGE}{person} drive{'' if person == 'you' else 's'}{_PLAIN}"
-    if world.driver != NOBODY:
-        version = f" {world.version}" if world.version else ""
-        return f"{_BLUE}{world.driver}{version} drives{_PLAIN}"
-    why = world.why if world.has_policy else "no policy proposes yet, take over to show the task"
+    if state.driver != NOBODY:
+        version = f" {state.version}" if state.version else ""
+        return f"{_BLUE}{state.driver}{version} drives{_PLAIN}"
+    why = state.why if state.has_policy else "no policy proposes yet, take over to show the task"
     return f"{_DIM}nobody drives: {why}{_PLAIN}"
 
 
-def _doubt(world: World) -> str:
-    if world.doubt is None:
+def _uncertainty(state: SessionState) -> str:
+    if state.uncertainty is None:
         return ""
-    if not world.threshold:
-        return f"doubt {world.doubt:.2g}"
-    bar = sparkline([world.doubt], world.threshold)
-    tint = _ORANGE if world.doubt > world.threshold else ""
-    return f"doubt {tint}{bar}{_PLAIN} {world.doubt:.2g} of {world.threshold:.2g}"
+    if not state.threshold:
+        return f"doubt {state.uncertainty:.2g}"
+    bar = sparkline([state.uncertainty], state.threshold)
+    tint = _ORANGE if state.uncertainty > state.threshold else ""
+    return f"doubt {tint}{bar}{_PLAIN} {state.uncertainty:.2g} of {state.threshold:.2g}"
 
 
-def _training(world: World) -> str:
-    if not world.training:
+def _training(state: SessionState) -> str:
+    if not state.training:
         return ""
-    if world.training_share is None:
-        return world.training
-    full = round(_BAR_CELLS * min(1.0, world.training_share))
-    return f"{world.training} {'━' * full}{_DIM}{'━' * (_BAR_CELLS - full)}{_PLAIN}"
+    if state.training_share is None:
+        return state.training
+    full = round(_BAR_CELLS * min(1.0, state.training_share))
+    return f"{state.training} {'━' * full}{_DIM}{'━' * (_BAR_CELLS - full)}{_PLAIN}"
 
 
-def _counts(world: World) -> str:
+def _counts(state: SessionState) -> str:
     return (
-        f"{world.labels} labels in {_number(world.done + bool(world.recording), 'episode')}"
-        if world.done
-        else (f"{world.labels} labels")
+        f"{state.labels} labels in {_number(state.done + bool(state.recording), 'episode')}"
+        if state.done
+        else (f"{state.labels} labels")
     )
 
 

@@ -24,7 +24,7 @@ def decision_curves(entry: Entry) -> list[Curve]:
     ]
     ticks_ns = np.array([decision.stamp_ns for decision in decisions], dtype=np.int64)
     found = {
-        "doubt": [decision.doubt for decision in decisions],
+        "doubt": [decision.uncertainty for decision in decisions],
         "policy to\nexpert (rms)": [decision.disagreement for decision in decisions],
     }
     return [

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from il_ros.records.decision import Decision
 from il_ros.records.labelling import EXPERT, POLICY, label
+from il_ros.records.takeovers import takeovers
 from il_ros.records.trials import rate_interval, success_interval
-
-DRAWN = "dagger"
-"""The mode in which the driver is drawn: a change of driver is no intervention there."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class EpisodeFacts:
     times_s: NDArray[np.float64]
     drivers: tuple[str, ...]
     versions: tuple[str, ...]
-    doubts: NDArray[np.float64]
+    uncertainties: NDArray[np.float64]
     disagreements: NDArray[np.float64]
     labels: int
     takeovers: tuple[int, ...]
@@ -119,10 +117,10 @@ def facts_of(
         np.array([(decision.stamp_ns - start_ns) / 1e9 for decision in decisions]),
         tuple(decision.authority for decision in decisions),
         versions,
-        _numbers(decision.doubt for decision in decisions),
+        _numbers(decision.uncertainty for decision in decisions),
         _numbers(decision.disagreement for decision in decisions),
         sum(label(decision.mode or "priority", decision) is not None for decision in decisions),
-        tuple(_takeovers(decisions)),
+        takeovers((decision.authority, decision.mode) for decision in decisions),
         period_s,
     )
 
@@ -142,16 +140,6 @@ def _versions(decisions: Sequence[Decision]) -> tuple[str, ...]:
         version = each or version
         out.append(version)
     return tuple(out)
-
-
-def _takeovers(decisions: Sequence[Decision]) -> Iterable[int]:
-    """Yield the ticks at which the expert drives after the policy had, whatever stood between them."""
-    before = ""
-    for tick, decision in enumerate(decisions):
-        if decision.authority == EXPERT and before == POLICY and decision.mode != DRAWN:
-            yield tick
-        if decision.authority in (EXPERT, POLICY):
-            before = decision.authority
 
 
 def _numbers(values: Iterable[float | None]) -> NDArray[np.float64]:

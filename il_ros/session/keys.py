@@ -38,11 +38,11 @@ _AT_MOMENTS = {
 NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN)
 """Wishes without meaning while a person labels recorded moments."""
 
-WISHES = tuple(wish for wish, _ in KEYS.values())
+WISHES = tuple(command for command, _ in KEYS.values())
 _NAMES = {" ": "space", "\x04": "ctrl-D"}
 
 
-def wish_of(key: str) -> str:
+def command_of(key: str) -> str:
     """Return the wish of a key, "" when it has none: then it is the driver's."""
     return KEYS.get(key.lower() if len(key) == 1 else key, ("", ""))[0]
 
@@ -54,9 +54,9 @@ def key_help(*, at_moments: bool = False, by_key: bool = True) -> tuple[str, ...
     """
     unused = (*(NOT_AT_MOMENTS if at_moments else ()), *(() if by_key else (TAKE,)))
     return tuple(
-        f"{_NAMES.get(key, key):>6}  {_AT_MOMENTS.get(wish, text) if at_moments else text}"
-        for key, (wish, text) in KEYS.items()
-        if wish not in unused
+        f"{_NAMES.get(key, key):>6}  {_AT_MOMENTS.get(command, text) if at_moments else text}"
+        for key, (command, text) in KEYS.items()
+        if command not in unused
     )
 
 
@@ -64,7 +64,7 @@ def key_help(*, at_moments: bool = False, by_key: bool = True) -> tuple[str, ...
 class Buttons:
     """Which wish each button of a gamepad has; a press counts once, however long it is held."""
 
-    wishes: dict[int, str]
+    commands: dict[int, str]
 
     @classmethod
     def parse(cls, lines: Sequence[str]) -> Buttons:
@@ -72,7 +72,7 @@ class Buttons:
 
         Raises ValueError naming the line and what would be right.
         """
-        wishes: dict[int, str] = {}
+        commands: dict[int, str] = {}
         for line in lines:
             words = line.split()
             if len(words) != 2 or words[0] not in WISHES or not words[1].isdigit():
@@ -80,14 +80,16 @@ class Buttons:
                     f"joy_buttons: '{line}' must be 'WISH BUTTON', such as 'next 0'; wishes: "
                     f"{', '.join(WISHES)}"
                 )
-            if int(words[1]) in wishes:
-                raise ValueError(f"joy_buttons: '{line}': button {words[1]} is '{wishes[int(words[1])]}'")
-            wishes[int(words[1])] = words[0]
-        return cls(wishes)
+            if int(words[1]) in commands:
+                raise ValueError(f"joy_buttons: '{line}': button {words[1]} is '{commands[int(words[1])]}'")
+            commands[int(words[1])] = words[0]
+        return cls(commands)
 
     def help(self) -> str:
         """Return the line that lists them, in the order of the buttons."""
-        return "gamepad's buttons: " + ", ".join(f"{at} {wish}" for at, wish in sorted(self.wishes.items()))
+        return "gamepad's buttons: " + ", ".join(
+            f"{at} {command}" for at, command in sorted(self.commands.items())
+        )
 
     def pressed(self, before: Sequence[int], now: Sequence[int]) -> list[str]:
         """Return the wishes of the buttons that went down between two states; missing ones are up."""
@@ -95,4 +97,8 @@ class Buttons:
         def down(states: Sequence[int], index: int) -> bool:
             return index < len(states) and bool(states[index])
 
-        return [wish for index, wish in self.wishes.items() if down(now, index) and not down(before, index)]
+        return [
+            command
+            for index, command in self.commands.items()
+            if down(now, index) and not down(before, index)
+        ]

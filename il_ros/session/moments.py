@@ -29,7 +29,7 @@ class NoStateError(RelabelError):
 
 
 @dataclass(frozen=True)
-class Moment:
+class MarkedMoment:
     """A state (S,) of the embedded simulator, `at_s` after its episode's start, and why it is chosen."""
 
     info: EpisodeInfo
@@ -50,31 +50,33 @@ class ToLabel:
     `stateless`: a sentence for each episode that can't be returned to.
     """
 
-    moments: tuple[Moment, ...]
+    moments: tuple[MarkedMoment, ...]
     labelled: int
     stateless: tuple[str, ...]
 
 
-def to_label(entries: Sequence[Entry], root: Path, *, doubtful: int = 0, before_s: float = 0.5) -> ToLabel:
+def to_label(entries: Sequence[Entry], root: Path, *, uncertain: int = 0, before_s: float = 0.5) -> ToLabel:
     """Return what is left to label in `entries`; what has been labelled lies under `root`.
 
     Raises BagError or LayoutError when an episode can't be read.
     """
     made = {entry.info.made_from for entry in scan(root).usable if entry.info is not None}
-    found: list[Moment] = []
+    found: list[MarkedMoment] = []
     stateless = []
     for entry in entries:
         if entry.state != "ready" or entry.info is None or entry.info.made_from:
             continue
         try:
-            found += moments(entry.folder, doubtful=doubtful, before_s=before_s)
+            found += moments(entry.folder, uncertain=uncertain, before_s=before_s)
         except NoStateError as error:
             stateless.append(str(error))
     left = tuple(moment for moment in found if moment.words not in made)
     return ToLabel(left, len(found) - len(left), tuple(stateless))
 
 
-def moments(folder: Path, *, doubtful: int = 0, before_s: float = 0.5, apart_s: float = 1.0) -> list[Moment]:
+def moments(
+    folder: Path, *, uncertain: int = 0, before_s: float = 0.5, apart_s: float = 1.0
+) -> list[MarkedMoment]:
     """Return an episode's marked moments, and its `doubtful` most doubtful ticks that the policy drove.
 
     A mark is set back by `before_s`: people need time to react. Doubtful ones are at least `apart_s` apart
@@ -93,14 +95,14 @@ def moments(folder: Path, *, doubtful: int = 0, before_s: float = 0.5, apart_s: 
     start_ns = next((ns for ns in stamps if ns >= span.start_ns), stamps[0])
     wanted = [(max(start_ns, stamp - round(before_s * 1e9)), "marked") for stamp in _marks(bag)]
     for decision in _most_doubtful(bag, info, span.start_ns):
-        if len(wanted) >= doubtful + len(_marks(bag)):
+        if len(wanted) >= uncertain + len(_marks(bag)):
             break
         if all(abs(decision.stamp_ns - stamp) >= apart_s * 1e9 for stamp, _ in wanted):
-            wanted.append((decision.stamp_ns, f"doubt {decision.doubt:.3g}"))
+            wanted.append((decision.stamp_ns, f"doubt {decision.uncertainty:.3g}"))
     found = []
     for stamp_ns, why in sorted(wanted):
         place = max(0, bisect_right(stamps, stamp_ns) - 1)
-        found.append(Moment(info, (stamps[place] - start_ns) / 1e9, why, states[place][1]))
+        found.append(MarkedMoment(info, (stamps[place] - start_ns) / 1e9, why, states[place][1]))
     return found
 
 
@@ -122,9 +124,9 @@ def _most_doubtful(bag: Bag, info: EpisodeInfo, start_ns: int) -> Sequence[Decis
     driven = [
         decision
         for decision in decisions
-        if decision.authority == POLICY and decision.doubt is not None and decision.stamp_ns >= start_ns
+        if decision.authority == POLICY and decision.uncertainty is not None and decision.stamp_ns >= start_ns
     ]
-    return sorted(driven, key=lambda decision: -(decision.doubt or 0.0))
+    return sorted(driven, key=lambda decision: -(decision.uncertainty or 0.0))
 
 
 def _named(bag: Bag, suffix: str) -> set[str]:

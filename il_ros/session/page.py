@@ -37,8 +37,8 @@ def write(facts: Facts, folder: Path) -> Path:
     plots.plot_sitting(facts, folder / "sitting.svg")
     plots.plot_versions(facts, folder / "versions.svg")
     plots.plot_labels(facts, folder / "labels.svg")
-    told = _doubtful(facts)
-    plots.plot_doubts(told, folder / "doubt.svg")
+    told = _uncertain(facts)
+    plots.plot_uncertainties(told, folder / "doubt.svg")
     atomic.write_text(folder / "report.json", json.dumps(record(facts), indent=2) + "\n")
     first, last = _ends(facts)
     kept = facts.kept
@@ -87,9 +87,9 @@ def record(facts: Facts) -> dict[str, object]:
     }
 
 
-def _doubtful(facts: Facts) -> tuple[EpisodeFacts, ...]:
+def _uncertain(facts: Facts) -> tuple[EpisodeFacts, ...]:
     """Return the last episodes in which a policy said something; the last ones when it never did."""
-    said = [each for each in facts.episodes if np.isfinite([each.doubts, each.disagreements]).any()]
+    said = [each for each in facts.episodes if np.isfinite([each.uncertainties, each.disagreements]).any()]
     return tuple((said or facts.episodes)[-SHOWN_EPISODES:])
 
 

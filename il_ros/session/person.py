@@ -11,18 +11,18 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
-from il_ros.interactive.dagger.human import Habits, SimulatedHuman, velocities
-from il_ros.interactive.dagger.intervener import Onlooker
+from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, velocities
+from il_ros.interactive.dagger.intervener import SimulatedIntervener
 from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal
 from il_ros.session import keys
-from il_ros.session.state import World
+from il_ros.session.state import SessionState
 
 PATIENCE_S = 1.0
 """So long it waits after a wish, and when nobody drives, before it does something about that."""
 GET_USED_TICKS = 40
 """Ticks of its own advice after which it knows what a usual motion is."""
-USUAL = Habits(alarm=1.5, content=0.75, progress=5.0)
+USUAL = HumanModel(alarm=1.5, content=0.75, progress=5.0)
 """It sees no measurements: its usual motion is how far its own advice moves in a tick, and a robot lags
 behind that by a few ticks. A policy that stands still is two to three such motions away."""
 
@@ -30,19 +30,21 @@ behind that by a few ticks. A policy that stands still is two to three such moti
 class SimulatedPerson:
     """Wishes for a number of episodes, and then for the end."""
 
-    def __init__(self, contract: Contract, habits: Habits, episodes: int, rng: np.random.Generator) -> None:
-        self._habits, self._episodes, self._rng = habits, episodes, rng
+    def __init__(
+        self, contract: Contract, human_model: HumanModel, episodes: int, rng: np.random.Generator
+    ) -> None:
+        self._human_model, self._episodes, self._rng = human_model, episodes, rng
         self._velocity = velocities(contract)
         self._names = contract.action_slices
         self._squares = np.zeros(contract.action_size)
         self._ticks = 0
         self._before: Vector | None = None
-        self._onlooker: Onlooker | None = None
+        self._intervener: SimulatedIntervener | None = None
         self._has_policy = False
         self._alone_since_s: float | None = None
         self._at_a_loss = False
         self._lost_since_s: float | None = None
-        self._wished_s = -PATIENCE_S
+        self._commanded_s = -PATIENCE_S
 
     def heard(self, source: str, proposal: Proposal) -> None:
         """Take in what the policy proposes ('policy') or what it would do itself ('advice').
@@ -50,36 +52,36 @@ class SimulatedPerson:
         Advice without a step: it knows no way on from here.
         """
         if source == "advice":
-            self._at_a_loss = proposal.lets_go
-        if proposal.lets_go:
+            self._at_a_loss = proposal.releases
+        if proposal.releases:
             return
         tick_ns, action = proposal.stamp_ns, proposal.chunk[0]
         if source == "advice":
             self._get_used_to(action)
         else:
             self._has_policy = True
-        if self._onlooker is not None:
-            hear = self._onlooker.advice if source == "advice" else self._onlooker.policy
+        if self._intervener is not None:
+            hear = self._intervener.advice if source == "advice" else self._intervener.policy
             hear(tick_ns, action)
 
-    def wish(self, world: World, now_s: float) -> str:
+    def command(self, state: SessionState, now_s: float) -> str:
         """Return what it wants now, "" nothing; `now_s`: the steady clock."""
-        if not world.ready or now_s - self._wished_s < PATIENCE_S:
+        if not state.ready or now_s - self._commanded_s < PATIENCE_S:
             return ""
-        wish = self._outside(world) if not world.recording else self._during(world, now_s)
-        if wish:
-            self._wished_s = now_s if wish in (keys.NEXT, keys.END, keys.FAILURE) else self._wished_s
-        return wish
+        command = self._outside(state) if not state.recording else self._during(state, now_s)
+        if command:
+            self._commanded_s = now_s if command in (keys.NEXT, keys.END, keys.FAILURE) else self._commanded_s
+        return command
 
-    def _outside(self, world: World) -> str:
+    def _outside(self, state: SessionState) -> str:
         """Between episodes: the next one, until there were enough."""
         self._alone_since_s = self._lost_since_s = None
         self._at_a_loss = False
-        if self._onlooker is not None:
-            self._onlooker.begin()
-        return keys.END if world.done >= self._episodes else keys.NEXT
+        if self._intervener is not None:
+            self._intervener.begin()
+        return keys.END if state.done >= self._episodes else keys.NEXT
 
-    def _during(self, world: World, now_s: float) -> str:
+    def _during(self, state: SessionState, now_s: float) -> str:
         """Take over where nobody drives or the human in it wants to, hand back when that is over.
 
         An episode that it doesn't know how to bring back is given up.
@@ -88,12 +90,12 @@ class SimulatedPerson:
             lost_s = self._lost_since_s = self._lost_since_s or now_s
             return keys.FAILURE if now_s - lost_s > PATIENCE_S else ""
         self._lost_since_s = None
-        if world.driver == NOBODY and not world.helping:
+        if state.driver == NOBODY and not state.helping:
             since_s = self._alone_since_s = self._alone_since_s or now_s
             return keys.TAKE if now_s - since_s > PATIENCE_S else ""
         self._alone_since_s = None
-        wants_to_drive = self._onlooker is not None and self._onlooker.drives
-        if world.helping == wants_to_drive or (world.helping and not self._has_policy):
+        wants_to_drive = self._intervener is not None and self._intervener.drives
+        if state.helping == wants_to_drive or (state.helping and not self._has_policy):
             return ""
         return keys.TAKE
 
@@ -103,9 +105,9 @@ class SimulatedPerson:
             self._squares += np.where(self._velocity, advice, advice - self._before) ** 2
             self._ticks += 1
         self._before = advice
-        if self._onlooker is None and self._ticks >= GET_USED_TICKS:
-            human = SimulatedHuman(self._habits, self._motion(), self._rng, self._velocity)
-            self._onlooker = Onlooker(human)
+        if self._intervener is None and self._ticks >= GET_USED_TICKS:
+            human = SimulatedHuman(self._human_model, self._motion(), self._rng, self._velocity)
+            self._intervener = SimulatedIntervener(human)
 
     def _motion(self) -> Vector:
         """Return its own usual motion in one tick (A,); what hardly moves tells nothing."""

@@ -97,7 +97,7 @@ def plot_labels(facts: Facts, path: Path) -> None:
         _save(figure, path)
 
 
-def plot_doubts(episodes: Sequence[EpisodeFacts], path: Path) -> None:
+def plot_uncertainties(episodes: Sequence[EpisodeFacts], path: Path) -> None:
     """Draw doubt, and how far policy and expert were apart, along each episode; who drove behind them."""
     columns = min(3, len(episodes))
     rows = -(-len(episodes) // columns)
@@ -122,7 +122,7 @@ def draw_doubt(panel: Any, episode: EpisodeFacts) -> None:
     for start_s, end_s, driver in _turns(episode):
         if driver == EXPERT_NAME:
             panel.axvspan(start_s, end_s, color=EXPERT, alpha=0.15, lw=0)
-    panel.plot(episode.times_s, episode.doubts, color=POLICY, lw=1.1)
+    panel.plot(episode.times_s, episode.uncertainties, color=POLICY, lw=1.1)
     panel.plot(episode.times_s, episode.disagreements, color=QUIET, lw=1.1)
     for tick in episode.takeovers:
         panel.axvline(episode.times_s[tick], color=EXPERT, lw=0.8)

@@ -16,13 +16,13 @@ from il_ros.core import actions, messages
 from il_ros.core.contract import Contract, parse
 from il_ros.core.specs import STRING, Vector
 from il_ros.core.synchroniser import NoObservation, Synchroniser
-from il_ros.episodes.recording.options import Label, RecordOptions, StreamSpec, contract_streams
+from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions, contract_streams
 from il_ros.episodes.recording.record import EpisodeRecorder
 from il_ros.episodes.recording.streams import Stream
 from il_ros.policies.protocol import Observation
 from il_ros.records.decision import Decision, to_json
 from il_ros.records.labelling import EXPERT
-from il_ros.session.moments import Moment, RelabelError
+from il_ros.session.moments import MarkedMoment, RelabelError
 from il_ros.sim.rollout import command_messages
 from il_ros.sim.tasks.task import Task
 
@@ -31,13 +31,13 @@ DECISIONS = "/dagger_supervisor/decision"
 OPERATOR = "scripted expert, afterwards"
 
 
-def contract_of(moment: Moment) -> Contract:
+def contract_of(moment: MarkedMoment) -> Contract:
     """Return the contract that a moment was recorded under."""
     return parse(moment.info.contract_text, f"{moment.info.name} (its contract)")
 
 
 def relabel(
-    moment: Moment, task: Task, act: Act, teacher: Contract, root: Path, seconds: float = 3.0
+    moment: MarkedMoment, task: Task, act: Act, teacher: Contract, root: Path, seconds: float = 3.0
 ) -> Path | None:
     """Let the expert act from a moment on, recorded as a new episode under `root`; return its folder.
 
@@ -75,9 +75,9 @@ def relabel(
             advice = act(observed)
             if advice is None:
                 break
-            wish = advice[0]
-            limited = actuation.follow(tuple(wish.tolist()), period_s)
-            _decide(task.time_ns, tuple(wish.tolist()), actuation, limited, recorder, streams, moment)
+            command = advice[0]
+            limited = actuation.follow(tuple(command.tolist()), period_s)
+            _decide(task.time_ns, tuple(command.tolist()), actuation, limited, recorder, streams, moment)
             sent = np.array(actuation.sent)
             commands = command_messages(contract, sent, task.time_ns)
             for action in contract.actions:
@@ -95,7 +95,7 @@ def relabel(
 def _streams(recorder: EpisodeRecorder, contract: Contract) -> dict[str, Stream]:
     specs = contract_streams(contract, {topic: f"/{topic.lstrip('/')}" for topic in contract.topics})
     streams = {spec.contract_topic: recorder.add_stream(spec) for spec in specs}
-    streams[DECISIONS] = recorder.add_stream(StreamSpec(DECISIONS, STRING, role="decision"))
+    streams[DECISIONS] = recorder.add_stream(RecordedStream(DECISIONS, STRING, role="decision"))
     return streams
 
 
@@ -128,19 +128,19 @@ def _anchor(actuation: Actuation, contract: Contract, measured: Vector) -> None:
 
 def _decide(
     stamp_ns: int,
-    wish: tuple[float, ...],
+    command: tuple[float, ...],
     actuation: Actuation,
     limited: list[str],
     recorder: EpisodeRecorder,
     streams: dict[str, Stream],
-    moment: Moment,
+    moment: MarkedMoment,
 ) -> None:
     decision = Decision(
         stamp_ns,
         stamp_ns,
         EXPERT,
         f"labelled afterwards, from {moment.words}",
-        {EXPERT: wish},
+        {EXPERT: command},
         actuation.sent,
         tuple(limited),
         mode="expert",

@@ -12,7 +12,7 @@ from il_ros.core.tables import table
 from il_ros.episodes.arrays.late_proposals import LateProposals
 from il_ros.episodes.arrays.replay import span_of
 from il_ros.episodes.bag.reader import Bag, open_bag
-from il_ros.episodes.bag.topics import Streams, find_streams
+from il_ros.episodes.bag.topics import ContractTopics, find_streams
 from il_ros.episodes.catalogue import Entry, scan
 from il_ros.records.decision import Decision, from_json
 from il_ros.session.facts import EpisodeFacts, Facts, by_version, facts_of
@@ -106,7 +106,7 @@ def _episode(entry: Entry) -> EpisodeFacts:
     )
 
 
-def _decisions(bag: Bag, streams: Streams) -> Iterable[tuple[int, Decision]]:
+def _decisions(bag: Bag, streams: ContractTopics) -> Iterable[tuple[int, Decision]]:
     if streams.decisions is None:
         return
     for message in bag.messages({streams.decisions}):

@@ -23,7 +23,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Options:
+class SessionOptions:
     """`mode`: the supervisor's while the policy runs.
 
     `simulator`: starts can be drawn, time held, success told. `teacher`: a scripted expert drives when the

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from il_ros.core.settings import build, plain
-from il_ros.session.moments import Moment, RelabelError
+from il_ros.session.moments import MarkedMoment, RelabelError
 from il_ros.session.setup import Start
 
 
-def write_starts(path: Path, moments: Sequence[Moment]) -> None:
+def write_starts(path: Path, moments: Sequence[MarkedMoment]) -> None:
     """Write the moments; raises RelabelError when an episode was recorded without its seed, OSError."""
     found = []
     for moment in moments:

@@ -8,16 +8,17 @@ from typing import Any
 
 from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import EXPERT, POLICY, label
+from il_ros.records.takeovers import NO_DRIVER, LastDriver
 
 UNDONE = "undone"
 """The outcome of an episode that was discarded."""
 
-Heard = tuple["World", tuple[str, ...]]
+Update = tuple["SessionState", tuple[str, ...]]
 """The world after a message, and the lines to tell."""
 
 
 @dataclass(frozen=True)
-class World:
+class SessionState:
     """All that the status line shows and the wishes depend on; "" and None: nothing is known.
 
     `has_policy`: one has proposed. `running`: it may drive. `helping`: the simulated teacher was asked to
@@ -35,7 +36,7 @@ class World:
     driver: str = NOBODY
     why: str = ""
     mode: str = ""
-    doubt: float | None = None
+    uncertainty: float | None = None
     threshold: float | None = None
     version: str = ""
     has_policy: bool = False
@@ -58,6 +59,7 @@ class World:
     taken_ns: int | None = None
     taken_labels: int = 0
     interventions: int = 0
+    last_driver: LastDriver = NO_DRIVER
     done: int = 0
     recorder_heard: bool = False
     supervisor_heard: bool = False
@@ -73,54 +75,57 @@ class World:
         return self.recorder_heard and self.supervisor_heard
 
 
-def heard_decision(world: World, decision: Decision) -> Heard:
+def heard_decision(state: SessionState, decision: Decision) -> Update:
     """Take a decision in: who drives and why, labels, and what a takeover was worth."""
     lines = []
-    labelled = bool(world.recording) and label(decision.mode or "priority", decision) is not None
+    labelled = bool(state.recording) and label(decision.mode or "priority", decision) is not None
+    intervened = bool(state.recording) and state.last_driver.took_over(decision.authority, decision.mode)
     after = replace(
-        world,
+        state,
         now_ns=decision.stamp_ns,
-        started_ns=world.started_ns
+        started_ns=state.started_ns
         or decision.stamp_ns,  # `now_ns` may be of before a reset of the simulator
         driver=decision.authority,
         why=decision.reason,
         mode=decision.mode,
-        doubt=decision.doubt,
-        has_policy=world.has_policy or decision.proposals.get(POLICY) is not None,
-        labels=world.labels + labelled,
-        episode_labels=world.episode_labels + labelled,
+        uncertainty=decision.uncertainty,
+        has_policy=state.has_policy or decision.proposals.get(POLICY) is not None,
+        labels=state.labels + labelled,
+        episode_labels=state.episode_labels + labelled,
+        interventions=state.interventions + intervened,
+        last_driver=state.last_driver.after(decision.authority, decision.mode),
     )
-    if decision.authority == EXPERT and world.driver != EXPERT and after.mode != "dagger":
-        intervened = bool(world.recording) and world.version != ""
+    if decision.authority == EXPERT and state.driver != EXPERT and after.mode != "dagger":
         after = replace(
             after,
             taken_ns=decision.stamp_ns,
-            taken_labels=world.labels,
-            interventions=world.interventions + intervened,
+            taken_labels=state.labels,
         )
-        doubt = "" if decision.doubt is None else f"  (the policy's doubt: {decision.doubt:.2g})"
-        lines.append(f"you drive{doubt}")
-    elif decision.authority != EXPERT and world.taken_ns is not None:
-        held_s = (decision.stamp_ns - world.taken_ns) / 1e9
-        got = world.labels - world.taken_labels
-        if world.driver == EXPERT:
+        uncertainty = (
+            "" if decision.uncertainty is None else f"  (the policy's doubt: {decision.uncertainty:.2g})"
+        )
+        lines.append(f"you drive{uncertainty}")
+    elif decision.authority != EXPERT and state.taken_ns is not None:
+        held_s = (decision.stamp_ns - state.taken_ns) / 1e9
+        got = state.labels - state.taken_labels
+        if state.driver == EXPERT:
             lines.append(f"handed back after {held_s:.1f} s" + (f", {got} labels" if got else ""))
         after = replace(after, taken_ns=None)
-    if decision.version and decision.authority != EXPERT and decision.version != world.version:
-        if world.version:
-            lines.append(f"policy {decision.version} drives now, before it was {world.version}")
+    if decision.version and decision.authority != EXPERT and decision.version != state.version:
+        if state.version:
+            lines.append(f"policy {decision.version} drives now, before it was {state.version}")
         after = replace(after, version=decision.version)
     return after, tuple(lines)
 
 
-def heard_supervisor(world: World, status: Mapping[str, Any]) -> Heard:
+def heard_supervisor(state: SessionState, status: Mapping[str, Any]) -> Update:
     """Take the supervisor's status in: threshold, emergency stop, mode."""
     estop = status.get("estop") or ""
-    lines = (f"STOPPED: {estop}",) if estop and not world.estop else ()
-    if world.estop and not estop:
+    lines = (f"STOPPED: {estop}",) if estop and not state.estop else ()
+    if state.estop and not estop:
         lines = ("the emergency stop is cleared",)
     after = replace(
-        world,
+        state,
         estop=estop,
         threshold=status.get("threshold"),
         disagreement=status.get("disagreement"),
@@ -130,36 +135,36 @@ def heard_supervisor(world: World, status: Mapping[str, Any]) -> Heard:
     return after, lines
 
 
-def heard_request(world: World, request: Mapping[str, Any]) -> Heard:
+def heard_request(state: SessionState, request: Mapping[str, Any]) -> Update:
     """Take the robot's call for the expert in, or its end."""
     if not request.get("wanted"):
-        return replace(world, wanted=""), ()
-    return replace(world, wanted=str(request["why"])), (f"the robot asks for you: {request['why']}",)
+        return replace(state, wanted=""), ()
+    return replace(state, wanted=str(request["why"])), (f"the robot asks for you: {request['why']}",)
 
 
-def heard_recorder(world: World, status: Mapping[str, Any]) -> Heard:
+def heard_recorder(state: SessionState, status: Mapping[str, Any]) -> Update:
     """Take the recorder's status in: what is being recorded, and what became of the last episode."""
     now = status.get("episode") or ""
     last = status.get("last") or {}
     lines = []
-    after = replace(world, recording=now, recorder_heard=True)
-    if now != world.recording:
-        after = replace(after, episode_labels=0, interventions=0, started_ns=0)
+    after = replace(state, recording=now, recorder_heard=True)
+    if now != state.recording:
+        after = replace(after, episode_labels=0, interventions=0, started_ns=0, last_driver=NO_DRIVER)
         if now:
-            seed = "" if world.seed is None else f"  (start {world.seed})"
+            seed = "" if state.seed is None else f"  (start {state.seed})"
             lines.append(f"{now} is being recorded{seed}")
         else:
             after = replace(
                 after,
-                last=world.recording,
+                last=state.recording,
                 outcome="",
-                last_labels=world.episode_labels,
-                done=world.done + 1,
+                last_labels=state.episode_labels,
+                done=state.done + 1,
                 taken_ns=None,
             )
             lines.append(
-                f"{world.recording} ended after {world.recorded_s:.1f} s: {_count(world.interventions)}, "
-                f"{world.episode_labels} labels"
+                f"{state.recording} ended after {state.recorded_s:.1f} s: {_count(state.interventions)}, "
+                f"{state.episode_labels} labels"
             )
     told = (last.get("episode", ""), last.get("outcome", ""))
     if told[0] == after.last and told[1] != after.outcome != UNDONE:
@@ -168,7 +173,7 @@ def heard_recorder(world: World, status: Mapping[str, Any]) -> Heard:
     return after, tuple(lines)
 
 
-def heard_training(world: World, event: Mapping[str, Any]) -> Heard:
+def heard_training(state: SessionState, event: Mapping[str, Any]) -> Update:
     """Take an event of the trainer in; unknown kinds change nothing."""
     kind, job = event.get("event"), str(event.get("job", "training"))
     total, at = event.get("epochs"), event.get("epoch")
@@ -176,42 +181,44 @@ def heard_training(world: World, event: Mapping[str, Any]) -> Heard:
         new, wanted = event.get("labels", 0), event.get("train_after", 0)
         corrected = any(each["interventions"] for each in event.get("episodes", {}).values())
         told = f"{new} of the {wanted} labels that start a training; b starts it now"
-        return world, (told,) if 0 < new < wanted and not corrected else ()
+        return state, (told,) if 0 < new < wanted and not corrected else ()
     if kind == "began":
-        return replace(world, training=job, training_share=None), ()
+        return replace(state, training=job, training_share=None), ()
     if kind == "start":
         frames = f", {event['frames']} frames" if "frames" in event else ""
-        return replace(world, training=job, training_share=0.0), (f"{job}{frames}",)
+        return replace(state, training=job, training_share=0.0), (f"{job}{frames}",)
     if kind == "epoch" and total and at is not None:
-        return replace(world, training=job, training_share=float(at) / float(total)), ()
+        return replace(state, training=job, training_share=float(at) / float(total)), ()
     ends = {"done": "done", "cancelled": "cancelled", "failed": f"failed: {event.get('reason', '')}"}
     if kind in ends:
-        return replace(world, training="", training_share=None), (f"{job}: {ends[kind]}",)
+        return replace(state, training="", training_share=None), (f"{job}: {ends[kind]}",)
     if kind == "damaged":
-        return world, (f"not trained on, damaged: {event['episode']}: {event['reason']}",)
-    return world, ()
+        return state, (f"not trained on, damaged: {event['episode']}: {event['reason']}",)
+    return state, ()
 
 
-def heard_gate(world: World, told: Mapping[str, Any]) -> Heard:
+def heard_gate(state: SessionState, told: Mapping[str, Any]) -> Update:
     """Take the policy server's verdict on a version in; that one drives is told when it does."""
     verdict = told["verdict"]
     if verdict["state"] in ("refused", "rolled back"):
         control = f"; {told['version']} stays in control" if told["version"] else ""
-        return world, (f"policy {verdict['version']} {verdict['state']}: {verdict['reason']}{control}",)
-    return world, ()
+        return state, (f"policy {verdict['version']} {verdict['state']}: {verdict['reason']}{control}",)
+    return state, ()
 
 
-def heard_task(world: World, *, success: bool | None = None, failed: bool | None = None) -> World:
+def heard_task(
+    state: SessionState, *, success: bool | None = None, failed: bool | None = None
+) -> SessionState:
     """Take in what the simulator says of the task."""
     after = replace(
-        world,
-        success=world.success if success is None else success,
-        failed=world.failed if failed is None else failed,
+        state,
+        success=state.success if success is None else success,
+        failed=state.failed if failed is None else failed,
     )
     return replace(after, judged=after.judged or not (after.success or after.failed))
 
 
-HEARD: dict[str, Callable[[World, Mapping[str, Any]], Heard]] = {
+HEARD: dict[str, Callable[[SessionState, Mapping[str, Any]], Update]] = {
     "dagger_supervisor/status": heard_supervisor,
     "dagger_supervisor/request": heard_request,
     "recorder/status": heard_recorder,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from il_ros.session import keys
-from il_ros.session.setup import REST_MODE, Options
-from il_ros.session.state import UNDONE, World
+from il_ros.session.setup import REST_MODE, SessionOptions
+from il_ros.session.state import UNDONE, SessionState
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
 _STOPPED = "stopped: c clears the emergency stop first"
@@ -33,7 +33,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CommandPlan:
     """The calls of a wish in their order, and the lines to tell; a call that is refused ends it.
 
     `end`: the session is over after it.
@@ -53,71 +53,71 @@ URGENT = (keys.STOP, keys.TAKE, keys.LATER)
 """Wishes that wait for none before them."""
 
 
-def plan(wish: str, world: World, options: Options) -> Plan:
+def plan(command: str, state: SessionState, options: SessionOptions) -> CommandPlan:
     """Return what a wish asks for in this world; one that makes no sense now asks for nothing and says why.
 
     Raises KeyError on a wish that isn't known.
     """
-    if options.moments and wish in keys.NOT_AT_MOMENTS:
-        return Plan(lines=("not while moments are labelled; ? lists the keys",))
-    return _PLANS[wish](world, options)
+    if options.moments and command in keys.NOT_AT_MOMENTS:
+        return CommandPlan(lines=("not while moments are labelled; ? lists the keys",))
+    return _PLANS[command](state, options)
 
 
-def waited_for(world: World) -> Plan:
+def waited_for(state: SessionState) -> CommandPlan:
     """Return what is due once the person drives: time, which stood still at the moment, goes on."""
-    stands = world.moment and world.recording and world.paused
-    return Plan((Call(PAUSE, False),)) if stands else Plan()
+    stands = state.moment and state.recording and state.paused
+    return CommandPlan((Call(PAUSE, False),)) if stands else CommandPlan()
 
 
-def due(world: World, options: Options) -> str:
+def due(state: SessionState, options: SessionOptions) -> str:
     """Return the wish that the simulator has in a person's place: the episode's end; "" while it goes on."""
-    if not (options.simulator and world.recording and world.judged):
+    if not (options.simulator and state.recording and state.judged):
         return ""
-    if world.success:
+    if state.success:
         return keys.SUCCESS
-    too_long = options.time_limit_s > 0 and world.recorded_s > options.time_limit_s
-    return keys.FAILURE if world.failed or too_long else ""
+    too_long = options.time_limit_s > 0 and state.recorded_s > options.time_limit_s
+    return keys.FAILURE if state.failed or too_long else ""
 
 
-def answered(world: World, call: Call) -> World:
+def answered(state: SessionState, call: Call) -> SessionState:
     """Return the world after a call was granted."""
     value = call.value
     if call.name == PAUSE:
-        return replace(world, paused=bool(value))
+        return replace(state, paused=bool(value))
     if call.name == ENGAGE:
-        return replace(world, helping=bool(value))
+        return replace(state, helping=bool(value))
     if call.name == MODE and isinstance(value, dict):
-        return replace(world, running=value["mode"] != REST_MODE)
+        return replace(state, running=value["mode"] != REST_MODE)
     if call.name == "sim/set_parameters" and isinstance(value, dict):
-        moment = world.moment + ("state" in value)
+        moment = state.moment + ("state" in value)
         seed = int(str(value["seed"]))
-        return replace(world, seed=seed, moment=moment, judged=False, success=False, failed=False)
+        return replace(state, seed=seed, moment=moment, judged=False, success=False, failed=False)
     if call.name == "sim/reset":
-        return replace(world, judged=False)
+        return replace(state, judged=False)
     if call.name == "recorder/discard":
-        lost = world.episode_labels if world.recording else world.last_labels
-        undone = replace(world, labels=world.labels - lost, episode_labels=0, last_labels=0)
-        undone = replace(undone, moment=max(0, world.moment - 1))
-        return undone if world.recording else replace(undone, outcome=UNDONE)
-    return world
+        lost = state.episode_labels if state.recording else state.last_labels
+        undone = replace(state, labels=state.labels - lost, episode_labels=0, last_labels=0)
+        undone = replace(undone, moment=max(0, state.moment - 1))
+        return undone if state.recording else replace(undone, outcome=UNDONE)
+    return state
 
 
-def _next(world: World, options: Options) -> Plan:
-    if world.estop:
-        return Plan(lines=(_STOPPED,))
+def _next(state: SessionState, options: SessionOptions) -> CommandPlan:
+    if state.estop:
+        return CommandPlan(lines=(_STOPPED,))
     if options.moments:
-        return _return(world, options)
-    calls = [Call("recorder/stop")] if world.recording else []
+        return _return(state, options)
+    calls = [Call("recorder/stop")] if state.recording else []
     if not options.simulator:
         start = (Call("dagger_supervisor/restart"), Call("recorder/start"), _mode(options.mode))
-        return Plan((*calls, *_let_go(world, options), *start))
-    seed = options.seed if world.seed is None else world.seed + 1
-    begin = _begin(options.mode, {"seed": seed}, {"seed": seed}, _let_go(world, options))
-    return Plan((*calls, *begin, Call(PAUSE, False)))
+        return CommandPlan((*calls, *_release(state, options), *start))
+    seed = options.seed if state.seed is None else state.seed + 1
+    begin = _begin(options.mode, {"seed": seed}, {"seed": seed}, _release(state, options))
+    return CommandPlan((*calls, *begin, Call(PAUSE, False)))
 
 
 def _begin(
-    mode: str, simulator: dict[str, Value], recorder: dict[str, Value], let_go: tuple[Call, ...] = ()
+    mode: str, simulator: dict[str, Value], recorder: dict[str, Value], release: tuple[Call, ...] = ()
 ) -> tuple[Call, ...]:
     """Return the calls that begin an episode with these parameters, up to the moment when time may go on.
 
@@ -125,7 +125,7 @@ def _begin(
     """
     return (
         Call(PAUSE, True),
-        *let_go,
+        *release,
         _mode(mode),
         Call("dagger_supervisor/restart"),
         Call("sim/set_parameters", simulator),
@@ -135,82 +135,84 @@ def _begin(
     )
 
 
-def _return(world: World, options: Options) -> Plan:
+def _return(state: SessionState, options: SessionOptions) -> CommandPlan:
     """Go to the next recorded moment, and stay there until the person drives."""
-    end = (Call("recorder/stop"),) if world.recording else ()
-    if world.moment >= len(options.moments):
-        return Plan(end, ("that was the last moment: ctrl-D ends",))
-    start = options.moments[world.moment]
+    end = (Call("recorder/stop"),) if state.recording else ()
+    if state.moment >= len(options.moments):
+        return CommandPlan(end, ("that was the last moment: ctrl-D ends",))
+    start = options.moments[state.moment]
     begin = _begin(
         REST_MODE,
         {"seed": start.seed, "state": start.state},
         {"seed": start.seed, "made_from": start.words},
     )
-    return Plan((*end, *begin), (f"moment {world.moment + 1} of {len(options.moments)}: {start.words}",))
+    return CommandPlan(
+        (*end, *begin), (f"moment {state.moment + 1} of {len(options.moments)}: {start.words}",)
+    )
 
 
-def _record(world: World, options: Options) -> Plan:
-    if world.recording:
-        return Plan((Call("recorder/stop"),))
-    return Plan((*_unpause(world), Call("recorder/start")))
+def _record(state: SessionState, options: SessionOptions) -> CommandPlan:
+    if state.recording:
+        return CommandPlan((Call("recorder/stop"),))
+    return CommandPlan((*_unpause(state), Call("recorder/start")))
 
 
-def _run(world: World, options: Options) -> Plan:
+def _run(state: SessionState, options: SessionOptions) -> CommandPlan:
     if options.moments:
-        return Plan((Call(PAUSE, not world.paused),))
-    if world.running:
-        return Plan(_rest(world, options), ("the robot rests",))
-    if world.estop:
-        return Plan(lines=(_STOPPED,))
-    return Plan((_mode(options.mode), *_unpause(world)))
+        return CommandPlan((Call(PAUSE, not state.paused),))
+    if state.running:
+        return CommandPlan(_rest(state, options), ("the robot rests",))
+    if state.estop:
+        return CommandPlan(lines=(_STOPPED,))
+    return CommandPlan((_mode(options.mode), *_unpause(state)))
 
 
-def _take(world: World, options: Options) -> Plan:
+def _take(state: SessionState, options: SessionOptions) -> CommandPlan:
     if not options.by_key:
         how = f"in mode {options.mode} the robot decides" if options.teacher else "you take over by driving"
-        return Plan(lines=(how,))
-    return Plan((Call(ENGAGE, not world.helping), *(() if world.helping else _unpause(world))))
+        return CommandPlan(lines=(how,))
+    return CommandPlan((Call(ENGAGE, not state.helping), *(() if state.helping else _unpause(state))))
 
 
-def _mark(outcome: str) -> Callable[[World, Options], Plan]:
-    def act(world: World, options: Options) -> Plan:
+def _mark(outcome: str) -> Callable[[SessionState, SessionOptions], CommandPlan]:
+    def act(state: SessionState, options: SessionOptions) -> CommandPlan:
         mark = Call(f"recorder/mark_{outcome}")
-        if not world.recording:
-            return Plan((mark,)) if world.last else Plan(lines=("no episode to mark yet",))
-        return Plan((mark, Call("recorder/stop"), *_rest(world, options)))
+        if not state.recording:
+            return CommandPlan((mark,)) if state.last else CommandPlan(lines=("no episode to mark yet",))
+        return CommandPlan((mark, Call("recorder/stop"), *_rest(state, options)))
 
     return act
 
 
-def _undo(world: World, options: Options) -> Plan:
-    name = world.recording or world.last
+def _undo(state: SessionState, options: SessionOptions) -> CommandPlan:
+    name = state.recording or state.last
     if not name:
-        return Plan(lines=("no episode to undo yet",))
-    rest = _rest(world, options) if world.recording else ()
+        return CommandPlan(lines=("no episode to undo yet",))
+    rest = _rest(state, options) if state.recording else ()
     lines = (f"{name} discarded; `il-ros episodes undo` takes that back",)
-    return Plan((Call("recorder/discard"), *rest), lines)
+    return CommandPlan((Call("recorder/discard"), *rest), lines)
 
 
-def _later(world: World, options: Options) -> Plan:
-    if not world.recording:
-        return Plan(lines=("nothing is being recorded: no moment to label later",))
-    mark = json.dumps({"stamp_ns": world.now_ns, "kind": "label_later", "episode": world.recording})
-    lines = (f"noted, to be labelled later: {world.recorded_s:.1f} s of {world.recording}",)
-    return Plan((Call(MARKS, mark, publish=True),), lines)
+def _later(state: SessionState, options: SessionOptions) -> CommandPlan:
+    if not state.recording:
+        return CommandPlan(lines=("nothing is being recorded: no moment to label later",))
+    mark = json.dumps({"stamp_ns": state.now_ns, "kind": "label_later", "episode": state.recording})
+    lines = (f"noted, to be labelled later: {state.recorded_s:.1f} s of {state.recording}",)
+    return CommandPlan((Call(MARKS, mark, publish=True),), lines)
 
 
-def _clear(world: World, options: Options) -> Plan:
-    if not world.estop:
-        return Plan(lines=("the emergency stop is not pressed",))
+def _clear(state: SessionState, options: SessionOptions) -> CommandPlan:
+    if not state.estop:
+        return CommandPlan(lines=("the emergency stop is not pressed",))
     calls = (Call("dagger_supervisor/estop", False), Call("dagger_supervisor/reset_estop"))
-    return Plan((_mode(REST_MODE), *calls), ("the robot rests",))
+    return CommandPlan((_mode(REST_MODE), *calls), ("the robot rests",))
 
 
-def _end(world: World, options: Options) -> Plan:
-    return Plan((Call("recorder/stop"),) if world.recording else (), end=True)
+def _end(state: SessionState, options: SessionOptions) -> CommandPlan:
+    return CommandPlan((Call("recorder/stop"),) if state.recording else (), end=True)
 
 
-_PLANS: dict[str, Callable[[World, Options], Plan]] = {
+_PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
     keys.NEXT: _next,
     keys.RECORD: _record,
     keys.RUN: _run,
@@ -219,11 +221,11 @@ _PLANS: dict[str, Callable[[World, Options], Plan]] = {
     keys.FAILURE: _mark("failure"),
     keys.UNDO: _undo,
     keys.LATER: _later,
-    keys.STOP: lambda world, options: Plan((Call("dagger_supervisor/estop", True),)),
+    keys.STOP: lambda state, options: CommandPlan((Call("dagger_supervisor/estop", True),)),
     keys.CLEAR: _clear,
-    keys.TRAIN: lambda world, options: Plan((Call("trainer/train"),)),
-    keys.HELP: lambda world, options: Plan(),
-    keys.VIEW: lambda world, options: Plan(),
+    keys.TRAIN: lambda state, options: CommandPlan((Call("trainer/train"),)),
+    keys.HELP: lambda state, options: CommandPlan(),
+    keys.VIEW: lambda state, options: CommandPlan(),
     keys.END: _end,
 }
 
@@ -232,14 +234,14 @@ def _mode(name: str) -> Call:
     return Call(MODE, {"mode": name})
 
 
-def _rest(world: World, options: Options) -> tuple[Call, ...]:
+def _rest(state: SessionState, options: SessionOptions) -> tuple[Call, ...]:
     hold = (Call(PAUSE, True),) if options.simulator else ()
-    return (*_let_go(world, options), _mode(REST_MODE), *hold)
+    return (*_release(state, options), _mode(REST_MODE), *hold)
 
 
-def _let_go(world: World, options: Options) -> tuple[Call, ...]:
-    return (Call(ENGAGE, False),) if options.by_key and world.helping else ()
+def _release(state: SessionState, options: SessionOptions) -> tuple[Call, ...]:
+    return (Call(ENGAGE, False),) if options.by_key and state.helping else ()
 
 
-def _unpause(world: World) -> tuple[Call, ...]:
-    return (Call(PAUSE, False),) if world.paused else ()
+def _unpause(state: SessionState) -> tuple[Call, ...]:
+    return (Call(PAUSE, False),) if state.paused else ()

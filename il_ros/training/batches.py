@@ -12,11 +12,11 @@ from torch import Tensor
 
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.training.samples import Frames, Samples
+from il_ros.training.samples import CameraFrames, Samples
 
 
 @dataclass(frozen=True)
-class Replay:
+class ReplayPlan:
     """What an epoch consists of, if not of everything: all new samples, and `old` of the others.
 
     `new` (N,): which samples are new. The old ones are drawn anew for each epoch, without repetition.
@@ -69,13 +69,13 @@ class Batches:
         inputs: Inputs,
         normaliser: Normaliser,
         device: str,
-        replay: Replay | None = None,
+        replay: ReplayPlan | None = None,
     ) -> None:
         features = normaliser.state.normalise(inputs.features(samples.states))
         self._state = _tensor(features, device)
         self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
         self._weight = None if (samples.weights == 1).all() else _tensor(samples.weights, device)
-        self._images: Mapping[str, Frames] = samples.images
+        self._images: Mapping[str, CameraFrames] = samples.images
         self._device = device
         self._replay = replay
 

@@ -8,20 +8,20 @@ from dataclasses import fields
 from pathlib import Path
 
 from il_ros.core import atomic
-from il_ros.training.loop import Point
+from il_ros.training.loop import EpochMetrics
 
 TABLE, PICTURE = "curves.csv", "curves.png"
 
 
-def write_table(folder: Path, curves: Sequence[Point]) -> Path:
+def write_table(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
     """Write curves.csv: a header, then a row per epoch; an empty cell was not measured."""
-    names = [field.name for field in fields(Point)]
+    names = [field.name for field in fields(EpochMetrics)]
     rows = [",".join(_cell(getattr(point, name)) for name in names) for point in curves]
     atomic.write_text(folder / TABLE, "\n".join([",".join(names), *rows]) + "\n", durable=False)
     return folder / TABLE
 
 
-def write_picture(folder: Path, curves: Sequence[Point]) -> Path:
+def write_picture(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
     """Draw curves.png: both losses over the epochs, and which epoch's weights are kept."""
     from matplotlib.figure import Figure  # half a second; only where it is drawn
 

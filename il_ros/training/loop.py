@@ -29,7 +29,7 @@ class TrainingError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Point:
+class EpochMetrics:
     """One epoch on the curves. Losses are per step of normalised actions; NaN: not measured."""
 
     epoch: int
@@ -41,7 +41,7 @@ class Point:
     best: bool
 
 
-class Fit:
+class TrainingLoop:
     """A network being trained. `curves` holds a point per epoch, `best` the weights (P,) worth keeping."""
 
     def __init__(self, network: Network, training: Training) -> None:
@@ -49,11 +49,11 @@ class Fit:
         self.flat = FlatParameters(network)
         self.optimiser = AdamW(self.flat.values, self.flat.gradient, training.weight_decay)
         self.rng = torch.Generator().manual_seed(training.seed)
-        self.curves: list[Point] = []
+        self.curves: list[EpochMetrics] = []
         self.best = self.flat.values.clone()
 
     @property
-    def best_point(self) -> Point | None:
+    def best_point(self) -> EpochMetrics | None:
         """The epoch of the weights worth keeping."""
         return next((point for point in reversed(self.curves) if point.best), None)
 
@@ -76,7 +76,7 @@ class Fit:
 
     def epochs(
         self, train: Batches, validation: Batches | None, clock: Callable[[], float]
-    ) -> Iterator[Point]:
+    ) -> Iterator[EpochMetrics]:
         """Train until `finished`, yielding after each epoch; `clock` counts seconds.
 
         An epoch ends early when the time is over, after one step at least.
@@ -114,13 +114,13 @@ class Fit:
                 epoch % training.validate_every == 0 or epoch == training.epochs or spent >= 1
             )
             validation_loss = mean_loss(self.network, validation) if validation and validate else math.nan
-            point = Point(
+            point = EpochMetrics(
                 epoch, step, train_loss, validation_loss, rate, before_s + clock() - started_s, False
             )
             self._judge(point, validation is not None)
             yield self.curves[-1]
 
-    def _judge(self, point: Point, validated: bool) -> None:
+    def _judge(self, point: EpochMetrics, validated: bool) -> None:
         """Put a point on the curves; keep its weights if they are the best, or the last are wanted."""
         if validated and self.training.keep == "best":
             known = [old.validation_loss for old in self.curves if not math.isnan(old.validation_loss)]
@@ -165,9 +165,9 @@ class Fit:
         self.curves = points
 
 
-def _point(values: Mapping[str, Any]) -> Point:
+def _point(values: Mapping[str, Any]) -> EpochMetrics:
     measured: dict[str, Any] = {key: math.nan if value is None else value for key, value in values.items()}
-    return Point(**measured)
+    return EpochMetrics(**measured)
 
 
 def learning_rate(training: Training, step: int, steps: int, spent: float = 0.0) -> float:

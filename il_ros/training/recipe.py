@@ -21,7 +21,11 @@ SCHEDULES = ("cosine", "constant")
 KEEPS = ("last", "best")
 """The last is the default: a validation loss is no measure of success (Mandlekar et al., "What Matters in
 Learning from Offline Human Demonstrations for Robot Manipulation", 2021), least of all one of an episode or
-two; and what chose the weights can't judge them afterwards, as the gate for new policies does."""
+two; and what chose the weights can't judge them afterwards, as promotion does."""
+
+
+RENAMED = {"doubt": "uncertainty"}
+"""Keys of `training` as recipes of before 2026-11-29 have them, and their names now."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Training:
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
-    doubt: str = "raw"
+    uncertainty: str = "raw"
     recovery: float = 1.0
     recovery_s: float = 1.0
     lapse: float = 1.0
@@ -72,7 +76,7 @@ class Training:
             raise ValueError(f"validation is {self.validation}; a share of the episodes from 0 to below 1")
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
-        one_of("doubt", self.doubt, KINDS)
+        one_of("uncertainty", self.uncertainty, KINDS)
         _ = self.weighting
 
     @property
@@ -114,7 +118,7 @@ class Recipe:
         return cls(
             name,
             settings.build(family(name).settings, values.get("policy"), f"{source}: policy"),
-            settings.build(Training, values.get("training"), f"{source}: training"),
+            settings.build(Training, values.get("training"), f"{source}: training", RENAMED),
         )
 
 
@@ -149,6 +153,9 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         key, equals, text = change.partition("=")
         if not equals:
             raise SettingsError(f"--set {change}: must be key=value, such as epochs=50")
+        former = key.strip().removeprefix("training.")
+        if former in RENAMED:
+            raise SettingsError(f"--set {change}: this key is called '{RENAMED[former]}' now")
         part, name = _place(values, key.strip())
         try:
             values[part][name] = yaml.safe_load(text)

@@ -33,16 +33,16 @@ from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.training import curves, saved
 from il_ros.training.batches import Batches
-from il_ros.training.loop import Fit, Point
+from il_ros.training.loop import EpochMetrics, TrainingLoop
 from il_ros.training.recipe import Recipe
 from il_ros.training.samples import Samples, samples
 from il_ros.training.trainer import warm_start
-from il_ros.training.uncertainty import fit_doubting
+from il_ros.training.uncertainty import fit_uncertainty
 
 SAVE_EVERY_S = 20.0
 _DEPTH_FRAMES = 200
 
-OnEpoch = Callable[[Point], bool]
+OnEpoch = Callable[[EpochMetrics], bool]
 """Called after each epoch; False ends the run there, to be taken up later."""
 
 
@@ -52,7 +52,7 @@ class Outcome:
 
     policy: LoadedPolicy
     checkpoint: Path
-    curves: tuple[Point, ...]
+    curves: tuple[EpochMetrics, ...]
     finished: bool
 
 
@@ -99,13 +99,13 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)
             network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
-            if recipe.training.doubt != RAW:  # now, not after an hour of training
+            if recipe.training.uncertainty != RAW:  # now, not after an hour of training
                 probe = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
                 untrained = LoadedPolicy(dataset.contract, recipe.family, recipe.policy, probe, normaliser)
-                fit_doubting(untrained, dataset, recipe.training.doubt, frames=3)
+                fit_uncertainty(untrained, dataset, recipe.training.uncertainty, frames=3)
         if start is not None:
             network.load_state_dict(start.network.state_dict())
-        fit = Fit(network.to(device), training)
+        fit = TrainingLoop(network.to(device), training)
         what = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
         if start is not None:
             what["start"] = start.version
@@ -165,7 +165,7 @@ def package_version() -> str:
 
 
 def _policy(
-    fit: Fit,
+    fit: TrainingLoop,
     dataset: Dataset,
     recipe: Recipe,
     normaliser: Normaliser,
@@ -185,10 +185,10 @@ def _policy(
         version,
         {**_metrics(fit, dataset, recipe), "parent": start.version if start else ""},
     )
-    return replace(policy, doubting=fit_doubting(policy, dataset, recipe.training.doubt))
+    return replace(policy, uncertainty_model=fit_uncertainty(policy, dataset, recipe.training.uncertainty))
 
 
-def _metrics(fit: Fit, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
+def _metrics(fit: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
     best = fit.best_point
     episodes = (*dataset.train, *dataset.validation)
     return {
@@ -231,7 +231,7 @@ def _names(dataset: Dataset) -> dict[str, list[str]]:
     return {"train": names(dataset.train), "validation": names(dataset.validation)}
 
 
-def _write(out: Path, fit: Fit, what: dict[str, Any], policy: LoadedPolicy) -> None:
+def _write(out: Path, fit: TrainingLoop, what: dict[str, Any], policy: LoadedPolicy) -> None:
     saved.save(out, fit, what)
     checkpoint.save(out / CHECKPOINT, policy)
     curves.write_table(out, fit.curves)

@@ -19,7 +19,7 @@ from il_ros.training.weighting import ALIKE, Weighting, weights_of
 Array = np.ndarray[Any, Any]
 
 
-class Frames:
+class CameraFrames:
     """The frames of one camera over several episodes, left where they are (memory-mapped, mostly)."""
 
     def __init__(self, parts: Sequence[Array]) -> None:
@@ -50,7 +50,7 @@ class Samples:
     states: Vector
     actions: Vector
     weights: NDArray[np.float32]
-    images: Mapping[str, Frames]
+    images: Mapping[str, CameraFrames]
 
     def __len__(self) -> int:
         return len(self.states)
@@ -77,7 +77,8 @@ def samples(
         chunks.append(np.asarray(episode.commands)[steps] - np.asarray(episode.offsets)[:, None])
         weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32))
     images = {
-        spec.key: Frames([episode.observations[spec.key] for episode in episodes]) for spec in inputs.images
+        spec.key: CameraFrames([episode.observations[spec.key] for episode in episodes])
+        for spec in inputs.images
     }
     return Samples(np.concatenate(states), np.concatenate(chunks), np.concatenate(weights), images)
 

@@ -12,13 +12,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from il_ros.core import atomic
-from il_ros.training.loop import Fit, TrainingError
+from il_ros.training.loop import TrainingError, TrainingLoop
+from il_ros.training.recipe import RENAMED
 
 FOLDER = "resume"
 STATE, TENSORS = "state.json", "state.safetensors"
 
 
-def save(run: Path, fit: Fit, what: Mapping[str, Any]) -> None:
+def save(run: Path, fit: TrainingLoop, what: Mapping[str, Any]) -> None:
     """Write where a run is; `what` says of what run: recipe, data, contract."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fit.tensors().items()}
     with atomic.folder(run / FOLDER) as folder:
@@ -31,7 +32,7 @@ def exists(run: Path) -> bool:
     return (run / FOLDER / STATE).exists()
 
 
-def take_up(run: Path, fit: Fit, what: Mapping[str, Any]) -> None:
+def take_up(run: Path, fit: TrainingLoop, what: Mapping[str, Any]) -> None:
     """Bring `fit` to where the run in the folder was.
 
     Raises TrainingError when that was another run (naming what differs), or its files are damaged.
@@ -40,7 +41,7 @@ def take_up(run: Path, fit: Fit, what: Mapping[str, Any]) -> None:
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         tensors = load_tensors((folder / TENSORS).read_bytes())
-        different = _differences(state["run"], json.loads(json.dumps(what)))
+        different = _differences(_renamed(state["run"]), json.loads(json.dumps(what)))
         if not different:
             fit.take_up(tensors, state["curves"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -50,6 +51,13 @@ def take_up(run: Path, fit: Fit, what: Mapping[str, Any]) -> None:
         raise TrainingError(
             f"{folder}: is of another run; use another --out, or the same settings:\n  {lines}"
         )
+
+
+def _renamed(run: Any) -> Any:
+    """Return what `save` wrote, with the keys of a recipe of before as they are called now."""
+    training = run["recipe"]["training"]
+    now = {RENAMED.get(key, key): value for key, value in training.items()}
+    return {**run, "recipe": {**run["recipe"], "training": now}}
 
 
 def _differences(before: Any, now: Any, path: str = "") -> list[str]:

@@ -10,17 +10,19 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Array
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.policies.uncertainty import RAW, Doubting, calibrate
+from il_ros.policies.uncertainty import RAW, UncertaintyModel, calibrate
 from il_ros.training.samples import samples
 
 FRAMES = 1000
 """Held-out frames looked at, at most; of the training ones where nothing was held out."""
 
 
-def fit_doubting(policy: LoadedPolicy, dataset: Dataset, kind: str, frames: int = FRAMES) -> Doubting:
+def fit_uncertainty(
+    policy: LoadedPolicy, dataset: Dataset, kind: str, frames: int = FRAMES
+) -> UncertaintyModel:
     """Return how a policy (whose doubts are still raw) doubts; raises ValueError when it can't do so."""
     if kind == RAW:
-        return Doubting()
+        return UncertaintyModel()
     inputs = policy.inputs
     learnt = samples(dataset.train, inputs, policy.horizon).states
     states = policy.normaliser.state.normalise(inputs.features(learnt)) if inputs.state else np.empty((0, 0))
@@ -41,5 +43,5 @@ def _played(
     for frame in range(min(most, len(episode))):
         seen = {key: np.asarray(values[frame]) for key, values in episode.observations.items()}
         raw = inputs.raw(seen) if inputs.state else np.empty(0)
-        chunk, own = policy.act_with_doubt(seen)
+        chunk, own = policy.act_with_uncertainty(seen)
         yield policy.normaliser.state.normalise(inputs.features(raw)), chunk, own

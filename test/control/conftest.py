@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from il_ros.control.supervisor.arbitration import Source
-from il_ros.control.supervisor.supervision import Options, Supervision
+from il_ros.control.supervisor.supervision import Supervision, SupervisorOptions
 from il_ros.core import contract, messages
 from il_ros.records.proposal import Proposal
 
@@ -60,7 +60,7 @@ class Bench:
     def __init__(self, text=ARM, mode=None, estop=None, **options):
         self.contract = contract.parse(text, "test")
         self.core = Supervision(
-            self.contract, SOURCES, Options(**{"silence_s": 0.075, **options}), estop, mode
+            self.contract, SOURCES, SupervisorOptions(**{"silence_s": 0.075, **options}), estop, mode
         )
 
     def measure(self, k, position=0.0):

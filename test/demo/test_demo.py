@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from il_ros.cli import main
-from il_ros.demo.phases import HELD_OUT_SEED, Plan
-from il_ros.demo.summary import Score, Summary
+from il_ros.demo.phases import HELD_OUT_SEED, DemoPlan
+from il_ros.demo.summary import DemoSummary, Score
 from il_ros.records.trials import Trial, Trials
 
 
@@ -39,7 +39,7 @@ def test_a_score_counts_and_has_its_interval():
 
 
 def test_the_table_and_the_file_have_the_same_figures(tmp_path):
-    summary = Summary(
+    summary = DemoSummary(
         "push", "arm_push", Score.of(trials("ss")), Score.of(trials("sf")), {"show": 3.0, "run": 4.0}
     )
     summary.save(tmp_path)
@@ -60,7 +60,7 @@ def test_the_table_and_the_file_have_the_same_figures(tmp_path):
 )
 def test_a_plan_that_can_not_be_is_refused(tmp_path, wrong, words):
     with pytest.raises(ValueError, match=words):
-        Plan(**{"task": "push", "folder": tmp_path, **wrong})
+        DemoPlan(**{"task": "push", "folder": tmp_path, **wrong})
 
 
 def test_a_folder_of_somebody_else_is_not_emptied(tmp_path, capsys):

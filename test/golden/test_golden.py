@@ -45,10 +45,10 @@ from il_ros.records.decision import from_json
 from il_ros.records.trials import from_json as trials_from_json
 from il_ros.session import report
 from il_ros.session.moments import NoStateError, moments, to_label
-from il_ros.session.state import World, heard_decision
+from il_ros.session.state import SessionState, heard_decision
 from il_ros.training import recipe as recipes
 from il_ros.training.run import train
-from il_ros.training.trainer.watcher import Lookout
+from il_ros.training.trainer.watcher import EpisodeWatcher
 
 GOLDEN = Path(__file__).resolve().parent
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ def episode(entry):
     try:
         found["moments"] = [
             [each.words, each.state.size, each.state[:8].tolist()]
-            for each in moments(entry.folder, doubtful=1)
+            for each in moments(entry.folder, uncertain=1)
         ]
     except NoStateError:
         found["moments"] = None
@@ -126,11 +126,14 @@ def decided(decisions):
     log = DrivingLog()
     for each in decisions:
         log.hear(each)
-    watched = reduce(lambda world, each: heard_decision(world, each)[0], decisions, World(recording="it"))
+    watched = reduce(
+        lambda world, each: heard_decision(world, each)[0], decisions, SessionState(recording="it")
+    )
     return {
         "ticks": len(decisions),
         "who": runs(
-            [each.mode, each.authority, each.version, each.epoch, each.asked, each.beta] for each in decisions
+            [each.mode, each.authority, each.version, each.generation, each.queried, each.beta]
+            for each in decisions
         ),
         "why": runs(each.reason for each in decisions),
         "limited": dict(Counter(name for each in decisions for name in each.limited)),
@@ -138,7 +141,7 @@ def decided(decisions):
         "proposed": runs([name for name, values in each.proposals.items() if values] for each in decisions),
         "first": [decisions[0].stamp_ns, decisions[0].sent_ns, decisions[0].sent],
         "last": [decisions[-1].stamp_ns, decisions[-1].sent_ns, decisions[-1].sent],
-        "doubts": [decisions[0].doubt, decisions[-1].doubt],
+        "doubts": [decisions[0].uncertainty, decisions[-1].uncertainty],
         "disagreements": [decisions[0].disagreement, decisions[-1].disagreement],
         "driving, for the roll-back": {
             name: [each.seconds, each.interventions] for name, each in log.by_version.items()
@@ -154,7 +157,7 @@ def proposed(bag, own):
         raws = [item.raw for item in bag.messages([topic])]
         if raws:
             first = proposal.decode(raws[0], own.action_names, own.period_ns)
-            words = [first.source, first.version, first.epoch, first.doubt]
+            words = [first.source, first.version, first.generation, first.uncertainty]
             found[topic] = [len(raws), words, first.chunk.tolist()]
     return found
 
@@ -164,7 +167,7 @@ def of_a_root(root):
     entries = scan(root).usable
     own = contracts.parse(entries[0].info.contract_text, str(root))
     read = Dataset.open(root, own, Selection(outcomes=("success", "failure", "unmarked")), validation=0)
-    news, facts = Lookout(root).look(), report.read(root)
+    news, facts = EpisodeWatcher(root).look(), report.read(root)
     left = to_label(entries, root)
     return {
         "arrays": {each.name: arrays(each) for each in read.train},
@@ -215,18 +218,18 @@ def arrays(episode):
 def policy(folder):
     """A checkpoint, and its answer to an observation that is always the same."""
     found = checkpoint.load(folder)
-    chunk, doubt = found.act_with_doubt(seen(found.contract))
+    chunk, uncertainty = found.act_with_uncertainty(seen(found.contract))
     return {
         "family": found.family,
         "version": found.version,
         "contract": [found.contract.name, found.contract.hash],
         "settings": plain(found.settings),
-        "doubts by": [found.doubting.kind, found.doubting.scale],
+        "doubts by": [found.uncertainty_model.kind, found.uncertainty_model.scale],
         "learnt from": found.metrics["data"],
         "parent": found.metrics["parent"],
         "tasks": found.metrics["tasks"],
         "answer": chunk.tolist(),
-        "doubt": doubt,
+        "doubt": uncertainty,
         "lineage": version(folder),
     }
 
@@ -362,8 +365,8 @@ def test_a_bag_of_a_killed_recorder_can_be_recovered(golden, tmp_path):
     (entry,) = scan(folder.parent).usable
     assert len(entry.info.faults) == 1
     assert verify(folder).ok
-    assert moments(folder, doubtful=1)
-    (counted,) = Lookout(folder.parent).look().finished
+    assert moments(folder, uncertain=1)
+    (counted,) = EpisodeWatcher(folder.parent).look().finished
     assert counted[1].interventions == 1
 
 
@@ -385,7 +388,7 @@ def test_an_interrupted_training_goes_on(golden, tmp_path):
     dataset = Dataset.open(root, own, validation=0.1, validation_most=3, seed=0)
     done = train(dataset, recipe, run, version="halted", resume=True)
     assert done.finished
-    assert [point.epoch for point in done.curves] == [1, 2, 3, 4, 5, 6]
+    assert [point.generation for point in done.curves] == [1, 2, 3, 4, 5, 6]
     assert done.curves[2].train_loss == pytest.approx(before["curves"][2]["train_loss"])
 
 

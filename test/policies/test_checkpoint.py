@@ -18,7 +18,7 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.lineage import REFUSED, ROLLED_BACK, Lineage
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.policies.uncertainty import Doubting
+from il_ros.policies.uncertainty import UncertaintyModel
 
 
 def policy(own=made.CONTRACT, version="v1"):
@@ -180,11 +180,11 @@ def test_demonstrated_states_travel_with_the_checkpoint_and_are_checked(tmp_path
     plain = policy()
     size = len(plain.normaliser.state.centre)
     shown = np.arange(3 * size, dtype=np.float32).reshape(3, size)
-    saved = dataclasses.replace(plain, doubting=Doubting("distance", 0.5, shown))
+    saved = dataclasses.replace(plain, uncertainty_model=UncertaintyModel("distance", 0.5, shown))
     checkpoint.save(tmp_path / "policy", saved)
     loaded = checkpoint.load(tmp_path / "policy", made.CONTRACT)
     observation = made.observation(made.CONTRACT, 1)
-    assert loaded.act_with_doubt(observation)[1] == saved.act_with_doubt(observation)[1] > 0
+    assert loaded.act_with_uncertainty(observation)[1] == saved.act_with_uncertainty(observation)[1] > 0
     (tmp_path / "policy" / "doubt.safetensors").write_bytes(save_tensors({"shown": torch.zeros(3, size)}))
     with pytest.raises(CheckpointError, match=r"doubt\.safetensors: its checksum"):
         checkpoint.load(tmp_path / "policy", made.CONTRACT)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from il_ros.policies.uncertainty import Doubting, calibrate, distance, landmarks
+from il_ros.policies.uncertainty import UncertaintyModel, calibrate, distance, landmarks
 
 ACTION = np.array([1.0, 2.0])
 
@@ -33,22 +33,22 @@ def test_landmarks_spread_over_what_was_shown_and_never_repeat():
 
 def test_one_is_what_a_twentieth_of_the_held_out_frames_exceeds():
     held_out = [episode(*(([0.0], STILL, own) for own in np.linspace(0.0, 1.0, 101)))]
-    doubting = calibrate("own", np.zeros((1, 1)), held_out, ACTION)
-    assert doubting.scale == pytest.approx(0.95)
-    assert doubting.of(np.zeros(1), 1.9) == pytest.approx(2.0)
+    uncertainty_model = calibrate("own", np.zeros((1, 1)), held_out, ACTION)
+    assert uncertainty_model.scale == pytest.approx(0.95)
+    assert uncertainty_model.of(np.zeros(1), 1.9) == pytest.approx(2.0)
     by_distance = [episode(*(([x], STILL, None) for x in np.linspace(0.0, 2.0, 101)))]
-    doubting = calibrate("distance", np.zeros((5, 1)), by_distance, ACTION)
-    assert doubting.scale == pytest.approx(1.9)
-    assert doubting.of(np.array([3.8]), 7.0) == pytest.approx(2.0)  # whatever the network says
+    uncertainty_model = calibrate("distance", np.zeros((5, 1)), by_distance, ACTION)
+    assert uncertainty_model.scale == pytest.approx(1.9)
+    assert uncertainty_model.of(np.array([3.8]), 7.0) == pytest.approx(2.0)  # whatever the network says
 
 
 def test_foresight_is_compared_from_one_tick_to_the_next_and_not_across_episodes():
     before, after = [[0.0, 0.0], [1.0, 1.0]], [[2.0, 3.0], [0.0, 0.0]]
     held_out = [episode(([0.0], before, None), ([0.0], after, None)), episode(([0.0], STILL, None))]
-    doubting = calibrate("chunk", np.zeros((1, 1)), held_out, ACTION)
-    assert doubting.scale == pytest.approx(1.0)  # (2 - 1) / 1 and (3 - 1) / 2
-    assert doubting.of(np.zeros(1), 0.3) is None  # the caller knows the chunk before
-    assert Doubting("chunk", 4.0).calibrated(2.0) == 0.5
+    uncertainty_model = calibrate("chunk", np.zeros((1, 1)), held_out, ACTION)
+    assert uncertainty_model.scale == pytest.approx(1.0)  # (2 - 1) / 1 and (3 - 1) / 2
+    assert uncertainty_model.of(np.zeros(1), 0.3) is None  # the caller knows the chunk before
+    assert UncertaintyModel("chunk", 4.0).calibrated(2.0) == 0.5
 
 
 def test_raw_is_what_the_network_says():
@@ -72,4 +72,4 @@ def test_what_is_not_to_be_had_is_refused_by_name(kind, states, said):
 def test_impossible_numbers_are_refused():
     for words in ({"kind": "mood"}, {"scale": 0.0}, {"kind": "distance"}, {"shown": np.array([[np.nan]])}):
         with pytest.raises(ValueError, match=r"doubt|states"):
-            Doubting(**words)
+            UncertaintyModel(**words)

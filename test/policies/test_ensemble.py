@@ -49,19 +49,19 @@ def trained():
 
 
 def test_it_learns_and_doubts_where_it_saw_nothing(trained):
-    near = [trained.act_with_doubt({"joints": np.array([x])}) for x in (-0.8, 0.0, 0.5)]
-    far = [trained.act_with_doubt({"joints": np.array([x])}) for x in (-4.0, 4.0)]
+    near = [trained.act_with_uncertainty({"joints": np.array([x])}) for x in (-0.8, 0.0, 0.5)]
+    far = [trained.act_with_uncertainty({"joints": np.array([x])}) for x in (-4.0, 4.0)]
     np.testing.assert_allclose([chunk[0, 0] for chunk, _ in near], np.sin([-2.4, 0.0, 1.5]), atol=0.1)
-    assert min(doubt for _, doubt in far) > 5 * max(doubt for _, doubt in near)
+    assert min(uncertainty for _, uncertainty in far) > 5 * max(uncertainty for _, uncertainty in near)
 
 
 def test_numpy_answers_what_torch_answers(trained):
     slow = torch_forward(trained.network, "cpu")
     for x in (-2.0, 0.3, 1.0):
-        chunk, doubt = trained.act_with_doubt({"joints": np.array([x])})
+        chunk, uncertainty = trained.act_with_uncertainty({"joints": np.array([x])})
         other_chunk, other_doubt = slow(np.array([x]), {})
         np.testing.assert_allclose(chunk, other_chunk, rtol=1e-4, atol=1e-6)
-        assert doubt == pytest.approx(other_doubt, rel=1e-3)
+        assert uncertainty == pytest.approx(other_doubt, rel=1e-3)
 
 
 def test_a_checkpoint_brings_it_back(trained, tmp_path):
@@ -69,9 +69,9 @@ def test_a_checkpoint_brings_it_back(trained, tmp_path):
     loaded = checkpoint.load(tmp_path / "saved", CONTRACT)
     assert loaded.settings == SETTINGS
     seen = {"joints": np.array([0.7])}
-    chunk, doubt = loaded.act_with_doubt(seen)
+    chunk, uncertainty = loaded.act_with_uncertainty(seen)
     np.testing.assert_array_equal(chunk, trained.act(seen))
-    assert doubt == trained.act_with_doubt(seen)[1]
+    assert uncertainty == trained.act_with_uncertainty(seen)[1]
 
 
 def test_a_loaded_gaussian_says_its_doubt_as_torch_does(tmp_path):
@@ -81,11 +81,11 @@ def test_a_loaded_gaussian_says_its_doubt_as_torch_does(tmp_path):
     network = make_network("bc", settings, CONTRACT, NORMALISER)
     checkpoint.save(tmp_path / "g", LoadedPolicy(CONTRACT, "bc", settings, network, NORMALISER, "v1"))
     loaded = checkpoint.load(tmp_path / "g")
-    chunk, doubt = loaded.act_with_doubt({"joints": np.array([0.4])})
+    chunk, uncertainty = loaded.act_with_uncertainty({"joints": np.array([0.4])})
     other_chunk, other_doubt = torch_forward(loaded.network, "cpu")(np.array([0.4]), {})
     assert chunk.shape == (3, 1)
     np.testing.assert_allclose(chunk, other_chunk, rtol=1e-5)
-    assert doubt == pytest.approx(other_doubt, rel=1e-5)
+    assert uncertainty == pytest.approx(other_doubt, rel=1e-5)
 
 
 def test_it_acts_on_the_mean_and_doubts_by_the_members_deviation():
@@ -93,10 +93,10 @@ def test_it_acts_on_the_mean_and_doubts_by_the_members_deviation():
     head = EnsembleHead(4, (2, 1), Ensemble(members=2))
     values = torch.tensor([[[[1.0], [2.0]], [[3.0], [2.0]]]])
     np.testing.assert_array_equal(head.mode(values), [[[2.0], [2.0]]])
-    assert head.doubt(values).item() == pytest.approx(0.707107, abs=1e-6)
-    chunk, doubt = head.read(values.numpy().reshape(-1))
+    assert head.uncertainty(values).item() == pytest.approx(0.707107, abs=1e-6)
+    chunk, uncertainty = head.read(values.numpy().reshape(-1))
     np.testing.assert_array_equal(chunk, [[2.0], [2.0]])
-    assert doubt == pytest.approx(0.707107, abs=1e-6)
+    assert uncertainty == pytest.approx(0.707107, abs=1e-6)
 
 
 def test_each_member_counts_a_sample_as_often_as_it_drew_it():

@@ -51,12 +51,12 @@ def test_steps_of_weight_zero_teach_nothing():
 def test_it_acts_on_the_mean_and_doubts_by_the_deviation():
     head = gaussian()
     assert head.mode(prediction(1.0, 0.5)).item() == 1.0
-    assert head.doubt(prediction(1.0, 0.5)).item() == pytest.approx(0.5, rel=1e-5)
+    assert head.uncertainty(prediction(1.0, 0.5)).item() == pytest.approx(0.5, rel=1e-5)
 
 
 def test_the_deviation_stays_between_its_bounds():
     extremes = torch.tensor([[[[0.0]], [[-1e4]]], [[[0.0]], [[1e4]]]])
-    np.testing.assert_allclose(gaussian().doubt(extremes), np.exp(LOG_STD), rtol=1e-5)
+    np.testing.assert_allclose(gaussian().uncertainty(extremes), np.exp(LOG_STD), rtol=1e-5)
 
 
 def test_it_recovers_the_mean_and_the_deviation_of_what_it_saw():
@@ -75,21 +75,21 @@ def test_it_recovers_the_mean_and_the_deviation_of_what_it_saw():
         optimiser.step()
     learnt = head(torch.tensor([[-1.0], [1.0]])).detach()
     np.testing.assert_allclose(head.mode(learnt).flatten(), [0.5, -0.5], atol=0.01)
-    np.testing.assert_allclose(head.doubt(learnt), [0.1, 0.4], rtol=0.03)
+    np.testing.assert_allclose(head.uncertainty(learnt), [0.1, 0.4], rtol=0.03)
 
 
 def test_numpy_reads_what_torch_reads():
     head = gaussian(features=4, chunk=(3, 2))
     values = head(torch.randn(1, 4)).detach()
-    chunk, doubt = head.read(values.numpy().reshape(-1))
+    chunk, uncertainty = head.read(values.numpy().reshape(-1))
     np.testing.assert_allclose(chunk, head.mode(values)[0], rtol=1e-6)
-    assert doubt == pytest.approx(head.doubt(values).item(), rel=1e-6)
+    assert uncertainty == pytest.approx(head.uncertainty(values).item(), rel=1e-6)
 
 
 def test_a_deterministic_head_can_not_tell_its_doubt():
     head = DeterministicHead(4, 3, 2, "mse")
     values = head(torch.randn(1, 4)).detach()
-    chunk, doubt = head.read(values.numpy().reshape(-1))
-    assert head.doubt(values) is None
-    assert doubt is None
+    chunk, uncertainty = head.read(values.numpy().reshape(-1))
+    assert head.uncertainty(values) is None
+    assert uncertainty is None
     np.testing.assert_array_equal(chunk, values[0])

@@ -12,11 +12,11 @@ VECTOR = st.none() | st.lists(FINITE, min_size=3, max_size=3).map(tuple)
 
 
 @given(VECTOR, VECTOR, st.none() | FINITE)
-def test_what_is_written_reads_back_bit_for_bit(proposed, sent, doubt):
+def test_what_is_written_reads_back_bit_for_bit(proposed, sent, uncertainty):
     decision = Decision(
         stamp_ns=1_700_000_000_123_456_789, sent_ns=1_700_000_000_123_456_790, authority="policy",
         reason="policy proposed", proposals={"policy": proposed, "expert": None}, sent=sent,
-        limited=("arm/joint2 speed",), epoch=3, version="v3", beta=0.1, doubt=doubt,
+        limited=("arm/joint2 speed",), generation=3, version="v3", beta=0.1, uncertainty=uncertainty,
         rejected={"expert": "0.4 s old"},
     )  # fmt: skip
     again = from_json(to_json(decision))
@@ -57,4 +57,4 @@ def test_a_decision_from_before_there_were_modes_is_read_without_one():
     assert from_json(json.dumps(record)).mode == "dagger"
     del record["mode"], record["asked"]
     read = from_json(json.dumps(record))
-    assert (read.mode, read.asked) == ("", True)
+    assert (read.mode, read.queried) == ("", True)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from il_ros.records.decision import Decision
-from il_ros.records.labelling import BY_MODE, DRIVEN, label, takeovers_ns
+from il_ros.records.labelling import BY_MODE, DRIVEN, label
 
 EXPERT_SAYS, POLICY_SAYS, SENT = (1.0,), (2.0,), (1.5,)
 
@@ -45,7 +45,7 @@ def test_in_priority_whoever_is_not_the_policy_teaches():
 
 
 def test_in_dagger_what_the_expert_proposes_unasked_is_no_label():
-    unasked = [dataclasses.replace(decision(who), asked=False) for who in ("policy", "none", "expert")]
+    unasked = [dataclasses.replace(decision(who), queried=False) for who in ("policy", "none", "expert")]
     assert [label("dagger", each) for each in unasked] == [None, None, SENT]
 
 
@@ -68,18 +68,3 @@ def test_the_rule_by_mode_reads_the_mode_in_the_record():
 def test_an_episode_is_looked_at_with_all_that_was_driven():
     assert DRIVEN.choose(dataclasses.replace(decision("policy"), mode="hg_dagger")) == SENT
     assert DRIVEN.choose(decision("none")) is None
-
-
-@pytest.mark.parametrize(
-    ("drivers", "mode", "taken"),
-    [
-        ("ppeepe", "hg_dagger", (2, 5)),
-        ("ppnnee", "gated", (4,)),  # it was asked, and the robot waited
-        ("neepee", "hg_dagger", (4,)),  # who shows from the start takes over from nobody
-        ("ppeepe", "dagger", ()),  # drawn
-        ("penepe", "priority", (1, 5)),  # the same hand again
-    ],
-)
-def test_a_takeover_is_where_the_expert_drives_after_another(drivers, mode, taken):
-    names = {"p": "policy", "e": "expert", "n": "none"}
-    assert takeovers_ns((tick, names[who], mode) for tick, who in enumerate(drivers)) == taken

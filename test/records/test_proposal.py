@@ -18,10 +18,10 @@ def wire(**changes):
 
 
 def test_what_is_encoded_is_decoded_bit_for_bit():
-    sent = Proposal("policy", 7_000_000_001, CHUNK, version="v3", epoch=4, doubt=0.1 + 0.2)
+    sent = Proposal("policy", 7_000_000_001, CHUNK, version="v3", generation=4, uncertainty=0.1 + 0.2)
     got = p.decode(p.encode(sent, NAMES, PERIOD_NS), NAMES, PERIOD_NS)
     assert got.chunk.tobytes() == sent.chunk.tobytes()
-    assert (got.source, got.stamp_ns, got.version, got.epoch, got.doubt) == (
+    assert (got.source, got.stamp_ns, got.version, got.generation, got.uncertainty) == (
         "policy", 7_000_000_001, "v3", 4, 0.1 + 0.2,
     )  # fmt: skip
 
@@ -31,7 +31,7 @@ def test_what_a_source_does_not_know_is_absent_and_not_zero():
     message = p.to_message(sent, NAMES, PERIOD_NS)
     assert message.header.frame_id == "source=expert"
     got = p.decode(p.encode(sent, NAMES, PERIOD_NS), NAMES, PERIOD_NS)
-    assert (got.version, got.epoch, got.doubt) == ("", None, None)
+    assert (got.version, got.generation, got.uncertainty) == ("", None, None)
 
 
 def test_step_k_is_at_k_periods():
@@ -94,9 +94,9 @@ def test_a_proposal_that_could_not_travel_is_not_born(bad):
 
 
 def test_no_points_say_i_let_go():
-    word = p.letting_go("expert", 7, len(NAMES))
-    assert word.lets_go
-    assert not Proposal("expert", 7, CHUNK).lets_go
+    word = p.releasing("expert", 7, len(NAMES))
+    assert word.releases
+    assert not Proposal("expert", 7, CHUNK).releases
     got = p.decode(p.encode(word, NAMES, PERIOD_NS), NAMES, PERIOD_NS)
-    assert got.lets_go
+    assert got.releases
     assert (got.source, got.stamp_ns, got.chunk.shape) == ("expert", 7, (0, 3))

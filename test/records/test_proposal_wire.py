@@ -20,10 +20,10 @@ def proposals(draw):
     steps = draw(st.integers(1, 40))
     chunk = draw(arrays(np.float64, (steps, len(names)), elements=st.floats(allow_nan=True)))
     stamp_ns = draw(st.integers(1, 2**31 * 10**9 - 1))
-    doubt = draw(st.none() | st.floats(0, 1e6))
-    epoch = draw(st.none() | st.integers(0, 10**9))
+    uncertainty = draw(st.none() | st.floats(0, 1e6))
+    generation = draw(st.none() | st.integers(0, 10**9))
     version = draw(st.just("") | WORD)
-    return names, Proposal(draw(WORD), stamp_ns, chunk, version, epoch, doubt)
+    return names, Proposal(draw(WORD), stamp_ns, chunk, version, generation, uncertainty)
 
 
 @settings(max_examples=200, deadline=None)
@@ -42,12 +42,12 @@ def test_decoding_gives_back_what_was_encoded_whatever_trails(named, trailing):
     assert proposal_wire.read(raw, names, PERIOD_NS) is not None
     back = proposal.decode(raw, names, PERIOD_NS)
     np.testing.assert_array_equal(back.chunk, one.chunk)
-    assert (back.source, back.stamp_ns, back.version, back.epoch, back.doubt) == (
+    assert (back.source, back.stamp_ns, back.version, back.generation, back.uncertainty) == (
         one.source,
         one.stamp_ns,
         one.version,
-        one.epoch,
-        one.doubt,
+        one.generation,
+        one.uncertainty,
     )
 
 

@@ -3,17 +3,17 @@
 import re
 
 from il_ros.session.console import event_line, sparkline, status_line
-from il_ros.session.state import World
+from il_ros.session.state import SessionState
 
-BUSY = World(
+BUSY = SessionState(
     recording="episode_000012", now_ns=76_200_000_000, started_ns=1_000_000_000,
-    driver="policy", version="v3", running=True, doubt=0.2,
+    driver="policy", version="v3", running=True, uncertainty=0.2,
     threshold=0.4, training="training v4", training_share=0.5, labels=310, done=11,
 )  # fmt: skip
 
 
-def plain(world, width=200):
-    return status_line(world, width, colour=False)
+def plain(state, width=200):
+    return status_line(state, width, colour=False)
 
 
 def test_a_busy_moment_in_one_line():
@@ -28,14 +28,18 @@ def test_a_narrow_terminal_keeps_what_comes_first():
 
 
 def test_who_drives_and_why_nobody_does():
-    assert "you drive" in plain(World(driver="expert"))
-    assert "at rest" in plain(World(last="episode_000001", outcome="success"))
-    assert "nobody drives: policy silent" in plain(World(running=True, has_policy=True, why="policy silent"))
-    assert "nobody drives: no policy proposes yet, take over to show" in plain(
-        World(running=True, why="no proposal")
+    assert "you drive" in plain(SessionState(driver="expert"))
+    assert "at rest" in plain(SessionState(last="episode_000001", outcome="success"))
+    assert "nobody drives: policy silent" in plain(
+        SessionState(running=True, has_policy=True, why="policy silent")
     )
-    assert "asks for you: doubt 2 above 1" in plain(World(wanted="doubt 2 above 1"))
-    assert plain(World(estop="emergency stop by topic")).startswith(" STOPPED  │ emergency stop by topic")
+    assert "nobody drives: no policy proposes yet, take over to show" in plain(
+        SessionState(running=True, why="no proposal")
+    )
+    assert "asks for you: doubt 2 above 1" in plain(SessionState(wanted="doubt 2 above 1"))
+    assert plain(SessionState(estop="emergency stop by topic")).startswith(
+        " STOPPED  │ emergency stop by topic"
+    )
 
 
 def test_colours_take_no_room():

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from il_ros.core import contract, share
-from il_ros.session.keys import KEYS, Buttons, key_help, wish_of
+from il_ros.session.keys import KEYS, Buttons, command_of, key_help
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
 
@@ -24,7 +24,12 @@ def test_at_recorded_moments_only_keys_with_a_meaning_are_told():
 
 
 def test_capitals_mean_the_same_and_arrows_nothing():
-    assert (wish_of("N"), wish_of("n"), wish_of("\x1b[A"), wish_of("w")) == ("next", "next", "", "")
+    assert (command_of("N"), command_of("n"), command_of("\x1b[A"), command_of("w")) == (
+        "next",
+        "next",
+        "",
+        "",
+    )
 
 
 def test_a_button_counts_when_it_goes_down():
@@ -44,10 +49,10 @@ def test_the_shipped_buttons_have_every_wish_of_an_episode_and_leave_the_drivers
     lines = shipped("session")["joy_buttons"]
     buttons = Buttons.parse(lines)
     wanted = {"next", "record", "run", "take", "success", "failure", "undo", "later", "stop", "clear"}
-    assert set(buttons.wishes.values()) == wanted
+    assert set(buttons.commands.values()) == wanted
     driver = shipped("teleop_joy")
     taken = {driver["deadman_button"], *(int(line.split()[1]) for line in driver.get("buttons", ()))}
-    assert not taken & set(buttons.wishes)
+    assert not taken & set(buttons.commands)
     assert buttons.help().startswith("gamepad's buttons: 0 next, 1 failure, ")
 
 

@@ -21,7 +21,17 @@ def episode(number, outcome, *stretches, discarded=False, mode="hg_dagger"):
             stamp = (len(decisions) + 1) * PERIOD_NS
             sent = None if who == "none" else (0.0,)
             decisions.append(
-                Decision(stamp, stamp, who, "", sent=sent, version=version, mode=mode, doubt=0.1, epoch=1)
+                Decision(
+                    stamp,
+                    stamp,
+                    who,
+                    "",
+                    sent=sent,
+                    version=version,
+                    mode=mode,
+                    uncertainty=0.1,
+                    generation=1,
+                )
             )
     return facts_of(f"episode_{number:06d}", outcome, discarded, decisions, PERIOD_NS / 1e9)
 
@@ -96,8 +106,8 @@ def test_a_folder_without_decisions_says_so(tmp_path):
 
 
 def test_the_page_draws_doubt_where_there_was_a_policy_to_doubt(tmp_path):
-    quiet = np.full(len(SHOWN.doubts), np.nan)
-    shown = dataclasses.replace(SHOWN, doubts=quiet, disagreements=quiet)
+    quiet = np.full(len(SHOWN.uncertainties), np.nan)
+    shown = dataclasses.replace(SHOWN, uncertainties=quiet, disagreements=quiet)
     episodes = (shown, shown, GOOD)
     page.write(Facts(tmp_path, episodes, tuple(by_version(episodes)), ()), tmp_path / "report")
     text = (tmp_path / "report" / "index.html").read_text()

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from il_ros.episodes.layout import EpisodeInfo
-from il_ros.session.moments import Moment, RelabelError
+from il_ros.session.moments import MarkedMoment, RelabelError
 from il_ros.session.starts import read_starts, write_starts
 
 
 def moment(seed):
-    return Moment(EpisodeInfo("episode_000007", seed=seed), 1.25, "marked", np.array([0.1, 1 / 3]))
+    return MarkedMoment(EpisodeInfo("episode_000007", seed=seed), 1.25, "marked", np.array([0.1, 1 / 3]))
 
 
 def test_a_state_comes_back_bit_by_bit(tmp_path):

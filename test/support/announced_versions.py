@@ -16,7 +16,7 @@ LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LONG_S = 60.0
 
 
-class Gate:
+class SafetyLimiter:
     """A policy server with v1, and whoever announces candidates."""
 
     def __init__(self, graph, tmp_path, first=made.RIGHT, **parameters):

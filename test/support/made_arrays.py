@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from il_ros.core import contract
-from il_ros.episodes.arrays.dataset import Dataset, Summary
+from il_ros.episodes.arrays.dataset import Dataset, DatasetSummary
 from il_ros.episodes.arrays.episode import EpisodeArrays
 
 TEXT = """
@@ -66,7 +66,7 @@ def pictures(position):
 def dataset(train=4, validation=1, own=CONTRACT, **changes):
     episodes = [episode(number, own=own, **changes) for number in range(train + validation)]
     names = [one.name for one in episodes]
-    summary = Summary(tuple(names[:train]), tuple(names[train:]), sum(map(len, episodes)), {}, ())
+    summary = DatasetSummary(tuple(names[:train]), tuple(names[train:]), sum(map(len, episodes)), {}, ())
     return Dataset(own, tuple(episodes[:train]), tuple(episodes[train:]), summary)
 
 

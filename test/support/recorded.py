@@ -42,7 +42,7 @@ class Kept:
 
         Proposals are joined by their stamps from their own topics; one that isn't there is None.
         """
-        first = self.decisions[0].epoch
+        first = self.decisions[0].generation
         return [
             (
                 each.authority,
@@ -50,8 +50,8 @@ class Kept:
                 self.proposed["expert"].get(each.stamp_ns),
                 each.sent,
                 each.version,
-                each.doubt,
-                each.epoch - first,
+                each.uncertainty,
+                each.generation - first,
             )
             for each in self.decisions
         ]

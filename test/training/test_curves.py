@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from il_ros.training.curves import PICTURE, write_picture
-from il_ros.training.loop import Point
+from il_ros.training.loop import EpochMetrics
 
-FIRST = Point(1, 10, 0.5, 0.6, 1e-3, 1.0, True)
+FIRST = EpochMetrics(1, 10, 0.5, 0.6, 1e-3, 1.0, True)
 
 
 @pytest.mark.parametrize("loss", [0.1, -2.0], ids=["squared error", "log likelihood"])

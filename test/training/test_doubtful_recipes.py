@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract
-from il_ros.episodes.arrays.dataset import Dataset, Summary
+from il_ros.episodes.arrays.dataset import Dataset, DatasetSummary
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
 from il_ros.training import recipe as recipes
@@ -35,41 +35,43 @@ def episode(name):
 def test_a_recipe_of_doubt_trains_a_policy_that_tells_it(name, tmp_path):
     recipe = recipes.load(name, ["epochs=40", "batch_size=16", "hidden=[16]", "validation=0"])
     shown = (episode("episode_000001"), episode("episode_000002"))
-    dataset = Dataset(CONTRACT, shown, (), Summary(("1", "2"), (), 128, {}, ()))
+    dataset = Dataset(CONTRACT, shown, (), DatasetSummary(("1", "2"), (), 128, {}, ()))
     train(dataset, recipe, tmp_path)
     policy = checkpoint.load(tmp_path, CONTRACT)
-    chunk, doubt = policy.act_with_doubt({"joints": np.array([0.5])})
+    chunk, uncertainty = policy.act_with_uncertainty({"joints": np.array([0.5])})
     assert chunk.shape == (1, 1)
     assert chunk[0, 0] == pytest.approx(0.25, abs=0.1)
-    assert 0 < doubt < 0.5
+    assert 0 < uncertainty < 0.5
 
 
 @pytest.mark.parametrize("kind", ["own", "distance"])
 def test_a_calibrated_doubt_is_about_one_at_the_edge_of_what_was_shown_and_more_beyond(kind, tmp_path):
     recipe = recipes.load("ensemble", ["epochs=20", "batch_size=16", "hidden=[16]", f"doubt={kind}"])
     shown, held_out = (episode("episode_000001"),), (episode("episode_000002"),)
-    dataset = Dataset(CONTRACT, shown, held_out, Summary(("1",), ("2",), 128, {}, ()))
+    dataset = Dataset(CONTRACT, shown, held_out, DatasetSummary(("1",), ("2",), 128, {}, ()))
     train(dataset, recipe, tmp_path)
     policy = checkpoint.load(tmp_path, CONTRACT)
-    doubts = [policy.act_with_doubt({"joints": joints})[1] for joints in held_out[0].observations["joints"]]
+    uncertainties = [
+        policy.act_with_uncertainty({"joints": joints})[1] for joints in held_out[0].observations["joints"]
+    ]
     if kind == "own":
-        assert np.mean(np.array(doubts) > 1) == pytest.approx(0.05, abs=0.03)
+        assert np.mean(np.array(uncertainties) > 1) == pytest.approx(0.05, abs=0.03)
     else:
-        assert max(doubts) <= 1  # every one of them was shown
-    assert policy.act_with_doubt({"joints": np.array([30.0])})[1] > 2
+        assert max(uncertainties) <= 1  # every one of them was shown
+    assert policy.act_with_uncertainty({"joints": np.array([30.0])})[1] > 2
 
 
 def test_foresight_is_calibrated_and_left_to_who_knows_the_chunk_before(tmp_path):
     recipe = recipes.load("bc_mlp", ["epochs=20", "hidden=[16]", "horizon=4", "doubt=chunk"])
-    dataset = Dataset(CONTRACT, (episode("episode_000001"),), (), Summary(("1",), (), 64, {}, ()))
+    dataset = Dataset(CONTRACT, (episode("episode_000001"),), (), DatasetSummary(("1",), (), 64, {}, ()))
     train(dataset, recipe, tmp_path)
     policy = checkpoint.load(tmp_path, CONTRACT)
-    assert policy.act_with_doubt({"joints": np.array([0.5])})[1] is None
-    assert (policy.doubting.kind, policy.doubting.scale > 0) == ("chunk", True)
+    assert policy.act_with_uncertainty({"joints": np.array([0.5])})[1] is None
+    assert (policy.uncertainty_model.kind, policy.uncertainty_model.scale > 0) == ("chunk", True)
 
 
 def test_a_doubt_that_the_policy_cannot_have_is_refused_before_training(tmp_path):
     recipe = recipes.load("bc_mlp", ["epochs=20", "hidden=[16]", "horizon=1", "doubt=own"])
-    dataset = Dataset(CONTRACT, (episode("episode_000001"),), (), Summary(("1",), (), 64, {}, ()))
+    dataset = Dataset(CONTRACT, (episode("episode_000001"),), (), DatasetSummary(("1",), (), 64, {}, ()))
     with pytest.raises(ValueError, match="its network can't tell"):
         train(dataset, recipe, tmp_path, on_epoch=lambda _: pytest.fail("trained all the same"))

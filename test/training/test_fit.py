@@ -11,7 +11,7 @@ from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
 from il_ros.training import loop as fitting
 from il_ros.training.batches import Batches
-from il_ros.training.loop import Fit, TrainingError, learning_rate, mean_loss
+from il_ros.training.loop import TrainingError, TrainingLoop, learning_rate, mean_loss
 from il_ros.training.recipe import Recipe, Training, changed
 from il_ros.training.run import fit_normaliser
 from il_ros.training.samples import samples
@@ -28,7 +28,7 @@ def prepared(changes=(), own=made.CONTRACT, family="bc"):
     normaliser = fit_normaliser(taught, inputs, own, recipe)
     validation = samples(data.validation, inputs, recipe.policy.horizon)
     torch.manual_seed(recipe.training.seed)
-    fit = Fit(make_network(family, recipe.policy, own, normaliser), recipe.training)
+    fit = TrainingLoop(make_network(family, recipe.policy, own, normaliser), recipe.training)
     return fit, Batches(taught, inputs, normaliser, "cpu"), Batches(validation, inputs, normaliser, "cpu")
 
 

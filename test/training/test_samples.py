@@ -7,8 +7,8 @@ import torch
 
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.training.batches import Batches, Replay, shifted
-from il_ros.training.samples import Frames, Samples, samples
+from il_ros.training.batches import Batches, ReplayPlan, shifted
+from il_ros.training.samples import CameraFrames, Samples, samples
 
 INPUTS = Inputs.of(made.CONTRACT)
 
@@ -72,7 +72,7 @@ def test_nan_names_the_episode_and_the_frame():
 
 def test_frames_are_taken_across_episodes():
     parts = [np.full((2, 1, 1, 1), 1, np.uint8), np.arange(10, 13, dtype=np.uint8).reshape(3, 1, 1, 1)]
-    frames = Frames(parts)
+    frames = CameraFrames(parts)
     assert len(frames) == 5
     np.testing.assert_array_equal(frames.take([4, 0, 2])[:, 0, 0, 0], [12, 1, 10])
 
@@ -101,7 +101,7 @@ def test_an_epoch_has_every_sample_once_in_another_order_each_time():
 
 
 def test_a_replaying_epoch_has_every_new_sample_and_other_old_ones_each_time():
-    batches = numbered(100, replay=Replay(np.arange(100) >= 95, old=10))
+    batches = numbered(100, replay=ReplayPlan(np.arange(100) >= 95, old=10))
     rng = torch.Generator().manual_seed(0)
     epochs = [torch.cat([batch.state[:, 0] for batch in batches.shuffled(4, rng)]).tolist() for _ in range(2)]
     assert batches.per_epoch == 15
@@ -115,12 +115,12 @@ def test_a_replaying_epoch_has_every_new_sample_and_other_old_ones_each_time():
 
 def test_more_old_samples_than_there_are_cannot_be_replayed():
     with pytest.raises(ValueError, match="old is 6; 0 to 5 samples are not new"):
-        Replay(np.arange(10) >= 5, old=6)
+        ReplayPlan(np.arange(10) >= 5, old=6)
 
 
 def test_state_target_and_picture_of_a_sample_stay_together():
     pictures = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
-    batches = numbered(6, {"camera": Frames([pictures[:2], pictures[2:]])})
+    batches = numbered(6, {"camera": CameraFrames([pictures[:2], pictures[2:]])})
     for batch in batches.shuffled(4, torch.Generator().manual_seed(1)):
         assert batch.state[:, 0].tolist() == batch.target[:, 0, 0].tolist()
         assert batch.state[:, 0].tolist() == batch.images["camera"][:, 0, 0, 0].tolist()

@@ -15,7 +15,7 @@ from il_ros.episodes import layout
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.bag.recover import RecoverError, recover
 from il_ros.episodes.layout import INFO_FILE, LayoutError
-from il_ros.episodes.verify import Report, verify
+from il_ros.episodes.verify import VerifyReport, verify
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def _verify(args: argparse.Namespace) -> int:
     return 1 if counts["unusable"] else 0
 
 
-def _print_report(report: Report, state: str) -> None:
+def _print_report(report: VerifyReport, state: str) -> None:
     frames = "" if report.frames is None else f", {report.frames} frames of {report.ticks} ticks"
     print(f"{report.folder.name}: {state}, {report.messages} messages{frames}")
     for error in report.errors:

@@ -45,7 +45,7 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
     Raises RelabelError when there is none of a task that the simulator has.
     """
     root = Path(args.root)
-    found = to_label(entries_of(args.episodes, root), root, doubtful=args.doubtful, before_s=args.before)
+    found = to_label(entries_of(args.episodes, root), root, uncertain=args.uncertain, before_s=args.before)
     for sentence in found.stateless:
         print(sentence)
     if found.labelled:

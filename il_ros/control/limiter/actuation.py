@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from il_ros.control.limiter.limiter import Gate, Motion
+from il_ros.control.limiter.safety import Motion, SafetyLimiter
 from il_ros.core.contract import Contract
 
 Numbers = tuple[float, ...]
@@ -25,13 +25,15 @@ class Actuation:
     """
 
     def __init__(self, contract: Contract, keep_command: Sequence[str] = ()):
-        self._gates = {action.key: Gate(action) for action in contract.actions}
+        self._limiters = {action.key: SafetyLimiter(action) for action in contract.actions}
         for key in keep_command:
-            if key not in self._gates:
-                raise ValueError(f"keep_command: '{key}' is no action; there are: {', '.join(self._gates)}")
+            if key not in self._limiters:
+                raise ValueError(
+                    f"keep_command: '{key}' is no action; there are: {', '.join(self._limiters)}"
+                )
         self._slices = contract.action_slices
         self._keep = frozenset(keep_command)
-        self._motions: dict[str, Motion | None] = dict.fromkeys(self._gates)
+        self._motions: dict[str, Motion | None] = dict.fromkeys(self._limiters)
         self._held: dict[str, Numbers] = {}
 
     @property
@@ -54,58 +56,58 @@ class Actuation:
         measurement may start at when nothing was sent before.
         """
         motions: dict[str, Motion | None] = {}
-        for key, gate in self._gates.items():
+        for key, limiter in self._limiters.items():
             last = self._motions[key]
             speed = None if from_rest or last is None else last.speed
-            if gate.spec.is_velocity:
-                motions[key] = last or gate.start((0.0,) * gate.spec.size)
+            if limiter.spec.is_velocity:
+                motions[key] = last or limiter.start((0.0,) * limiter.spec.size)
             elif last is not None and (key in self._keep or (trusted is not None and key not in measured)):
-                motions[key] = gate.start(last.sent, speed)
+                motions[key] = limiter.start(last.sent, speed)
             elif key in measured:
-                motions[key] = gate.start(measured[key], speed)
+                motions[key] = limiter.start(measured[key], speed)
             elif trusted is not None:
-                motions[key] = gate.start(trusted[self._slices[key]])
-        unknown = [key for key in self._gates if key not in motions]
+                motions[key] = limiter.start(trusted[self._slices[key]])
+        unknown = [key for key in self._limiters if key not in motions]
         if not unknown:
             self._motions = motions
             self._held.clear()
         return unknown
 
-    def follow(self, wish: Sequence[float], dt_s: float) -> list[str]:
+    def follow(self, target: Sequence[float], dt_s: float) -> list[str]:
         """Go towards the wish (A,) as far as the gate lets it, and return what limited it.
 
         All keys must be anchored. Raises ValueError otherwise.
         """
         self._held.clear()
         limited: list[str] = []
-        for key, gate in self._gates.items():
+        for key, limiter in self._limiters.items():
             motion = self._motions[key]
             if motion is None:
                 raise ValueError(f"{key}: where its ramp starts is not known")
-            self._motions[key], acted = gate.step(wish[self._slices[key]], motion, dt_s)
+            self._motions[key], acted = limiter.step(target[self._slices[key]], motion, dt_s)
             limited += [f"{key}/{what}" for what in acted]
         return limited
 
     def behave(self, dt_s: float, *, emergency: bool = False) -> None:
         """Do the safe behaviour of each key for one step."""
-        for key, gate in self._gates.items():
+        for key, limiter in self._limiters.items():
             motion = self._motions[key]
             if motion is None:
                 continue
-            kind = gate.spec.safe
+            kind = limiter.spec.safe
             if emergency:
-                kind = "zero" if gate.spec.is_velocity else "stop"
+                kind = "zero" if limiter.spec.is_velocity else "stop"
             if kind == "zero":
-                self._motions[key] = gate.zero(motion)
+                self._motions[key] = limiter.zero(motion)
             elif kind == "stop":
-                self._motions[key] = gate.brake(motion, dt_s)
+                self._motions[key] = limiter.brake(motion, dt_s)
             else:
-                self._motions[key], _ = gate.step(self._held.setdefault(key, motion.sent), motion, dt_s)
+                self._motions[key], _ = limiter.step(self._held.setdefault(key, motion.sent), motion, dt_s)
 
     def rest(self) -> None:
         """Take the robot to stand still: velocities zero; positions stay until `anchor` finds them."""
         self._held.clear()
-        for key, gate in self._gates.items():
+        for key, limiter in self._limiters.items():
             motion = self._motions[key]
             if motion is not None:
-                self._motions[key] = gate.zero(motion)
+                self._motions[key] = limiter.zero(motion)

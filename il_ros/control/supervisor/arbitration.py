@@ -37,7 +37,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Heard:
+class SourceState:
     """What was heard of a source: its newest proposal let in, and when that came on both clocks.
 
     `fault`: why its newest proposal was no command, "" when it was one. `rejection`: why the last one that
@@ -52,11 +52,13 @@ class Heard:
     rejection: str = ""
     accepted: int = 0
     rejected: int = 0
-    let_go_ns: int = 0
+    released_ns: int = 0
     gone: bool = False
     run: int = 0
 
-    def accepting(self, proposal: Proposal, now_ns: int, steady_ns: int, unbroken: bool = False) -> Heard:
+    def accepting(
+        self, proposal: Proposal, now_ns: int, steady_ns: int, unbroken: bool = False
+    ) -> SourceState:
         """Return what is known after a proposal was let in; `unbroken`: it was not absent until then."""
         return replace(
             self,
@@ -69,30 +71,30 @@ class Heard:
             run=self.run + 1 if unbroken else 1,
         )
 
-    def letting_go(self, stamp_ns: int) -> Heard:
+    def releasing(self, stamp_ns: int) -> SourceState:
         """Return what is known after the source let go."""
-        return replace(self, let_go_ns=stamp_ns, gone=True)
+        return replace(self, released_ns=stamp_ns, gone=True)
 
-    def rejecting(self, reason: str, *, faulty: bool) -> Heard:
+    def rejecting(self, reason: str, *, faulty: bool) -> SourceState:
         """Return what is known after a proposal was not let in; a faulty source is out at once."""
         fault = reason if faulty else self.fault
         return replace(self, rejection=reason, fault=fault, rejected=self.rejected + 1)
 
-    def forgetting(self) -> Heard:
+    def forgetting(self) -> SourceState:
         """Return the counts alone, as after a restart."""
-        return Heard(rejection=self.rejection, accepted=self.accepted, rejected=self.rejected)
+        return SourceState(rejection=self.rejection, accepted=self.accepted, rejected=self.rejected)
 
 
 Absences = Mapping[str, str]
 """Why each source is out of the running, highest priority first; "" for those that are in it."""
 
 NOT_YET = "has not proposed"
-LET_GO = "let go"
+RELEASED = "let go"
 """The absence of a source that said so, which is no fault."""
 
 
 @dataclass(frozen=True)
-class Situation:
+class ArbitrationInput:
     """What a mode chooses by: the tick to decide, who had authority until now, and who is in the running."""
 
     stamp_ns: int
@@ -101,7 +103,7 @@ class Situation:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Arbitration:
     """Who shall have authority, maybe NOBODY, and why if that needs saying.
 
     `beta`: the expert's share where sources are mixed. `mixed`: the driver was drawn, and from one mixed
@@ -115,7 +117,7 @@ class Verdict:
     beta: float | None = None
     mixed: bool = False
     early: bool = False
-    asked: bool = True
+    queried: bool = True
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Mode(Protocol):
     request: Request | None
 
     @property
-    def doubt(self) -> float | None:
+    def uncertainty(self) -> float | None:
         """The policy's newest doubt, None when it isn't known."""
 
     def disagreement(self, stamp_ns: int) -> float | None:
@@ -146,7 +148,7 @@ class Mode(Protocol):
     def hear(self, name: str, proposal: Proposal) -> None:
         """Take note of a proposal that was let in."""
 
-    def choose(self, situation: Situation) -> Verdict:
+    def choose(self, inputs: ArbitrationInput) -> Arbitration:
         """Return who shall have authority at a tick."""
 
     def restart(self) -> None:
@@ -161,7 +163,7 @@ class Priority:
 
     name = "priority"
     request: Request | None = None
-    doubt: float | None = None
+    uncertainty: float | None = None
 
     def disagreement(self, stamp_ns: int) -> float | None:
         """Compare nothing."""
@@ -170,9 +172,9 @@ class Priority:
     def hear(self, name: str, proposal: Proposal) -> None:
         """Need nothing of it."""
 
-    def choose(self, situation: Situation) -> Verdict:
+    def choose(self, inputs: ArbitrationInput) -> Arbitration:
         """Return the source with the highest priority that is in the running."""
-        return Verdict(by_priority(situation.absences))
+        return Arbitration(by_priority(inputs.absences))
 
     def restart(self) -> None:
         """Have nothing to forget."""
@@ -197,20 +199,20 @@ def ranked(sources: Sequence[Source]) -> tuple[Source, ...]:
     return tuple(sorted(sources, key=lambda source: -source.priority))
 
 
-def absence(source: Source, heard: Heard, now_ns: int, steady_ns: int, patience_ns: int) -> str:
+def absence(source: Source, states: SourceState, now_ns: int, steady_ns: int, patience_ns: int) -> str:
     """Return why the source is out of the running, "" when it is in.
 
     Silence counts on the node's clock and on the steady clock, which goes on when /clock has stopped; there
     with at least `patience_ns`, because a simulator may run slower than real time.
     """
-    if heard.fault:
-        return f"rejected: {heard.fault}"
-    if heard.gone:
-        return LET_GO
-    if heard.proposal is None:
+    if states.fault:
+        return f"rejected: {states.fault}"
+    if states.gone:
+        return RELEASED
+    if states.proposal is None:
         return NOT_YET
     limit_ns = int(source.timeout_s * 1e9)
-    silent_ns, silent_steady_ns = now_ns - heard.arrival_ns, steady_ns - heard.arrival_steady_ns
+    silent_ns, silent_steady_ns = now_ns - states.arrival_ns, steady_ns - states.arrival_steady_ns
     if silent_ns > limit_ns or silent_steady_ns > max(limit_ns, patience_ns):
         return f"silent for {max(silent_ns, silent_steady_ns) / 1e9:.2f} s"
     return ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from il_ros.records.proposal import Proposal
 
 
-class Epochs:
+class Generations:
     """Counts handovers and restarts, and tells which proposals belong to the present epoch.
 
     Who comes new is taken at its word. Who had been proposing before the epoch began, in vain or not, has
@@ -28,5 +28,5 @@ class Epochs:
     def admits(self, name: str, proposal: Proposal) -> bool:
         """Tell whether the proposal of source `name` was made in the present epoch."""
         required = self._required.get(name, 0)
-        old = proposal.epoch is not None and proposal.epoch < required
+        old = proposal.generation is not None and proposal.generation < required
         return not old and proposal.stamp_ns >= self._fresh_from_ns

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from il_ros.control.limiter.limiter import problem
-from il_ros.control.supervisor.arbitration import Heard, Source, absence, ranked
+from il_ros.control.limiter.safety import problem
+from il_ros.control.supervisor.arbitration import Source, SourceState, absence, ranked
 from il_ros.records.decision import Numbers
 from il_ros.records.proposal import Proposal
 
 
-class Hearing:
+class ProposalBuffer:
     """The newest proposal of each source, and a count of those that were not let in.
 
     `patience_s`: see `arbitration.absence`. `names`: the contract's action names (A).
@@ -20,7 +20,7 @@ class Hearing:
 
     def __init__(self, sources: Sequence[Source], names: Sequence[str], period_ns: int, patience_s: float):
         self.sources = ranked(sources)
-        self.heard: dict[str, Heard] = {source.name: Heard() for source in self.sources}
+        self.states: dict[str, SourceState] = {source.name: SourceState() for source in self.sources}
         self._by_name = {source.name: source for source in self.sources}
         self._names, self._period_ns, self._patience_ns = tuple(names), period_ns, int(patience_s * 1e9)
         self._rejected: dict[str, str] = {}
@@ -30,7 +30,7 @@ class Hearing:
 
         One that is no command counts as taken: its source is faulty, and that must be answered.
         """
-        heard = self.heard[name]
+        states = self.states[name]
         fault = self._fault(name, proposal)
         late = self._late(name, proposal.stamp_ns, now_ns)
         if fault:
@@ -38,30 +38,32 @@ class Hearing:
         elif late:
             self.reject(name, late, faulty=False)
         else:
-            unbroken = not absence(self._by_name[name], heard, now_ns, steady_ns, self._patience_ns)
+            unbroken = not absence(self._by_name[name], states, now_ns, steady_ns, self._patience_ns)
             # in a simulation /clock may arrive after the proposal
-            self.heard[name] = heard.accepting(proposal, max(now_ns, proposal.stamp_ns), steady_ns, unbroken)
+            self.states[name] = states.accepting(
+                proposal, max(now_ns, proposal.stamp_ns), steady_ns, unbroken
+            )
         return not late
 
-    def let_go(self, name: str, proposal: Proposal, now_ns: int) -> bool:
+    def release(self, name: str, proposal: Proposal, now_ns: int) -> bool:
         """Take in that a source lets go; return False when that is old news, or from elsewhere."""
-        heard = self.heard[name]
-        newest_ns = 0 if heard.proposal is None else heard.proposal.stamp_ns
+        states = self.states[name]
+        newest_ns = 0 if states.proposal is None else states.proposal.stamp_ns
         ahead_s = (proposal.stamp_ns - now_ns) / 1e9
         wrong = "" if proposal.source == name else f"says it is '{proposal.source}'"
-        if proposal.stamp_ns < newest_ns or proposal.stamp_ns <= heard.let_go_ns:
+        if proposal.stamp_ns < newest_ns or proposal.stamp_ns <= states.released_ns:
             wrong = "let go before its newest word"
         elif ahead_s > self._by_name[name].max_age_s:
             wrong = f"lets go {ahead_s:.2f} s ahead of the clock"
         if wrong:
             self.reject(name, wrong, faulty=False)
             return False
-        self.heard[name] = heard.letting_go(proposal.stamp_ns)
+        self.states[name] = states.releasing(proposal.stamp_ns)
         return True
 
     def reject(self, name: str, reason: str, *, faulty: bool) -> None:
         """Note that a proposal was not let in; a faulty source is out until it proposes a command again."""
-        self.heard[name] = self.heard[name].rejecting(reason, faulty=faulty)
+        self.states[name] = self.states[name].rejecting(reason, faulty=faulty)
         self._rejected[name] = reason
 
     def rejections(self) -> dict[str, str]:
@@ -71,33 +73,35 @@ class Hearing:
 
     def forget(self) -> None:
         """Forget all proposals, keep the counts."""
-        self.heard = {name: heard.forgetting() for name, heard in self.heard.items()}
+        self.states = {name: states.forgetting() for name, states in self.states.items()}
 
     def absences(self, time_ns: int, steady_ns: int) -> dict[str, str]:
         """Return why each source is out of the running now, "" when it is in; highest priority first."""
         return {
-            source.name: absence(source, self.heard[source.name], time_ns, steady_ns, self._patience_ns)
+            source.name: absence(source, self.states[source.name], time_ns, steady_ns, self._patience_ns)
             for source in self.sources
         }
 
     def lag_ns(self, name: str) -> int:
         """Return how long after its tick the newest proposal of source `name` came; 0 without one."""
-        heard = self.heard.get(name)
-        return 0 if heard is None or heard.proposal is None else heard.arrival_ns - heard.proposal.stamp_ns
+        states = self.states.get(name)
+        return (
+            0 if states is None or states.proposal is None else states.arrival_ns - states.proposal.stamp_ns
+        )
 
     def proposing_before(self, stamp_ns: int) -> list[str]:
         """Return who had proposed, and not fallen silent since, before its proposal for this very tick."""
         return [
             name
-            for name, heard in self.heard.items()
-            if heard.proposal is not None and (heard.run > 1 or heard.proposal.stamp_ns < stamp_ns)
+            for name, states in self.states.items()
+            if states.proposal is not None and (states.run > 1 or states.proposal.stamp_ns < stamp_ns)
         ]
 
     def for_tick(self, stamp_ns: int) -> dict[str, Numbers | None]:
         """Return what each source had proposed by now for this very tick, None when it had not."""
         found: dict[str, Numbers | None] = {}
-        for name, heard in self.heard.items():
-            proposal = heard.proposal
+        for name, states in self.states.items():
+            proposal = states.proposal
             if proposal is not None and 2 * abs(proposal.stamp_ns - stamp_ns) < self._period_ns:
                 found[name] = tuple(proposal.chunk[0].tolist())
             else:
@@ -113,12 +117,12 @@ class Hearing:
 
     def _late(self, name: str, stamp_ns: int, now_ns: int) -> str:
         age_s, most_s = (now_ns - stamp_ns) / 1e9, self._by_name[name].max_age_s
-        newest = self.heard[name].proposal
+        newest = self.states[name].proposal
         if age_s > most_s:
             return f"{age_s:.2f} s old, at most {most_s:g} s is let in"
         if -age_s > most_s:
             return f"for a tick {-age_s:.2f} s ahead of the clock"
-        if 0 < stamp_ns <= self.heard[name].let_go_ns:
+        if 0 < stamp_ns <= self.states[name].released_ns:
             return "for a tick before it let go"
         if newest is not None and stamp_ns <= newest.stamp_ns:
             return "for a tick that it had proposed for, or an earlier one"

@@ -14,23 +14,23 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
 
     Sources should begin afresh (forget chunks and histories) when `epoch` grows, and name it in proposals.
     """
-    absences = supervision.hearing.absences(now_ns, steady_ns)
+    absences = supervision.proposals_in.absences(now_ns, steady_ns)
     sources = {}
-    for source in supervision.hearing.sources:
-        heard = supervision.hearing.heard[source.name]
-        age_s = None if heard.proposal is None else (steady_ns - heard.arrival_steady_ns) / 1e9
+    for source in supervision.proposals_in.sources:
+        states = supervision.proposals_in.states[source.name]
+        age_s = None if states.proposal is None else (steady_ns - states.arrival_steady_ns) / 1e9
         sources[source.name] = {
             "priority": source.priority,
             "absent": absences[source.name],
             "age_s": age_s,
-            "accepted": heard.accepted,
-            "rejected": heard.rejected,
-            "last_rejection": heard.rejection,
+            "accepted": states.accepted,
+            "rejected": states.rejected,
+            "last_rejection": states.rejection,
         }
     return {
         "authority": supervision.authority,
         "reason": supervision.reason,
-        "epoch": supervision.epoch,
+        "generation": supervision.generation,
         "mode": supervision.mode.name,
         **supervision.mode.state(now_ns),
         "estop": supervision.estop.latched,
@@ -43,7 +43,7 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
 def change(supervision: Supervision) -> tuple[Any, ...]:
     """Return what must be announced at once when it differs from before."""
     mode = supervision.mode
-    return (supervision.epoch, supervision.estop.latched, mode.name, mode.request)
+    return (supervision.generation, supervision.estop.latched, mode.name, mode.request)
 
 
 def to_json(record: dict[str, Any]) -> str:

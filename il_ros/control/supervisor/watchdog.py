@@ -39,7 +39,7 @@ class Watchdog:
         return True
 
 
-class Allowance:
+class StepBudget:
     """How much time the next command may move through.
 
     Ticks say how far apart two commands should be (their stamps don't jitter); the clocks say how much time

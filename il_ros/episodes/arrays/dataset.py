@@ -26,7 +26,7 @@ class DatasetError(ValueError):
 
 
 @dataclass(frozen=True)
-class Summary:
+class DatasetSummary:
     """What a dataset is made of: episode names, and (name, reason) of those left out."""
 
     train: tuple[str, ...]
@@ -55,7 +55,7 @@ class Dataset:
     contract: Contract
     train: tuple[EpisodeArrays, ...]
     validation: tuple[EpisodeArrays, ...]
-    summary: Summary
+    summary: DatasetSummary
 
     @classmethod
     def open(
@@ -111,7 +111,7 @@ class Dataset:
         warnings = []
         if validation > 0 and not kept:
             warnings.append("there is only one episode: all of it is trained on, nothing validates")
-        summary = Summary(
+        summary = DatasetSummary(
             train=tuple(episode.name for episode in train),
             validation=tuple(episode.name for episode in kept),
             frames=sum(len(episode) for episode in episodes),

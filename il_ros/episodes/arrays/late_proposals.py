@@ -56,6 +56,6 @@ class LateProposals:
             said = proposal.decode(self._raws[index], self._stream.names, self._stream.period_ns)
         except proposal.ProposalError:  # the supervisor refused it too, and recorded why
             return None
-        if said.lets_go or said.source != EXPERT or not np.isfinite(said.chunk[0]).all():
+        if said.releases or said.source != EXPERT or not np.isfinite(said.chunk[0]).all():
             return None
         return tuple(said.chunk[0].tolist())

@@ -17,8 +17,8 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.episodes.arrays.tick_labels import (
-    Moment,
     Span,
+    TickLabel,
     label_topics,
     moments,
     stamp_ns,
@@ -27,7 +27,8 @@ from il_ros.episodes.arrays.tick_labels import (
 from il_ros.episodes.bag.reader import Bag, BagError, BagMessage
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
-from il_ros.records.labelling import BY_MODE, Rule, takeovers_ns
+from il_ros.records.labelling import BY_MODE, Rule
+from il_ros.records.takeovers import takeovers
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Replay:
 
     bag: Bag
     contract: Contract
-    moments: Sequence[Moment]
+    moments: Sequence[TickLabel]
     left_out: Sequence[str]
     observed: Mapping[str, str]
 
@@ -68,8 +69,9 @@ class Replay:
 
     @property
     def takeovers_ns(self) -> tuple[int, ...]:
-        """When the expert took over from the policy, whether or not there are frames of it."""
-        return takeovers_ns((moment.tick_ns, moment.authority, moment.mode) for moment in self.moments)
+        """The stamps of the takeovers, whether or not there are frames of them."""
+        found = takeovers((moment.authority, moment.mode) for moment in self.moments)
+        return tuple(self.moments[index].tick_ns for index in found)
 
     def __iter__(self) -> Iterator[Frame | Skipped]:
         """Yield the frames in the order of their ticks; raises BagError when the file is damaged."""
@@ -80,7 +82,7 @@ class Replay:
         for moment, observation in zip(self.moments, seen, strict=True):
             yield self._frame(moment, observation)
 
-    def _frame(self, moment: Moment, observation: Observation | NoObservation) -> Frame | Skipped:
+    def _frame(self, moment: TickLabel, observation: Observation | NoObservation) -> Frame | Skipped:
         if isinstance(observation, NoObservation):
             return Skipped(moment.tick_ns, observation.reasons)
         if moment.command is None:
@@ -111,7 +113,7 @@ def observe(
     recorded: Iterable[BagMessage],
     specs: Sequence[ObservationSpec],
     trigger: str | None,
-    ticks: Iterable[Moment],
+    ticks: Iterable[TickLabel],
 ) -> Iterator[Observation | NoObservation]:
     """Yield what was seen at each of the (rising) ticks; `recorded` are messages under the contract's topics.
 
@@ -135,7 +137,7 @@ def observe(
         yield synchroniser.sample(pending.pop().tick_ns)
 
 
-def _is_past(tick: Moment, log_ns: int, trigger_ns: int | None) -> bool:
+def _is_past(tick: TickLabel, log_ns: int, trigger_ns: int | None) -> bool:
     """Tell whether a tick can wait no longer when a message comes (with that stamp, if it is a trigger)."""
     if trigger_ns is not None and trigger_ns > tick.tick_ns:
         return True

@@ -21,14 +21,14 @@ from il_ros.core.specs import STRING, ObservationSpec, Vector
 from il_ros.core.synchroniser import HISTORY_NS
 from il_ros.episodes.arrays.late_proposals import LateProposals
 from il_ros.episodes.bag.reader import BagError, BagMessage
-from il_ros.episodes.bag.topics import Streams
+from il_ros.episodes.bag.topics import ContractTopics
 from il_ros.records.decision import NOBODY, Decision, from_json
 from il_ros.records.labelling import BY_MODE, Rule
 from il_ros.records.ticks import Ticks
 
 
 @dataclass(frozen=True)
-class Moment:
+class TickLabel:
     """A tick and its label.
 
     `arrival_ns`: log time of what made it a tick. `triggered`: it is the stamp of a trigger message, and is
@@ -57,8 +57,12 @@ class Span:
 
 
 def moments(
-    recorded: Iterable[BagMessage], contract: Contract, streams: Streams, span: Span, rule: Rule = BY_MODE
-) -> tuple[list[Moment], list[str]]:
+    recorded: Iterable[BagMessage],
+    contract: Contract,
+    streams: ContractTopics,
+    span: Span,
+    rule: Rule = BY_MODE,
+) -> tuple[list[TickLabel], list[str]]:
     """Return the ticks within the span, rising strictly, and why others are left out, a sentence each.
 
     `recorded` are the bag's messages by log time, at least those of `label_topics`.
@@ -81,7 +85,7 @@ def moments(
     return rising, left_out + disordered
 
 
-def label_topics(contract: Contract, streams: Streams) -> set[str]:
+def label_topics(contract: Contract, streams: ContractTopics) -> set[str]:
     """Return the bag's topics that `moments` needs."""
     names = {streams.decisions} if streams.decisions else set(streams.commanded.values())
     if streams.expert is not None:
@@ -110,9 +114,9 @@ def stamp_ns(message: BagMessage, by_arrival: bool) -> int:
 
 
 def _decided(
-    recorded: Sequence[BagMessage], streams: Streams, span: Span, rule: Rule, late: LateProposals
-) -> tuple[list[Moment], list[str]]:
-    found: list[Moment] = []
+    recorded: Sequence[BagMessage], streams: ContractTopics, span: Span, rule: Rule, late: LateProposals
+) -> tuple[list[TickLabel], list[str]]:
+    found: list[TickLabel] = []
     left_out: list[str] = []
     for message in recorded:
         if message.log_ns not in span:
@@ -125,9 +129,9 @@ def _decided(
     return found, left_out
 
 
-def _moment(decision: Decision, arrival_ns: int, streams: Streams, rule: Rule) -> Moment:
+def _moment(decision: Decision, arrival_ns: int, streams: ContractTopics, rule: Rule) -> TickLabel:
     values = rule.choose(decision)
-    base = Moment(decision.stamp_ns, arrival_ns, False, authority=decision.authority, mode=decision.mode)
+    base = TickLabel(decision.stamp_ns, arrival_ns, False, authority=decision.authority, mode=decision.mode)
     if values is None:
         nobody = decision.authority == NOBODY
         mode = f" in mode {decision.mode}" if decision.mode else ""
@@ -136,13 +140,13 @@ def _moment(decision: Decision, arrival_ns: int, streams: Streams, rule: Rule) -
     return replace(base, command=np.asarray(values, dtype=np.float64)[streams.columns])
 
 
-def _rising(found: Iterable[Moment]) -> tuple[list[Moment], list[str]]:
+def _rising(found: Iterable[TickLabel]) -> tuple[list[TickLabel], list[str]]:
     """Put ticks in order: the supervisor's timer may overtake a proposal that answers an earlier tick.
 
     Of two decisions for one tick the later holds. A step back by more than the synchroniser remembers means
     that a clock was set back; what follows, until time has caught up, has no frames.
     """
-    by_tick: dict[int, Moment] = {}
+    by_tick: dict[int, TickLabel] = {}
     newest_ns = 0
     left_out: list[str] = []
     for moment in found:
@@ -157,26 +161,26 @@ def _rising(found: Iterable[Moment]) -> tuple[list[Moment], list[str]]:
 # ---- labels from command topics --------------------------------------------------------------------------
 
 
-def _grid(contract: Contract, span: Span) -> list[Moment]:
+def _grid(contract: Contract, span: Span) -> list[TickLabel]:
     times = range(span.start_ns, span.stop_ns + 1, contract.period_ns)
-    return [Moment(time_ns, time_ns, False) for time_ns in times]
+    return [TickLabel(time_ns, time_ns, False) for time_ns in times]
 
 
-def _triggered(contract: Contract, stamped: Sequence[tuple[int, int]], span: Span) -> list[Moment]:
+def _triggered(contract: Contract, stamped: Sequence[tuple[int, int]], span: Span) -> list[TickLabel]:
     ticks = Ticks(contract.period_ns)
     return [
-        Moment(stamp_ns, arrival_ns, True)
+        TickLabel(stamp_ns, arrival_ns, True)
         for stamp_ns, arrival_ns in stamped
         if arrival_ns in span and ticks.starts(stamp_ns)
     ]
 
 
 def _commanded(
-    ticks: Sequence[Moment],
+    ticks: Sequence[TickLabel],
     contract: Contract,
-    streams: Streams,
+    streams: ContractTopics,
     by_topic: Mapping[str, Sequence[BagMessage]],
-) -> list[Moment]:
+) -> list[TickLabel]:
     """Label each tick with the newest commands that came before the next one."""
     if not ticks:
         return []
@@ -191,7 +195,7 @@ def _commanded(
     return out
 
 
-def _with_command(tick: Moment, contract: Contract, newest: Sequence[BagMessage | None]) -> Moment:
+def _with_command(tick: TickLabel, contract: Contract, newest: Sequence[BagMessage | None]) -> TickLabel:
     parts = []
     for action, message in zip(contract.actions, newest, strict=True):
         if message is None:

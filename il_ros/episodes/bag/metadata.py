@@ -62,7 +62,7 @@ class Topic:
 
 
 @dataclass(frozen=True)
-class Summary:
+class BagSummary:
     """What a bag holds; times are log times in nanoseconds, zero when it holds no message."""
 
     file: str
@@ -78,17 +78,17 @@ class Summary:
         return sum(topic.messages for topic in self.topics)
 
 
-def render(summary: Summary) -> str:
+def render(summary: BagSummary) -> str:
     """Return the text of `metadata.yaml`."""
     return yaml.safe_dump({"rosbag2_bagfile_information": _information(summary)}, sort_keys=False)
 
 
-def render_information(summary: Summary) -> str:
+def render_information(summary: BagSummary) -> str:
     """Return what rosbag2 keeps inside the MCAP file too, as the metadata record 'rosbag2'."""
     return yaml.safe_dump(_information(summary), sort_keys=False).strip()
 
 
-def _information(summary: Summary) -> dict[str, Any]:
+def _information(summary: BagSummary) -> dict[str, Any]:
     duration = {"nanoseconds": max(0, summary.end_ns - summary.start_ns)}
     start = {"nanoseconds_since_epoch": summary.start_ns}
     return {

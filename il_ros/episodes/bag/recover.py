@@ -19,7 +19,7 @@ from il_ros.core import atomic
 from il_ros.episodes import layout
 from il_ros.episodes.bag.mcap_file import CHUNK_BYTES, McapFile
 from il_ros.episodes.bag.mcap_scan import Channel, Scan
-from il_ros.episodes.bag.metadata import Summary, Topic, render
+from il_ros.episodes.bag.metadata import BagSummary, Topic, render
 from il_ros.episodes.bag.recover_info import complete_info
 from il_ros.episodes.bag.sink import FileSink
 from il_ros.episodes.bag.writer import RESERVE_FILE
@@ -101,7 +101,7 @@ def _opened(path: Path) -> Iterator[memoryview]:
         raise RecoverError(f"{path}: {error}") from error
 
 
-def _rewrite(view: memoryview, target: Path, progress: Progress) -> Summary:
+def _rewrite(view: memoryview, target: Path, progress: Progress) -> BagSummary:
     """Write all whole messages into a new file, and return what it holds; raises OSError."""
     scan, numbers = Scan(view), dict[int, int]()
     sink = FileSink(target)
@@ -129,7 +129,7 @@ def _rewrite(view: memoryview, target: Path, progress: Progress) -> Summary:
     finally:
         sink.close()
     topics = [_topic(channel, file.counts[place]) for channel, place in found]
-    return Summary(target.name, topics, file.start_ns, file.end_ns, os.environ.get("ROS_DISTRO", "jazzy"))
+    return BagSummary(target.name, topics, file.start_ns, file.end_ns, os.environ.get("ROS_DISTRO", "jazzy"))
 
 
 def _topic(channel: Channel, count: int) -> Topic:

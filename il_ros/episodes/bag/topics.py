@@ -27,7 +27,7 @@ class MismatchError(ValueError):
 
 
 @dataclass(frozen=True)
-class Streams:
+class ContractTopics:
     """Names in the bag of what a contract needs.
 
     `observed` and `commanded`: the contract's topic -> the bag's. `decisions`: the bag's topic of decisions,
@@ -42,7 +42,7 @@ class Streams:
     expert: ExpertStream | None = None
 
 
-def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Streams:
+def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> ContractTopics:
     """Return where the contract's streams lie; `info` None: a bag that another recorder made.
 
     Decisions are used when the bag has some and says under which contract they were made.
@@ -68,7 +68,7 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Stre
             f"{bag.path}: doesn't fit contract '{contract.name}': {'; '.join(problems)}. "
             f"The bag holds: {there}"
         )
-    return Streams(observed, commanded, decisions, columns, expert)
+    return ContractTopics(observed, commanded, decisions, columns, expert)
 
 
 def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:

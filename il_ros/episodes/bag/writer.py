@@ -14,7 +14,7 @@ from types import TracebackType
 
 from il_ros.core import atomic, messages
 from il_ros.episodes.bag.mcap_file import CHUNK_BYTES, McapFile
-from il_ros.episodes.bag.metadata import Qos, Summary, Topic, render, render_information
+from il_ros.episodes.bag.metadata import BagSummary, Qos, Topic, render, render_information
 from il_ros.episodes.bag.sink import FileSink, Sink
 from il_ros.episodes.layout import METADATA_FILE, bag_file
 
@@ -146,14 +146,14 @@ class BagWriter:
         """Write `metadata.yaml` as things stand; raises OSError."""
         atomic.write_text(self.folder / METADATA_FILE, render(self.summary()), durable=durable)
 
-    def summary(self) -> Summary:
+    def summary(self) -> BagSummary:
         """Return what the file holds by now, as `metadata.yaml` tells it."""
         topics = [
             Topic(topic.name, topic.type, self._file.counts[number], topic.qos, topic.hash)
             for number, topic in enumerate(self._topics, start=1)
         ]
         distro = os.environ.get("ROS_DISTRO", "jazzy")
-        return Summary(bag_file(self.folder).name, topics, self._file.start_ns, self._file.end_ns, distro)
+        return BagSummary(bag_file(self.folder).name, topics, self._file.start_ns, self._file.end_ns, distro)
 
     def _finish(self) -> None:
         failure = _attempt(

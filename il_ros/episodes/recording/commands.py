@@ -17,7 +17,7 @@ STILL = 1e-4
 """A command is still when no position changes by more than this between two, and no velocity exceeds it."""
 
 
-class CommandTally:
+class CommandCounts:
     """Counts decisions, or commands where there are no decisions, as they are recorded.
 
     A payload that can't be read counts in `unreadable`: recording goes on, the grade says so.

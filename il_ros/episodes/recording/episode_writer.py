@@ -12,9 +12,9 @@ from pathlib import Path
 from il_ros.episodes import layout
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
-from il_ros.episodes.recording.commands import CommandTally
+from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.grade import grade
-from il_ros.episodes.recording.options import RecordOptions, StreamSpec
+from il_ros.episodes.recording.options import RecordedStream, RecordOptions
 
 CHECK_S = 1.0
 """How often the free space and the folder are looked at."""
@@ -23,7 +23,7 @@ FreeBytes = Callable[[Path], int]
 OpenBag = Callable[[Path, RecordOptions], BagWriter]
 
 
-class Take:
+class EpisodeWriter:
     """Queues messages for its writer thread; `finish` has the thread complete the episode.
 
     `failure` is a sentence once something went wrong on the disk: nothing more is written then, messages
@@ -35,9 +35,9 @@ class Take:
         info: EpisodeInfo,
         folder: Path,
         options: RecordOptions,
-        streams: Sequence[StreamSpec],
+        streams: Sequence[RecordedStream],
         *,
-        tally: CommandTally | None,
+        tally: CommandCounts | None,
         free_bytes: FreeBytes,
         open_bag: OpenBag,
     ):
@@ -48,7 +48,7 @@ class Take:
         self.info = info
         """The episode's description as it stands; final once `done`."""
         self._options, self._tally, self._free_bytes = options, tally, free_bytes
-        self._queue: deque[tuple[StreamSpec, int, bytes, int]] = deque()
+        self._queue: deque[tuple[RecordedStream, int, bytes, int]] = deque()
         self._put: Counter[str] = Counter()
         self._put_bytes = self._taken_bytes = 0
         self._wake, self._closing = threading.Event(), threading.Event()
@@ -76,7 +76,7 @@ class Take:
         """Size of the bag's file."""
         return self._bag.written_bytes
 
-    def put(self, spec: StreamSpec, log_ns: int, raw: bytes, publish_ns: int) -> None:
+    def put(self, spec: RecordedStream, log_ns: int, raw: bytes, publish_ns: int) -> None:
         """Queue a message; when the disk failed or is too far behind, it only counts as lost."""
         self._put[spec.topic] += 1
         if self.failure:

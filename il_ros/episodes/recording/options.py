@@ -63,7 +63,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class StreamSpec:
+class RecordedStream:
     """A topic to record, by its full name. `contract_topic` is what the contract calls it, if it does.
 
     `required`: a start is refused while it is silent. `latched`: its last message holds until the next, so it
@@ -81,7 +81,7 @@ class StreamSpec:
     role: str = "data"
 
 
-def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[StreamSpec]:
+def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[RecordedStream]:
     """Return the streams of a contract; `resolve` gives each contract topic its full name.
 
     Observed topics are required. Commands need not flow before the demonstration begins.
@@ -91,7 +91,7 @@ def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[Stream
         ages[spec.topic] = min(spec.max_age_s, ages.get(spec.topic, math.inf))
     commanded = {spec.topic for spec in contract.actions}
     return [
-        StreamSpec(
+        RecordedStream(
             resolve[topic],
             type_name,
             required=topic in ages,

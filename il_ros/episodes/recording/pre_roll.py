@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from il_ros.episodes.recording.options import StreamSpec
+from il_ros.episodes.recording.options import RecordedStream
 
 
 class PreRoll:
@@ -12,11 +12,11 @@ class PreRoll:
 
     def __init__(self, span_s: float, most_bytes: int):
         self._span_ns, self._most_bytes = round(span_s * 1e9), most_bytes
-        self._recent: deque[tuple[StreamSpec, int, bytes]] = deque()
-        self._latched: dict[str, tuple[StreamSpec, int, bytes]] = {}
+        self._recent: deque[tuple[RecordedStream, int, bytes]] = deque()
+        self._latched: dict[str, tuple[RecordedStream, int, bytes]] = {}
         self.bytes = 0
 
-    def add(self, spec: StreamSpec, log_ns: int, raw: bytes) -> None:
+    def add(self, spec: RecordedStream, log_ns: int, raw: bytes) -> None:
         """Take a message in and forget what has become too old; when the clock jumps back, all before."""
         entry = (spec, log_ns, raw)
         if spec.latched:
@@ -26,7 +26,7 @@ class PreRoll:
         while self._recent and not self._keeps(self._recent[0][1], log_ns):
             self.bytes -= len(self._recent.popleft()[2])
 
-    def at(self, now_ns: int) -> list[tuple[StreamSpec, int, bytes, int]]:
+    def at(self, now_ns: int) -> list[tuple[RecordedStream, int, bytes, int]]:
         """Return what a bag started now begins with: spec, log time, bytes, publish time.
 
         A latched message from before is logged at the beginning and published when it came.

@@ -20,9 +20,9 @@ from il_ros.core.contract import Contract
 from il_ros.episodes import layout
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
-from il_ros.episodes.recording.commands import CommandTally
-from il_ros.episodes.recording.episode_writer import FreeBytes, OpenBag, Take
-from il_ros.episodes.recording.options import Label, RecordOptions, StreamSpec
+from il_ros.episodes.recording.commands import CommandCounts
+from il_ros.episodes.recording.episode_writer import EpisodeWriter, FreeBytes, OpenBag
+from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions
 from il_ros.episodes.recording.pre_roll import PreRoll
 from il_ros.episodes.recording.streams import Stream
 
@@ -60,16 +60,16 @@ class EpisodeRecorder:
         self.streams: dict[str, Stream] = {}
         self.saved = 0
         """Episodes completed so far."""
-        self.last: Take | None = None
+        self.last: EpisodeWriter | None = None
         """The episode stopped last."""
         self._clock_ns, self._wall, self._free_bytes = clock_ns, wall, free_bytes
         self._open_bag = open_bag or _open_bag
-        self._take: Take | None = None
-        self._unsaved: list[Take] = []
+        self._writer: EpisodeWriter | None = None
+        self._unsaved: list[EpisodeWriter] = []
         self._events: list[Event] = []
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
 
-    def add_stream(self, spec: StreamSpec) -> Stream:
+    def add_stream(self, spec: RecordedStream) -> Stream:
         """Receive one more topic; a known topic gets the new spec (another QoS) and keeps its statistics.
 
         Raises ValueError when the type is unknown.
@@ -85,9 +85,9 @@ class EpisodeRecorder:
     def receive(self, stream: Stream, raw: bytes) -> None:
         """Take in a serialised message that has just come."""
         log_ns = self._clock_ns()
-        stream.observe(log_ns, raw, recording=self._take is not None)
-        if self._take:
-            self._take.put(stream.spec, log_ns, raw, log_ns)
+        stream.observe(log_ns, raw, recording=self._writer is not None)
+        if self._writer:
+            self._writer.put(stream.spec, log_ns, raw, log_ns)
         self._pre_roll.add(stream.spec, log_ns, raw)
 
     def start(self, label: Label = Label()) -> str:  # noqa: B008 - frozen
@@ -96,22 +96,22 @@ class EpisodeRecorder:
         Raises RecordError while one is running, when a required stream is silent, and when the disk is full
         or can't be written.
         """
-        if self._take:
-            raise RecordError(f"{self._take.info.name} is being recorded; stop or discard it first")
+        if self._writer:
+            raise RecordError(f"{self._writer.info.name} is being recorded; stop or discard it first")
         silent = self.silent_streams()
         if silent:
             raise RecordError(f"not started, no messages on: {'; '.join(silent)}")
         now_ns = self._clock_ns()
         try:
             folder = self._claim()
-            self._take = self._begin(folder, label, now_ns)
+            self._writer = self._begin(folder, label, now_ns)
         except OSError as error:
             raise RecordError(f"not started, {self.options.root} can't be written: {error}") from error
         for stream in self.streams.values():
             stream.begin_episode()
         for spec, log_ns, raw, publish_ns in self._pre_roll.at(now_ns):
-            self._take.put(spec, log_ns, raw, publish_ns)
-        self._tell("started", self._take, f"recording into {folder}")
+            self._writer.put(spec, log_ns, raw, publish_ns)
+        self._tell("started", self._writer, f"recording into {folder}")
         return folder.name
 
     def stop(self, reason: str = "stopped") -> str:
@@ -119,49 +119,49 @@ class EpisodeRecorder:
 
         Raises RecordError when none is running.
         """
-        if not self._take:
+        if not self._writer:
             raise RecordError("nothing is being recorded")
-        take, now_ns = self._take, self._clock_ns()
-        take.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()])
-        self._take, self.last = None, take
-        self._unsaved.append(take)
-        self._tell("fault" if take.failure else "ended", take, f"ended: {reason}")
-        return take.info.name
+        writer, now_ns = self._writer, self._clock_ns()
+        writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()])
+        self._writer, self.last = None, writer
+        self._unsaved.append(writer)
+        self._tell("fault" if writer.failure else "ended", writer, f"ended: {reason}")
+        return writer.info.name
 
     def mark(self, outcome: str) -> str:
         """Set the outcome of the running episode, else of the last one; return its name.
 
         Raises RecordError when there is none or it can't be saved.
         """
-        take = self._current("mark")
+        writer = self._current("mark")
         try:
-            take.relabel(outcome)
+            writer.relabel(outcome)
         except (OSError, layout.LayoutError) as error:
-            raise RecordError(f"{take.info.name} not marked: {error}") from error
-        return take.info.name
+            raise RecordError(f"{writer.info.name} not marked: {error}") from error
+        return writer.info.name
 
     def discard(self, reason: str = "discarded") -> str:
         """End the running episode, if any, and put up the tombstone of it or the last one; return its name.
 
         Raises RecordError when there is none or it can't be saved.
         """
-        take = self._current("discard")
-        if take is self._take:
+        writer = self._current("discard")
+        if writer is self._writer:
             self.stop(reason)
         try:
-            take.discard(reason, self._wall().isoformat(timespec="seconds"))
+            writer.discard(reason, self._wall().isoformat(timespec="seconds"))
         except OSError as error:
-            raise RecordError(f"{take.info.name} not discarded: {error}") from error
-        return take.info.name
+            raise RecordError(f"{writer.info.name} not discarded: {error}") from error
+        return writer.info.name
 
     def poll(self) -> list[Event]:
         """End the episode if it must end, and return what happened since the last call."""
-        take = self._take
-        if take and take.failure:
-            self.stop(take.failure)
-        elif take and self._clock_ns() - take.info.started_ns >= self.options.max_duration_s * 1e9:
+        writer = self._writer
+        if writer and writer.failure:
+            self.stop(writer.failure)
+        elif writer and self._clock_ns() - writer.info.started_ns >= self.options.max_duration_s * 1e9:
             self.stop(f"after max_duration_s = {self.options.max_duration_s:g}")
-        for saved in [take for take in self._unsaved if take.done.is_set()]:
+        for saved in [writer for writer in self._unsaved if writer.done.is_set()]:
             self._unsaved.remove(saved)
             self.saved += saved.info.complete
             grade = saved.info.grade
@@ -187,30 +187,30 @@ class EpisodeRecorder:
 
     def lose(self, stream: Stream, count: int) -> None:
         """Take note of messages that the middleware says it lost."""
-        stream.lose(count, recording=self._take is not None)
+        stream.lose(count, recording=self._writer is not None)
 
     @property
-    def take(self) -> Take | None:
+    def writer(self) -> EpisodeWriter | None:
         """The episode being recorded."""
-        return self._take
+        return self._writer
 
     @property
     def saving(self) -> list[str]:
         """Names of the episodes that are ended and not yet complete on the disk."""
-        return [take.info.name for take in self._unsaved]
+        return [writer.info.name for writer in self._unsaved]
 
     def duration_s(self) -> float:
         """Return how long the running episode has lasted, on the node's clock; 0 when there is none."""
-        return (self._clock_ns() - self._take.info.started_ns) / 1e9 if self._take else 0.0
+        return (self._clock_ns() - self._writer.info.started_ns) / 1e9 if self._writer else 0.0
 
     def close(self, timeout_s: float = 30.0) -> None:
         """End the running episode and wait until all are on the disk.
 
         Raises RecordError naming those that are not there in time.
         """
-        if self._take:
+        if self._writer:
             self.stop("the recorder was shut down")
-        late = [take.info.name for take in self._unsaved if not take.done.wait(timeout_s)]
+        late = [writer.info.name for writer in self._unsaved if not writer.done.wait(timeout_s)]
         if late:
             raise RecordError(f"not saved within {timeout_s:g} s: {', '.join(late)}")
 
@@ -224,7 +224,7 @@ class EpisodeRecorder:
             )
         return layout.claim_next(root)
 
-    def _begin(self, folder: Path, label: Label, now_ns: int) -> Take:
+    def _begin(self, folder: Path, label: Label, now_ns: int) -> EpisodeWriter:
         contract = self.contract
         specs = [stream.spec for stream in self.streams.values()]
         info = EpisodeInfo(
@@ -243,12 +243,12 @@ class EpisodeRecorder:
             recorded_at=self._wall().isoformat(timespec="seconds"),
         )
         try:
-            return Take(
+            return EpisodeWriter(
                 info,
                 folder,
                 self.options,
                 specs,
-                tally=CommandTally(contract) if contract else None,
+                tally=CommandCounts(contract) if contract else None,
                 free_bytes=self._free_bytes,
                 open_bag=self._open_bag,
             )
@@ -256,14 +256,14 @@ class EpisodeRecorder:
             shutil.rmtree(folder, ignore_errors=True)  # just made, and no message is in it
             raise
 
-    def _current(self, verb: str) -> Take:
-        take = self._take or self.last
-        if take is None:
+    def _current(self, verb: str) -> EpisodeWriter:
+        writer = self._writer or self.last
+        if writer is None:
             raise RecordError(f"there is no episode to {verb} yet")
-        return take
+        return writer
 
-    def _tell(self, kind: str, take: Take, text: str) -> None:
-        self._events.append(Event(kind, take.info.name, text))
+    def _tell(self, kind: str, writer: EpisodeWriter, text: str) -> None:
+        self._events.append(Event(kind, writer.info.name, text))
 
 
 def _open_bag(folder: Path, options: RecordOptions) -> BagWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from il_ros.core import messages
 from il_ros.episodes.layout import StreamInfo
 from il_ros.episodes.recording.monitor import StreamMonitor
-from il_ros.episodes.recording.options import StreamSpec
+from il_ros.episodes.recording.options import RecordedStream
 
 _HEADER_BYTES = 12
 """CDR's own four, seconds, nanoseconds."""
@@ -14,7 +14,7 @@ _HEADER_BYTES = 12
 class Stream:
     """One topic's statistics. Times are of the node's clock, in nanoseconds."""
 
-    def __init__(self, spec: StreamSpec):
+    def __init__(self, spec: RecordedStream):
         self.spec = spec
         self._last_ns: int | None = None
         self._live, self._episode = self._monitor(), self._monitor()

@@ -20,7 +20,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 
 
 @dataclass(frozen=True)
-class Habits:
+class HumanModel:
     """When a person acts. Distances are in typical motions of one tick (see `typical_motion`).
 
     Takes over after the distance was above `alarm` for `reaction_ticks`; hands back after at least
@@ -56,14 +56,16 @@ class SimulatedHuman:
 
     def __init__(
         self,
-        habits: Habits,
+        human_model: HumanModel,
         motion: Vector,
         rng: np.random.Generator,
         velocity: NDArray[np.bool_] | None = None,
     ) -> None:
-        self._habits, self._motion, self._rng = habits, motion, rng
+        self._human_model, self._motion, self._rng = human_model, motion, rng
         self._velocity = np.zeros(len(motion), dtype=bool) if velocity is None else velocity
-        self._wishes: deque[Vector] = deque(maxlen=habits.patience_ticks)  # the policy's, while it drives
+        self._wishes: deque[Vector] = deque(
+            maxlen=human_model.patience_ticks
+        )  # the policy's, while it drives
         self._moving = motion > 0
         if not self._moving.any():
             raise ValueError("motion is 0 in every action: nothing was demonstrated that moves")
@@ -79,21 +81,23 @@ class SimulatedHuman:
         """Return its own action (A,), trembling, or None: it lets the policy drive."""
         if not self.wants_to_drive(policy, own):
             return None
-        trembling: Vector = own + self._habits.tremor * self._motion * self._rng.standard_normal(len(own))
+        trembling: Vector = own + self._human_model.tremor * self._motion * self._rng.standard_normal(
+            len(own)
+        )
         return trembling
 
     def wants_to_drive(self, policy: Vector, own: Vector) -> bool:
         """Judge one more tick by both actions (A,)."""
-        habits = self._habits
-        seen = self._distance(policy - own) * np.exp(habits.misjudged * self._rng.standard_normal())
+        human_model = self._human_model
+        seen = self._distance(policy - own) * np.exp(human_model.misjudged * self._rng.standard_normal())
         if self._driven:
-            wants_change = seen < habits.content
+            wants_change = seen < human_model.content
         else:
             self._wishes.append(policy)
-            wants_change = seen > (habits.content if self._nothing_gets_done() else habits.alarm)
+            wants_change = seen > (human_model.content if self._nothing_gets_done() else human_model.alarm)
         self._convinced = self._convinced + 1 if wants_change else 0
-        if self._convinced >= habits.reaction_ticks and (
-            not self._driven or self._driven >= habits.least_ticks
+        if self._convinced >= human_model.reaction_ticks and (
+            not self._driven or self._driven >= human_model.least_ticks
         ):
             self._convinced = 0
             self._wishes.clear()
@@ -104,11 +108,11 @@ class SimulatedHuman:
 
     def _nothing_gets_done(self) -> bool:
         """Tell whether the policy has been wishing for the same place for as long as patience lasts."""
-        if len(self._wishes) < self._habits.patience_ticks:
+        if len(self._wishes) < self._human_model.patience_ticks:
             return False
-        wishes = np.array(self._wishes)  # (patience_ticks, A)
-        places = np.where(self._velocity, wishes.cumsum(axis=0), wishes)
-        return self._distance(np.ptp(places, axis=0)) < self._habits.progress
+        targets = np.array(self._wishes)  # (patience_ticks, A)
+        places = np.where(self._velocity, targets.cumsum(axis=0), targets)
+        return self._distance(np.ptp(places, axis=0)) < self._human_model.progress
 
     def _distance(self, apart: Vector) -> float:
         """Return the root mean square of a difference of actions, in typical motions."""

@@ -8,12 +8,11 @@ nobody waits, and there is no ramp and no safety gate between the wish and the c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
-from il_ros.control.supervisor.arbitration import LET_GO, NOT_YET, Mode, Situation
+from il_ros.control.supervisor.arbitration import NOT_YET, RELEASED, ArbitrationInput, Mode
 from il_ros.core import actions
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
@@ -21,8 +20,9 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.decision import NOBODY, Decision
-from il_ros.records.labelling import BY_MODE, EXPERT, POLICY, takeovers_ns
+from il_ros.records.labelling import BY_MODE, EXPERT, POLICY
 from il_ros.records.proposal import Proposal
+from il_ros.records.takeovers import takeovers
 
 
 class Person(Protocol):
@@ -35,7 +35,7 @@ class Person(Protocol):
         """Return what it proposes (A,), seeing the policy's action and knowing its own; None: it lets go."""
 
 
-class Teacher(Protocol):
+class Expert(Protocol):
     """Who is asked what to do; a trained policy can be one, too."""
 
     def act(self, observation: Observation) -> Vector | None:
@@ -43,7 +43,7 @@ class Teacher(Protocol):
 
 
 @dataclass
-class Lesson:
+class DrivenEpisode:
     """One episode as it is driven: at each tick what was seen, and the decision."""
 
     seen: list[Observation] = field(default_factory=list)
@@ -61,9 +61,10 @@ class Lesson:
         return sum(decision.authority == EXPERT for decision in self.decisions)
 
     @property
-    def takeovers(self) -> int:
-        """How often the expert took over from the policy."""
-        return sum((a.authority, b.authority) == (POLICY, EXPERT) for a, b in pairwise(self.decisions))
+    def takeovers_ns(self) -> tuple[int, ...]:
+        """The stamps of the takeovers."""
+        found = takeovers((decision.authority, decision.mode) for decision in self.decisions)
+        return tuple(self.decisions[index].stamp_ns for index in found)
 
     def episode(self, name: str, contract: Contract) -> EpisodeArrays | None:
         """Return what is to be learnt, None when that is nothing."""
@@ -82,11 +83,11 @@ class Lesson:
             contract.period_ns,
             "success" if self.success else "failure",
             authority=tuple(decision.authority for _, decision, _ in taught),
-            takeovers_ns=takeovers_ns((each.stamp_ns, each.authority, each.mode) for each in self.decisions),
+            takeovers_ns=self.takeovers_ns,
         )
 
 
-class Teaching:
+class InteractionLoop:
     """One mode over many episodes, on one clock. The expert proposes at every tick, or when `person` does."""
 
     def __init__(self, mode: Mode, period_ns: int, person: Person | None = None) -> None:
@@ -100,7 +101,7 @@ class Teaching:
         if self._person is not None:
             self._person.begin()
 
-    def decide(self, seen: Observation, policy: LoadedPolicy | None, expert: Teacher) -> Decision | None:
+    def decide(self, seen: Observation, policy: LoadedPolicy | None, expert: Expert) -> Decision | None:
         """Return the next tick's decision, None when the expert gives up: then the lesson is over.
 
         Raises ValueError when nobody may drive.
@@ -112,25 +113,25 @@ class Teaching:
         proposals = self._proposals(seen, policy, advice[0])
         for name, proposal in proposals.items():
             self._mode.hear(name, proposal)
-        missing = {EXPERT: LET_GO, POLICY: NOT_YET}
+        missing = {EXPERT: RELEASED, POLICY: NOT_YET}
         absences = {name: "" if name in proposals else absence for name, absence in missing.items()}
-        verdict = self._mode.choose(Situation(self._now_ns, self._authority, absences))
-        if verdict.authority == NOBODY:
-            raise ValueError(f"nobody drives, and nobody else will come: {verdict.reason}")
-        self._authority = verdict.authority
-        wishes = {name: tuple(proposal.chunk[0].tolist()) for name, proposal in proposals.items()}
-        sent = wishes[verdict.authority]
+        arbitration = self._mode.choose(ArbitrationInput(self._now_ns, self._authority, absences))
+        if arbitration.authority == NOBODY:
+            raise ValueError(f"nobody drives, and nobody else will come: {arbitration.reason}")
+        self._authority = arbitration.authority
+        targets = {name: tuple(proposal.chunk[0].tolist()) for name, proposal in proposals.items()}
+        sent = targets[arbitration.authority]
         return Decision(
             self._now_ns,
             self._now_ns,
-            verdict.authority,
-            verdict.reason,
-            wishes,
+            arbitration.authority,
+            arbitration.reason,
+            targets,
             sent,
-            beta=verdict.beta,
-            doubt=self._mode.doubt,
+            beta=arbitration.beta,
+            uncertainty=self._mode.uncertainty,
             mode=self._mode.name,
-            asked=verdict.asked,
+            queried=arbitration.queried,
         )
 
     def _proposals(
@@ -139,8 +140,8 @@ class Teaching:
         own: Vector | None = advice
         found = {}
         if policy is not None:
-            chunk, doubt = policy.act_with_doubt(seen)
-            found[POLICY] = Proposal(POLICY, self._now_ns, chunk, policy.version, doubt=doubt)
+            chunk, uncertainty = policy.act_with_uncertainty(seen)
+            found[POLICY] = Proposal(POLICY, self._now_ns, chunk, policy.version, uncertainty=uncertainty)
             if self._person is not None:
                 own = self._person.propose(chunk[0], advice)
         if own is not None:

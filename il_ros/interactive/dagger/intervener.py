@@ -15,7 +15,7 @@ KEPT_TICKS = 40
 """So many ticks one side may be behind the other."""
 
 
-class Onlooker:
+class SimulatedIntervener:
     """`drives` says whether the human wants to; `tremor` (A,) is how far its hand is off just now."""
 
     def __init__(self, human: SimulatedHuman) -> None:

@@ -15,7 +15,7 @@ from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.training.batches import Batches
-from il_ros.training.loop import Fit
+from il_ros.training.loop import TrainingLoop
 from il_ros.training.recipe import Recipe
 from il_ros.training.run import fit_normaliser, torch_settings
 from il_ros.training.samples import samples
@@ -52,7 +52,7 @@ class Learner:
             if before is not None:
                 network.load_state_dict(before.network.state_dict())
             network.to(training.device).train()
-            fit = Fit(network, training)
+            fit = TrainingLoop(network, training)
             for _ in fit.epochs(batches, None, time.monotonic):
                 pass
         network.load_state_dict(fit.best_weights())

@@ -13,7 +13,7 @@ import numpy as np
 
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.interactive.dagger.interaction import Lesson, Teacher, Teaching
+from il_ros.interactive.dagger.interaction import DrivenEpisode, Expert, InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
@@ -27,22 +27,22 @@ None instead of a command: the expert has given the episode up, and it ends ther
 
 
 def drive(
-    run: RunEpisode, teaching: Teaching, policy: LoadedPolicy | None, expert: Teacher, seed: int
-) -> Lesson:
+    run: RunEpisode, interaction: InteractionLoop, policy: LoadedPolicy | None, expert: Expert, seed: int
+) -> DrivenEpisode:
     """Run one episode and return what came of it."""
-    lesson = Lesson()
-    teaching.begin()
+    driven = DrivenEpisode()
+    interaction.begin()
 
     def act(observation: Observation) -> Vector | None:
-        decision = teaching.decide(observation, policy, expert)
+        decision = interaction.decide(observation, policy, expert)
         if decision is None:
             return None
-        lesson.seen.append(observation)
-        lesson.decisions.append(decision)
+        driven.seen.append(observation)
+        driven.decisions.append(decision)
         return np.array([decision.sent])
 
-    lesson.success = run(act, seed)
-    return lesson
+    driven.success = run(act, seed)
+    return driven
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Round:
 
 def dagger(
     run: RunEpisode,
-    expert: Teacher,
+    expert: Expert,
     learner: Learner,
-    teaching: Teaching,
+    interaction: InteractionLoop,
     seeds: Sequence[Sequence[int]],
     shown: Sequence[EpisodeArrays] = (),
     policy: LoadedPolicy | None = None,
@@ -84,15 +84,15 @@ def dagger(
     for index, chosen in enumerate(seeds):
         if not chosen:
             raise ValueError(f"round {index} has no seed: a round is one episode or more")
-        lessons = [drive(run, teaching, policy, expert, seed) for seed in chosen]
-        for number, lesson in enumerate(lessons):
-            episode = lesson.episode(f"round_{index:02d}_{number:03d}", learner.contract)
+        driven_episodes = [drive(run, interaction, policy, expert, seed) for seed in chosen]
+        for number, driven in enumerate(driven_episodes):
+            episode = driven.episode(f"round_{index:02d}_{number:03d}", learner.contract)
             episodes += [] if episode is None else [episode]
         if not episodes:
             raise ValueError("nothing to learn from: no tick of the first round was labelled")
         policy = learner.learn(episodes, policy, f"round_{index:02d}")
-        labels += sum(lesson.labels for lesson in lessons)
-        expert_ticks += sum(lesson.expert_ticks for lesson in lessons)
-        takeovers += sum(lesson.takeovers for lesson in lessons)
-        successes = sum(lesson.success for lesson in lessons)
-        yield Round(index, policy, len(lessons), successes, labels, expert_ticks, takeovers)
+        labels += sum(driven.labels for driven in driven_episodes)
+        expert_ticks += sum(driven.expert_ticks for driven in driven_episodes)
+        takeovers += sum(len(driven.takeovers_ns) for driven in driven_episodes)
+        successes = sum(driven.success for driven in driven_episodes)
+        yield Round(index, policy, len(driven_episodes), successes, labels, expert_ticks, takeovers)

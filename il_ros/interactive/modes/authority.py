@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from il_ros.control.supervisor.arbitration import NOT_YET, Request, Situation, Verdict
+from il_ros.control.supervisor.arbitration import NOT_YET, Arbitration, ArbitrationInput, Request
 from il_ros.interactive.modes.beta import Asking, BetaSchedule, Mixer
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.records.proposal import Proposal
@@ -31,23 +31,23 @@ class InteractiveMode:
     name = ""
     request: Request | None = None
 
-    def __init__(self, experience: Experience) -> None:
-        self.experience = experience
+    def __init__(self, memory: ModeMemory) -> None:
+        self.memory = memory
 
     @property
-    def doubt(self) -> float | None:
+    def uncertainty(self) -> float | None:
         """The policy's newest doubt, None when it can't tell."""
-        return self.experience.doubt
+        return self.memory.uncertainty
 
     def disagreement(self, stamp_ns: int) -> float | None:
         """Return how far policy and expert were apart at a tick, or at the one before."""
-        return self.experience.disagreement.at(stamp_ns)
+        return self.memory.disagreement.at(stamp_ns)
 
     def hear(self, name: str, proposal: Proposal) -> None:
         """Take note of a proposal that was let in."""
-        self.experience.hear(name, proposal)
+        self.memory.hear(name, proposal)
 
-    def choose(self, situation: Situation) -> Verdict:
+    def choose(self, inputs: ArbitrationInput) -> Arbitration:
         """Return who shall have authority at a tick."""
         raise NotImplementedError
 
@@ -56,32 +56,32 @@ class InteractiveMode:
 
     def state(self, now_ns: int) -> dict[str, Any]:
         """Return what the supervisor's status shows of this mode."""
-        found = self.experience
-        return {"round": found.round, "doubt": found.doubt, "threshold": found.threshold.value}
+        found = self.memory
+        return {"round": found.round, "uncertainty": found.uncertainty, "threshold": found.threshold.value}
 
 
 class Alone(InteractiveMode):
     """One source, expert or policy, drives; the mode has its name."""
 
-    def __init__(self, source: str, experience: Experience) -> None:
-        super().__init__(experience)
+    def __init__(self, source: str, memory: ModeMemory) -> None:
+        super().__init__(memory)
         self.name = self._source = source
 
-    def choose(self, situation: Situation) -> Verdict:
+    def choose(self, inputs: ArbitrationInput) -> Arbitration:
         """Return the one source, or nobody when it is absent."""
-        return _only(self._source, situation)
+        return _only(self._source, inputs)
 
 
-class Shadow(Alone):
+class ShadowMode(Alone):
     """The expert drives; the policy proposes in vain, and how far it is off is measured."""
 
-    def __init__(self, experience: Experience) -> None:
-        super().__init__(EXPERT, experience)
+    def __init__(self, memory: ModeMemory) -> None:
+        super().__init__(EXPERT, memory)
         self.name = "shadow"
 
     def state(self, now_ns: int) -> dict[str, Any]:
         """Return the last tick's disagreement and its mean besides."""
-        return super().state(now_ns) | self.experience.disagreement.state()
+        return super().state(now_ns) | self.memory.disagreement.state()
 
 
 class Dagger(InteractiveMode):
@@ -97,14 +97,14 @@ class Dagger(InteractiveMode):
 
     def __init__(
         self,
-        experience: Experience,
+        memory: ModeMemory,
         schedule: BetaSchedule,
         mixer: Mixer,
         asking: Asking,
         period_ns: int,
         round_index: int = -1,
     ) -> None:
-        super().__init__(experience)
+        super().__init__(memory)
         self._schedule, self._mixer, self._asking = schedule, mixer, asking
         self._round_index, self._asked = round_index, True
         self._holds_ns = 3 * period_ns // 4  # sources on timers of their own are not quite in step
@@ -114,22 +114,22 @@ class Dagger(InteractiveMode):
     @property
     def round(self) -> int:
         """The round that the schedule is at."""
-        return self.experience.round if self._round_index < 0 else self._round_index
+        return self.memory.round if self._round_index < 0 else self._round_index
 
-    def choose(self, situation: Situation) -> Verdict:
+    def choose(self, inputs: ArbitrationInput) -> Arbitration:
         """Return the driver drawn for this control period."""
-        stamp_ns = situation.stamp_ns
+        stamp_ns = inputs.stamp_ns
         if self._drawn_ns is None or not 0 <= stamp_ns - self._drawn_ns < self._holds_ns:
             self._drawn_ns, self.beta = stamp_ns, self._schedule(self.round)
             self._drawn = EXPERT if self._mixer.expert_drives(self.beta) else POLICY
             self._asked = self._asking.asks()
         needed = (EXPERT, POLICY) if 0 < self.beta < 1 else (self._drawn,)
-        missing = [name for name in needed if situation.absences[name]]
+        missing = [name for name in needed if inputs.absences[name]]
         if missing:
-            reason = "; ".join(f"{name} {situation.absences[name]}" for name in missing)
-            early = any(situation.absences[name] == NOT_YET for name in missing)
-            return Verdict(NOBODY, reason, self.beta, early=early, asked=self._asked)
-        return Verdict(self._drawn, f"{self._drawn} drawn", self.beta, mixed=True, asked=self._asked)
+            reason = "; ".join(f"{name} {inputs.absences[name]}" for name in missing)
+            early = any(inputs.absences[name] == NOT_YET for name in missing)
+            return Arbitration(NOBODY, reason, self.beta, early=early, queried=self._asked)
+        return Arbitration(self._drawn, f"{self._drawn} drawn", self.beta, mixed=True, queried=self._asked)
 
     def restart(self) -> None:
         """Draw anew: an episode begins."""
@@ -149,21 +149,23 @@ class HumanGated(InteractiveMode):
 
     name = "hg_dagger"
 
-    def __init__(self, experience: Experience) -> None:
-        super().__init__(experience)
+    def __init__(self, memory: ModeMemory) -> None:
+        super().__init__(memory)
         self._intervening = False
 
-    def choose(self, situation: Situation) -> Verdict:
+    def choose(self, inputs: ArbitrationInput) -> Arbitration:
         """Return the expert while it proposes, else the policy."""
-        if situation.absences[EXPERT]:
+        if inputs.absences[EXPERT]:
             self._intervening = False
-            return _only(POLICY, situation)
-        if not self._intervening and situation.authority == POLICY and self.doubt is not None:
-            self.experience.threshold.intervened(self.doubt)
+            return _only(POLICY, inputs)
+        if not self._intervening and inputs.authority == POLICY and self.uncertainty is not None:
+            self.memory.threshold.intervened(self.uncertainty)
         self._intervening = True
-        return Verdict(EXPERT)
+        return Arbitration(EXPERT)
 
 
-def _only(source: str, situation: Situation) -> Verdict:
-    absent = situation.absences[source]
-    return Verdict(NOBODY, f"{source} {absent}", early=absent == NOT_YET) if absent else Verdict(source)
+def _only(source: str, inputs: ArbitrationInput) -> Arbitration:
+    absent = inputs.absences[source]
+    return (
+        Arbitration(NOBODY, f"{source} {absent}", early=absent == NOT_YET) if absent else Arbitration(source)
+    )

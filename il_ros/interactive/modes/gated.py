@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from il_ros.control.supervisor.arbitration import LET_GO, NOT_YET, Request, Situation, Verdict
+from il_ros.control.supervisor.arbitration import NOT_YET, RELEASED, Arbitration, ArbitrationInput, Request
 from il_ros.interactive.modes.authority import InteractiveMode
-from il_ros.interactive.modes.memory import Experience
-from il_ros.interactive.modes.thresholds import Attention, AttentionBudget, DoubtGate, S
+from il_ros.interactive.modes.memory import ModeMemory
+from il_ros.interactive.modes.thresholds import Attention, AttentionBudget, S, UncertaintyTrigger
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.records.proposal import Proposal
@@ -64,16 +64,16 @@ class Gated(InteractiveMode):
 
     name = "gated"
 
-    def __init__(self, experience: Experience, options: GatedOptions, rate_hz: float) -> None:
-        super().__init__(experience)
+    def __init__(self, memory: ModeMemory, options: GatedOptions, rate_hz: float) -> None:
+        super().__init__(memory)
         self._options = options
-        self._budget = options.budget(rate_hz, experience.attention)
+        self._budget = options.budget(rate_hz, memory.attention)
         self._least_ns = int(options.least_s * S)
         self._asked = 0
         self._state = "driving"
         self._free_ns = -1
         """From this stamp on the driver may change again."""
-        self._doubtful = False
+        self._uncertain = False
         self._armed = True
         """False after an answer: it is not asked again before the doubt was over once."""
         self._broken_off = False
@@ -82,7 +82,7 @@ class Gated(InteractiveMode):
     @property
     def threshold(self) -> float | None:
         """The doubt above which the expert is asked; None while nothing says what it should be."""
-        floor = self._options.ask or self.experience.threshold.value
+        floor = self._options.ask or self.memory.threshold.value
         learnt = self._budget.threshold() if self._budget.ready else None
         return max((value for value in (floor, learnt) if value is not None), default=None)
 
@@ -91,28 +91,28 @@ class Gated(InteractiveMode):
         super().hear(name, proposal)
         if name != POLICY:
             return
-        if self._state == "driving" and proposal.doubt is not None:
-            self._budget.saw(proposal.doubt)
+        if self._state == "driving" and proposal.uncertainty is not None:
+            self._budget.saw(proposal.uncertainty)
         ask = self.threshold
         if ask is not None:
-            gate = DoubtGate(ask, self._options.release * ask)
-            self._doubtful = gate.doubtful(proposal.doubt, self._doubtful)
-            self._armed = self._armed or not self._doubtful
+            limiter = UncertaintyTrigger(ask, self._options.release * ask)
+            self._uncertain = limiter.uncertain(proposal.uncertainty, self._uncertain)
+            self._armed = self._armed or not self._uncertain
 
-    def choose(self, situation: Situation) -> Verdict:
+    def choose(self, inputs: ArbitrationInput) -> Arbitration:
         """Go on from one state to the next as far as the situation says, and return who drives there."""
         if self._state == "driving":
-            self._maybe_ask(situation)
+            self._maybe_ask(inputs)
         if self._state == "waiting":
-            self._wait(situation)
+            self._wait(inputs)
         if self._state == "helped":
-            self._be_helped(situation)
-        return self._verdict(situation)
+            self._be_helped(inputs)
+        return self._arbitrate(inputs)
 
     def restart(self) -> None:
         """Drive again; an open request lapses."""
         self._drive(armed=True, free_ns=-1)
-        self._doubtful = False
+        self._uncertain = False
 
     def state(self, now_ns: int) -> dict[str, Any]:
         """Return the request, the threshold and the budget besides."""
@@ -123,41 +123,41 @@ class Gated(InteractiveMode):
             "request": None if self.request is None else vars(self.request),
         }
 
-    def _maybe_ask(self, situation: Situation) -> None:
-        if self._options.takeover == "anytime" and not situation.absences[EXPERT]:
-            if situation.authority == POLICY and self.doubt is not None:
-                self.experience.threshold.intervened(self.doubt)
-            self._be_helped_from(situation.stamp_ns)
-        elif self._may_ask(situation.stamp_ns):
-            self._budget.spend(situation.stamp_ns)
+    def _maybe_ask(self, inputs: ArbitrationInput) -> None:
+        if self._options.takeover == "anytime" and not inputs.absences[EXPERT]:
+            if inputs.authority == POLICY and self.uncertainty is not None:
+                self.memory.threshold.intervened(self.uncertainty)
+            self._be_helped_from(inputs.stamp_ns)
+        elif self._may_ask(inputs.stamp_ns):
+            self._budget.spend(inputs.stamp_ns)
             self._asked += 1
-            why = f"doubt {self.doubt:.3g} above {self.threshold:.3g}"
-            self.request = Request(self._asked, situation.stamp_ns, why)
+            why = f"doubt {self.uncertainty:.3g} above {self.threshold:.3g}"
+            self.request = Request(self._asked, inputs.stamp_ns, why)
             self._state = "waiting"
 
     def _may_ask(self, stamp_ns: int) -> bool:
         rested = stamp_ns >= self._free_ns
-        return self._doubtful and self._armed and rested and self._budget.left(stamp_ns) > 0
+        return self._uncertain and self._armed and rested and self._budget.left(stamp_ns) > 0
 
-    def _wait(self, situation: Situation) -> None:
+    def _wait(self, inputs: ArbitrationInput) -> None:
         assert self.request is not None
-        waited_s = (situation.stamp_ns - self.request.since_ns) / 1e9
-        absent, free_ns = situation.absences[EXPERT], situation.stamp_ns + self._least_ns
-        over = absent == LET_GO if self._broken_off else not self._doubtful
+        waited_s = (inputs.stamp_ns - self.request.since_ns) / 1e9
+        absent, free_ns = inputs.absences[EXPERT], inputs.stamp_ns + self._least_ns
+        over = absent == RELEASED if self._broken_off else not self._uncertain
         if not absent:
-            self._be_helped_from(situation.stamp_ns)
+            self._be_helped_from(inputs.stamp_ns)
         elif over:
-            self._drive(armed=not self._doubtful, free_ns=free_ns)
+            self._drive(armed=not self._uncertain, free_ns=free_ns)
         elif waited_s > self._options.timeout_s and self._options.timed_out == "resume":
             self._drive(armed=False, free_ns=free_ns)
         elif waited_s > self._options.timeout_s and self._options.timed_out == "stop":
             self._state, self.request = "stopped", None
 
-    def _be_helped(self, situation: Situation) -> None:
-        absent, stamp_ns = situation.absences[EXPERT], situation.stamp_ns
-        sent_away = self._options.takeover == "asked" and not self._doubtful and stamp_ns >= self._free_ns
-        if absent == LET_GO or sent_away:
-            self._drive(armed=not self._doubtful, free_ns=stamp_ns + self._least_ns)
+    def _be_helped(self, inputs: ArbitrationInput) -> None:
+        absent, stamp_ns = inputs.absences[EXPERT], inputs.stamp_ns
+        sent_away = self._options.takeover == "asked" and not self._uncertain and stamp_ns >= self._free_ns
+        if absent == RELEASED or sent_away:
+            self._drive(armed=not self._uncertain, free_ns=stamp_ns + self._least_ns)
         elif absent:
             self.request = Request(self._asked, stamp_ns, f"the expert broke off: {absent}")
             self._state, self._broken_off = "waiting", True
@@ -171,14 +171,20 @@ class Gated(InteractiveMode):
         self._state, self.request, self._armed, self._broken_off = "driving", None, armed, False
         self._free_ns = free_ns
 
-    def _verdict(self, situation: Situation) -> Verdict:
+    def _arbitrate(self, inputs: ArbitrationInput) -> Arbitration:
         if self._state == "stopped":
-            return Verdict(NOBODY, f"nobody answered within {self._options.timeout_s:g} s; ~/restart goes on")
+            return Arbitration(
+                NOBODY, f"nobody answered within {self._options.timeout_s:g} s; ~/restart goes on"
+            )
         if self._state == "waiting":
             assert self.request is not None
             always = self._options.takeover == "asked"  # such an expert is about to propose for this tick
-            early = always and situation.absences[EXPERT] == NOT_YET
-            return Verdict(NOBODY, f"waiting for the expert: {self.request.why}", early=early)
+            early = always and inputs.absences[EXPERT] == NOT_YET
+            return Arbitration(NOBODY, f"waiting for the expert: {self.request.why}", early=early)
         source = EXPERT if self._state == "helped" else POLICY
-        absent = situation.absences[source]
-        return Verdict(NOBODY, f"{source} {absent}", early=absent == NOT_YET) if absent else Verdict(source)
+        absent = inputs.absences[source]
+        return (
+            Arbitration(NOBODY, f"{source} {absent}", early=absent == NOT_YET)
+            if absent
+            else Arbitration(source)
+        )

@@ -10,7 +10,7 @@ from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.records.proposal import Proposal
 
 
-class Experience:
+class ModeMemory:
     """The policy's versions heard so far, its doubts, and when people were asked or stepped in.
 
     With a control period, what policy and expert propose for one tick is compared.
@@ -20,7 +20,7 @@ class Experience:
         self.disagreement = Disagreement(period_ns, (POLICY, EXPERT))
         self.threshold = InterventionThreshold()
         self.attention = Attention()
-        self.doubt: float | None = None
+        self.uncertainty: float | None = None
         self._versions: set[str] = set()
         self._generators = 0
 
@@ -28,7 +28,7 @@ class Experience:
         """Take note of a proposal."""
         self.disagreement.hear(name, proposal)
         if name == POLICY:
-            self.doubt = proposal.doubt
+            self.uncertainty = proposal.uncertainty
             self._versions.add(proposal.version)
 
     def generator(self, seed: int) -> np.random.Generator:

@@ -9,10 +9,10 @@ import numpy as np
 
 from il_ros.control.supervisor.arbitration import Mode, Priority
 from il_ros.core.contract import Contract
-from il_ros.interactive.modes.authority import Alone, Dagger, HumanGated, Shadow
+from il_ros.interactive.modes.authority import Alone, Dagger, HumanGated, ShadowMode
 from il_ros.interactive.modes.beta import Asking, BetaSchedule, Mixer
 from il_ros.interactive.modes.gated import Gated, GatedOptions
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.labelling import EXPERT, MODES, POLICY
 
 
@@ -32,7 +32,7 @@ class ModeOptions:
     segment: int = 20
     seed: int = 0
     round_index: int = -1
-    asked: float = 1.0
+    queried: float = 1.0
     gated: GatedOptions = field(default_factory=GatedOptions)
 
     def __post_init__(self) -> None:
@@ -40,15 +40,13 @@ class ModeOptions:
             raise ValueError(f"mode is one of {', '.join(MODES)}, not '{self.mode}'")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
-        if not 0 < self.asked <= 1:
-            raise ValueError(f"asked is a share above 0, up to 1, not {self.asked}")
+        if not 0 < self.queried <= 1:
+            raise ValueError(f"asked is a share above 0, up to 1, not {self.queried}")
         BetaSchedule(self.beta)
         Mixer(self.unit, self.segment, np.random.default_rng(self.seed))
 
 
-def make_mode(
-    options: ModeOptions, contract: Contract, sources: Sequence[str], experience: Experience
-) -> Mode:
+def make_mode(options: ModeOptions, contract: Contract, sources: Sequence[str], memory: ModeMemory) -> Mode:
     """Return the mode that `options` describe, for these sources.
 
     Raises ValueError when the mode needs a source that isn't there.
@@ -61,14 +59,14 @@ def make_mode(
             f"mode {options.mode} needs the sources policy and expert; there are: {', '.join(sources)}"
         )
     if options.mode == "shadow":
-        return Shadow(experience)
+        return ShadowMode(memory)
     if options.mode == "dagger":
-        draws = experience.generator(options.seed)
-        asking = Asking(options.asked, draws.spawn(1)[0])
+        draws = memory.generator(options.seed)
+        asking = Asking(options.queried, draws.spawn(1)[0])
         mixer, schedule = Mixer(options.unit, options.segment, draws), BetaSchedule(options.beta)
-        return Dagger(experience, schedule, mixer, asking, contract.period_ns, options.round_index)
+        return Dagger(memory, schedule, mixer, asking, contract.period_ns, options.round_index)
     if options.mode == "hg_dagger":
-        return HumanGated(experience)
+        return HumanGated(memory)
     if options.mode == "gated":
-        return Gated(experience, options.gated, contract.rate_hz)
-    return Alone(options.mode, experience)
+        return Gated(memory, options.gated, contract.rate_hz)
+    return Alone(options.mode, memory)

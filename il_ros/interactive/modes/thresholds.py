@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 S = 1_000_000_000
 HOUR_S = 3600.0
-KEPT_DOUBTS = 2000
+KEPT_UNCERTAINTIES = 2000
 
 
 @dataclass(frozen=True)
-class DoubtGate:
+class UncertaintyTrigger:
     """Ask at doubt > `ask`; once asked, be satisfied only at doubt < `release` (below `ask`)."""
 
     ask: float
@@ -29,17 +29,17 @@ class DoubtGate:
         if not 0 <= self.release <= self.ask:
             raise ValueError(f"0 <= release <= ask is needed, not release {self.release}, ask {self.ask}")
 
-    def doubtful(self, doubt: float | None, was: bool) -> bool:
+    def uncertain(self, uncertainty: float | None, was: bool) -> bool:
         """Tell whether the human is wanted, given whether it was so a moment ago.
 
         A policy that can't tell its doubt is never doubtful. NaN and infinity are: a policy that computes
         nonsense isn't sure of itself.
         """
-        if doubt is None:
+        if uncertainty is None:
             return False
-        if not math.isfinite(doubt):
+        if not math.isfinite(uncertainty):
             return True
-        return doubt > (self.release if was else self.ask)
+        return uncertainty > (self.release if was else self.ask)
 
 
 class InterventionThreshold:
@@ -50,26 +50,26 @@ class InterventionThreshold:
     """
 
     def __init__(self) -> None:
-        self._doubts: list[float] = []
+        self._uncertainties: list[float] = []
 
-    def intervened(self, doubt: float) -> None:
+    def intervened(self, uncertainty: float) -> None:
         """Record the doubt at the start of an intervention."""
-        if not (math.isfinite(doubt) and doubt >= 0):
-            raise ValueError(f"doubt must be a finite number of at least 0, not {doubt}")
-        self._doubts.append(doubt)
+        if not (math.isfinite(uncertainty) and uncertainty >= 0):
+            raise ValueError(f"doubt must be a finite number of at least 0, not {uncertainty}")
+        self._uncertainties.append(uncertainty)
 
     @property
     def count(self) -> int:
         """How many interventions there were."""
-        return len(self._doubts)
+        return len(self._uncertainties)
 
     @property
     def value(self) -> float | None:
         """The threshold, None before the first intervention."""
-        if not self._doubts:
+        if not self._uncertainties:
             return None
-        quarter = max(1, len(self._doubts) // 4)
-        return sum(self._doubts[-quarter:]) / quarter
+        quarter = max(1, len(self._uncertainties) // 4)
+        return sum(self._uncertainties[-quarter:]) / quarter
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Attention:
     hour's, ascending.
     """
 
-    doubts: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_DOUBTS))
+    uncertainties: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_UNCERTAINTIES))
     ticks: int = 0
     requests_ns: list[int] = field(default_factory=list)
 
@@ -128,15 +128,15 @@ class AttentionBudget:
             raise ValueError(f"warm_up_s must be a finite time of at least 0, not {warm_up_s}")
         self._per_hour, self._at_once = per_hour, at_once
         self._share = min(1.0, per_hour * ticks_per_request / (HOUR_S * rate_hz))
-        self._needed = max(min(KEPT_DOUBTS, math.ceil(1.0 / self._share)), round(warm_up_s * rate_hz))
+        self._needed = max(min(KEPT_UNCERTAINTIES, math.ceil(1.0 / self._share)), round(warm_up_s * rate_hz))
         self._attention = Attention() if attention is None else attention
         self._ordered: list[float] = []
-        self._unsorted = len(self._attention.doubts)
+        self._unsorted = len(self._attention.uncertainties)
 
-    def saw(self, doubt: float) -> None:
+    def saw(self, uncertainty: float) -> None:
         """Record the doubt of a tick that the policy drove."""
-        if math.isfinite(doubt):
-            self._attention.doubts.append(doubt)
+        if math.isfinite(uncertainty):
+            self._attention.uncertainties.append(uncertainty)
             self._attention.ticks += 1
             self._unsorted += 1
 
@@ -147,10 +147,10 @@ class AttentionBudget:
 
     def threshold(self) -> float | None:
         """Return the doubt above which a request is worth it; None before anything was seen."""
-        if not self._attention.doubts:
+        if not self._attention.uncertainties:
             return None
         if self._unsorted > len(self._ordered) // 100:  # a sort per tick would be felt in the control loop
-            self._ordered, self._unsorted = sorted(self._attention.doubts), 0
+            self._ordered, self._unsorted = sorted(self._attention.uncertainties), 0
         ordered = self._ordered
         rank = math.ceil((1.0 - self._share) * len(ordered)) - 1
         return ordered[min(max(rank, 0), len(ordered) - 1)]

@@ -30,7 +30,7 @@ Act = Callable[[Observation], Vector]
 
 
 @dataclass(frozen=True)
-class Limits:
+class PromotionLimits:
     """What a candidate must keep.
 
     `tolerance`: its error on held-out episodes, and on those that both learnt from, may be larger than the
@@ -74,7 +74,7 @@ def _apart(chunk: Vector, command: Vector, scale: Vector) -> float:
     return float(np.mean(np.abs((chunk[0] - command) / scale)))
 
 
-def judge_held_out(candidate: float, driving: float | None, limits: Limits) -> str:
+def judge_held_out(candidate: float, driving: float | None, limits: PromotionLimits) -> str:
     """Return why a candidate with this error on held-out episodes is refused, "" when it isn't.
 
     `driving`: the error of the policy in control; None: there is none, any finite error is better than that.
@@ -82,7 +82,7 @@ def judge_held_out(candidate: float, driving: float | None, limits: Limits) -> s
     return _judged("held-out episodes", candidate, driving, limits.tolerance, limits.slack)
 
 
-def judge_known(candidate: float, driving: float | None, limits: Limits) -> str:
+def judge_known(candidate: float, driving: float | None, limits: PromotionLimits) -> str:
     """Return why a candidate with this error on what both learnt from is refused, "" when it isn't.
 
     The driving policy's error is small there, so one who forgot stands out. `driving`: as for
@@ -91,7 +91,7 @@ def judge_known(candidate: float, driving: float | None, limits: Limits) -> str:
     return _judged("the episodes that both learnt from", candidate, driving, limits.tolerance, limits.slack)
 
 
-def judge_new(candidate: float, driving: float | None, limits: Limits) -> str:
+def judge_new(candidate: float, driving: float | None, limits: PromotionLimits) -> str:
     """Return why a candidate with this error on what it alone learnt from is refused, "" when it isn't.
 
     `driving`: as for `judge_held_out`.
@@ -113,7 +113,9 @@ def _judged(where: str, candidate: float, driving: float | None, share: float, s
     )
 
 
-def judge_latency(durations_s: Sequence[float], period_s: float, limits: Limits) -> tuple[float, str]:
+def judge_latency(
+    durations_s: Sequence[float], period_s: float, limits: PromotionLimits
+) -> tuple[float, str]:
     """Return the p99 of the computing times [s], and why it is refused, "" when it isn't."""
     p99_s = float(np.percentile(durations_s, 99))
     most_s = limits.latency * period_s
@@ -122,7 +124,7 @@ def judge_latency(durations_s: Sequence[float], period_s: float, limits: Limits)
     return p99_s, f"it computes for {p99_s * 1e3:.1f} ms (p99); up to {most_s * 1e3:.1f} ms are allowed"
 
 
-def judge_shadow(differences: Sequence[float], limits: Limits) -> str:
+def judge_shadow(differences: Sequence[float], limits: PromotionLimits) -> str:
     """Return why a candidate that was so far from the driving policy is refused, "" when it isn't."""
     if not differences:
         return ""

@@ -16,7 +16,7 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.interactive.promotion import criteria, replays
-from il_ros.interactive.promotion.criteria import Limits, Observation
+from il_ros.interactive.promotion.criteria import Observation, PromotionLimits
 from il_ros.interactive.promotion.loading import UnfitError, loaded, made_up, warm_up
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ TIMED = 200
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExaminationPlan:
     """What a candidate is examined by. `root`: of the recorded episodes; None: no replay.
 
     The shadow ends after `shadow_ticks` ticks, or `shadow_s` seconds when nobody ticks.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    limits: PromotionLimits = field(default_factory=PromotionLimits)
     root: Path | None = None
     shadow_ticks: int = 0
     shadow_s: float = 2.0
@@ -54,7 +54,7 @@ class Verdict:
     lasting: bool = True
 
 
-class Shadow:
+class ShadowBuffer:
     """Ticks of the driving policy, passed to the thread that examines: observation and its chunk (H, A)."""
 
     def __init__(self) -> None:
@@ -76,7 +76,11 @@ class Shadow:
 
 
 def examine(
-    checkpoint: Path, contract: Contract | None, driving: LoadedPolicy | None, plan: Plan, shadow: Shadow
+    checkpoint: Path,
+    contract: Contract | None,
+    driving: LoadedPolicy | None,
+    plan: ExaminationPlan,
+    shadow: ShadowBuffer,
 ) -> Verdict:
     """Return the verdict on the candidate at `checkpoint`; never raises on a bad one.
 
@@ -109,8 +113,8 @@ def take(checkpoint: Path, contract: Contract | None, driving: LoadedPolicy | No
 def _measure(
     candidate: LoadedPolicy,
     driving: LoadedPolicy | None,
-    plan: Plan,
-    shadow: Shadow,
+    plan: ExaminationPlan,
+    shadow: ShadowBuffer,
     checks: dict[str, Any],
     clock: _Laps,
 ) -> str:
@@ -144,7 +148,9 @@ def _measure(
     return criteria.judge_shadow(apart, plan.limits)
 
 
-def _in_shadow(candidate: LoadedPolicy, plan: Plan, shadow: Shadow, scale: Any) -> list[float]:
+def _in_shadow(
+    candidate: LoadedPolicy, plan: ExaminationPlan, shadow: ShadowBuffer, scale: Any
+) -> list[float]:
     shadow.clear()
     shadow.wanted = True
     end_s = time.monotonic() + plan.shadow_s

@@ -15,7 +15,7 @@ from il_ros.episodes.arrays.dataset import UNUSABLE
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.catalogue import look
 from il_ros.interactive.promotion import criteria
-from il_ros.interactive.promotion.criteria import Limits, Observation
+from il_ros.interactive.promotion.criteria import Observation, PromotionLimits
 
 if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
@@ -25,7 +25,7 @@ REPLAYED = 300
 KNOWN_EPISODES = 20
 """Episodes, evenly spread over all that both learnt from, of which these are taken."""
 
-Rule = Callable[[float, float | None, Limits], str]
+Rule = Callable[[float, float | None, PromotionLimits], str]
 """From the candidate's error and the driving policy's (None: none drives) to why it is refused, or ""."""
 
 

@@ -15,11 +15,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from il_ros.records.decision import NOBODY, Decision
-from il_ros.records.labelling import EXPERT, POLICY
+from il_ros.records.decision import Decision
+from il_ros.records.labelling import POLICY
+from il_ros.records.takeovers import LastDriver
 
-JUDGED_MODES = ("priority", "hg_dagger", "gated")
-"""Modes in which the expert drives because somebody, or the doubt, wanted it; in others lots are drawn."""
 LONGEST_STEP_NS = 200_000_000
 """Between two decisions no more than this counts as driving: a pause is none."""
 LEAST_S = 0.05
@@ -51,26 +50,21 @@ class DrivingLog:
     def __init__(self, known: Mapping[str, Driving] | None = None) -> None:
         self.by_version: dict[str, Driving] = dict(known or {})
         self._stamp_ns = 0
-        self._driver, self._version = NOBODY, ""  # who drove last; nobody in between doesn't count
+        self._last = LastDriver()
 
     def hear(self, decision: Decision) -> None:
         """Take note of a decision."""
         passed_ns = decision.stamp_ns - self._stamp_ns
         self._stamp_ns = decision.stamp_ns
-        if decision.mode not in JUDGED_MODES:
-            self._driver = NOBODY
-            return
-        if decision.authority == POLICY:
-            if self._driver == POLICY and self._version == decision.version:
-                step_s = min(max(passed_ns, 0), LONGEST_STEP_NS) / 1e9
-                driving = self.of(decision.version)
-                self.by_version[decision.version] = replace(driving, seconds=driving.seconds + step_s)
-            self._version = decision.version
-        elif decision.authority == EXPERT and self._driver == POLICY:
-            driving = self.of(self._version)
-            self.by_version[self._version] = replace(driving, interventions=driving.interventions + 1)
-        if decision.authority != NOBODY:
-            self._driver = decision.authority
+        last = self._last
+        self._last = last.after(decision.authority, decision.mode, decision.version)
+        if last.took_over(decision.authority, decision.mode):
+            driving = self.of(last.version)
+            self.by_version[last.version] = replace(driving, interventions=driving.interventions + 1)
+        elif decision.authority == POLICY and self._last == last:
+            step_s = min(max(passed_ns, 0), LONGEST_STEP_NS) / 1e9
+            driving = self.of(decision.version)
+            self.by_version[decision.version] = replace(driving, seconds=driving.seconds + step_s)
 
     def of(self, version: str) -> Driving:
         """Return what is known of a version."""

@@ -23,7 +23,7 @@ from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.nodes.runtime import managed, retry  # noqa: F401 - runtime sets Fast DDS's profile, before any node
 from il_ros.nodes.runtime.qos import LATCHED
-from il_ros.nodes.runtime.streams import Streams
+from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, from_json
 from il_ros.records.ticks import Ticks
@@ -73,7 +73,7 @@ class Link:
             topics[contract.trigger] = contract.topics[contract.trigger]
         else:
             self.node.create_timer(contract.period_ns / 1e9, lambda: self._tick(self.now_ns))
-        self._streams = Streams(self.node, topics, self._receive)
+        self._streams = RawSubscriptions(self.node, topics, self._receive)
 
     @property
     def in_line(self) -> bool:
@@ -147,11 +147,11 @@ class Link:
         """Say what should be done at a tick; the supervisor decides."""
         self._publish(proposal.Proposal(self.source, tick_ns, action[None], version=self.node.get_name()))
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Say that nothing more will be proposed."""
         if self.now_ns > 0:
             size = self.contract.action_size
-            self._publish(proposal.letting_go(self.source, self.now_ns, size))
+            self._publish(proposal.releasing(self.source, self.now_ns, size))
 
     def until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
         """Spin until the condition holds; raises RosEnvError naming `what` when it doesn't in time."""
@@ -197,7 +197,7 @@ class Link:
         """Let go and leave the graph; a second call does nothing."""
         if not self._context.ok():
             return
-        self.let_go()
+        self.release()
         self._streams.close()
         self._executor.remove_node(self.node)
         self.node.destroy_node()

@@ -94,4 +94,4 @@ class ByHand:
 
     def end(self) -> None:
         """Propose nothing more."""
-        self._link.let_go()
+        self._link.release()

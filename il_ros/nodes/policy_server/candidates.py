@@ -14,8 +14,8 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from il_ros.core.contract import Contract
-from il_ros.interactive.promotion.criteria import Limits
-from il_ros.interactive.promotion.examination import Plan, Shadow, Verdict, examine, take
+from il_ros.interactive.promotion.criteria import PromotionLimits
+from il_ros.interactive.promotion.examination import ExaminationPlan, ShadowBuffer, Verdict, examine, take
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.shell import Refusal
@@ -38,17 +38,18 @@ class Candidate:
 Decide = Callable[[Candidate, Verdict], None]
 
 
-def declare_gate(node: Node) -> None:
-    """Declare what the gate takes."""
+def declare_promotion(node: Node) -> None:
+    """Declare the parameters of promotion."""
     declare(
         node, "candidates", "", "topic (std_msgs/String) that announces new checkpoints, such as "
         "trainer/checkpoint; empty: none are swapped in", read_only=True,
     )  # fmt: skip
     declare(
-        node, "gate.root", "", "folder of recorded episodes: a candidate is replayed on held-out ones and "
-        "on those that it alone or both learnt from; empty: no replay", read_only=True,
+        node, "promotion.root", "", "folder of recorded episodes: a candidate is replayed on held-out ones "
+        "and on those that it alone or both learnt from; empty: no replay", read_only=True,
+        formerly="gate.root",
     )  # fmt: skip
-    limits, plan = Limits(), Plan()
+    limits, plan = PromotionLimits(), ExaminationPlan()
     for name, default, text, unit in (
         (
             "tolerance",
@@ -62,10 +63,13 @@ def declare_gate(node: Node) -> None:
         ("disagreement", limits.disagreement, "the largest mean difference in shadow", "normalised actions"),
         ("shadow_s", plan.shadow_s, "the shadow ends after this, also when nobody ticks", "s"),
     ):
-        declare(node, f"gate.{name}", default, text, unit=unit, minimum=0.0, maximum=1e6, read_only=True)
+        declare(
+            node, f"promotion.{name}", default, text, unit=unit, minimum=0.0, maximum=1e6, read_only=True,
+            formerly=f"gate.{name}",
+        )  # fmt: skip
     declare(
-        node, "gate.shadow_ticks", plan.shadow_ticks, "ticks that a candidate runs in shadow of the driving "
-        "policy; 0: none", minimum=0, maximum=100_000, read_only=True,
+        node, "promotion.shadow_ticks", plan.shadow_ticks, "ticks that a candidate runs in shadow of the "
+        "driving policy; 0: none", minimum=0, maximum=100_000, read_only=True, formerly="gate.shadow_ticks",
     )  # fmt: skip
 
 
@@ -88,7 +92,7 @@ class Candidates:
     ) -> None:
         self._node, self._driving, self._contract = node, driving, contract
         self._decide, self._known = decide, known
-        self.shadow = Shadow()
+        self.shadow = ShadowBuffer()
         self.examining = ""
         """Name of the version that is being examined."""
         self._next: Candidate | None = None
@@ -113,20 +117,20 @@ class Candidates:
             self._thread.join(timeout=LEAVE_S)
             self._thread, self._verdict, self.examining = None, None, ""
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> ExaminationPlan:
         node = self._node
-        limits = Limits(
-            tolerance=value(node, "gate.tolerance"),
-            slack=value(node, "gate.slack"),
-            latency=value(node, "gate.latency"),
-            disagreement=value(node, "gate.disagreement"),
+        limits = PromotionLimits(
+            tolerance=value(node, "promotion.tolerance"),
+            slack=value(node, "promotion.slack"),
+            latency=value(node, "promotion.latency"),
+            disagreement=value(node, "promotion.disagreement"),
         )
-        root = value(node, "gate.root")
-        return Plan(
+        root = value(node, "promotion.root")
+        return ExaminationPlan(
             limits,
             Path(root) if root else None,
-            value(node, "gate.shadow_ticks"),
-            value(node, "gate.shadow_s"),
+            value(node, "promotion.shadow_ticks"),
+            value(node, "promotion.shadow_s"),
             value(node, "device"),
             value(node, "threads"),
         )
@@ -162,12 +166,14 @@ class Candidates:
         self.examining = candidate.run.name
         self._node.get_logger().info(f"{'loading' if candidate.wanted else 'examining'} {self.examining}")
         words = (candidate, contract, driving, self._plan())
-        self._thread = threading.Thread(target=self._examine, args=words, name="gate", daemon=True)
+        self._thread = threading.Thread(target=self._examine, args=words, name="promotion", daemon=True)
         self._thread.start()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self._node.create_timer(POLL_S, self._poll, clock=steady)
 
-    def _examine(self, candidate: Candidate, contract: Contract | None, driving: Any, plan: Plan) -> None:
+    def _examine(
+        self, candidate: Candidate, contract: Contract | None, driving: Any, plan: ExaminationPlan
+    ) -> None:
         import torch  # a second where no policy was loaded before
 
         torch.set_num_threads(plan.threads)

@@ -30,12 +30,12 @@ from il_ros.core.contract import Contract
 from il_ros.core.synchroniser import Observation
 from il_ros.interactive.promotion.examination import Verdict
 from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up
-from il_ros.nodes.policy_server.candidates import Candidate, Candidates, declare_gate, run_of
+from il_ros.nodes.policy_server.candidates import Candidate, Candidates, declare_promotion, run_of
 from il_ros.nodes.policy_server.versions import Versions
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import WARN, Status
-from il_ros.nodes.runtime.generation import EpochListener
+from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
 from il_ros.policies.disagreement import chunk_disagreement
@@ -55,14 +55,14 @@ class PolicyServer(managed.ManagedNode):
         source = "name of this source in its proposals"
         self._source: str = declare(self, "source", "policy", source, read_only=True)
         declare_tick(self)
-        declare_gate(self)
+        declare_promotion(self)
         self._policy: Any = None
         self._admitted: tuple[Any, Path] | None = None  # a first policy, waiting to be configured with
         self._was_configured = False
-        self._doubt: float | None = None  # of the last answer
+        self._uncertainty: float | None = None  # of the last answer
         self._before: tuple[int, np.ndarray[Any, Any]] | None = None  # its tick and its chunk
         self._proposer: Proposer | None = None
-        self._epoch: EpochListener | None = None
+        self._generation: GenerationListener | None = None
         self.create_service(Trigger, "~/reload", self._reload)
         self._versions = Versions(self, self._swap)
         self._candidates = Candidates(
@@ -82,15 +82,15 @@ class PolicyServer(managed.ManagedNode):
         """Warm up, then begin to propose."""
         self._before = None
         warm_up(self._policy)
-        self._epoch = EpochListener(self, self._begin_afresh)
+        self._generation = GenerationListener(self, self._begin_afresh)
         self._proposer = Proposer(self, self._policy.contract, self._answer, self._identity)
 
     def deactivate(self) -> None:
         """Cease to propose."""
         if self._proposer is not None:
             self._proposer.close()
-            self._epoch.close()
-        self._proposer = self._epoch = None
+            self._generation.close()
+        self._proposer = self._generation = None
 
     def cleanup(self) -> None:
         """Let go of the policy."""
@@ -144,10 +144,12 @@ class PolicyServer(managed.ManagedNode):
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
         try:
-            chunk, doubt = self._policy.act_with_doubt(observation.values)
+            chunk, uncertainty = self._policy.act_with_uncertainty(observation.values)
         except ValueError as error:  # what the policy can't take or must not say
             raise managed.Refusal(str(error)) from error
-        self._doubt = self._against_foresight(observation.tick_ns, chunk) if doubt is None else doubt
+        self._uncertainty = (
+            self._against_foresight(observation.tick_ns, chunk) if uncertainty is None else uncertainty
+        )
         self._before = (observation.tick_ns, chunk)
         self._candidates.shadow.cast(observation.values, chunk)
         return chunk
@@ -159,13 +161,13 @@ class PolicyServer(managed.ManagedNode):
         before_ns, before = self._before
         ticks = round((tick_ns - before_ns) / self._policy.contract.period_ns)
         apart = chunk_disagreement(before, chunk, ticks, self._policy.normaliser.actions.scale)
-        doubt: float | None = self._policy.doubting.calibrated(apart)
-        return doubt
+        uncertainty: float | None = self._policy.uncertainty_model.calibrated(apart)
+        return uncertainty
 
     def _identity(self) -> Identity:
-        assert self._epoch is not None
-        epoch = self._epoch.epoch if hasattr(self._policy, "reset") else None
-        return Identity(self._source, self._policy.version, epoch, self._doubt)
+        assert self._generation is not None
+        generation = self._generation.generation if hasattr(self._policy, "reset") else None
+        return Identity(self._source, self._policy.version, generation, self._uncertainty)
 
     def _begin_afresh(self) -> None:
         """Forget what came before a handover or restart; a policy without memory has only its last chunk.

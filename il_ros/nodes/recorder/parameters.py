@@ -13,7 +13,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import ARRAY, JOINT_TRAJECTORY, STRING
 from il_ros.episodes.bag.mcap_file import COMPRESSIONS
 from il_ros.episodes.layout import OUTCOMES
-from il_ros.episodes.recording.options import MIB, Label, RecordOptions, StreamSpec, contract_streams
+from il_ros.episodes.recording.options import MIB, Label, RecordedStream, RecordOptions, contract_streams
 from il_ros.nodes.recorder.streams import Wanted, wanted_extra
 from il_ros.nodes.runtime.contracts import declare_contract
 from il_ros.nodes.runtime.parameters import declare, value
@@ -101,12 +101,12 @@ def wanted(node: Node, contract: Contract) -> list[Wanted]:
     specs = contract_streams(contract, {topic: resolve(topic) for topic in contract.topics})
     decision = value(node, "decision_topic")
     if decision:
-        specs.append(StreamSpec(resolve(decision), STRING, role="decision"))
+        specs.append(RecordedStream(resolve(decision), STRING, role="decision"))
     specs += [
-        StreamSpec(resolve(topic), JOINT_TRAJECTORY) for topic in value(node, "proposal_topics") if topic
+        RecordedStream(resolve(topic), JOINT_TRAJECTORY) for topic in value(node, "proposal_topics") if topic
     ]
     specs += [
-        StreamSpec(resolve(topic), kind)
+        RecordedStream(resolve(topic), kind)
         for topic, kind in ((value(node, "marks_topic"), STRING), (value(node, "state_topic"), ARRAY))
         if topic
     ]

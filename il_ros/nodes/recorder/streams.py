@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from il_ros.episodes.bag.metadata import Qos
-from il_ros.episodes.recording.options import StreamSpec
+from il_ros.episodes.recording.options import RecordedStream
 from il_ros.episodes.recording.record import EpisodeRecorder
 from il_ros.nodes.runtime.streams import (
     INCOMPATIBLE_QOS,
@@ -34,7 +34,7 @@ class Wanted:
     """A topic by the name that contract or parameter give it; without `type`, the graph will tell."""
 
     name: str
-    spec: StreamSpec | None = None
+    spec: RecordedStream | None = None
 
 
 class RecorderStreams:
@@ -115,7 +115,7 @@ class RecorderStreams:
         for topic, types in self._node.get_topic_names_and_types():
             if topic in self._untyped:
                 self._untyped.discard(topic)
-                self._specs[topic] = StreamSpec(topic, types[0])
+                self._specs[topic] = RecordedStream(topic, types[0])
                 self._changed.add(topic)
 
 
@@ -128,7 +128,7 @@ def wanted_extra(entry: str, resolve: Callable[[str], str]) -> Wanted:
     if len(words) not in (1, 2):
         raise ValueError(f"extra_topics has '{entry}'; it must be 'topic' or 'topic package/msg/Name'")
     topic = resolve(words[0])
-    return Wanted(topic, StreamSpec(topic, words[1]) if len(words) == 2 else None)
+    return Wanted(topic, RecordedStream(topic, words[1]) if len(words) == 2 else None)
 
 
 def _weaker(new: QoSProfile, old: QoSProfile) -> bool:

@@ -1,4 +1,4 @@
-"""The supervisor's epoch, as its status tells it."""
+"""The supervisor's generation, as its status gives it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.qos import LATCHED
 
 
-class EpochListener:
-    """Holds `.epoch`, the newest one heard from the supervisor (None before), and calls `on_change()`."""
+class GenerationListener:
+    """Holds `.generation`, the supervisor's newest one (None before), and calls `on_change()`."""
 
     def __init__(self, node: Node, on_change: Callable[[], None]) -> None:
         self._node = node
         self._on_change = on_change
-        self.epoch: int | None = None
+        self.generation: int | None = None
         if not node.has_parameter("supervisor_status"):
             declare(node, "supervisor_status", "dagger_supervisor/status", "topic of the supervisor's status")
         topic = value(node, "supervisor_status")
@@ -29,7 +29,7 @@ class EpochListener:
         self._node.destroy_subscription(self._subscription)
 
     def _on_status(self, message: String) -> None:
-        epoch = json.loads(message.data)["epoch"]
-        if epoch != self.epoch:
-            self.epoch = epoch
+        generation = json.loads(message.data)["generation"]
+        if generation != self.generation:
+            self.generation = generation
             self._on_change()

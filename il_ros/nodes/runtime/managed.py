@@ -1,13 +1,13 @@
 """How every il_ros node is run: DDS and memory settings, executor, signals, errors, lifecycle.
 
-class Recorder(runtime.ManagedNode):          # or runtime.PlainNode
+class Recorder(managed.ManagedNode):          # or managed.PlainNode
     def __init__(self, **kwargs):
         super().__init__("recorder", **kwargs)
     def configure(self): ...                  # raise Refusal("why") to stay unconfigured
     def activate(self): ...
 
 def main(args=None):
-    return runtime.main(Recorder, args)
+    return managed.main(Recorder, args)
 """
 
 from __future__ import annotations

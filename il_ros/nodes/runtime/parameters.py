@@ -32,15 +32,19 @@ def declare(
     maximum: float | None = None,
     choices: Sequence[str] = (),
     read_only: bool = False,
+    formerly: str = "",
 ) -> Any:
     """Declare a parameter and return its value (the default, or what file or command line say).
 
     `default` also sets the type (an empty list: of strings; `Parameter.Type.DOUBLE_ARRAY`: an empty list of
     numbers); a whole number given for a float is taken as one. `minimum` and `maximum` are inclusive;
     `choices` are the only allowed words.
-    `read_only`: may be set at start, not while running.
-    Raises ParameterError when the given value has the wrong type, range or word.
+    `read_only`: may be set at start, not while running. `formerly`: an earlier name of the parameter.
+    Raises ParameterError when the given value has the wrong type, range or word, or the earlier name was
+    given.
     """
+    if formerly and formerly in node._parameter_overrides:
+        raise ParameterError(f"parameter {formerly} is called {name} now")
     text = f"{description} [{unit}]" if unit else description
     if choices:
         text = f"{text} (one of: {', '.join(choices)})"

@@ -26,7 +26,7 @@ from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.shell import Refusal
-from il_ros.nodes.runtime.streams import Streams
+from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
 from il_ros.records.ticks import Ticks
 
@@ -44,8 +44,8 @@ class Identity:
 
     source: str
     version: str = ""
-    epoch: int | None = None
-    doubt: float | None = None
+    generation: int | None = None
+    uncertainty: float | None = None
 
 
 def declare_tick(node: Node) -> None:
@@ -97,7 +97,7 @@ class Proposer:
         topics = dict(self._observed)
         if self._trigger is not None:
             topics[self._trigger] = contract.topics[self._trigger]
-        self._streams = Streams(node, topics, self._receive)
+        self._streams = RawSubscriptions(node, topics, self._receive)
         # on the node's clock: with use_sim_time, ticks follow /clock
         self._timer = None
         if self._trigger is None:
@@ -105,18 +105,18 @@ class Proposer:
 
     def close(self) -> None:
         """Let go, unsubscribe, stop ticking, stop publishing."""
-        self.let_go()
+        self.release()
         self._streams.close()
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Say at once that there will be no proposals for now, if there were any."""
         if not self._proposed_ns:
             return
         stamp_ns = max(self._now_ns(), self._proposed_ns)
-        word = proposal.letting_go(self._identity().source, stamp_ns, self._contract.action_size)
+        word = proposal.releasing(self._identity().source, stamp_ns, self._contract.action_size)
         self._publisher.publish(proposal.encode(word, self._contract.action_names, self._contract.period_ns))
         self._proposed_ns = 0
 
@@ -156,14 +156,14 @@ class Proposer:
             return
         answered_ns = time.perf_counter_ns()
         if chunk is None:
-            self.let_go()
+            self.release()
             self._silent("silent by choice", OK, "silent by choice")
             return
         if not np.isfinite(chunk).all():
             self._silent("not finite", ERROR, _not_finite(chunk, self._contract))
             return
         who = self._identity()
-        answer = proposal.Proposal(who.source, tick_ns, chunk, who.version, who.epoch, who.doubt)
+        answer = proposal.Proposal(who.source, tick_ns, chunk, who.version, who.generation, who.uncertainty)
         raw = proposal.encode(answer, self._contract.action_names, self._contract.period_ns)
         self._publisher.publish(raw)
         self._proposed_ns = tick_ns

@@ -54,7 +54,7 @@ class Events:
         self._handles.clear()
 
 
-class Streams:
+class RawSubscriptions:
     """Subscribes to `topics` (name → type) and calls `on_message(topic, raw, arrival_ns)` for every message.
 
     `raw` are CDR bytes, `arrival_ns` is the node's clock (ROS time). Names are as the contract has them;

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from il_ros.nodes.runtime import terminal
 from il_ros.nodes.session.view import View
 from il_ros.session import console
-from il_ros.session.state import World
+from il_ros.session.state import SessionState
 
 
 class Console:
@@ -40,16 +40,16 @@ class Console:
         """Show the camera's picture, or no more."""
         self._view.shown = not self._view.shown
 
-    def show(self, world: World) -> None:
+    def show(self, state: SessionState) -> None:
         """Draw the picture and the status line."""
         if self._screen is not None:
             picture = self._view.lines(self._screen.width, self._screen.height)
-            self._screen.show("\n".join([*picture, self.line(world)]))
+            self._screen.show("\n".join([*picture, self.line(state)]))
 
-    def line(self, world: World, *, colour: bool = True) -> str:
+    def line(self, state: SessionState, *, colour: bool = True) -> str:
         """Return the status line."""
         width = self._screen.width - 1 if self._screen is not None else 200
-        return console.status_line(world, width, person=self._person, colour=colour)
+        return console.status_line(state, width, person=self._person, colour=colour)
 
     def tell(self, lines: Sequence[str]) -> None:
         """Say what has happened, with the time of day."""
@@ -59,11 +59,11 @@ class Console:
             else:
                 self._node.get_logger().info(line)
 
-    def leave(self, world: World) -> None:
+    def leave(self, state: SessionState) -> None:
         """Let the last status line stand."""
         if self._screen is not None:
             self._screen.show("")
-            self._screen.say(self.line(world))
+            self._screen.say(self.line(state))
 
     def report(self, root: Path) -> None:
         """Write the report of what is saved so far under `root`, a running episode apart."""

@@ -34,8 +34,8 @@ from il_ros.nodes.session.services import Services
 from il_ros.records import proposal
 from il_ros.records.decision import from_json
 from il_ros.session import keys
-from il_ros.session.state import HEARD, World, heard_decision, heard_task
-from il_ros.session.user_commands import URGENT, Call, Plan, answered, due, plan, waited_for
+from il_ros.session.state import HEARD, SessionState, heard_decision, heard_task
+from il_ros.session.user_commands import URGENT, Call, CommandPlan, answered, due, plan, waited_for
 
 LOOK_EVERY_S = 0.02
 SHOW_EVERY_S = 0.1
@@ -54,7 +54,7 @@ class Session(managed.PlainNode):
         person = "you" if self._person is None else "teacher"
         self._console = Console(self, screen, (*known, *chosen.driving), person)
         self._unheard = screen is None and self._person is None
-        self.world = World()
+        self.state = SessionState()
         self.ended: Future = Future()
         self._asking = Services(self)
         self._wanted: deque[str] = deque()
@@ -67,7 +67,7 @@ class Session(managed.PlainNode):
         self._keys = self.create_publisher(String, "~/keys", DEEP)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(LOOK_EVERY_S, self._look, clock=steady)
-        self.create_timer(SHOW_EVERY_S, lambda: self._console.show(self.world), clock=steady)
+        self.create_timer(SHOW_EVERY_S, lambda: self._console.show(self.state), clock=steady)
         self._listen()
 
     def start(self) -> None:
@@ -78,28 +78,28 @@ class Session(managed.PlainNode):
 
     def stop(self) -> None:
         """Leave the status line standing, and tell of the session if that was asked for."""
-        self._console.leave(self.world)
+        self._console.leave(self.state)
         if value(self, "report"):
             self._console.report(Path(value(self, "report")))
 
     def status(self) -> Status:
         """Return the status line."""
-        return Status(message=self._console.line(self.world, colour=False))
+        return Status(message=self._console.line(self.state, colour=False))
 
-    def wish(self, wish: str) -> None:
+    def command(self, command: str) -> None:
         """Do what was asked for: at once when it is urgent, else after what was asked for before."""
-        if wish == keys.VIEW:
+        if command == keys.VIEW:
             self._console.switch_view()
             return
-        if wish == keys.HELP:
+        if command == keys.HELP:
             self._console.help(*self._gamepad)
             return
-        if wish in URGENT:
-            self.executor.create_task(self._carry_out, plan(wish, self.world, self._options))
+        if command in URGENT:
+            self.executor.create_task(self._carry_out, plan(command, self.state, self._options))
             return
-        if wish in (self._doing, *self._wanted):
+        if command in (self._doing, *self._wanted):
             return  # impatience: it is on its way
-        self._wanted.append(wish)
+        self._wanted.append(command)
         if not self.busy:
             self.busy = True
             self.executor.create_task(self._work)
@@ -125,34 +125,34 @@ class Session(managed.PlainNode):
 
     def _look(self) -> None:
         for key in self._console.pressed():
-            wish = keys.wish_of(key)
-            if wish:
-                self.wish(wish)
+            command = keys.command_of(key)
+            if command:
+                self.command(command)
             else:
                 self._keys.publish(String(data=key))
                 self._go_on()
         self._ask_person()
 
     def _on_joy(self, message: Joy) -> None:
-        if self._buttons.wishes and not self._gamepad:
+        if self._buttons.commands and not self._gamepad:
             self._gamepad = (self._buttons.help(),)
             self._console.tell(self._gamepad)
-        for wish in self._buttons.pressed(self._buttons_before, message.buttons):
-            self.wish(wish)
+        for command in self._buttons.pressed(self._buttons_before, message.buttons):
+            self.command(command)
         self._buttons_before = message.buttons
 
     def _on_json(self, topic: str, message: String) -> None:
-        self.world, lines = HEARD[topic](self.world, json.loads(message.data))
+        self.state, lines = HEARD[topic](self.state, json.loads(message.data))
         self._console.tell(lines)
 
     def _on_decision(self, message: String) -> None:
-        self.world, lines = heard_decision(self.world, from_json(message.data))
+        self.state, lines = heard_decision(self.state, from_json(message.data))
         self._console.tell(lines)
         self._ask_person()
         self._notice_end()
 
     def _on_task(self, name: str, message: Bool) -> None:
-        self.world = heard_task(self.world, **{name: message.data})
+        self.state = heard_task(self.state, **{name: message.data})
         self._notice_end()
 
     def _on_proposal(self, source: str, raw: bytes) -> None:
@@ -163,30 +163,30 @@ class Session(managed.PlainNode):
 
     def _on_driving(self, raw: bytes) -> None:
         assert self._contract is not None
-        if not proposal.decode(raw, self._contract.action_names, self._contract.period_ns).lets_go:
+        if not proposal.decode(raw, self._contract.action_names, self._contract.period_ns).releases:
             self._go_on()
 
     def _go_on(self) -> None:
         """Let time go on that stood still for the person at a recorded moment."""
-        due_now = waited_for(self.world)
+        due_now = waited_for(self.state)
         if due_now.calls and not self.busy:
             self.executor.create_task(self._carry_out, due_now)
 
     def _ask_person(self) -> None:
         if self._person is None or self.busy or self.ended.done():
             return
-        wish = self._person.wish(self.world, time.monotonic())
-        if wish:
-            self.wish(wish)
+        command = self._person.command(self.state, time.monotonic())
+        if command:
+            self.command(command)
 
     def _notice_end(self) -> None:
         """Let the simulator end the episode when its task is done, once for each.
 
         Not while a wish is carried out: it may end the episode itself, and the person's word counts.
         """
-        wish = due(self.world, self._options)
-        if wish and not self.busy and self._ended_for != self.world.recording:
-            self.wish(wish)
+        command = due(self.state, self._options)
+        if command and not self.busy and self._ended_for != self.state.recording:
+            self.command(command)
 
     # ---- what goes out -----------------------------------------------------------------------------------
 
@@ -195,20 +195,20 @@ class Session(managed.PlainNode):
         try:
             while self._wanted:
                 self._doing = self._wanted.popleft()
-                made = plan(self._doing, self.world, self._options)
+                made = plan(self._doing, self.state, self._options)
                 if made.ends_episode:
-                    self._ended_for = self.world.recording
+                    self._ended_for = self.state.recording
                 await self._carry_out(made)
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)
         finally:
             self.busy, self._doing = False, ""
 
-    async def _carry_out(self, made: Plan) -> None:
+    async def _carry_out(self, made: CommandPlan) -> None:
         try:
             for call in made.calls:
                 await self._call(call)
-                self.world = answered(self.world, call)
+                self.state = answered(self.state, call)
             self._console.tell(made.lines)
         except WaitError as error:
             self._console.tell((str(error) if "refused" in str(error) else f"refused: {error}",))

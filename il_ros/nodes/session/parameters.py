@@ -13,7 +13,7 @@ from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.parameters import ParameterError, declare, value
 from il_ros.session import keys
 from il_ros.session.person import USUAL, SimulatedPerson
-from il_ros.session.setup import Options
+from il_ros.session.setup import SessionOptions
 from il_ros.session.starts import read_starts
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
@@ -24,7 +24,7 @@ TEACHER = "        the scripted teacher drives when you take over; with --expert
 class Chosen:
     """`contract` is None where nothing needs it; `driving`: lines that tell how the robot is driven."""
 
-    options: Options
+    options: SessionOptions
     buttons: keys.Buttons
     person: SimulatedPerson | None
     contract: Contract | None
@@ -70,5 +70,5 @@ def declare_session(node: Node) -> Chosen:
         driving = tuple(Keyboard(contract, KeyTimes()).help(alone=False).splitlines())
     elif teacher:
         driving = (TEACHER,)
-    options = Options(mode, simulator, teacher, limit_s, seed, moments)
+    options = SessionOptions(mode, simulator, teacher, limit_s, seed, moments)
     return Chosen(options, buttons, person, contract, driving)

@@ -20,8 +20,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.core.synchroniser import Observation
 from il_ros.episodes.arrays.dataset import Dataset, DatasetError
-from il_ros.interactive.dagger.human import Habits, SimulatedHuman, typical_motion, velocities
-from il_ros.interactive.dagger.intervener import Onlooker
+from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, typical_motion, velocities
+from il_ros.interactive.dagger.intervener import SimulatedIntervener
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import WARN, Status
@@ -58,7 +58,7 @@ class ScriptedExpert(managed.PlainNode):
         self._advice = self.create_publisher(JointTrajectory, "~/advice", QoSProfile(depth=5))
         self.create_service(SetBool, "~/engage", self._on_engage)
         self._given_up = False
-        self._onlooker = self._look_on(Path(shown), seed) if shown else None
+        self._intervener = self._look_on(Path(shown), seed) if shown else None
         self._proposer = Proposer(self, self._contract, self._answer, lambda: self._identity)
 
     def status(self) -> Status:
@@ -75,16 +75,16 @@ class ScriptedExpert(managed.PlainNode):
         self._advise(observation.tick_ns, chunk)
         if chunk is None:
             return None
-        if self._onlooker is None:
+        if self._intervener is None:
             return chunk if self._engaged else None
-        self._onlooker.advice(observation.tick_ns, chunk[0])
-        return chunk + self._onlooker.tremor if self._onlooker.drives else None
+        self._intervener.advice(observation.tick_ns, chunk[0])
+        return chunk + self._intervener.tremor if self._intervener.drives else None
 
     def _advise(self, tick_ns: int, chunk: np.ndarray[Any, Any] | None) -> None:
         """Tell what it would do at a tick, or that it has given up."""
         source, names = self._identity.source, self._contract.action_names
         if chunk is None:
-            advice = proposal.letting_go(source, tick_ns, len(names))
+            advice = proposal.releasing(source, tick_ns, len(names))
             if not self._given_up:
                 self.get_logger().warning(f"at {tick_ns / 1e9:.3f} s: {GIVEN_UP}")
         else:
@@ -92,7 +92,7 @@ class ScriptedExpert(managed.PlainNode):
         self._given_up = chunk is None
         self._advice.publish(proposal.encode(advice, names, self._contract.period_ns))
 
-    def _look_on(self, shown: Path, seed: int) -> Onlooker:
+    def _look_on(self, shown: Path, seed: int) -> SimulatedIntervener:
         """Return the simulated person, who hears the policy and begins anew with each episode."""
         try:
             episodes = Dataset.open(shown, self._contract, validation=0.0).train
@@ -100,35 +100,37 @@ class ScriptedExpert(managed.PlainNode):
             raise managed.Refusal(f"parameter demonstrations: {error}") from error
         motion = typical_motion(episodes, self._contract)
         rng = np.random.default_rng(seed)
-        onlooker = Onlooker(SimulatedHuman(Habits(), motion, rng, velocities(self._contract)))
+        intervener = SimulatedIntervener(
+            SimulatedHuman(HumanModel(), motion, rng, velocities(self._contract))
+        )
         policy = QoSProfile(depth=10)
         self.create_subscription(JointTrajectory, "policy_server/proposal", self._on_policy, policy, raw=True)
         self.create_subscription(String, "task/episode", self._on_episode, LATCHED)
-        return onlooker
+        return intervener
 
     def _on_policy(self, raw: bytes) -> None:
-        assert self._onlooker is not None
+        assert self._intervener is not None
         said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
-        if not said.lets_go:
-            self._onlooker.policy(said.stamp_ns, said.chunk[0])
-            self._let_go_unless_driving()
+        if not said.releases:
+            self._intervener.policy(said.stamp_ns, said.chunk[0])
+            self._release_unless_driving()
 
     def _on_episode(self, _message: String) -> None:
-        assert self._onlooker is not None
-        self._onlooker.begin()
-        self._let_go_unless_driving()
+        assert self._intervener is not None
+        self._intervener.begin()
+        self._release_unless_driving()
 
-    def _let_go_unless_driving(self) -> None:
-        assert self._onlooker is not None
-        if not self._onlooker.drives:
-            self._proposer.let_go()
+    def _release_unless_driving(self) -> None:
+        assert self._intervener is not None
+        if not self._intervener.drives:
+            self._proposer.release()
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._engaged = request.data
         if self._engaged:
             self._proposer.at_once()
         else:
-            self._proposer.let_go()
+            self._proposer.release()
         response.success, response.message = True, "proposing" if self._engaged else "watching"
         return response
 

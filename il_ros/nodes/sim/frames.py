@@ -26,7 +26,7 @@ DEPTH = 5  # frames that a slow reader may be behind
 CLOCK, BOOL, STRING = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool", "std_msgs/msg/String"
 
 
-class Frames:
+class FramePublisher:
     """Publishes a task's frames on relative topics, and `/clock` if asked."""
 
     def __init__(self, node: Node, task: Task, *, clock: bool, reliable: bool) -> None:

@@ -26,8 +26,8 @@ from il_ros.core.messages import Message
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.nodes.runtime.streams import Streams, message_class
-from il_ros.nodes.sim.frames import Frames
+from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
+from il_ros.nodes.sim.frames import FramePublisher
 from il_ros.records.ticks import Ticks
 from il_ros.sim.gazebo.world import world_element
 from il_ros.sim.gz import services
@@ -57,12 +57,12 @@ class SimGz(managed.PlainNode):
         self._commands: dict[str, Message] = {}
         self._commanded = True
         self._ticked = self._episodes = self._refused = 0
-        self._frames = Frames(self, self.task, clock=False, reliable=True)
+        self._frames = FramePublisher(self, self.task, clock=False, reliable=True)
         self._targets = {
             target: self.create_publisher(Float64, target, QoSProfile(depth=1))
             for target in self.scene.targets
         }
-        self._streams = Streams(self, self.scene.hears, self._hear)
+        self._streams = RawSubscriptions(self, self.scene.hears, self._hear)
         for command, kind in self.task.commands.items():
             take = partial(self._on_command, command, kind)
             self.create_subscription(message_class(kind), command, take, QoSProfile(depth=1), raw=True)

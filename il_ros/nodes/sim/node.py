@@ -26,7 +26,7 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.streams import message_class
-from il_ros.nodes.sim.frames import Frames
+from il_ros.nodes.sim.frames import FramePublisher
 from il_ros.nodes.sim.parameters import declare_pace, declare_task
 from il_ros.records import decision, proposal
 from il_ros.sim.pacing import Pace, Pacing
@@ -53,7 +53,7 @@ class Sim(managed.PlainNode):
             self, "sensor_reliability", "reliable", "QoS of the sensors; lockstep needs reliable ones",
             choices=("reliable", "best_effort"), read_only=True,
         )  # fmt: skip
-        self._frames = Frames(self, self.task, clock=clock, reliable=reliability == "reliable")
+        self._frames = FramePublisher(self, self.task, clock=clock, reliable=reliability == "reliable")
         self._commands: dict[str, Message] = {}
         self._episodes = 0
         self._refused = 0

@@ -12,7 +12,7 @@ from std_srvs.srv import SetBool, Trigger
 from il_ros.control.supervisor.estop import EmergencyStop
 from il_ros.core import messages
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.nodes.runtime.streams import Streams
+from il_ros.nodes.runtime.streams import RawSubscriptions
 
 WEAKEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
@@ -34,7 +34,7 @@ class EstopInputs:
         node.create_service(SetBool, "~/estop", self._on_service)
         node.create_service(Trigger, "~/reset_estop", self._on_reset)
         # heard twice: as strongly as its publishers offer and, while that is arranged, weakly
-        self._stream = Streams(node, {"~/estop": "std_msgs/msg/Bool"}, self._on_topic)
+        self._stream = RawSubscriptions(node, {"~/estop": "std_msgs/msg/Bool"}, self._on_topic)
         node.create_subscription(
             Bool, "~/estop", lambda raw: self._on_topic("~/estop", raw, 0), WEAKEST, raw=True
         )

@@ -75,8 +75,8 @@ def declare_modes(node: Node) -> tuple[str, ...]:
         "versions", minimum=-1,
     )  # fmt: skip
     declare(
-        node, "dagger.asked", default.asked, "share of the policy's ticks at which the expert's proposal is "
-        "a label; successive ticks tell much the same", minimum=0.001, maximum=1.0,
+        node, "dagger.queried", default.queried, "share of the policy's ticks at which the expert's proposal "
+        "is a label; successive ticks tell much the same", minimum=0.001, maximum=1.0, formerly="dagger.asked",
     )  # fmt: skip
     declare(
         node, "gated.ask", gated.ask, "doubt above which the expert is asked (the budget may raise it); 0: "
@@ -113,7 +113,7 @@ def declare_modes(node: Node) -> tuple[str, ...]:
     )  # fmt: skip
     return (
         "mode",
-        *(f"dagger.{name}" for name in ("beta", "unit", "segment", "seed", "round", "asked")),
+        *(f"dagger.{name}" for name in ("beta", "unit", "segment", "seed", "round", "queried")),
         *(f"gated.{name}" for name in GATED),
     )
 
@@ -152,6 +152,6 @@ def _options(values: dict[str, Any]) -> ModeOptions:
         segment=values["dagger.segment"],
         seed=values["dagger.seed"],
         round_index=values["dagger.round"],
-        asked=values["dagger.asked"],
+        queried=values["dagger.asked"],
         gated=GatedOptions(**{name: values[f"gated.{name}"] for name in GATED}),
     )

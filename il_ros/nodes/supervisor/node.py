@@ -26,7 +26,7 @@ from il_ros.control.supervisor.status import to_json as status_json
 from il_ros.control.supervisor.supervision import Supervision
 from il_ros.core import codecs, messages
 from il_ros.core.contract import Contract
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
@@ -34,11 +34,11 @@ from il_ros.nodes.runtime.diagnostics import Status
 from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.publishers import Others
 from il_ros.nodes.runtime.qos import LATCHED
-from il_ros.nodes.runtime.streams import Streams, message_class
+from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
 from il_ros.nodes.supervisor.estop import EstopInputs
 from il_ros.nodes.supervisor.modes import Bell, ModeParameters
 from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources
-from il_ros.nodes.supervisor.report import Report
+from il_ros.nodes.supervisor.report import SupervisorReport
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, to_json
 
@@ -54,7 +54,7 @@ class DaggerSupervisor(managed.ManagedNode):
 
     def __init__(self, **kwargs: Any) -> None:
         self._supervision: Supervision | None = None
-        self._report: Report | None = None
+        self._report: SupervisorReport | None = None
         super().__init__("dagger_supervisor", **kwargs)
         declare_contract(self)
         declare_supervision(self)
@@ -75,14 +75,14 @@ class DaggerSupervisor(managed.ManagedNode):
         """Read the contract and the parameters; nothing is sent yet."""
         self._contract: Contract = load_contract(value(self, "contract"))
         try:
-            self._experience = Experience(self._contract.period_ns)
-            mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._experience)
+            self._memory = ModeMemory(self._contract.period_ns)
+            mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._memory)
             self._supervision = Supervision(
                 self._contract, sources(self), options(self, self._contract), self._estop.latch, mode
             )
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
-        self._report = Report()
+        self._report = SupervisorReport()
 
     def activate(self) -> None:
         """Listen, and command when there is something to send; raises Refusal when somebody else commands."""
@@ -102,8 +102,8 @@ class DaggerSupervisor(managed.ManagedNode):
         self._closing.append(partial(self.destroy_publisher, self._decisions))
         supervision.restart()
         measured = {spec.topic: spec.type for spec in supervision.measured.specs}
-        self._closing.append(Streams(self, measured, self._on_measurement).close)
-        for source in supervision.hearing.sources:
+        self._closing.append(RawSubscriptions(self, measured, self._on_measurement).close)
+        for source in supervision.proposals_in.sources:
             self._closing.append(self._listen(source.name, source.topic))
         period_s = self._contract.period_ns / 1e9
         for seconds, callback in (
@@ -131,7 +131,7 @@ class DaggerSupervisor(managed.ManagedNode):
     def status(self) -> Status:
         """Return who has authority, what each source does, and how the gate and the timing fare."""
         if self._report is None or self._supervision is None:
-            return Status(*Report.idle(self.state, self._others.found))
+            return Status(*SupervisorReport.idle(self.state, self._others.found))
         unheard = [
             action.topic for publisher, action, _ in self._commands if not publisher.get_subscription_count()
         ]
@@ -212,16 +212,16 @@ class DaggerSupervisor(managed.ManagedNode):
 
     def _check_mode(self, wanted: ModeOptions) -> None:
         if self._supervision is not None:
-            make_mode(wanted, self._contract, value(self, "sources"), Experience())
+            make_mode(wanted, self._contract, value(self, "sources"), ModeMemory())
 
     def _switch(self) -> None:
         """Let the mode that the parameters now say choose from the next tick on."""
         if self._supervision is None:
             return
         wanted = self._modes.options()
-        sources = [source.name for source in self._supervision.hearing.sources]
-        self._supervision.switch(make_mode(wanted, self._contract, sources, self._experience))
-        self.get_logger().info(f"mode {wanted.mode}, epoch {self._supervision.epoch}")
+        sources = [source.name for source in self._supervision.proposals_in.sources]
+        self._supervision.switch(make_mode(wanted, self._contract, sources, self._memory))
+        self.get_logger().info(f"mode {wanted.mode}, epoch {self._supervision.generation}")
         self._announce()
 
     # ---- emergency stop and restart ----------------------------------------------------------------------
@@ -244,7 +244,7 @@ class DaggerSupervisor(managed.ManagedNode):
             raise managed.Refusal(f"nothing to restart: the node is {self.state}")
         self._supervision.restart()
         self._announce()
-        response.success, response.message = True, f"epoch {self._supervision.epoch}"
+        response.success, response.message = True, f"epoch {self._supervision.generation}"
         return response
 
 

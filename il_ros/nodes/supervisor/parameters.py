@@ -5,7 +5,7 @@ from __future__ import annotations
 from rclpy.node import Node
 
 from il_ros.control.supervisor.arbitration import Source
-from il_ros.control.supervisor.supervision import Options
+from il_ros.control.supervisor.supervision import SupervisorOptions
 from il_ros.core.contract import Contract
 from il_ros.nodes.runtime.parameters import declare, value
 
@@ -67,13 +67,13 @@ def sources(node: Node) -> list[Source]:
     ]
 
 
-def options(node: Node, contract: Contract) -> Options:
+def options(node: Node, contract: Contract) -> SupervisorOptions:
     """Return the options; raises ValueError when one can't be."""
     silence_s = value(node, "silence_s")
     if not silence_s:
         simulated = value(node, "use_sim_time")
         silence_s = SILENT_SIMULATED_S if simulated else SILENT_PERIODS * contract.period_ns / 1e9
-    return Options(
+    return SupervisorOptions(
         silence_s,
         value(node, "without_measurement"),
         tuple(filter(None, value(node, "keep_command"))),

@@ -11,7 +11,7 @@ from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.records.decision import NOBODY, Decision
 
 
-class Report:
+class SupervisorReport:
     """Counts decisions, and reads the core's state when asked."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Report:
         `state`: of the lifecycle. `other`: who else commands, "" nobody. `unheard`: command topics without
         a subscriber whose QoS fits.
         """
-        values: dict[str, Any] = {"authority": supervision.authority, "epoch": supervision.epoch}
+        values: dict[str, Any] = {"authority": supervision.authority, "generation": supervision.generation}
         values |= {"mode": supervision.mode.name, **supervision.mode.state(now_ns)}
         values |= self._sources(supervision, now_ns, steady_ns)
         values |= {
@@ -82,17 +82,17 @@ class Report:
 
     def _sources(self, supervision: Supervision, now_ns: int, steady_ns: int) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        absences = supervision.hearing.absences(now_ns, steady_ns)
+        absences = supervision.proposals_in.absences(now_ns, steady_ns)
         passed_s = (steady_ns - self._seen_ns) / 1e9 if self._seen_ns else 0.0
-        for name, heard in supervision.hearing.heard.items():
+        for name, states in supervision.proposals_in.states.items():
             values[name] = absences[name] or "proposing"
-            if heard.proposal is not None:
-                values[f"{name} age [s]"] = (steady_ns - heard.arrival_steady_ns) / 1e9
+            if states.proposal is not None:
+                values[f"{name} age [s]"] = (steady_ns - states.arrival_steady_ns) / 1e9
             if passed_s > 0.5:
-                values[f"{name} rate [Hz]"] = (heard.accepted - self._seen.get(name, 0)) / passed_s
-            values[f"{name} rejected"] = heard.rejected
-            if heard.rejection:
-                values[f"{name} last rejection"] = heard.rejection
-            self._seen[name] = heard.accepted
+                values[f"{name} rate [Hz]"] = (states.accepted - self._seen.get(name, 0)) / passed_s
+            values[f"{name} rejected"] = states.rejected
+            if states.rejection:
+                values[f"{name} last rejection"] = states.rejection
+            self._seen[name] = states.accepted
         self._seen_ns = steady_ns
         return values

@@ -67,7 +67,7 @@ class TeleopJoy(Teleop):
         self._rates = self._map.rates(message.axes, message.buttons)
         self._heard_s = time.monotonic()
         if self._rates is None:
-            self.let_go()
+            self.release()
         elif not held:
             self.take_over()
 

@@ -84,7 +84,7 @@ class TeleopKeyboard(Teleop):
             self._keyboard.press(key, now_s)
         self._show(now_s)
         if self._keyboard.rates(now_s) is None:
-            self.let_go()
+            self.release()
         elif silent:
             self.take_over()
 

@@ -79,7 +79,7 @@ class TeleopLeader(Teleop):
         """Engage or release; raises Refusal when leader or follower is silent or they stand too far apart."""
         if not engage:
             self._leader.release()
-            self.let_go()
+            self.release()
             return
         now_s = time.monotonic()
         try:

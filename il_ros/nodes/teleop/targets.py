@@ -46,9 +46,9 @@ class Teleop(managed.PlainNode):
         """Return the proposer's."""
         return self._proposer.status()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Hand back at once, before the next tick."""
-        self._proposer.let_go()
+        self._proposer.release()
 
     def take_over(self) -> None:
         """Propose at once, before the next tick."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rclpy.node import Node
 
+from il_ros.episodes.layout import OUTCOMES
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.training.trainer.job import EvaluationPlan, TrainingPlan
 
-ALL_OUTCOMES = ("success", "unmarked", "failure")
 """While somebody corrects, a label is the expert's, whatever became of the episode."""
 
 
@@ -49,7 +49,7 @@ def training_plan(node: Node, start: Path | None) -> TrainingPlan:
         recipe=value(node, "recipe"),
         changes=tuple(value(node, "changes")),
         background=value(node, "background"),
-        outcomes=ALL_OUTCOMES if value(node, "watch") else (),
+        outcomes=OUTCOMES if value(node, "watch") else (),
         start=start,
         warm_epochs=value(node, "warm_epochs"),
         warm_s=value(node, "warm_s"),

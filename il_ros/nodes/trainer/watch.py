@@ -17,8 +17,8 @@ from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.shell import Refusal
 from il_ros.policies import lineage
 from il_ros.records.decision import from_json
-from il_ros.training.trainer.throttle import Limits, Throttle
-from il_ros.training.trainer.watcher import Agenda, Lookout
+from il_ros.training.trainer.throttle import Throttle, ThrottleLimits
+from il_ros.training.trainer.watcher import EpisodeWatcher, RetrainTrigger
 
 LOOK_S = 0.25
 STRING = "std_msgs/msg/String"
@@ -34,11 +34,11 @@ class Watcher:
 
     def __init__(self, node: Node, begin: Callable[[str, frozenset[str]], bool], tell: Tell) -> None:
         self._node, self._begin, self._tell = node, begin, tell
-        self._lookout = Lookout(Path(value(node, "root")))
+        self._watcher = EpisodeWatcher(Path(value(node, "root")))
         after = value(node, "train_after")
         self.by_itself = after > 0
         """Whether it has something trained; else it looks and tells."""
-        self._agenda = Agenda(max(1, after))
+        self._trigger = RetrainTrigger(max(1, after))
         self._queued = ""
         self._newest: Path | None = None
         node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -46,33 +46,33 @@ class Watcher:
     @property
     def values(self) -> dict[str, Any]:
         """For diagnostics: what is queued, being recorded, or damaged."""
-        damaged = {f"damaged {name}": reason for name, reason in self._lookout.damaged.items()}
-        return {"due": self._agenda.due(), "unfinished episode": self._lookout.unfinished} | damaged
+        damaged = {f"damaged {name}": reason for name, reason in self._watcher.damaged.items()}
+        return {"due": self._trigger.due(), "unfinished episode": self._watcher.unfinished} | damaged
 
     @property
     def discarded(self) -> frozenset[str]:
         """Names of the episodes that were taken back."""
-        return self._lookout.discarded
+        return self._watcher.discarded
 
     @property
     def unfinished(self) -> str:
         """Name of the episode that is being recorded, it seems; "" when none is."""
-        return self._lookout.unfinished
+        return self._watcher.unfinished
 
     @property
     def damaged(self) -> str:
         """The sentence about episodes that can't be used, "" when all can."""
-        return "; ".join(f"{name}: {reason}" for name, reason in self._lookout.damaged.items())
+        return "; ".join(f"{name}: {reason}" for name, reason in self._watcher.damaged.items())
 
     def _look(self) -> None:
-        news = self._lookout.look()
+        news = self._watcher.look()
         newest = lineage.newest_good(Path(value(self._node, "checkpoint")))
         if news or newest != self._newest:
             self._newest = newest
             learnt = frozenset() if newest is None else lineage.read(newest).episodes
-            self._agenda.take(news, learnt)
+            self._trigger.take(news, learnt)
             if newest is not None:
-                self._agenda.newest(newest.name, learnt, self._lookout.discarded)
+                self._trigger.newest(newest.name, learnt, self._watcher.discarded)
         for name, reason in news.damaged:
             self._node.get_logger().error(f"not trained on, damaged: {name}: {reason}")
             self._tell({"event": "damaged", "episode": name, "reason": reason})
@@ -81,13 +81,13 @@ class Watcher:
                 name: {"labelled": count.labelled, "interventions": count.interventions}
                 for name, count in news.finished
             }
-            wait = {"labels": self._agenda.labelled, "train_after": value(self._node, "train_after")}
+            wait = {"labels": self._trigger.labelled, "train_after": value(self._node, "train_after")}
             self._tell({"event": "noticed", "episodes": found, "discarded": list(news.discarded), **wait})
-        due = self._agenda.due()
+        due = self._trigger.due()
         if not due or not self.by_itself:
             return
-        if self._begin(due, self._lookout.discarded):
-            self._agenda.begun()
+        if self._begin(due, self._watcher.discarded):
+            self._trigger.begun()
             self._queued = ""
         elif due != self._queued:
             self._queued = due
@@ -118,7 +118,7 @@ class Yielding:
             ),
         }  # fmt: skip
         try:
-            self.throttle = Throttle(Limits(**given))
+            self.throttle = Throttle(ThrottleLimits(**given))
         except ValueError as error:
             raise Refusal(f"parameters throttle.*: {error}") from error
         if topic:

@@ -65,7 +65,7 @@ class EnsembleHead(nn.Module):
         """Return the members' mean chunk."""
         return prediction.mean(dim=1)
 
-    def doubt(self, prediction: Tensor) -> Tensor | None:
+    def uncertainty(self, prediction: Tensor) -> Tensor | None:
         """Return the members' deviation from their mean (B,), its square averaged over the chunk."""
         return prediction.var(dim=1, correction=0).flatten(1).mean(dim=1).sqrt()
 

@@ -48,7 +48,7 @@ class DeterministicHead(nn.Module):
         """Return the prediction itself."""
         return prediction
 
-    def doubt(self, prediction: Tensor) -> Tensor | None:
+    def uncertainty(self, prediction: Tensor) -> Tensor | None:
         """Return None: it can't tell."""
         return None
 
@@ -96,7 +96,7 @@ class GaussianHead(nn.Module):
         """Return the means."""
         return prediction[:, 0]
 
-    def doubt(self, prediction: Tensor) -> Tensor | None:
+    def uncertainty(self, prediction: Tensor) -> Tensor | None:
         """Return the deviation (B,), averaged over the chunk's numbers."""
         return self.log_std(prediction).exp().flatten(1).mean(dim=1)
 

@@ -10,7 +10,7 @@ from il_ros.core import messages
 from il_ros.core.messages import Message
 from il_ros.core.specs import JOINT_STATE, POSE, Vector
 from il_ros.sim.gazebo.world import world_element
-from il_ros.sim.gz.state import Heard, Put
+from il_ros.sim.gz.state import BridgeListener, Put
 from il_ros.sim.tasks.arm import JOINT_STATES, OBJECT_POSE
 from il_ros.sim.tasks.arm_scene import Joints
 from il_ros.sim.tasks.kinematics import forward
@@ -19,7 +19,7 @@ HEARD_JOINTS, HEARD_OBJECT = "gz/joint_states", "gz/object_pose"
 NAMES = (*(f"joint{k}" for k in range(1, 7)), "left_finger", "right_finger")
 
 
-class HeardArm(Heard):
+class BridgedArm(BridgeListener):
     """See `il_ros.sim.tasks.arm_scene.ArmScene`; the arm drives to its start."""
 
     trigger = HEARD_JOINTS

@@ -10,7 +10,7 @@ import numpy as np
 from il_ros.core import messages
 from il_ros.core.messages import Message
 from il_ros.core.specs import LASER_SCAN, Vector
-from il_ros.sim.gz.state import Heard, Put
+from il_ros.sim.gz.state import BridgeListener, Put
 from il_ros.sim.tasks import corridor_pieces
 from il_ros.sim.tasks.corridor import Corridor, Place
 from il_ros.sim.tasks.drive import ODOMETRY
@@ -20,7 +20,7 @@ from il_ros.sim.tasks.laser import BEAMS
 HEARD_ODOMETRY, HEARD_SCAN = "gz/odom", "gz/scan"
 
 
-class HeardDrive(Heard):
+class BridgedDrive(BridgeListener):
     """See `il_ros.sim.tasks.drive_scene.DriveScene`."""
 
     trigger = HEARD_ODOMETRY

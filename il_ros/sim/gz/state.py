@@ -29,7 +29,7 @@ class Put:
         return False
 
 
-class Heard:
+class BridgeListener:
     """A scene that listens.
 
     `poses`: where a start puts the models (7,: position, quaternion wxyz). `stamps`: of what was heard, by

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from il_ros.sim.gz.arm import HeardArm
-from il_ros.sim.gz.drive import HeardDrive
+from il_ros.sim.gz.arm import BridgedArm
+from il_ros.sim.gz.drive import BridgedDrive
 from il_ros.sim.tasks.task import Task, task_class
 
-HeardScene = HeardArm | HeardDrive
+BridgedScene = BridgedArm | BridgedDrive
 
 
-def gz_task(name: str) -> tuple[Task, HeardScene]:
+def gz_task(name: str) -> tuple[Task, BridgedScene]:
     """Return a task by its name, and the scene that is to hear. Raises ValueError on an unknown name."""
     kind = task_class(name)
-    scene: HeardScene = HeardDrive(name) if kind.robot == "drive" else HeardArm(name)
+    scene: BridgedScene = BridgedDrive(name) if kind.robot == "drive" else BridgedArm(name)
     task: Task = kind(scene)
     return task, scene

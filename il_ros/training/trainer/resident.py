@@ -39,7 +39,7 @@ class Resident:
         """See that there is a living process."""
         if self._process is not None and self._process.poll() is None:
             return
-        self._let_go()
+        self._release()
         words = ["-m", "il_ros.cli.resident", *(["--background"] if self._background else [])]
         self._process = begin_child([sys.executable, *words], stdin=subprocess.PIPE)
         assert self._process.stdout is not None
@@ -71,9 +71,9 @@ class Resident:
 
         Taking idle time only, on a busy machine it would need seconds to leave by itself.
         """
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._process is not None and self._output is not None:
             self._process.kill()
             self._process.wait()

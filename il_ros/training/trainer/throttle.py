@@ -21,7 +21,7 @@ FAST = 2.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class ThrottleLimits:
     """Pause when `many` of the last `window` decisions were later than `pause_above` periods.
 
     Resume when `window` decisions in a row were earlier than `resume_below`, and in any case after
@@ -49,8 +49,8 @@ class Limits:
 class Throttle:
     """Hears decisions, and tells whether to pause now. Times are seconds of a steady clock."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = Limits() if limits is None else limits
+    def __init__(self, limits: ThrottleLimits | None = None) -> None:
+        self._limits = ThrottleLimits() if limits is None else limits
         self._delays_ns: deque[int] = deque(maxlen=4 * self._limits.window)
         self._gaps_ns: deque[int] = deque(maxlen=4 * self._limits.window)
         self._late: deque[float] = deque(maxlen=self._limits.window)

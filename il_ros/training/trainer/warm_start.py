@@ -19,7 +19,7 @@ from il_ros.core.contract import Contract, differences
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.training.batches import Replay
+from il_ros.training.batches import ReplayPlan
 from il_ros.training.recipe import Recipe, Training
 
 LEAST_EPOCHS = 3
@@ -52,7 +52,7 @@ def begin(
 
 def replayed(
     episodes: Sequence[EpisodeArrays], before: Mapping[str, Any], training: Training
-) -> tuple[Training, Replay | None]:
+) -> tuple[Training, ReplayPlan | None]:
     """Return how to train on the episodes from an earlier policy's weights; None: all frames in each epoch.
 
     `before`: its metrics; they tell what it learnt from, and how fast. What doesn't fit into the seconds is
@@ -69,7 +69,7 @@ def replayed(
     old = min(total - new, wanted)
     epochs = min(training.epochs, max(LEAST_EPOCHS, fits // (new + old)))
     every = max(training.validate_every, epochs // VALIDATIONS)
-    return replace(training, epochs=epochs, validate_every=every), Replay(is_new, old)
+    return replace(training, epochs=epochs, validate_every=every), ReplayPlan(is_new, old)
 
 
 def affordable(before: Mapping[str, Any], seconds: float) -> int | None:

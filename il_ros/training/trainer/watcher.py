@@ -8,7 +8,7 @@ from pathlib import Path
 
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import look
-from il_ros.episodes.counts import Tally, tally
+from il_ros.episodes.counts import EpisodeCounts, tally
 from il_ros.episodes.layout import episode_folders, is_discarded
 
 
@@ -16,7 +16,7 @@ from il_ros.episodes.layout import episode_folders, is_discarded
 class News:
     """What has changed since the last look. `damaged`: (name, why) of episodes that can't be used."""
 
-    finished: tuple[tuple[str, Tally], ...] = ()
+    finished: tuple[tuple[str, EpisodeCounts], ...] = ()
     discarded: tuple[str, ...] = ()
     damaged: tuple[tuple[str, str], ...] = ()
 
@@ -24,7 +24,7 @@ class News:
         return bool(self.finished or self.discarded or self.damaged)
 
 
-class Lookout:
+class EpisodeWatcher:
     """Looks at the episodes under a root again and again; a finished one is opened once.
 
     An episode that isn't finished may be in the making, or being saved: it is damaged when a later one has
@@ -49,7 +49,7 @@ class Lookout:
         """Return what is new; nothing when there is no root yet."""
         if not self._root.is_dir():
             return News()
-        finished: list[tuple[str, Tally]] = []
+        finished: list[tuple[str, EpisodeCounts]] = []
         discarded: list[str] = []
         damaged: list[tuple[str, str]] = []
         folders = episode_folders(self._root)
@@ -103,7 +103,7 @@ def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 @dataclass
-class Agenda:
+class RetrainTrigger:
     """What there is to learn that the newest policy hasn't seen, and whether a training is due.
 
     It is when an episode with an intervention has ended, when `labels` new labelled ticks are there, or when
@@ -111,7 +111,7 @@ class Agenda:
     """
 
     labels: int = 200
-    new: dict[str, Tally] = field(default_factory=dict)
+    new: dict[str, EpisodeCounts] = field(default_factory=dict)
     undone: set[str] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
 

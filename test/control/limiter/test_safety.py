@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from il_ros.control.limiter import limiter, profile
-from il_ros.control.limiter.limiter import Gate, Motion, problem
+from il_ros.control.limiter import profile, safety
+from il_ros.control.limiter.safety import Motion, SafetyLimiter, problem
 from il_ros.core.specs import POSE, ActionSpec, Limits
 
 INF = math.inf
@@ -28,10 +28,10 @@ def still(*values):
     return Motion(values, (0.0,) * len(values))
 
 
-def run(gate, motion, targets, dt_s=DT):
+def run(limiter, motion, targets, dt_s=DT):
     sent = []
     for target in targets:
-        motion, _ = gate.step(target, motion, dt_s)
+        motion, _ = limiter.step(target, motion, dt_s)
         sent.append(motion.sent)
     return np.array(sent)
 
@@ -40,19 +40,19 @@ def run(gate, motion, targets, dt_s=DT):
 
 
 def test_slowest_joint_sets_the_pace():  # 0.5 rad/s * 0.05 s = 0.025 rad for the far one, half for the other
-    motion, acted = Gate(action()).step((0.1, 0.05), still(0.0, 0.0), DT)
+    motion, acted = SafetyLimiter(action()).step((0.1, 0.05), still(0.0, 0.0), DT)
     np.testing.assert_allclose(motion.sent, [0.025, 0.0125])
     assert acted == ["joint1 speed", "joint2 speed"]
 
 
 def test_only_the_joint_beyond_its_limit_is_named():
-    _, acted = Gate(action()).step((0.1, 0.01), still(0.0, 0.0), DT)
+    _, acted = SafetyLimiter(action()).step((0.1, 0.01), still(0.0, 0.0), DT)
     assert acted == ["joint1 speed"]
 
 
 def test_what_is_within_the_limits_passes_bit_for_bit():
     target = (0.1 + 0.2 - 0.28, -0.0)
-    motion, acted = Gate(action(acceleration=50.0)).step(target, still(0.0, 0.0), DT)
+    motion, acted = SafetyLimiter(action(acceleration=50.0)).step(target, still(0.0, 0.0), DT)
     assert motion.sent == target
     assert acted == []
 
@@ -60,30 +60,30 @@ def test_what_is_within_the_limits_passes_bit_for_bit():
 def test_a_stream_within_the_limits_passes_bit_for_bit():
     time = np.arange(200) * DT  # 0.3 (1 - cos t): from rest, 0.3 rad/s, 0.3 rad/s^2 at most
     wave = np.outer(1.0 - np.cos(time), [0.3, -0.1])
-    np.testing.assert_array_equal(run(Gate(action(acceleration=0.4)), still(0.0, 0.0), wave), wave)
+    np.testing.assert_array_equal(run(SafetyLimiter(action(acceleration=0.4)), still(0.0, 0.0), wave), wave)
 
 
 def test_from_rest_the_first_step_is_what_the_acceleration_allows():  # 2 rad/s^2 * 0.05 s * 0.05 s
-    motion, acted = Gate(action(acceleration=2.0, size=1)).step((0.5,), still(0.0), DT)
+    motion, acted = SafetyLimiter(action(acceleration=2.0, size=1)).step((0.5,), still(0.0), DT)
     np.testing.assert_allclose(motion.sent, [0.005])
     np.testing.assert_allclose(motion.speed, [0.1])
     assert acted == ["joint1 acceleration"]
 
 
 def test_a_target_beyond_a_position_limit_is_approached_and_never_passed():
-    sent = run(Gate(action(acceleration=2.0, size=1)), still(0.9), [(5.0,)] * 60)
+    sent = run(SafetyLimiter(action(acceleration=2.0, size=1)), still(0.9), [(5.0,)] * 60)
     assert sent.max() == 1.0
     assert sent[-1] == 1.0
 
 
 def test_a_joint_that_is_pressed_against_its_limit_does_not_stop_the_others():
-    motion, acted = Gate(action()).step((9.0, 0.02), still(1.0, 0.0), DT)
+    motion, acted = SafetyLimiter(action()).step((9.0, 0.02), still(1.0, 0.0), DT)
     assert motion.sent == (1.0, 0.02)
     assert acted == ["joint1 position"]
 
 
 def test_a_far_target_is_reached_without_overshoot():
-    sent = run(Gate(action(acceleration=2.0, size=1)), still(-0.5), [(0.5,)] * 100)
+    sent = run(SafetyLimiter(action(acceleration=2.0, size=1)), still(-0.5), [(0.5,)] * 100)
     assert sent.max() <= 0.5
     assert sent[-1] == 0.5
     # bang-bang would take 1.0 / 0.5 + 0.5 / 2 = 2.25 s = 45 steps; discrete braking is a little slower
@@ -92,62 +92,62 @@ def test_a_far_target_is_reached_without_overshoot():
 
 def test_who_fell_behind_a_moving_target_catches_up():
     moving = [(0.01 * step - 0.8,) for step in range(160)]  # 0.2 rad/s, and 0.2 rad away at first
-    sent = run(Gate(action(acceleration=2.0, size=1)), still(-1.0), moving)
+    sent = run(SafetyLimiter(action(acceleration=2.0, size=1)), still(-1.0), moving)
     np.testing.assert_allclose(sent[-1], moving[-1], atol=1e-9)
 
 
 def test_a_start_outside_the_limits_is_led_in_and_not_moved_at_once():
-    sent = run(Gate(action(size=1)), still(1.1), [(2.0,)] * 10)
+    sent = run(SafetyLimiter(action(size=1)), still(1.1), [(2.0,)] * 10)
     np.testing.assert_allclose(sent[:4, 0], [1.075, 1.05, 1.025, 1.0])
     assert sent[-1] == 1.0
 
 
 def test_braking_ends_where_the_acceleration_allows():  # 0.4 rad/s at 2 rad/s^2: 0.3, 0.2, 0.1, 0 rad/s
-    gate = Gate(action(acceleration=2.0, size=1))
-    motion = gate.start((0.0,), (0.4,))
+    limiter = SafetyLimiter(action(acceleration=2.0, size=1))
+    motion = limiter.start((0.0,), (0.4,))
     sent = []
     for _ in range(6):
-        motion = gate.brake(motion, DT)
+        motion = limiter.brake(motion, DT)
         sent.append(motion.sent[0])
     np.testing.assert_allclose(sent, np.cumsum([0.3, 0.2, 0.1, 0.0, 0.0, 0.0]) * DT, atol=1e-12)
 
 
 def test_a_ramp_keeps_no_speed_that_could_not_be_stopped():  # sqrt(2 * 2 rad/s^2 * 0.01 rad) = 0.2 rad/s
-    motion = Gate(action(acceleration=2.0, size=1)).start((0.99,), (0.5,))
+    motion = SafetyLimiter(action(acceleration=2.0, size=1)).start((0.99,), (0.5,))
     np.testing.assert_allclose(motion.speed, [0.2])
 
 
 def test_no_time_no_motion():
     motion = still(0.1, 0.2)
-    assert Gate(action()).step((1.0, 1.0), motion, 0.0) == (motion, [])
-    assert Gate(action()).brake(motion, 0.0).sent == motion.sent
+    assert SafetyLimiter(action()).step((1.0, 1.0), motion, 0.0) == (motion, [])
+    assert SafetyLimiter(action()).brake(motion, 0.0).sent == motion.sent
 
 
 def test_a_twist_turns_up_along_a_straight_line():  # 4 m/s^2 * 0.05 s = 0.2 of the 0.4 wished
-    motion, acted = Gate(twist(acceleration=4.0)).step((0.4, 0.1), still(0.0, 0.0), DT)
+    motion, acted = SafetyLimiter(twist(acceleration=4.0)).step((0.4, 0.1), still(0.0, 0.0), DT)
     np.testing.assert_allclose(motion.sent, [0.2, 0.05])
     assert acted == ["joint1 acceleration"]
 
 
 def test_a_twist_is_cut_to_its_speed_and_its_range():
-    gate = Gate(twist(lower=-0.1, upper=1.0, speed=0.5))
-    motion, acted = gate.step((0.8, -0.4), still(0.0, 0.0), DT)
+    limiter = SafetyLimiter(twist(lower=-0.1, upper=1.0, speed=0.5))
+    motion, acted = limiter.step((0.8, -0.4), still(0.0, 0.0), DT)
     assert motion.sent == (0.5, -0.1)
     assert acted == ["joint1 speed", "joint2 range"]
 
 
 def test_zero_is_at_once_and_stop_is_within_the_acceleration():
-    gate = Gate(twist(acceleration=4.0))
-    assert gate.zero(still(0.5, -0.1)).sent == (0.0, 0.0)
-    np.testing.assert_allclose(gate.brake(still(0.5, -0.1), DT).sent, [0.3, 0.0])
+    limiter = SafetyLimiter(twist(acceleration=4.0))
+    assert limiter.zero(still(0.5, -0.1)).sent == (0.0, 0.0)
+    np.testing.assert_allclose(limiter.brake(still(0.5, -0.1), DT).sent, [0.3, 0.0])
 
 
 def test_a_pose_turns_the_short_way():  # q and -q are the same rotation
     limits = Limits((-1.0,) * 7, (1.0,) * 7, (1.0,) * 7, (INF,) * 7)
     names = ("position.x", "position.y", "position.z", *(f"orientation.{axis}" for axis in "xyzw"))
-    gate = Gate(ActionSpec(key="tool", topic="pose", type=POSE, names=names, limits=limits))
+    limiter = SafetyLimiter(ActionSpec(key="tool", topic="pose", type=POSE, names=names, limits=limits))
     here = still(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-    motion, acted = gate.step((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0), here, DT)
+    motion, acted = limiter.step((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0), here, DT)
     assert motion.sent == here.sent
     assert acted == []
 
@@ -172,14 +172,14 @@ LIMITS = st.fixed_dictionaries(
 START = st.tuples(st.floats(-1.5, 1.5), st.floats(-1.5, 1.5))
 
 
-def broken_limits(limits, start, steps, gate_of=Gate):
+def broken_limits(limits, start, steps, gate_of=SafetyLimiter):
     """Play the steps and say which limit was broken first, by the definition of the limits alone."""
     spec = action(**limits)
-    gate = gate_of(spec)
-    motion = gate.start(start, (3.0, -3.0))
+    limiter = gate_of(spec)
+    motion = limiter.start(start, (3.0, -3.0))
     for target, dt_s, kind in steps:
         before = motion
-        motion = gate.brake(before, dt_s) if kind == "b" else gate.step(target, before, dt_s)[0]
+        motion = limiter.brake(before, dt_s) if kind == "b" else limiter.step(target, before, dt_s)[0]
         moved = np.subtract(motion.sent, before.sent)
         slack = 1e-9 * (1.0 + np.abs(before.sent))
         outside = np.maximum(np.array(motion.sent) - limits["upper"], -1.0 - np.array(motion.sent))
@@ -204,11 +204,11 @@ def test_no_sequence_of_wishes_breaks_a_limit(limits, start, steps):
 @settings(max_examples=200, deadline=None)
 @given(LIMITS, START, st.lists(STEP, max_size=40))
 def test_no_sequence_of_twists_breaks_a_limit(limits, start, steps):
-    gate = Gate(twist(**limits))
+    limiter = SafetyLimiter(twist(**limits))
     motion = still(0.0, 0.0)
     for target, dt_s, kind in steps:
         before = np.array(motion.sent)
-        motion = gate.brake(motion, dt_s) if kind == "b" else gate.step(target, motion, dt_s)[0]
+        motion = limiter.brake(motion, dt_s) if kind == "b" else limiter.step(target, motion, dt_s)[0]
         sent = np.array(motion.sent)
         assert (np.abs(sent) <= limits["speed"]).all()
         assert (sent <= limits["upper"]).all()
@@ -220,12 +220,12 @@ def test_no_sequence_of_twists_breaks_a_limit(limits, start, steps):
 @settings(max_examples=100, deadline=None)
 @given(LIMITS, START, st.tuples(st.floats(-2.0, 2.0), st.floats(-2.0, 2.0)))
 def test_a_resting_target_is_reached_and_kept(limits, start, target):
-    gate = Gate(
+    limiter = SafetyLimiter(
         action(
             **{**limits, "speed": max(1.0, limits["speed"]), "acceleration": max(2.0, limits["acceleration"])}
         )
     )
-    sent = run(gate, still(*start), [target] * 400)
+    sent = run(limiter, still(*start), [target] * 400)
     wanted = np.clip(target, -1.0, limits["upper"])
     np.testing.assert_allclose(sent[-1], wanted, atol=1e-9)
 
@@ -234,7 +234,7 @@ def test_a_resting_target_is_reached_and_kept(limits, start, target):
 @given(LIMITS, START, st.lists(st.tuples(st.floats(-0.02, 0.02), st.floats(-0.02, 0.02)), max_size=30))
 def test_the_quick_way_gives_what_the_long_way_gives(limits, start, moves):
     spec = action(**limits)
-    quick, slow = Gate(spec), Gate(spec)
+    quick, slow = SafetyLimiter(spec), SafetyLimiter(spec)
     slow._free = lambda *_: None
     motion = quick.start(start)
     for move in moves:
@@ -272,7 +272,7 @@ BUGS = {
 def test_the_oracle_catches_a_gate_that(monkeypatch, bug):
     planted, caught = BUGS[bug]
     for name, function in planted.items():
-        for module in (limiter, profile):
+        for module in (safety, profile):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, function)
     limits = {"speed": 2.0, "acceleration": 4.0, "upper": 1.0}

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from il_ros.control.supervisor.arbitration import Heard, Source, absence, by_priority, ranked
+from il_ros.control.supervisor.arbitration import Source, SourceState, absence, by_priority, ranked
 from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal
 
 POLICY = Source("policy", "a", 10, timeout_s=0.2, max_age_s=0.2)
 EXPERT = Source("expert", "b", 20, timeout_s=0.2, max_age_s=0.2)
-HEARD = Heard().accepting(Proposal("policy", 1, np.zeros((1, 1))), now_ns=1_000, steady_ns=5_000)
+HEARD = SourceState().accepting(Proposal("policy", 1, np.zeros((1, 1))), now_ns=1_000, steady_ns=5_000)
 SECOND = 1_000_000_000
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.decision import NOBODY
-from il_ros.records.proposal import letting_go
+from il_ros.records.proposal import releasing
 
 
 def mode(bench_of, name, **options):
@@ -15,12 +15,12 @@ def mode(bench_of, name, **options):
         ModeOptions(name, **options),
         contract.parse(bench_of.ARM, "test"),
         ("expert", "policy"),
-        Experience(),
+        ModeMemory(),
     )
 
 
-def let_go(bench, k, source="expert", stamp=None):
-    proposal = letting_go(source, bench.at(k if stamp is None else stamp), bench.contract.action_size)
+def release(bench, k, source="expert", stamp=None):
+    proposal = releasing(source, bench.at(k if stamp is None else stamp), bench.contract.action_size)
     return bench.core.propose(source, proposal, bench.at(k), bench.at(k))
 
 
@@ -29,17 +29,17 @@ def let_go(bench, k, source="expert", stamp=None):
 
 def test_the_policys_next_proposal_drives_after_the_expert_let_go(bench_of):
     bench = bench_of()
-    epoch = bench.running(source="expert").epoch
+    generation = bench.running(source="expert").generation
     assert bench.propose(1, 0.01) is None
     bench.propose(1, 0.0, source="expert")
-    assert let_go(bench, 1.5) is None  # nobody has proposed since: the last command stays
-    assert (bench.core.authority, bench.core.epoch) == ("policy", epoch + 1)
+    assert release(bench, 1.5) is None  # nobody has proposed since: the last command stays
+    assert (bench.core.authority, bench.core.generation) == ("policy", generation + 1)
     assert bench.core.reason == "policy has authority: expert let go"
     bench.measure(2)
-    back = bench.propose(2, 0.01, epoch=epoch + 1)  # half a period after the word
+    back = bench.propose(2, 0.01, generation=generation + 1)  # half a period after the word
     assert (back.authority, back.sent) == ("policy", (0.01,))
     assert back.reason == "policy has authority: expert let go"
-    assert bench.propose(3, 0.01, epoch=epoch + 1).reason == "proposed"
+    assert bench.propose(3, 0.01, generation=generation + 1).reason == "proposed"
 
 
 def test_in_lockstep_letting_go_answers_the_tick_that_the_policy_has_proposed_for(bench_of):
@@ -47,36 +47,36 @@ def test_in_lockstep_letting_go_answers_the_tick_that_the_policy_has_proposed_fo
     bench.running(source="expert")
     bench.measure(1)
     assert bench.propose(1, 0.02) is None  # waits for the expert
-    back = let_go(bench, 1)
+    back = release(bench, 1)
     assert (back.stamp_ns, back.authority, back.sent) == (bench.at(1), "policy", (0.02,))
 
 
 def test_a_policy_with_memory_begins_anew_one_tick_after_the_expert_let_go(bench_of):
     bench = bench_of()
-    epoch = bench.running(source="expert").epoch
-    bench.propose(0.5, 0.02, stamp=0, epoch=epoch)
-    bench.propose(1, 0.02, epoch=epoch)
-    waits = let_go(bench, 1)
+    generation = bench.running(source="expert").generation
+    bench.propose(0.5, 0.02, stamp=0, generation=generation)
+    bench.propose(1, 0.02, generation=generation)
+    waits = release(bench, 1)
     assert (waits.authority, waits.sent) == (NOBODY, (0.0,))
-    assert waits.reason.endswith(f"waiting for its first proposal of epoch {epoch + 1}")
+    assert waits.reason.endswith(f"waiting for its first proposal of epoch {generation + 1}")
     bench.measure(2)
-    assert bench.propose(2, 0.02, epoch=epoch + 1).authority == "policy"
+    assert bench.propose(2, 0.02, generation=generation + 1).authority == "policy"
 
 
 def test_who_lets_go_and_leaves_nobody_has_the_robot_safe_at_once(bench_of):
     bench = bench_of(bench_of.BASE)
     bench.measure(0)
     assert bench.propose(0, 0.0, 0.1, source="expert").sent == (0.0, 0.1)
-    decision = let_go(bench, 1)
+    decision = release(bench, 1)
     assert (decision.authority, decision.sent) == (NOBODY, (0.0, 0.0))
     assert decision.reason == "expert let go; policy has not proposed"
 
 
 def test_letting_go_without_authority_changes_nothing(bench_of):
     bench = bench_of()
-    epoch = bench.running().epoch
-    let_go(bench, 0.5)
-    assert bench.propose(1, 0.01).epoch == epoch
+    generation = bench.running().generation
+    release(bench, 0.5)
+    assert bench.propose(1, 0.01).generation == generation
 
 
 def test_a_word_overtaken_by_a_proposal_counts_once_and_in_its_place(bench_of):
@@ -84,25 +84,25 @@ def test_a_word_overtaken_by_a_proposal_counts_once_and_in_its_place(bench_of):
     bench.running()
     bench.measure(1)
     bench.propose(1, 0.0, source="expert")
-    let_go(bench, 2)
+    release(bench, 2)
     assert bench.core.authority == "policy"
     assert bench.propose(2.1, 0.5, source="expert", stamp=1.9) is None  # was on its way: from before the word
     assert bench.core.authority == "policy"
     bench.measure(3)
     assert bench.propose(3, 0.0, source="expert").authority == "expert"
-    let_go(bench, 3.2, stamp=2)  # the old word again
-    let_go(bench, 3.2, stamp=2.5)
+    release(bench, 3.2, stamp=2)  # the old word again
+    release(bench, 3.2, stamp=2.5)
     assert bench.core.authority == "expert"
-    assert bench.core.hearing.heard["expert"].rejection == "let go before its newest word"
+    assert bench.core.proposals_in.states["expert"].rejection == "let go before its newest word"
 
 
 def test_a_word_from_the_future_or_of_another_name_is_not_taken(bench_of):
     bench = bench_of()
     bench.running(source="expert")
-    let_go(bench, 1, stamp=50)
-    assert "ahead of the clock" in bench.core.hearing.heard["expert"].rejection
-    bench.core.propose("expert", letting_go("policy", bench.at(1), 1), bench.at(1), bench.at(1))
-    assert bench.core.hearing.heard["expert"].rejection == "says it is 'policy'"
+    release(bench, 1, stamp=50)
+    assert "ahead of the clock" in bench.core.proposals_in.states["expert"].rejection
+    bench.core.propose("expert", releasing("policy", bench.at(1), 1), bench.at(1), bench.at(1))
+    assert bench.core.proposals_in.states["expert"].rejection == "says it is 'policy'"
     assert bench.core.authority == "expert"
 
 
@@ -111,11 +111,11 @@ def test_a_word_from_the_future_or_of_another_name_is_not_taken(bench_of):
 
 def test_a_chunk_from_before_a_handover_is_not_played_on_after_it(bench_of):
     bench = bench_of()
-    epoch = bench.running(0.0).epoch
-    bench.propose(1, 0.0, steps=20, epoch=epoch)
+    generation = bench.running(0.0).generation
+    bench.propose(1, 0.0, steps=20, generation=generation)
     bench.measure(2)
     bench.propose(2, 0.0, source="expert")
-    let_go(bench, 3)
+    release(bench, 3)
     for k in (4.5, 5.5):  # the policy's chunk would reach tick 20, and it is heard for 0.25 s
         decision = bench.tick(k)
         assert (decision.authority, decision.sent) == (NOBODY, (0.0,))
@@ -126,7 +126,7 @@ def test_an_answer_to_an_observation_from_before_the_handover_does_not_count(ben
     bench = bench_of()
     bench.running(source="expert")
     bench.propose(1, 0.0, source="expert")
-    let_go(bench, 1.5)
+    release(bench, 1.5)
     bench.measure(1.6)
     assert bench.propose(1.6, 0.5, stamp=1.4) is None or bench.core.authority != "policy"
     assert bench.tick(3.5).sent == (0.0,)
@@ -146,11 +146,11 @@ def test_from_one_draw_to_the_next_there_is_no_handover(bench_of):
         )
     drove = [decision for decision in said if decision.authority != NOBODY][1:]
     assert {decision.authority for decision in drove} == {"expert", "policy"}
-    assert len({decision.epoch for decision in drove}) == 1
+    assert len({decision.generation for decision in drove}) == 1
     assert len({decision.stamp_ns for decision in drove}) == len(drove) >= 58
-    wishes = {"expert": -0.002, "policy": 0.002}
+    targets = {"expert": -0.002, "policy": 0.002}
     last = drove[20:]  # the first ticks come down from where the robot was measured
-    assert [d.sent for d in last] == [(wishes[d.authority],) for d in last]
+    assert [d.sent for d in last] == [(targets[d.authority],) for d in last]
     assert {decision.beta for decision in drove} == {0.5}
     assert drove[-1].mode == "dagger"
 
@@ -162,11 +162,11 @@ def test_at_the_extremes_of_beta_exactly_the_drivers_commands_are_sent(bench_of,
     rng = np.random.default_rng(0)
     said = []
     for k in range(200):
-        wishes = {"expert": 0.01 * rng.random(), "policy": -0.01 * rng.random()}
+        targets = {"expert": 0.01 * rng.random(), "policy": -0.01 * rng.random()}
         for name in rng.permutation(["expert", "policy"]).tolist():
-            decision = bench.propose(k, wishes[name], source=name)
+            decision = bench.propose(k, targets[name], source=name)
             if decision is not None and decision.stamp_ns == bench.at(k):
-                said.append((decision.authority, decision.sent, (wishes[driver],)))
+                said.append((decision.authority, decision.sent, (targets[driver],)))
     assert len(said) == 200
     # at the very first tick the driver may not have been heard of when the other proposes
     assert all(authority == driver and sent == wanted for authority, sent, wanted in said[1:])
@@ -177,8 +177,8 @@ def test_the_gate_holds_for_drawn_commands_too(bench_of):
     bench.measure(0)
     sent = []
     for k in range(100):
-        for name, wish in (("policy", 0.9), ("expert", -0.9)):
-            decision = bench.propose(k, wish, source=name)
+        for name, target in (("policy", 0.9), ("expert", -0.9)):
+            decision = bench.propose(k, target, source=name)
             sent += [decision.sent[0]] if decision is not None and decision.sent else []
     assert max(abs(step) for step in np.diff(sent)) <= 1.0 * 0.05 + 1e-9  # 1 rad/s for 0.05 s
 
@@ -207,7 +207,7 @@ def test_letting_go_with_nobody_else_there_stops_the_base_at_once_in_any_mode(be
     bench = bench_of(bench_of.BASE, mode=mode(bench_of, "hg_dagger"))
     bench.measure(0)
     assert bench.propose(0, 0.0, 0.1, source="expert").sent == (0.0, 0.1)
-    assert let_go(bench, 1).sent == (0.0, 0.0)
+    assert release(bench, 1).sent == (0.0, 0.0)
 
 
 # ---- a mode switched while running
@@ -215,20 +215,20 @@ def test_letting_go_with_nobody_else_there_stops_the_base_at_once_in_any_mode(be
 
 def test_a_change_of_mode_is_a_new_epoch_with_a_ramp_from_the_measured_state(bench_of):
     bench = bench_of(mode=mode(bench_of, "policy"))
-    epoch = bench.running(0.0).epoch
+    generation = bench.running(0.0).generation
     bench.measure(1, 0.3)
     bench.core.switch(mode(bench_of, "hg_dagger"))
-    late = bench.propose(1, 0.3, epoch=epoch)
+    late = bench.propose(1, 0.3, generation=generation)
     assert late.authority == NOBODY
-    assert (late.mode, late.epoch) == ("hg_dagger", epoch + 1)
-    decision = bench.propose(2, 0.9, epoch=epoch + 1)
+    assert (late.mode, late.generation) == ("hg_dagger", generation + 1)
+    decision = bench.propose(2, 0.9, generation=generation + 1)
     assert (decision.authority, decision.sent) == ("policy", pytest.approx((0.35,)))
 
 
 def test_the_policys_doubt_is_recorded_whoever_drives(bench_of):
     bench = bench_of(mode=mode(bench_of, "hg_dagger"))
     bench.running(0.0)
-    bench.propose(1, 0.0, doubt=0.25)
+    bench.propose(1, 0.0, uncertainty=0.25)
     bench.measure(2)
     decision = bench.propose(2, 0.0, source="expert")
-    assert (decision.authority, decision.doubt) == ("expert", 0.25)
+    assert (decision.authority, decision.uncertainty) == ("expert", 0.25)

@@ -15,13 +15,13 @@ from il_ros.records.decision import NOBODY
 def test_a_proposal_is_decided_the_moment_it_comes(bench_of):
     bench = bench_of()
     bench.measure(0, 0.2)
-    decision = bench.propose(0.3, 0.21, stamp=0, version="v3", doubt=0.5)
+    decision = bench.propose(0.3, 0.21, stamp=0, version="v3", uncertainty=0.5)
     assert decision.authority == "policy"
     assert decision.stamp_ns == bench.at(0)
     assert decision.sent_ns == bench.at(0.3)
     assert decision.sent == (0.21,)
     assert decision.proposals == {"policy": (0.21,), "expert": None}
-    assert (decision.version, decision.doubt) == ("v3", 0.5)
+    assert (decision.version, decision.uncertainty) == ("v3", 0.5)
 
 
 def test_ticks_in_lockstep_are_each_decided_once_with_their_own_stamp(bench_of):
@@ -39,7 +39,7 @@ def test_a_tick_is_not_answered_twice(bench_of):
     bench = bench_of()
     bench.running()
     assert bench.propose(0.1, 0.0, stamp=0) is None
-    assert "had proposed" in bench.core.hearing.heard["policy"].rejection
+    assert "had proposed" in bench.core.proposals_in.states["policy"].rejection
 
 
 def test_a_flood_of_proposals_gives_one_command_per_period(bench_of):
@@ -153,9 +153,9 @@ def test_a_clock_that_stops_is_noticed_on_the_steady_one(bench_of):
 def test_a_clock_that_goes_back_is_a_restart(bench_of):
     bench = bench_of()
     bench.running()
-    epoch = bench.core.epoch
+    generation = bench.core.generation
     assert bench.tick(1, clock=-100) is None
-    assert bench.core.epoch == epoch + 1
+    assert bench.core.generation == generation + 1
     bench.measure(-99, 0.5)
     assert bench.propose(-99, 0.5).sent == (0.5,)
 
@@ -199,14 +199,14 @@ def test_a_stale_proposal_is_refused_with_its_age(bench_of):
     bench = bench_of()
     bench.running()
     assert bench.propose(6, 0.0, stamp=1) is None
-    assert bench.core.hearing.heard["policy"].rejection == "0.25 s old, at most 0.2 s is let in"
+    assert bench.core.proposals_in.states["policy"].rejection == "0.25 s old, at most 0.2 s is let in"
 
 
 def test_a_proposal_from_the_future_is_refused(bench_of):
     bench = bench_of()
     bench.running()
     assert bench.propose(1, 0.0, stamp=7) is None
-    assert "0.30 s ahead" in bench.core.hearing.heard["policy"].rejection
+    assert "0.30 s ahead" in bench.core.proposals_in.states["policy"].rejection
 
 
 # ---- whatever happens --------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from il_ros.control.supervisor.arbitration import Priority, Verdict
+from il_ros.control.supervisor.arbitration import Arbitration, Priority
 from il_ros.records.decision import NOBODY
 
 
@@ -10,9 +10,9 @@ def test_the_expert_takes_over_with_its_first_proposal_in_a_new_epoch(bench_of):
     bench = bench_of()
     before = bench.running()
     bench.measure(1)
-    decision = bench.propose(1, 0.01, source="expert", epoch=before.epoch)
+    decision = bench.propose(1, 0.01, source="expert", generation=before.generation)
     assert decision.authority == "expert"
-    assert decision.epoch == before.epoch + 1
+    assert decision.generation == before.generation + 1
     assert decision.reason == "expert takes over from policy"
 
 
@@ -67,36 +67,37 @@ def test_where_no_measurement_is_needed_the_first_wish_is_the_start(bench_of):
 
 def test_who_inherits_authority_must_first_propose_in_the_new_epoch(bench_of):
     bench = bench_of()
-    epoch = bench.running(source="expert").epoch
+    generation = bench.running(source="expert").generation
     for k in range(1, 6):
         bench.measure(k)
-        assert bench.propose(k, 0.01, epoch=epoch) is None
-    inherits = bench.propose(6, 0.01, epoch=epoch)  # the expert was last heard 0.3 s ago
-    assert (inherits.authority, inherits.epoch, inherits.sent) == (NOBODY, epoch + 1, (0.0,))
+        assert bench.propose(k, 0.01, generation=generation) is None
+    inherits = bench.propose(6, 0.01, generation=generation)  # the expert was last heard 0.3 s ago
+    assert (inherits.authority, inherits.generation, inherits.sent) == (NOBODY, generation + 1, (0.0,))
     assert inherits.reason == (
-        f"policy has authority: expert silent for 0.30 s; waiting for its first proposal of epoch {epoch + 1}"
+        "policy has authority: expert silent for 0.30 s; "
+        f"waiting for its first proposal of generation {generation + 1}"
     )
     bench.measure(7)
-    assert bench.propose(7, 0.01, epoch=epoch + 1).authority == "policy"
+    assert bench.propose(7, 0.01, generation=generation + 1).authority == "policy"
 
 
 def test_after_a_restart_only_proposals_of_the_new_epoch_count(bench_of):
     bench = bench_of()
-    epoch = bench.running(0.1, measured=0.1).epoch
+    generation = bench.running(0.1, measured=0.1).generation
     bench.core.restart()
     bench.measure(1, 0.4)
-    late = bench.propose(1, 0.1, epoch=epoch)
+    late = bench.propose(1, 0.1, generation=generation)
     assert late.authority == NOBODY
     assert late.sent == (0.4,)  # held where it was measured
     bench.measure(2, 0.41)
-    fresh = bench.propose(2, 0.41, epoch=bench.core.epoch)
+    fresh = bench.propose(2, 0.41, generation=bench.core.generation)
     assert (fresh.authority, fresh.sent) == ("policy", (0.41,))
 
 
 def test_a_mode_may_choose_otherwise(bench_of):
     class PolicyOnly(Priority):
-        def choose(self, situation):
-            return Verdict(NOBODY if situation.absences["policy"] else "policy")
+        def choose(self, inputs):
+            return Arbitration(NOBODY if inputs.absences["policy"] else "policy")
 
     bench = bench_of(mode=PolicyOnly())
     bench.running()

@@ -32,20 +32,20 @@ def test_the_reset_is_refused_while_any_input_is_pressed(bench_of):
 
 def test_after_the_reset_a_fresh_epoch_is_needed(bench_of):
     bench = bench_of()
-    epoch = bench.running().epoch
+    generation = bench.running().generation
     bench.core.press("topic", True, bench.at(1), bench.at(1))
     bench.core.press("topic", False, bench.at(1), bench.at(1))
     bench.core.reset_estop(bench.at(1))
     bench.measure(2)
-    assert bench.propose(2, 0.02, epoch=epoch).authority == NOBODY
-    assert bench.propose(3, 0.02, epoch=bench.core.epoch).authority == "policy"
+    assert bench.propose(2, 0.02, generation=generation).authority == NOBODY
+    assert bench.propose(3, 0.02, generation=bench.core.generation).authority == "policy"
 
 
 def test_a_stopped_joint_slows_down_at_its_acceleration_limit(bench_of):
     bench = bench_of(bench_of.ARM.replace("speed: 1.0}", "speed: 1.0, acceleration: 4.0}"))
     bench.measure(0)
-    for k, wish in enumerate((0.01, 0.03, 0.06)):  # 0.2, 0.4, 0.6 rad/s
-        moving = bench.propose(k, wish)
+    for k, target in enumerate((0.01, 0.03, 0.06)):  # 0.2, 0.4, 0.6 rad/s
+        moving = bench.propose(k, target)
     assert moving.sent == pytest.approx((0.06,))
     stops = [bench.core.press("topic", True, bench.at(3), bench.at(3)), bench.tick(4.5), bench.tick(5.5)]
     # 0.4, 0.2, 0 rad/s

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from il_ros.control.supervisor.watchdog import Allowance, Watchdog
+from il_ros.control.supervisor.watchdog import StepBudget, Watchdog
 
 PERIOD = 50_000_000
 START = 1_000_000_000_000
@@ -29,7 +29,7 @@ def test_a_silence_shorter_than_a_period_is_refused():
 
 
 def test_late_proposals_in_a_burst_move_the_robot_by_little():
-    allowance = Allowance(PERIOD)
+    allowance = StepBudget(PERIOD)
     allowance.spend(START, START, START)
     now = START + 4 * PERIOD  # four ticks stalled, then all at once
     steps = [allowance.spend(START + k * PERIOD, now + k, now + k) for k in range(1, 5)]
@@ -38,7 +38,7 @@ def test_late_proposals_in_a_burst_move_the_robot_by_little():
 
 
 def test_jitter_costs_nothing():
-    allowance = Allowance(PERIOD)
+    allowance = StepBudget(PERIOD)
     jitter = [0, 3_000_000, -3_000_000, 5_000_000, 0, 1_000_000] * 10
     allowance.spend(START - PERIOD, START - PERIOD, START - PERIOD)
     times = [START + k * PERIOD + late for k, late in enumerate(jitter)]
@@ -47,20 +47,20 @@ def test_jitter_costs_nothing():
 
 
 def test_where_the_clock_stands_the_steady_one_counts():
-    allowance = Allowance(PERIOD)
+    allowance = StepBudget(PERIOD)
     allowance.spend(START, START, 1 * PERIOD)
     assert allowance.spend(START + 1, START, 2 * PERIOD) == 0.05
 
 
 def test_a_slow_lockstep_simulation_gets_its_full_steps():
-    allowance = Allowance(PERIOD)
+    allowance = StepBudget(PERIOD)
     steps = [allowance.spend(START + k * PERIOD, START + k * PERIOD, 1 + k * 1_000_000) for k in range(50)]
     assert steps == [0.05] * 50
 
 
 @given(st.lists(st.tuples(st.integers(-PERIOD, 5 * PERIOD), st.integers(0, 3 * PERIOD)), max_size=50))
 def test_no_stamps_give_more_motion_than_time_has_passed(events):
-    allowance = Allowance(PERIOD)
+    allowance = StepBudget(PERIOD)
     now, stamp, spent = START, START, 0.0
     for apart, passed in events:
         now, stamp = now + passed, stamp + apart

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract as contracts
-from il_ros.episodes.arrays.tick_labels import Moment, Span, label_topics, moments
+from il_ros.episodes.arrays.tick_labels import Span, TickLabel, label_topics, moments
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.bag.topics import MismatchError, find_streams, resolve
 from il_ros.episodes.layout import load_info
@@ -139,7 +139,7 @@ def test_without_a_trigger_the_ticks_are_a_regular_grid(tmp_path):
     span = Span(made.START_NS + 10 * MS, made.START_NS + 130 * MS)
     out, _ = found(tmp_path, made.recorded(4, decisions=False), timed, span)
     assert [(m.tick_ns - made.START_NS) // MS for m in out] == [10, 60, 110]
-    assert all(isinstance(m, Moment) and not m.triggered for m in out)
+    assert all(isinstance(m, TickLabel) and not m.triggered for m in out)
     # commands come 3 ms after ticks 0, 50, 100, 150 ms: those of tick 50 are in force before the tick at 60
     np.testing.assert_array_equal([m.command[0] for m in out], [2, 3, 4])
 

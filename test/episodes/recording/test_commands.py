@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract, messages, share
-from il_ros.episodes.recording.commands import CommandTally
+from il_ros.episodes.recording.commands import CommandCounts
 
 MS = 1_000_000
 
 
 @pytest.fixture
-def tally() -> CommandTally:
-    return CommandTally(contract.load(share.path("config", "contracts", "arm_push.yaml")))
+def tally() -> CommandCounts:
+    return CommandCounts(contract.load(share.path("config", "contracts", "arm_push.yaml")))
 
 
 def decision(joint1: float, limited: str = "[]") -> bytes:
@@ -19,7 +19,7 @@ def decision(joint1: float, limited: str = "[]") -> bytes:
     return messages.encode("std_msgs/msg/String", messages.make("std_msgs/msg/String", data=text))
 
 
-def test_clipped_and_idle_come_from_the_decisions(tally: CommandTally):
+def test_clipped_and_idle_come_from_the_decisions(tally: CommandCounts):
     tally.decision(0, decision(0.1))
     tally.decision(100 * MS, decision(0.2, '["arm/joint1 speed"]'))  # moved
     tally.decision(200 * MS, decision(0.2))  # idle for 100 ms
@@ -28,7 +28,7 @@ def test_clipped_and_idle_come_from_the_decisions(tally: CommandTally):
     assert tally.idle_share == pytest.approx(100 / 400)
 
 
-def test_without_decisions_idle_comes_from_the_busiest_command_topic(tally: CommandTally):
+def test_without_decisions_idle_comes_from_the_busiest_command_topic(tally: CommandCounts):
     kind = "std_msgs/msg/Float64MultiArray"
     for k in range(3):
         arm = messages.make(kind, data=np.array([0.1 * k, 0, 0, 0, 0, 0]))
@@ -39,7 +39,7 @@ def test_without_decisions_idle_comes_from_the_busiest_command_topic(tally: Comm
     assert tally.clipped_share is None
 
 
-def test_unreadable_commands_are_counted(tally: CommandTally):
+def test_unreadable_commands_are_counted(tally: CommandCounts):
     tally.decision(0, messages.encode("std_msgs/msg/String", messages.make("std_msgs/msg/String", data="{")))
     tally.command("arm_position_controller/commands", 0, b"\0\1\0\0")
     assert tally.unreadable == 2

@@ -12,11 +12,11 @@ from il_ros.core import contract, messages, share
 from il_ros.episodes import layout
 from il_ros.episodes.bag.sink import FileSink
 from il_ros.episodes.bag.writer import BagWriter
-from il_ros.episodes.recording.options import Label, RecordOptions, StreamSpec, contract_streams
+from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions, contract_streams
 from il_ros.episodes.recording.record import EpisodeRecorder, RecordError
 
 STRING, JOINTS = "std_msgs/msg/String", "sensor_msgs/msg/JointState"
-TALK = StreamSpec("/talk", STRING)
+TALK = RecordedStream("/talk", STRING)
 S, MS = 1_000_000_000, 1_000_000
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
 
@@ -119,7 +119,7 @@ def test_pre_roll_is_in_the_bag_and_outside_the_demonstration(make, clock: Clock
 
 def test_a_latched_message_begins_every_episode(make, clock: Clock, tmp_path: Path):
     recorder = make(pre_roll_s=1.0)
-    talk = recorder.add_stream(StreamSpec("/talk", STRING, latched=True, required=True))
+    talk = recorder.add_stream(RecordedStream("/talk", STRING, latched=True, required=True))
     recorder.receive(talk, string("map"))
     clock.ns += 60 * S
     for name in ("episode_000001", "episode_000002"):
@@ -142,8 +142,8 @@ def test_pre_roll_is_bounded_in_memory_and_forgets_when_time_jumps_back(make, cl
 
 def test_start_names_the_silent_streams(make, clock: Clock):
     recorder = make()
-    arm = recorder.add_stream(StreamSpec("/joint_states", JOINTS, required=True, max_age_s=0.1))
-    recorder.add_stream(StreamSpec("/camera", "sensor_msgs/msg/Image", required=True, max_age_s=0.1))
+    arm = recorder.add_stream(RecordedStream("/joint_states", JOINTS, required=True, max_age_s=0.1))
+    recorder.add_stream(RecordedStream("/camera", "sensor_msgs/msg/Image", required=True, max_age_s=0.1))
     recorder.add_stream(TALK)
     recorder.receive(arm, joints(clock.ns))
     clock.ns += 2500 * MS
@@ -249,9 +249,9 @@ def failing_after(size: int):
 
 def wait_for_failure(recorder: EpisodeRecorder) -> None:
     for _ in range(1000):
-        if recorder.take.failure:
+        if recorder.writer.failure:
             return
-        recorder.take.done.wait(0.01)
+        recorder.writer.done.wait(0.01)
     raise AssertionError("no failure within 10 s")
 
 
@@ -325,7 +325,7 @@ def test_a_disk_too_slow_ends_the_episode_rather_than_the_memory(make):
 
 def test_a_dead_publisher_and_stamps_going_back_are_in_the_grade(make, clock: Clock):
     recorder = make()
-    arm = recorder.add_stream(StreamSpec("/joint_states", JOINTS, required=True, max_age_s=0.1))
+    arm = recorder.add_stream(RecordedStream("/joint_states", JOINTS, required=True, max_age_s=0.1))
     recorder.receive(arm, joints(clock.ns))
     recorder.start()
     for back in (0, 30, 0):

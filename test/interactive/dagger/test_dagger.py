@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract
-from il_ros.interactive.dagger.interaction import Teaching
+from il_ros.interactive.dagger.interaction import InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import dagger, drive
 from il_ros.interactive.modes.gated import GatedOptions
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning
 from il_ros.records.labelling import label
@@ -49,13 +49,13 @@ def learner(steps=100):
     return Learner(CONTRACT, Recipe("bc", BehaviourCloning(hidden=(8,)), training), steps)
 
 
-def teaching(mode, person=None, **options):
-    made = make_mode(ModeOptions(mode, **options), CONTRACT, ("policy", "expert"), Experience())
-    return Teaching(made, CONTRACT.period_ns, person)
+def interaction(mode, person=None, **options):
+    made = make_mode(ModeOptions(mode, **options), CONTRACT, ("policy", "expert"), ModeMemory())
+    return InteractionLoop(made, CONTRACT.period_ns, person)
 
 
 def showing():
-    return teaching("expert")
+    return interaction("expert")
 
 
 class Still:
@@ -63,22 +63,22 @@ class Still:
 
     version = "still"
 
-    def __init__(self, *doubts):
-        self._doubts = iter(doubts)
+    def __init__(self, *uncertainties):
+        self._uncertainties = iter(uncertainties)
 
-    def act_with_doubt(self, observation):
-        return np.zeros((1, 1)), next(self._doubts, None)
+    def act_with_uncertainty(self, observation):
+        return np.zeros((1, 1)), next(self._uncertainties, None)
 
 
 class Despairing:
     """Gives up where it is asked for the fourth time."""
 
     def __init__(self):
-        self.asked = 0
+        self.queried = 0
 
     def act(self, observation):
-        self.asked += 1
-        return None if self.asked > 3 else Expert().act(observation)
+        self.queried += 1
+        return None if self.queried > 3 else Expert().act(observation)
 
 
 class Alternating:
@@ -92,14 +92,14 @@ class Alternating:
         return own if self.count % 2 == 0 else None
 
 
-def who(lesson):
-    return "".join(decision.authority[0] for decision in lesson.decisions)
+def who(driven):
+    return "".join(decision.authority[0] for decision in driven.decisions)
 
 
 def test_a_lesson_counts_ticks_takeovers_and_keeps_what_was_seen_with_its_label():
-    lesson = drive(run, teaching("hg_dagger", Alternating()), Still(), Expert(), seed=3)
-    assert (who(lesson), lesson.labels, lesson.expert_ticks, lesson.takeovers) == ("pepepepe", 4, 4, 4)
-    episode = lesson.episode("lesson", CONTRACT)
+    driven = drive(run, interaction("hg_dagger", Alternating()), Still(), Expert(), seed=3)
+    assert (who(driven), driven.labels, driven.expert_ticks, driven.takeovers) == ("pepepepe", 4, 4, 4)
+    episode = driven.episode("lesson", CONTRACT)
     # of x' = x / 2 at every second tick remains x / 16: within 0.1 from anywhere
     assert episode.outcome == "success"
     np.testing.assert_array_equal(episode.ticks_ns, np.array([2, 4, 6, 8]) * CONTRACT.period_ns)
@@ -113,28 +113,28 @@ def test_an_episode_that_begins_with_the_expert_is_no_takeover():
 
 
 def test_a_lesson_without_labels_is_no_episode():
-    assert drive(run, teaching("policy"), Still(), Expert(), seed=0).episode("none", CONTRACT) is None
+    assert drive(run, interaction("policy"), Still(), Expert(), seed=0).episode("none", CONTRACT) is None
 
 
 @pytest.mark.parametrize("mode", ["expert", "dagger", "hg_dagger"])
 def test_a_lesson_ends_where_the_expert_gives_up_and_keeps_what_it_said_before(mode):
-    lesson = drive(run, teaching(mode), Still(), Despairing(), seed=3)
-    assert (len(lesson.decisions), lesson.labels, lesson.success) == (3, 3, False)
-    assert lesson.episode("lesson", CONTRACT).outcome == "failure"
+    driven = drive(run, interaction(mode), Still(), Despairing(), seed=3)
+    assert (len(driven.decisions), driven.labels, driven.success) == (3, 3, False)
+    assert driven.episode("lesson", CONTRACT).outcome == "failure"
 
 
 @pytest.mark.parametrize(("beta", "driver"), [(1, "e"), (0, "p")])
 def test_at_the_extremes_of_beta_one_of_them_drives_and_the_expert_labels(beta, driver):
-    lesson = drive(run, teaching("dagger", beta=f"constant:{beta}"), Still(), Expert(), seed=1)
-    assert who(lesson) == driver * TICKS
-    assert lesson.labels == TICKS
+    driven = drive(run, interaction("dagger", beta=f"constant:{beta}"), Still(), Expert(), seed=1)
+    assert who(driven) == driver * TICKS
+    assert driven.labels == TICKS
     np.testing.assert_array_equal(
-        lesson.episode("lesson", CONTRACT).commands[:, 0], [-seen["x"][0] for seen in lesson.seen]
+        driven.episode("lesson", CONTRACT).commands[:, 0], [-seen["x"][0] for seen in driven.seen]
     )
 
 
 def test_the_expert_is_asked_at_its_share_of_the_policys_ticks_and_tells_whenever_it_drives():
-    mixing = teaching("dagger", beta="constant:0.25", asked=0.4)
+    mixing = interaction("dagger", beta="constant:0.25", queried=0.4)
     decisions = [d for seed in range(500) for d in drive(run, mixing, Still(), Expert(), seed).decisions]
     told = [label("dagger", decision) is not None for decision in decisions]
     drove = np.array([decision.authority == "expert" for decision in decisions])
@@ -146,25 +146,29 @@ def test_the_expert_is_asked_at_its_share_of_the_policys_ticks_and_tells_wheneve
 
 def test_a_share_of_nothing_is_refused():
     with pytest.raises(ValueError, match="asked is a share above 0, up to 1, not 0"):
-        teaching("dagger", asked=0)
+        interaction("dagger", queried=0)
 
 
 def test_who_is_asked_drives_at_once_until_the_doubt_is_over():
     gated = GatedOptions(ask=1.0, takeover="asked", least_s=0.0)
-    lesson = drive(run, teaching("gated", gated=gated), Still(0.9, 1.1, 0.6, 0.4, 0.9), Expert(), seed=0)
-    assert who(lesson) == "peepp" + "ppp"
-    assert lesson.labels == 2
+    driven = drive(run, interaction("gated", gated=gated), Still(0.9, 1.1, 0.6, 0.4, 0.9), Expert(), seed=0)
+    assert who(driven) == "peepp" + "ppp"
+    assert driven.labels == 2
 
 
 def test_where_nobody_may_drive_that_is_said():
     with pytest.raises(ValueError, match="nobody drives, and nobody else will come: policy has not proposed"):
-        drive(run, teaching("dagger", beta="constant:0.5"), None, Expert(), seed=0)
+        drive(run, interaction("dagger", beta="constant:0.5"), None, Expert(), seed=0)
 
 
 def test_the_loop_counts_aggregates_and_learns_and_each_policy_opens_a_round():
     rounds = list(
         dagger(
-            run, Expert(), learner(), teaching("dagger", beta="step:1"), [range(4), range(4, 6), range(6, 8)]
+            run,
+            Expert(),
+            learner(),
+            interaction("dagger", beta="step:1"),
+            [range(4), range(4, 6), range(6, 8)],
         )
     )
     assert [done.labels for done in rounds] == [32, 48, 64]
@@ -177,7 +181,7 @@ def test_the_loop_counts_aggregates_and_learns_and_each_policy_opens_a_round():
 def test_what_was_shown_before_counts_and_later_rounds_start_from_its_policy():
     shown = [drive(run, showing(), None, Expert(), seed).episode("shown", CONTRACT) for seed in (1, 2)]
     before = learner().learn(shown)
-    human = teaching("hg_dagger", Alternating())
+    human = interaction("hg_dagger", Alternating())
     done = next(dagger(run, Expert(), learner(1), human, [[5]], shown, policy=before))
     assert (done.labels, done.expert_ticks, done.takeovers) == (16 + 4, 16 + 4, 4)
     assert done.policy.normaliser == before.normaliser
@@ -203,4 +207,4 @@ def test_a_round_without_seeds_or_labels_is_refused():
     with pytest.raises(ValueError, match="round 0 has no seed"):
         next(dagger(run, Expert(), learner(), showing(), [[]]))
     with pytest.raises(ValueError, match="nothing to learn from"):
-        next(dagger(run, Expert(), learner(), teaching("policy"), [[1]], policy=Still()))
+        next(dagger(run, Expert(), learner(), interaction("policy"), [[1]], policy=Still()))

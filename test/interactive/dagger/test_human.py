@@ -7,9 +7,9 @@ import pytest
 
 from il_ros.core import contract
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.interactive.dagger.human import Habits, SimulatedHuman, typical_motion, velocities
+from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, typical_motion, velocities
 
-CALM = Habits(alarm=2.0, content=1.0, reaction_ticks=3, least_ticks=4, misjudged=0.0, tremor=0.0)
+CALM = HumanModel(alarm=2.0, content=1.0, reaction_ticks=3, least_ticks=4, misjudged=0.0, tremor=0.0)
 MOTION = np.array([0.1, 0.0])  # the second action never moved: it tells nothing
 
 

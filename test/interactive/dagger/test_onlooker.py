@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from il_ros.interactive.dagger.human import Habits, SimulatedHuman
-from il_ros.interactive.dagger.intervener import KEPT_TICKS, Onlooker
+from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman
+from il_ros.interactive.dagger.intervener import KEPT_TICKS, SimulatedIntervener
 
-QUICK = Habits(alarm=2.0, content=1.0, reaction_ticks=2, least_ticks=2, misjudged=0.0, tremor=0.0)
+QUICK = HumanModel(alarm=2.0, content=1.0, reaction_ticks=2, least_ticks=2, misjudged=0.0, tremor=0.0)
 RIGHT, WRONG = np.array([1.0]), np.array([1.3])  # three typical motions apart
 
 
-def onlooker(**changes):
-    habits = Habits(**{**vars(QUICK), **changes})
-    return Onlooker(SimulatedHuman(habits, np.array([0.1]), np.random.default_rng(0)))
+def intervener(**changes):
+    human_model = HumanModel(**{**vars(QUICK), **changes})
+    return SimulatedIntervener(SimulatedHuman(human_model, np.array([0.1]), np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("policy_first", [True, False])
 def test_it_takes_over_and_hands_back_by_what_both_say_of_the_same_tick(policy_first):
-    looking = onlooker()
+    looking = intervener()
     drives = []
     for tick, action in enumerate([WRONG, WRONG, RIGHT, RIGHT, RIGHT]):
         sides = [(looking.policy, action), (looking.advice, RIGHT)]
@@ -28,7 +28,7 @@ def test_it_takes_over_and_hands_back_by_what_both_say_of_the_same_tick(policy_f
 
 
 def test_a_tick_of_which_one_side_says_nothing_is_not_judged():
-    looking = onlooker()
+    looking = intervener()
     for tick in range(3 * KEPT_TICKS):
         looking.policy(tick, WRONG)
         looking.advice(tick + 1000, RIGHT)
@@ -36,7 +36,7 @@ def test_a_tick_of_which_one_side_says_nothing_is_not_judged():
 
 
 def test_an_episode_begins_with_the_policy_at_the_wheel():
-    looking = onlooker()
+    looking = intervener()
     for tick in range(2):
         looking.policy(tick, WRONG)
         looking.advice(tick, RIGHT)
@@ -51,7 +51,7 @@ def test_an_episode_begins_with_the_policy_at_the_wheel():
 
 
 def test_its_hand_trembles_only_while_it_drives():
-    looking = onlooker(tremor=1.0)
+    looking = intervener(tremor=1.0)
     assert np.all(looking.tremor == 0.0)
     for tick in range(2):
         looking.policy(tick, WRONG)

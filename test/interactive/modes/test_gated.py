@@ -3,33 +3,35 @@
 import numpy as np
 import pytest
 
-from il_ros.control.supervisor.arbitration import LET_GO, Situation
+from il_ros.control.supervisor.arbitration import RELEASED, ArbitrationInput
 from il_ros.interactive.modes.gated import Gated, GatedOptions
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal
 
 S = 1_000_000_000
-AWAY, THERE, GONE, UNPLUGGED = "has not proposed", "", LET_GO, "silent for 0.30 s"
+AWAY, THERE, GONE, UNPLUGGED = "has not proposed", "", RELEASED, "silent for 0.30 s"
 
 
 class Story:
     """One tick a second; `at(doubt, expert)` returns who drives."""
 
-    def __init__(self, experience=None, **options):
+    def __init__(self, memory=None, **options):
         options = {"ask": 1.0, "timeout_s": 5.0, "per_hour": 10, "at_once": 10, "least_s": 0.0, **options}
-        self.mode = Gated(experience or Experience(), GatedOptions(**options), rate_hz=1.0)
+        self.mode = Gated(memory or ModeMemory(), GatedOptions(**options), rate_hz=1.0)
         self.tick, self.authority, self.reason = 0, NOBODY, ""
 
-    def at(self, doubt, expert=AWAY, policy=""):
+    def at(self, uncertainty, expert=AWAY, policy=""):
         self.tick += 1
         if not policy:
-            self.mode.hear("policy", Proposal("policy", self.tick * S, np.zeros((1, 1)), doubt=doubt))
+            self.mode.hear(
+                "policy", Proposal("policy", self.tick * S, np.zeros((1, 1)), uncertainty=uncertainty)
+            )
         absences = {"expert": expert, "policy": policy}
-        verdict = self.mode.choose(Situation(self.tick * S, self.authority, absences))
-        assert verdict == self.mode.choose(Situation(self.tick * S, self.authority, absences))
-        self.authority, self.reason, self.verdict = verdict.authority, verdict.reason, verdict
-        return verdict.authority
+        arbitration = self.mode.choose(ArbitrationInput(self.tick * S, self.authority, absences))
+        assert arbitration == self.mode.choose(ArbitrationInput(self.tick * S, self.authority, absences))
+        self.authority, self.reason, self.arbitration = arbitration.authority, arbitration.reason, arbitration
+        return arbitration.authority
 
 
 def test_the_policy_drives_until_it_doubts_then_the_robot_waits_and_a_person_helps():
@@ -49,19 +51,19 @@ def test_the_policy_drives_until_it_doubts_then_the_robot_waits_and_a_person_hel
 
 def test_a_doubt_that_passes_by_itself_withdraws_the_request_below_the_lower_threshold():
     story = Story()
-    assert [story.at(doubt) for doubt in (1.1, 0.9, 0.6, 0.4)] == [NOBODY] * 3 + ["policy"]
+    assert [story.at(uncertainty) for uncertainty in (1.1, 0.9, 0.6, 0.4)] == [NOBODY] * 3 + ["policy"]
 
 
 def test_after_a_hand_back_it_is_not_asked_again_before_the_doubt_was_over():
     story = Story()
     story.at(1.1)
     story.at(1.1, THERE)
-    assert [story.at(doubt, GONE) for doubt in (1.2, 1.2, 0.4, 1.2)] == ["policy"] * 3 + [NOBODY]
+    assert [story.at(uncertainty, GONE) for uncertainty in (1.2, 1.2, 0.4, 1.2)] == ["policy"] * 3 + [NOBODY]
 
 
 def test_an_expert_that_always_proposes_drives_only_when_asked():
     story = Story(takeover="asked")
-    drivers = [story.at(doubt, THERE) for doubt in (0.9, 1.1, 0.6, 0.4, 0.9)]
+    drivers = [story.at(uncertainty, THERE) for uncertainty in (0.9, 1.1, 0.6, 0.4, 0.9)]
     assert drivers == ["policy", "expert", "expert", "policy", "policy"]
 
 
@@ -69,7 +71,7 @@ def test_at_the_first_tick_an_expert_that_always_proposes_is_worth_waiting_for_a
     for takeover, early in (("asked", True), ("anytime", False)):
         story = Story(takeover=takeover)
         assert story.at(1.1) == NOBODY
-        assert story.verdict.early is early
+        assert story.arbitration.early is early
 
 
 def test_an_expert_unplugged_while_helping_leaves_the_robot_waiting_whatever_the_doubt():
@@ -88,7 +90,7 @@ def test_an_expert_that_broke_off_and_then_lets_go_hands_back_as_one_that_helps_
     story.at(1.1, THERE)
     assert [story.at(1.1, expert) for expert in (UNPLUGGED, UNPLUGGED, GONE)] == [NOBODY] * 2 + ["policy"]
     assert story.mode.request is None
-    assert [story.at(doubt, GONE) for doubt in (1.1, 0.1, 1.1)] == ["policy"] * 2 + [NOBODY]
+    assert [story.at(uncertainty, GONE) for uncertainty in (1.1, 0.1, 1.1)] == ["policy"] * 2 + [NOBODY]
     assert story.reason == "waiting for the expert: doubt 1.1 above 1"  # let go before: that answers nothing
     assert story.at(1.1, GONE) == NOBODY
 
@@ -129,11 +131,11 @@ def test_without_budget_the_policy_goes_on_and_an_hour_later_may_ask_again():
 
 
 def test_people_teach_the_threshold_where_none_is_given():
-    experience = Experience()
-    story = Story(ask=0.0, experience=experience)
+    memory = ModeMemory()
+    story = Story(ask=0.0, memory=memory)
     assert story.at(50.0) == "policy"
-    experience.threshold.intervened(2.0)
-    assert [story.at(doubt) for doubt in (1.9, 2.1)] == ["policy", NOBODY]
+    memory.threshold.intervened(2.0)
+    assert [story.at(uncertainty) for uncertainty in (1.9, 2.1)] == ["policy", NOBODY]
 
 
 def test_who_takes_over_unasked_teaches_the_threshold_too():
@@ -165,17 +167,18 @@ def test_a_person_may_take_over_again_before_the_least_time_and_a_new_episode_ma
 
 def test_an_expert_that_was_asked_drives_for_the_least_time_and_longer_while_the_doubt_lasts():
     story = Story(takeover="asked", least_s=3.0)
-    doubts = [1.1, 0.1, 0.1, 0.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.1]
-    drivers = [story.at(doubt, THERE) for doubt in doubts]
+    uncertainties = [1.1, 0.1, 0.1, 0.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.1]
+    drivers = [story.at(uncertainty, THERE) for uncertainty in uncertainties]
     assert drivers == ["expert"] * 3 + ["policy"] * 3 + ["expert"] * 5 + ["policy"]
 
 
 def test_requests_beyond_those_at_once_come_when_they_are_due():
     # 3 - 2 more an hour: 1800 s after the first two there is half a request
     story = Story(per_hour=3, at_once=2)
-    assert [story.at(doubt) for doubt in (1.1, 0.1, 1.1, 0.1, 1.1, 0.1)] == [NOBODY, "policy"] * 2 + [
-        "policy"
-    ] * 2
+    assert [story.at(uncertainty) for uncertainty in (1.1, 0.1, 1.1, 0.1, 1.1, 0.1)] == [
+        NOBODY,
+        "policy",
+    ] * 2 + ["policy"] * 2
     story.tick = 1800
     assert story.at(1.1) == "policy"
     story.at(0.1)
@@ -184,12 +187,12 @@ def test_requests_beyond_those_at_once_come_when_they_are_due():
 
 
 def test_a_change_of_mode_or_options_neither_fills_the_budget_nor_forgets_what_doubt_is_usual():
-    experience = Experience()
-    story = Story(experience=experience, ask=0.0, warm_up_s=4.0, per_hour=1000, at_once=2)
-    for doubt in (1.0, 2.0, 3.0, 4.0):
-        story.at(doubt)
+    memory = ModeMemory()
+    story = Story(memory=memory, ask=0.0, warm_up_s=4.0, per_hour=1000, at_once=2)
+    for uncertainty in (1.0, 2.0, 3.0, 4.0):
+        story.at(uncertainty)
     assert story.at(5.0) == NOBODY
-    again = Story(experience=experience, ask=0.0, warm_up_s=4.0, per_hour=1000, at_once=2)
+    again = Story(memory=memory, ask=0.0, warm_up_s=4.0, per_hour=1000, at_once=2)
     again.tick = story.tick
     assert again.mode.threshold is not None
     assert again.mode.state(5 * S)["budget_left"] == 1
@@ -197,8 +200,8 @@ def test_a_change_of_mode_or_options_neither_fills_the_budget_nor_forgets_what_d
 
 def test_without_a_threshold_given_it_is_learnt_while_the_policy_drives_before_anybody_is_asked():
     story = Story(ask=0.0, warm_up_s=200.0, per_hour=18)
-    doubts = [*range(100), *range(100)]
-    assert {story.at(float(doubt)) for doubt in doubts[:-1]} == {"policy"}
+    uncertainties = [*range(100), *range(100)]
+    assert {story.at(float(uncertainty)) for uncertainty in uncertainties[:-1]} == {"policy"}
     assert story.mode.threshold is None
     assert story.at(50.0) == "policy"
     assert story.mode.threshold == 89.0  # 18 requests of 20 ticks an hour: a tenth of the ticks
@@ -208,12 +211,12 @@ def test_without_a_threshold_given_it_is_learnt_while_the_policy_drives_before_a
 def test_the_budget_raises_the_threshold_to_what_it_can_afford():
     # 18 requests of 20 ticks in an hour of 3600 ticks: a tenth of them
     story = Story(per_hour=18, ask=0.5)
-    doubts = np.random.default_rng(0).permutation(np.arange(100.0)).tolist()
-    for doubt in doubts:
-        story.mode.hear("policy", Proposal("policy", 1, np.zeros((1, 1)), doubt=doubt))
+    uncertainties = np.random.default_rng(0).permutation(np.arange(100.0)).tolist()
+    for uncertainty in uncertainties:
+        story.mode.hear("policy", Proposal("policy", 1, np.zeros((1, 1)), uncertainty=uncertainty))
     assert story.mode.threshold == 89.0  # ten of a hundred are above
     story.mode.restart()
-    assert [story.at(doubt) for doubt in (80.0, 95.0)] == ["policy", NOBODY]
+    assert [story.at(uncertainty) for uncertainty in (80.0, 95.0)] == ["policy", NOBODY]
 
 
 def test_a_policy_that_can_not_tell_its_doubt_is_never_asked_about():

@@ -9,8 +9,8 @@ from il_ros.interactive.modes.thresholds import (
     HOUR_S,
     Attention,
     AttentionBudget,
-    DoubtGate,
     InterventionThreshold,
+    UncertaintyTrigger,
     requests_left,
 )
 
@@ -18,31 +18,31 @@ S = 1_000_000_000
 
 
 def test_asks_above_the_upper_and_is_satisfied_only_below_the_lower_threshold():
-    gate = DoubtGate(ask=1.0, release=0.4)
+    gate = UncertaintyTrigger(ask=1.0, release=0.4)
     states, was = [], False
-    for doubt in [0.9, 1.1, 0.9, 0.5, 0.39, 0.9, 1.0]:
-        was = gate.doubtful(doubt, was)
+    for uncertainty in [0.9, 1.1, 0.9, 0.5, 0.39, 0.9, 1.0]:
+        was = gate.uncertain(uncertainty, was)
         states.append(was)
     assert states == [False, True, True, True, False, False, False]
 
 
 def test_no_doubt_is_no_request_and_nonsense_is_one():
-    gate = DoubtGate(ask=1.0, release=0.4)
-    assert not gate.doubtful(None, was=True)
-    assert gate.doubtful(float("nan"), was=False)
-    assert gate.doubtful(float("inf"), was=False)
+    gate = UncertaintyTrigger(ask=1.0, release=0.4)
+    assert not gate.uncertain(None, was=True)
+    assert gate.uncertain(float("nan"), was=False)
+    assert gate.uncertain(float("inf"), was=False)
 
 
 def test_thresholds_the_wrong_way_round_are_refused():
     with pytest.raises(ValueError, match="release <= ask"):
-        DoubtGate(ask=0.4, release=1.0)
+        UncertaintyTrigger(ask=0.4, release=1.0)
 
 
 def test_threshold_is_the_mean_of_the_last_quarter_of_interventions():
     threshold = InterventionThreshold()
     assert threshold.value is None
-    for doubt in [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]:
-        threshold.intervened(doubt)
+    for uncertainty in [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]:
+        threshold.intervened(uncertainty)
     assert threshold.value == 1.5  # the last two of eight
     with pytest.raises(ValueError, match="finite number"):
         threshold.intervened(float("nan"))
@@ -69,9 +69,9 @@ def test_threshold_leaves_the_budgets_share_of_ticks_above_it():
     # 36 requests of 10 ticks in an hour of 3600 ticks: a tenth of them
     budget = AttentionBudget(per_hour=36, rate_hz=1, ticks_per_request=10)
     assert budget.threshold() is None
-    for doubt in np.random.default_rng(0).permutation(100):
-        budget.saw(float(doubt))
-    above = [doubt for doubt in range(100) if doubt > budget.threshold()]
+    for uncertainty in np.random.default_rng(0).permutation(100):
+        budget.saw(float(uncertainty))
+    above = [uncertainty for uncertainty in range(100) if uncertainty > budget.threshold()]
     assert above == list(range(90, 100))
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from il_ros.control.supervisor.arbitration import LET_GO, Situation
+from il_ros.control.supervisor.arbitration import RELEASED, ArbitrationInput
 from il_ros.core import contract, share
-from il_ros.interactive.modes.memory import Experience
+from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import MODES
@@ -14,28 +14,28 @@ from il_ros.records.proposal import Proposal
 CONTRACT = contract.load(share.path("config", "contracts", "drive.yaml"))
 PERIOD = CONTRACT.period_ns
 BOTH, NEITHER = {"expert": "", "policy": ""}, {"expert": "silent", "policy": "silent"}
-EXPERT_ONLY, POLICY_ONLY = {"expert": "", "policy": "silent"}, {"expert": LET_GO, "policy": ""}
+EXPERT_ONLY, POLICY_ONLY = {"expert": "", "policy": "silent"}, {"expert": RELEASED, "policy": ""}
 
 
 class Session:
     """A mode asked tick by tick, told who proposes; who it answers has authority until the next tick."""
 
-    def __init__(self, experience=None, **options):
-        self.experience = experience or Experience(PERIOD)
-        self.mode = make_mode(ModeOptions(**options), CONTRACT, ("expert", "policy"), self.experience)
+    def __init__(self, memory=None, **options):
+        self.memory = memory or ModeMemory(PERIOD)
+        self.mode = make_mode(ModeOptions(**options), CONTRACT, ("expert", "policy"), self.memory)
         self.tick, self.authority = 0, NOBODY
 
-    def step(self, absences=BOTH, doubt=None, version="v1", say=(1.0, 0.0)):
+    def step(self, absences=BOTH, uncertainty=None, version="v1", say=(1.0, 0.0)):
         self.tick += 1
         stamp_ns = self.tick * PERIOD
         for name, absent in absences.items():
             if not absent:
-                who = {"doubt": doubt, "version": version} if name == "policy" else {}
+                who = {"doubt": uncertainty, "version": version} if name == "policy" else {}
                 chunk = [say] if name == "policy" else [(0.0, 0.0)]
                 self.mode.hear(name, Proposal(name, stamp_ns, np.array(chunk), **who))
-        verdict = self.mode.choose(Situation(stamp_ns, self.authority, absences))
-        self.authority = verdict.authority
-        return verdict
+        arbitration = self.mode.choose(ArbitrationInput(stamp_ns, self.authority, absences))
+        self.authority = arbitration.authority
+        return arbitration
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_who_is_missing_is_said():
 def test_at_the_extremes_one_drives_always_and_needs_the_other_not_at_all(beta, alone, driver):
     session = Session(mode="dagger", beta=f"constant:{beta}")
     verdicts = [session.step(BOTH if tick % 2 else alone) for tick in range(1000)]
-    assert {verdict.authority for verdict in verdicts} == {driver}
-    assert {verdict.beta for verdict in verdicts} == {float(beta)}
+    assert {arbitration.authority for arbitration in verdicts} == {driver}
+    assert {arbitration.beta for arbitration in verdicts} == {float(beta)}
 
 
 def test_at_the_extremes_the_other_never_stands_in():
@@ -92,7 +92,7 @@ def test_however_often_a_tick_is_asked_about_it_has_one_draw():
     session = Session(mode="dagger", beta="constant:0.5")
     for tick in range(1, 100):
         stamps = [tick * PERIOD + offset * PERIOD // 10 for offset in (0, 0, 3, 7)]  # timers not in step
-        drawn = {session.mode.choose(Situation(stamp, NOBODY, BOTH)).authority for stamp in stamps}
+        drawn = {session.mode.choose(ArbitrationInput(stamp, NOBODY, BOTH)).authority for stamp in stamps}
         assert len(drawn) == 1
 
 
@@ -101,12 +101,14 @@ def test_the_expert_is_asked_at_its_share_of_ticks_and_who_drives_is_drawn_as_wi
         session = Session(mode="dagger", beta="constant:0.3", **options)
         return [session.step() for _ in range(10_000)]
 
-    asked = verdicts(asked=0.25)
+    queried = verdicts(queried=0.25)
     # binomial(10000, 0.25): mean 2500, standard deviation 43.3; four of them either side
-    assert 2327 <= sum(verdict.asked for verdict in asked) <= 2673
+    assert 2327 <= sum(arbitration.queried for arbitration in queried) <= 2673
     always = verdicts()
-    assert all(verdict.asked for verdict in always)
-    assert [verdict.authority for verdict in asked] == [verdict.authority for verdict in always]
+    assert all(arbitration.queried for arbitration in always)
+    assert [arbitration.authority for arbitration in queried] == [
+        arbitration.authority for arbitration in always
+    ]
 
 
 def test_a_segment_and_an_episode_have_one_driver():
@@ -141,18 +143,18 @@ def test_a_given_round_holds():
 
 def test_each_intervention_teaches_the_doubt_at_its_start_once():
     session = Session(mode="hg_dagger")
-    for doubt in (0.1, 0.4):
-        session.step(POLICY_ONLY, doubt=0.05)
-        session.step(doubt=doubt)
-        session.step(doubt=9.0)
-        session.step(doubt=9.0)
+    for uncertainty in (0.1, 0.4):
+        session.step(POLICY_ONLY, uncertainty=0.05)
+        session.step(uncertainty=uncertainty)
+        session.step(uncertainty=9.0)
+        session.step(uncertainty=9.0)
     assert session.mode.state(0)["threshold"] == 0.4  # the last quarter of two is one
-    assert session.experience.threshold.count == 2
+    assert session.memory.threshold.count == 2
 
 
 def test_an_expert_that_drives_from_the_start_has_not_intervened():
     session = Session(mode="hg_dagger")
-    session.step(doubt=0.3)
+    session.step(uncertainty=0.3)
     assert session.mode.state(0)["threshold"] is None
 
 
@@ -196,10 +198,10 @@ def test_what_can_not_be_is_refused_by_name():
 @pytest.mark.parametrize("mode", MODES)
 def test_only_priority_does_without_the_two_sources(mode):
     if mode == "priority":
-        make_mode(ModeOptions(mode), CONTRACT, ("left", "right"), Experience())
+        make_mode(ModeOptions(mode), CONTRACT, ("left", "right"), ModeMemory())
         return
     with pytest.raises(ValueError, match=f"mode {mode} needs the sources policy and expert; there are: left"):
-        make_mode(ModeOptions(mode), CONTRACT, ("left", "right"), Experience())
+        make_mode(ModeOptions(mode), CONTRACT, ("left", "right"), ModeMemory())
 
 
 def test_a_decision_is_told_the_disagreement_of_its_tick_or_the_one_before_but_no_older_one():

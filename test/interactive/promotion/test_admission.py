@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from il_ros.interactive.promotion import criteria
-from il_ros.interactive.promotion.criteria import Limits
+from il_ros.interactive.promotion.criteria import PromotionLimits
 
-LIMITS = Limits(tolerance=0.2, slack=0.02, latency=0.5, disagreement=1.0)
+LIMITS = PromotionLimits(tolerance=0.2, slack=0.02, latency=0.5, disagreement=1.0)
 
 
 @pytest.mark.parametrize(

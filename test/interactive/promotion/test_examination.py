@@ -11,8 +11,8 @@ import pytest
 
 from il_ros.episodes import layout
 from il_ros.interactive.promotion import replays
-from il_ros.interactive.promotion.criteria import Limits
-from il_ros.interactive.promotion.examination import Plan, Shadow, examine, take
+from il_ros.interactive.promotion.criteria import PromotionLimits
+from il_ros.interactive.promotion.examination import ExaminationPlan, ShadowBuffer, examine, take
 from il_ros.policies import checkpoint
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
@@ -31,7 +31,7 @@ def candidate(tmp_path, number=2, answer=made.RIGHT, held_out=("episode_000002",
 
 
 def test_the_first_policy_is_measured_alone(tmp_path, root):
-    verdict = examine(candidate(tmp_path), made.CONTRACT, None, Plan(root=root), Shadow())
+    verdict = examine(candidate(tmp_path), made.CONTRACT, None, ExaminationPlan(root=root), ShadowBuffer())
     assert (verdict.refused, verdict.policy.version) == ("", "v2")
     held_out = verdict.checks["held_out"]
     assert held_out["frames"] == 20
@@ -43,7 +43,7 @@ def test_the_first_policy_is_measured_alone(tmp_path, root):
 def test_a_held_out_episode_that_was_discarded_is_not_replayed_and_named(tmp_path, root):
     layout.discard(root / "episode_000002", "undone", "now")
     run = candidate(tmp_path, held_out=("episode_000001", "episode_000002"))
-    checks = examine(run, made.CONTRACT, None, Plan(root=root), Shadow()).checks
+    checks = examine(run, made.CONTRACT, None, ExaminationPlan(root=root), ShadowBuffer()).checks
     assert checks["held_out"]["episodes"] == ["episode_000001"]
     assert "discarded" in checks["held_out"]["left_out"]["episode_000002"]
 
@@ -52,17 +52,17 @@ def test_what_the_driving_policy_learnt_from_is_no_test_of_both(tmp_path, root):
     driving = checkpoint.load(candidate(tmp_path, 1))
     driving.metrics["data"]["train"].append("episode_000002")
     run = candidate(tmp_path, held_out=("episode_000001", "episode_000002"))
-    checks = examine(run, None, driving, Plan(root=root), Shadow()).checks
+    checks = examine(run, None, driving, ExaminationPlan(root=root), ShadowBuffer()).checks
     assert checks["held_out"]["episodes"] == ["episode_000001"]
 
 
 def test_what_it_alone_learnt_from_it_must_have_learnt(tmp_path, root):
     """RIGHT is (0.25, -0.5): (0.25, 0.1) is 0.3 from it, (0.35, -0.5) is 0.05."""
-    plan = Plan(Limits(tolerance=9.0, slack=0.02, latency=1e6), root)
+    plan = ExaminationPlan(PromotionLimits(tolerance=9.0, slack=0.02, latency=1e6), root)
     driving = checkpoint.load(candidate(tmp_path, 1, (0.35, -0.5), held_out=()))
     run = candidate(tmp_path, 2, (0.25, 0.1), held_out=(), learnt=("episode_000001", "episode_000002"))
     driving.metrics["data"]["train"].append("episode_000002")
-    verdict = examine(run, None, driving, plan, Shadow())
+    verdict = examine(run, None, driving, plan, ShadowBuffer())
     assert verdict.checks["new"]["episodes"] == ["episode_000001"]
     assert verdict.checks["new"]["error"] == pytest.approx(0.3)
     assert verdict.checks["new"]["driving_error"] == pytest.approx(0.05)
@@ -70,20 +70,20 @@ def test_what_it_alone_learnt_from_it_must_have_learnt(tmp_path, root):
         verdict.refused
     )
     better = candidate(tmp_path, 3, held_out=(), learnt=("episode_000001", "episode_000002"))
-    assert examine(better, None, driving, plan, Shadow()).refused == ""
+    assert examine(better, None, driving, plan, ShadowBuffer()).refused == ""
 
 
 def test_what_both_learnt_from_it_must_not_have_forgotten(tmp_path, root):
     """RIGHT is (0.25, -0.5): (0.35, -0.5) is 0.05 from it, (0.25, -0.4) too, (0.25, -0.38) 0.06."""
-    plan = Plan(Limits(tolerance=0.1, slack=0.005, latency=1e6), root)
+    plan = ExaminationPlan(PromotionLimits(tolerance=0.1, slack=0.005, latency=1e6), root)
     learnt = ("episode_000001", "episode_000002")
     driving = checkpoint.load(candidate(tmp_path, 1, (0.35, -0.5), held_out=(), learnt=learnt))
     forgot = candidate(tmp_path, 2, (0.25, -0.38), held_out=(), learnt=learnt)
-    verdict = examine(forgot, None, driving, plan, Shadow())
+    verdict = examine(forgot, None, driving, plan, ShadowBuffer())
     assert verdict.checks["known"]["episodes"] == list(learnt)
     assert "both learnt from is 0.0600, the driving policy's 0.0500; up to 0.0550" in verdict.refused
     as_good = candidate(tmp_path, 3, (0.25, -0.4), held_out=(), learnt=learnt)
-    assert examine(as_good, None, driving, plan, Shadow()).refused == ""
+    assert examine(as_good, None, driving, plan, ShadowBuffer()).refused == ""
 
 
 def test_of_many_episodes_that_both_learnt_from_twenty_at_most_are_replayed_evenly(tmp_path):
@@ -94,7 +94,9 @@ def test_of_many_episodes_that_both_learnt_from_twenty_at_most_are_replayed_even
 
 
 def test_without_held_out_episodes_it_says_so_and_judges_the_rest(tmp_path, root):
-    verdict = examine(candidate(tmp_path, held_out=()), None, None, Plan(root=root), Shadow())
+    verdict = examine(
+        candidate(tmp_path, held_out=()), None, None, ExaminationPlan(root=root), ShadowBuffer()
+    )
     assert verdict.refused == ""
     assert verdict.checks["held_out"] == {"episodes": [], "frames": 0, "none": "no such episode"}
 
@@ -105,7 +107,7 @@ def test_an_answer_that_is_no_number_is_refused(tmp_path, root):
     huge = Normaliser(policy.normaliser.state, Affine(np.zeros(2), np.full(2, 1.7e308)))
     changed = LoadedPolicy(made.CONTRACT, "bc", policy.settings, _loud(policy.network), huge, "v2")
     checkpoint.save(run / "checkpoint", changed)
-    verdict = examine(run, None, None, Plan(root=root), Shadow())
+    verdict = examine(run, None, None, ExaminationPlan(root=root), ShadowBuffer())
     assert "is inf" in verdict.refused
     assert verdict.policy is None
 
@@ -120,7 +122,7 @@ def _loud(network):
 
 def test_another_contract_is_refused(tmp_path, root):
     driving = LoadedPolicy(arrays.CONTRACT, "bc", *_fitting(arrays.CONTRACT), "v1")
-    verdict = examine(candidate(tmp_path), None, driving, Plan(root=root), Shadow())
+    verdict = examine(candidate(tmp_path), None, driving, ExaminationPlan(root=root), ShadowBuffer())
     assert verdict.refused.startswith("it has another contract")
 
 
@@ -136,21 +138,21 @@ def cut(run):
 def test_what_is_wrong_with_the_version_itself_is_a_lasting_verdict(tmp_path, root):
     run = candidate(tmp_path, answer=(0.75, -0.5))
     driving = checkpoint.load(candidate(tmp_path, 1))
-    assert examine(run, None, driving, Plan(root=root), Shadow()).lasting  # it is worse
+    assert examine(run, None, driving, ExaminationPlan(root=root), ShadowBuffer()).lasting  # it is worse
     cut(run)
-    assert examine(run, None, driving, Plan(root=root), Shadow()).lasting
+    assert examine(run, None, driving, ExaminationPlan(root=root), ShadowBuffer()).lasting
 
 
 def test_what_is_no_fault_of_the_version_is_no_lasting_verdict(tmp_path, root, monkeypatch):
     run = candidate(tmp_path)
-    verdict = examine(run, arrays.CONTRACT, None, Plan(root=root), Shadow())
+    verdict = examine(run, arrays.CONTRACT, None, ExaminationPlan(root=root), ShadowBuffer())
     assert "another contract" in verdict.refused
     assert not verdict.lasting
-    verdict = examine(run, None, None, Plan(root=root, device="cuda:99"), Shadow())
+    verdict = examine(run, None, None, ExaminationPlan(root=root, device="cuda:99"), ShadowBuffer())
     assert "can't be loaded on device 'cuda:99'" in verdict.refused
     assert not verdict.lasting
     monkeypatch.setattr(Path, "read_bytes", busy)
-    verdict = examine(run, None, None, Plan(root=root), Shadow())
+    verdict = examine(run, None, None, ExaminationPlan(root=root), ShadowBuffer())
     assert "Too many open files" in verdict.refused
     assert not verdict.lasting
 
@@ -168,7 +170,7 @@ def test_a_policy_that_sees_pictures_runs_in_shadow(tmp_path):
     own = arrays.WITH_CAMERA
     policy = LoadedPolicy(own, "bc", *_fitting(own), "v2")
     checkpoint.save(tmp_path / "v2" / "checkpoint", policy)
-    shadow, over = Shadow(), threading.Event()
+    shadow, over = ShadowBuffer(), threading.Event()
     seen = arrays.observation(own)
 
     def tick():
@@ -179,7 +181,7 @@ def test_a_policy_that_sees_pictures_runs_in_shadow(tmp_path):
     ticking = threading.Thread(target=tick)
     ticking.start()
     try:
-        plan = Plan(Limits(latency=1e6), shadow_ticks=4, shadow_s=60.0)
+        plan = ExaminationPlan(PromotionLimits(latency=1e6), shadow_ticks=4, shadow_s=60.0)
         verdict = examine(tmp_path / "v2", own, policy, plan, shadow)
     finally:
         over.set()
@@ -191,7 +193,7 @@ def test_a_policy_that_sees_pictures_runs_in_shadow(tmp_path):
 def test_a_shadow_that_nobody_casts_ends(tmp_path):
     run = candidate(tmp_path)
     driving = checkpoint.load(run)
-    verdict = examine(run, None, driving, Plan(shadow_ticks=4, shadow_s=0.05), Shadow())
+    verdict = examine(run, None, driving, ExaminationPlan(shadow_ticks=4, shadow_s=0.05), ShadowBuffer())
     assert (verdict.refused, verdict.checks["shadow_ticks"]) == ("", 0)
 
 

@@ -95,8 +95,8 @@ def test_the_expert_succeeds_and_a_seed_gives_the_same_episode_bit_by_bit(make):
 def test_the_supervisors_gate_limits_what_is_proposed(make):
     env = make()
     observation, _ = env.reset(seed=0)
-    wish = np.concatenate([observation["joints"][:6] + 1.0, [0.03]])
-    *_, info = env.step(wish)
+    target = np.concatenate([observation["joints"][:6] + 1.0, [0.03]])
+    *_, info = env.step(target)
     assert any("arm/" in limited for limited in info["limited"])
     assert np.abs(info["sent"] - observation["joints"])[:6].max() < 2.0 * 0.05 + 1e-6  # 2 rad/s by contract
 

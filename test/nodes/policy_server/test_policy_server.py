@@ -74,8 +74,8 @@ def test_a_proposal_carries_the_policys_doubt(graph, tmp_path):
     checkpoint.save(tmp_path / "unsure", policy)
     graph.start(PolicyServer, checkpoint=str(tmp_path / "unsure"))
     got = Robot(graph).answer()
-    assert got.doubt == policy.act_with_doubt({"joints": np.zeros(2)})[1]
-    assert got.doubt > 0
+    assert got.uncertainty == policy.act_with_uncertainty({"joints": np.zeros(2)})[1]
+    assert got.uncertainty > 0
 
 
 def test_a_chunk_that_departs_from_the_one_before_is_doubtful(graph, tmp_path):
@@ -91,16 +91,16 @@ def test_a_chunk_that_departs_from_the_one_before_is_doubtful(graph, tmp_path):
     checkpoint.save(tmp_path / "chunks", policy)
     graph.start(PolicyServer, checkpoint=str(tmp_path / "chunks"))
     robot = Robot(graph)
-    assert robot.answer().doubt is None
+    assert robot.answer().uncertainty is None
     # foreseen [0, 0.5], answered [0, 0]: sqrt(0.25 / 2)
-    assert robot.answer().doubt == pytest.approx(0.353553, abs=1e-6)
+    assert robot.answer().uncertainty == pytest.approx(0.353553, abs=1e-6)
 
 
 def test_it_answers_a_tick_with_the_policys_chunk_version_and_stamp(graph, trained):
     node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
     assert node.state == "active"
     got = robot.answer()
-    assert (got.source, got.version, got.stamp_ns, got.epoch) == ("policy", "v1", 1050 * MS, None)
+    assert (got.source, got.version, got.stamp_ns, got.generation) == ("policy", "v1", 1050 * MS, None)
     np.testing.assert_allclose(got.chunk, [[0.25, -0.5]])
     status = node.status()
     assert (status.level, status.values["version"]) == (OK, "v1")
@@ -115,10 +115,10 @@ def test_a_policy_with_memory_begins_afresh_in_each_epoch_and_names_it(graph, tr
     tell = graph.publisher("dagger_supervisor/status", STRING, LATCHED)
     tell(messages.make(STRING, data=json.dumps({"epoch": 7})))
     robot = Robot(graph)
-    assert (robot.answer().epoch, len(resets)) == (7, 1)
+    assert (robot.answer().generation, len(resets)) == (7, 1)
     tell(messages.make(STRING, data=json.dumps({"epoch": 8})))
     graph.until(lambda: len(resets) == 2, "the second reset")
-    assert robot.answer().epoch == 8
+    assert robot.answer().generation == 8
 
 
 def test_inactive_it_is_silent_and_active_again_it_proposes(graph, trained):

@@ -69,7 +69,7 @@ class Sitting:
             if self._held:
                 said = proposal.Proposal("expert", self._stamp_ns, np.array([made.RIGHT]))
             else:
-                said = proposal.letting_go("expert", self._stamp_ns, 2)
+                said = proposal.releasing("expert", self._stamp_ns, 2)
             names, period_ns = made.CONTRACT.action_names, made.CONTRACT.period_ns
             self._hand(proposal.to_message(said, names, period_ns))
         head = messages.header(self._stamp_ns)

@@ -2,7 +2,7 @@
 
 import made_versions as made
 import pytest
-from announced_versions import LONG_S, STRING, Gate
+from announced_versions import LONG_S, STRING, SafetyLimiter
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -14,7 +14,7 @@ from il_ros.records.decision import from_json
 
 
 def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
-    gate = Gate(graph, tmp_path, first=(0.5, -0.5), gate__shadow_ticks=5, gate__shadow_s=LONG_S)
+    gate = SafetyLimiter(graph, tmp_path, first=(0.5, -0.5), gate__shadow_ticks=5, gate__shadow_s=LONG_S)
     (tmp_path / "contract.yaml").write_text(made.TEXT)
     graph.start(
         DaggerSupervisor,
@@ -60,7 +60,7 @@ def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
 
 
 def test_a_worse_policy_is_refused_with_the_figures_and_stays_out(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     verdict = gate.judged(2, (0.75, -0.5))
     assert verdict["state"] == "refused"
     assert "its error on held-out episodes is 0.2500, the driving policy's 0.0000" in verdict["reason"]
@@ -75,7 +75,7 @@ def test_a_worse_policy_is_refused_with_the_figures_and_stays_out(graph, tmp_pat
 
 
 def test_while_one_is_examined_only_the_newest_of_those_announced_waits(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     for run in [gate.version(number) for number in (2, 3, 4)]:
         gate.node._candidates._on_announced(String(data=str(run)))
     gate.verdict("v4")
@@ -84,7 +84,7 @@ def test_while_one_is_examined_only_the_newest_of_those_announced_waits(graph, t
 
 
 def test_a_half_written_checkpoint_is_refused_and_the_policy_goes_on(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     run = gate.version(2)
     weights = run / CHECKPOINT / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])
@@ -102,7 +102,7 @@ def test_a_fault_of_the_server_is_no_verdict_on_the_version(graph, tmp_path):
     """A server without a policy, under another contract: one that is put right takes the same version."""
     file = tmp_path / "contract.yaml"
     file.write_text(made.TEXT.replace("rate_hz: 20", "rate_hz: 40"))
-    gate = Gate(graph, tmp_path, first=None, contract=str(file))
+    gate = SafetyLimiter(graph, tmp_path, first=None, contract=str(file))
     run = gate.version(1)
     gate.announce(run)
     assert "rate_hz: 40.0 here, 20.0 there" in gate.verdict("v1")["verdict"]["reason"]
@@ -120,7 +120,7 @@ def test_an_examination_that_failed_is_no_verdict_on_the_version(graph, tmp_path
     def exhausted(*_):
         raise MemoryError
 
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     monkeypatch.setattr(candidates, "examine", exhausted)
     assert gate.judged(2)["reason"] == "its examination failed: MemoryError: "
     assert lineage.read(gate.folder / "v2").state == "trained"
@@ -130,12 +130,12 @@ def test_an_examination_that_failed_is_no_verdict_on_the_version(graph, tmp_path
 
 
 def test_a_slow_policy_is_refused(graph, tmp_path):
-    gate = Gate(graph, tmp_path, gate__latency=0.0)
+    gate = SafetyLimiter(graph, tmp_path, gate__latency=0.0)
     assert "it computes for" in gate.judged(2)["reason"]
 
 
 def test_what_differs_too_much_in_shadow_is_refused(graph, tmp_path):
-    gate = Gate(
+    gate = SafetyLimiter(
         graph, tmp_path, gate__root="", gate__shadow_ticks=3, gate__shadow_s=LONG_S, gate__disagreement=0.1
     )
     robot = made.Robot(graph).ready()
@@ -147,7 +147,7 @@ def test_what_differs_too_much_in_shadow_is_refused(graph, tmp_path):
 
 
 def test_without_a_policy_the_first_that_passes_begins(graph, tmp_path):
-    gate = Gate(graph, tmp_path, first=None)
+    gate = SafetyLimiter(graph, tmp_path, first=None)
     assert gate.node.state == "unconfigured"
     gate.announce(gate.version(1))
     gate.verdict("v1")
@@ -159,7 +159,7 @@ def test_without_a_policy_the_first_that_passes_begins(graph, tmp_path):
 
 
 def test_a_roll_back_by_service_returns_to_the_version_before_which_stays(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     refused = graph.call("policy_server/rollback", Trigger)
     assert (refused.success, refused.message) == (False, "there is no version before to go back to")
     gate.judged(2)

@@ -4,7 +4,7 @@ import threading
 
 import made_versions as made
 import pytest
-from announced_versions import LONG_S, Gate
+from announced_versions import LONG_S, SafetyLimiter
 from std_msgs.msg import String
 
 from il_ros.core import contract
@@ -28,7 +28,7 @@ class Beside:
     """v1 is right, v2 wrong and in control by a person's order; v3, less wrong, stays in the shadow of v2."""
 
     def __init__(self, graph, tmp_path):
-        self.gate = gate = Gate(graph, tmp_path, gate__shadow_ticks=5, gate__shadow_s=LONG_S)
+        self.gate = gate = SafetyLimiter(graph, tmp_path, gate__shadow_ticks=5, gate__shadow_s=LONG_S)
         gate.reload(gate.version(2, WRONG))
         gate.verdict("v2")
         gate.announce(gate.version(3, LESS_WRONG))
@@ -43,7 +43,7 @@ def beside(graph, tmp_path):
     return Beside(graph, tmp_path)
 
 
-@pytest.mark.parametrize("way", [Gate.roll_back, configured_anew])
+@pytest.mark.parametrize("way", [SafetyLimiter.roll_back, configured_anew])
 def test_who_was_judged_beside_one_that_no_longer_drives_is_judged_anew(beside, way):
     way(beside.gate)
     beside.tick()
@@ -64,7 +64,7 @@ def test_who_was_judged_beside_one_that_no_longer_drives_gives_way_to_a_newer_on
 def test_what_a_person_wants_must_suit_the_contract_of_whoever_took_control_meanwhile(
     graph, tmp_path, monkeypatch
 ):
-    gate, configured = Gate(graph, tmp_path), threading.Event()
+    gate, configured = SafetyLimiter(graph, tmp_path), threading.Event()
 
     def late(*words):
         found = take(*words)
@@ -81,7 +81,7 @@ def test_what_a_person_wants_must_suit_the_contract_of_whoever_took_control_mean
 
 
 def test_what_is_announced_twice_is_judged_once_and_a_roll_back_leads_to_the_version_before(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     run = gate.version(2)
     for _ in range(2):
         gate.node._candidates._on_announced(String(data=str(run)))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import made_versions as made
-from announced_versions import LONG_S, Gate
+from announced_versions import LONG_S, SafetyLimiter
 
 from il_ros.policies import lineage
 
@@ -28,7 +28,7 @@ def reloaded(gate, run):
 
 
 def test_from_a_version_that_is_reloaded_while_it_drives_a_roll_back_leads_to_the_one_before(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     gate.judged(2)
     assert reloaded(gate, gate.folder / "v2")["before"] == ["v1"]
     assert gate.roll_back() == "version v1 in control again, v2 rolled back: asked for"
@@ -36,7 +36,7 @@ def test_from_a_version_that_is_reloaded_while_it_drives_a_roll_back_leads_to_th
 
 
 def test_an_older_version_that_is_reloaded_is_no_longer_among_those_before(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     gate.judged(2)
     gate.judged(3)
     assert reloaded(gate, gate.folder / "v1")["before"] == ["v2", "v3"]
@@ -46,7 +46,7 @@ def test_an_older_version_that_is_reloaded_is_no_longer_among_those_before(graph
 def test_a_bad_version_with_which_a_server_begins_stays_bad_whatever_comes_after(graph, tmp_path):
     run = made.version(tmp_path / "policies", 1)
     told(run, state="rolled back", reason="asked for")
-    gate = Gate(graph, tmp_path, first=None, checkpoint=str(run))
+    gate = SafetyLimiter(graph, tmp_path, first=None, checkpoint=str(run))
     gate.judged(2)
     assert states(gate, "v1", "v2") == ["rolled back", "active"]
     gate.roll_back()
@@ -56,7 +56,7 @@ def test_a_bad_version_with_which_a_server_begins_stays_bad_whatever_comes_after
 
 
 def test_a_bad_version_that_a_person_orders_drives_and_stays_bad(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     run = gate.version(2, WRONG)
     gate.announce(run)
     reason = gate.verdict("v2")["verdict"]["reason"]
@@ -67,7 +67,7 @@ def test_a_bad_version_that_a_person_orders_drives_and_stays_bad(graph, tmp_path
 
 
 def test_a_verdict_leaves_what_is_told_of_a_versions_driving(graph, tmp_path):
-    gate = Gate(graph, tmp_path)
+    gate = SafetyLimiter(graph, tmp_path)
     run = gate.version(2, WRONG)
     told(run, driven_s=600.0, interventions=12)
     gate.announce(run)

@@ -15,7 +15,7 @@ from il_ros.nodes.runtime.parameters import ParameterError, declare, value
 
 NODE = """
     import sys
-    from il_ros.nodes import runtime
+    from il_ros.nodes.runtime import managed
 
     class Probe(managed.ManagedNode):
         def __init__(self):

@@ -5,7 +5,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from il_ros.core import messages
 from il_ros.nodes.runtime import managed
-from il_ros.nodes.runtime.streams import Streams, matching_profile, message_class
+from il_ros.nodes.runtime.streams import RawSubscriptions, matching_profile, message_class
 
 STRING = "std_msgs/msg/String"
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -17,7 +17,7 @@ class Listener(managed.PlainNode):
     def __init__(self, **kwargs):
         super().__init__("listener", **kwargs)
         self.heard = []
-        self.streams = Streams(self, {"words": STRING}, lambda *message: self.heard.append(message))
+        self.streams = RawSubscriptions(self, {"words": STRING}, lambda *message: self.heard.append(message))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class StandStill(managed.PlainNode):
         super().__init__("policy_server", **kwargs)
         declare_tick(self)
         self.contract = load_contract(declare_contract(self))
-        identity = Identity("policy", "still-1", doubt=0.5)
+        identity = Identity("policy", "still-1", uncertainty=0.5)
         self.proposer = Proposer(self, self.contract, self.answer, lambda: identity)
 
     def answer(self, observation):
@@ -68,26 +68,26 @@ def robot(graph, tmp_path):
 
 def test_a_session_from_the_keyboard(robot, tmp_path):
     person = AtTheKeys(robot)
-    person.type("n", lambda world: world.recording, "an episode begins")
+    person.type("n", lambda state: state.recording, "an episode begins")
     person.drives("policy")
-    person.type("t", lambda world: world.driver == "expert", "the teacher takes over")
+    person.type("t", lambda state: state.driver == "expert", "the teacher takes over")
     person.drives("expert")
     person.type("l", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
-    person.type("t", lambda world: world.driver == "policy", "hand-back")
+    person.type("t", lambda state: state.driver == "policy", "hand-back")
     person.drives("policy")
-    person.type("g", lambda world: world.outcome == "success", "marked")
-    person.graph.until(lambda: person.world.mode == "expert" and not person.world.running, "rest")
-    first = person.world.labels
+    person.type("g", lambda state: state.outcome == "success", "marked")
+    person.graph.until(lambda: person.state.mode == "expert" and not person.state.running, "rest")
+    first = person.state.labels
     assert first >= 5
 
-    person.type("n", lambda world: world.recording == "episode_000002", "the next start")
-    assert person.world.seed == 4
-    person.type("t", lambda world: world.labels > first, "labels")
-    person.type(" ", lambda world: world.estop, "the stop")
+    person.type("n", lambda state: state.recording == "episode_000002", "the next start")
+    assert person.state.seed == 4
+    person.type("t", lambda state: state.labels > first, "labels")
+    person.type(" ", lambda state: state.estop, "the stop")
     assert "STOPPED" in person.screen.shown or person.graph.until(lambda: "STOPPED" in person.screen.shown)
-    person.type("u", lambda world: not world.recording and world.labels == first, "undone")
-    person.type("c", lambda world: not world.estop, "cleared")
-    person.type("w", lambda world: True, "a key of the driver's")
+    person.type("u", lambda state: not state.recording and state.labels == first, "undone")
+    person.type("c", lambda state: not state.estop, "cleared")
+    person.type("w", lambda state: True, "a key of the driver's")
     person.type("\x04", lambda _: person.node.ended.done(), "the end")
     assert person.node.ended.result() == 0
 
@@ -147,31 +147,31 @@ def returned_to(marked, folder, dataset, again):
 def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
     shipped = yaml.safe_load(share.path("config", "nodes", "session.yaml").read_text())
     lines = shipped["/**"]["ros__parameters"]["joy_buttons"]
-    index = {wish: int(at) for wish, at in (line.split() for line in lines)}
+    index = {target: int(at) for target, at in (line.split() for line in lines)}
     person = AtTheKeys(robot, joy_buttons=lines)
     publish = robot.publisher("joy", JOY)
     robot.until(publish.count, "the session's subscription")
 
-    def press(wish, until, what):
+    def press(target, until, what):
         robot.until(lambda: not person.node.busy, f"rest before {what}")
         for pressed in (True, False):
-            buttons = np.array([pressed and at == index[wish] for at in range(11)], np.int32)
+            buttons = np.array([pressed and at == index[target] for at in range(11)], np.int32)
             publish(messages.make(JOY, axes=np.zeros(0, np.float32), buttons=buttons))
-        robot.until(lambda: until(person.world), f"{what}; told: {person.screen.told}")
+        robot.until(lambda: until(person.state), f"{what}; told: {person.screen.told}")
 
-    press("next", lambda world: world.recording, "an episode begins")
+    press("next", lambda state: state.recording, "an episode begins")
     assert any(line.endswith("10 clear") for line in person.screen.told)  # which button does what
     person.drives("policy")
-    press("take", lambda world: world.driver == "expert", "the teacher takes over")
+    press("take", lambda state: state.driver == "expert", "the teacher takes over")
     press("later", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
-    press("take", lambda world: world.driver == "policy", "hand-back")
-    press("success", lambda world: world.outcome == "success", "marked")
-    press("record", lambda world: world.recording == "episode_000002", "recording")
-    press("run", lambda world: world.driver == "policy", "the policy drives")
-    press("failure", lambda world: world.outcome == "failure", "marked")
-    press("undo", lambda world: world.outcome == "undone", "taken back")
-    press("stop", lambda world: world.estop, "the stop")
-    press("clear", lambda world: not world.estop, "cleared")
+    press("take", lambda state: state.driver == "policy", "hand-back")
+    press("success", lambda state: state.outcome == "success", "marked")
+    press("record", lambda state: state.recording == "episode_000002", "recording")
+    press("run", lambda state: state.driver == "policy", "the policy drives")
+    press("failure", lambda state: state.outcome == "failure", "marked")
+    press("undo", lambda state: state.outcome == "undone", "taken back")
+    press("stop", lambda state: state.estop, "the stop")
+    press("clear", lambda state: not state.estop, "cleared")
     wanted = {"episode_000001": "ready", "episode_000002": "discarded"}
     robot.until(
         lambda: {each.name: each.state for each in scan(tmp_path / "episodes").entries} == wanted, "the disk"
@@ -180,16 +180,16 @@ def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
 
 def test_the_robots_call_for_the_person_rings_in_the_sessions_terminal(robot):
     person = AtTheKeys(robot, mode="gated", teacher=False)
-    person.type("n", lambda world: world.recording, "an episode begins")
-    person.graph.until(lambda: person.world.wanted, f"a request; told: {person.screen.told}")
+    person.type("n", lambda state: state.recording, "an episode begins")
+    person.graph.until(lambda: person.state.wanted, f"a request; told: {person.screen.told}")
     assert [line for line in person.screen.told if "\a" in line and "the robot asks" in line]
     person.graph.until(lambda: "asks for you:" in person.screen.shown, "the status line")
 
 
 def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
     person = AtTheKeys(robot)
-    person.type("r", lambda world: world.recording, "recording")
-    person.type("r", lambda world: not world.recording, "stopped")
+    person.type("r", lambda state: state.recording, "recording")
+    person.type("r", lambda state: not state.recording, "stopped")
     said = len(person.screen.told)
     person.type("b", lambda _: any("refused" in line for line in person.screen.told[said:]), "no trainer")
 
@@ -198,19 +198,21 @@ def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
     ("wish", "then"), [(keys.NEXT, ("episode_000002", "unmarked")), (keys.FAILURE, ("", "failure"))]
 )
 def test_a_task_that_is_done_while_the_person_ends_its_episode_marks_neither_that_nor_the_next(
-    robot, wish, then
+    robot, target, then
 ):
     done = robot.publisher("task/success", "std_msgs/msg/Bool", LATCHED)
     person = AtTheKeys(robot)
     robot.until(done.count, "the session's subscription")
-    person.type("n", lambda world: world.recording, "an episode begins")
+    person.type("n", lambda state: state.recording, "an episode begins")
     person.drives("policy")
-    person.node.wish(wish)
+    person.node.target(target)
     done(messages.make("std_msgs/msg/Bool", data=True))  # heard while it is carried out
-    robot.until(lambda: not person.node.busy and person.world.last, "the end of the episode")
+    robot.until(lambda: not person.node.busy and person.state.last, "the end of the episode")
     robot.settle()
     robot.until(
-        lambda: (person.world.recording, person.world.outcome) == then, f"only what {wish} asks", timeout_s=10
+        lambda: (person.state.recording, person.state.outcome) == then,
+        f"only what {target} asks",
+        timeout_s=10,
     )
 
 
@@ -222,7 +224,7 @@ def test_a_simulated_person_sits_through_a_whole_session(robot, tmp_path):
     try:
         robot.until(node.ended.done, "the end of the sitting", timeout_s=240)
     except AssertionError as error:
-        raise AssertionError(f"{error}: {node.world}") from None
+        raise AssertionError(f"{error}: {node.state}") from None
     episodes = tmp_path / "episodes"
     robot.until(lambda: len(scan(episodes).usable) == 2, "both saved")
     node.stop()

@@ -18,7 +18,7 @@ from il_ros.records.decision import NOBODY
 from il_ros.session.moments import to_label
 from il_ros.session.starts import write_starts
 
-JOINT1_UP, LET_GO = "k", "x"
+JOINT1_UP, RELEASED = "k", "x"
 
 
 @pytest.fixture
@@ -64,19 +64,19 @@ def test_a_person_shows_at_a_marked_moment_what_to_do(graph, sim, tmp_path):
     )  # fmt: skip
     assert any("choose: 1 " in line for line in person.screen.told)
 
-    person.type("n", lambda world: world.recording and world.paused, "the moment")
+    person.type("n", lambda state: state.recording and state.paused, "the moment")
     graph.until(lambda: not person.node.busy, "everything asked for")
     assert f"moment 1 of 1: {moment.words}" in " ".join(person.screen.told)
     assert sim.task.state().tolist() == moment.state.tolist()  # time stands
     graph.until(lambda: "time stands until you drive" in person.screen.shown, "the hint")
     still_ns = sim.task.time_ns
     graph.until(
-        lambda: (person.world.now_ns, person.world.driver) == (still_ns, NOBODY),
+        lambda: (person.state.now_ns, person.state.driver) == (still_ns, NOBODY),
         "the supervisor's decision that nobody drives: the tick is answered",
     )
     joint1 = sim.task.scene.joints.position[0]
 
-    person.type(JOINT1_UP, lambda world: world.driver == "expert" and not world.paused, "the person drives")
+    person.type(JOINT1_UP, lambda state: state.driver == "expert" and not state.paused, "the person drives")
     person.drives("expert")
 
     def moved():
@@ -85,7 +85,7 @@ def test_a_person_shows_at_a_marked_moment_what_to_do(graph, sim, tmp_path):
         return sim.task.scene.joints.position[0] > joint1 + 0.05
 
     graph.until(moved, "joint 1 moves")
-    person.type("g", lambda world: world.outcome == "success", "content")
+    person.type("g", lambda state: state.outcome == "success", "content")
     person.type("n", lambda _: "that was the last moment" in person.screen.told[-1], "no more moments")
     graph.until(lambda: len(scan(root).usable) == 2, "the new episode")
 

@@ -76,7 +76,7 @@ def test_each_tick_of_the_trigger_gets_one_proposal_with_its_stamp(graph):
     ]
     assert [one.stamp_ns for one in got] == [1000 * MS, 1050 * MS, 1100 * MS]
     np.testing.assert_array_equal(got[0].chunk, [[0.1, 0.2], [0.1, 0.2]])
-    assert (got[0].source, got[0].version, got[0].epoch, got[0].doubt) == ("expert", "v3", 4, 0.5)
+    assert (got[0].source, got[0].version, got[0].generation, got[0].uncertainty) == ("expert", "v3", 4, 0.5)
     status = source.status()
     assert (status.level, status.values["ticks answered"]) == (OK, 3)
     assert status.values["inference p99 [ms]"] >= 0
@@ -94,7 +94,7 @@ def test_who_chooses_silence_says_once_that_it_lets_go_and_a_node_that_ends_too(
     graph.until(lambda: len(robot.proposals) == 4, "what was said")
     assert [len(message.points) for message in robot.proposals] == [2, 0, 2, 0]
     last = proposal.from_message(robot.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
-    assert last.lets_go
+    assert last.releases
     assert last.stamp_ns >= 1200 * MS
 
 

@@ -57,7 +57,7 @@ def test_the_first_command_and_the_handover_ramp_from_the_measured_state(rig):
     np.testing.assert_allclose(first.sent[:2], [0.05, -0.05], atol=1e-9)
     rig.measure(0.5, 0.4)
     taken = rig.answered("expert", -0.9, -0.9, 0.0)
-    assert taken.epoch > first.epoch
+    assert taken.generation > first.generation
     assert abs(taken.sent[0] - 0.4) <= STEP
     assert abs(taken.sent[1] - 0.5) <= STEP
     assert set(taken.limited) == {"arm/joint2 speed", "arm/joint1 speed"}
@@ -109,7 +109,7 @@ def test_the_emergency_stop_stops_latches_and_is_reset_deliberately(rig, way):
             assert rig.graph.call("dagger_supervisor/estop", SetBool, data=pressed).success
 
     rig.measure(0.0, 0.0)
-    epoch = rig.answered("policy", 0.02, 0.0, 0.3).epoch
+    generation = rig.answered("policy", 0.02, 0.0, 0.3).generation
     press(True)
     rig.graph.until(lambda: rig.decisions[-1].reason == f"emergency stop pressed ({way})", "the stop")
     assert rig.decisions[-1].sent[2] == 0.0
@@ -120,19 +120,21 @@ def test_the_emergency_stop_stops_latches_and_is_reset_deliberately(rig, way):
     press(False)
     rig.graph.until(lambda: rig.graph.call("dagger_supervisor/reset_estop", Trigger).success, "the reset")
     rig.measure(0.0, 0.01)
-    assert rig.propose("policy", 0.02, 0.0, 0.3, epoch=epoch).authority == NOBODY
-    fresh = rig.graph.until(lambda: rig.statuses[-1]["epoch"] > epoch and rig.statuses[-1]["epoch"], "status")
-    assert rig.answered("policy", 0.02, 0.0, 0.3, epoch=fresh).sent[2] == 0.3
+    assert rig.propose("policy", 0.02, 0.0, 0.3, generation=generation).authority == NOBODY
+    fresh = rig.graph.until(
+        lambda: rig.statuses[-1]["epoch"] > generation and rig.statuses[-1]["epoch"], "status"
+    )
+    assert rig.answered("policy", 0.02, 0.0, 0.3, generation=fresh).sent[2] == 0.3
 
 
 def test_restart_begins_an_epoch_at_the_measured_state(rig):
     rig.measure(0.0, 0.0)
-    epoch = rig.answered("policy", 0.02, 0.0, 0.3).epoch
+    generation = rig.answered("policy", 0.02, 0.0, 0.3).generation
     rig.measure(0.3, 0.4)
     answer = rig.graph.call("dagger_supervisor/restart", Trigger)
-    assert answer.message == f"epoch {epoch + 1}"
+    assert answer.message == f"epoch {generation + 1}"
     rig.graph.until(lambda: rig.decisions[-1].sent == (0.4, 0.3, 0.0), "the measured state, base at rest")
-    assert rig.propose("policy", 0.0, 0.0, 0.3, epoch=epoch).authority == NOBODY
+    assert rig.propose("policy", 0.0, 0.0, 0.3, generation=generation).authority == NOBODY
 
 
 def test_a_stop_pressed_before_the_start_holds(graph, contract_file):

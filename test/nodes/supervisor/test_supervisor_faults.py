@@ -88,16 +88,16 @@ def test_a_policy_server_killed_while_mixing_stops_the_robot_until_it_is_back(se
     assert gone <= TIMEOUT_TICKS + 1
     back = ticks_until(session, lambda d: d.authority != NOBODY, expert=EXPERT, **POLICY_SAYS)
     kept = recorded.stop()
-    authorities, policy, expert, sent, _, doubts, epochs = zip(*kept.account, strict=True)
+    authorities, policy, expert, sent, _, uncertainties, epochs = zip(*kept.account, strict=True)
     assert policy == (POLICY, *[None] * gone, *[POLICY] * back)
     assert set(expert) == {EXPERT}  # the labels are there all the same
     assert [each == NOBODY for each in authorities] == [*[False] * gone, *[True] * back, False]
-    wishes = {"policy": POLICY, "expert": EXPERT}  # who drives is drawn
+    targets = {"policy": POLICY, "expert": EXPERT}  # who drives is drawn
     driven = zip(authorities, sent, strict=True)
-    assert all(each[2] == 0.0 if who == NOBODY else each == wishes[who] for who, each in driven)
+    assert all(each[2] == 0.0 if who == NOBODY else each == targets[who] for who, each in driven)
     assert epochs == (*[0] * gone, *[1] * back, 2)
     assert {each.beta for each in kept.decisions} == {0.5}
-    assert set(doubts) == {0.25}
+    assert set(uncertainties) == {0.25}
 
 
 def test_duplicated_and_reordered_proposals_change_nothing(session_of, recorded):
@@ -106,16 +106,16 @@ def test_duplicated_and_reordered_proposals_change_nothing(session_of, recorded)
     rig = session.rig
     names, period_ns = rig.contract.action_names, rig.contract.period_ns
     recorded.start()
-    wishes, stamps = [(0.001 * tick, 0.0, 0.1) for tick in range(30)], []
-    for wish in wishes:
-        session.tick(policy=wish)
+    targets, stamps = [(0.001 * tick, 0.0, 0.1) for tick in range(30)], []
+    for target in targets:
+        session.tick(policy=target)
         for back, value in ((0, 0.9), (1, 0.8), (3, 0.7)):  # this tick again, and older ones after it
             stamp = 1_000_000_000 + (session.number - back) * period_ns
             again = proposal.Proposal("policy", stamp, np.array([[value, 0.0, 0.1]]))
             rig.sources["policy"](proposal.to_message(again, names, period_ns))
         stamps.append(1_000_000_000 + session.number * period_ns)
     kept = recorded.stop()
-    assert [(each.stamp_ns, each.sent) for each in kept.decisions] == list(zip(stamps, wishes, strict=True))
+    assert [(each.stamp_ns, each.sent) for each in kept.decisions] == list(zip(stamps, targets, strict=True))
     assert len(kept.messages["/policy_server/proposal"]) == 4 * 30
 
 

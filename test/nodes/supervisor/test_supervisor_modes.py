@@ -14,7 +14,7 @@ from il_ros.records.decision import NOBODY
 STRING = "std_msgs/msg/String"
 
 
-EXPERT, POLICY, LET_GO = (0.02, 0.0, 0.1), (-0.02, 0.0, -0.1), ()
+EXPERT, POLICY, RELEASED = (0.02, 0.0, 0.1), (-0.02, 0.0, -0.1), ()
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_the_mode_is_switched_while_running_and_begins_a_new_epoch(session):
     assert session.set(mode="policy").successful
     after = session.until_driven_by("policy", expert=EXPERT, policy=POLICY)
     assert after.mode == "policy"
-    assert after.epoch > before.epoch
+    assert after.generation > before.generation
     session.rig.graph.until(lambda: session.rig.statuses[-1]["mode"] == "policy", "the status")
 
 
@@ -54,12 +54,12 @@ def test_a_mode_that_lacks_its_sources_leaves_the_node_unconfigured(graph, contr
 
 @pytest.mark.parametrize(("beta", "driver", "wish"), [(1, "expert", EXPERT), (0, "policy", POLICY)])
 def test_at_the_extremes_of_beta_the_robot_receives_exactly_the_drivers_commands(
-    graph, contract_file, beta, driver, wish
+    graph, contract_file, beta, driver, target
 ):
     session = Session(graph, contract_file, mode="dagger", dagger__beta=f"constant:{beta}")
     session.until_driven_by(driver, expert=EXPERT, policy=POLICY)
     session.rig.arm.clear()
-    scaled = [np.array(wish) * share for share in (0.5, 0.25, 0.75)]
+    scaled = [np.array(target) * share for share in (0.5, 0.25, 0.75)]
     for share in (0.5, 0.25, 0.75):
         session.tick(np.array(EXPERT) * share, np.array(POLICY) * share)
     graph.until(lambda: len(session.rig.arm) >= 3, "the commands")
@@ -70,23 +70,25 @@ def test_at_the_extremes_of_beta_the_robot_receives_exactly_the_drivers_commands
 
 def test_the_expert_takes_over_at_the_tick_it_proposes_for_and_hands_back_by_its_word(session):
     assert session.set(mode="hg_dagger").successful
-    epoch = session.until_driven_by("policy", policy=POLICY).epoch
-    session.tick(policy=POLICY, doubt=0.25)
-    taken = session.tick(EXPERT, POLICY, doubt=0.5, epoch=epoch)
-    assert (taken.authority, taken.epoch) == ("expert", epoch + 1)
+    generation = session.until_driven_by("policy", policy=POLICY).generation
+    session.tick(policy=POLICY, uncertainty=0.25)
+    taken = session.tick(EXPERT, POLICY, uncertainty=0.5, generation=generation)
+    assert (taken.authority, taken.generation) == ("expert", generation + 1)
     # a policy with memory names the epoch it began in: after the word it must have begun anew
-    held = session.tick(LET_GO, POLICY, epoch=epoch)
-    assert (held.authority, held.epoch) == (NOBODY, epoch + 2)
-    session.rig.graph.until(lambda: session.rig.statuses[-1]["epoch"] == epoch + 2, "the news of the epoch")
-    assert session.tick(policy=POLICY, epoch=epoch + 2).authority == "policy"
+    held = session.tick(RELEASED, POLICY, generation=generation)
+    assert (held.authority, held.generation) == (NOBODY, generation + 2)
+    session.rig.graph.until(
+        lambda: session.rig.statuses[-1]["epoch"] == generation + 2, "the news of the epoch"
+    )
+    assert session.tick(policy=POLICY, generation=generation + 2).authority == "policy"
     assert session.rig.statuses[-1]["threshold"] == 0.25
 
 
 def test_a_request_is_told_on_a_topic_and_to_the_terminal_and_is_over_when_answered(session, capfd):
     requests = session.rig.graph.received("dagger_supervisor/request", STRING, LATCHED)
     assert session.set(mode="gated", gated__ask=1.0, gated__at_once=5).successful
-    session.until_driven_by("policy", policy=POLICY, doubt=0.1)
-    waiting = session.tick(policy=POLICY, doubt=2.0)
+    session.until_driven_by("policy", policy=POLICY, uncertainty=0.1)
+    waiting = session.tick(policy=POLICY, uncertainty=2.0)
     assert (waiting.authority, waiting.sent[2]) == (NOBODY, 0.0)  # the base stands, the arm is held
     assert waiting.reason == "waiting for the expert: doubt 2 above 1"
     session.rig.graph.until(lambda: requests, "the request")
@@ -97,7 +99,7 @@ def test_a_request_is_told_on_a_topic_and_to_the_terminal_and_is_over_when_answe
         lambda: session.rig.statuses[-1]["request"] and session.rig.statuses[-1], "the status"
     )
     assert (status["budget_left"], status["threshold"], status["doubt"]) == (4, 1.0, 2.0)
-    assert session.tick(EXPERT, POLICY, doubt=2.0).authority == "expert"
+    assert session.tick(EXPERT, POLICY, uncertainty=2.0).authority == "expert"
     session.rig.graph.until(lambda: not json.loads(requests[-1].data)["wanted"], "its end")
 
 
@@ -130,12 +132,13 @@ def test_in_real_time_takeover_and_hand_back_take_one_control_period(graph, cont
 
     def there_and_back():
         taken = rig.answered("expert", 0.0, 0.0, 0.2)
-        word = proposal.letting_go("expert", rig.now, 3)
+        word = proposal.releasing("expert", rig.now, 3)
         rig.sources["expert"](proposal.to_message(word, names, period_ns))
-        epoch = graph.until(
-            lambda: rig.statuses[-1]["epoch"] > taken.epoch and rig.statuses[-1]["epoch"], "the hand-back"
+        generation = graph.until(
+            lambda: rig.statuses[-1]["epoch"] > taken.generation and rig.statuses[-1]["epoch"],
+            "the hand-back",
         )
-        back = rig.propose("policy", 0.0, 0.0, 0.1, epoch=epoch)
+        back = rig.propose("policy", 0.0, 0.0, 0.1, generation=generation)
         return quick(taken, "expert") and quick(back, "policy")
 
     graph.until(there_and_back, "both within a period")  # the machine itself may be busy at times

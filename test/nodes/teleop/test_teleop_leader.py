@@ -167,11 +167,11 @@ def test_a_leader_that_falls_silent_lets_go_until_enabled_again(graph, tmp_path)
     arms = Arms(graph, tmp_path, timeout=1.0)
     arms.engage()
 
-    def let_go():
+    def release():
         arms.tick(leader=None)
         return arms.node.status().message == "silent by choice"
 
-    graph.until(let_go, "silence after 1 s without the leader")
+    graph.until(release, "silence after 1 s without the leader")
     graph.until(lambda: not arms.heard[-1].points, "its last word")
     count = len(arms.heard)
     arms.tick()

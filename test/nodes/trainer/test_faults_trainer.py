@@ -88,7 +88,7 @@ class Episode:
         """Let the expert show TAUGHT ticks and let go."""
         for _ in range(TAUGHT):
             self.tick(lambda stamp_ns: proposal.Proposal("expert", stamp_ns, np.array([made.RIGHT])))
-        self.tick(lambda stamp_ns: proposal.letting_go("expert", stamp_ns, 2))
+        self.tick(lambda stamp_ns: proposal.releasing("expert", stamp_ns, 2))
 
     def end(self):
         """Save the episode; return its name and who drove at each tick, of which none may be missing."""

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from il_ros.training.trainer.throttle import Limits, Throttle
+from il_ros.training.trainer.throttle import Throttle, ThrottleLimits
 
 MS = 1_000_000
 PERIOD_NS = 50 * MS
@@ -18,7 +18,7 @@ class Loop:
     """Decisions on their way to a throttle; `late_ms` beyond the robot's own 10 ms."""
 
     def __init__(self, **limits):
-        self.throttle = Throttle(Limits(**limits))
+        self.throttle = Throttle(ThrottleLimits(**limits))
         self.stamp_ns, self.now_s = 1_000_000 * MS, 100.0
 
     def decide(self, *late_ms, wait_s=0.05):
@@ -123,7 +123,7 @@ def test_a_break_between_episodes_is_not_lateness():
 @pytest.mark.parametrize("wrong", [{"resume_below": 0.6}, {"many": 0}, {"many": 21}, {"longest_s": 0}])
 def test_limits_that_contradict_each_other_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Limits(**wrong)
+        ThrottleLimits(**wrong)
 
 
 def test_a_real_process_stands_still_while_paused_and_goes_on():

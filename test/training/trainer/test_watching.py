@@ -4,8 +4,8 @@ import made_episodes as made
 import pytest
 
 from il_ros.episodes import layout
-from il_ros.episodes.counts import Tally
-from il_ros.training.trainer.watcher import Agenda, Lookout, News
+from il_ros.episodes.counts import EpisodeCounts
+from il_ros.training.trainer.watcher import EpisodeWatcher, News, RetrainTrigger
 
 
 def corrected(ticks=20, taken_over_at=12):
@@ -24,13 +24,13 @@ def corrected(ticks=20, taken_over_at=12):
 def test_a_finished_episode_is_told_once_with_what_it_teaches(tmp_path):
     made.write(tmp_path, made.recorded(20), number=1)
     made.write(tmp_path, corrected(20, 12), number=2)
-    lookout = Lookout(tmp_path)
-    news = lookout.look()
+    watcher = EpisodeWatcher(tmp_path)
+    news = watcher.look()
     assert news.finished == (
-        ("episode_000001", Tally(20, 0)),  # a demonstration: every tick is the expert's
-        ("episode_000002", Tally(8, 1, "v1")),  # ticks 12 to 19
+        ("episode_000001", EpisodeCounts(20, 0)),  # a demonstration: every tick is the expert's
+        ("episode_000002", EpisodeCounts(8, 1, "v1")),  # ticks 12 to 19
     )
-    assert not lookout.look()
+    assert not watcher.look()
 
 
 def test_dagger_labels_every_tick_and_a_policy_alone_none(tmp_path):
@@ -38,51 +38,51 @@ def test_dagger_labels_every_tick_and_a_policy_alone_none(tmp_path):
         items = made.recorded(20, decisions=False)
         items += [made.decision(t, authority="policy", version="v3", mode=mode) for t in range(20)]
         made.write(tmp_path, items, number=number)
-    assert [count for _, count in Lookout(tmp_path).look().finished] == [
-        Tally(20, 0, "v3"),
-        Tally(0, 0, "v3"),
+    assert [count for _, count in EpisodeWatcher(tmp_path).look().finished] == [
+        EpisodeCounts(20, 0, "v3"),
+        EpisodeCounts(0, 0, "v3"),
     ]
 
 
 def test_without_a_root_there_is_no_news_and_with_it_there_is(tmp_path):
-    lookout = Lookout(tmp_path / "episodes")
-    assert not lookout.look()
+    watcher = EpisodeWatcher(tmp_path / "episodes")
+    assert not watcher.look()
     made.write(tmp_path / "episodes", made.recorded(3), number=1)
-    assert lookout.look().finished
+    assert watcher.look().finished
 
 
 def test_an_episode_in_the_making_is_waited_for(tmp_path):
     folder = made.write(tmp_path, made.recorded(5), number=1, complete=False)
-    lookout = Lookout(tmp_path)
-    assert not lookout.look()
-    assert lookout.unfinished == "episode_000001"
+    watcher = EpisodeWatcher(tmp_path)
+    assert not watcher.look()
+    assert watcher.unfinished == "episode_000001"
     made.write(tmp_path / "other", made.recorded(5), number=1)
     (tmp_path / "other" / "episode_000001" / "episode.json").replace(folder / "episode.json")
-    assert [name for name, _ in lookout.look().finished] == ["episode_000001"]
+    assert [name for name, _ in watcher.look().finished] == ["episode_000001"]
 
 
 def test_an_unfinished_episode_is_damaged_once_a_later_one_has_begun(tmp_path):
     made.write(tmp_path, made.recorded(5), number=1, complete=False)
     made.write(tmp_path, made.recorded(5), number=2)
-    lookout = Lookout(tmp_path)
-    assert not lookout.look().damaged  # it may be being saved
-    ((name, reason),) = lookout.look().damaged
+    watcher = EpisodeWatcher(tmp_path)
+    assert not watcher.look().damaged  # it may be being saved
+    ((name, reason),) = watcher.look().damaged
     assert name == "episode_000001"
     assert "didn't finish" in reason
-    assert not lookout.look()  # told once, and still known
-    assert set(lookout.damaged) == {"episode_000001"}
+    assert not watcher.look()  # told once, and still known
+    assert set(watcher.damaged) == {"episode_000001"}
 
 
 def test_an_episode_that_is_being_saved_when_the_next_begins_is_not_damaged(tmp_path):
     folder = made.write(tmp_path, made.recorded(5), number=1, complete=False)
     made.write(tmp_path / "other", made.recorded(5), number=1)
-    lookout = Lookout(tmp_path)
-    lookout.look()
+    watcher = EpisodeWatcher(tmp_path)
+    watcher.look()
     made.write(tmp_path, made.recorded(5), number=2)
     (folder / "more").write_text("it grew")
-    assert not lookout.look().damaged
+    assert not watcher.look().damaged
     (tmp_path / "other" / "episode_000001" / "episode.json").replace(folder / "episode.json")
-    assert [name for name, _ in lookout.look().finished] == ["episode_000001"]
+    assert [name for name, _ in watcher.look().finished] == ["episode_000001"]
 
 
 def test_a_cut_off_bag_is_damaged_and_named(tmp_path):
@@ -90,9 +90,9 @@ def test_a_cut_off_bag_is_damaged_and_named(tmp_path):
     made.write(tmp_path, made.recorded(5), number=2)
     bag = layout.bag_file(folder)
     bag.write_bytes(bag.read_bytes()[:-100])
-    lookout = Lookout(tmp_path)
-    assert [name for name, _ in lookout.look().finished] == ["episode_000002"]
-    assert "never closed" in dict(lookout.look().damaged)["episode_000001"]
+    watcher = EpisodeWatcher(tmp_path)
+    assert [name for name, _ in watcher.look().finished] == ["episode_000002"]
+    assert "never closed" in dict(watcher.look().damaged)["episode_000001"]
 
 
 def test_a_damaged_middle_is_found_when_it_is_read(tmp_path):
@@ -102,20 +102,20 @@ def test_a_damaged_middle_is_found_when_it_is_read(tmp_path):
     raw = bytearray(bag.read_bytes())
     raw[len(raw) // 3] ^= 0xFF
     bag.write_bytes(raw)
-    assert "is damaged" in dict(Lookout(tmp_path).look().damaged)["episode_000001"]
+    assert "is damaged" in dict(EpisodeWatcher(tmp_path).look().damaged)["episode_000001"]
 
 
 def test_a_tombstone_is_news_and_so_is_its_removal(tmp_path):
     folder = made.write(tmp_path, made.recorded(5), number=1)
-    lookout = Lookout(tmp_path)
-    lookout.look()
+    watcher = EpisodeWatcher(tmp_path)
+    watcher.look()
     layout.discard(folder, "undone", "now")
-    assert lookout.look().discarded == ("episode_000001",)
-    assert lookout.discarded == {"episode_000001"}
-    assert not lookout.look()
+    assert watcher.look().discarded == ("episode_000001",)
+    assert watcher.discarded == {"episode_000001"}
+    assert not watcher.look()
     layout.undo_discard(folder)
-    assert lookout.look().finished
-    assert lookout.discarded == frozenset()
+    assert watcher.look().finished
+    assert watcher.discarded == frozenset()
 
 
 # ---- when --------------------------------------------------------------------------------------------------
@@ -126,60 +126,60 @@ def finished(*counts):
 
 
 def test_an_intervention_is_due_at_once():
-    agenda = Agenda(labels=200)
-    agenda.take(finished(Tally(8, 1)), ())
-    assert agenda.due() == "corrected: e0; 8 new labels"
+    trigger = RetrainTrigger(labels=200)
+    trigger.take(finished(EpisodeCounts(8, 1)), ())
+    assert trigger.due() == "corrected: e0; 8 new labels"
 
 
 def test_demonstrations_are_due_when_there_are_enough_labels():
-    agenda = Agenda(labels=200)
-    agenda.take(finished(Tally(199, 0)), ())
-    assert agenda.due() == ""
-    agenda.take(News(finished=(("e7", Tally(1, 0)),)), ())
-    assert agenda.due() == "200 new labels"
+    trigger = RetrainTrigger(labels=200)
+    trigger.take(finished(EpisodeCounts(199, 0)), ())
+    assert trigger.due() == ""
+    trigger.take(News(finished=(("e7", EpisodeCounts(1, 0)),)), ())
+    assert trigger.due() == "200 new labels"
 
 
 def test_an_episode_that_teaches_nothing_is_no_reason():
-    agenda = Agenda(labels=1)
-    agenda.take(finished(Tally(0, 0), Tally(0, 3)), ())
-    assert agenda.due() == ""
+    trigger = RetrainTrigger(labels=1)
+    trigger.take(finished(EpisodeCounts(0, 0), EpisodeCounts(0, 3)), ())
+    assert trigger.due() == ""
 
 
 def test_what_was_learnt_already_is_not_new():
-    agenda = Agenda(labels=10)
-    agenda.take(finished(Tally(50, 1), Tally(9, 0)), {"e0"})
-    assert agenda.due() == ""
+    trigger = RetrainTrigger(labels=10)
+    trigger.take(finished(EpisodeCounts(50, 1), EpisodeCounts(9, 0)), {"e0"})
+    assert trigger.due() == ""
 
 
 def test_what_comes_while_a_training_runs_waits_for_the_next():
-    agenda = Agenda(labels=10)
-    agenda.take(finished(Tally(50, 1)), ())
-    agenda.begun()
-    assert agenda.due() == ""
-    agenda.take(News(finished=(("late", Tally(5, 1)),)), ())
-    assert agenda.due() == "corrected: late; 5 new labels"
+    trigger = RetrainTrigger(labels=10)
+    trigger.take(finished(EpisodeCounts(50, 1)), ())
+    trigger.begun()
+    assert trigger.due() == ""
+    trigger.take(News(finished=(("late", EpisodeCounts(5, 1)),)), ())
+    assert trigger.due() == "corrected: late; 5 new labels"
 
 
 def test_undoing_an_episode_that_was_learnt_is_due_and_one_that_was_not_is_forgotten():
-    agenda = Agenda(labels=10)
-    agenda.take(finished(Tally(50, 1)), ())
-    agenda.take(News(discarded=("e0", "old")), {"old"})
-    assert agenda.due() == "discarded: old"
+    trigger = RetrainTrigger(labels=10)
+    trigger.take(finished(EpisodeCounts(50, 1)), ())
+    trigger.take(News(discarded=("e0", "old")), {"old"})
+    assert trigger.due() == "discarded: old"
 
 
 def test_what_was_undone_while_it_was_learnt_is_unlearnt_once():
-    agenda = Agenda(labels=10)
-    agenda.take(finished(Tally(50, 1)), ())
-    agenda.begun()
-    agenda.take(News(discarded=("e0",)), ())  # the training still runs
-    assert agenda.due() == ""
-    agenda.newest("v2", {"e0", "old"}, {"e0"})
-    assert agenda.due() == "discarded: e0"
-    agenda.begun()
-    agenda.newest("v2", {"e0", "old"}, {"e0"})  # what was trained instead was refused
-    assert agenda.due() == ""
+    trigger = RetrainTrigger(labels=10)
+    trigger.take(finished(EpisodeCounts(50, 1)), ())
+    trigger.begun()
+    trigger.take(News(discarded=("e0",)), ())  # the training still runs
+    assert trigger.due() == ""
+    trigger.newest("v2", {"e0", "old"}, {"e0"})
+    assert trigger.due() == "discarded: e0"
+    trigger.begun()
+    trigger.newest("v2", {"e0", "old"}, {"e0"})  # what was trained instead was refused
+    assert trigger.due() == ""
 
 
 def test_a_rule_without_labels_is_refused():
     with pytest.raises(ValueError, match="labels"):
-        Agenda(labels=0)
+        RetrainTrigger(labels=0)

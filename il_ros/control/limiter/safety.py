@@ -33,7 +33,7 @@ class Motion:
     target: Numbers | None = None
 
 
-class Gate:
+class SafetyLimiter:
     """The gate of one action key. Holds limits only; what was sent before is handed in."""
 
     def __init__(self, spec: ActionSpec):
@@ -60,16 +60,16 @@ class Gate:
         """
         if dt_s <= 0.0:
             return motion, []
-        wished = tuple(map(float, target))
+        desired = tuple(map(float, target))
         if self._turn is not None:
-            wished = _same_hemisphere(wished, motion.sent, self._turn)
+            desired = _same_hemisphere(desired, motion.sent, self._turn)
         if self.spec.is_velocity:
-            after, acted = self._velocity(wished, motion, dt_s)
+            after, acted = self._velocity(desired, motion, dt_s)
         else:
-            speeds = self._free(wished, motion, dt_s)
+            speeds = self._free(desired, motion, dt_s)
             if speeds is not None:
-                return Motion(wished, speeds, wished), []
-            after, acted = self._position(wished, motion, dt_s)
+                return Motion(desired, speeds, desired), []
+            after, acted = self._position(desired, motion, dt_s)
         return after, [f"{self.spec.names[index]} {what}" for index, what in acted]
 
     def brake(self, motion: Motion, dt_s: float) -> Motion:
@@ -97,20 +97,20 @@ class Gate:
     def _velocity(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, Acted]:
         acted: Acted = []
         factor = 1.0
-        wished = []
+        desired = []
         for index, (want, axis, sent) in enumerate(zip(target, self._axes, motion.sent, strict=True)):
             inside = max(axis.lower, min(axis.upper, want))
             slow = max(-axis.speed, min(axis.speed, inside))
             if slow != want:
                 acted.append((index, "range" if slow == inside else "speed"))
-            wished.append(slow)
+            desired.append(slow)
             most, change = axis.acceleration * dt_s, abs(slow - sent)
             if change > most * (1.0 + TOLERANCE):
                 factor = min(factor, most / change)
                 acted.append((index, "acceleration"))
         if factor < 1.0:
-            wished = [sent + factor * (want - sent) for want, sent in zip(wished, motion.sent, strict=True)]
-        return Motion(tuple(wished), motion.speed, target), acted
+            desired = [sent + factor * (want - sent) for want, sent in zip(desired, motion.sent, strict=True)]
+        return Motion(tuple(desired), motion.speed, target), acted
 
     def _free(self, target: Numbers, motion: Motion, dt_s: float) -> Numbers | None:
         """Return the speeds to `target` when no limit is near it, else None: the quick way of `_position`."""
@@ -132,7 +132,7 @@ class Gate:
 
     def _position(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, Acted]:
         acted: Acted = []
-        wished: list[float] = []
+        desired: list[float] = []
         speeds: list[float] = []
         ranges: list[Range] = []
         before = motion.target or target
@@ -142,13 +142,13 @@ class Gate:
                 acted.append((index, "position"))
             was = max(axis.lower, min(axis.upper, before[index]))
             moving = max(-axis.speed, min(axis.speed, (inside - was) / dt_s))
-            wished.append(inside)
+            desired.append(inside)
             speeds.append(approach_speed(inside - motion.sent[index], moving, axis.acceleration, dt_s))
             ranges.append(speed_range(axis, motion.sent[index], motion.speed[index], dt_s))
-        direct = [(want - sent) / dt_s for want, sent in zip(wished, motion.sent, strict=True)]
+        direct = [(want - sent) / dt_s for want, sent in zip(desired, motion.sent, strict=True)]
         limited = _beyond(speeds, ranges) or _behind(speeds, direct)
         if not limited:
-            return Motion(tuple(wished), _clamped(direct, ranges), target), acted
+            return Motion(tuple(desired), _clamped(direct, ranges), target), acted
         factor = _common_factor(speeds, ranges)
         chosen = _clamped([factor * speed for speed in speeds], ranges)
         sent = tuple(
