@@ -45,7 +45,7 @@ TEST = [
 
 
 # Kinds of files that lie beside the code and are installed with it.
-DATA = ("config", "css", "html", "js", "json", "png", "sdf", "stl", "svg", "xml", "yaml")
+DATA = ("config", "css", "html", "js", "json", "png", "sdf", "stl", "svg", "typed", "xml", "yaml")
 
 
 def shared(folder: str) -> list[tuple[str, list[str]]]:

@@ -84,7 +84,7 @@ def case(rate: int, trainings: int, folder: Path) -> dict:
     words = ["train", str(root), "--out", str(policies / "v1"), "--version", "v1", "--progress", "json"]
     subprocess.run([sys.executable, "-m", "il_ros", *words], check=True, stdout=subprocess.DEVNULL)
     shared = {"contract": str(folder / "contract.yaml")}
-    gate = {"candidates": "trainer/checkpoint", "gate.root": str(root), "gate.shadow_ticks": 10}
+    gate = {"candidates": "trainer/checkpoint", "promotion.root": str(root), "promotion.shadow_ticks": 10}
     specs = [
         graph.NodeSpec(
             "policy_server", "policy_server", shared | gate | {"checkpoint": str(policies / "v1")}

@@ -114,6 +114,21 @@ def test_a_launch_file_composes_and_does_nothing_else(path):
     assert function.name == "generate_launch_description"
 
 
+def test_no_folder_holds_more_modules_than_a_reader_takes_in():
+    folders = {path.parent for path in SOURCES}
+    counts = {folder: sum(path.name != "__init__.py" for path in folder.glob("*.py")) for folder in folders}
+    assert {str(folder.relative_to(ROOT)): count for folder, count in counts.items() if count > 16} == {}
+
+
+def test_no_class_name_stands_in_two_modules():
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 @pytest.mark.parametrize(
     ("rule", "code"),
     [

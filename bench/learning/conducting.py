@@ -36,9 +36,9 @@ def node_parameters(seed, *, queried, warm_epochs, changes):
     """Return what is set besides config/nodes; time on a shared machine decides nothing."""
     nodes = {
         "sim": {"lockstep_timeout_s": 30.0},
-        "dagger_supervisor": {"silence_s": 20.0, "dagger.segment": 10, "dagger.asked": queried},
+        "dagger_supervisor": {"silence_s": 20.0, "dagger.segment": 10, "dagger.queried": queried},
         "recorder": {"min_free_bytes": 268435456},
-        "policy_server": {"gate.latency": 100.0},
+        "policy_server": {"promotion.latency": 100.0},
         "conductor": {"timeout_s": 120.0, "training_s": 1200.0},
         "trainer": {
             "background": False,  # everybody waits for it

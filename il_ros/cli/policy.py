@@ -11,7 +11,7 @@ from typing import Any
 from il_ros.core.tables import table
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import Entry, scan
-from il_ros.episodes.counts import tally
+from il_ros.episodes.counts import count_episode
 from il_ros.policies import lineage
 from il_ros.policies.lineage import Lineage, LineageError
 from il_ros.policies.versions import versions
@@ -97,7 +97,7 @@ def _version(entry: Entry) -> str:
         print(f"not counted: {entry.name}: {entry.reason}", file=sys.stderr)
         return ""
     try:
-        return tally(entry).version
+        return count_episode(entry).version
     except BagError as error:
         print(f"not counted: {entry.name}: {error}", file=sys.stderr)
         return ""

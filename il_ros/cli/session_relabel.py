@@ -45,7 +45,7 @@ def _relabel(args: argparse.Namespace) -> int:
     try:
         found = chosen_moments(args).moments
         if not found:
-            print("no moment to label: mark some in a session (key l), or ask for --doubtful N")
+            print("no moment to label: mark some in a session (key l), or give --uncertain N")
             return 1
         chosen = [moment for moment in found if _together(moment) == _together(found[0])]
         with tempfile.TemporaryDirectory(prefix="il_ros_") as folder:

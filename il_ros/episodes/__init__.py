@@ -1,1 +1,1 @@
-"""Episodes: recording, reading and the arrays that training sees."""
+"""Episodes: recording, reading, and conversion to training arrays."""

@@ -1,4 +1,4 @@
-"""Which episodes lie under a root, and for each that can't be used, why. Nothing is silently skipped."""
+"""List the episodes under a root, with a reason for each unusable one. No episode is skipped silently."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from il_ros.episodes.bag.reader import RECOVER, BagError, UnfinishedBagError, bag_files, check_closed
-from il_ros.episodes.layout import TOMBSTONE, EpisodeInfo, LayoutError, is_discarded, load_info
+from il_ros.episodes.layout import (
+    INFO_FILE,
+    TOMBSTONE,
+    EpisodeInfo,
+    LayoutError,
+    is_discarded,
+    load_info,
+)
+from il_ros.records.outcomes import SUCCESS, UNMARKED
 
 STATES = ("ready", "foreign", "discarded", "incomplete", "broken")
 
@@ -17,9 +25,10 @@ STATES = ("ready", "foreign", "discarded", "incomplete", "broken")
 class Entry:
     """One episode and its state.
 
-    ready: recorded here and complete. foreign: another recorder's bag, all of it is the demonstration.
-    discarded: has a tombstone. incomplete: being recorded, or its recorder was killed. broken: unusable.
-    `info` is None for foreign bags and when `episode.json` can't be read. `reason` says why it isn't ready.
+    ready: recorded by this package and complete. foreign: another recorder's bag; the whole bag is the
+    demonstration. discarded: has a tombstone. incomplete: being recorded, or its recorder was killed.
+    broken: unusable. `info` is None for foreign bags and when `episode.json` can't be read. `reason` says
+    why the episode is not ready.
     """
 
     folder: Path
@@ -34,23 +43,23 @@ class Entry:
 
     @property
     def usable(self) -> bool:
-        """True when training may read it."""
+        """Whether training may read the episode."""
         return self.state in ("ready", "foreign")
 
     @property
     def outcome(self) -> str:
-        """The outcome's label; foreign bags are unmarked."""
-        return "unmarked" if self.info is None else self.info.outcome
+        """The episode's outcome; foreign bags are unmarked."""
+        return UNMARKED if self.info is None else self.info.outcome
 
     @property
     def task(self) -> str:
-        """The task's name; empty when it isn't known."""
+        """The task's name; empty when unknown."""
         return "" if self.info is None else self.info.task
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All that lies under a root, by name."""
+    """All episodes under a root, sorted by name."""
 
     root: Path
     entries: tuple[Entry, ...]
@@ -62,33 +71,33 @@ class Catalogue:
 
     @property
     def left_out(self) -> tuple[Entry, ...]:
-        """The others; each says why."""
+        """The unusable episodes; the `reason` of each says why."""
         return tuple(entry for entry in self.entries if not entry.usable)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of the usable episodes are wanted; empty `tasks` or `names`: any."""
+    """A choice among the usable episodes; empty `tasks` or `names` accept any."""
 
-    outcomes: Sequence[str] = ("success", "unmarked")
+    outcomes: Sequence[str] = (SUCCESS, UNMARKED)
     tasks: Sequence[str] = ()
     names: Sequence[str] = ()
 
     def refusal(self, entry: Entry) -> str:
-        """Return why an entry is not wanted; empty when it is."""
+        """Return why an entry is not selected; empty when it is."""
         if entry.outcome not in self.outcomes:
             return f"outcome is {entry.outcome}; wanted: {', '.join(self.outcomes)}"
         if self.tasks and entry.task not in self.tasks:
             return f"task is '{entry.task}'; wanted: {', '.join(self.tasks)}"
         if self.names and entry.name not in self.names:
-            return "not among the names asked for"
+            return "not among the selected names"
         return ""
 
 
 def scan(root: Path) -> Catalogue:
-    """List what lies under `root`; hidden folders and loose files that are no bags don't count.
+    """List the episodes under `root`; hidden folders, and files other than bags, are ignored.
 
-    Raises FileNotFoundError or NotADirectoryError naming the root when there is nothing to list.
+    Raises FileNotFoundError when `root` does not exist, NotADirectoryError when it is a file.
     """
     if not root.exists():
         raise FileNotFoundError(f"{root}: there is no such folder of episodes")
@@ -99,7 +108,7 @@ def scan(root: Path) -> Catalogue:
 
 
 def look(folder: Path) -> Entry:
-    """Return what can be said of one episode without reading its messages."""
+    """Return the state of one episode without reading its messages."""
     if not folder.exists():
         return Entry(folder, "broken", None, f"{folder}: does not exist")
     if folder.is_file():
@@ -112,20 +121,20 @@ def look(folder: Path) -> Entry:
         return Entry(folder, "incomplete", _info_or_none(folder), str(error))
     except BagError as error:
         return Entry(folder, "broken", _info_or_none(folder), str(error))
-    if not (folder / "episode.json").exists():
-        return Entry(folder, "foreign", None, "no episode.json: another recorder's bag")
+    if not (folder / INFO_FILE).exists():
+        return Entry(folder, "foreign", None, f"no {INFO_FILE}: another recorder's bag")
     try:
         info = load_info(folder)
     except LayoutError as error:
         return Entry(folder, "broken", None, str(error))
     if not info.complete:
-        reason = f"{folder}: its recorder didn't finish it; once nothing writes to it: {RECOVER} {folder}"
+        reason = f"{folder}: its recorder did not finish; when no process writes to it: {RECOVER} {folder}"
         return Entry(folder, "incomplete", info, reason)
     return Entry(folder, "ready", info)
 
 
 def _info_or_none(folder: Path) -> EpisodeInfo | None:
-    """An entry that is left out anyway is shown with what is known."""
+    """Return the description of an unusable episode if it can be read, for display."""
     try:
         return load_info(folder)
     except LayoutError:

@@ -1,4 +1,4 @@
-"""How much a recorded episode teaches, counted from its decisions alone: no picture is decoded for it."""
+"""Count an episode's labels and interventions from its decisions, without decoding images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from il_ros.records.labelling import EXPERT, label
 from il_ros.records.takeovers import takeovers
 
 LARGE_BYTES = 200_000_000
-"""A larger bag isn't read for this: each of its decisions counts as a label, and it as corrected."""
+"""A larger bag is not read: each decision counts as a label, and the episode as one intervention."""
 
 
 @dataclass(frozen=True)
 class EpisodeCounts:
     """Labelled ticks, takeovers, and the policy's version.
 
-    `version`: the one that drove most of the policy's ticks; "" when no policy drove.
+    `version`: the version in authority at most of the policy's ticks; "" when no policy had authority.
     """
 
     labelled: int
@@ -29,10 +29,11 @@ class EpisodeCounts:
     version: str = ""
 
 
-def tally(entry: Entry) -> EpisodeCounts:
-    """Return the count of a finished episode; raises BagError when its bag can't be read.
+def count_episode(entry: Entry) -> EpisodeCounts:
+    """Return the counts of a finished episode.
 
-    Of a bag without decisions every message of the busiest topic counts as a label.
+    In a bag without decisions, every message of the busiest topic counts as a label.
+    Raises BagError when the bag can't be read.
     """
     bag = open_bag(entry.folder)
     topic = entry.info.decision_topic if entry.info is not None else ""
@@ -40,7 +41,7 @@ def tally(entry: Entry) -> EpisodeCounts:
         return EpisodeCounts(max((item.messages for item in bag.topics.values()), default=0), 0)
     if sum(file.stat().st_size for file in bag_files(entry.folder)) > LARGE_BYTES:
         return EpisodeCounts(bag.topics[topic].messages, 1)
-    return counted(_decisions(entry, bag, topic))
+    return count_decisions(_decisions(entry, bag, topic))
 
 
 def _decisions(entry: Entry, bag: Bag, topic: str) -> list[Decision]:
@@ -52,18 +53,18 @@ def _decisions(entry: Entry, bag: Bag, topic: str) -> list[Decision]:
         try:
             found.append(from_json(messages.decode(STRING, message.raw).data))
         except (ValueError, IndexError):
-            continue  # the conversion to arrays names it
+            continue  # the conversion to arrays reports it
     return found
 
 
-def counted(decisions: list[Decision]) -> EpisodeCounts:
-    """Return the counts of an episode's decisions, in their order."""
+def count_decisions(decisions: list[Decision]) -> EpisodeCounts:
+    """Return the counts of an episode's decisions, given in time order."""
     labelled = 0
     versions = Counter(
         decision.version for decision in decisions if decision.authority not in (NOBODY, EXPERT)
     )
     for decision in decisions:
-        # in dagger the expert's proposal may come after the decision: it is joined when arrays are made
+        # in mode dagger the expert's proposal may arrive after the decision; arrays join it later
         labelled += decision.mode == "dagger" or label(decision.mode or "priority", decision) is not None
     interventions = len(takeovers((decision.authority, decision.mode) for decision in decisions))
     return EpisodeCounts(labelled, interventions, versions.most_common(1)[0][0] if versions else "")

@@ -1,10 +1,10 @@
-"""How an episode lies on disk, and what `episode.json` says of it.
+"""The layout of an episode on disk, and the contents of `episode.json`.
 
 ROOT/episode_000012/metadata.yaml         rosbag2's description of the bag
-                    episode_000012_0.mcap the messages, as they came
+                    episode_000012_0.mcap the messages, as received
                     episode.json          EpisodeInfo
-                    discarded.json        only when discarded: a tombstone, nothing is deleted
-ROOT/.last_episode                        highest number ever given, so that none is given twice
+                    discarded.json        only when discarded: a tombstone; nothing is deleted
+ROOT/.last_episode                        the highest number used so far, so that none is used twice
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core import atomic
+from il_ros.records.outcomes import OUTCOMES, UNMARKED
 
 SCHEMA = 1
-OUTCOMES = ("success", "failure", "unmarked")
+
 INFO_FILE = "episode.json"
 METADATA_FILE = "metadata.yaml"
 TOMBSTONE = "discarded.json"
@@ -28,37 +29,37 @@ COUNTER_FILE = ".last_episode"
 
 
 class LayoutError(ValueError):
-    """A folder that is no episode, or an `episode.json` that can't be used; the message says why."""
+    """A folder is not an episode, or its `episode.json` can't be used; the message says why."""
 
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What happened on one topic during an episode. Times are of the node's clock; None: not measurable."""
+    """Statistics of one topic during an episode, on the node's clock; None: not measurable."""
 
     topic: str
     type: str
     messages: int = 0
     bytes: int = 0
     lost: int = 0
-    """Messages known to be missing: gaps in the publisher's numbering, and those dropped by a full queue."""
+    """Missing messages: gaps in the publisher's numbering, and messages dropped by a full queue."""
     rate_hz: float | None = None
     age_p50_s: float | None = None
     age_p99_s: float | None = None
     """Age = reception minus header stamp."""
     longest_gap_s: float | None = None
     stale_s: float = 0.0
-    """Total time in which the newest message was older than the contract's max_age_s."""
+    """Total time during which the newest message was older than the contract's max_age_s."""
     silent_at_end_s: float | None = None
     backwards: int = 0
-    """How often a header stamp was earlier than the one before."""
+    """Number of header stamps earlier than the stamp before."""
     required: bool = False
 
 
 @dataclass(frozen=True)
 class Grade:
-    """How much an episode can be trusted as a demonstration, with the reasons in words.
+    """The quality of an episode as a demonstration, with reasons in words.
 
-    `level` is 'good', 'fair' or 'poor'. Shares are of the episode's decisions or duration; None: not known.
+    `level` is 'good', 'fair' or 'poor'. Shares are of the episode's decisions or duration; None: unknown.
     """
 
     level: str
@@ -71,16 +72,16 @@ class Grade:
 
 @dataclass(frozen=True)
 class EpisodeInfo:
-    """All that is known of an episode besides its messages.
+    """The description of an episode, saved as `episode.json`.
 
-    `started_ns`..`stopped_ns` (node's clock, as the bag's log times) is the demonstration; messages before
-    `started_ns` are pre-roll: they give the first tick something to look back at and are not frames.
+    `started_ns`..`stopped_ns` (node's clock, as the bag's log times) is the demonstration. Messages before
+    `started_ns` are pre-roll: they serve the first tick's observation and are not frames.
     `topics` maps a contract's topic to its full name in the bag. `complete` is False while recording and
-    after a crash.
+    after a crash. Raises LayoutError on an invalid name or outcome.
     """
 
     name: str
-    outcome: str = "unmarked"
+    outcome: str = UNMARKED
     task: str = ""
     operator: str = ""
     instruction: str = ""
@@ -100,7 +101,7 @@ class EpisodeInfo:
     grade: Grade | None = None
     complete: bool = False
     made_from: str = ""
-    """Of an episode that shows again what to do in another one's state: which, when and why."""
+    """For an episode recorded from a state of another one: that episode, the time and the reason."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -115,7 +116,7 @@ class EpisodeInfo:
 
     @property
     def duration_s(self) -> float | None:
-        """From start to stop, pre-roll apart; None when it never stopped."""
+        """Time from start to stop, without pre-roll; None when the episode has no stop time."""
         return None if self.stopped_ns is None else (self.stopped_ns - self.started_ns) / 1e9
 
     def to_json(self) -> str:
@@ -123,14 +124,14 @@ class EpisodeInfo:
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     def save(self, folder: Path, *, durable: bool = True) -> None:
-        """Write `episode.json` into the episode's folder, in one step; raises OSError when it can't."""
+        """Write `episode.json` into the episode's folder atomically; raises OSError when it can't."""
         atomic.write_text(folder / INFO_FILE, self.to_json(), durable=durable)
 
 
 def load_info(folder: Path) -> EpisodeInfo:
     """Read `episode.json` of the episode in `folder`.
 
-    Raises LayoutError when it is missing, broken, of a newer schema or says something impossible.
+    Raises LayoutError when it is missing, malformed, of another schema, or holds invalid values.
     """
     path = folder / INFO_FILE
     try:
@@ -160,20 +161,20 @@ def episode_name(number: int) -> str:
 
 
 def episode_number(name: str) -> int:
-    """Return the number in an episode's folder name; raises LayoutError when it is no such name."""
+    """Return the number in an episode's folder name; raises LayoutError on any other name."""
     match = re.fullmatch(r"episode_(\d{6,})", name)
     if match is None:
-        raise LayoutError(f"'{name}' is no episode's name; it must look like 'episode_000012'")
+        raise LayoutError(f"'{name}' is not an episode name; it must look like 'episode_000012'")
     return int(match[1])
 
 
 def bag_file(folder: Path) -> Path:
-    """Return where the episode's messages lie."""
+    """Return the path of the episode's MCAP file."""
     return folder / f"{folder.name}_0.mcap"
 
 
 def episode_folders(root: Path) -> list[Path]:
-    """Return the folders under `root` that are named as episodes, by number, discarded ones too."""
+    """Return the episode folders under `root`, discarded ones included, sorted by number."""
     named = [path for path in root.iterdir() if re.fullmatch(r"episode_\d{6,}", path.name) and path.is_dir()]
     return sorted(named, key=lambda path: episode_number(path.name))
 
@@ -181,7 +182,7 @@ def episode_folders(root: Path) -> list[Path]:
 def claim_next(root: Path) -> Path:
     """Create the folder of the next episode and return it.
 
-    Numbers rise and are never given twice, also when the last folder was deleted by hand or another process
+    Numbers increase and are never reused, even when the last folder was deleted by hand or another process
     records into the same root. Raises OSError when the root can't be written.
     """
     root.mkdir(parents=True, exist_ok=True)
@@ -200,17 +201,17 @@ def claim_next(root: Path) -> Path:
 
 
 def discard(folder: Path, reason: str, at: str) -> None:
-    """Mark the episode as discarded (`at`: wall time, ISO 8601); nothing is deleted."""
+    """Write the tombstone (`at`: wall time, ISO 8601); nothing is deleted. Raises OSError."""
     atomic.write_text(folder / TOMBSTONE, json.dumps({"reason": reason, "at": at}) + "\n")
 
 
 def undo_discard(folder: Path) -> None:
-    """Take the tombstone away; an episode that isn't discarded stays as it is."""
+    """Remove the tombstone, if there is one. Raises OSError."""
     (folder / TOMBSTONE).unlink(missing_ok=True)
 
 
 def is_discarded(folder: Path) -> bool:
-    """Tell whether the episode was discarded."""
+    """Return whether the episode has a tombstone."""
     return (folder / TOMBSTONE).exists()
 
 

@@ -1,1 +1,1 @@
-"""Policies: one protocol, encoders and heads, a file per family, and checkpoints that are data, not code."""
+"""Policies: the protocol, the network families, normalisation, and checkpoints without executable code."""

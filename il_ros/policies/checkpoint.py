@@ -1,11 +1,11 @@
-"""A trained policy on disk: a folder of data, of which nothing can run code.
+"""A trained policy on disk: a folder of data that contains no executable code.
 
-    model.safetensors   the weights
-    uncertainty.safetensors   demonstrated states, where the uncertainty is the distance from them
-    config.json         family, settings, normaliser, version, metrics, and the weights' checksum
-    contract.yaml       what it sees and commands
+    model.safetensors         the weights
+    uncertainty.safetensors   demonstrated states, if uncertainty is the distance to them
+    config.json               family, settings, normaliser, version, metrics, and checksums
+    contract.yaml             what the policy observes and commands
 
-A folder is written whole and then put in place in one step. Reading checks everything before it acts.
+A folder is written completely and then moved into place atomically. `load` validates every file.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ FORMAT = 1
 MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
 UNCERTAINTY = "uncertainty.safetensors"
 FORMER_UNCERTAINTY = "doubt.safetensors"
-"""The file's name in checkpoints of before 2026-11-29; its key in config.json was "doubt"."""
+"""The file name in checkpoints from before 2026-11-29; its key in config.json was "doubt"."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that can't be used; the message names file, field and what is wrong with it."""
+    """An unusable checkpoint; the message names the file, the field and the fault."""
 
 
 class NotHereError(CheckpointError):
-    """Through no fault of its own: another contract is asked for, or its files can't be read now."""
+    """The checkpoint is not at fault: a different contract is required, or its files cannot be read now."""
 
 
 def save(folder: Path, policy: LoadedPolicy) -> None:
-    """Write a policy; what was at `folder` is replaced in one step, or left as it was.
+    """Write a policy to `folder`, replacing its content atomically; on failure the old content remains.
 
-    Raises OSError when it can't be written, CheckpointError when a weight is NaN or infinite, or when the
-    contract's text isn't the contract.
+    Raises OSError if writing fails, CheckpointError if a weight is not finite or if the contract's text does not
+    describe the contract.
     """
     require_text(policy.contract)
     tensors = {name: value.detach().cpu().contiguous() for name, value in policy.network.state_dict().items()}
@@ -88,20 +88,20 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
 
 
 def require_text(own: Contract) -> None:
-    """Raise CheckpointError when a contract's text, which is what is kept of it, says something else."""
+    """Raise CheckpointError if the contract's text, which is stored, does not describe the contract."""
     try:
         kept = contract.parse(own.text, f"text of contract '{own.name}'").hash
     except ContractError as error:
-        raise CheckpointError(f"contract '{own.name}' can't be kept: {error}") from error
+        raise CheckpointError(f"contract '{own.name}' cannot be stored: {error}") from error
     if kept != own.hash:
-        raise CheckpointError(f"contract '{own.name}' can't be kept: its text says another contract")
+        raise CheckpointError(f"contract '{own.name}' cannot be stored: its text describes another contract")
 
 
 def load(path: str | Path, contract: Contract | None = None, device: str = "cpu") -> LoadedPolicy:
-    """Return the policy at `path`: a checkpoint, a training run, or a folder of runs (its newest good one).
+    """Return the policy at `path`: a checkpoint, a training run, or a folder of runs (the newest good one).
 
-    `contract`: what the caller will let it see and command; another one is refused, line by line.
-    Raises CheckpointError naming the file and what is wrong with it.
+    `contract`: the required contract; a different one raises NotHereError with one line per difference.
+    Raises CheckpointError naming the file and the fault.
     """
     folder = find(Path(path))
     config = _read_config(folder / CONFIG)
@@ -123,7 +123,7 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
 
 
 def find(path: Path) -> Path:
-    """Return the checkpoint's folder at or below `path`; raises CheckpointError when there is none."""
+    """Return the checkpoint folder at or below `path`; raises CheckpointError if there is none."""
     if (path / CONFIG).exists() or (path / MODEL).exists():
         return path
     if (path / CHECKPOINT / CONFIG).exists():
@@ -131,19 +131,19 @@ def find(path: Path) -> Path:
     good = lineage.newest_good(path)
     if good is not None:
         return good / CHECKPOINT
-    what = "holds no checkpoint" if path.is_dir() else "there is no such folder"
+    what = "holds no checkpoint" if path.is_dir() else "no such folder"
     if versions(path):
-        what = "all its versions were refused, rolled back or are damaged (`il-ros policy versions`)"
+        what = "all its versions are refused, rolled back or damaged (`il-ros policy versions`)"
     raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
 
 
 def refuse_other_contract(folder: Path, own: Contract, wanted: Contract) -> None:
-    """Raise NotHereError with a line per difference, when there is any."""
+    """Raise NotHereError with one line per difference if the contracts differ."""
     different = contract.differences(wanted, own)
     if different:
         lines = "\n  ".join(different)
         raise NotHereError(
-            f"{folder}: trained under another contract (here: the one asked for, '{wanted.name}'; there: the "
+            f"{folder}: trained under another contract (here: the required one, '{wanted.name}'; there: the "
             f"checkpoint's, '{own.name}'):\n  {lines}"
         )
 
@@ -171,13 +171,13 @@ def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
         raise CheckpointError(f"{file}: {error}") from error
     if own.hash != config["contract_hash"]:
         raise CheckpointError(
-            f"{file}: was edited: its hash is {own.hash}, {CONFIG} was written with {config['contract_hash']}"
+            f"{file}: was edited: its hash is {own.hash}, {CONFIG} records {config['contract_hash']}"
         )
     return own
 
 
 def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -> UncertaintyModel:
-    """Return the uncertainty model; checkpoints from before there was a choice do not name one."""
+    """Return the uncertainty model; older checkpoints without that key have kind RAW."""
     former = "doubt" in config
     said = config["doubt"] if former else config.get("uncertainty", {"kind": RAW, "scale": 1.0})
     file = folder / (FORMER_UNCERTAINTY if former else UNCERTAINTY)
@@ -186,10 +186,10 @@ def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -
             return UncertaintyModel(said["kind"], said["scale"])
         stored = _bytes(file)
         if hashlib.sha256(stored).hexdigest() != said["sha256"]:
-            raise CheckpointError(f"{file}: its checksum isn't the one in {CONFIG}")
+            raise CheckpointError(f"{file}: its checksum differs from the one in {CONFIG}")
         shown = load_tensors(stored)["shown"].numpy()
         if shown.ndim != 2 or shown.shape[1] != features:
-            raise CheckpointError(f"{file}: states {shown.shape}; {features} numbers each needed")
+            raise CheckpointError(f"{file}: states have shape {shown.shape}; (K, {features}) is required")
         return UncertaintyModel(DISTANCE, said["scale"], shown)
     except CheckpointError:
         raise
@@ -203,14 +203,14 @@ def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inpu
         ("state", normaliser.state.centre, len(inputs.groups)),
     ):
         if found.shape != (needed,):
-            raise CheckpointError(f"{file}: normaliser.{part} has {found.size} numbers; {needed} are needed")
+            raise CheckpointError(f"{file}: normaliser.{part} has {found.size} values; {needed} are required")
 
 
 def _fill(network: Network, file: Path, checksum: str) -> None:
     model = _bytes(file)
     if hashlib.sha256(model).hexdigest() != checksum:
         raise CheckpointError(
-            f"{file}: its checksum isn't the one in {CONFIG}: damaged, or of another checkpoint"
+            f"{file}: its checksum differs from the one in {CONFIG}: the file is damaged or from another checkpoint"
         )
     try:
         tensors = load_tensors(model)
@@ -223,7 +223,7 @@ def _fill(network: Network, file: Path, checksum: str) -> None:
 def _refuse_non_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{where}: weight '{name}' holds NaN or infinity")
+            raise CheckpointError(f"{where}: weight '{name}' contains NaN or infinity")
 
 
 def _bytes(file: Path) -> bytes:
@@ -231,7 +231,7 @@ def _bytes(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         kind = CheckpointError if isinstance(error, FileNotFoundError) else NotHereError
-        raise kind(f"{file}: can't be read: {error.strerror or error}") from error
+        raise kind(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
 def _sentence(error: Exception) -> str:

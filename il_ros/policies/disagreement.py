@@ -1,4 +1,4 @@
-"""Doubt of a policy that can't tell its own: how far a new chunk departs from what the last one foresaw."""
+"""Chunk-to-chunk disagreement: an uncertainty measure for policies that predict none themselves."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from il_ros.core.specs import Vector
 
 
 def chunk_disagreement(before: Vector, after: Vector, ticks: int, scale: Vector) -> float | None:
-    """Return the root mean square difference of two chunks (H, A) where they overlap, in `scale`s (A,).
+    """Return the RMS difference of two chunks (H, A) over their overlap, in units of `scale` (A,).
 
-    `after` answers the tick `ticks` after that of `before`. None where they don't overlap, or are the same
-    tick's: nothing was foreseen.
+    `after` was predicted `ticks` ticks later than `before`. Returns None if the chunks do not overlap or belong
+    to the same tick.
     """
     if not 0 < ticks < len(before):
         return None

@@ -1,7 +1,7 @@
-"""From a contract's observations to what a network takes: one state vector, and the images beside it.
+"""Conversion of a contract's observations to network inputs: one state vector, and images.
 
-Orientations enter as the first two columns of their rotation matrix (Zhou et al. 2019, "On the Continuity of
-Rotation Representations", section 4.2): q and -q are one rotation, and neighbours stay neighbours.
+Orientations are encoded as the first two columns of the rotation matrix (Zhou et al. 2019, "On the
+Continuity of Rotation Representations", section 4.2): q and -q map to the same features, continuously.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _QUATERNION = tuple(f"orientation.{axis}" for axis in XYZW)
 
 @dataclass(frozen=True)
 class Inputs:
-    """Which observations a policy looks at: `state` in one vector of D raw numbers, `images` beside it."""
+    """The observations that a policy uses: `state` (D raw values in one vector) and `images`."""
 
     state: tuple[ObservationSpec, ...]
     images: tuple[ObservationSpec, ...] = ()
 
     @classmethod
     def of(cls, contract: Contract, keys: tuple[str, ...] = ()) -> Inputs:
-        """Return the inputs named, or all of the contract's when none is.
+        """Return the inputs for `keys`, or for all of the contract's observations if empty.
 
-        Raises ValueError on an unknown key and on text, which these policies can't read.
+        Raises ValueError on an unknown key and on a text observation, which networks do not support.
         """
         known = {spec.key: spec for spec in contract.observations}
         for key in keys:
@@ -46,7 +46,7 @@ class Inputs:
             if spec.kind == "text":
                 others = ", ".join(other.key for other in specs if other.kind != "text")
                 raise ValueError(
-                    f"inputs: '{spec.key}' is text, which this policy can't read; try [{others}]"
+                    f"inputs: '{spec.key}' is text, which this policy does not support; try [{others}]"
                 )
         return cls(
             tuple(spec for spec in specs if spec.kind == "numeric"),
@@ -55,54 +55,54 @@ class Inputs:
 
     @cached_property
     def elements(self) -> tuple[str, ...]:
-        """Name of each of the D raw numbers: 'joints/position/joint1'."""
+        """The names of the D raw values, such as 'joints/position/joint1'."""
         return tuple(f"{spec.key}/{element}" for spec in self.state for element in spec.elements)
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
-        """For each of the F features, the name of those it shares a unit with: 'joints/position'."""
+        """The unit group of each of the F features, such as 'joints/position'."""
         plain = [_group(self.elements[index]) for index in self._plain]
-        turned = [_group(self.elements[first]) for first in self._quaternions for _ in range(6)]
-        return (*plain, *turned)
+        rotated = [_group(self.elements[first]) for first in self._quaternions for _ in range(6)]
+        return (*plain, *rotated)
 
     def raw(self, observations: Mapping[str, Array]) -> Vector:
-        """Return the state (..., D) of one observation, or of an episode's (T, ...).
+        """Return the state (D,) of one observation, or (T, D) of an episode's arrays.
 
-        Raises PolicyError naming the key that is missing, has another shape, or holds NaN or infinity.
+        Raises PolicyError naming the key that is missing, has a wrong shape, or contains NaN or infinity.
         """
         try:
             state = np.concatenate([observations[spec.key] for spec in self.state], axis=-1, dtype=np.float64)
         except (KeyError, ValueError):
             state = None
         if state is None or state.shape[-1] != len(self.elements) or not np.isfinite(state).all():
-            raise self._complaint(observations)
+            raise self._error(observations)
         return state
 
     def features(self, raw: Vector) -> Vector:
-        """Return (..., F) of the raw state (..., D): plain numbers first, then six for each orientation."""
+        """Return the features (..., F) of raw states (..., D): unchanged values, then six per orientation."""
         if not self._quaternions:
             return raw
         quaternions = raw[..., self._quaternion_index]  # (..., Q, 4)
         products = quaternions[..., :, None] * quaternions[..., None, :]  # (..., Q, 4, 4)
         products = products.reshape(*quaternions.shape[:-1], 16)
-        # an all-zero quaternion, which drivers send for "no orientation", comes out as no rotation
+        # some drivers send an all-zero quaternion for "no orientation": it becomes the identity rotation
         norms = np.maximum(products @ _SQUARED_NORM, 1e-300)[..., None]
-        columns = _UNTURNED + products @ _TO_COLUMNS / norms  # (..., Q, 6)
+        columns = _IDENTITY + products @ _TO_COLUMNS / norms  # (..., Q, 6)
         return np.concatenate([raw[..., self._plain], columns.reshape(*raw.shape[:-1], -1)], axis=-1)
 
     def image(self, spec: ObservationSpec, observation: Mapping[str, Array]) -> Array:
-        """Return one frame (H, W, C); raises PolicyError naming the key when it isn't one."""
+        """Return one frame (H, W, C); raises PolicyError naming the key if it is missing or invalid."""
         frame = observation.get(spec.key)
         if frame is None or frame.shape != spec.shape or frame.dtype != spec.dtype:
             found = "is missing" if frame is None else f"is {frame.shape} {frame.dtype}"
-            raise PolicyError(f"observation '{spec.key}' {found}; {spec.shape} {spec.dtype} is needed")
+            raise PolicyError(f"observation '{spec.key}' {found}; {spec.shape} {spec.dtype} is required")
         if frame.dtype != np.uint8 and not np.isfinite(frame).all():
-            raise PolicyError(f"observation '{spec.key}' holds NaN or infinity")
+            raise PolicyError(f"observation '{spec.key}' contains NaN or infinity")
         return frame
 
     @cached_property
     def _quaternions(self) -> tuple[int, ...]:
-        """Where, in the raw vector, each complete orientation begins."""
+        """The index in the raw vector at which each complete orientation begins."""
         suffixes = [element.partition("/")[2] for element in self.elements]
         return tuple(i for i in range(len(suffixes) - 3) if tuple(suffixes[i : i + 4]) == _QUATERNION)
 
@@ -115,7 +115,7 @@ class Inputs:
         taken = {first + offset for first in self._quaternions for offset in range(4)}
         return np.array([index for index in range(len(self.elements)) if index not in taken], dtype=np.intp)
 
-    def _complaint(self, observations: Mapping[str, Array]) -> PolicyError:
+    def _error(self, observations: Mapping[str, Array]) -> PolicyError:
         for spec in self.state:
             value = observations.get(spec.key)
             if value is None:
@@ -123,7 +123,7 @@ class Inputs:
                     f"observation '{spec.key}' is missing; there are: {', '.join(observations)}"
                 )
             if value.shape[-1:] != spec.shape:
-                return PolicyError(f"observation '{spec.key}' is {value.shape}; {spec.shape} is needed")
+                return PolicyError(f"observation '{spec.key}' is {value.shape}; {spec.shape} is required")
             bad = np.argwhere(~np.isfinite(np.asarray(value, dtype=np.float64)))
             if len(bad):
                 *frame, column = bad[0]
@@ -131,7 +131,7 @@ class Inputs:
                 number = value[tuple(bad[0])]
                 return PolicyError(f"observation '{spec.key}': {spec.elements[column]} is {number}{where}")
         shapes = {spec.key: observations[spec.key].shape for spec in self.state}
-        return PolicyError(f"observations differ in their count of frames: {shapes}")
+        return PolicyError(f"observations differ in their number of frames: {shapes}")
 
 
 def _group(element: str) -> str:
@@ -141,7 +141,7 @@ def _group(element: str) -> str:
 
 
 def _rotation_tables() -> tuple[Vector, Vector, Vector]:
-    """Return (16, 6), (16,), (6,): from the products of x y z w to the columns, their norm, and the rest."""
+    """Return (16, 6), (16,) and (6,): the maps from products of x y z w to columns and norm, and the offset."""
     x, y, z, w = range(4)
     columns = np.zeros((4, 4, 6))
     for place, terms in enumerate(
@@ -159,4 +159,4 @@ def _rotation_tables() -> tuple[Vector, Vector, Vector]:
     return columns.reshape(16, 6), np.eye(4).reshape(16), np.array([1.0, 0, 0, 0, 1, 0])
 
 
-_TO_COLUMNS, _SQUARED_NORM, _UNTURNED = _rotation_tables()
+_TO_COLUMNS, _SQUARED_NORM, _IDENTITY = _rotation_tables()

@@ -1,7 +1,7 @@
-"""What is known of a trained version besides its weights: where it comes from, and how it fared.
+"""Metadata of a trained version: its origin, its state, and how it performed.
 
-RUN/version.json is written by the training before the version gets its place, and afterwards by the policy
-server alone; always in one step, so that nobody reads half of it.
+The training process writes RUN/version.json before it publishes the version; afterwards only the policy
+server writes it. Every write is atomic.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ FILE = "version.json"
 TRAINED, ACTIVE, REPLACED, REFUSED, ROLLED_BACK = "trained", "active", "replaced", "refused", "rolled back"
 STATES = (TRAINED, ACTIVE, REPLACED, REFUSED, ROLLED_BACK)
 BAD = (REFUSED, ROLLED_BACK)
-"""States that a version never leaves: it is neither swapped in by the gate nor learnt from again.
+"""Terminal states: such a version is neither promoted nor used as a warm start.
 
-A person may let it drive all the same, by `checkpoint:=` or `~/reload`; that makes it no better.
+An operator can still load it with `checkpoint:=` or `~/reload`; its state does not change.
 """
 
 
 class LineageError(ValueError):
-    """A version.json that can't be used; the message names the file and what is wrong with it."""
+    """An unusable version.json; the message names the file and the fault."""
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """`parent`: the version whose weights it began with, "" for none.
+    """The content of version.json.
 
-    `data`: names of episodes, 'train' and 'validation'; `labels`: frames in all of them. `metrics`: what the
-    training measured. `state` and its `reason`: see STATES; `checks`: what the gate measured, in its own
-    words. `driven_s` and `interventions`: how long it had control, and how often somebody stepped in.
+    `parent`: the version that training started from, "" if none. `data`: episode names under 'train' and
+    'validation'; `labels`: number of frames in them. `metrics`: training metrics. `state` and `reason`: see
+    STATES. `checks`: results of the promotion checks. `driven_s`: seconds in control. `interventions`: number of
+    human interventions while in control.
     """
 
     version: str
@@ -58,24 +59,24 @@ class Lineage:
 
     @property
     def episodes(self) -> frozenset[str]:
-        """All that it has seen, to learn from or to be measured on."""
+        """The names of all training and validation episodes."""
         return frozenset(name for names in self.data.values() for name in names)
 
     @property
     def interventions_per_minute(self) -> float | None:
-        """None when it never drove."""
+        """The number of interventions per minute in control; None if it was never in control."""
         return 60 * self.interventions / self.driven_s if self.driven_s > 0 else None
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """Return the training run that a checkpoint's folder belongs to; None when it lies by itself."""
+    """Return the training run that contains a checkpoint folder; None if it is outside a run."""
     return checkpoint.parent if checkpoint.name == CHECKPOINT else None
 
 
 def read(run: Path) -> Lineage:
-    """Return what is known of a version; of one without a file, its name alone.
+    """Return the lineage of a run; without a file, one with the folder's name as its version.
 
-    Raises LineageError when the file is damaged.
+    Raises LineageError if the file is damaged.
     """
     file = run / FILE
     try:
@@ -83,9 +84,9 @@ def read(run: Path) -> Lineage:
     except FileNotFoundError:
         return Lineage(run.name)
     except (OSError, ValueError) as error:
-        raise LineageError(f"{file}: can't be read: {error}") from error
+        raise LineageError(f"{file}: cannot be read: {error}") from error
     if not isinstance(values, dict) or not isinstance(values.get("version"), str):
-        raise LineageError(f"{file}: 'version' is missing or no text")
+        raise LineageError(f"{file}: 'version' is missing or not a string")
     known = {item.name for item in fields(Lineage)}
     try:
         return Lineage(**{key: value for key, value in values.items() if key in known})
@@ -94,12 +95,12 @@ def read(run: Path) -> Lineage:
 
 
 def write(run: Path, lineage: Lineage, *, durable: bool = True) -> None:
-    """Replace a run's file in one step; raises OSError when it can't be written."""
+    """Replace a run's version.json atomically; raises OSError if it cannot be written."""
     atomic.write_text(run / FILE, json.dumps(asdict(lineage), indent=1) + "\n", durable=durable)
 
 
 def is_good(run: Path) -> bool:
-    """Tell whether a version may drive and be learnt from. One whose file is damaged may not."""
+    """Return whether a version may be run and used as a warm start; False if its file is damaged."""
     try:
         return read(run).state not in BAD
     except LineageError:
@@ -107,7 +108,7 @@ def is_good(run: Path) -> bool:
 
 
 def newest_good(folder: Path, without: Collection[str] = ()) -> Path | None:
-    """Return the newest version that is good and has seen none of the episodes `without`; None: none is."""
+    """Return the newest good version trained on none of the episodes `without`; None if there is none."""
     for run in reversed(versions(folder)):
         if is_good(run) and not read(run).episodes & set(without):
             return run

@@ -1,6 +1,6 @@
-"""Numbers brought to a like size for the network, and back: each map has its inverse.
+"""Normalisation of states, actions and images, with inverses.
 
-Fitted on training frames alone, kept in the checkpoint.
+The parameters are fitted on training frames only and stored in the checkpoint.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from il_ros.core.specs import Vector
 
 ACTION_SCALES = ("min_max", "std")
 _SMALLEST_SHARE = 0.1
-"""A dimension that moved less than this share of the liveliest of its group isn't blown up to full size."""
+"""Lower bound of a feature's scale, as a share of the largest deviation in its group."""
 PIXELS = (127.5, 63.75)
 """Centre and scale of 8-bit images: 0..255 becomes -2..2."""
 
 
 @dataclass(frozen=True)
 class Affine:
-    """x → (x - centre) / scale on the last axis, and back. Raises ValueError when there is no way back."""
+    """x → (x - centre) / scale on the last axis, and its inverse. Raises ValueError if it is not invertible."""
 
     centre: Vector
     scale: Vector
@@ -34,25 +34,25 @@ class Affine:
             raise ValueError("centre and scale must be finite, and scale above 0")
 
     def normalise(self, values: Vector) -> Vector:
-        """Return values (..., D) centred and scaled."""
+        """Return values (..., D), centred and scaled."""
         return (values - self.centre) / self.scale
 
     def restore(self, normalised: Vector) -> Vector:
-        """Return what was normalised (..., D)."""
-        with np.errstate(over="ignore"):  # what is infinite then is refused by name, where it would be used
+        """Return the inverse of `normalise` for values (..., D)."""
+        with np.errstate(over="ignore"):  # the caller rejects infinite values and names them
             return normalised * self.scale + self.centre
 
 
 @dataclass(frozen=True)
 class Normaliser:
-    """A policy's maps: of the state's features (F,), of the actions (A,); (centre, scale) of each image."""
+    """The maps of the state features (F,) and of the actions (A,), and (centre, scale) of each image key."""
 
     state: Affine
     actions: Affine
     images: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return what fits in JSON, exact to the bit."""
+        """Return a JSON-compatible dictionary; floats survive bit for bit."""
         return {
             "state": {"centre": self.state.centre.tolist(), "scale": self.state.scale.tolist()},
             "actions": {"centre": self.actions.centre.tolist(), "scale": self.actions.scale.tolist()},
@@ -61,7 +61,7 @@ class Normaliser:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Normaliser:
-        """Return the inverse of `to_plain`; raises KeyError, TypeError or ValueError on anything else."""
+        """Return the inverse of `to_plain`; raises KeyError, TypeError or ValueError on invalid values."""
         maps = {
             part: Affine(np.array(values[part]["centre"], float), np.array(values[part]["scale"], float))
             for part in ("state", "actions")
@@ -71,9 +71,9 @@ class Normaliser:
 
 
 def fit_state(features: Vector, groups: Sequence[str]) -> Affine:
-    """Return the map of features (N, F) to mean 0 and deviation 1; constant ones are only centred.
+    """Return the map of features (N, F) to mean 0 and standard deviation 1; constants are only centred.
 
-    `groups` names, for each feature, those it shares a unit with.
+    `groups` (F,): the unit group of each feature; features in one group share a unit.
     """
     deviation = features.std(axis=0)
     names = np.array(groups, dtype=np.str_)
@@ -84,11 +84,11 @@ def fit_state(features: Vector, groups: Sequence[str]) -> Affine:
 
 
 def fit_actions(actions: Vector, how: str, ranges: Vector) -> Affine:
-    """Return the map of actions (N, A) to -1..1 ('min_max') or to mean 0 and deviation 1 ('std').
+    """Return the map of actions (N, A) to -1..1 ('min_max') or to mean 0 and standard deviation 1 ('std').
 
-    `ranges` (A,): the span that the contract's limits allow, infinite where there are none. A dimension that
-    hardly moved is taken to have moved by a thousandth of its range (by 0.001 without one), so that its
-    small errors stay small.
+    `ranges` (A,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension is at
+    least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension stay
+    small.
     """
     floor = np.where(np.isfinite(ranges), ranges, 1.0) / 1000
     if how == "std":

@@ -1,4 +1,4 @@
-"""What a policy is to those who run it, and what a network is to those who train it."""
+"""The interfaces of a policy (for deployment) and of a network (for training)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Observation = Mapping[str, Array]
 
 
 class PolicyError(ValueError):
-    """A policy that can't answer: an observation it can't take, or an answer that is no number."""
+    """The policy cannot act: the observation is unusable or the output is not finite."""
 
 
 class Policy(Protocol):
-    """Answers each observation with a chunk of H actions. Trained policies and scripted experts alike."""
+    """Maps an observation to a chunk of H actions. Trained policies and scripted experts implement it."""
 
     def act(self, observation: Observation) -> Vector:
         """Return (H, A) absolute commands in the contract's flat order and units."""
@@ -28,19 +28,19 @@ class Policy(Protocol):
 
 
 class Head(Protocol):
-    """The last part of a network: features to a distribution over chunks, however simple.
+    """The last part of a network: maps features to a distribution over action chunks.
 
-    `forward` gives the distribution's parameters in one tensor, `loss` rates normalised targets under it,
-    `mode` picks the chunk to act on, `doubt` says how unsure it is. `read` is the last two for one
-    observation, in NumPy, from what `Network.plain` returns.
+    `forward` returns the parameters of the distribution in one tensor, `loss` evaluates normalised targets
+    under it, `mode` returns the chunk to execute and `uncertainty` its uncertainty. `decode` combines the last
+    two in NumPy for one observation; its input is the output of `Network.numpy_forward`.
     """
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Return the prediction (B, ...) of features (B, F)."""
+        """Return the prediction (B, ...) for features (B, F)."""
         ...
 
     def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the mean loss () over steps, of target (B, H, A), weighted by (B, H); None: all alike."""
+        """Return the weighted mean loss () of target (B, H, A); weight (B, H), or None for equal weights."""
         ...
 
     def mode(self, prediction: Tensor) -> Tensor:
@@ -48,18 +48,18 @@ class Head(Protocol):
         ...
 
     def uncertainty(self, prediction: Tensor) -> Tensor | None:
-        """Return how unsure it is (B,), >= 0, in units of normalised actions; None when it can't tell."""
+        """Return the uncertainty (B,), >= 0, in units of normalised actions; None if the head has none."""
         ...
 
-    def read(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return the chunk (H, A) and the doubt of one flat prediction (P,)."""
+    def decode(self, prediction: Array) -> tuple[Array, float | None]:
+        """Return the chunk (H, A) and the uncertainty of one flat prediction (P,)."""
         ...
 
 
 class Network(torch.nn.Module):
     """Encoder, trunk and head. Subclasses set `head` and define `forward(state, images) -> prediction`.
 
-    `state` (B, F): normalised float32 features. `images[key]` (B, H, W, C): as decoded, uint8 or float32.
+    `state` (B, F): normalised float32 features. `images[key]` (B, H, W, C): decoded frames, uint8 or float32.
     """
 
     head: Head
@@ -70,9 +70,9 @@ class Network(torch.nn.Module):
         """Return the loss () of a batch; target (B, H, A) is normalised."""
         return self.head.loss(self(state, images), target, weight)
 
-    def plain(self) -> Callable[[Array], Array] | None:
-        """Return a forward pass from one state (F,) to the flat prediction (P,) in NumPy, if there is one.
+    def numpy_forward(self) -> Callable[[Array], Array] | None:
+        """Return a NumPy forward pass from one state (F,) to the flat prediction (P,); None if unsupported.
 
-        It holds a copy of the weights as they are now.
+        The function holds a copy of the current weights.
         """
         return None

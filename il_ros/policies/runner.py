@@ -1,4 +1,4 @@
-"""A trained policy that acts: observation in, absolute commands out, as fast as one core allows."""
+"""Inference with a trained policy: observation in, absolute commands out, on one CPU core."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from il_ros.policies.protocol import Array, Network, Observation, PolicyError
 from il_ros.policies.uncertainty import UncertaintyModel
 
 Forward = Callable[[Array, Mapping[str, Array]], tuple[Array, float | None]]
-"""From one normalised state (F,) and its pictures to the normalised chunk (H, A) and the doubt."""
+"""Maps one normalised state (F,) and its images to the normalised chunk (H, A) and the uncertainty."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedPolicy:
-    """A network with all that is needed to act with it. One caller at a time: `act` reuses its buffers.
+    """A network with everything needed for inference. Not thread-safe: `act` reuses its buffers.
 
-    `metrics`: what its training left in the checkpoint (losses, data, duration).
+    `metrics`: the training metrics stored in the checkpoint (losses, data, duration).
     """
 
     contract: Contract
@@ -41,65 +41,67 @@ class LoadedPolicy:
 
     def __post_init__(self) -> None:
         self.network.eval().to(self.device)
-        _ = self._forward  # built now, so that the first tick isn't the slow one
+        _ = self._forward  # build it now, so that the first tick is not slower
 
     @property
     def horizon(self) -> int:
-        """Steps H of the chunk."""
+        """Number of steps H of a chunk."""
         return int(self.settings.horizon)
 
     @cached_property
     def inputs(self) -> Inputs:
-        """Which observations it looks at."""
+        """The observations that the policy uses."""
         return Inputs.of(self.contract, self.settings.inputs)
 
     def act(self, observation: Observation) -> Vector:
-        """Return (H, A) absolute commands in the contract's flat order and units; raises as below."""
+        """Return (H, A) absolute commands in the contract's flat order and units; raises PolicyError."""
         return self.act_with_uncertainty(observation)[0]
 
     def act_with_uncertainty(self, observation: Observation) -> tuple[Vector, float | None]:
-        """Return the commands (H, A), and how unsure of them the policy is (>= 0); None when it can't tell.
+        """Return the commands (H, A) and their uncertainty (>= 0), None if the policy has no uncertainty.
 
-        Doubt is in units of normalised actions, where the demonstrated ones lie within about -1..1, or as
-        `doubting` calibrates it.
-        Raises PolicyError when an observation is missing or not finite, naming it, and when the network's
-        answer isn't finite: that is never proposed.
+        The uncertainty is in units of normalised actions (demonstrated actions lie within about -1..1), or in the
+        units of the calibration in `uncertainty_model`.
+        Raises PolicyError, naming the key, if an observation is missing or not finite, and if the network's output
+        is not finite.
         """
         inputs = self.inputs
         raw = inputs.raw(observation) if inputs.state else np.empty(0)
         state = self.normaliser.state.normalise(inputs.features(raw))
         images = {spec.key: inputs.image(spec, observation) for spec in inputs.images}
         chunk, uncertainty = self._forward(state, images)
-        learnt = self.normaliser.actions.restore(chunk.astype(np.float64))
-        if not np.isfinite(learnt).all():
-            step, column = np.argwhere(~np.isfinite(learnt))[0]
+        restored = self.normaliser.actions.restore(chunk.astype(np.float64))
+        if not np.isfinite(restored).all():
+            step, column = np.argwhere(~np.isfinite(restored))[0]
             name = self.contract.action_names[column]
-            raise PolicyError(f"policy {self.version}: {name} is {learnt[step, column]} at step {step}")
+            raise PolicyError(f"policy {self.version}: {name} is {restored[step, column]} at step {step}")
         if uncertainty is not None and not np.isfinite(uncertainty):
-            raise PolicyError(f"policy {self.version}: its doubt is {uncertainty}")
-        return actions.absolute(self.contract, learnt, observation), self.uncertainty_model.of(
+            raise PolicyError(f"policy {self.version}: its uncertainty is {uncertainty}")
+        return actions.absolute(self.contract, restored, observation), self.uncertainty_model.of(
             state, uncertainty
         )
 
     @cached_property
     def _forward(self) -> Forward:
-        plain = self.network.plain() if self.device == "cpu" else None
+        numpy_pass = self.network.numpy_forward() if self.device == "cpu" else None
         return (
-            torch_forward(self.network, self.device) if plain is None else plain_forward(self.network, plain)
+            torch_forward(self.network, self.device)
+            if numpy_pass is None
+            else numpy_forward(self.network, numpy_pass)
         )
 
 
-def plain_forward(network: Network, plain: Callable[[Array], Array]) -> Forward:
-    """Return the forward pass in NumPy, for one observation without pictures.
+def numpy_forward(network: Network, numpy_pass: Callable[[Array], Array]) -> Forward:
+    """Return the NumPy forward pass for one observation without images.
 
-    A quarter of torch's time: at batch 1 the calls cost more than the arithmetic.
+    It takes a quarter of torch's time: at batch size 1, call overhead exceeds the arithmetic.
     """
-    read = network.head.read
-    return lambda state, _images: read(plain(state))
+    decode = network.head.decode
+    return lambda state, _images: decode(numpy_pass(state))
 
 
 def torch_forward(network: Network, device: str) -> Forward:
-    """Return the forward pass of any network, for one observation."""
+    """Return the torch forward pass for one observation; it works for any network."""
 
     @torch.inference_mode()
     def forward(state: Array, images: Mapping[str, Array]) -> tuple[Array, float | None]:

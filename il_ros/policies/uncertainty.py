@@ -1,14 +1,14 @@
-"""What a policy says of its doubt, brought to one scale: 1 is what a twentieth of held-out frames exceeds.
+"""Uncertainty models: different measures, calibrated so that 5 % of held-out frames exceed 1.
 
-| kind     | doubt                                                                                           |
+| kind     | uncertainty                                                                                     |
 |----------|-------------------------------------------------------------------------------------------------|
-| raw      | the network's own (ensemble, Gaussian), in normalised actions; without one, from chunk to chunk |
+| raw      | the network's own (ensemble, Gaussian), in normalised actions; otherwise chunk disagreement     |
 | own      | the network's own, calibrated                                                                   |
-| distance | from the state to the nearest demonstrated one, calibrated                                      |
-| chunk    | how far a chunk departs from what the one before foresaw, calibrated                            |
+| distance | distance from the state to the nearest demonstrated state, calibrated                           |
+| chunk    | disagreement of consecutive chunks, calibrated                                                  |
 
-Distances are root mean squares over normalised features; pictures are not looked at. Calibrated doubts of
-any kind suit the same thresholds.
+Distances are RMS over normalised features; images are ignored. All calibrated kinds work with the same
+thresholds.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from il_ros.policies.protocol import Array
 RAW, OWN, DISTANCE, CHUNK = KINDS = ("raw", "own", "distance", "chunk")
 QUANTILE = 0.95
 LANDMARKS = 512
-"""States that stand for all demonstrated ones."""
+"""Maximum number of demonstrated states that are stored."""
 _CANDIDATES = 20_000
 _SMALLEST = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class UncertaintyModel:
-    """`kind` as in the table; `scale`: the raw doubt that counts as 1; `shown` (K, F): normalised states.
+    """`kind`: see the table; `scale`: the raw uncertainty that maps to 1; `shown` (K, F): normalised states.
 
-    Raises ValueError when these can't be.
+    Raises ValueError on invalid values.
     """
 
     kind: str = RAW
@@ -43,16 +43,16 @@ class UncertaintyModel:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"doubt is one of {', '.join(KINDS)}, not '{self.kind}'")
+            raise ValueError(f"uncertainty must be one of {', '.join(KINDS)}, not '{self.kind}'")
         if not (np.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"the doubt's scale must be finite and above 0, not {self.scale}")
+            raise ValueError(f"the uncertainty's scale must be finite and above 0, not {self.scale}")
         if self.kind == DISTANCE and (self.shown.ndim != 2 or not self.shown.size):
-            raise ValueError("doubt by distance needs demonstrated states (K, F)")
+            raise ValueError("uncertainty by distance needs demonstrated states (K, F)")
         if not np.isfinite(self.shown).all():
             raise ValueError("demonstrated states must be finite numbers")
 
     def of(self, state: Array, own: float | None) -> float | None:
-        """Return the doubt at a normalised state (F,), given the network's own; None: not known here."""
+        """Return the uncertainty at a normalised state (F,), given the network's own; None if unknown here."""
         if self.kind == RAW:
             return own
         if self.kind == CHUNK:
@@ -60,18 +60,18 @@ class UncertaintyModel:
         return self.calibrated(distance(self.shown, state) if self.kind == DISTANCE else own)
 
     def calibrated(self, raw: float | None) -> float | None:
-        """Return a raw doubt in units of the scale."""
+        """Return a raw uncertainty in units of the scale."""
         return None if raw is None else raw / self.scale
 
 
 def distance(shown: Array, state: Array) -> float:
-    """Return the root mean square distance of a state (F,) from the nearest of those shown (K, F)."""
+    """Return the RMS distance from a state (F,) to the nearest demonstrated state in (K, F)."""
     apart = shown - state.astype(np.float32)
     return float(np.sqrt(np.einsum("kf,kf->k", apart, apart).min() / shown.shape[1]))
 
 
 def landmarks(states: Array, count: int = LANDMARKS) -> Array:
-    """Return `count` of the states (N, F), each as far as can be from those before it (Gonzalez 1985)."""
+    """Return at most `count` of the states (N, F) by farthest-point sampling (Gonzalez 1985)."""
     step = -(-len(states) // _CANDIDATES)
     left = states[::step].astype(np.float32)
     chosen = [0]
@@ -91,22 +91,23 @@ def calibrate(
     held_out: Sequence[Sequence[tuple[Array, Array, float | None]]],
     action_scale: Array,
 ) -> UncertaintyModel:
-    """Return the doubting of a kind: `states` (N, F) were learnt from.
+    """Return the calibrated uncertainty model of a kind; `states` (N, F): the training states.
 
-    `held_out`: episodes of (state (F,), chunk (H, A), own doubt or None), tick by tick. `action_scale` (A,).
-    Raises ValueError when the kind is not to be had: no numeric state, no own doubt, chunks of one step.
+    `held_out`: episodes of (state (F,), chunk (H, A), own uncertainty or None), one tuple per tick.
+    `action_scale` (A,).
+    Raises ValueError if the kind is not available: no numeric state, no own uncertainty, or chunks of one step.
     """
     if kind == RAW:
         return UncertaintyModel()
     shown = np.empty((0, 0), np.float32)
     if kind == DISTANCE:
         if not states.size:
-            raise ValueError("doubt: distance needs numeric observations; this policy sees none")
+            raise ValueError("uncertainty: distance needs numeric observations; this policy has none")
         shown = landmarks(states)
     found = np.array([value for value in _raw(kind, shown, held_out, action_scale) if value is not None])
     if not len(found):
-        why = "its network can't tell" if kind == OWN else "chunks of 2 steps or more (horizon) are needed"
-        raise ValueError(f"doubt: {kind} is not to be had: {why}")
+        why = "its network predicts none" if kind == OWN else "horizon must be at least 2"
+        raise ValueError(f"uncertainty: {kind} is not available: {why}")
     return UncertaintyModel(kind, max(float(np.quantile(found, QUANTILE)), _SMALLEST), shown)
 
 

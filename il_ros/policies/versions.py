@@ -1,17 +1,17 @@
-"""A folder of trained versions, v1, v2, ...: each a training run with a checkpoint, none ever replaced."""
+"""A folder of trained versions v1, v2, ...: each is a training run with a checkpoint; none is overwritten."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 CHECKPOINT = "checkpoint"
-"""Within a training run's folder, the folder of its policy."""
+"""The checkpoint folder inside a training run's folder."""
 RUNNING = ".running"
-"""Ends the name of a version that is still being trained."""
+"""Suffix of a version's folder while it is being trained."""
 
 
 def named_by(run: Path) -> str:
-    """Return the version that a run's folder is named after, "" when its name is none."""
+    """Return the version that a run's folder name denotes, "" if the name is not a version."""
     return run.name if run.name[:1] == "v" and run.name[1:].isdigit() else ""
 
 
@@ -22,6 +22,6 @@ def versions(folder: Path) -> list[Path]:
 
 
 def next_version(folder: Path) -> str:
-    """Return the name that comes after all there are."""
+    """Return the name after the highest existing one."""
     numbers = [int(run.name[1:]) for run in folder.glob("v*") if named_by(run)]
     return f"v{max(numbers, default=0) + 1}"

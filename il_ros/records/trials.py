@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-OUTCOMES = ("success", "failure")
+from il_ros.records.outcomes import FAILURE, SUCCESS
+
+OUTCOMES = (SUCCESS, FAILURE)
+"""A trial never ends unmarked."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Trials:
     @property
     def successes(self) -> int:
         """Count of trials that succeeded."""
-        return sum(trial.outcome == "success" for trial in self.done)
+        return sum(trial.outcome == SUCCESS for trial in self.done)
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Samples as tensors, in batches: shuffled anew each epoch, every sample once."""
+"""Samples as tensors in batches: each epoch visits every sample once, in a new random order."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from il_ros.training.samples import CameraFrames, Samples
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What an epoch consists of, if not of everything: all new samples, and `old` of the others.
+    """The composition of an epoch that replays: all new samples and `old` of the others.
 
-    `new` (N,): which samples are new. The old ones are drawn anew for each epoch, without repetition.
+    `new` (N,): True for new samples. The old ones are drawn again for each epoch, without replacement.
     """
 
     new: NDArray[np.bool_]
@@ -28,15 +28,15 @@ class ReplayPlan:
     def __post_init__(self) -> None:
         others = len(self.new) - int(self.new.sum())
         if not 0 <= self.old <= others:
-            raise ValueError(f"old is {self.old}; 0 to {others} samples are not new")
+            raise ValueError(f"old is {self.old}; it must be between 0 and {others}, the number of samples that are not new")
 
     @property
     def per_epoch(self) -> int:
-        """How many samples an epoch has."""
+        """The number of samples in an epoch."""
         return int(self.new.sum()) + self.old
 
     def order(self, rng: torch.Generator) -> Tensor:
-        """Return the samples of one epoch, shuffled."""
+        """Return the shuffled sample indices of one epoch."""
         new = torch.from_numpy(self.new)
         others = torch.nonzero(~new).flatten()
         drawn = others[torch.randperm(len(others), generator=rng)[: self.old]]
@@ -46,7 +46,7 @@ class ReplayPlan:
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples, as `Network.loss` takes them; `weight` is None when every step counts alike."""
+    """B samples in the form that `Network.loss` takes; `weight` is None if all steps have weight 1."""
 
     state: Tensor
     images: Mapping[str, Tensor]
@@ -58,9 +58,10 @@ class Batch:
 
 
 class Batches:
-    """All samples, normalised, on the device; pictures are read when they are asked for.
+    """All normalised samples on the device; images are read on demand.
 
-    state (N, F), target (N, H, A), weight (N, H): float32. `replay`: what an epoch consists of; None: of all.
+    state (N, F), target (N, H, A), weight (N, H): float32. `replay`: the composition of an epoch; None: all
+    samples.
     """
 
     def __init__(
@@ -84,17 +85,17 @@ class Batches:
 
     @property
     def per_epoch(self) -> int:
-        """How many samples an epoch has."""
+        """The number of samples in an epoch."""
         return len(self) if self._replay is None else self._replay.per_epoch
 
     @property
     def has_images(self) -> bool:
-        """True when the samples have pictures."""
+        """Whether the samples have images."""
         return bool(self._images)
 
     def shuffled(self, size: int, rng: torch.Generator) -> Iterator[Batch]:
         """Return the batches of one epoch; the last one may be smaller."""
-        # gathered once per epoch: slices of it cost less than a gather per batch
+        # one gather per epoch and slices cost less than a gather per batch
         if self._replay is None:
             order = torch.randperm(len(self), generator=rng).to(self._device)
         else:
@@ -103,20 +104,20 @@ class Batches:
         return self._cut(size, order, self._state[order], self._target[order], weight)
 
     def in_order(self, size: int) -> Iterator[Batch]:
-        """Return the batches in the samples' order, for validation."""
+        """Return the batches in sample order, for validation."""
         return self._cut(size, torch.arange(len(self)), self._state, self._target, self._weight)
 
     def _cut(
         self, size: int, order: Tensor, state: Tensor, target: Tensor, weight: Tensor | None
     ) -> Iterator[Batch]:
-        # split all at once: slices one by one cost several times as much
+        # one split call costs a fraction of slicing batch by batch
         states, targets = torch.split(state, size), torch.split(target, size)
         weights = [None] * len(states) if weight is None else torch.split(weight, size)
         for index, numbers in enumerate(torch.split(order, size)):
-            images = self._pictures(numbers) if self._images else {}
+            images = self._images_of(numbers) if self._images else {}
             yield Batch(states[index], images, targets[index], weights[index])
 
-    def _pictures(self, order: Tensor) -> dict[str, Tensor]:
+    def _images_of(self, order: Tensor) -> dict[str, Tensor]:
         numbers = order.tolist()
         return {
             key: torch.from_numpy(frames.take(numbers)).to(self._device)
@@ -124,17 +125,17 @@ class Batches:
         }
 
 
-def shifted(pictures: Tensor, shift_px: int, rng: torch.Generator) -> Tensor:
-    """Return pictures (B, H, W, C), each moved by up to `shift_px` both ways, borders repeated.
+def shifted(images: Tensor, shift_px: int, rng: torch.Generator) -> Tensor:
+    """Return images (B, H, W, C), each shifted by up to `shift_px` in both axes, with repeated borders.
 
-    Small shifts keep a camera network from learning single pixels by heart (Yarats et al. 2021, DrQ).
+    Random shifts regularise camera networks (Yarats et al. 2021, DrQ).
     """
-    count, height, width, _ = pictures.shape
-    offsets = torch.randint(-shift_px, shift_px + 1, (count, 2, 1), generator=rng).to(pictures.device)
-    rows = (torch.arange(height, device=pictures.device) + offsets[:, 0]).clamp_(0, height - 1)  # (B, H)
-    columns = (torch.arange(width, device=pictures.device) + offsets[:, 1]).clamp_(0, width - 1)  # (B, W)
-    batch = torch.arange(count, device=pictures.device)[:, None, None]
-    return pictures[batch, rows[:, :, None], columns[:, None, :]]
+    count, height, width, _ = images.shape
+    offsets = torch.randint(-shift_px, shift_px + 1, (count, 2, 1), generator=rng).to(images.device)
+    rows = (torch.arange(height, device=images.device) + offsets[:, 0]).clamp_(0, height - 1)  # (B, H)
+    columns = (torch.arange(width, device=images.device) + offsets[:, 1]).clamp_(0, width - 1)  # (B, W)
+    batch = torch.arange(count, device=images.device)[:, None, None]
+    return images[batch, rows[:, :, None], columns[:, None, :]]
 
 
 def _tensor(values: np.ndarray, device: str) -> Tensor:  # type: ignore[type-arg]

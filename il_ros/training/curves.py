@@ -1,4 +1,4 @@
-"""The curves of a training run, as a table and as a picture."""
+"""The training curves of a run, as a table and as a plot."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ TABLE, PICTURE = "curves.csv", "curves.png"
 
 
 def write_table(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
-    """Write curves.csv: a header, then a row per epoch; an empty cell was not measured."""
+    """Write curves.csv: a header and one row per epoch; a cell is empty if the loss was not measured."""
     names = [field.name for field in fields(EpochMetrics)]
-    rows = [",".join(_cell(getattr(point, name)) for name in names) for point in curves]
+    rows = [",".join(_cell(getattr(metrics, name)) for name in names) for metrics in curves]
     atomic.write_text(folder / TABLE, "\n".join([",".join(names), *rows]) + "\n", durable=False)
     return folder / TABLE
 
 
 def write_picture(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
-    """Draw curves.png: both losses over the epochs, and which epoch's weights are kept."""
-    from matplotlib.figure import Figure  # half a second; only where it is drawn
+    """Plot curves.png: both losses over the epochs, and the epoch whose weights are kept."""
+    from matplotlib.figure import Figure  # the import takes half a second
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    epochs = [point.epoch for point in curves]
-    axes.plot(epochs, [point.train_loss for point in curves], label="training")
-    measured = [point for point in curves if not math.isnan(point.validation_loss)]
+    epochs = [metrics.epoch for metrics in curves]
+    axes.plot(epochs, [metrics.train_loss for metrics in curves], label="training")
+    measured = [metrics for metrics in curves if not math.isnan(metrics.validation_loss)]
     if measured:
         axes.plot(
-            [point.epoch for point in measured],
-            [point.validation_loss for point in measured],
+            [metrics.epoch for metrics in measured],
+            [metrics.validation_loss for metrics in measured],
             label="validation (episodes never trained on)",
         )
-    kept = [point.epoch for point in curves if point.best]
+    kept = [metrics.epoch for metrics in curves if metrics.best]
     if kept:
         axes.axvline(kept[-1], color="grey", linestyle=":", label=f"kept: epoch {kept[-1]}")
-    losses = [loss for point in curves for loss in (point.train_loss, point.validation_loss)]
-    likelihood = any(loss <= 0 for loss in losses)  # a likelihood's logarithm may have either sign
+    losses = [loss for metrics in curves for loss in (metrics.train_loss, metrics.validation_loss)]
+    likelihood = any(loss <= 0 for loss in losses)  # a log likelihood can be negative
     axes.set(xlabel="epoch", ylabel="loss (normalised actions)", yscale="linear" if likelihood else "log")
     axes.legend()
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""How well a policy does: success over seeded episodes in the embedded simulator, with its uncertainty."""
+"""Evaluation of a policy: success rate over seeded episodes in the embedded simulator."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import Task
 
 HELD_OUT_SEED = 1_000_000
-"""First seed of evaluations; demonstrations count from 0, so nobody has shown these starts."""
+"""First seed of evaluations; demonstrations count from 0, so these starts are held out."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """How one episode ended. `error`: why the policy couldn't answer; such an episode is no success."""
+    """The result of one episode. `error`: the policy's error message; such an episode counts as no success."""
 
     seed: int
     success: bool
@@ -28,7 +28,7 @@ class Episode:
 
     @property
     def ending(self) -> str:
-        """The outcome in a word or two."""
+        """The outcome in one or two words."""
         if self.error:
             return "policy error"
         return "success" if self.success else "failure" if self.failed else "time is up"
@@ -36,7 +36,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Episodes of one policy at one task."""
+    """The episodes of one policy on one task; raises ValueError if there are none."""
 
     task: str
     version: str
@@ -48,21 +48,21 @@ class Evaluation:
 
     @property
     def successes(self) -> int:
-        """How many succeeded."""
+        """The number of successful episodes."""
         return sum(episode.success for episode in self.episodes)
 
     @property
     def rate(self) -> float:
-        """The share that succeeded."""
+        """The success rate."""
         return self.successes / len(self.episodes)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the rate: what the count of episodes allows to say."""
+        """The 95 % Wilson interval of the success rate."""
         return success_interval(self.successes, len(self.episodes))
 
     def to_plain(self) -> dict[str, Any]:
-        """Return what fits in JSON."""
+        """Return a JSON-compatible dictionary."""
         return {
             "task": self.task,
             "version": self.version,
@@ -84,9 +84,10 @@ def evaluate(
     hold_s: float = 0.0,
     on_episode: Callable[[Episode], None] = lambda _: None,
 ) -> Evaluation:
-    """Run one episode per seed. Success must hold for `hold_s`; `on_episode` hears of each.
+    """Run one episode per seed and call `on_episode` with each result.
 
-    Raises ValueError when the contract doesn't fit the task, or without seeds.
+    An episode succeeds if the success condition holds for `hold_s` seconds.
+    Raises ValueError if the contract does not fit the task or if there are no seeds.
     """
     episodes = []
     for seed in seeds:

@@ -1,7 +1,7 @@
-"""The training loop, readable from top to bottom.
+"""The training loop.
 
-On a CPU, one thread and one seed give the same weights, bit by bit; a run that was saved between two epochs
-and taken up again ends like one that was never interrupted.
+On a CPU, with one thread, training is deterministic bit by bit. A run that is saved between two epochs and
+resumed gives the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ VALIDATION_BATCH = 1024
 
 
 class TrainingError(RuntimeError):
-    """Training can't go on; the message says what to change."""
+    """Training failed or cannot be resumed; the message says what to change."""
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch on the curves. Losses are per step of normalised actions; NaN: not measured."""
+    """The metrics of one epoch. Losses are per step of normalised actions; NaN: not measured."""
 
     epoch: int
     step: int
@@ -42,7 +42,7 @@ class EpochMetrics:
 
 
 class TrainingLoop:
-    """A network being trained. `curves` holds a point per epoch, `best` the weights (P,) worth keeping."""
+    """A network in training. `curves`: the metrics per epoch; `best` (P,): the weights to keep."""
 
     def __init__(self, network: Network, training: Training) -> None:
         self.network, self.training = network, training
@@ -53,34 +53,34 @@ class TrainingLoop:
         self.best = self.flat.values.clone()
 
     @property
-    def best_point(self) -> EpochMetrics | None:
-        """The epoch of the weights worth keeping."""
-        return next((point for point in reversed(self.curves) if point.best), None)
+    def best_metrics(self) -> EpochMetrics | None:
+        """The metrics of the epoch whose weights are kept."""
+        return next((metrics for metrics in reversed(self.curves) if metrics.best), None)
 
     @property
     def finished(self) -> bool:
-        """True after the last epoch, or when patience is at its end."""
+        """Whether training is complete: after the last epoch, out of time, or out of patience."""
         done = len(self.curves)
         if done and self._spent(self.curves[-1].seconds) >= 1:
             return True
-        measured = [point for point in self.curves if not math.isnan(point.validation_loss)]
+        measured = [metrics for metrics in self.curves if not math.isnan(metrics.validation_loss)]
         if self.training.patience and measured:
-            least = min(measured, key=lambda point: point.validation_loss)
+            least = min(measured, key=lambda metrics: metrics.validation_loss)
             if measured[-1].epoch - least.epoch >= self.training.patience:
                 return True
         return done >= self.training.epochs
 
     def _spent(self, seconds: float) -> float:
-        """Return the share of the time that may be taken; 0 when any may."""
+        """Return the used share of the time limit; 0 without a limit."""
         return seconds / self.training.seconds if self.training.seconds else 0.0
 
     def epochs(
         self, train: Batches, validation: Batches | None, clock: Callable[[], float]
     ) -> Iterator[EpochMetrics]:
-        """Train until `finished`, yielding after each epoch; `clock` counts seconds.
+        """Train until `finished`, yielding the metrics of each epoch; `clock` returns seconds.
 
-        An epoch ends early when the time is over, after one step at least.
-        Raises TrainingError when the loss is no number any more.
+        An epoch ends early, after at least one step, when the time limit is reached.
+        Raises TrainingError if the loss is not finite.
         """
         training = self.training
         gradient = gradient_of(self.network, self.flat)
@@ -114,31 +114,31 @@ class TrainingLoop:
                 epoch % training.validate_every == 0 or epoch == training.epochs or spent >= 1
             )
             validation_loss = mean_loss(self.network, validation) if validation and validate else math.nan
-            point = EpochMetrics(
+            metrics = EpochMetrics(
                 epoch, step, train_loss, validation_loss, rate, before_s + clock() - started_s, False
             )
-            self._judge(point, validation is not None)
+            self._record(metrics, validation is not None)
             yield self.curves[-1]
 
-    def _judge(self, point: EpochMetrics, validated: bool) -> None:
-        """Put a point on the curves; keep its weights if they are the best, or the last are wanted."""
+    def _record(self, metrics: EpochMetrics, validated: bool) -> None:
+        """Append the metrics to the curves; keep the weights if they are the best, or if `keep` is 'last'."""
         if validated and self.training.keep == "best":
             known = [old.validation_loss for old in self.curves if not math.isnan(old.validation_loss)]
-            best = not math.isnan(point.validation_loss) and point.validation_loss < min(
+            best = not math.isnan(metrics.validation_loss) and metrics.validation_loss < min(
                 known, default=math.inf
             )
         else:
             best = True
         if best:
             self.best.copy_(self.flat.values)
-        self.curves.append(replace(point, best=best))
+        self.curves.append(replace(metrics, best=best))
 
     def best_weights(self) -> dict[str, Tensor]:
-        """Return the weights worth keeping, under the network's names, as a copy."""
+        """Return a copy of the weights to keep, by parameter name."""
         return self.flat.named(self.best.clone())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return, with `curves_plain`, all that a later run goes on from."""
+        """Return the state that, together with `curves_plain`, `restore` needs."""
         return {
             "values": self.flat.values,
             "best": self.best,
@@ -147,33 +147,35 @@ class TrainingLoop:
         }
 
     def curves_plain(self) -> list[dict[str, Any]]:
-        """Return the points for JSON; None where a loss was not measured."""
-        points = [asdict(point) for point in self.curves]
-        return [{key: None if value != value else value for key, value in point.items()} for point in points]
+        """Return the curves for JSON; None where a loss was not measured."""
+        return [
+            {key: None if value != value else value for key, value in asdict(metrics).items()}
+            for metrics in self.curves
+        ]
 
-    def take_up(self, tensors: Mapping[str, Tensor], curves: list[dict[str, Any]]) -> None:
-        """Go on from what `tensors` and `curves_plain` returned.
+    def restore(self, tensors: Mapping[str, Tensor], curves: list[dict[str, Any]]) -> None:
+        """Continue from the results of `tensors` and `curves_plain`.
 
-        Raises KeyError, TypeError or RuntimeError when they are of another network.
+        Raises KeyError, TypeError or RuntimeError if they belong to another network.
         """
-        points = [_point(values) for values in curves]
+        restored = [_metrics(values) for values in curves]
         with torch.no_grad():
             self.flat.values.copy_(tensors["values"])
             self.best.copy_(tensors["best"])
         self.rng.set_state(tensors["rng"])
-        self.optimiser.take_up({name: tensors[f"optimiser.{name}"] for name in self.optimiser.tensors()})
-        self.curves = points
+        self.optimiser.restore({name: tensors[f"optimiser.{name}"] for name in self.optimiser.tensors()})
+        self.curves = restored
 
 
-def _point(values: Mapping[str, Any]) -> EpochMetrics:
+def _metrics(values: Mapping[str, Any]) -> EpochMetrics:
     measured: dict[str, Any] = {key: math.nan if value is None else value for key, value in values.items()}
     return EpochMetrics(**measured)
 
 
 def learning_rate(training: Training, step: int, steps: int, spent: float = 0.0) -> float:
-    """Return the rate of a step: a linear warm-up, then constant, or half a cosine down to 0 at `steps`.
+    """Return the learning rate of a step: linear warm-up, then constant, or half a cosine to 0 at `steps`.
 
-    `spent`: the share of the time that is over; where that is more than the steps done, it counts.
+    `spent`: the used share of the time limit; the cosine follows it if it is ahead of the steps.
     """
     if step < training.warmup_steps:
         return training.learning_rate * (step + 1) / training.warmup_steps
@@ -184,7 +186,7 @@ def learning_rate(training: Training, step: int, steps: int, spent: float = 0.0)
 
 
 def augmented(batch: Batch, training: Training, rng: torch.Generator) -> Batch:
-    """Return the batch with noise on its state and its pictures shifted, as far as training wants it."""
+    """Return the batch with state noise and image shifts, as configured in `training`."""
     if training.state_noise:
         noise = torch.randn(batch.state.shape, generator=rng).to(batch.state.device)
         batch = replace(batch, state=batch.state + training.state_noise * noise)
@@ -196,7 +198,7 @@ def augmented(batch: Batch, training: Training, rng: torch.Generator) -> Batch:
 
 @torch.no_grad()
 def mean_loss(network: Network, batches: Batches) -> float:
-    """Return the loss over all samples, as if they were one batch."""
+    """Return the loss over all samples, as for a single batch."""
     total, count = 0.0, 0.0
     network.eval()
     for batch in batches.in_order(VALIDATION_BATCH if not batches.has_images else 128):

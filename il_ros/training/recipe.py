@@ -1,4 +1,4 @@
-"""A recipe: which policy, and how it is trained. A YAML file, and what the command line changes in it."""
+"""A recipe: policy settings and training settings, from a YAML file and command-line changes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from il_ros.training.weighting import Weighting
 
 SCHEDULES = ("cosine", "constant")
 KEEPS = ("last", "best")
-"""The last is the default: a validation loss is no measure of success (Mandlekar et al., "What Matters in
-Learning from Offline Human Demonstrations for Robot Manipulation", 2021), least of all one of an episode or
-two; and what chose the weights can't judge them afterwards, as promotion does."""
-
+"""'last' is the default: validation loss is a poor predictor of success (Mandlekar et al., "What Matters in
+Learning from Offline Human Demonstrations for Robot Manipulation", 2021), especially on one or two episodes;
+and weights that were selected on the held-out episodes cannot be tested on them for promotion.
+"""
 
 RENAMED = {"doubt": "uncertainty"}
-"""Keys of `training` as recipes of before 2026-11-29 have them, and their names now."""
+"""Keys of `training` in recipes from before 2026-11-29, and their present names."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a network is trained; config/training/*.yaml explain each."""
+    """Training settings; config/training/*.yaml explain each."""
 
     epochs: int = 200
     seconds: float = 0.0
@@ -71,9 +71,9 @@ class Training:
             at_least(name, getattr(self, name), 0)
         at_least("seed", self.seed, 0)
         if not 0 < self.learning_rate < 1:
-            raise ValueError(f"learning_rate is {self.learning_rate}; above 0 and below 1 is possible")
+            raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0 and below 1")
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation is {self.validation}; a share of the episodes from 0 to below 1")
+            raise ValueError(f"validation is {self.validation}; it must be a share of the episodes, at least 0 and below 1")
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("uncertainty", self.uncertainty, KINDS)
@@ -81,13 +81,13 @@ class Training:
 
     @property
     def weighting(self) -> Weighting:
-        """How much each label counts; raises ValueError when there can't be such a weighting."""
+        """The label weights; raises ValueError if they are invalid."""
         return Weighting(self.recovery, self.recovery_s, self.lapse, self.lapse_s)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`policy`: the settings class of `family`."""
+    """A policy family, its settings (`policy`), and the training settings."""
 
     family: str = "bc"
     policy: Any = None
@@ -98,7 +98,7 @@ class Recipe:
             object.__setattr__(self, "policy", family(self.family).settings())
 
     def to_plain(self) -> dict[str, Any]:
-        """Return what fits in JSON, and `from_plain` takes."""
+        """Return a JSON-compatible dictionary, the inverse of `from_plain`."""
         return {
             "family": self.family,
             "policy": settings.plain(self.policy),
@@ -107,14 +107,14 @@ class Recipe:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any], source: str) -> Recipe:
-        """Return a recipe of plain values; raises SettingsError naming the key that is wrong."""
+        """Return the recipe for `values`; raises SettingsError naming the wrong key."""
         for key in values:
             if key not in ("family", "policy", "training"):
                 hint = settings.guess(str(key), ("family", "policy", "training"))
                 raise SettingsError(f"{source}: unknown key '{key}'; {hint}")
         name = values.get("family", "bc")
         if name not in FAMILIES:
-            raise SettingsError(f"{source}: family: '{name}' is not known; there are: {', '.join(FAMILIES)}")
+            raise SettingsError(f"{source}: family: '{name}' is unknown; there are: {', '.join(FAMILIES)}")
         return cls(
             name,
             settings.build(family(name).settings, values.get("policy"), f"{source}: policy"),
@@ -123,30 +123,30 @@ class Recipe:
 
 
 def load(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """Return the recipe in a file, or shipped under that name in config/training.
+    """Return the recipe in a file, or the one shipped under that name in config/training.
 
-    `changes`: `key=value` each, such as `epochs=50`, `policy.hidden=[64, 64]`; they override the file.
-    Raises SettingsError naming file or change, key, and what would be right.
+    `changes`: `key=value` strings that override the file, such as `epochs=50` or `policy.hidden=[64, 64]`.
+    Raises SettingsError naming the file or change, the key, and the valid alternatives.
     """
     path = _path(name)
     try:
         text = path.read_text(encoding="utf-8")
         top = strict_yaml.parse(text, str(path))
         for part in ("policy", "training"):
-            top.section(part, required=False)  # refuses keys given twice, with their line
+            top.section(part, required=False)  # rejects duplicate keys, with line numbers
         values: dict[str, Any] = yaml.safe_load(text)
     except YamlError as error:
         raise SettingsError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: the recipe can't be read: {error}") from error
-    recipe = Recipe.from_plain(values, str(path))  # what is wrong with the file is said of the file
+        raise SettingsError(f"{path}: the recipe cannot be read: {error}") from error
+    recipe = Recipe.from_plain(values, str(path))  # report errors in the file before errors in the changes
     return changed(recipe, changes) if changes else recipe
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """Return a recipe with `key=value` changes; a key is `training.epochs`, or `epochs` alone.
 
-    Raises SettingsError naming the change and the nearest key there is.
+    Raises SettingsError naming the change and the nearest known key.
     """
     values = recipe.to_plain()
     for change in changes:
@@ -155,7 +155,7 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
             raise SettingsError(f"--set {change}: must be key=value, such as epochs=50")
         former = key.strip().removeprefix("training.")
         if former in RENAMED:
-            raise SettingsError(f"--set {change}: this key is called '{RENAMED[former]}' now")
+            raise SettingsError(f"--set {change}: this key is now called '{RENAMED[former]}'")
         part, name = _place(values, key.strip())
         try:
             values[part][name] = yaml.safe_load(text)

@@ -1,9 +1,9 @@
 """A training run: from a dataset and a recipe to a folder with a checkpoint.
 
-OUT/checkpoint/             the policy; replaced whole, whenever there is a better one to write
-    version.json            where it comes from and what it learnt (`policies.lineage`)
+OUT/checkpoint/             the policy, replaced atomically during training
+    version.json            origin and training data (`policies.lineage`)
     curves.csv curves.png   the losses of every epoch
-    resume/                 what an interrupted run goes on from
+    resume/                 the state from which an interrupted run resumes
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ SAVE_EVERY_S = 20.0
 _DEPTH_FRAMES = 200
 
 OnEpoch = Callable[[EpochMetrics], bool]
-"""Called after each epoch; False ends the run there, to be taken up later."""
+"""Called after each epoch; returning False stops the run, which can be resumed later."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. `finished` is False when it was stopped."""
+    """The result of a run. `finished` is False if it was stopped."""
 
     policy: LoadedPolicy
     checkpoint: Path
@@ -67,17 +67,15 @@ def train(
     on_epoch: OnEpoch = lambda _: True,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Train a policy and write it below `out`.
+    """Train a policy and write it to `out`.
 
-    `resume`: go on with the run that is there. `start`: begin with the weights of this policy, which must be
-    alike (`warm_start.unlike`), and keep its normaliser: under another one its weights would mean other
-    actions.
-    When the recipe's seconds don't suffice for all, it replays a part of what that policy knows already.
-    Raises ValueError on data that can't be learnt from,
-    TrainingError when a run can't be taken up or its loss is no number any more, OSError when `out` can't be
-    written.
+    `resume`: continue the run in `out`. `start`: initialise with the weights of this policy, which must be
+    compatible (`warm_start.incompatibility`), and keep its normaliser, on which the weights depend.
+    If the recipe's time limit is too short for all frames, only a part of the policy's old frames is replayed.
+    Raises ValueError on unusable data, TrainingError if a run cannot be resumed or its loss is not finite,
+    OSError if `out` cannot be written.
     """
-    checkpoint.require_text(dataset.contract)  # now, not after an hour of training
+    checkpoint.require_text(dataset.contract)  # fail before training, not after
     out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
     horizon, weighting = recipe.policy.horizon, recipe.training.weighting
@@ -93,48 +91,48 @@ def train(
     train_batches = Batches(training_samples, inputs, normaliser, device, replay)
     validation = None
     if dataset.validation:
-        held_out = samples(dataset.validation, inputs, horizon, weighting)
-        validation = Batches(held_out, inputs, normaliser, device)
+        validation_samples = samples(dataset.validation, inputs, horizon, weighting)
+        validation = Batches(validation_samples, inputs, normaliser, device)
     with torch_settings(recipe.training.threads):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)
             network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
-            if recipe.training.uncertainty != RAW:  # now, not after an hour of training
+            if recipe.training.uncertainty != RAW:  # fail before training, not after
                 probe = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
                 untrained = LoadedPolicy(dataset.contract, recipe.family, recipe.policy, probe, normaliser)
                 fit_uncertainty(untrained, dataset, recipe.training.uncertainty, frames=3)
         if start is not None:
             network.load_state_dict(start.network.state_dict())
-        fit = TrainingLoop(network.to(device), training)
-        what = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
+        loop = TrainingLoop(network.to(device), training)
+        identity = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
         if start is not None:
-            what["start"] = start.version
+            identity["start"] = start.version
         if resume:
-            saved.take_up(out, fit, what)
+            saved.restore(out, loop, identity)
         written_s = clock()
         stopped = False
-        for point in fit.epochs(train_batches, validation, clock):
-            stopped = not on_epoch(point)
+        for metrics in loop.epochs(train_batches, validation, clock):
+            stopped = not on_epoch(metrics)
             if stopped:
                 break
             if clock() - written_s > SAVE_EVERY_S:
-                _write(out, fit, what, _policy(fit, dataset, recipe, normaliser, version, start))
+                _write(out, loop, identity, _policy(loop, dataset, recipe, normaliser, version, start))
                 written_s = clock()
-        policy = _policy(fit, dataset, recipe, normaliser, version, start)
-        _write(out, fit, what, policy)
-    if fit.curves:
-        curves.write_picture(out, fit.curves)
-    kept = checkpoint.load(out / CHECKPOINT)  # what was written is what is handed back
+        policy = _policy(loop, dataset, recipe, normaliser, version, start)
+        _write(out, loop, identity, policy)
+    if loop.curves:
+        curves.write_picture(out, loop.curves)
+    kept = checkpoint.load(out / CHECKPOINT)  # return exactly what was written
     lineage.write(out, _lineage(kept, recipe))
-    return Outcome(kept, out / CHECKPOINT, tuple(fit.curves), not stopped)
+    return Outcome(kept, out / CHECKPOINT, tuple(loop.curves), not stopped)
 
 
 def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
-    """Return the maps that suit the samples."""
+    """Return the normaliser fitted to the training samples."""
     ranges = np.concatenate(
         [np.subtract(action.limits.upper, action.limits.lower) for action in contract.actions]
     )
-    learnt = training.actions[training.weights > 0]
+    demonstrated = training.actions[training.weights > 0]
     images = {}
     for spec in inputs.images:
         frames = training.images[spec.key]
@@ -143,14 +141,14 @@ def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe
         images[spec.key] = fit_depth(frames.take(some)) if depth else PIXELS
     return Normaliser(
         fit_state(inputs.features(training.states), inputs.groups),
-        fit_actions(learnt, recipe.policy.action_scale, ranges),
+        fit_actions(demonstrated, recipe.policy.action_scale, ranges),
         images,
     )
 
 
 @contextmanager
 def torch_settings(threads: int) -> Iterator[None]:
-    """Compute with so many threads; as before afterwards."""
+    """Use `threads` torch threads inside the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -160,22 +158,22 @@ def torch_settings(threads: int) -> Iterator[None]:
 
 
 def package_version() -> str:
-    """Return the version of il_ros, as its package.xml says."""
+    """Return the version of il_ros from package.xml."""
     return ElementTree.parse(share.path("package.xml")).findtext("version", "unknown")
 
 
 def _policy(
-    fit: TrainingLoop,
+    loop: TrainingLoop,
     dataset: Dataset,
     recipe: Recipe,
     normaliser: Normaliser,
     version: str,
     start: LoadedPolicy | None,
 ) -> LoadedPolicy:
-    """Return the policy with the weights worth keeping; training goes on in `fit`."""
+    """Return the policy with the weights to keep; `loop` can continue training."""
     with torch.random.fork_rng(devices=[]):
         network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
-    network.load_state_dict(fit.best_weights())
+    network.load_state_dict(loop.best_weights())
     policy = LoadedPolicy(
         dataset.contract,
         recipe.family,
@@ -183,27 +181,27 @@ def _policy(
         network,
         normaliser,
         version,
-        {**_metrics(fit, dataset, recipe), "parent": start.version if start else ""},
+        {**_metrics(loop, dataset, recipe), "parent": start.version if start else ""},
     )
     return replace(policy, uncertainty_model=fit_uncertainty(policy, dataset, recipe.training.uncertainty))
 
 
-def _metrics(fit: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
-    best = fit.best_point
+def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
+    best = loop.best_metrics
     episodes = (*dataset.train, *dataset.validation)
     return {
         "data": _names(dataset),
         "tasks": sorted({episode.task for episode in episodes if episode.task}),
         "frames": sum(len(episode) for episode in episodes),
         "training": recipe.to_plain()["training"],
-        "epochs": len(fit.curves),
-        "steps": fit.curves[-1].step if fit.curves else 0,
+        "epochs": len(loop.curves),
+        "steps": loop.curves[-1].step if loop.curves else 0,
         "best_epoch": best.epoch if best else 0,
         "train_loss": best.train_loss if best else None,
         "validation_loss": best.validation_loss
         if best and best.validation_loss == best.validation_loss
         else None,
-        "duration_s": fit.curves[-1].seconds if fit.curves else 0.0,
+        "duration_s": loop.curves[-1].seconds if loop.curves else 0.0,
         "il_ros": package_version(),
         "torch": str(torch.__version__),
     }
@@ -231,7 +229,7 @@ def _names(dataset: Dataset) -> dict[str, list[str]]:
     return {"train": names(dataset.train), "validation": names(dataset.validation)}
 
 
-def _write(out: Path, fit: TrainingLoop, what: dict[str, Any], policy: LoadedPolicy) -> None:
-    saved.save(out, fit, what)
+def _write(out: Path, loop: TrainingLoop, identity: dict[str, Any], policy: LoadedPolicy) -> None:
+    saved.save(out, loop, identity)
     checkpoint.save(out / CHECKPOINT, policy)
-    curves.write_table(out, fit.curves)
+    curves.write_table(out, loop.curves)

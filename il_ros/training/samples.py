@@ -1,4 +1,4 @@
-"""From episodes to what a network learns from: every frame with the chunk of actions that followed it."""
+"""Training samples: every frame of the episodes with the chunk of actions that follows it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
-from il_ros.training.weighting import ALIKE, Weighting, weights_of
+from il_ros.training.weighting import UNIFORM, Weighting, weights_of
 
 Array = np.ndarray[Any, Any]
 
 
 class CameraFrames:
-    """The frames of one camera over several episodes, left where they are (memory-mapped, mostly)."""
+    """The frames of one camera across several episodes, usually memory-mapped."""
 
     def __init__(self, parts: Sequence[Array]) -> None:
         self._parts = parts
@@ -30,7 +30,7 @@ class CameraFrames:
         return int(self._starts[-1])
 
     def take(self, frames: Sequence[int]) -> Array:
-        """Return the frames (B, H, W, C) of these numbers, copied."""
+        """Return copies of the frames (B, H, W, C) with these indices."""
         out = np.empty((len(frames), *self._parts[0].shape[1:]), self._parts[0].dtype)
         for place, frame in enumerate(frames):
             part = bisect_right(self._starts, frame) - 1
@@ -57,12 +57,12 @@ class Samples:
 
 
 def samples(
-    episodes: Sequence[EpisodeArrays], inputs: Inputs, horizon: int, weighting: Weighting = ALIKE
+    episodes: Sequence[EpisodeArrays], inputs: Inputs, horizon: int, weighting: Weighting = UNIFORM
 ) -> Samples:
-    """Return a sample for every frame of the episodes.
+    """Return one sample per frame of the episodes.
 
-    A chunk never reaches over a gap or into the next episode. Raises ValueError naming episode, key and frame
-    on NaN or infinity.
+    A chunk never crosses a gap or the end of its episode. Raises ValueError naming episode, key and frame on NaN
+    or infinity.
     """
     states, chunks, weights = [], [], []
     for episode in episodes:
@@ -72,7 +72,7 @@ def samples(
             raise ValueError(f"{episode.name}: {error}") from error
         if not np.isfinite(episode.commands).all():
             frame, column = np.argwhere(~np.isfinite(episode.commands))[0]
-            raise ValueError(f"{episode.name}: the command of frame {frame} has NaN or infinity at {column}")
+            raise ValueError(f"{episode.name}: the command of frame {frame} contains NaN or infinity at index {column}")
         steps, inside = _steps(episode, horizon)
         chunks.append(np.asarray(episode.commands)[steps] - np.asarray(episode.offsets)[:, None])
         weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32))
@@ -88,7 +88,7 @@ def _states(episode: EpisodeArrays, inputs: Inputs) -> Vector:
 
 
 def _steps(episode: EpisodeArrays, horizon: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return, for each frame, the frames of its chunk (T, H), and which of them lie within its run."""
+    """Return the frame indices of each frame's chunk (T, H), and which of them lie within its run."""
     ends = np.empty(len(episode), dtype=np.intp)
     for run in episode.runs:
         ends[run] = run.stop

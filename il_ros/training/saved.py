@@ -1,4 +1,4 @@
-"""What a training run keeps to go on from after an interruption: tensors and JSON, nothing that runs code."""
+"""The saved state of a training run: tensors and JSON, without executable code."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ FOLDER = "resume"
 STATE, TENSORS = "state.json", "state.safetensors"
 
 
-def save(run: Path, fit: TrainingLoop, what: Mapping[str, Any]) -> None:
-    """Write where a run is; `what` says of what run: recipe, data, contract."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fit.tensors().items()}
+def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
+    """Write the state of a run; `identity`: its recipe, data and contract, which `restore` compares."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in loop.tensors().items()}
     with atomic.folder(run / FOLDER) as folder:
         (folder / TENSORS).write_bytes(save_tensors(tensors))
-        (folder / STATE).write_text(json.dumps({"run": what, "curves": fit.curves_plain()}), encoding="utf-8")
+        (folder / STATE).write_text(json.dumps({"run": identity, "curves": loop.curves_plain()}), encoding="utf-8")
 
 
 def exists(run: Path) -> bool:
-    """Tell whether there is a run to take up."""
+    """Return whether `run` contains a saved state."""
     return (run / FOLDER / STATE).exists()
 
 
-def take_up(run: Path, fit: TrainingLoop, what: Mapping[str, Any]) -> None:
-    """Bring `fit` to where the run in the folder was.
+def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
+    """Restore `loop` to the saved state of the run.
 
-    Raises TrainingError when that was another run (naming what differs), or its files are damaged.
+    Raises TrainingError if the state belongs to another run (naming the differences) or is damaged.
     """
     folder = run / FOLDER
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         tensors = load_tensors((folder / TENSORS).read_bytes())
-        different = _differences(_renamed(state["run"]), json.loads(json.dumps(what)))
+        different = _differences(_renamed(state["run"]), json.loads(json.dumps(identity)))
         if not different:
-            fit.take_up(tensors, state["curves"])
+            loop.restore(tensors, state["curves"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise TrainingError(f"{folder}: can't go on from it: {error}") from error
+        raise TrainingError(f"{folder}: cannot resume: {error}") from error
     if different:
         lines = "\n  ".join(different)
         raise TrainingError(
-            f"{folder}: is of another run; use another --out, or the same settings:\n  {lines}"
+            f"{folder}: belongs to another run; use another --out or the same settings:\n  {lines}"
         )
 
 
 def _renamed(run: Any) -> Any:
-    """Return what `save` wrote, with the keys of a recipe of before as they are called now."""
+    """Return the saved identity with the recipe's former keys renamed."""
     training = run["recipe"]["training"]
     now = {RENAMED.get(key, key): value for key, value in training.items()}
     return {**run, "recipe": {**run["recipe"], "training": now}}
@@ -68,4 +68,4 @@ def _differences(before: Any, now: Any, path: str = "") -> list[str]:
             for key in keys
             for line in _differences(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
         ]
-    return [] if before == now else [f"{path}: {before} then, {now} now"]
+    return [] if before == now else [f"{path}: was {before}, is now {now}"]

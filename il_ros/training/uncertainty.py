@@ -1,4 +1,4 @@
-"""Fits how a policy doubts: from what it learnt, and calibrated on what it did not."""
+"""Fitting of uncertainty models: calibrated on held-out frames."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ from il_ros.policies.uncertainty import RAW, UncertaintyModel, calibrate
 from il_ros.training.samples import samples
 
 FRAMES = 1000
-"""Held-out frames looked at, at most; of the training ones where nothing was held out."""
+"""Maximum number of held-out frames (training frames if nothing is held out) for calibration."""
 
 
 def fit_uncertainty(
     policy: LoadedPolicy, dataset: Dataset, kind: str, frames: int = FRAMES
 ) -> UncertaintyModel:
-    """Return how a policy (whose doubts are still raw) doubts; raises ValueError when it can't do so."""
+    """Return the uncertainty model of a `kind` for a policy whose own model is still raw.
+
+    `frames`: the maximum number of frames for calibration. Raises ValueError if the kind is not available.
+    """
     if kind == RAW:
         return UncertaintyModel()
     inputs = policy.inputs
     learnt = samples(dataset.train, inputs, policy.horizon).states
     states = policy.normaliser.state.normalise(inputs.features(learnt)) if inputs.state else np.empty((0, 0))
-    looked_at, left = [], frames
+    held_out, left = [], frames
     for episode in dataset.validation or dataset.train:
-        looked_at.append(list(_played(policy, episode, left)))
-        left -= len(looked_at[-1])
+        held_out.append(list(_predictions(policy, episode, left)))
+        left -= len(held_out[-1])
         if left <= 0:
             break
-    return calibrate(kind, states, looked_at, policy.normaliser.actions.scale)
+    return calibrate(kind, states, held_out, policy.normaliser.actions.scale)
 
 
-def _played(
+def _predictions(
     policy: LoadedPolicy, episode: EpisodeArrays, most: int
 ) -> Iterator[tuple[Array, Array, float | None]]:
-    """Yield state, chunk and raw doubt at an episode's first frames."""
+    """Yield normalised state, chunk and raw uncertainty for the first `most` frames of an episode."""
     inputs = policy.inputs
     for frame in range(min(most, len(episode))):
         seen = {key: np.asarray(values[frame]) for key, values in episode.observations.items()}

@@ -1,4 +1,4 @@
-"""How much each label counts: recoveries more, the lapse before them less. Which label: `episodes.rules`."""
+"""Label weights: recoveries count more, the lapses before them less. See `records.labelling`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from il_ros.records.labelling import EXPERT
 
 @dataclass(frozen=True)
 class Weighting:
-    """How much each label counts.
+    """The weight of each label; all others weigh 1.
 
-    `recovery`: weight of what the expert did in the first `recovery_s` seconds after it took over: it shows
-    the way back. `lapse`: weight of what another did in the `lapse_s` seconds before: it was going wrong.
-    Everything else weighs 1.
+    `recovery`: for the expert's labels in the first `recovery_s` seconds after a takeover, which show how to
+    recover. `lapse`: for other labels in the `lapse_s` seconds before a takeover, which led to it.
+    Raises ValueError unless all are finite and above 0.
     """
 
     recovery: float = 1.0
@@ -29,14 +29,14 @@ class Weighting:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} is {value}; a finite number above 0 is possible")
+                raise ValueError(f"{name} is {value}; it must be finite and above 0")
 
 
-ALIKE = Weighting()
+UNIFORM = Weighting()
 
 
 def weights_of(episode: EpisodeArrays, weighting: Weighting) -> Vector:
-    """Return a weight (T,) for each frame."""
+    """Return the weight (T,) of each frame."""
     out = np.ones(len(episode))
     expert = np.array([who == EXPERT for who in episode.authority] or [False] * len(episode))
     for taken_ns in episode.takeovers_ns:

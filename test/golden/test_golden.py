@@ -19,7 +19,7 @@ from ros_graph import Graph
 from il_ros.cli.main import main
 from il_ros.core import contract as contracts
 from il_ros.core import messages
-from il_ros.core.settings import plain
+from il_ros.core.settings import SettingsError, plain
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.bag.recover import recover
@@ -29,6 +29,7 @@ from il_ros.interactive.promotion.rollback import DrivingLog
 from il_ros.nodes.conductor.node import Conductor
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.recorder.node import Recorder
+from il_ros.nodes.runtime.parameters import ParameterError
 from il_ros.nodes.session.node import Session
 from il_ros.nodes.sim.expert_node import ScriptedExpert
 from il_ros.nodes.sim.gz_node import SimGz
@@ -72,6 +73,14 @@ GIVEN = {
     "policy_server": {"candidates": "trainer/checkpoint"},  # a server without policy needs one
     "teleop_keyboard": {"keys_topic": "keys"},  # there is no terminal
 }
+RENAMED = {
+    "dagger_supervisor": {"dagger.asked": "dagger.queried"},
+    "policy_server": {
+        f"gate.{name}": f"promotion.{name}"
+        for name in ("root", "tolerance", "slack", "latency", "disagreement", "shadow_ticks", "shadow_s")
+    },
+}
+"""Parameters that have another name now: the former one is refused."""
 LATER = {"policy_server": {"supervisor_status"}}
 """Declared when the node has a policy."""
 
@@ -270,6 +279,17 @@ def contract(found):
     }
 
 
+def recipe(golden, name):
+    """A recipe: its former key is refused, with the name it has now; with that name it means the same."""
+    file = golden / f"config/training/{name}.yaml"
+    with pytest.raises(SettingsError, match="doubt: this key is called 'uncertainty' now"):
+        recipes.load(file)
+    file.write_text(file.read_text(encoding="utf-8").replace("  doubt:", "  uncertainty:"), encoding="utf-8")
+    found = recipes.load(file).to_plain()
+    found["training"]["doubt"] = found["training"].pop("uncertainty")
+    return found
+
+
 def seen(own):
     """An observation of a contract without meaning, but with other numbers everywhere."""
     return {
@@ -300,7 +320,7 @@ READERS = {
     "policies": lambda golden, name: policy(golden / "policies" / name),
     "versions": lambda golden, name: version(golden / "checkpoint" / name),
     "contracts": lambda golden, name: contract(contracts.load(golden / f"config/contracts/{name}.yaml")),
-    "recipes": lambda golden, name: recipes.load(golden / f"config/training/{name}.yaml").to_plain(),
+    "recipes": recipe,
 }
 
 
@@ -383,12 +403,14 @@ def test_an_interrupted_training_goes_on(golden, tmp_path):
     run = shutil.copytree(golden / "policies" / "halted", tmp_path / "halted")
     before = json.loads((run / "resume" / "state.json").read_text())
     root = golden / "episodes" / "modes"
-    recipe = recipes.Recipe.from_plain(before["run"]["recipe"], "state.json")
+    words = before["run"]["recipe"]
+    words["training"]["uncertainty"] = words["training"].pop("doubt")
+    recipe = recipes.Recipe.from_plain(words, "state.json")
     own = contracts.load(run / "checkpoint" / "contract.yaml")
     dataset = Dataset.open(root, own, validation=0.1, validation_most=3, seed=0)
     done = train(dataset, recipe, run, version="halted", resume=True)
     assert done.finished
-    assert [point.generation for point in done.curves] == [1, 2, 3, 4, 5, 6]
+    assert [point.epoch for point in done.curves] == [1, 2, 3, 4, 5, 6]
     assert done.curves[2].train_loss == pytest.approx(before["curves"][2]["train_loss"])
 
 
@@ -421,6 +443,10 @@ def test_a_node_takes_every_parameter_of_its_file(graph, tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     text = (GOLDEN / "config" / "nodes" / f"{name}.yaml").read_text(encoding="utf-8")
     written = flat(yaml.safe_load(text)["/**"]["ros__parameters"]) | GIVEN.get(name, {})
+    for former, now in RENAMED.get(name, {}).items():
+        with pytest.raises(ParameterError, match=f"parameter {former} is called {now} now"):
+            graph.start(NODES[name], **{former: written[former]})
+        written[now] = written.pop(former)
     node = graph.start(NODES[name], **written)
     taken = {key: node.get_parameter(key).value for key in written.keys() - LATER.get(name, set())}
     taken["seed"] = written.get("seed")  # the simulator counts on from it

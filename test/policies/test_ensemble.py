@@ -94,7 +94,7 @@ def test_it_acts_on_the_mean_and_doubts_by_the_members_deviation():
     values = torch.tensor([[[[1.0], [2.0]], [[3.0], [2.0]]]])
     np.testing.assert_array_equal(head.mode(values), [[[2.0], [2.0]]])
     assert head.uncertainty(values).item() == pytest.approx(0.707107, abs=1e-6)
-    chunk, uncertainty = head.read(values.numpy().reshape(-1))
+    chunk, uncertainty = head.decode(values.numpy().reshape(-1))
     np.testing.assert_array_equal(chunk, [[2.0], [2.0]])
     assert uncertainty == pytest.approx(0.707107, abs=1e-6)
 

@@ -81,7 +81,7 @@ def test_it_recovers_the_mean_and_the_deviation_of_what_it_saw():
 def test_numpy_reads_what_torch_reads():
     head = gaussian(features=4, chunk=(3, 2))
     values = head(torch.randn(1, 4)).detach()
-    chunk, uncertainty = head.read(values.numpy().reshape(-1))
+    chunk, uncertainty = head.decode(values.numpy().reshape(-1))
     np.testing.assert_allclose(chunk, head.mode(values)[0], rtol=1e-6)
     assert uncertainty == pytest.approx(head.uncertainty(values).item(), rel=1e-6)
 
@@ -89,7 +89,7 @@ def test_numpy_reads_what_torch_reads():
 def test_a_deterministic_head_can_not_tell_its_doubt():
     head = DeterministicHead(4, 3, 2, "mse")
     values = head(torch.randn(1, 4)).detach()
-    chunk, uncertainty = head.read(values.numpy().reshape(-1))
+    chunk, uncertainty = head.decode(values.numpy().reshape(-1))
     assert head.uncertainty(values) is None
     assert uncertainty is None
     np.testing.assert_array_equal(chunk, values[0])

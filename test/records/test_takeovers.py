@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from il_ros.episodes.counts import counted
+from il_ros.episodes.counts import count_decisions
 from il_ros.interactive.dagger.interaction import DrivenEpisode
 from il_ros.interactive.promotion.rollback import DrivingLog
 from il_ros.records.decision import NOBODY, Decision
@@ -63,7 +63,7 @@ def decisions(decided):
 def test_every_consumer_counts_the_same_takeovers(decided):
     made = decisions(decided)
     expected = len(takeovers(decided))
-    assert counted(made).interventions == expected, "the trigger of a training"
+    assert count_decisions(made).interventions == expected, "the trigger of a training"
     assert len(facts_of("e", "success", False, made, 0.05).takeovers) == expected, "the session's report"
     assert len(DrivenEpisode(decisions=made).takeovers_ns) == expected, "DAgger in one process"
     log, state = DrivingLog(), SessionState(recording="episode_000001")

@@ -135,7 +135,7 @@ def test_only_where_somebody_corrects_the_trainer_watches_and_its_policies_go_th
     assert parameter("dagger", "trainer", "watch") is True
     assert parameter("train", "trainer", "watch") is False
     assert parameter("dagger", "policy_server", "candidates") == "trainer/checkpoint"
-    assert parameter("dagger", "policy_server", "gate.root", root="mine") == "mine"
+    assert parameter("dagger", "policy_server", "promotion.root", root="mine") == "mine"
     (deployed,) = (spec for spec in SCENARIOS["deploy"].nodes({}) if spec.name == "policy_server")
     assert "candidates" not in deployed.parameters
 

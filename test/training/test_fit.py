@@ -85,7 +85,7 @@ def test_a_run_taken_up_ends_like_one_never_interrupted(own, epochs_before):
             break
     tensors = {name: tensor.clone() for name, tensor in first.tensors().items()}
     second, train, validation = prepared(changes, own)
-    second.take_up(tensors, first.curves_plain())
+    second.restore(tensors, first.curves_plain())
     finish(second, train, validation)
     assert torch.equal(second.flat.values, whole.flat.values)
     assert torch.equal(second.best, whole.best)
@@ -97,7 +97,7 @@ def test_the_best_weights_are_those_of_the_least_validation_loss(monkeypatch):
     losses = iter([3.0, 1.0, 2.0, 1.5, 4.0, 1.0])
     monkeypatch.setattr(fitting, "mean_loss", lambda *_: next(losses))
     weights = [fit.flat.values.clone() for _ in fit.epochs(train, validation, ticking())]
-    assert fit.best_point.epoch == 2
+    assert fit.best_metrics.epoch == 2
     assert torch.equal(fit.best, weights[1])
     assert torch.equal(fit.best_weights()["head.linear.bias"], weights[1][-2:])
 
@@ -107,7 +107,7 @@ def test_keep_last_keeps_the_last(monkeypatch):
     losses = iter([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     monkeypatch.setattr(fitting, "mean_loss", lambda *_: next(losses))
     finish(fit, train, validation)
-    assert fit.best_point.epoch == 6
+    assert fit.best_metrics.epoch == 6
     assert torch.equal(fit.best, fit.flat.values)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from il_ros.cli.episodes.choice import entries_of
 from il_ros.scenarios import TASKS
@@ -32,11 +33,25 @@ def add_moments(parser: argparse.ArgumentParser) -> None:
     """Let the words on the command line choose moments."""
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
     parser.add_argument(
-        "--doubtful", type=int, default=0, metavar="N", help="also each episode's N most doubtful moments"
+        "--uncertain",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also the N moments of each episode at which the policy was most uncertain",
     )
+    parser.add_argument("--doubtful", type=_former("--uncertain"), help=argparse.SUPPRESS)
     parser.add_argument(
         "--before", type=float, default=0.5, metavar="S", help="s before a mark: people react late (0.5)"
     )
+
+
+def _former(now: str) -> Callable[[str], NoReturn]:
+    """Return an argument type that refuses an option's earlier name and says its name `now`."""
+
+    def refuse(_text: str) -> NoReturn:
+        raise argparse.ArgumentTypeError(f"this option is called {now} now")
+
+    return refuse
 
 
 def chosen_moments(args: argparse.Namespace) -> ToLabel:

@@ -55,7 +55,7 @@ def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[A
         raise CodecError(f"{spec.key} ({spec.topic}): not a {spec.type}: {error}") from error
 
 
-def encode(action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
+def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) -> Message:
     """Return the command message for values (A_k,), in the action's units.
 
     A JointTrajectory gets one point, due one control period on; its controller interpolates.

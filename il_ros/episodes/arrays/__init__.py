@@ -1,1 +1,1 @@
-"""Arrays from bags: replay through the synchroniser, labels per tick, the cache and the data set."""
+"""Arrays from bags: replay through the synchroniser, tick labels, the array cache and the dataset."""

@@ -1,4 +1,4 @@
-"""Arrays of an episode in a folder of .npy files, written row by row, read memory-mapped."""
+"""Store an episode's arrays as .npy files: written row by row, read memory-mapped."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Array = np.ndarray[Any, Any]
 MANIFEST = "manifest.json"
 _HEADER_SIZE = 256
 _MAP_FROM_BYTES = 1_000_000
-"""Smaller arrays are read whole: a mapped one keeps a file open for as long as it lives."""
+"""Smaller arrays are read into memory: each mapped array holds an open file."""
 
 
 class NoFramesError(ValueError):
-    """An episode without a single usable frame; the message says what became of its ticks."""
+    """An episode has no usable frame; the message lists why its ticks were skipped."""
 
 
 class RowFile:
-    """A .npy file that grows row by row: an episode of pictures needn't fit in memory."""
+    """Write a .npy file row by row, so that an episode of images need not fit in memory."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]):
         self._file = path.open("wb")
@@ -36,7 +36,7 @@ class RowFile:
         self._file.write(b" " * _HEADER_SIZE)
 
     def append(self, row: Array) -> None:
-        """Add one row; raises ValueError when it has another shape, OSError when the disk is full."""
+        """Append one row; raises ValueError on a wrong shape, OSError when the disk is full."""
         if row.shape != self._shape:
             raise ValueError(f"{self._file.name}: a row is {row.shape}; it must be {self._shape}")
         self._file.write(np.ascontiguousarray(row, dtype=self._dtype).tobytes())
@@ -54,7 +54,7 @@ class RowFile:
                 self._file.write(self._header())
 
     def _header(self) -> bytes:
-        """As in numpy.lib.format, version 1.0, with room for any count of rows."""
+        """Return a header of numpy.lib.format version 1.0, padded to a fixed size for any row count."""
         fields = {
             "descr": np.lib.format.dtype_to_descr(self._dtype),
             "fortran_order": False,
@@ -71,7 +71,7 @@ def write(
     key: Mapping[str, Any],
     takeovers_ns: Sequence[int] = (),
 ) -> None:
-    """Write the frames of a replay into `folder`; `key` says later what they were made from.
+    """Write the frames of a replay into `folder`; the manifest stores `key`, which identifies their source.
 
     Raises NoFramesError when there is no frame, OSError when the folder can't be written.
     """
@@ -83,7 +83,7 @@ def write(
         def rows(name: str, shape: tuple[int, ...], dtype: Any) -> RowFile:
             return files.enter_context(RowFile(folder / f"{name}.npy", shape, np.dtype(dtype)))
 
-        seen = {
+        observed = {
             spec.key: rows(_observed(spec.key), spec.shape, spec.dtype)
             for spec in contract.observations
             if spec.kind != "text"
@@ -95,7 +95,7 @@ def write(
             if isinstance(item, Skipped):
                 skipped.append(item)
                 continue
-            for name, file in seen.items():
+            for name, file in observed.items():
                 file.append(item.observation.values[name])
             for name, values in texts.items():
                 values.append(str(item.observation.values[name]))
@@ -105,8 +105,8 @@ def write(
             authority.append(item.authority)
     reasons = count_reasons(skipped)
     if not authority:
-        told = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.items())
-        raise NoFramesError(f"no usable frame: {told or 'it has no ticks'}")
+        listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.items())
+        raise NoFramesError(f"no usable frame: {listed or 'it has no ticks'}")
     for name, values in texts.items():
         np.save(folder / f"{_observed(name)}.npy", np.array(values, dtype=np.str_))
     manifest = {
@@ -119,7 +119,7 @@ def write(
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return what `write` noted, None when there is nothing whole in the folder."""
+    """Return the manifest that `write` saved; None when it is missing or damaged."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -128,7 +128,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def read(folder: Path, contract: Contract) -> tuple[dict[str, Array], Array, Array, Array]:
-    """Return observations, commands, offsets and ticks, read-only, large ones memory-mapped."""
+    """Return observations, commands, offsets and ticks as read-only arrays; large ones are memory-mapped."""
     observations = {spec.key: _load(folder / f"{_observed(spec.key)}.npy") for spec in contract.observations}
     return (
         observations,
@@ -139,9 +139,9 @@ def read(folder: Path, contract: Contract) -> tuple[dict[str, Array], Array, Arr
 
 
 def allow_open_files(count: int) -> None:
-    """Let this process hold `count` more files open, as far as the system permits.
+    """Raise the process's soft limit by `count` open files, up to the hard limit.
 
-    The usual soft limit of 1024 is for programs that call select(); each mapped array holds a file.
+    The usual soft limit of 1024 serves programs that call select(); each mapped array holds one file.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + 1024

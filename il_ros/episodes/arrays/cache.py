@@ -1,7 +1,7 @@
-"""The arrays of episodes, made once per contract and kept beside the bags.
+"""Cache the arrays of episodes beside their bags, one set per contract and label rule.
 
-ROOT/.cache/<contract hash>[-<label rule>]/<episode>/*.npy. They are made anew when the contract, the bag or
-the demonstration's span has changed. Any number of processes may ask at once: one makes, the others wait.
+Path: ROOT/.cache/<contract hash>[-<label rule>]/<episode>/*.npy. The arrays are rebuilt when the contract,
+the bag or the demonstration's span changes. A file lock makes concurrent processes build them only once.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from il_ros.records.labelling import BY_MODE, Rule
 
 FOLDER = ".cache"
 VERSION = 3
-"""Raised whenever the same bag would give other arrays."""
+"""Increment whenever a code change makes the same bag give different arrays."""
 
 
 def cache_folder(root: Path) -> Path:
-    """Return where a root's arrays go: beside the bags, or where those can't be written, a temporary folder.
+    """Return the array cache of `root`: ROOT/.cache, or a temporary folder when `root` is not writable.
 
-    The latter is announced by a warning and removed when the process ends.
+    The temporary folder causes a warning and is removed when the process exits.
     """
     folder = root / FOLDER
     try:
@@ -45,14 +45,14 @@ def cache_folder(root: Path) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix="il_ros_cache_"))
         atexit.register(shutil.rmtree, temporary, ignore_errors=True)
         warnings.warn(
-            f"{folder} can't be written ({error}); arrays go to {temporary} and are made anew next time",
+            f"{folder} can't be written ({error}); arrays go to {temporary} and are rebuilt next time",
             stacklevel=2,
         )
         return temporary
 
 
 def load(entry: Entry, contract: Contract, cache: Path, rule: Rule = BY_MODE) -> EpisodeArrays:
-    """Return an episode's arrays, from the cache if it is up to date.
+    """Return an episode's arrays, from the cache if they are up to date.
 
     Raises NoFramesError when no frame is usable, MismatchError when the bag lacks what the contract needs,
     BagError when it can't be read, OSError when the cache can't be written.
@@ -72,7 +72,7 @@ def load(entry: Entry, contract: Contract, cache: Path, rule: Rule = BY_MODE) ->
 
 
 def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -> EpisodeArrays | None:
-    """Return the arrays in `folder`; None when they aren't there, are of another bag, or are damaged."""
+    """Return the arrays in `folder`; None when they are missing, damaged or made from another bag."""
     manifest = array_files.read_manifest(folder)
     if manifest is None or manifest["key"] != key:
         return None
@@ -91,12 +91,12 @@ def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -
             skipped=manifest["skipped"],
             takeovers_ns=tuple(manifest["takeovers_ns"]),
         )
-    except (OSError, ValueError, EOFError):  # a file cut off by a power cut; it is made anew
+    except (OSError, ValueError, EOFError):  # a file truncated by a power failure; it is rebuilt
         return None
 
 
 def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[str, Any]) -> None:
-    """Make the arrays beside their place and move them there whole."""
+    """Build the arrays in a temporary folder, then rename it to `folder`."""
     fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
     try:
         replay = open_replay(open_bag(entry.folder), contract, entry.info, rule)
@@ -113,7 +113,7 @@ def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[
 
 
 def _key(entry: Entry, rule: Rule) -> dict[str, Any]:
-    """Return all that the arrays depend on besides the contract; JSON reads it back equal."""
+    """Return everything besides the contract that the arrays depend on, as JSON values."""
     files = [(file.name, file.stat()) for file in bag_files(entry.folder)]
     info: EpisodeInfo | None = entry.info
     return {

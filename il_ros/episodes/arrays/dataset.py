@@ -1,4 +1,4 @@
-"""Episodes for training: chosen, converted, split by episode, and an account of what was left out."""
+"""Build a training dataset: select and convert episodes, split them, and report what was left out."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Progress = Callable[[Sequence[Entry]], Iterable[Entry]]
 
 
 class DatasetError(ValueError):
-    """Nothing to train on; the message says what became of each episode."""
+    """No episode remains to train on; the message gives the reason for each episode."""
 
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a dataset is made of: episode names, and (name, reason) of those left out."""
+    """The contents of a dataset: episode names, and (name, reason) of those left out."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -37,7 +37,7 @@ class DatasetSummary:
     warnings: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """Return the summary for people, a line per fact."""
+        """Return the summary as printable lines."""
         count = len(self.train) + len(self.validation)
         out = [
             f"{count} episodes, {self.frames} frames: "
@@ -50,7 +50,7 @@ class DatasetSummary:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Episodes of one contract, split into those to learn from and those to validate on."""
+    """Episodes of one contract, split into training and validation episodes."""
 
     contract: Contract
     train: tuple[EpisodeArrays, ...]
@@ -70,12 +70,12 @@ class Dataset:
         rule: Rule = BY_MODE,
         progress: Progress = iter,
     ) -> Dataset:
-        """Convert (or find in the cache) the selected episodes under `root`.
+        """Convert the selected episodes under `root`, or load them from the cache.
 
-        `validation`: the share of episodes kept for validation, at least one when above 0, and at most
+        `validation`: the share of episodes used for validation, at least one episode when above 0 and at most
         `validation_most`. `progress` wraps the sequence of episodes being converted, as tqdm does.
-        Raises DatasetError when no episode remains, FileNotFoundError when there is no root, OSError when
-        the cache can't be written.
+        Raises DatasetError when no episode remains, FileNotFoundError when `root` does not exist, OSError
+        when the cache can't be written.
         """
         select = Selection() if select is None else select
         wanted, left_out = _choose(root, select)
@@ -85,11 +85,13 @@ class Dataset:
         for entry in progress(wanted):
             try:
                 episodes.append(cache.load(entry, contract, folder, rule))
-            except UNUSABLE as error:  # the others still count
+            except UNUSABLE as error:  # the other episodes remain usable
                 left_out.append((entry.name, str(error)))
         if not episodes:
-            told = "\n".join(f"  {name}: {reason}" for name, reason in left_out)
-            raise DatasetError(f"{root}: no episode to train on\n{told or '  the folder holds no episodes'}")
+            listed = "\n".join(f"  {name}: {reason}" for name, reason in left_out)
+            raise DatasetError(
+                f"{root}: no episode to train on\n{listed or '  the folder holds no episodes'}"
+            )
         names = [episode.name for episode in episodes]
         held_out = validation_names(names, validation, seed, validation_most)
         return cls._split(contract, episodes, held_out, left_out, validation)
@@ -110,7 +112,7 @@ class Dataset:
             skipped.update(episode.skipped)
         warnings = []
         if validation > 0 and not kept:
-            warnings.append("there is only one episode: all of it is trained on, nothing validates")
+            warnings.append("there is only one episode: it is used for training, none for validation")
         summary = DatasetSummary(
             train=tuple(episode.name for episode in train),
             validation=tuple(episode.name for episode in kept),
@@ -125,11 +127,11 @@ class Dataset:
 def validation_names(
     names: Sequence[str], share: float, seed: int, most: int | None = None
 ) -> frozenset[str]:
-    """Return which episodes validate: a share of them, 1 to `most`, and none when there is only one.
+    """Return the names of the validation episodes: a share of `names`, from 1 to `most`.
 
-    Each episode has its place in an order given by the seed, so that a growing dataset keeps most of its
-    split, and what was trained on seldom becomes validation.
-    Raises ValueError when the share is not within 0..1 (1 excluded).
+    A single episode is never used for validation. Episodes are ordered by a hash of seed and name, so a
+    growing dataset keeps most of its split, and training episodes seldom become validation episodes.
+    Raises ValueError when the share is not in [0, 1).
     """
     if not 0 <= share < 1:
         raise ValueError(f"validation is a share of the episodes from 0 to below 1, not {share}")

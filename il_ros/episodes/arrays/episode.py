@@ -1,4 +1,4 @@
-"""One episode as arrays: what training sees. Derived from the bag, never the archive."""
+"""One episode as arrays for training, derived from the bag. The bag remains the archive."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
+from il_ros.records.outcomes import UNMARKED
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class EpisodeArrays:
-    """The T frames of an episode, in time order; arrays may be memory-mapped and are read-only.
+    """The T frames of an episode, in time order. Arrays are read-only and may be memory-mapped.
 
     `observations[key]`: (T, *spec.shape) in the spec's dtype; text is a (T,) string array.
-    `commands` (T, A): the absolute command labelled at each tick, in the contract's flat order and units.
-    `offsets` (T, A): what is subtracted to learn it: the measured state for delta actions, else zero.
+    `commands` (T, A): the absolute command label of each tick, in the contract's flat order and units.
+    `offsets` (T, A): subtracted from the command: the measured state for delta actions, else zero.
     A chunk of H steps learnt at frame t is `commands[t : t + H] - offsets[t]` within one of `runs`.
-    `ticks_ns` (T,): strictly increasing. A frame that couldn't be seen or labelled is absent, so successive
-    ticks may be more than `period_ns` apart; `skipped` says for each reason how many frames are missing.
-    `authority`: who drove at each tick; empty when the bag has no decisions. `takeovers_ns`: when the expert
-    took over from the policy, be there a frame or not.
+    `ticks_ns` (T,): strictly increasing. A tick without observation or label has no frame, so successive
+    ticks may be more than `period_ns` apart; `skipped` counts the missing frames by reason.
+    `authority`: the source in authority at each tick; empty when the bag has no decisions. `takeovers_ns`:
+    the ticks at which the expert took over from the policy, including ticks without a frame.
     """
 
     name: str
@@ -36,7 +37,7 @@ class EpisodeArrays:
     offsets: Vector
     ticks_ns: NDArray[np.int64]
     period_ns: int
-    outcome: str = "unmarked"
+    outcome: str = UNMARKED
     task: str = ""
     authority: tuple[str, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class EpisodeArrays:
     def __post_init__(self) -> None:
         frames = len(self.ticks_ns)
         if frames == 0:
-            raise ValueError(f"{self.name}: has no frames; an episode without any is reported, not built")
+            raise ValueError(f"{self.name}: has no frames; at least one is required")
         if self.commands.ndim != 2 or self.commands.shape != self.offsets.shape:
             raise ValueError(
                 f"{self.name}: commands {self.commands.shape} and offsets {self.offsets.shape} must be (T, A)"
@@ -56,7 +57,7 @@ class EpisodeArrays:
             if length != frames:
                 raise ValueError(f"{self.name}: {what} has {length} frames, but there are {frames} ticks")
         if frames > 1 and np.diff(self.ticks_ns).min() <= 0:
-            raise ValueError(f"{self.name}: ticks_ns must rise strictly")
+            raise ValueError(f"{self.name}: ticks_ns must be strictly increasing")
         if self.period_ns <= 0:
             raise ValueError(f"{self.name}: period_ns must be positive, not {self.period_ns}")
 
@@ -65,19 +66,19 @@ class EpisodeArrays:
 
     @cached_property
     def actions(self) -> Vector:
-        """(T, A): what is learnt for one step at each tick; equals `commands` unless actions are deltas."""
+        """The learnt one-step actions (T, A); equal to `commands` unless actions are deltas."""
         actions: Vector = np.asarray(self.commands) - np.asarray(self.offsets)
         actions.setflags(write=False)
         return actions
 
     @cached_property
     def runs(self) -> tuple[slice, ...]:
-        """The stretches of frames without a gap: within one, ticks are less than 1.5 periods apart."""
+        """Slices of frames without a gap: successive ticks are at most 1.5 periods apart."""
         gaps = np.flatnonzero(2 * np.diff(self.ticks_ns) > 3 * self.period_ns) + 1
         bounds = [0, *gaps.tolist(), len(self)]
         return tuple(slice(start, stop) for start, stop in pairwise(bounds))
 
     @property
     def duration_s(self) -> float:
-        """From the first tick to the last, gaps included."""
+        """Time from the first tick to the last, gaps included."""
         return float(self.ticks_ns[-1] - self.ticks_ns[0]) / 1e9

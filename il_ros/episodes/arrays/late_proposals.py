@@ -1,31 +1,23 @@
-"""The expert's proposals that came too late for the decision of their tick, joined to it by stamp."""
+"""Join decisions with the expert's proposals that arrived after them, by stamp."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from il_ros.core import messages
 from il_ros.episodes.bag.reader import BagMessage
+from il_ros.episodes.bag.topics import ExpertStream
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, Numbers
 from il_ros.records.labelling import EXPERT
 
 
-@dataclass(frozen=True)
-class ExpertStream:
-    """Where a bag holds the expert's proposals, and under which action names (A) and period."""
-
-    topic: str
-    names: Sequence[str]
-    period_ns: int
-
-
 class LateProposals:
-    """What the expert proposed for each tick; decoded only where a decision was made without it."""
+    """The expert's proposals by tick; a proposal is decoded only if the tick's decision lacks it."""
 
     def __init__(self, recorded: Iterable[BagMessage], stream: ExpertStream | None) -> None:
         self._stream = stream
@@ -35,7 +27,7 @@ class LateProposals:
         self._raws = [raw for _, raw in stamped]
 
     def join(self, decision: Decision) -> Decision:
-        """Return the decision with the expert's proposal for its tick, if there was one."""
+        """Return the decision with the expert's proposal for its tick added, if one was recorded."""
         if decision.proposals.get(EXPERT) is not None:
             return decision
         found = self._at(decision.stamp_ns)
@@ -44,7 +36,7 @@ class LateProposals:
         )
 
     def _at(self, tick_ns: int) -> Numbers | None:
-        """Return the first step of the proposal nearest to the tick, within half a period as live."""
+        """Return the first step of the nearest proposal within half a period of the tick, as when live."""
         if self._stream is None or not self._stamps:
             return None
         place = bisect_left(self._stamps, tick_ns)
@@ -53,9 +45,9 @@ class LateProposals:
         if 2 * abs(self._stamps[index] - tick_ns) >= self._stream.period_ns:
             return None
         try:
-            said = proposal.decode(self._raws[index], self._stream.names, self._stream.period_ns)
-        except proposal.ProposalError:  # the supervisor refused it too, and recorded why
+            decoded = proposal.decode(self._raws[index], self._stream.names, self._stream.period_ns)
+        except proposal.ProposalError:  # the supervisor also rejected it and recorded the reason
             return None
-        if said.releases or said.source != EXPERT or not np.isfinite(said.chunk[0]).all():
+        if decoded.releases or decoded.source != EXPERT or not np.isfinite(decoded.chunk[0]).all():
             return None
-        return tuple(said.chunk[0].tolist())
+        return tuple(decoded.chunk[0].tolist())

@@ -1,6 +1,6 @@
-"""From a bag to frames: its messages go through the live synchroniser, in the order in which they came.
+"""Convert a bag to frames: replay its messages through the live synchroniser in the order of arrival.
 
-This is the only way from recordings to arrays, so that what is learnt is what the policy will see.
+All training arrays are made this way, so the policy is trained on the observations it gets when live.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.episodes.arrays.tick_labels import (
     Span,
     TickLabel,
+    label_ticks,
     label_topics,
-    moments,
     stamp_ns,
     stamped_by_arrival,
 )
@@ -33,7 +33,10 @@ from il_ros.records.takeovers import takeovers
 
 @dataclass(frozen=True)
 class Frame:
-    """What was seen at a tick and the command to learn for it; `offset` is the delta actions' reference."""
+    """The observation of a tick and its label.
+
+    `command` (A,): absolute. `offset` (A,): the reference of delta actions, zero for absolute ones.
+    """
 
     observation: Observation
     command: Vector
@@ -42,13 +45,13 @@ class Frame:
 
     @property
     def tick_ns(self) -> int:
-        """The tick."""
+        """Time of the tick."""
         return self.observation.tick_ns
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A tick without a frame, and why; tick None: a record that belongs to no tick."""
+    """A tick without a frame, and the reasons; `tick_ns` is None for a record that belongs to no tick."""
 
     tick_ns: int | None
     reasons: tuple[str, ...]
@@ -56,54 +59,63 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Replay:
-    """An episode opened under a contract: `len` is the most frames there can be."""
+    """An episode opened under a contract. Iterate to get its frames; `len` is the number of ticks.
+
+    `left_out`: reasons, one for each record without a tick. `observed`: the contract's topic -> the bag's.
+    """
 
     bag: Bag
     contract: Contract
-    moments: Sequence[TickLabel]
+    tick_labels: Sequence[TickLabel]
     left_out: Sequence[str]
     observed: Mapping[str, str]
 
     def __len__(self) -> int:
-        return len(self.moments)
+        return len(self.tick_labels)
 
     @property
     def takeovers_ns(self) -> tuple[int, ...]:
-        """The stamps of the takeovers, whether or not there are frames of them."""
-        found = takeovers((moment.authority, moment.mode) for moment in self.moments)
-        return tuple(self.moments[index].tick_ns for index in found)
+        """Ticks at which the expert took over from the policy, with or without a frame."""
+        found = takeovers((label.authority, label.mode) for label in self.tick_labels)
+        return tuple(self.tick_labels[index].tick_ns for index in found)
 
     def __iter__(self) -> Iterator[Frame | Skipped]:
-        """Yield the frames in the order of their ticks; raises BagError when the file is damaged."""
+        """Yield frames and skipped ticks in time order; raises BagError when the file is damaged."""
         yield from (Skipped(None, (reason,)) for reason in self.left_out)
-        back = {name: topic for topic, name in self.observed.items()}
-        recorded = (item._replace(topic=back[item.topic]) for item in self.bag.messages(set(back)))
-        seen = observe(recorded, self.contract.observations, self.contract.trigger, self.moments)
-        for moment, observation in zip(self.moments, seen, strict=True):
-            yield self._frame(moment, observation)
+        contract_topic = {name: topic for topic, name in self.observed.items()}
+        recorded = (
+            item._replace(topic=contract_topic[item.topic])
+            for item in self.bag.messages(set(contract_topic))
+        )
+        observations = observe(
+            recorded, self.contract.observations, self.contract.trigger, self.tick_labels
+        )
+        for label, observation in zip(self.tick_labels, observations, strict=True):
+            yield self._frame(label, observation)
 
-    def _frame(self, moment: TickLabel, observation: Observation | NoObservation) -> Frame | Skipped:
+    def _frame(self, label: TickLabel, observation: Observation | NoObservation) -> Frame | Skipped:
         if isinstance(observation, NoObservation):
-            return Skipped(moment.tick_ns, observation.reasons)
-        if moment.command is None:
-            return Skipped(moment.tick_ns, (moment.reason,))
+            return Skipped(label.tick_ns, observation.reasons)
+        if label.command is None:
+            return Skipped(label.tick_ns, (label.reason,))
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
-        return Frame(observation, moment.command, offset, moment.authority)
+        return Frame(observation, label.command, offset, label.authority)
 
 
 def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Rule = BY_MODE) -> Replay:
-    """Find an episode's ticks and labels; `info` None: a bag of another recorder, all of it is demonstration.
+    """Find an episode's ticks and labels.
 
+    `info` is None for another recorder's bag; the whole bag is then the demonstration.
     Raises MismatchError when the bag lacks what the contract needs, BagError when it is damaged.
     """
     streams = find_streams(contract, bag, info)
     recorded = bag.messages(label_topics(contract, streams))
-    found, left_out = moments(recorded, contract, streams, span_of(bag, info), rule)
+    found, left_out = label_ticks(recorded, contract, streams, span_of(bag, info), rule)
     return Replay(bag, contract, found, left_out, streams.observed)
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:
-    """Return the demonstration's span of log times; an episode that never stopped ends with its bag."""
+    """Return the demonstration's span in log time; without a stop time it ends with the bag."""
     if info is None:
         return Span(bag.start_ns, bag.end_ns)
     return Span(info.started_ns or bag.start_ns, bag.end_ns if info.stopped_ns is None else info.stopped_ns)
@@ -115,13 +127,15 @@ def observe(
     trigger: str | None,
     ticks: Iterable[TickLabel],
 ) -> Iterator[Observation | NoObservation]:
-    """Yield what was seen at each of the (rising) ticks; `recorded` are messages under the contract's topics.
+    """Yield the observation of each tick; `ticks` must be in time order.
 
-    As live: a triggered tick is sampled the moment its trigger message is in, any other one when the clock
-    (the log time) has passed it; always in the order of ticks.
+    `recorded`: the bag's messages by log time, under the contract's topic names. As in the live node, a
+    triggered tick is sampled as soon as its trigger message has been pushed, any other tick when the clock
+    (the log time) has passed it.
+    Raises BagError when a message can't be decoded.
     """
     synchroniser = Synchroniser(specs)
-    pending = list(reversed(list(ticks)))  # the next tick is at the end
+    pending = list(reversed(list(ticks)))  # the next tick is last
     by_arrival = stamped_by_arrival(specs, trigger)
     for message in recorded:
         trigger_ns = stamp_ns(message, by_arrival) if message.topic == trigger else None
@@ -138,7 +152,10 @@ def observe(
 
 
 def _is_past(tick: TickLabel, log_ns: int, trigger_ns: int | None) -> bool:
-    """Tell whether a tick can wait no longer when a message comes (with that stamp, if it is a trigger)."""
+    """Return whether `tick` must be sampled before a message is pushed.
+
+    `log_ns`: the message's log time. `trigger_ns`: its stamp if it is a trigger message, else None.
+    """
     if trigger_ns is not None and trigger_ns > tick.tick_ns:
         return True
     return not tick.triggered and log_ns > tick.tick_ns
@@ -148,9 +165,9 @@ _DECIMAL = re.compile(r"-?\d+\.\d+(e[-+]?\d+)?")
 
 
 def count_reasons(skipped: Iterable[Skipped]) -> dict[str, int]:
-    """Return how many ticks each reason cost, the commonest first.
+    """Return the number of skipped ticks by reason, the most common first.
 
-    Reasons that differ in their decimal numbers only are one; the first of them is shown.
+    Reasons that differ only in decimal numbers are counted together, under the first of them.
     """
     examples: dict[str, str] = {}
     counts: Counter[str] = Counter()

@@ -1,9 +1,9 @@
-"""At which ticks an episode has frames, and which command is the label of each.
+"""Find an episode's ticks and the command label of each.
 
-A bag with decisions: the ticks are the decisions' stamps, the label is what a `Rule` takes from the decision;
-by default the rule of the mode it was made in. Without: the ticks are the trigger stream's stamps at the
-contract's rate, or a regular grid when the contract has no trigger, and the label is the command in force
-just before the next tick.
+With decisions in the bag, the ticks are their stamps, and a `Rule` chooses the label from the decision; the
+default is the rule of the decision's mode. Without decisions, the ticks are the trigger stream's stamps at
+the contract's rate, or a regular grid when the contract has no trigger, and the label is the last command
+before the next tick.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from il_ros.records.ticks import Ticks
 class TickLabel:
     """A tick and its label.
 
-    `arrival_ns`: log time of what made it a tick. `triggered`: it is the stamp of a trigger message, and is
-    sampled when that arrives; other ticks are sampled when the clock passes them.
-    `command` (A,): absolute, in the contract's order; None when there is none, for the `reason`.
+    `arrival_ns`: log time of the message that defines the tick. `triggered`: the tick is the stamp of a
+    trigger message and is sampled on its arrival; other ticks are sampled when the clock passes them.
+    `command` (A,): absolute, in the contract's order; None without a label, and `reason` says why.
     """
 
     tick_ns: int
@@ -47,7 +47,7 @@ class TickLabel:
 
 @dataclass(frozen=True)
 class Span:
-    """The demonstration within a bag, in log time; what comes before is pre-roll."""
+    """The demonstration's first and last log time within a bag; earlier messages are pre-roll."""
 
     start_ns: int
     stop_ns: int
@@ -56,16 +56,17 @@ class Span:
         return self.start_ns <= time_ns <= self.stop_ns
 
 
-def moments(
+def label_ticks(
     recorded: Iterable[BagMessage],
     contract: Contract,
     streams: ContractTopics,
     span: Span,
     rule: Rule = BY_MODE,
 ) -> tuple[list[TickLabel], list[str]]:
-    """Return the ticks within the span, rising strictly, and why others are left out, a sentence each.
+    """Return the labelled ticks within the span, strictly increasing, and a reason for each one left out.
 
     `recorded` are the bag's messages by log time, at least those of `label_topics`.
+    Raises BagError when a trigger message is too short for a header.
     """
     by_topic: dict[str, list[BagMessage]] = {}
     for message in recorded:
@@ -77,16 +78,16 @@ def moments(
         late = LateProposals(by_topic.get(streams.expert.topic, []) if streams.expert else [], streams.expert)
         found, left_out = _decided(by_topic.get(streams.decisions, []), streams, span, rule, late)
         stamps = {stamp_ns for stamp_ns, _ in stamped}
-        found = [replace(moment, triggered=moment.tick_ns in stamps) for moment in found]
+        found = [replace(label, triggered=label.tick_ns in stamps) for label in found]
     else:
         ticks = _grid(contract, span) if trigger is None else _triggered(contract, stamped, span)
         found, left_out = _commanded(ticks, contract, streams, by_topic), []
-    rising, disordered = _rising(found)
-    return rising, left_out + disordered
+    ordered, out_of_order = _in_order(found)
+    return ordered, left_out + out_of_order
 
 
 def label_topics(contract: Contract, streams: ContractTopics) -> set[str]:
-    """Return the bag's topics that `moments` needs."""
+    """Return the bag's topics that `label_ticks` needs."""
     names = {streams.decisions} if streams.decisions else set(streams.commanded.values())
     if streams.expert is not None:
         names.add(streams.expert.topic)
@@ -94,14 +95,14 @@ def label_topics(contract: Contract, streams: ContractTopics) -> set[str]:
 
 
 def stamped_by_arrival(specs: Sequence[ObservationSpec], topic: str | None) -> bool:
-    """Tell whether the contract says that arrival is the time that counts on `topic`."""
+    """Return whether the contract stamps messages on `topic` by arrival time."""
     return any(spec.topic == topic and spec.stamp == "arrival" for spec in specs)
 
 
 def stamp_ns(message: BagMessage, by_arrival: bool) -> int:
-    """Return the stamp that counts, the one `Synchroniser.push` will return.
+    """Return the message's stamp as `Synchroniser.push` does.
 
-    Raises BagError on bytes too short for a header.
+    Raises BagError when the message is too short for a header.
     """
     try:
         stamp = None if by_arrival else messages.raw_stamp_ns(message.type, message.raw)
@@ -123,38 +124,40 @@ def _decided(
             continue
         try:
             decision = from_json(messages.decode(STRING, message.raw).data)
-            found.append(_moment(late.join(decision), message.log_ns, streams, rule))
+            found.append(_tick_label(late.join(decision), message.log_ns, streams, rule))
         except (ValueError, IndexError) as error:
-            left_out.append(f"a message of {message.topic} is no decision: {error}")
+            left_out.append(f"a message of {message.topic} is not a decision: {error}")
     return found, left_out
 
 
-def _moment(decision: Decision, arrival_ns: int, streams: ContractTopics, rule: Rule) -> TickLabel:
+def _tick_label(decision: Decision, arrival_ns: int, streams: ContractTopics, rule: Rule) -> TickLabel:
     values = rule.choose(decision)
     base = TickLabel(decision.stamp_ns, arrival_ns, False, authority=decision.authority, mode=decision.mode)
     if values is None:
-        nobody = decision.authority == NOBODY
+        if decision.authority == NOBODY:
+            return replace(base, reason=f"no source had authority: {decision.reason}")
         mode = f" in mode {decision.mode}" if decision.mode else ""
-        no_label = f"no label by rule '{rule.name}'{mode}, {decision.authority} had authority"
-        return replace(base, reason=f"nobody had authority: {decision.reason}" if nobody else no_label)
+        return replace(
+            base, reason=f"no label by rule '{rule.name}'{mode}, {decision.authority} had authority"
+        )
     return replace(base, command=np.asarray(values, dtype=np.float64)[streams.columns])
 
 
-def _rising(found: Iterable[TickLabel]) -> tuple[list[TickLabel], list[str]]:
-    """Put ticks in order: the supervisor's timer may overtake a proposal that answers an earlier tick.
+def _in_order(found: Iterable[TickLabel]) -> tuple[list[TickLabel], list[str]]:
+    """Sort ticks by time: the supervisor's timer may decide before a proposal for an earlier tick arrives.
 
-    Of two decisions for one tick the later holds. A step back by more than the synchroniser remembers means
-    that a clock was set back; what follows, until time has caught up, has no frames.
+    The later of two decisions for one tick replaces the earlier one. A step back by more than the
+    synchroniser's history means that a clock was set back; ticks are dropped until time has caught up.
     """
     by_tick: dict[int, TickLabel] = {}
     newest_ns = 0
     left_out: list[str] = []
-    for moment in found:
-        if moment.tick_ns < newest_ns - HISTORY_NS:
-            left_out.append(f"time went back by {(newest_ns - moment.tick_ns) / 1e9:.3f} s")
+    for label in found:
+        if label.tick_ns < newest_ns - HISTORY_NS:
+            left_out.append(f"time went back by {(newest_ns - label.tick_ns) / 1e9:.3f} s")
             continue
-        newest_ns = max(newest_ns, moment.tick_ns)
-        by_tick[moment.tick_ns] = moment
+        newest_ns = max(newest_ns, label.tick_ns)
+        by_tick[label.tick_ns] = label
     return [by_tick[tick_ns] for tick_ns in sorted(by_tick)], left_out
 
 
@@ -181,7 +184,7 @@ def _commanded(
     streams: ContractTopics,
     by_topic: Mapping[str, Sequence[BagMessage]],
 ) -> list[TickLabel]:
-    """Label each tick with the newest commands that came before the next one."""
+    """Label each tick with the newest commands that arrived before the next tick."""
     if not ticks:
         return []
     commands = [by_topic.get(streams.commanded[action.topic], []) for action in contract.actions]

@@ -1,1 +1,1 @@
-"""Rosbag2 bags in MCAP: read, write, recover."""
+"""Read, write and recover rosbag2 bags in MCAP."""

@@ -1,4 +1,4 @@
-"""An MCAP file being written: chunks of messages, their indexes, and the summary at its end."""
+"""Write an MCAP file: chunks of messages, their indexes, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPRESSIONS = ("none", "lz4", "zstd")
 
 @dataclass
 class _Chunk:
-    """Messages not yet in the file. `entries`: per channel, log time and offset of each message in turn."""
+    """Messages not yet in the file. `entries`: channel -> [log time, offset, log time, offset, ...]."""
 
     blocks: list[Buffer] = field(default_factory=list)
     size: int = 0
@@ -24,14 +24,14 @@ class _Chunk:
     entries: dict[int, list[int]] = field(default_factory=dict)
 
     def counts(self) -> dict[int, int]:
-        """Messages by channel."""
+        """Return the number of messages by channel."""
         return {number: len(entries) // 2 for number, entries in self.entries.items()}
 
 
 class McapFile:
-    """Messages go through to the sink uncopied, in chunks; each append leaves a whole number of records.
+    """Passes messages to the sink in chunks, without copying; the file always holds whole records.
 
-    When an append fails, its messages are gone and counted in `unwritten`; the file goes on being valid.
+    When writing a chunk fails, its messages are lost and counted in `unwritten`; the file stays valid.
     """
 
     def __init__(self, sink: Sink, chunk_bytes: int, compression: str, checksums: bool):
@@ -74,7 +74,7 @@ class McapFile:
         self._metadata.append(mcap.metadata_index(offset, len(block), name))
 
     def write(self, channel: int, log_ns: int, raw: bytes, publish_ns: int, sequence: int) -> None:
-        """Take a message in; raises OSError when that fills a chunk which then can't be written."""
+        """Add a message to the chunk; raises OSError when the chunk is full and can't be written."""
         chunk = self._chunk
         if not chunk.blocks:
             chunk.start_ns = chunk.end_ns = log_ns
@@ -90,7 +90,7 @@ class McapFile:
             self.flush()
 
     def flush(self) -> None:
-        """Write the messages taken in so far as a chunk; raises OSError, after which they are gone."""
+        """Write the added messages as a chunk; raises OSError, and the messages are then lost."""
         if not self._chunk.blocks:
             return
         chunk, self._chunk = self._chunk, _Chunk()
@@ -107,12 +107,13 @@ class McapFile:
         except OSError:
             self.unwritten += sum(chunk.counts().values())
             raise
-        self._note(chunk, offset, len(head) + stored_size, indexes, stored_size)
+        self._register(chunk, offset, len(head) + stored_size, indexes, stored_size)
 
     def finish(self) -> None:
-        """Write the end of the file, with its index.
+        """Write the index and the end of the file.
 
-        Raises OSError when the index found no room; then the file ends without it, and readers scan it.
+        Raises OSError when there is no space for the index; the file then ends without it, and readers scan
+        the whole file.
         """
         end = mcap.data_end()
         try:
@@ -122,10 +123,10 @@ class McapFile:
             self._sink.append([end, mcap.footer(0, 0), mcap.MAGIC])
             raise
 
-    def _note(
+    def _register(
         self, chunk: _Chunk, offset: int, length: int, indexes: Mapping[int, bytes], stored_size: int
     ) -> None:
-        """Remember a chunk that is now in the file: at `offset`, `length` bytes, its indexes behind it."""
+        """Register a written chunk of `length` bytes at `offset`, which its message indexes follow."""
         first = not self._chunk_indexes
         self.start_ns = chunk.start_ns if first else min(self.start_ns, chunk.start_ns)
         self.end_ns = chunk.end_ns if first else max(self.end_ns, chunk.end_ns)

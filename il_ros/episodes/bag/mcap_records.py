@@ -1,7 +1,7 @@
-"""MCAP records as bytes (https://mcap.dev/spec): what a bag writer needs, nothing more.
+"""Encode the MCAP records that a bag writer needs (https://mcap.dev/spec).
 
-Written here because the reference library copies every message four times on its way to the file; at
-83 MB/s of camera images that is most of a recorder's work. Messages leave as they came (`writer.py`).
+The reference library copies every message four times on the way to the file; at 83 MB/s of camera images
+this is most of a recorder's work. Here only record heads are encoded, and message data is not copied.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, CHUNK_INDEX = ra
 STATISTICS, METADATA, METADATA_INDEX, SUMMARY_OFFSET, DATA_END = 0x0B, 0x0C, 0x0D, 0x0E, 0x0F
 
 PREFIX_SIZE = 9
-"""Bytes before a record's content: opcode and length."""
+"""Size in bytes of opcode and length, which precede a record's content."""
 
 _MESSAGE_HEAD = struct.Struct("<BQHIQQ")
 MESSAGE_HEAD_SIZE = _MESSAGE_HEAD.size
@@ -23,17 +23,17 @@ _MESSAGE_FIELDS = MESSAGE_HEAD_SIZE - PREFIX_SIZE
 
 
 def record(opcode: int, content: bytes) -> bytes:
-    """Return a whole record."""
+    """Return a complete record."""
     return struct.pack("<BQ", opcode, len(content)) + content
 
 
 def header(library: str) -> bytes:
-    """Return the header of a ROS 2 file."""
+    """Return the header record of a ROS 2 file."""
     return record(HEADER, _text("ros2") + _text(library))
 
 
 def schema(number: int, name: str, definition: str) -> bytes:
-    """Return the record of a message type; `definition` is its ros2msg text."""
+    """Return the schema record of a message type; `definition` is its ros2msg text."""
     data = definition.encode()
     return record(
         SCHEMA,
@@ -42,25 +42,28 @@ def schema(number: int, name: str, definition: str) -> bytes:
 
 
 def channel(number: int, schema_number: int, topic: str, metadata: Mapping[str, str]) -> bytes:
-    """Return the record of a topic carrying CDR."""
+    """Return the channel record of a topic with CDR messages."""
     head = struct.pack("<HH", number, schema_number)
     return record(CHANNEL, head + _text(topic) + _text("cdr") + _map(metadata))
 
 
 def message_head(channel_number: int, sequence: int, log_ns: int, publish_ns: int, size: int) -> bytes:
-    """Return all of a message's record but its `size` bytes of data."""
+    """Return a message record without its `size` bytes of data."""
     return _MESSAGE_HEAD.pack(MESSAGE, _MESSAGE_FIELDS + size, channel_number, sequence, log_ns, publish_ns)
 
 
 def chunk_head(start_ns: int, end_ns: int, size: int, crc: int, compression: str, stored_size: int) -> bytes:
-    """Return all of a chunk's record but its `stored_size` bytes of records (`size` when uncompressed)."""
+    """Return a chunk record without its `stored_size` bytes of records (`size` bytes uncompressed)."""
     fields = struct.pack("<QQQI", start_ns, end_ns, size, crc) + _text(compression)
     fields += struct.pack("<Q", stored_size)
     return struct.pack("<BQ", CHUNK, len(fields) + stored_size) + fields
 
 
 def message_index(channel_number: int, entries: Sequence[int]) -> bytes:
-    """Return where a channel's messages lie in the chunk before: log time, offset, log time, offset, ..."""
+    """Return the index of a channel's messages in the preceding chunk.
+
+    `entries`: log time, offset, log time, offset, ...
+    """
     head = struct.pack("<HI", channel_number, 8 * len(entries))
     return record(MESSAGE_INDEX, head + struct.pack(f"<{len(entries)}Q", *entries))
 
@@ -72,10 +75,10 @@ def chunk_index(
     compression: str,
     sizes: tuple[int, int],
 ) -> bytes:
-    """Return where a chunk and its message indexes lie in the file.
+    """Return the index record of a chunk and its message indexes.
 
-    `times_ns` first and last log time; `extent` the chunk's offset and length; `message_indexes` the offset
-    of each channel's and the length of all; `sizes` of the records as stored and uncompressed.
+    `times_ns`: first and last log time. `extent`: the chunk's offset and length. `message_indexes`: the
+    offset of each channel's index, and their total length. `sizes`: of the records, stored and uncompressed.
     """
     offsets, length = message_indexes
     body = struct.pack("<QQQQI", *times_ns, *extent, 10 * len(offsets))
@@ -85,19 +88,19 @@ def chunk_index(
 
 
 def metadata(name: str, values: Mapping[str, str]) -> bytes:
-    """Return a record of named texts."""
+    """Return a metadata record of named texts."""
     return record(METADATA, _text(name) + _map(values))
 
 
 def metadata_index(offset: int, length: int, name: str) -> bytes:
-    """Return where a metadata record lies in the file."""
+    """Return the index record of a metadata record."""
     return record(METADATA_INDEX, struct.pack("<QQ", offset, length) + _text(name))
 
 
 def statistics(
     counts: Mapping[int, int], schemas: int, metadata_count: int, chunks: int, start_ns: int, end_ns: int
 ) -> bytes:
-    """Return what the file holds; `counts` is messages by channel."""
+    """Return the statistics record; `counts`: number of messages by channel."""
     body = struct.pack(
         "<QHIIIIQQ", sum(counts.values()), schemas, len(counts), 0, metadata_count, chunks, start_ns, end_ns
     )
@@ -106,17 +109,17 @@ def statistics(
 
 
 def data_end() -> bytes:
-    """Return the end of the data section, without its checksum."""
+    """Return the record that ends the data section, without a checksum."""
     return record(DATA_END, struct.pack("<I", 0))
 
 
 def summary_offset(opcode: int, start: int, length: int) -> bytes:
-    """Return where a group of records lies in the summary."""
+    """Return the offset record of a group of records in the summary."""
     return record(SUMMARY_OFFSET, struct.pack("<BQQ", opcode, start, length))
 
 
 def footer(summary_start: int, offsets_start: int) -> bytes:
-    """Return the last record, without checksum; zeros: there is no summary."""
+    """Return the footer record, without a checksum; zero offsets mean that there is no summary."""
     return record(FOOTER, struct.pack("<QQI", summary_start, offsets_start, 0))
 
 

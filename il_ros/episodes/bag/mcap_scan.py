@@ -1,4 +1,4 @@
-"""Read what is whole in an MCAP file, however it ends: cut off, without index, or overwritten by zeros."""
+"""Read the intact records of an MCAP file that is truncated, has no index, or ends in zeros."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK = struct.Struct("<QQQI")
 
 @dataclass(frozen=True)
 class Channel:
-    """A topic as the file declares it."""
+    """A topic declared in the file."""
 
     number: int
     topic: str
@@ -29,7 +29,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Message:
-    """A message as the file holds it; `data` is a view into the file."""
+    """A message in the file; `data` is a view into the file."""
 
     channel: int
     sequence: int
@@ -40,10 +40,10 @@ class Message:
 
 @dataclass
 class Scan:
-    """Iterate `messages` once; what else the file holds is known afterwards.
+    """One pass over a file: iterate `messages` once, then the other fields are complete.
 
-    `finished`: it ends as it should. `cut_bytes`: behind the last whole record. `damaged_chunks`: left out,
-    because their checksum is wrong.
+    `finished`: the file has its footer and final magic bytes. `cut_bytes`: bytes after the last whole record.
+    `damaged_chunks`: number of chunks left out because their size, compression or checksum is wrong.
     """
 
     view: memoryview
@@ -55,12 +55,12 @@ class Scan:
     _schemas: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def messages(self) -> Iterator[Message]:
-        """Yield the whole messages of declared topics, in file order.
+        """Yield the intact messages of declared topics, in file order.
 
-        Raises ValueError when the file is no MCAP file.
+        Raises ValueError when the file is not an MCAP file.
         """
         if bytes(self.view[: len(mcap.MAGIC)]) != mcap.MAGIC[: len(self.view)]:
-            raise ValueError("it doesn't begin as an MCAP file does")
+            raise ValueError("it doesn't begin with the MCAP magic bytes")
         place = len(mcap.MAGIC)
         while place + _PREFIX.size <= len(self.view):
             opcode, length = _PREFIX.unpack_from(self.view, place)
@@ -80,7 +80,7 @@ class Scan:
         self.cut_bytes = max(0, len(self.view) - place)
 
     def _chunk(self, content: memoryview, whole: bool) -> Iterator[Message]:
-        """Yield a chunk's messages; of a cut one those before the cut, unless it is compressed."""
+        """Yield a chunk's messages; of a truncated chunk those before the cut, unless it is compressed."""
         head = _CHUNK.size
         if len(content) < head + 12:
             return
@@ -93,7 +93,7 @@ class Scan:
                 return
             try:
                 records = memoryview(_decompress(compression, bytes(records)))
-            except Exception:  # each library raises its own errors on damage
+            except Exception:  # each library raises its own errors on damaged data
                 self.damaged_chunks += 1
                 return
         if whole and (len(records) != size or (crc and zlib.crc32(records) != crc)):

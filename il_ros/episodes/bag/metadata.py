@@ -1,7 +1,7 @@
 """The `metadata.yaml` of a rosbag2 directory.
 
-Version 8 of its format: the newest that keeps QoS profiles as text, so that `ros2 bag` of Humble and of all
-later distributions reads it (field by field: rosbag2_storage/yaml.hpp), as do `rosbags` and Foxglove.
+Format version 8 is the newest that stores QoS profiles as text: `ros2 bag` of Humble and later distributions
+(rosbag2_storage/yaml.hpp), `rosbags` and Foxglove read it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _FOREVER = {"sec": 2147483647, "nsec": 4294967295}
 
 @dataclass(frozen=True)
 class Qos:
-    """The quality of service a publisher offered, in rmw's numbers (rmw/types.h).
+    """The quality of service that a publisher offers, as the enumerators of rmw/types.h.
 
-    history 1 keep last, 2 keep all, 3 unknown; reliability 1 reliable, 2 best effort; durability
-    1 transient local, 2 volatile. Deadline, lifespan and liveliness are written as 'not limited'.
+    history: 1 keep last, 2 keep all, 3 unknown. reliability: 1 reliable, 2 best effort. durability:
+    1 transient local, 2 volatile. Deadline, lifespan and liveliness are written as unlimited.
     """
 
     reliability: int = 1
@@ -35,7 +35,7 @@ class Qos:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be one of {allowed}")
 
     def to_yaml(self) -> str:
-        """Return the text that stands in `offered_qos_profiles`."""
+        """Return the text of `offered_qos_profiles`."""
         profile = {
             "history": self.history,
             "depth": self.depth,
@@ -63,7 +63,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class BagSummary:
-    """What a bag holds; times are log times in nanoseconds, zero when it holds no message."""
+    """The contents of a bag; times are log times in nanoseconds, zero when it holds no message."""
 
     file: str
     topics: Sequence[Topic] = ()
@@ -74,7 +74,7 @@ class BagSummary:
 
     @property
     def messages(self) -> int:
-        """Count of messages on all topics."""
+        """Number of messages on all topics."""
         return sum(topic.messages for topic in self.topics)
 
 
@@ -84,7 +84,7 @@ def render(summary: BagSummary) -> str:
 
 
 def render_information(summary: BagSummary) -> str:
-    """Return what rosbag2 keeps inside the MCAP file too, as the metadata record 'rosbag2'."""
+    """Return the text that rosbag2 also stores in the MCAP file, as the metadata record 'rosbag2'."""
     return yaml.safe_dump(_information(summary), sort_keys=False).strip()
 
 
@@ -98,7 +98,7 @@ def _information(summary: BagSummary) -> dict[str, Any]:
         "starting_time": dict(start),
         "message_count": summary.messages,
         "topics_with_message_count": [_topic(topic) for topic in summary.topics],
-        "compression_format": "",  # chunks inside the file may be compressed; rosbag2 does not count that
+        "compression_format": "",  # rosbag2 does not list the compression of chunks inside the file
         "compression_mode": "",
         "relative_file_paths": [summary.file],
         "files": [

@@ -1,6 +1,6 @@
-"""Read a bag: serialised messages as they came, in the order of their log times.
+"""Read the serialised messages of a bag in the order of their log times.
 
-Own bags and others' MCAP files are read here, other rosbag2 storages (sqlite3) through `rosbags`.
+MCAP files of any recorder are read with `mcap`, other rosbag2 storages (sqlite3) with `rosbags`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ BEING_RECORDED = "is being recorded"
 
 
 class BagError(ValueError):
-    """A bag that can't be read; the message names the file and says what to do."""
+    """A bag can't be read; the message names the file and says what to do."""
 
 
 class UnfinishedBagError(BagError):
-    """A file that its recorder never closed: `il-ros episodes recover` makes it readable."""
+    """The recorder never closed the file; `il-ros episodes recover` makes it readable."""
 
 
 class BagMessage(NamedTuple):
-    """One message of a bag: `raw` is CDR, `log_ns` the recorder's clock when it came."""
+    """One message of a bag: `raw` is CDR, `log_ns` the time of reception on the recorder's clock."""
 
     topic: str
     type: str
@@ -36,7 +36,7 @@ class BagMessage(NamedTuple):
 
 @dataclass(frozen=True)
 class TopicSummary:
-    """What a bag holds of one topic."""
+    """Type and number of messages of one topic in a bag."""
 
     type: str
     messages: int
@@ -47,7 +47,7 @@ Messages = Callable[[Collection[str] | None], Iterator[BagMessage]]
 
 @dataclass(frozen=True)
 class Bag:
-    """A readable bag. `start_ns`..`end_ns`: first and last log time, zero when it is empty.
+    """A readable bag. `start_ns`..`end_ns`: first and last log time, zero when the bag is empty.
 
     `metadata`: named texts inside the file, such as the contract.
     """
@@ -61,18 +61,18 @@ class Bag:
 
     @property
     def messages_total(self) -> int:
-        """Count of messages on all topics."""
+        """Number of messages on all topics."""
         return sum(topic.messages for topic in self.topics.values())
 
     @property
     def duration_s(self) -> float:
-        """From the first message to the last."""
+        """Time from the first message to the last."""
         return (self.end_ns - self.start_ns) / 1e9
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
-        """Yield the messages (of `topics` only, when given) by log time; those of one time in file order.
+        """Yield the messages, or those of `topics`, by log time; messages of equal time in file order.
 
-        Raises BagError, also midway, when the file is damaged.
+        Raises BagError, possibly after some messages, when the file is damaged.
         """
         return self.source(topics)
 
@@ -80,7 +80,8 @@ class Bag:
 def open_bag(path: Path) -> Bag:
     """Open a rosbag2 folder, or a single .mcap file.
 
-    Raises BagError naming the file and what to do: missing, not a bag, never closed, damaged, no ROS 2 CDR.
+    Raises BagError when it is missing, not a bag, damaged, or not ROS 2 CDR; UnfinishedBagError when it was
+    never closed.
     """
     if not path.exists():
         raise BagError(f"{path}: does not exist")
@@ -93,9 +94,9 @@ def open_bag(path: Path) -> Bag:
 
 
 def check_closed(path: Path) -> None:
-    """Look at both ends of a bag's MCAP files only: quick, for many bags.
+    """Check only the first and last bytes of a bag's MCAP files, which is fast for many bags.
 
-    Raises UnfinishedBagError when one was never closed, BagError when there is none or it is no MCAP.
+    Raises UnfinishedBagError when a file was never closed, BagError when there is no file or it is not MCAP.
     """
     files = bag_files(path)
     if not files:
@@ -110,7 +111,7 @@ def check_closed(path: Path) -> None:
 
 
 def bag_files(path: Path) -> list[Path]:
-    """Return the storage files of a bag, in the order of their names' numbers; empty when it is no bag."""
+    """Return the storage files of a bag, by the number in their names; empty when it is not a bag."""
     if path.is_file():
         return [path] if path.suffix in (".mcap", ".db3") else []
     found = [
@@ -151,7 +152,7 @@ def _open_mcap(path: Path) -> Bag:
 
 
 def _check_ends(path: Path, stream: Any) -> None:
-    """MCAP begins and ends with the same eight bytes; without the latter it was never closed."""
+    """Raise BagError without the magic bytes at the start, UnfinishedBagError without those at the end."""
     from mcap.stream_reader import MAGIC_SIZE
 
     magic = b"\x89MCAP0\r\n"
@@ -170,7 +171,7 @@ def _check_ends(path: Path, stream: Any) -> None:
 
 
 def _scan(path: Path, reader: Any) -> Bag:
-    """Count a closed file that has no summary."""
+    """Count the messages of a closed file that has no summary."""
     topics: dict[str, TopicSummary] = {}
     times = []
     for schema, channel, message in reader.iter_messages(log_time_order=False):
@@ -213,7 +214,7 @@ def _damaged(path: Path, error: Exception) -> BagError:
 
 
 def _merge(path: Path, parts: list[Bag]) -> Bag:
-    """A recording may be split into several files."""
+    """Return one bag of a recording that is split into several files."""
     if len(parts) == 1:
         return Bag(
             path, parts[0].topics, parts[0].start_ns, parts[0].end_ns, parts[0].source, parts[0].metadata
@@ -249,7 +250,7 @@ def _open_rosbags(path: Path) -> Bag:
                 for name, topic in reader.topics.items()
             }
             times = (reader.start_time, reader.end_time) if reader.message_count else (0, 0)
-    except Exception as error:  # rosbags, sqlite3 and yaml each have their own
+    except Exception as error:  # rosbags, sqlite3 and yaml raise different errors
         raise BagError(f"{path}: rosbags can't read it ({error}); does it have its metadata.yaml?") from error
     return Bag(path, topics, *times, lambda wanted: _rosbags_messages(path, wanted))
 

@@ -1,13 +1,16 @@
-"""Make a bag readable that its recorder could not finish: killed, power lost, disk full.
+"""Recover a bag that its recorder did not finish because of a kill, a power failure or a full disk.
 
-The file is written anew with all whole messages and an index. The original stays beside it as `.orig` until
-the new one has been read back and found equal; a recovery that is itself interrupted can simply be repeated.
+A new file is written with all intact messages and an index. The original is kept as `.orig` until the new
+file has been read back and found equal, so an interrupted recovery can be repeated. `episode.json` is then
+completed from the bag's contents.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import hashlib
+import math
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -15,28 +18,39 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from il_ros.core import atomic
+from il_ros.core import atomic, contract, messages
+from il_ros.core.contract import ContractError
 from il_ros.episodes import layout
 from il_ros.episodes.bag.mcap_file import CHUNK_BYTES, McapFile
 from il_ros.episodes.bag.mcap_scan import Channel, Scan
 from il_ros.episodes.bag.metadata import BagSummary, Topic, render
-from il_ros.episodes.bag.recover_info import complete_info
+from il_ros.episodes.bag.topics import CONTRACT_RECORD
+
 from il_ros.episodes.bag.sink import FileSink
 from il_ros.episodes.bag.writer import RESERVE_FILE
+from il_ros.episodes.layout import EpisodeInfo, LayoutError, StreamInfo
+from il_ros.episodes.recording.grade import grade
+from il_ros.episodes.recording.monitor import StreamMonitor
 
 ORIGINAL = ".orig"
+STAMP_BYTES = 12
+"""CDR encapsulation, seconds and nanoseconds at the start of a stamped message."""
 FAULT = "the recorder ended without finishing the bag; it was recovered"
 
 Progress = Callable[[int, int], None]
 
 
 class RecoverError(RuntimeError):
-    """Why a bag can't be recovered, naming the file. The original is as it was, perhaps under `.orig`."""
+    """A bag can't be recovered; the message names the file. The original is unchanged, perhaps as `.orig`."""
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What was done. `changed` is False when all was whole; `cut_bytes` at the end could not be used."""
+    """The result of a recovery.
+
+    `changed`: False when the episode was intact. `cut_bytes`: bytes dropped at the end of the file.
+    `damaged_chunks`: number of chunks dropped.
+    """
 
     folder: Path
     messages: int
@@ -46,10 +60,10 @@ class Recovery:
 
 
 def recover(folder: Path, progress: Progress = lambda done, total: None) -> Recovery:
-    """Make the bag in `folder` readable, and its `episode.json` complete; what is whole is left alone.
+    """Make the bag in `folder` readable and its `episode.json` complete; intact files are not changed.
 
-    `progress(bytes done, bytes in all)` is called now and then.
-    Raises RecoverError when there is no single MCAP file, it is still being written, or is no bag.
+    `progress(bytes written, bytes in total)` is called after each message.
+    Raises RecoverError when there is not exactly one MCAP file, or it is being recorded or not a bag.
     """
     original, target = _find(folder)
     with _opened(original) as view:
@@ -60,33 +74,33 @@ def recover(folder: Path, progress: Progress = lambda done, total: None) -> Reco
             raise RecoverError(f"{original}: {error}") from error
         intact = scan.finished and not scan.damaged_chunks and original == target
         if intact and (folder / layout.METADATA_FILE).exists():
-            return Recovery(folder, total, changed=complete_info(folder, Scan(view), ""))
+            return Recovery(folder, total, changed=_complete_info(folder, Scan(view), ""))
         if original == target:
             original = target.rename(target.with_name(target.name + ORIGINAL))
         target.unlink(missing_ok=True)
         summary = _rewrite(view, target, progress)
         _verify(view, target)
         atomic.write_text(folder / layout.METADATA_FILE, render(summary))
-        complete_info(folder, Scan(view), FAULT)
+        _complete_info(folder, Scan(view), FAULT)
     original.unlink()
     (folder / RESERVE_FILE).unlink(missing_ok=True)
     return Recovery(folder, total, True, scan.cut_bytes, scan.damaged_chunks)
 
 
 def _find(folder: Path) -> tuple[Path, Path]:
-    """Return the file to read and the file to make: they differ after an interrupted recovery."""
+    """Return the file to read and the file to write; they differ after an interrupted recovery."""
     if not folder.is_dir():
-        raise RecoverError(f"{folder}: is no folder")
+        raise RecoverError(f"{folder}: is not a folder")
     files = sorted(folder.glob(f"*.mcap{ORIGINAL}")) or sorted(folder.glob("*.mcap"))
     if len(files) != 1:
         names = ", ".join(file.name for file in files) or "none"
-        raise RecoverError(f"{folder}: there must be one .mcap file in it; there are: {names}")
+        raise RecoverError(f"{folder}: must hold exactly one .mcap file; it holds: {names}")
     return files[0], files[0].with_name(files[0].name.removesuffix(ORIGINAL))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[memoryview]:
-    """Map a file that nobody writes to; an OSError within becomes a RecoverError."""
+    """Memory-map a file that no recorder writes to; an OSError in the context becomes a RecoverError."""
     try:
         with path.open("rb") as file:
             try:
@@ -95,14 +109,14 @@ def _opened(path: Path) -> Iterator[memoryview]:
                 raise RecoverError(f"{path}: is still being recorded") from None
             if os.fstat(file.fileno()).st_size == 0:
                 raise RecoverError(f"{path}: is empty; there is nothing to recover")
-            # Not closed by hand: views of it live in the error's traceback while one is under way.
+            # The map is not closed here: the traceback of an error may still hold views of it.
             yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
         raise RecoverError(f"{path}: {error}") from error
 
 
 def _rewrite(view: memoryview, target: Path, progress: Progress) -> BagSummary:
-    """Write all whole messages into a new file, and return what it holds; raises OSError."""
+    """Write all intact messages into a new file and return its summary; raises OSError."""
     scan, numbers = Scan(view), dict[int, int]()
     sink = FileSink(target)
     try:
@@ -121,7 +135,7 @@ def _rewrite(view: memoryview, target: Path, progress: Progress) -> BagSummary:
             progress(sink.size, len(view))
         found = [(channel, number(channel)) for channel in scan.channels.values()]
         for name, values in scan.metadata.items():
-            if name != "rosbag2":  # tells what the other file held
+            if name != "rosbag2":  # describes the contents of the original file
                 file.add_metadata(name, values)
         file.flush()
         file.finish()
@@ -138,7 +152,7 @@ def _topic(channel: Channel, count: int) -> Topic:
 
 
 def _verify(view: memoryview, target: Path) -> None:
-    """Raise RecoverError unless the new file holds the very messages of the old one."""
+    """Raise RecoverError unless the new file holds the same messages as the original."""
     with _opened(target) as copy:
         old, new = Scan(view), Scan(copy)
         if _digest(old) != _digest(new) or not new.finished:
@@ -154,3 +168,105 @@ def _digest(scan: Scan) -> bytes:
         digest.update(repr((topic, message.sequence, message.log_ns, message.publish_ns)).encode())
         digest.update(message.data)
     return digest.digest()
+
+
+# ---- episode.json --------------------------------------------------------------------------------------
+
+
+def _complete_info(folder: Path, scan: Scan, fault: str) -> bool:
+    """Complete `episode.json` from a new `scan` of the bag.
+
+    Returns False when it was complete already, or the folder is not named as an episode.
+    """
+    try:
+        layout.episode_number(folder.name)
+    except LayoutError:
+        return False
+    before = _info_or_none(folder)
+    if before is not None and before.complete:
+        return False
+    first_ns, last_ns, monitors = _observe(scan, before)
+    info = before or _from_bag(folder.name, scan, first_ns)
+    stopped_ns = max(last_ns, info.started_ns)
+    streams = _streams(monitors, stopped_ns, info)
+    faults = (*info.faults, *([fault] if fault else []))
+    duration_s = (stopped_ns - info.started_ns) / 1e9
+    dataclasses.replace(
+        info,
+        stopped_ns=stopped_ns,
+        stop_reason=info.stop_reason or "the recorder was interrupted",
+        faults=faults,
+        streams=streams,
+        grade=grade(streams, duration_s, faults=faults),
+        complete=True,
+    ).save(folder)
+    return True
+
+
+def _info_or_none(folder: Path) -> EpisodeInfo | None:
+    try:
+        return layout.load_info(folder)
+    except LayoutError:
+        return None  # missing or truncated; most of it is restored from the bag
+
+
+def _observe(scan: Scan, info: EpisodeInfo | None) -> tuple[int, int, dict[str, StreamMonitor]]:
+    """Return the first and last log time, and each topic's statistics since the episode's start."""
+    ages = _ages(info.contract_text if info else "", info.topics if info else {})
+    monitors: dict[str, StreamMonitor] = {}
+    first_ns = last_ns = 0
+    empty = True
+    for message in scan.messages():
+        channel = scan.channels[message.channel]
+        if channel.topic not in monitors:
+            age_s = ages.get(channel.topic)
+            monitors[channel.topic] = StreamMonitor(
+                channel.topic,
+                channel.type,
+                max_age_s=math.inf if age_s is None else age_s,
+                required=age_s is not None,
+            )
+        first_ns = message.log_ns if empty else min(first_ns, message.log_ns)
+        last_ns, empty = max(last_ns, message.log_ns), False
+        if info is None or message.log_ns >= info.started_ns:
+            head = bytes(message.data[:STAMP_BYTES])
+            known = len(head) == STAMP_BYTES and messages.known(channel.type)
+            stamp_ns = messages.raw_stamp_ns(channel.type, head) if known else None
+            monitors[channel.topic].observe(message.log_ns, len(message.data), stamp_ns)
+    return first_ns, last_ns, monitors
+
+
+def _ages(contract_text: str, topics: dict[str, str]) -> dict[str, float]:
+    """Return the maximum age of every required topic, by its name in the bag."""
+    if not contract_text:
+        return {}
+    try:
+        loaded = contract.parse(contract_text, "the episode's contract")
+    except ContractError:  # written by another version of this package; the bag is recovered anyway
+        return {}
+    return {
+        topics.get(spec.topic, spec.topic): spec.max_age_s
+        for spec in sorted(loaded.observations, key=lambda spec: -spec.max_age_s)
+    }
+
+
+def _streams(
+    monitors: dict[str, StreamMonitor], stopped_ns: int, info: EpisodeInfo
+) -> tuple[StreamInfo, ...]:
+    found = {topic: monitor.info(stopped_ns) for topic, monitor in monitors.items()}
+    for topic in _ages(info.contract_text, info.topics):
+        found.setdefault(topic, StreamInfo(topic, "", required=True))
+    return tuple(found.values())
+
+
+def _from_bag(name: str, scan: Scan, first_ns: int) -> EpisodeInfo:
+    """Return the description that can be restored from the bag, which holds the contract."""
+    recorded = scan.metadata.get(CONTRACT_RECORD, {})
+    return EpisodeInfo(
+        name=name,
+        contract_name=recorded.get("name", ""),
+        contract_hash=recorded.get("hash", ""),
+        contract_text=recorded.get("text", ""),
+        started_ns=first_ns,
+        faults=("episode.json was missing or unreadable; its contents are lost",),
+    )

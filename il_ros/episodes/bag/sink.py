@@ -1,4 +1,4 @@
-"""The file below a bag: appends whole blocks, and goes back to the last whole one when a write fails."""
+"""The file of a bag: appends blocks, and truncates to the last complete append when a write fails."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import IO, Protocol
 Buffer = bytes | bytearray | memoryview
 
 _MOST_BUFFERS = 1000
-"""Buffers per system call; the kernel takes 1024."""
+"""Buffers per system call; the kernel's limit is 1024."""
 _PAGE = 4096
-"""What direct writes must be aligned to: no common disk or file system wants more."""
+"""Alignment of direct writes in bytes; sufficient for common disks and file systems."""
 _STAGE_BYTES = 1024 * 1024
 _DIRECT_FROM_BYTES = 256 * 1024
-"""Smaller appends aren't worth a trip to the disk of their own."""
+"""Smaller appends go through the page cache."""
 
 
 class Sink(Protocol):
-    """Where a bag's bytes go; tests put one that fails here."""
+    """Destination of a bag's bytes; tests inject failing ones."""
 
     size: int
 
@@ -30,35 +30,35 @@ class Sink(Protocol):
         """Write all blocks or none; raises OSError."""
 
     def sync(self) -> None:
-        """Have what was written survive a power cut; raises OSError."""
+        """Flush the file to the disk, so that it survives a power failure; raises OSError."""
 
     def check(self) -> None:
-        """Raise OSError when the file is no longer where it was created."""
+        """Raise OSError when the file was deleted or moved."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class FileSink:
-    """A new file, written without a buffer of our own: what `append` returned from survives a kill.
+    """A new file, written without a user-space buffer: completed appends survive a kill.
 
-    Large appends go past the kernel's page cache (O_DIRECT): copying camera streams into pages that nobody
-    reads soon costs a fifth of a core and, when the kernel writes them back, stalls of tens of milliseconds.
-    The parts before the first and behind the last whole page go through the cache; no page gets both. Where
-    the file system can't write directly, all goes through the cache.
-    The file is locked (flock) while it is being written, so that others can tell a recording from a crash.
+    Large appends bypass the kernel's page cache (O_DIRECT). Copying camera streams through the cache costs a
+    fifth of a core, and its write-back stalls for tens of milliseconds. The bytes before the first and after
+    the last whole page go through the cache; no page is written both ways. When the file system does not
+    support O_DIRECT, all bytes go through the cache.
+    The file is locked (flock) while it is open, so other processes can tell a running recording from a crash.
     """
 
     def __init__(self, path: Path):
         self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # who asks `being_written` holds it for a moment
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # `being_written` holds the lock briefly
         self._direct = _open_direct(path)
         self._stage = mmap.mmap(-1, _STAGE_BYTES) if self._direct is not None else None
         self.size = 0
 
     def append(self, blocks: Sequence[Buffer]) -> None:
-        """Write all blocks; when that fails, cut the file back to what it was before and raise OSError."""
+        """Write all blocks; on failure truncate the file to its previous size and raise OSError."""
         length = sum(len(block) for block in blocks)
         try:
             if self._direct is not None and length >= _DIRECT_FROM_BYTES:
@@ -71,25 +71,25 @@ class FileSink:
         self.size += length
 
     def sync(self) -> None:
-        """Have what was written survive a power cut."""
+        """Flush the file to the disk, so that it survives a power failure; raises OSError."""
         os.fdatasync(self._descriptor)
 
     def check(self) -> None:
-        """Raise OSError when the file was deleted or moved: writing on would be for nobody."""
-        here = os.fstat(self._descriptor)
-        there = os.stat(self._path)  # FileNotFoundError names it
-        if (here.st_ino, here.st_dev) != (there.st_ino, there.st_dev):
+        """Raise OSError when the file was deleted or moved: further writes would be lost."""
+        opened = os.fstat(self._descriptor)
+        found = os.stat(self._path)  # a FileNotFoundError names the path
+        if (opened.st_ino, opened.st_dev) != (found.st_ino, found.st_dev):
             raise FileNotFoundError(f"{self._path} is another file now")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._direct is not None:
             os.close(self._direct)
             self._direct = None
         os.close(self._descriptor)
 
     def _write_cached(self, blocks: Sequence[Buffer], offset: int) -> None:
-        """Write blocks from `offset` on, through the page cache."""
+        """Write the blocks at `offset` through the page cache."""
         for first in range(0, len(blocks), _MOST_BUFFERS):
             left = list(blocks[first : first + _MOST_BUFFERS])
             while left:
@@ -101,7 +101,7 @@ class FileSink:
                     left[0] = memoryview(left[0])[written:]
 
     def _write_mostly_direct(self, blocks: Sequence[Buffer], length: int) -> None:
-        """Write blocks at the end: to the first page's start, then whole pages directly, then the rest."""
+        """Append the blocks: whole pages directly, the bytes before and after them through the cache."""
         start, end = -(-self.size // _PAGE) * _PAGE, (self.size + length) // _PAGE * _PAGE
         head, whole = start - self.size, end - start
         self._write_cached(_cut(blocks, 0, head), self.size)
@@ -111,7 +111,7 @@ class FileSink:
         self._write_cached(_cut(blocks, head + whole, length), end)
 
     def _write_direct(self, blocks: Sequence[Buffer], length: int, offset: int) -> None:
-        """Write `length` bytes, whole pages, to an aligned offset."""
+        """Write `length` bytes directly; `length` and `offset` are multiples of the page size."""
         assert self._direct is not None
         assert self._stage is not None
         place = 0
@@ -126,14 +126,14 @@ class FileSink:
                 if error.errno != errno.EINVAL:
                     raise
                 written = 0
-            if written % _PAGE or not written:  # this disk wants another alignment, or is nearly full
+            if written % _PAGE or not written:  # the disk requires another alignment, or is nearly full
                 self._write_cached([view[written:]], offset + written)
                 return
             view, offset = view[written:], offset + written
 
 
 def being_written(file: IO[bytes]) -> bool:
-    """Tell whether a recorder has the open file locked."""
+    """Return whether a recorder holds the lock of an open file."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -143,15 +143,15 @@ def being_written(file: IO[bytes]) -> bool:
 
 
 def _open_direct(path: Path) -> int | None:
-    """Return a second descriptor that writes past the page cache; None where that isn't possible."""
+    """Return a second descriptor for direct writes; None when they are not supported."""
     try:
         return os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
-    except (OSError, AttributeError):  # AttributeError: an operating system without it
+    except (OSError, AttributeError):  # AttributeError: an operating system without O_DIRECT
         return None
 
 
 def _cut(blocks: Sequence[Buffer], start: int, end: int) -> list[Buffer]:
-    """Return the bytes from `start` to `end` of what the blocks are one after the other, uncopied."""
+    """Return bytes `start` to `end` of the concatenated blocks, without copying."""
     return list(_pieces(blocks, start, end))
 
 

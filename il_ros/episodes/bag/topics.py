@@ -1,8 +1,8 @@
-"""Where a contract's streams lie in a bag, or what exactly is missing."""
+"""Find a contract's streams in a bag, or list what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.specs import STRING, StreamSpec
-from il_ros.episodes.arrays.late_proposals import ExpertStream
 from il_ros.episodes.bag.reader import Bag, BagError
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records import proposal
@@ -23,16 +22,25 @@ CONTRACT_RECORD = "il_ros.contract"
 
 
 class MismatchError(ValueError):
-    """A bag that doesn't hold what the contract needs; the message lists every difference."""
+    """A bag does not hold what the contract needs; the message lists every difference."""
+
+
+@dataclass(frozen=True)
+class ExpertStream:
+    """The bag's topic of expert proposals, with their action names (A) and period."""
+
+    topic: str
+    names: Sequence[str]
+    period_ns: int
 
 
 @dataclass(frozen=True)
 class ContractTopics:
-    """Names in the bag of what a contract needs.
+    """The bag's names of the topics that a contract needs.
 
     `observed` and `commanded`: the contract's topic -> the bag's. `decisions`: the bag's topic of decisions,
-    None when labels come from the commanded topics. `columns` (A,): where each of the contract's action
-    numbers stands in a decision's vector. `expert`: its proposals, None when there are none beside decisions.
+    None when labels come from the commanded topics. `columns` (A,): the index of each of the contract's
+    action elements in a decision's vector. `expert`: the expert's proposals, None without their own topic.
     """
 
     observed: Mapping[str, str]
@@ -43,10 +51,10 @@ class ContractTopics:
 
 
 def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> ContractTopics:
-    """Return where the contract's streams lie; `info` None: a bag that another recorder made.
+    """Return the bag's topics for the contract's streams; `info` is None for another recorder's bag.
 
-    Decisions are used when the bag has some and says under which contract they were made.
-    Raises MismatchError naming every missing topic and other type, BagError when the bag's own contract
+    Decisions are used when the bag holds some together with the contract they were made under.
+    Raises MismatchError naming every missing topic and wrong type, BagError when the bag's own contract
     can't be read.
     """
     problems: list[str] = []
@@ -63,19 +71,19 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Cont
         columns = _columns(contract, recorded, problems)
         expert = _expert(recorded, bag, info)
     if problems:
-        there = ", ".join(f"{name} ({topic.type})" for name, topic in sorted(bag.topics.items())) or "nothing"
+        held = ", ".join(f"{name} ({topic.type})" for name, topic in sorted(bag.topics.items())) or "nothing"
         raise MismatchError(
             f"{bag.path}: doesn't fit contract '{contract.name}': {'; '.join(problems)}. "
-            f"The bag holds: {there}"
+            f"The bag holds: {held}"
         )
     return ContractTopics(observed, commanded, decisions, columns, expert)
 
 
 def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:
-    """Return the bag's name for a contract's (often relative) topic; None when there is none, or several.
+    """Return the bag's name of a contract's (often relative) topic; None when it is missing or ambiguous.
 
-    The recorder wrote the names down; in others' bags it is the topic at the root, or else the only one
-    under a namespace.
+    `info` holds the names in own bags. In another recorder's bag, it is the topic at the root, or else the
+    only topic of that name under a namespace.
     """
     if info is not None and topic in info.topics:
         return info.topics[topic] if info.topics[topic] in bag.topics else None
@@ -96,7 +104,7 @@ def _names(
             problems.append(f"{spec.key} needs topic {spec.topic} ({spec.type}), which is not in the bag")
         elif bag.topics[name].type != spec.type:
             problems.append(
-                f"{spec.key} needs {name} as {spec.type}, but there it is {bag.topics[name].type}"
+                f"{spec.key} needs {name} as {spec.type}, but the bag has {bag.topics[name].type}"
             )
         else:
             names[spec.topic] = name
@@ -124,7 +132,7 @@ def _expert(recorded: Contract, bag: Bag, info: EpisodeInfo | None) -> ExpertStr
 
 
 def _recorded_contract(bag: Bag, info: EpisodeInfo | None) -> Contract | None:
-    """Return the contract that the bag was recorded under; decisions' vectors are in its order."""
+    """Return the contract that the bag was recorded under, which gives the order of decision vectors."""
     texts = [] if info is None else [info.contract_text]
     texts.append(bag.metadata.get(CONTRACT_RECORD, {}).get("text", ""))
     for text in texts:
@@ -137,7 +145,7 @@ def _recorded_contract(bag: Bag, info: EpisodeInfo | None) -> Contract | None:
 
 
 def _columns(contract: Contract, recorded: Contract, problems: list[str]) -> NDArray[np.intp]:
-    """Find the contract's action numbers among the recorded ones, by name; they must mean the same."""
+    """Find the contract's action elements in the recorded contract by name; their meaning must be equal."""
     place = {name: index for index, name in enumerate(recorded.action_names)}
     meaning = {action.key: action for action in recorded.actions}
     for action in contract.actions:

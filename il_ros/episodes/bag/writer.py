@@ -1,4 +1,4 @@
-"""Write a rosbag2 directory with one MCAP file, messages as they come, readable up to the last flush.
+"""Write a rosbag2 directory with one MCAP file, which is readable up to the last flush.
 
 with BagWriter(folder) as bag:
     joints = bag.add_stream("/joint_states", "sensor_msgs/msg/JointState")
@@ -20,14 +20,14 @@ from il_ros.episodes.layout import METADATA_FILE, bag_file
 
 RESERVE_FILE = ".reserve"
 RESERVE_BYTES = 1024 * 1024
-"""Kept aside on the disk, so that a full one still takes the index and the episode's description."""
+"""Reserved disk space, so that the index and the episode's description fit on a full disk."""
 
 
 class BagWriter:
-    """One bag, for one thread. `flush` closes the chunk: what came before it then survives a kill.
+    """Writes one bag, from one thread. `flush` ends the chunk, whose messages then survive a kill.
 
-    After a failed write the file holds all whole chunks before it, nothing half, and `close` still makes it
-    a readable bag. Messages of the failed chunk are counted in `unwritten`.
+    After a failed write the file holds all complete chunks before it, and `close` still makes it a readable
+    bag. Messages of the failed chunk are counted in `unwritten`.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class BagWriter:
         checksums: bool = True,
         open_sink: Callable[[Path], Sink] = FileSink,
     ):
-        """Start the bag `folder`/<folder's name>_0.mcap; the folder is made when there is none.
+        """Create the bag `folder`/<folder's name>_0.mcap, and the folder if necessary.
 
         Raises FileExistsError when the bag exists, other OSErrors when it can't be written, ValueError on an
         unknown compression.
@@ -58,9 +58,9 @@ class BagWriter:
             raise
 
     def add_stream(self, topic: str, type_name: str, qos: Qos | None = None) -> int:
-        """Declare a topic (its full name) and return the number to write its messages under.
+        """Declare a topic by its full name and return its stream number.
 
-        Raises ValueError on an unknown type or a topic declared before, OSError when it can't be written.
+        Raises ValueError on an unknown type or a duplicate topic, OSError when it can't be written.
         """
         if any(known.name == topic for known in self._topics):
             raise ValueError(f"topic {topic} is in the bag already")
@@ -73,13 +73,13 @@ class BagWriter:
         return number
 
     def add_metadata(self, name: str, values: Mapping[str, str]) -> None:
-        """Put named texts into the file, such as the contract; raises OSError when it can't be written."""
+        """Write named texts, such as the contract; raises OSError when they can't be written."""
         self._file.add_metadata(name, values)
 
     def write(
         self, stream: int, log_ns: int, raw: bytes, publish_ns: int | None = None, sequence: int = 0
     ) -> None:
-        """Take a serialised message in; it is in the file when the chunk is full or after `flush`.
+        """Add a serialised message; it is written when the chunk is full or at the next `flush`.
 
         Raises OSError when a full chunk can't be written.
         """
@@ -87,36 +87,36 @@ class BagWriter:
 
     @property
     def written(self) -> dict[str, int]:
-        """Messages in the file, by topic."""
+        """Number of messages in the file, by topic."""
         return {topic.name: self._file.counts[number] for number, topic in enumerate(self._topics, start=1)}
 
     @property
     def unwritten(self) -> int:
-        """Messages that a failed write took with it."""
+        """Number of messages lost in failed writes."""
         return self._file.unwritten
 
     @property
     def written_bytes(self) -> int:
-        """Size of the file."""
+        """Size of the file in bytes."""
         return self._sink.size
 
     def flush(self) -> None:
-        """Write the messages taken in so far; raises OSError, after which they are gone."""
+        """Write the added messages; raises OSError, and the messages are then lost."""
         self._file.flush()
 
     def sync(self) -> None:
-        """Flush, and have it survive a power cut; raises OSError."""
+        """Flush to the disk, so that the messages survive a power failure; raises OSError."""
         self._file.flush()
         self._sink.sync()
 
     def check(self) -> None:
-        """Raise OSError when the file was deleted or moved away."""
+        """Raise OSError when the file was deleted or moved."""
         self._sink.check()
 
     def close(self) -> None:
-        """Finish the file and `metadata.yaml`; doing it twice is harmless.
+        """Finish the file and `metadata.yaml`; a second call does nothing.
 
-        Does all it can, then raises the first OSError: the file still has all whole chunks.
+        Runs every step, then raises the first OSError; the file keeps all complete chunks.
         """
         if self._closed:
             return
@@ -143,11 +143,11 @@ class BagWriter:
         self.close()
 
     def save_metadata(self, *, durable: bool = True) -> None:
-        """Write `metadata.yaml` as things stand; raises OSError."""
+        """Write `metadata.yaml` for the current contents; raises OSError."""
         atomic.write_text(self.folder / METADATA_FILE, render(self.summary()), durable=durable)
 
     def summary(self) -> BagSummary:
-        """Return what the file holds by now, as `metadata.yaml` tells it."""
+        """Return the file's current contents, for `metadata.yaml`."""
         topics = [
             Topic(topic.name, topic.type, self._file.counts[number], topic.qos, topic.hash)
             for number, topic in enumerate(self._topics, start=1)

@@ -61,7 +61,7 @@ class DrivingLog:
         if last.took_over(decision.authority, decision.mode):
             driving = self.of(last.version)
             self.by_version[last.version] = replace(driving, interventions=driving.interventions + 1)
-        elif decision.authority == POLICY and self._last == last:
+        elif decision.authority == POLICY and self._last == last and last.name == POLICY:
             step_s = min(max(passed_ns, 0), LONGEST_STEP_NS) / 1e9
             driving = self.of(decision.version)
             self.by_version[decision.version] = replace(driving, seconds=driving.seconds + step_s)

@@ -140,12 +140,15 @@ class Conductor(managed.PlainNode):
             await self._call(self._stop, Trigger.Request())
         return Trial(seed, outcome, reason, (end_ns - start_ns) / 1e9, time.monotonic() - began_s, recorded)
 
+    def _ended_or_later(self, start_ns: int, until_ns: int) -> bool:
+        return bool(self._ending(start_ns)) or self._simulated_ns >= until_ns
+
     async def _outcome(self, start_ns: int) -> tuple[str, str]:
         """Wait for the end of a running episode, and return what it was and why."""
         while True:
             next_ns = self._simulated_ns + 1_000_000_000
             await self._waiting.until(
-                lambda until_ns=next_ns: self._ending(start_ns) or self._simulated_ns >= until_ns,
+                partial(self._ended_or_later, start_ns, next_ns),
                 self._timeout_s,
                 "the simulator's next simulated second (is a proposal or a decision missing?)",
             )

@@ -207,7 +207,7 @@ class Versions:
         try:
             told = lineage.read(run)
             driving = self._driving(told)
-            drove = {"driven_s": round(driving.seconds, 3), "interventions": driving.interventions}
+            drove: dict[str, Any] = {"driven_s": round(driving.seconds, 3), "interventions": driving.interventions}
             changed = replace(told, **drove, **({} if told.state in BAD else changes))
             if changed != told:
                 lineage.write(run, changed, durable=False)  # a tick must not wait for the disk

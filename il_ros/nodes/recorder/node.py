@@ -21,7 +21,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from il_ros.core.contract import Contract
-from il_ros.episodes.layout import OUTCOMES, StreamInfo
+from il_ros.episodes.layout import StreamInfo
 from il_ros.episodes.recording.record import EpisodeRecorder, Event, RecordError
 from il_ros.nodes.recorder import parameters as parameters
 from il_ros.nodes.recorder.streams import RecorderStreams
@@ -30,6 +30,7 @@ from il_ros.nodes.runtime.contracts import load_contract
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.qos import LATCHED
+from il_ros.records.outcomes import OUTCOMES
 
 POLL_S = 0.05  # how soon a full disk or the longest duration ends an episode
 STATUS_S = 0.5  # how often the status is published while recording
@@ -109,7 +110,7 @@ class Recorder(managed.ManagedNode):
         if recorder is None:
             return Status(WARN, f"{self.state}: not receiving")
         silent = recorder.silent_streams()
-        take = recorder.take
+        take = recorder.writer
         values: dict[str, Any] = {
             "root": recorder.options.root,
             "episodes saved": recorder.saved,
@@ -150,7 +151,7 @@ class Recorder(managed.ManagedNode):
     def _on_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         """Let `outcome` mark the running episode; all else is read when it is needed."""
         for parameter in changed:
-            running = self._recorder is not None and self._recorder.take is not None
+            running = self._recorder is not None and self._recorder.writer is not None
             if parameter.name == "outcome" and parameter.value in OUTCOMES and running:
                 self._recorder.mark(parameter.value)
                 self._tell()
@@ -162,7 +163,7 @@ class Recorder(managed.ManagedNode):
         events = self._recorder.poll()
         for event in events:
             self._report(event)
-        recording = self._recorder.take is not None
+        recording = self._recorder.writer is not None
         if events or (recording and time.monotonic() - self._told_s > STATUS_S):
             self._tell()
 
@@ -189,7 +190,7 @@ class Recorder(managed.ManagedNode):
         """Publish `~/status`."""
         self._told_s = time.monotonic()
         recorder = self._recorder
-        take = recorder.take if recorder else None
+        take = recorder.writer if recorder else None
         last = recorder.last if recorder else None
         if self._last and last and last.info.name == self._last["episode"]:
             self._last["outcome"] = last.info.outcome

@@ -12,11 +12,11 @@ from rclpy.node import Node
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ARRAY, JOINT_TRAJECTORY, STRING
 from il_ros.episodes.bag.mcap_file import COMPRESSIONS
-from il_ros.episodes.layout import OUTCOMES
 from il_ros.episodes.recording.options import MIB, Label, RecordedStream, RecordOptions, contract_streams
 from il_ros.nodes.recorder.streams import Wanted, wanted_extra
 from il_ros.nodes.runtime.contracts import declare_contract
 from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.records.outcomes import OUTCOMES
 
 
 def declare_all(node: Node) -> None:

@@ -71,7 +71,7 @@ class RecorderStreams:
             spec = self._specs[topic]
             profile = matching_profile(offers, DEPTH_LARGE if spec.type in LARGE_TYPES else DEPTH)
             old = self._profiles.get(topic)
-            if old is not None and old != profile and self._recorder.take and not _weaker(profile, old):
+            if old is not None and old != profile and self._recorder.writer and not _weaker(profile, old):
                 continue  # looked at again when the episode has ended
             self._changed.discard(topic)
             if old != profile:

@@ -7,7 +7,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.task import Future
 
@@ -22,7 +22,13 @@ class Refusal(Exception):  # noqa: N818 - it is no fault
     """A reason, for a person to read, why a transition or a request is refused; no traceback is logged."""
 
 
-class Shell:
+if TYPE_CHECKING:
+    Base: Any
+else:
+    Base = object  # a Node class follows in the method resolution order
+
+
+class Shell(Base):
     """What all nodes share: guarded callbacks, diagnostics, real-time priority. Mixed in before a Node class.
 
     An exception in a timer, subscription or service callback is logged with its traceback, shown in the
@@ -42,17 +48,17 @@ class Shell:
         return Status()
 
     def create_subscription(
-        self, msg_type: Any, topic: str, callback: Callable, *args: Any, **kwargs: Any
+        self, msg_type: Any, topic: str, callback: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Do as rclpy does, with a guarded callback."""
         return super().create_subscription(msg_type, topic, self._guard(callback, topic), *args, **kwargs)
 
-    def create_timer(self, timer_period_sec: float, callback: Callable, *args: Any, **kwargs: Any) -> Any:
+    def create_timer(self, timer_period_sec: float, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Do as rclpy does, with a guarded callback."""
         return super().create_timer(timer_period_sec, self._guard(callback, "timer"), *args, **kwargs)
 
     def create_service(
-        self, srv_type: Any, srv_name: str, callback: Callable, *args: Any, **kwargs: Any
+        self, srv_type: Any, srv_name: str, callback: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Do as rclpy does, with a guarded callback."""
 
@@ -80,7 +86,7 @@ class Shell:
             self.get_logger().error(sentence + trace)
             self._last_error = (now_s, sentence)
 
-    def _guard(self, callback: Callable, where: str) -> Callable:
+    def _guard(self, callback: Callable[..., Any], where: str) -> Callable[..., Any]:
         @functools.wraps(callback)  # rclpy reads the signature through this
         def run(*args: Any) -> Any:
             try:

@@ -62,7 +62,8 @@ def declare_session(node: Node) -> Chosen:
         moments = read_starts(Path(starts)) if starts else ()
     except (ValueError, OSError) as error:
         raise ParameterError(str(error)) from error
-    person, driving = None, ()
+    person: SimulatedPerson | None = None
+    driving: tuple[str, ...] = ()
     contract = load_contract(value(node, "contract")) if who == "simulated" or driven or moments else None
     if who == "simulated":
         person = SimulatedPerson(contract, USUAL, episodes, np.random.default_rng(seed))

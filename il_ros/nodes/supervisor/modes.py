@@ -152,6 +152,6 @@ def _options(values: dict[str, Any]) -> ModeOptions:
         segment=values["dagger.segment"],
         seed=values["dagger.seed"],
         round_index=values["dagger.round"],
-        queried=values["dagger.asked"],
+        queried=values["dagger.queried"],
         gated=GatedOptions(**{name: values[f"gated.{name}"] for name in GATED}),
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rclpy.node import Node
 
-from il_ros.episodes.layout import OUTCOMES
 from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.trainer.job import EvaluationPlan, TrainingPlan
 
 """While somebody corrects, a label is the expert's, whatever became of the episode."""

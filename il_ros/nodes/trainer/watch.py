@@ -135,11 +135,11 @@ class Yielding:
     def _on_decision(self, raw: bytes) -> None:
         decision = from_json(messages.decode(STRING, raw).data)
         before = self.throttle.paused
-        self._after(before, self.throttle.hear(decision.stamp_ns, decision.sent_ns, time.monotonic()))
+        self._after(before, self.throttle.observe(decision.stamp_ns, decision.sent_ns, time.monotonic()))
 
     def _look(self) -> None:
         before = self.throttle.paused
-        self._after(before, self.throttle.look(time.monotonic()))
+        self._after(before, self.throttle.update(time.monotonic()))
 
     def _after(self, before: bool, now: bool) -> None:
         if before == now:

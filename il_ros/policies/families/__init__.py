@@ -1,1 +1,1 @@
-"""The policy networks, and the registry that finds them by name."""
+"""The policy networks and their registry."""

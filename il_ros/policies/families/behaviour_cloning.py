@@ -1,6 +1,6 @@
-"""Behaviour cloning: a network that answers an observation with the action the expert would take.
+"""Behaviour cloning: a network that maps an observation to the expert's action.
 
-State → its features; each camera → a small CNN; all of it → an MLP trunk → a head.
+State features and the output of one small CNN per camera → MLP trunk → head.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.encoders import CameraEncoder
 from il_ros.policies.families.heads import GAUSSIAN, LOSSES, DeterministicHead, GaussianHead
-from il_ros.policies.families.numpy_forward import plain_mlp
+from il_ros.policies.families.numpy_forward import mlp_forward
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import ACTION_SCALES, Normaliser
 from il_ros.policies.protocol import Array, Network
@@ -22,7 +22,7 @@ from il_ros.policies.protocol import Array, Network
 
 @dataclass(frozen=True)
 class BehaviourCloning:
-    """The settings of a network; config/training/*.yaml explain each."""
+    """The settings of the network; config/training/*.yaml explain each."""
 
     inputs: tuple[str, ...] = ()
     horizon: int = 1
@@ -35,18 +35,18 @@ class BehaviourCloning:
     def __post_init__(self) -> None:
         at_least("horizon", self.horizon, 1)
         if not self.hidden or not self.channels:
-            raise ValueError("hidden and channels need at least one layer each")
+            raise ValueError("hidden and channels must each have at least one layer")
         for field in ("hidden", "channels"):
             for width in getattr(self, field):
                 at_least(field, width, 1)
         one_of("loss", self.loss, LOSSES)
         if not 0 <= self.variance_power <= 1:
-            raise ValueError(f"variance_power is {self.variance_power}; 0 to 1 is possible")
+            raise ValueError(f"variance_power is {self.variance_power}; it must be between 0 and 1")
         one_of("action_scale", self.action_scale, ACTION_SCALES)
 
 
 class BehaviourCloningNetwork(Network):
-    """See the module. `state_size` F may be 0 (pictures alone)."""
+    """The network of this family; F may be 0 (images only)."""
 
     def __init__(
         self, settings: BehaviourCloning, inputs: Inputs, action_size: int, normaliser: Normaliser
@@ -68,25 +68,25 @@ class BehaviourCloningNetwork(Network):
 
     def forward(self, state: Tensor, images: Mapping[str, Tensor]) -> Tensor:
         """Return the head's prediction (B, ...)."""
-        prediction: Tensor = self.head(self.trunk(with_pictures(state, images, self.cameras)))
+        prediction: Tensor = self.head(self.trunk(append_camera_features(state, images, self.cameras)))
         return prediction
 
     def linear_layers(self) -> list[nn.Linear] | None:
-        """Return the layers, ReLU between them, of which this network consists; None if there are others."""
+        """Return the linear layers of a pure MLP with ReLU in between; None with cameras."""
         if self.cameras:
             return None
         return [layer for layer in self.trunk if isinstance(layer, nn.Linear)] + [self.head.linear]
 
-    def plain(self) -> Callable[[Array], Array] | None:
-        """See `Network.plain`; None with cameras."""
+    def numpy_forward(self) -> Callable[[Array], Array] | None:
+        """See `Network.numpy_forward`; None with cameras."""
         layers = self.linear_layers()
-        return None if layers is None else plain_mlp(layers)
+        return None if layers is None else mlp_forward(layers)
 
 
 def camera_encoders(
     settings: BehaviourCloning, inputs: Inputs, normaliser: Normaliser
 ) -> tuple[nn.ModuleDict, int]:
-    """Return an encoder for each camera, and how many numbers they give together."""
+    """Return one encoder per camera, and their total number of outputs."""
     cameras = {}
     for spec in inputs.images:
         assert spec.image is not None
@@ -94,8 +94,8 @@ def camera_encoders(
     return nn.ModuleDict(cameras), sum(camera.size for camera in cameras.values())
 
 
-def with_pictures(state: Tensor, images: Mapping[str, Tensor], cameras: nn.ModuleDict) -> Tensor:
-    """Return the state (B, F) with what the encoders make of the pictures behind it."""
+def append_camera_features(state: Tensor, images: Mapping[str, Tensor], cameras: nn.ModuleDict) -> Tensor:
+    """Return the state (B, F) with the encoders' outputs appended."""
     if not cameras:
         return state
     return torch.cat([state, *(camera(images[key]) for key, camera in cameras.items())], dim=1)

@@ -1,4 +1,4 @@
-"""What turns pictures into a few numbers: a small convolutional network per camera."""
+"""Image encoders: one small convolutional network per camera."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEAST_PIXELS = 24
 
 
 class CameraEncoder(nn.Module):
-    """One camera's frames (B, H, W, C) to (B, size): where, in the picture, each of the last filters fires.
+    """Maps frames (B, H, W, C) of one camera to the mean image position of each filter (B, size).
 
     Strided convolutions, then a spatial soft-argmax (Levine et al. 2016, "End-to-End Training of Deep
     Visuomotor Policies", section 5.1): the mean position of each filter's activation, in -1..1.
@@ -22,7 +22,7 @@ class CameraEncoder(nn.Module):
         if min(image.height, image.width) < _LEAST_PIXELS:
             raise ValueError(
                 f"images of {image.width}x{image.height} are too small for the camera encoder; "
-                f"{_LEAST_PIXELS}x{_LEAST_PIXELS} is the least"
+                f"the minimum is {_LEAST_PIXELS}x{_LEAST_PIXELS}"
             )
         self._centre, self._scale = centre, scale
         layers: list[nn.Module] = []
@@ -31,13 +31,13 @@ class CameraEncoder(nn.Module):
             stride = 2 if index < 2 else 1
             layers += [nn.Conv2d(before, after, 5 if index == 0 else 3, stride), nn.ReLU()]
             before = after
-        self.convolutions = nn.Sequential(*layers[:-1])  # the soft-argmax weighs negative activations too
+        self.convolutions = nn.Sequential(*layers[:-1])  # no final ReLU: the soft-argmax also uses negative values
         self.log_sharpness = nn.Parameter(torch.zeros(()))
         self.size = 2 * before
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return (B, size); frames as decoded, uint8 or metres."""
-        # (B, H, W, C) in memory is what torch calls channels last: no copy, and the fast kernels
+        """Return (B, size) for decoded frames (B, H, W, C), uint8 or metres."""
+        # (B, H, W, C) is torch's channels-last layout: no copy, and the fast kernels
         pixels = (frames.to(torch.float32) - self._centre) / self._scale
         maps = self.convolutions(pixels.permute(0, 3, 1, 2))  # (B, K, h, w)
         _, _, height, width = maps.shape

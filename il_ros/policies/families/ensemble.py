@@ -1,8 +1,8 @@
-"""An ensemble: K small networks that learnt from different draws of the same frames, computed as one.
+"""An ensemble of K small networks, optionally trained on bootstrap samples, evaluated in one batch.
 
-Where the frames were many they agree, elsewhere they don't: their disagreement is the policy's doubt
-(Menda et al. 2019, EnsembleDAgger; Kelly et al. 2019, HG-DAgger). Cameras are seen through encoders that the
-members share.
+The members agree near the training data and disagree elsewhere: their disagreement is the policy's
+uncertainty (Menda et al. 2019, EnsembleDAgger; Kelly et al. 2019, HG-DAgger). All members share the camera
+encoders.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from il_ros.core.settings import at_least, one_of
-from il_ros.policies.families.behaviour_cloning import BehaviourCloning, camera_encoders, with_pictures
+from il_ros.policies.families.behaviour_cloning import BehaviourCloning, camera_encoders, append_camera_features
 from il_ros.policies.families.heads import ELEMENTWISE
-from il_ros.policies.families.numpy_forward import plain_members
+from il_ros.policies.families.numpy_forward import ensemble_forward
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Array, Network
@@ -25,7 +25,7 @@ from il_ros.policies.protocol import Array, Network
 
 @dataclass(frozen=True)
 class Ensemble(BehaviourCloning):
-    """The settings; config/training/ensemble.yaml explains each. `hidden`: of each member."""
+    """The settings; config/training/ensemble.yaml explains each. `hidden` applies to each member."""
 
     hidden: tuple[int, ...] = (128, 128)
     members: int = 5
@@ -38,7 +38,7 @@ class Ensemble(BehaviourCloning):
 
 
 class EnsembleHead(nn.Module):
-    """The last layer of all members, (B, K, F) to (B, K, H, A); see the module."""
+    """The last layer of all members: (K, B, F) to (B, K, H, A)."""
 
     def __init__(self, features: int, chunk_shape: tuple[int, int], settings: Ensemble) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ class EnsembleHead(nn.Module):
         self.linear = MemberLinear(settings.members, features, math.prod(chunk_shape))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the members' chunks (B, K, H, A), normalised, of features (K, B, F)."""
+        """Return the members' normalised chunks (B, K, H, A) for features (K, B, F)."""
         chunks: Tensor = self.linear(features).transpose(0, 1)
         return chunks.reshape(-1, self.members, *self.chunk_shape)
 
     def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the mean over members of each one's mean over steps; weight (B, H) or (B, K, H)."""
+        """Return the mean over members of their weighted mean losses; weight (B, H) or (B, K, H)."""
         wanted = target[:, None].expand_as(prediction)
         errors = ELEMENTWISE[self.loss_name](prediction, wanted, reduction="none").mean(dim=3)  # (B, K, H)
         if weight is None:
@@ -62,21 +62,21 @@ class EnsembleHead(nn.Module):
         return (errors * shares).sum() / shares.sum()
 
     def mode(self, prediction: Tensor) -> Tensor:
-        """Return the members' mean chunk."""
+        """Return the members' mean chunk (B, H, A)."""
         return prediction.mean(dim=1)
 
     def uncertainty(self, prediction: Tensor) -> Tensor | None:
-        """Return the members' deviation from their mean (B,), its square averaged over the chunk."""
+        """Return the members' standard deviation (B,): root of the variance averaged over the chunk."""
         return prediction.var(dim=1, correction=0).flatten(1).mean(dim=1).sqrt()
 
-    def read(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return `mode` and `doubt` of one flat prediction (K*H*A,), in NumPy."""
+    def decode(self, prediction: Array) -> tuple[Array, float | None]:
+        """Return `mode` and `uncertainty` of one flat prediction (K*H*A,), in NumPy."""
         chunks = prediction.reshape(self.members, *self.chunk_shape)
         return chunks.mean(axis=0), float(math.sqrt(chunks.var(axis=0).mean()))
 
 
 class EnsembleNetwork(Network):
-    """See the module."""
+    """The network of this family."""
 
     def __init__(self, settings: Ensemble, inputs: Inputs, action_size: int, normaliser: Normaliser) -> None:
         super().__init__()
@@ -91,73 +91,74 @@ class EnsembleNetwork(Network):
         self.head: EnsembleHead = EnsembleHead(width, (settings.horizon, action_size), settings)
 
     def forward(self, state: Tensor, images: Mapping[str, Tensor]) -> Tensor:
-        """Return the members' chunks (B, K, H, A), normalised."""
-        seen = with_pictures(state, images, self.cameras)
+        """Return the members' normalised chunks (B, K, H, A)."""
+        seen = append_camera_features(state, images, self.cameras)
         prediction: Tensor = self.head(self.trunk(seen.expand(self.head.members, -1, -1)))
         return prediction
 
     def loss(
         self, state: Tensor, images: Mapping[str, Tensor], target: Tensor, weight: Tensor | None
     ) -> Tensor:
-        """Return the loss (); while training, each member counts each sample as often as it drew it."""
-        return self.head.loss(self(state, images), target, self.counted(target, weight))
+        """Return the loss (); in training mode, each sample is weighted by its bootstrap count per member."""
+        return self.head.loss(self(state, images), target, self.step_weights(target, weight))
 
-    def counted(self, target: Tensor, weight: Tensor | None) -> Tensor | None:
-        """Return how much each step counts, (B, H), or for each member, (B, K, H), of target (B, H, A)."""
+    def step_weights(self, target: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Return the step weights for target (B, H, A): (B, H), or (B, K, H) per member, or None."""
         if not (self.training and self.bootstrap):
             return weight
         drawn = bootstrap_counts(target, self.head.members)[:, :, None]  # (B, K, 1)
         return drawn * (target.new_ones(target.shape[:2]) if weight is None else weight)[:, None]
 
     def member_layers(self) -> list[MemberLinear] | None:
-        """Return the layers, ReLU between them, of which this network consists; None if there are others."""
+        """Return the layers of a pure MLP ensemble with ReLU in between; None with cameras."""
         if self.cameras:
             return None
         return [layer for layer in self.trunk if isinstance(layer, MemberLinear)] + [self.head.linear]
 
-    def plain(self) -> Callable[[Array], Array] | None:
-        """See `Network.plain`; None with cameras."""
+    def numpy_forward(self) -> Callable[[Array], Array] | None:
+        """See `Network.numpy_forward`; None with cameras."""
         layers = self.member_layers()
         if layers is None:
             return None
-        return plain_members([layer.weight for layer in layers], [layer.bias for layer in layers])
+        return ensemble_forward([layer.weight for layer in layers], [layer.bias for layer in layers])
 
 
 class MemberLinear(nn.Module):
-    """K linear layers beside one another: (K, B, in) to (K, B, out)."""
+    """K independent linear layers: (K, B, in) to (K, B, out)."""
 
     def __init__(self, members: int, before: int, after: int) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(before)  # as nn.Linear draws its weights
+        bound = 1 / math.sqrt(before)  # the initialisation of nn.Linear
         self.weight = nn.Parameter(torch.empty(members, before, after).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(members, 1, after).uniform_(-bound, bound))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return each member's values times its weights, plus its bias."""
+        """Return (K, B, out): each member's weights applied to its values (K, B, in), plus its bias."""
         return torch.baddbmm(self.bias, values, self.weight)
 
 
-# P(count <= n) of a Poisson distribution of mean 1: how often a large bootstrap draws a sample
+# P(count <= n) of a Poisson distribution with mean 1: the counts of a large bootstrap sample
 _POISSON = torch.tensor([sum(math.exp(-1) / math.factorial(k) for k in range(n + 1)) for n in range(6)])
 _MASK = (1 << 31) - 1
 
 
 def bootstrap_counts(target: Tensor, members: int) -> Tensor:
-    """Return how often each member drew each sample (B, K): by a hash of its target (B, H, A), always alike.
+    """Return each member's bootstrap count of each sample (B, K), hashed from its target (B, H, A).
 
-    Samples with equal targets are drawn together. When nobody drew any of them, all count once.
+    The counts are deterministic; samples with equal targets get equal counts. If all counts of the batch are 0,
+    every count becomes 1.
     """
     bits = target.detach().flatten(1).contiguous().view(torch.int32).to(torch.int64) & _MASK  # (B, H*A)
     places = torch.arange(1, bits.shape[1] + 1, device=bits.device)
-    key = _mixed((bits * places * 40503).sum(dim=1) & _MASK)
+    key = _mix_bits((bits * places * 40503).sum(dim=1) & _MASK)
     number = torch.arange(1, members + 1, device=bits.device)
-    drawn = _mixed(_mixed((key[:, None] + number * 97780337) & _MASK))  # (B, K)
+    drawn = _mix_bits(_mix_bits((key[:, None] + number * 97780337) & _MASK))  # (B, K)
     counts = torch.bucketize(drawn.to(torch.float32) / _MASK, _POISSON.to(bits.device)).to(target.dtype)
     return counts if bool(counts.any()) else torch.ones_like(counts)
 
 
-def _mixed(numbers: Tensor) -> Tensor:
-    """Return 31-bit numbers whose every bit depends on all of the given one's (xor-shift and multiply)."""
+def _mix_bits(numbers: Tensor) -> Tensor:
+    """Return 31-bit hashes in which every bit depends on all input bits (xor-shift and multiply)."""
     numbers = ((numbers ^ (numbers >> 16)) * 73244475) & _MASK
     numbers = ((numbers ^ (numbers >> 15)) * 73244475) & _MASK
     return numbers ^ (numbers >> 16)

@@ -1,4 +1,4 @@
-"""Heads: from the trunk's features to a chunk of H actions. Each is a `protocol.Head`."""
+"""Network heads: map trunk features to a chunk of H actions. Each implements `protocol.Head`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
 GAUSSIAN = "gaussian"
 LOSSES = (*ELEMENTWISE, GAUSSIAN)
 LOG_STD = (-5.0, 1.0)
-"""Bounds of a predicted log deviation, of normalised actions; beyond them it means nothing."""
+"""Bounds of the predicted log standard deviation of normalised actions."""
 
 
 class DeterministicHead(nn.Module):
-    """Predicts the chunk itself, (B, H, A)."""
+    """Predicts the chunk (B, H, A) directly."""
 
     def __init__(self, features: int, horizon: int, action_size: int, loss: str) -> None:
         super().__init__()
@@ -33,12 +33,12 @@ class DeterministicHead(nn.Module):
         self.linear = nn.Linear(features, horizon * action_size)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (B, H, A), normalised."""
+        """Return the normalised chunk (B, H, A) for features (B, F)."""
         chunk: Tensor = self.linear(features).view(-1, *self.chunk_shape)
         return chunk
 
     def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the mean over steps of positive weight; a padded step (weight 0) teaches nothing."""
+        """Return the weighted mean loss () over steps; padded steps have weight 0."""
         elementwise = ELEMENTWISE[self.loss_name]
         if weight is None:
             return elementwise(prediction, target)
@@ -49,22 +49,22 @@ class DeterministicHead(nn.Module):
         return prediction
 
     def uncertainty(self, prediction: Tensor) -> Tensor | None:
-        """Return None: it can't tell."""
+        """Return None: this head predicts no uncertainty."""
         return None
 
-    def read(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return `mode` and `doubt` of one flat prediction (H*A,), in NumPy."""
+    def decode(self, prediction: Array) -> tuple[Array, float | None]:
+        """Return `mode` and `uncertainty` of one flat prediction (H*A,), in NumPy."""
         return prediction.reshape(self.chunk_shape), None
 
 
 class GaussianHead(nn.Module):
-    """Predicts, for each number, a mean and a deviation that depends on the state: (B, 2, H, A).
+    """Predicts a mean and a state-dependent standard deviation per action value: (B, 2, H, A).
 
-    The second is free; a sigmoid brings it between the bounds LOG_STD of the log deviation.
-    The loss is the negative log likelihood, each number's weighted by its variance^beta, through which no
-    gradient flows (Seitzer et al. 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation", eq. 5;
-    `variance_power` is their beta). 0 is the likelihood itself, which gives up on what it fits badly at
-    first; 1 fits means as the squared error does. Validation always rates the likelihood itself.
+    The second part is unbounded; a sigmoid maps it into the bounds LOG_STD of the log standard deviation.
+    The loss is beta-NLL: the negative log likelihood of each value is weighted by its variance^beta, with a
+    stopped gradient (Seitzer et al. 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation", eq. 5;
+    `variance_power` is their beta). 0 is the plain likelihood, which neglects values with large initial errors;
+    1 fits the means like the squared error. Validation always uses the plain likelihood.
     """
 
     def __init__(self, features: int, horizon: int, action_size: int, variance_power: float) -> None:
@@ -75,17 +75,17 @@ class GaussianHead(nn.Module):
         self.linear = nn.Linear(features, math.prod(self.parameters_shape))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (B, 2, H, A): normalised means, and what the log deviations come from."""
+        """Return (B, 2, H, A): normalised means and the unbounded log standard deviations."""
         parameters: Tensor = self.linear(features).view(-1, *self.parameters_shape)
         return parameters
 
     def log_std(self, prediction: Tensor) -> Tensor:
-        """Return the log deviations (B, H, A)."""
+        """Return the log standard deviations (B, H, A)."""
         low, high = LOG_STD
         return low + (high - low) * torch.sigmoid(prediction[:, 1])
 
     def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the mean over steps of positive weight, without the constant log(2 pi) / 2."""
+        """Return the weighted mean over steps, without the constant log(2 pi) / 2."""
         log_std = self.log_std(prediction)
         errors = log_std + 0.5 * ((target - prediction[:, 0]) / log_std.exp()).square()
         if self.training and self.variance_power:
@@ -93,15 +93,15 @@ class GaussianHead(nn.Module):
         return errors.mean() if weight is None else weighted_mean(errors, weight)
 
     def mode(self, prediction: Tensor) -> Tensor:
-        """Return the means."""
+        """Return the means (B, H, A)."""
         return prediction[:, 0]
 
     def uncertainty(self, prediction: Tensor) -> Tensor | None:
-        """Return the deviation (B,), averaged over the chunk's numbers."""
+        """Return the standard deviation (B,), averaged over the chunk."""
         return self.log_std(prediction).exp().flatten(1).mean(dim=1)
 
-    def read(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return `mode` and `doubt` of one flat prediction (2*H*A,), in NumPy."""
+    def decode(self, prediction: Array) -> tuple[Array, float | None]:
+        """Return `mode` and `uncertainty` of one flat prediction (2*H*A,), in NumPy."""
         mean, free = prediction.reshape(self.parameters_shape)
         low, high = LOG_STD
         log_std = low + (high - low) / (1.0 + np.exp(-free))
@@ -109,5 +109,5 @@ class GaussianHead(nn.Module):
 
 
 def weighted_mean(errors: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of errors (B, H, A) over steps, each weighing `weight` (B, H)."""
+    """Return the mean of errors (B, H, A) with weight (B, H) per step."""
     return (errors.mean(dim=2) * weight).sum() / weight.sum()

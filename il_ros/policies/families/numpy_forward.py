@@ -1,4 +1,4 @@
-"""Forward passes in NumPy, for one state at a time: in preallocated buffers, with a copy of the weights."""
+"""NumPy forward passes for one state, with preallocated buffers and a copy of the weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from il_ros.policies.protocol import Array
 
 
-def plain_mlp(layers: Sequence[nn.Linear]) -> Callable[[Array], Array]:
-    """Return the pass from (F,) through linear layers with ReLU between them; its result is reused."""
+def mlp_forward(layers: Sequence[nn.Linear]) -> Callable[[Array], Array]:
+    """Return the pass from a state (F,) through linear layers with ReLU in between; its output is reused."""
     weights = [layer.weight.detach().numpy().copy() for layer in layers]
     biases = [layer.bias.detach().numpy().copy() for layer in layers]
     buffers = [np.empty(len(bias), np.float32) for bias in biases]
@@ -30,10 +30,10 @@ def plain_mlp(layers: Sequence[nn.Linear]) -> Callable[[Array], Array]:
     return forward
 
 
-def plain_members(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Callable[[Array], Array]:
-    """Return the pass from (F,) through K networks at once, to (K * P,); its result is reused.
+def ensemble_forward(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Callable[[Array], Array]:
+    """Return the pass from a state (F,) through K networks to (K * P,); its output buffer is reused.
 
-    Per layer: weights (K, in, out), biases (K, 1, out), ReLU between layers.
+    Per layer: weights (K, in, out), biases (K, 1, out); ReLU in between.
     """
     members = len(weights[0])
     kernels = [weight.detach().numpy().copy() for weight in weights]

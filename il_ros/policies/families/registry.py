@@ -1,6 +1,6 @@
-"""The families of policies there are: the settings of each, and how its network is made.
+"""The registry of policy families: the settings class and the network of each.
 
-A checkpoint says its family by name; what is not in this table can't be loaded.
+A checkpoint names its family; unregistered families cannot be loaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from il_ros.policies.protocol import Network
 
 @dataclass(frozen=True)
 class Family:
-    """`settings`: a frozen dataclass with at least inputs, horizon, action_scale. `network`: its builder."""
+    """`settings`: a frozen dataclass with at least inputs, horizon, action_scale. `network`: its constructor."""
 
     settings: type[Any]
     network: Callable[[Any, Inputs, int, Normaliser], Network]
@@ -33,12 +33,12 @@ FAMILIES = {
 
 
 def family(name: str) -> Family:
-    """Return the family of a name; raises ValueError naming those there are."""
+    """Return the family called `name`; raises ValueError that lists the known names."""
     one_of("family", name, tuple(FAMILIES))
     return FAMILIES[name]
 
 
 def make_network(name: str, settings: Any, contract: Contract, normaliser: Normaliser) -> Network:
-    """Return a network of the family with fresh weights, drawn from torch's global generator."""
+    """Return a network of the family; its initial weights come from torch's global generator."""
     inputs = Inputs.of(contract, settings.inputs)
     return family(name).network(settings, inputs, contract.action_size, normaliser)

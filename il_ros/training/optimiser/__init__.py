@@ -1,1 +1,1 @@
-"""The optimiser on flat parameters, and written-out gradients."""
+"""The optimiser on flat parameters, and analytic gradients."""

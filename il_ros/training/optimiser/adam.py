@@ -1,7 +1,7 @@
-"""Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), on one flat vector.
+"""Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2) on one flat vector.
 
-torch's fused kernel itself: the optimiser class would import torch's compiler, which takes longer than many a
-training, and the checks of its functional form take half as long as the kernel.
+It calls torch's fused kernel directly: torch.optim imports torch's compiler, which takes longer than many
+training runs, and the checks of the functional form take half as long as the kernel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EPSILON = 1e-8
 
 
 class AdamW:
-    """Moves `values` (P,) against `gradient` (P,), both of which others fill and read in between."""
+    """Updates `values` (P,) in place from `gradient` (P,), which the caller fills before each step."""
 
     def __init__(self, values: Tensor, gradient: Tensor, weight_decay: float) -> None:
         self._values, self._gradient, self._weight_decay = values, gradient, weight_decay
@@ -24,7 +24,7 @@ class AdamW:
         self._step = torch.zeros((), device=values.device)
 
     def step(self, learning_rate: float) -> None:
-        """Take one step."""
+        """Apply one update."""
         self._step.add_(1)
         torch._fused_adamw_(
             [self._values],
@@ -43,11 +43,11 @@ class AdamW:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what `take_up` goes on from; the tensors themselves, no copies."""
+        """Return the optimiser's state for `restore`; the tensors are not copied."""
         return {"step": self._step, "mean": self._mean, "square": self._square}
 
-    def take_up(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from these; raises KeyError or RuntimeError when they are of another vector."""
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the state; raises KeyError or RuntimeError if it belongs to another vector."""
         with torch.no_grad():
             for name, own in self.tensors().items():
                 own.copy_(tensors[name])

@@ -1,4 +1,4 @@
-"""All parameters of a network as one vector: one fused call updates them, one array stores them."""
+"""All parameters of a network in one vector: updated by one fused call, stored as one array."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class FlatParameters:
-    """`values` (P,) and `gradient` (P,): the parameters of a network, and their gradients, are views of them.
+    """`values` (P,) and `gradient` (P,); the network's parameters and their gradients become views of them.
 
-    The network computes as before: `backward()` adds into the views, an optimiser of `values` moves all.
+    The network works as before: `backward()` accumulates into the views; updating `values` updates the network.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -21,7 +21,7 @@ class FlatParameters:
             one.data, one.grad = views[name], gradients[name]
 
     def named(self, values: Tensor) -> dict[str, Tensor]:
-        """Return the parts of a vector (P,) under the network's names and in its shapes; views, no copies."""
+        """Return views of a vector (P,), by parameter name and in parameter shape."""
         parts = torch.split(values, [shape.numel() for shape in self._shapes.values()])
         return {
             name: part.view(shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)

@@ -1,7 +1,7 @@
-"""How the gradient of a batch is computed: by autograd, or written out where the network is MLPs alone.
+"""Gradient computation for a batch: by autograd, or analytically for pure MLPs.
 
-With small batches autograd's bookkeeping costs more than the arithmetic (bench/training.py).
-Both leave the gradient in the parameters' `.grad`, overwritten, and return the loss.
+With small batches autograd's overhead exceeds the arithmetic (bench/training.py).
+Both overwrite the parameters' `.grad` and return the loss.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ Gradient = Callable[[Batch], Tensor]
 
 
 def gradient_of(network: Network, flat: FlatParameters) -> Gradient:
-    """Return the fastest way there is for this network."""
-    by_hand = written_out(network) if flat.gradient.device.type == "cpu" else None
-    return by_hand or (lambda batch: by_autograd(network, flat, batch))
+    """Return the fastest gradient function for this network."""
+    analytic_gradient = analytic(network) if flat.gradient.device.type == "cpu" else None
+    return analytic_gradient or (lambda batch: by_autograd(network, flat, batch))
 
 
 def by_autograd(network: Network, flat: FlatParameters, batch: Batch) -> Tensor:
-    """Return the loss () and leave its gradient."""
+    """Return the loss () and write its gradient to `flat.gradient`."""
     flat.gradient.zero_()
     loss = network.loss(batch.state, batch.images, batch.target, batch.weight)
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
 
-def written_out(network: Network) -> MLPGradient | None:
-    """Return the gradient of a network of MLPs and an elementwise loss; None of any other."""
+def analytic(network: Network) -> MLPGradient | None:
+    """Return the analytic gradient for an MLP network with an elementwise loss; None for any other."""
     if isinstance(network, EnsembleNetwork):
-        beside, weigh = network.member_layers(), network.counted
-        layers = None if beside is None else [_members(layer) for layer in beside]
+        members, weigh = network.member_layers(), network.step_weights
+        layers = None if members is None else [_members(layer) for layer in members]
     elif isinstance(network, BehaviourCloningNetwork):
-        alone, weigh = network.linear_layers(), _as_given
-        layers = None if alone is None else [_only(layer) for layer in alone]
+        linear, weigh = network.linear_layers(), _unchanged
+        layers = None if linear is None else [_single(layer) for layer in linear]
     else:
         return None
     loss = network.head.loss_name
     return MLPGradient(layers, loss, weigh) if layers is not None and loss in SLOPES else None
 
 
-def _as_given(target: Tensor, weight: Tensor | None) -> Tensor | None:
+def _unchanged(target: Tensor, weight: Tensor | None) -> Tensor | None:
     return weight
 
 
@@ -57,13 +57,13 @@ def _members(layer: MemberLinear) -> Layer:
     return Layer(layer.weight.detach(), layer.bias.detach(), _gradient(layer.weight), _gradient(layer.bias))
 
 
-def _only(layer: torch.nn.Linear) -> Layer:
-    """Return a layer as one that has no others beside it."""
+def _single(layer: torch.nn.Linear) -> Layer:
+    """Return a single layer as a group of K = 1."""
     weight, slope = layer.weight.detach(), _gradient(layer.weight)
     bias, shift = layer.bias.detach(), _gradient(layer.bias)
     return Layer(weight.t()[None], bias[None, None], slope.t()[None], shift[None, None])
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    assert parameter.grad is not None  # FlatParameters saw to it
+    assert parameter.grad is not None  # set by FlatParameters
     return parameter.grad

@@ -1,4 +1,4 @@
-"""The gradient of MLPs that lie side by side, written out: K members, or one (K = 1).
+"""The analytic gradient of K MLPs of equal shape (K = 1: a single MLP).
 
 With activations h_0 = state, h_l = relu(h_{l-1} W_l + b_l) and d = dL/dh before the ReLU:
 dW_l = h_{l-1}^T d, db_l = sum d, d ← (d W_l^T) [h_{l-1} > 0].
@@ -15,12 +15,12 @@ from torch import Tensor
 from il_ros.training.batches import Batch
 
 Weigh = Callable[[Tensor, Tensor | None], Tensor | None]
-"""From target (B, H, A) and weight (B, H) or None to what counts: (B, H), (B, K, H), or None: all alike."""
+"""Maps target (B, H, A) and weight (B, H) or None to step weights (B, H), (B, K, H), or None."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """K linear layers as the network has them: weight (K, in, out), bias (K, 1, out), and their gradients."""
+    """K parallel linear layers: weight (K, in, out), bias (K, 1, out), and their gradients."""
 
     weight: Tensor
     bias: Tensor
@@ -29,7 +29,7 @@ class Layer:
 
 
 class MLPGradient:
-    """Computes the gradient of the mean over members of each one's mean over steps; `loss`: of `SLOPES`."""
+    """Computes the gradient of the mean over members of their weighted mean losses; `loss`: see `SLOPES`."""
 
     def __init__(self, layers: Sequence[Layer], loss: str, weigh: Weigh) -> None:
         self._layers, self._differentiate, self._weigh = layers, SLOPES[loss], weigh
@@ -38,7 +38,7 @@ class MLPGradient:
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the loss () and leave its gradient."""
+        """Return the loss () and write its gradient to the layers."""
         activations, slopes = self._buffers_for(len(batch))
         inputs = [batch.state.expand(self._members, -1, -1), *activations]
         for index, layer in enumerate(self._layers):
@@ -52,11 +52,11 @@ class MLPGradient:
             torch.sum(slope, 1, keepdim=True, out=layer.bias_gradient)
             if index:
                 torch.bmm(slope, layer.weight.transpose(1, 2), out=slopes[index - 1])
-                slopes[index - 1].mul_(below.sign_())  # 0 or 1: nothing is below 0 after a ReLU
+                slopes[index - 1].mul_(below.sign_())  # 0 or 1: a ReLU's output is not negative
         return loss
 
     def _loss(self, prediction: Tensor, batch: Batch, slope: Tensor) -> Tensor:
-        """Return the loss () of a prediction (K, B, H*A), which is overwritten, and fill `slope` alike."""
+        """Return the loss () of a prediction (K, B, H*A), which is overwritten, and write dL/dh to `slope`."""
         errors = torch.sub(prediction, batch.target.flatten(1), out=prediction)
         values = self._differentiate(errors, slope)
         weight = self._weigh(batch.target, batch.weight)
@@ -71,7 +71,7 @@ class MLPGradient:
         return values.view(by_step).mul_(shares).sum()
 
     def _buffers_for(self, count: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Return activations and slopes, (K, B, out) of each layer; batches have two sizes at most."""
+        """Return activations and slopes (K, B, out) per layer; at most two batch sizes occur per run."""
         if count not in self._buffers:
             biases = [layer.bias for layer in self._layers]
             new = [[bias.new_empty(self._members, count, bias.shape[2]) for bias in biases] for _ in range(2)]
@@ -95,4 +95,4 @@ def _huber(errors: Tensor, slopes: Tensor) -> Tensor:
 
 
 SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": _mse, "l1": _l1, "huber": _huber}
-"""Of `heads.ELEMENTWISE`: from errors, and where their slopes go, to the errors' values, in place."""
+"""For each of `heads.ELEMENTWISE`: writes the slopes and returns the losses, in place of the errors."""

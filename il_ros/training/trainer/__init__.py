@@ -1,1 +1,1 @@
-"""Training in the background: notice episodes, train in a resident process, pause for the control loop."""
+"""Background training: episode discovery, a resident training process, and throttling."""

@@ -1,9 +1,8 @@
-"""When a training beside the control loop must pause: the loop's decisions come late.
+"""Throttling: pauses training while the control loop's decisions are late.
 
-Lateness is a share of the tick period, the usual distance of the ticks. It is the worst of three: a
-decision's time minus its tick's, beyond the least of late (the robot's own latency); a tick left out; and
-how much longer than usual the decision was waited for, since a simulated clock stands still while
-everybody is late.
+Lateness is in tick periods (the period is the median tick interval) and is the largest of three: the delay
+from tick to decision, minus its recent minimum (the constant latency of the robot); the time of missed ticks;
+and the extra wall-clock wait for a decision, because a simulated clock stops while all nodes are late.
 """
 
 from __future__ import annotations
@@ -13,19 +12,20 @@ from collections import deque
 from dataclasses import dataclass
 
 BREAK_NS = 1_000_000_000
-"""After so long without a decision the loop stood still by intention: what was measured before is void."""
+"""A gap of this length is an intentional break: earlier measurements are discarded."""
 ENOUGH = 5
-"""Decisions without which there is no judgement."""
+"""Minimum number of tick intervals for a lateness estimate."""
 FAST = 2.0
-"""A simulation that runs faster than so many times real time is hurrying: nobody can be late in it."""
+"""Above this real-time factor a simulation runs as fast as it can, and wall-clock waits are ignored."""
 
 
 @dataclass(frozen=True)
 class ThrottleLimits:
-    """Pause when `many` of the last `window` decisions were later than `pause_above` periods.
+    """Pause if at least `many` of the last `window` decisions were later than `pause_above` periods.
 
-    Resume when `window` decisions in a row were earlier than `resume_below`, and in any case after
-    `longest_s`: if pausing doesn't help, the training isn't the cause; it then runs for `least_s` at least.
+    Resume when `window` decisions in a row were earlier than `resume_below` periods, and after `longest_s` in any
+    case: if pausing does not help, training is not the cause. Training then runs for at least `least_s`.
+    Raises ValueError on contradictory limits.
     """
 
     pause_above: float = 0.5
@@ -38,16 +38,16 @@ class ThrottleLimits:
     def __post_init__(self) -> None:
         if not 0 < self.resume_below <= self.pause_above:
             raise ValueError(
-                f"0 < resume_below <= pause_above is needed, not {self.resume_below} and {self.pause_above}"
+                f"0 < resume_below <= pause_above is required, not {self.resume_below} and {self.pause_above}"
             )
         if not 1 <= self.many <= self.window:
-            raise ValueError(f"1 <= many <= window is needed, not {self.many} and {self.window}")
+            raise ValueError(f"1 <= many <= window is required, not {self.many} and {self.window}")
         if self.longest_s <= 0 or self.least_s < 0:
-            raise ValueError(f"longest_s above 0 and least_s from 0 are needed: {self}")
+            raise ValueError(f"longest_s > 0 and least_s >= 0 is required: {self}")
 
 
 class Throttle:
-    """Hears decisions, and tells whether to pause now. Times are seconds of a steady clock."""
+    """Decides from the decisions' lateness whether to pause. Times are seconds of a monotonic clock."""
 
     def __init__(self, limits: ThrottleLimits | None = None) -> None:
         self._limits = ThrottleLimits() if limits is None else limits
@@ -55,19 +55,19 @@ class Throttle:
         self._gaps_ns: deque[int] = deque(maxlen=4 * self._limits.window)
         self._late: deque[float] = deque(maxlen=self._limits.window)
         self._waits_s: deque[float] = deque(maxlen=4 * self._limits.window)
-        self._stamp_ns, self._heard_s = 0, 0.0
-        self._since_s = -1e9  # of the present state
-        self._in_time = 0  # decisions in a row
+        self._stamp_ns, self._received_s = 0, 0.0
+        self._since_s = -1e9  # start of the current state
+        self._in_time = 0  # consecutive decisions in time
         self.paused = False
         self.pauses = 0
 
     @property
     def lateness(self) -> float:
-        """The worst of the last decisions, in periods."""
+        """The largest lateness in the window, in periods."""
         return max(self._late, default=0.0)
 
-    def hear(self, stamp_ns: int, sent_ns: int, now_s: float) -> bool:
-        """Take in a decision for the tick `stamp_ns` that was sent at `sent_ns`; return whether to pause."""
+    def observe(self, stamp_ns: int, sent_ns: int, now_s: float) -> bool:
+        """Process a decision for the tick `stamp_ns`, sent at `sent_ns`; return whether to pause."""
         gap_ns = stamp_ns - self._stamp_ns
         if not 0 < gap_ns < BREAK_NS:
             self._delays_ns.clear()
@@ -76,22 +76,22 @@ class Throttle:
             self._late.clear()
         else:
             self._gaps_ns.append(gap_ns)
-            self._waits_s.append(now_s - self._heard_s)
-        self._stamp_ns, self._heard_s = stamp_ns, now_s
+            self._waits_s.append(now_s - self._received_s)
+        self._stamp_ns, self._received_s = stamp_ns, now_s
         self._delays_ns.append(sent_ns - stamp_ns)
         if len(self._gaps_ns) >= ENOUGH:
             period_ns = statistics.median(self._gaps_ns)
             delay_ns = self._delays_ns[-1] - min(self._delays_ns)
-            late = max(delay_ns, gap_ns - period_ns) / period_ns  # a tick left out makes the next one late
+            late = max(delay_ns, gap_ns - period_ns) / period_ns  # a missed tick makes the next one late
             usual_s = statistics.median(self._waits_s)
             if usual_s * FAST > period_ns / 1e9:
                 late = max(late, (self._waits_s[-1] - usual_s) / usual_s)
             self._late.append(late)
             self._in_time = self._in_time + 1 if late < self._limits.resume_below else 0
-        return self.look(now_s)
+        return self.update(now_s)
 
-    def look(self, now_s: float) -> bool:
-        """Return whether to pause, also when no decision came."""
+    def update(self, now_s: float) -> bool:
+        """Return whether to pause; call it regularly, also while no decisions arrive."""
         limits = self._limits
         lasted_s = now_s - self._since_s
         if self.paused:

@@ -1,8 +1,8 @@
-"""Beginning a training with the weights of an earlier policy, within a given time.
+"""Warm start: training from the weights of an earlier policy within a time limit.
 
-While everything can be gone through as often as wanted, it is. Beyond that an epoch is all that is new and a
-part of what is known already, drawn anew for each epoch: what was corrected is learnt in the same time
-whatever was recorded before, and the old frames keep the policy from forgetting (experience replay).
+If there is time for the recipe's epochs over all frames, every epoch visits all frames. Otherwise an epoch
+consists of all new frames and a random part of the old ones (experience replay): the time to learn a
+correction then does not grow with the recorded data, and the old frames prevent forgetting.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from il_ros.training.recipe import Recipe, Training
 
 LEAST_EPOCHS = 3
 LEAST_OLD = 3
-"""Known frames to each new one, at least."""
+"""Minimum number of old frames per new frame."""
 VALIDATIONS = 10
-"""Of a training that goes through a part of its frames; after every small epoch they would take as long."""
+"""Number of validations in a training with replay; validating every short epoch would cost as much time."""
 
 
 def begin(
     path: Path | None, contract: Contract, recipe: Recipe, epochs: int, seconds: float
 ) -> tuple[LoadedPolicy | None, Recipe, str]:
-    """Return the policy at `path` to begin with, and the recipe with so many `epochs` and `seconds`.
+    """Return the policy at `path` to start from, and the recipe with `epochs` and `seconds`.
 
-    0: the recipe's. When its weights can't be kept: None, the recipe as it is, and the sentence why.
+    0 keeps the recipe's value. If the weights cannot be used: None, the recipe, and the reason.
     """
     if path is None:
         return None, recipe, ""
@@ -42,9 +42,9 @@ def begin(
         start = checkpoint.load(path)
     except checkpoint.CheckpointError as error:
         return None, recipe, f"trained from scratch: {error}"
-    different = unlike(start, contract, recipe)
+    different = incompatibility(start, contract, recipe)
     if different:
-        return None, recipe, f"trained from scratch, the weights of {start.version} don't fit: {different}"
+        return None, recipe, f"trained from scratch, the weights of {start.version} do not fit: {different}"
     own = recipe.training
     limits = replace(own, epochs=epochs or own.epochs, seconds=seconds or own.seconds)
     return start, replace(recipe, training=limits), ""
@@ -73,9 +73,9 @@ def replayed(
 
 
 def affordable(before: Mapping[str, Any], seconds: float) -> int | None:
-    """Return how many frames fit into so many seconds; None: any number, or nobody knows.
+    """Return the number of frames that fit into `seconds`; None if unlimited or unknown.
 
-    `before`: the metrics of an earlier training, with its "steps", "duration_s" and batch size.
+    `before`: the metrics of an earlier training: "steps", "duration_s" and its batch size.
     """
     steps, took_s = before.get("steps") or 0, before.get("duration_s") or 0
     if not (seconds and steps and took_s):
@@ -83,8 +83,8 @@ def affordable(before: Mapping[str, Any], seconds: float) -> int | None:
     return int(seconds * steps * before["training"]["batch_size"] / took_s)
 
 
-def unlike(start: LoadedPolicy, contract: Contract, recipe: Recipe) -> str:
-    """Return what keeps the recipe from going on with a policy's weights, "" when nothing does."""
+def incompatibility(start: LoadedPolicy, contract: Contract, recipe: Recipe) -> str:
+    """Return why a policy's weights cannot be used with the recipe, "" if they can."""
     changes = differences(contract, start.contract)
     if changes:
         return f"another contract: {'; '.join(changes)}"

@@ -1,4 +1,4 @@
-"""Noticing new episodes under a root, and deciding when it is time to train on them."""
+"""Discovery of new episodes under a root, and the decision when to retrain."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import look
-from il_ros.episodes.counts import EpisodeCounts, tally
+from il_ros.episodes.counts import EpisodeCounts, count_episode
 from il_ros.episodes.layout import episode_folders, is_discarded
 
 
 @dataclass(frozen=True)
 class News:
-    """What has changed since the last look. `damaged`: (name, why) of episodes that can't be used."""
+    """The changes since the last scan. `damaged`: (name, reason) of unusable episodes."""
 
     finished: tuple[tuple[str, EpisodeCounts], ...] = ()
     discarded: tuple[str, ...] = ()
@@ -25,10 +25,10 @@ class News:
 
 
 class EpisodeWatcher:
-    """Looks at the episodes under a root again and again; a finished one is opened once.
+    """Scans the episodes under a root repeatedly; each finished episode is opened once.
 
-    An episode that isn't finished may be in the making, or being saved: it is damaged when a later one has
-    begun and its files are as they were at the look before.
+    An unfinished episode may still be recorded or saved. It counts as damaged if a later episode exists and its
+    files have not changed since the last scan.
     """
 
     def __init__(self, root: Path) -> None:
@@ -38,15 +38,15 @@ class EpisodeWatcher:
         self._damaged: dict[str, str] = {}
         self._as_it_was: dict[str, tuple[tuple[str, int, int], ...]] = {}
         self.unfinished = ""
-        """Name of the newest episode, while it isn't finished."""
+        """Name of the newest episode while it is unfinished, else ""."""
 
     @property
     def discarded(self) -> frozenset[str]:
-        """All episodes that were seen to have a tombstone."""
+        """All episodes marked as discarded."""
         return frozenset(self._discarded)
 
     def look(self) -> News:
-        """Return what is new; nothing when there is no root yet."""
+        """Return the changes; nothing if the root does not exist."""
         if not self._root.is_dir():
             return News()
         finished: list[tuple[str, EpisodeCounts]] = []
@@ -60,7 +60,7 @@ class EpisodeWatcher:
                 if name not in self._discarded:
                     self._discarded.add(name)
                     discarded.append(name)
-                self._finished.discard(name)  # a tombstone may be taken away again
+                self._finished.discard(name)  # the discard can be undone
                 continue
             self._discarded.discard(name)
             if name in self._finished:
@@ -72,7 +72,7 @@ class EpisodeWatcher:
             reason = entry.reason
             if entry.usable:
                 try:
-                    finished.append((name, tally(entry)))
+                    finished.append((name, count_episode(entry)))
                     self._finished.add(name)
                     self._damaged.pop(name, None)
                     continue
@@ -92,22 +92,23 @@ class EpisodeWatcher:
 
     @property
     def damaged(self) -> dict[str, str]:
-        """The episodes that can't be used, and why."""
+        """The unusable episodes, and the reason for each."""
         return dict(self._damaged)
 
 
 def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return what tells whether an episode has changed: names, sizes and times of its files."""
+    """Return names, sizes and modification times of an episode's files, to detect changes."""
     stats = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
 @dataclass
 class RetrainTrigger:
-    """What there is to learn that the newest policy hasn't seen, and whether a training is due.
+    """Collects the data that the newest policy has not been trained on, and decides when to retrain.
 
-    It is when an episode with an intervention has ended, when `labels` new labelled ticks are there, or when
-    an episode that the newest good policy has seen was discarded.
+    Training is due when a finished episode contains an intervention, when there are `labels` new labelled ticks,
+    or when an episode in the newest good policy's training data was discarded.
+    Raises ValueError if `labels` is below 1.
     """
 
     labels: int = 200
@@ -120,13 +121,13 @@ class RetrainTrigger:
             raise ValueError(f"labels must be at least 1, not {self.labels}")
 
     def newest(self, version: str, learnt: Collection[str], discarded: Collection[str]) -> None:
-        """Note the newest good version: it may have learnt what was discarded while it was trained."""
-        if version not in self._known:  # once for each: a version that can't be bettered isn't tried for ever
+        """Register the newest good version, whose training data may contain discarded episodes."""
+        if version not in self._known:  # once per version: do not retry forever if no better version can be trained
             self._known.add(version)
             self.undone |= set(learnt) & set(discarded)
 
     def take(self, news: News, learnt: Collection[str]) -> None:
-        """Note what changed; `learnt`: the episodes that the newest good policy has seen."""
+        """Register changes; `learnt`: the episodes in the newest good policy's training data."""
         self.new |= {name: count for name, count in news.finished if name not in learnt}
         for name in news.discarded:
             self.new.pop(name, None)
@@ -134,7 +135,7 @@ class RetrainTrigger:
                 self.undone.add(name)
 
     def due(self) -> str:
-        """Return why it is time to train, "" when it isn't."""
+        """Return the reason to train now, "" if training is not due."""
         if self.undone:
             return f"discarded: {', '.join(sorted(self.undone))}"
         corrected = sorted(name for name, count in self.new.items() if count.labelled and count.interventions)
@@ -144,10 +145,10 @@ class RetrainTrigger:
 
     @property
     def labelled(self) -> int:
-        """How many labels there are that the newest policy hasn't seen."""
+        """The number of labels that the newest policy has not been trained on."""
         return sum(count.labelled for count in self.new.values())
 
     def begun(self) -> None:
-        """A training has begun and takes all that is there; what comes later is for the next one."""
+        """Reset the collected data when a training starts; later data counts for the next one."""
         self.new.clear()
         self.undone.clear()

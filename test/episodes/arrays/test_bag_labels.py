@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract as contracts
-from il_ros.episodes.arrays.tick_labels import Span, TickLabel, label_topics, moments
+from il_ros.episodes.arrays.tick_labels import Span, TickLabel, label_ticks, label_topics
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.bag.topics import MismatchError, find_streams, resolve
 from il_ros.episodes.layout import load_info
@@ -21,7 +21,7 @@ def found(tmp_path, items, contract=made.CONTRACT, span=WHOLE, **options):
     folder = made.write(tmp_path, items)
     bag = open_bag(folder)
     streams = find_streams(contract, bag, load_info(folder))
-    return moments(bag.messages(label_topics(contract, streams)), contract, streams, span, **options)
+    return label_ticks(bag.messages(label_topics(contract, streams)), contract, streams, span, **options)
 
 
 def labels(out):

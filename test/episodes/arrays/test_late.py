@@ -4,7 +4,7 @@ import made_episodes as made
 import numpy as np
 
 from il_ros.core import messages
-from il_ros.episodes.arrays.tick_labels import Span, label_topics, moments
+from il_ros.episodes.arrays.tick_labels import Span, label_ticks, label_topics
 from il_ros.episodes.bag.reader import BagMessage, open_bag
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import load_info
@@ -31,7 +31,7 @@ def labels(tmp_path, items):
     folder = made.write(tmp_path, made.recorded(4, decisions=False) + items)
     bag = open_bag(folder)
     streams = find_streams(made.CONTRACT, bag, load_info(folder))
-    out, left_out = moments(bag.messages(label_topics(made.CONTRACT, streams)), made.CONTRACT, streams, WHOLE)
+    out, left_out = label_ticks(bag.messages(label_topics(made.CONTRACT, streams)), made.CONTRACT, streams, WHOLE)
     assert left_out == []
     return [None if moment.command is None else moment.command.tolist() for moment in out]
 

@@ -254,7 +254,7 @@ def test_a_vanished_folder_ends_the_episode_with_an_error_and_the_next_can_start
     arm.flowing(recorder)
     call(graph, "start")
     (tmp_path / "root" / "episode_000001").rename(tmp_path / "moved")
-    graph.until(lambda: recorder._recorder.take is None, "the end of the episode")
+    graph.until(lambda: recorder._recorder.writer is None, "the end of the episode")
     graph.until(
         lambda: any(r.status[0].level == b"\2" and "episode_000001" in r.status[0].message for r in reports),
         "ERROR in the diagnostics",
@@ -288,7 +288,7 @@ def test_a_really_full_disk_ends_the_episode_and_leaves_a_readable_bag(graph, st
     def full() -> bool:
         arm(wide)
         graph.spin(0.005)  # a publisher that never rests would keep the writer's thread from the interpreter
-        return recorder._recorder.take is None
+        return recorder._recorder.writer is None
 
     graph.until(full, "the end of the episode")
     info = saved(graph, recorder, "episode_000001")

@@ -40,6 +40,6 @@ def test_taken_up_it_goes_on_as_before():
     whole.step(0.1)
     others, second = optimiser()
     others.copy_(between)
-    second.take_up(saved)
+    second.restore(saved)
     second.step(0.1)
     assert torch.equal(others, values)

@@ -25,7 +25,7 @@ class Loop:
         for late in late_ms:
             self.stamp_ns += PERIOD_NS
             self.now_s += wait_s
-            self.throttle.hear(self.stamp_ns, self.stamp_ns + 10 * MS + round(late * MS), self.now_s)
+            self.throttle.observe(self.stamp_ns, self.stamp_ns + 10 * MS + round(late * MS), self.now_s)
         return self.throttle.paused
 
 
@@ -87,8 +87,8 @@ def test_a_pause_that_does_not_help_ends_and_the_training_gets_its_turn():
 def test_it_resumes_by_the_clock_when_no_decision_comes_any_more():
     loop = Loop(longest_s=2.0)
     loop.decide(*[0] * 10, 30, 30, 30)
-    assert loop.throttle.look(loop.now_s + 1.9)
-    assert not loop.throttle.look(loop.now_s + 2.1)
+    assert loop.throttle.update(loop.now_s + 1.9)
+    assert not loop.throttle.update(loop.now_s + 2.1)
 
 
 def test_with_a_simulated_clock_the_waits_tell():
@@ -137,7 +137,7 @@ def test_a_real_process_stands_still_while_paused_and_goes_on():
         job.pause(loop.decide(30, 30, 30))
         state = lambda: _state(job._process)  # noqa: E731
         _wait(lambda: state() == "T")
-        job.pause(loop.throttle.look(loop.now_s + 100))
+        job.pause(loop.throttle.update(loop.now_s + 100))
         _wait(lambda: state() == "R")
         job.pause(True)
         _wait(lambda: state() == "T")
