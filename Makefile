@@ -1,4 +1,4 @@
-# What a newcomer types. `make` alone lists it.
+# Common commands; `make` alone lists them.
 PYTHON_BIN := .venv/bin/python
 export MUJOCO_GL ?= egl
 
@@ -7,36 +7,36 @@ GAZEBO ?= yes
 
 .PHONY: help setup gazebo demo session test bench lint format launch-test clean
 
-help:  ## this list
+help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup:  ## the environment in .venv (PYTHON=, TORCH=, TORCH_INDEX= choose; see scripts/setup)
+setup:  ## set up the environment in .venv (options PYTHON=, TORCH=, TORCH_INDEX=; see scripts/setup)
 	@scripts/setup
 
-gazebo:  ## a real Gazebo in .gazebo, for the tests and for simulator:=gazebo_classic (1 GB; see scripts/gazebo)
+gazebo:  ## set up Gazebo in .gazebo, for the tests and for simulator:=gazebo_classic (1 GB; see scripts/gazebo)
 	@scripts/gazebo
 
-demo: setup  ## show, record, train and run one task in simulation; writes demo/index.html
+demo: setup  ## demonstrate, record, train and run one task in simulation; writes demo/index.html
 	@$(PYTHON_BIN) -m il_ros.cli.main demo $(ARGS)
 
-session: setup  ## correct a policy while it runs: your keys, in simulation (ARGS="--task drive"; ? shows the keys)
+session: setup  ## correct a running policy by keys, in simulation (ARGS="--task drive"; ? lists the keys)
 	@$(PYTHON_BIN) -m il_ros.cli.main session run $(ARGS)
 
-test: setup  ## every test (ARGS="test/episodes -k recover" narrows it; GAZEBO=no: without Gazebo)
+test: setup  ## run all tests (ARGS="test/episodes -k recover" selects; GAZEBO=no: without Gazebo)
 	@[ "$(GAZEBO)" = no ] || scripts/gazebo --optional
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
-bench: setup gazebo  ## bench/*.py, as JSON (40 minutes; a quiet machine); bench/learning is started by hand
+bench: setup gazebo  ## run bench/*.py, JSON output (40 minutes on an idle computer); bench/learning is run by hand
 	@set -e; for script in bench/*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done
 
-lint: setup  ## the style and type rules
+lint: setup  ## check style and types
 	@$(PYTHON_BIN) -m ruff check . && $(PYTHON_BIN) -m ruff format --check . && $(PYTHON_BIN) -m mypy il_ros
 
-format: setup  ## rewrite the files to the style rules
+format: setup  ## format the files
 	@$(PYTHON_BIN) -m ruff check --fix . && $(PYTHON_BIN) -m ruff format .
 
-launch-test: setup  ## the launch files, for real (needs launch: an installed ROS 2)
+launch-test: setup  ## test the launch files (needs launch: an installed ROS 2)
 	@$(PYTHON_BIN) -m pytest test/launch -rs $(ARGS)
 
-clean:  ## remove what was built, not what was recorded, nor Gazebo (.gazebo)
+clean:  ## remove build products; keeps recordings and Gazebo (.gazebo)
 	rm -rf .venv build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

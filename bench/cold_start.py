@@ -1,10 +1,10 @@
-"""Cold start and memory of each node: process start → first message on /diagnostics, and what it holds then.
+"""Cold start and memory of each node: process start → first message on /diagnostics, and memory use.
 
     python bench/cold_start.py [--repeat 3] [--nodes recorder sim ...]
 
-A node's first diagnostics come one second after its construction: that second is part of the figure.
-Prints one JSON object: seconds (median) from exec to this process's receipt of the node's first message,
-resident and proportional memory (RSS, PSS) in MB five seconds later; the same of a bare rclpy node beside.
+A node publishes its first diagnostics one second after its construction; the figure includes that second.
+Prints one JSON object: median seconds from exec to the reception of the node's first message, resident and
+proportional memory (RSS, PSS) in MB five seconds later, and the same for a bare rclpy node.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ executor.spin_until_future_complete(rclpy.task.Future(), 3600)
 
 
 def specs(folder: Path, checkpoint: str) -> dict[str, list[str]]:
-    """Return the command of each node, with as much loaded as it has when it works."""
+    """Return the command of each node, with the models and files that it loads in operation."""
     contract = {"contract": "arm_push"}
     nodes = [
         graph.NodeSpec("recorder", "recorder", contract | {"root": str(folder / "episodes")}),
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--nodes", nargs="*", help="default: all")
     parser.add_argument(
-        "--checkpoint", default="", help="a checkpoint for policy_server; without, it stays unconfigured"
+        "--checkpoint", default="", help="a checkpoint for policy_server; without one it stays unconfigured"
     )
     arguments = parser.parse_args()
     results = {}
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def once(name: str, command: list[str]) -> dict[str, float]:
-    """Start a node; return seconds to its first message and its memory, empty when none came in 30 s."""
+    """Start a node; return seconds to its first message and its memory, empty after a 30 s time-out."""
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.experimental import EventsExecutor
@@ -109,7 +109,7 @@ def once(name: str, command: list[str]) -> dict[str, float]:
     seen: list[float] = []
 
     def receive(message: DiagnosticArray) -> None:
-        if message.status[0].name != name:  # of a node that is still leaving
+        if message.status[0].name != name:  # from a node that is still shutting down
             return
         seen.append(time.perf_counter())
         if not heard.done():

@@ -1,12 +1,13 @@
-"""Observation published → policy server (MLP 256x256) → supervisor → command received, beside bare relays.
+"""Latency from observation via policy server (MLP 256x256) and supervisor to command, and of bare relays.
 
     python bench/control_path.py [--duration 60] [--rates 100 200] [--load 0 1 2] [--realtime 50]
 
-Both chains run in one session and take turns every few seconds, under the same load and DDS settings:
+Both chains run in one session and alternate every few seconds, under the same load and DDS settings:
   ours    sensor → policy_server → dagger_supervisor → command (+ decision)
-  relays  sensor → bare rclpy node with the same MLP in numpy → bare rclpy node that passes on → command
-Prints one JSON object. Latency: from just before the sensor's publish to the command's arrival, both in this
-process. `--load N`: beside a training loop (torch, batch 1024) with N threads. Give it a quiet machine.
+  relays  sensor → bare rclpy node with the same MLP in NumPy → bare rclpy relay node → command
+Prints one JSON object. Latency: from just before the sensor's publish call to the command's arrival, both in
+this process. `--load N`: with a concurrent training loop (torch, batch 1024) of N threads. Run it on an idle
+machine.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ JOINT_STATE, COMMAND, STRING = (
     "std_msgs/msg/String",
 )
 CHAINS = ("ours", "relays")
-SETTLE_S = 0.5  # at each turn's start: not counted
+SETTLE_S = 0.5  # excluded at the start of each turn
 
 
 def main() -> None:
@@ -60,10 +61,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--duration", type=float, default=60.0, help="seconds of measurement per case and chain"
     )
-    parser.add_argument("--turn", type=float, default=5.0, help="seconds before the other chain has its turn")
+    parser.add_argument("--turn", type=float, default=5.0, help="seconds per turn of a chain")
     parser.add_argument("--rates", type=int, nargs="+", default=[100, 200], help="Hz")
     parser.add_argument(
-        "--load", type=int, nargs="+", default=[0, 1, 2], help="threads of a training loop beside"
+        "--load", type=int, nargs="+", default=[0, 1, 2], help="threads of a concurrent training loop"
     )
     parser.add_argument(
         "--realtime", type=int, default=0, help="SCHED_FIFO priority of all control processes"
@@ -126,7 +127,7 @@ def measure(
     )
     if arguments.realtime:
         process.set_realtime(arguments.realtime)
-    gc.disable()  # a full collection here would look like a stall of theirs
+    gc.disable()  # a full collection would distort the latency
     executor = EventsExecutor()
     executor.add_node(node)
     never = Future()
@@ -186,15 +187,15 @@ def paired(
 ) -> list[tuple[int, int | None]]:
     """Return (published, received) per counted observation.
 
-    Ours: each command is followed by the decision that names its tick. Relays: the first command after it, if
-    it came before the next observation.
+    Ours: the decision after each command names its tick. Relays: the first command after the observation, if
+    it arrives before the next observation.
     """
     own = [(tick, published, counted) for chain, tick, published, counted in sent if chain == name]
     if name == "ours":
         made = [json.loads(messages.decode(STRING, raw).data) for raw in decisions]
         made = [decision for decision in made if decision["sent"] is not None]
         if len(arrivals) - len(made) not in (0, 1):  # the end may fall between a command and its decision
-            sys.exit(f"{len(arrivals)} commands and {len(made)} decisions: they can't be paired")
+            sys.exit(f"{len(arrivals)} commands and {len(made)} decisions: they cannot be paired")
         by_tick = {
             decision["stamp_ns"]: at
             for decision, at in zip(made, arrivals, strict=False)
@@ -212,7 +213,7 @@ def paired(
 
 
 def summary(rows: list[tuple[int, int | None]], rate: int) -> dict:
-    """Return percentiles, and how many ticks were missed or answered later than one period."""
+    """Return percentiles, and the number of ticks missed or answered later than one period."""
     latency_ms = np.array(
         [(received - published) / 1e6 for published, received in rows if received is not None]
     )

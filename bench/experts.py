@@ -1,10 +1,10 @@
-"""Success of each scripted expert over seeded episodes, and the speed of what they run in.
+"""Success rate of each scripted expert over seeded episodes, and simulation speed.
 
     python bench/experts.py [--episodes 100] [--tasks reach push ...]
 
-Prints one JSON object: per task the success rate with its 95 % Wilson interval, seconds of simulated time to
-success (median, slowest), CPU milliseconds per control step for physics alone, for the whole loop with
-codecs, synchroniser and expert, and for one camera frame of 96x96 pixels.
+Prints one JSON object. Per task: the success rate with its 95 % Wilson interval; simulated seconds to success
+(median, maximum); CPU milliseconds per control step for physics alone, for the whole loop with codecs,
+synchroniser and expert, and for one 96x96 camera frame.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def physics_ms(task) -> float:
 
 def frame_ms(task) -> float:
     task.picture(task.camera_names[0], 96, 96)
-    begin = time.perf_counter()  # a software renderer works in threads of its own
+    begin = time.perf_counter()  # wall time: a software renderer uses several threads
     for _ in range(FRAMES):
         task.picture(task.camera_names[0], 96, 96)
     return 1e3 * (time.perf_counter() - begin) / FRAMES

@@ -1,14 +1,14 @@
-"""Gazebo in real time: cameras and policy at 30 Hz, recorder on. Missed ticks, latency and drops as JSON.
+"""Gazebo in real time with cameras, policy and recorder at 30 Hz: missed ticks, latency and drops as JSON.
 
     python bench/gazebo_realtime.py [--duration 60] [--rate 30] [--width 320 --height 240]
 
-Gazebo Classic (`make gazebo`) runs the task `push` at real-time factor 1 with two cameras; an untrained
-network (its weights don't matter to the clock) sees both pictures and the joints; supervisor and recorder
-run beside, all as processes of their own. A tick is a frame of Gazebo.
-  frames     how many came and are missing, and the wall time between two of them
-  answered   ticks that the supervisor answered with the policy's wish for that very tick; `missed`: others
-  latency    from the arrival of a tick's last message (joint states) to that of its command, both here
-  recorded   of each stream in the bag: messages, and stamps that are missing between its first and its last
+Gazebo Classic (`make gazebo`) runs the task `push` at real-time factor 1 with two cameras. An untrained
+network (its weights do not affect timing) uses both images and the joints. Supervisor and recorder run in
+separate processes. A tick is a frame of Gazebo.
+  frames     received and missing frames, and the wall time between consecutive ones
+  answered   ticks for which the supervisor sent the policy's command for that tick; `missed`: the others
+  latency    from the arrival of a tick's last message (joint states) to that of its command, in this process
+  recorded   per stream in the bag: messages, and stamps missing between the first and the last one
 `late_steps`: steps that Gazebo began after the next one was due. A frame at 30 Hz is 13 equal steps.
 """
 
@@ -45,7 +45,7 @@ READY_S = 120.0
 
 
 def simulate(rate: float) -> int:
-    """Be the sim node, with another control period than the tasks' 20 Hz."""
+    """Run the sim node with a control period other than the tasks' 20 Hz."""
     from il_ros.nodes.runtime import managed
     from il_ros.nodes.sim.node import Sim
     from il_ros.sim.gazebo import arm as gazebo
@@ -58,7 +58,7 @@ def simulate(rate: float) -> int:
 
 
 def make_checkpoint(terms: contract.Contract, folder: Path) -> None:
-    """Write an untrained network that sees what the contract observes."""
+    """Write an untrained network that takes all observations of the contract."""
     import torch
 
     from il_ros.policies import checkpoint
@@ -110,7 +110,7 @@ def commands(folder: Path, args: argparse.Namespace) -> dict[str, list[str]]:
 
 
 class Ear:
-    """Hears ticks, commands and decisions, with the wall time of their arrival."""
+    """Receives ticks, commands and decisions, with the wall time of their arrival."""
 
     def __init__(self, node) -> None:
         from il_ros.nodes.runtime.streams import message_class
@@ -132,17 +132,17 @@ class Ear:
         node.create_subscription(message_class(STRING), DECISIONS, decision, 100, raw=True)
 
     def answers(self) -> dict[int, float]:
-        """{tick: wall time of its command} of the policy's."""
+        """Return {tick: wall time of its command} for the policy's commands."""
         made = [from_json(messages.decode(STRING, raw).data) for raw in self.decisions]
         made = [each for each in made if each.sent is not None]
         if len(made) != len(self.sent):
-            raise SystemExit(f"{len(self.sent)} commands and {len(made)} decisions: they can't be paired")
+            raise SystemExit(f"{len(self.sent)} commands and {len(made)} decisions: they cannot be paired")
         pairs = zip(made, self.sent, strict=True)
         return {each.stamp_ns: at for each, at in pairs if each.authority == "policy"}
 
 
 def listen(args: argparse.Namespace) -> tuple[Ear, int, int, int]:
-    """Record for `duration`; return what was heard, the first and last tick that count, and late steps."""
+    """Record for `duration`; return messages, the first and last counted tick, and late steps."""
     from il_ros.nodes.runtime import process
 
     process.set_dds_profile()
@@ -156,11 +156,13 @@ def listen(args: argparse.Namespace) -> tuple[Ear, int, int, int]:
     node = rclpy.create_node("bench")
     executor = EventsExecutor()
     executor.add_node(node)
-    ear, told, never = Ear(node), {}, Future()
+    ear, diagnostics, never = Ear(node), {}, Future()
 
     def diagnose(message: DiagnosticArray) -> None:
         for status in message.status:
-            told.update({value.key: value.value for value in status.values if value.key == "late steps"})
+            diagnostics.update(
+                {value.key: value.value for value in status.values if value.key == "late steps"}
+            )
 
     node.create_subscription(DiagnosticArray, "/diagnostics", diagnose, 10)
 
@@ -180,20 +182,20 @@ def listen(args: argparse.Namespace) -> tuple[Ear, int, int, int]:
 
     until(lambda: len(ear.sent) > 2 * args.rate, "commands")
     until(lambda: call("start").success, "recording")
-    late, first = int(told.get("late steps", 0)), len(ear.ticks)
+    late, first = int(diagnostics.get("late steps", 0)), len(ear.ticks)
     end_s = time.monotonic() + args.duration
     while (left_s := end_s - time.monotonic()) > 0:
         executor.spin_until_future_complete(never, min(left_s, 1.0))
     last = len(ear.ticks)
     call("stop")
-    told.clear()
-    until(lambda: "late steps" in told, "the simulator's diagnostics")
+    diagnostics.clear()
+    until(lambda: "late steps" in diagnostics, "the simulator's diagnostics")
     rclpy.shutdown()
-    return ear, first, last, int(told["late steps"]) - late
+    return ear, first, last, int(diagnostics["late steps"]) - late
 
 
 def recorded(root: Path, period_ns: int) -> dict[str, dict[str, int]]:
-    """Messages of each stream in the bag, and how many of its stamps are missing."""
+    """Return the number of messages of each stream in the bag, and of missing stamps."""
     from il_ros.episodes.bag.reader import open_bag
 
     (folder,) = root.glob("episode_*")

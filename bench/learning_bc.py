@@ -1,8 +1,8 @@
-"""How well behaviour cloning learns the simulated tasks from the scripted expert. Prints one JSON line.
+"""Behaviour cloning of the simulated tasks from the scripted expert. Prints one JSON line.
 
-For each training seed: N demonstrations in process (other starts for each seed), a policy trained by the
-shipped recipe, and its success in held-out episodes with Wilson's 95 % interval. `--images`: the policy sees
-joints and cameras instead of the poses. `--set key=value` changes the recipe.
+For each training seed: N demonstrations in process (with different starts per seed), a policy trained with
+the shipped recipe, and its success in held-out episodes with the 95 % Wilson interval. `--images`: the policy
+observes joints and cameras instead of poses. `--set key=value` changes the recipe.
 """
 
 import argparse
@@ -26,18 +26,19 @@ from il_ros.episodes.arrays.dataset import Dataset, DatasetSummary, validation_n
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.records.trials import success_interval
 from il_ros.scenarios import TASKS
+from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import NO_CAMERAS, Cameras, make_task
 from il_ros.training import recipe as recipes
-from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+from il_ros.training.evaluate import evaluate
 from il_ros.training.run import train
 
 PIXELS = 96
 
 
 def contract_of(task_name, cameras):
-    """The task's contract, which the expert needs, with the cameras beside it."""
+    """Return the task's contract, whose poses the expert needs, with cameras added."""
     text = share.path("config", "contracts", f"{TASKS[task_name]}.yaml").read_text()
     lines = [
         f"  {name}: {{topic: {name}_camera/image_raw, type: sensor_msgs/msg/Image, max_age_s: 0.1, "
@@ -51,7 +52,7 @@ def demonstrations(task, own, expert, seeds):
     for number, seed in enumerate(tqdm(seeds, desc="show", leave=False, disable=None)):
         done = rollout(task, expert.act, own, seed, hold_s=0.5)
         if not done.success:
-            continue  # nobody keeps a failed demonstration
+            continue  # failed demonstrations are discarded
         offsets = done.actions - np.array(
             [
                 actions.relative(
@@ -116,8 +117,8 @@ def main():
                 dataset(own, shown, chosen.training),
                 chosen,
                 Path(folder),
-                on_epoch=lambda point, bar=bar: (
-                    bar.set_postfix_str(f"{point.validation_loss:.5f}"),
+                on_epoch=lambda metrics, bar=bar: (
+                    bar.set_postfix_str(f"{metrics.validation_loss:.5f}"),
                     bar.update(),
                     True,
                 )[-1],

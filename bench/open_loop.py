@@ -1,11 +1,11 @@
-"""The same commands in MuJoCo and in Gazebo: how far do arm and object differ? JSON on standard output.
+"""Open-loop comparison of MuJoCo and Gazebo: differences of arm and object. JSON on standard output.
 
     python bench/open_loop.py [--task push] [--episodes 10]
 
-The scripted expert's commands from MuJoCo are sent again in both simulators (`make gazebo`): nothing corrects
-what differs. `free`: until the object moves in MuJoCo; `touching`: from then on. Largest differences over all
-episodes of each joint (mrad) and of the tip (mm); mean and spread of where the object ends, along its way in
-MuJoCo and aside of it (mm); and how long the expert itself takes in each (ticks).
+The scripted expert's commands from MuJoCo are replayed in both simulators (`make gazebo`) without feedback.
+`free`: until the object moves in MuJoCo; `touching`: from then on. Largest differences over all episodes of
+each joint (mrad) and of the tip (mm); mean and spread of the object's final position, along and across its
+path in MuJoCo (mm); and the expert's own closed-loop time in each (ticks).
 """
 
 import argparse
@@ -28,7 +28,7 @@ HOLD_S = 0.5
 
 
 def replayed(task, terms, seed, commands):
-    """Return (T + 1, 13): joints, tip, object and its turn before each command and after the last."""
+    """Return (T + 1, 13): joints, tip, object and its yaw before each command and after the last."""
     task.reset(seed)
     rows = [look(task.scene)]
     for command in commands:
@@ -44,7 +44,7 @@ def look(scene):
 
 
 def differences(here, there):
-    """Compare one episode: `there` less `here`."""
+    """Compare one episode: `there` minus `here`."""
     apart = there - here
     free = np.linalg.norm(here[:, 9:11] - here[0, 9:11], axis=1) < MOVED_M
     way = here[-1, 9:11] - here[0, 9:11]

@@ -1,13 +1,13 @@
-"""Record 3 x 640x480 rgb8 at 30 Hz and joint states at 200 Hz (83 MB/s); print what it cost as JSON.
+"""Record 3 x 640x480 rgb8 at 30 Hz and joint states at 200 Hz (83 MB/s); print cost and losses as JSON.
 
     python bench/recorder.py [--seconds 60] [--compression none] [--only recorder]
 
-Every publisher is a process of its own. Side by side, in one run:
-  recorder      the recorder node, everything on (diagnostics, statistics, checksums, pre-roll)
-  receiving     a node that receives the same streams undecoded and does nothing with them: the floor
-  decoded       a plain rclpy node that has the messages deserialised in Python
-  default_dds   the recorder with Fast DDS's own settings instead of the packaged profile
-CPU is of one core, user and system, from the process's own times. Latency is stamp to reception.
+Every publisher is a separate process. Variants, all in one run:
+  recorder      the recorder node with all features (diagnostics, statistics, checksums, pre-roll)
+  receiving     a node that receives the same streams as bytes and discards them: the lower bound
+  decoded       a plain rclpy node that deserialises the messages in Python
+  default_dds   the recorder with Fast DDS's default settings instead of the packaged profile
+CPU is in cores, user and system time of the process. Latency is stamp to reception.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WARM_UP_S = 2.0
 
 
 class Run:
-    """The processes of one variant, ended with it."""
+    """The processes of one variant, ended on exit."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self._environment = folder, {**os.environ, **environment}
@@ -61,7 +61,7 @@ class Run:
         return self.start(camera_load.__file__, role, argument, str(out))
 
     def until_ready(self, count: int) -> None:
-        """Wait until that many roles are up, and discovery is over."""
+        """Wait until that many roles are running and discovery has finished."""
         end_s = time.monotonic() + 60
         while len(list(self.folder.glob("*.ready"))) < count:
             if time.monotonic() > end_s:
@@ -75,7 +75,7 @@ class Run:
 
 
 def watch(process: psutil.Process, seconds: float) -> dict[str, float]:
-    """Return CPU of one core and memory of a process over a time."""
+    """Return CPU (cores) and memory of a process over a time."""
     before, memory, begun_s = process.cpu_times(), [process.memory_info().rss], time.monotonic()
     while (left_s := begun_s + seconds - time.monotonic()) > 0:
         time.sleep(min(1.0, left_s))
@@ -91,7 +91,7 @@ def watch(process: psutil.Process, seconds: float) -> dict[str, float]:
 
 
 def call(name: str) -> None:
-    """Call a Trigger service of the recorder until it says yes, in a process of its own."""
+    """Call a Trigger service of the recorder until it succeeds, in a child process."""
     code = (
         "import rclpy, sys, time\nfrom std_srvs.srv import Trigger\nrclpy.init()\n"
         "node = rclpy.create_node('caller')\n"
@@ -111,7 +111,7 @@ def call(name: str) -> None:
 def accounts(
     sent: dict[str, list[int]], came: dict[str, list[tuple[int, int]]], window: tuple[int, int]
 ) -> dict:
-    """Return losses and latency of what was sent within the window."""
+    """Return losses and latency of the messages sent within the window."""
     lost, total, latency_ms = {}, 0, {"images": [], "joint_states": []}
     for topic, stamps in sent.items():
         wanted = {stamp for stamp in stamps if window[0] <= stamp <= window[1]}
@@ -129,7 +129,7 @@ def accounts(
 
 
 def from_bag(root: Path) -> tuple[dict[str, list[tuple[int, int]]], tuple[int, int], dict]:
-    """Return stamps and receptions in the bag, the demonstration's span, and what the recorder says of it."""
+    """Return stamps and receptions in the bag, the demonstration's span, and the recorder's metadata."""
     folder = layout.episode_folders(root)[0]
     info = layout.load_info(folder)
     came: dict[str, list[tuple[int, int]]] = {}
@@ -138,12 +138,12 @@ def from_bag(root: Path) -> tuple[dict[str, list[tuple[int, int]]], tuple[int, i
             stamp_ns = messages.raw_stamp_ns(schema.name, message.data[:12])
             came.setdefault(channel.topic.lstrip("/"), []).append((stamp_ns, message.log_time))
     size = layout.bag_file(folder).stat().st_size
-    told = {
+    recorded = {
         "mb_per_s": round(size / 1e6 / info.duration_s, 1),
         "grade": info.grade.level,
         "reasons": list(info.grade.reasons),
     }
-    return came, (info.started_ns, info.stopped_ns - 1_000_000_000), told
+    return came, (info.started_ns, info.stopped_ns - 1_000_000_000), recorded
 
 
 def bench_recorder(seconds: float, compression: str, environment: dict[str, str], root: Path) -> dict:
@@ -160,8 +160,8 @@ def bench_recorder(seconds: float, compression: str, environment: dict[str, str]
         call("start")
         figures = watch(recorder, seconds)
         call("stop")
-    came, window, told = from_bag(root / "episodes")
-    return {**figures, **accounts(run.sent(), came, window), **told}
+    came, window, recorded = from_bag(root / "episodes")
+    return {**figures, **accounts(run.sent(), came, window), **recorded}
 
 
 def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
@@ -178,7 +178,7 @@ def bench_subscriber(seconds: float, kind: str, root: Path) -> dict:
 
 
 def default_dds(folder: Path) -> dict[str, str]:
-    """Return an environment in which Fast DDS has the settings it comes with."""
+    """Return an environment in which Fast DDS uses its default settings."""
     empty = folder / "default.xml"
     empty.write_text(
         '<dds xmlns="http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"><profiles>'

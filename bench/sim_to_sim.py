@@ -1,12 +1,12 @@
-"""From one simulator to the other: the gap in a policy's success, and how few labels close it.
+"""Sim-to-sim transfer: the gap in a policy's success, and the number of labels that closes it.
 
-For both directions between MuJoCo and Gazebo Classic (`make gazebo`): the scripted expert shows a task in the
-one, a policy learns from that, and is run in both on held-out starts. Then DAgger in the other one: each
-round is a few episodes in which expert and policy take turns and some ticks are labelled; the policy goes on
-learning from all. Labels are counted in the other simulator only, in ticks (20 a second). Success is over the
-held-out episodes of all seeds together, with Wilson's 95 % interval.
-Writes OUT/sim_to_sim_TASK.json and .svg, and prints the summary as one JSON line. What a direction and
-seed gave is kept in OUT/points, and not run again with the same settings.
+For both directions between MuJoCo and Gazebo Classic (`make gazebo`): the scripted expert demonstrates a task
+in the source, a policy is trained on that and evaluated in both on held-out starts. Then DAgger runs in the
+target: in each round of a few episodes, expert and policy alternate, some ticks are labelled, and training
+continues on all data. Only labels in the target are counted, in ticks (20 per second). Success is over the
+held-out episodes of all seeds together, with the 95 % Wilson interval.
+Writes OUT/sim_to_sim_TASK.json and .svg, and prints the summary as one JSON line. Results per direction and
+seed are cached in OUT/points and reused with the same settings.
 
     python bench/sim_to_sim.py --seeds 0,1
 """
@@ -32,18 +32,19 @@ from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.records.trials import success_interval
 from il_ros.scenarios import TASKS
+from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import make_task
 from il_ros.training import recipe as recipes
-from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+from il_ros.training.evaluate import evaluate
 
 SIMULATORS = ("mujoco", "gazebo_classic")
-HOLD_S = 0.5  # as long must success hold while somebody shows
+HOLD_S = 0.5  # seconds that success must hold in a demonstration
 
 
 class Crossing:
-    """One direction and one seed of learning: from `tasks[0]` to `tasks[1]`."""
+    """One direction and one training seed: from `tasks[0]` to `tasks[1]`."""
 
     def __init__(self, args, seed, tasks):
         self.args, self.seed = args, seed
@@ -74,7 +75,7 @@ class Crossing:
         return found
 
     def points(self):
-        """Yield (stage, labels in the target, successes there); the first is 'home', in the source."""
+        """Yield (stage, labels in the target, successes there); the first stage is 'home', in the source."""
         args, shown = self.args, self.shown()
         policy = self.learner(args.steps).learn(shown)
         yield "home", 0, self.rated(policy, self.source)
@@ -103,7 +104,7 @@ class Crossing:
 
 
 def known(args, seed, tasks, names):
-    """Return the points of a direction and a seed: an earlier run's with the same settings, or new ones."""
+    """Return the results of a direction and a seed: cached ones with the same settings, or new ones."""
     settings = {key: value for key, value in vars(args).items() if key not in ("seeds", "out")}
     settings = json.loads(json.dumps(settings))
     file = args.out / "points" / f"{args.task}_from_{names[0]}_{seed}.json"
@@ -146,7 +147,7 @@ def draw(file, task, rows):
     import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
+    matplotlib.rcParams["svg.fonttype"] = "none"  # keep text as text
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     names = {"mujoco": "MuJoCo", "gazebo_classic": "Gazebo"}
     for axes, source in zip(figure.subplots(1, 2, sharey=True), SIMULATORS, strict=True):
@@ -158,12 +159,12 @@ def draw(file, task, rows):
         target = names[away[0]["run_in"]]
         (native,) = (row for row in rows if row["learnt_in"] == row["run_in"] == away[0]["run_in"])
         axes.axhline(home["success"], color="0.5", ls="--", label=f"the same policy in {names[source]}")
-        axes.axhline(native["success"], color="C1", ls=":", label=f"one shown in {target} itself")
+        axes.axhline(native["success"], color="C1", ls=":", label=f"one demonstrated in {target}")
         axes.errorbar(
             [r["labels"] for r in away], success, spread, marker="o", capsize=3, label=f"in {target}"
         )
         axes.set(
-            title=f"shown in {names[source]}, run in {target}",
+            title=f"demonstrated in {names[source]}, run in {target}",
             xlabel=f"labels in {target} (20 per second)",
             ylim=(0, 1.03),
         )
@@ -194,7 +195,7 @@ def main():
     parser.add_argument("--asked", type=float, default=0.5, help="share of the policy's ticks labelled")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
     parser.add_argument("--round-steps", type=int, default=1000, help="gradient steps of a round")
-    parser.add_argument("--quick", action="store_true", help="a minute: shows that it runs, no more")
+    parser.add_argument("--quick", action="store_true", help="a one-minute smoke test")
     parser.add_argument("--out", type=Path, default=Path("out/sim_to_sim"))
     args = parser.parse_args()
     if args.quick:

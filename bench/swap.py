@@ -1,21 +1,19 @@
-"""From the end of a correction to the improved policy in control, and what it costs the control loop.
+"""Time from the end of a correction to the improved policy in control, and its cost to the control loop.
 
     python bench/swap.py [--demonstrations 30] [--corrections 4] [--folder DIR]
-    python bench/swap.py --contract arm_push_images --demonstrations 50      # pictures
+    python bench/swap.py --contract arm_push_images --demonstrations 50      # images
 
-The real nodes of the `dagger` scenario (simulator at speed 1, with cameras if the contract has some, policy
-server, scripted expert, supervisor, recorder, trainer with its default recipe, conductor) on task `push`. A
-first policy is trained on the demonstrations; then the expert and the policy drive by lot (mode dagger, beta
-0.3), so that each episode ends with corrections. For each version swapped in, seconds:
-  noticed  the recorder had written the episode's last file → the trainer knew of it
-  queued   → its training began (another one may have been running)
-  loaded   → the data was there      trained → the checkpoint was written, and announced
-  gated    → the gate's verdict and the swap      total: from the episode's end to the swap
-  of_the_first: the same from the first end of an episode that had to wait for this training
-  commands → the first decision on what it proposed (the expert may be driving, or an episode just begin)
-With `--rated N`, the first and the last version that drove run N held-out episodes afterwards.
-Ticks: trigger messages seen by this process; missed: those for which the policy server proposed nothing, or
-the supervisor decided nothing. Prints one JSON object.
+The nodes of the `dagger` scenario (simulator at speed 1, with the contract's cameras, policy server, scripted
+expert, supervisor, recorder, trainer with its default recipe, conductor) run on task `push`. A first policy
+is trained on the demonstrations; then expert and policy alternate at random (mode dagger, beta 0.3), so that
+each episode ends with corrections. For each promoted version, in seconds: noticed  recorder wrote the
+episode's last file → trainer registered it queued   → its training began (another one may have been running)
+loaded   → data loaded                  trained → checkpoint written and announced gated    → promotion
+decision and swap  total: from the episode's end to the swap of_the_first: the same, from the end of the
+first episode that had to wait for this training commands → first decision on its proposal (the expert may be
+driving, or an episode may have just begun) With `--rated N`, the first and the last version in control run N
+held-out episodes afterwards. Ticks: trigger messages received by this process; missed: those without a
+proposal of the policy server or without a decision of the supervisor. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from support.swap_heard import Heard
+from support.swap_events import SwapEvents
 
 from il_ros.core import contract, share
 from il_ros.core.processes import ProcessGroup
@@ -44,8 +42,9 @@ from il_ros.policies import checkpoint
 from il_ros.policies.versions import versions
 from il_ros.scenarios import SCENARIOS, TASKS, domain
 from il_ros.scenarios.graph import command
+from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.fitting import task_for
-from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+from il_ros.training.evaluate import evaluate
 
 TASK = "push"
 LONGEST_S = 900.0
@@ -58,7 +57,7 @@ def main() -> None:
     )
     parser.add_argument("--demonstrations", type=int, default=30)
     parser.add_argument("--corrections", type=int, default=4, help="episodes with corrections")
-    parser.add_argument("--folder", type=Path, help="keeps everything; demonstrations there are used again")
+    parser.add_argument("--folder", type=Path, help="keeps all results; existing demonstrations are reused")
     parser.add_argument("--contract", default=TASKS[TASK], help="a file, or a name in config/contracts")
     parser.add_argument("--recipe", default="", help="a file, or a name in config/training")
     parser.add_argument("--warm-s", type=float, help="the trainer's parameter (default: as shipped)")
@@ -99,7 +98,7 @@ def main() -> None:
 
 
 def spread(values: Iterable[float]) -> dict | None:
-    """Return median and worst; None when there is nothing."""
+    """Return median and maximum; None if there are no values."""
     found = list(values)
     return {"median": round(statistics.median(found), 2), "worst": max(found)} if found else None
 
@@ -110,7 +109,7 @@ def load_contract(name: str) -> contract.Contract:
 
 
 def cameras(own: contract.Contract) -> str:
-    """Return what the scenario takes: whether the simulator renders."""
+    """Return the scenario's arguments: whether the simulator renders."""
     return "true" if any(spec.image for spec in own.observations) else "false"
 
 
@@ -127,12 +126,12 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def il_ros(*words: str) -> None:
-    """Run a command of the package; this process's standard output is for the result alone."""
+    """Run a command of the package with its output on stderr; stdout is reserved for the result."""
     subprocess.run([sys.executable, "-m", "il_ros", *words], check=True, stdout=sys.stderr)
 
 
 def rate(run: Path, episodes: int) -> dict:
-    """Return how a version does in held-out episodes."""
+    """Return a version's success in held-out episodes."""
     policy = checkpoint.load(run)
     score = evaluate(
         policy,
@@ -149,8 +148,8 @@ def rate(run: Path, episodes: int) -> dict:
     }
 
 
-def sitting(folder: Path, own: contract.Contract, arguments: argparse.Namespace) -> Heard:
-    """Run the scenario until its episodes are done and the last one was learnt from."""
+def sitting(folder: Path, own: contract.Contract, arguments: argparse.Namespace) -> SwapEvents:
+    """Run the scenario until its episodes are finished and the last one has been trained on."""
     policies = folder / POLICIES
     specs = SCENARIOS["dagger"].nodes(
         {
@@ -179,7 +178,7 @@ def sitting(folder: Path, own: contract.Contract, arguments: argparse.Namespace)
     specs = [spec for spec in specs if spec.name != "conductor"] + [
         spec for spec in specs if spec.name == "conductor"
     ]
-    heard = Heard(own)
+    heard = SwapEvents(own)
     with ProcessGroup({spec.name: command(spec) for spec in specs}, folder / "log", lambda *_: None) as group:
         heard.start()
         try:
@@ -189,14 +188,14 @@ def sitting(folder: Path, own: contract.Contract, arguments: argparse.Namespace)
     return heard
 
 
-def wait_for_end(group: ProcessGroup, heard: Heard) -> None:
-    """Return when the conductor is done, and what was learnt from it is judged."""
+def wait_for_end(group: ProcessGroup, heard: SwapEvents) -> None:
+    """Return when the conductor has finished and the promotion decision on its data is made."""
     ending = group.wait(LONGEST_S)
     if ending.name != "conductor" or ending.status != 0:
         raise group.failure(ending)
     end_s = time.monotonic() + 300
     while time.monotonic() < end_s:
-        time.sleep(2.0)  # the last episode may be noticed yet
+        time.sleep(2.0)  # the trainer may not have found the last episode yet
         began = {event["version"] for event in heard.events if event["event"] == "began"}
         over = {v["version"] for v in heard.verdicts}
         failed = any(event["event"] == "failed" for event in heard.events)

@@ -1,14 +1,14 @@
-"""Ticks missed while a training runs and its policy is swapped in, at several rates, by real nodes.
+"""Missed ticks while a training runs and its policy is swapped in, at several rates, with the real nodes.
 
     python bench/swap_ticks.py [--rates 20 50 100] [--trainings 3]
 
-This process is the sensor: it publishes seven joints at the rate, on the wall clock. policy_server (gate
-with replay and 10 ticks of shadow), dagger_supervisor (mode policy) and trainer (watch, ensemble of five,
-30 episodes of 100 labels) are processes of their own. Each further episode, put in place whole, starts a
-training from the weights before. A tick is a message that the contract's rate makes one (this process's
-own timer may be late). Counted: ticks without a proposal, ticks without a decision, and the time from a
-tick's publication to its decision's arrival, while nothing was trained (`idle`) and from each training's
-start to half a second after the swap. Prints one JSON object.
+This process simulates the sensor: it publishes seven joints at the rate, on the wall clock. policy_server
+(promotion with replay and 10 shadow ticks), dagger_supervisor (mode policy) and trainer (watch, ensemble of
+five, 30 episodes of 100 labels) are separate processes. Each further episode, moved into place atomically,
+starts a training from the previous weights. A tick is a message selected by the contract's rate (this
+process's own timer may be late). Counted: ticks without a proposal, ticks without a decision, and the time
+from a tick's publication to its decision's arrival; without training (`idle`), and from each training's start
+to half a second after the swap. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from il_ros.scenarios import graph
 
 EPISODES, LABELS = 30, 100
 LONGEST_S = 120.0
-WARM_S = 12.0  # the trainer's process imports torch
+WARM_S = 12.0  # the trainer's child process imports torch
 IDLE_S = 10.0
 CONTRACT = """
 name: bench_{rate}
@@ -84,10 +84,14 @@ def case(rate: int, trainings: int, folder: Path) -> dict:
     words = ["train", str(root), "--out", str(policies / "v1"), "--version", "v1", "--progress", "json"]
     subprocess.run([sys.executable, "-m", "il_ros", *words], check=True, stdout=subprocess.DEVNULL)
     shared = {"contract": str(folder / "contract.yaml")}
-    gate = {"candidates": "trainer/checkpoint", "promotion.root": str(root), "promotion.shadow_ticks": 10}
+    promotion = {
+        "candidates": "trainer/checkpoint",
+        "promotion.root": str(root),
+        "promotion.shadow_ticks": 10,
+    }
     specs = [
         graph.NodeSpec(
-            "policy_server", "policy_server", shared | gate | {"checkpoint": str(policies / "v1")}
+            "policy_server", "policy_server", shared | promotion | {"checkpoint": str(policies / "v1")}
         ),
         graph.NodeSpec("dagger_supervisor", "dagger_supervisor", shared | {"mode": "policy"}),
         graph.NodeSpec(
@@ -100,7 +104,7 @@ def case(rate: int, trainings: int, folder: Path) -> dict:
 
 
 def write_episode(root: Path, number: int, text: str, rate: int, corrected: bool = False) -> None:
-    """Write an episode as a recorder does: joints at random, the command half of them; put in place whole."""
+    """Write an episode like the recorder: random joints, commands half of them; moved into place."""
     rng = np.random.default_rng(number)
     building = root.with_name("building") / episode_name(number)
     shutil.rmtree(building, ignore_errors=True)
@@ -144,7 +148,7 @@ def write_episode(root: Path, number: int, text: str, rate: int, corrected: bool
 
 
 class Loop:
-    """The sensor, and all that is heard of its ticks."""
+    """The sensor, and the subscriptions that follow its ticks."""
 
     def __init__(self, rate: int, own: contract.Contract) -> None:
         self._rate, self._own = rate, own
@@ -156,7 +160,7 @@ class Loop:
         self._verdicts: list[dict] = []
 
     def run(self, root: Path, text: str, trainings: int) -> dict:
-        """Tick: first alone, then through so many trainings; return the counts."""
+        """Publish ticks, first idle and then during `trainings` trainings; return the counts."""
         with self._graph() as spin:
             spin(lambda: len(self._decided) > 2 * self._rate, LONGEST_S)
             spin(lambda: any(e["event"] == "announced" for e in self._events), LONGEST_S)
@@ -241,8 +245,8 @@ class Loop:
                 self._proposed[heard.stamp_ns] = heard.version
 
         def on_version(raw: bytes) -> None:
-            told = json.loads(messages.decode(STRING, raw).data)
-            self._verdicts.append({**told["verdict"], "at_s": told["at_s"]})
+            message = json.loads(messages.decode(STRING, raw).data)
+            self._verdicts.append({**message["verdict"], "at_s": message["at_s"]})
 
         def on_event(raw: bytes) -> None:
             self._events.append(json.loads(messages.decode(STRING, raw).data))

@@ -1,13 +1,13 @@
-"""Deadman pressed → first command on the expert's authority, and back, in control periods.
+"""Deadman pressed → first command of the expert, and release → first command of the policy, in periods.
 
     python bench/takeover.py [--presses 100] [--rates 20 100]
 
-The real nodes, a process each: policy_server (an untrained MLP), teleop_joy, dagger_supervisor in hg_dagger.
-This process is the robot and the gamepad: it publishes joint states at the control rate, and presses and
-releases at moments spread over the period. Latency: from just before the Joy message that says pressed to the
-arrival of the first command whose decision says expert, both in this process. A hand-back is also told in its
-two parts: until this process publishes the tick that the command answers, which is up to a period by nature,
-because what the policy saw before the handover doesn't count; and from there to the command. Prints one JSON
+Nodes, one process each: policy_server (an untrained MLP), teleop_joy, dagger_supervisor in hg_dagger. This
+process simulates robot and gamepad: it publishes joint states at the control rate, and presses and releases
+the deadman at times spread over the period. Latency: from just before the publication of the Joy message to
+the arrival of the first command whose decision names the new source, both in this process. The latency of a
+hand-back is also split in two: until the publication of the tick that the command answers (up to one period,
+because observations from before the handover are not used), and from there to the command. Prints one JSON
 object.
 """
 
@@ -40,7 +40,7 @@ from il_ros.scenarios import graph
 JOY = "sensor_msgs/msg/Joy"
 DEADMAN = 4
 LONGEST_S = 2.0
-SETTLE_PERIODS = 6  # between a press and the release: the ramp has begun, both sources propose
+SETTLE_PERIODS = 6  # from press to release: the ramp has begun, both sources propose
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def case(rate: int, presses: int) -> dict:
-    """Measure at one control rate."""
+    """Run the measurement at one control rate."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
         file = Path(folder) / "contract.yaml"
         file.write_text(CONTRACT.format(rate=rate, names=JOINTS))
@@ -81,7 +81,7 @@ def case(rate: int, presses: int) -> dict:
 
 
 def measure(rate: int, presses: int) -> dict[str, list[float]]:
-    """Return the latencies in ms of takeovers, of hand-backs, and of the hand-backs' parts."""
+    """Return the latencies in ms of takeovers, of hand-backs, and of the two parts of hand-backs."""
     from il_ros.nodes.runtime import process
 
     process.set_dds_profile()
@@ -96,12 +96,12 @@ def measure(rate: int, presses: int) -> dict[str, list[float]]:
     sensor = node.create_publisher(message_class(JOINT_STATE), "joint_states", 1)
     gamepad = node.create_publisher(message_class(JOY), "joy", 1)
     arrivals: list[int] = []
-    made: list[tuple[str, int, int]] = []  # each command: who had authority, when it came, the tick's stamp
-    ticks: dict[int, int] = {}  # when each tick was published, by stamp
+    made: list[tuple[str, int, int]] = []  # per command: source, arrival time, stamp of its tick
+    ticks: dict[int, int] = {}  # publication time by stamp
 
     def decided(raw: bytes) -> None:
         decision = json.loads(messages.decode(STRING, raw).data)
-        if decision["sent"] is not None:  # its command came just before
+        if decision["sent"] is not None:  # its command arrived just before
             came_ns = arrivals[len(made)] if len(made) < len(arrivals) else 0
             made.append((decision["authority"], came_ns, decision["stamp_ns"]))
 
@@ -125,7 +125,7 @@ def measure(rate: int, presses: int) -> dict[str, list[float]]:
         gamepad.publish(raw)
         return at_ns
 
-    gc.disable()  # a full collection here would look like a stall of theirs
+    gc.disable()  # a full collection would distort the latency
     executor = EventsExecutor()
     executor.add_node(node)
     never = Future()
@@ -139,7 +139,7 @@ def measure(rate: int, presses: int) -> dict[str, list[float]]:
                 sys.exit(f"{what}: not within {longest_s:g} s")
 
     def change(who: str, held: bool) -> tuple[float, float]:
-        """Press or release; return the ms until a command by `who` has come, and those since its tick."""
+        """Press or release; return the ms to the first command of source `who`, and the ms since its tick."""
         count = len(made)
         at_ns = press(held)
         until(lambda: any(name == who for name, *_ in made[count:]), LONGEST_S, f"{who} drives")
@@ -153,9 +153,9 @@ def measure(rate: int, presses: int) -> dict[str, list[float]]:
     for _ in range(presses):
         for who, held, found in (("expert", True, taken), ("policy", False, back)):
             executor.spin_until_future_complete(never, (SETTLE_PERIODS + rng.random()) / rate)
-            found.append(change(who, held))  # the stamp of a takeover is no tick's: it doesn't wait for one
+            found.append(change(who, held))  # a takeover does not wait for a tick
     if len(made) > len(arrivals):
-        sys.exit(f"{len(arrivals)} commands and {len(made)} decisions: they can't be paired")
+        sys.exit(f"{len(arrivals)} commands and {len(made)} decisions: they cannot be paired")
     rclpy.shutdown()
     return {
         "takeover": [whole for whole, _ in taken],

@@ -1,10 +1,10 @@
-"""Training throughput, samples per second: il_ros's loop beside a textbook loop, in one run, one thread.
+"""Training throughput in samples per second: il_ros's loop and a minimal loop, in one run, one thread.
 
-All: 100 000 samples 14 → 7, Adam at 1e-3. `batch_*`: one MLP 256x256, mean squared error; `ensemble_batch_*`:
-five of the width given, absolute error, all from the same samples. `ours` is the package's `Fit` with
-everything it does for a user (schedule, loss curve, best weights); `autograd` the same with the hand-written
-gradient off. `floor` is what a careful person writes by hand: data in tensors, a permutation per epoch,
-fused Adam, the five members in one batched product. Interleaved, medians. Prints one JSON line.
+All: 100 000 samples 14 → 7, Adam at 1e-3. `batch_*`: one MLP 256x256, mean squared error;
+`ensemble_batch_*`: five MLPs of the given width, absolute error, on the same samples. `ours` is the package's
+`TrainingLoop` with all features (schedule, loss curve, best weights); `autograd` is the same without the
+analytic gradient. `floor` is a minimal hand-written loop: data in tensors, one permutation per epoch, fused
+Adam, the five members in one batched product. Interleaved runs, medians. Prints one JSON line.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def data(count):
     return states, np.tanh(states @ mixing)
 
 
-def ours(states, targets, family, settings, batch_size, by_hand):
+def ours(states, targets, family, settings, batch_size, analytic):
     identity = Normaliser(
         Affine(np.zeros(OBSERVED), np.ones(OBSERVED)), Affine(np.zeros(COMMANDED), np.ones(COMMANDED))
     )
@@ -65,12 +65,12 @@ def ours(states, targets, family, settings, batch_size, by_hand):
     network = make_network(family, settings, CONTRACT, identity)
 
     def run(epochs):
-        fit = fitting.TrainingLoop(network, Training(epochs=epochs, batch_size=batch_size, schedule="cosine"))
+        loop = fitting.TrainingLoop(network, Training(epochs=epochs, batch_size=batch_size))
         kept = fitting.gradient_of
-        if not by_hand:
+        if not analytic:
             fitting.gradient_of = lambda network, flat: lambda batch: by_autograd(network, flat, batch)
         try:
-            return [point.train_loss for point in fit.epochs(batches, None, time.perf_counter)][-1]
+            return [metrics.train_loss for metrics in loop.epochs(batches, None, time.perf_counter)][-1]
         finally:
             fitting.gradient_of = kept
 
@@ -95,7 +95,7 @@ def floor(states, targets, network, loss_of, batch_size):
     return run
 
 
-def plain_network():
+def mlp_network():
     return torch.nn.Sequential(
         torch.nn.Linear(OBSERVED, 256),
         torch.nn.ReLU(),
@@ -106,7 +106,7 @@ def plain_network():
 
 
 class Beside(torch.nn.Module):
-    """MLPs beside one another, (B, in) to (K, B, out)."""
+    """Parallel MLPs, (B, in) to (K, B, out)."""
 
     def __init__(self, widths):
         super().__init__()
@@ -124,25 +124,25 @@ class Beside(torch.nn.Module):
         return values
 
 
-def plain_loops(states, targets, batch_size):
-    def own(by_hand):
-        return ours(states, targets, "bc", BehaviourCloning(), batch_size, by_hand)
+def mlp_loops(states, targets, batch_size):
+    def own(analytic):
+        return ours(states, targets, "bc", BehaviourCloning(), batch_size, analytic)
 
     torch.manual_seed(0)
-    by_a_person = floor(states, targets, plain_network(), torch.nn.MSELoss(), batch_size)
-    return {"ours": own(True), "autograd": own(False), "floor": by_a_person}
+    minimal = floor(states, targets, mlp_network(), torch.nn.MSELoss(), batch_size)
+    return {"ours": own(True), "autograd": own(False), "floor": minimal}
 
 
 def ensemble_loops(states, targets, batch_size, hidden):
     settings = Ensemble(hidden=hidden, members=MEMBERS, loss="l1", bootstrap=False)
 
-    def own(by_hand):
-        return ours(states, targets, "ensemble", settings, batch_size, by_hand)
+    def own(analytic):
+        return ours(states, targets, "ensemble", settings, batch_size, analytic)
 
     torch.manual_seed(0)
     network = Beside((OBSERVED, *hidden, COMMANDED))
-    by_a_person = floor(states, targets, network, lambda out, y: (out - y).abs().mean(), batch_size)
-    return {"ours": own(True), "autograd": own(False), "floor": by_a_person}
+    minimal = floor(states, targets, network, lambda out, y: (out - y).abs().mean(), batch_size)
+    return {"ours": own(True), "autograd": own(False), "floor": minimal}
 
 
 def measured(loops, samples, epochs, batch_size, repeats):
@@ -151,7 +151,7 @@ def measured(loops, samples, epochs, batch_size, repeats):
         for name, run in loops.items():
             started_s = time.perf_counter()
             run(epochs)
-            if repeat:  # the first one warms up
+            if repeat:  # the first repeat is a warm-up
                 rates[name].append(samples * epochs / (time.perf_counter() - started_s))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     ratios = {
@@ -180,7 +180,7 @@ def main():
         "torch": torch.__version__,
     }
     for batch_size, epochs in ((64, 1), (1024, 2)):
-        loops = plain_loops(states, targets, batch_size)
+        loops = mlp_loops(states, targets, batch_size)
         result[f"batch_{batch_size}"] = measured(loops, args.samples, epochs, batch_size, args.repeats)
     for batch_size, hidden in ((16, (64, 64)), (64, (128, 128))):
         loops = ensemble_loops(states, targets, batch_size, hidden)

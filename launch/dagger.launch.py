@@ -1,4 +1,4 @@
-"""A policy acts, an expert corrects it, and the trainer makes the next policy of both.
+"""A policy acts, an expert corrects it, and the trainer trains the next policy from both.
 
 ros2 launch il_ros dagger.launch.py --show-args
 """

@@ -1,4 +1,4 @@
-"""A program of yours acts, through il_ros.nodes.env.ros_env.RosEnv; an expert may take over.
+"""Your own program acts, through il_ros.nodes.env.ros_env.RosEnv; an expert may take over.
 
 ros2 launch il_ros env.launch.py --show-args
 """

@@ -1,4 +1,4 @@
-"""A person, or a scripted expert, shows a task and the recorder keeps it.
+"""A person or a scripted expert demonstrates a task, and the recorder records it.
 
 ros2 launch il_ros record.launch.py --show-args
 """

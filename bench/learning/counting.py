@@ -1,4 +1,4 @@
-"""What is counted of bags and versions: demonstrations, labels, who drove, and which version did."""
+"""Counts from bags and versions: demonstrations, labels, control authority, and versions in control."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from il_ros.session import report
 
 
 def linked(root, place, count=None):
-    """Give `place` the first `count` episodes of `root` that succeeded; the bags' bytes are shared."""
+    """Link the first `count` successful episodes of `root` into `place` (hard links)."""
     good = [entry for entry in scan(root).usable if entry.outcome == "success"]
     if count is not None and len(good) < count:
         raise RuntimeError(f"{root} holds {len(good)} demonstrations that succeeded; {count} are needed")
@@ -21,16 +21,16 @@ def linked(root, place, count=None):
 
 
 def effort(root, own, names=None):
-    """Return labels, the expert's ticks and takeovers of the episodes `names`; None: of all."""
+    """Return labels, expert ticks and takeovers of the episodes `names`; None: of all episodes."""
     entries = [entry for entry in scan(root).usable if names is None or entry.name in names]
     labels = sum(frames(entry, own, root) for entry in entries)
-    told = [each for each in report.read(root).kept if names is None or each.name in names]
-    driven = sum(driver == EXPERT for each in told for driver in each.drivers)
-    return labels, driven, sum(len(each.takeovers) for each in told)
+    episodes = [each for each in report.read(root).kept if names is None or each.name in names]
+    driven = sum(driver == EXPERT for each in episodes for driver in each.drivers)
+    return labels, driven, sum(len(each.takeovers) for each in episodes)
 
 
 def frames(entry, own, root):
-    """Return how many labelled frames the package makes of an episode."""
+    """Return the number of labelled frames that the package extracts from an episode."""
     try:
         return len(cache.load(entry, own, cache.cache_folder(root)))
     except array_files.NoFramesError:
@@ -38,11 +38,11 @@ def frames(entry, own, root):
 
 
 def driving_after(policies, stage):
-    """Return the version that drove after so many rounds: v1 began, each round made one, bad ones went."""
+    """Return the version in control after `rounds` rounds; each round adds one, bad ones are skipped."""
     runs = versions(policies)[: stage + 1]
     return next(run for run in reversed(runs) if lineage.is_good(run))
 
 
 def refused(policies):
-    """Return how many versions the gate refused, or were rolled back."""
+    """Return the number of versions refused or rolled back."""
     return sum(lineage.read(run).state in lineage.BAD for run in versions(policies))

@@ -1,8 +1,8 @@
-"""Pendulum-v1: how many expert labels DAgger needs to 90 % of the expert. Prints one JSON line per seed.
+"""Pendulum-v1: the number of expert labels with which DAgger reaches 90 % of the expert. JSON line per seed.
 
-As in the peers' comparison: 0 % is random torque, 100 % the expert, each policy is rated by its mean return
-in 20 episodes that it never trained on, after every round. The expert here is a controller written down below
-(energy shaping and a linear regulator), not a trained network; its return is printed.
+The scale is that of comparable packages: 0 % is random torque, 100 % the expert; after every round the policy
+is rated by its mean return in 20 held-out episodes. The expert is the controller below (energy shaping and a
+linear regulator), not a trained network; its return is printed.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class PendulumExpert:
         angle = float(np.arctan2(sine, cosine))
         energy = speed**2 / 2 + 15 * (cosine - 1)
         balance = -(10.0 * angle + 2.5 * speed)
-        pump = -0.6 * energy * np.tanh(4.0 * speed + 0.2)  # the 0.2 starts it from hanging still
+        pump = -0.6 * energy * np.tanh(4.0 * speed + 0.2)  # 0.2 starts the swing-up from rest
         near = 1 / (1 + np.exp(20 * (abs(angle + 0.2 * speed) + 0.3 * abs(angle) - 0.6)))
         torque = near * np.clip(balance, -2, 2) + (1 - near) * np.clip(pump, -2, 2)
         return np.array([[torque]])
@@ -89,9 +89,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--episodes", type=int, default=1, help="episodes of 200 ticks in each round")
-    parser.add_argument(
-        "--asked", type=float, default=0.5, help="share of ticks at which a label is asked for"
-    )
+    parser.add_argument("--queried", type=float, default=0.5, help="share of ticks with a queried label")
     parser.add_argument("--beta", default="step:1")
     parser.add_argument("--steps", type=int, default=3000, help="gradient steps of each round")
     parser.add_argument("--tests", type=int, default=20, help="test episodes after each round")
@@ -139,7 +137,7 @@ def one_seed(args, seed, world, expert, tests, best, worst):
                 "expert_return": round(best, 1),
                 "random_return": round(worst, 1),
                 "beta": args.beta,
-                "asked": args.queried,
+                "queried": args.queried,
                 "curve": curve,
                 "wall_s": round(time.monotonic() - started_s, 1),
             }

@@ -1,12 +1,12 @@
-"""Success against the expert's effort on a simulated task: BC, DAgger, HG-DAgger and asking when in doubt.
+"""Success versus expert effort on a simulated task: BC, DAgger, HG-DAgger and uncertainty-gated queries.
 
-All in one process, through the contract's codecs. Every method begins with the same few demonstrations and
-adds episodes in rounds; BC gets more demonstrations instead. The teacher gives up on an episode that takes
-half as long again as the longest of its demonstrations. Effort is counted in ticks (20 a second):
-`labels`, at which the expert said what to do, and `expert_ticks`, at which it drove. Success is over held-out
-episodes of all seeds together, with Wilson's 95 % interval.
-Writes OUT/dagger_TASK.json and .svg, and prints the summary as one JSON line. What OUT/points holds of a
-seed and a method, with the same settings, is not run again: a long run may be made of short ones.
+All in one process, through the contract's codecs. Every method starts with the same few demonstrations and
+adds episodes in rounds; BC gets more demonstrations instead. The expert aborts an episode after 1.5 times its
+longest demonstration. Effort is counted in ticks (20 per second): `labels`, at which the expert gave a label,
+and `expert_ticks`, at which it was in control. Success is over the held-out episodes of all seeds together,
+with the 95 % Wilson interval.
+Writes OUT/dagger_TASK.json and .svg, and prints the summary as one JSON line. Results per seed and method are
+cached in OUT/points and reused with the same settings, so that a long run can be split.
 """
 
 import argparse
@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from kept import kept
-from success import draw, numbers, pooled, told
+from success import draw, log_result, numbers, pooled
 
 from il_ros.core import contract, share
 from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, typical_motion, velocities
@@ -30,20 +30,21 @@ from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.scenarios import TASKS
+from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import make_task
 from il_ros.training import recipe as recipes
-from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+from il_ros.training.evaluate import evaluate
 
-HOLD_S = 0.5  # as long must success hold while the expert shows; held-out episodes end at success
+HOLD_S = 0.5  # seconds that success must hold in a demonstration; held-out episodes end at success
 PATIENCE = 1.5
 SCHEDULES = ("exponential:0.5", "linear:4", "step:1", "constant:0.3")
 METHODS = ("bc", *(f"dagger {schedule}" for schedule in SCHEDULES), "hg_dagger", "gated")
 
 
 class Lab:
-    """One task and its expert, for one seed, with so many demonstrations."""
+    """One task and its expert, for one seed, with `demonstrations` demonstrations."""
 
     def __init__(self, args, seed, count):
         self.args, self.seed = args, seed
@@ -55,7 +56,7 @@ class Lab:
         while len(self.shown) < count:
             driven = drive(self.show, showing, None, self.expert, self.first_seed + number)
             number += 1
-            if driven.success:  # nobody keeps a failed demonstration
+            if driven.success:  # failed demonstrations are discarded
                 self.shown.append(driven.episode(f"shown_{number:03d}", self.contract))
         longest = max(len(episode) for episode in self.shown[: args.first])
         self.driven_episodes = make_task(args.task)
@@ -88,7 +89,7 @@ class Lab:
             "successes": score.successes,
             "episodes": self.args.episodes,
         }
-        return told(point)
+        return log_result(point)
 
     def bc(self):
         for count in self.args.demonstrations:
@@ -136,7 +137,7 @@ class Lab:
 
 
 def known(args, seed, method):
-    """Return the points of a method and a seed: an earlier run's with the same settings, or new ones."""
+    """Return the results of a method and a seed: cached ones with the same settings, or new ones."""
     stages = args.demonstrations if method == "bc" else args.rated
 
     def points():
@@ -172,14 +173,14 @@ def main():
     parser.add_argument(
         "--rated", type=numbers, default=(3, 6, 9, 12), help="rounds after which success is measured"
     )
-    parser.add_argument("--asked", type=float, default=0.25, help="share of ticks labelled in DAgger")
+    parser.add_argument("--queried", type=float, default=0.25, help="share of ticks labelled in DAgger")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--release", type=float, default=GatedOptions().release, help="see GatedOptions")
     parser.add_argument("--steps", type=int, default=20000, help="gradient steps from fresh weights")
     parser.add_argument("--round-steps", type=int, default=8000, help="gradient steps of a round")
     parser.add_argument("--recipe", default="ensemble", help="of all methods")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of it")
-    parser.add_argument("--quick", action="store_true", help="a minute: shows that it runs, no more")
+    parser.add_argument("--quick", action="store_true", help="a one-minute smoke test")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
     if args.quick:

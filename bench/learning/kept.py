@@ -1,15 +1,15 @@
-"""What was measured is kept with the settings it was measured by, and not measured again."""
+"""A cache of results, keyed by the settings of the measurement."""
 
 import json
 
 STAGES = ("demonstrations", "rounds", "rated")
-"""Settings that say how far to go, as each point's `stage` does: more of them make no other points."""
+"""Settings that only extend a run (each result's `stage`) and do not change existing results."""
 
 
 def kept(file, args, stages, measure, others, only=False):
-    """Return the points in `file`, if it has all `stages` by these settings; else those of `measure()`.
+    """Return the results in `file` if it has all `stages` for these settings; otherwise those of `measure()`.
 
-    `others`: arguments that a point doesn't depend on. `only`: measure nothing, return what is there.
+    `others`: arguments that do not affect a result. `only`: return cached results without measuring.
     """
     apart = {*others, *STAGES}
     settings = {key: value for key, value in vars(args).items() if key not in apart}

@@ -1,4 +1,4 @@
-"""Success against the expert's effort: pooled over seeds, and drawn."""
+"""Success versus expert effort: pooled over seeds, and plotted."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from matplotlib.ticker import ScalarFormatter
 from il_ros.records.trials import success_interval
 
 
-def told(found):
-    """Print what was measured just now, and return it."""
+def log_result(found):
+    """Print the results to stderr and return them."""
     print(json.dumps(found), file=sys.stderr, flush=True)
     return found
 
@@ -35,8 +35,8 @@ def pooled(points, methods, efforts):
 
 
 def draw(rows, title, file):
-    """Draw success against labels, and against the ticks that the expert drove."""
-    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
+    """Plot success versus labels, and versus ticks of the expert in control."""
+    matplotlib.rcParams["svg.fonttype"] = "none"  # keep text as text
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, key in zip(figure.subplots(1, 2, sharey=True), ("labels", "expert_ticks"), strict=True):
         for method in dict.fromkeys(row["method"] for row in rows):
@@ -55,5 +55,5 @@ def draw(rows, title, file):
 
 
 def numbers(text):
-    """Return what an argument such as 0,1 says."""
+    """Return the numbers of an argument such as 0,1."""
     return tuple(int(part) for part in text.split(","))

@@ -1,19 +1,18 @@
-"""Success against the expert's effort on a simulated task, through the real nodes.
+"""Success versus expert effort on a simulated task, through the real nodes.
 
     python bench/learning/through_nodes.py [--task push] [--methods "bc,hg_dagger"] [--seeds 1]
 
-`dagger_tasks.py` tells the same in one process. Here every method is what a person would start: `il-ros run
+`dagger_tasks.py` measures the same in one process. Here every method runs like in production: `il-ros run
 record` for the demonstrations, `il-ros train` for the first policy, and the scenario `dagger` in rounds, with
-simulator (in lockstep, as fast as it goes), policy server, scripted expert, supervisor, recorder, trainer and
-conductor as processes of their own. In a round the recorder keeps `--per-round` episodes, the trainer goes on
-from the newest good version's weights, and the policy server's gate judges what it made. In hg_dagger the
-expert proposes only where a simulated person would take over (its parameter `demonstrations`).
-Labels are the frames that the package makes of the bags by the rule of the recorded mode; `expert_ticks` are
-the decisions on the expert's authority. Versions are rated over held-out starts in process; the last one of a
-method runs the same starts through the nodes as well (`agreement`).
-What was measured is kept under OUT/through_nodes_TASK and not measured again with the same settings, so a
-long run can be done in pieces. Writes OUT/through_nodes_TASK.json and .svg, and prints the summary as one
-JSON line.
+simulator (in lockstep), policy server, scripted expert, supervisor, recorder, trainer and conductor as
+separate processes. In a round the recorder keeps `--per-round` episodes, the trainer continues from the
+newest good version's weights, and the policy server decides on the promotion of the result. In hg_dagger the
+expert proposes only where a simulated human would take over (its parameter `demonstrations`). Labels are the
+frames that the package extracts from the bags by the labelling rule of the recorded mode; `expert_ticks` are
+the decisions with the expert in control. Versions are evaluated over held-out starts in process; the last
+one of a method also runs the same starts through the nodes (`agreement`). Results are cached under
+OUT/through_nodes_TASK and reused with the same settings, so that a long run can be split. Writes
+OUT/through_nodes_TASK.json and .svg, and prints the summary as one JSON line.
 """
 
 import argparse
@@ -28,19 +27,20 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from conducting import conduct, node_parameters
 from counting import driving_after, effort, linked, refused
 from kept import kept
-from success import draw, numbers, pooled, told
+from scenario_run import conduct, node_parameters
+from success import draw, log_result, numbers, pooled
 
 from il_ros.core import contract, share
 from il_ros.episodes.catalogue import scan
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.scenarios import TASKS, domain
+from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.tasks.task import make_task
 from il_ros.training import recipe as recipes
-from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+from il_ros.training.evaluate import evaluate
 
 SCHEDULES = ("exponential:0.5", "linear:4", "step:1", "constant:0.3")
 METHODS = ("bc", *(f"dagger {schedule}" for schedule in SCHEDULES), "hg_dagger", "gated")
@@ -48,7 +48,7 @@ PATIENCE = 1.5
 
 
 class Lab:
-    """One task and one seed: a folder, its demonstrations, and what each method makes of them."""
+    """One task and one seed: its folder, demonstrations and methods."""
 
     def __init__(self, args, seed):
         self.args, self.seed = args, seed
@@ -63,12 +63,12 @@ class Lab:
         return 10_000 * (self.seed + 1)
 
     def measure(self, method):
-        """Return the points of a method, measured now or before."""
+        """Return the results of a method, cached or new."""
         args, file = self.args, self.folder / f"{method.replace(' ', '_')}.json"
         stages = args.demonstrations if method == "bc" else args.rated
 
         def points():
-            how = {"asked": args.queried, "warm_epochs": args.warm_epochs, "changes": args.set}
+            how = {"queried": args.queried, "warm_epochs": args.warm_epochs, "changes": args.set}
             self.parameters.write_text(json.dumps(node_parameters(self.seed, **how)), encoding="utf-8")
             return self.bc() if method == "bc" else self.interactive(method)
 
@@ -126,7 +126,7 @@ class Lab:
             shutil.rmtree(root, ignore_errors=True)
             limit_s = self.task.time_limit_s
             log = self.folder / "log_shown"
-            tried = most + 1 + most // 20  # once in a while one fails
+            tried = most + 1 + most // 20  # a margin for failed demonstrations
             self.conduct("record", "show", tried, self.first_seed, limit_s, log, root=str(root))
             (self.folder / "shown.done").touch()
         if not some.exists():
@@ -134,12 +134,12 @@ class Lab:
         return some
 
     def patience_s(self):
-        """Return how long the teacher watches an episode: half as long again as its longest one."""
+        """Return the time limit of an episode: 1.5 times the longest demonstration."""
         entries = scan(self.shown(self.args.first)).usable
         return round(PATIENCE * max(entry.info.duration_s for entry in entries), 2)
 
     def trained(self, count):
-        """Return the run trained on so many demonstrations from fresh weights."""
+        """Return the run trained on `count` demonstrations from fresh weights."""
         run = self.folder / f"trained_{count}" / "v1"
         if not (run / lineage.FILE).exists():
             shown = self.shown(count)
@@ -154,7 +154,7 @@ class Lab:
         return run
 
     def conduct(self, scenario, title, episodes, seed, limit_s, log, **given):
-        """Run a scenario's episodes of the task from starts that count from `seed`."""
+        """Run a scenario's episodes of the task from consecutive starts, beginning at `seed`."""
         given |= {"task": self.args.task, "episodes": str(episodes), "seed": str(seed)}
         given |= {"time_limit_s": str(limit_s), "parameters": str(self.parameters)}
         return conduct(scenario, title, log, **given)
@@ -164,7 +164,7 @@ class Lab:
         seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + self.args.episodes)
         policy = checkpoint.load(run / CHECKPOINT, self.contract)
         score = evaluate(policy, self.contract, self.task, seeds)
-        return told(
+        return log_result(
             {
                 "method": method,
                 "seed": self.seed,
@@ -182,7 +182,7 @@ class Lab:
         )
 
     def agreement(self, point, run):
-        """Run the held-out starts of a rated version through the nodes as well."""
+        """Run the held-out starts of an evaluated version through the nodes too."""
         count = self.args.through_nodes
         if not count:
             return point
@@ -200,13 +200,13 @@ class Lab:
         here = {seed for seed in point["succeeded"] if seed < HELD_OUT_SEED + count}
         found = {"episodes": count, "through_nodes": len(there), "in_process": len(here)}
         found["alike"] = count - len(there ^ here)
-        return point | {"agreement": told(found)}
+        return point | {"agreement": log_result(found)}
 
 
 def without_effect(method):
-    """Return the arguments that a method's points don't depend on."""
+    """Return the arguments that do not affect a method's results."""
     others = ["seeds", "methods", "measured", "out"]
-    others += [] if method.startswith("dagger") else ["asked"]
+    others += [] if method.startswith("dagger") else ["queried"]
     return others + ([] if method == "gated" else ["requests_per_hour"])
 
 
@@ -235,13 +235,13 @@ def arguments(words=None):
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--per-round", type=int, default=8, help="episodes of each round")
     parser.add_argument("--rated", type=numbers, default=(3, 6, 9, 12), help="rounds after which to measure")
-    parser.add_argument("--asked", type=float, default=0.25, help="share of the policy's ticks labelled")
+    parser.add_argument("--queried", type=float, default=0.25, help="share of the policy's ticks labelled")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=20000, help="gradient steps from fresh weights, about")
     parser.add_argument("--warm-epochs", type=int, default=100, help="of a round's training")
     parser.add_argument("--recipe", default="ensemble", help="of all methods")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of it")
-    parser.add_argument("--measured", action="store_true", help="pool what was measured, and run nothing")
+    parser.add_argument("--measured", action="store_true", help="pool cached results, run nothing")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     return parser.parse_args(words)
 

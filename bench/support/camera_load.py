@@ -1,9 +1,10 @@
-"""The load of bench/recorder.py: three cameras and a robot's joints, and who just receives them.
+"""The load of bench/recorder.py: publishers of three cameras and joint states, and reference receivers.
 
-    python bench/support/camera_load.py publish left/image_raw OUT.json      # one process a topic
+    python bench/support/camera_load.py publish left/image_raw OUT.json      # one process per topic
     python bench/support/camera_load.py subscribe decoded OUT.json           # or: receiving
 
-Each runs until SIGINT, and then writes the stamps that it sent, or received and when. OUT.ready: it is up.
+Each runs until SIGINT, then writes the stamps it sent, or received with their arrival times. The file
+OUT.ready marks that it is running.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ actions:
 
 
 def frames(topic: str) -> list[bytearray]:
-    """Eight encoded messages: a lit scene with a moving block and a camera's noise."""
+    """Return eight encoded messages: a lit scene with a moving block and camera noise."""
     if topic == "joint_states":
         values = {"name": NAMES, "position": np.zeros(7), "velocity": np.zeros(7), "effort": np.zeros(7)}
         return [
@@ -69,7 +70,7 @@ def frames(topic: str) -> list[bytearray]:
 
 
 class Publisher(managed.PlainNode):
-    """Publishes one topic at its rate and keeps the stamps it sent."""
+    """Publishes one topic at its rate and records the stamps."""
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic.replace("/", "_") + "_driver")
@@ -90,7 +91,7 @@ class Publisher(managed.PlainNode):
 
 
 class Subscriber(managed.PlainNode):
-    """Receives all topics, `decoded` by rclpy or as bytes, and keeps the stamps and when they came."""
+    """Receives all topics, `decoded` by rclpy or as bytes, and records stamps and arrival times."""
 
     def __init__(self, decoded: bool) -> None:
         super().__init__("subscriber")

@@ -1,4 +1,4 @@
-"""What bench/control_path.py starts beside itself: our nodes, bare rclpy relays, and a training loop."""
+"""Child processes of bench/control_path.py: il_ros nodes, bare rclpy relays, and a training loop."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def commands(file: Path, folder: Path, weights: Path, realtime: int) -> list[lis
 
 
 def make_checkpoint(contract_file: Path, folder: Path) -> Path:
-    """Write an untrained MLP 256x256 as a checkpoint, and the relay's weights; return the file of these."""
+    """Write an untrained MLP 256x256 as a checkpoint, and the relay's weights; return the weights' file."""
     import torch
 
     from il_ros.policies import checkpoint
@@ -82,7 +82,7 @@ except KeyboardInterrupt:
 
 
 def relay(kind: str, weights: str, realtime: int) -> None:
-    """Be a bare rclpy node: the MLP in numpy, or one that passes messages on."""
+    """Run a bare rclpy node: the MLP in NumPy, or a relay of messages."""
     from il_ros.nodes.runtime import process
 
     process.set_dds_profile()
@@ -120,7 +120,7 @@ def relay(kind: str, weights: str, realtime: int) -> None:
 
 
 def main() -> None:
-    """Be one of the relays."""
+    """Run one of the relays."""
     parser = argparse.ArgumentParser(description=relay.__doc__)
     parser.add_argument("kind", choices=("policy", "pass"))
     parser.add_argument("weights")

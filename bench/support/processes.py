@@ -1,4 +1,4 @@
-"""A process that runs as long as a benchmark needs it."""
+"""A child process that runs for the duration of a benchmark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def started(command: list[str], stdout=sys.stderr, stderr=None, env=None) -> Iterator[subprocess.Popen]:
-    """Yield the process, and end it: asked to at first, killed after ten seconds."""
+    """Yield the process; interrupt it at the end, and kill it after ten seconds."""
     process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=env)
     try:
         yield process

@@ -73,7 +73,7 @@ static sensors::RaySensorPtr FindLaser(const std::string &name)
     if (auto laser = std::dynamic_pointer_cast<sensors::RaySensor>(sensor))
       if (laser->Name() == name)
       {
-        laser->SetActive(false);  // looks when asked
+        laser->SetActive(false);  // scans on request only
         return laser;
       }
   throw std::runtime_error("the world has no ray sensor " + name);
@@ -97,12 +97,12 @@ void Bodies::Bind(physics::WorldPtr world, Reader &request)
   }
   const auto laser = request.Text();
   if (!laser.empty()) this->laser = FindLaser(laser);
-  world->Physics()->SetParam("warm_start_factor", 0.0);  // a step must not remember the episode before
+  world->Physics()->SetParam("warm_start_factor", 0.0);  // a step must not depend on the previous episode
 }
 
 void Bodies::Reset(Reader &request)
 {
-  // The solver shuffles its rows; links, too, go back to exactly where they were loaded: nothing adds up.
+  // The solver shuffles its rows, so it is seeded; links return exactly to their loaded poses, without drift.
   this->world->Physics()->SetSeed(request.Get<uint32_t>());
   this->world->ResetEntities(physics::Base::BASE);
   this->world->ResetPhysicsStates();

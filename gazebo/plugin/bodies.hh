@@ -1,4 +1,4 @@
-// The joints that are driven, the models that are placed, and the laser: all that physics knows.
+// The driven joints, the placed models and the laser.
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@
 
 namespace il_ros
 {
-// A revolute or prismatic joint whose frame is its child's. Its position is taken from the links' poses: Gazebo's own
-// depends, in its last digits, on all turns before, and is thus no function of the state.
+// A revolute or prismatic joint whose frame is its child's. Its position is computed from the links' poses:
+// Gazebo's own value depends, in its last digits, on all previous rotations and is therefore no function of the state.
 class Drive
 {
  public:
@@ -22,7 +22,7 @@ class Drive
 
   double Position() const;
   double Velocity() const;
-  void Place(double position);  // puts the child there; its own children follow in their turn
+  void Place(double position);  // sets the child's pose; place parents before children
   void Act(double dt);
 
   double frequency, target = 0.0;
@@ -38,12 +38,12 @@ class Drive
 class Bodies
 {
  public:
-  // Finds what the client names, each joint after its parent's:
+  // Finds the bodies that the client names, each joint after its parent's:
   //   u32 n, n * (joint, f64 servo in rad/s) | u32 n, n * model | laser or "".
   // A joint is held at its target by a critically damped servo of that frequency; 0: its target is a velocity.
   void Bind(gazebo::physics::WorldPtr world, Reader &request);
 
-  // Begins anew: u32 seed | f64 position of each joint | f64[7] x y z qw qx qy qz of each model; all at rest.
+  // Resets: u32 seed | f64 position of each joint | f64[7] x y z qw qx qy qz of each model; all at rest.
   void Reset(Reader &request);
 
   void SetTargets(Reader &request);  // f64 of each joint

@@ -27,7 +27,7 @@ static rendering::CameraPtr FindCamera(const std::string &name)
     if (auto camera = std::dynamic_pointer_cast<sensors::CameraSensor>(sensor))
       if (camera->Name() == name)
       {
-        if (!camera->Camera()) throw std::runtime_error("Gazebo can't draw: is there an X display?");
+        if (!camera->Camera()) throw std::runtime_error("Gazebo can't render: is there an X display?");
         return camera->Camera();
       }
   throw std::runtime_error("the world has no camera " + name);
@@ -49,17 +49,17 @@ std::string Cameras::Picture(const physics::WorldPtr &world, const std::string &
   const auto camera = FindCamera(name);
   std::unique_lock<std::mutex> lock(this->mutex);
   this->wanted = camera;
-  // A stamp of its own for every picture, far below a step: the scene tells by it which poses it has got.
+  // Each image has its own stamp, far below a step apart, which identifies the poses that the scene has received.
   this->stamp = world->SimTime() + common::Time(0, 1 + this->pictures++ % 100000);
   for (int k = 0; this->wanted; ++k)
   {
     if (k == TRIES)
     {
       this->wanted.reset();
-      throw std::runtime_error("camera " + name + " drew nothing for 10 s");
+      throw std::runtime_error("camera " + name + " rendered no image within 10 s");
     }
     lock.unlock();
-    this->PublishPoses(world, this->stamp);  // again and again: the first ones are lost while the scene connects
+    this->PublishPoses(world, this->stamp);  // repeatedly: the first messages are lost while the scene connects
     lock.lock();
     this->drawn.wait_for(lock, std::chrono::milliseconds(20), [this]() { return !this->wanted; });
   }

@@ -1,5 +1,5 @@
-// Pictures of exactly the present poses. Gazebo's own camera updates come late, and drop frames, when the
-// world runs faster than real time.
+// Images of exactly the current poses. Gazebo's own camera updates are late and drop frames when the world runs
+// faster than real time.
 #pragma once
 
 #include <condition_variable>
@@ -22,7 +22,7 @@ class Cameras
   // Rendering thread, in Gazebo's render event.
   void OnRender();
 
-  // Rendering thread: true once the scene is there; nothing is drawn before that.
+  // Rendering thread: true once the scene is initialised; nothing is rendered before that.
   static bool Ready();
 
  private:
@@ -32,7 +32,7 @@ class Cameras
   gazebo::transport::PublisherPtr publisher;
   uint32_t pictures = 0;
 
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable drawn;
   gazebo::rendering::CameraPtr wanted;
   gazebo::common::Time stamp;

@@ -1,12 +1,12 @@
-// A Gazebo Classic 11 system plugin: the world steps when, and only when, the process that started it says so.
+// A Gazebo Classic 11 system plugin: the world steps only on request of the process that started it.
 //   gzserver -u -s libil_ros_lockstep.so WORLD        with IL_ROS_SOCKET=<descriptor of a connected socket>
-// Every request gets one answer; when the other side closes the socket, or dies, gzserver ends.
+// Every request gets one answer; gzserver ends when the other side closes the socket or ends.
 //   B  bind (bodies.hh)                  O  done
 //   R  reset (bodies.hh)                 T  state (bodies.hh)
 //   S  u32 steps | targets (bodies.hh)   T  state after the steps
-//   L  look with the laser               L  ranges (bodies.hh)
+//   L  scan with the laser               L  ranges (bodies.hh)
 //   P  camera                            P  picture (cameras.hh)
-//                                        E  any request: why it can't be done
+//                                        E  any failed request: the reason
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -47,7 +47,7 @@ class Lockstep : public SystemPlugin
     this->hooks.push_back(event::Events::ConnectRender([this]() { this->OnRender(); }));
   }
 
-  // The world starts paused (-u), since its scene is only filled by a loop that doesn't wait for us.
+  // The world starts paused (-u), because the loop that fills its scene must not wait for requests.
   void OnRender()
   {
     if (!this->released && this->world->PauseTime() > common::Time::Zero && Cameras::Ready())
@@ -58,7 +58,7 @@ class Lockstep : public SystemPlugin
     this->cameras.OnRender();
   }
 
-  // Physics thread, before each step: takes requests until one is to step.
+  // Physics thread, before each step: serves requests until one requests steps.
   void Begin()
   {
     if (this->owed && this->steps == 0) this->Answer('T', this->bodies.State());
@@ -120,8 +120,8 @@ class Lockstep : public SystemPlugin
   Cameras cameras;
   std::vector<event::ConnectionPtr> hooks;
   bool released = false;  // rendering thread
-  uint32_t steps = 0;     // physics thread: still to be done
-  bool owed = false;      // physics thread: an answer to S
+  uint32_t steps = 0;     // physics thread: steps still to do
+  bool owed = false;      // physics thread: the answer to S is pending
 };
 GZ_REGISTER_SYSTEM_PLUGIN(Lockstep)
 }  // namespace il_ros

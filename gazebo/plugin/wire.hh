@@ -1,4 +1,4 @@
-// What goes over the socket, both ways: u32 length of the rest | u8 kind | body; little-endian, as x86 has it.
+// Messages on the socket, both ways: u32 length of the rest | u8 kind | body; little-endian, as on x86.
 #pragma once
 
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 
 namespace il_ros
 {
-class Body  // of a message to be sent
+class Body  // of an outgoing message
 {
  public:
   template <class T> Body &operator<<(const T &value)
@@ -24,7 +24,7 @@ class Body  // of a message to be sent
   std::string bytes;
 };
 
-class Reader  // of a message that came
+class Reader  // of a received message
 {
  public:
   explicit Reader(std::string bytes) : bytes(std::move(bytes)) {}
@@ -54,7 +54,7 @@ class Reader  // of a message that came
   size_t at = 0;
 };
 
-class Channel  // a connected socket; false means that the other side has gone
+class Channel  // a connected socket; false: the other side has closed it
 {
  public:
   explicit Channel(int socket) : socket(socket) {}

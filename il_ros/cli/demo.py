@@ -1,4 +1,4 @@
-"""`il-ros demo`: show, record, train and run one task in simulation, and a page that tells of it."""
+"""`il-ros demo`: demonstrate, record, train and run one task in simulation, and write a page about it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def add_parser(subparsers: Any) -> None:
 
     parser = subparsers.add_parser("demo", help="the whole loop in simulation", description=__doc__)
     parser.add_argument("--task", default="push", choices=tuple(TASKS), help="(default: push)")
-    parser.add_argument("--demonstrations", type=int, default=30, help="episodes shown (default: 30)")
+    parser.add_argument("--demonstrations", type=int, default=30, help="demonstrations (default: 30)")
     parser.add_argument("--episodes", type=int, default=20, help="held-out episodes run (default: 20)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first episode shown (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first demonstration (default: 0)")
     parser.add_argument(
         "--set",
         action="append",
@@ -38,13 +38,13 @@ def add_parser(subparsers: Any) -> None:
         "--output",
         type=Path,
         default=Path("demo"),
-        help="folder, emptied if it is a demo's (default: demo)",
+        help="output folder; replaced if a demo wrote it (default: demo)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; 0 when it could be run, however well the policy does."""
+    """Run the demo; return 0 when it completed, whatever the policy's success rate."""
     from il_ros.core.processes import ChildError
     from il_ros.demo import page, phases
     from il_ros.demo.phases import DemoPlan
@@ -80,11 +80,11 @@ def _timed(times: dict[str, float], name: str, phase: Callable[[], Result]) -> R
 
 
 def _empty(folder: Path) -> None:
-    """Make the folder, without what a demo before left there; raises ValueError when it is another's."""
+    """Create the folder, replacing an earlier demo's; raises ValueError when it holds other files."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / MARK).exists():
             raise ValueError(
-                f"{folder} holds something that no demo wrote; name another folder with --output"
+                f"{folder} holds files that no demo wrote; choose another folder with --output"
             )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

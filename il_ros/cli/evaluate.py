@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.core.tables import table
+from il_ros.sim import HELD_OUT_SEED
 
 if TYPE_CHECKING:
     from il_ros.core.contract import Contract
@@ -18,15 +19,13 @@ if TYPE_CHECKING:
     from il_ros.sim.tasks.task import Task
     from il_ros.training.evaluate import Evaluation
 
-HELD_OUT_SEED = 1_000_000
-
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "evaluate",
         help="measure a policy's success in simulation",
-        description="Run a policy in seeded episodes that nobody showed, in process, as fast as possible.",
+        description="Run a policy in held-out episodes, in one process, as fast as possible.",
     )
     parser.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or of the training run")
     parser.add_argument("--task", default="", help="simulated task (default: the one it was trained on)")
@@ -37,24 +36,24 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--seed", type=int, default=HELD_OUT_SEED, help=f"first seed (default: {HELD_OUT_SEED})"
     )
-    parser.add_argument("--hold", type=float, default=0.0, help="seconds that success must last (default: 0)")
-    parser.add_argument("--threads", type=int, default=1, help="of the policy's computation (default: 1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
+    parser.add_argument("--hold", type=float, default=0.0, help="seconds for which success must hold (default: 0)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the policy's computation (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE")
     parser.add_argument(
-        "--progress", choices=("bar", "json"), default="bar", help="for people, or a line each"
+        "--progress", choices=("bar", "json"), default="bar", help="a progress bar, or one JSON object per line"
     )
-    parser.add_argument("--background", action="store_true", help="take only the time that nobody else wants")
+    parser.add_argument("--background", action="store_true", help="run at idle priority")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate; 0 when done (however well the policy does), 2 when what was asked can't be done."""
-    from il_ros.cli.train import yield_to_others
+    """Evaluate; return 0 when done, whatever the success rate, and 2 on an invalid request."""
+    from il_ros.cli.train import lower_priority
     from il_ros.core import atomic
     from il_ros.policies import checkpoint
 
     if args.background:
-        yield_to_others()
+        lower_priority()
     try:
         if args.episodes < 1:
             raise ValueError(f"--episodes {args.episodes}: at least 1 is needed")
@@ -78,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(result: Evaluation) -> str:
-    """Return the table for people, and the seeds worth a second look."""
+    """Return the result as a table, with the seeds of failed episodes."""
     low, high = result.interval
     endings = Counter(episode.ending for episode in result.episodes)
     rows = [
@@ -90,30 +89,30 @@ def summary(result: Evaluation) -> str:
     ]
     missed = [str(episode.seed) for episode in result.episodes if not episode.success]
     if missed:
-        rows.append(("seeds missed", ", ".join(missed[:8]) + (", ..." if len(missed) > 8 else "")))
+        rows.append(("seeds failed", ", ".join(missed[:8]) + (", ..." if len(missed) > 8 else "")))
     errors = {episode.error for episode in result.episodes if episode.error}
     return "\n".join([table(("result", ""), rows), *(f"policy error: {error}" for error in sorted(errors))])
 
 
 def trained_on(policy: LoadedPolicy) -> str:
-    """Return the one simulated task of a policy's data; raises ValueError when there isn't one."""
+    """Return the simulated task of a policy's data; raises ValueError unless there is exactly one."""
     from il_ros.sim.tasks.task import TASK_NAMES
 
     known = [task for task in policy.metrics.get("tasks", []) if task in TASK_NAMES]
     if len(known) != 1:
         raise ValueError(
-            f"the checkpoint doesn't say one simulated task; choose with --task: {', '.join(TASK_NAMES)}"
+            f"the checkpoint doesn't name exactly one simulated task; choose with --task: {', '.join(TASK_NAMES)}"
         )
     return str(known[0])
 
 
 def make_task(name: str, contract: Contract, simulator: str = "mujoco") -> Task:
-    """Return the task in a simulator, with the cameras that the contract observes, in its size."""
+    """Return the task in a simulator, with the cameras that the contract observes, at their size."""
     from il_ros.sim.fitting import task_for
 
     try:
         return task_for(name, contract, simulator)
-    except RuntimeError as error:  # no Gazebo, or one that doesn't start
+    except RuntimeError as error:  # Gazebo is missing or does not start
         raise ValueError(f"--simulator {simulator}: {error}") from error
 
 

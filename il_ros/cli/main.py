@@ -1,4 +1,4 @@
-"""The `il-ros` command. Each subcommand is a file of this folder, imported when it is asked for."""
+"""The `il-ros` command. Each subcommand is a module of this folder, imported when it is used."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "episodes": ("il_ros.cli.episodes.command", "look at, check, repair and show recorded episodes"),
+    "episodes": ("il_ros.cli.episodes.command", "inspect, check, repair and plot recorded episodes"),
     "train": ("il_ros.cli.train", "train a policy from episodes"),
-    "policy": ("il_ros.cli.policy", "look at trained versions: lineage, state, how they fared"),
+    "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
     "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
-    "demo": ("il_ros.cli.demo", "show, record, train and run one task in simulation"),
+    "demo": ("il_ros.cli.demo", "demonstrate, record, train and run one task in simulation"),
     "session": ("il_ros.cli.session", "correct a policy while it runs"),
     "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
 }
@@ -20,15 +20,15 @@ COMMANDS = {
 _EXAMPLES = """\
 examples:
   il-ros demo                       the whole loop in simulation
-  il-ros episodes list episodes/    what was recorded
-  il-ros <command> --help           what a command can do
+  il-ros episodes list episodes/    the recorded episodes
+  il-ros <command> --help           options of a command
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand (`argv`: its words, default those typed) and return the exit status.
+    """Run one subcommand (`argv`; default: the command line) and return the exit status.
 
-    0: done. 1: it couldn't be done, and why is on stderr. 2: the words can't be understood. 130: Ctrl-C.
+    0: success. 1: failure, with the reason on stderr. 2: invalid arguments. 130: Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser(words[0] if words else "").parse_args(words)
@@ -43,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
-    """Return the parser; of the subcommands only `chosen` is imported, so that help comes at once."""
+    """Return the parser; it imports only the subcommand `chosen`, so that help is fast."""
     parser = argparse.ArgumentParser(
         prog="il-ros",
-        description="On-robot imitation learning for ROS 2: show, record, train, run, correct.",
+        description="On-robot imitation learning for ROS 2: demonstrate, record, train, run, correct.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

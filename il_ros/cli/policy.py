@@ -1,4 +1,4 @@
-"""`il-ros policy versions`: the trained versions, where they come from, and how they fared."""
+"""`il-ros policy versions`: the trained versions, their lineage and their success."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def add_parser(subparsers: Any) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     listing = verbs.add_parser(
         "versions",
-        help="a table of the versions in a folder",
-        description="A table of the versions v1, v2, ... in a folder: parent, data, loss, state (trained, "
-        "active, replaced, refused, rolled back), minutes it drove, interventions per minute.",
+        help="list the versions in a folder",
+        description="List the versions v1, v2, ... in a folder: parent, data, loss, state (trained, "
+        "active, replaced, refused, rolled back), minutes of driving, interventions per minute.",
     )
     listing.add_argument(
         "folder", nargs="?", type=Path, default=Path("checkpoint"), help="default: ./checkpoint"
     )
     listing.add_argument(
-        "--root", type=Path, help="folder of the recorded episodes: shows successes by version as well"
+        "--root", type=Path, help="folder of the recorded episodes; adds the successes of each version"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; 1 when there is nothing, or when a version's file is damaged."""
+    """Print the table; return 1 when there is no version, or a version's file is damaged."""
     runs = versions(args.folder)
     if not runs:
         print(f"il-ros policy: {args.folder}: holds no versions v1, v2, ...", file=sys.stderr)
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def successes(root: Path) -> dict[str, tuple[int, int]]:
-    """Return successes and marked episodes, by the version that drove them most.
+    """Return (successes, marked episodes) by the version that drove most of each episode.
 
-    Says on stderr which episodes can't be read. Raises OSError when there is no such folder.
+    Prints unreadable episodes on stderr. Raises OSError when the folder does not exist.
     """
     counts: Counter[tuple[str, bool]] = Counter()
     for entry in scan(root).entries:

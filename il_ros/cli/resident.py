@@ -1,6 +1,6 @@
-"""A warm interpreter: does the `il-ros` commands that come as JSON lists, one a line, on standard input.
+"""A warm interpreter that runs `il-ros` commands read from standard input, one JSON list per line.
 
-Started by `il_ros.training.trainer.resident`, not typed by people.
+`il_ros.training.trainer.resident` starts it; it is not a user command.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import sys
 import traceback
 
 from il_ros.cli.main import main
-from il_ros.cli.train import yield_to_others
+from il_ros.cli.train import lower_priority
 from il_ros.training.trainer.resident import ENDED
 
 
 def serve() -> int:
-    """Import what training needs, then work until the input ends."""
-    import matplotlib.figure  # noqa: F401 - imported early is the point
+    """Import the modules of training, then run commands until the input ends."""
+    import matplotlib.figure  # noqa: F401 - imported early on purpose
     import torch
 
     import il_ros.training.run
@@ -32,9 +32,9 @@ def serve() -> int:
 def _do(words: list[str]) -> int:
     try:
         return main(words)
-    except SystemExit as ended:  # of the parser
+    except SystemExit as ended:  # raised by the parser
         return ended.code if isinstance(ended.code, int) else 2
-    except Exception as error:  # the next command is another matter
+    except Exception as error:  # one failed command must not end the process
         traceback.print_exc()
         print(f"{type(error).__name__}: {error}", flush=True)
         return 1
@@ -42,7 +42,7 @@ def _do(words: list[str]) -> int:
 
 if __name__ == "__main__":
     if "--background" in sys.argv[1:]:
-        yield_to_others()
+        lower_priority()
     try:
         sys.exit(serve())
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`il-ros run`: the nodes of a scenario as plain processes, where `ros2 launch` is not at hand."""
+"""`il-ros run`: the nodes of a scenario as plain processes, where `ros2 launch` is not available."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from il_ros.scenarios.graph import Scenario, Spec, command, terminal_of
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Tells each argument's default where there is one."""
+    """Prints each argument's default, if there is one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default == "" else super()._get_help_string(action)
@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the scenario until its first node ends or Ctrl-C; 0 when that was wanted."""
+    """Run the scenario until its first node ends or Ctrl-C; return 0 when it ended normally."""
     scenario = SCENARIOS[args.scenario]
     given = {argument.name: getattr(args, argument.name) for argument in scenario.arguments}
     try:
@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
-    """Run nodes until the first one ends or Ctrl-C; 0 when that was wanted, else 1 and the reason on stderr.
+    """Run nodes until one ends or Ctrl-C; return 0, or 1 after a failure with the reason on stderr.
 
-    A node that takes the terminal has Ctrl-C to itself, and the others' words go to their logs alone.
+    A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only.
     """
     terminal = terminal_of(specs) if sys.stdin.isatty() else ""
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -77,7 +77,7 @@ def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
-    """Add the scenario's arguments, and where the logs go."""
+    """Add the scenario's arguments and the folder of the logs."""
     for argument in scenario.arguments:
         parser.add_argument(
             "--" + argument.name.replace("_", "-"),
@@ -93,7 +93,7 @@ def _show(name: str, line: str) -> None:
 
 
 def _log_only(name: str, line: str) -> None:
-    """Its log has it."""
+    """Print nothing: the line is in the node's log."""
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

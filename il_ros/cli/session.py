@@ -1,4 +1,4 @@
-"""`il-ros session`: the whole loop from one terminal, and the report of what came of it."""
+"""`il-ros session`: run the interactive loop from one terminal, and report the results."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def add_parser(subparsers: Any) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     verb = verbs.add_parser(
         "run",
-        help="policy, expert, recorder and trainer together, and your keys",
-        description="The scenario 'dagger' in this terminal; ends with a report. `?` lists the keys.",
+        help="run policy, expert, recorder and trainer, operated by keys",
+        description="Run the scenario 'dagger' in this terminal and end with a report. `?` lists the keys.",
         formatter_class=runner.Defaults,
     )
     runner.add_arguments(verb, _SCENARIO)
     verb.set_defaults(act=_run)
     session_relabel.add_verb(verbs)
-    verb = verbs.add_parser("report", help="what the recorded episodes of a session tell")
+    verb = verbs.add_parser("report", help="report on the recorded episodes of a session")
     verb.add_argument("root", nargs="?", type=Path, default=Path("episodes"), help="(default: ./episodes)")
     verb.add_argument("-o", "--output", type=Path, help="folder of the page (default: ROOT_report)")
     verb.set_defaults(act=lambda args: _report(args.root, args.output))
@@ -37,16 +37,16 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked; 1 when it couldn't be done, with the reason on stderr."""
+    """Run the verb; return 1 on failure, with the reason on stderr."""
     return int(args.act(args))
 
 
 def _run(args: argparse.Namespace) -> int:
     given = {argument.name: getattr(args, argument.name) for argument in _SCENARIO.arguments}
     if given["sim"] == "true":
-        domain.isolate()  # a simulated robot's commands are nobody else's
+        domain.isolate()  # a simulated robot's commands must not reach a real one
         os.environ.setdefault("MUJOCO_GL", "egl")
-    given["report"] = "false"  # ours comes when the recorder has saved everything
+    given["report"] = "false"  # this command reports after the recorder has saved everything
     try:
         specs = _SCENARIO.nodes(given)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`il-ros session relabel`: a person shows what would have been right at recorded moments."""
+"""`il-ros session relabel`: a person labels recorded moments by demonstrating from them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ from il_ros.session.moments import MarkedMoment, RelabelError
 from il_ros.session.starts import write_starts
 
 _DESCRIPTION = """\
-Return to the moments that were marked (key l in a session), and to the most doubtful ones if asked, in the
-simulator, which stands still there until you drive. What you then show is an ordinary episode under --root,
-made from that moment; training uses it as all others."""
+Restore marked moments (key l in a session), and with --uncertain the most uncertain ones, in the simulator, which
+stays paused until you drive. Your demonstration becomes an ordinary episode under --root that training uses."""
 
 
 def add_verb(verbs: Any) -> None:
     """Add `relabel`."""
     verb = verbs.add_parser(
         "relabel",
-        help="show yourself, in the simulator, what to do at marked or doubtful moments",
+        help="demonstrate, in the simulator, from marked or uncertain moments",
         description=_DESCRIPTION,
     )
     add_moments(verb)
     verb.add_argument("--root", type=Path, default=Path("episodes"), help="folder of the episodes (episodes)")
-    verb.add_argument("--expert", choices=DEVICES, default="keyboard", help="what you drive with (keyboard)")
-    verb.add_argument("--operator", default="", help="your name; kept with every episode")
+    verb.add_argument("--expert", choices=DEVICES, default="keyboard", help="your input device (keyboard)")
+    verb.add_argument("--operator", default="", help="your name; recorded in every episode")
     verb.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (1)")
     verb.add_argument("--logs", type=Path, default=Path("log"), help="folder for each node's output (log)")
     verb.set_defaults(act=_relabel)
@@ -57,7 +56,7 @@ def _relabel(args: argparse.Namespace) -> int:
 
 
 def _together(moment: MarkedMoment) -> tuple[str, str]:
-    """Return what the moments of one sitting have in common."""
+    """Return the key of moments that can be labelled together."""
     return moment.info.task, moment.info.contract_hash
 
 
@@ -66,18 +65,18 @@ def _at(chosen: list[MarkedMoment], folder: Path, args: argparse.Namespace) -> i
     moments, contract = folder / "moments.json", folder / f"{info.contract_name}.yaml"
     write_starts(moments, chosen)
     contract.write_text(info.contract_text)
-    domain.isolate()  # a simulated robot's commands are nobody else's
+    domain.isolate()  # a simulated robot's commands must not reach a real one
     os.environ.setdefault("MUJOCO_GL", "egl")
     specs = relabel_nodes(moments, info.task, contract, args.root, args.expert, args.operator, args.speed)
     return runner.run_nodes(specs, args.logs)
 
 
 def _tell(chosen: list[MarkedMoment], others: int, root: Path) -> int:
-    """Say which moments have an episode now."""
+    """Print which moments have an episode now."""
     made = {e.info.made_from: e.name for e in scan(root).usable if e.info is not None and e.info.made_from}
     print()
     for moment in chosen:
         print(f"{made.get(moment.words, 'not labelled'):14}  {moment.words}")
     if others:
-        print(f"{others} moments of another task or contract are left: the same command again")
+        print(f"{others} moments of another task or contract remain: run the same command again")
     return 0

@@ -1,4 +1,4 @@
-"""`il-ros train`: a policy from recorded episodes."""
+"""`il-ros train`: train a policy from recorded episodes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  il-ros train episodes --out checkpoint/v1           where deploy and dagger look for it
+  il-ros train episodes --out checkpoint/v1           the folder that deploy and dagger use
   il-ros train episodes --out trained --set epochs=50 --set policy.hidden=[64,64]
   il-ros train episodes --out trained --resume        after Ctrl-C
 """
@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a policy from episodes",
-        description="Train a policy from recorded episodes. Ctrl-C ends after the running epoch.",
+        description="Train a policy from recorded episodes. Ctrl-C stops after the current epoch.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,14 +66,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--task", action="append", default=[], help="only episodes of this task; may be repeated"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out")
-    parser.add_argument("--overwrite", action="store_true", help="replace the policy that --out holds")
+    parser.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace the policy in --out")
     parser.add_argument(
         "--from",
         dest="start",
         type=Path,
         metavar="CHECKPOINT",
-        help="begin with its weights and normaliser, if they fit the recipe; else from scratch, and say why",
+        help="initial weights and normaliser; if they don't fit the recipe, train from scratch and print why",
     )
     parser.add_argument(
         "--warm-epochs", type=int, default=0, metavar="N", help="epochs with --from (default: the recipe's)"
@@ -83,27 +83,27 @@ def add_parser(subparsers: Any) -> None:
         type=float,
         default=0.0,
         metavar="S",
-        help="time that training may take with --from (default: the recipe's); when it doesn't suffice for "
-        "all, every epoch is all new frames and a part of the old ones",
+        help="time limit of training with --from (default: the recipe's); when it is too short for all "
+        "frames, each epoch uses all new frames and part of the old ones",
     )
     parser.add_argument(
         "--version",
         default="",
-        help="the policy's version (default: --out's name where it is v1, v2, ..., else from its weights)",
+        help="the policy's version (default: the name of --out if it is v1, v2, ..., else a hash of the weights)",
     )
     parser.add_argument(
-        "--background", action="store_true", help="take only the time that nobody else wants (nice 19, idle)"
+        "--background", action="store_true", help="run at idle priority (nice 19, SCHED_IDLE)"
     )
     parser.add_argument(
-        "--progress", choices=("bar", "json"), default="bar", help="for people, or a line each"
+        "--progress", choices=("bar", "json"), default="bar", help="a progress bar, or one JSON object per line"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; 0 when done, 130 when stopped, 1 when training failed, 2 when what was asked can't be done."""
+    """Train; return 0 when done, 130 when stopped, 1 when training failed, 2 on an invalid request."""
     if args.background:
-        yield_to_others()
+        lower_priority()
     from il_ros.episodes.arrays.dataset import DatasetError
     from il_ros.training.loop import TrainingError
 
@@ -125,16 +125,16 @@ def run(args: argparse.Namespace) -> int:
     return 0 if outcome.finished else 130
 
 
-def yield_to_others() -> None:
-    """Run only when nobody else wants the processor: a control loop beside it keeps its rhythm."""
-    os.nice(19)  # a second time changes nothing: it is the most
+def lower_priority() -> None:
+    """Run at idle priority, so that a control loop on the same computer keeps its period."""
+    os.nice(19)  # 19 is the maximum: a second call changes nothing
     if hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether SIGINT or SIGTERM came; a second one raises KeyboardInterrupt."""
+    """Yield a function that returns whether SIGINT or SIGTERM arrived; a second one raises KeyboardInterrupt."""
     came: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -151,7 +151,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _keep(args: argparse.Namespace) -> None:
-    """Raise ValueError when training would replace a policy that nobody said should go."""
+    """Raise ValueError when training would replace a policy without --overwrite."""
     from il_ros.policies import checkpoint
     from il_ros.policies.versions import CHECKPOINT
 
@@ -159,10 +159,10 @@ def _keep(args: argparse.Namespace) -> None:
         return
     try:
         what = f"policy {checkpoint.load(args.out / CHECKPOINT).version}"
-    except ValueError:  # damaged, maybe: the more reason not to touch it unasked
+    except ValueError:  # damaged: do not replace it without --overwrite
         what = "a checkpoint"
     raise ValueError(
-        f"{args.out} holds {what} already: --resume goes on with its training, --overwrite replaces it, "
+        f"{args.out} already holds {what}: --resume continues its training, --overwrite replaces it, "
         "another --out keeps both"
     )
 
@@ -224,7 +224,7 @@ def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
 
 
 def contract_of(name: str | None, data: Path) -> Contract:
-    """Return the contract in file `name`, shipped under that name, or (None) of the recorded episodes.
+    """Return the contract of file or packaged name `name`, or, when None, of the recorded episodes.
 
     Raises ValueError when there is none, or the episodes have several.
     """
@@ -242,7 +242,7 @@ def contract_of(name: str | None, data: Path) -> Contract:
         if entry.info is not None and entry.info.contract_text
     }
     if not recorded:
-        raise ValueError(f"{data}: no episode says its contract (or there is none); give one with --contract")
+        raise ValueError(f"{data}: no episode records its contract (or there are no episodes); give one with --contract")
     if len(recorded) > 1:
         named = ", ".join(f"{entry.name}: {key}" for key, entry in recorded.items())
         raise ValueError(f"{data}: episodes of several contracts ({named}); choose with --contract")

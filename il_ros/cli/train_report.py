@@ -1,4 +1,4 @@
-"""What `il-ros train` says while it works: to a person, or to a program."""
+"""Progress output of `il-ros train`: for people, or for programs."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 class BarReporter:
-    """Tells a person: a bar with both losses, then a table."""
+    """Output for people: a bar with both losses, then a table."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
 
     def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
-        """Say what is trained on, and whose weights it begins with, or why not."""
+        """Print the data, and the version of the initial weights, or why they were refused."""
         from tqdm import tqdm
 
         print("\n".join(dataset.summary.lines()))
         if parent or refusal:
-            print(f"begins with the weights of {parent}" if parent else f"  warning: {refusal}")
+            print(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
 
     def epoch(self, point: Any) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         self._bar.set_postfix_str(
             f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}", False
         )
         self._bar.update(point.epoch - self._bar.n)
 
     def done(self, outcome: Outcome) -> None:
-        """Say what came of it, and where it is."""
+        """Print the result and where it was saved."""
         self._bar.close()
         metrics = outcome.policy.metrics
         losses = _number(metrics["train_loss"]), _number(metrics["validation_loss"])
@@ -53,14 +53,14 @@ class BarReporter:
         ]
         print(table(("result", ""), rows))
         if not outcome.finished:
-            print("stopped early; the same command with --resume goes on")
+            print("stopped early; the same command with --resume continues")
 
 
 class JsonReporter:
-    """Tells a program: one JSON object a line."""
+    """Output for programs: one JSON object per line."""
 
     def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
-        """Say how much there is, and whose weights it begins with, or why not."""
+        """Print the amount of data, and the version of the initial weights, or why they were refused."""
         summary = dataset.summary
         self._epochs = recipe.training.epochs
         _say(
@@ -70,11 +70,12 @@ class JsonReporter:
             episodes=len(summary.train) + len(summary.validation),
             frames=summary.frames,
             left_out=dict(summary.left_out),
+            omissions=dict(summary.omissions),
             warnings=[*summary.warnings, *([refusal] if refusal else [])],
         )
 
     def epoch(self, point: Any) -> None:
-        """Tell of an epoch."""
+        """Print the metrics of an epoch."""
         validation = None if math.isnan(point.validation_loss) else point.validation_loss
         _say(
             event="epoch",
@@ -86,7 +87,7 @@ class JsonReporter:
         )
 
     def done(self, outcome: Outcome) -> None:
-        """Say what came of it."""
+        """Print the result."""
         _say(
             event="done",
             finished=outcome.finished,

@@ -1,1 +1,1 @@
-"""Who moves the robot, and how far: proposals, arbitration and the safety gate."""
+"""Control of the robot: the supervisor that arbitrates between proposals, and the safety limiter."""

@@ -1,4 +1,4 @@
-"""Absolute commands and what the policy learns: differences to the measured state where the contract says so.
+"""Conversion between absolute commands and the learned actions (differences to the measured state for 'delta').
 
 `relative` and `absolute` are inverses of each other.
 """
@@ -27,22 +27,22 @@ def measured(contract: Contract, observation: Mapping[str, np.ndarray[Any, Any]]
 def relative(
     contract: Contract, absolute_actions: Vector, observation: Mapping[str, np.ndarray[Any, Any]]
 ) -> Vector:
-    """Return what the policy learns for absolute actions (..., A), seen from one observation."""
+    """Return the learned representation of absolute actions (..., A) at one observation."""
     return absolute_actions - _offset(contract, observation)
 
 
 def absolute(
-    contract: Contract, learnt_actions: Vector, observation: Mapping[str, np.ndarray[Any, Any]]
+    contract: Contract, learned_actions: Vector, observation: Mapping[str, np.ndarray[Any, Any]]
 ) -> Vector:
-    """Return the absolute actions (..., A) that the policy's output means at one observation."""
-    return learnt_actions + _offset(contract, observation)
+    """Return the absolute actions (..., A) of the policy's output at one observation."""
+    return learned_actions + _offset(contract, observation)
 
 
 def _offset(contract: Contract, observation: Mapping[str, np.ndarray[Any, Any]]) -> Vector:
     offset = np.zeros(contract.action_size)
     for action in contract.actions:
         if action.mode == "delta":
-            assert action.reference is not None  # the contract's reader saw to it
+            assert action.reference is not None  # checked when the contract was parsed
             index = list(action.reference_index)
             offset[contract.action_slices[action.key]] = observation[action.reference][index]
     return offset

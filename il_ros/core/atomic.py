@@ -1,4 +1,4 @@
-"""Write small files and folders, so that a reader, or a crash, never sees half of one."""
+"""Atomic writing of small files and folders: no reader sees an incomplete one, even after a crash."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace the file at `path` by one with `text`, in one step.
+    """Replace the file at `path` atomically by one with `text`.
 
-    `durable`: have it survive a power cut too, which can take as long as the disk is busy.
-    Raises OSError when the folder can't be written; the old file is then as it was.
+    `durable`: flush to the disk, to survive a power failure; this can block while the disk is busy.
+    Raises OSError when the folder is not writable; the old file is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -31,10 +31,10 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 @contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; on leaving it takes the place of `path`, what was there is deleted.
+    """Yield an empty folder to fill; at the end of the block it replaces `path`, whose old content is deleted.
 
-    When the block raises, `path` is as it was. The files are on the disk before the exchange.
-    Raises OSError when the parent can't be written.
+    When the block raises, `path` is unchanged. The files are flushed to the disk before the exchange.
+    Raises OSError when the parent is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -58,7 +58,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def _exchange(first: Path, second: Path) -> None:
-    """Swap two folders, in one step where the file system can (Linux's renameat2)."""
+    """Swap two folders, atomically where the file system supports it (renameat2 of Linux)."""
     renameat2 = getattr(_LIBC, "renameat2", None)
     paths = os.fsencode(first), os.fsencode(second)
     if renameat2 and not renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE):

@@ -1,6 +1,6 @@
-"""The contract: what a policy sees and what it commands, in one YAML file.
+"""The contract: the observations and actions of a policy, in one YAML file.
 
-It travels in every bag and every checkpoint, so that recording, training and running mean the same numbers.
+Every bag and every checkpoint contains it, so that recording, training and control use the same numbers.
 See config/contracts/ for commented examples.
 """
 
@@ -22,15 +22,15 @@ from il_ros.core.strict_yaml import parse as parse_yaml
 Spec = TypeVar("Spec", bound=StreamSpec)
 
 ContractError = YamlError
-"""A contract that can't be used; the message names file, line, field, value and what would be right."""
+"""An invalid contract; the message names file, line, field, value and the expected value."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a policy sees and commands, at which rate.
+    """The observations and actions of a policy, and the control rate.
 
-    `trigger` is the topic whose message starts a tick (the tick is its stamp); None: ticks come from a timer.
-    `text` is the file as written; it takes no part in comparison, the meaning does.
+    `trigger`: the topic whose messages start a tick, with their stamp; None: a timer starts the ticks.
+    `text`: the file as written, excluded from comparison.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Contract:
 
     @cached_property
     def action_slices(self) -> dict[str, slice]:
-        """Where each action key lies in the flat vector."""
+        """Slice of each action key in the flat vector."""
         slices, start = {}, 0
         for action in self.actions:
             slices[action.key] = slice(start, start + action.size)
@@ -71,16 +71,16 @@ class Contract:
         return {spec.topic: spec.type for spec in specs}
 
     def observation(self, key: str) -> ObservationSpec:
-        """Return the observation `key`; raises KeyError naming those there are."""
+        """Return the observation `key`; raises KeyError that lists the known keys."""
         return _find(self.observations, key, self.name)
 
     def action(self, key: str) -> ActionSpec:
-        """Return the action `key`; raises KeyError naming those there are."""
+        """Return the action `key`; raises KeyError that lists the known keys."""
         return _find(self.actions, key, self.name)
 
     @cached_property
     def hash(self) -> str:
-        """Sixteen hex digits of what the contract means: comments, layout and name don't count."""
+        """Hash of the meaning, sixteen hex digits; comments, layout and name are excluded."""
         meaning = {key: value for key, value in self._meaning().items() if key != "name"}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -96,12 +96,12 @@ class Contract:
 def load(path: str | Path) -> Contract:
     """Read a contract file.
 
-    Raises ContractError when it is missing, unreadable or wrong.
+    Raises ContractError when the file is missing, unreadable or invalid.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ContractError(f"{path}: the contract can't be read: {error}") from error
+        raise ContractError(f"{path}: cannot read the contract: {error}") from error
     return parse(text, str(path))
 
 
@@ -113,21 +113,21 @@ def parse(text: str, source: str) -> Contract:
     top = parse_yaml(text, source)
     name, rate_hz = top.text("name"), top.number("rate_hz")
     if rate_hz > 1000:
-        raise top.error("rate_hz", f"{rate_hz:g} is not a rate of decisions; 1000 Hz is the most")
+        raise top.error("rate_hz", f"{rate_hz:g} is above the highest control rate, 1000 Hz")
     observations = _each(top, "observations", contract_fields.observation)
     by_key = {spec.key: spec for spec in observations}
     actions = _each(top, "actions", lambda key, section: contract_fields.action(key, section, by_key))
     trigger = top.text("trigger", "") or None
     observed = [spec.topic for spec in observations]
     if trigger is not None and trigger not in observed:
-        raise top.error("trigger", f"'{trigger}' is no observed topic; one of: {', '.join(observed)}")
+        raise top.error("trigger", f"'{trigger}' is not an observed topic; one of: {', '.join(observed)}")
     top.done()
     _refuse_clashes(top, observations, actions)
     return Contract(name, rate_hz, observations, actions, trigger, text)
 
 
 def differences(first: Contract, second: Contract) -> list[str]:
-    """Return one line per difference in meaning, empty when the contracts are interchangeable.
+    """Return one line per difference in meaning; empty when the contracts are interchangeable.
 
     The name is not part of the meaning.
     """
@@ -147,7 +147,10 @@ def _each(top: Section, kind: str, read: Any) -> tuple[Any, ...]:
     specs = []
     for key in section.keys:
         if not key.replace("_", "").isalnum():
-            raise section.error(key, "a key is letters, digits and underscores: it names files and arrays")
+            raise section.error(
+                key,
+                "a key may contain letters, digits and underscores only: it is used in names of files and arrays",
+            )
         part = section.section(key)
         assert part is not None
         specs.append(read(key, part))
@@ -164,7 +167,7 @@ def _refuse_clashes(
     for spec in specs:
         if types.setdefault(spec.topic, spec.type) != spec.type:
             raise top.error(
-                "observations", f"topic '{spec.topic}' is given as {types[spec.topic]} and as {spec.type}"
+                "observations", f"topic '{spec.topic}' is declared as {types[spec.topic]} and as {spec.type}"
             )
     commanded = [action.topic for action in actions]
     for topic in commanded:

@@ -1,4 +1,4 @@
-"""Reading one observation or one action of a contract file, and refusing what makes no sense."""
+"""Parsing and validation of one observation or one action of a contract file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HEADERLESS = (ARRAY, STRING, "geometry_msgs/msg/Twist")
 
 
 def observation(key: str, section: Section) -> ObservationSpec:
-    """Read one observation; raises YamlError naming the field that is wrong."""
+    """Read one observation; raises YamlError that names the invalid field."""
     type_name = section.text("type", choices=OBSERVATION_TYPES)
     names = (
         section.texts("names", required=type_name == JOINT_STATE) if type_name in (JOINT_STATE, ARRAY) else ()
@@ -57,7 +57,7 @@ def observation(key: str, section: Section) -> ObservationSpec:
 
 
 def action(key: str, section: Section, observations: Mapping[str, ObservationSpec]) -> ActionSpec:
-    """Read one action; raises YamlError naming the field that is wrong."""
+    """Read one action; raises YamlError that names the invalid field."""
     type_name = section.text("type", choices=ACTION_TYPES)
     twist = type_name in TWISTS
     quantity = section.text("quantity", "velocity" if twist else "position", choices=("position", "velocity"))
@@ -69,7 +69,7 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
     velocity = quantity == "velocity"
     safe = section.text("safe", "zero" if velocity else "hold", choices=("hold", "zero", "stop"))
     if velocity and safe == "hold":
-        raise section.error("safe", "'hold' would repeat a velocity for ever; use 'zero' or 'stop'")
+        raise section.error("safe", "'hold' would repeat a velocity forever; use 'zero' or 'stop'")
     if not velocity and safe == "zero":
         raise section.error("safe", "'zero' would move every position to 0; use 'hold' or 'stop'")
     mode = section.text("mode", "absolute", choices=("absolute", "delta"))
@@ -125,7 +125,7 @@ def _observed_elements(
             )
         elements += found
     if len(set(elements)) < len(elements):
-        raise section.error("fields", f"{list(fields)} names a number twice")
+        raise section.error("fields", f"{list(fields)} selects a number twice")
     return fields, tuple(elements)
 
 
@@ -138,7 +138,7 @@ def _action_names(type_name: str, section: Section) -> tuple[str, ...]:
         if name not in every:
             raise section.error("names", f"'{name}' is not in {type_name}; of: {', '.join(every)}")
     if type_name == POSE and names != every:
-        raise section.error("names", f"a pose is commanded whole: leave names out, or give {list(every)}")
+        raise section.error("names", f"a pose must be commanded completely: omit names, or use {list(every)}")
     return names
 
 
@@ -158,12 +158,12 @@ def _image(section: Section) -> ImageSpec:
 def _reference(
     section: Section, names: tuple[str, ...], observations: Mapping[str, ObservationSpec], required: bool
 ) -> tuple[str | None, tuple[int, ...]]:
-    """Find where the commanded joints are measured: without it no ramp, no hold and no delta can start."""
+    """Return the observation that measures the commanded joints, and their indices; ramps, holds and deltas use it."""
     key = section.text("reference", None if required else "")
     if not key:
         return None, ()
     if key not in observations:
-        raise section.error("reference", f"'{key}' is no observation; one of: {', '.join(observations)}")
+        raise section.error("reference", f"'{key}' is not an observation; one of: {', '.join(observations)}")
     elements = observations[key].elements
     index = []
     for name in names:
@@ -177,7 +177,7 @@ def _reference(
 
 
 def _limits(section: Section, count: int, velocity: bool) -> Limits:
-    """Read the limits. A position needs a speed limit: no gate without one is a gate."""
+    """Read the limits. The speed limit is mandatory, because the safety limiter depends on it."""
     part = section.section("limits")
     assert part is not None
     lower = part.numbers("lower", count, positive=False) or (-math.inf,) * count
@@ -186,11 +186,11 @@ def _limits(section: Section, count: int, velocity: bool) -> Limits:
     acceleration = part.numbers("acceleration", count, positive=True) or (math.inf,) * count
     if speed is None:
         unit = "m/s or rad/s of the base" if velocity else "units per second of each joint"
-        raise part.error("speed", f"missing; the safety gate needs it ({unit})")
+        raise part.error("speed", f"missing; the safety limiter needs it ({unit})")
     for low, high in zip(lower, upper, strict=True):
         if low >= high:
             raise part.error("lower", f"{low:g} is not below upper {high:g}")
     if velocity and any(low > 0 or high < 0 for low, high in zip(lower, upper, strict=True)):
-        raise part.error("lower", "velocity limits must include 0, or the robot could never stand still")
+        raise part.error("lower", "velocity limits must include 0, so that the robot can stop")
     part.done()
     return Limits(lower, upper, speed, acceleration)

@@ -1,4 +1,4 @@
-"""Which module each executable node lives in: for `setup.py`, `ros2 run` and the plain process launcher."""
+"""The module of each executable node, for `setup.py`, `ros2 run` and the process launcher."""
 
 NODES = {
     "conductor": "il_ros.nodes.conductor.node",

@@ -1,7 +1,7 @@
 """ROS messages without ROS: one representation for the live graph, for bags and for the simulator.
 
-Messages are the dataclasses of `rosbags.typesys`, and the wire is CDR. A node subscribes to serialised bytes
-and publishes serialised bytes, so what it sees live is decoded by the very code that reads a bag.
+Messages are the dataclasses of `rosbags.typesys`, serialised as CDR. Nodes subscribe to and publish serialised
+bytes, so the same code decodes live messages and bags.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def header(stamp_ns: int, frame_id: str = "") -> Message:
 
 
 def encode(type_name: str, message: Message) -> bytes:
-    """Return the message's CDR bytes, as DDS carries them and a bag stores them."""
+    """Return the message's CDR bytes, as used by DDS and stored in bags."""
     _require_known(type_name)
     return bytes(_store.serialize_cdr(message, type_name))
 
 
 def decode(type_name: str, raw: bytes) -> Message:
-    """Return the message that CDR bytes hold. Bytes after its end are ignored, as ROS does.
+    """Return the message in CDR bytes. Bytes after its end are ignored, as in ROS.
 
-    (rmw's own serialiser leaves up to a few dozen there, so the store's strict reading can't be used.)
+    (The serialiser of rmw appends up to a few dozen bytes, so the store's strict decoder cannot be used.)
     Raises ValueError when the type is unknown or the bytes are not a message of that type.
     """
     _require_known(type_name)
@@ -57,7 +57,7 @@ def decode(type_name: str, raw: bytes) -> Message:
     read = layout.deserialize_cdr_le if raw[1] else layout.deserialize_cdr_be
     try:
         message, _ = read(memoryview(raw)[4:], 0, layout.cls, _store)
-    except Exception as error:  # the generated parsers raise whatever their step ran into
+    except Exception as error:  # the generated parsers raise various exceptions
         raise ValueError(f"{len(raw)} bytes are not a {type_name}: {error!r}") from error
     return message
 
@@ -71,9 +71,10 @@ def stamp_ns(message: Message) -> int | None:
 
 
 def raw_stamp_ns(type_name: str, raw: bytes) -> int | None:
-    """Return the header stamp of undecoded bytes: the first field of every type that has a header.
+    """Return the header stamp in undecoded bytes in nanoseconds; None without a header or with a zero stamp.
 
-    Reads eight bytes, so that a megabyte image needn't be decoded to know its age.
+    The stamp is the first field of every type with a header. Reading it does not decode the message, which
+    may be a large image.
     Raises ValueError when the bytes end before the stamp.
     """
     if not has_header(type_name):
@@ -87,7 +88,7 @@ def raw_stamp_ns(type_name: str, raw: bytes) -> int | None:
 
 @lru_cache
 def has_header(type_name: str) -> bool:
-    """Tell whether the type begins with a std_msgs/Header."""
+    """Return whether the type begins with a std_msgs/Header."""
     _require_known(type_name)
     fields = _store.get_msgdef(type_name).fields
     return bool(fields) and fields[0][0] == "header"
@@ -95,7 +96,7 @@ def has_header(type_name: str) -> bool:
 
 @lru_cache
 def definition(type_name: str) -> str:
-    """Return the ros2msg text of the type with all it contains, as an MCAP schema holds it."""
+    """Return the ros2msg text of the type and all nested types, as in an MCAP schema."""
     _require_known(type_name)
     text: str = _store.generate_msgdef(type_name, ros_version=2)[0]
     return text
@@ -103,18 +104,18 @@ def definition(type_name: str) -> str:
 
 @lru_cache
 def type_hash(type_name: str) -> str:
-    """Return the type's RIHS01 hash (REP 2011), by which bags tell versions of a type apart."""
+    """Return the type's RIHS01 hash (REP 2011), which identifies versions of a type in bags."""
     _require_known(type_name)
     return str(_store.hash_rihs01(type_name))
 
 
 def known(type_name: str) -> bool:
-    """Tell whether `type_name` can be made, encoded and decoded here."""
+    """Return whether the store contains `type_name`."""
     return type_name in _store.types
 
 
 def register(definitions: str, type_name: str) -> None:
-    """Teach the store a type from its ros2msg text, as found in a bag's schema; known types are kept.
+    """Add a type to the store from its ros2msg text, as in a bag's schema; known types are kept.
 
     Raises ValueError when the text is not a message definition.
     """
@@ -125,7 +126,7 @@ def register(definitions: str, type_name: str) -> None:
     try:
         types = get_types_from_msg(definitions, type_name)
     except Exception as error:
-        raise ValueError(f"the definition of {type_name} can't be read: {error}") from error
+        raise ValueError(f"cannot read the definition of {type_name}: {error}") from error
     _store.register({name: kind for name, kind in types.items() if not known(name)})
 
 
@@ -140,7 +141,7 @@ def _require_known(type_name: str) -> None:
 
 @lru_cache
 def _zeros(type_name: str) -> tuple[tuple[str, Callable[[], Any]], ...]:
-    """Return for each field what makes its zero: a new one each time, because messages can be edited."""
+    """Return a factory of the zero value of each field; each call makes a new one, because messages are mutable."""
     return tuple((name, _zero(kind)) for name, kind in _store.get_msgdef(type_name).fields)
 
 

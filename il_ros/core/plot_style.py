@@ -1,4 +1,4 @@
-"""How plots look: colours that mean the same everywhere, and matplotlib's settings."""
+"""Style of plots: colours with a fixed meaning, and matplotlib's settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 POLICY, EXPERT, QUIET = "#0b7285", "#e8590c", "#868e96"
 GOOD, BAD = "#2b8a3e", "#c92a2a"
-STYLE: Any = {  # matplotlib's own type lists every key there is
+STYLE: Any = {  # matplotlib's own type enumerates all keys
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -1,7 +1,7 @@
-"""A group of child processes that live and die together, with a log file each.
+"""A group of child processes that start and stop together, with one log file each.
 
-Used where `ros2 launch` would be on a robot: nodes run as plain processes, nothing outlives its parent, and
-the first process that ends says how the whole ended.
+It replaces `ros2 launch` where nodes run as plain processes: no process outlives its parent, and the first
+process that ends determines the result of the group.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ OnLine = Callable[[str, str], None]
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 10.0
-"""How long a process may take to leave after SIGINT, in seconds; then it is killed."""
+"""Time for a process to exit after SIGINT, in seconds; then it is killed."""
 
 
 class ChildError(RuntimeError):
-    """A process of the group ended when it should not have; the message has its last lines and its log."""
+    """A process of the group ended unexpectedly; the message contains its last lines and the path of its log."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Ending:
 
 
 class ProcessGroup:
-    """Starts processes, writes what each prints to `logs/NAME.log`, and stops all when it is left.
+    """Starts processes, writes their output to `logs/NAME.log`, and stops all at the end of the context.
 
-    `on_line(name, line)` is called with every printed line. The process named `terminal` keeps the terminal,
-    and with it Ctrl-C: it has no log, and its end is the end of all.
+    `on_line(name, line)` is called with every printed line. The process named `terminal` keeps the terminal
+    and receives Ctrl-C; it has no log.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ProcessGroup:
         self.stop()
 
     def wait(self, timeout_s: float | None = None) -> Ending:
-        """Return the first process that ends; raises TimeoutError when none has after `timeout_s`."""
+        """Return the first process that ends; raises TimeoutError when none ends within `timeout_s`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             for name, process in self._processes.items():
@@ -90,7 +90,7 @@ class ProcessGroup:
             self._pump(left)
 
     def stop(self) -> None:
-        """Interrupt every process as Ctrl-C would, kill what has not left in time, and reap all."""
+        """Send SIGINT to every process, kill those that do not exit in time, and reap all."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -106,14 +106,14 @@ class ProcessGroup:
             file.close()
 
     def failure(self, ending: Ending, lines: int = 20) -> ChildError:
-        """Return the error that tells of a process that should not have ended."""
+        """Return the error for a process that ended unexpectedly, with its last `lines` of output."""
         how = f"killed by signal {-ending.status}" if ending.status < 0 else f"exit status {ending.status}"
         if ending.name == self._terminal:
-            return ChildError(f"{ending.name} ended ({how}); what it said is above")
+            return ChildError(f"{ending.name} ended ({how}); its output is above")
         log = self._logs / f"{ending.name}.log"
         tail = log.read_text(errors="replace").splitlines()[-lines:]
-        printed = "\n".join(f"    {line}" for line in tail) or "    (it printed nothing)"
-        return ChildError(f"{ending.name} ended ({how}); its last lines:\n{printed}\n  whole log: {log}")
+        printed = "\n".join(f"    {line}" for line in tail) or "    (no output)"
+        return ChildError(f"{ending.name} ended ({how}); its last lines:\n{printed}\n  full log: {log}")
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         own = name == self._terminal
@@ -122,7 +122,7 @@ class ProcessGroup:
             stdin=None if own else subprocess.DEVNULL,
             stdout=None if own else subprocess.PIPE,
             stderr=None if own else subprocess.STDOUT,
-            start_new_session=not own,  # Ctrl-C reaches us alone, and we pass it on once
+            start_new_session=not own,  # only the parent receives Ctrl-C, and forwards it once
             preexec_fn=prepare_child,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
@@ -136,7 +136,7 @@ class ProcessGroup:
         self._selector.register(process.stdout, selectors.EVENT_READ, name)
 
     def _pump(self, timeout_s: float | None) -> None:
-        """Wait until a process prints or ends, and take over what was printed."""
+        """Wait until a process prints or ends, and read its output."""
         for key, _ in self._selector.select(timeout_s):
             if key.data is None:
                 self._selector.unregister(key.fd)
@@ -157,7 +157,7 @@ class ProcessGroup:
             *lines, self._partial[name] = (self._partial[name] + block).split(b"\n")
             for line in lines:
                 self._on_line(name, line.decode(errors="replace"))
-        if block == b"":  # None is "nothing yet", empty is the end of the stream
+        if block == b"":  # None: no data yet; empty: end of the stream
             self._selector.unregister(stream)
             stream.close()
             if self._partial[name]:
@@ -171,6 +171,6 @@ class ProcessGroup:
 
 
 def prepare_child() -> None:
-    """Called in a new child: have it killed when the thread that made it ends, and let it be interrupted."""
+    """Set up a new child: SIGKILL when the thread that created it ends, and default handling of SIGINT."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who was started in the background inherits it ignored
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell inherit SIG_IGN

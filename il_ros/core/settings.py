@@ -1,7 +1,7 @@
-"""Frozen dataclasses from what a person or a file says: unknown keys and wrong kinds are errors with a hint.
+"""Frozen dataclasses from user input or files; unknown keys and wrong types raise errors with a hint.
 
-A settings class has fields of type bool, int, float, str or tuples of them, and checks their meaning in
-`__post_init__`, raising ValueError that names the field.
+A settings class has fields of type bool, int, float, str or tuples of them, and validates their values in
+`__post_init__`, which raises ValueError that names the field.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ Settings = TypeVar("Settings")
 
 
 class SettingsError(ValueError):
-    """Settings that can't be used; the message names source, key, value and what would be right."""
+    """Invalid settings; the message names source, key, value and the expected value."""
 
 
 def build(
     kind: type[Settings], values: Any, source: str, renamed: Mapping[str, str] | None = None
 ) -> Settings:
-    """Return a `kind` from a plain mapping (of YAML or JSON); absent keys keep their defaults.
+    """Return an instance of `kind` from a mapping (YAML or JSON); absent keys keep their defaults.
 
-    `renamed`: former key -> key now; a former key is an error that names the new one.
-    Raises SettingsError that begins with `source`.
+    `renamed`: former key -> current key; a former key raises an error that names the current one.
+    Raises SettingsError, whose message begins with `source`.
     """
     if values is None:
         values = {}
@@ -44,7 +44,7 @@ def build(
 
 
 def plain(settings: Any) -> dict[str, Any]:
-    """Return what `build` makes an equal instance from; all of it fits in JSON."""
+    """Return the JSON-compatible mapping from which `build` makes an equal instance."""
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in dataclasses.asdict(settings).items()
@@ -52,13 +52,13 @@ def plain(settings: Any) -> dict[str, Any]:
 
 
 def guess(word: str, known: Sequence[str]) -> str:
-    """Return the half-sentence that helps with a word that isn't known."""
+    """Return the hint for an unknown word: the closest known word, or all known words."""
     close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
 def one_of(field: str, value: str, known: Sequence[str]) -> None:
-    """Raise ValueError when `value` is none of the words that `field` may be."""
+    """Raise ValueError when `value` is not among the `known` values of `field`."""
     if value not in known:
         raise ValueError(f"{field}: '{value}' is not known; {guess(value, known)}")
 
@@ -80,7 +80,7 @@ def _converted(kind: Any, value: Any, where: str) -> Any:
 
 
 def _float(value: Any, where: str) -> float:
-    # YAML 1.1 reads 1e-3, without a dot, as text
+    # YAML 1.1 parses 1e-3, without a dot, as text
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise SettingsError(f"{where}: must be a number, not {value!r}")
     try:

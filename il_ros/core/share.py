@@ -1,4 +1,4 @@
-"""Where the package's launch files, configuration and models lie, in a checkout and once installed."""
+"""Location of the package's launch files, configuration and models, in a checkout or an installation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 def path(*parts: str) -> Path:
     """Return the path of a shared file or folder, such as `path("config", "contracts", "push.yaml")`.
 
-    In a checkout that is beside the package; pip and colcon put it in `share/il_ros` of the prefix that
-    holds the package. Raises FileNotFoundError naming where it was looked for.
+    In a checkout it is next to the package; pip and colcon install it in `share/il_ros` of the prefix.
+    Raises FileNotFoundError that names the searched paths.
     """
     found = _root().joinpath(*parts)
     if not found.exists():
-        raise FileNotFoundError(f"il_ros has no shared file {'/'.join(parts)!r}: looked for {found}")
+        raise FileNotFoundError(f"il_ros has no shared file {'/'.join(parts)!r}: searched {found}")
     return found
 
 
@@ -23,5 +23,5 @@ def _root() -> Path:
     for candidate in candidates:
         if (candidate / "package.xml").is_file() and (candidate / "config").is_dir():
             return candidate
-    looked = ", ".join(str(candidate) for candidate in candidates)
-    raise FileNotFoundError(f"il_ros is installed without its share/il_ros folder: looked in {looked}")
+    searched = ", ".join(str(candidate) for candidate in candidates)
+    raise FileNotFoundError(f"il_ros is installed without its share/il_ros folder: searched {searched}")

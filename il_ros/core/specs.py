@@ -1,7 +1,7 @@
-"""What one stream of a contract is: the frozen, self-validating parts that a contract is made of.
+"""The specifications of streams that make up a contract, as frozen dataclasses.
 
-`il_ros.core.contract` reads them from YAML; the tables here say which message types can be observed or
-commanded, and which numbers each of them holds.
+`il_ros.core.contract` reads them from YAML. The tables list the message types that can be observed or
+commanded, and the numbers in each of them.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ IMAGE_FITS = ("exact", "resize", "crop", "stretch")
 
 
 def component_names(type_name: str) -> tuple[str, ...]:
-    """Return every number's name of a type with fixed components: 'linear.x', ..."""
+    """Return the names of all numbers of a type with fixed components: 'linear.x', ..."""
     return tuple(f"{part}.{axis}" for part, axes in COMPONENTS[type_name].items() for axis in axes)
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """How a camera's frames reach the policy: size, colours, and what is done to frames of another size.
+    """Size and encoding of a camera's frames for the policy, and the handling of frames of another size.
 
-    `fit`: exact (another size is an error), resize (same aspect ratio required), crop (the middle, then
+    `fit`: exact (another size is an error), resize (same aspect ratio required), crop (to the centre, then
     resize), stretch (distort). `encoding`: rgb8 (H, W, 3) uint8, mono8 (H, W, 1) uint8, depth (H, W, 1)
-    float32 metres, 0 where nothing was measured.
+    float32 metres, 0 without measurement.
     """
 
     width: int
@@ -69,7 +69,7 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class StreamSpec:
-    """A topic that a contract names, under a key of its own."""
+    """A topic of a contract, with its unique key."""
 
     key: str
     topic: str
@@ -78,10 +78,10 @@ class StreamSpec:
 
 @dataclass(frozen=True)
 class ObservationSpec(StreamSpec):
-    """One thing the policy sees. `elements` names each number: position/joint1, linear.x, ranges/7.
+    """One observation. `elements` names each number: position/joint1, linear.x, ranges/7.
 
-    `stamp` says which time counts: the message's header, or its arrival (for drivers with a wrong clock, and
-    for types without a header).
+    `stamp` selects the time of a message: 'header', or 'arrival' (for drivers with a wrong clock, and for
+    types without a header). `max_age_s`: maximum age at a tick, in seconds.
     """
 
     max_age_s: float
@@ -121,10 +121,10 @@ class ObservationSpec(StreamSpec):
 
 @dataclass(frozen=True)
 class Limits:
-    """What the safety gate lets through, (A_k,) each, in the action's unit; infinite where not declared.
+    """Limits of the safety limiter, (A_k,) each, in the action's unit; infinite where not declared.
 
-    `lower`/`upper` bound the commanded number. `speed` bounds |velocity| and `acceleration` |acceleration|:
-    of a commanded position, those of its motion; of a commanded velocity, that number and its change per s.
+    `lower`/`upper` bound the commanded number. `speed` bounds |velocity| and `acceleration` |acceleration|: for
+    a position command, those of its motion; for a velocity command, its value and its change per second.
     """
 
     lower: tuple[float, ...]
@@ -139,13 +139,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class ActionSpec(StreamSpec):
-    """One thing the policy commands.
+    """One action.
 
-    `quantity` is what the numbers are: 'position' or 'velocity'. `mode` is what the policy learns: the number
-    itself ('absolute') or its difference to the measured one at the tick ('delta'); commands on the topic are
-    always absolute. `reference` is the key of the observation that measures the same joints, and
-    `reference_index` (A_k entries) finds each of them there; holds and ramps start from it.
-    `safe` is what is sent when nobody has authority: hold the position, zero the velocity, or stop
+    `quantity`: 'position' or 'velocity'. `mode`: the learned representation, the number itself ('absolute') or
+    its difference to the measured value at the tick ('delta'); commands on the topic are always absolute.
+    `reference`: the key of the observation that measures the same joints, and `reference_index` (A_k entries)
+    their indices there; holds and ramps start from these values.
+    `safe`: the behaviour without a source in authority: hold the position, zero the velocity, or stop
     (decelerate within the limits, then hold).
     """
 

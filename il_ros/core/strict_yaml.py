@@ -1,7 +1,7 @@
-"""YAML that refuses what plain YAML lets pass: keys given twice, unknown keys, values of another kind.
+"""Strict YAML: duplicate keys, unknown keys and values of the wrong type are errors.
 
-A `Section` is one mapping of a file; it knows its place, so every error names file, line, field, value and
-what would be right. Whatever isn't taken from a section by `done()` is an unknown key.
+A `Section` is one mapping of a file with its position, so every error names file, line, field, value and the
+expected value. A key that was not read before `done()` is unknown.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import yaml
 
 
 class YamlError(ValueError):
-    """A file that says something it must not; the message names file, line, field, value and the remedy."""
+    """Invalid content of a file; the message names file, line, field, value and the remedy."""
 
 
 class Section:
-    """One mapping of a YAML file, whose values are taken out one by one, each with the kind it must have."""
+    """One mapping of a YAML file, whose values are read one by one with their expected type."""
 
     def __init__(self, node: yaml.MappingNode, source: str, path: str = ""):
         self.source, self.path, self._line = source, path, node.start_mark.line + 1
         self._nodes: dict[str, yaml.Node] = {}
-        self._asked: list[str] = []
+        self._read_keys: list[str] = []
         for key_node, value_node in node.value:
             key = str(key_node.value)
             if key in self._nodes:
@@ -46,11 +46,11 @@ class Section:
         return YamlError(f"{self.source}:{line}: {self._field(key)}: {problem}")
 
     def done(self) -> None:
-        """Refuse the keys that nobody asked for, guessing what was meant."""
+        """Raise YamlError on keys that were not read, with a hint at similar known keys."""
         for key in self._nodes:
-            if key not in self._asked:
-                close = difflib.get_close_matches(key, self._asked, n=1)
-                hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(self._asked)}"
+            if key not in self._read_keys:
+                close = difflib.get_close_matches(key, self._read_keys, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(self._read_keys)}"
                 raise self.error(key, f"unknown key; {hint}")
 
     def section(self, key: str, *, required: bool = True) -> Section | None:
@@ -109,7 +109,7 @@ class Section:
         return tuple(values)
 
     def numbers(self, key: str, count: int, *, positive: bool) -> tuple[float, ...] | None:
-        """Return `count` numbers, one number standing for all of them; None when absent."""
+        """Return `count` numbers, where one number stands for all; None when absent."""
         node = self._take(key, False)
         if node is None:
             return None
@@ -128,11 +128,11 @@ class Section:
         return float(value)
 
     def _take(self, key: str, required: bool) -> yaml.Node | None:
-        self._asked.append(key)
+        self._read_keys.append(key)
         if key in self._nodes:
             return self._nodes[key]
         if required:
-            # a misspelt key is both missing and unknown: the guess says so at once
+            # a misspelt key is both missing and unknown: suggest it here
             close = difflib.get_close_matches(key, self._nodes, n=1)
             raise self.error(key, "missing" + (f"; is '{close[0]}' meant to be it?" if close else ""))
         return None
@@ -144,14 +144,14 @@ class Section:
 def parse(text: str, source: str) -> Section:
     """Return the top mapping of a YAML text; `source` names the file in errors.
 
-    Raises YamlError when the text is not YAML, or not a mapping.
+    Raises YamlError when the text is not YAML or not a mapping.
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise YamlError(f"{source}: not YAML: {error}") from error
     if not isinstance(node, yaml.MappingNode):
-        raise YamlError(f"{source}: must be a mapping (key: value lines), and is empty or something else")
+        raise YamlError(f"{source}: must be a mapping (key: value lines); it is empty or of another type")
     return Section(node, source)
 
 

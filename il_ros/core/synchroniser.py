@@ -1,7 +1,7 @@
-"""From messages to the observation at a tick: the same code live and from a bag.
+"""From messages to the observation at a tick, with the same code for live streams and bags.
 
-Causal: an observation holds, of each stream, the newest message stamped at or before the tick. A stream that
-is silent, or older than its maximal age, makes *no observation*, with the reason; nothing is ever filled in.
+An observation is causal: of each stream it contains the newest message stamped at or before the tick. If a
+stream is missing or older than its maximum age, there is no observation, with the reason; no value is made up.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from il_ros.core.specs import JOINT_STATE, ObservationSpec
 Array = np.ndarray[Any, Any]
 
 HISTORY_NS = 1_000_000_000
-"""How far behind its newest message a stream is kept: a tick may be sampled this much after its time."""
+"""Length of the history of a stream: a tick may be sampled this much after its time."""
 CLOCKS_APART_S = 1e6
-"""So far apart only a simulated and a wall clock are."""
-ANOTHER_CLOCK = "it is stamped by another clock: is use_sim_time right?"
+"""A larger difference of stamps means a mix of simulated time and wall time."""
+ANOTHER_CLOCK = "it is stamped by another clock: check use_sim_time"
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What the policy sees at a tick: `values[key]` as `ObservationSpec.shape` says, read-only."""
+    """The observation at a tick: `values[key]` has the shape `ObservationSpec.shape` and is read-only."""
 
     tick_ns: int
     values: Mapping[str, Array]
@@ -37,7 +37,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class NoObservation:
-    """Why there is nothing to see at a tick, a sentence per stream."""
+    """The reasons why there is no observation at a tick, one sentence per stream."""
 
     tick_ns: int
     reasons: tuple[str, ...]
@@ -51,9 +51,9 @@ class _Entry:
 
 
 class Synchroniser:
-    """Holds the recent messages of the contract's streams, and tells what was seen at a tick.
+    """Buffers the recent messages of the contract's streams, and samples the observation at a tick.
 
-    Messages are kept as bytes and decoded when a tick needs them: a camera may be faster than the policy.
+    Messages are stored as bytes and decoded only when a tick needs them: a camera may be faster than the policy.
     """
 
     def __init__(self, specs: Sequence[ObservationSpec]):
@@ -61,22 +61,22 @@ class Synchroniser:
         self._types = {spec.topic: spec.type for spec in specs}
         self._by_arrival = {spec.topic for spec in specs if spec.stamp == "arrival"}
         self._streams: dict[str, list[_Entry]] = {topic: [] for topic in self._types}
-        self._quick = {spec.key: JointStateReader(spec) for spec in specs if spec.type == JOINT_STATE}
+        self._readers = {spec.key: JointStateReader(spec) for spec in specs if spec.type == JOINT_STATE}
         self._last_tick_ns = -1
         self.disordered = dict.fromkeys(self._types, 0)
-        """Per topic, how many messages came with a stamp not after their predecessor's."""
+        """Count of messages per topic whose stamp was not after that of their predecessor."""
 
     @property
     def topics(self) -> dict[str, str]:
-        """Message type of each topic to push."""
+        """Message type of each expected topic."""
         return dict(self._types)
 
     def push(self, topic: str, raw: bytes, arrival_ns: int) -> int:
-        """Take a serialised message in, and return the stamp that counts, in nanoseconds.
+        """Add a serialised message and return its effective stamp, in nanoseconds.
 
-        `arrival_ns` is the time on the node's clock (in a bag: the log time), used when the message has no
-        stamp or the contract says so. Of two messages with one stamp the first stays.
-        Raises KeyError on a topic of no observation, ValueError on bytes too short for a header.
+        `arrival_ns`: the time on the node's clock (in a bag: the log time), used when the message has no stamp
+        or the contract says 'stamp: arrival'. Of two messages with the same stamp the first is kept.
+        Raises KeyError on a topic without observation, ValueError on bytes too short for a header.
         """
         stamp_ns = None if topic in self._by_arrival else messages.raw_stamp_ns(self._types[topic], raw)
         if stamp_ns is None:
@@ -84,7 +84,7 @@ class Synchroniser:
         stream = self._streams[topic]
         if not stream or stamp_ns > stream[-1].stamp_ns:
             stream.append(_Entry(stamp_ns, raw))
-            self._forget(stream, stamp_ns - HISTORY_NS)
+            self._drop_before(stream, stamp_ns - HISTORY_NS)
             return stamp_ns
         self.disordered[topic] += 1
         place = _after(stream, stamp_ns)
@@ -93,10 +93,10 @@ class Synchroniser:
         return stamp_ns
 
     def sample(self, tick_ns: int) -> Observation | NoObservation:
-        """Return the observation at a tick, or why there is none.
+        """Return the observation at a tick, or the reasons why there is none.
 
-        Ticks come in order. One a little before the last is refused; one by more than HISTORY_NS means that
-        the clock was set back, and all that was heard before is forgotten.
+        Ticks must be in order. A tick before the last one is rejected; if it is earlier by more than
+        HISTORY_NS, the clock was set back, and all messages are discarded.
         """
         back_ns = self._last_tick_ns - tick_ns
         if back_ns > 0:
@@ -104,7 +104,9 @@ class Synchroniser:
             if back_ns <= HISTORY_NS:
                 return NoObservation(tick_ns, (f"the tick is {back_s:.3f} s before the last one",))
             self.clear()
-            return NoObservation(tick_ns, (f"the clock went back by {back_s:.3f} s; starting afresh",))
+            return NoObservation(
+                tick_ns, (f"the clock went back by {back_s:.3f} s; all messages were discarded",)
+            )
         self._last_tick_ns = tick_ns
         values: dict[str, Array] = {}
         ages_s: dict[str, float] = {}
@@ -124,7 +126,7 @@ class Synchroniser:
         return Observation(tick_ns, values, ages_s)
 
     def clear(self) -> None:
-        """Forget every message, as after a clock that was set back."""
+        """Discard all messages, for example after the clock was set back."""
         for stream in self._streams.values():
             stream.clear()
         self._last_tick_ns = -1
@@ -137,7 +139,7 @@ class Synchroniser:
         place = _after(stream, tick_ns)
         if place == 0:
             ahead_s = (stream[0].stamp_ns - tick_ns) / 1e9
-            off = "if the driver's clock is off, say 'stamp: arrival'"
+            off = "if the driver's clock is wrong, set 'stamp: arrival'"
             why = ANOTHER_CLOCK if ahead_s > CLOCKS_APART_S else off
             return None, (
                 f"{name}: no message at or before the tick, "
@@ -152,8 +154,8 @@ class Synchroniser:
 
     def _decoded(self, spec: ObservationSpec, entry: _Entry) -> Array:
         if spec.key not in entry.decoded:
-            quick = self._quick.get(spec.key)
-            value: Array | None = None if quick is None else quick.read(entry.raw)
+            reader = self._readers.get(spec.key)
+            value: Array | None = None if reader is None else reader.read(entry.raw)
             if value is None:
                 try:
                     message = messages.decode(spec.type, entry.raw)
@@ -165,8 +167,8 @@ class Synchroniser:
         return entry.decoded[spec.key]
 
     @staticmethod
-    def _forget(stream: list[_Entry], before_ns: int) -> None:
-        """Drop what is past, but never the message that was in force at `before_ns`."""
+    def _drop_before(stream: list[_Entry], before_ns: int) -> None:
+        """Drop old messages, except the newest one at or before `before_ns`."""
         past = 0
         while past + 1 < len(stream) and stream[past + 1].stamp_ns <= before_ns:
             past += 1
@@ -174,7 +176,7 @@ class Synchroniser:
 
 
 def _after(stream: list[_Entry], time_ns: int) -> int:
-    """Return the place of the first entry stamped after `time_ns`; searched from the new end."""
+    """Return the index of the first entry stamped after `time_ns`; the search starts at the newest."""
     place = len(stream)
     while place and stream[place - 1].stamp_ns > time_ns:
         place -= 1

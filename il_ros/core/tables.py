@@ -8,7 +8,7 @@ GAP = "  "
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
-    """Return the rows under their header in aligned columns; those named in `right` are set flush right."""
+    """Return header and rows as aligned columns; the columns named in `right` are right-aligned."""
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
     out = []
@@ -23,12 +23,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
 
 
 def seconds(value: float | None) -> str:
-    """Return '12.3', or '-' when it isn't known."""
+    """Return '12.3', or '-' for None."""
     return "-" if value is None else f"{value:.1f}"
 
 
 def size(count: int) -> str:
-    """Return bytes for people: '640 B', '12.3 MB'."""
+    """Return a human-readable count of bytes: '640 B', '12.3 MB'."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":

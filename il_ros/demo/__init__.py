@@ -1,1 +1,1 @@
-"""The whole loop in simulation, on real topics between real processes, with a page that shows it."""
+"""The demo: the whole loop in simulation, over ROS topics between processes, with a result page."""

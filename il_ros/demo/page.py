@@ -52,7 +52,7 @@ def write(plan: DemoPlan, summary: DemoSummary, performed: Trials) -> Path:
 
 
 def _film(plan: DemoPlan, episode: Path) -> str:
-    """Save moments of every camera; return their figures, camera by camera."""
+    """Save selected images of every camera; return their figures, camera by camera."""
     out = []
     for camera in CAMERAS.get(plan.task, ARM_CAMERAS):
         for number, shot in enumerate(pictures.spread(pictures.shots(episode, camera), FILM_SHOTS)):
@@ -63,7 +63,7 @@ def _film(plan: DemoPlan, episode: Path) -> str:
 
 
 def _ending(plan: DemoPlan, trial: Trial) -> str:
-    """Save the first camera's last picture of an episode, and return its figure."""
+    """Save the first camera's last image of an episode, and return its figure."""
     camera = CAMERAS.get(plan.task, ARM_CAMERAS)[0]
     seen = pictures.shots(plan.performed / trial.episode, camera)
     if not seen:
@@ -95,8 +95,8 @@ def _training(plan: DemoPlan) -> str:
     metrics = json.loads((plan.checkpoint / "config.json").read_text())["metrics"]
     return (
         f"Behaviour cloning of {metrics['frames']} frames from {len(metrics['data']['train'])} episodes; "
-        f"{len(metrics['data']['validation'])} more were never trained on; kept are the weights of epoch "
-        f"{metrics['best_epoch']} of {metrics['epochs']}."
+        f"{len(metrics['data']['validation'])} more were used for validation only; the weights of epoch "
+        f"{metrics['best_epoch']} of {metrics['epochs']} were kept."
     )
 
 

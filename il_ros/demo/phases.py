@@ -1,4 +1,4 @@
-"""The demo's phases: an expert shows, a policy is trained, the policy runs; each in processes of its own."""
+"""The demo's phases: expert demonstrations, training, policy episodes; each in its own processes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from il_ros.records import trials
 from il_ros.records.trials import Trials
 from il_ros.scenarios import SCENARIOS, TASKS, domain
 from il_ros.scenarios.graph import command
+from il_ros.sim import HELD_OUT_SEED
 
-HELD_OUT_SEED = 1000
-"""First seed of the policy's episodes; the expert's begin at 0, so nobody has shown these starts."""
 TIME_LIMIT_S = 20.0
 LONGEST_PHASE_S = 1800.0
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What the demo does, and where everything goes."""
+    """The demo's settings and folders."""
 
     task: str
     folder: Path
@@ -41,9 +40,9 @@ class DemoPlan:
             raise ValueError(f"task is {self.task!r}; one of: {', '.join(TASKS)}")
         for name, least in (("demonstrations", 2), ("held_out", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least {least} needed")
+                raise ValueError(f"{name} is {getattr(self, name)}; at least {least} is needed")
         if not 0 <= self.seed <= self.seed + self.demonstrations <= HELD_OUT_SEED:
-            raise ValueError(f"seed is {self.seed}: the shown starts must lie in 0..{HELD_OUT_SEED}")
+            raise ValueError(f"seed is {self.seed}: the seeds of the demonstrations must lie in 0..{HELD_OUT_SEED}")
 
     @property
     def contract(self) -> str:
@@ -72,26 +71,26 @@ class DemoPlan:
 
 
 def isolate() -> None:
-    """Keep the demo's topics on this machine and in a domain of its own: it commands an arm."""
+    """Restrict the demo's topics to this computer and a private domain, because it commands an arm."""
     domain.isolate()
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def show(plan: DemoPlan) -> Trials:
-    """Have the scripted expert show the task, recorded."""
+    """Record demonstrations of the scripted expert."""
     given = {"expert": "scripted", "root": str(plan.shown), "operator": "scripted expert"}
     return _conduct(plan, "record", "show", plan.demonstrations, plan.seed, given)
 
 
 def perform(plan: DemoPlan) -> Trials:
-    """Have the policy do the task from starts that nobody showed, recorded."""
+    """Record the policy in held-out episodes."""
     given = {"checkpoint": str(plan.checkpoint), "root": str(plan.performed), "operator": "policy"}
     return _conduct(plan, "deploy", "run", plan.held_out, HELD_OUT_SEED, given)
 
 
 def train(plan: DemoPlan) -> None:
-    """Train the policy from the episodes that were shown well."""
+    """Train the policy on the demonstrations."""
     words = [sys.executable, "-m", "il_ros", "train", str(plan.shown), "--out", str(plan.trained)]
     changes = [word for change in plan.changes for word in ("--set", change)]
     _wait(plan, "train", {"train": [*words, *changes, "--progress", "json"]}, _TrainBar())
@@ -158,7 +157,7 @@ def _conduct(
 
 
 def _wait(plan: DemoPlan, title: str, commands: Mapping[str, list[str]], bar: _TrialBar | _TrainBar) -> None:
-    """Run processes until one ends; raises ChildError with its last lines unless it ended well."""
+    """Run processes until one ends; raises ChildError with its last output unless it succeeded."""
     try:
         with ProcessGroup(commands, plan.folder / "log" / title, bar) as group:
             ending = group.wait(LONGEST_PHASE_S)

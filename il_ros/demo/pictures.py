@@ -1,4 +1,4 @@
-"""Pictures for the demo's page, made from what was recorded."""
+"""Images and plots for the demo's page, made from the recorded episodes."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from il_ros.episodes.arrays.replay import Frame, open_replay
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.layout import EpisodeInfo, load_info
 from il_ros.records.labelling import DRIVEN
-from il_ros.sim.tasks.task import Expert
+from il_ros.sim.tasks.task import TaskExpert
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One camera's picture (H, W, 3) at a time since the episode's start."""
+    """One camera image (H, W, 3) and its time since the start of the episode."""
 
     time_s: float
     picture: Picture
 
 
 def shots(folder: Path, camera: str) -> list[Shot]:
-    """Return all that a camera saw in the episode in `folder`; `camera` is a part of its topic's name."""
+    """Return all images of a camera in the episode in `folder`; `camera` is a part of its topic's name."""
     info, bag = load_info(folder), open_bag(folder)
     topics = [name for name, topic in bag.topics.items() if topic.type == IMAGE and camera in name]
     return [
@@ -51,26 +51,26 @@ def shots(folder: Path, camera: str) -> list[Shot]:
 
 
 def spread(found: Sequence[Shot], count: int) -> list[Shot]:
-    """Return `count` of the pictures at equal distances, the first and the last among them."""
+    """Return `count` evenly spaced images, including the first and the last."""
     if len(found) <= count:
         return list(found)
     return [found[round(index * (len(found) - 1) / (count - 1))] for index in range(count)]
 
 
 def save(picture: Picture, path: Path) -> None:
-    """Write a picture as PNG; raises OSError when the folder can't be written."""
+    """Write an image as PNG; raises OSError when the file can't be written."""
     done, encoded = cv2.imencode(".png", picture[:, :, ::-1])
-    assert done, "PNG takes every picture of 8 bits"
+    assert done, "PNG encodes every 8-bit image"
     path.write_bytes(encoded.tobytes())
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What the policy sent along an episode, and what the expert says to the same observations.
+    """The policy's commands in an episode, and the expert's for the same observations.
 
-    `times_s` (T,); `sent` and `expert` (T, A; NaN: it had given up) in the contract's units, less what was
-    measured at the tick where `relative` (A,) says so: a position command is near the measured position
-    whoever gives it, and what they want shows in the difference.
+    `times_s` (T,); `sent` and `expert` (T, A; NaN: the expert gave up) in the contract's units. Where
+    `relative` (A,) is true, the position measured at the tick is subtracted: position commands are always
+    close to it, and only the difference tells policy and expert apart.
     """
 
     names: tuple[str, ...]
@@ -81,26 +81,26 @@ class Trace:
     expert: NDArray[np.float64]
 
 
-def trace(folder: Path, expert: Expert) -> Trace:
+def trace(folder: Path, expert: TaskExpert) -> Trace:
     """Return the trace of the policy's episode in `folder`."""
     info = load_info(folder)
     contract = contracts.parse(info.contract_text, f"the contract in {folder}")
     frames = list(_frames(folder, contract, info))
     measured = np.array([actions.measured(contract, frame.observation.values) for frame in frames])
     sent = np.array([frame.command for frame in frames])
-    wished = np.array([_wish(expert, frame, contract.action_size) for frame in frames])
+    targets = np.array([_expert_target(expert, frame, contract.action_size) for frame in frames])
     return Trace(
         contract.action_names,
         tuple(action.unit for action in contract.actions for _ in action.names),
         np.isfinite(measured[0]),
         np.array([(frame.tick_ns - frames[0].tick_ns) / 1e9 for frame in frames]),
         sent - np.nan_to_num(measured),
-        wished - np.nan_to_num(measured),
+        targets - np.nan_to_num(measured),
     )
 
 
 def plot_trace(shown: Trace, path: Path, rows: int = 4) -> None:
-    """Plot the actions that move most, in their order."""
+    """Plot the `rows` actions that move most, in the contract's order."""
     moves = np.ptp(shown.sent, axis=0)
     busy = sorted(np.argsort(-moves)[:rows])
     with matplotlib.rc_context(STYLE):
@@ -121,13 +121,13 @@ def plot_trace(shown: Trace, path: Path, rows: int = 4) -> None:
 
 
 def plot_curve(columns: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Plot both losses over the epochs, and which epoch's weights were kept; columns as in curves.csv."""
+    """Plot both losses over the epochs and mark the kept epoch; columns as in curves.csv."""
     epochs = np.array(columns["epoch"])
     with matplotlib.rc_context(STYLE):
         figure, axis = pyplot.subplots(figsize=(8, 3))
         for name, colour in (("train_loss", QUIET), ("validation_loss", POLICY)):
             losses = np.array(columns[name])
-            known = np.isfinite(losses)  # validation is not looked at in every epoch
+            known = np.isfinite(losses)  # validation does not run in every epoch
             axis.plot(epochs[known], losses[known], color=colour, lw=1.6, label=name.replace("_", " "))
         kept = epochs[np.array(columns["best"]) > 0]
         if len(kept):
@@ -145,7 +145,7 @@ def _save(figure: Any, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _wish(expert: Expert, frame: Frame, size: int) -> Vector:
+def _expert_target(expert: TaskExpert, frame: Frame, size: int) -> Vector:
     advice = expert.act(frame.observation.values)
     return np.full(size, np.nan) if advice is None else advice[0]
 

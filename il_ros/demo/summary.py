@@ -1,4 +1,4 @@
-"""What the demo found, in one record: the table, the page and summary.json all show it."""
+"""The demo's results, shown by the table, the page and summary.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "summary.json"
 
 @dataclass(frozen=True)
 class Score:
-    """Successes of some episodes, their rate, and its 95 % interval."""
+    """Successes of a set of episodes, their rate, and its 95 % interval."""
 
     episodes: int
     successes: int
@@ -40,7 +40,7 @@ class Score:
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """The demo's figures. `phases_s`: wall time of each phase, in order."""
+    """The demo's results. `phases_s`: wall time of each phase, in order."""
 
     task: str
     contract: str
@@ -72,4 +72,4 @@ class DemoSummary:
             for name, score in (("expert", self.expert), ("policy, held-out starts", self.policy))
         ]
         phases = "   ".join(f"{name} {seconds:.0f} s" for name, seconds in self.phases_s.items())
-        return f"{table(header, rows, header[1:])}\n\n{phases}   in all {self.total_s:.0f} s"
+        return f"{table(header, rows, header[1:])}\n\n{phases}   total {self.total_s:.0f} s"

@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
-from il_ros.episodes.bag.reader import RECOVER, BagError, UnfinishedBagError, bag_files, check_closed
+from il_ros.episodes.bag.reader import (
+    RECOVER,
+    BagError,
+    BeingRecordedError,
+    UnfinishedBagError,
+    bag_files,
+    check_closed,
+)
 from il_ros.episodes.layout import (
     INFO_FILE,
     TOMBSTONE,
@@ -17,6 +25,17 @@ from il_ros.episodes.layout import (
     load_info,
 )
 from il_ros.records.outcomes import SUCCESS, UNMARKED
+
+
+class Omission(str, Enum):
+    """The kind of reason why an episode is not in a dataset; a sentence accompanies it."""
+
+    BEING_RECORDED = "being_recorded"
+    DISCARDED = "discarded"
+    NO_FRAMES = "no_frames"
+    NOT_SELECTED = "not_selected"
+    UNUSABLE = "unusable"
+
 
 STATES = ("ready", "foreign", "discarded", "incomplete", "broken")
 
@@ -35,6 +54,7 @@ class Entry:
     state: str
     info: EpisodeInfo | None
     reason: str = ""
+    being_recorded: bool = False
 
     @property
     def name(self) -> str:
@@ -45,6 +65,15 @@ class Entry:
     def usable(self) -> bool:
         """Whether training may read the episode."""
         return self.state in ("ready", "foreign")
+
+    @property
+    def omission(self) -> Omission | None:
+        """The kind of reason why training may not read the episode, None if it may."""
+        if self.usable:
+            return None
+        if self.being_recorded:
+            return Omission.BEING_RECORDED
+        return Omission.DISCARDED if self.state == "discarded" else Omission.UNUSABLE
 
     @property
     def outcome(self) -> str:
@@ -118,7 +147,8 @@ def look(folder: Path) -> Entry:
     try:
         check_closed(folder)
     except UnfinishedBagError as error:
-        return Entry(folder, "incomplete", _info_or_none(folder), str(error))
+        recording = isinstance(error, BeingRecordedError)
+        return Entry(folder, "incomplete", _info_or_none(folder), str(error), being_recorded=recording)
     except BagError as error:
         return Entry(folder, "broken", _info_or_none(folder), str(error))
     if not (folder / INFO_FILE).exists():

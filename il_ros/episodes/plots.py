@@ -1,4 +1,4 @@
-"""One episode over time, as a picture: what was measured, what was commanded, who had authority."""
+"""Plot one episode over time: observations, commands and authority."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 
 _COLOURS = {"expert": "tab:orange", "policy": "tab:blue", "none": "tab:red"}
 _MOST_LINES = 20
-"""More lines than this (a laser scan) are drawn as an image."""
+"""Signals with more elements than this (a laser scan) are drawn as an image."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What was said of some ticks: `values` (T,) at `ticks_ns` (T,), NaN where nothing was."""
+    """A signal: `values` (T,) at `ticks_ns` (T,), NaN where unknown."""
 
     name: str
     ticks_ns: NDArray[np.int64]
@@ -32,10 +32,10 @@ class Curve:
 def plot_episode(
     episode: EpisodeArrays, contract: Contract, path: Path, curves: Sequence[Curve] = ()
 ) -> None:
-    """Draw the episode's numeric observations, its commands and authority into a PNG (or PDF, SVG) file.
+    """Plot the episode's numeric observations, commands and authority into a PNG (or PDF, SVG) file.
 
-    `curves` have a panel each, between commands and authority; those without any number are left out.
-    Gaps between frames are left white. Raises OSError when the file can't be written.
+    Each of `curves` has a panel between commands and authority, unless all its values are NaN.
+    Gaps between frames stay blank. Raises OSError when the file can't be written.
     """
     from matplotlib.figure import Figure
 
@@ -104,12 +104,12 @@ def _authority(panel: Any, times_s: Vector, episode: EpisodeArrays) -> None:
     period_s = episode.period_ns / 1e9
     shown: set[str] = set()
     for run in episode.runs:
-        for who, frames in groupby(range(run.start, run.stop), key=lambda index: episode.authority[index]):
+        for name, frames in groupby(range(run.start, run.stop), key=lambda index: episode.authority[index]):
             indices = list(frames)
             start_s, end_s = times_s[indices[0]], times_s[indices[-1]] + period_s
-            label = None if who in shown else who
-            panel.axvspan(start_s, end_s, color=_COLOURS.get(who, "tab:green"), alpha=0.6, label=label, lw=0)
-            shown.add(who)
+            label = None if name in shown else name
+            panel.axvspan(start_s, end_s, color=_COLOURS.get(name, "tab:green"), alpha=0.6, label=label, lw=0)
+            shown.add(name)
     panel.set_yticks([])
-    panel.set_ylabel("who\ndrove")
+    panel.set_ylabel("authority")
     panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small", frameon=False)

@@ -1,4 +1,4 @@
-"""Check an episode from end to end: the file, what is said about it, every message, and its frames."""
+"""Verify an episode: its file, its description, every message, and its frames."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from il_ros.records.labelling import DRIVEN
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was found. `errors` make an episode unusable, `warnings` are worth a look.
+    """The result of a verification. `errors` make an episode unusable, `warnings` do not.
 
-    `ticks` and `frames`: how many ticks the episode has and how many of them give a frame; None: not checked.
+    `ticks`: number of ticks. `frames`: number of ticks with a frame. Both are None when not checked.
     """
 
     folder: Path
@@ -35,14 +35,14 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """True when nothing makes the episode unusable."""
+        """Whether the episode is usable."""
         return not self.errors
 
 
 def verify(folder: Path, contract: Contract | None = None) -> VerifyReport:
-    """Check the episode in `folder` against `contract`; None: the one it was recorded under.
+    """Verify the episode in `folder` under `contract`; None: the contract it was recorded under.
 
-    Every message is read and decoded, and every frame is made. Whatever is wrong is in the report.
+    Decodes every message and makes every frame. Problems are reported, not raised.
     """
     entry = look(folder)
     if entry.state in ("incomplete", "broken"):
@@ -57,7 +57,7 @@ def verify(folder: Path, contract: Contract | None = None) -> VerifyReport:
         report = _add(report, info_errors, info_warnings)
         used = own if contract is None else contract
         if used is None:
-            return _add(report, [], ["it holds no contract, so its frames weren't checked; --contract FILE"])
+            return _add(report, [], ["it holds no contract, so frames were not checked; use --contract FILE"])
         return _check_frames(report, bag, entry, used)
     except BagError as error:
         return VerifyReport(folder, (str(error),), tuple(warnings))
@@ -68,7 +68,7 @@ def _add(report: VerifyReport, errors: list[str], warnings: list[str]) -> Verify
 
 
 def _check_messages(bag: Bag) -> tuple[list[str], list[str], int]:
-    """Decode every message of a known type; count what doesn't decode, and stamps that go back."""
+    """Decode every message of a known type; return errors, warnings and the number of messages."""
     counts: Counter[str] = Counter()
     backwards: Counter[str] = Counter()
     bad: dict[str, tuple[int, str]] = {}
@@ -87,7 +87,7 @@ def _check_messages(bag: Bag) -> tuple[list[str], list[str], int]:
             newest[item.topic] = stamp_ns
     errors = [f"{topic}: {count} messages don't decode: {error}" for topic, (count, error) in bad.items()]
     errors += [
-        f"{topic}: the file's index says {summary.messages} messages, {counts[topic]} are there"
+        f"{topic}: the file's index says {summary.messages} messages, the file holds {counts[topic]}"
         for topic, summary in bag.topics.items()
         if counts[topic] != summary.messages
     ]
@@ -96,16 +96,16 @@ def _check_messages(bag: Bag) -> tuple[list[str], list[str], int]:
 
 
 def _check_metadata(bag: Bag, count: int) -> list[str]:
-    """`metadata.yaml` is for other tools; a wrong one hinders them, not us."""
+    """Check `metadata.yaml`; errors in it are warnings, because only other tools read it."""
     path = bag.path / METADATA_FILE
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))["rosbag2_bagfile_information"][
+        listed = yaml.safe_load(path.read_text(encoding="utf-8"))["rosbag2_bagfile_information"][
             "message_count"
         ]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         return [f"{path} can't be read, `ros2 bag` needs it ({error!r}); {RECOVER} {bag.path}"]
-    if told != count:
-        return [f"{path} says {told} messages, the bag has {count}; {RECOVER} {bag.path}"]
+    if listed != count:
+        return [f"{path} says {listed} messages, the bag has {count}; {RECOVER} {bag.path}"]
     return []
 
 
@@ -129,7 +129,7 @@ def _check_info(info: EpisodeInfo | None) -> tuple[list[str], list[str], Contrac
     if own.hash != info.contract_hash:
         errors.append(
             f"episode.json: contract_hash is {info.contract_hash}, but the contract's text gives {own.hash}: "
-            f"it was edited, or written by a version that read it otherwise"
+            f"it was edited, or written by a version that hashes it differently"
         )
     return errors, warnings, own
 
@@ -138,7 +138,7 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
     skipped: list[Skipped] = []
     frames = 0
     try:
-        # by whoever drove: an episode from which nobody learns may be in perfect order
+        # label by any driver: an episode without training labels may still be intact
         for item in open_replay(bag, contract, entry.info, DRIVEN):
             if isinstance(item, Skipped):
                 skipped.append(item)

@@ -1,4 +1,4 @@
-"""An episode's cameras as an mp4 film or as one sheet of pictures, side by side, as they were recorded."""
+"""Render an episode's cameras, side by side, as an mp4 video or as one contact sheet."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _TYPICAL_HEIGHT = 240
 
 
 class VideoError(ValueError):
-    """Nothing to show; the message says what the bag has instead."""
+    """There is no image to show; the message lists the cameras in the bag."""
 
 
 @dataclass(frozen=True)
 class Still:
-    """What every camera last showed at a time: one picture (H, W, 3) uint8, cameras side by side."""
+    """The newest image of every camera at one time, side by side; `picture`: (H, W, 3) uint8."""
 
     time_s: float
     picture: Picture
 
 
 def cameras(bag: Bag) -> tuple[str, ...]:
-    """Return the topics of pictures, by name."""
+    """Return the names of the image topics, sorted."""
     return tuple(
         sorted(name for name, topic in bag.topics.items() if topic.type in (IMAGE, COMPRESSED_IMAGE))
     )
@@ -45,9 +45,9 @@ def cameras(bag: Bag) -> tuple[str, ...]:
 def write_video(
     bag: Bag, info: EpisodeInfo | None, path: Path, *, fps: float = 20.0, topics: Sequence[str] = ()
 ) -> int:
-    """Film the demonstration's cameras (`topics`, or all) into an mp4 and return the number of pictures.
+    """Write the demonstration's cameras (`topics`, or all) as an mp4; return the number of video frames.
 
-    At every 1/fps seconds each camera shows its newest picture; before its first one it is black.
+    Every 1/fps seconds each camera shows its newest image; it is black before its first image.
     Raises VideoError when there is no camera, BagError when the bag is damaged, OSError when the file can't
     be written.
     """
@@ -60,7 +60,7 @@ def write_video(
     try:
         for still in _stills(bag, times, topics):
             if encoder is None:
-                path.touch()  # an error here names the file; the encoder's would not
+                path.touch()  # an error raised here names the file; the encoder's error does not
                 height, width = still.picture.shape[:2]
                 encoder = imageio_ffmpeg.write_frames(
                     str(path), (width, height), fps=fps, macro_block_size=2, ffmpeg_log_level="error"
@@ -77,7 +77,7 @@ def write_video(
 def write_sheet(
     bag: Bag, info: EpisodeInfo | None, path: Path, *, pictures: int = 12, topics: Sequence[str] = ()
 ) -> int:
-    """Put `pictures` moments, evenly spread from first to last, into one PNG and return how many there are.
+    """Write a PNG contact sheet of `pictures` evenly spaced times; return the number of pictures.
 
     Raises VideoError, BagError, OSError as `write_video` does.
     """
@@ -101,7 +101,7 @@ def _stills(bag: Bag, times_ns: Sequence[int], topics: Sequence[str]) -> Iterato
     unknown = [topic for topic in shown if topic not in cameras(bag)]
     if unknown or not shown:
         wanted = f"no pictures on {', '.join(unknown)}" if unknown else "no pictures in it"
-        raise VideoError(f"{bag.path}: {wanted}; cameras there: {', '.join(cameras(bag)) or 'none'}")
+        raise VideoError(f"{bag.path}: {wanted}; cameras in the bag: {', '.join(cameras(bag)) or 'none'}")
     newest: dict[str, BagMessage] = {}
     sizes = _first_sizes(bag, shown)
     waiting = deque(times_ns)
@@ -114,7 +114,7 @@ def _stills(bag: Bag, times_ns: Sequence[int], topics: Sequence[str]) -> Iterato
 
 
 def _first_sizes(bag: Bag, topics: Collection[str]) -> dict[str, tuple[int, int]]:
-    """Return each camera's (width, height) from its first picture; a silent camera has none."""
+    """Return each camera's (width, height) from its first image; silent cameras are left out."""
     sizes: dict[str, tuple[int, int]] = {}
     for message in bag.messages(topics):
         if message.topic not in sizes:
@@ -123,7 +123,7 @@ def _first_sizes(bag: Bag, topics: Collection[str]) -> dict[str, tuple[int, int]
             if len(sizes) == len(topics):
                 break
     if not sizes:
-        raise VideoError(f"{bag.path}: its cameras never sent a picture: {', '.join(topics)}")
+        raise VideoError(f"{bag.path}: no images on {', '.join(topics)}")
     return sizes
 
 
@@ -150,14 +150,14 @@ def _still(
 
 
 def _decode(message: BagMessage) -> Picture:
-    """Return (H, W, 3) uint8 in the size it came in; depth as grey up to four metres."""
-    read = messages.decode(message.type, message.raw)
+    """Return (H, W, 3) uint8 in the recorded size; depth is shown in grey, white at 4 m and beyond."""
+    image = messages.decode(message.type, message.raw)
     if message.type == COMPRESSED_IMAGE:
-        pixels = _compressed(read)
+        pixels = _compressed(image)
     else:
         encoding = {"mono8": "mono8", "8UC1": "mono8", "16UC1": "depth", "32FC1": "depth"}
-        spec = ImageSpec(int(read.width), int(read.height), encoding.get(read.encoding, "rgb8"))
-        pixels = decode_image(spec, read)
+        spec = ImageSpec(int(image.width), int(image.height), encoding.get(image.encoding, "rgb8"))
+        pixels = decode_image(spec, image)
     if pixels.dtype != np.uint8:
         pixels = (np.clip(pixels / _DEPTH_RANGE_M, 0, 1) * 255).astype(np.uint8)
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
@@ -169,5 +169,5 @@ def _compressed(message: messages.Message) -> Picture:
     data = np.frombuffer(bytes(message.data), dtype=np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
     if pixels is None:
-        raise VideoError(f"the {data.size} bytes with format '{message.format}' are no jpeg or png picture")
+        raise VideoError(f"the {data.size} bytes with format '{message.format}' are not a jpeg or png image")
     return pixels

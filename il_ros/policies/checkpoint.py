@@ -52,8 +52,8 @@ class NotHereError(CheckpointError):
 def save(folder: Path, policy: LoadedPolicy) -> None:
     """Write a policy to `folder`, replacing its content atomically; on failure the old content remains.
 
-    Raises OSError if writing fails, CheckpointError if a weight is not finite or if the contract's text does not
-    describe the contract.
+    Raises OSError if writing fails, CheckpointError if a weight is not finite or if the contract's text does
+    not describe the contract.
     """
     require_text(policy.contract)
     tensors = {name: value.detach().cpu().contiguous() for name, value in policy.network.state_dict().items()}
@@ -210,7 +210,7 @@ def _fill(network: Network, file: Path, checksum: str) -> None:
     model = _bytes(file)
     if hashlib.sha256(model).hexdigest() != checksum:
         raise CheckpointError(
-            f"{file}: its checksum differs from the one in {CONFIG}: the file is damaged or from another checkpoint"
+            f"{file}: its checksum differs from the one in {CONFIG}: damaged, or from another checkpoint"
         )
     try:
         tensors = load_tensors(model)

@@ -10,8 +10,8 @@ from il_ros.core.specs import Vector
 def chunk_disagreement(before: Vector, after: Vector, ticks: int, scale: Vector) -> float | None:
     """Return the RMS difference of two chunks (H, A) over their overlap, in units of `scale` (A,).
 
-    `after` was predicted `ticks` ticks later than `before`. Returns None if the chunks do not overlap or belong
-    to the same tick.
+    `after` was predicted `ticks` ticks later than `before`. Returns None if the chunks do not overlap or
+    belong to the same tick.
     """
     if not 0 < ticks < len(before):
         return None

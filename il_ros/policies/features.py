@@ -70,6 +70,8 @@ class Inputs:
 
         Raises PolicyError naming the key that is missing, has a wrong shape, or contains NaN or infinity.
         """
+        if not self.state:
+            return np.empty((*self._frames_shape(observations), 0))
         try:
             state = np.concatenate([observations[spec.key] for spec in self.state], axis=-1, dtype=np.float64)
         except (KeyError, ValueError):
@@ -77,6 +79,10 @@ class Inputs:
         if state is None or state.shape[-1] != len(self.elements) or not np.isfinite(state).all():
             raise self._error(observations)
         return state
+
+    def state_features(self, observations: Mapping[str, Array]) -> Vector:
+        """Return the features (F,) of one observation, or (T, F) of an episode's arrays; see `raw`."""
+        return self.features(self.raw(observations))
 
     def features(self, raw: Vector) -> Vector:
         """Return the features (..., F) of raw states (..., D): unchanged values, then six per orientation."""
@@ -99,6 +105,11 @@ class Inputs:
         if frame.dtype != np.uint8 and not np.isfinite(frame).all():
             raise PolicyError(f"observation '{spec.key}' contains NaN or infinity")
         return frame
+
+    def _frames_shape(self, observations: Mapping[str, Array]) -> tuple[int, ...]:
+        """Return () for one observation, (T,) for an episode's arrays, from the images' shape."""
+        frames = observations.get(self.images[0].key) if self.images else None
+        return () if frames is None else frames.shape[:-3]
 
     @cached_property
     def _quaternions(self) -> tuple[int, ...]:
@@ -141,7 +152,7 @@ def _group(element: str) -> str:
 
 
 def _rotation_tables() -> tuple[Vector, Vector, Vector]:
-    """Return (16, 6), (16,) and (6,): the maps from products of x y z w to columns and norm, and the offset."""
+    """Return (16, 6), (16,), (6,): maps from products of x y z w to columns and norm, and the offset."""
     x, y, z, w = range(4)
     columns = np.zeros((4, 4, 6))
     for place, terms in enumerate(

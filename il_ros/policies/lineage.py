@@ -35,8 +35,8 @@ class Lineage:
 
     `parent`: the version that training started from, "" if none. `data`: episode names under 'train' and
     'validation'; `labels`: number of frames in them. `metrics`: training metrics. `state` and `reason`: see
-    STATES. `checks`: results of the promotion checks. `driven_s`: seconds in control. `interventions`: number of
-    human interventions while in control.
+    STATES. `checks`: results of the promotion checks. `driven_s`: seconds in control. `interventions`:
+    number of human interventions while in control.
     """
 
     version: str

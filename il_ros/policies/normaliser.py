@@ -22,7 +22,7 @@ PIXELS = (127.5, 63.75)
 
 @dataclass(frozen=True)
 class Affine:
-    """x → (x - centre) / scale on the last axis, and its inverse. Raises ValueError if it is not invertible."""
+    """x → (x - centre) / scale on the last axis, and its inverse. Raises ValueError if scale is invalid."""
 
     centre: Vector
     scale: Vector
@@ -86,9 +86,9 @@ def fit_state(features: Vector, groups: Sequence[str]) -> Affine:
 def fit_actions(actions: Vector, how: str, ranges: Vector) -> Affine:
     """Return the map of actions (N, A) to -1..1 ('min_max') or to mean 0 and standard deviation 1 ('std').
 
-    `ranges` (A,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension is at
-    least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension stay
-    small.
+    `ranges` (A,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension
+    is at least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension
+    stay small.
     """
     floor = np.where(np.isfinite(ranges), ranges, 1.0) / 1000
     if how == "std":

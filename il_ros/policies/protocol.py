@@ -31,8 +31,8 @@ class Head(Protocol):
     """The last part of a network: maps features to a distribution over action chunks.
 
     `forward` returns the parameters of the distribution in one tensor, `loss` evaluates normalised targets
-    under it, `mode` returns the chunk to execute and `uncertainty` its uncertainty. `decode` combines the last
-    two in NumPy for one observation; its input is the output of `Network.numpy_forward`.
+    under it, `mode` returns the chunk to execute and `uncertainty` its uncertainty. `decode` combines the
+    last two in NumPy for one observation; its input is the output of `Network.numpy_forward`.
     """
 
     def __call__(self, features: Tensor) -> Tensor:

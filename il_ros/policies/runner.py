@@ -53,6 +53,13 @@ class LoadedPolicy:
         """The observations that the policy uses."""
         return Inputs.of(self.contract, self.settings.inputs)
 
+    def normalised_state(self, observations: Observation) -> Vector:
+        """Return the network's state input: (F,) of one observation, or (T, F) of an episode's arrays.
+
+        Raises PolicyError, naming the key, if an observation is missing or not finite.
+        """
+        return self.normaliser.state.normalise(self.inputs.state_features(observations))
+
     def act(self, observation: Observation) -> Vector:
         """Return (H, A) absolute commands in the contract's flat order and units; raises PolicyError."""
         return self.act_with_uncertainty(observation)[0]
@@ -60,14 +67,12 @@ class LoadedPolicy:
     def act_with_uncertainty(self, observation: Observation) -> tuple[Vector, float | None]:
         """Return the commands (H, A) and their uncertainty (>= 0), None if the policy has no uncertainty.
 
-        The uncertainty is in units of normalised actions (demonstrated actions lie within about -1..1), or in the
-        units of the calibration in `uncertainty_model`.
-        Raises PolicyError, naming the key, if an observation is missing or not finite, and if the network's output
-        is not finite.
+        The uncertainty is in units of normalised actions (demonstrated actions lie within about -1..1), or
+        in the units of the calibration in `uncertainty_model`. Raises PolicyError, naming the key, if an
+        observation is missing or not finite, and if the network's output is not finite.
         """
         inputs = self.inputs
-        raw = inputs.raw(observation) if inputs.state else np.empty(0)
-        state = self.normaliser.state.normalise(inputs.features(raw))
+        state = self.normalised_state(observation)
         images = {spec.key: inputs.image(spec, observation) for spec in inputs.images}
         chunk, uncertainty = self._forward(state, images)
         restored = self.normaliser.actions.restore(chunk.astype(np.float64))

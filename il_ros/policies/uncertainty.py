@@ -52,7 +52,7 @@ class UncertaintyModel:
             raise ValueError("demonstrated states must be finite numbers")
 
     def of(self, state: Array, own: float | None) -> float | None:
-        """Return the uncertainty at a normalised state (F,), given the network's own; None if unknown here."""
+        """Return the uncertainty at a normalised state (F,), given the network's own; None if unknown."""
         if self.kind == RAW:
             return own
         if self.kind == CHUNK:
@@ -95,7 +95,8 @@ def calibrate(
 
     `held_out`: episodes of (state (F,), chunk (H, A), own uncertainty or None), one tuple per tick.
     `action_scale` (A,).
-    Raises ValueError if the kind is not available: no numeric state, no own uncertainty, or chunks of one step.
+    Raises ValueError if the kind is not available: no numeric state, no own uncertainty, or chunks of one
+    step.
     """
     if kind == RAW:
         return UncertaintyModel()

@@ -1,1 +1,1 @@
-"""What is written into bags and read back: proposals, decisions, ticks, labelling rules and trials."""
+"""Records in bags and result files: proposals, decisions, ticks, labelling rules and trials."""

@@ -1,11 +1,11 @@
-"""A decision: what the supervisor sent for one tick, on whose authority and why. Labels are made from it.
+"""A decision: the command that the supervisor sent for one tick, the authority and the reason.
 
-Each is published on `~/decision` right after the command, as one line of JSON in a std_msgs/String. Floats
-are written so that they read back bit for bit; what was absent is null, never zero.
+The supervisor publishes each decision on `~/decision` right after the command, as one line of JSON in a
+std_msgs/String. Floats keep every bit; absent values are null, never zero. Labels are made from decisions.
 
-One decision stands for one tick. It is made the moment the source in authority has proposed, so the proposal
-of another source for the same tick may come later: it is absent from `proposals` here, stands on its own
-(recorded) topic with the same stamp, and readers join the two by `stamp_ns`.
+There is one decision per tick. It is made as soon as the source in authority has proposed, so another
+source's proposal for the same tick may arrive later. That proposal is absent from `proposals`, but is recorded
+on its own topic with the same stamp; readers join the two by `stamp_ns`.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 NOBODY = "none"
-"""The authority of a decision that no source has: the declared safe behaviour was sent, or nothing."""
+"""The authority of a decision without a source: the safe behaviour was sent, or nothing."""
 
 Numbers = tuple[float, ...]
 
 FORMER_NAMES = {"epoch": "generation", "doubt": "uncertainty", "asked": "queried"}
-"""Fields as bags of before 2026-11-29 name them, and their names now."""
+"""Field names in bags recorded before 2026-11-29, mapped to the current ones."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was sent for the tick `stamp_ns`, and why.
+    """The command sent for the tick `stamp_ns`, and its reason.
 
-    `stamp_ns`: the tick answered; where the supervisor's own timer decided, the tick due by then (the node
-    clock's time less the source's lag).
-    `sent_ns`: the node clock when the command left. `authority`: a source's name or 'none'.
-    `reason`: one sentence. `proposals`: source -> its proposed values (A,) for this tick, or None when it had
-    not proposed by now. `rejected`: source -> why its proposal was not let in.
+    `stamp_ns`: the answered tick; for a decision by the timer, the tick due then (node clock minus the
+    source's lag). `sent_ns`: node clock at sending. `authority`: a source's name or 'none'.
+    `reason`: one sentence. `proposals`: source -> its proposed values (A,) for this tick, None without a
+    proposal so far. `rejected`: source -> reason of the rejection.
     `sent`: the command (A,) in the contract's flat order, None when nothing was sent.
-    `limited`: what the safety gate changed, e.g. 'arm/joint2 speed'. `epoch`: counts handovers and restarts.
-    `version`: of the proposal in authority. `doubt`: of that proposal, else the policy's own, if it can tell.
-    `beta`: the expert's share where sources are mixed. `mode`: the supervisor's, by which labels are chosen;
-    "" before there were modes. `disagreement`: how far policy and expert were apart (root mean square) at the
-    newest tick that both have proposed for, if that is this one or the one before. `asked`: whether
-    the expert was asked for a label, if it didn't drive; what it proposed unasked is none.
+    `limited`: the safety limits that acted, e.g. 'arm/joint2 speed'. `generation`: count of handovers and
+    restarts. `version`: of the proposal in authority. `uncertainty`: of that proposal, else of the policy,
+    None when unknown. `beta`: the expert's share where sources are mixed. `mode`: the supervisor's mode, which
+    selects the labelling rule; "" in records from before modes existed. `disagreement`: root mean square
+    difference of policy and expert at the newest tick with both proposals, this one or the one before.
+    `queried`: whether the expert, when not in authority, was queried; without a query its proposal is no label.
+    Raises ValueError without an authority and on values that are not finite.
     """
 
     stamp_ns: int
@@ -69,14 +69,14 @@ class Decision:
 
 
 def to_json(decision: Decision) -> str:
-    """Return one line of JSON with all fields in their order."""
+    """Return one line of JSON with all fields in order."""
     return _ENCODER.encode(vars(decision))
 
 
 def from_json(text: str) -> Decision:
-    """Return the decision written by `to_json`; fields of later versions are ignored.
+    """Return the decision written by `to_json`; unknown fields (of later versions) are ignored.
 
-    Raises ValueError when the text is no such JSON or a field is missing.
+    Raises ValueError when the text is not a JSON object or a field is missing.
     """
     try:
         record = json.loads(text)

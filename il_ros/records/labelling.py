@@ -1,21 +1,21 @@
-"""Which label a recorded decision holds: an explicit rule per mode, never a guess.
+"""The label of a recorded decision: one explicit rule per mode.
 
-| mode      | who drove        | label                 |
-|-----------|------------------|-----------------------|
-| priority  | policy           | none                  |
-| priority  | anyone else      | what was sent         |
-| expert    | expert           | what was sent         |
-| policy    | policy           | none                  |
-| shadow    | expert           | what was sent         |
-| dagger    | expert           | what was sent         |
-| dagger    | policy, nobody   | the expert's proposal, where it was asked |
-| hg_dagger | expert           | what was sent         |
-| hg_dagger | policy           | none                  |
-| gated     | as hg_dagger     |                       |
+| mode      | authority        | label                                     |
+|-----------|------------------|-------------------------------------------|
+| priority  | policy           | none                                      |
+| priority  | another source   | the command sent                          |
+| expert    | expert           | the command sent                          |
+| policy    | policy           | none                                      |
+| shadow    | expert           | the command sent                          |
+| dagger    | expert           | the command sent                          |
+| dagger    | policy, none     | the expert's proposal, if it was queried  |
+| hg_dagger | expert           | the command sent                          |
+| hg_dagger | policy           | none                                      |
+| gated     | as hg_dagger     |                                           |
 
-A policy's own driving is nobody's lesson: what it gets wrong would be shown to it as right.
-An expert's label is what was *sent* when the expert drove: the safety gate's limits are part of the lesson.
-Where nobody had authority only dagger has a label. Decisions from before there were modes are 'priority'.
+The policy's own commands are never labels, because training on them would reinforce its errors.
+The label of an expert in authority is the command *sent*, after the safety limiter.
+Without authority, only dagger gives a label. Decisions from before modes existed count as 'priority'.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from dataclasses import dataclass
 from il_ros.records.decision import NOBODY, Decision, Numbers
 
 EXPERT, POLICY = "expert", "policy"
-"""The sources that are known by name, whatever the others are called."""
+"""Names of the two sources with a fixed meaning; further sources may have any name."""
 MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which label a decision holds: None when there is nothing to learn from it. `name` names caches."""
+    """A labelling rule: `choose` returns the label of a decision or None. `name` is part of cache names."""
 
     name: str
     choose: Callable[[Decision], Numbers | None]
 
 
 def label(mode: str, decision: Decision) -> Numbers | None:
-    """Return the action (A,) to learn at a decision's tick, None when there is none.
+    """Return the label (A,) of a decision, None without one.
 
-    Raises ValueError when the mode is not known.
+    Raises ValueError when the mode is unknown.
     """
     if mode not in MODES:
         raise ValueError(f"mode '{mode}' is not known; one of: {', '.join(MODES)}")
@@ -53,7 +53,7 @@ def label(mode: str, decision: Decision) -> Numbers | None:
 
 
 BY_MODE = Rule("by_mode", lambda decision: label(decision.mode or "priority", decision))
-"""The table above, by the mode that each decision was made in."""
+"""The table above, by the mode of each decision."""
 
 DRIVEN = Rule("driven", lambda decision: None if decision.authority == NOBODY else decision.sent)
-"""What was sent on somebody's authority, whatever the mode: to look at an episode, not to learn from it."""
+"""The command of every decision with authority, in any mode: for inspection of episodes, not for training."""

@@ -1,11 +1,12 @@
-"""A proposal: what a source (policy, expert) would do from one tick on. The supervisor alone commands.
+"""A proposal: the actions that a source (policy, expert) suggests from one tick on.
 
-On the wire it is a trajectory_msgs/JointTrajectory: the stamp is the tick it answers, `joint_names` are the
-contract's action names, point k is step k of the chunk at k control periods, and `frame_id` carries the rest
-as words: "source=policy version=v3 generation=4 uncertainty=0.13". Absent words mean "unknown".
+Only the supervisor sends commands. On the wire a proposal is a trajectory_msgs/JointTrajectory: the stamp is
+the answered tick, `joint_names` are the contract's action names, point k is step k of the chunk at k control
+periods, and `frame_id` holds the other fields: "source=policy version=v3 generation=4 uncertainty=0.13".
+An absent field is unknown.
 
-A proposal without points says "I let go": its source is out of the running at once, instead of at its
-time-out, until it proposes again.
+A proposal without points is a release: its source is absent at once, instead of after its time-out, until it
+proposes again.
 """
 
 from __future__ import annotations
@@ -25,21 +26,22 @@ TYPE = "trajectory_msgs/msg/JointTrajectory"
 
 WORDS = ("source", "version", "generation", "uncertainty")
 FORMER_WORDS = {"epoch": "generation", "doubt": "uncertainty"}
-"""Words as bags of before 2026-11-29 have them, and the words now."""
+"""Keys in bags recorded before 2026-11-29, mapped to the current ones."""
 
 
 class ProposalError(ValueError):
-    """A message that is no proposal under this contract; the text says what is wrong with it."""
+    """A message that is not a valid proposal under the contract; the text gives the reason."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A chunk of actions for the ticks `stamp_ns`, `stamp_ns` + one period, ...; of no steps: "I let go".
+    """A chunk of actions for the ticks `stamp_ns`, `stamp_ns` + one period, ...; without steps, a release.
 
-    `chunk` (H, A): absolute values in the contract's units and flat action order; read-only. Numbers that
-    aren't finite are allowed here, so that the safety gate can name and reject them.
-    `version`: of the policy ("" unknown). `epoch`: the supervisor's epoch in which the source's memory began,
-    None when it has none or doesn't know. `doubt`: how unsure the source is (>= 0), None when it can't tell.
+    `chunk` (H, A): absolute values in the contract's units and flat action order; read-only. Numbers that are
+    not finite are allowed, so that the supervisor can name and reject them.
+    `version`: of the policy ("" unknown). `generation`: the supervisor's generation in which the source last
+    reset its state, None without state or when unknown. `uncertainty`: of the source (>= 0), None when unknown.
+    Raises ProposalError on an invalid field.
     """
 
     source: str
@@ -56,7 +58,7 @@ class Proposal:
             if "=" in word or (word and word.split() != [word]):
                 raise ProposalError(f"{name} '{word}' must be one word without spaces or '='")
         if self.stamp_ns <= 0:
-            raise ProposalError(f"stamp_ns must be the tick that is answered, not {self.stamp_ns}")
+            raise ProposalError(f"stamp_ns must be the answered tick (> 0), not {self.stamp_ns}")
         chunk = np.array(self.chunk, dtype=np.float64)
         if chunk.ndim != 2 or chunk.shape[1] < 1:
             raise ProposalError(f"chunk must be (steps, actions) with one action or more, not {chunk.shape}")
@@ -69,19 +71,19 @@ class Proposal:
 
     @property
     def releases(self) -> bool:
-        """Whether this is no wish but the source's word that it has none any more."""
+        """Whether the source releases authority: the chunk has no steps."""
         return len(self.chunk) == 0
 
 
 def releasing(source: str, stamp_ns: int, size: int) -> Proposal:
-    """Return the proposal by which a source of `size` actions lets go at the time `stamp_ns`."""
+    """Return the proposal by which a source with `size` actions releases authority at `stamp_ns`."""
     return Proposal(source, stamp_ns, np.empty((0, size)))
 
 
 def to_message(proposal: Proposal, names: Sequence[str], period_ns: int) -> messages.Message:
     """Return the JointTrajectory message; `names`: the contract's action names (A), `period_ns`: its period.
 
-    Raises ProposalError when the chunk has another number of actions than there are names.
+    Raises ProposalError when the chunk's number of actions is not that of the names.
     """
     _require_size(proposal, names)
     points = []
@@ -102,10 +104,10 @@ def to_message(proposal: Proposal, names: Sequence[str], period_ns: int) -> mess
 
 
 def from_message(message: messages.Message, names: Sequence[str], period_ns: int) -> Proposal:
-    """Return the proposal a JointTrajectory holds, its columns brought into the order of `names` (A).
+    """Return the proposal in a JointTrajectory, with columns in the order of `names` (A).
 
-    Raises ProposalError when joints are missing, unknown or listed twice, when a point has another number of
-    positions, when the points aren't one control period apart, or when the words of frame_id can't be read.
+    Raises ProposalError when joints are missing, unknown or listed twice, when a point has a wrong number of
+    positions, when the points are not one control period apart, or when frame_id is malformed.
     """
     columns = _columns(message.joint_names, names)
     rows = []
@@ -124,7 +126,7 @@ def from_message(message: messages.Message, names: Sequence[str], period_ns: int
     chunk = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
     stamp_ns = messages.stamp_ns(message)
     if stamp_ns is None:
-        raise ProposalError("has no stamp: the tick it answers is unknown")
+        raise ProposalError("has no stamp: the answered tick is unknown")
     return Proposal(
         stamp_ns=stamp_ns,
         chunk=chunk if columns is None else chunk[:, columns],
@@ -143,9 +145,9 @@ def encode(proposal: Proposal, names: Sequence[str], period_ns: int) -> bytes:
 def decode(raw: bytes, names: Sequence[str], period_ns: int) -> Proposal:
     """Return the proposal in CDR bytes.
 
-    Raises ProposalError, also when the bytes are no JointTrajectory.
+    Raises ProposalError as `from_message` does, and when the bytes are not a JointTrajectory.
     """
-    parts = proposal_wire.read(raw, names, period_ns)
+    parts = proposal_wire.unpack(raw, names, period_ns)
     if parts is not None and parts.stamp_ns:
         return Proposal(stamp_ns=parts.stamp_ns, chunk=parts.chunk, **_words(parts.frame_id))
     try:
@@ -172,7 +174,7 @@ def _text(proposal: Proposal) -> str:
 
 
 def _columns(found: Sequence[str], names: Sequence[str]) -> list[int] | None:
-    """Return where each name is found; None when the order is already right."""
+    """Return the column of each name; None when the order already matches."""
     if list(found) == list(names):
         return None
     missing = [name for name in names if name not in found]
@@ -198,5 +200,5 @@ def _words(text: str) -> dict[str, Any]:
                 int(value) if key == "generation" else float(value) if key == "uncertainty" else value
             )
         except ValueError:
-            raise ProposalError(f"frame_id '{text}': '{value}' is no number for {key}") from None
+            raise ProposalError(f"frame_id '{text}': '{value}' is not a number for {key}") from None
     return words

@@ -1,8 +1,8 @@
-"""A proposal's CDR bytes packed and read at once, without a message object per step of the chunk.
+"""Fast packing and unpacking of a proposal's CDR bytes, without a message object per step of the chunk.
 
-A chunk of 100 steps takes the general serialiser several milliseconds, on both sides of every tick. Its
-points all have the same size, so they are one array. Tests hold these bytes equal to the general ones;
-whatever has not exactly this layout is left to the general reader, which also finds the words for errors.
+The general serialiser takes several milliseconds for a chunk of 100 steps, on both sides of every tick. All
+points have the same size, so this module handles them as one array. Tests compare the bytes with those of the
+general serialiser. The general reader decodes all other layouts, and reports the errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COUNTS = struct.Struct("<II")  # points; positions of the first point
 
 
 class Parts(NamedTuple):
-    """What a proposal's message holds; `chunk` is (H, A)."""
+    """The fields of a proposal's message; `chunk` is (H, A)."""
 
     frame_id: str
     stamp_ns: int
@@ -42,8 +42,8 @@ def pack(frame_id: str, stamp_ns: int, names: Sequence[str], chunk: Vector, peri
     return packed
 
 
-def read(raw: bytes, names: Sequence[str], period_ns: int) -> Parts | None:
-    """Return the parts of a message that is laid out exactly as `pack` does it; None for all others."""
+def unpack(raw: bytes, names: Sequence[str], period_ns: int) -> Parts | None:
+    """Return the parts of a message with exactly the layout of `pack`; None for any other layout."""
     if len(raw) < _FRONT.size or raw[:2] != _LITTLE_ENDIAN[:2]:
         return None
     _, seconds, nanoseconds, length = _FRONT.unpack_from(raw)
@@ -72,7 +72,7 @@ def read(raw: bytes, names: Sequence[str], period_ns: int) -> Parts | None:
 
 @lru_cache
 def _names(names: tuple[str, ...]) -> bytes:
-    """Return the CDR bytes of joint_names; they begin and end on four bytes."""
+    """Return the CDR bytes of joint_names; they start and end aligned to four bytes."""
     block = struct.pack("<I", len(names))
     for name in names:
         text = name.encode() + b"\x00"
@@ -82,7 +82,7 @@ def _names(names: tuple[str, ...]) -> bytes:
 
 @lru_cache
 def _row(size: int) -> np.dtype[Any]:
-    """Return one point, from its first position (eight-byte aligned) to the next point's count of them."""
+    """Return the type of one point: from its first position (8-byte aligned) to the next point's count."""
     return np.dtype(
         [
             ("positions", "<f8", (size,)),
@@ -96,7 +96,7 @@ def _row(size: int) -> np.dtype[Any]:
 
 @lru_cache
 def _between(steps: int, size: int, period_ns: int) -> bytes:
-    """Return all that stands between the positions of a chunk's steps."""
+    """Return the bytes between the positions of a chunk's steps."""
     rows = _rows(steps, size, period_ns).view(np.uint8).reshape(steps, -1)
     between: bytes = rows[:, 8 * size :].tobytes()
     return between
@@ -104,7 +104,7 @@ def _between(steps: int, size: int, period_ns: int) -> bytes:
 
 @lru_cache
 def _rows(steps: int, size: int, period_ns: int) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return the points of a chunk, all but the positions."""
+    """Return the points of a chunk without the positions."""
     rows = np.zeros(steps, _row(size))
     after_ns = np.arange(steps, dtype=np.int64) * period_ns
     rows["sec"], rows["nanosec"] = np.divmod(after_ns, 1_000_000_000)

@@ -1,9 +1,9 @@
-"""What a takeover is. Every consumer (labels, retraining, roll-back, console, report) counts by this rule.
+"""The definition of a takeover, which labels, retraining, roll-back, console and report share.
 
-A takeover is a decision by which the expert drives, where the last decision that any source drove was
-another source's. Decisions without authority in between do not matter. It counts only in the modes in which
-a change of driver means that a person, or the policy's uncertainty, asked for it: `TAKEOVER_MODES`. In mode
-`dagger` the driver is drawn, in the others it is fixed; a decision in one of those modes ends the count.
+A takeover is a decision with the expert in authority, where the last decision with any source in authority
+had another source. Decisions without authority in between are ignored. Takeovers count only in
+`TAKEOVER_MODES`, where a person or the policy's uncertainty causes a change of driver. In mode `dagger` the
+driver is drawn at random, in the others it is fixed; a decision in one of those modes resets the last driver.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
 
 TAKEOVER_MODES = ("priority", "hg_dagger", "gated")
-"""Decisions recorded before there were modes have the mode "", which stands for `priority`."""
+"""Decisions recorded before modes existed have the mode "", which counts as `priority`."""
 
 
 @dataclass(frozen=True)
 class LastDriver:
-    """The source that drove last in a mode where takeovers count, and the version it drove with."""
+    """The last source in authority in a mode where takeovers count, and its version."""
 
     name: str = NOBODY
     version: str = ""
 
     def took_over(self, authority: str, mode: str) -> bool:
-        """Return whether a decision with this authority and mode, the next one, is a takeover."""
+        """Return whether the next decision, with this authority and mode, is a takeover."""
         counts = (mode or "priority") in TAKEOVER_MODES
         return counts and authority == EXPERT and self.name not in (NOBODY, EXPERT)
 

@@ -1,4 +1,4 @@
-"""Which messages of the trigger stream start a tick: at most `rate_hz` of them, evenly."""
+"""The messages of the trigger stream that start a tick: evenly spaced, at most `rate_hz` per second."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from il_ros.core.synchroniser import HISTORY_NS
 
 
 class Ticks:
-    """Chooses ticks among the stamps of a stream that may be faster than the control rate.
+    """Selects ticks from the stamps of a stream that may be faster than the control rate.
 
-    Ticks stay on a grid of one period: of the stamps around a grid point, the one nearest to it is the tick.
-    A message that comes late, stamped before one that was here already, is no tick. After a gap longer than a
-    period, or when a clock was set back (by more than the synchroniser remembers), the grid starts afresh.
+    Ticks follow a grid of one period: the stamp nearest to a grid point is the tick. A message stamped before
+    its predecessor is not a tick. The grid restarts after a gap of more than a period, and when the clock was
+    set back by more than `HISTORY_NS`. Raises ValueError when `period_ns` is not positive.
     """
 
     def __init__(self, period_ns: int) -> None:
@@ -21,7 +21,7 @@ class Ticks:
         self._last_stamp_ns = 0
 
     def starts(self, stamp_ns: int) -> bool:
-        """Tell whether the message stamped `stamp_ns` is a tick; ask once for each message, in order."""
+        """Return whether the message stamped `stamp_ns` is a tick; call once per message, in order."""
         interval_ns = stamp_ns - self._last_stamp_ns
         if -HISTORY_NS <= interval_ns < 0:
             return False
@@ -31,6 +31,6 @@ class Ticks:
             return True
         early_ns = self._due_ns - stamp_ns
         if interval_ns == 0 or 2 * early_ns > min(interval_ns, self._period_ns):
-            return False  # the next message will be nearer
+            return False  # the next message is nearer to the grid point
         self._due_ns += self._period_ns
         return True

@@ -1,4 +1,4 @@
-"""Episodes run one after another, unattended: what became of each, and of all."""
+"""Unattended episodes: the outcome of each trial, and their statistics."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 from il_ros.records.outcomes import FAILURE, SUCCESS
 
 OUTCOMES = (SUCCESS, FAILURE)
-"""A trial never ends unmarked."""
+"""A trial always ends with one of these outcomes."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One episode, and in a few words why it ended.
+    """One episode, with its outcome and the reason of its end.
 
-    `simulated_s` is the task's time, `wall_s` what it took; `episode` is the recorded one's name.
+    `simulated_s`: duration in simulated time; `wall_s`: in wall time. `episode`: name of the recording.
+    Raises ValueError on an unknown outcome.
     """
 
     seed: int
@@ -35,7 +36,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Trials:
-    """The trials so far, of `planned` ones with seeds `first_seed`, `first_seed` + 1, ..."""
+    """The completed trials out of `planned`, with seeds `first_seed`, `first_seed` + 1, ..."""
 
     planned: int
     first_seed: int
@@ -49,21 +50,21 @@ class Trials:
 
     @property
     def next_seed(self) -> int | None:
-        """Seed of the next trial, None when all are done."""
+        """Seed of the next trial, None after the last."""
         return None if len(self.done) == self.planned else self.first_seed + len(self.done)
 
     @property
     def successes(self) -> int:
-        """Count of trials that succeeded."""
+        """Count of successful trials."""
         return sum(trial.outcome == SUCCESS for trial in self.done)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the success rate lies with 95 % confidence."""
+        """The 95 % confidence interval of the success rate."""
         return success_interval(self.successes, len(self.done))
 
     def after(self, trial: Trial) -> Trials:
-        """Return these trials and one more."""
+        """Return the trials with `trial` appended."""
         return replace(self, done=(*self.done, trial))
 
     def progress(self) -> str:
@@ -73,19 +74,19 @@ class Trials:
         return json.dumps(record)
 
     def to_json(self) -> str:
-        """Return everything, as the result file holds it."""
+        """Return the JSON text of the result file."""
         record = {"planned": self.planned, "first_seed": self.first_seed, "successes": self.successes}
         return json.dumps({**record, "trials": [asdict(trial) for trial in self.done]}, indent=2) + "\n"
 
 
 def from_json(text: str) -> Trials:
-    """Return what `to_json` wrote. Raises ValueError when it is something else."""
+    """Return the trials in the text that `to_json` wrote; raises ValueError on any other text."""
     try:
         record: Mapping[str, Any] = json.loads(text)
         trials: Sequence[Mapping[str, Any]] = record["trials"]
         return Trials(record["planned"], record["first_seed"], tuple(Trial(**trial) for trial in trials))
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"no result file of unattended episodes: {error!r}") from error
+        raise ValueError(f"not a result file of unattended episodes: {error!r}") from error
 
 
 def success_interval(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:
@@ -98,14 +99,14 @@ def success_interval(successes: int, count: int, z: float = 1.959964) -> tuple[f
     rate = successes / count
     middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
-    # exact at the ends, where the arithmetic leaves a rest
+    # exact at the ends, without rounding error
     return (middle - half if successes else 0.0), (middle + half if successes < count else 1.0)
 
 
 def rate_interval(events: int, minutes: float, z: float = 1.959964) -> tuple[float, float]:
     """Return the score interval of a Poisson rate, per minute; the default `z` is for 95 %.
 
-    As Wilson's, of events that may come at any time: (m - k)^2 = z^2 m, solved for the mean m.
+    The Poisson analogue of Wilson's interval: (m - k)^2 = z^2 m, solved for the mean count m.
     Raises ValueError unless events >= 0 and minutes > 0.
     """
     if events < 0 or not minutes > 0:

@@ -1,4 +1,4 @@
-"""The scenarios: which nodes run to record, to deploy, to train, to simulate. See `graph`."""
+"""The scenarios: sets of nodes for recording, deployment, DAgger, training and simulation. See `graph`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCENARIOS = {
     for scenario in (
         Scenario(
             "record",
-            "A person, or a scripted expert, shows a task and the recorder keeps it.",
+            "A person or a scripted expert demonstrates a task; the recorder saves the episodes.",
             (arg.EXPERT, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED),
             lambda given: (
                 *sim(given),
@@ -49,7 +49,7 @@ SCENARIOS = {
         ),
         Scenario(
             "dagger",
-            "A policy acts, an expert corrects it, and the trainer makes the next policy of both.",
+            "A policy acts, an expert corrects it, and the trainer trains the next policy from both.",
             (
                 *(arg.FIRST, arg.TRAINED, arg.CORRECTOR, arg.SESSION, arg.PERSON, arg.REPORT),
                 *(arg.MODE, arg.BETA, arg.UNIT),
@@ -69,7 +69,7 @@ SCENARIOS = {
         ),
         Scenario(
             "env",
-            "A program of yours acts, through il_ros.nodes.env.ros_env.RosEnv; an expert may take over.",
+            "Your own program acts through il_ros.nodes.env.ros_env.RosEnv; an expert may take over.",
             (arg.TAKEOVER, arg.KEEP, arg.ROOT, arg.OPERATOR, *arg.WORLD),
             lambda given: patient(given, (*sim(given), *expert(given), *supervisor(given), *recorder(given))),
         ),

@@ -12,33 +12,33 @@ TASKS = {
     "pick_place": "arm_pick_place",
     "drive": "drive",
 }
-"""The contract in config/contracts that each simulated task is shown and done under."""
+"""The contract in config/contracts of each simulated task."""
 
-SIMULATED = Argument("task", "what is simulated", "push", tuple(TASKS))
+SIMULATED = Argument("task", "simulated task", "push", tuple(TASKS))
 TASK = Argument(
     "task",
-    f"written into every episode; {', '.join(TASKS)} are simulated and have a scripted expert, "
-    "with sim:=false it may be a name of your own",
+    f"task name, recorded in every episode; {', '.join(TASKS)} are simulated and have a scripted expert; "
+    "with sim:=false any name is accepted",
     "push",
 )
 CONTRACT = Argument(
     "contract", "contract file, or the name of one in config/contracts; empty: the task's own", ""
 )
-SIM = Argument("sim", "true: start the simulator; false: a robot has the topics", "true", _SWITCH)
+SIM = Argument("sim", "true: start the simulator; false: a robot provides the topics", "true", _SWITCH)
 SIM_TIME = Argument(
     "use_sim_time",
-    "with sim:=false: true when a simulator of your own has the topics, and publishes /clock",
+    "with sim:=false: true when your own simulator provides the topics and /clock",
     "false",
     _SWITCH,
 )
 SIMULATOR = Argument(
     "simulator",
-    "what simulates the task: MuJoCo in the package, Gazebo Classic (`make gazebo`), or gz-sim (ros_gz)",
+    "simulator: the embedded MuJoCo, Gazebo Classic (`make gazebo`), or gz-sim (ros_gz)",
     "mujoco",
     ("mujoco", "gazebo_classic", "gz"),
 )
 SPEED = Argument("speed", "simulated seconds per second; 0: as fast as possible, in lockstep", "1.0")
-SEED = Argument("seed", "seed of the first simulated episode; each next one has the next", "0")
+SEED = Argument("seed", "seed of the first simulated episode; it increases by 1 per episode", "0")
 CAMERAS = Argument("cameras", "true: the simulator renders and publishes its cameras", "true", _SWITCH)
 NAMESPACE = Argument("namespace", "namespace of every node; empty: none", "")
 PARAMETERS = Argument(
@@ -47,73 +47,73 @@ PARAMETERS = Argument(
     "empty: none",
     "",
 )
-ROOT = Argument("root", "folder that receives the episodes", "episodes")
-SHOWN = Argument("root", "folder of the episodes to learn from", "episodes")
-OPERATOR = Argument("operator", "who shows the task; kept with every episode", "")
+ROOT = Argument("root", "folder in which to save the episodes", "episodes")
+SHOWN = Argument("root", "folder of the episodes to train on", "episodes")
+OPERATOR = Argument("operator", "name of the demonstrator; recorded in every episode", "")
 EXPERT = Argument(
     "expert",
-    "who proposes; the keyboard needs a terminal of its own: none here, and run teleop_keyboard there",
+    "expert that proposes; for the keyboard choose none and run teleop_keyboard in another terminal",
     "scripted",
     ("scripted", "joy", "leader", "none"),
 )
 TAKEOVER = Argument(
-    "expert", "who may take over from the policy", "none", ("scripted", "joy", "leader", "none")
+    "expert", "expert that may take over from the policy", "none", ("scripted", "joy", "leader", "none")
 )
 CHECKPOINT = Argument("checkpoint", "folder of the trained policy", "checkpoint")
-_RECORDER = "true: a recorder is there; /recorder/start begins an episode"
+_RECORDER = "true: start a recorder; /recorder/start begins an episode"
 KEEP = Argument("record", _RECORDER, "false", _SWITCH)
 RECORD = Argument("record", _RECORDER, "true", _SWITCH)
-EPISODES = Argument("episodes", "simulated episodes to run unattended; 0: you start and stop them", "0")
+EPISODES = Argument("episodes", "number of unattended simulated episodes; 0: you start and stop episodes yourself", "0")
 TIME_LIMIT = Argument(
     "time_limit_s",
-    "simulated seconds after which an episode failed: an unattended one, and a person's own in a simulated "
-    "session, where 0 is never",
+    "simulated seconds after which an episode counts as failed, unattended or in a simulated session; "
+    "0 in a session: no limit",
     "20.0",
 )
 PER_ROUND = Argument(
     "per_round",
-    "unattended episodes of a round, after which all wait for the next policy; 0: it is trained meanwhile",
+    "unattended episodes per round; after a round all nodes wait for the next policy; 0: train in parallel",
     "0",
 )
-RESULT = Argument("result", "JSON file for the outcomes of unattended episodes; empty: none", "")
-POLICIES = Argument("checkpoint", "folder that receives the trained policies", "checkpoint")
-RECORDED = Argument("contract", "contract to train under; empty: the one of the episodes", "")
-RECIPE = Argument("recipe", "recipe, a file or the name of one in config/training; empty: a fitting one", "")
+RESULT = Argument("result", "JSON file for the results of unattended episodes; empty: none", "")
+POLICIES = Argument("checkpoint", "folder in which to save the trained policies", "checkpoint")
+RECORDED = Argument("contract", "contract to train under; empty: the recorded one", "")
+RECIPE = Argument("recipe", "recipe file, or the name of one in config/training; empty: chosen from the observations", "")
 
 CORRECTOR = Argument(
     "expert",
-    "who corrects the policy; keyboard: the keys of the session",
+    "expert that corrects the policy; keyboard: the session's keys",
     "scripted",
     ("scripted", "joy", "leader", "keyboard", "none"),
 )
-SESSION = Argument("session", "true: a console for one person, with keys (? lists them)", "true", _SWITCH)
-REPORT = Argument("report", "true: the session ends with a report, ROOT_report/index.html", "true", _SWITCH)
+SESSION = Argument("session", "true: start a console with keys for one person (? lists them)", "true", _SWITCH)
+REPORT = Argument("report", "true: write a report at the end of the session, ROOT_report/index.html", "true", _SWITCH)
 PERSON = Argument(
     "person",
-    "who presses its keys; a simulated person does so for `episodes`, and without a session looks on and "
-    "takes over in hg_dagger",
+    "you, or a simulated person, which operates the session for `episodes`; without a session it takes over "
+    "from the policy in hg_dagger",
     "you",
     ("you", "simulated"),
 )
 FIRST = Argument(
-    "checkpoint", "folder of the policy to begin with; none there: the expert alone", "checkpoint/v1"
+    "checkpoint", "folder of the initial policy; if it does not exist, the expert drives alone", "checkpoint/v1"
 )
-TRAINED = Argument("policies", "folder that receives the policies trained meanwhile", "checkpoint")
-MODE = Argument("mode", "who drives, expert or policy; may be set while it runs", "hg_dagger", MODES)
+TRAINED = Argument("policies", "folder in which to save the policies trained during the run", "checkpoint")
+MODE = Argument("mode", "how authority passes between expert and policy; can be changed at run time", "hg_dagger", MODES)
 BETA = Argument(
     "beta",
-    "dagger: the expert's share by round, constant:0.3, linear:10, exponential:0.85 or step:1",
+    "dagger: the expert's share per round: constant:0.3, linear:10, exponential:0.85 or step:1",
     "exponential:0.85",
 )
-UNIT = Argument("unit", "dagger: how long a drawn driver drives", "step", ("step", "segment", "episode"))
-ASK = Argument("ask", "gated: doubt above which the expert is asked; 0: learnt while it runs", "0.0")
-PER_HOUR = Argument("per_hour", "gated: requests in any hour at most, spread evenly over it", "60")
-AT_ONCE = Argument("at_once", "gated: requests at most in a row, before they are due", "3")
+UNIT = Argument("unit", "dagger: how long each randomly drawn driver keeps authority", "step", ("step", "segment", "episode"))
+ASK = Argument("ask", "gated: uncertainty above which the expert is queried; 0: learned at run time", "0.0")
+PER_HOUR = Argument("per_hour", "gated: maximum queries per hour, spread evenly", "60")
+AT_ONCE = Argument("at_once", "gated: maximum queries in a burst", "3")
 WARM_UP = Argument(
-    "warm_up_s", "gated: seconds the policy drives before the learned threshold is trusted", "10.0"
+    "warm_up_s", "gated: seconds of policy driving before the learned threshold is used", "10.0"
 )
 LEAST = Argument(
-    "least_s", "gated: seconds the policy drives at least between a hand-back and the next request", "0.5"
+    "least_s", "gated: minimum seconds of policy driving between a hand-back and the next query", "0.5"
 )
 
 WORLD = (TASK, CONTRACT, SIM, SIM_TIME, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)

@@ -1,4 +1,4 @@
-"""A ROS domain that no other demonstration or test run on this machine is using."""
+"""Claims a ROS domain that no other demo or test run on this computer uses."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import IO
 
 DOMAINS = range(1, 102)
-"""0 is everybody's; above 101 the ports of DDS are among those that Linux hands out by itself."""
+"""0 is the shared default; above 101 the ports of DDS overlap Linux's ephemeral ports."""
 
 _claimed: list[IO[str]] = []
 
 
 def isolate(folder: Path | None = None) -> int:
-    """Put this process and its children on a domain of their own, seen by this machine only; return it.
+    """Put this process and its children on a private domain of this computer, and return the domain.
 
-    The claim, a locked file in `folder` (default: the system's temporary one), ends with the process.
+    The claim, a locked file in `folder` (default: the system's temporary folder), ends with the process.
     Raises RuntimeError when all domains are claimed.
     """
     folder = folder or Path(tempfile.gettempdir())
@@ -32,8 +32,8 @@ def isolate(folder: Path | None = None) -> int:
 
 def _claim(path: Path) -> bool:
     try:
-        file = path.open("a")  # kept open: closing it would end the claim
-    except PermissionError:  # another user's
+        file = path.open("a")  # stays open: closing the file ends the claim
+    except PermissionError:  # claimed by another user
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What the arguments of a scenario mean together."""
+"""Facts that follow from a scenario's arguments."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ Given = Mapping[str, str]
 
 
 def in_session(given: Given) -> bool:
-    """Whether a person has a console; the conductor's unattended episodes need none."""
+    """Return whether a session console runs; unattended episodes need none."""
     wanted = given.get("session", "false") == "true"
     return wanted and (given["person"] == "simulated" or not unattended(given))
 
 
 def unattended(given: Given) -> bool:
-    """Whether episodes run without a person."""
+    """Return whether episodes run unattended."""
     return number(given, "episodes") > 0 if "episodes" in given else False
 
 
-def looked_on(given: Given) -> bool:
-    """Whether, without a session, a simulated person takes over from the policy and hands back."""
+def simulated_takeovers(given: Given) -> bool:
+    """Return whether, without a session, a simulated person takes over from the policy and hands back."""
     alone = unattended(given) and not in_session(given)
     return alone and given.get("mode") == "hg_dagger" and given["person"] == "simulated"
 
 
 def in_rounds(given: Given) -> int:
-    """Return how many unattended episodes make a round, 0 when nobody waits for the next policy."""
+    """Return the number of unattended episodes per round; 0: episodes do not wait for the next policy."""
     return int(number(given, "per_round")) if "per_round" in given and not in_session(given) else 0
 
 
 def answers(given: Given) -> str:
-    """Return the topics, by spaces, of who else answers every frame of unattended episodes in lockstep.
+    """Return the further topics that lockstep waits for in unattended episodes, separated by spaces.
 
-    Where one of two drives, the other one would fall behind: its labels or its judgement would be late.
+    Without them the source without authority would fall behind, and its labels would be late.
     """
     if not (unattended(given) and "policies" in given and number(given, "speed") == 0) or in_session(given):
         return ""
@@ -44,7 +44,7 @@ def answers(given: Given) -> str:
 
 
 def number(given: Given, name: str) -> float:
-    """Return an argument as a number; raises ValueError when it is none."""
+    """Return an argument as a number; raises ValueError when it is not a number."""
     try:
         return float(given[name])
     except ValueError:
@@ -52,17 +52,17 @@ def number(given: Given, name: str) -> float:
 
 
 def contract(given: Given) -> str:
-    """Return the contract's file or name; raises ValueError where a task of one's own has none."""
+    """Return the contract's file or name; raises ValueError when a user-defined task has none."""
     return given["contract"] or task_contract(given, "contract:= is needed")
 
 
 def task_contract(given: Given, needed: str) -> str:
-    """Return the contract of the simulated task; raises ValueError saying what is `needed` for another."""
+    """Return the contract of a simulated task; for any other task raises ValueError with the hint `needed`."""
     if given["task"] not in TASKS:
         raise ValueError(f"task:={given['task']} is none of {', '.join(TASKS)}: {needed}")
     return TASKS[given["task"]]
 
 
 def lockstep(given: Given) -> bool:
-    """Whether the simulator goes as fast as it is answered; alone it has nobody to answer it."""
+    """Return whether the simulator runs in lockstep, which needs nodes that answer each frame."""
     return number(given, "speed") == 0 and "expert" in given

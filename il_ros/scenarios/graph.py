@@ -1,8 +1,8 @@
-"""What a running graph is made of: nodes with parameters, and scenarios that choose them from arguments.
+"""Node specifications, and scenarios that build them from arguments.
 
-A scenario turns its arguments (text, as typed) into node specifications. It starts nothing:
-`il_ros.core.processes` runs the specifications as plain processes, `il_ros.nodes.runtime.launching` hands
-them to ROS 2's launch. The scenarios are in `il_ros.scenarios`.
+A scenario converts its arguments (strings) to node specifications and starts nothing:
+`il_ros.core.processes` runs the specifications as plain processes, `il_ros.nodes.runtime.launching` converts
+them for ROS 2's launch. The scenarios are in `il_ros.scenarios`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Value: TypeAlias = bool | int | float | str
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a scenario, as both `--show-args` and `--help` print it."""
+    """One argument of a scenario, printed by `--show-args` and `--help`."""
 
     name: str
     description: str
@@ -29,10 +29,10 @@ class Argument:
 
     def __post_init__(self) -> None:
         if self.choices and self.default not in self.choices:
-            raise ValueError(f"argument {self.name}: default {self.default!r} is none of {self.choices}")
+            raise ValueError(f"argument {self.name}: default {self.default!r} is not one of {self.choices}")
 
     def check(self, value: str) -> str:
-        """Return `value`; raises ValueError when it is none of the choices."""
+        """Return `value`; raises ValueError when it is not one of the choices."""
         if self.choices and value not in self.choices:
             raise ValueError(f"{self.name}:={value} is unknown; one of: {', '.join(self.choices)}")
         return value
@@ -40,10 +40,10 @@ class Argument:
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One process with one node, of this package unless `package` names another (an installed one).
+    """One process with one node of this package, or of the installed package `package`.
 
-    `files` are parameter files, overridden by `parameters`. The end of an `essential` node ends the scenario.
-    `terminal`: it reads and writes the terminal, which the others then leave alone.
+    `files`: parameter files, overridden by `parameters`. The scenario ends when an `essential` node ends.
+    `terminal`: the node has exclusive use of the terminal.
     """
 
     executable: str
@@ -59,14 +59,14 @@ class NodeSpec:
     def __post_init__(self) -> None:
         for what, value in (("executable", self.executable), ("name", self.name)):
             if not value.isidentifier():
-                raise ValueError(f"a node's {what} is letters, digits and underscores, not {value!r}")
+                raise ValueError(f"a node's {what} must consist of letters, digits and underscores, not {value!r}")
         if self.namespace.endswith("/") and self.namespace != "/":
             raise ValueError(f"node {self.name}: namespace {self.namespace!r} must not end in '/'")
 
 
 @dataclass(frozen=True)
 class Program:
-    """One process that is no node of ROS: its name and its command line. Its end ends the scenario."""
+    """One process that is not a ROS node: name and command line. The scenario ends when it ends."""
 
     name: str
     words: tuple[str, ...]
@@ -76,13 +76,13 @@ Spec: TypeAlias = NodeSpec | Program
 
 
 def terminal_of(specs: Sequence[Spec]) -> str:
-    """Return the name of the node that takes the terminal, "" when there is none."""
+    """Return the name of the node that uses the terminal, "" when there is none."""
     return next((spec.name for spec in specs if isinstance(spec, NodeSpec) and spec.terminal), "")
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Nodes that serve one purpose together, and the arguments that shape them."""
+    """A set of nodes for one purpose, built from arguments."""
 
     name: str
     description: str
@@ -90,9 +90,9 @@ class Scenario:
     build: Callable[[Mapping[str, str]], tuple[Spec, ...]]
 
     def nodes(self, given: Mapping[str, str]) -> tuple[Spec, ...]:
-        """Return the nodes, and what runs beside them, for the `given` arguments, the rest at their defaults.
+        """Return the nodes and programs for the `given` arguments; the others have their defaults.
 
-        Raises ValueError for an unknown argument or a value that can't be, naming what would be right.
+        Raises ValueError for an unknown argument or an invalid value, naming the valid ones.
         """
         known = {argument.name: argument for argument in self.arguments}
         for name in given:
@@ -103,7 +103,7 @@ class Scenario:
 
 
 def command(spec: Spec) -> list[str]:
-    """Return the command that runs a program, or a node: ours as a plain process of this interpreter."""
+    """Return the command line of a program or a node; nodes of this package run in this interpreter."""
     if isinstance(spec, Program):
         return list(spec.words)
     if spec.package == "il_ros":
@@ -118,5 +118,5 @@ def command(spec: Spec) -> list[str]:
     for file in spec.files:
         words += ["--params-file", file]
     for name, value in spec.parameters.items():
-        words += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is the part of YAML that has no surprises
+        words += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is a subset of YAML without ambiguous scalars
     return words

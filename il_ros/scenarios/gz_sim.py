@@ -1,4 +1,4 @@
-"""gz-sim and the bridge to it, as parts of a scenario: what an Ubuntu with ros_gz runs."""
+"""gz-sim and its bridge as parts of a scenario; needs an installed ros_gz."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from il_ros.scenarios.graph import NodeSpec, Program
 
 
 def server_and_bridge(task: str, namespace: str) -> tuple[Program, NodeSpec]:
-    """Return the server on the task's world, headless and running, and what carries its topics."""
+    """Return the headless, running server of the task's world, and the bridge of its topics."""
     models = str(share.path("models"))
     search = ":".join(filter(None, (models, os.environ.get("GZ_SIM_RESOURCE_PATH"))))
     words = ("env", f"GZ_SIM_RESOURCE_PATH={search}", "gz", "sim", "-r", "-s", "--headless-rendering")
@@ -25,5 +25,5 @@ def server_and_bridge(task: str, namespace: str) -> tuple[Program, NodeSpec]:
 
 
 def bridge_file(task: str) -> os.PathLike[str]:
-    """Return the bridge's configuration for a task."""
+    """Return the bridge's configuration file for a task."""
     return share.path("config", "gz", "drive.yaml" if task == "drive" else "arm.yaml")

@@ -1,4 +1,4 @@
-"""One node of a scenario, with its parameters and their files. See `il_ros.scenarios`."""
+"""Builds one node of a scenario, with its parameters and parameter files. See `il_ros.scenarios`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from il_ros.scenarios.graph import NodeSpec, Value
 def node(
     given: Given, executable: str, name: str, parameters: Mapping[str, Value], sim_time: bool | None = None
 ) -> NodeSpec:
-    """Return a node with its packaged parameter file, if it has one, and the user's after it.
+    """Return a node with its packaged parameter file, if any, followed by the user's.
 
-    Raises ValueError when there is no such file.
+    Raises ValueError when the user's file does not exist.
     """
     files = []
     shipped = share.path("config") / "nodes" / f"{executable}.yaml"

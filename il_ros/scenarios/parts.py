@@ -1,6 +1,6 @@
-"""The parts of scenarios: each function returns the nodes of one part, none where the arguments want none.
+"""The parts of scenarios: each function returns the nodes of one part, possibly none.
 
-They raise ValueError when an argument is no number, or when two of them don't go together.
+They raise ValueError when an argument is not a number, or when arguments contradict each other.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from il_ros.scenarios.given import (
     in_rounds,
     in_session,
     lockstep,
-    looked_on,
     number,
+    simulated_takeovers,
     task_contract,
     unattended,
 )
@@ -26,7 +26,7 @@ from il_ros.scenarios.session_node import session_options, session_parameters
 from il_ros.session.setup import REST_MODE
 
 THINKING_S = 60.0
-"""How long, in lockstep, a program may take over one action before it is gone on without it."""
+"""Time-out for one action of a program in lockstep; afterwards the simulator steps without it."""
 
 _EXPERTS = {
     "scripted": "scripted_expert",
@@ -37,10 +37,10 @@ _EXPERTS = {
 
 
 def sim(given: Given) -> tuple[Spec, ...]:
-    """The simulator, where none is a robot; with gz-sim, the processes beside it, too."""
+    """Return the simulator, unless a robot is used; for gz-sim, with its server and bridge."""
     if given.get("sim", "true") == "false":
         return ()
-    task_contract(given, "it is not simulated, a robot's own task needs sim:=false")
+    task_contract(given, "it is not simulated; a robot's own task needs sim:=false")
     if given["simulator"] == "gz":
         return _gz(given)
     speed = number(given, "speed")
@@ -49,7 +49,7 @@ def sim(given: Given) -> tuple[Spec, ...]:
         "simulator": given["simulator"],
         "seed": int(number(given, "seed")),
         "speed": speed,
-        # Lockstep needs someone to answer each tick: with the simulator alone there is nobody.
+        # Lockstep needs nodes that answer each tick; the simulator alone has none.
         "lockstep": lockstep(given),
         "cameras": given["cameras"] == "true",
         "paused": unattended(given) or (in_session(given) and speed == 0),
@@ -60,28 +60,28 @@ def sim(given: Given) -> tuple[Spec, ...]:
 
 
 def _gz(given: Given) -> tuple[Spec, ...]:
-    """gz-sim and ros_gz's bridge, and the node that makes a task's robot of them."""
+    """Return gz-sim, the ros_gz bridge, and the node that provides the task's robot from them."""
     if number(given, "speed") != 1:
         raise ValueError(f"speed:={given['speed']}: gz-sim runs by its own clock; leave speed at 1")
     if unattended(given):
-        raise ValueError("episodes:= needs a simulator that waits; with gz, start and stop them yourself")
+        raise ValueError("episodes:= needs a simulator that waits; with gz, start and stop episodes yourself")
     beside = server_and_bridge(given["task"], given["namespace"])
     task: dict[str, Value] = {"task": given["task"], "seed": int(number(given, "seed"))}
     return (*beside, node(given, "sim_gz", "sim", task, sim_time=False))
 
 
 def expert(given: Given) -> tuple[NodeSpec, ...]:
-    """Who proposes as the expert: a teacher, or the node of a device."""
+    """Return the expert: a scripted expert, or the node of a teleoperation device."""
     if given["expert"] == "none":
         return ()
     executable = _EXPERTS[given["expert"]]
     parameters: dict[str, Value] = {"contract": contract(given)}
     if executable == "scripted_expert":
-        # The teacher looks at the task's state also when the policy learns from pictures.
-        seen = task_contract(given, "it has no scripted expert, choose another expert:=")
+        # The scripted expert observes the task's state, even when the policy observes images.
+        seen = task_contract(given, "it has no scripted expert; choose another expert:=")
         parameters |= {"task": given["task"], "contract": seen}
         parameters["engaged"] = not (in_session(given) and session_options(given).by_key)
-        if looked_on(given):
+        if simulated_takeovers(given):
             parameters |= {"demonstrations": given["root"], "seed": int(number(given, "seed"))}
     elif executable == "teleop_keyboard":
         parameters["keys_topic"] = "session/keys"
@@ -89,7 +89,7 @@ def expert(given: Given) -> tuple[NodeSpec, ...]:
 
 
 def supervisor(given: Given) -> tuple[NodeSpec, ...]:
-    """The one authority, in the mode that was chosen."""
+    """Return the supervisor, in the chosen mode."""
     parameters: dict[str, Value] = {"contract": contract(given)}
     if "mode" in given:
         parameters |= {
@@ -102,14 +102,14 @@ def supervisor(given: Given) -> tuple[NodeSpec, ...]:
             "gated.at_once": int(number(given, "at_once")),
             "gated.warm_up_s": number(given, "warm_up_s"),
             "gated.least_s": number(given, "least_s"),
-            # The scripted expert always proposes; a person does when a takeover is meant.
+            # The scripted expert always proposes; a person proposes only to take over.
             "gated.takeover": "asked" if given["expert"] == "scripted" else "anytime",
         }
     return (node(given, "dagger_supervisor", "dagger_supervisor", parameters),)
 
 
 def recorder(given: Given) -> tuple[NodeSpec, ...]:
-    """Who keeps what happens."""
+    """Return the recorder, if one is wanted."""
     if given.get("record", "true") == "false":
         return ()
     parameters: dict[str, Value] = {
@@ -122,7 +122,7 @@ def recorder(given: Given) -> tuple[NodeSpec, ...]:
 
 
 def session(given: Given) -> tuple[NodeSpec, ...]:
-    """The console of one person, who may be simulated."""
+    """Return the console of one, possibly simulated, person."""
     if not in_session(given):
         return ()
     parameters = session_parameters(given, contract(given))
@@ -130,12 +130,12 @@ def session(given: Given) -> tuple[NodeSpec, ...]:
 
 
 def conductor(given: Given) -> tuple[NodeSpec, ...]:
-    """Who runs unattended episodes."""
+    """Return the conductor, which runs unattended episodes."""
     if not unattended(given) or in_session(given):
         return ()
     if given["sim"] == "false":
         raise ValueError(
-            "episodes:= runs unattended episodes in the simulator; a robot needs sim:=true off it"
+            "episodes:= runs unattended episodes in the simulator and needs sim:=true"
         )
     parameters: dict[str, Value] = {
         "episodes": int(number(given, "episodes")),
@@ -151,25 +151,25 @@ def conductor(given: Given) -> tuple[NodeSpec, ...]:
 
 
 def policy(given: Given) -> tuple[NodeSpec, ...]:
-    """Who proposes as the policy."""
+    """Return the policy server."""
     parameters: dict[str, Value] = {"contract": contract(given), "checkpoint": given["checkpoint"]}
-    if "policies" in given:  # a trainer learns meanwhile: what it announces goes through the gate
+    if "policies" in given:  # a trainer runs: its new policies must pass promotion
         parameters |= {"candidates": "trainer/checkpoint", "promotion.root": given["root"]}
     return (node(given, "policy_server", "policy_server", parameters),)
 
 
 def trainer(given: Given) -> tuple[NodeSpec, ...]:
-    """Who trains, when asked or as episodes come."""
+    """Return the trainer, which trains on request or as episodes arrive."""
     parameters: dict[str, Value] = {name: given[name] for name in ("root", "contract", "recipe")}
     parameters["checkpoint"] = given.get("policies", given["checkpoint"])
     parameters["watch"] = "policies" in given
     if in_rounds(given):
-        parameters["train_after"] = 0  # the conductor asks
+        parameters["train_after"] = 0  # the conductor requests training
     return (node(given, "trainer", "trainer", parameters),)
 
 
 def patient(given: Given, specs: tuple[Spec, ...]) -> tuple[Spec, ...]:
-    """Let a program think: in lockstep the simulator and the supervisor's timer wait for it."""
+    """Return `specs` with time-outs long enough for a program: in lockstep simulator and supervisor wait."""
     waits = {"sim": "lockstep_timeout_s", "dagger_supervisor": "silence_s"}
     return tuple(
         replace(spec, parameters={**spec.parameters, waits[spec.name]: THINKING_S})

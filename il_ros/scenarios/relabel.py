@@ -1,4 +1,4 @@
-"""Which nodes run while a person shows, at recorded moments, what would have been right."""
+"""The nodes with which a person labels recorded moments by demonstrating from them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DEVICES = ("keyboard", "joy", "leader")
 def relabel_nodes(
     moments: Path, task: str, contract: Path, root: Path, device: str, operator: str, speed: float
 ) -> tuple[Spec, ...]:
-    """Return the nodes of scenario `record`, and the session that returns to the `moments` of a file.
+    """Return the nodes of scenario `record`, and a session that restores the `moments` of a file.
 
-    The simulator is the embedded one: Gazebo can't be set to a state.
+    Uses the embedded simulator, because Gazebo can't be set to a state.
     """
     by_keys = device == "keyboard"
     given = {

@@ -1,4 +1,4 @@
-"""What a session's node is told."""
+"""The parameters of the session node."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from il_ros.session.setup import SessionOptions
 
 
 def session_options(given: Given) -> SessionOptions:
-    """Return how the session is set up."""
+    """Return the options of the session."""
     return SessionOptions(
         mode=given["mode"],
-        simulator=given["sim"] == "true" and given["simulator"] != "gz",  # that one doesn't wait
+        simulator=given["sim"] == "true" and given["simulator"] != "gz",  # gz does not wait for the session
         teacher=given["expert"] == "scripted",
         time_limit_s=number(given, "time_limit_s"),
         seed=int(number(given, "seed")),
@@ -22,10 +22,10 @@ def session_options(given: Given) -> SessionOptions:
 def session_parameters(given: Given, contract: str) -> dict[str, Value]:
     """Return the parameters of the session's node.
 
-    Raises ValueError when a simulated person would have no thoughts.
+    Raises ValueError when a simulated person has no scripted expert to act by.
     """
     if given["person"] == "simulated" and given["expert"] != "scripted":
-        raise ValueError("person:=simulated thinks as the scripted expert does: expert:=scripted is needed")
+        raise ValueError("person:=simulated acts by the scripted expert: expert:=scripted is needed")
     options = session_options(given)
     return {
         "contract": TASKS[given["task"]] if options.teacher else contract,
@@ -43,5 +43,5 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
 
 
 def view_of(task: str) -> str:
-    """Return the topic of the camera that shows a person most of a simulated task."""
+    """Return the topic of the camera with the best view of a simulated task."""
     return "camera/image_raw" if task == "drive" else "overhead_camera/image_raw"

@@ -1,7 +1,7 @@
-"""One episode in one process: simulated sensors, the contract's codecs, a policy or an expert.
+"""Runs one episode in one process: simulated sensors, the contract's codecs, a policy or an expert.
 
-The observations are the very arrays that a node would have seen on a graph: the messages are serialised,
-pushed into the synchroniser and sampled at the trigger's stamp.
+The observations equal those of a node on a ROS graph: the messages are serialised, pushed into the
+synchroniser and sampled at the trigger's stamp.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.sim.tasks.task import Task
 
 Act = Callable[[Mapping[str, NDArray[Any]]], Vector | None]
-"""From an observation to a proposal (H, A), absolute numbers in the contract's flat order; None gives up."""
+"""Maps an observation to a proposal (H, A), absolute values in the contract's flat order; None: give up."""
 
 
 @dataclass(frozen=True)
 class Film:
-    """Which camera's pictures to keep, how large (pixels), and of every how many-th step."""
+    """Which camera to record, at what size (pixels); one frame of `every` steps is kept."""
 
     camera: str
     width: int = 320
@@ -37,9 +37,9 @@ class Film:
 
 @dataclass(frozen=True)
 class Rollout:
-    """What happened. T steps: `observations[key]` (T, ...) and `actions` (T, A) commanded on them.
+    """Result of an episode of T steps: `observations[key]` (T, ...) and the `actions` (T, A) taken on them.
 
-    `steps` is T; the state after the last action is the one that `success` and `failed` speak of.
+    `steps` is T; `success` and `failed` describe the state after the last action.
     """
 
     task: str
@@ -51,7 +51,7 @@ class Rollout:
     observations: Mapping[str, NDArray[Any]]
     actions: Vector
     frames: NDArray[np.uint8]
-    """(F, H, W, 3), F = 0 without a film."""
+    """(F, H, W, 3); F = 0 without a film."""
 
 
 def rollout(
@@ -59,7 +59,7 @@ def rollout(
 ) -> Rollout:
     """Run one episode until success has held for `hold_s`, failure, the task's time limit, or `act` gives up.
 
-    Of a chunk (H, A) the first step is sent. Raises ValueError when the contract doesn't fit the task,
+    Only the first step of a chunk (H, A) is sent. Raises ValueError when the contract doesn't fit the task,
     RuntimeError naming the reasons when a tick has no observation.
     """
     _require_fit(task, contract)
@@ -98,7 +98,7 @@ def rollout(
 
 
 def command_messages(contract: Contract, action: Vector, stamp_ns: int) -> dict[str, Message]:
-    """Return the command messages by topic of one flat action (A,)."""
+    """Return the command messages of one flat action (A,), by topic."""
     return {
         spec.topic: encode(spec, action[contract.action_slices[spec.key]], stamp_ns)
         for spec in contract.actions

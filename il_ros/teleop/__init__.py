@@ -1,1 +1,1 @@
-"""Human hands to targets: joystick, keyboard, leader arm. Pure functions of (input, time); no ROS."""
+"""Teleoperation: converts joystick, keyboard and leader-arm inputs to targets. Pure functions; no ROS."""

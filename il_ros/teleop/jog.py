@@ -1,4 +1,4 @@
-"""Rates to targets: how a joystick or a key moves what the contract commands."""
+"""Jogging: integrates the rates of a joystick or a keyboard to targets of the contract's actions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from il_ros.core.specs import POSE, Vector
 
 
 class Jog:
-    """Turns rates (A,) into absolute targets (A,), one control period at a time.
+    """Converts rates (A,) to absolute targets (A,), one control period at a time.
 
-    A commanded velocity is the rate itself. A commanded position begins at the measured one when the jog
-    begins, moves by rate x period, stays within the limits, and advances to at most `lead_s` seconds of
-    motion ahead of the measured one: a blocked joint runs up no debt that it would spring back with.
+    The target of a velocity is the rate itself. The target of a position starts at the measured position,
+    moves by rate x period, stays within the limits, and leads the measured position by at most `lead_s`
+    seconds of motion: the target of a blocked joint does not run away.
     """
 
     def __init__(self, contract: Contract, lead_s: float = 0.5) -> None:
@@ -21,7 +21,7 @@ class Jog:
             raise ValueError(f"lead_s must be positive, not {lead_s}")
         for spec in contract.actions:
             if spec.type == POSE:
-                raise ValueError(f"{spec.key}: a pose can't be jogged number by number; use a leader")
+                raise ValueError(f"{spec.key}: a pose can't be jogged component by component; use a leader")
         self._lead_s = lead_s
         self._dt_s = contract.period_ns / 1e9
         self._names = contract.action_names
@@ -34,13 +34,13 @@ class Jog:
         self._target: Vector | None = None
 
     def release(self) -> None:
-        """Forget the target: the next step begins at the measured state."""
+        """Discard the target: the next step starts at the measured position."""
         self._target = None
 
     def step(self, rates: Vector, measured: Vector) -> Vector:
-        """Return the targets one period on; `rates` (A,) per second, `measured` (A,), NaN where not measured.
+        """Return the targets after one period; `rates` (A,) per second, `measured` (A,), NaN where not measured.
 
-        Raises ValueError when a position that shall be jogged is not measured.
+        Raises ValueError when the position of a position-commanded joint is not measured.
         """
         position = ~self._is_velocity
         unmeasured = position & ~np.isfinite(measured)
@@ -50,7 +50,7 @@ class Jog:
         if self._target is None:
             self._target = measured.copy()
         old, step, lead = self._target, self._target + rates * self._dt_s, rates * self._lead_s
-        # held back, never pulled back: a joint that sags under its load keeps its target
+        # the lead limit stops a target but never moves it back: a joint that sags under load keeps its target
         rising = np.minimum(step, np.maximum(old, measured + lead))
         falling = np.maximum(step, np.minimum(old, measured + lead))
         moved = np.clip(np.where(rates > 0, rising, falling), self._lower, self._upper)

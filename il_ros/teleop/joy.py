@@ -1,4 +1,4 @@
-"""A gamepad: axes and buttons to rates, only while the deadman button is held."""
+"""Gamepad: converts axes and buttons to rates, only while the deadman button is held."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from il_ros.core.specs import Vector
 
 @dataclass(frozen=True)
 class Control:
-    """An axis (its value -1..1) or a button (0 or 1) that drives an action at `rate` units per second.
+    """An axis (value -1..1) or a button (0 or 1) that moves an action at `rate` units per second.
 
-    For a commanded velocity `rate` is the velocity at full deflection.
+    For a velocity action `rate` is the velocity at full deflection.
     """
 
     action: str
@@ -25,13 +25,13 @@ class Control:
         if self.index < 0:
             raise ValueError(f"{self.action}: the index of an axis or button is 0 or more, not {self.index}")
         if not np.isfinite(self.rate):
-            raise ValueError(f"{self.action}: rate {self.rate} is not a number")
+            raise ValueError(f"{self.action}: rate {self.rate} is not a finite number")
 
 
 def parse_controls(lines: Sequence[str], actions: Sequence[str], what: str) -> tuple[Control, ...]:
-    """Return the controls in lines "ACTION INDEX RATE" such as "base/linear.x 1 0.5"; `what` names the list.
+    """Parse controls from lines "ACTION INDEX RATE" such as "base/linear.x 1 0.5"; `what` names the list.
 
-    Raises ValueError naming the line and what would be right.
+    Raises ValueError naming the line and the expected form.
     """
     controls = []
     for line in lines:
@@ -40,7 +40,7 @@ def parse_controls(lines: Sequence[str], actions: Sequence[str], what: str) -> t
             raise ValueError(f"{what}: '{line}' must be 'ACTION INDEX RATE', such as '{actions[0]} 1 0.5'")
         action, index, rate = words
         if action not in actions:
-            raise ValueError(f"{what}: '{action}' is no action of the contract; it has: {', '.join(actions)}")
+            raise ValueError(f"{what}: '{action}' is not an action of the contract; it has: {', '.join(actions)}")
         try:
             controls.append(Control(action, int(index), float(rate)))
         except ValueError as error:
@@ -50,9 +50,9 @@ def parse_controls(lines: Sequence[str], actions: Sequence[str], what: str) -> t
 
 @dataclass(frozen=True)
 class JoyMap:
-    """Which axes and buttons drive which actions. `actions` (A): the contract's names, in order.
+    """Assigns axes and buttons to actions. `actions` (A): the contract's names, in order.
 
-    Deflections below `deadzone` (0..1) count as none; above it they grow from zero.
+    Deflections below `deadzone` (0..1) count as zero; above it the value rises from zero.
     """
 
     actions: tuple[str, ...]
@@ -88,5 +88,5 @@ class JoyMap:
 
 def _at(values: Sequence[float], index: int, what: str) -> float:
     if index >= len(values):
-        raise ValueError(f"this gamepad has {len(values)} of {what}, the map names {what} {index}")
+        raise ValueError(f"the map uses {what} {index}, but this gamepad has {len(values)} (counted from 0)")
     return values[index]

@@ -1,4 +1,4 @@
-"""A terminal's keys to rates. A terminal tells presses, never releases: a press counts for a moment."""
+"""Converts a terminal's key presses to rates. A terminal reports no key releases, so a press times out."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FASTEST = 1.0
 
 @dataclass(frozen=True)
 class KeyTimes:
-    """How long a key press counts, in seconds.
+    """Time-outs of a key press, in seconds.
 
-    `move_s`: motion goes on so long after a press; longer than a keyboard's pause before it repeats.
-    `silent_s`: so long after the last key nothing is proposed any more, and authority passes back.
+    `move_s`: duration of the motion after a press; must exceed the keyboard's delay before it repeats.
+    `silent_s`: time after the last key at which the keyboard stops proposing and releases authority.
     """
 
     move_s: float = 0.4
@@ -35,11 +35,11 @@ class KeyTimes:
 
 
 class Keyboard:
-    """Keeps what is pressed; `rates` tells what moves now.
+    """Stores the pressed keys; `rates` returns the current motion.
 
-    W/S/A/D/Q/E drive a base's twist, both of its axes at once; digits choose a joint and up/down (or K/J)
-    move it; space halts, X lets go at once, +/- change the share of the top speed, which is the contract's
-    limit for each action.
+    W/S/A/D/Q/E command a base's twist, several axes at once; digits select a joint and up/down (or K/J) move
+    it; space stops, X releases control at once, +/- change the fraction of the top speed, which is the
+    contract's limit of each action.
     """
 
     def __init__(self, contract: Contract, times: KeyTimes) -> None:
@@ -59,7 +59,7 @@ class Keyboard:
         self._last_key_s = -math.inf
 
     def press(self, key: str, now_s: float) -> bool:
-        """Take a key (one letter, or an arrow's escape sequence); return False when it means nothing here."""
+        """Process a key (one letter, or an arrow's escape sequence); return False when it has no function."""
         key = key.lower() if len(key) == 1 else key
         if not key:
             return False
@@ -83,15 +83,15 @@ class Keyboard:
         return True
 
     def rates(self, now_s: float) -> Vector | None:
-        """Return the rate of each action (A,) per second; None when the keyboard has been let go."""
+        """Return the rate of each action (A,) per second; None when the keyboard has released control."""
         if now_s - self._last_key_s > self._times.silent_s:
             return None
         return np.where(now_s < self._until_s, self._direction * self._top * self.share, 0.0)
 
     def help(self, *, alone: bool = True) -> str:
-        """Return the keys that mean something under this contract, a line each.
+        """Return the keys that have a function under this contract, one line per group.
 
-        `alone`: the terminal is its own; else a session has some of the keys.
+        `alone`: the node has its own terminal; otherwise the session uses some of the keys.
         """
         lines = []
         if self._drive:
@@ -104,14 +104,14 @@ class Keyboard:
                 f"{SELECT_KEYS[n]} {self._names[place]}" for n, place in enumerate(self._joints)
             )
             lines += textwrap.wrap(
-                f"choose: {chosen}", 79, initial_indent="  ", subsequent_indent="          "
+                f"select: {chosen}", 79, initial_indent="  ", subsequent_indent="          "
             )
             lines.append("  up/down (or K/J): move it")
-        rest = "space halt   X let go   Ctrl-C end" if alone else "X let go"
+        rest = "space stop   X release   Ctrl-C quit" if alone else "X release"
         return "\n".join([*lines, f"  + - faster, slower   {rest}"])
 
     def line(self, now_s: float) -> str:
-        """Return a status line of at most 79 letters: what moves, the joint chosen, the speed."""
+        """Return a status line of at most 79 characters: motion, selected joint, speed."""
         rates = self.rates(now_s)
         chosen = f"  [{self._names[self._joints[self._selected]]}]" if self._joints else ""
         if rates is None:

@@ -1,4 +1,4 @@
-"""A leader arm: its joints to the follower's targets, engaged without a jump."""
+"""Leader arm: maps its joints to the follower's targets and engages without a jump."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ALIGNMENTS = ("refuse", "blend", "relative")
 
 
 class MisalignedError(ValueError):
-    """Leader and follower stand too far apart to engage; the message names joint, difference and limit."""
+    """Leader and follower are too far apart to engage; the message names joint, difference and limit."""
 
 
 @dataclass(frozen=True)
 class LeaderJoint:
-    """action = scale * leader joint + offset; a negative scale turns the direction round."""
+    """action = scale * leader joint + offset; a negative scale reverses the direction."""
 
     action: str
     joint: str
@@ -28,14 +28,14 @@ class LeaderJoint:
     def __post_init__(self) -> None:
         if not np.isfinite(self.scale) or self.scale == 0 or not np.isfinite(self.offset):
             raise ValueError(
-                f"{self.action}: scale {self.scale} must not be 0, offset {self.offset} a number"
+                f"{self.action}: scale {self.scale} and offset {self.offset} must be finite, the scale not 0"
             )
 
 
 def parse_joints(lines: Sequence[str], actions: Sequence[str]) -> tuple[LeaderJoint, ...]:
-    """Return the joints in lines "ACTION JOINT [SCALE [OFFSET]]", in the order of `actions`, all of them.
+    """Parse lines "ACTION JOINT [SCALE [OFFSET]]" and return one joint per action, in the order of `actions`.
 
-    Raises ValueError naming the line, or the action that no line drives.
+    Raises ValueError naming the wrong line, or the action without a line.
     """
     joints: dict[str, LeaderJoint] = {}
     for line in lines:
@@ -43,7 +43,7 @@ def parse_joints(lines: Sequence[str], actions: Sequence[str]) -> tuple[LeaderJo
         if not 2 <= len(words) <= 4:
             raise ValueError(f"joints: '{line}' must be 'ACTION JOINT [SCALE [OFFSET]]'")
         if words[0] not in actions or words[0] in joints:
-            problem = "is driven twice" if words[0] in joints else "is no action of the contract"
+            problem = "is assigned twice" if words[0] in joints else "is not an action of the contract"
             raise ValueError(f"joints: '{words[0]}' {problem}; the contract has: {', '.join(actions)}")
         try:
             joints[words[0]] = LeaderJoint(words[0], words[1], *map(float, words[2:]))
@@ -51,17 +51,16 @@ def parse_joints(lines: Sequence[str], actions: Sequence[str]) -> tuple[LeaderJo
             raise ValueError(f"joints: '{line}': {error}") from error
     missing = [action for action in actions if action not in joints]
     if missing:
-        raise ValueError(f"joints: nothing drives '{missing[0]}'; a leader drives every action")
+        raise ValueError(f"joints: no line for '{missing[0]}'; every action needs one")
     return tuple(joints[action] for action in actions)
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """What happens when leader and follower differ at engage.
+    """How to engage when leader and follower positions differ.
 
-    refuse: do not engage when any joint differs by more than `max_difference`. blend: fade the difference out
-    over `blend_s` seconds (refused beyond `max_difference` all the same). relative: keep the difference, as
-    a clutched mouse does; any difference is allowed.
+    refuse: do not engage when a joint differs by more than `max_difference`. blend: as refuse, but fade the
+    difference out over `blend_s` seconds. relative: keep the difference, however large.
     """
 
     how: str = "refuse"
@@ -78,7 +77,7 @@ class Alignment:
 
 
 class Leader:
-    """The leader's joints as targets (A,) while engaged."""
+    """Converts the leader's joints to targets (A,) while engaged."""
 
     def __init__(self, joints: Sequence[LeaderJoint], alignment: Alignment) -> None:
         self._joints = tuple(joints)
@@ -92,9 +91,9 @@ class Leader:
         return self._difference is not None
 
     def mapped(self, positions: Mapping[str, float]) -> Vector:
-        """Return the leader's joints (name → rad or m) in the follower's terms (A,).
+        """Map the leader's joints (name → rad or m) to follower positions (A,).
 
-        Raises ValueError naming a joint the leader does not report, or that is no number.
+        Raises ValueError naming a joint that is missing or not finite.
         """
         values = []
         for joint in self._joints:
@@ -106,7 +105,7 @@ class Leader:
         return np.array(values)
 
     def engage(self, positions: Mapping[str, float], measured: Vector, now_s: float) -> None:
-        """Begin; `measured` (A,): where the follower stands. Raises MisalignedError when too far off."""
+        """Engage; `measured` (A,): the follower's positions. Raises MisalignedError when they differ too much."""
         difference = measured - self.mapped(positions)
         worst = int(np.argmax(np.abs(difference)))
         limit = self._alignment.max_difference
@@ -118,17 +117,17 @@ class Leader:
         self._difference, self._engaged_s = difference, now_s
 
     def release(self) -> None:
-        """End; may be called at any time."""
+        """Disengage; may be called at any time."""
         self._difference = None
 
     def target(self, positions: Mapping[str, float], now_s: float) -> Vector:
-        """Return the targets (A,) for the leader's present joints; raises ValueError when not engaged."""
+        """Return the targets (A,) for the leader's current joints; raises ValueError when not engaged."""
         if self._difference is None:
             raise ValueError("the leader is not engaged")
         mapped = self.mapped(positions)
         if self._alignment.how == "relative":
             return mapped + self._difference
         if self._alignment.how == "refuse":
-            return mapped  # the supervisor ramps what little difference was allowed
+            return mapped  # the supervisor ramps the small remaining difference
         left = 1.0 - (now_s - self._engaged_s) / self._alignment.blend_s
         return mapped + self._difference * min(1.0, max(0.0, left))

@@ -28,7 +28,7 @@ class ReplayPlan:
     def __post_init__(self) -> None:
         others = len(self.new) - int(self.new.sum())
         if not 0 <= self.old <= others:
-            raise ValueError(f"old is {self.old}; it must be between 0 and {others}, the number of samples that are not new")
+            raise ValueError(f"old is {self.old}; it must be 0 to {others}, the number of known samples")
 
     @property
     def per_epoch(self) -> int:
@@ -72,7 +72,7 @@ class Batches:
         device: str,
         replay: ReplayPlan | None = None,
     ) -> None:
-        features = normaliser.state.normalise(inputs.features(samples.states))
+        features = normaliser.state.normalise(samples.features)
         self._state = _tensor(features, device)
         self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
         self._weight = None if (samples.weights == 1).all() else _tensor(samples.weights, device)

@@ -12,13 +12,10 @@ from il_ros.records.trials import success_interval
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import Task
 
-HELD_OUT_SEED = 1_000_000
-"""First seed of evaluations; demonstrations count from 0, so these starts are held out."""
-
 
 @dataclass(frozen=True)
 class Episode:
-    """The result of one episode. `error`: the policy's error message; such an episode counts as no success."""
+    """The result of one episode. `error`: the policy's error message; such an episode is no success."""
 
     seed: int
     success: bool

@@ -73,7 +73,7 @@ class Training:
         if not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0 and below 1")
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation is {self.validation}; it must be a share of the episodes, at least 0 and below 1")
+            raise ValueError(f"validation is {self.validation}; it must be at least 0 and below 1")
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("uncertainty", self.uncertainty, KINDS)

@@ -71,7 +71,7 @@ def train(
 
     `resume`: continue the run in `out`. `start`: initialise with the weights of this policy, which must be
     compatible (`warm_start.incompatibility`), and keep its normaliser, on which the weights depend.
-    If the recipe's time limit is too short for all frames, only a part of the policy's old frames is replayed.
+    If the recipe's time limit is too short for all frames, only a part of the old frames is replayed.
     Raises ValueError on unusable data, TrainingError if a run cannot be resumed or its loss is not finite,
     OSError if `out` cannot be written.
     """
@@ -140,7 +140,7 @@ def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe
         depth = spec.image is not None and spec.image.encoding == "depth"
         images[spec.key] = fit_depth(frames.take(some)) if depth else PIXELS
     return Normaliser(
-        fit_state(inputs.features(training.states), inputs.groups),
+        fit_state(training.features, inputs.groups),
         fit_actions(demonstrated, recipe.policy.action_scale, ranges),
         images,
     )

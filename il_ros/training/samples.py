@@ -42,18 +42,18 @@ class CameraFrames:
 class Samples:
     """N samples, in the order of the episodes' frames.
 
-    `states` (N, D): raw numbers of the observations. `actions` (N, H, A): what is learnt at each step of the
-    chunk, in the contract's units; past the end of a run the last step is repeated. `weights` (N, H): how
-    much each step counts: as `weighting` says, 0 for the repeated ones. `images`: N frames for each camera.
+    `features` (N, F): state features, not normalised. `actions` (N, H, A): the training targets of the
+    chunk's steps in the contract's units; beyond the end of a run the last step is repeated. `weights` (N,
+    H): the weight of each step, see `Weighting`; 0 for repeated steps. `images`: N frames per camera.
     """
 
-    states: Vector
+    features: Vector
     actions: Vector
     weights: NDArray[np.float32]
     images: Mapping[str, CameraFrames]
 
     def __len__(self) -> int:
-        return len(self.states)
+        return len(self.features)
 
 
 def samples(
@@ -61,18 +61,18 @@ def samples(
 ) -> Samples:
     """Return one sample per frame of the episodes.
 
-    A chunk never crosses a gap or the end of its episode. Raises ValueError naming episode, key and frame on NaN
-    or infinity.
+    A chunk never crosses a gap or the end of its episode. Raises ValueError naming episode, key and frame on
+    NaN or infinity.
     """
-    states, chunks, weights = [], [], []
+    features, chunks, weights = [], [], []
     for episode in episodes:
         try:
-            states.append(_states(episode, inputs))
+            features.append(inputs.state_features(episode.observations))
         except PolicyError as error:
             raise ValueError(f"{episode.name}: {error}") from error
         if not np.isfinite(episode.commands).all():
             frame, column = np.argwhere(~np.isfinite(episode.commands))[0]
-            raise ValueError(f"{episode.name}: the command of frame {frame} contains NaN or infinity at index {column}")
+            raise ValueError(f"{episode.name}: command {column} of frame {frame} is NaN or infinity")
         steps, inside = _steps(episode, horizon)
         chunks.append(np.asarray(episode.commands)[steps] - np.asarray(episode.offsets)[:, None])
         weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32))
@@ -80,11 +80,7 @@ def samples(
         spec.key: CameraFrames([episode.observations[spec.key] for episode in episodes])
         for spec in inputs.images
     }
-    return Samples(np.concatenate(states), np.concatenate(chunks), np.concatenate(weights), images)
-
-
-def _states(episode: EpisodeArrays, inputs: Inputs) -> Vector:
-    return inputs.raw(episode.observations) if inputs.state else np.empty((len(episode), 0))
+    return Samples(np.concatenate(features), np.concatenate(chunks), np.concatenate(weights), images)
 
 
 def _steps(episode: EpisodeArrays, horizon: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -24,7 +24,8 @@ def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in loop.tensors().items()}
     with atomic.folder(run / FOLDER) as folder:
         (folder / TENSORS).write_bytes(save_tensors(tensors))
-        (folder / STATE).write_text(json.dumps({"run": identity, "curves": loop.curves_plain()}), encoding="utf-8")
+        state = json.dumps({"run": identity, "curves": loop.curves_plain()})
+        (folder / STATE).write_text(state, encoding="utf-8")
 
 
 def exists(run: Path) -> bool:

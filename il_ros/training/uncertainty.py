@@ -11,7 +11,6 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Array
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW, UncertaintyModel, calibrate
-from il_ros.training.samples import samples
 
 FRAMES = 1000
 """Maximum number of held-out frames (training frames if nothing is held out) for calibration."""
@@ -26,9 +25,7 @@ def fit_uncertainty(
     """
     if kind == RAW:
         return UncertaintyModel()
-    inputs = policy.inputs
-    learnt = samples(dataset.train, inputs, policy.horizon).states
-    states = policy.normaliser.state.normalise(inputs.features(learnt)) if inputs.state else np.empty((0, 0))
+    states = np.concatenate([policy.normalised_state(episode.observations) for episode in dataset.train])
     held_out, left = [], frames
     for episode in dataset.validation or dataset.train:
         held_out.append(list(_predictions(policy, episode, left)))
@@ -42,9 +39,7 @@ def _predictions(
     policy: LoadedPolicy, episode: EpisodeArrays, most: int
 ) -> Iterator[tuple[Array, Array, float | None]]:
     """Yield normalised state, chunk and raw uncertainty for the first `most` frames of an episode."""
-    inputs = policy.inputs
     for frame in range(min(most, len(episode))):
-        seen = {key: np.asarray(values[frame]) for key, values in episode.observations.items()}
-        raw = inputs.raw(seen) if inputs.state else np.empty(0)
-        chunk, own = policy.act_with_uncertainty(seen)
-        yield policy.normaliser.state.normalise(inputs.features(raw)), chunk, own
+        observation = {key: np.asarray(values[frame]) for key, values in episode.observations.items()}
+        chunk, own = policy.act_with_uncertainty(observation)
+        yield policy.normalised_state(observation), chunk, own

@@ -57,7 +57,7 @@ def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
         (["--contract", "nothing.yaml"], "nothing.yaml: the contract can't be read"),
         (["--task", "push"], "no episode to train on"),
         (["--set", "inputs=[hand]"], "'hand'; it has: joints, camera"),
-        (["--resume", *QUICK], "can't go on from it"),
+        (["--resume", *QUICK], "cannot resume"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(root, tmp_path, capsys, words, message):
@@ -72,7 +72,7 @@ def test_an_empty_and_an_absent_folder_are_said(tmp_path, capsys):
     assert main(["train", str(tmp_path / "empty")]) == 2
     assert "no episode says its contract (or there is none)" in capsys.readouterr().err
     assert main(["train", str(tmp_path / "absent")]) == 2
-    assert "there is no such folder of episodes" in capsys.readouterr().err
+    assert "no such folder of episodes" in capsys.readouterr().err
 
 
 def test_episodes_of_two_contracts_need_a_choice(root, capsys):
@@ -99,7 +99,7 @@ def test_evaluating_what_no_simulator_knows_is_said(root, tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "out"), "--task", "reach"]) == 2
     assert "there is no 'camera'; the task has: overhead, wrist" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "nothing")]) == 2
-    assert "there is no such folder" in capsys.readouterr().err
+    assert "no such folder" in capsys.readouterr().err
 
 
 def test_evaluating_in_a_simulator_that_is_not_there_says_so(root, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""A supervision of one joint at 20 Hz, driven with hand-made times."""
+"""A supervision of one joint at 20 Hz, driven with explicit times."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def bench_of():
 
 
 class Bench:
-    """Hands a supervision what happens at control period k (from START on), both clocks in step."""
+    """Feeds a supervision with events at control period k, counted from START, with both clocks in step."""
 
     ARM, BASE, PERIOD = ARM, ARM + BASE, PERIOD
 
@@ -67,7 +67,7 @@ class Bench:
         self.core.measured.push("joint_states", joint_state(position, self.at(k)), self.at(k))
 
     def propose(self, k, *values, source="policy", stamp=None, steps=1, **words):
-        """Propose at period k for tick `stamp` (default k) the values, or `steps` times the rising chunk."""
+        """Propose the values at period k for tick `stamp` (default k), as a chunk of `steps` rising rows."""
         row = np.array(values, dtype=np.float64)
         chunk = np.stack([row + 0.01 * step for step in range(steps)])
         proposal = Proposal(source, self.at(k if stamp is None else stamp), chunk, **words)
@@ -80,7 +80,7 @@ class Bench:
         return self.core.tick(self.at(k if clock is None else clock), self.at(k))
 
     def running(self, *values, source="policy", measured=0.0):
-        """Let a source be in authority, having been answered at period 0."""
+        """Give a source authority by a proposal that is answered at period 0."""
         self.measure(0, measured)
         return self.propose(0, *(values or (0.0,)), source=source)
 

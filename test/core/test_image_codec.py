@@ -112,5 +112,5 @@ def test_compressed_pictures():
 @pytest.mark.parametrize("data", [b"", b"no picture at all"])
 def test_compressed_rubbish_is_refused(data):
     message = make("sensor_msgs/msg/CompressedImage", format="jpeg", data=np.frombuffer(data, dtype=np.uint8))
-    with pytest.raises(ValueError, match="are no jpeg or png picture"):
+    with pytest.raises(ValueError, match="are not a jpeg or png image"):
         decode_compressed(ImageSpec(8, 6), message)

@@ -1,4 +1,4 @@
-"""Everything under a root is listed, and what can't be used says why."""
+"""The catalogue lists everything under a root, with a reason for each unusable episode."""
 
 import made_episodes as made
 import pytest
@@ -50,7 +50,7 @@ def test_a_loose_bag_file_is_reported(tmp_path):
     assert "put it in a folder" in loose.reason
 
 
-def test_an_unreadable_tombstone_still_discards(tmp_path):
+def test_an_unreadable_tombstone_still_marks_the_episode_discarded(tmp_path):
     folder = made.write(tmp_path, made.recorded(2))
     (folder / layout.TOMBSTONE).write_text("{")
     (entry,) = scan(tmp_path).entries
@@ -58,7 +58,7 @@ def test_an_unreadable_tombstone_still_discards(tmp_path):
     assert "can't be read" in entry.reason
 
 
-def test_a_missing_root_is_named(tmp_path):
+def test_error_names_a_missing_root(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder"):
         scan(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
@@ -66,12 +66,12 @@ def test_a_missing_root_is_named(tmp_path):
         scan(tmp_path / "file")
 
 
-def test_a_selection_says_why_it_refuses(tmp_path):
+def test_a_selection_gives_the_reason_for_a_refusal(tmp_path):
     made.write(tmp_path, made.recorded(2), outcome="failure", task="push")
     (entry,) = scan(tmp_path).entries
     assert Selection().refusal(entry) == "outcome is failure; wanted: success, unmarked"
     assert (
         Selection(outcomes=("failure",), tasks=("reach",)).refusal(entry) == "task is 'push'; wanted: reach"
     )
-    assert Selection(outcomes=("failure",), names=("x",)).refusal(entry) == "not among the names asked for"
+    assert Selection(outcomes=("failure",), names=("x",)).refusal(entry) == "not among the selected names"
     assert Selection(outcomes=("failure",), tasks=("push",), names=("episode_000001",)).refusal(entry) == ""

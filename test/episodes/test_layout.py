@@ -1,4 +1,4 @@
-"""Numbers are given once, and what `episode.json` says is what was saved."""
+"""Episode numbers are used once, and `episode.json` round-trips."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from il_ros.episodes import layout
 from il_ros.episodes.layout import EpisodeInfo, Grade, LayoutError, StreamInfo, claim_next
 
 
-def test_info_read_is_info_saved(tmp_path: Path):
+def test_info_round_trips(tmp_path: Path):
     info = EpisodeInfo(
         name="episode_000012",
         outcome="success",
@@ -40,33 +40,33 @@ def test_info_read_is_info_saved(tmp_path: Path):
         ('{"schema": 1, "name": "episode_000001", "outcome": "great"}', "success, failure, unmarked"),
     ],
 )
-def test_a_wrong_info_file_is_refused_with_its_name(tmp_path: Path, text: str, says: str):
+def test_error_names_an_invalid_info_file(tmp_path: Path, text: str, says: str):
     (tmp_path / "episode.json").write_text(text)
     with pytest.raises(LayoutError, match=r"episode\.json") as caught:
         layout.load_info(tmp_path)
     assert says in str(caught.value)
 
 
-def test_numbers_rise_from_one(tmp_path: Path):
+def test_numbers_increase_from_one(tmp_path: Path):
     assert [claim_next(tmp_path / "new" / "root").name for _ in range(2)] == [
         "episode_000001",
         "episode_000002",
     ]
 
 
-def test_a_deleted_number_is_not_given_again(tmp_path: Path):
+def test_the_number_of_a_deleted_episode_is_not_reused(tmp_path: Path):
     claim_next(tmp_path)
     claim_next(tmp_path).rmdir()
     assert claim_next(tmp_path).name == "episode_000003"
 
 
-def test_numbers_go_on_after_the_highest_folder_without_a_counter(tmp_path: Path):
+def test_without_a_counter_numbering_continues_after_the_highest_folder(tmp_path: Path):
     (tmp_path / "episode_000041").mkdir()
     (tmp_path / "episode_notes").mkdir()
     assert claim_next(tmp_path).name == "episode_000042"
 
 
-def test_recorders_on_one_root_never_share_a_number(tmp_path: Path):
+def test_concurrent_recorders_on_one_root_get_distinct_numbers(tmp_path: Path):
     claimed: list[str] = []
 
     def claim() -> None:

@@ -1,4 +1,4 @@
-"""Plots are drawn for every kind of episode."""
+"""Every kind of episode can be plotted."""
 
 import cv2
 import made_episodes as made
@@ -35,6 +35,6 @@ def test_a_picture_is_written(tmp_path, changes):
     assert picture.std() > 10  # something is drawn
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         plot_episode(episode(), made.CONTRACT, tmp_path / "nowhere" / "plot.png")

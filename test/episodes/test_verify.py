@@ -1,4 +1,4 @@
-"""Verify finds what is wrong, names it, and finds nothing in a good episode."""
+"""Verification reports each fault, and nothing in a good episode."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from il_ros.episodes import layout
 from il_ros.episodes.verify import verify
 
 
-def test_a_good_episode_has_nothing_wrong(tmp_path):
+def test_a_good_episode_has_no_errors_or_warnings(tmp_path):
     report = verify(made.write(tmp_path, made.recorded(10)))
     assert (report.errors, report.warnings) == ((), ())
     assert (report.messages, report.ticks, report.frames) == (50, 10, 10)
@@ -38,7 +38,7 @@ def test_messages_that_do_not_decode_are_counted_by_topic(tmp_path):
     assert report.errors[0].startswith("/arm/commands: 10 messages don't decode: 16 bytes are not a std_msgs")
 
 
-def test_stamps_that_go_back_are_a_warning(tmp_path):
+def test_decreasing_stamps_are_a_warning(tmp_path):
     items = [
         *made.recorded(10),
         made.joints(3, log_ns=made.stamp(7.5)),
@@ -76,7 +76,7 @@ def test_an_episode_that_stops_before_it_starts_is_an_error(tmp_path):
     assert "no usable frame" in report.errors[1]
 
 
-def test_lost_frames_are_warnings_until_none_is_left(tmp_path):
+def test_lost_frames_are_warnings_and_no_frame_is_an_error(tmp_path):
     items = [item for item in made.recorded(10) if "camera" not in item.topic or item.log_ns < made.stamp(2)]
     report = verify(made.write(tmp_path, items))
     assert (report.ticks, report.frames) == (10, 4)
@@ -85,7 +85,7 @@ def test_lost_frames_are_warnings_until_none_is_left(tmp_path):
     assert verify(made.write(tmp_path, items, 2)).errors[0] == "no usable frame"
 
 
-def test_an_episode_that_the_policy_drove_alone_is_in_order_though_it_teaches_nothing(tmp_path):
+def test_an_episode_driven_only_by_the_policy_is_valid_without_training_labels(tmp_path):
     items = [
         *made.recorded(4, decisions=False),
         *(made.decision(tick, authority="policy") for tick in range(4)),
@@ -94,13 +94,13 @@ def test_an_episode_that_the_policy_drove_alone_is_in_order_though_it_teaches_no
     assert (report.ok, report.ticks, report.frames) == (True, 4, 4)
 
 
-def test_another_contract_can_be_asked_for(tmp_path):
+def test_an_episode_can_be_verified_under_another_contract(tmp_path):
     folder = made.write(tmp_path, made.recorded(10))
     other = contracts.parse(made.TEXT.replace("topic: camera/image_raw", "topic: wrist/image_raw"), "other")
     assert "camera needs topic wrist/image_raw" in verify(folder, other).errors[0]
 
 
-def test_faults_and_grade_of_the_recorder_are_shown(tmp_path):
+def test_the_recorders_faults_and_grade_are_reported(tmp_path):
     grade = layout.Grade("fair", ("/joint_states: 1 of 11 messages lost",))
     folder = made.write(tmp_path, made.recorded(10), grade=grade, faults=("disk full",))
     assert verify(folder).warnings == (
@@ -116,5 +116,5 @@ def test_a_foreign_bag_is_checked_as_far_as_possible(tmp_path):
     assert report.ok
     assert report.frames is None
     assert "holds no contract" in report.warnings[-1]
-    # decisions say nothing without the contract they were made under: labels come from the commands
+    # decisions can't be read without their contract, so labels come from the commands
     assert verify(folder, made.CONTRACT).frames == 10

@@ -1,4 +1,4 @@
-"""Films and sheets show what the cameras showed, when they showed it."""
+"""Videos and contact sheets show each camera's newest image at the right time."""
 
 import cv2
 import made_episodes as made
@@ -28,7 +28,7 @@ def opened(folder):
     return open_bag(folder), load_info(folder)
 
 
-def test_a_film_has_a_picture_for_every_period_and_holds_the_last(tmp_path):
+def test_a_video_has_one_frame_per_period_and_repeats_the_newest_image(tmp_path):
     items = [*made.recorded(1), *(grey(tick, 20 * tick) for tick in range(11))]
     bag, info = opened(made.write(tmp_path, [item for item in items if "joint" not in item.topic]))
     path = tmp_path / "film.mp4"
@@ -43,26 +43,26 @@ def test_a_film_has_a_picture_for_every_period_and_holds_the_last(tmp_path):
     np.testing.assert_allclose(shown, [20 * (k // 2) for k in range(21)], atol=4)
 
 
-def test_cameras_stand_side_by_side_and_a_silent_one_is_black(tmp_path):
+def test_cameras_are_side_by_side_and_a_silent_one_is_black(tmp_path):
     items = [grey(0, 200), grey(2, 200), grey(1, 100, "/wrist/image_raw"), grey(2, 100, "/wrist/image_raw")]
     bag, info = opened(made.write(tmp_path, items))
     path = tmp_path / "sheet.png"
     assert write_sheet(bag, info, path, pictures=2) == 2
     sheet = cv2.imread(str(path))
-    assert sheet.shape == (240, 1280, 3)  # two moments of two 320x240 pictures: 64x48 is blown up to 240 high
+    assert sheet.shape == (240, 1280, 3)  # two times, two 320x240 images: 64x48 is enlarged to height 240
     # rows below the clock
     means = [sheet[60:, 320 * k + 100 : 320 * k + 300].mean() for k in range(4)]
     np.testing.assert_allclose(means, [200, 0, 200, 100], atol=1)
 
 
-def test_one_camera_can_be_chosen(tmp_path):
+def test_one_camera_can_be_selected(tmp_path):
     bag, info = opened(made.write(tmp_path, [grey(0, 50), grey(0, 90, "/wrist/image_raw")]))
     path = tmp_path / "sheet.png"
     write_sheet(bag, info, path, pictures=1, topics=["/wrist/image_raw"])
     assert cv2.imread(str(path)).shape == (240, 320, 3)
 
 
-def test_depth_and_jpeg_are_shown_too(tmp_path):
+def test_depth_and_jpeg_are_shown(tmp_path):
     depth = messages.make(
         made.IMAGE, width=4, height=2, encoding="16UC1", step=8, data=np.full(8, 2000, "<u2").view(np.uint8)
     )
@@ -80,15 +80,15 @@ def test_depth_and_jpeg_are_shown_too(tmp_path):
     assert abs(int(sheet[100, 700, 0]) - 60) <= 2
 
 
-def test_without_cameras_it_says_so(tmp_path):
+def test_a_bag_without_cameras_is_an_error(tmp_path):
     bag, info = opened(made.write(tmp_path, [made.joints(0)]))
-    with pytest.raises(VideoError, match="no pictures in it; cameras there: none"):
+    with pytest.raises(VideoError, match="no pictures in it; cameras in the bag: none"):
         write_sheet(bag, info, tmp_path / "sheet.png")
     with pytest.raises(VideoError, match="no pictures on /nose"):
         write_video(bag, info, tmp_path / "film.mp4", topics=["/nose"])
 
 
-def test_a_film_that_cannot_be_written_names_the_file(tmp_path):
+def test_error_names_a_video_file_that_cannot_be_written(tmp_path):
     bag, info = opened(made.write(tmp_path, [grey(0, 50)]))
     with pytest.raises(FileNotFoundError, match=r"nowhere/film\.mp4"):
         write_video(bag, info, tmp_path / "nowhere" / "film.mp4")

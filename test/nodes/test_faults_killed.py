@@ -191,7 +191,7 @@ def test_a_policy_server_killed_mid_run_stops_the_robot_in_time_and_drives_again
     proposed = [each for each in world.decisions if each.proposals.get("policy") is not None]
     last = [each for each in proposed if each.stamp_ns < gone.stamp_ns][-1]
     # the time-out, the watchdog's look, and a period for rounding; a ramp of 0.5 rad/s takes one step
-    late = [each for each in decided if gone.epoch == each.epoch]
+    late = [each for each in decided if gone.generation == each.generation]
     safe_ns = last.sent_ns + round((TIMEOUT_S + SILENCE_S + 2 * PERIOD_S) * S)
     assert all(each.sent == (0.0, 0.0) for each in late if each.sent_ns > safe_ns)
     assert late[0].authority == NOBODY

@@ -1,4 +1,4 @@
-"""The network, and the policy that runs it."""
+"""The behaviour-cloning network and its inference."""
 
 import made_arrays as made
 import numpy as np
@@ -35,7 +35,7 @@ def test_a_chunk_has_horizon_steps_of_every_action(own):
     assert chunk.dtype == np.float64
 
 
-def test_the_fast_path_is_the_network():
+def test_numpy_forward_equals_torch():
     acting = policy(horizon=3)
     for seed in range(20):
         observation = made.observation(seed=seed)
@@ -46,7 +46,7 @@ def test_the_fast_path_is_the_network():
         np.testing.assert_allclose(acting.act(observation), wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_a_delta_policy_answers_with_absolute_commands():
+def test_a_delta_policy_returns_absolute_commands():
     acting = policy(made.DELTA)
     with torch.no_grad():
         for parameter in acting.network.parameters():
@@ -57,7 +57,7 @@ def test_a_delta_policy_answers_with_absolute_commands():
     np.testing.assert_allclose(acting.act(observation)[0], expected)
 
 
-def test_successive_answers_do_not_share_memory():
+def test_successive_chunks_do_not_share_memory():
     acting = policy()
     first = acting.act(made.observation(seed=1))
     kept = first.copy()
@@ -65,7 +65,7 @@ def test_successive_answers_do_not_share_memory():
     np.testing.assert_array_equal(first, kept)
 
 
-def test_an_answer_that_is_no_number_is_never_given():
+def test_a_non_finite_output_is_rejected():
     acting = policy()
     with torch.no_grad():
         acting.network.head.linear.bias[1] = float("nan")
@@ -74,13 +74,13 @@ def test_an_answer_that_is_no_number_is_never_given():
         broken.act(made.observation())
 
 
-def test_nan_in_an_observation_is_refused_by_name():
+def test_nan_in_an_observation_names_the_key():
     with pytest.raises(ValueError, match="'joints': position/a is nan"):
         policy().act({**made.observation(), "joints": np.array([np.nan, 0.0])})
 
 
-def test_the_camera_encoder_says_where_its_filters_fire():
-    """Filters that pass white on: the position of a white spot, here right of and below the middle."""
+def test_the_camera_encoder_returns_filter_positions():
+    """Filters that pass white on; a white spot right of and below the centre."""
     torch.manual_seed(0)
     encoder = CameraEncoder(ImageSpec(64, 64), (1, 1), 0.0, 1.0)
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_the_camera_encoder_says_where_its_filters_fire():
     assert abs(y - (2 * 11.125 / 13 - 1)) < 0.05
 
 
-def test_a_picture_too_small_for_the_encoder_is_refused():
+def test_an_image_too_small_for_the_encoder_is_rejected():
     with pytest.raises(ValueError, match="8x6 are too small"):
         CameraEncoder(ImageSpec(8, 6), (4,), 0.0, 1.0)
 
@@ -111,6 +111,6 @@ def test_a_picture_too_small_for_the_encoder_is_refused():
         ({"hiden": [64]}, "unknown key 'hiden'; did you mean 'hidden'"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(values, message):
+def test_invalid_settings_are_rejected(values, message):
     with pytest.raises(SettingsError, match=message):
         build(family("bc").settings, values, "recipe.yaml: policy")

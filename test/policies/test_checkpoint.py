@@ -1,4 +1,4 @@
-"""Checkpoints: what was saved is what is loaded, and nothing else is."""
+"""Checkpoints: saving and loading, and rejection of damaged files."""
 
 import dataclasses
 import json
@@ -62,7 +62,7 @@ def test_a_folder_is_replaced_whole(folder):
     assert os.listdir(folder.parent) == ["policy"]
 
 
-def test_a_write_that_fails_leaves_the_old_one(folder, monkeypatch):
+def test_a_failed_write_keeps_the_old_checkpoint(folder, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
@@ -74,18 +74,20 @@ def test_a_write_that_fails_leaves_the_old_one(folder, monkeypatch):
     assert os.listdir(folder.parent) == ["policy"]
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+def test_non_finite_weights_are_not_saved(tmp_path):
     broken = policy()
     with torch.no_grad():
         broken.network.head.linear.weight[0, 0] = float("nan")
-    with pytest.raises(CheckpointError, match=r"weight 'head\.linear\.weight' holds NaN"):
+    with pytest.raises(CheckpointError, match=r"weight 'head\.linear\.weight' contains NaN"):
         checkpoint.save(tmp_path / "policy", broken)
     assert not (tmp_path / "policy").exists()
 
 
-def test_a_contract_whose_text_says_something_else_is_not_saved(tmp_path):
+def test_a_contract_with_a_different_text_is_not_saved(tmp_path):
     changed = dataclasses.replace(made.CONTRACT, rate_hz=10)
-    with pytest.raises(CheckpointError, match="'made_up' can't be kept: its text says another contract"):
+    with pytest.raises(
+        CheckpointError, match="'made_up' cannot be stored: its text describes another contract"
+    ):
         checkpoint.save(tmp_path / "policy", policy(changed))
 
 
@@ -94,18 +96,18 @@ def test_another_contract_is_refused_line_by_line(folder):
         checkpoint.load(folder, made.DELTA)
 
 
-def test_a_folder_of_versions_leads_to_the_newest_that_was_not_refused(tmp_path):
+def test_a_folder_of_versions_loads_the_newest_good_one(tmp_path):
     for number in (1, 2):
         checkpoint.save(tmp_path / f"v{number}" / "checkpoint", policy(version=f"v{number}"))
     lineage.write(tmp_path / "v2", Lineage("v2", state=REFUSED))
     assert checkpoint.load(tmp_path).version == "v1"
-    assert checkpoint.load(tmp_path / "v2").version == "v2"  # who names it gets it
+    assert checkpoint.load(tmp_path / "v2").version == "v2"  # an explicit path loads it regardless
     lineage.write(tmp_path / "v1", Lineage("v1", state=ROLLED_BACK))
-    with pytest.raises(CheckpointError, match="all its versions were refused, rolled back or are damaged"):
+    with pytest.raises(CheckpointError, match="all its versions are refused, rolled back or damaged"):
         checkpoint.load(tmp_path)
 
 
-def test_a_run_and_a_folder_of_versions_lead_to_their_newest(tmp_path):
+def test_a_run_and_a_folder_of_versions_load_their_newest(tmp_path):
     for version in ("v2", "v10"):
         checkpoint.save(tmp_path / version / "checkpoint", policy(version=version))
     checkpoint.save(tmp_path / "v11.running" / "checkpoint", policy(version="v11"))
@@ -139,15 +141,15 @@ def edit_contract(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: shutil.rmtree(f), "there is no such folder"),
+        (lambda f: shutil.rmtree(f), "no such folder"),
         (lambda f: [file.unlink() for file in f.iterdir()], "holds no checkpoint"),
-        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: can't be read: No such file"),
-        (lambda f: (f / "config.json").unlink(), "config.json: can't be read: No such file"),
-        (lambda f: (f / "contract.yaml").unlink(), "contract.yaml: can't be read: No such file"),
+        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors: cannot be read: No such file"),
+        (lambda f: (f / "config.json").unlink(), "config.json: cannot be read: No such file"),
+        (lambda f: (f / "contract.yaml").unlink(), "contract.yaml: cannot be read: No such file"),
         (lambda f: (f / "model.safetensors").write_bytes(b"\x00" * 100), "model.safetensors: its checksum"),
         (lambda f: put_model(f, b"\xff" * 100), "model.safetensors: "),
         (lambda f: put_model(f, save_tensors({"other": torch.zeros(2)})), "Missing key"),
-        (put_nan, r"model.safetensors: weight 'head\.linear\.bias' holds NaN or infinity"),
+        (put_nan, r"model.safetensors: weight 'head\.linear\.bias' contains NaN or infinity"),
         (edit_contract, "contract.yaml: was edited"),
         (lambda f: (f / "contract.yaml").write_text("name: x"), "contract.yaml"),
         (lambda f: (f / "config.json").write_text("{"), "config.json: not JSON"),
@@ -166,17 +168,17 @@ def edit_contract(folder):
                     "images": {},
                 },
             ),
-            r"config.json: normaliser\.state has 1 numbers; 11 are needed",
+            r"config.json: normaliser\.state has 1 values; 11 are required",
         ),
     ],
 )
-def test_a_damaged_checkpoint_is_refused_and_the_file_is_named(folder, damage, message):
+def test_a_damaged_checkpoint_is_rejected_naming_the_file(folder, damage, message):
     damage(folder)
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load(folder)
 
 
-def test_demonstrated_states_travel_with_the_checkpoint_and_are_checked(tmp_path):
+def test_demonstrated_states_are_stored_and_verified(tmp_path):
     plain = policy()
     size = len(plain.normaliser.state.centre)
     shown = np.arange(3 * size, dtype=np.float32).reshape(3, size)
@@ -185,14 +187,18 @@ def test_demonstrated_states_travel_with_the_checkpoint_and_are_checked(tmp_path
     loaded = checkpoint.load(tmp_path / "policy", made.CONTRACT)
     observation = made.observation(made.CONTRACT, 1)
     assert loaded.act_with_uncertainty(observation)[1] == saved.act_with_uncertainty(observation)[1] > 0
-    (tmp_path / "policy" / "doubt.safetensors").write_bytes(save_tensors({"shown": torch.zeros(3, size)}))
-    with pytest.raises(CheckpointError, match=r"doubt\.safetensors: its checksum"):
+    (tmp_path / "policy" / "uncertainty.safetensors").write_bytes(
+        save_tensors({"shown": torch.zeros(3, size)})
+    )
+    with pytest.raises(CheckpointError, match=r"uncertainty\.safetensors: its checksum"):
         checkpoint.load(tmp_path / "policy", made.CONTRACT)
 
 
-def test_an_impossible_doubt_is_named(folder):
+def test_an_invalid_uncertainty_kind_is_named(folder):
     config = json.loads((folder / "config.json").read_text())
-    config["doubt"] = {"kind": "mood", "scale": 1.0}
+    config["uncertainty"] = {"kind": "mood", "scale": 1.0}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="doubt: doubt is one of raw, own, distance, chunk"):
+    with pytest.raises(
+        CheckpointError, match="uncertainty: uncertainty must be one of raw, own, distance, chunk"
+    ):
         checkpoint.load(folder, made.CONTRACT)

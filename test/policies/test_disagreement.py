@@ -9,7 +9,7 @@ BEFORE = np.array([[0.0, 0.0], [1.0, 10.0], [2.0, 20.0]])
 SCALE = np.array([1.0, 10.0])
 
 
-def test_a_chunk_that_goes_on_as_foreseen_disagrees_with_nothing():
+def test_a_chunk_equal_to_the_prediction_has_no_disagreement():
     after = np.array([[1.0, 10.0], [2.0, 20.0], [9.0, 90.0]])
     assert chunk_disagreement(BEFORE, after, 1, SCALE) == 0.0
 
@@ -21,11 +21,11 @@ def test_differences_count_in_units_of_the_scale():
 
 
 @pytest.mark.parametrize("ticks", [-1, 0, 3, 50])
-def test_chunks_that_do_not_overlap_say_nothing(ticks):
+def test_chunks_without_overlap_give_none(ticks):
     assert chunk_disagreement(BEFORE, BEFORE, ticks, SCALE) is None
 
 
-def test_a_chunk_of_one_step_foresees_nothing():
+def test_a_chunk_of_one_step_gives_none():
     assert chunk_disagreement(BEFORE[:1], BEFORE[:1], 1, SCALE) is None
 
 

@@ -1,4 +1,4 @@
-"""Ensembles: members that differ, agree on what they saw, and together tell where they saw nothing."""
+"""Ensembles: agreement near the data, disagreement away from it."""
 
 import numpy as np
 import pytest
@@ -34,8 +34,8 @@ def policy(network, settings=SETTINGS):
 
 @pytest.fixture(scope="module")
 def trained():
-    """sin(3x) learnt between -1 and 1."""
-    torch.set_num_threads(1)  # two threads hinder one another in so small a network
+    """An ensemble trained on sin(3x) between -1 and 1."""
+    torch.set_num_threads(1)  # a second thread slows down so small a network
     torch.manual_seed(0)
     network = make_network("ensemble", SETTINGS, CONTRACT, NORMALISER)
     state = torch.linspace(-1, 1, 100)[:, None]
@@ -48,14 +48,14 @@ def trained():
     return policy(network)
 
 
-def test_it_learns_and_doubts_where_it_saw_nothing(trained):
+def test_it_learns_and_is_uncertain_away_from_the_data(trained):
     near = [trained.act_with_uncertainty({"joints": np.array([x])}) for x in (-0.8, 0.0, 0.5)]
     far = [trained.act_with_uncertainty({"joints": np.array([x])}) for x in (-4.0, 4.0)]
     np.testing.assert_allclose([chunk[0, 0] for chunk, _ in near], np.sin([-2.4, 0.0, 1.5]), atol=0.1)
     assert min(uncertainty for _, uncertainty in far) > 5 * max(uncertainty for _, uncertainty in near)
 
 
-def test_numpy_answers_what_torch_answers(trained):
+def test_numpy_forward_equals_torch(trained):
     slow = torch_forward(trained.network, "cpu")
     for x in (-2.0, 0.3, 1.0):
         chunk, uncertainty = trained.act_with_uncertainty({"joints": np.array([x])})
@@ -64,7 +64,7 @@ def test_numpy_answers_what_torch_answers(trained):
         assert uncertainty == pytest.approx(other_doubt, rel=1e-3)
 
 
-def test_a_checkpoint_brings_it_back(trained, tmp_path):
+def test_a_checkpoint_restores_it(trained, tmp_path):
     checkpoint.save(tmp_path / "saved", trained)
     loaded = checkpoint.load(tmp_path / "saved", CONTRACT)
     assert loaded.settings == SETTINGS
@@ -74,7 +74,7 @@ def test_a_checkpoint_brings_it_back(trained, tmp_path):
     assert uncertainty == trained.act_with_uncertainty(seen)[1]
 
 
-def test_a_loaded_gaussian_says_its_doubt_as_torch_does(tmp_path):
+def test_a_loaded_gaussian_has_the_uncertainty_of_torch(tmp_path):
     from il_ros.policies.families.behaviour_cloning import BehaviourCloning
 
     settings = BehaviourCloning(hidden=(8,), horizon=3, loss="gaussian")
@@ -88,7 +88,7 @@ def test_a_loaded_gaussian_says_its_doubt_as_torch_does(tmp_path):
     assert uncertainty == pytest.approx(other_doubt, rel=1e-5)
 
 
-def test_it_acts_on_the_mean_and_doubts_by_the_members_deviation():
+def test_mode_is_the_mean_and_uncertainty_the_members_deviation():
     # two members: chunks (1, 2) and (3, 2): mean (2, 2); variances (1, 0): root of their mean 0.7071
     head = EnsembleHead(4, (2, 1), Ensemble(members=2))
     values = torch.tensor([[[[1.0], [2.0]], [[3.0], [2.0]]]])
@@ -99,7 +99,7 @@ def test_it_acts_on_the_mean_and_doubts_by_the_members_deviation():
     assert uncertainty == pytest.approx(0.707107, abs=1e-6)
 
 
-def test_each_member_counts_a_sample_as_often_as_it_drew_it():
+def test_each_member_weights_a_sample_by_its_bootstrap_count():
     # errors 1 and 4; member 0 drew the first twice, member 1 the second once: (2 * 1 + 4) / 3
     head = EnsembleHead(4, (1, 1), Ensemble(members=2))
     values, target = torch.tensor([[[[1.0]], [[9.0]]], [[[9.0]], [[2.0]]]]), torch.zeros(2, 1, 1)
@@ -107,7 +107,7 @@ def test_each_member_counts_a_sample_as_often_as_it_drew_it():
     assert head.loss(values, target, weight).item() == 2.0
 
 
-def test_draws_are_the_same_in_every_epoch_and_like_a_bootstrap():
+def test_bootstrap_counts_are_deterministic_and_poisson():
     target = torch.randn(4000, 1, 7, generator=torch.Generator().manual_seed(0))
     counts = bootstrap_counts(target, 5)
     order = torch.randperm(4000)
@@ -118,7 +118,7 @@ def test_draws_are_the_same_in_every_epoch_and_like_a_bootstrap():
     np.testing.assert_allclose(np.corrcoef(counts.T.numpy()), np.eye(5), atol=0.07)
 
 
-def test_it_is_told_what_an_ensemble_can_not_be():
+def test_invalid_ensemble_settings_are_rejected():
     with pytest.raises(ValueError, match="members is 1; at least 2"):
         Ensemble(members=1)
     with pytest.raises(ValueError, match="gaussian"):

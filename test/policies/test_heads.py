@@ -1,4 +1,4 @@
-"""Heads: what they predict, what their loss is worth, and what they doubt."""
+"""Heads: predictions, losses and uncertainties."""
 
 import math
 
@@ -15,7 +15,7 @@ def gaussian(variance_power=0.0, features=1, chunk=(1, 1)):
 
 
 def prediction(mean, std):
-    """The prediction (1, 2, 1, 1) that means so much: the inverse of the bounded log deviation."""
+    """Return the prediction (1, 2, 1, 1) with this mean and deviation: inverts the log-deviation bounds."""
     low, high = LOG_STD
     share = (math.log(std) - low) / (high - low)
     return torch.tensor([[[[mean]], [[math.log(share / (1 - share))]]]])
@@ -41,14 +41,14 @@ def test_no_gradient_flows_through_the_weight():
     assert values.grad[0, 0].item() == pytest.approx(-1.0, abs=1e-5)
 
 
-def test_steps_of_weight_zero_teach_nothing():
+def test_steps_of_weight_zero_have_no_gradient():
     both = torch.cat([prediction(1.0, 0.5), prediction(7.0, 0.1)])
     target = torch.tensor([[[1.5]], [[-3.0]]])
     loss = gaussian().eval().loss(both, target, torch.tensor([[2.0], [0.0]]))
     assert loss.item() == pytest.approx(-0.193147, abs=1e-5)
 
 
-def test_it_acts_on_the_mean_and_doubts_by_the_deviation():
+def test_mode_is_the_mean_and_uncertainty_the_deviation():
     head = gaussian()
     assert head.mode(prediction(1.0, 0.5)).item() == 1.0
     assert head.uncertainty(prediction(1.0, 0.5)).item() == pytest.approx(0.5, rel=1e-5)
@@ -59,7 +59,7 @@ def test_the_deviation_stays_between_its_bounds():
     np.testing.assert_allclose(gaussian().uncertainty(extremes), np.exp(LOG_STD), rtol=1e-5)
 
 
-def test_it_recovers_the_mean_and_the_deviation_of_what_it_saw():
+def test_training_recovers_mean_and_deviation():
     """Targets at x = -1: mean 0.5, deviation 0.1; at x = 1: mean -0.5, deviation 0.4."""
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(100)
@@ -78,7 +78,7 @@ def test_it_recovers_the_mean_and_the_deviation_of_what_it_saw():
     np.testing.assert_allclose(head.uncertainty(learnt), [0.1, 0.4], rtol=0.03)
 
 
-def test_numpy_reads_what_torch_reads():
+def test_decode_equals_torch():
     head = gaussian(features=4, chunk=(3, 2))
     values = head(torch.randn(1, 4)).detach()
     chunk, uncertainty = head.decode(values.numpy().reshape(-1))
@@ -86,7 +86,7 @@ def test_numpy_reads_what_torch_reads():
     assert uncertainty == pytest.approx(head.uncertainty(values).item(), rel=1e-6)
 
 
-def test_a_deterministic_head_can_not_tell_its_doubt():
+def test_a_deterministic_head_has_no_uncertainty():
     head = DeterministicHead(4, 3, 2, "mse")
     values = head(torch.randn(1, 4)).detach()
     chunk, uncertainty = head.decode(values.numpy().reshape(-1))

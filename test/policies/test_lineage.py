@@ -1,4 +1,4 @@
-"""What a version's file says, and which version is the newest that may be used."""
+"""version.json, and the choice of the newest good version."""
 
 import json
 
@@ -16,15 +16,15 @@ def version(folder, number, **changes):
     return run
 
 
-def test_what_is_written_reads_back_equal(tmp_path):
+def test_read_returns_what_was_written(tmp_path):
     data = {"train": ["episode_000001"], "validation": ["episode_000002"]}
-    told = Lineage("v2", "v1", data, 120, {"family": "bc"}, {"validation_loss": 0.5}, "abc", "today")
-    lineage.write(tmp_path, told)
-    assert lineage.read(tmp_path) == told
-    assert told.episodes == {"episode_000001", "episode_000002"}
+    written = Lineage("v2", "v1", data, 120, {"family": "bc"}, {"validation_loss": 0.5}, "abc", "today")
+    lineage.write(tmp_path, written)
+    assert lineage.read(tmp_path) == written
+    assert written.episodes == {"episode_000001", "episode_000002"}
 
 
-def test_interventions_per_minute_are_known_once_it_drove():
+def test_interventions_per_minute_need_time_in_control():
     assert Lineage("v1").interventions_per_minute is None
     assert Lineage("v1", driven_s=90.0, interventions=3).interventions_per_minute == 2.0
 
@@ -47,7 +47,7 @@ def test_a_damaged_file_is_named_and_its_version_not_used(tmp_path, text):
     assert lineage.newest_good(tmp_path) == good
 
 
-def test_refused_and_rolled_back_versions_are_passed_over(tmp_path):
+def test_refused_and_rolled_back_versions_are_skipped(tmp_path):
     good = version(tmp_path, 1, state=ACTIVE)
     version(tmp_path, 2, state=REFUSED)
     version(tmp_path, 10, state=ROLLED_BACK)
@@ -55,18 +55,18 @@ def test_refused_and_rolled_back_versions_are_passed_over(tmp_path):
     assert lineage.newest_good(tmp_path / "nothing") is None
 
 
-def test_a_version_that_has_seen_a_discarded_episode_is_passed_over(tmp_path):
+def test_a_version_trained_on_a_discarded_episode_is_skipped(tmp_path):
     before = version(tmp_path, 1, data={"train": ["a"], "validation": ["b"]})
     version(tmp_path, 2, data={"train": ["a"], "validation": ["b", "c"]})
     assert lineage.newest_good(tmp_path, without={"c"}) == before
     assert lineage.newest_good(tmp_path, without={"b"}) is None
 
 
-def test_what_a_later_version_adds_is_ignored(tmp_path):
+def test_unknown_keys_are_ignored(tmp_path):
     (tmp_path / FILE).write_text(json.dumps({"version": "v1", "colour": "blue"}))
     assert lineage.read(tmp_path) == Lineage("v1")
 
 
-def test_a_version_still_in_the_making_is_none(tmp_path):
+def test_a_version_in_training_is_not_listed(tmp_path):
     (tmp_path / "v2.running" / CHECKPOINT).mkdir(parents=True)
     assert lineage.newest_good(tmp_path) is None

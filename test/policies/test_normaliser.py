@@ -1,4 +1,4 @@
-"""Numbers of a like size, and back."""
+"""Normalisation and its inverse."""
 
 import json
 
@@ -28,12 +28,12 @@ def test_state_gets_mean_zero_and_deviation_one():
     np.testing.assert_array_equal(affine.normalise(np.array([[1.0], [2.0], [5.0]])), [[-1], [0], [3]])
 
 
-def test_what_never_moved_is_centred_and_not_blown_up():
+def test_a_constant_feature_is_only_centred():
     affine = fit_state(np.full((10, 1), 0.3), ("a",))
     np.testing.assert_allclose(affine.normalise(np.array([0.301])), [0.001], atol=1e-9)
 
 
-def test_what_hardly_moved_is_measured_by_the_liveliest_of_its_group():
+def test_a_nearly_constant_feature_is_scaled_by_its_group():
     values = np.array([[0.0, 0.0, 0.0], [2.0, 2e-4, 2e-4]])  # deviations 1, 1e-4, 1e-4
     scale = fit_state(values, ("position", "position", "other")).scale
     np.testing.assert_allclose(scale, [1.0, 0.1, 1e-4])
@@ -44,12 +44,12 @@ def test_actions_are_brought_to_between_minus_one_and_one():
     np.testing.assert_array_equal(affine.normalise(np.array([[0.0], [2.0], [4.0]])), [[-1], [0], [1]])
 
 
-def test_an_action_that_never_moved_may_err_by_a_thousandth_of_its_range():
+def test_a_constant_action_is_scaled_by_a_thousandth_of_its_range():
     affine = fit_actions(np.array([[0.05], [0.05]]), "min_max", np.array([0.08]))
     np.testing.assert_allclose(affine.restore(np.array([[-1.0], [1.0]])), [[0.04992], [0.05008]])
 
 
-def test_depth_is_measured():
+def test_depth_is_fitted():
     assert fit_depth(np.array([1.0, 3.0]).reshape(2, 1, 1, 1)) == (2.0, 1.0)
 
 
@@ -63,6 +63,6 @@ def test_json_keeps_every_bit():
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
-def test_a_scale_without_way_back_is_refused(scale):
+def test_a_scale_that_is_not_invertible_is_rejected(scale):
     with pytest.raises(ValueError, match="scale above 0"):
         Affine(np.zeros(1), np.array([scale]))

@@ -17,7 +17,7 @@ def wire(**changes):
     return messages.encode(p.TYPE, message)
 
 
-def test_what_is_encoded_is_decoded_bit_for_bit():
+def test_a_proposal_survives_encoding_bit_for_bit():
     sent = Proposal("policy", 7_000_000_001, CHUNK, version="v3", generation=4, uncertainty=0.1 + 0.2)
     got = p.decode(p.encode(sent, NAMES, PERIOD_NS), NAMES, PERIOD_NS)
     assert got.chunk.tobytes() == sent.chunk.tobytes()
@@ -26,7 +26,7 @@ def test_what_is_encoded_is_decoded_bit_for_bit():
     )  # fmt: skip
 
 
-def test_what_a_source_does_not_know_is_absent_and_not_zero():
+def test_unknown_fields_are_absent_and_not_zero():
     sent = Proposal("expert", 1, CHUNK)
     message = p.to_message(sent, NAMES, PERIOD_NS)
     assert message.header.frame_id == "source=expert"
@@ -42,28 +42,28 @@ def test_step_k_is_at_k_periods():
 
 def test_joints_in_another_order_are_sorted_by_name():
     raw = wire(joint_names=["gripper/opening", "arm/joint1", "arm/joint2"])
-    # the first column is said to be the gripper's
+    # the message names the first column as the gripper
     np.testing.assert_array_equal(p.decode(raw, NAMES, PERIOD_NS).chunk[0], [0.2, 0.03, 0.1])
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "error"),
     [
         ({"joint_names": ["arm/joint1", "arm/joint2"]}, "joint 'gripper/opening' is missing"),
         ({"joint_names": [*NAMES, "wrist"]}, "joint 'wrist' is not one of"),
         ({"joint_names": [*NAMES, "arm/joint1"]}, "listed twice"),
         ({"header": messages.header(0, "source=policy")}, "has no stamp"),
         ({"header": messages.header(5, "")}, "needs the name of its source"),
-        ({"header": messages.header(5, "source=policy epoch=four")}, "'four' is no number for epoch"),
+        ({"header": messages.header(5, "source=policy epoch=four")}, "'four' is not a number for generation"),
         ({"header": messages.header(5, "source=policy mood=good")}, "'mood=good' is none of"),
     ],
 )
-def test_a_message_that_is_no_proposal_is_refused_with_what_is_wrong(change, said):
-    with pytest.raises(ProposalError, match=said):
+def test_an_invalid_message_is_rejected_with_the_reason(change, error):
+    with pytest.raises(ProposalError, match=error):
         p.decode(wire(**change), NAMES, PERIOD_NS)
 
 
-def test_a_chunk_of_another_rate_is_refused():
+def test_a_chunk_of_another_rate_is_rejected():
     raw = p.encode(Proposal("policy", 1, CHUNK), NAMES, period_ns=100_000_000)
     with pytest.raises(
         ProposalError, match=r"points\[1\] is at 0.1 s; the contract's steps are 0.05 s apart"
@@ -71,32 +71,32 @@ def test_a_chunk_of_another_rate_is_refused():
         p.decode(raw, NAMES, PERIOD_NS)
 
 
-def test_bytes_that_are_no_message_are_a_proposal_error():
+def test_bytes_that_are_not_a_message_raise_a_proposal_error():
     with pytest.raises(ProposalError, match="3 bytes"):
         p.decode(b"\x00\x01\x02", NAMES, PERIOD_NS)
 
 
-def test_a_proposal_keeps_its_own_numbers():
-    mine = np.zeros((1, 3))
-    proposal = Proposal("policy", 1, mine)
-    mine[0, 0] = 9.0
+def test_a_proposal_copies_its_chunk():
+    original = np.zeros((1, 3))
+    proposal = Proposal("policy", 1, original)
+    original[0, 0] = 9.0
     assert proposal.chunk[0, 0] == 0.0
     with pytest.raises(ValueError, match="read-only"):
         proposal.chunk[0, 0] = 1.0
 
 
 @pytest.mark.parametrize(
-    "bad", [{"source": "a b"}, {"version": "v=3"}, {"epoch": -1}, {"doubt": float("nan")}]
+    "bad", [{"source": "a b"}, {"version": "v=3"}, {"generation": -1}, {"uncertainty": float("nan")}]
 )
-def test_a_proposal_that_could_not_travel_is_not_born(bad):
+def test_an_invalid_proposal_is_rejected(bad):
     with pytest.raises(ProposalError):
         Proposal(**{"source": "policy", "stamp_ns": 1, "chunk": CHUNK, **bad})
 
 
-def test_no_points_say_i_let_go():
-    word = p.releasing("expert", 7, len(NAMES))
-    assert word.releases
+def test_a_proposal_without_points_is_a_release():
+    release = p.releasing("expert", 7, len(NAMES))
+    assert release.releases
     assert not Proposal("expert", 7, CHUNK).releases
-    got = p.decode(p.encode(word, NAMES, PERIOD_NS), NAMES, PERIOD_NS)
+    got = p.decode(p.encode(release, NAMES, PERIOD_NS), NAMES, PERIOD_NS)
     assert got.releases
     assert (got.source, got.stamp_ns, got.chunk.shape) == ("expert", 7, (0, 3))

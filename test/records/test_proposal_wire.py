@@ -1,4 +1,4 @@
-"""The packed bytes are the general serialiser's bytes, and are read back the same."""
+"""The packed bytes equal those of the general serialiser, and unpacking restores the proposal."""
 
 import numpy as np
 import pytest
@@ -36,10 +36,10 @@ def test_packed_bytes_are_those_of_the_general_serialiser(named):
 
 @settings(max_examples=200, deadline=None)
 @given(proposals(), st.binary(max_size=4))
-def test_decoding_gives_back_what_was_encoded_whatever_trails(named, trailing):
+def test_decoding_restores_the_proposal_with_any_trailing_bytes(named, trailing):
     names, one = named
     raw = proposal.encode(one, names, PERIOD_NS) + trailing
-    assert proposal_wire.read(raw, names, PERIOD_NS) is not None
+    assert proposal_wire.unpack(raw, names, PERIOD_NS) is not None
     back = proposal.decode(raw, names, PERIOD_NS)
     np.testing.assert_array_equal(back.chunk, one.chunk)
     assert (back.source, back.stamp_ns, back.version, back.generation, back.uncertainty) == (
@@ -53,35 +53,35 @@ def test_decoding_gives_back_what_was_encoded_whatever_trails(named, trailing):
 
 @settings(max_examples=100, deadline=None)
 @given(proposals(), st.data())
-def test_bytes_cut_short_are_an_error_never_a_guess(named, data):
+def test_truncated_bytes_raise_an_error(named, data):
     names, one = named
     raw = proposal.encode(one, names, PERIOD_NS)
     with pytest.raises(ProposalError):
         proposal.decode(raw[: data.draw(st.integers(0, len(raw) - 1))], names, PERIOD_NS)
 
 
-def test_joints_in_another_order_are_left_to_the_general_reader():
+def test_joints_in_another_order_are_decoded_by_the_general_reader():
     one = Proposal("expert", 10**9, np.array([[1.0, 2.0]]))
     raw = proposal.encode(one, ("b", "a"), PERIOD_NS)
-    assert proposal_wire.read(raw, ("a", "b"), PERIOD_NS) is None
+    assert proposal_wire.unpack(raw, ("a", "b"), PERIOD_NS) is None
     np.testing.assert_array_equal(proposal.decode(raw, ("a", "b"), PERIOD_NS).chunk, [[2.0, 1.0]])
 
 
-def test_velocities_beside_positions_are_left_to_the_general_reader():
+def test_velocities_beside_positions_are_decoded_by_the_general_reader():
     message = proposal.to_message(Proposal("expert", 10**9, np.ones((2, 1))), ("a",), PERIOD_NS)
     message.points[0].velocities = np.ones(1)
     raw = messages.encode(proposal.TYPE, message)
-    assert proposal_wire.read(raw, ("a",), PERIOD_NS) is None
+    assert proposal_wire.unpack(raw, ("a",), PERIOD_NS) is None
     np.testing.assert_array_equal(proposal.decode(raw, ("a",), PERIOD_NS).chunk, [[1.0], [1.0]])
 
 
-def test_steps_off_the_grid_are_refused():
+def test_steps_at_another_period_are_rejected():
     raw = proposal.encode(Proposal("expert", 10**9, np.ones((2, 1))), ("a",), 2 * PERIOD_NS)
     with pytest.raises(ProposalError, match=r"points\[1\] is at 0\.1 s"):
         proposal.decode(raw, ("a",), PERIOD_NS)
 
 
-def test_a_message_without_stamp_is_refused():
+def test_a_message_without_stamp_is_rejected():
     message = proposal.to_message(Proposal("expert", 10**9, np.ones((1, 1))), ("a",), PERIOD_NS)
     message.header = messages.header(0, "source=expert")
     with pytest.raises(ProposalError, match="no stamp"):

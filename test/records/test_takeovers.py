@@ -1,4 +1,4 @@
-"""One definition of a takeover: worked examples, and every consumer counts alike."""
+"""The definition of a takeover: worked examples, and equal counts in all consumers."""
 
 import pytest
 from hypothesis import given
@@ -20,12 +20,12 @@ NAMES = {"p": "policy", "e": "expert", "j": "joystick", "-": NOBODY}
     ("mode", "drivers", "expected"),
     [
         ("hg_dagger", "ppepp", (2,)),
-        ("hg_dagger", "eepe", (3,)),  # who begins takes over from nobody
-        ("hg_dagger", "p-e", (2,)),  # a pause between the two does not matter
-        ("gated", "pe-epe", (1, 5)),  # the same hand-over is not counted twice
+        ("hg_dagger", "eepe", (3,)),  # the first driver takes over from no source
+        ("hg_dagger", "p-e", (2,)),  # a pause between the two is ignored
+        ("gated", "pe-epe", (1, 5)),  # the same takeover is not counted twice
         ("priority", "je", (1,)),  # from any other source
-        ("", "pe", (1,)),  # recorded before there were modes
-        ("dagger", "pepe", ()),  # the driver is drawn
+        ("", "pe", (1,)),  # recorded before modes existed
+        ("dagger", "pepe", ()),  # the driver is drawn at random
         ("shadow", "pe", ()),
         ("expert", "pe", ()),
     ],
@@ -34,7 +34,7 @@ def test_worked_examples(mode, drivers, expected):
     assert takeovers((NAMES[driver], mode) for driver in drivers) == expected
 
 
-def test_a_mode_without_takeovers_ends_the_count():
+def test_a_mode_without_takeovers_resets_the_last_driver():
     decided = [("policy", "hg_dagger"), ("policy", "dagger"), ("expert", "hg_dagger")]
     assert takeovers(decided) == ()
 

@@ -1,4 +1,4 @@
-"""Unattended episodes: seeds in order, outcomes counted, the file reads back."""
+"""Unattended episodes: the order of seeds, the counts, and the result file."""
 
 import json
 
@@ -11,31 +11,31 @@ LOST = Trial(8, "failure", "not within 20 s", 20.0, 2.0, "episode_000001")
 
 
 def test_each_trial_has_the_next_seed_until_all_are_done():
-    none = Trials(2, 7)
-    assert none.next_seed == 7
-    assert none.after(WON).next_seed == 8
-    assert none.after(WON).after(LOST).next_seed is None
+    empty = Trials(2, 7)
+    assert empty.next_seed == 7
+    assert empty.after(WON).next_seed == 8
+    assert empty.after(WON).after(LOST).next_seed is None
 
 
-def test_successes_are_counted_and_told():
+def test_the_progress_contains_the_counts():
     trials = Trials(3, 7).after(WON).after(LOST)
-    told = json.loads(trials.progress())
-    assert (told["planned"], told["done"], told["successes"]) == (3, 2, 1)
-    assert told["last"]["seed"] == 8
+    progress = json.loads(trials.progress())
+    assert (progress["planned"], progress["done"], progress["successes"]) == (3, 2, 1)
+    assert progress["last"]["seed"] == 8
 
 
-def test_the_result_file_reads_back_the_same():
+def test_the_result_file_restores_the_trials():
     trials = Trials(3, 7).after(WON).after(LOST)
     assert from_json(trials.to_json()) == trials
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"planned": 1, "first_seed": 0, "trials": [{"seed": 1}]}'])
-def test_another_file_is_refused(text):
-    with pytest.raises(ValueError, match="no result file"):
+def test_another_file_is_rejected(text):
+    with pytest.raises(ValueError, match="not a result file"):
         from_json(text)
 
 
-def test_an_unknown_outcome_or_too_many_trials_are_refused():
+def test_an_unknown_outcome_and_too_many_trials_are_rejected():
     with pytest.raises(ValueError, match="outcome is 'maybe'"):
         Trial(1, "maybe", "", 0.0, 0.0)
     with pytest.raises(ValueError, match="2 trials done, but 1 planned"):
@@ -49,12 +49,12 @@ def test_the_interval_is_wilsons():
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
-def test_the_interval_stays_within_what_is_possible(count):
+def test_the_interval_stays_between_0_and_1(count):
     assert success_interval(count, count)[1] == 1.0
     assert success_interval(0, count)[0] == 0.0
 
 
-def test_no_trials_give_no_rate():
+def test_without_trials_there_is_no_rate():
     with pytest.raises(ValueError, match="0 successes of 0 trials"):
         success_interval(0, 0)
 
@@ -66,6 +66,6 @@ def test_the_interval_of_a_rate_by_hand():
 
 
 @pytest.mark.parametrize(("events", "minutes"), [(-1, 1.0), (1, 0.0), (1, float("nan"))])
-def test_no_time_gives_no_rate(events, minutes):
+def test_without_time_there_is_no_rate(events, minutes):
     with pytest.raises(ValueError, match="give no rate"):
         rate_interval(events, minutes)

@@ -16,7 +16,7 @@ LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LONG_S = 60.0
 
 
-class SafetyLimiter:
+class PromotionRig:
     """A policy server with v1, and whoever announces candidates."""
 
     def __init__(self, graph, tmp_path, first=made.RIGHT, **parameters):
@@ -29,7 +29,7 @@ class SafetyLimiter:
         self._born_s = time.time()
         self._said = graph.received("policy_server/version", STRING, LATCHED)
         self.node = graph.start(
-            PolicyServer, candidates=topic, **{"gate__root": str(self.root), **parameters}
+            PolicyServer, candidates=topic, **{"promotion__root": str(self.root), **parameters}
         )
         self._announce = graph.publisher(topic, STRING, LATCHED)
 

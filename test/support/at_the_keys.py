@@ -29,23 +29,23 @@ class AtTheKeys:
         self.graph, self.screen = graph, Screen()
         given = {"seed": 3, "joy_buttons": ["take 5"]} | parameters
         self.node = graph.start(lambda **kwargs: Session(self.screen, **kwargs), use_sim_time=True, **given)
-        graph.until(lambda: self.world.ready and self.world.now_ns, "recorder and supervisor")
+        graph.until(lambda: self.state.ready and self.state.now_ns, "recorder and supervisor")
 
     @property
-    def world(self):
-        return self.node.world
+    def state(self):
+        return self.node.state
 
     def type(self, key, until, what):
         """Press a key once the wish before it is through, else it is taken for impatience, and wait."""
         self.graph.until(lambda: not self.node.busy, f"rest before {what}")
         self.screen.typed.append(key)
-        self.graph.until(lambda: until(self.world), f"{what}; told: {self.screen.told}")
+        self.graph.until(lambda: until(self.state), f"{what}; told: {self.screen.told}")
 
     def drives(self, who, ticks=5):
         seen = []
 
         def long_enough():
-            seen[:] = [*seen, self.world.now_ns] if self.world.driver == who else []
+            seen[:] = [*seen, self.state.now_ns] if self.state.driver == who else []
             return len(set(seen)) >= ticks
 
         self.graph.until(long_enough, f"{who} drives; told: {self.screen.told}")

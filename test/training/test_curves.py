@@ -1,4 +1,4 @@
-"""The curves of a run as a picture: readable whatever the loss is."""
+"""The plot of the training curves."""
 
 import warnings
 from dataclasses import replace

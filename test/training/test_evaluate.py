@@ -1,4 +1,4 @@
-"""Evaluation: counts, intervals, and what a policy that can't answer counts for."""
+"""Evaluation: counts, intervals, and policy errors."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from il_ros.training.evaluate import Episode, Evaluation, evaluate
 REACH = contract.load(share.path("config", "contracts", "arm_reach.yaml"))
 
 
-def test_the_expert_succeeds_and_a_policy_that_stands_still_does_not():
+def test_the_expert_succeeds_and_a_constant_policy_does_not():
     task = make_task("reach")
     heard = []
     score = evaluate(make_expert("reach"), REACH, task, range(3), on_episode=heard.append)
@@ -26,7 +26,7 @@ def test_the_expert_succeeds_and_a_policy_that_stands_still_does_not():
     assert evaluate(Still(), REACH, task, range(1)).episodes[0].ending == "time is up"
 
 
-def test_a_policy_that_cannot_answer_fails_with_its_reason():
+def test_a_policy_error_counts_as_failure_with_its_message():
     class Broken:
         def act(self, observation):
             raise PolicyError("arm/joint1 is nan")
@@ -42,6 +42,6 @@ def test_the_interval_is_wilsons():
     np.testing.assert_allclose(Evaluation("push", "v1", episodes).interval, (0.490, 0.943), atol=5e-4)
 
 
-def test_an_evaluation_without_episodes_is_none():
+def test_an_evaluation_without_episodes_is_rejected():
     with pytest.raises(ValueError, match="at least one episode"):
         evaluate(make_expert("reach"), REACH, make_task("reach"), [])

@@ -1,4 +1,4 @@
-"""Recipes: files, changes, and what is refused."""
+"""Recipes: files, changes, and rejected values."""
 
 import pytest
 
@@ -10,7 +10,7 @@ SHIPPED = sorted(path.stem for path in share.path("config", "training").glob("*.
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_recipe_says_every_field_with_a_comment(name):
+def test_a_shipped_recipe_has_a_comment_for_every_field(name):
     recipe = load(name)
     text = share.path("config", "training", f"{name}.yaml").read_text()
     for part in ("policy", "training"):
@@ -21,7 +21,7 @@ def test_a_shipped_recipe_says_every_field_with_a_comment(name):
             assert "#" in line, f"{part}.{key}"
 
 
-def test_a_recipe_survives_json():
+def test_from_plain_inverts_to_plain():
     recipe = Recipe(training=Training(epochs=7))
     assert Recipe.from_plain(recipe.to_plain(), "x") == recipe
 
@@ -40,12 +40,12 @@ def test_changes_override_by_short_and_by_full_name():
         ("epochs=many", "--set: training: epochs: must be a whole number, not 'many'"),
         ("epochs=0", "--set: training: epochs is 0; at least 1"),
         ("hidden=[", r"--set hidden=\[: '\[' is not a YAML value"),
-        ("keep=first", "keep: 'first' is not known; there are: last, best"),
-        ("validation=1", "validation is 1.0; a share"),
-        ("learning_rate=0", "learning_rate is 0.0; above 0"),
+        ("keep=first", "keep: 'first' is not known; known: last, best"),
+        ("validation=1", "validation is 1.0; it must be"),
+        ("learning_rate=0", "learning_rate is 0.0; it must be above 0"),
     ],
 )
-def test_a_wrong_change_says_what_would_be_right(change, message):
+def test_an_invalid_change_names_the_alternatives(change, message):
     with pytest.raises(SettingsError, match=message):
         changed(Recipe(), [change])
 
@@ -53,7 +53,7 @@ def test_a_wrong_change_says_what_would_be_right(change, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("family: bcc", "family: 'bcc' is not known; there are: bc"),
+        ("family: bcc", "family: 'bcc' is unknown; there are: bc"),
         ("polcy: {}", "unknown key 'polcy'; did you mean 'policy'"),
         ("policy: {horizn: 2}", "policy: unknown key 'horizn'; did you mean 'horizon'"),
         ("training: {epochs: 2, epochs: 3}", "training.epochs: given twice"),
@@ -70,8 +70,8 @@ def test_a_wrong_file_is_named_with_its_key(tmp_path, text, message):
     assert message in str(caught.value)
 
 
-def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path):
+def test_an_unknown_recipe_lists_the_known_ones(tmp_path):
     with pytest.raises(SettingsError, match=r"recipe 'bc_mpl' is neither.*bc_mlp"):
         load("bc_mpl")
-    with pytest.raises(SettingsError, match="can't be read"):
+    with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path / "none.yaml")

@@ -1,4 +1,4 @@
-"""A run: its files, its policy, and going on after an interruption."""
+"""Training runs: files, policy, and resumption."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from il_ros.training.run import package_version, train
 RECIPE = changed(Recipe(), ["hidden=[16]", "epochs=4", "batch_size=32"])
 
 
-def test_a_run_leaves_a_policy_that_does_what_was_shown(tmp_path):
+def test_a_run_writes_a_policy_that_imitates_the_data(tmp_path):
     recipe = changed(RECIPE, ["epochs=40", "learning_rate=0.01", "batch_size=16"])
     outcome = train(made.dataset(own=made.DELTA), recipe, tmp_path, version="v3")
     policy = checkpoint.load(tmp_path, made.DELTA)
@@ -27,7 +27,7 @@ def test_a_run_leaves_a_policy_that_does_what_was_shown(tmp_path):
     assert policy.version == "v3"
 
 
-def test_the_checkpoint_says_where_it_comes_from(tmp_path):
+def test_the_checkpoint_records_its_origin(tmp_path):
     train(made.dataset(), RECIPE, tmp_path)
     metrics = json.loads((tmp_path / "checkpoint" / "config.json").read_text())["metrics"]
     assert metrics["data"]["train"] == [f"episode_{number:06d}" for number in range(4)]
@@ -52,7 +52,7 @@ def test_one_episode_is_trained_on_without_validation(tmp_path):
     assert "validation_loss\n" not in (tmp_path / "curves.csv").read_text()
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_policy(tmp_path):
+def test_a_resumed_run_gives_the_same_policy(tmp_path):
     whole = train(made.dataset(), RECIPE, tmp_path / "whole")
     stopped = train(made.dataset(), RECIPE, tmp_path / "cut", on_epoch=lambda point: point.epoch < 2)
     assert not stopped.finished
@@ -64,27 +64,27 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_policy(tmp_path):
     assert [p.train_loss for p in resumed.curves] == [p.train_loss for p in whole.curves]
 
 
-def test_a_run_with_other_settings_or_data_is_not_taken_up(tmp_path):
+def test_a_run_with_other_settings_or_data_is_not_resumed(tmp_path):
     train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
-    with pytest.raises(TrainingError, match=r"recipe\.training\.epochs: 4 then, 9 now"):
+    with pytest.raises(TrainingError, match=r"recipe\.training\.epochs: was 4, is now 9"):
         train(made.dataset(), changed(RECIPE, ["epochs=9"]), tmp_path, resume=True)
     with pytest.raises(TrainingError, match=r"data\.train"):
         train(made.dataset(train=3), RECIPE, tmp_path, resume=True)
 
 
-def test_without_a_run_there_is_nothing_to_take_up(tmp_path):
+def test_resuming_without_a_run_is_an_error(tmp_path):
     with pytest.raises(TrainingError, match=r"state\.json.*No such file|No such file.*state\.json"):
         train(made.dataset(), RECIPE, tmp_path, resume=True)
 
 
-def test_a_damaged_state_is_not_taken_up(tmp_path):
+def test_a_damaged_state_is_not_resumed(tmp_path):
     train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
     (tmp_path / "resume" / "state.safetensors").write_bytes(b"\x00" * 64)
-    with pytest.raises(TrainingError, match="can't go on from it"):
+    with pytest.raises(TrainingError, match="cannot resume"):
         train(made.dataset(), RECIPE, tmp_path, resume=True)
 
 
-def test_from_earlier_weights_a_short_training_replays_a_part_of_what_was_known(tmp_path):
+def test_a_short_warm_start_replays_some_old_frames(tmp_path):
     recipe = changed(RECIPE, ["epochs=4", "batch_size=10"])
     first = train(made.dataset(train=7), recipe, tmp_path / "v1", version="v1")
     assert first.policy.metrics["steps"] == 4 * 21
@@ -94,7 +94,7 @@ def test_from_earlier_weights_a_short_training_replays_a_part_of_what_was_known(
     assert [point.step for point in outcome.curves] == [15, 30, 45, 60]  # 30 new frames and 120 of 210
 
 
-def test_a_picture_policy_is_trained_end_to_end(tmp_path):
+def test_an_image_policy_is_trained_end_to_end(tmp_path):
     recipe = changed(RECIPE, ["epochs=2", "channels=[4, 4]", "shift_px=1", "inputs=[joints, camera]"])
     outcome = train(made.dataset(train=2, own=made.WITH_CAMERA), recipe, tmp_path)
     assert outcome.policy.act(made.observation(made.WITH_CAMERA)).shape == (1, 2)

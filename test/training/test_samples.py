@@ -1,4 +1,4 @@
-"""Samples: chunks never reach over a gap, nor into the next episode."""
+"""Samples and batches: chunks never cross a gap or an episode boundary."""
 
 import made_arrays as made
 import numpy as np
@@ -66,7 +66,7 @@ def test_nan_names_the_episode_and_the_frame():
         samples([made.episode(3, observations={**bad.observations, "joints": joints})], INPUTS, 1)
     commands = np.array(bad.commands)
     commands[2, 0] = np.inf
-    with pytest.raises(ValueError, match="episode_000003: the command of frame 2"):
+    with pytest.raises(ValueError, match="episode_000003: command 0 of frame 2"):
         samples([made.episode(3, commands=commands)], INPUTS, 1)
 
 
@@ -114,11 +114,11 @@ def test_a_replaying_epoch_has_every_new_sample_and_other_old_ones_each_time():
 
 
 def test_more_old_samples_than_there_are_cannot_be_replayed():
-    with pytest.raises(ValueError, match="old is 6; 0 to 5 samples are not new"):
+    with pytest.raises(ValueError, match="old is 6; it must be 0 to 5"):
         ReplayPlan(np.arange(10) >= 5, old=6)
 
 
-def test_state_target_and_picture_of_a_sample_stay_together():
+def test_state_target_and_image_of_a_sample_stay_together():
     pictures = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
     batches = numbered(6, {"camera": CameraFrames([pictures[:2], pictures[2:]])})
     for batch in batches.shuffled(4, torch.Generator().manual_seed(1)):
@@ -126,11 +126,11 @@ def test_state_target_and_picture_of_a_sample_stay_together():
         assert batch.state[:, 0].tolist() == batch.images["camera"][:, 0, 0, 0].tolist()
 
 
-def test_without_padding_there_are_no_weights():
+def test_without_padding_weights_are_none():
     assert next(numbered(3).in_order(3)).weight is None
 
 
-def test_a_shifted_picture_is_the_picture_moved():
+def test_a_shifted_image_is_the_image_moved():
     picture = torch.arange(16, dtype=torch.uint8).reshape(1, 4, 4, 1).repeat(50, 1, 1, 1)
     out = shifted(picture, 1, torch.Generator().manual_seed(0))
     rows = {tuple(one[1:3, 1:3, 0].flatten().tolist()) for one in out}

@@ -1,4 +1,4 @@
-"""What bench/learning/through_nodes.py counts and pools; its nodes' parts have tests of their own."""
+"""Counting and pooling in bench/learning/through_nodes.py."""
 
 import importlib.util
 import sys

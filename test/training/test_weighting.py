@@ -1,4 +1,4 @@
-"""How much each label counts, and that the loss goes by it."""
+"""Label weights and their effect on the loss."""
 
 import made_arrays as made
 import numpy as np
@@ -29,7 +29,7 @@ def taken_over(**changes):
     return made.episode(0, 8, **{**values, "takeovers_ns": (1_500_000_000,), **changes})
 
 
-def test_recoveries_count_more_and_the_lapse_before_them_less():
+def test_recoveries_weigh_more_and_lapses_less():
     out = weights_of(taken_over(), Weighting(recovery=3, recovery_s=1.0, lapse=0.5, lapse_s=0.6))
     np.testing.assert_array_equal(out, [1, 1, 0.5, 3, 3, 1, 1, 1])
 
@@ -41,20 +41,20 @@ def test_what_the_expert_did_before_it_took_over_again_is_no_lapse():
     np.testing.assert_array_equal(out, [0.5, 3, 1, 1, 0.5, 3, 1, 1])
 
 
-def test_without_a_takeover_or_decisions_all_count_alike():
+def test_without_takeovers_or_decisions_weights_are_uniform():
     weighting = Weighting(recovery=3, lapse=0.5)
     np.testing.assert_array_equal(weights_of(taken_over(takeovers_ns=()), weighting), np.ones(8))
     np.testing.assert_array_equal(weights_of(made.episode(0, 5), weighting), np.ones(5))
 
 
-def test_each_step_of_a_chunk_weighs_what_its_own_label_does():
+def test_each_chunk_step_has_the_weight_of_its_label():
     out = samples([taken_over()], INPUTS, 2, Weighting(recovery=3, recovery_s=1.0, lapse=0.5, lapse_s=0.6))
     expected = [[1, 1], [1, 0.5], [0.5, 3], [3, 3], [3, 1], [1, 1], [1, 1], [1, 0]]
     np.testing.assert_array_equal(out.weights, expected)
 
 
 def silent_network(loss):
-    """A network that always answers 0, and the samples as they are: the loss is that of the commands."""
+    """A network with constant output 0, and unnormalised samples: the loss is that of the commands."""
     recipe = changed(Recipe(), ["hidden=[4]", f"policy.loss={loss}"])
     plain = Normaliser(Affine(np.zeros(11), np.ones(11)), Affine(np.zeros(2), np.ones(2)))
     network = make_network("bc", recipe.policy, made.CONTRACT, plain)
@@ -69,7 +69,7 @@ def silent_network(loss):
     # commands 0..7, the 3 counts thrice: absolute (28 + 2 * 3) / 10, squared (140 + 2 * 9) / 10
     [("l1", 28 / 8, 3.4), ("mse", 140 / 8, 15.8)],
 )
-def test_the_loss_and_its_gradient_go_by_the_weights(loss, alike, weighted):
+def test_loss_and_gradient_use_the_weights(loss, alike, weighted):
     network, plain = silent_network(loss)
     for weighting, expected in ((Weighting(), alike), (Weighting(recovery=3, recovery_s=0.5), weighted)):
         taught = samples([taken_over()], INPUTS, 1, weighting)
@@ -88,9 +88,9 @@ def test_the_loss_and_its_gradient_go_by_the_weights(loss, alike, weighted):
         assert flat.gradient.sum().item() == pytest.approx(total)
 
 
-def test_a_recipe_weighs_all_alike_unless_told_and_refuses_what_can_not_be():
+def test_default_weights_are_uniform_and_invalid_ones_rejected():
     assert Training().weighting == Weighting()
     assert changed(Recipe(), ["recovery=3", "lapse_s=2"]).training.weighting == Weighting(3, 1.0, 1.0, 2)
     for change in ("lapse=0", "recovery=-1", "recovery_s=.inf"):
-        with pytest.raises(SettingsError, match="a finite number above 0"):
+        with pytest.raises(SettingsError, match="finite and above 0"):
             changed(Recipe(), [change])

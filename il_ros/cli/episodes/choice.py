@@ -1,4 +1,4 @@
-"""Which episodes, and which contract, the words on the command line mean."""
+"""Resolves episodes and contracts from command-line arguments."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from il_ros.episodes.layout import INFO_FILE, episode_name
 
 
 def add_episode(parser: argparse.ArgumentParser) -> None:
-    """Take one episode."""
+    """Add the argument for one episode."""
     parser.add_argument("episode", metavar="EPISODE", help="its folder, or its number under --root")
 
 
 def add_contract(parser: argparse.ArgumentParser) -> None:
-    """Take a contract other than the recorded one."""
+    """Add the option for a contract other than the recorded one."""
     parser.add_argument(
-        "--contract", type=Path, metavar="FILE", help="see it under this contract (default: the recorded one)"
+        "--contract", type=Path, metavar="FILE", help="interpret it under this contract (default: the recorded one)"
     )
 
 
 def folder_of(word: str, root: Path) -> Path:
-    """Return the folder that a path or a number means.
+    """Return the folder of an episode given by path or number.
 
-    Raises FileNotFoundError naming where it was looked for.
+    Raises FileNotFoundError naming the path.
     """
     path = Path(word)
     if word.isdigit() and not path.exists():
@@ -39,12 +39,12 @@ def folder_of(word: str, root: Path) -> Path:
 
 
 def entry_of(word: str, root: Path) -> Entry:
-    """Return the episode that a path or a number means; raises FileNotFoundError."""
+    """Return the episode given by path or number; raises FileNotFoundError."""
     return look(folder_of(word, root))
 
 
 def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
-    """Return the episodes that words mean; a folder of episodes means all in it, no word means the root."""
+    """Return the episodes given by `words`; a folder of episodes stands for all in it, no word for the root."""
     found: list[Entry] = []
     for word in words or [str(root)]:
         path = root if not words else folder_of(word, root)
@@ -56,9 +56,9 @@ def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
 
 
 def contract_for(entry: Entry, file: Path | None) -> Contract:
-    """Return the contract to see an episode under: the file's, or the one it was recorded under.
+    """Return the contract for an episode: the file's, or the recorded one.
 
-    Raises ContractError when it can't be read or there is none.
+    Raises ContractError when it can't be read or does not exist.
     """
     if file is not None:
         return contracts.load(file)

@@ -1,4 +1,4 @@
-"""`il-ros episodes`: look at, check, repair and show recorded episodes; needs no ROS."""
+"""`il-ros episodes`: inspect, check, repair and plot recorded episodes; needs no ROS."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _EXPECTED = (
 )
 
 _EXAMPLES = """\
-An EPISODE is its folder or its number under --root. examples:
+An EPISODE is a folder, or a number under --root. examples:
   il-ros episodes list                          all under ./episodes
   il-ros episodes info 12                       episode 12: streams, rates, grade
   il-ros episodes verify                        read and check everything
   il-ros episodes recover 12                    after a crash of the recorder
-  il-ros episodes discard 12 --reason "slipped" nothing is deleted; 'undo 12' takes it back
+  il-ros episodes discard 12 --reason "slipped" deletes nothing; 'undo 12' reverts it
   il-ros episodes replay 12                     frames as the policy would see them
   il-ros episodes plot 12 -o episode.png
   il-ros episodes video 12 --sheet
-  il-ros episodes relabel --doubtful 2          new labels where it was marked or doubtful
+  il-ros episodes relabel --uncertain 2         new labels at marked or uncertain moments
 """
 
 
@@ -49,8 +49,8 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand and its own subcommands."""
     parser = subparsers.add_parser(
         "episodes",
-        help="look at, check, repair and show recorded episodes",
-        description="Look at, check, repair and show recorded episodes. Needs no ROS.",
+        help="inspect, check, repair and plot recorded episodes",
+        description="Inspect, check, repair and plot recorded episodes. Needs no ROS.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -61,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked; 1 when it couldn't be done, with one sentence on stderr."""
+    """Run the verb; return 1 on failure, with the reason on stderr."""
     try:
         return int(args.act(args))
     except BrokenPipeError:

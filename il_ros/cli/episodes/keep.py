@@ -19,14 +19,14 @@ from il_ros.episodes.verify import VerifyReport, verify
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """Add the verbs that check and keep."""
+    """Add the verbs that check, repair and discard."""
     several = {"nargs": "+", "metavar": "EPISODE", "help": "folders, or numbers under --root"}
 
     parser = verbs.add_parser(
         "verify",
         parents=[common],
-        help="read every message, make every frame, and say what is wrong",
-        description="Read and decode every message and make every frame. Status 1 when one is unusable.",
+        help="read every message, build every frame, and report errors",
+        description="Read and decode every message and build every frame. Exit status 1 when an episode is unusable.",
     )
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
     add_contract(parser)
@@ -35,9 +35,9 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
         "recover",
         parents=[common],
-        help="make the bag of a killed recorder readable",
-        description="Write the bag anew with all whole messages, and say what was lost. "
-        "A bag that is whole is left alone.",
+        help="repair the bag of a recorder that was killed",
+        description="Rewrite the bag with all complete messages, and report what was lost. "
+        "A complete bag is not changed.",
     )
     parser.add_argument("episodes", **several)
     parser.set_defaults(act=_recover)
@@ -45,14 +45,14 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
         "discard",
         parents=[common],
-        help="leave episodes out from now on; nothing is deleted",
-        description="Put a tombstone into the folder; training and lists say so. 'undo' takes it away.",
+        help="exclude episodes from now on; deletes nothing",
+        description="Write a tombstone file into the folder; training ignores the episode. 'undo' removes the file.",
     )
     parser.add_argument("episodes", **several)
-    parser.add_argument("--reason", default="", help="why, for those who find it later")
+    parser.add_argument("--reason", default="", help="reason, shown in lists")
     parser.set_defaults(act=_discard)
 
-    parser = verbs.add_parser("undo", parents=[common], help="take a discard back")
+    parser = verbs.add_parser("undo", parents=[common], help="revert a discard")
     parser.add_argument("episodes", **several)
     parser.set_defaults(act=_undo)
 
@@ -83,7 +83,7 @@ def _print_report(report: VerifyReport, state: str) -> None:
 
 
 def _recover(args: argparse.Namespace) -> int:
-    """Each episode on its own: one that can't be recovered doesn't keep the others from it."""
+    """Recover each episode independently of failures of the others."""
     status = 0
     for word in args.episodes:
         folder = folder_of(word, args.root)
@@ -95,7 +95,7 @@ def _recover(args: argparse.Namespace) -> int:
             continue
         lost = f", {size(done.cut_bytes)} at its end unusable" if done.cut_bytes else ""
         lost += f", {done.damaged_chunks} damaged chunks left out" if done.damaged_chunks else ""
-        what = "recovered" if done.changed else "was whole already"
+        what = "recovered" if done.changed else "was complete already"
         print(f"{folder.name}: {what}, {done.messages} messages{lost}")
     return status
 
@@ -117,9 +117,9 @@ def _undo(args: argparse.Namespace) -> int:
 
 
 def _episodes(args: argparse.Namespace) -> list[Path]:
-    """All of them or none: a mistyped number changes nothing."""
+    """Return the folders of all episodes; a wrong number raises before anything changes."""
     folders = [folder_of(word, args.root) for word in args.episodes]
     for folder in folders:
         if not folder.is_dir() or not (bag_files(folder) or (folder / INFO_FILE).exists()):
-            raise LayoutError(f"{folder}: is no episode, it has neither {INFO_FILE} nor a bag")
+            raise LayoutError(f"{folder} is not an episode: it has neither {INFO_FILE} nor a bag")
     return folders

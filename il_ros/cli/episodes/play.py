@@ -16,20 +16,20 @@ from il_ros.episodes.bag.reader import open_bag
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """Add the verbs that show an episode."""
+    """Add the verbs that replay and plot an episode."""
     parser = verbs.add_parser(
         "replay",
         parents=[common],
-        help="put it through the live synchroniser and say what the policy would have seen",
-        description="Put the messages through the live synchroniser, tick by tick: how many ticks give a "
-        "frame, how old each observation was, and why others give none.",
+        help="replay it through the live synchroniser and report the policy's observations",
+        description="Replay the messages through the live synchroniser, tick by tick: how many ticks give a "
+        "frame, the age of each observation, and why other ticks give none.",
     )
     add_episode(parser)
     add_contract(parser)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, numbers and actions")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, observations and actions")
     parser.set_defaults(act=_replay)
 
-    parser = verbs.add_parser("plot", parents=[common], help="measurements, commands, doubt over time")
+    parser = verbs.add_parser("plot", parents=[common], help="plot measurements, commands and uncertainty over time")
     add_episode(parser)
     add_contract(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.png here")
@@ -38,15 +38,15 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
         "video",
         parents=[common],
-        help="its cameras as mp4, or as a sheet of pictures",
-        description="Put the cameras side by side into an mp4, or (--sheet) moments of them into a PNG.",
+        help="write its cameras as mp4, or as a contact sheet",
+        description="Write the cameras side by side to an mp4, or (--sheet) selected images to a PNG.",
     )
     add_episode(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.mp4 or .png here")
-    parser.add_argument("--sheet", action="store_true", help="a PNG of moments instead of a film")
-    parser.add_argument("--pictures", type=int, default=12, help="moments on a sheet (default: 12)")
+    parser.add_argument("--sheet", action="store_true", help="a PNG of selected images instead of a video")
+    parser.add_argument("--pictures", type=int, default=12, help="images on a sheet (default: 12)")
     parser.add_argument(
-        "--fps", type=float, default=20.0, help="pictures per second of the film (default: 20)"
+        "--fps", type=float, default=20.0, help="frames per second of the video (default: 20)"
     )
     parser.add_argument("--topic", action="append", default=[], help="only this camera; may be repeated")
     parser.set_defaults(act=_video)
@@ -66,7 +66,7 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _played(replay: Replay, contract: Contract, path: Path | None) -> tuple[int, list[Skipped]]:
-    """Go through the episode; with a `path`, write each frame's numbers to it."""
+    """Replay the episode; with a `path`, write each frame to that CSV file."""
     skipped: list[Skipped] = []
     frames = 0
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def _plot(args: argparse.Namespace) -> int:
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
     output = args.output or Path(f"{entry.name}.png")
-    with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:  # looking at a bag leaves no traces
+    with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:  # plotting writes nothing beside the bag
         curves = decision_curves(entry)
         plot_episode(cache.load(entry, contract, Path(folder), DRIVEN), contract, output, curves)
     print(f"written: {output}")

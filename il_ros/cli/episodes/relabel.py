@@ -18,19 +18,18 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
         "relabel",
         parents=[common],
-        help="let the scripted expert show, in the simulator, what to do at marked or doubtful moments",
-        description="Return to the moments that a person marked (key l in a session), and to the most "
-        "doubtful ones if asked, in the simulator, and record what the scripted expert does from there: "
-        "ordinary episodes under --root, which training uses as all others. `il-ros session relabel` lets a "
-        "person show it.",
+        help="let the scripted expert demonstrate, in the simulator, from marked or uncertain moments",
+        description="Restore the moments that a person marked (key l in a session), and with --uncertain the "
+        "most uncertain ones, in the simulator, and record the scripted expert from there: ordinary episodes "
+        "under --root that training uses. With `il-ros session relabel` a person demonstrates instead.",
     )
     add_moments(parser)
-    parser.add_argument("--seconds", type=float, default=3.0, help="s shown from each moment (default: 3)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds recorded from each moment (default: 3)")
     parser.set_defaults(act=_relabel)
 
 
 def add_moments(parser: argparse.ArgumentParser) -> None:
-    """Let the words on the command line choose moments."""
+    """Add the arguments that select moments."""
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
     parser.add_argument(
         "--uncertain",
@@ -41,7 +40,7 @@ def add_moments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--doubtful", type=_former("--uncertain"), help=argparse.SUPPRESS)
     parser.add_argument(
-        "--before", type=float, default=0.5, metavar="S", help="s before a mark: people react late (0.5)"
+        "--before", type=float, default=0.5, metavar="S", help="seconds before a mark, for a person's reaction time (0.5)"
     )
 
 
@@ -55,16 +54,16 @@ def _former(now: str) -> Callable[[str], NoReturn]:
 
 
 def chosen_moments(args: argparse.Namespace) -> ToLabel:
-    """Return the moments that were chosen and have no labels yet, and say of the others why not.
+    """Return the selected moments without labels, and print why the others were left out.
 
-    Raises RelabelError when there is none of a task that the simulator has.
+    Raises RelabelError when the simulator does not have a moment's task.
     """
     root = Path(args.root)
     found = to_label(entries_of(args.episodes, root), root, uncertain=args.uncertain, before_s=args.before)
     for sentence in found.stateless:
         print(sentence)
     if found.labelled:
-        print(f"labelled already: {found.labelled} moments")
+        print(f"already labelled: {found.labelled} moments")
     for moment in found.moments:
         if moment.info.task not in TASKS:
             raise RelabelError(
@@ -82,15 +81,15 @@ def _relabel(args: argparse.Namespace) -> int:
     found = chosen_moments(args)
     made = 0
     for moment in found.moments:
-        teacher = contract.load(share.path("config", "contracts", f"{TASKS[moment.info.task]}.yaml"))
+        observed = contract.load(share.path("config", "contracts", f"{TASKS[moment.info.task]}.yaml"))
         with closing(task_for(moment.info.task, contract_of(moment))) as task:
             act = make_expert(moment.info.task).act
-            folder = relabel(moment, task, act, teacher, Path(args.root), args.seconds)
+            folder = relabel(moment, task, act, observed, Path(args.root), args.seconds)
         made += folder is not None
         print(
             f"{folder.name}  from {moment.words}"
             if folder is not None
-            else f"not labelled: {moment.words}: from there the expert can't bring the task to its end"
+            else f"not labelled: {moment.words}: the expert can't complete the task from there"
         )
     unable = len(found.stateless)
     print(f"{made} episodes made" + (f", {unable} without states" if unable else ""))

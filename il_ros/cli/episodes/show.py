@@ -16,12 +16,12 @@ from il_ros.episodes.layout import EpisodeInfo, StreamInfo
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     """Add `list` and `info`."""
-    parser = verbs.add_parser("list", help="all episodes of a folder, and why some can't be used")
+    parser = verbs.add_parser("list", help="list the episodes of a folder, and why some can't be used")
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path("episodes"), help="their folder (default: ./episodes)"
     )
     parser.set_defaults(act=_list)
-    parser = verbs.add_parser("info", parents=[common], help="all that is known of one episode")
+    parser = verbs.add_parser("info", parents=[common], help="show the details of one episode")
     add_episode(parser)
     parser.set_defaults(act=_info)
 
@@ -57,7 +57,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 def _worst(info: EpisodeInfo | None) -> str:
     if info is None:
-        return "another recorder's bag"
+        return "bag of another recorder"
     if info.faults:
         return info.faults[0]
     return info.grade.reasons[0] if info.grade is not None and info.grade.reasons else ""
@@ -132,7 +132,7 @@ def _streams(streams: tuple[StreamInfo, ...]) -> str:
 
 
 def _print_bag(entry: Entry) -> int:
-    """Without the recorder's statistics: what the file itself says."""
+    """Print the bag's own statistics, when the recorder's are missing."""
     try:
         bag = open_bag(entry.folder)
     except BagError as error:

@@ -1,10 +1,10 @@
-"""What was last sent on every action key, and how it goes on: follow a wish, behave safely, or stop.
+"""The last command of every action key and the next one: follow a target, apply the safe behaviour, or stop.
 
-Safe behaviour by key, as the contract's `safe` says, when nobody has authority:
-- hold (positions): go back to and stay at what was last sent, within the limits;
-- zero (velocities): zero at once;
-- stop: slow down at the acceleration limits, then stay (positions) or rest at zero (velocities).
-An emergency stop is `stop` for positions and `zero` for velocities, whatever `safe` says.
+When no source has authority, the contract's `safe` sets the behaviour of each key:
+- hold (positions): return to the last command and stay there, within the limits;
+- zero (velocities): command zero at once;
+- stop: decelerate at the acceleration limits, then hold the position or stay at zero velocity.
+An emergency stop applies `stop` to positions and `zero` to velocities, independently of `safe`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ Numbers = tuple[float, ...]
 
 
 class Actuation:
-    """The command state of all action keys. Nothing is sent until every key knows where its ramp starts.
+    """The command state of all action keys. Nothing is sent until the start of every key's ramp is known.
 
-    `keep_command`: keys whose ramps start from the last command even when a measurement is at hand, such as a
-    gripper that squeezes: its measured opening is not what it should be told.
+    `keep_command`: keys whose ramps start from the last command even when a measurement is available. Example:
+    a gripper that holds an object, where the measured opening differs from the commanded one.
+    Raises ValueError when `keep_command` names an unknown action.
     """
 
     def __init__(self, contract: Contract, keep_command: Sequence[str] = ()):
@@ -29,7 +30,7 @@ class Actuation:
         for key in keep_command:
             if key not in self._limiters:
                 raise ValueError(
-                    f"keep_command: '{key}' is no action; there are: {', '.join(self._limiters)}"
+                    f"keep_command: '{key}' is not an action of the contract; the actions are: {', '.join(self._limiters)}"
                 )
         self._slices = contract.action_slices
         self._keep = frozenset(keep_command)
@@ -38,7 +39,7 @@ class Actuation:
 
     @property
     def sent(self) -> Numbers | None:
-        """The last command (A,), None before there was one."""
+        """The last command (A,), None before the first one."""
         parts: list[float] = []
         for motion in self._motions.values():
             if motion is None:
@@ -49,11 +50,11 @@ class Actuation:
     def anchor(
         self, measured: Mapping[str, Numbers], *, from_rest: bool, trusted: Sequence[float] | None = None
     ) -> list[str]:
-        """Let the ramps start where the robot is; or, changing nothing, return the keys where it isn't known.
+        """Start all ramps at the current state; if it is unknown for some keys, change nothing and return those.
 
-        Velocities start from what was last sent, else from zero. `from_rest`: the robot isn't moving (start,
-        restart); otherwise it is taken to move as it was told. `trusted` (A,): a wish that keys without a
-        measurement may start at when nothing was sent before.
+        Velocities start from the last command, or from zero before the first. `from_rest`: the robot stands
+        still (start, restart); otherwise the speed of the last command is assumed. `trusted` (A,): a target at
+        which keys without a measurement may start when no command was sent before.
         """
         motions: dict[str, Motion | None] = {}
         for key, limiter in self._limiters.items():
@@ -74,22 +75,22 @@ class Actuation:
         return unknown
 
     def follow(self, target: Sequence[float], dt_s: float) -> list[str]:
-        """Go towards the wish (A,) as far as the gate lets it, and return what limited it.
+        """Move towards `target` (A,) within the safety limits; return the limits that acted, as 'key/name limit'.
 
-        All keys must be anchored. Raises ValueError otherwise.
+        Raises ValueError when a key is not anchored.
         """
         self._held.clear()
         limited: list[str] = []
         for key, limiter in self._limiters.items():
             motion = self._motions[key]
             if motion is None:
-                raise ValueError(f"{key}: where its ramp starts is not known")
+                raise ValueError(f"{key}: the start of the ramp is not known")
             self._motions[key], acted = limiter.step(target[self._slices[key]], motion, dt_s)
             limited += [f"{key}/{what}" for what in acted]
         return limited
 
-    def behave(self, dt_s: float, *, emergency: bool = False) -> None:
-        """Do the safe behaviour of each key for one step."""
+    def apply_safe(self, dt_s: float, *, emergency: bool = False) -> None:
+        """Apply the safe behaviour of each key for one step of `dt_s` seconds."""
         for key, limiter in self._limiters.items():
             motion = self._motions[key]
             if motion is None:
@@ -105,7 +106,7 @@ class Actuation:
                 self._motions[key], _ = limiter.step(self._held.setdefault(key, motion.sent), motion, dt_s)
 
     def rest(self) -> None:
-        """Take the robot to stand still: velocities zero; positions stay until `anchor` finds them."""
+        """Assume a robot at rest: set velocities to zero; keep positions until the next `anchor`."""
         self._held.clear()
         for key, limiter in self._limiters.items():
             motion = self._motions[key]

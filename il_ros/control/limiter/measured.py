@@ -1,4 +1,4 @@
-"""Where the robot is, as far as the contract measures it: what ramps and holds start from."""
+"""The measured state of the actions: the starting point of ramps and holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Numbers = tuple[float, ...]
 
 
 class Measured:
-    """The observations that actions refer to, kept as bytes and decoded only when a ramp starts."""
+    """The observations that actions reference, stored as bytes and decoded only when a ramp starts."""
 
     def __init__(self, contract: Contract):
         self._actions = [action for action in contract.actions if action.reference is not None]
@@ -23,15 +23,15 @@ class Measured:
         }
 
     def push(self, topic: str, raw: bytes, now_ns: int) -> None:
-        """Take a serialised message in.
+        """Add a serialised message.
 
-        Raises KeyError on a topic nobody refers to, ValueError on bytes that are no message.
+        Raises KeyError when no action references the topic, ValueError when the bytes are not a message.
         """
         for stream in self._of_topic[topic]:
             stream.push(topic, raw, now_ns)
 
     def at(self, time_ns: int) -> tuple[dict[str, Numbers], str]:
-        """Return the measured numbers of each action key that has any now, and why the others have none."""
+        """Return the measured values (A_k,) of each action key, and the reasons for the keys without any."""
         seen = {key: stream.sample(time_ns) for key, stream in self._streams.items()}
         reasons = [
             reason for found in seen.values() if isinstance(found, NoObservation) for reason in found.reasons
@@ -45,6 +45,6 @@ class Measured:
         return values, "; ".join(reasons)
 
     def clear(self) -> None:
-        """Forget all, as after a clock that was set back."""
+        """Discard all messages, for example after the clock was set back."""
         for stream in self._streams.values():
             stream.clear()

@@ -1,7 +1,7 @@
-"""How fast one axis may move over the next step: speed, acceleration, and always able to stop in time.
+"""Admissible speeds of one axis over the next step: within its limits, and always able to stop in time.
 
-All bounds hold from one command to the next. A step of `dt_s` at speed w moves w * dt_s; the speed of the
-step after may differ by acceleration * dt_s. Plain floats: for seven joints they are faster than arrays.
+All bounds apply between consecutive commands. A step of `dt_s` at speed w moves the axis by w * dt_s; the
+speed may change by acceleration * dt_s per step. For seven joints, plain floats are faster than arrays.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import math
 from dataclasses import dataclass
 
 TOLERANCE = 1e-9
-"""Relative slack within which a bound counts as kept, so that rounding isn't reported as limiting."""
+"""Relative tolerance of the bounds, so that rounding is not reported as limiting."""
 
 
 @dataclass(frozen=True)
 class AxisLimits:
-    """Limits of one number: position in [lower, upper], |speed| and |acceleration|; infinite where absent."""
+    """Limits of one axis: position in [lower, upper], |speed| and |acceleration|; infinite where absent.
+
+    Raises ValueError when the range is empty or a bound is not positive.
+    """
 
     lower: float
     upper: float
@@ -33,20 +36,20 @@ class AxisLimits:
 def stoppable_speed(distance: float, acceleration: float, dt_s: float) -> float:
     """Return the largest speed for the next step after which braking still ends within `distance` (>= 0).
 
-    w solves w^2 / (2 a) + w dt = distance: this step at w, then braking at a. Who braked at a in the step
-    before is within the bound, whatever the lengths of the steps, so there is always a way to obey.
+    w solves w^2 / (2 a) + w dt = distance: one step at w, then braking at a. An axis that braked at a in the
+    previous step stays within the bound for any step lengths, so an admissible speed always exists.
     """
     if distance == math.inf or dt_s <= 0.0:
         return math.inf
     if acceleration == math.inf:
         return distance / dt_s
     slope = acceleration * dt_s
-    # 2 a d / (slope + sqrt(..)) equals sqrt(..) - slope without subtracting near-equal numbers
+    # 2 a d / (slope + sqrt(..)) equals sqrt(..) - slope, without cancellation
     return 2.0 * acceleration * distance / (slope + math.sqrt(slope * slope + 2.0 * acceleration * distance))
 
 
 def speed_within(limits: AxisLimits, position: float, speed: float) -> float:
-    """Return `speed` cut to what the axis may have at `position` and still stop before its end."""
+    """Return `speed` reduced so that the axis at `position` can still stop before its position limit."""
     room = max(0.0, limits.upper - position if speed > 0 else position - limits.lower)
     if limits.acceleration == math.inf or room == math.inf:
         most = limits.speed
@@ -58,9 +61,10 @@ def speed_within(limits: AxisLimits, position: float, speed: float) -> float:
 def speed_range(
     limits: AxisLimits, position: float, speed: float, dt_s: float
 ) -> tuple[float, float, str, str]:
-    """Return (lowest, highest) speed for the next step and what sets each: speed | acceleration | position.
+    """Return (lowest, highest) speed for the next step and the limit that sets each.
 
-    `position` and `speed` are those of the last command. Outside the position limits only ways in are left.
+    The limits are named 'speed', 'acceleration' and 'position'. `position` and `speed` are those of the last
+    command. Outside the position limits, only speeds back towards the range are left.
     """
     change = limits.acceleration * dt_s
     highest, above = limits.speed, "speed"
@@ -75,16 +79,16 @@ def speed_range(
     brake = stoppable_speed(max(0.0, position - limits.lower), limits.acceleration, dt_s)
     if -brake > lowest:
         lowest, below = -brake, "position"
-    if lowest > highest:  # equal but for rounding, when braking at full against a limit
+    if lowest > highest:  # rounding error during full braking before a limit
         lowest = highest = highest if above == "position" else lowest
     return lowest, highest, below, above
 
 
 def approach_speed(distance: float, target_speed: float, acceleration: float, dt_s: float) -> float:
-    """Return the speed that reaches a target `distance` (signed) away, which moves at `target_speed`.
+    """Return the speed that reaches a target at the signed `distance` that moves at `target_speed`.
 
-    Caught up (the distance is the target's own step) this is the target's speed, so a stream within the
-    limits passes unchanged. Behind, it catches up no faster than it can slow down again, without overshoot.
+    Without lag (the distance is the target's own step) this is the target's speed, so a stream of targets
+    within the limits passes unchanged. With lag, the speed stays low enough to brake without overshoot.
     """
     behind = distance - target_speed * dt_s
     gap = abs(behind)

@@ -1,9 +1,9 @@
-"""The safety gate: what is sent for a wanted command. Every command passes it, a human's too.
+"""The safety limiter: maps a target to the command that is sent. All commands pass it, also the expert's.
 
 Position actions obey position, speed and acceleration limits, and can always brake before a position limit.
-Velocity actions obey their range and their change per second. Within one action key all axes are slowed by
-one factor, so that the path stays straight while no axis is already being braked against its wish.
-A wish that is within the limits passes bit for bit.
+Velocity actions obey their range and their change per second. One factor slows all axes of an action key, so
+the path stays straight unless an axis is already braking before a limit.
+A target within the limits passes bit for bit.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Range = tuple[float, float, str, str]
 
 @dataclass(frozen=True)
 class Motion:
-    """What one action key was last told to do.
+    """The last command of one action key.
 
-    `sent` (A_k,): the last command, or the measured state a ramp starts from. `speed` (A_k,): how fast it
-    moved there (positions only). `target` (A_k,): what was wished then, None when nothing was.
+    `sent` (A_k,): the last command, or the measured state at the start of a ramp. `speed` (A_k,): the speed of
+    the last step (positions only). `target` (A_k,): the target of the last step, None without one.
     """
 
     sent: Numbers
@@ -34,7 +34,7 @@ class Motion:
 
 
 class SafetyLimiter:
-    """The gate of one action key. Holds limits only; what was sent before is handed in."""
+    """The limiter of one action key. It holds the limits only; the last command is an argument."""
 
     def __init__(self, spec: ActionSpec):
         limits = spec.limits
@@ -46,7 +46,7 @@ class SafetyLimiter:
         self._turn = slice(3, 7) if spec.type == POSE else None
 
     def start(self, measured: Sequence[float], speed: Sequence[float] | None = None) -> Motion:
-        """Return the motion to ramp from: at `measured` (A_k,), at `speed` as far as it can be stopped."""
+        """Return the start of a ramp: at `measured` (A_k,), with `speed` (A_k,) cut to what can be stopped."""
         sent = tuple(map(float, measured))
         if speed is None or self.spec.is_velocity:
             return Motion(sent, (0.0,) * len(sent))
@@ -54,9 +54,9 @@ class SafetyLimiter:
         return Motion(sent, cut)
 
     def step(self, target: Sequence[float], motion: Motion, dt_s: float) -> tuple[Motion, list[str]]:
-        """Return the motion nearest to `target` (A_k,) after `dt_s`, and what limited it: ['joint2 speed'].
+        """Return the motion nearest to `target` (A_k,) after `dt_s`, and the limits that acted: ['joint2 speed'].
 
-        `target` must be finite (see `problem`). `dt_s` <= 0 repeats what was sent.
+        `target` must be finite (see `problem`). `dt_s` <= 0 repeats the last command.
         """
         if dt_s <= 0.0:
             return motion, []
@@ -73,7 +73,7 @@ class SafetyLimiter:
         return after, [f"{self.spec.names[index]} {what}" for index, what in acted]
 
     def brake(self, motion: Motion, dt_s: float) -> Motion:
-        """Return the motion that slows down at the acceleration limits and then stays where it is."""
+        """Return the next motion of a stop: decelerate at the acceleration limits, then hold."""
         if dt_s <= 0.0:
             return replace(motion, target=None)
         slower = tuple(
@@ -90,7 +90,7 @@ class SafetyLimiter:
         return Motion(sent, slower)
 
     def zero(self, motion: Motion) -> Motion:
-        """Return a velocity of zero, at once; of positions: stay at what was sent, at once."""
+        """Return zero velocity, or the last commanded position at zero speed, without deceleration."""
         still = (0.0,) * len(motion.sent)
         return Motion(still if self.spec.is_velocity else motion.sent, still)
 
@@ -113,7 +113,7 @@ class SafetyLimiter:
         return Motion(tuple(desired), motion.speed, target), acted
 
     def _free(self, target: Numbers, motion: Motion, dt_s: float) -> Numbers | None:
-        """Return the speeds to `target` when no limit is near it, else None: the quick way of `_position`."""
+        """Return the speeds to `target` when no limit acts, else None: a fast path for `_position`."""
         if motion.target != motion.sent:
             return None
         speeds = []
@@ -159,7 +159,7 @@ class SafetyLimiter:
 
 
 def problem(values: Sequence[float], names: Sequence[str]) -> str | None:
-    """Return what makes the values no command (a number that isn't finite, by name), else None."""
+    """Return why the values are not a valid command (wrong count, or a number that is not finite), else None."""
     if len(values) != len(names):
         return f"{len(values)} numbers instead of {len(names)}"
     for name, value in zip(names, values, strict=True):
@@ -180,7 +180,7 @@ def _beyond(speeds: Sequence[float], ranges: Sequence[Range]) -> Acted:
 
 
 def _behind(speeds: Sequence[float], direct: Sequence[float]) -> Acted:
-    """Return the axes that approach their target slower than they could, to be able to stop there."""
+    """Return the axes that approach their target slowly in order to stop there without overshoot."""
     return [
         (index, "acceleration")
         for index, (speed, straight) in enumerate(zip(speeds, direct, strict=True))
@@ -193,7 +193,7 @@ def _clamped(speeds: Sequence[float], ranges: Sequence[Range]) -> Numbers:
 
 
 def _common_factor(speeds: Sequence[float], ranges: Sequence[Range]) -> float:
-    """Return the factor that brings into its range every axis that slowing down can bring there."""
+    """Return the largest factor <= 1 that brings each axis that is too fast into its range."""
     factor = 1.0
     for speed, (low, high, _, _) in zip(speeds, ranges, strict=True):
         if speed > high > 0.0:
@@ -204,12 +204,12 @@ def _common_factor(speeds: Sequence[float], ranges: Sequence[Range]) -> float:
 
 
 def _inside(axis: AxisLimits, before: float, after: float) -> float:
-    """Cut off rounding beyond a limit; a start outside the limits is let in slowly, not moved at once."""
+    """Clip rounding errors at the limits; a start outside the limits may stay outside, but not move further."""
     return max(min(axis.lower, before), min(max(axis.upper, before), after))
 
 
 def _same_hemisphere(target: Numbers, sent: Numbers, turn: slice) -> Numbers:
-    """Return the pose with the quaternion sign that is nearer to what was sent: q and -q are one rotation."""
+    """Return the pose with the quaternion sign nearer to the last command; q and -q are the same rotation."""
     if sum(a * b for a, b in zip(target[turn], sent[turn], strict=True)) >= 0.0:
         return target
     return (*target[: turn.start], *(-value for value in target[turn]))

@@ -1,1 +1,1 @@
-"""Who has authority: proposals in, one decision per tick out. Pure functions of state and time."""
+"""Arbitration between sources: proposals in, one decision per tick out, as functions of state and time."""

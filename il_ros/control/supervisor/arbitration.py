@@ -1,13 +1,14 @@
-"""Who has authority: sources as data, and the choice as a function of what was heard and the time.
+"""Arbitration: sources as data, and the choice of the source in authority as a function of state and time.
 
-A source is in the running while it keeps proposing. Who of them has authority is the mode's choice: here by
-priority, in `il_ros.interactive` by beta, by doubt, by who holds the deadman.
+A source is available while it keeps proposing. The mode selects the source in authority: by priority in this
+module; by beta, by uncertainty or by the human's intervention in `il_ros.interactive`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, Protocol
 
 from il_ros.records.decision import NOBODY
@@ -16,10 +17,11 @@ from il_ros.records.proposal import Proposal
 
 @dataclass(frozen=True)
 class Source:
-    """Something that proposes: its name, the topic it proposes on, and how it ranks.
+    """A source of proposals: its name, its topic and its priority.
 
-    The highest `priority` wins. A source that is silent for longer than `timeout_s` is out until it proposes
-    again. A proposal for a tick more than `max_age_s` ago is not let in.
+    The highest `priority` wins. A source that is silent for longer than `timeout_s` is absent until it
+    proposes again. Proposals whose tick is more than `max_age_s` ago are rejected.
+    Raises ValueError when the name is not an identifier or a time is not positive.
     """
 
     name: str
@@ -30,7 +32,7 @@ class Source:
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or self.name == NOBODY:
-            raise ValueError(f"a source's name is one word, and not '{NOBODY}': '{self.name}'")
+            raise ValueError(f"a source's name must be an identifier other than '{NOBODY}': '{self.name}'")
         for what, seconds in (("timeout_s", self.timeout_s), ("max_age_s", self.max_age_s)):
             if not seconds > 0:
                 raise ValueError(f"source {self.name}: {what} must be above 0, not {seconds}")
@@ -38,11 +40,11 @@ class Source:
 
 @dataclass(frozen=True)
 class SourceState:
-    """What was heard of a source: its newest proposal let in, and when that came on both clocks.
+    """The state of a source: its newest accepted proposal, and the arrival times of it on both clocks.
 
-    `fault`: why its newest proposal was no command, "" when it was one. `rejection`: why the last one that
-    was not let in was not. `let_go_ns`: when it let go (0: never), `gone`: whether it has not proposed since.
-    `run`: how many proposals came since it was last absent.
+    `fault`: why its newest proposal was not a valid command, "" when it was. `rejection`: the reason of the
+    last rejection. `released_ns`: the stamp of its last release (0: none); `released`: no proposal since.
+    `run`: count of proposals accepted since the source was last absent.
     """
 
     proposal: Proposal | None = None
@@ -53,13 +55,13 @@ class SourceState:
     accepted: int = 0
     rejected: int = 0
     released_ns: int = 0
-    gone: bool = False
+    released: bool = False
     run: int = 0
 
     def accepting(
         self, proposal: Proposal, now_ns: int, steady_ns: int, unbroken: bool = False
     ) -> SourceState:
-        """Return what is known after a proposal was let in; `unbroken`: it was not absent until then."""
+        """Return the state after an accepted proposal; `unbroken`: the source was not absent before it."""
         return replace(
             self,
             proposal=proposal,
@@ -67,35 +69,60 @@ class SourceState:
             arrival_steady_ns=steady_ns,
             fault="",
             accepted=self.accepted + 1,
-            gone=False,
+            released=False,
             run=self.run + 1 if unbroken else 1,
         )
 
     def releasing(self, stamp_ns: int) -> SourceState:
-        """Return what is known after the source let go."""
-        return replace(self, released_ns=stamp_ns, gone=True)
+        """Return the state after the source released authority."""
+        return replace(self, released_ns=stamp_ns, released=True)
 
     def rejecting(self, reason: str, *, faulty: bool) -> SourceState:
-        """Return what is known after a proposal was not let in; a faulty source is out at once."""
+        """Return the state after a rejected proposal; a faulty source is absent at once."""
         fault = reason if faulty else self.fault
         return replace(self, rejection=reason, fault=fault, rejected=self.rejected + 1)
 
     def forgetting(self) -> SourceState:
-        """Return the counts alone, as after a restart."""
+        """Return the state after a restart: the counts alone."""
         return SourceState(rejection=self.rejection, accepted=self.accepted, rejected=self.rejected)
 
 
-Absences = Mapping[str, str]
-"""Why each source is out of the running, highest priority first; "" for those that are in it."""
+class AbsenceKind(Enum):
+    """The kinds of absence; PRESENT: the source is available."""
 
-NOT_YET = "has not proposed"
-RELEASED = "let go"
-"""The absence of a source that said so, which is no fault."""
+    PRESENT = "present"
+    NOT_YET = "not yet"
+    RELEASED = "released"
+    SILENT = "silent"
+    FAULTY = "faulty"
+
+
+@dataclass(frozen=True)
+class Absence:
+    """Whether and why a source is absent. False when it is present; `str` gives the text, for messages."""
+
+    kind: AbsenceKind
+    text: str
+
+    def __bool__(self) -> bool:
+        return self.kind is not AbsenceKind.PRESENT
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Absences = Mapping[str, Absence]
+"""The absence of each source, highest priority first."""
+
+PRESENT = Absence(AbsenceKind.PRESENT, "")
+NOT_YET = Absence(AbsenceKind.NOT_YET, "has not proposed")
+RELEASED = Absence(AbsenceKind.RELEASED, "released control")
+"""The absence of a source that released authority itself, which is not a fault."""
 
 
 @dataclass(frozen=True)
 class ArbitrationInput:
-    """What a mode chooses by: the tick to decide, who had authority until now, and who is in the running."""
+    """The input of a mode's choice: the tick to decide, the source in authority so far, and the absences."""
 
     stamp_ns: int
     authority: str
@@ -104,12 +131,12 @@ class ArbitrationInput:
 
 @dataclass(frozen=True)
 class Arbitration:
-    """Who shall have authority, maybe NOBODY, and why if that needs saying.
+    """The source that gets authority, or NOBODY, with a reason where one is useful.
 
-    `beta`: the expert's share where sources are mixed. `mixed`: the driver was drawn, and from one mixed
-    verdict to the next there is no handover: one epoch, one ramp, whoever drives. `early`: nobody, because
-    who should drive has not proposed yet; where nobody drove before either, that is worth waiting for.
-    `asked`: whether the expert, where it doesn't drive, is asked what it would do.
+    `beta`: the expert's share where sources are mixed. `mixed`: the source was drawn at random; consecutive
+    mixed arbitrations are not a handover and keep one generation and one ramp. `early`: NOBODY, because the
+    selected source has not proposed yet; without authority before, the supervisor waits for its proposal.
+    `queried`: whether the expert, when not in authority, is queried for a label.
     """
 
     authority: str
@@ -122,7 +149,7 @@ class Arbitration:
 
 @dataclass(frozen=True)
 class Request:
-    """A call for the expert: its number, the tick it was made at, and why."""
+    """A request for the expert: its number, the tick at which it was made, and the reason."""
 
     number: int
     since_ns: int
@@ -130,9 +157,9 @@ class Request:
 
 
 class Mode(Protocol):
-    """How authority is given. `choose` may be asked several times about one tick, and answers the same.
+    """The rule that assigns authority. Repeated calls of `choose` for one tick return the same result.
 
-    `request`: the call for the expert that is open, None when there is none.
+    `request`: the open request for the expert, None without one.
     """
 
     name: str
@@ -140,54 +167,54 @@ class Mode(Protocol):
 
     @property
     def uncertainty(self) -> float | None:
-        """The policy's newest doubt, None when it isn't known."""
+        """The policy's newest uncertainty, None when unknown."""
 
     def disagreement(self, stamp_ns: int) -> float | None:
-        """Return how far policy and expert were apart about a tick, None when that isn't known."""
+        """Return the distance between the policy's and the expert's action at a tick, None when unknown."""
 
-    def hear(self, name: str, proposal: Proposal) -> None:
-        """Take note of a proposal that was let in."""
+    def observe(self, name: str, proposal: Proposal) -> None:
+        """Process an accepted proposal."""
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
-        """Return who shall have authority at a tick."""
+        """Return the source that gets authority at a tick."""
 
     def restart(self) -> None:
-        """Begin a new episode."""
+        """Start a new episode."""
 
     def state(self, now_ns: int) -> dict[str, Any]:
-        """Return what the supervisor's status shows of this mode."""
+        """Return the fields of this mode in the supervisor's status."""
 
 
 class Priority:
-    """The highest-ranking source that is in the running has authority."""
+    """Gives authority to the available source with the highest priority."""
 
     name = "priority"
     request: Request | None = None
     uncertainty: float | None = None
 
     def disagreement(self, stamp_ns: int) -> float | None:
-        """Compare nothing."""
+        """Return None: this mode does not compare actions."""
         return None
 
-    def hear(self, name: str, proposal: Proposal) -> None:
-        """Need nothing of it."""
+    def observe(self, name: str, proposal: Proposal) -> None:
+        """Ignore the proposal."""
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
-        """Return the source with the highest priority that is in the running."""
+        """Return the available source with the highest priority."""
         return Arbitration(by_priority(inputs.absences))
 
     def restart(self) -> None:
-        """Have nothing to forget."""
+        """Do nothing: this mode has no state."""
 
     def state(self, now_ns: int) -> dict[str, Any]:
-        """Return nothing."""
+        """Return no fields."""
         return {}
 
 
 def ranked(sources: Sequence[Source]) -> tuple[Source, ...]:
     """Return the sources, highest priority first.
 
-    Raises ValueError when two share a name, a topic or a priority: it must be clear who outranks whom.
+    Raises ValueError without sources, and when two sources share a name, a topic or a priority.
     """
     for what in ("name", "topic", "priority"):
         values = [getattr(source, what) for source in sources]
@@ -199,25 +226,26 @@ def ranked(sources: Sequence[Source]) -> tuple[Source, ...]:
     return tuple(sorted(sources, key=lambda source: -source.priority))
 
 
-def absence(source: Source, states: SourceState, now_ns: int, steady_ns: int, patience_ns: int) -> str:
-    """Return why the source is out of the running, "" when it is in.
+def absence(source: Source, state: SourceState, now_ns: int, steady_ns: int, patience_ns: int) -> Absence:
+    """Return whether and why the source is absent.
 
-    Silence counts on the node's clock and on the steady clock, which goes on when /clock has stopped; there
-    with at least `patience_ns`, because a simulator may run slower than real time.
+    Silence is measured on the node's clock and on the steady clock, which continues when /clock stops. The
+    time-out on the steady clock is at least `patience_ns`, because a simulator may run slower than real time.
     """
-    if states.fault:
-        return f"rejected: {states.fault}"
-    if states.gone:
+    if state.fault:
+        return Absence(AbsenceKind.FAULTY, f"rejected: {state.fault}")
+    if state.released:
         return RELEASED
-    if states.proposal is None:
+    if state.proposal is None:
         return NOT_YET
     limit_ns = int(source.timeout_s * 1e9)
-    silent_ns, silent_steady_ns = now_ns - states.arrival_ns, steady_ns - states.arrival_steady_ns
+    silent_ns, silent_steady_ns = now_ns - state.arrival_ns, steady_ns - state.arrival_steady_ns
     if silent_ns > limit_ns or silent_steady_ns > max(limit_ns, patience_ns):
-        return f"silent for {max(silent_ns, silent_steady_ns) / 1e9:.2f} s"
-    return ""
+        longest_s = max(silent_ns, silent_steady_ns) / 1e9
+        return Absence(AbsenceKind.SILENT, f"silent for {longest_s:.2f} s")
+    return PRESENT
 
 
 def by_priority(absences: Absences) -> str:
-    """Return the highest-ranking source that is in the running."""
+    """Return the available source with the highest priority, NOBODY without one."""
     return next((name for name, absent in absences.items() if not absent), NOBODY)

@@ -1,4 +1,4 @@
-"""A camera that shows the same frame again and again, with fresh stamps: no age limit notices that."""
+"""Detection of cameras that repeat one frame with new stamps, which an age limit does not detect."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from il_ros.core.synchroniser import Observation
 
 
 class FrozenCameras:
-    """Tells which of the images among `specs` has not changed in any bit for `longest_s`; 0: never.
+    """Detects images among `specs` that stay bit-identical for longer than `longest_s`; 0 disables it.
 
-    A real sensor's noise changes every frame. A simulated camera's doesn't: leave it off there. A slow camera
-    may show one frame for as long as its `max_age_s` allows.
+    Sensor noise changes every frame of a real camera, but not of a simulated one: disable the check there.
+    A slow camera may repeat one frame for up to its `max_age_s`.
     """
 
     def __init__(self, specs: Iterable[ObservationSpec], longest_s: float) -> None:
@@ -25,7 +25,7 @@ class FrozenCameras:
         self._seen: dict[str, tuple[int, np.ndarray[Any, Any]]] = {}
 
     def reason(self, observation: Observation) -> str:
-        """Return which camera is frozen at the observation's tick, "" when none is."""
+        """Return the key, topic and duration of a frozen camera at the observation's tick, "" without one."""
         for key, topic in self._names.items():
             since = self._seen.get(key)
             frame = observation.values[key]

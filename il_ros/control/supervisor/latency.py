@@ -1,4 +1,4 @@
-"""How long the steps of a tick took, over the last thousand ticks."""
+"""Durations of the steps of a tick, over the last thousand ticks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ class Latency:
         self._rows: deque[tuple[float, ...]] = deque(maxlen=window)
 
     def add(self, durations_s: tuple[float, ...]) -> None:
-        """Add one tick's durations, in seconds, in the order of the names."""
+        """Add the durations of one tick, in seconds, in the order of the names.
+
+        Raises ValueError when their count is wrong.
+        """
         if len(durations_s) != len(self._names):
             raise ValueError(
                 f"{len(self._names)} durations are needed ({self._names}), not {len(durations_s)}"
@@ -24,7 +27,7 @@ class Latency:
         self._rows.append(durations_s)
 
     def summary(self) -> dict[str, float]:
-        """Return "NAME p50 [ms]" and "NAME p99 [ms]" for each name; empty before the first tick."""
+        """Return the percentiles "NAME p50 [ms]" and "NAME p99 [ms]" of each name; empty before the first tick."""
         if not self._rows:
             return {}
         p50, p99 = np.percentile(np.array(self._rows) * 1e3, [50, 99], axis=0)

@@ -1,4 +1,4 @@
-"""What the sources have proposed: which proposals are let in, and who is in the running at a time."""
+"""The proposals of all sources: which of them are accepted, and which sources are absent at a time."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from il_ros.control.limiter.safety import problem
-from il_ros.control.supervisor.arbitration import Source, SourceState, absence, ranked
+from il_ros.control.supervisor.arbitration import Absence, Source, SourceState, absence, ranked
 from il_ros.records.decision import Numbers
 from il_ros.records.proposal import Proposal
 
 
 class ProposalBuffer:
-    """The newest proposal of each source, and a count of those that were not let in.
+    """The newest accepted proposal of each source, and a count of the rejected ones.
 
     `patience_s`: see `arbitration.absence`. `names`: the contract's action names (A).
     """
@@ -25,12 +25,12 @@ class ProposalBuffer:
         self._names, self._period_ns, self._patience_ns = tuple(names), period_ns, int(patience_s * 1e9)
         self._rejected: dict[str, str] = {}
 
-    def take(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> bool:
-        """Let a proposal in that came on source `name`'s topic; return False when its time is wrong.
+    def add(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> bool:
+        """Add a proposal from the topic of source `name`; return False when its stamp is wrong.
 
-        One that is no command counts as taken: its source is faulty, and that must be answered.
+        The result for an invalid command is True: its source is now faulty, which requires a decision.
         """
-        states = self.states[name]
+        state = self.states[name]
         fault = self._fault(name, proposal)
         late = self._late(name, proposal.stamp_ns, now_ns)
         if fault:
@@ -38,70 +38,66 @@ class ProposalBuffer:
         elif late:
             self.reject(name, late, faulty=False)
         else:
-            unbroken = not absence(self._by_name[name], states, now_ns, steady_ns, self._patience_ns)
+            unbroken = not absence(self._by_name[name], state, now_ns, steady_ns, self._patience_ns)
             # in a simulation /clock may arrive after the proposal
-            self.states[name] = states.accepting(
-                proposal, max(now_ns, proposal.stamp_ns), steady_ns, unbroken
-            )
+            self.states[name] = state.accepting(proposal, max(now_ns, proposal.stamp_ns), steady_ns, unbroken)
         return not late
 
     def release(self, name: str, proposal: Proposal, now_ns: int) -> bool:
-        """Take in that a source lets go; return False when that is old news, or from elsewhere."""
-        states = self.states[name]
-        newest_ns = 0 if states.proposal is None else states.proposal.stamp_ns
+        """Process a release by source `name`; return False when it is outdated or names another source."""
+        state = self.states[name]
+        newest_ns = 0 if state.proposal is None else state.proposal.stamp_ns
         ahead_s = (proposal.stamp_ns - now_ns) / 1e9
-        wrong = "" if proposal.source == name else f"says it is '{proposal.source}'"
-        if proposal.stamp_ns < newest_ns or proposal.stamp_ns <= states.released_ns:
-            wrong = "let go before its newest word"
+        wrong = "" if proposal.source == name else _wrong_name(proposal)
+        if proposal.stamp_ns < newest_ns or proposal.stamp_ns <= state.released_ns:
+            wrong = "release is older than the newest proposal or release"
         elif ahead_s > self._by_name[name].max_age_s:
-            wrong = f"lets go {ahead_s:.2f} s ahead of the clock"
+            wrong = f"release is stamped {ahead_s:.2f} s ahead of the clock"
         if wrong:
             self.reject(name, wrong, faulty=False)
             return False
-        self.states[name] = states.releasing(proposal.stamp_ns)
+        self.states[name] = state.releasing(proposal.stamp_ns)
         return True
 
     def reject(self, name: str, reason: str, *, faulty: bool) -> None:
-        """Note that a proposal was not let in; a faulty source is out until it proposes a command again."""
+        """Record a rejected proposal; a faulty source is absent until it proposes a valid command."""
         self.states[name] = self.states[name].rejecting(reason, faulty=faulty)
         self._rejected[name] = reason
 
     def rejections(self) -> dict[str, str]:
-        """Return why proposals were rejected since the last call, by source."""
+        """Return the reasons of the rejections since the last call, by source."""
         rejected, self._rejected = self._rejected, {}
         return rejected
 
     def forget(self) -> None:
-        """Forget all proposals, keep the counts."""
-        self.states = {name: states.forgetting() for name, states in self.states.items()}
+        """Discard all proposals and keep the counts."""
+        self.states = {name: state.forgetting() for name, state in self.states.items()}
 
-    def absences(self, time_ns: int, steady_ns: int) -> dict[str, str]:
-        """Return why each source is out of the running now, "" when it is in; highest priority first."""
+    def absences(self, time_ns: int, steady_ns: int) -> dict[str, Absence]:
+        """Return the absence of each source at this time, highest priority first."""
         return {
             source.name: absence(source, self.states[source.name], time_ns, steady_ns, self._patience_ns)
             for source in self.sources
         }
 
     def lag_ns(self, name: str) -> int:
-        """Return how long after its tick the newest proposal of source `name` came; 0 without one."""
-        states = self.states.get(name)
-        return (
-            0 if states is None or states.proposal is None else states.arrival_ns - states.proposal.stamp_ns
-        )
+        """Return the delay from tick to arrival of the newest proposal of source `name`; 0 without one."""
+        state = self.states.get(name)
+        return 0 if state is None or state.proposal is None else state.arrival_ns - state.proposal.stamp_ns
 
     def proposing_before(self, stamp_ns: int) -> list[str]:
-        """Return who had proposed, and not fallen silent since, before its proposal for this very tick."""
+        """Return the sources with a proposal for an earlier tick that have not been absent since."""
         return [
             name
-            for name, states in self.states.items()
-            if states.proposal is not None and (states.run > 1 or states.proposal.stamp_ns < stamp_ns)
+            for name, state in self.states.items()
+            if state.proposal is not None and (state.run > 1 or state.proposal.stamp_ns < stamp_ns)
         ]
 
     def for_tick(self, stamp_ns: int) -> dict[str, Numbers | None]:
-        """Return what each source had proposed by now for this very tick, None when it had not."""
+        """Return the action (A,) that each source has proposed for this tick so far, None without one."""
         found: dict[str, Numbers | None] = {}
-        for name, states in self.states.items():
-            proposal = states.proposal
+        for name, state in self.states.items():
+            proposal = state.proposal
             if proposal is not None and 2 * abs(proposal.stamp_ns - stamp_ns) < self._period_ns:
                 found[name] = tuple(proposal.chunk[0].tolist())
             else:
@@ -110,7 +106,7 @@ class ProposalBuffer:
 
     def _fault(self, name: str, proposal: Proposal) -> str:
         if proposal.source != name:
-            return f"says it is '{proposal.source}'"
+            return _wrong_name(proposal)
         if proposal.chunk.shape[1] == len(self._names) and np.isfinite(proposal.chunk).all():
             return ""
         return next(filter(None, (problem(step, self._names) for step in proposal.chunk.tolist())))
@@ -119,11 +115,15 @@ class ProposalBuffer:
         age_s, most_s = (now_ns - stamp_ns) / 1e9, self._by_name[name].max_age_s
         newest = self.states[name].proposal
         if age_s > most_s:
-            return f"{age_s:.2f} s old, at most {most_s:g} s is let in"
+            return f"{age_s:.2f} s old, at most {most_s:g} s is accepted"
         if -age_s > most_s:
             return f"for a tick {-age_s:.2f} s ahead of the clock"
         if 0 < stamp_ns <= self.states[name].released_ns:
-            return "for a tick before it let go"
+            return "for a tick before its release"
         if newest is not None and stamp_ns <= newest.stamp_ns:
-            return "for a tick that it had proposed for, or an earlier one"
+            return "for a tick not after that of its newest proposal"
         return ""
+
+
+def _wrong_name(proposal: Proposal) -> str:
+    return f"carries the name of another source: '{proposal.source}'"

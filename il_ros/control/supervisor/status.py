@@ -1,4 +1,4 @@
-"""What the supervisor says about itself on `~/status`: JSON, published on every change and once a second."""
+"""The supervisor's `~/status`: JSON, published on every change and once a second."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from il_ros.core.contract import Contract
 
 
 def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns: int) -> dict[str, Any]:
-    """Return who has authority and why, the epoch, the mode's state, the emergency stop and each source's.
+    """Return the authority with its reason, the generation, and the states of mode, emergency stop and sources.
 
-    Sources should begin afresh (forget chunks and histories) when `epoch` grows, and name it in proposals.
+    When `generation` increases, sources should discard chunks and histories, and send it in their proposals.
     """
-    absences = supervision.proposals_in.absences(now_ns, steady_ns)
+    absences = supervision.proposal_buffer.absences(now_ns, steady_ns)
     sources = {}
-    for source in supervision.proposals_in.sources:
-        states = supervision.proposals_in.states[source.name]
-        age_s = None if states.proposal is None else (steady_ns - states.arrival_steady_ns) / 1e9
+    for source in supervision.proposal_buffer.sources:
+        state = supervision.proposal_buffer.states[source.name]
+        age_s = None if state.proposal is None else (steady_ns - state.arrival_steady_ns) / 1e9
         sources[source.name] = {
             "priority": source.priority,
-            "absent": absences[source.name],
+            "absent": absences[source.name].text,
             "age_s": age_s,
-            "accepted": states.accepted,
-            "rejected": states.rejected,
-            "last_rejection": states.rejection,
+            "accepted": state.accepted,
+            "rejected": state.rejected,
+            "last_rejection": state.rejection,
         }
     return {
         "authority": supervision.authority,
@@ -41,7 +41,7 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
 
 
 def change(supervision: Supervision) -> tuple[Any, ...]:
-    """Return what must be announced at once when it differs from before."""
+    """Return the values whose change must be published at once."""
     mode = supervision.mode
     return (supervision.generation, supervision.estop.latched, mode.name, mode.request)
 

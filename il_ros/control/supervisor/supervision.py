@@ -1,16 +1,17 @@
-"""The supervisor without ROS: proposals, measurements and timer ticks in, with their times; decisions out.
+"""The supervisor without ROS: proposals, measurements and timer ticks with their times in; decisions out.
 
-A decision falls the moment the source in authority has proposed for a new tick, and on the timer when that
-fails to come: then the source's chunk goes on, else its last wish stays in force, until its time-out hands
-authority to the next source or to the declared safe behaviour. There is one decision per tick.
+The supervisor decides as soon as the source in authority has proposed for a new tick. Without a proposal the
+timer decides: it continues the source's last chunk, then repeats the last target, until the source times out
+and authority passes to the next source or to the declared safe behaviour. There is one decision per tick.
 
-Times: `now_ns` is the node's clock (ROS time, simulated maybe), `steady_ns` never stops or jumps.
+Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from il_ros.control.chunks import step_due
 from il_ros.control.limiter.shaper import CommandShaper
@@ -33,11 +34,14 @@ from il_ros.records.proposal import Proposal
 
 @dataclass(frozen=True)
 class SupervisorOptions:
-    """`silence_s`: without a decision for so long (steady clock), the timer decides.
+    """Options of the supervisor.
 
-    `without_measurement`: when a ramp starts and a measurement is missing, 'wait' (safe behaviour meanwhile)
-    or start from the last command, at first from the wish itself: 'trust'. `keep_command`: see Actuation.
-    `hold_at_start`: hold the measured state before anybody has proposed, instead of sending nothing.
+    `silence_s`: time without a decision (steady clock) after which the timer decides.
+    `without_measurement`: what to do when a ramp starts without a measurement. 'wait': apply the safe
+    behaviour meanwhile; 'trust': start from the last command, or from the first target.
+    `keep_command`: see Actuation. `hold_at_start`: hold the measured state before the first proposal, instead
+    of sending nothing.
+    Raises ValueError when `without_measurement` is neither.
     """
 
     silence_s: float
@@ -50,8 +54,26 @@ class SupervisorOptions:
             raise ValueError(f"without_measurement is 'wait' or 'trust', not '{self.without_measurement}'")
 
 
+class TargetOrigin(Enum):
+    """How the target of a decision was obtained."""
+
+    NONE = auto()
+    PROPOSED = auto()
+    CONTINUED = auto()
+    REPEATED = auto()
+
+
+@dataclass(frozen=True)
+class Target:
+    """The target of a decision: `values` (A,) or None, their origin, and a remark for the decision's reason."""
+
+    values: Numbers | None
+    origin: TargetOrigin
+    remark: str = ""
+
+
 class Supervision:
-    """Who has authority and what is sent; holds all that a decision depends on, and no clock."""
+    """Decides which source has authority and what is sent. It holds the full state, but no clock."""
 
     def __init__(
         self,
@@ -61,15 +83,15 @@ class Supervision:
         estop: EmergencyStop | None = None,
         mode: Mode | None = None,
     ):
-        self.proposals_in = ProposalBuffer(
+        self.proposal_buffer = ProposalBuffer(
             sources, contract.action_names, contract.period_ns, 2 * options.silence_s
         )
         self.estop = estop or EmergencyStop()
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
         self.mode: Mode = Priority() if mode is None else mode
-        self.authority, self.reason = NOBODY, "nobody has proposed"
+        self.authority, self.reason = NOBODY, "no source has proposed"
         self.skipped = 0
-        """Proposals let in that led to no decision: their tick was answered, or the one before just now."""
+        """Count of accepted proposals without a decision: their tick, or the one just before, was answered."""
         self._period_ns = contract.period_ns
         self._shaper = CommandShaper(
             contract,
@@ -81,85 +103,87 @@ class Supervision:
         self._now_ns = self._stamp_ns = self._decided_ns = 0
         self._generations, self._mixed = Generations(), False
         self._by_timer, self._ended = True, ""
-        self._untold = False
+        self._handover_unreported = False
 
     @property
     def generation(self) -> int:
-        """Counts handovers, restarts and changes of mode."""
+        """Count of handovers, restarts and changes of mode."""
         return self._generations.number
 
-    # ---- what comes in -----------------------------------------------------------------------------------
+    # ---- inputs ------------------------------------------------------------------------------------------
 
     def propose(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Decision | None:
-        """Take a proposal in that came on source `name`'s topic; return the decision it led to, if any."""
+        """Process a proposal from the topic of source `name`; return the decision it triggered, if any."""
         self._notice_clock(now_ns)
         if proposal.releases:
             return self._release(name, proposal, now_ns, steady_ns)
-        if not self.proposals_in.take(name, proposal, now_ns, steady_ns):
+        if not self.proposal_buffer.add(name, proposal, now_ns, steady_ns):
             return None
-        if self.proposals_in.states[name].proposal is proposal:
-            self.mode.hear(name, proposal)
+        if self.proposal_buffer.states[name].proposal is proposal:
+            self.mode.observe(name, proposal)
         stamp_ns = proposal.stamp_ns
         decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
         self.skipped += decision is None and name == self.authority
         return decision
 
     def fault(self, name: str, reason: str) -> None:
-        """Note that source `name` sent something unreadable; the timer drops it if nothing better comes."""
-        self.proposals_in.reject(name, reason, faulty=True)
+        """Record an unreadable message of source `name`, which is faulty until its next valid proposal."""
+        self.proposal_buffer.reject(name, reason, faulty=True)
 
     def tick(self, now_ns: int, steady_ns: int) -> Decision | None:
-        """Look after silence; return the decision that the timer had to make, if any.
+        """Check for silence; return the timer's decision, if one was due.
 
-        While the clock stands still a command that changes nothing is not repeated.
+        While the node's clock stands still, an unchanged command is not repeated.
         """
         self._notice_clock(now_ns)
         pressed = self.estop.check(steady_ns)
         if not (self.watchdog.overdue(steady_ns) or pressed):
             return None
         before = (self.authority, self._shaper.sent)
-        standing = now_ns <= self._decided_ns
-        decision = self._unasked(now_ns, steady_ns)
-        return None if standing and before == (self.authority, decision.sent) else decision
+        clock_stopped = now_ns <= self._decided_ns
+        decision = self._decide_by_timer(now_ns, steady_ns)
+        return None if clock_stopped and before == (self.authority, decision.sent) else decision
 
     def press(self, name: str, pressed: bool, now_ns: int, steady_ns: int) -> Decision | None:
-        """Take the state of an emergency stop's input in; return the stopping decision when it latched."""
+        """Set the state of an emergency stop input; return the stopping decision when the stop latched."""
         self._notice_clock(now_ns)
-        return self._unasked(now_ns, steady_ns) if self.estop.hear(name, pressed, steady_ns) else None
+        return (
+            self._decide_by_timer(now_ns, steady_ns) if self.estop.update(name, pressed, steady_ns) else None
+        )
 
     def reset_estop(self, steady_ns: int) -> str:
-        """Open the emergency stop's latch; return why not, "" when it is open. Then a fresh epoch begins."""
+        """Reset the emergency stop and restart; return the reason of a refusal, "" on success."""
         refused = self.estop.reset(steady_ns)
         if not refused:
             self.restart()
         return refused
 
     def switch(self, mode: Mode) -> None:
-        """Let another mode choose from now on, in a new epoch with a ramp from the measured state."""
+        """Change the mode; start a new generation with a ramp from the measured state."""
         self.mode, self._mixed = mode, False
-        self._generations.begin(self._now_ns, self.proposals_in.states)
+        self._generations.begin(self._now_ns, self.proposal_buffer.states)
         self._shaper.begin()
 
     def restart(self) -> None:
-        """Begin a new episode and epoch: forget proposals, start again from the measured state, at rest."""
-        self._generations.begin(self._now_ns, self.proposals_in.states)
-        self.proposals_in.forget()
+        """Start a new episode and generation: discard proposals, ramp from the measured state at rest."""
+        self._generations.begin(self._now_ns, self.proposal_buffer.states)
+        self.proposal_buffer.forget()
         self.mode.restart()
         self.authority, self.reason, self._ended, self._mixed = NOBODY, "restarted", "", False
-        self._untold = False
+        self._handover_unreported = False
         self._shaper.restart()
 
     def finish(self, now_ns: int, steady_ns: int) -> Decision | None:
-        """Return the last decision before going silent: stop. None when nothing was ever sent."""
+        """Return the final decision, which stops the robot; None when no command was ever sent."""
         self._ended = "deactivated"
-        decision = self._unasked(now_ns, steady_ns)
+        decision = self._decide_by_timer(now_ns, steady_ns)
         return None if decision.sent is None else decision
 
     def _release(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Decision | None:
-        """Hand over at once; the command follows with the next one's proposal, or now when there is none."""
-        if not self.proposals_in.release(name, proposal, now_ns):
+        """Hand over at once; the command follows with the next source's proposal, or now without a source."""
+        if not self.proposal_buffer.release(name, proposal, now_ns):
             return None
-        absences = self.proposals_in.absences(now_ns, steady_ns)
+        absences = self.proposal_buffer.absences(now_ns, steady_ns)
         arbitration = self._arbitrate(proposal.stamp_ns, absences)
         if self.authority == name != arbitration.authority:
             self._hand_over(arbitration, absences, max(proposal.stamp_ns, self._stamp_ns + 1))
@@ -175,33 +199,33 @@ class Supervision:
     # ---- when to decide ----------------------------------------------------------------------------------
 
     def _answer(self, name: str, stamp_ns: int, time_ns: int, steady_ns: int) -> Decision | None:
-        """Decide for the tick `stamp_ns` now, unless that was done, or must wait for who has authority."""
+        """Decide for the tick `stamp_ns`, unless it was decided or the source in authority is still due."""
         if stamp_ns <= self._stamp_ns:
             return None
-        absences = self.proposals_in.absences(time_ns, steady_ns)
+        absences = self.proposal_buffer.absences(time_ns, steady_ns)
         arbitration = self._arbitrate(stamp_ns, absences)
         winner = arbitration.authority
-        if arbitration.early and self.authority == NOBODY and not self._untold:
+        if arbitration.early and self.authority == NOBODY and not self._handover_unreported:
             return None
         if winner not in (name, NOBODY):
-            other = self.proposals_in.states[winner].proposal
+            other = self.proposal_buffer.states[winner].proposal
             if other is None or other.stamp_ns < stamp_ns:
-                return None  # its own proposal for this tick will decide, or the timer
+                return None  # the winner's proposal for this tick will trigger the decision, or the timer
         if (winner == self.authority or arbitration.mixed) and not self._by_timer:
             apart_ns = min(2 * (stamp_ns - self._stamp_ns), 4 * (time_ns - self._decided_ns))
             if apart_ns < self._period_ns:
                 return None  # one command per control period, also in a burst
         self._by_timer = False
-        self.watchdog.fed(steady_ns)
+        self.watchdog.feed(steady_ns)
         return self._decide(arbitration, absences, stamp_ns, time_ns, steady_ns)
 
-    def _unasked(self, now_ns: int, steady_ns: int) -> Decision:
+    def _decide_by_timer(self, now_ns: int, steady_ns: int) -> Decision:
         self._by_timer = True
-        absences = self.proposals_in.absences(now_ns, steady_ns)
-        # The tick that should have been answered by now, not the present: were that its stamp, the proposals
-        # that come next would be for ticks already passed, and the timer would decide for ever.
-        due_ns = now_ns - self.proposals_in.lag_ns(self.authority)
-        stamp_ns = max(due_ns, self._stamp_ns + 1)  # stamps ascend, even when the clock stands still
+        absences = self.proposal_buffer.absences(now_ns, steady_ns)
+        # Stamp the tick that is due by now, not the present time: with the present time, the next proposals
+        # would be for ticks already decided, and the timer would decide all following ticks.
+        due_ns = now_ns - self.proposal_buffer.lag_ns(self.authority)
+        stamp_ns = max(due_ns, self._stamp_ns + 1)  # stamps increase, even when the clock stands still
         return self._decide(self._arbitrate(stamp_ns, absences), absences, stamp_ns, now_ns, steady_ns)
 
     def _arbitrate(self, stamp_ns: int, absences: Absences) -> Arbitration:
@@ -220,24 +244,28 @@ class Supervision:
         winner = arbitration.authority
         if winner != self.authority and not (arbitration.mixed and self._mixed):
             self._hand_over(arbitration, absences, stamp_ns)
-        elif not (self._untold and winner == self.authority):
+        elif not (self._handover_unreported and winner == self.authority):
             self.authority = winner
             self.reason = (
-                _why_none(arbitration, absences) if winner == NOBODY else arbitration.reason or "proposed"
+                _no_authority_reason(arbitration, absences)
+                if winner == NOBODY
+                else arbitration.reason or "proposed"
             )
-        self._mixed, self._untold = arbitration.mixed, False
-        proposals = self.proposals_in.for_tick(stamp_ns)
-        target, waiting = self._target(winner, stamp_ns, time_ns)
-        limited = self._shaper.go(target, stamp_ns, time_ns, steady_ns, emergency=bool(self._stopped()))
-        if target is not None:
-            proposals[winner] = None if waiting == _REPEATED else target
-        proposal = None if target is None else self.proposals_in.states[winner].proposal
+        self._mixed, self._handover_unreported = arbitration.mixed, False
+        proposals = self.proposal_buffer.for_tick(stamp_ns)
+        target = self._target(winner, stamp_ns, time_ns)
+        limited = self._shaper.advance(
+            target.values, stamp_ns, time_ns, steady_ns, emergency=bool(self._stopped())
+        )
+        if target.values is not None:
+            proposals[winner] = None if target.origin is TargetOrigin.REPEATED else target.values
+        proposal = None if target.values is None else self.proposal_buffer.states[winner].proposal
         self._stamp_ns, self._decided_ns = stamp_ns, time_ns
         return Decision(
             stamp_ns=stamp_ns,
             sent_ns=time_ns,
-            authority=NOBODY if target is None else winner,
-            reason=f"{self.reason}; {waiting}" if waiting else self.reason,
+            authority=NOBODY if target.values is None else winner,
+            reason=f"{self.reason}; {target.remark}" if target.remark else self.reason,
             proposals=proposals,
             sent=self._shaper.sent,
             limited=limited,
@@ -247,19 +275,19 @@ class Supervision:
             uncertainty=proposal.uncertainty
             if proposal and proposal.uncertainty is not None
             else self.mode.uncertainty,
-            rejected=self.proposals_in.rejections(),
+            rejected=self.proposal_buffer.rejections(),
             mode=self.mode.name,
             disagreement=self.mode.disagreement(stamp_ns),
             queried=arbitration.queried,
         )
 
     def _hand_over(self, arbitration: Arbitration, absences: Absences, from_ns: int) -> None:
-        """Begin an epoch under the verdict's winner; its ramp starts afresh."""
+        """Start a new generation under the winner of the arbitration, with a new ramp."""
         winner, before = arbitration.authority, self.authority
-        self.authority, self._untold = winner, True
-        self._generations.begin(from_ns, self.proposals_in.proposing_before(from_ns))
+        self.authority, self._handover_unreported = winner, True
+        self._generations.begin(from_ns, self.proposal_buffer.proposing_before(from_ns))
         if winner == NOBODY:
-            self.reason = _why_none(arbitration, absences)
+            self.reason = _no_authority_reason(arbitration, absences)
             return
         self._shaper.begin()
         if before == NOBODY:
@@ -270,26 +298,26 @@ class Supervision:
             self.reason = f"{winner} takes over from {before}"
         self.reason += f"; {arbitration.reason}" if arbitration.reason else ""
 
-    def _target(self, winner: str, stamp_ns: int, time_ns: int) -> tuple[Numbers | None, str]:
-        """Return what `winner` wants at the tick, None when it can't have it yet; and a remark."""
-        proposal = None if winner == NOBODY else self.proposals_in.states[winner].proposal
+    def _target(self, winner: str, stamp_ns: int, time_ns: int) -> Target:
+        """Return the target of `winner` at the tick; without values while it may not move the robot yet."""
+        proposal = None if winner == NOBODY else self.proposal_buffer.states[winner].proposal
         if proposal is None:
-            return None, ""
+            return Target(None, TargetOrigin.NONE)
         if not self._generations.admits(winner, proposal):
-            return None, f"waiting for its first proposal of generation {self.generation}"
+            waiting = f"waiting for its first proposal of generation {self.generation}"
+            return Target(None, TargetOrigin.NONE, waiting)
         step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
         last = len(proposal.chunk) - 1
-        target: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
-        missing = self._shaper.start(target, time_ns)
+        values: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
+        missing = self._shaper.start(values, time_ns)
         if missing:
-            return None, missing
+            return Target(None, TargetOrigin.NONE, missing)
         if step == 0:
-            return target, ""
-        return target, _REPEATED if step > last else f"step {step} of its last chunk"
+            return Target(values, TargetOrigin.PROPOSED)
+        if step > last:
+            return Target(values, TargetOrigin.REPEATED, "silent this tick, last target repeated")
+        return Target(values, TargetOrigin.CONTINUED, f"step {step} of its last chunk")
 
 
-def _why_none(arbitration: Arbitration, absences: Absences) -> str:
+def _no_authority_reason(arbitration: Arbitration, absences: Absences) -> str:
     return arbitration.reason or "; ".join(f"{name} {why}" for name, why in absences.items() if why)
-
-
-_REPEATED = "silent this tick, its last wish again"

@@ -1,13 +1,14 @@
-"""The steady clock that notices silence, and the allowance of motion that no burst can widen."""
+"""The watchdog that detects silence on the steady clock, and the time budget of each command."""
 
 from __future__ import annotations
 
 
 class Watchdog:
-    """Tells when a decision is overdue. Steady nanoseconds, because /clock can stop.
+    """Detects overdue decisions. Times are steady nanoseconds, because /clock can stop.
 
-    After a decision for a proposal it waits `silence_ns` for the next. Once silence has been noticed,
-    decisions follow half a control period quicker: with the 1.5 periods of a robot, once a period.
+    A decision is overdue `silence_ns` after the last proposal was answered. While the silence lasts, the next
+    one is due half a control period sooner: with the usual 1.5 periods, that is once per period.
+    Raises ValueError when `silence_ns` is shorter than a control period.
     """
 
     def __init__(self, silence_ns: int, period_ns: int):
@@ -20,31 +21,31 @@ class Watchdog:
         )
         self._due_ns: int | None = None
         self.latest_s = 0.0
-        """How late past the due time the timer looked, at worst."""
+        """Largest delay of `overdue` calls past the due time, in seconds."""
 
-    def fed(self, steady_ns: int) -> None:
-        """Note that a proposal was answered."""
+    def feed(self, steady_ns: int) -> None:
+        """Restart the wait: a proposal was answered."""
         self._due_ns = steady_ns + self._silence_ns
 
     def overdue(self, steady_ns: int) -> bool:
-        """Tell whether it is time to decide without a proposal; if so, the next time is set."""
+        """Return whether a decision without a proposal is due; if so, schedule the next one."""
         if self._due_ns is None:
             self._due_ns = steady_ns + self._silence_ns
         late_ns = steady_ns - self._due_ns
         if late_ns < 0:
             return False
         self.latest_s = max(self.latest_s, late_ns / 1e9)
-        # keep the pace of the due times, unless the timer itself was held up
+        # keep the rhythm of the due times, unless the timer itself was delayed
         self._due_ns = self._repeat_ns + (self._due_ns if late_ns < self._period_ns // 2 else steady_ns)
         return True
 
 
 class StepBudget:
-    """How much time the next command may move through.
+    """The time step dt that the next command may use.
 
-    Ticks say how far apart two commands should be (their stamps don't jitter); the clocks say how much time
-    has really passed. Time passed is saved, up to 1.25 periods, and spent by commands, so that jitter costs
-    nothing and a burst of late proposals can't move the robot by several periods at once.
+    The stamps of ticks give the nominal interval between commands, without jitter; the clocks give the
+    elapsed time. Elapsed time is saved, up to 1.25 periods, and commands spend it. So jitter does not shorten
+    the motion, and a burst of late proposals cannot move the robot by several periods at once.
     """
 
     def __init__(self, period_ns: int):
@@ -52,14 +53,14 @@ class StepBudget:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew: the next step is a whole period, as after a pause in which nothing was sent."""
+        """Reset the budget: the next step is a whole period, as after a pause without commands."""
         self._saved_ns = self._period_ns
         self._stamp_ns = self._now_ns = self._steady_ns = 0
 
     def spend(self, stamp_ns: int, now_ns: int, steady_ns: int) -> float:
-        """Return the step's length in seconds, from the last command to this one; at most one period.
+        """Return the time step in seconds, from the last command to this one; at most one period.
 
-        `now_ns` is the node's clock and may stand still or jump; `steady_ns` goes on.
+        `now_ns` is the node's clock and may stop or jump; `steady_ns` is monotonic.
         """
         if not self._steady_ns:
             wanted = self._period_ns

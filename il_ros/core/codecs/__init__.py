@@ -1,7 +1,7 @@
-"""Messages to arrays and arrays to messages, by attribute access alone: live, from a bag, or simulated.
+"""Conversion between messages and arrays, by attribute access only: live, from a bag, or simulated.
 
-`decode(spec, message)` of an observation or a command, `encode(action, values, stamp)` of a command.
-What isn't there is an error that names it; nothing is filled in.
+`decode(spec, message)` converts observations and commands, `encode(action, values, stamp_ns)` commands.
+A missing value raises an error that names it; no value is made up.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from il_ros.core.specs import (
 
 
 class CodecError(ValueError):
-    """A message that doesn't hold what the contract asks for; the error says what is missing."""
+    """A message without the values that the contract requires; the error names what is missing."""
 
 
 def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[Any, Any]:
-    """Return what the contract reads from a message: shape `spec.shape` (actions: (A_k,)).
+    """Return the values of a message that the spec selects, in shape `spec.shape` (actions: (A_k,)).
 
     Numbers are float64, images uint8 (depth: float32 metres), text a 0-d string array.
-    Raises CodecError when a joint, a number or the right size is missing, or a number isn't finite.
+    Raises CodecError when a joint or a number is missing, a size is wrong, or a number is not finite.
     """
     try:
         if isinstance(spec, ActionSpec):
@@ -58,8 +58,8 @@ def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[A
 def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) -> Message:
     """Return the command message for values (A_k,), in the action's units.
 
-    A JointTrajectory gets one point, due one control period on; its controller interpolates.
-    Raises CodecError on a wrong size or a number that isn't finite: never send a guess.
+    A JointTrajectory has one point, due immediately (time_from_start 0).
+    Raises CodecError on a wrong size or a number that is not finite.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (action.size,):
@@ -82,7 +82,7 @@ def _numbers(spec: ObservationSpec, message: Message) -> Vector:
 
 
 def _joints(message: Message, part: str, names: Sequence[str]) -> Vector:
-    """Look joints up by name: drivers order them as they like."""
+    """Return the values of joints by name, because their order depends on the driver."""
     values = getattr(message, part)
     if len(values) == 0:
         raise ValueError(f"the message has no '{part}'")
@@ -96,7 +96,7 @@ def _joints(message: Message, part: str, names: Sequence[str]) -> Vector:
 
 
 def _scan(message: Message, size: int) -> Vector:
-    """Ranges as REP 117 has them: +inf is 'nothing within range_max', -inf 'nearer than range_min'."""
+    """Return ranges clipped to [range_min, range_max]: by REP 117 +inf means no return, -inf too close."""
     ranges = _sized(message.ranges, size, "ranges")
     return np.clip(ranges, float(message.range_min), float(message.range_max))
 
@@ -144,7 +144,7 @@ def _command(action: ActionSpec, message: Message) -> Vector:
         if missing or len(values) != len(place):
             raise ValueError(
                 f"{len(values)} {part} values for joints {', '.join(message.joint_names)}; "
-                f"wanted: {', '.join(action.names)}"
+                f"expected: {', '.join(action.names)}"
             )
         return np.array([values[place[name]] for name in action.names], dtype=np.float64)
     return np.array([_component(action.type, message, name) for name in action.names])
@@ -166,7 +166,7 @@ def _encode_joint_state(action: ActionSpec, values: Vector, stamp_ns: int) -> Me
 def _encode_trajectory(action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
     field = "positions" if action.quantity == "position" else "velocities"
     point = messages.make("trajectory_msgs/msg/JointTrajectoryPoint", **{field: values})
-    # a zero stamp means 'now' to a joint_trajectory_controller; a past one would be dropped as late
+    # joint_trajectory_controller starts at once on a zero stamp, and drops points in the past
     return messages.make(
         JOINT_TRAJECTORY,
         header=messages.header(0, action.frame_id),
@@ -195,7 +195,7 @@ def _encode_twist_stamped(action: ActionSpec, values: Vector, stamp_ns: int) -> 
 def _encode_pose(action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
     norm = float(np.linalg.norm(values[3:]))
     if norm < 1e-6:
-        raise CodecError(f"{action.key}: the orientation quaternion is zero; no pose has that")
+        raise CodecError(f"{action.key}: the orientation quaternion is zero")
     point = messages.make("geometry_msgs/msg/Point", **_axes("xyz", values[:3]))
     turn = messages.make("geometry_msgs/msg/Quaternion", **_axes("xyzw", values[3:] / norm))
     pose = messages.make("geometry_msgs/msg/Pose", position=point, orientation=turn)

@@ -1,4 +1,4 @@
-"""Camera messages to arrays: encodings, padded rows, byte order, and the size that the contract asks for."""
+"""Decoding of camera messages to arrays: encodings, padded rows, byte order, and the contract's size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LAYOUT = {
     "16UC1": (2, 1),
     "32FC1": (4, 1),
 }
-# what the contract asks for -> what may arrive
+# encoding in the contract -> accepted encodings on the wire
 _ACCEPTED = {
     "rgb8": ("rgb8", "bgr8", "rgba8", "bgra8"),
     "mono8": ("mono8", "8UC1"),
@@ -34,7 +34,7 @@ _MM_PER_M = 1000.0
 def decode_image(spec: ImageSpec, message: Message) -> Array:
     """Return a sensor_msgs/Image as (H, W, C): colours in RGB order, depth in metres (REP 118).
 
-    Raises ValueError on an encoding, a size or a byte count that isn't right.
+    Raises ValueError on a wrong encoding, size or byte count.
     """
     _require_accepted(spec, message.encoding)
     height, width, step = int(message.height), int(message.width), int(message.step)
@@ -44,8 +44,8 @@ def decode_image(spec: ImageSpec, message: Message) -> Array:
     data = np.asarray(data, dtype=np.uint8)
     if height < 1 or width < 1 or step < row or data.size != step * height:
         raise ValueError(
-            f"the image says {width}x{height} {message.encoding} with rows of {step} bytes, "
-            f"needs {row} a row and {max(step, row) * height} in all, and has {data.size}"
+            f"the image is {width}x{height} {message.encoding} with rows of {step} bytes, "
+            f"needs {row} bytes per row and {max(step, row) * height} in total, but has {data.size}"
         )
     pixels = data.reshape(height, step)[:, :row]  # rows may be padded
     order = ">" if message.is_bigendian else "<"
@@ -57,7 +57,7 @@ def decode_image(spec: ImageSpec, message: Message) -> Array:
 def decode_compressed(spec: ImageSpec, message: Message) -> Array:
     """Return a sensor_msgs/CompressedImage (jpeg or png) as (H, W, C), colours in RGB order.
 
-    Raises ValueError when the bytes are no picture or not of the kind that the contract says.
+    Raises ValueError when the bytes are not an image or do not match the contract's encoding.
     """
     import cv2
 
@@ -68,10 +68,10 @@ def decode_compressed(spec: ImageSpec, message: Message) -> Array:
     data = np.frombuffer(bytes(message.data), dtype=np.uint8)
     pixels = cv2.imdecode(data, flags) if data.size else None
     if pixels is None:
-        raise ValueError(f"the {data.size} bytes with format '{message.format}' are no jpeg or png picture")
+        raise ValueError(f"the {data.size} bytes with format '{message.format}' are not a jpeg or png image")
     if spec.encoding == "depth":
         if pixels.dtype != np.uint16 or pixels.ndim != 2:
-            raise ValueError(f"compressed depth is 16-bit png, not {pixels.dtype} {pixels.shape}")
+            raise ValueError(f"compressed depth must be 16-bit png, not {pixels.dtype} {pixels.shape}")
         return fit(spec, _metres(pixels[..., None]))
     return fit(spec, pixels if pixels.ndim == 3 else pixels[..., None])
 
@@ -79,7 +79,7 @@ def decode_compressed(spec: ImageSpec, message: Message) -> Array:
 def fit(spec: ImageSpec, image: Array) -> Array:
     """Return the image (H, W, C) in the contract's size, as its `fit` says.
 
-    Raises ValueError when `fit` doesn't allow what would have to be done.
+    Raises ValueError when `fit` does not allow the required change.
     """
     height, width = image.shape[:2]
     if (width, height) == (spec.width, spec.height):
@@ -90,13 +90,15 @@ def fit(spec: ImageSpec, image: Array) -> Array:
             f"the image is {width}x{height}, the contract says {wanted} (see fit: resize | crop)"
         )
     if spec.fit == "resize" and abs(width * spec.height - height * spec.width) > max(width, height):
-        raise ValueError(f"{width}x{height} can't become {wanted} undistorted; fit: crop or stretch would")
+        raise ValueError(
+            f"{width}x{height} cannot be resized to {wanted} without distortion; use fit: crop or fit: stretch"
+        )
     if spec.fit == "crop":
         image = _middle(image, spec.width / spec.height)
     import cv2
 
     shrinks = image.shape[1] >= spec.width
-    # a mean of depths is no surface that is there: depth takes the nearest pixel
+    # averaged depths are not real surfaces: depth uses the nearest pixel
     how = cv2.INTER_NEAREST if spec.encoding == "depth" else cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = cv2.resize(image, (spec.width, spec.height), interpolation=how)
     return np.ascontiguousarray(resized.reshape(spec.shape))
@@ -106,7 +108,7 @@ def _require_accepted(spec: ImageSpec, encoding: str) -> None:
     accepted = _ACCEPTED[spec.encoding]
     if encoding not in accepted:
         raise ValueError(
-            f"encoding '{encoding}' can't give '{spec.encoding}'; accepted: {', '.join(accepted)}"
+            f"encoding '{encoding}' cannot be converted to '{spec.encoding}'; accepted: {', '.join(accepted)}"
         )
 
 
@@ -119,7 +121,7 @@ def _colours(pixels: Array, encoding: str) -> Array:
 
 
 def _metres(pixels: Array) -> Array:
-    """16-bit depth is millimetres with 0 for 'nothing', 32-bit is metres with NaN or inf for it: here 0."""
+    """Return depth in metres, 0 without measurement, from 16-bit (mm, 0) or 32-bit (m, NaN or inf) pixels."""
     if pixels.dtype.kind == "u":
         return (pixels / _MM_PER_M).astype(np.float32)
     return np.where(np.isfinite(pixels), pixels, 0.0).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Numbers straight out of a JointState's CDR bytes: the message that every tick of an arm begins with.
+"""Fast decoding of a JointState's CDR bytes, which every tick of an arm needs.
 
-Decoding it in full costs more than a small policy. A driver sends the same names in the same order each time,
-so where each joint lies is found once. Whatever is unusual (big-endian, a missing joint, a field of another
-length, NaN) is left to the general codec, which has the words for it; tests hold the two equal.
+Full decoding takes longer than a small policy. A driver sends the same names in the same order each time, so
+the position of each joint is determined once. The general codec handles all other cases (big-endian, a missing
+joint, a field of another length, NaN) and reports the errors; tests compare the two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LENGTH_OF_FRAME_ID = 12  # after the encapsulation (4) and the stamp (8)
 
 
 class JointStateReader:
-    """Reads what `spec` wants from JointState bytes; remembers the last layout of names."""
+    """Reads the values of `spec` from JointState bytes; caches the last layout of names."""
 
     def __init__(self, spec: ObservationSpec) -> None:
         self._wanted, self._fields = spec.names, spec.fields
@@ -27,10 +27,10 @@ class JointStateReader:
         self._index = np.zeros(0, np.intp)
 
     def read(self, raw: bytes) -> Vector | None:
-        """Return the numbers (D,) in the order of the spec; None when the general codec must look."""
+        """Return the numbers (D,) in the order of the spec; None when the general codec must decode."""
         try:
             return self._read(raw)
-        except (struct.error, ValueError, UnicodeDecodeError):  # cut short
+        except (struct.error, ValueError, UnicodeDecodeError):  # truncated
             return None
 
     def _read(self, raw: bytes) -> Vector | None:
@@ -38,7 +38,7 @@ class JointStateReader:
             return None
         (length,) = _COUNT.unpack_from(raw, _LENGTH_OF_FRAME_ID)
         start = _aligned(_LENGTH_OF_FRAME_ID + 4 + length, 4)
-        if not (self._names and raw.startswith(self._names, start)) and not self._learn(raw, start):
+        if not (self._names and raw.startswith(self._names, start)) and not self._find_joints(raw, start):
             return None
         place = start + len(self._names)
         values = {}
@@ -55,8 +55,8 @@ class JointStateReader:
         numbers = np.concatenate([part[self._index] for part in parts])
         return numbers if np.isfinite(numbers).all() else None
 
-    def _learn(self, raw: bytes, start: int) -> bool:
-        """Find where the wanted joints lie in this order of names; False when one of them doesn't."""
+    def _find_joints(self, raw: bytes, start: int) -> bool:
+        """Find the column of each joint in this order of names; return False when one is missing."""
         (count,) = _COUNT.unpack_from(raw, start)
         place, columns = start + 4, {}
         for column in range(count):
@@ -74,5 +74,5 @@ class JointStateReader:
 
 
 def _aligned(place: int, size: int) -> int:
-    """Return the next place on a boundary of `size`, counted from the end of the encapsulation."""
+    """Return the next offset aligned to `size` bytes, counted from the end of the encapsulation."""
     return place + (4 - place) % size

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.episodes.bag.reader import BagError
+from il_ros.episodes.bag.reader import BagError, BeingRecordedError
 from il_ros.episodes.bag.topics import MismatchError
-from il_ros.episodes.catalogue import Entry, Selection, scan
+from il_ros.episodes.catalogue import Entry, Omission, Selection, scan
 from il_ros.records.labelling import BY_MODE, Rule
 
 UNUSABLE = (BagError, MismatchError, array_files.NoFramesError)
@@ -27,7 +27,10 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """The contents of a dataset: episode names, and (name, reason) of those left out."""
+    """The contents of a dataset: episode names, and (name, reason) of those left out.
+
+    `omissions`: the kind of reason by the name of an episode that was left out.
+    """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -35,6 +38,7 @@ class DatasetSummary:
     skipped: dict[str, int]
     left_out: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
+    omissions: Mapping[str, Omission] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Return the summary as printable lines."""
@@ -78,7 +82,7 @@ class Dataset:
         when the cache can't be written.
         """
         select = Selection() if select is None else select
-        wanted, left_out = _choose(root, select)
+        wanted, left_out, omissions = _choose(root, select)
         array_files.allow_open_files(len(wanted) * len(contract.observations))
         folder = cache.cache_folder(root)
         episodes = []
@@ -87,6 +91,7 @@ class Dataset:
                 episodes.append(cache.load(entry, contract, folder, rule))
             except UNUSABLE as error:  # the other episodes remain usable
                 left_out.append((entry.name, str(error)))
+                omissions[entry.name] = _omission(error)
         if not episodes:
             listed = "\n".join(f"  {name}: {reason}" for name, reason in left_out)
             raise DatasetError(
@@ -94,7 +99,7 @@ class Dataset:
             )
         names = [episode.name for episode in episodes]
         held_out = validation_names(names, validation, seed, validation_most)
-        return cls._split(contract, episodes, held_out, left_out, validation)
+        return cls._split(contract, episodes, held_out, left_out, omissions, validation)
 
     @classmethod
     def _split(
@@ -103,6 +108,7 @@ class Dataset:
         episodes: Sequence[EpisodeArrays],
         held_out: frozenset[str],
         left_out: Sequence[tuple[str, str]],
+        omissions: Mapping[str, Omission],
         validation: float,
     ) -> Dataset:
         train = tuple(episode for episode in episodes if episode.name not in held_out)
@@ -120,6 +126,7 @@ class Dataset:
             skipped=dict(skipped.most_common()),
             left_out=tuple(left_out),
             warnings=tuple(warnings),
+            omissions=omissions,
         )
         return cls(contract, train, kept, summary)
 
@@ -142,15 +149,24 @@ def validation_names(
     return frozenset(ordered[:count])
 
 
-def _choose(root: Path, select: Selection) -> tuple[list[Entry], list[tuple[str, str]]]:
+def _omission(error: Exception) -> Omission:
+    if isinstance(error, array_files.NoFramesError):
+        return Omission.NO_FRAMES
+    return Omission.BEING_RECORDED if isinstance(error, BeingRecordedError) else Omission.UNUSABLE
+
+
+def _choose(root: Path, select: Selection) -> tuple[list[Entry], list[tuple[str, str]], dict[str, Omission]]:
     catalogue = scan(root)
     left_out = [(entry.name, f"{entry.state}: {entry.reason}") for entry in catalogue.left_out]
+    omissions = {entry.name: entry.omission or Omission.UNUSABLE for entry in catalogue.left_out}
     wanted = []
     for entry in catalogue.usable:
         refusal = select.refusal(entry)
         if refusal:
             left_out.append((entry.name, refusal))
+            omissions[entry.name] = Omission.NOT_SELECTED
         else:
             wanted.append(entry)
     missing = set(select.names) - {entry.name for entry in catalogue.entries}
-    return wanted, left_out + [(name, "there is no such episode") for name in sorted(missing)]
+    omissions |= dict.fromkeys(missing, Omission.NOT_SELECTED)
+    return wanted, left_out + [(name, "there is no such episode") for name in sorted(missing)], omissions

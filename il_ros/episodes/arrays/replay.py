@@ -84,12 +84,9 @@ class Replay:
         yield from (Skipped(None, (reason,)) for reason in self.left_out)
         contract_topic = {name: topic for topic, name in self.observed.items()}
         recorded = (
-            item._replace(topic=contract_topic[item.topic])
-            for item in self.bag.messages(set(contract_topic))
+            item._replace(topic=contract_topic[item.topic]) for item in self.bag.messages(set(contract_topic))
         )
-        observations = observe(
-            recorded, self.contract.observations, self.contract.trigger, self.tick_labels
-        )
+        observations = observe(recorded, self.contract.observations, self.contract.trigger, self.tick_labels)
         for label, observation in zip(self.tick_labels, observations, strict=True):
             yield self._frame(label, observation)
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from il_ros.episodes.bag.sink import being_written
 
 RECOVER = "il-ros episodes recover"
-BEING_RECORDED = "is being recorded"
 
 
 class BagError(ValueError):
@@ -23,6 +22,10 @@ class BagError(ValueError):
 
 class UnfinishedBagError(BagError):
     """The recorder never closed the file; `il-ros episodes recover` makes it readable."""
+
+
+class BeingRecordedError(UnfinishedBagError):
+    """A process still writes the file."""
 
 
 class BagMessage(NamedTuple):
@@ -163,7 +166,7 @@ def _check_ends(path: Path, stream: Any) -> None:
     stream.seek(max(0, size - MAGIC_SIZE))
     if size < 2 * MAGIC_SIZE or stream.read(MAGIC_SIZE) != magic:
         if being_written(stream):
-            raise UnfinishedBagError(f"{path}: {BEING_RECORDED}")
+            raise BeingRecordedError(f"{path}: is being recorded")
         raise UnfinishedBagError(
             f"{path}: was never closed (its recorder was killed) or is cut off: {RECOVER} {path.parent}"
         )

@@ -24,9 +24,8 @@ from il_ros.episodes import layout
 from il_ros.episodes.bag.mcap_file import CHUNK_BYTES, McapFile
 from il_ros.episodes.bag.mcap_scan import Channel, Scan
 from il_ros.episodes.bag.metadata import BagSummary, Topic, render
-from il_ros.episodes.bag.topics import CONTRACT_RECORD
-
 from il_ros.episodes.bag.sink import FileSink
+from il_ros.episodes.bag.topics import CONTRACT_RECORD
 from il_ros.episodes.bag.writer import RESERVE_FILE
 from il_ros.episodes.layout import EpisodeInfo, LayoutError, StreamInfo
 from il_ros.episodes.recording.grade import grade

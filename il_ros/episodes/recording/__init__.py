@@ -1,1 +1,1 @@
-"""Recording one episode: options, streams, the writer thread, and the grade."""
+"""Record episodes: options, stream statistics, the writer thread, and the grade."""

@@ -1,4 +1,4 @@
-"""What was commanded during an episode: how often the safety gate changed it, how long nothing moved."""
+"""Count how many of an episode's commands the safety limiter changed, and for how long none moved."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from il_ros.core.specs import STRING
 Vector = np.ndarray[Any, Any]
 
 STILL = 1e-4
-"""A command is still when no position changes by more than this between two, and no velocity exceeds it."""
+"""A command is idle when no position differs from the last by more than this, and no velocity exceeds it."""
 
 
 class CommandCounts:
-    """Counts decisions, or commands where there are no decisions, as they are recorded.
+    """Statistics of recorded decisions, or of commands where there are no decisions.
 
-    A payload that can't be read counts in `unreadable`: recording goes on, the grade says so.
+    Messages that can't be decoded are counted in `unreadable`; recording continues.
     """
 
     def __init__(self, contract: Contract):
@@ -32,7 +32,7 @@ class CommandCounts:
         self.decisions = self.clipped = self.unreadable = 0
 
     def decision(self, log_ns: int, raw: bytes) -> None:
-        """Take note of a supervisor's decision (std_msgs/String JSON with `sent` and `limited`)."""
+        """Count a supervisor's decision (std_msgs/String JSON with `sent` and `limited`)."""
         try:
             record = json.loads(messages.decode(STRING, raw).data)
             sent, limited = record["sent"], record["limited"]
@@ -45,7 +45,7 @@ class CommandCounts:
             self._move("decision", log_ns, np.array(sent, dtype=np.float64), self._velocity)
 
     def command(self, topic: str, log_ns: int, raw: bytes) -> None:
-        """Take note of a message on the contract's command `topic`."""
+        """Count a message on the contract's command `topic`."""
         spec = self._actions[topic]
         try:
             values = codecs.decode(spec, messages.decode(spec.type, raw))
@@ -56,18 +56,18 @@ class CommandCounts:
 
     @property
     def clipped_share(self) -> float | None:
-        """Share of decisions that the safety gate changed; None without decisions."""
+        """Share of decisions that the safety limiter changed; None without decisions."""
         return self.clipped / self.decisions if self.decisions else None
 
     @property
     def idle_share(self) -> float | None:
-        """Share of the time in which nothing was commanded to move; None when nothing was commanded."""
+        """Share of the time without commanded motion; None without commands."""
         spans = {key: span for key, span in self._span_ns.items() if span > 0}
         if "decision" in spans:
             return self._idle_ns["decision"] / spans["decision"]
         if not spans:
             return None
-        return min(self._idle_ns[key] / span for key, span in spans.items())  # the busiest part counts
+        return min(self._idle_ns[key] / span for key, span in spans.items())  # the least idle topic
 
     def _move(self, key: str, log_ns: int, values: Vector, velocity: Vector) -> None:
         before = self._last.get(key)

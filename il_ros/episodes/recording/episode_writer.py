@@ -1,4 +1,4 @@
-"""One episode on its way to the disk, in a thread of its own: the disk may be slow, receiving must not be."""
+"""Write one episode to the disk in a separate thread, so that a slow disk does not delay reception."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from il_ros.episodes import layout
+from il_ros.episodes.bag.topics import CONTRACT_RECORD
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
 from il_ros.episodes.recording.commands import CommandCounts
@@ -17,17 +18,17 @@ from il_ros.episodes.recording.grade import grade
 from il_ros.episodes.recording.options import RecordedStream, RecordOptions
 
 CHECK_S = 1.0
-"""How often the free space and the folder are looked at."""
+"""Interval between checks of the free space and the file."""
 
 FreeBytes = Callable[[Path], int]
 OpenBag = Callable[[Path, RecordOptions], BagWriter]
 
 
 class EpisodeWriter:
-    """Queues messages for its writer thread; `finish` has the thread complete the episode.
+    """Queues messages for the writer thread; `finish` makes the thread complete the episode.
 
-    `failure` is a sentence once something went wrong on the disk: nothing more is written then, messages
-    count as lost, and the owner should `finish`. All methods are for one thread, the owner's.
+    After a disk failure `failure` holds a sentence: no more messages are written, they count as lost, and the
+    owner should call `finish`. Call all methods from one thread.
     """
 
     def __init__(
@@ -37,20 +38,20 @@ class EpisodeWriter:
         options: RecordOptions,
         streams: Sequence[RecordedStream],
         *,
-        tally: CommandCounts | None,
+        command_counts: CommandCounts | None,
         free_bytes: FreeBytes,
         open_bag: OpenBag,
     ):
-        """Open the bag in `folder` and begin; raises OSError when it can't be written."""
+        """Open the bag in `folder` and start the thread; raises OSError when it can't be written."""
         self.folder, self.failure = folder, ""
         self.done = threading.Event()
-        """Set when the episode lies on the disk as far as it ever will."""
+        """Set when writing has ended, whether the episode is complete or not."""
         self.info = info
-        """The episode's description as it stands; final once `done`."""
-        self._options, self._tally, self._free_bytes = options, tally, free_bytes
+        """The episode's current description; final once `done` is set."""
+        self._options, self._command_counts, self._free_bytes = options, command_counts, free_bytes
         self._queue: deque[tuple[RecordedStream, int, bytes, int]] = deque()
         self._put: Counter[str] = Counter()
-        self._put_bytes = self._taken_bytes = 0
+        self._put_bytes = self._dequeued_bytes = 0
         self._wake, self._closing = threading.Event(), threading.Event()
         self._saving = threading.Lock()
         self._tombstone: tuple[str, str] | None = None
@@ -58,7 +59,7 @@ class EpisodeWriter:
         self._bag = open_bag(folder, options)
         if info.contract_text:
             contract = {"name": info.contract_name, "hash": info.contract_hash, "text": info.contract_text}
-            self._bag.add_metadata("il_ros.contract", contract)
+            self._bag.add_metadata(CONTRACT_RECORD, contract)
         self._numbers = {
             spec.topic: self._bag.add_stream(spec.topic, spec.type, spec.qos) for spec in streams
         }
@@ -68,16 +69,16 @@ class EpisodeWriter:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes received and not yet handed to the kernel."""
-        return self._put_bytes - self._taken_bytes
+        """Bytes received and not yet taken from the queue."""
+        return self._put_bytes - self._dequeued_bytes
 
     @property
     def written_bytes(self) -> int:
-        """Size of the bag's file."""
+        """Size of the bag's file in bytes."""
         return self._bag.written_bytes
 
     def put(self, spec: RecordedStream, log_ns: int, raw: bytes, publish_ns: int) -> None:
-        """Queue a message; when the disk failed or is too far behind, it only counts as lost."""
+        """Queue a message; after a disk failure or with a full queue, it only counts as lost."""
         self._put[spec.topic] += 1
         if self.failure:
             return
@@ -90,7 +91,7 @@ class EpisodeWriter:
             self._wake.set()
 
     def finish(self, stopped_ns: int, reason: str, streams: Sequence[StreamInfo]) -> None:
-        """Have the episode completed with the statistics given; `done` tells when."""
+        """Make the thread complete the episode with these statistics and set `done`."""
         self._received = tuple(streams)
         with self._saving:
             self.info = dataclasses.replace(self.info, stopped_ns=stopped_ns, stop_reason=reason)
@@ -98,14 +99,14 @@ class EpisodeWriter:
         self._wake.set()
 
     def relabel(self, outcome: str) -> None:
-        """Set the outcome, also after the end; raises LayoutError on an unknown one, OSError."""
+        """Set the outcome, before or after the end; raises LayoutError on an unknown one, OSError."""
         with self._saving:
             self.info = dataclasses.replace(self.info, outcome=outcome)
             if self.done.is_set():
                 self.info.save(self.folder)
 
     def discard(self, reason: str, at: str) -> None:
-        """Put up the tombstone, now or when the episode is complete; raises OSError."""
+        """Write the tombstone once the episode is complete; raises OSError."""
         with self._saving:
             self._tombstone = (reason, at)
             if self.done.is_set():
@@ -125,26 +126,26 @@ class EpisodeWriter:
                 if now_s - synced_s >= self._options.sync_s and not self.failure:
                     synced_s = now_s
                     self._bag.sync()
-            except Exception as error:  # whatever it is, the episode must end and say so
+            except Exception as error:  # any error must end the episode with a fault
                 self.failure = self.failure or f"writing failed: {_sentence(error)}"
         with self._saving:
             self._complete()
             self.done.set()
 
     def _drain(self) -> None:
-        """Hand all that waits to the kernel; after a failure, to nobody."""
+        """Write all queued messages to the file; after a failure, drop them."""
         while self._queue:
             spec, log_ns, raw, publish_ns = self._queue.popleft()
-            self._taken_bytes += len(raw)
+            self._dequeued_bytes += len(raw)
             if self.failure:
                 continue
             if spec.topic not in self._numbers:
                 self._numbers[spec.topic] = self._bag.add_stream(spec.topic, spec.type, spec.qos)
             self._bag.write(self._numbers[spec.topic], log_ns, raw, publish_ns)
-            if self._tally and spec.role == "decision":
-                self._tally.decision(log_ns, raw)
-            elif self._tally and spec.role == "command":
-                self._tally.command(spec.contract_topic, log_ns, raw)
+            if self._command_counts and spec.role == "decision":
+                self._command_counts.decision(log_ns, raw)
+            elif self._command_counts and spec.role == "command":
+                self._command_counts.command(spec.contract_topic, log_ns, raw)
         if not self.failure:
             self._bag.flush()
 
@@ -165,9 +166,9 @@ class EpisodeWriter:
             faults.append(f"finishing the bag failed: {_sentence(error)}")
             complete = False
         streams = tuple(self._with_losses(stream) for stream in self._received)
-        tally = self._tally
-        if tally and tally.unreadable:
-            faults.append(f"{tally.unreadable} decisions or commands could not be read")
+        counts = self._command_counts
+        if counts and counts.unreadable:
+            faults.append(f"{counts.unreadable} decisions or commands could not be read")
         self.info = dataclasses.replace(
             self.info,
             streams=streams,
@@ -175,8 +176,8 @@ class EpisodeWriter:
             grade=grade(
                 streams,
                 self.info.duration_s or 0.0,
-                clipped_share=tally.clipped_share if tally else None,
-                idle_share=tally.idle_share if tally else None,
+                clipped_share=counts.clipped_share if counts else None,
+                idle_share=counts.idle_share if counts else None,
                 faults=faults,
             ),
             complete=complete,

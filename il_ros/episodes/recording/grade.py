@@ -1,4 +1,4 @@
-"""Grade an episode when it ends: how far it can be trusted as a demonstration."""
+"""Grade the quality of an episode as a demonstration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from il_ros.episodes.layout import Grade, StreamInfo
 
 @dataclass(frozen=True)
 class Bounds:
-    """From where on something makes an episode fair, and from where on poor. Shares are 0..1."""
+    """Bounds of a share (0..1): above `fair` the episode is fair, above `poor` it is poor."""
 
     fair: float
     poor: float
@@ -21,21 +21,21 @@ class Bounds:
             raise ValueError(f"bounds are fair {self.fair}, poor {self.poor}; they must be 0 <= fair <= poor")
 
     def level(self, value: float) -> int:
-        """Return 0 good, 1 fair, 2 poor; the bound itself is still allowed."""
+        """Return 0 for good, 1 for fair, 2 for poor; a value equal to a bound does not exceed it."""
         return int(value > self.fair) + int(value > self.poor)
 
 
 LOST = Bounds(fair=0.0, poor=0.01)
-"""Of the messages of one stream."""
+"""Share of one stream's messages that were lost."""
 STALE = Bounds(fair=0.0, poor=0.10)
-"""Of the episode, in which a stream was older than the contract allows."""
+"""Share of the episode's duration in which a stream was older than the contract allows."""
 CLIPPED = Bounds(fair=0.10, poor=0.50)
-"""Of the decisions, changed by the safety gate."""
+"""Share of the decisions that the safety limiter changed."""
 IDLE = Bounds(fair=0.30, poor=0.80)
-"""Of the episode, in which nothing was commanded to move."""
+"""Share of the episode's duration without commanded motion."""
 SHORTEST_S = 0.5
 ANOTHER_CLOCK_S = 600.0
-"""No live stream is so old, the median of its messages: they are stamped by another clock."""
+"""A larger median age means that the stream's stamps come from another clock."""
 
 _LEVELS = ("good", "fair", "poor")
 
@@ -48,16 +48,16 @@ def grade(
     idle_share: float | None = None,
     faults: Sequence[str] = (),
 ) -> Grade:
-    """Return the grade with its reasons, worst first. `faults` are what ended the recording badly."""
+    """Return the grade with its reasons, worst first. Each of `faults` makes the episode poor."""
     findings = [(2, fault) for fault in faults]
     if duration_s < SHORTEST_S:
         findings.append((2, f"only {duration_s:.2f} s long"))
     for stream in streams:
         findings += _stream(stream, duration_s)
     if clipped_share is not None and (level := CLIPPED.level(clipped_share)):
-        findings.append((level, f"the safety gate changed {clipped_share:.0%} of the commands"))
+        findings.append((level, f"the safety limiter changed {clipped_share:.0%} of the commands"))
     if idle_share is not None and (level := IDLE.level(idle_share)):
-        findings.append((level, f"nothing was commanded to move for {idle_share:.0%} of it"))
+        findings.append((level, f"no motion was commanded for {idle_share:.0%} of it"))
     findings.sort(key=lambda finding: -finding[0])
     return Grade(
         level=_LEVELS[max((level for level, _ in findings), default=0)],

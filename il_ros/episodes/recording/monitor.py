@@ -1,4 +1,4 @@
-"""How a stream of messages comes in: rate, age, gaps, loss; in constant memory, a microsecond a message."""
+"""Statistics of a message stream: rate, age, gaps and loss, in constant memory and about 1 us a message."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BINS = 9 * _BINS_PER_DECADE  # up to 1000 s
 
 
 class Histogram:
-    """Counts of durations in logarithmic bins 12 % wide, from a microsecond to a quarter of an hour."""
+    """Counts of durations in logarithmic bins 12 % wide, from 1 us to 1000 s."""
 
     def __init__(self) -> None:
         self._counts = [0] * (_BINS + 1)
         self._total = 0
 
     def add(self, duration_s: float) -> None:
-        """Count one; what is shorter than the first bin, or negative, falls into it."""
+        """Count a duration; values out of range go to the first or last bin."""
         if duration_s <= _SMALLEST_S:
             place = 0
         else:
@@ -28,7 +28,7 @@ class Histogram:
         self._total += 1
 
     def quantile(self, share: float) -> float | None:
-        """Return the middle of the bin below which `share` of the durations lie; None when there are none."""
+        """Return the centre of the bin that holds the quantile `share`; None when the histogram is empty."""
         if not self._total:
             return None
         left = share * self._total
@@ -40,7 +40,7 @@ class Histogram:
 
 
 class StreamMonitor:
-    """Statistics of one topic from its construction on. Times are of the node's clock, in nanoseconds.
+    """Statistics of one topic since construction. Times are on the node's clock, in nanoseconds.
 
     A stream is stale while its newest message is older than `max_age_s`, from its first message on.
     """
@@ -58,7 +58,7 @@ class StreamMonitor:
         self._ages = Histogram()
 
     def observe(self, log_ns: int, size: int, stamp_ns: int | None) -> None:
-        """Take note of a message received at `log_ns`; `stamp_ns` is its header's, None when it has none."""
+        """Count a message received at `log_ns`; `stamp_ns`: its header stamp, None without a header."""
         if self.last_ns is None:
             self._first_ns = log_ns
         else:
@@ -75,7 +75,7 @@ class StreamMonitor:
         self._fresh_until_ns = (log_ns if stamp_ns is None else stamp_ns) + self._max_age_s * 1e9
 
     def lose(self, count: int) -> None:
-        """Take note of messages known to be missing."""
+        """Count messages known to be missing."""
         self.lost += count
 
     def info(self, now_ns: int) -> StreamInfo:

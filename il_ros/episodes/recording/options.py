@@ -1,4 +1,4 @@
-"""What a recorder is told: where and how to record, what the episode shows, which streams there are."""
+"""A recorder's inputs: options, the label of the next episode, and the streams to record."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class RecordOptions:
-    """Where and how to record. Bytes are of memory unless they say disk."""
+    """Where and how to record. Byte limits are of memory unless their names say disk."""
 
     root: Path
     pre_roll_s: float = 0.5
-    """How much of what came before the start belongs to the bag (never to the demonstration)."""
+    """Time before the start whose messages are written to the bag, outside the demonstration."""
     pre_roll_bytes: int = 256 * MIB
     max_duration_s: float = math.inf
     min_free_disk_bytes: int = 1024 * MIB
-    """With less free space an episode isn't started, and a running one ends."""
+    """With less free space no episode is started, and a running one ends."""
     compression: str = "none"
     chunk_bytes: int = CHUNK_BYTES
     checksums: bool = True
     flush_s: float = 0.25
-    """At most this much is lost when the process is killed."""
+    """Maximum time of messages lost when the process is killed."""
     sync_s: float = 5.0
-    """At most about this much is lost when the power fails."""
+    """Approximate maximum time of messages lost in a power failure."""
     queue_bytes: int = 1024 * MIB
-    """How far the disk may fall behind before the episode ends."""
+    """Maximum size of queued messages; a longer queue ends the episode."""
     silence_s: float = 1.0
-    """A required stream without a message for longer (or longer than its max_age_s) is silent."""
+    """A required stream is silent after this time without a message, or after its max_age_s if longer."""
 
     def __post_init__(self) -> None:
         if self.compression not in COMPRESSIONS:
@@ -53,7 +53,7 @@ class RecordOptions:
 
 @dataclass(frozen=True)
 class Label:
-    """What the next episode shows, as far as people and the simulator tell."""
+    """The description of the next episode that the operator or the simulator gives."""
 
     task: str = ""
     operator: str = ""
@@ -64,11 +64,11 @@ class Label:
 
 @dataclass(frozen=True)
 class RecordedStream:
-    """A topic to record, by its full name. `contract_topic` is what the contract calls it, if it does.
+    """A topic to record, by its full name. `contract_topic`: its name in the contract; may be empty.
 
-    `required`: a start is refused while it is silent. `latched`: its last message holds until the next, so it
-    stands at the beginning of every episode. `role` is 'decision' for the supervisor's decisions, 'command'
-    for a topic the contract commands, else 'data'.
+    `required`: no episode starts while it is silent. `latched`: its last message stays valid until the next,
+    and is written at the beginning of every episode. `role`: 'decision' for the supervisor's decisions,
+    'command' for a topic that the contract commands, else 'data'.
     """
 
     topic: str
@@ -84,7 +84,7 @@ class RecordedStream:
 def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[RecordedStream]:
     """Return the streams of a contract; `resolve` gives each contract topic its full name.
 
-    Observed topics are required. Commands need not flow before the demonstration begins.
+    Observed topics are required; command topics may be silent before the demonstration.
     """
     ages: dict[str, float] = {}
     for spec in contract.observations:

@@ -1,15 +1,16 @@
-"""Record episodes: messages in, one bag per episode out. The recorder node is a thin shell around this.
+"""Record received messages as episodes, one bag each. The recorder node is a thin shell around this module.
 
 recorder = EpisodeRecorder(options, contract, clock_ns)
-joints = recorder.add_stream(StreamSpec("/joint_states", "sensor_msgs/msg/JointState", required=True))
+joints = recorder.add_stream(RecordedStream("/joint_states", "sensor_msgs/msg/JointState", required=True))
 recorder.receive(joints, raw)        # on every message, recording or not
 recorder.start(Label(task="push")); ...; recorder.stop()
-for event in recorder.poll(): ...    # often: ends episodes that must end, tells what happened
+for event in recorder.poll(): ...    # periodically: ends episodes at their limits, returns events
 """
 
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -22,28 +23,118 @@ from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
 from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.episode_writer import EpisodeWriter, FreeBytes, OpenBag
+from il_ros.episodes.recording.monitor import StreamMonitor
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions
-from il_ros.episodes.recording.pre_roll import PreRoll
-from il_ros.episodes.recording.streams import Stream
+
+_HEADER_BYTES = 12
+"""CDR encapsulation, seconds and nanoseconds."""
 
 
 class RecordError(RuntimeError):
-    """Why an episode can't be started, stopped or marked; a sentence for the person at the robot."""
+    """An episode can't be started, stopped or marked; the message is for the operator."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something to tell people: `kind` is started, ended, saved or fault."""
+    """An event to report to the operator; `kind` is started, ended, saved or fault."""
 
     kind: str
     episode: str
     text: str
 
 
-class EpisodeRecorder:
-    """Receives streams and records episodes of them. All methods are for one thread.
+class Stream:
+    """A received topic, with its live and its per-episode statistics. Times are node clock nanoseconds."""
 
-    `clock_ns` is the node's clock: real time, or the simulator's. `wall` gives the wall time.
+    def __init__(self, spec: RecordedStream):
+        self.spec = spec
+        self._last_ns: int | None = None
+        self._live, self._episode = self._monitor(), self._monitor()
+
+    def observe(self, log_ns: int, raw: bytes, *, recording: bool) -> None:
+        """Count a message; a message too short for a header has no stamp."""
+        self._last_ns = log_ns
+        stamp_ns = messages.raw_stamp_ns(self.spec.type, raw) if len(raw) >= _HEADER_BYTES else None
+        self._live.observe(log_ns, len(raw), stamp_ns)
+        if recording:
+            self._episode.observe(log_ns, len(raw), stamp_ns)
+
+    def lose(self, count: int, *, recording: bool) -> None:
+        """Count messages that the middleware reports as lost."""
+        self._live.lose(count)
+        if recording:
+            self._episode.lose(count)
+
+    def begin_episode(self) -> None:
+        """Reset the episode's statistics."""
+        self._episode = self._monitor()
+
+    def episode(self, now_ns: int) -> StreamInfo:
+        """Return the statistics since the episode began."""
+        return self._episode.info(now_ns)
+
+    def take_live(self, now_ns: int) -> StreamInfo:
+        """Return the live statistics and reset them."""
+        info = self._live.info(now_ns)
+        self._live = self._monitor()
+        return info
+
+    def silence(self, now_ns: int, allowed_s: float) -> str:
+        """Return a description if this required stream is silent, else an empty string."""
+        if not self.spec.required:
+            return ""
+        if self._last_ns is None:
+            return f"{self.spec.topic} (never any)"
+        silent_s = (now_ns - self._last_ns) / 1e9
+        if self.spec.latched or silent_s <= max(allowed_s, self.spec.max_age_s):
+            return ""
+        return f"{self.spec.topic} (for {silent_s:.1f} s)"
+
+    def _monitor(self) -> StreamMonitor:
+        spec = self.spec
+        return StreamMonitor(spec.topic, spec.type, max_age_s=spec.max_age_s, required=spec.required)
+
+
+class PreRoll:
+    """Buffers the messages of the last `span_s` seconds within `most_bytes`, and latched topics' newest."""
+
+    def __init__(self, span_s: float, most_bytes: int):
+        self._span_ns, self._most_bytes = round(span_s * 1e9), most_bytes
+        self._recent: deque[tuple[RecordedStream, int, bytes]] = deque()
+        self._latched: dict[str, tuple[RecordedStream, int, bytes]] = {}
+        self.bytes = 0
+
+    def add(self, spec: RecordedStream, log_ns: int, raw: bytes) -> None:
+        """Add a message and drop old ones; when the clock jumps back, drop all earlier messages."""
+        entry = (spec, log_ns, raw)
+        if spec.latched:
+            self._latched[spec.topic] = entry
+        self._recent.append(entry)
+        self.bytes += len(raw)
+        while self._recent and not self._keeps(self._recent[0][1], log_ns):
+            self.bytes -= len(self._recent.popleft()[2])
+
+    def at(self, now_ns: int) -> list[tuple[RecordedStream, int, bytes, int]]:
+        """Return the first messages of a bag started now: (spec, log time, bytes, publish time).
+
+        An older latched message gets the first log time and keeps its reception as publish time.
+        """
+        recent = [entry for entry in self._recent if now_ns - self._span_ns < entry[1] <= now_ns]
+        first_ns = min((log_ns for _, log_ns, _ in recent), default=now_ns)
+        held = {id(entry) for entry in recent}
+        older = [entry for entry in self._latched.values() if id(entry) not in held]
+        return [(spec, first_ns, raw, log_ns) for spec, log_ns, raw in older] + [
+            (spec, log_ns, raw, log_ns) for spec, log_ns, raw in recent
+        ]
+
+    def _keeps(self, oldest_ns: int, now_ns: int) -> bool:
+        return now_ns - self._span_ns < oldest_ns <= now_ns and self.bytes <= self._most_bytes
+
+
+class EpisodeRecorder:
+    """Receives streams and records episodes. Call all methods from one thread.
+
+    `clock_ns`: the node's clock, real or simulated. `wall`: returns the wall time.
     """
 
     def __init__(
@@ -61,7 +152,7 @@ class EpisodeRecorder:
         self.saved = 0
         """Episodes completed so far."""
         self.last: EpisodeWriter | None = None
-        """The episode stopped last."""
+        """The last stopped episode."""
         self._clock_ns, self._wall, self._free_bytes = clock_ns, wall, free_bytes
         self._open_bag = open_bag or _open_bag
         self._writer: EpisodeWriter | None = None
@@ -70,7 +161,7 @@ class EpisodeRecorder:
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
 
     def add_stream(self, spec: RecordedStream) -> Stream:
-        """Receive one more topic; a known topic gets the new spec (another QoS) and keeps its statistics.
+        """Add a topic; a known topic gets the new spec (for another QoS) and keeps its statistics.
 
         Raises ValueError when the type is unknown.
         """
@@ -83,7 +174,7 @@ class EpisodeRecorder:
         return self.streams[spec.topic]
 
     def receive(self, stream: Stream, raw: bytes) -> None:
-        """Take in a serialised message that has just come."""
+        """Process a serialised message at its reception."""
         log_ns = self._clock_ns()
         stream.observe(log_ns, raw, recording=self._writer is not None)
         if self._writer:
@@ -111,11 +202,11 @@ class EpisodeRecorder:
             stream.begin_episode()
         for spec, log_ns, raw, publish_ns in self._pre_roll.at(now_ns):
             self._writer.put(spec, log_ns, raw, publish_ns)
-        self._tell("started", self._writer, f"recording into {folder}")
+        self._add_event("started", self._writer, f"recording into {folder}")
         return folder.name
 
     def stop(self, reason: str = "stopped") -> str:
-        """End the episode and return its name; it is being saved from now on, `poll` tells when it is.
+        """End the episode and return its name; the writer thread saves it, and `poll` reports when done.
 
         Raises RecordError when none is running.
         """
@@ -125,11 +216,11 @@ class EpisodeRecorder:
         writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()])
         self._writer, self.last = None, writer
         self._unsaved.append(writer)
-        self._tell("fault" if writer.failure else "ended", writer, f"ended: {reason}")
+        self._add_event("fault" if writer.failure else "ended", writer, f"ended: {reason}")
         return writer.info.name
 
     def mark(self, outcome: str) -> str:
-        """Set the outcome of the running episode, else of the last one; return its name.
+        """Set the outcome of the running or else the last episode; return the episode's name.
 
         Raises RecordError when there is none or it can't be saved.
         """
@@ -141,7 +232,7 @@ class EpisodeRecorder:
         return writer.info.name
 
     def discard(self, reason: str = "discarded") -> str:
-        """End the running episode, if any, and put up the tombstone of it or the last one; return its name.
+        """Discard the running episode, which ends it, or else the last one; return the episode's name.
 
         Raises RecordError when there is none or it can't be saved.
         """
@@ -155,7 +246,7 @@ class EpisodeRecorder:
         return writer.info.name
 
     def poll(self) -> list[Event]:
-        """End the episode if it must end, and return what happened since the last call."""
+        """End a failed or too long episode; return the events since the last call."""
         writer = self._writer
         if writer and writer.failure:
             self.stop(writer.failure)
@@ -167,14 +258,15 @@ class EpisodeRecorder:
             grade = saved.info.grade
             words = "" if grade is None else "; ".join((grade.level, *grade.reasons))
             kind = "fault" if saved.info.faults else "saved"
-            self._tell(kind, saved, f"saved, {words}" if saved.info.complete else f"NOT COMPLETE, {words}")
+            state = "saved" if saved.info.complete else "NOT COMPLETE"
+            self._add_event(kind, saved, f"{state}, {words}")
         events, self._events = self._events, []
         return events
 
     def silent_streams(self) -> list[str]:
-        """Return which required streams are silent, with what is known, in words.
+        """Return a description of each silent required stream.
 
-        Silence is measured on the node's clock: a simulator that is paused is not silent.
+        Silence is measured on the node's clock, so a paused simulator is not silent.
         """
         now_ns = self._clock_ns()
         words = [stream.silence(now_ns, self.options.silence_s) for stream in self.streams.values()]
@@ -183,30 +275,30 @@ class EpisodeRecorder:
     def live(self) -> list[StreamInfo]:
         """Return each stream's statistics since the last call."""
         now_ns = self._clock_ns()
-        return [stream.look(now_ns) for stream in self.streams.values()]
+        return [stream.take_live(now_ns) for stream in self.streams.values()]
 
     def lose(self, stream: Stream, count: int) -> None:
-        """Take note of messages that the middleware says it lost."""
+        """Count messages that the middleware reports as lost."""
         stream.lose(count, recording=self._writer is not None)
 
     @property
     def writer(self) -> EpisodeWriter | None:
-        """The episode being recorded."""
+        """The episode being recorded, or None."""
         return self._writer
 
     @property
     def saving(self) -> list[str]:
-        """Names of the episodes that are ended and not yet complete on the disk."""
+        """Names of the ended episodes that are not yet saved."""
         return [writer.info.name for writer in self._unsaved]
 
     def duration_s(self) -> float:
-        """Return how long the running episode has lasted, on the node's clock; 0 when there is none."""
+        """Return the running episode's duration on the node's clock; 0 when there is none."""
         return (self._clock_ns() - self._writer.info.started_ns) / 1e9 if self._writer else 0.0
 
     def close(self, timeout_s: float = 30.0) -> None:
-        """End the running episode and wait until all are on the disk.
+        """End the running episode and wait until all episodes are saved.
 
-        Raises RecordError naming those that are not there in time.
+        Raises RecordError naming the episodes not saved within `timeout_s`.
         """
         if self._writer:
             self.stop("the recorder was shut down")
@@ -248,12 +340,12 @@ class EpisodeRecorder:
                 folder,
                 self.options,
                 specs,
-                tally=CommandCounts(contract) if contract else None,
+                command_counts=CommandCounts(contract) if contract else None,
                 free_bytes=self._free_bytes,
                 open_bag=self._open_bag,
             )
         except OSError:
-            shutil.rmtree(folder, ignore_errors=True)  # just made, and no message is in it
+            shutil.rmtree(folder, ignore_errors=True)  # it is new and holds no message
             raise
 
     def _current(self, verb: str) -> EpisodeWriter:
@@ -262,7 +354,7 @@ class EpisodeRecorder:
             raise RecordError(f"there is no episode to {verb} yet")
         return writer
 
-    def _tell(self, kind: str, writer: EpisodeWriter, text: str) -> None:
+    def _add_event(self, kind: str, writer: EpisodeWriter, text: str) -> None:
         self._events.append(Event(kind, writer.info.name, text))
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from il_ros.control.supervisor.arbitration import NOT_YET, RELEASED, ArbitrationInput, Mode
+from il_ros.control.supervisor.arbitration import NOT_YET, PRESENT, RELEASED, ArbitrationInput, Mode
 from il_ros.core import actions
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
@@ -112,9 +112,9 @@ class InteractionLoop:
             return None
         proposals = self._proposals(seen, policy, advice[0])
         for name, proposal in proposals.items():
-            self._mode.hear(name, proposal)
+            self._mode.observe(name, proposal)
         missing = {EXPERT: RELEASED, POLICY: NOT_YET}
-        absences = {name: "" if name in proposals else absence for name, absence in missing.items()}
+        absences = {name: PRESENT if name in proposals else absence for name, absence in missing.items()}
         arbitration = self._mode.choose(ArbitrationInput(self._now_ns, self._authority, absences))
         if arbitration.authority == NOBODY:
             raise ValueError(f"nobody drives, and nobody else will come: {arbitration.reason}")

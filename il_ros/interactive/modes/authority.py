@@ -43,7 +43,7 @@ class InteractiveMode:
         """Return how far policy and expert were apart at a tick, or at the one before."""
         return self.memory.disagreement.at(stamp_ns)
 
-    def hear(self, name: str, proposal: Proposal) -> None:
+    def observe(self, name: str, proposal: Proposal) -> None:
         """Take note of a proposal that was let in."""
         self.memory.hear(name, proposal)
 

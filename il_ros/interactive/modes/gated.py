@@ -86,9 +86,9 @@ class Gated(InteractiveMode):
         learnt = self._budget.threshold() if self._budget.ready else None
         return max((value for value in (floor, learnt) if value is not None), default=None)
 
-    def hear(self, name: str, proposal: Proposal) -> None:
+    def observe(self, name: str, proposal: Proposal) -> None:
         """Judge the policy's doubt."""
-        super().hear(name, proposal)
+        super().observe(name, proposal)
         if name != POLICY:
             return
         if self._state == "driving" and proposal.uncertainty is not None:

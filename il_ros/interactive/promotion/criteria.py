@@ -2,8 +2,8 @@
 
 A replay is no proof that a policy is better: a correction mends what happens where no demonstration has been,
 and on held-out demonstrations the error may grow as it is learnt, though success rises. So the limits keep
-out what is broken, forgot what it knew, or didn't learn what it was trained for (bench/learning/gate.py), and
-interventions judge the rest (`rollback`).
+out what is broken, forgot what it knew, or didn't learn what it was trained for
+(bench/learning/promotion.py), and interventions judge the rest (`rollback`).
 
 Errors and differences are of the first action of a chunk, the one that is acted on, as mean absolute values
 in units of normalised actions: demonstrated ones lie within about -1..1. Not squared: a gripper closed a tick

@@ -1,4 +1,4 @@
-"""Hears whether the scripted expert has given an episode up: it then advises without saying what to do."""
+"""Detect that the scripted expert has given up an episode: its advice then has no steps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from trajectory_msgs.msg import JointTrajectory
 from il_ros.core import messages
 from il_ros.records import proposal
 
-PATIENCE_NS = 1_000_000_000
-"""So long, in simulated time, an expert must be at a loss without a break."""
+GIVEN_UP_AFTER_NS = 1_000_000_000
+"""Simulated time for which the advice must be empty without interruption."""
 
 
 class GivingUp:
-    """Listens to `expert/advice`; where no scripted expert runs, nobody gives anything up."""
+    """Subscribes to `expert/advice`; without a scripted expert no episode is given up."""
 
     def __init__(self, node: Node) -> None:
         self._since_ns: int | None = None
@@ -22,13 +22,13 @@ class GivingUp:
         node.create_subscription(JointTrajectory, "expert/advice", self._on_advice, qos, raw=True)
 
     def over(self, start_ns: int, now_ns: int) -> bool:
-        """Tell whether the expert has been at a loss for long, in the episode that began at `start_ns`."""
+        """Return whether the expert has given up the episode that began at `start_ns`."""
         since_ns = self._since_ns
-        return since_ns is not None and since_ns >= start_ns and now_ns - since_ns >= PATIENCE_NS
+        return since_ns is not None and since_ns >= start_ns and now_ns - since_ns >= GIVEN_UP_AFTER_NS
 
     def _on_advice(self, raw: bytes) -> None:
-        said = messages.decode(proposal.TYPE, raw)
-        if said.points:
+        advice = messages.decode(proposal.TYPE, raw)
+        if advice.points:
             self._since_ns = None
         elif self._since_ns is None:
-            self._since_ns = messages.stamp_ns(said)
+            self._since_ns = messages.stamp_ns(advice)

@@ -1,11 +1,11 @@
 """Executable `conductor`: runs simulated episodes one after another, unattended, and counts the successes.
 
-One episode: pause the simulator, restart the supervisor, reset to the episode's seed, start the
-recorder, let it run until success, failure, the time limit in simulated time or until the scripted expert
-has given it up for a second, pause, mark and stop.
-With `per_round` the trainer trains after so many, and the next begins when the policy server has judged that.
-`~/progress` (String, JSON, latched) tells each outcome; the parameter `result` names the file that holds all.
-The process ends with the last episode: exit code 0 when all could be run, 1 with the reason otherwise.
+One episode: pause the simulator, restart the supervisor, reset to the episode's seed, start the recorder,
+run until success, failure, the time limit in simulated time, or one second after the scripted expert has
+given up; pause, mark and stop. With `per_round` the trainer trains after that many episodes, and the next
+episode begins after the policy server's verdict.
+`~/progress` (String, JSON, latched) reports each outcome; the parameter `result` names a file for all.
+The process ends after the last episode: exit code 0 when all could run, otherwise 1 with the reason.
 """
 
 from __future__ import annotations
@@ -47,22 +47,24 @@ class Conductor(managed.PlainNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("conductor", **kwargs)
         count = declare(self, "episodes", 1, "episodes to run", minimum=1, maximum=1_000_000, read_only=True)
-        seed = declare(self, "seed", 0, "seed of the first; each next one has the next", read_only=True)
-        self._limit_s = declare(
-            self, "time_limit_s", 20.0, "simulated time after which an episode failed", unit="s", minimum=0.1
+        seed = declare(
+            self, "seed", 0, "seed of the first episode; counted up for each next one", read_only=True
         )
-        self._record = declare(self, "record", True, "have the recorder keep every episode")
+        self._limit_s = declare(
+            self, "time_limit_s", 20.0, "simulated time after which an episode fails", unit="s", minimum=0.1
+        )
+        self._record = declare(self, "record", True, "record every episode")
         self._result = declare(self, "result", "", "JSON file for the outcomes; empty: none")
         self._timeout_s = declare(
             self, "timeout_s", 90.0, "longest wait for a service, the simulator, or a policy that is still "
             "loading", unit="s", minimum=0.1,
         )  # fmt: skip
         self._answered = declare(
-            self, "first_decision", True, "begin only when the first frame has been answered on somebody's "
-            "authority; false for contracts whose ticks come from a timer, which stands while paused",
+            self, "first_decision", True, "begin only after a decision with authority on the first frame; "
+            "false for contracts whose ticks come from a timer, which stops while paused",
         )  # fmt: skip
         answers = declare(
-            self, "answers", "", "topics, by spaces, that must have answered the first frame too"
+            self, "answers", "", "topics, separated by spaces, that must also answer the first frame"
         )
         self._answers = dict.fromkeys(answers.split(), 0)
         self.trials = Trials(count, seed)
@@ -103,20 +105,20 @@ class Conductor(managed.PlainNode):
         self.executor.create_task(self._conduct)
 
     def status(self) -> Status:
-        """Return how far it has come."""
+        """Return the number of finished episodes."""
         values = {"episodes done": len(self.trials.done), "successes": self.trials.successes}
         return Status(message=f"{len(self.trials.done)} of {self.trials.planned} episodes", values=values)
 
     async def _conduct(self) -> None:
-        """Run all trials; nothing may be raised from here: the executor would not survive it."""
+        """Run all trials; must not raise, because an exception would stop the executor."""
         try:
             while (seed := self.trials.next_seed) is not None:
                 self.trials = self.trials.after(await self._run(seed))
-                self._tell()
+                self._report_progress()
                 done = len(self.trials.done)
                 if self._rounds.over(done):
-                    told = await self._rounds.improve(self.trials.done[-1].episode, self._timeout_s)
-                    self.get_logger().info(f"after {done} episodes: {told}")
+                    result = await self._rounds.improve(self.trials.done[-1].episode, self._timeout_s)
+                    self.get_logger().info(f"after {done} episodes: {result}")
             self.ended.set_result(0)
         except Exception as error:
             seed = self.trials.next_seed
@@ -144,7 +146,7 @@ class Conductor(managed.PlainNode):
         return bool(self._ending(start_ns)) or self._simulated_ns >= until_ns
 
     async def _outcome(self, start_ns: int) -> tuple[str, str]:
-        """Wait for the end of a running episode, and return what it was and why."""
+        """Wait for the end of the running episode; return its outcome and reason."""
         while True:
             next_ns = self._simulated_ns + 1_000_000_000
             await self._waiting.until(
@@ -156,23 +158,23 @@ class Conductor(managed.PlainNode):
                 return ending
 
     def _ending(self, start_ns: int) -> tuple[str, str] | None:
-        """Return what the running episode came to and why, None while it goes on."""
+        """Return outcome and reason of the running episode, None while it continues."""
         if self._success:
             return "success", "the task succeeded"
         if self._failed:
-            return "failure", "the task can't be completed any more"
+            return "failure", "the task can no longer be completed"
         if self._giving_up.over(start_ns, self._simulated_ns):
-            return "failure", "the expert has given it up"
+            return "failure", "the expert has given up"
         if self._simulated_ns >= start_ns + round(self._limit_s * 1e9):
             return "failure", f"not within {self._limit_s:g} s"
         return None
 
     async def _prepare(self, seed: int) -> str:
-        """Reset all to the beginning of an episode; return its recording's name.
+        """Reset all nodes to the start of an episode; return its recording's name.
 
-        A paused simulator shows each start once, and who is still loading or has not discovered it misses
-        that: nobody answers, or the recorder refuses, naming the silent streams. So try again until
-        `timeout_s` is over.
+        A paused simulator publishes each first frame once, which a node that is still loading or discovering
+        misses: no decision follows, or the recorder refuses because of silent streams. Therefore retry until
+        `timeout_s`.
         """
         deadline_s = time.monotonic() + self._timeout_s
         while True:
@@ -189,9 +191,9 @@ class Conductor(managed.PlainNode):
 
     async def _begin(self, seed: int) -> None:
         await self._call(self._set_sim, parameters(seed=seed))
-        # Before the reset: the first frame is answered at once, and must be from the robot's new state.
+        # before the reset: the first frame is answered at once, from the robot's new state
         await self._waiting.call(self._restart, Trigger.Request(), self._timeout_s, again=True)
-        self._success = None  # what the episode before said counts no more
+        self._success = None  # discard the previous episode's status
         before_ns = self._simulated_ns
         await self._call(self._reset, Trigger.Request())
         await self._waiting.until(
@@ -201,7 +203,7 @@ class Conductor(managed.PlainNode):
             await self._waiting.until(
                 lambda: self._decided_ns > before_ns,
                 SHOWN_WITHIN_S,
-                "a decision for the first frame (has anybody proposed?)",
+                "a decision for the first frame (is there a proposal?)",
             )
         if self._answers:
             await self._waiting.until(
@@ -235,7 +237,7 @@ class Conductor(managed.PlainNode):
         self._failed = message.data
         self._waiting.notify()
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         line = self.trials.progress()
         self._progress.publish(String(data=line))
         print(f"progress {line}", flush=True)

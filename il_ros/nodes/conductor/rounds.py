@@ -1,4 +1,4 @@
-"""Rounds of unattended episodes: after so many the trainer trains, and the gate judges what it made."""
+"""Rounds of unattended episodes: after each round the trainer trains and the result awaits promotion."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ from il_ros.nodes.runtime.waiting import WaitError, Waiting
 
 
 class Rounds:
-    """Declares `per_round` and `training_s`; without rounds it listens to nobody."""
+    """Declares `per_round` and `training_s`; subscribes only if there are rounds."""
 
     def __init__(self, node: Node, waiting: Waiting) -> None:
         self._node, self._waiting = node, waiting
         self._per_round = declare(
-            node, "per_round", 0, "episodes after which the trainer trains and the policy server judges what "
-            "it made, while all wait; 0: nobody waits", minimum=0, read_only=True,
+            node, "per_round", 0, "episodes after which the trainer trains and the policy server examines "
+            "the new policy, before the next episode; 0: no training", minimum=0, read_only=True,
         )  # fmt: skip
         self._longest_s = declare(
-            node, "training_s", 600.0, "per_round: longest wait for that", unit="s", minimum=1.0
+            node,
+            "training_s",
+            600.0,
+            "per_round: longest wait for training and verdict",
+            unit="s",
+            minimum=1.0,
         )
-        self._verdicts: dict[str, str] = {}  # by version: what became of it
-        self._saved = ""  # the episode that the recorder saved last
+        self._verdicts: dict[str, str] = {}  # by version
+        self._failures: dict[str, str] = {}  # by version: why its training failed
+        self._saved = ""  # the last saved episode
         if self._per_round:
             self._train = node.create_client(Trigger, "trainer/train")
             node.create_subscription(String, "recorder/status", self._on_recorder, LATCHED)
@@ -35,26 +41,27 @@ class Rounds:
             node.create_subscription(String, "trainer/progress", self._on_training, QoSProfile(depth=100))
 
     def over(self, done: int) -> bool:
-        """Tell whether a round is over after so many episodes."""
+        """Return whether a round ends after `done` episodes."""
         return bool(self._per_round and done % self._per_round == 0)
 
     async def improve(self, episode: str, timeout_s: float) -> str:
-        """Have a policy trained, wait until it drives or was refused, and return what became of which.
+        """Train a policy, wait for the verdict on it, and return a sentence with both.
 
-        `episode`: the last one recorded, which the training must find complete; "": nothing is recorded.
-        `timeout_s`: for that, and for the trainer's answer. Raises WaitError when one of them takes longer,
-        the training fails, or nobody judges it.
+        `episode`: the last one recorded, which must be saved before the training; "": nothing is recorded.
+        `timeout_s`: limit for that and for the trainer's response. Raises WaitError on a time-out, a failed
+        training, or a missing verdict.
         """
         if episode:
             what = f"{episode} saved (recorder/status)"
             await self._waiting.until(lambda: self._saved == episode, timeout_s, what)
         version = (await self._waiting.call(self._train, Trigger.Request(), timeout_s)).message
         what = f"training {version} and the verdict on it (do trainer and policy_server run?)"
-        await self._waiting.until(lambda: version in self._verdicts, self._longest_s, what)
-        verdict = self._verdicts[version]
-        if verdict.startswith("failed"):
-            raise WaitError(f"training {version} {verdict}")
-        return f"{version} {verdict}"
+        await self._waiting.until(
+            lambda: version in self._verdicts or version in self._failures, self._longest_s, what
+        )
+        if version in self._failures:
+            raise WaitError(f"training {version} failed: {self._failures[version]}")
+        return f"{version} {self._verdicts[version]}"
 
     def _on_recorder(self, message: String) -> None:
         last = json.loads(message.data)["last"]
@@ -70,5 +77,5 @@ class Rounds:
         event = json.loads(message.data)
         if event["event"] in ("failed", "cancelled"):
             version = event["job"].removeprefix("training ")
-            self._verdicts[version] = f"failed: {event.get('reason', 'cancelled')}"
+            self._failures[version] = event.get("reason", "cancelled")
             self._waiting.notify()

@@ -1,4 +1,4 @@
-"""The graph's side of `ros_env`: ticks and what they show, proposals, services; every wait has a time-out."""
+"""The ROS side of `ros_env`: ticks and observations, proposals, services; every wait has a time-out."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from il_ros.records.decision import Decision, from_json
 from il_ros.records.ticks import Ticks
 
 LEAVING_S = 5.0
-IDLE_ROUNDS = 20  # of the executor, one event each; some, as of /clock, are none of ours
+IDLE_ROUNDS = 20  # executor rounds of one event each; some events, as of /clock, are not counted
 
 
 class RosEnvError(RuntimeError):
-    """The graph isn't as an environment needs it; the text says what is missing."""
+    """The ROS graph lacks something that the environment needs; the message names it."""
 
 
 class Link:
-    """One node with an executor of its own, spun only while something is waited for.
+    """One node with its own executor, which spins only during waits.
 
-    `seen`: what the newest tick showed, or why it showed nothing. `ticks` counts them. `success` and `failed`
-    are the newest words on those topics, None before. `decision` is the supervisor's newest.
+    `seen`: the newest tick's observation, or why there is none. `ticks`: the number of ticks. `success` and
+    `failed`: the newest values of those topics, None before the first. `decision`: the newest decision.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Link:
         self.failed: bool | None = None
         self.decision: Decision | None = None
         self._waiting: tuple[Callable[[], object], Future] | None = None
-        self._heard = 0
+        self._received = 0
         self._context = rclpy.Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node(
@@ -76,23 +76,23 @@ class Link:
         self._streams = RawSubscriptions(self.node, topics, self._receive)
 
     @property
-    def in_line(self) -> bool:
+    def up_to_date(self) -> bool:
         """Whether no subscription is about to be replaced, which would lose a message."""
-        return self._streams.in_line
+        return self._streams.up_to_date
 
     @property
     def now_ns(self) -> int:
-        """The node's clock."""
+        """The node's clock in nanoseconds."""
         return self.node.get_clock().now().nanoseconds
 
     @property
     def seen_all(self) -> bool:
-        """Whether the newest tick showed something of every stream."""
+        """Whether the newest tick has a complete observation."""
         return isinstance(self.seen, Observation)
 
     def listen(self, success: str, failed: str, decisions: str, proposals: str) -> None:
-        """Subscribe to the task's words, where there are any, and to decisions; propose on `proposals`."""
-        self._words = sum(map(bool, (success, failed)))
+        """Subscribe to decisions and to the task's status topics (if not ""); publish on `proposals`."""
+        self._status_topics = sum(map(bool, (success, failed)))
         if success:
             self.node.create_subscription(Bool, success, self._on_success, LATCHED)
         if failed:
@@ -103,58 +103,62 @@ class Link:
         self._proposals = self.node.create_publisher(JointTrajectory, proposals, QoSProfile(depth=1))
 
     def ready(self, timeout_s: float) -> None:
-        """Wait until the supervisor hears our proposals; raises RosEnvError when others make them."""
+        """Wait until the supervisor receives our proposals; raises RosEnvError if another node sends some."""
         topic = self._proposals.topic_name
-        self.until(self._proposals.get_subscription_count, timeout_s, f"a supervisor that listens to {topic}")
-        # both ways: the answer to the very first proposal must not be lost
-        self.until(self._decisions.get_publisher_count, timeout_s, "a supervisor that tells its decisions")
-        with contextlib.suppress(RosEnvError):  # one that has just left is still known for a moment
+        self.until(
+            self._proposals.get_subscription_count, timeout_s, f"a supervisor that subscribes to {topic}"
+        )
+        # both directions: the decision on the first proposal must not be lost
+        self.until(
+            self._decisions.get_publisher_count, timeout_s, "a supervisor that publishes its decisions"
+        )
+        with contextlib.suppress(RosEnvError):  # a publisher that has just left remains known for a moment
             self.until(lambda: not self._others(topic), min(timeout_s, LEAVING_S), "leaving")
-        self.alone()
+        self.check_sole_proposer()
 
-    def alone(self) -> None:
-        """Raise RosEnvError when others make proposals on our topic, too: one source, one program.
+    def check_sole_proposer(self) -> None:
+        """Raise RosEnvError when another node publishes on our proposal topic.
 
-        Ask again at every step: another program may come later, or be discovered later than we begin.
+        Check at every step: another program may start, or be discovered, later.
         """
         topic = self._proposals.topic_name
-        if self.node.count_publishers(topic) > 1:  # the names cost more, and are there for the error alone
+        if self.node.count_publishers(topic) > 1:  # looking up names costs more, so only for the error
             names = ", ".join(self._others(topic)) or "another program"
-            raise RosEnvError(f"{names} proposes on {topic}, too; one source, one program")
+            raise RosEnvError(f"{names} also proposes on {topic}; a source must have one publisher")
 
-    def forget_words(self) -> None:
-        """Forget what the task has said of success and failure: it will say it anew."""
+    def reset_task_status(self) -> None:
+        """Discard success and failure, which the next frame publishes again."""
         self.success = self.failed = None
 
     def next_tick(self, ticks: int, timeout_s: float, answered_ns: int = 0) -> None:
-        """Wait for a tick after the count `ticks`, and for all that belongs to it.
+        """Wait for a tick after the count `ticks`, and for the messages that belong to it.
 
-        That is the decision on the tick that was answered, if one was, and in lockstep the task's words,
-        which are said anew with each frame. Raises RosEnvError when it is not there in time.
+        These are the decision on the tick `answered_ns`, unless 0, and in lockstep the task's status, which
+        each frame publishes again. Raises RosEnvError after `timeout_s`.
         """
 
         def arrived() -> bool:
-            words = sum(word is not None for word in (self.success, self.failed))
-            told = not self._lockstep or words == self._words
+            received = sum(status is not None for status in (self.success, self.failed))
+            complete = not self._lockstep or received == self._status_topics
             decision = self.decision
             decided = not answered_ns or (decision is not None and decision.stamp_ns >= answered_ns)
-            return self.ticks > ticks and told and decided
+            return self.ticks > ticks and complete and decided
 
         what = "the next tick, with a decision for the last one" if answered_ns else "a first tick"
         self.until(arrived, timeout_s, what)
 
     def propose(self, action: Vector, tick_ns: int) -> None:
-        """Say what should be done at a tick; the supervisor decides."""
+        """Propose an action (A,) for a tick."""
         self._publish(proposal.Proposal(self.source, tick_ns, action[None], version=self.node.get_name()))
 
     def release(self) -> None:
-        """Say that nothing more will be proposed."""
+        """Publish a releasing proposal: no more will follow."""
         if self.now_ns > 0:
             size = self.contract.action_size
             self._publish(proposal.releasing(self.source, self.now_ns, size))
 
     def until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
-        """Spin until the condition holds; raises RosEnvError naming `what` when it doesn't in time."""
+        """Spin until the condition holds; raises RosEnvError naming `what` after `timeout_s`."""
         end_s = time.monotonic() + timeout_s
         while not condition():
             left_s = end_s - time.monotonic()
@@ -162,22 +166,22 @@ class Link:
                 raise RosEnvError(f"{what}: not within {timeout_s:g} s")
             arrived = Future()
             self._waiting = (condition, arrived)
-            # the graph's changes, such as a new subscriber, wake nobody: look again after a moment
+            # graph changes, such as a new subscriber, wake no callback: poll
             self._executor.spin_until_future_complete(arrived, min(left_s, 0.05))
             self._waiting = None
 
     def drain(self) -> None:
-        """Take in all that has arrived by now."""
+        """Process all messages that have arrived."""
         idle = 0
         while idle < IDLE_ROUNDS:
-            before = self._heard
+            before = self._received
             self._executor.spin_once(0)
-            idle = 0 if before != self._heard else idle + 1
+            idle = 0 if before != self._received else idle + 1
 
     def call(self, client: Any, request: Any, timeout_s: float, *, again: bool = False) -> Any:
-        """Return a service's answer; RosEnvError when it is absent, silent or says no.
+        """Return a service's response; raises RosEnvError when it is absent, silent or refuses.
 
-        `again`: it may be asked for again; `il_ros.nodes.runtime.retry` says when.
+        `again`: the request may be repeated; see `il_ros.nodes.runtime.retry`.
         """
         name, what = client.service_name, f"answer of service {client.service_name}"
         self.until(client.service_is_ready, timeout_s, f"service {name}")
@@ -186,7 +190,7 @@ class Link:
             with contextlib.suppress(RosEnvError):
                 self.until(answer.done, wait_s, what)
                 break
-            client.remove_pending_request(answer)  # what was asked last is to be over when we go on
+            client.remove_pending_request(answer)  # only the last request may be pending
         else:
             raise RosEnvError(f"{what}: not within {timeout_s:g} s")
         if (refusal := retry.refusal(answer.result())) is not None:
@@ -194,7 +198,7 @@ class Link:
         return answer.result()
 
     def close(self) -> None:
-        """Let go and leave the graph; a second call does nothing."""
+        """Release authority and destroy the node; a second call does nothing."""
         if not self._context.ok():
             return
         self.release()
@@ -205,14 +209,14 @@ class Link:
         rclpy.shutdown(context=self._context)
 
     def _others(self, topic: str) -> list[str]:
-        """Return the names of the others who publish there."""
+        """Return the names of the other nodes that publish on `topic`."""
         names = sorted(info.node_name for info in self.node.get_publishers_info_by_topic(topic))
         if self.node.get_name() in names:
-            names.remove(self.node.get_name())  # once: a second one of this very name is another
+            names.remove(self.node.get_name())  # once: a second node may have the same name
         return names
 
-    def _publish(self, said: proposal.Proposal) -> None:
-        raw = proposal.encode(said, self.contract.action_names, self.contract.period_ns)
+    def _publish(self, proposed: proposal.Proposal) -> None:
+        raw = proposal.encode(proposed, self.contract.action_names, self.contract.period_ns)
         self._proposals.publish(raw)
 
     def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
@@ -242,7 +246,7 @@ class Link:
         self._notice()
 
     def _notice(self) -> None:
-        self._heard += 1
+        self._received += 1
         if self._waiting is not None:
             condition, arrived = self._waiting
             if not arrived.done() and condition():

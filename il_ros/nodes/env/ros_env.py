@@ -1,12 +1,12 @@
-"""A Gymnasium environment over ROS topics: evaluation and learning on a simulator, Gazebo or a robot alike.
+"""A Gymnasium environment over ROS topics: evaluation and learning on a simulator, Gazebo or a robot.
 
-    from il_ros.nodes.ros_env import RosEnv           # pip install il_ros[gym]
-    env = RosEnv("arm_push")                           # beside: il-ros run env --task push --speed 0
+    from il_ros.nodes.env.ros_env import RosEnv           # pip install il_ros[gym]
+    env = RosEnv("arm_push")                           # needs: il-ros run env --task push --speed 0
     observation, info = env.reset(seed=7)
     observation, reward, terminated, truncated, info = env.step(action)
 
-An action is a proposal, as a policy server's would be: the supervisor alone commands, through its safety
-gate, and may let an expert drive instead. A step ends at the next tick, with what was seen then.
+An action is a proposal, like a policy server's: only the supervisor commands, through its safety limiter,
+and it may give an expert authority. A step ends at the next tick and returns its observation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import NoObservation
 from il_ros.nodes.env.link import Link, RosEnvError
 from il_ros.nodes.env.spaces import action_space, observation_space
-from il_ros.nodes.env.start import ByHand, InSimulator
+from il_ros.nodes.env.start import CallerReset, SimulatorReset
 from il_ros.nodes.runtime.contracts import load_contract
 
 __all__ = ["RosEnv", "RosEnvError"]
@@ -32,16 +32,15 @@ Seen = dict[str, Any]
 
 
 class RosEnv(gymnasium.Env[Seen, Vector]):
-    """Observations and actions as the contract names them; actions are absolute numbers in its flat order.
+    """Observations and actions of a contract; actions are absolute values in its flat order.
 
     `contract`: a contract, its file, or the name of a shipped one. `lockstep`: the simulator waits for each
-    decision (`speed:=0`), so that a seed and the actions decide everything, bit by bit; otherwise time runs,
-    and `info["skipped"]` counts the ticks that went by unanswered. `simulated`: time is /clock's.
-    `reset_scene(seed)`: how a robot's scene is brought back; without it the `sim` node is reset.
-    `success_topic`, `failed_topic` (std_msgs/Bool): "" where there is none. Reward is 1 at success, else 0;
-    success and failure terminate. The end of `time_limit_s` (of the node's clock) and a tick without an
-    observation truncate: `info["reason"]` says why, and the observation is the last one there was. Waits end
-    after `timeout_s` of wall time with RosEnvError.
+    decision (`speed:=0`), so seed and actions determine the episode bit by bit; otherwise time runs, and
+    `info["skipped"]` counts the unanswered ticks. `simulated`: use /clock. `reset_scene(seed)`: resets a
+    robot's scene; without it the `sim` node is reset. `success_topic`, `failed_topic` (std_msgs/Bool): "" if
+    absent. Reward is 1 at success, else 0; success and failure terminate. The end of `time_limit_s` (of the
+    node's clock) and a tick without an observation truncate: `info["reason"]` says why, and the last
+    observation is returned. Waits end after `timeout_s` of wall time with RosEnvError.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own type
@@ -70,9 +69,9 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         self._link = Link(self.contract, name, namespace, simulated, lockstep, source)
         self._link.listen(success_topic, failed_topic, "dagger_supervisor/decision", proposal_topic)
         self._scene = (
-            InSimulator(self._link, timeout_s)
+            SimulatorReset(self._link, timeout_s)
             if reset_scene is None
-            else ByHand(self._link, timeout_s, reset_scene)
+            else CallerReset(self._link, timeout_s, reset_scene)
         )
         self._tick_ns = self._began_ns = 0
         self._observation: Seen | None = None
@@ -81,10 +80,10 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Seen, dict[str, Any]]:
-        """Begin an episode: the scene as the seed has it, the supervisor afresh. There are no `options`."""
+        """Begin an episode: reset the scene to the seed, restart the supervisor. There are no `options`."""
         super().reset(seed=seed)
         if options:
-            raise ValueError(f"options {sorted(options)}: RosEnv knows none")
+            raise ValueError(f"options {sorted(options)}: RosEnv has none")
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed
         self._link.ready(self._timeout_s)
         self._scene.begin(drawn)
@@ -94,14 +93,14 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
             raise RosEnvError("no observation after the reset: " + "; ".join(reasons))
         self._tick_ns = self._began_ns = seen.tick_ns
         self._over = False
-        self._observation = _plain(seen.values)
+        self._observation = _owned(seen.values)
         return self._observation, {"seed": drawn}
 
     def step(self, action: Vector) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
-        """Propose an action (A,) for the tick last seen, and return what the next one shows.
+        """Propose an action (A,) for the last tick; return the observation of the next one.
 
-        `info`: `authority` that decided the tick ("none": nobody), what was `sent` and `limited`, `skipped`
-        ticks, `time_s` since the reset. Raises ValueError on another shape or numbers that aren't finite,
+        `info`: `authority` of the decision ("none": no source), the `sent` action and what was `limited`,
+        `skipped` ticks, `time_s` since the reset. Raises ValueError on a wrong shape or non-finite values,
         RosEnvError when another program proposes on the same topic.
         """
         if self._over or self._observation is None:
@@ -110,14 +109,14 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         if values.shape != self.action_space.shape or not np.isfinite(values).all():
             raise ValueError(f"an action is {self.action_space.shape} finite numbers, not {action}")
         link, answered_ns = self._link, self._tick_ns
-        link.alone()
-        if self._lockstep:  # each word is said anew with each frame
-            link.forget_words()
+        link.check_sole_proposer()
+        if self._lockstep:  # each frame publishes the status again
+            link.reset_task_status()
         ticks = link.ticks
         link.propose(values, answered_ns)
         link.next_tick(ticks, self._timeout_s, answered_ns)
         if not self._lockstep:
-            link.drain()  # whoever thought for long sees the present, not what has waited
+            link.drain()  # after a slow step observe the present, not queued messages
         seen = link.seen
         assert seen is not None
         self._tick_ns = seen.tick_ns
@@ -126,7 +125,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         if skipped and self._lockstep:
             self._end()
             raise RosEnvError(
-                f"lockstep: the simulator went on by {skipped} ticks; it gave up waiting for us"
+                f"lockstep: the simulator skipped {skipped} ticks; its wait for a proposal timed out"
             )
         info: dict[str, Any] = {"time_s": elapsed_ns / 1e9, "skipped": skipped, **self._decided()}
         terminated = bool(link.success or link.failed)
@@ -134,7 +133,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         if isinstance(seen, NoObservation):
             truncated, info["reason"] = True, "no observation: " + "; ".join(seen.reasons)
         else:
-            self._observation = _plain(seen.values)
+            self._observation = _owned(seen.values)
             if elapsed_ns >= self._limit_ns:
                 truncated, info["reason"] = not terminated, f"not within {self._limit_ns / 1e9:g} s"
         info["success"] = bool(link.success)
@@ -143,7 +142,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         return self._observation, float(bool(link.success)), terminated, truncated, info
 
     def close(self) -> None:
-        """Let go, and leave the graph."""
+        """Release authority and destroy the node."""
         self._link.close()
 
     def _decided(self) -> dict[str, Any]:
@@ -153,11 +152,11 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         return {"authority": decision.authority, "sent": sent, "limited": tuple(decision.limited)}
 
     def _end(self) -> None:
-        """Nothing is to be waited for until the next reset."""
+        """End the episode until the next reset."""
         self._over = True
         self._scene.end()
 
 
-def _plain(values: Mapping[str, Any]) -> Seen:
-    """Return observations that may be kept and written to; a text as str."""
+def _owned(values: Mapping[str, Any]) -> Seen:
+    """Return writable copies of the observations; text as str."""
     return {key: np.array(value) if np.ndim(value) else str(value) for key, value in values.items()}

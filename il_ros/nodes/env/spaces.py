@@ -1,4 +1,4 @@
-"""A contract as Gymnasium's spaces."""
+"""Gymnasium spaces of a contract."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LONGEST_TEXT = 1024
 
 
 def observation_space(contract: Contract) -> spaces.Dict:
-    """Return a Dict with a space for each observation's key: shapes and types as `ObservationSpec` says."""
+    """Return a Dict with one space per observation key, with the shapes and types of `ObservationSpec`."""
     return spaces.Dict({spec.key: _space(spec) for spec in contract.observations})
 
 
 def action_space(contract: Contract) -> spaces.Box:
-    """Return the Box (A,) of what the contract lets through: absolute numbers in its flat order, float64.
+    """Return the Box (A,) within the contract's limits: absolute values in its flat order, float64.
 
-    A commanded velocity is bounded by its speed limit, too. Infinite where the contract declares nothing.
+    Speed limits also bound commanded velocities. Bounds are infinite where the contract has no limit.
     """
     bounds = [_bounds(spec) for spec in contract.actions]
     lower, upper = (np.concatenate(part) for part in zip(*bounds, strict=True))

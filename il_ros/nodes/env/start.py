@@ -1,4 +1,4 @@
-"""How an episode of `ros_env` begins and ends: in the `sim` node, or on a scene brought back by hand."""
+"""Begin and end an episode of `ros_env`: by the `sim` node, or by a caller-supplied scene reset."""
 
 from __future__ import annotations
 
@@ -11,77 +11,79 @@ from std_srvs.srv import SetBool, Trigger
 from il_ros.nodes.env.link import Link, RosEnvError
 from il_ros.nodes.runtime.waiting import parameters
 
-DISCOVERY_S = 10.0  # a stream that was not seen after so long is silent
-SHOWN_WITHIN_S = 1.0  # of a reset; who saw nothing within it has missed the start
+DISCOVERY_S = 10.0  # a stream without a message after this time is silent
+SHOWN_WITHIN_S = 1.0  # a first frame not received within this time after a reset was lost
 
 RESTART = "dagger_supervisor/restart"
 
 
-class InSimulator:
-    """The simulator stands still between episodes; its next start is the one of a seed."""
+class SimulatorReset:
+    """Reset by the simulator, which is paused between episodes; the seed sets the start."""
 
     def __init__(self, link: Link, timeout_s: float) -> None:
         self._link, self._timeout_s = link, timeout_s
         client = link.node.create_client
-        # in this order: who answers `pause`, which is asked again, knows of the others
+        # in this order (`retry`): a node that answers `pause`, a repeated request, has discovered the others
         self._reset = client(Trigger, "sim/reset")
         self._set = client(SetParameters, "sim/set_parameters")
         self._pause = client(SetBool, "sim/pause")
         self._restart = client(Trigger, RESTART)
 
     def begin(self, seed: int) -> None:
-        """Have the start shown until all of it was seen, or after a while a part, and let time go on.
+        """Reset until the first frame is observed completely, or after a while partly; then resume time.
 
-        Raises RosEnvError when the start was not seen in time.
+        Raises RosEnvError when no first frame arrives in time.
         """
         begun_s = time.monotonic()
         discovered_s = begun_s + min(self._timeout_s, DISCOVERY_S)
         link = self._link
-        while not (self._shown(seed) and (link.seen_all or time.monotonic() > discovered_s)):
+        while not (self._reset_once(seed) and (link.seen_all or time.monotonic() > discovered_s)):
             if time.monotonic() > begun_s + self._timeout_s:
-                raise RosEnvError(f"the start of seed {seed}: not seen within {self._timeout_s:g} s")
-            link.until(lambda: link.in_line, self._timeout_s, "the simulator's streams")
+                raise RosEnvError(f"no first frame of seed {seed} within {self._timeout_s:g} s")
+            link.until(lambda: link.up_to_date, self._timeout_s, "the simulator's streams")
         self._hold(False)
 
     def end(self) -> None:
-        """Let nothing be waited for until the next start."""
+        """Pause the simulator until the next episode."""
         self._hold(True)
 
-    def _shown(self, seed: int) -> bool:
-        """Have the start shown, once; return whether its frame was seen, and the next one will be.
+    def _reset_once(self, seed: int) -> bool:
+        """Reset once; return whether the first frame arrived and the next one will arrive too.
 
-        A subscription that is about to be replaced would lose the next frame; then another start is due.
+        A subscription that is about to be replaced would lose the next frame; then reset again.
         """
         link = self._link
         self._hold(True)
         link.call(self._set, parameters(seed=seed), self._timeout_s)
-        # before the reset: its first frame must be answered from the robot's new state
+        # before the reset: the first frame must be answered from the robot's new state
         link.call(self._restart, Trigger.Request(), self._timeout_s, again=True)
         link.drain()
-        link.forget_words()
-        ticks, in_line = link.ticks, link.in_line
-        link.call(self._reset, Trigger.Request(), self._timeout_s)  # once: a second is the next seed's
+        link.reset_task_status()
+        ticks, up_to_date = link.ticks, link.up_to_date
+        link.call(
+            self._reset, Trigger.Request(), self._timeout_s
+        )  # only once: a second reset would use the next seed
         try:
             link.next_tick(ticks, SHOWN_WITHIN_S)
         except RosEnvError:
             return False
-        return in_line and link.in_line
+        return up_to_date and link.up_to_date
 
-    def _hold(self, still: bool) -> None:
-        self._link.call(self._pause, SetBool.Request(data=still), self._timeout_s)
+    def _hold(self, paused: bool) -> None:
+        self._link.call(self._pause, SetBool.Request(data=paused), self._timeout_s)
 
 
-class ByHand:
-    """`bring_back(seed)` makes the scene ready, as on a robot, and time goes on meanwhile."""
+class CallerReset:
+    """Reset by `bring_back(seed)`, as on a robot, where time continues meanwhile."""
 
     def __init__(self, link: Link, timeout_s: float, bring_back: Callable[[int], None]) -> None:
         self._link, self._timeout_s, self._bring_back = link, timeout_s, bring_back
         self._restart = link.node.create_client(Trigger, RESTART)
 
     def begin(self, seed: int) -> None:
-        """Bring the scene back, and wait for a tick that shows all, for a while, or else shows a part.
+        """Reset the scene; wait for a tick with a complete observation, after a while for any tick.
 
-        Raises RosEnvError when no tick came.
+        Raises RosEnvError without a tick.
         """
         link = self._link
         self._bring_back(seed)
@@ -93,5 +95,5 @@ class ByHand:
             link.next_tick(link.ticks, self._timeout_s)
 
     def end(self) -> None:
-        """Propose nothing more."""
+        """Release authority."""
         self._link.release()

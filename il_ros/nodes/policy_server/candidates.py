@@ -1,4 +1,4 @@
-"""New checkpoints are loaded in a thread, and judged between two ticks: announced ones must pass the gate."""
+"""Load and examine new checkpoints in a thread; deliver each verdict between two ticks."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from il_ros.nodes.runtime.shell import Refusal
 from il_ros.policies import lineage
 
 POLL_S = 0.02
-LEAVE_S = 5.0  # how long the node waits for an examination when it ends
+LEAVE_S = 5.0  # longest wait for a running examination at shutdown
 SWITCH_S = 0.0005
-"""How long a thread may keep Python to itself while another waits; by default ten times as long."""
+"""Python's thread switch interval; the default is ten times as long."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version by its run's folder; `wanted`: a person asks for it, so it need not pass the gate."""
+    """A version by its run's folder; `requested`: by a person, so it needs no promotion."""
 
     run: Path
-    wanted: bool = False
+    requested: bool = False
 
 
 Decide = Callable[[Candidate, Verdict], None]
@@ -42,11 +42,11 @@ def declare_promotion(node: Node) -> None:
     """Declare the parameters of promotion."""
     declare(
         node, "candidates", "", "topic (std_msgs/String) that announces new checkpoints, such as "
-        "trainer/checkpoint; empty: none are swapped in", read_only=True,
+        "trainer/checkpoint; empty: none", read_only=True,
     )  # fmt: skip
     declare(
         node, "promotion.root", "", "folder of recorded episodes: a candidate is replayed on held-out ones "
-        "and on those that it alone or both learnt from; empty: no replay", read_only=True,
+        "and on those that it alone or both versions were trained on; empty: no replay", read_only=True,
         formerly="gate.root",
     )  # fmt: skip
     limits, plan = PromotionLimits(), ExaminationPlan()
@@ -54,32 +54,39 @@ def declare_promotion(node: Node) -> None:
         (
             "tolerance",
             limits.tolerance,
-            "how much larger than the driving policy's its error may be on held-out episodes and on those "
-            "that both learnt from",
+            "allowed increase of the error over the driving policy's, on held-out episodes and on those "
+            "that both were trained on",
             "share",
         ),
-        ("slack", limits.slack, "by this it may be larger, also on new episodes", "normalised actions"),
-        ("latency", limits.latency, "the largest p99 of its computing time", "tick periods"),
-        ("disagreement", limits.disagreement, "the largest mean difference in shadow", "normalised actions"),
-        ("shadow_s", plan.shadow_s, "the shadow ends after this, also when nobody ticks", "s"),
+        (
+            "slack",
+            limits.slack,
+            "allowed absolute increase of the error, also on new episodes",
+            "normalised actions",
+        ),
+        ("latency", limits.latency, "largest p99 of the computing time", "tick periods"),
+        ("disagreement", limits.disagreement, "largest mean difference in shadow", "normalised actions"),
+        ("shadow_s", plan.shadow_s, "time limit of the shadow run, even without ticks", "s"),
     ):
         declare(
             node, f"promotion.{name}", default, text, unit=unit, minimum=0.0, maximum=1e6, read_only=True,
             formerly=f"gate.{name}",
         )  # fmt: skip
     declare(
-        node, "promotion.shadow_ticks", plan.shadow_ticks, "ticks that a candidate runs in shadow of the "
-        "driving policy; 0: none", minimum=0, maximum=100_000, read_only=True, formerly="gate.shadow_ticks",
+        node, "promotion.shadow_ticks", plan.shadow_ticks, "ticks for which a candidate runs in shadow of "
+        "the driving policy; 0: none", minimum=0, maximum=100_000, read_only=True,
+        formerly="gate.shadow_ticks",
     )  # fmt: skip
 
 
 class Candidates:
-    """Listens for checkpoints, and has them examined one after another.
+    """Receives checkpoints and examines them one at a time.
 
-    `driving()` is the policy in control, `contract()` the one wanted while there is none, `known(run)` why a
-    version needn't be examined. `decide(candidate, verdict)` is called between two ticks, once for each.
-    While one is examined, of those announced only the newest waits, and what a person wants goes first. One
-    beside whom another policy took control meanwhile is examined anew, or dropped for the newer one.
+    `driving()` returns the policy in control, `contract()` the required one while there is no policy,
+    `known(run)` why a version needs no examination. `decide(candidate, verdict)` is called between two ticks,
+    once per candidate. During an examination only the newest announced candidate waits, and a requested one
+    takes precedence. When another policy takes control during an examination, the candidate is examined
+    again, or dropped for a newer one.
     """
 
     def __init__(
@@ -94,23 +101,23 @@ class Candidates:
         self._decide, self._known = decide, known
         self.shadow = ShadowBuffer()
         self.examining = ""
-        """Name of the version that is being examined."""
+        """Name of the version under examination, "" if none."""
         self._next: Candidate | None = None
         self._thread: threading.Thread | None = None
-        self._verdict: tuple[Candidate, Any, Verdict] | None = None  # beside which policy in control
+        self._verdict: tuple[Candidate, Any, Verdict] | None = None  # with the policy in control at the start
         self._timer: Any = None
-        sys.setswitchinterval(SWITCH_S)  # so long a tick waits for the examining thread, at most
+        sys.setswitchinterval(SWITCH_S)  # bounds the wait of a tick for the examining thread
         topic = value(node, "candidates")
         if topic:
             self._subscription = node.create_subscription(String, topic, self._on_announced, LATCHED)
 
-    def want(self, path: Path) -> None:
-        """Have a person's choice loaded, in the place of what waits."""
-        self._next = Candidate(run_of(path.resolve()), wanted=True)
+    def request(self, path: Path) -> None:
+        """Load a requested checkpoint, in place of a waiting candidate."""
+        self._next = Candidate(run_of(path.resolve()), requested=True)
         self._examine_next()
 
     def close(self) -> None:
-        """Wait for the thread, and judge nothing any more."""
+        """Wait for the thread; deliver no more verdicts."""
         self._next = None
         if self._thread is not None:
             self._node.destroy_timer(self._timer)
@@ -137,16 +144,16 @@ class Candidates:
 
     def _on_announced(self, message: String) -> None:
         path = run_of(Path(message.data).resolve())
-        if self._stays_out(path):
+        if self._excluded(path):
             return
-        if self._next is None or not self._next.wanted:
+        if self._next is None or not self._next.requested:
             self._next = Candidate(path)
         self._examine_next()
 
-    def _stays_out(self, run: Path) -> bool:
+    def _excluded(self, run: Path) -> bool:
         reason = self._known(run)
         if reason:
-            self._node.get_logger().info(f"{run.name} stays out: {reason}")
+            self._node.get_logger().info(f"{run.name} not examined: {reason}")
         return bool(reason)
 
     def _examine_next(self) -> None:
@@ -155,16 +162,16 @@ class Candidates:
             self._begin(candidate)
 
     def _begin(self, candidate: Candidate) -> None:
-        if not candidate.wanted and self._stays_out(candidate.run):
-            return  # it was judged while it waited
+        if not candidate.requested and self._excluded(candidate.run):
+            return  # got its verdict while it waited
         driving = self._driving()
         try:
-            contract = self._contract() if driving is None or candidate.wanted else driving.contract
+            contract = self._contract() if driving is None or candidate.requested else driving.contract
         except Refusal as error:
             self._decide(candidate, Verdict(str(error), {}, lasting=False))
             return
         self.examining = candidate.run.name
-        self._node.get_logger().info(f"{'loading' if candidate.wanted else 'examining'} {self.examining}")
+        self._node.get_logger().info(f"{'loading' if candidate.requested else 'examining'} {self.examining}")
         words = (candidate, contract, driving, self._plan())
         self._thread = threading.Thread(target=self._examine, args=words, name="promotion", daemon=True)
         self._thread.start()
@@ -174,38 +181,38 @@ class Candidates:
     def _examine(
         self, candidate: Candidate, contract: Contract | None, driving: Any, plan: ExaminationPlan
     ) -> None:
-        import torch  # a second where no policy was loaded before
+        import torch  # takes a second at the first import
 
         torch.set_num_threads(plan.threads)
         try:
-            if candidate.wanted:
+            if candidate.requested:
                 verdict = take(candidate.run, contract, driving, plan.device)
             else:
-                # a policy answers in buffers of its own: the copy doesn't disturb the one that drives
+                # a copy has its own buffers and does not disturb the policy in control
                 copy = None if driving is None else replace(driving)
                 verdict = examine(candidate.run, contract, copy, plan, self.shadow)
-        except Exception as error:  # whatever it is, nobody drives with it
+        except Exception as error:  # an examination that fails never promotes
             verdict = Verdict(f"its examination failed: {type(error).__name__}: {error}", {}, lasting=False)
         self._verdict = candidate, driving, verdict
 
     def _poll(self) -> None:
-        """Between two ticks: take the verdict, if there is one."""
+        """Deliver the verdict, if there is one, between two ticks."""
         if self._verdict is None:
             return
-        (candidate, beside, verdict), self._verdict = self._verdict, None
+        (candidate, compared, verdict), self._verdict = self._verdict, None
         self._node.destroy_timer(self._timer)
         self._thread.join()
         self._thread, self.examining = None, ""
         driving = self._driving()
         try:
-            if driving is beside or driving is None:
+            if driving is compared or driving is None:
                 self._decide(candidate, verdict)
-            elif candidate.wanted or self._next is None:
+            elif candidate.requested or self._next is None:
                 self._begin(candidate)
         finally:
             self._examine_next()
 
 
 def run_of(path: Path) -> Path:
-    """Return the folder that stands for a version: the run of its checkpoint, or the checkpoint itself."""
+    """Return the folder that identifies a version: the run of its checkpoint, or the checkpoint itself."""
     return lineage.run_of(path) or path

@@ -1,19 +1,24 @@
-"""Executable `policy_server`: a trained policy proposes, at the contract's ticks.
+"""Executable `policy_server`: a trained policy proposes at the contract's ticks.
 
-Lifecycle: configure loads the checkpoint and checks the contract, activate warms the policy up and begins to
-propose. Checkpoints announced on the topic `candidates` go through a gate, in a thread beside the ticks: each
-must load, err no more than the driving policy on episodes it didn't learn from, compute fast enough, and may
-run in shadow first. One that passes is swapped in between two ticks: every tick has a chunk of its own, so
-none is missed or mixed. A node that isn't configured, because there was no policy yet, begins with the first
-that passes. When interventions per minute rise against the versions before, or `~/rollback` (Trigger) is
-called, the version before has control again at once. What was refused or rolled back stays out.
-`~/version` (String, latched) tells every verdict as JSON: "version" (in control now), "before" (where a
-roll-back leads, last first out), "verdict" (version, state, reason, checks), "driving" (seconds and
-interventions by version), "at_s". The same is in the version's version.json.
-`~/reload` (Trigger) is a person's order: the checkpoint that the parameter `checkpoint` names now, without
-the gate. It is loaded in the same thread and swapped in like the others; `~/version` tells when it is in
-control, or why it can't be and the old one goes on. So one that was refused or rolled back may drive; its
-state stays what it was.
+Lifecycle: configure loads the checkpoint and checks the contract; activate warms the policy up and starts
+proposing.
+
+Promotion: a thread examines each checkpoint announced on the topic `candidates`. It must load, have no larger
+error than the driving policy on held-out episodes, compute fast enough, and may first run in shadow. A
+promoted policy takes control between two ticks; every tick has its own chunk, so none is missed or mixed. An
+unconfigured node, which had no policy, starts with the first promoted one.
+
+Roll-back: when interventions per minute rise above those of the previous versions, or when `~/rollback`
+(Trigger) is called, the previous version takes control at once. Refused and rolled-back versions are not
+examined again.
+
+`~/version` (String, latched) reports every verdict as JSON: "version" (in control), "before" (previous
+versions, a roll-back takes the last), "verdict" (version, state, reason, checks), "driving" (seconds and
+interventions by version), "at_s". The version's version.json has the same data.
+
+`~/reload` (Trigger) loads the checkpoint that the parameter `checkpoint` names, without promotion, in the
+same thread. `~/version` reports when it is in control, or why it cannot be and the old one continues. A
+refused or rolled-back version may take control in this way; its state does not change.
 """
 
 from __future__ import annotations
@@ -42,7 +47,7 @@ from il_ros.policies.disagreement import chunk_disagreement
 
 
 class PolicyServer(managed.ManagedNode):
-    """Loads a checkpoint and answers every tick with the policy's chunk."""
+    """Loads a checkpoint and proposes the policy's chunk at every tick."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("policy_server", **kwargs)
@@ -57,7 +62,7 @@ class PolicyServer(managed.ManagedNode):
         declare_tick(self)
         declare_promotion(self)
         self._policy: Any = None
-        self._admitted: tuple[Any, Path] | None = None  # a first policy, waiting to be configured with
+        self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
         self._was_configured = False
         self._uncertainty: float | None = None  # of the last answer
         self._before: tuple[int, np.ndarray[Any, Any]] | None = None  # its tick and its chunk
@@ -70,7 +75,7 @@ class PolicyServer(managed.ManagedNode):
         )
 
     def configure(self) -> None:
-        """Load the checkpoint; raises Refusal when it can't be read or was trained under another contract."""
+        """Load the checkpoint; raises Refusal when it is unreadable or was trained with another contract."""
         if self._admitted is not None:
             (self._policy, run), self._admitted = self._admitted, None
         else:
@@ -79,32 +84,32 @@ class PolicyServer(managed.ManagedNode):
         self._was_configured = True
 
     def activate(self) -> None:
-        """Warm up, then begin to propose."""
+        """Warm up, then start proposing."""
         self._before = None
         warm_up(self._policy)
-        self._generation = GenerationListener(self, self._begin_afresh)
+        self._generation = GenerationListener(self, self._reset_memory)
         self._proposer = Proposer(self, self._policy.contract, self._answer, self._identity)
 
     def deactivate(self) -> None:
-        """Cease to propose."""
+        """Stop proposing."""
         if self._proposer is not None:
             self._proposer.close()
             self._generation.close()
         self._proposer = self._generation = None
 
     def cleanup(self) -> None:
-        """Let go of the policy."""
+        """Release the policy."""
         self.deactivate()
         self._versions.close()
         self._policy = None
 
     def stop(self) -> None:
-        """Let go, and wait for an examination that runs."""
+        """Stop the node and wait for a running examination."""
         self._candidates.close()
         super().stop()
 
     def status(self) -> Status:
-        """Return the proposer's, with the policy's version."""
+        """Return the proposer's status with the policy's version."""
         named = {"checkpoint": value(self, "checkpoint"), **self._versions.values}
         named["examining"] = self._candidates.examining
         if self._proposer is None:
@@ -118,10 +123,10 @@ class PolicyServer(managed.ManagedNode):
     def _load(self) -> tuple[Any, Path]:
         """Return the checkpoint's policy and its run's folder.
 
-        Raises Refusal when it can't be read or its contract differs.
+        Raises Refusal when it is unreadable or its contract differs.
         """
         wanted, folder = self._wanted(), self._found()
-        import torch  # a second; only where a policy is really loaded
+        import torch  # takes a second, so only when a policy is loaded
 
         torch.set_num_threads(value(self, "threads"))
         try:
@@ -145,17 +150,17 @@ class PolicyServer(managed.ManagedNode):
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
         try:
             chunk, uncertainty = self._policy.act_with_uncertainty(observation.values)
-        except ValueError as error:  # what the policy can't take or must not say
+        except ValueError as error:  # invalid input or output of the policy
             raise managed.Refusal(str(error)) from error
         self._uncertainty = (
-            self._against_foresight(observation.tick_ns, chunk) if uncertainty is None else uncertainty
+            self._chunk_uncertainty(observation.tick_ns, chunk) if uncertainty is None else uncertainty
         )
         self._before = (observation.tick_ns, chunk)
         self._candidates.shadow.cast(observation.values, chunk)
         return chunk
 
-    def _against_foresight(self, tick_ns: int, chunk: np.ndarray[Any, Any]) -> float | None:
-        """Return the doubt that a chunk's departure from the one before shows; None: nothing to compare."""
+    def _chunk_uncertainty(self, tick_ns: int, chunk: np.ndarray[Any, Any]) -> float | None:
+        """Return the uncertainty from the chunk's distance to the previous one, None without one."""
         if self._before is None:
             return None
         before_ns, before = self._before
@@ -169,44 +174,47 @@ class PolicyServer(managed.ManagedNode):
         generation = self._generation.generation if hasattr(self._policy, "reset") else None
         return Identity(self._source, self._policy.version, generation, self._uncertainty)
 
-    def _begin_afresh(self) -> None:
-        """Forget what came before a handover or restart; a policy without memory has only its last chunk.
+    def _reset_memory(self) -> None:
+        """Reset the policy's memory after a handover or restart; without memory, drop its last chunk.
 
-        Such a one names no epoch either, so that its first answers after a restart count, even those to a
-        tick that came before the news of it.
+        Proposals of a policy without memory carry no generation, so the first ones after a restart are
+        accepted even if they answer a tick before the status arrived.
         """
         self._before = None
         if hasattr(self._policy, "reset"):
             self._policy.reset()
 
     def _swap(self, policy: Any) -> None:
-        """Let another policy answer from the next tick on; no tick sees half of each."""
+        """Replace the policy between two ticks."""
         if self._policy is None:
-            return  # the first one: the node is configured with it
+            return  # the first policy: the node is configured with it
         self._policy = policy
-        self._begin_afresh()
+        self._reset_memory()
 
     def _on_verdict(self, candidate: Candidate, verdict: Verdict) -> None:
-        """A candidate's examination is over; this runs between two ticks."""
-        if self._policy is None and (self._was_configured or candidate.wanted):
-            return  # a person has taken it out of service; its time comes when it is configured and announced
+        """Act on a candidate's verdict; runs between two ticks."""
+        if self._policy is None and (self._was_configured or candidate.requested):
+            return  # a user cleaned the node up; it must be configured again first
         if verdict.refused:
             self._versions.refuse(candidate.run, verdict.refused, verdict.checks, lasting=verdict.lasting)
             return
         first = self._policy is None
-        why = "reloaded" if candidate.wanted else "passed the gate"
+        why = "reloaded" if candidate.requested else "promoted"
         self._versions.admit(verdict.policy, candidate.run, why, verdict.checks)
         if first:
             self._admitted = verdict.policy, candidate.run
-            self.start()  # as far as `autostart` says
+            self.start()  # depending on `autostart`
 
     def _reload(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Have it loaded beside the ticks; raises Refusal when there is nothing to load or to swap."""
+        """Load the checkpoint in a thread; raises Refusal without a checkpoint or a policy to replace."""
         if self._policy is None:
             raise managed.Refusal(f"nothing to swap: the node is {self.state}; configure it first")
         folder = self._found()
-        self._candidates.want(folder)
-        response.success, response.message = True, f"loading {folder}; ~/version tells when it is in control"
+        self._candidates.request(folder)
+        response.success, response.message = (
+            True,
+            f"loading {folder}; ~/version reports when it is in control",
+        )
         return response
 
 

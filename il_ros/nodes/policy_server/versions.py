@@ -1,4 +1,4 @@
-"""Which version is in control, what came before it, how each fared, and the way back."""
+"""The version in control, its predecessors, their driving records, and the roll-back."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from il_ros.records.decision import from_json
 
 LOOK_S = 1.0
 KEPT = 5
-"""Versions before the present one that stay in memory, to go back to at once."""
+"""Number of previous versions that stay in memory for an immediate roll-back."""
 STRING = "std_msgs/msg/String"
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A policy that has, or had, control, its run's folder, and how it had driven before it took control."""
+class LoadedVersion:
+    """A policy that has or had control, its run's folder, and its driving record from before."""
 
     policy: Any
     run: Path
@@ -41,35 +41,35 @@ class Standing:
 
     @property
     def identity(self) -> tuple[Path, str]:
-        """Of two that are the same, this is equal."""
+        """Equal for two loads of the same version."""
         return self.run, self.policy.version
 
 
 class Versions:
-    """`take(policy)` is called to put another policy in control, between two ticks."""
+    """The versions and verdicts; calls `take(policy)` between two ticks to put a policy in control."""
 
     def __init__(self, node: Node, take: Callable[[Any], None]) -> None:
         self._node, self._take = node, take
         evidence = Evidence()
         declare(
-            node, "supervisor_decisions", "dagger_supervisor/decision", "supervisor's decisions, by "
-            "which interventions are counted", read_only=True,
+            node, "supervisor_decisions", "dagger_supervisor/decision", "supervisor's decisions, "
+            "from which interventions are counted", read_only=True,
         )  # fmt: skip
         declare(
-            node, "rollback.automatic", True, "go back to the version before when interventions rise",
+            node, "rollback.automatic", True, "roll back to the previous version when interventions rise",
         )  # fmt: skip
         declare(
-            node, "rollback.chance", evidence.chance, "largest probability that a version no worse than "
-            "those before is ever rolled back", minimum=1e-9, maximum=0.999,
+            node, "rollback.chance", evidence.chance, "largest probability to roll back a version that "
+            "is no worse than its predecessors", minimum=1e-9, maximum=0.999,
         )  # fmt: skip
         declare(
-            node, "rollback.least", evidence.least, "interventions without which nothing is concluded",
+            node, "rollback.least", evidence.least, "smallest number of interventions for a roll-back",
             minimum=1,
         )  # fmt: skip
-        self.current: Standing | None = None
-        self._before: list[Standing] = []
+        self.current: LoadedVersion | None = None
+        self._before: list[LoadedVersion] = []
         self._log = DrivingLog()
-        self._stay_out: dict[Path, str] = {}  # also when version.json can't be written
+        self._excluded: dict[Path, str] = {}  # kept in memory too: version.json may not be writable
         self.last_verdict = ""
         self._publisher = node.create_publisher(String, "~/version", LATCHED)
         node.create_service(Trigger, "~/rollback", self._on_rollback)
@@ -80,7 +80,7 @@ class Versions:
 
     @property
     def values(self) -> dict[str, Any]:
-        """For diagnostics."""
+        """Values for the diagnostics."""
         if self.current is None:
             return {"last verdict": self.last_verdict}
         driving = self._log.of(self.current.policy.version)
@@ -95,15 +95,15 @@ class Versions:
     # ---- verdicts ----------------------------------------------------------------------------------------
 
     def known(self, run: Path) -> str:
-        """Return why a version is not to be examined: it drives, was refused or rolled back. "" otherwise."""
+        """Return why a version is not examined (in control, refused or rolled back), else ""."""
         if self.current is not None and run == self.current.run:
             return "it is in control"
         return self.known_bad(run)
 
     def known_bad(self, run: Path) -> str:
-        """Return why a version was refused or rolled back earlier, "" when it wasn't."""
-        if run in self._stay_out:
-            return self._stay_out[run]
+        """Return why a version was refused or rolled back earlier, else ""."""
+        if run in self._excluded:
+            return self._excluded[run]
         try:
             told = lineage.read(run)
         except LineageError as error:
@@ -111,21 +111,21 @@ class Versions:
         return f"{told.state}: {told.reason}" if told.state in BAD else ""
 
     def refuse(self, run: Path, reason: str, checks: Mapping[str, Any], *, lasting: bool = True) -> None:
-        """Say that a candidate is refused, and remember it when that is `lasting`."""
+        """Announce that a candidate is refused; `lasting`: it stays refused."""
         if lasting:
-            self._stay_out[run] = f"refused: {reason}"
+            self._excluded[run] = f"refused: {reason}"
             self._note(run, state=REFUSED, reason=reason, checks=dict(checks))
         self._say(f"{run.name} refused: {reason}", warn=True)
         self._publish(run.name, REFUSED, reason, checks)
 
     def begin(self, policy: Any, run: Path) -> None:
-        """Note the policy that the node was configured with; a person chose it, whatever its state was."""
+        """Register the policy that the node was configured with, whatever its earlier verdict."""
         self.current, self._before = self._standing(policy, run), []
         self._note(run, state=ACTIVE, reason="configured")
         self._publish(policy.version, ACTIVE, "configured", {})
 
     def admit(self, policy: Any, run: Path, why: str, checks: Mapping[str, Any]) -> None:
-        """Put a new version in control, and keep the one before to go back to."""
+        """Put a new version in control, and keep the previous one for a roll-back."""
         before, self.current = self.current, self._standing(policy, run)
         if before is not None:
             others = (each for each in (*self._before, before) if each.identity != self.current.identity)
@@ -138,12 +138,12 @@ class Versions:
         self._publish(policy.version, ACTIVE, why, checks)
 
     def go_back(self, why: str) -> str:
-        """Put the version before in control again; raises Refusal when there is none."""
+        """Put the previous version in control again; raises Refusal when there is none."""
         if self.current is None or not self._before:
-            raise Refusal("there is no version before to go back to")
+            raise Refusal("there is no previous version to go back to")
         bad, self.current = self.current, self._before.pop()
         self._take(self.current.policy)
-        self._stay_out[bad.run] = f"rolled back: {why}"
+        self._excluded[bad.run] = f"rolled back: {why}"
         self._note(bad.run, state=ROLLED_BACK, reason=why)
         self._note(self.current.run, state=ACTIVE, reason=f"after the roll-back of {bad.policy.version}")
         sentence = (
@@ -154,7 +154,7 @@ class Versions:
         return sentence
 
     def close(self) -> None:
-        """Write down how the version fared so far."""
+        """Save the driving record of the version in control."""
         if self.current is not None:
             self._note(self.current.run)
         self.current, self._before = None, []
@@ -165,7 +165,7 @@ class Versions:
         self._log.hear(from_json(messages.decode(STRING, raw).data))
 
     def _on_rollback(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success, response.message = True, self.go_back("asked for")
+        response.success, response.message = True, self.go_back("requested")
         return response
 
     def _look(self) -> None:
@@ -182,35 +182,40 @@ class Versions:
 
     # ---- what is written and said ------------------------------------------------------------------------
 
-    def _standing(self, policy: Any, run: Path) -> Standing:
-        """Return a policy as it takes control; one that was bad does so because a person named it."""
+    def _standing(self, policy: Any, run: Path) -> LoadedVersion:
+        """Return a policy that takes control; warn when it was refused or rolled back earlier."""
         bad = self.known_bad(run)
         if bad:
-            self._node.get_logger().warning(f"{run.name} was {bad}; it drives because `checkpoint` names it")
+            self._node.get_logger().warning(
+                f"{run.name} was {bad}; it is in control because the parameter `checkpoint` names it"
+            )
         with contextlib.suppress(LineageError):
             self._driving(lineage.read(run))
-        return Standing(policy, run, self._log.of(policy.version))
+        return LoadedVersion(policy, run, self._log.of(policy.version))
 
     def _driving(self, told: Lineage) -> Driving:
-        """Return how a version drove; before it does so here, that is what is told of it."""
+        """Return a version's driving record; initially that of its lineage."""
         if told.version not in self._log.by_version and told.driven_s:
             self._log.by_version[told.version] = Driving(told.driven_s, told.interventions)
         return self._log.of(told.version)
 
     def _note(self, run: Path, **changes: Any) -> None:
-        """Write what changed, and how the version drove, into a run's version.json, if it has one.
+        """Write changes and the driving record into a run's version.json, if it has one.
 
-        What was bad stays so, even while it drives.
+        A refused or rolled-back version keeps that state, even while it is in control.
         """
         if not (run / lineage.FILE).exists():
             return
         try:
             told = lineage.read(run)
             driving = self._driving(told)
-            drove: dict[str, Any] = {"driven_s": round(driving.seconds, 3), "interventions": driving.interventions}
+            drove: dict[str, Any] = {
+                "driven_s": round(driving.seconds, 3),
+                "interventions": driving.interventions,
+            }
             changed = replace(told, **drove, **({} if told.state in BAD else changes))
             if changed != told:
-                lineage.write(run, changed, durable=False)  # a tick must not wait for the disk
+                lineage.write(run, changed, durable=False)  # ticks must not wait for the disk
         except (LineageError, OSError) as error:
             self._node.report_error("version.json", Refusal(str(error)))
 
@@ -223,7 +228,7 @@ class Versions:
             log.info(sentence)
 
     def _publish(self, version: str, state: str, reason: str, checks: Mapping[str, Any]) -> None:
-        """Publish the newest verdict, and who is in control after it."""
+        """Publish the newest verdict and the version in control after it."""
         record = {
             "version": self.current.policy.version if self.current else "",
             "before": [standing.policy.version for standing in self._before],

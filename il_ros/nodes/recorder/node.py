@@ -1,9 +1,9 @@
-"""Executable `recorder`: one rosbag2 folder per episode, messages as they come.
+"""Executable `recorder`: writes one rosbag2 folder per episode, messages unchanged.
 
 Lifecycle: configure reads the contract, activate subscribes (the pre-roll begins), deactivate ends a running
 episode. Services (Trigger): `~/start ~/stop ~/discard ~/mark_success ~/mark_failure`; discard and the marks
-mean the running episode, else the last one. `~/status` (String, JSON, latched) tells what is going on.
-All the work is done by `il_ros.episodes.recording.record`.
+apply to the running episode, else to the last one. `~/status` (String, JSON, latched) reports the state.
+`il_ros.episodes.recording.record` does the recording.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.records.outcomes import OUTCOMES
 
-POLL_S = 0.05  # how soon a full disk or the longest duration ends an episode
+POLL_S = 0.05  # how soon a full disk or the duration limit ends an episode
 STATUS_S = 0.5  # how often the status is published while recording
-FAULT_SHOWN_S = 30.0  # so long a fault stays in the diagnostics
+FAULT_SHOWN_S = 30.0  # how long the diagnostics show a fault
 
 
 class Recorder(managed.ManagedNode):
@@ -48,7 +48,7 @@ class Recorder(managed.ManagedNode):
         self._streams: RecorderStreams | None = None
         self._timer: Any = None
         self._fault: tuple[float, str] | None = None
-        self._told_s = 0.0
+        self._published_s = 0.0
         self._last: dict[str, Any] = {}
         self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -62,7 +62,7 @@ class Recorder(managed.ManagedNode):
             self._serve(name, action)
 
     def configure(self) -> None:
-        """Read the contract and the parameters; raises Refusal when they are wrong."""
+        """Read the contract and the parameters; raises Refusal when they are invalid."""
         self._contract = load_contract(value(self, "contract"))
         try:
             parameters.options(self)
@@ -71,7 +71,7 @@ class Recorder(managed.ManagedNode):
             raise managed.Refusal(str(error)) from error
 
     def activate(self) -> None:
-        """Subscribe, so that the pre-roll fills and starts are possible."""
+        """Subscribe, which fills the pre-roll and allows starts."""
         clock = self.get_clock()
         self._recorder = EpisodeRecorder(
             parameters.options(self), self._contract, lambda: clock.now().nanoseconds
@@ -83,7 +83,7 @@ class Recorder(managed.ManagedNode):
             raise managed.Refusal(str(error)) from error
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(POLL_S, self._poll, clock=steady)
-        self._tell()
+        self._publish_status()
 
     def deactivate(self) -> None:
         """End a running episode, wait until it is saved, and unsubscribe."""
@@ -97,15 +97,15 @@ class Recorder(managed.ManagedNode):
             finally:
                 self._poll()
         self._streams = self._timer = self._recorder = None
-        self._tell()
+        self._publish_status()
 
     def cleanup(self) -> None:
-        """Let go of the contract too."""
+        """Deactivate and drop the contract."""
         self.deactivate()
         self._contract = None
 
     def status(self) -> Status:
-        """Return what is recorded, and each stream's rate, losses and age of the last second."""
+        """Return the running episode, and rate, losses and age of each stream in the last second."""
         recorder = self._recorder
         if recorder is None:
             return Status(WARN, f"{self.state}: not receiving")
@@ -143,18 +143,18 @@ class Recorder(managed.ManagedNode):
                 self.get_logger().warning(f"{name}: {error}")
                 response.success, response.message = False, str(error)
             self._poll()
-            self._tell()
+            self._publish_status()
             return response
 
         self.create_service(Trigger, f"~/{name}", answer)
 
     def _on_parameters(self, changed: list[Parameter]) -> SetParametersResult:
-        """Let `outcome` mark the running episode; all else is read when it is needed."""
+        """Mark the running episode with `outcome`; other parameters are read when needed."""
         for parameter in changed:
             running = self._recorder is not None and self._recorder.writer is not None
             if parameter.name == "outcome" and parameter.value in OUTCOMES and running:
                 self._recorder.mark(parameter.value)
-                self._tell()
+                self._publish_status()
         return SetParametersResult(successful=True)
 
     def _poll(self) -> None:
@@ -164,8 +164,8 @@ class Recorder(managed.ManagedNode):
         for event in events:
             self._report(event)
         recording = self._recorder.writer is not None
-        if events or (recording and time.monotonic() - self._told_s > STATUS_S):
-            self._tell()
+        if events or (recording and time.monotonic() - self._published_s > STATUS_S):
+            self._publish_status()
 
     def _report(self, event: Event) -> None:
         sentence = f"{event.episode}: {event.text}"
@@ -186,9 +186,9 @@ class Recorder(managed.ManagedNode):
                 "duration_s": info.duration_s,
             }
 
-    def _tell(self) -> None:
+    def _publish_status(self) -> None:
         """Publish `~/status`."""
-        self._told_s = time.monotonic()
+        self._published_s = time.monotonic()
         recorder = self._recorder
         take = recorder.writer if recorder else None
         last = recorder.last if recorder else None
@@ -208,7 +208,7 @@ class Recorder(managed.ManagedNode):
 
 
 def _words(info: StreamInfo) -> str:
-    """Return a stream's last second in words."""
+    """Describe the last second of a stream."""
     if not info.messages:
         return "silent"
     rate = "" if info.rate_hz is None else f"{info.rate_hz:.1f} Hz, "

@@ -1,4 +1,4 @@
-"""The recorder's parameters, and what they make: options, labels, the topics to record."""
+"""The recorder's parameters, and the options, labels and topics made from them."""
 
 from __future__ import annotations
 
@@ -26,27 +26,42 @@ def declare_all(node: Node) -> None:
         declare(node, name, default, text, **rest)
 
     declare_contract(node)
-    say("root", "episodes", "folder that holds the episodes; made when there is none")
+    say("root", "episodes", "folder of the episodes; created if missing")
     say("extra_topics", [], "further topics to record: 'topic' or 'topic package/msg/Name'")
     say("decision_topic", "dagger_supervisor/decision", "the supervisor's decisions; empty: not recorded")
     say(
         "proposal_topics",
         ["policy_server/proposal", "expert/proposal"],
-        "proposals to record, as they are made",
+        "topics of proposals to record",
     )
-    say("marks_topic", "session/marks", "moments that a person marked; empty: not recorded")
-    say("state_topic", "task/state", "the simulator's state, to return to a moment; empty: not recorded")
-    say("pre_roll_s", 0.5, "time before the start that the bag holds too", unit="s", minimum=0, maximum=60)
-    say("max_duration_s", 0.0, "an episode ends after this time; 0: never", unit="s", minimum=0)
-    say("min_free_bytes", 1024 * MIB, "disk space that stays free", unit="bytes", minimum=0)
-    say("silence_s", 1.0, "a required stream without a message for longer is silent", unit="s", minimum=0)
-    say("compression", "none", "of the bag's chunks; lz4 and zstd cost CPU", choices=COMPRESSIONS)
+    say("marks_topic", "session/marks", "moments marked for labelling; empty: not recorded")
+    say(
+        "state_topic",
+        "task/state",
+        "the simulator's state, from which relabelling restores a moment; empty: not recorded",
+    )
+    say("pre_roll_s", 0.5, "time before the start that is also recorded", unit="s", minimum=0, maximum=60)
+    say("max_duration_s", 0.0, "longest duration of an episode; 0: no limit", unit="s", minimum=0)
+    say("min_free_bytes", 1024 * MIB, "disk space to keep free", unit="bytes", minimum=0)
+    say(
+        "silence_s",
+        1.0,
+        "time without a message after which a required stream is silent",
+        unit="s",
+        minimum=0,
+    )
+    say(
+        "compression",
+        "none",
+        "compression of the bag's chunks; lz4 and zstd cost CPU time",
+        choices=COMPRESSIONS,
+    )
     say("checksums", True, "a CRC for every chunk: 3 % of a core at 80 MB/s")
-    say("chunk_bytes", 4 * MIB, "a chunk is written when it is this large", unit="bytes", minimum=1024)
+    say("chunk_bytes", 4 * MIB, "size of a chunk at which it is written", unit="bytes", minimum=1024)
     say(
         "flush_s",
         0.25,
-        "a chunk is written at the latest after this time: what a kill costs",
+        "longest time until a chunk is written: the loss when the process is killed",
         unit="s",
         minimum=0.01,
         maximum=1,
@@ -54,21 +69,26 @@ def declare_all(node: Node) -> None:
     say(
         "sync_s",
         5.0,
-        "the disk is told to keep it at least this often: what a power cut costs",
+        "longest time between syncs to disk: the loss on a power failure",
         unit="s",
         minimum=0.1,
     )
-    say("queue_bytes", 1024 * MIB, "how far the disk may fall behind", unit="bytes", minimum=MIB)
+    say("queue_bytes", 1024 * MIB, "largest backlog of unwritten data", unit="bytes", minimum=MIB)
     say("task", "", "task of the next episodes")
-    say("operator", "", "who shows the next episodes")
-    say("instruction", "", "what the robot is told in the next episodes")
+    say("operator", "", "operator of the next episodes")
+    say("instruction", "", "instruction of the next episodes")
     say("seed", -1, "seed of the next episode's simulation; -1: none")
-    say("made_from", "", "moment of another episode at which the next ones start; empty: none")
-    say("outcome", "unmarked", "of the running episode; unmarked again at each start", choices=OUTCOMES)
+    say("made_from", "", "moment of another episode from which the next ones start; empty: none")
+    say(
+        "outcome",
+        "unmarked",
+        "outcome of the running episode; reset to unmarked at each start",
+        choices=OUTCOMES,
+    )
 
 
 def options(node: Node) -> RecordOptions:
-    """Return the options that the parameters say; raises ValueError when they can't be."""
+    """Return the recording options; raises ValueError on invalid parameters."""
     longest_s = value(node, "max_duration_s")
     return RecordOptions(
         root=Path(value(node, "root")).expanduser(),
@@ -86,16 +106,16 @@ def options(node: Node) -> RecordOptions:
 
 
 def label(node: Node) -> Label:
-    """Return what the next episode shows."""
+    """Return the label of the next episode."""
     seed = value(node, "seed")
     words = {name: value(node, name) for name in ("task", "operator", "instruction", "made_from")}
     return Label(**words, seed=None if seed < 0 else seed)
 
 
 def wanted(node: Node, contract: Contract) -> list[Wanted]:
-    """Return all topics to record: of the contract, decisions, proposals, extras; each once.
+    """Return all topics to record, each once: contract, decisions, proposals, extras.
 
-    Raises ValueError on an entry of extra_topics that says no topic.
+    Raises ValueError on an invalid entry of extra_topics.
     """
     resolve: Callable[[str], str] = node.resolve_topic_name
     specs = contract_streams(contract, {topic: resolve(topic) for topic in contract.topics})

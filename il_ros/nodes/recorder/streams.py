@@ -1,4 +1,4 @@
-"""The recorder's subscriptions: undecoded, deep, in the QoS that the publishers offer."""
+"""The recorder's subscriptions: raw messages, deep queues, the QoS that the publishers offer."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from il_ros.nodes.runtime.streams import (
     message_class,
 )
 
-LOOK_S = 0.1  # how often the graph is looked at for publishers that came or changed
-DEPTH, DEPTH_LARGE = 2000, 60  # messages waiting while the recorder opens an episode: 10 s, 2 s of images
+LOOK_S = 0.1  # how often the graph is checked for new or changed publishers
+DEPTH, DEPTH_LARGE = 2000, 60  # queued messages while an episode opens: 10 s, 2 s of images
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A topic by the name that contract or parameter give it; without `type`, the graph will tell."""
+    """A topic by its name in the contract or parameter; without `spec` the graph gives the type."""
 
     name: str
     spec: RecordedStream | None = None
 
 
 class RecorderStreams:
-    """Subscribes to `wanted` and hands each message to the recorder as it came.
+    """Subscribes to `wanted` and passes each message to the recorder unchanged.
 
-    A topic whose publishers change their QoS is subscribed anew. While an episode is recorded that happens
-    only where a publisher could not be heard otherwise: the change costs the messages in between.
+    When the publishers of a topic change their QoS, the subscription is replaced, which loses the messages in
+    between. During an episode that happens only if a publisher would otherwise be incompatible.
     """
 
     def __init__(self, node: Node, recorder: EpisodeRecorder, wanted: Iterable[Wanted]) -> None:
@@ -72,7 +72,7 @@ class RecorderStreams:
             profile = matching_profile(offers, DEPTH_LARGE if spec.type in LARGE_TYPES else DEPTH)
             old = self._profiles.get(topic)
             if old is not None and old != profile and self._recorder.writer and not _weaker(profile, old):
-                continue  # looked at again when the episode has ended
+                continue  # checked again after the episode
             self._changed.discard(topic)
             if old != profile:
                 self._subscribe(topic, profile, offers)
@@ -102,14 +102,14 @@ class RecorderStreams:
         self._subscriptions[topic] = subscription, events
         if old is not None:
             self._unsubscribe(*old)
-            self._node.get_logger().info(f"{topic}: subscribed anew, {_words(profile)}")
+            self._node.get_logger().info(f"{topic}: subscription replaced, {_words(profile)}")
 
     def _unsubscribe(self, subscription: Any, events: Events) -> None:
         events.close()
         self._node.destroy_subscription(subscription)
 
     def _find_types(self) -> None:
-        """Take in extra topics whose type was not given, once the graph knows them."""
+        """Add extra topics without a given type, once the graph knows their type."""
         if not self._untyped:
             return
         for topic, types in self._node.get_topic_names_and_types():
@@ -120,7 +120,7 @@ class RecorderStreams:
 
 
 def wanted_extra(entry: str, resolve: Callable[[str], str]) -> Wanted:
-    """Return what an entry of `extra_topics` asks for: 'topic' or 'topic type'.
+    """Return the topic of an entry of `extra_topics`: 'topic' or 'topic type'.
 
     Raises ValueError on anything else.
     """
@@ -132,14 +132,14 @@ def wanted_extra(entry: str, resolve: Callable[[str], str]) -> Wanted:
 
 
 def _weaker(new: QoSProfile, old: QoSProfile) -> bool:
-    """Tell whether `new` asks for less than `old`, so that a publisher is heard that was not."""
+    """Return whether `new` requests less than `old`, so that more publishers are compatible."""
     return (
         new.reliability == ReliabilityPolicy.BEST_EFFORT and old.reliability == ReliabilityPolicy.RELIABLE
     ) or (new.durability == DurabilityPolicy.VOLATILE and old.durability == DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def _qos(offer: QoSProfile) -> Qos:
-    """Return what the bag says of the publisher; the graph doesn't tell its history."""
+    """Return the publisher's QoS for the bag's metadata; the graph does not give its history."""
     return Qos(
         reliability=2 if offer.reliability == ReliabilityPolicy.BEST_EFFORT else 1,
         durability=1 if offer.durability == DurabilityPolicy.TRANSIENT_LOCAL else 2,

@@ -1,4 +1,4 @@
-"""The parameter `contract`: a file, or the name of one that the package ships."""
+"""The parameter `contract`: a file, or the name of a shipped contract."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def declare_contract(node: Node, default: str = "") -> str:
 
 
 def load_contract(name: str) -> Contract:
-    """Return the contract in file `name`, or shipped under that name; raises Refusal saying what is wrong."""
+    """Return the contract in file `name`, or shipped under that name; raises Refusal with the reason."""
     if not name:
         raise Refusal(
-            "parameter contract is empty: give the path of a contract file, or a shipped one's name"
+            "parameter contract is empty: give the path of a contract file, or the name of a shipped one"
         )
     try:
         path = Path(name) if Path(name).suffix else share.path("config", "contracts", f"{name}.yaml")

@@ -1,4 +1,4 @@
-"""What a node says about itself, once a second, on /diagnostics."""
+"""A node's periodic status on /diagnostics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OK, WARN, ERROR, STALE = (
 
 @dataclass(frozen=True)
 class Status:
-    """A level (OK, WARN, ERROR, STALE), a sentence, and named values (numbers, texts)."""
+    """A level (OK, WARN, ERROR, STALE), a message, and named values (numbers or text)."""
 
     level: bytes = OK
     message: str = "running"
@@ -28,13 +28,13 @@ class Status:
 
 
 class Diagnostics:
-    """Publishes what `provide()` returns, as this node's entry in /diagnostics, once per `period_s`."""
+    """Publishes the result of `provide()` as this node's entry in /diagnostics every `period_s`."""
 
     def __init__(self, node: Node, provide: Callable[[], Status], period_s: float = 1.0) -> None:
         self._node = node
         self._provide = provide
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # /clock can stop or run fast; people watch this on their own clock
+        # steady clock: /clock can stop or run fast
         self._timer = node.create_timer(period_s, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self) -> None:
@@ -43,7 +43,7 @@ class Diagnostics:
 
 
 def to_message(node: Node, status: Status) -> DiagnosticArray:
-    """Return `status` as the one entry of a DiagnosticArray, named after `node`."""
+    """Return `status` as the only entry of a DiagnosticArray, named after `node`."""
     message = DiagnosticArray()
     message.header.stamp = node.get_clock().now().to_msg()
     name = node.get_fully_qualified_name().lstrip("/")
@@ -53,5 +53,5 @@ def to_message(node: Node, status: Status) -> DiagnosticArray:
 
 
 def _text(value: Any) -> str:
-    """Return numbers with four significant digits, all else as it prints."""
+    """Return floats with four significant digits, other values as `str` gives them."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The supervisor's generation, as its status gives it."""
+"""The supervisor's generation, read from its status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from il_ros.nodes.runtime.qos import LATCHED
 
 
 class GenerationListener:
-    """Holds `.generation`, the supervisor's newest one (None before), and calls `on_change()`."""
+    """Stores the supervisor's newest `.generation` (None before the first), and calls `on_change()`."""
 
     def __init__(self, node: Node, on_change: Callable[[], None]) -> None:
         self._node = node

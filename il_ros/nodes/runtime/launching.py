@@ -14,18 +14,18 @@ from il_ros.nodes.runtime import process
 from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, terminal_of
 
 REPORT_S = "120"
-"""So long, in seconds, a session may read its bags for the report after Ctrl-C; launch's own limit is 5 s."""
+"""Time in seconds for a session's report after Ctrl-C; launch's default limit is 5 s."""
 
 
 def describe(scenario: Scenario) -> LaunchDescription:
-    """Return the description whose arguments and nodes are the scenario's."""
+    """Return the launch description with the scenario's arguments and nodes."""
     process.set_dds_profile()  # every node inherits it
 
     def start(context: LaunchContext) -> list[Node | ExecuteProcess]:
         names = [argument.name for argument in scenario.arguments]
         specs = scenario.nodes({n: LaunchConfiguration(n).perform(context) for n in names})
         taken = terminal_of(specs)
-        # launch's "log" shows standard error all the same, which would break up the console's lines
+        # launch's "log" still shows standard error, which would corrupt the console
         others = {"both": "log"} if sys.stdin.isatty() else "log"
         return [_node(spec, "screen" if taken in ("", spec.name) else others) for spec in specs]
 
@@ -33,7 +33,7 @@ def describe(scenario: Scenario) -> LaunchDescription:
 
 
 def _argument(argument: Argument) -> DeclareLaunchArgument:
-    # launch takes None, not an empty list, for "anything"
+    # launch expects None, not an empty list, for "any value"
     choices = list(argument.choices) or None
     return DeclareLaunchArgument(
         argument.name, default_value=argument.default, description=argument.description, choices=choices
@@ -44,7 +44,7 @@ def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
     if isinstance(spec, Program):
         end = Shutdown(reason=f"{spec.name} ended")
         return ExecuteProcess(cmd=list(spec.words), name=spec.name, output=output, on_exit=end)
-    # A text stays a text: without a type, launch reads "12" as a number.
+    # explicit types: without them launch reads the string "12" as a number
     parameters = {
         name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
     }

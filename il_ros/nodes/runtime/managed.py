@@ -1,4 +1,4 @@
-"""How every il_ros node is run: DDS and memory settings, executor, signals, errors, lifecycle.
+"""Run an il_ros node: DDS and memory settings, executor, signals, errors, lifecycle.
 
 class Recorder(managed.ManagedNode):          # or managed.PlainNode
     def __init__(self, **kwargs):
@@ -32,30 +32,30 @@ __all__ = ["ManagedNode", "PlainNode", "Refusal", "main", "spin"]
 
 LONGEST_SPIN_S = 1.0  # see `spin`
 
-process.set_dds_profile()  # Fast DDS reads it when the process's first node is made
+process.set_dds_profile()  # Fast DDS reads it when the process creates its first node
 
 
 class PlainNode(Shell, Node):
-    """A node without lifecycle: it works from its construction on."""
+    """A node without lifecycle, active from construction."""
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self._set_up()
 
     def start(self) -> None:
-        """Nothing to bring up: say so."""
+        """Log that the node runs."""
         self.get_logger().info("running")
 
     def stop(self) -> None:
-        """Let go of what the node holds; called once before it is destroyed. Subclasses override."""
+        """Release resources; called once before destruction. Subclasses override."""
 
 
 class ManagedNode(Shell, LifecycleNode):
-    """A lifecycle node. Subclasses override configure, activate, deactivate, cleanup and raise to refuse.
+    """A lifecycle node. Subclasses override configure, activate, deactivate, cleanup; they may raise Refusal.
 
-    A Refusal leaves the node in the state it was in; any other exception is logged with its traceback and
-    sends it back to `unconfigured`. `cleanup` must be callable at any time, twice too: it also runs after
-    a failed configure and at shutdown. The parameter `autostart` configures and activates at start.
+    A Refusal keeps the node's state; any other exception is logged with its traceback and returns the node to
+    `unconfigured`. `cleanup` must be callable at any time and repeatedly: it also runs after a failed
+    configure and at shutdown. The parameter `autostart` configures and activates at start.
     """
 
     def __init__(self, name: str, **kwargs: Any) -> None:
@@ -64,16 +64,16 @@ class ManagedNode(Shell, LifecycleNode):
         self._set_up()
 
     def configure(self) -> None:
-        """Load and create what is needed; nothing goes out yet."""
+        """Load and create resources; publish nothing yet."""
 
     def activate(self) -> None:
-        """Begin to act."""
+        """Start publishing."""
 
     def deactivate(self) -> None:
-        """Cease to act, keep what is loaded."""
+        """Stop publishing; keep the loaded resources."""
 
     def cleanup(self) -> None:
-        """Let go of all that configure made."""
+        """Release all that `configure` created."""
 
     @property
     def state(self) -> str:
@@ -81,12 +81,12 @@ class ManagedNode(Shell, LifecycleNode):
         return self._state_machine.current_state[1]
 
     def start(self) -> None:
-        """Configure and activate if `autostart` says so; a refusal is logged and leaves the node waiting."""
+        """Configure and activate if `autostart` is set; a refusal is logged and keeps the state."""
         if value(self, "autostart") and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def stop(self) -> None:
-        """Deactivate and clean up, from whatever state."""
+        """Deactivate and clean up from any state."""
         if self.state == "active":
             self.trigger_deactivate()
         if self.state != "finalized":
@@ -103,7 +103,7 @@ class ManagedNode(Shell, LifecycleNode):
         """Lifecycle callback."""
         result = self._transition(self.activate)
         if self.alone:
-            process.settle_objects()  # what was loaded since the process began is to stay
+            process.settle_objects()  # objects loaded so far are permanent
         return result
 
     def on_deactivate(self, _state: Any) -> TransitionCallbackReturn:
@@ -119,11 +119,11 @@ class ManagedNode(Shell, LifecycleNode):
         return self._transition(self.cleanup)
 
     def on_error(self, _state: Any) -> TransitionCallbackReturn:
-        """After an unexpected exception: let go of everything; the node can be configured again."""
+        """After an unexpected exception: release everything; the node can be configured again."""
         return self._transition(self.cleanup)
 
     def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
-        """Run `action`; rclpy would swallow its exception without a word."""
+        """Run `action` and report its exception, which rclpy would discard silently."""
         name = action.__name__
         try:
             action()
@@ -140,7 +140,7 @@ class ManagedNode(Shell, LifecycleNode):
 def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] | None = None) -> int:
     """Run a node until SIGINT, SIGTERM or its own end; return the exit code.
 
-    It is 0 after a signal, 1 if the node can not start, and the result of `node.ended` if that came.
+    It is 0 after a signal, 1 if the node cannot start, and the result of `node.ended` if that is done.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
@@ -156,7 +156,7 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
             node.start()
             process.settle_objects()
             spin(executor, node, stopped)
-            node.stop()  # the context still lives: a last command, a closed bag
+            node.stop()  # before the context ends: sends a last command, closes a bag
             node.destroy_node()
             return node.ended.result() if node.ended is not None and node.ended.done() else 0
     finally:
@@ -166,8 +166,8 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
 def spin(executor: Any, node: Shell, stopped: Callable[[], bool]) -> None:
     """Run callbacks until `stopped()`, or until the future `node.ended` is done.
 
-    Always with a deadline: EventsExecutor.spin() without one waits until the end of time_t, which overflows
-    in the wheels' C++ runtime, and then nothing runs at all.
+    Each wait has a deadline: without one EventsExecutor.spin() waits until the end of time_t, which overflows
+    in the wheels' C++ runtime, and no callback runs.
     """
     ended = Future() if node.ended is None else node.ended
     while not (stopped() or ended.done()):

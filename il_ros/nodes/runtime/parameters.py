@@ -1,4 +1,4 @@
-"""One way to declare a node's parameters: described, with a unit and a range, refused when wrong."""
+"""Declare node parameters with description, unit and range; invalid values are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNBOUNDED = {float: 1.7976931348623157e308, int: 2**63 - 1}
 
 
 class ParameterError(ValueError):
-    """A parameter's value can not be used; the message names it, its value and what would be right."""
+    """A parameter's value is invalid; the message names the parameter, its value and the allowed values."""
 
 
 def declare(
@@ -34,14 +34,12 @@ def declare(
     read_only: bool = False,
     formerly: str = "",
 ) -> Any:
-    """Declare a parameter and return its value (the default, or what file or command line say).
+    """Declare a parameter and return its value (default, parameter file or command line).
 
     `default` also sets the type (an empty list: of strings; `Parameter.Type.DOUBLE_ARRAY`: an empty list of
-    numbers); a whole number given for a float is taken as one. `minimum` and `maximum` are inclusive;
-    `choices` are the only allowed words.
-    `read_only`: may be set at start, not while running. `formerly`: an earlier name of the parameter.
-    Raises ParameterError when the given value has the wrong type, range or word, or the earlier name was
-    given.
+    numbers); an integer given for a float is converted. `minimum` and `maximum` are inclusive; `choices` are
+    the allowed words. `read_only`: can only be set at start. `formerly`: an earlier name of the parameter.
+    Raises ParameterError when the given value has a wrong type, range or word, or uses the earlier name.
     """
     if formerly and formerly in node._parameter_overrides:
         raise ParameterError(f"parameter {formerly} is called {name} now")
@@ -73,15 +71,15 @@ def declare(
 
 
 def value(node: Node, name: str) -> Any:
-    """Return the present value of the declared parameter `name`; an empty list where none was given."""
+    """Return the current value of the declared parameter `name`; an empty list if it has no value."""
     try:
         return node.get_parameter(name).value
-    except ParameterUninitializedException:  # ROS can't say "an empty list of text" as a default
+    except ParameterUninitializedException:  # ROS has no empty string array as a default
         return []
 
 
 def _kind(default: Any) -> str:
-    """Return the words for what type of value is expected."""
+    """Describe the expected type."""
     if isinstance(default, Parameter.Type):
         return f"a {default.name.lower()}"
     if isinstance(default, (list, tuple)):
@@ -90,7 +88,7 @@ def _kind(default: Any) -> str:
 
 
 def _allowed(minimum: float | None, maximum: float | None, choices: Sequence[str]) -> str:
-    """Return the words for which values are allowed."""
+    """Describe the allowed values."""
     if choices:
         return f"one of {', '.join(choices)}"
     return " and ".join(
@@ -115,7 +113,7 @@ def _set_range(
 
 
 def _word_check(name: str, choices: tuple[str, ...]) -> Any:
-    """Return a set-parameters callback which refuses words outside `choices` for `name`."""
+    """Return a set-parameters callback that refuses values of `name` outside `choices`."""
 
     def check(parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:
@@ -128,7 +126,7 @@ def _word_check(name: str, choices: tuple[str, ...]) -> Any:
 
 
 def _take_whole_numbers_as_floats(node: Node, name: str, default: Any) -> None:
-    """Let `rate:=10` be given for a float: YAML and the command line read it as an integer."""
+    """Convert an integer override of a float: YAML and the command line parse `rate:=10` as an integer."""
     given = node._parameter_overrides.get(name)
     if given is None:
         return

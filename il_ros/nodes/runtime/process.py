@@ -1,4 +1,4 @@
-"""Settings of the operating-system process a node runs in. Imports no ROS: it must run before it."""
+"""Operating-system settings of a node's process. Imports no ROS, because it must run first."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ DDS_PROFILE = Path(__file__).with_name("fastdds.xml")
 # glibc's mallopt parameters (malloc.h)
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_KEPT_BYTES = 32 * 1024 * 1024  # the most that every glibc accepts as mmap threshold
+_KEPT_BYTES = 32 * 1024 * 1024  # the largest mmap threshold that every glibc accepts
 
 
 def set_dds_profile() -> None:
-    """Name the packaged Fast DDS settings in the environment, unless the user named others.
+    """Select the packaged Fast DDS profile by environment variable, unless the user selected another.
 
-    Children inherit it. With another middleware than Fast DDS it has no effect.
+    Child processes inherit it. Other middlewares ignore it.
     """
     if not any(os.environ.get(name) for name in DDS_PROFILE_VARIABLES):
         os.environ[DDS_PROFILE_VARIABLE] = str(DDS_PROFILE)
 
 
 def keep_large_buffers() -> bool:
-    """Tell glibc to keep freed image-sized buffers; return False where there is no glibc.
+    """Make glibc keep freed image-sized buffers; return False without glibc.
 
     Otherwise each message above 128 kB is mapped, its pages faulted in, and unmapped again: a subscriber
     to three cameras spends 16 % of a core instead of 5 %.
@@ -44,18 +44,17 @@ def keep_large_buffers() -> bool:
 
 
 def settle_objects() -> None:
-    """Exempt all objects that exist by now from Python's garbage collection; later ones are still collected.
+    """Exempt all existing objects from Python's garbage collection; later objects are still collected.
 
-    A full collection looks at every object: with torch loaded a tenth of a second or more, several ticks of
-    a control loop, at a moment of its own choosing. Only for a process's main program: what lies in cycles
-    by now is never freed.
+    A full collection visits every object, which with torch loaded takes a tenth of a second or more: several
+    ticks of a control loop. Only for a process's main program: existing reference cycles are never freed.
     """
     gc.collect()
     gc.freeze()
 
 
 def set_realtime(priority: int) -> str:
-    """Schedule all threads of this process SCHED_FIFO at `priority` (1..99); return what went wrong or ""."""
+    """Schedule all threads of this process SCHED_FIFO at `priority` (1..99); return the problem, or ""."""
     if not hasattr(os, "sched_setscheduler"):
         return f"realtime_priority {priority} ignored: this system has no SCHED_FIFO"
     try:
@@ -73,10 +72,10 @@ def set_realtime(priority: int) -> str:
 def stop_signals(wake: Callable[[], object]) -> Iterator[Callable[[], bool]]:
     """Turn SIGINT and SIGTERM into a flag; yield the function that reads it.
 
-    `wake` is called, in another thread, when the first one comes. A second one ends the process at once
-    (code 130). Python runs its signal handlers only between two bytecodes of the main thread, which may sit
-    in the executor's C++ for long; the wake-up descriptor is written by the C handler itself.
-    Only for the main thread. The handlers of before are put back at the end.
+    The first signal calls `wake` in another thread. A second one ends the process at once (code 130).
+    Python runs signal handlers only between two bytecodes of the main thread, which may stay in the
+    executor's C++ code; the C handler itself writes the wake-up descriptor.
+    Call from the main thread only. The previous handlers are restored at the end.
     """
     stopped = threading.Event()
     reader, writer = os.pipe()

@@ -1,7 +1,7 @@
-"""The shell shared by all who propose: policy server, scripted expert, teleoperation.
+"""The ROS shell of all sources of proposals: policy server, scripted expert, teleoperation.
 
 Messages → observation at a tick → the source's answer → one proposal on `~/proposal`, stamped with the tick.
-Who has proposed and then chooses silence says so once: a proposal without steps, "I let go".
+A source that stops proposing releases authority once, with a proposal without steps.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from il_ros.records import proposal
 from il_ros.records.ticks import Ticks
 
 Answer = Callable[[Observation], "np.ndarray[Any, Any] | None"]
-"""Returns the chunk (H, A) to propose, or None to stay silent; raises Refusal when it can not answer."""
+"""Returns the chunk (H, A) to propose, or None to stay silent; raises Refusal when it cannot answer."""
 
 WARN_EVERY_S = 2.0
-FROZEN_S = 0.5  # a sensor's noise changes some bit of every frame, also of a scene at rest
-QUIET_S = 1.0  # without a tick for so long, the status says that there is none
+FROZEN_S = 0.5  # sensor noise changes every frame, even of a static scene
+QUIET_S = 1.0  # time without a tick after which the status warns
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The words that a proposal carries about its source; see `Proposal`."""
+    """The fields of a proposal that describe its source; see `Proposal`."""
 
     source: str
     version: str = ""
@@ -49,11 +49,11 @@ class Identity:
 
 
 def declare_tick(node: Node) -> None:
-    """Declare the parameters that every proposer takes."""
+    """Declare the parameters of every proposer."""
     declare(
-        node, "frozen_s", -1.0, "nothing is proposed once a camera shows the same frame, bit for bit, for "
-        "longer; 0: not looked at; below 0: 0.5 s, but 0 with use_sim_time, because a rendered scene at rest "
-        "repeats itself bit for bit", unit="s", read_only=True,
+        node, "frozen_s", -1.0, "time after which a camera with bitwise equal frames counts as frozen, which "
+        "stops the proposals; 0: no check; below 0: 0.5 s, or 0 with use_sim_time, because a static rendered "
+        "scene repeats bit for bit", unit="s", read_only=True,
     )  # fmt: skip
     declare(
         node,
@@ -66,11 +66,11 @@ def declare_tick(node: Node) -> None:
 
 
 class Proposer:
-    """Ticks by the contract's trigger or by a timer, and publishes what `answer` returns, or says why not.
+    """Publishes the result of `answer` at each tick, which the contract's trigger or a timer starts.
 
-    `observations`: those that `answer` needs; default: all of the contract's. `identity()` is asked at each
-    proposal. Without an observation nothing is proposed: a warning every two seconds says the reasons.
-    An answer with NaN or infinity is not proposed either: an error. Call `close` to end.
+    `observations`: those that `answer` needs; default: all of the contract's. `identity()` is called for each
+    proposal. Without an observation nothing is proposed, and a warning every two seconds gives the reasons.
+    An answer with NaN or infinity is an error and is not proposed. Call `close` to end.
     """
 
     def __init__(
@@ -91,20 +91,20 @@ class Proposer:
         self._counts: Counter[str] = Counter()
         self._status = Status(WARN, "no tick yet")
         self._ticked_s = time.monotonic()
-        self._proposed_ns = 0  # the newest tick proposed for, 0 after letting go
+        self._proposed_ns = 0  # the newest tick proposed for, 0 after releasing
         self._latency = Latency(("observation age", "inference", "publish"))
         self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=1))
         topics = dict(self._observed)
         if self._trigger is not None:
             topics[self._trigger] = contract.topics[self._trigger]
         self._streams = RawSubscriptions(node, topics, self._receive)
-        # on the node's clock: with use_sim_time, ticks follow /clock
+        # node's clock: with use_sim_time, ticks follow /clock
         self._timer = None
         if self._trigger is None:
             self._timer = node.create_timer(contract.period_ns / 1e9, self._on_timer)
 
     def close(self) -> None:
-        """Let go, unsubscribe, stop ticking, stop publishing."""
+        """Release authority; destroy subscriptions, timer and publisher."""
         self.release()
         self._streams.close()
         if self._timer is not None:
@@ -112,32 +112,34 @@ class Proposer:
         self._node.destroy_publisher(self._publisher)
 
     def release(self) -> None:
-        """Say at once that there will be no proposals for now, if there were any."""
+        """Publish a releasing proposal at once, if there were proposals since the last release."""
         if not self._proposed_ns:
             return
         stamp_ns = max(self._now_ns(), self._proposed_ns)
-        word = proposal.releasing(self._identity().source, stamp_ns, self._contract.action_size)
-        self._publisher.publish(proposal.encode(word, self._contract.action_names, self._contract.period_ns))
+        released = proposal.releasing(self._identity().source, stamp_ns, self._contract.action_size)
+        self._publisher.publish(
+            proposal.encode(released, self._contract.action_names, self._contract.period_ns)
+        )
         self._proposed_ns = 0
 
     def at_once(self) -> None:
-        """Propose now, not at the next tick: whoever takes over must not wait for it."""
+        """Propose now, not at the next tick, so that a takeover is immediate."""
         now_ns = self._now_ns()
         if now_ns > 0:  # simulated time begins with the first /clock
             self.tick(now_ns)
 
     def status(self) -> Status:
-        """Return what became of the last tick, counts of all, and latencies of the last thousand."""
+        """Return the result of the last tick, counts of all ticks, latencies of the last thousand."""
         values: dict[str, Any] = {f"ticks {name}": count for name, count in sorted(self._counts.items())}
         values |= self._latency.summary()
         quiet_s = time.monotonic() - self._ticked_s
         if quiet_s > QUIET_S:
-            cause = f"nothing on '{self._trigger}'" if self._trigger else "the node's clock stands still"
+            cause = f"nothing on '{self._trigger}'" if self._trigger else "the node's clock does not advance"
             return Status(WARN, f"no tick for {quiet_s:.0f} s: {cause}", values)
         return Status(self._status.level, self._status.message, values)
 
     def tick(self, tick_ns: int) -> None:
-        """Answer one tick: exactly one proposal stamped `tick_ns`, or none and the reason."""
+        """Answer one tick: publish one proposal stamped `tick_ns`, or record why there is none."""
         self._ticked_s = time.monotonic()
         started_ns = time.perf_counter_ns()
         age_s = (self._now_ns() - tick_ns) / 1e9
@@ -162,8 +164,10 @@ class Proposer:
         if not np.isfinite(chunk).all():
             self._silent("not finite", ERROR, _not_finite(chunk, self._contract))
             return
-        who = self._identity()
-        answer = proposal.Proposal(who.source, tick_ns, chunk, who.version, who.generation, who.uncertainty)
+        identity = self._identity()
+        answer = proposal.Proposal(
+            identity.source, tick_ns, chunk, identity.version, identity.generation, identity.uncertainty
+        )
         raw = proposal.encode(answer, self._contract.action_names, self._contract.period_ns)
         self._publisher.publish(raw)
         self._proposed_ns = tick_ns
@@ -176,7 +180,7 @@ class Proposer:
     def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
         if topic in self._observed:
             stamp_ns = self._synchroniser.push(topic, raw, arrival_ns)
-        else:  # a trigger whose content this source does not need
+        else:  # a trigger that is not among the needed observations
             stamp_ns = messages.raw_stamp_ns(self._contract.topics[topic], raw) or arrival_ns
         if topic == self._trigger and self._ticks.starts(stamp_ns):
             self.tick(stamp_ns)
@@ -205,7 +209,7 @@ def _frozen_s(node: Node) -> float:
 
 
 def _not_finite(chunk: np.ndarray[Any, Any], contract: Contract) -> str:
-    """Return the sentence that names the first number of the chunk (H, A) which is none."""
+    """Return a sentence that names the first non-finite value of the chunk (H, A)."""
     step, column = np.argwhere(~np.isfinite(chunk))[0]
     return (
         f"not proposed: {contract.action_names[column]} is {chunk[step, column]} at step {step} of the chunk"

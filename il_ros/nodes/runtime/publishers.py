@@ -1,4 +1,4 @@
-"""Who else publishes on topics that only one node may publish on."""
+"""Detect other publishers on topics that only one node may publish on."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from il_ros.nodes.runtime.parameters import declare, value
 LOOK_AGAIN_S = 0.05
 
 
-class Others:
-    """Finds other publishers, by name. `.found`: the sentence about the last one found, "" when none was."""
+class OtherPublishers:
+    """Finds other publishers. `.found`: sentence about the last one found, "" if none."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._born_s = time.monotonic()
         self.found = ""
         declare(
-            node, "discovery_s", 0.5, "how long after its start the node looks whether somebody else "
-            "commands, before it may", unit="s", minimum=0.0, maximum=30.0,
+            node, "discovery_s", 0.5, "time after the start in which the node looks for other commanding "
+            "nodes before it may command", unit="s", minimum=0.0, maximum=30.0,
         )  # fmt: skip
 
     def before_publishing(self, topics: Sequence[str]) -> str:
-        """Return who publishes on one of `topics`, "" when nobody does.
+        """Return a sentence about a publisher on one of `topics`, "" if there is none.
 
-        The graph becomes known by and by: looks until `discovery_s` after the node's start.
+        Discovery takes time: looks until `discovery_s` after the node's start.
         """
         while True:
             self.found = self._look(topics, ours=0)
@@ -38,7 +38,7 @@ class Others:
             time.sleep(min(LOOK_AGAIN_S, left_s))
 
     def beside_ours(self, topics: Sequence[str]) -> str:
-        """Return who publishes on one of `topics` beside this node's one publisher, "" when nobody does."""
+        """Return a sentence about a publisher on one of `topics` besides this node's own, "" if none."""
         self.found = self._look(topics, ours=1)
         return self.found
 
@@ -49,7 +49,7 @@ class Others:
             own = self._node.get_fully_qualified_name()
             for _ in range(ours):
                 if own in names:
-                    names.remove(own)  # once: a second node of this very name is another
+                    names.remove(own)  # once: a second node may have the same name
             if names:
                 return f"{names[0]} publishes on {resolved}; only one node may command the robot"
         return ""

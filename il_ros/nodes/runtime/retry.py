@@ -1,10 +1,10 @@
-"""Asking a service: what may be asked again when its answer is lost, and what an answer says.
+"""Service calls: which requests may be repeated when a response is lost, and what a response means.
 
-The answer to a client that the service's node has not discovered within 0.1 s is lost. Therefore a request
-that names a state (SetBool, SetParameters) is made again while no answer comes, and so is any other that the
-caller lets be repeated. Of what may happen only once make the client before that of a state, of the same
-node, and ask for the state first: its answer shows that the node knows all clients made before; they are
-announced in order.
+The response to a client that the service's node has not discovered within 0.1 s is lost. Idempotent requests
+(SetBool, SetParameters) are therefore repeated until a response arrives, and so are others that the caller
+allows to be repeated. For a request that must happen only once, create its client before the client of an
+idempotent service of the same node, and call that service first: clients are announced in order, so its
+response shows that the node has discovered all clients created before.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ AGAIN_S = 2.0
 
 
 def waits_s(request: Any, timeout_s: float, *, again: bool = False) -> Iterator[float]:
-    """Yield, for each time that a request is made, how long its answer is waited for; `timeout_s` in all.
+    """Yield the time to wait for a response, once per attempt; the sum is `timeout_s`.
 
-    A request is made once, unless it names a state or may be made `again`.
+    There is one attempt, unless the request is idempotent or `again` allows to repeat it.
     """
     each_s = AGAIN_S if again or isinstance(request, SetBool.Request | SetParameters.Request) else timeout_s
     left_s = timeout_s
@@ -31,7 +31,7 @@ def waits_s(request: Any, timeout_s: float, *, again: bool = False) -> Iterator[
 
 
 def refusal(response: Any) -> str | None:
-    """Return why a service said no, in its own words; None when it did not."""
+    """Return the reason when a service refused, else None."""
     if getattr(response, "success", True) is False:
         return str(response.message)
     refused = [result.reason for result in getattr(response, "results", ()) if not result.successful]

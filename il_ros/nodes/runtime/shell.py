@@ -1,4 +1,4 @@
-"""What all nodes share: guarded callbacks, diagnostics, real-time priority."""
+"""Base class of all nodes: guarded callbacks, diagnostics, real-time priority."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.diagnostics import ERROR, Diagnostics, Status
 from il_ros.nodes.runtime.parameters import declare
 
-ERROR_SHOWN_S = 10.0  # so long an error in a callback stays in the diagnostics
+ERROR_SHOWN_S = 10.0  # how long the diagnostics show an error of a callback
 
 
-class Refusal(Exception):  # noqa: N818 - it is no fault
-    """A reason, for a person to read, why a transition or a request is refused; no traceback is logged."""
+class Refusal(Exception):  # noqa: N818 - not an error
+    """A transition or a request is refused; the message is the reason, logged without a traceback."""
 
 
 if TYPE_CHECKING:
@@ -29,38 +29,40 @@ else:
 
 
 class Shell(Base):
-    """What all nodes share: guarded callbacks, diagnostics, real-time priority. Mixed in before a Node class.
+    """Guarded callbacks, diagnostics and real-time priority. Mix in before a Node class.
 
-    An exception in a timer, subscription or service callback is logged with its traceback, shown in the
-    diagnostics for ten seconds, and the node goes on. A service that answers `success` and `message` says
-    False and the error.
+    An exception in a timer, subscription or service callback is logged with its traceback and shown in the
+    diagnostics for ten seconds; the node keeps running. A service whose response has `success` and `message`
+    returns False and the error.
     """
 
     ended: Future | None = None
-    """Of a node that ends by itself: a future whose result is the process's exit code."""
+    """For a node that ends by itself: a future whose result is the process's exit code."""
     alone = False
-    """Whether the process is this node's own, to tune as it likes."""
+    """Whether the node is alone in its process and may change process settings."""
     _last_error: tuple[float, str] | None = None
     diagnostics: Diagnostics
 
     def status(self) -> Status:
-        """Return what the diagnostics should say; subclasses override."""
+        """Return the status for the diagnostics; subclasses override."""
         return Status()
 
     def create_subscription(
         self, msg_type: Any, topic: str, callback: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Do as rclpy does, with a guarded callback."""
+        """Call rclpy's method with a guarded callback."""
         return super().create_subscription(msg_type, topic, self._guard(callback, topic), *args, **kwargs)
 
-    def create_timer(self, timer_period_sec: float, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Do as rclpy does, with a guarded callback."""
+    def create_timer(
+        self, timer_period_sec: float, callback: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call rclpy's method with a guarded callback."""
         return super().create_timer(timer_period_sec, self._guard(callback, "timer"), *args, **kwargs)
 
     def create_service(
         self, srv_type: Any, srv_name: str, callback: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Do as rclpy does, with a guarded callback."""
+        """Call rclpy's method with a guarded callback."""
 
         @functools.wraps(callback)
         def answer(request: Any, response: Any) -> Any:
@@ -75,13 +77,11 @@ class Shell(Base):
         return super().create_service(srv_type, srv_name, answer, *args, **kwargs)
 
     def report_error(self, where: str, error: BaseException) -> None:
-        """Log `error` (a Refusal in one line, all else with its traceback) and show it in the diagnostics."""
+        """Log `error` (with a traceback unless it is a Refusal) and show it in the diagnostics."""
         sentence = f"{where}: {_sentence(error)}"
         now_s = time.monotonic()
         again = self._last_error is not None and self._last_error[1] == sentence
-        if not (
-            again and now_s - self._last_error[0] < 1.0
-        ):  # one that repeats every tick is logged once a second
+        if not (again and now_s - self._last_error[0] < 1.0):  # a repeated error is logged once a second
             trace = "" if isinstance(error, Refusal) else "\n" + "".join(traceback.format_exception(error))
             self.get_logger().error(sentence + trace)
             self._last_error = (now_s, sentence)
@@ -97,9 +97,9 @@ class Shell(Base):
         return run
 
     def _set_up(self) -> None:
-        """Declare the shared parameters and start the diagnostics; called once the Node exists."""
+        """Declare the shared parameters and start the diagnostics; call after Node's constructor."""
         priority = declare(
-            self, "realtime_priority", 0, "SCHED_FIFO priority of this process; 0 leaves normal scheduling",
+            self, "realtime_priority", 0, "SCHED_FIFO priority of this process; 0: normal scheduling",
             minimum=0, maximum=99, read_only=True,
         )  # fmt: skip
         process.keep_large_buffers()

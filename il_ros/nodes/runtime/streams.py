@@ -1,4 +1,4 @@
-"""Raw subscriptions to named topics, with the QoS that their publishers offer."""
+"""Raw subscriptions whose QoS follows what the publishers offer."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ MATCHED = QoSSubscriptionEventType.RCL_SUBSCRIPTION_MATCHED
 INCOMPATIBLE_QOS = QoSSubscriptionEventType.RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS
 MESSAGE_LOST = QoSSubscriptionEventType.RCL_SUBSCRIPTION_MESSAGE_LOST
 
-LOOK_AGAIN_S = 0.1  # how soon after a publisher came the subscription is brought in line with it
+LOOK_AGAIN_S = 0.1  # delay until a subscription adapts to a new publisher
 LARGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2")
 DEPTH, DEPTH_LARGE = (
     100,
     10,
-)  # messages waiting for a busy node: half a second of joint states, 0.3 s of images
+)  # queued messages: half a second of joint states, 0.3 s of images
 
 
 class Events:
-    """What happens to a subscription that may be destroyed while the executor spins.
+    """Polled events of a subscription that may be destroyed while the executor spins.
 
-    `callbacks`: by kind of event. `look` often, and `close` before the subscription is destroyed, which is to
-    be made with NO_EVENTS: were an event the executor's, and waited to be handled when the subscription goes,
-    the executor would let go of it without Python's lock: a crash (ros2/rclpy#1644).
+    `callbacks`: by kind of event. Call `look` regularly, and `close` before destroying the subscription.
+    Create the subscription with NO_EVENTS: the executor frees a pending event of a destroyed subscription
+    without Python's lock, which crashes (ros2/rclpy#1644).
     """
 
     def __init__(self, subscription: Any, callbacks: Mapping[Any, Callable[[Any], Any]]) -> None:
@@ -41,14 +41,14 @@ class Events:
         ]
 
     def look(self) -> None:
-        """Call back for what has happened since the last look."""
+        """Invoke the callbacks of events since the last call."""
         for handle, callback in self._handles:
             event = handle.take_event()
             if event.total_count_change or getattr(event, "current_count_change", 0):
                 callback(event)
 
     def close(self) -> None:
-        """Let go of the subscription, which lives as long as these."""
+        """Release the event handles, which keep the subscription alive."""
         for handle, _ in self._handles:
             handle.destroy_when_not_in_use()
         self._handles.clear()
@@ -57,10 +57,10 @@ class Events:
 class RawSubscriptions:
     """Subscribes to `topics` (name → type) and calls `on_message(topic, raw, arrival_ns)` for every message.
 
-    `raw` are CDR bytes, `arrival_ns` is the node's clock (ROS time). Names are as the contract has them;
-    remapping and namespace apply. Until a publisher is there the subscription is best effort and volatile,
-    which matches every publisher; then it becomes reliable where all offer that, and transient local where
-    all offer that (so that a latched goal is received). Call `close` to end.
+    `raw`: CDR bytes. `arrival_ns`: the node's clock (ROS time). Names are those of the contract; remapping
+    and namespace apply. Without a publisher the subscription is best effort and volatile, which matches any
+    publisher. It becomes reliable, and transient local (to receive a latched goal), when all publishers offer
+    that. Call `close` to unsubscribe.
     """
 
     def __init__(self, node: Node, topics: Mapping[str, str], on_message: OnMessage) -> None:
@@ -76,7 +76,7 @@ class RawSubscriptions:
         self._events: dict[str, Events] = {}
         self._changed: set[str] = set(topics)
         self._adapt_changed()
-        # on the steady clock: before the first /clock message ROS time stands still
+        # steady clock: ROS time stands still before the first /clock message
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(LOOK_AGAIN_S, self._adapt_changed, clock=steady)
 
@@ -88,8 +88,8 @@ class RawSubscriptions:
         self._changed.clear()
 
     @property
-    def in_line(self) -> bool:
-        """Whether every subscription is what the publishers known by now allow; else it is replaced soon."""
+    def up_to_date(self) -> bool:
+        """Whether every subscription has the best QoS for the known publishers; else it is replaced soon."""
         return all(self._profiles[topic] == self._wanted(topic) for topic in self._types)
 
     def _wanted(self, topic: str) -> QoSProfile:
@@ -97,7 +97,7 @@ class RawSubscriptions:
         return matching_profile(offers, self._depths[topic])
 
     def _adapt_changed(self) -> None:
-        """Subscribe anew where the publishers that are there now allow or need another QoS."""
+        """Replace subscriptions whose publishers now allow or need another QoS."""
         for events in self._events.values():
             events.look()
         while self._changed:
@@ -132,7 +132,7 @@ class RawSubscriptions:
 
 
 def matching_profile(offers: Iterable[QoSProfile], depth: int) -> QoSProfile:
-    """Return the strongest QoS that every one of the `offers` can serve; without offers the weakest."""
+    """Return the strongest QoS that all `offers` satisfy; the weakest without offers."""
     offers = list(offers)
     reliable = bool(offers) and all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
     latched = bool(offers) and all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
@@ -147,12 +147,12 @@ def matching_profile(offers: Iterable[QoSProfile], depth: int) -> QoSProfile:
 def message_class(type_name: str) -> Any:
     """Return rclpy's class for 'sensor_msgs/msg/JointState'.
 
-    Raises ValueError when the package isn't there: a robot's own messages need its workspace sourced.
+    Raises ValueError when the package cannot be imported: custom messages need their workspace sourced.
     """
     package, _, name = type_name.rpartition("/")
     try:
         return getattr(importlib.import_module(package.replace("/", ".")), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"message type {type_name} can't be loaded ({error}); source the workspace that has it"
+            f"message type {type_name} cannot be loaded ({error}); source the workspace that provides it"
         ) from error

@@ -1,4 +1,4 @@
-"""Single keys from the terminal this process runs in, over SSH too; imports no ROS."""
+"""Read single keys from the process's terminal, also over SSH; imports no ROS."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import termios
 import tty
 from collections.abc import Iterator
 
-NO_TERMINAL = "standard input is no terminal: start it in one of its own, not from a launch file"
+NO_TERMINAL = "standard input is not a terminal: start the node in its own terminal, not from a launch file"
 
 
 class NoTerminalError(OSError):
-    """Standard input is no terminal: there are no keys to read."""
+    """Standard input is not a terminal, so no keys can be read."""
 
 
 @contextlib.contextmanager
 def keys() -> Iterator[Terminal]:
-    """Read keys without Enter and without echo; the terminal is put back as it was, whatever happens.
+    """Read keys without Enter and without echo; the terminal settings are always restored.
 
     Ctrl-C stays a signal. Raises NoTerminalError when standard input is not a terminal (ros2 launch, a pipe).
     """
@@ -34,8 +34,7 @@ def keys() -> Iterator[Terminal]:
 def keys_or_none(*, anywhere: bool = False) -> Iterator[Terminal | None]:
     """Read keys as `keys` does; None without a terminal.
 
-    `anywhere`: also from the terminal that the session was started in, when standard input is something else
-    (a node of a launch file).
+    `anywhere`: use the controlling terminal when standard input is not a terminal (a node of a launch file).
     """
     with contextlib.ExitStack() as stack:
         found = None
@@ -61,7 +60,7 @@ def _single_keys(descriptor: int) -> Iterator[None]:
 
 
 class Terminal:
-    """Keys waiting, and one status line that is written over; `screen`: where to, default standard error."""
+    """Pending keys, and a status overwritten in place; `screen`: output descriptor, default stderr."""
 
     def __init__(self, descriptor: int, screen: int | None = None) -> None:
         self._descriptor = descriptor
@@ -70,12 +69,12 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """Letters in a line."""
+        """Columns of the terminal."""
         return self._size().columns or 80
 
     @property
     def height(self) -> int:
-        """Lines on the screen."""
+        """Lines of the terminal."""
         return self._size().lines or 24
 
     def pressed(self) -> list[str]:
@@ -83,30 +82,30 @@ class Terminal:
         text = ""
         while select.select([self._descriptor], [], [], 0)[0]:
             block = os.read(self._descriptor, 1024)
-            if not block:  # the terminal has gone: it stays readable for ever
+            if not block:  # a closed terminal stays readable
                 break
             text += block.decode(errors="ignore")
         return split_keys(text)
 
     def show(self, text: str) -> None:
-        """Write the status, a line or several, over the one of before."""
+        """Replace the status, which may have several lines."""
         if text != self._shown:
             self._write(f"{self._back()}{_erasing(text)}")
             self._shown = text
 
     def say(self, line: str) -> None:
-        """Write a line that stays, above the status."""
+        """Write a permanent line above the status."""
         self._write(f"{self._back()}{_erasing(line)}\n{_erasing(self._shown)}")
 
     def _size(self) -> os.terminal_size:
-        """Return columns and lines, 0 where nobody knows."""
+        """Return columns and lines, 0 if unknown."""
         try:
             return os.get_terminal_size(self._descriptor)
         except OSError:
             return os.terminal_size((0, 0))
 
     def _back(self) -> str:
-        """Return what takes the cursor to where the status begins."""
+        """Return the escape sequence that moves the cursor to the start of the status."""
         lines = self._shown.count("\n")
         return f"\r\x1b[{lines}A" if lines else "\r"
 
@@ -119,7 +118,7 @@ class Terminal:
 
 
 def _erasing(text: str) -> str:
-    """Return lines that leave nothing of what stood there: each is written first, so that none flickers."""
+    """Return `text` with erasing sequences after each line; writing first avoids flicker."""
     return text.replace("\n", "\x1b[K\n") + "\x1b[J"
 
 

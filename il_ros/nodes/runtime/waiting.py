@@ -1,4 +1,4 @@
-"""Waiting in coroutines of a node: every wait has a time-out, and a sentence for when it runs out."""
+"""Waits for coroutines of a node; every wait has a time-out and a message for it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from il_ros.nodes.runtime import retry
 
 
 class WaitError(RuntimeError):
-    """Something did not happen in time, or a service said no; the message names it."""
+    """A condition did not hold in time, or a service refused; the message names it."""
+
+
+class ServiceRefusedError(WaitError):
+    """A service answered, and refused; the message gives its reason."""
 
 
 class Waiting:
     """Awaitable time-outs, services and conditions for one node, on the steady clock.
 
-    `notify()` makes pending `until` waits look at their conditions again: call it where their state changes.
+    `notify()` makes pending `until` waits evaluate their conditions again; call it after state changes.
     """
 
     def __init__(self, node: Node) -> None:
@@ -31,13 +35,13 @@ class Waiting:
         self._pending: list[tuple[Callable[[], bool], Future]] = []
 
     def notify(self) -> None:
-        """Look again at the conditions that are waited for."""
+        """Evaluate the pending conditions."""
         for condition, future in self._pending:
             if not future.done() and condition():
                 future.set_result(None)
 
     async def within(self, future: Future, timeout_s: float, what: str) -> Any:
-        """Return the future's result; raises WaitError when it has none after `timeout_s`."""
+        """Return the future's result; raises WaitError after `timeout_s`."""
         either = Future()
         timer = self._node.create_timer(timeout_s, lambda: _finish(either), clock=self._steady)
         future.add_done_callback(lambda _: _finish(either))
@@ -48,14 +52,14 @@ class Waiting:
         return future.result()
 
     async def pause(self, seconds: float) -> None:
-        """Return after some time; only for retrying what tells of its readiness in no other way."""
+        """Return after some time; only for polling where no notification exists."""
         over = Future()
         timer = self._node.create_timer(seconds, lambda: _finish(over), clock=self._steady)
         await over
         self._node.destroy_timer(timer)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-        """Return once `condition()` holds; raises WaitError when it has not after `timeout_s`."""
+        """Return once `condition()` holds; raises WaitError after `timeout_s`."""
         holds = Future()
         self._pending.append((condition, holds))
         self.notify()
@@ -65,17 +69,18 @@ class Waiting:
             self._pending.remove((condition, holds))
 
     async def call(self, client: Any, request: Any, timeout_s: float, *, again: bool = False) -> Any:
-        """Return the service's response; raises WaitError when it is absent, silent or says no.
+        """Return the service's response; raises WaitError when it is absent or silent.
 
-        `again`: it may be asked for again; `il_ros.nodes.runtime.retry` says when.
+        Raises ServiceRefusedError when it refuses. `again`: the request may be repeated; see
+        `il_ros.nodes.runtime.retry`.
         """
         name = client.service_name
         deadline_ns = self._steady.now().nanoseconds + round(timeout_s * 1e9)
-        while not client.service_is_ready():  # the graph announces a service in no way that rclpy shows
+        while not client.service_is_ready():  # rclpy has no event for a new service
             if self._steady.now().nanoseconds > deadline_ns:
                 raise WaitError(f"service {name}: not there within {timeout_s:g} s; is its node running?")
             await self.pause(0.05)
-        first = Future()  # whichever answer comes first; a slow service gives one for each time it was asked
+        first = Future()  # the first response; a slow service answers each repeated request
 
         def arrived(done: Future) -> None:
             if not first.done():
@@ -90,12 +95,12 @@ class Waiting:
         else:
             raise WaitError(f"{what}: not within {timeout_s:g} s")
         if (refusal := retry.refusal(response)) is not None:
-            raise WaitError(f"service {name} refused: {refusal}")
+            raise ServiceRefusedError(f"service {name} refused: {refusal}")
         return response
 
 
 def parameters(**values: int | str | tuple[float, ...]) -> SetParameters.Request:
-    """Return the request that sets these parameters."""
+    """Return a request that sets these parameters."""
     return SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
 
 

@@ -1,4 +1,4 @@
-"""What a session shows its person: what happened, the status line below it, the camera's picture, help."""
+"""The session's console: events, the status line below them, a camera image, help."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from il_ros.session.state import SessionState
 
 
 class Console:
-    """The terminal of a session; without one, what happens is told in the node's log.
+    """The session's terminal; without one, events go to the node's log.
 
-    `help_lines`: which keys there are. `person`: who drives when the expert does.
+    `help_lines`: describe the keys. `person`: label shown while the expert drives.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class Console:
         return [] if self._screen is None else self._screen.pressed()
 
     def help(self, *more: str) -> None:
-        """Say which keys there are; `more` lines besides."""
+        """Show the help lines and `more` lines."""
         for line in (*self._help_lines, *more) if self._screen is not None else ():
             self._screen.say(line)
 
     def switch_view(self) -> None:
-        """Show the camera's picture, or no more."""
+        """Switch the camera image on or off."""
         self._view.shown = not self._view.shown
 
     def show(self, state: SessionState) -> None:
-        """Draw the picture and the status line."""
+        """Draw the camera image and the status line."""
         if self._screen is not None:
             picture = self._view.lines(self._screen.width, self._screen.height)
             self._screen.show("\n".join([*picture, self.line(state)]))
@@ -52,7 +52,7 @@ class Console:
         return console.status_line(state, width, person=self._person, colour=colour)
 
     def tell(self, lines: Sequence[str]) -> None:
-        """Say what has happened, with the time of day."""
+        """Show event lines with the time of day."""
         for line in lines:
             if self._screen is not None:
                 self._screen.say(console.event_line(line, time.strftime("%H:%M:%S")))
@@ -60,13 +60,13 @@ class Console:
                 self._node.get_logger().info(line)
 
     def leave(self, state: SessionState) -> None:
-        """Let the last status line stand."""
+        """Keep the last status line on the screen."""
         if self._screen is not None:
             self._screen.show("")
             self._screen.say(self.line(state))
 
     def report(self, root: Path) -> None:
-        """Write the report of what is saved so far under `root`, a running episode apart."""
+        """Write the report of the saved episodes under `root`, without a running one."""
         from il_ros.session import page, report
 
         try:

@@ -1,8 +1,9 @@
-"""Executable `session`: one person's keys or gamepad buttons, and a console, for the whole loop.
+"""Executable `session`: keys, gamepad buttons and a console that operate the whole loop.
 
-Keys come from this terminal (works over SSH), buttons from `joy`; `il_ros.session.keys` lists what they mean.
-What drives a robot is left to the driver: those keys go out on `~/keys`. Moments to label later go out on
-`~/marks`. With `person` = simulated, a rule presses the keys instead. The node ends with the session.
+Keys come from this terminal (also over SSH), buttons from `joy`; `il_ros.session.keys` defines their
+commands. Other keys, such as those that drive the robot, are published on `~/keys`, and moments to label
+later on `~/marks`. With `person` = simulated, a model of a person gives the commands. The node ends with the
+session.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from il_ros.nodes.runtime import managed, terminal
 from il_ros.nodes.runtime.diagnostics import Status
 from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.qos import LATCHED
-from il_ros.nodes.runtime.waiting import WaitError
+from il_ros.nodes.runtime.waiting import ServiceRefusedError, WaitError
 from il_ros.nodes.session.console import Console
 from il_ros.nodes.session.parameters import declare_session
 from il_ros.nodes.session.services import Services
@@ -43,7 +44,7 @@ DEEP = QoSProfile(depth=100)
 
 
 class Session(managed.PlainNode):
-    """Keys and messages in, calls and a console out; the rules are in `il_ros.session`."""
+    """Keys and messages in, service calls and a console out; the logic is in `il_ros.session`."""
 
     def __init__(self, screen: terminal.Terminal | None, **kwargs: Any) -> None:
         super().__init__("session", **kwargs)
@@ -51,18 +52,18 @@ class Session(managed.PlainNode):
         self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
         self._contract = chosen.contract
         known = keys.key_help(at_moments=bool(self._options.moments), by_key=self._options.by_key)
-        person = "you" if self._person is None else "teacher"
+        person = "you" if self._person is None else "expert"
         self._console = Console(self, screen, (*known, *chosen.driving), person)
-        self._unheard = screen is None and self._person is None
+        self._no_keys = screen is None and self._person is None
         self.state = SessionState()
         self.ended: Future = Future()
-        self._asking = Services(self)
-        self._wanted: deque[str] = deque()
-        self.busy = False  # a wish is being carried out, others may wait behind it
-        self._doing = ""
-        self._ended_for = ""  # the episode that is ended, or being ended: the simulator needn't end it
+        self._services_client = Services(self)
+        self._queue: deque[str] = deque()
+        self.busy = False  # a user command is running; others may be queued
+        self._running = ""
+        self._ended_for = ""  # the episode that has ended or is ending: no automatic end
         self._buttons_before: Sequence[int] = ()
-        self._gamepad: tuple[str, ...] = ()  # its line of help, once one was heard
+        self._gamepad: tuple[str, ...] = ()  # its line of help, after the first message
         self._marks = self.create_publisher(String, "~/marks", DEEP)
         self._keys = self.create_publisher(String, "~/keys", DEEP)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -71,13 +72,13 @@ class Session(managed.PlainNode):
         self._listen()
 
     def start(self) -> None:
-        """Say which keys there are."""
+        """Show the keys."""
         self._console.help()
-        if self._unheard:
-            self.get_logger().warning("no terminal here: no keys, but the gamepad's buttons work")
+        if self._no_keys:
+            self.get_logger().warning("no terminal: keys are unavailable; the gamepad's buttons work")
 
     def stop(self) -> None:
-        """Leave the status line standing, and tell of the session if that was asked for."""
+        """Keep the status line on the screen, and write the report if the parameter `report` is set."""
         self._console.leave(self.state)
         if value(self, "report"):
             self._console.report(Path(value(self, "report")))
@@ -87,7 +88,7 @@ class Session(managed.PlainNode):
         return Status(message=self._console.line(self.state, colour=False))
 
     def command(self, command: str) -> None:
-        """Do what was asked for: at once when it is urgent, else after what was asked for before."""
+        """Run a user command: at once if it is urgent, otherwise after those queued before."""
         if command == keys.VIEW:
             self._console.switch_view()
             return
@@ -97,9 +98,9 @@ class Session(managed.PlainNode):
         if command in URGENT:
             self.executor.create_task(self._carry_out, plan(command, self.state, self._options))
             return
-        if command in (self._doing, *self._wanted):
-            return  # impatience: it is on its way
-        self._wanted.append(command)
+        if command in (self._running, *self._queue):
+            return  # already running or queued
+        self._queue.append(command)
         if not self.busy:
             self.busy = True
             self.executor.create_task(self._work)
@@ -114,14 +115,14 @@ class Session(managed.PlainNode):
         self.create_subscription(Joy, "joy", self._on_joy, 10)
         if self._options.simulator:
             for name in ("success", "failed"):
-                hear = functools.partial(self._on_task, name)
-                self.create_subscription(Bool, f"task/{name}", hear, LATCHED)
+                receive = functools.partial(self._on_task, name)
+                self.create_subscription(Bool, f"task/{name}", receive, LATCHED)
         if self._options.moments:
             self.create_subscription(JointTrajectory, "expert/proposal", self._on_driving, DEEP, raw=True)
         if self._person is not None:
             for source, topic in (("policy", "policy_server/proposal"), ("advice", "expert/advice")):
-                hear = functools.partial(self._on_proposal, source)
-                self.create_subscription(JointTrajectory, topic, hear, DEEP, raw=True)
+                receive = functools.partial(self._on_proposal, source)
+                self.create_subscription(JointTrajectory, topic, receive, DEEP, raw=True)
 
     def _look(self) -> None:
         for key in self._console.pressed():
@@ -130,8 +131,8 @@ class Session(managed.PlainNode):
                 self.command(command)
             else:
                 self._keys.publish(String(data=key))
-                self._go_on()
-        self._ask_person()
+                self._resume()
+        self._poll_person()
 
     def _on_joy(self, message: Joy) -> None:
         if self._buttons.commands and not self._gamepad:
@@ -148,7 +149,7 @@ class Session(managed.PlainNode):
     def _on_decision(self, message: String) -> None:
         self.state, lines = heard_decision(self.state, from_json(message.data))
         self._console.tell(lines)
-        self._ask_person()
+        self._poll_person()
         self._notice_end()
 
     def _on_task(self, name: str, message: Bool) -> None:
@@ -158,21 +159,21 @@ class Session(managed.PlainNode):
     def _on_proposal(self, source: str, raw: bytes) -> None:
         assert self._person is not None
         assert self._contract is not None
-        said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
-        self._person.heard(source, said)
+        proposed = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
+        self._person.heard(source, proposed)
 
     def _on_driving(self, raw: bytes) -> None:
         assert self._contract is not None
         if not proposal.decode(raw, self._contract.action_names, self._contract.period_ns).releases:
-            self._go_on()
+            self._resume()
 
-    def _go_on(self) -> None:
-        """Let time go on that stood still for the person at a recorded moment."""
+    def _resume(self) -> None:
+        """Resume simulated time that was paused at a recorded moment."""
         due_now = waited_for(self.state)
         if due_now.calls and not self.busy:
             self.executor.create_task(self._carry_out, due_now)
 
-    def _ask_person(self) -> None:
+    def _poll_person(self) -> None:
         if self._person is None or self.busy or self.ended.done():
             return
         command = self._person.command(self.state, time.monotonic())
@@ -180,9 +181,9 @@ class Session(managed.PlainNode):
             self.command(command)
 
     def _notice_end(self) -> None:
-        """Let the simulator end the episode when its task is done, once for each.
+        """End the episode once its task is done, once per episode.
 
-        Not while a wish is carried out: it may end the episode itself, and the person's word counts.
+        Not during a user command: it may end the episode itself and takes precedence.
         """
         command = due(self.state, self._options)
         if command and not self.busy and self._ended_for != self.state.recording:
@@ -191,18 +192,18 @@ class Session(managed.PlainNode):
     # ---- what goes out -----------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        """Carry out what is wanted, one after the other; nothing may be raised from here."""
+        """Run the queued user commands in order; must not raise."""
         try:
-            while self._wanted:
-                self._doing = self._wanted.popleft()
-                made = plan(self._doing, self.state, self._options)
+            while self._queue:
+                self._running = self._queue.popleft()
+                made = plan(self._running, self.state, self._options)
                 if made.ends_episode:
                     self._ended_for = self.state.recording
                 await self._carry_out(made)
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)
         finally:
-            self.busy, self._doing = False, ""
+            self.busy, self._running = False, ""
 
     async def _carry_out(self, made: CommandPlan) -> None:
         try:
@@ -210,16 +211,18 @@ class Session(managed.PlainNode):
                 await self._call(call)
                 self.state = answered(self.state, call)
             self._console.tell(made.lines)
+        except ServiceRefusedError as error:
+            self._console.tell((str(error),))
         except WaitError as error:
-            self._console.tell((str(error) if "refused" in str(error) else f"refused: {error}",))
-        except Exception as error:  # the executor would not survive it
+            self._console.tell((f"refused: {error}",))
+        except Exception as error:  # an exception would stop the executor
             self.report_error("session", error)
 
     async def _call(self, call: Call) -> None:
         if call.publish:
             self._marks.publish(String(data=str(call.value)))
             return
-        await self._asking.ask(call, value(self, "timeout_s"))
+        await self._services_client.call(call, value(self, "timeout_s"))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The session's parameters, and what they make: options, buttons, who sits there, which keys drive."""
+"""The session's parameters, and the options, buttons, simulated person and driving keys made from them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from il_ros.session.setup import SessionOptions
 from il_ros.session.starts import read_starts
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
-TEACHER = "        the scripted teacher drives when you take over; with --expert keyboard your keys do"
+EXPERT_HELP = "        the scripted expert drives when you take over; with --expert keyboard your keys do"
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """`contract` is None where nothing needs it; `driving`: lines that tell how the robot is driven."""
+class SessionSetup:
+    """`contract`: None if not needed; `driving`: help lines on how to drive the robot."""
 
     options: SessionOptions
     buttons: keys.Buttons
@@ -31,19 +31,25 @@ class Chosen:
     driving: tuple[str, ...]
 
 
-def declare_session(node: Node) -> Chosen:
+def declare_session(node: Node) -> SessionSetup:
     """Declare all parameters of the session; raises ParameterError naming what is wrong."""
-    mode = declare(node, "mode", "hg_dagger", "the supervisor's while the policy may drive", read_only=True)
-    simulator = declare(node, "simulator", True, "starts can be drawn and time held", read_only=True)
+    mode = declare(
+        node, "mode", "hg_dagger", "the supervisor's mode while the policy may drive", read_only=True
+    )
+    simulator = declare(
+        node, "simulator", True, "a simulator runs: starts can be drawn and time paused", read_only=True
+    )
     teacher = declare(node, "teacher", True, "a scripted expert drives when you take over", read_only=True)
     limit_s = declare(
-        node, "time_limit_s", 0.0, "in the simulator an episode that takes longer failed; 0: none",
+        node, "time_limit_s", 0.0, "time after which an episode in the simulator fails; 0: none",
         unit="s", minimum=0.0, read_only=True,
     )  # fmt: skip
-    seed = declare(node, "seed", 0, "of the simulator's first start", minimum=0, read_only=True)
-    lines = declare(node, "joy_buttons", [], 'lines "WISH BUTTON", such as "next 0"', read_only=True)
+    seed = declare(node, "seed", 0, "seed of the simulator's first start", minimum=0, read_only=True)
+    lines = declare(node, "joy_buttons", [], 'lines "COMMAND BUTTON", such as "next 0"', read_only=True)
     declare(node, "timeout_s", 10.0, "longest wait for a service", unit="s", minimum=0.1)
-    who = declare(node, "person", "you", "who presses the keys", choices=("you", "simulated"), read_only=True)
+    operator = declare(
+        node, "person", "you", "source of the user commands", choices=("you", "simulated"), read_only=True
+    )
     episodes = declare(
         node, "episodes", 10, "episodes after which a simulated person ends the session", minimum=1,
         read_only=True,
@@ -54,7 +60,7 @@ def declare_session(node: Node) -> Chosen:
         read_only=True,
     )  # fmt: skip
     driven = declare(
-        node, "driving_keys", False, "teleop_keyboard hears the keys: say which drive", read_only=True
+        node, "driving_keys", False, "teleop_keyboard receives the keys: the help lists them", read_only=True
     )
     declare_contract(node)
     try:
@@ -64,12 +70,14 @@ def declare_session(node: Node) -> Chosen:
         raise ParameterError(str(error)) from error
     person: SimulatedPerson | None = None
     driving: tuple[str, ...] = ()
-    contract = load_contract(value(node, "contract")) if who == "simulated" or driven or moments else None
-    if who == "simulated":
+    contract = (
+        load_contract(value(node, "contract")) if operator == "simulated" or driven or moments else None
+    )
+    if operator == "simulated":
         person = SimulatedPerson(contract, USUAL, episodes, np.random.default_rng(seed))
     elif driven:
         driving = tuple(Keyboard(contract, KeyTimes()).help(alone=False).splitlines())
     elif teacher:
-        driving = (TEACHER,)
+        driving = (EXPERT_HELP,)
     options = SessionOptions(mode, simulator, teacher, limit_s, seed, moments)
-    return Chosen(options, buttons, person, contract, driving)
+    return SessionSetup(options, buttons, person, contract, driving)

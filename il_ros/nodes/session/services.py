@@ -1,4 +1,4 @@
-"""The services that a session's wishes ask, each with a client from the start."""
+"""The service clients of the session's user commands, all created at the start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from il_ros.nodes.runtime.waiting import Waiting, parameters
 from il_ros.session.user_commands import Call
 
 RECORDER = ("start", "stop", "discard", "mark_success", "mark_failure")
-ASKED: dict[Any, tuple[str, ...]] = {
+SERVICES: dict[Any, tuple[str, ...]] = {
     Trigger: (
         *(f"recorder/{name}" for name in RECORDER),
         *("sim/reset", "trainer/train", "dagger_supervisor/restart", "dagger_supervisor/reset_estop"),
@@ -20,20 +20,20 @@ ASKED: dict[Any, tuple[str, ...]] = {
     SetBool: ("sim/pause", "expert/engage", "dagger_supervisor/estop"),
     SetParameters: ("sim/set_parameters", "recorder/set_parameters", "dagger_supervisor/set_parameters"),
 }
-"""In this order, as `nodes/asking.py` has it: who learns of a client when it asks may answer too early."""
+"""In this order, see `il_ros.nodes.runtime.retry`: the response to an undiscovered client is lost."""
 
 
 class Services:
-    """Asks for what a `Call` names; `ask` raises WaitError when that is absent, silent or refused."""
+    """Calls the service that a `Call` names; raises WaitError when it is absent, silent or refuses."""
 
     def __init__(self, node: Node) -> None:
         self._waiting = Waiting(node)
         self._clients = {
-            name: node.create_client(kind, name) for kind, names in ASKED.items() for name in names
+            name: node.create_client(kind, name) for kind, names in SERVICES.items() for name in names
         }
 
-    async def ask(self, call: Call, timeout_s: float) -> None:
-        """Return when it was granted. Raises KeyError for a service that isn't listed here."""
+    async def call(self, call: Call, timeout_s: float) -> None:
+        """Return after the service accepted. Raises KeyError for a service that is not in `SERVICES`."""
         if isinstance(call.value, dict):
             request: Any = parameters(**call.value)
         elif isinstance(call.value, bool):

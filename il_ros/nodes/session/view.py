@@ -1,4 +1,4 @@
-"""The camera's picture in the session's terminal."""
+"""A camera image in the session's terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class View:
-    """Keeps the newest picture of the camera that parameter `view` names; draws it unless switched off."""
+    """Keeps the newest image of the camera that parameter `view` names; draws it unless switched off."""
 
     def __init__(self, node: Node) -> None:
         topic = declare(
@@ -30,7 +30,7 @@ class View:
             node.create_subscription(Image, topic, self._take, QOS, raw=True)
 
     def lines(self, width: int, height: int) -> list[str]:
-        """Return the picture's lines for a terminal of this size; none without a picture."""
+        """Return the image as lines for a terminal of this size; [] without an image."""
         if not (self.shown and self._raw):
             return []
         wanted = (self._raw, width, height)

@@ -1,8 +1,8 @@
-"""Executable `scripted_expert`: a simulated task's scripted expert proposes, as node `expert`.
+"""Executable `scripted_expert`, node `expert`: the scripted expert of a simulated task proposes.
 
-`~/engage` (SetBool) lets it take over and hand back as a person does; what it would do is on `~/advice`.
-Where it can't bring the task back it says so: it lets go, and advises without a step at each tick.
-With `demonstrations` it takes over by itself, as a simulated person does who watches the policy.
+`~/engage` (SetBool) starts and stops its proposals; its action at every tick is published on `~/advice`.
+When it cannot complete the task any more, it releases authority, and its advice has no steps.
+With `demonstrations` it takes over automatically, following the model of a person who supervises the policy.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.records import proposal
 from il_ros.sim.experts import make_expert
 
-GIVEN_UP = "has given up: from here it can't bring the task to its end"
+GIVEN_UP = "has given up: the task cannot be completed from this state"
 
 
 class ScriptedExpert(managed.PlainNode):
-    """Proposes what the expert of parameter `task` would do at each tick of `contract`."""
+    """Proposes the action of the expert of parameter `task` at each tick of `contract`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("expert", **kwargs)
@@ -47,10 +47,10 @@ class ScriptedExpert(managed.PlainNode):
         self._engaged = declare(self, "engaged", True, "propose from the start, without waiting for ~/engage")
         self._identity = Identity(declare(self, "source", "expert", "name of this source in its proposals"))
         shown = declare(
-            self, "demonstrations", "", "folder of episodes: propose only while the policy goes wrong, as a "
-            "simulated person does who moves as these show; empty: whenever engaged", read_only=True,
+            self, "demonstrations", "", "folder of episodes: propose only while the policy errs, by the "
+            "model of a person who moves as in these episodes; empty: whenever engaged", read_only=True,
         )  # fmt: skip
-        seed = declare(self, "seed", 0, "of that person's misjudgement", minimum=0, read_only=True)
+        seed = declare(self, "seed", 0, "seed of that person's random errors", minimum=0, read_only=True)
         try:
             self._expert = make_expert(task)
         except (KeyError, ValueError) as error:
@@ -58,16 +58,16 @@ class ScriptedExpert(managed.PlainNode):
         self._advice = self.create_publisher(JointTrajectory, "~/advice", QoSProfile(depth=5))
         self.create_service(SetBool, "~/engage", self._on_engage)
         self._given_up = False
-        self._intervener = self._look_on(Path(shown), seed) if shown else None
+        self._intervener = self._make_intervener(Path(shown), seed) if shown else None
         self._proposer = Proposer(self, self._contract, self._answer, lambda: self._identity)
 
     def status(self) -> Status:
-        """Return the proposer's, and that it has given up."""
+        """Return the proposer's status, or a warning when the expert has given up."""
         found = self._proposer.status()
         return Status(WARN, GIVEN_UP, found.values) if self._given_up else found
 
     def stop(self) -> None:
-        """Let go and cease to propose."""
+        """Release authority and stop proposing."""
         self._proposer.close()
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:
@@ -81,7 +81,7 @@ class ScriptedExpert(managed.PlainNode):
         return chunk + self._intervener.tremor if self._intervener.drives else None
 
     def _advise(self, tick_ns: int, chunk: np.ndarray[Any, Any] | None) -> None:
-        """Tell what it would do at a tick, or that it has given up."""
+        """Publish the action for a tick, or an advice without steps when the expert has given up."""
         source, names = self._identity.source, self._contract.action_names
         if chunk is None:
             advice = proposal.releasing(source, tick_ns, len(names))
@@ -92,8 +92,8 @@ class ScriptedExpert(managed.PlainNode):
         self._given_up = chunk is None
         self._advice.publish(proposal.encode(advice, names, self._contract.period_ns))
 
-    def _look_on(self, shown: Path, seed: int) -> SimulatedIntervener:
-        """Return the simulated person, who hears the policy and begins anew with each episode."""
+    def _make_intervener(self, shown: Path, seed: int) -> SimulatedIntervener:
+        """Return the simulated intervener; subscribe to its inputs: policy and episode starts."""
         try:
             episodes = Dataset.open(shown, self._contract, validation=0.0).train
         except (DatasetError, OSError) as error:
@@ -110,9 +110,9 @@ class ScriptedExpert(managed.PlainNode):
 
     def _on_policy(self, raw: bytes) -> None:
         assert self._intervener is not None
-        said = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
-        if not said.releases:
-            self._intervener.policy(said.stamp_ns, said.chunk[0])
+        proposed = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
+        if not proposed.releases:
+            self._intervener.policy(proposed.stamp_ns, proposed.chunk[0])
             self._release_unless_driving()
 
     def _on_episode(self, _message: String) -> None:

@@ -1,6 +1,6 @@
-"""What the simulator says: clock, sensors, success, state and episode, in frames of one stamp.
+"""Publish the simulator's frames: clock, sensors, success, state and episode with one stamp.
 
-`task/state` (Float64MultiArray): the stamp in nanoseconds, then all that the physics goes on from.
+`task/state` (Float64MultiArray): the stamp in nanoseconds, then the complete physics state.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from il_ros.nodes.runtime.streams import message_class
 from il_ros.sim.tasks.reading import Reading
 from il_ros.sim.tasks.task import Task
 
-DEPTH = 5  # frames that a slow reader may be behind
+DEPTH = 5  # frames that a slow subscriber may lag
 CLOCK, BOOL, STRING = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool", "std_msgs/msg/String"
 
 
 class FramePublisher:
-    """Publishes a task's frames on relative topics, and `/clock` if asked."""
+    """Publishes a task's frames on relative topics, and optionally `/clock`."""
 
     def __init__(self, node: Node, task: Task, *, clock: bool, reliable: bool) -> None:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
@@ -46,14 +46,14 @@ class FramePublisher:
         self._episode = node.create_publisher(String, "task/episode", LATCHED)
 
     def episode(self, seed: int, number: int) -> None:
-        """Publish which episode begins."""
+        """Publish the seed and number of a new episode."""
         text = json.dumps({"task": self._task.name, "seed": seed, "number": number})
         self._episode.publish(messages.encode(STRING, messages.make(STRING, data=text)))
 
     def publish(self, readings: Sequence[Reading] | None = None) -> None:
-        """Publish the present frame: the clock first, the task's trigger stream last.
+        """Publish the current frame: the clock first, the task's trigger stream last.
 
-        `readings`: what its sensors say, where the task itself doesn't know their stamps.
+        `readings`: the sensor readings, if the task does not know their stamps.
         """
         if self._clock is not None:
             stamp = messages.header(self._task.time_ns).stamp

@@ -1,11 +1,11 @@
-"""Executable `sim_gz`: makes a gz-sim that ros_gz's bridge connects a task's robot, as node `sim`.
+"""Executable `sim_gz`, node `sim`: a gz-sim behind ros_gz's bridge becomes a task's robot.
 
-What the bridge carries (config/gz) becomes the contract's topics, with the stamps that gz gave; commands
-become one target for each joint, as soon as the supervisor's decision says that all of them are out;
-`task/success`, `task/failed` and `task/episode` as of the embedded simulator. `~/reset` puts the models where
-the seed has them (the arm drives to its start, as a real one does), `~/pause` holds gz's time. gz runs by its
-own clock. Before gz has put the models for the first episode nothing is said of the task; it is asked again
-every few seconds. When it refuses a later reset, the episode goes on as it was.
+Bridged topics (config/gz) become the contract's topics and keep gz's stamps. Commands become one target per
+joint when the supervisor's decision shows that all of them were published. `task/success`, `task/failed` and
+`task/episode` are those of the embedded simulator. `~/reset` places the models by the seed (the arm drives to
+its start, like a real one), `~/pause` pauses gz, which runs by its own clock. Nothing is published about the
+task until gz has placed the models of the first episode; the request is repeated every few seconds. When gz
+refuses a later reset, the running episode continues.
 """
 
 from __future__ import annotations
@@ -36,22 +36,24 @@ from il_ros.sim.tasks.reading import Reading
 from il_ros.sim.tasks.task import TASK_NAMES
 
 WARN_EVERY_S = 2.0
-ASK_AGAIN_S = 2.0  # after gz refused the first start
+RETRY_S = 2.0  # after gz refused the first start
 
 
 class SimGz(managed.PlainNode):
-    """Bridged topics in, the task's out, and back; see the module."""
+    """Converts between bridged topics and the task's topics; see the module."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("sim", **kwargs)
         name = declare(self, "task", "push", "what is simulated", choices=TASK_NAMES, read_only=True)
         declare(self, "seed", 0, "seed of the next episode; counted up at each ~/reset", minimum=0)
         topic = declare(
-            self, "decision_topic", "dagger_supervisor/decision", "what says that a tick's commands are out",
+            self, "decision_topic", "dagger_supervisor/decision", "decisions, which follow a tick's commands",
             read_only=True,
         )  # fmt: skip
         self.task, self.scene = gz_task(name)
-        self._next, self._next_scene = gz_task(name)  # tells where a start has the models, before it is made
+        self._next, self._next_scene = gz_task(
+            name
+        )  # computes the model poses of a start before it is applied
         self._world = world_element(name).find("world").get("name")
         self._ticks = Ticks(self.task.control_period_ns)
         self._commands: dict[str, Message] = {}
@@ -62,7 +64,7 @@ class SimGz(managed.PlainNode):
             target: self.create_publisher(Float64, target, QoSProfile(depth=1))
             for target in self.scene.targets
         }
-        self._streams = RawSubscriptions(self, self.scene.hears, self._hear)
+        self._streams = RawSubscriptions(self, self.scene.subscriptions, self._on_bridged)
         for command, kind in self.task.commands.items():
             take = partial(self._on_command, command, kind)
             self.create_subscription(message_class(kind), command, take, QoSProfile(depth=1), raw=True)
@@ -72,22 +74,22 @@ class SimGz(managed.PlainNode):
         self._begun, self._refusal, self._refused_s = False, "", 0.0
 
     def status(self) -> Status:
-        """Return what is heard of gz."""
+        """Return the state of the connection to gz."""
         values = {"ticks": self._ticked, "episodes": self._episodes, "refused messages": self._refused}
         if missing := self.scene.missing:
-            return Status(WARN, f"nothing heard on {', '.join(missing)}: do gz and its bridge run?", values)
+            return Status(WARN, f"no message on {', '.join(missing)}: do gz and its bridge run?", values)
         if self._refusal:
-            return Status(ERROR, f"no episode yet, gz is asked again: {self._refusal}", values)
+            return Status(ERROR, f"no episode yet, retrying: {self._refusal}", values)
         return Status(OK, "running", values)
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Unsubscribe."""
         self._streams.close()
 
-    def _hear(self, topic: str, raw: bytes, _arrival_ns: int) -> None:
+    def _on_bridged(self, topic: str, raw: bytes, _arrival_ns: int) -> None:
         try:
-            message = messages.decode(self.scene.hears[topic], raw)
-            self.scene.hear(topic, message)
+            message = messages.decode(self.scene.subscriptions[topic], raw)
+            self.scene.receive(topic, message)
         except ValueError as error:
             self._refuse(str(error))
             return
@@ -106,7 +108,7 @@ class SimGz(managed.PlainNode):
             self._frames.publish([self._stamped(reading, stamp_ns) for reading in self.task.readings()])
 
     def _stamped(self, reading: Reading, tick_ns: int) -> Reading:
-        """Give a reading gz's own stamp: what falls silent must be seen to grow old."""
+        """Return the reading with gz's stamp, so that a silent stream ages."""
         stamp_ns = self.scene.stamps.get(reading.topic, tick_ns)
         reading.message.header = messages.header(stamp_ns, reading.message.header.frame_id)
         return reading
@@ -122,7 +124,7 @@ class SimGz(managed.PlainNode):
             self._act()
 
     def _act(self) -> None:
-        """Let the joints follow the newest commands."""
+        """Send the newest commands to the joints."""
         commands, self._commands = self._commands, {}
         self._commanded = True
         try:
@@ -136,8 +138,8 @@ class SimGz(managed.PlainNode):
             self._targets[topic].publish(Float64(data=target))
 
     def _begin_first(self) -> None:
-        """Begin the first episode, or say why gz doesn't let it; not again at every message."""
-        if self._refusal and time.monotonic() < self._refused_s + ASK_AGAIN_S:
+        """Begin the first episode, or log why gz refuses it; retry after RETRY_S."""
+        if self._refusal and time.monotonic() < self._refused_s + RETRY_S:
             return
         try:
             self._begin()
@@ -148,7 +150,7 @@ class SimGz(managed.PlainNode):
     def _begin(self) -> int:
         """Begin the episode of parameter `seed`; return the seed.
 
-        Raises RuntimeError when gz doesn't put the models; then nothing has changed.
+        Raises RuntimeError when gz does not place the models; then nothing has changed.
         """
         seed = value(self, "seed")
         self._next.reset(seed)
@@ -164,7 +166,7 @@ class SimGz(managed.PlainNode):
 
     def _on_reset(self, _request: Any, response: Any) -> Any:
         if missing := self.scene.missing:
-            raise managed.Refusal(f"nothing heard on {', '.join(missing)}: do gz and its bridge run?")
+            raise managed.Refusal(f"no message on {', '.join(missing)}: do gz and its bridge run?")
         response.message = f"seed {self._begin()}"
         response.success = True
         return response

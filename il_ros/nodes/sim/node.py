@@ -1,9 +1,9 @@
-"""Executable `sim`: a simulated robot with a task, on the topics that a real one would have.
+"""Executable `sim`: a simulated robot with a task, on the same topics as a real one.
 
 Commands come in on the task's command topics; sensors, `/clock`, `task/success`, `task/failed` and
-`task/episode` go out. `~/reset` begins the episode of parameter `seed` and counts that up, at parameter
-`state` if one is given (for once); `~/pause` holds time.
-With `lockstep` every frame waits for the supervisor's decision, so that a run depends on its seed alone.
+`task/episode` go out. `~/reset` begins the episode of parameter `seed` and increments it; parameter `state`,
+if given, sets the start once. `~/pause` pauses time.
+With `lockstep` every frame waits for the supervisor's decision, so a run depends only on its seed.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ DECISION_DEPTH = 10
 
 
 class Sim(managed.PlainNode):
-    """Steps a task at its pace; see the module."""
+    """Steps a task in (scaled) time or lockstep; see the module."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("sim", **kwargs)
         self.task = declare_task(self)
         declare_pace(self)
         self._paused = declare(
-            self, "paused", False, "begin paused, until ~/pause says false", read_only=True
+            self, "paused", False, "begin paused, until ~/pause with data: false", read_only=True
         )
         clock = declare(
             self, "publish_clock", True, "publish /clock, for nodes with use_sim_time", read_only=True
@@ -64,7 +64,7 @@ class Sim(managed.PlainNode):
         for topic, kind in self.task.commands.items():
             self._subscribe(topic, kind, COMMAND_DEPTH, self._on_command)
         topic = declare(
-            self, "decision_topic", "dagger_supervisor/decision", "whose decisions lockstep waits for",
+            self, "decision_topic", "dagger_supervisor/decision", "decisions that lockstep waits for",
             read_only=True,
         )  # fmt: skip
         self._subscribe(topic, "std_msgs/msg/String", DECISION_DEPTH, self._on_decision)
@@ -81,11 +81,11 @@ class Sim(managed.PlainNode):
         self.add_post_set_parameters_callback(self._on_parameters)
         try:
             self._reset()
-        except (RuntimeError, ValueError) as error:  # no graphics for the first picture
+        except (RuntimeError, ValueError) as error:  # no graphics for the first image
             raise managed.Refusal(f"parameter cameras: {error}") from error
 
     def status(self) -> Status:
-        """Return how fast and how well time passes."""
+        """Return the simulation speed and the number of late or unanswered steps."""
         then_s, then_ns = self._measured
         now_s, now_ns = time.monotonic(), self.task.time_ns
         self._measured = (now_s, now_ns)
@@ -106,7 +106,9 @@ class Sim(managed.PlainNode):
             return Status(WARN, f"lockstep: {unanswered} frames since the last report got no answer", values)
         wanted = value(self, "speed")
         if wanted and factor < 0.9 * wanted:
-            return Status(WARN, f"slower than asked: {factor:.2f} of {wanted:g} simulated s per s", values)
+            return Status(
+                WARN, f"slower than requested: {factor:.2f} of {wanted:g} simulated s per s", values
+            )
         return Status(OK, "running", values)
 
     def stop(self) -> None:
@@ -156,12 +158,12 @@ class Sim(managed.PlainNode):
         self._advance_lockstep()
 
     def _advance_lockstep(self) -> None:
-        """Step at once when this was the answer: lockstep adds no waiting of its own."""
+        """Step at once after the last missing answer, so that lockstep adds no delay."""
         if self._pacing.pace.lockstep and self._pacing.answered:
             self._advance()
 
     def _advance(self) -> None:
-        """Step if it is time, and wait for the next time."""
+        """Step if it is due, and schedule the next step."""
         if self._paused:
             self._timer.cancel()
             return
@@ -199,7 +201,7 @@ class Sim(managed.PlainNode):
     def _reset(self) -> int:
         """Begin the episode of parameter `seed`, publish its first frame, and return the seed.
 
-        Raises ValueError when parameter `state` is none of this task's; no frame is published then.
+        Raises ValueError, without publishing, when parameter `state` does not fit the task.
         """
         seed, state = value(self, "seed"), value(self, "state")
         self.task.reset(seed)

@@ -1,4 +1,4 @@
-"""The simulator's parameters: what is simulated, and how time passes."""
+"""The simulator's parameters: the task and the pace of time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from il_ros.sim.tasks.task import SIMULATORS, TASK_NAMES, Cameras, Task, camera_
 
 
 def declare_task(node: Node) -> Task:
-    """Declare what is simulated, and return it."""
-    name = declare(node, "task", "push", "what is simulated", choices=TASK_NAMES, read_only=True)
+    """Declare the task's parameters; return the task."""
+    name = declare(node, "task", "push", "simulated task", choices=TASK_NAMES, read_only=True)
     simulator = declare(
-        node, "simulator", "mujoco", "what simulates it; gazebo_classic needs `make gazebo`",
+        node, "simulator", "mujoco", "physics engine; gazebo_classic needs `make gazebo`",
         choices=SIMULATORS, read_only=True,
     )  # fmt: skip
     declare(node, "seed", 0, "seed of the next episode; counted up at each ~/reset", minimum=0)
@@ -24,35 +24,49 @@ def declare_task(node: Node) -> Task:
     )  # fmt: skip
     seen = declare(node, "cameras", True, "render and publish the task's cameras", read_only=True)
     width = declare(
-        node, "camera_width", 96, "of every camera", unit="pixels", minimum=1, maximum=1920, read_only=True
+        node,
+        "camera_width",
+        96,
+        "width of every camera",
+        unit="pixels",
+        minimum=1,
+        maximum=1920,
+        read_only=True,
     )
     height = declare(
-        node, "camera_height", 96, "of every camera", unit="pixels", minimum=1, maximum=1920, read_only=True
+        node,
+        "camera_height",
+        96,
+        "height of every camera",
+        unit="pixels",
+        minimum=1,
+        maximum=1920,
+        read_only=True,
     )
     divisor = declare(
-        node, "camera_divisor", 1, "a frame in every so many control periods", minimum=1, read_only=True
+        node, "camera_divisor", 1, "control periods per camera frame", minimum=1, read_only=True
     )  # fmt: skip
     try:
         cameras = Cameras(camera_names(name) if seen else (), width, height, divisor)
         return make_task(name, cameras=cameras, simulator=simulator)
     except ValueError as error:
         raise managed.Refusal(f"parameter task: {error}") from error
-    except RuntimeError as error:  # no Gazebo, or one that doesn't start
+    except RuntimeError as error:  # Gazebo is missing or does not start
         raise managed.Refusal(f"parameter simulator: {error}") from error
 
 
 def declare_pace(node: Node) -> None:
-    """Declare how time passes."""
+    """Declare the pace of time."""
     declare(
         node, "speed", 1.0, "simulated seconds per second; 0: as fast as possible",
         minimum=0.0, maximum=1000.0,
     )  # fmt: skip
     declare(node, "lockstep", False, "wait for a decision after every frame")
     declare(
-        node, "lockstep_answers", "", "topics of proposals, by spaces, that each frame waits for besides, so "
-        "that none who proposes falls behind", read_only=True,
+        node, "lockstep_answers", "", "topics of proposals, separated by spaces, that each frame also waits "
+        "for, so that no source lags", read_only=True,
     )  # fmt: skip
     declare(
-        node, "lockstep_timeout_s", 2.0, "wall time after which a frame without a decision is passed over",
+        node, "lockstep_timeout_s", 2.0, "wall time after which an unanswered frame is skipped",
         unit="s", minimum=0.001, maximum=600.0,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How the supervisor hears of an emergency stop: a topic, a service, and the service that opens the latch."""
+"""The supervisor's emergency-stop inputs: a topic, a service, and the service that resets the latch."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ WEAKEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class EstopInputs:
-    """The latch, which stays latched across activations, and whoever may press or open it.
+    """The emergency-stop latch, which stays latched across activations, and its ROS inputs.
 
-    `press(who, pressed)` tells the latch and commands what follows; `reset()` opens it and returns why not,
-    "" when it is open.
+    `press(source, pressed)` updates the latch and sends the resulting command. `reset()` resets the latch and
+    returns the reason when it cannot, else "".
     """
 
     def __init__(self, node: Node, press: Callable[[str, bool], None], reset: Callable[[], str]) -> None:
-        self._node, self._tell, self._open = node, press, reset
+        self._node, self._on_press, self._reset = node, press, reset
         declare(
-            node, "estop_timeout_s", 0.0, "the topic ~/estop must be heard at least this often, else stop; "
-            "0: it need not be heard", unit="s", minimum=0.0, read_only=True,
+            node, "estop_timeout_s", 0.0, "longest silence of the topic ~/estop before the robot stops; 0: "
+            "no limit", unit="s", minimum=0.0, read_only=True,
         )  # fmt: skip
         self.latch = EmergencyStop(value(node, "estop_timeout_s"))
         node.create_service(SetBool, "~/estop", self._on_service)
         node.create_service(Trigger, "~/reset_estop", self._on_reset)
-        # heard twice: as strongly as its publishers offer and, while that is arranged, weakly
+        # two subscriptions: one with the QoS its publishers offer, one best effort until that is matched
         self._stream = RawSubscriptions(node, {"~/estop": "std_msgs/msg/Bool"}, self._on_topic)
         node.create_subscription(
             Bool, "~/estop", lambda raw: self._on_topic("~/estop", raw, 0), WEAKEST, raw=True
@@ -47,16 +47,16 @@ class EstopInputs:
         response.success = True
         response.message = self.latch.latched or "not stopped"
         if self.latch.latched and not request.data:
-            response.message += "; ~/reset_estop lets the robot move again"
+            response.message += "; call ~/reset_estop to let the robot move again"
         return response
 
-    def _press(self, who: str, pressed: bool) -> None:
+    def _press(self, source: str, pressed: bool) -> None:
         was = self.latch.latched
-        self._tell(who, pressed)
+        self._on_press(source, pressed)
         if self.latch.latched and not was:
             self._node.get_logger().error(self.latch.latched)
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        refused = self._open()
+        refused = self._reset()
         response.success, response.message = not refused, refused or "the robot may move again"
         return response

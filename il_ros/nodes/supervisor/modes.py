@@ -1,4 +1,4 @@
-"""The supervisor's mode as parameters that may change while it runs, and its calls for the expert."""
+"""The supervisor's mode as parameters that can change at run time, and its requests for the expert."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ GATED = tuple(field.name for field in fields(GatedOptions))
 
 
 class ModeParameters:
-    """Declares the parameters; `changed()` is called after each change that gives other options.
+    """Declares the mode parameters and calls `changed()` after each change of the resulting options.
 
-    A value that contradicts the others is refused with the reason, and nothing changes. `check(options)`
-    raises ValueError for options that don't suit the node's other parameters.
+    A value that contradicts the other parameters is refused with the reason. `check(options)` raises
+    ValueError for options that do not fit the node's other parameters.
     """
 
     def __init__(self, node: Node, check: Callable[[ModeOptions], Any], changed: Callable[[], None]) -> None:
@@ -40,7 +40,7 @@ class ModeParameters:
         node.add_post_set_parameters_callback(self._after)
 
     def options(self) -> ModeOptions:
-        """Return the options that the parameters give now; raises ValueError when they can't be."""
+        """Return the current options; raises ValueError when the parameters contradict each other."""
         self._options = _options({name: value(self._node, name) for name in self._names})
         return self._options
 
@@ -60,56 +60,61 @@ class ModeParameters:
 
 
 def declare_modes(node: Node) -> tuple[str, ...]:
-    """Declare what the modes take, and return the parameters' names."""
+    """Declare the parameters of all modes; return their names."""
     default, gated = ModeOptions(), GatedOptions()
-    declare(node, "mode", default.mode, "who drives; see il_ros/interactive/modes", choices=MODES)
+    declare(node, "mode", default.mode, "arbitration mode; see il_ros/interactive/modes", choices=MODES)
     declare(
         node, "dagger.beta", default.beta, "the expert's share of control by round: constant:0.3, linear:10 "
         "(rounds), exponential:0.85 (base), step:1 (rounds)",
     )  # fmt: skip
-    declare(node, "dagger.unit", default.unit, "the driver is drawn once per", choices=UNITS)
-    declare(node, "dagger.segment", default.segment, "length of a segment", unit="steps", minimum=1)
-    declare(node, "dagger.seed", default.seed, "of the draws", minimum=0)
     declare(
-        node, "dagger.round", default.round_index, "round of the schedule; -1: counted from the policy's "
-        "versions", minimum=-1,
+        node, "dagger.unit", default.unit, "how often the source in control is drawn: once per", choices=UNITS
+    )
+    declare(node, "dagger.segment", default.segment, "length of a segment", unit="steps", minimum=1)
+    declare(node, "dagger.seed", default.seed, "seed of the random draws", minimum=0)
+    declare(
+        node, "dagger.round", default.round_index, "round of the schedule; -1: the number of policy versions "
+        "received", minimum=-1,
     )  # fmt: skip
     declare(
         node, "dagger.queried", default.queried, "share of the policy's ticks at which the expert's proposal "
-        "is a label; successive ticks tell much the same", minimum=0.001, maximum=1.0, formerly="dagger.asked",
+        "is a label; successive ticks carry similar information", minimum=0.001, maximum=1.0,
+        formerly="dagger.asked",
     )  # fmt: skip
     declare(
-        node, "gated.ask", gated.ask, "doubt above which the expert is asked (the budget may raise it); 0: "
-        "learnt from interventions and the budget alone", minimum=0.0,
+        node, "gated.ask", gated.ask, "uncertainty above which the expert is requested (the budget may "
+        "raise it); 0: learnt from interventions and the budget", minimum=0.0,
     )  # fmt: skip
     declare(
-        node, "gated.release", gated.release, "share of that threshold below which the doubt is over",
+        node, "gated.release", gated.release, "share of that threshold below which the request is withdrawn",
         minimum=0.0, maximum=1.0,
     )  # fmt: skip
     declare(
-        node, "gated.per_hour", gated.per_hour, "requests in any hour at most, spread evenly over it",
+        node, "gated.per_hour", gated.per_hour, "largest number of requests per hour, spread evenly",
         unit="1/h", minimum=1,
     )  # fmt: skip
-    declare(node, "gated.at_once", gated.at_once, "requests at most in a row, before they are due", minimum=1)
     declare(
-        node, "gated.warm_up_s", gated.warm_up_s, "driving of the policy before the budget's threshold is "
-        "trusted", unit="s", minimum=0.0,
+        node, "gated.at_once", gated.at_once, "largest number of requests ahead of the even spread", minimum=1
+    )
+    declare(
+        node, "gated.warm_up_s", gated.warm_up_s, "time under policy control before the budget's "
+        "threshold applies", unit="s", minimum=0.0,
     )  # fmt: skip
     declare(
-        node, "gated.least_s", gated.least_s, "the policy drives so long at least between a hand-back and "
-        "the next request, an expert that was asked before it is sent away", unit="s", minimum=0.0,
+        node, "gated.least_s", gated.least_s, "shortest time under policy control between a hand-back "
+        "and the next request, and shortest time under a requested expert", unit="s", minimum=0.0,
     )  # fmt: skip
     declare(
-        node, "gated.timeout_s", gated.timeout_s, "a request unanswered for so long has timed out", unit="s",
-        minimum=0.001,
+        node, "gated.timeout_s", gated.timeout_s, "time after which an unanswered request times out",
+        unit="s", minimum=0.001,
     )  # fmt: skip
     declare(
-        node, "gated.timed_out", gated.timed_out, "then: go on to hold, let the policy resume, or stop until "
-        "~/restart", choices=TIMED_OUT,
+        node, "gated.timed_out", gated.timed_out, "after the time-out: keep holding, resume the policy, or stop "
+        "until ~/restart", choices=TIMED_OUT,
     )  # fmt: skip
     declare(
-        node, "gated.takeover", gated.takeover, "an expert that proposes takes over anytime (a person with a "
-        "deadman), or only when asked (one that always proposes)", choices=TAKEOVERS,
+        node, "gated.takeover", gated.takeover, "when a proposing expert takes over: anytime (a person with "
+        "a deadman), or only when asked (an expert that always proposes)", choices=TAKEOVERS,
     )  # fmt: skip
     return (
         "mode",
@@ -118,8 +123,8 @@ def declare_modes(node: Node) -> tuple[str, ...]:
     )
 
 
-class Bell:
-    """Calls for the expert: on `~/request` (JSON, latched), in the log and with the terminal's bell."""
+class RequestAnnouncer:
+    """Announces expert requests: on `~/request` (JSON, latched), in the log, with the terminal bell."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -127,20 +132,20 @@ class Bell:
         self._open: Request | None = None
 
     def show(self, mode: Mode, reason: str) -> None:
-        """Say what changed about the mode's request; `reason`: why it is over."""
+        """Announce a change of the mode's request; `reason`: why a request ended."""
         request, before = mode.request, self._open
         if request == before:
             return
         self._open = request
         if request is not None:
             record = {"wanted": True, **asdict(request)}
-            self._node.get_logger().warning(f"the expert is wanted (request {request.number}): {request.why}")
+            self._node.get_logger().warning(f"expert requested (request {request.number}): {request.why}")
             sys.stderr.write(BELL)
             sys.stderr.flush()
         else:
             assert before is not None
             record = {"wanted": False, **asdict(before), "over": reason}
-            self._node.get_logger().info(f"request {before.number} is over: {reason}")
+            self._node.get_logger().info(f"request {before.number} ended: {reason}")
         self._publisher.publish(String(data=json.dumps(record)))
 
 

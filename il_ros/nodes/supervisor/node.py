@@ -1,9 +1,10 @@
-"""Executable `dagger_supervisor`: the only one who commands the robot. Policy, expert and person propose.
+"""Executable `dagger_supervisor`: the only node that commands the robot. Policy and expert send proposals.
 
-Whatever has authority goes through one safety gate; every command is followed by its record on `~/decision`.
-Who has it is the parameter `mode`'s choice, which may be set while the robot runs (`il_ros.interactive`).
-Services: `~/restart` (new epoch, ramp from the measured state), `~/estop` (true latches), `~/reset_estop`.
-The emergency stop also listens on the topic `~/estop` (std_msgs/Bool), and stays latched across activations.
+The proposal of the source with authority passes one safety limiter; a record on `~/decision` follows every
+command. The parameter `mode`, settable at run time, selects the arbitration rule (`il_ros.interactive`).
+Services: `~/restart` (new generation, ramp from the measured state), `~/estop` (true latches),
+`~/reset_estop`. The topic `~/estop` (std_msgs/Bool) also latches the emergency stop, which stays latched
+across activations.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import Status
 from il_ros.nodes.runtime.parameters import value
-from il_ros.nodes.runtime.publishers import Others
+from il_ros.nodes.runtime.publishers import OtherPublishers
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
 from il_ros.nodes.supervisor.estop import EstopInputs
-from il_ros.nodes.supervisor.modes import Bell, ModeParameters
+from il_ros.nodes.supervisor.modes import ModeParameters, RequestAnnouncer
 from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources
 from il_ros.nodes.supervisor.report import SupervisorReport
 from il_ros.records import proposal
@@ -46,11 +47,11 @@ STRING = "std_msgs/msg/String"
 SHALLOW = QoSProfile(depth=1)
 # event handlers would keep a destroyed publisher in the graph until the executor runs
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
-LOOKS_PER_PERIOD = 2  # how often the timer looks whether a decision is overdue; each look wakes the process
+LOOKS_PER_PERIOD = 2  # how often the timer checks for an overdue decision; each check wakes the process
 
 
 class DaggerSupervisor(managed.ManagedNode):
-    """Proposals, measurements and time in; commands, decisions and status out. The core decides."""
+    """ROS shell of `Supervision`: proposals, measurements, time in; commands, decisions, status out."""
 
     def __init__(self, **kwargs: Any) -> None:
         self._supervision: Supervision | None = None
@@ -61,18 +62,18 @@ class DaggerSupervisor(managed.ManagedNode):
         self._modes = ModeParameters(self, self._check_mode, self._switch)
         self._estop = EstopInputs(self, self._press, self._reset_estop)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._others = Others(self)
+        self._others = OtherPublishers(self)
         self._commands: list[tuple[Any, Any, slice]] = []
         self._closing: list[Callable[[], Any]] = []
         self._announced: tuple[Any, ...] = ()
-        self._bell = Bell(self)
+        self._announcer = RequestAnnouncer(self)
         self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
         self.create_service(Trigger, "~/restart", self._on_restart)
 
     # ---- lifecycle ---------------------------------------------------------------------------------------
 
     def configure(self) -> None:
-        """Read the contract and the parameters; nothing is sent yet."""
+        """Read the contract and the parameters; send nothing."""
         self._contract: Contract = load_contract(value(self, "contract"))
         try:
             self._memory = ModeMemory(self._contract.period_ns)
@@ -85,7 +86,7 @@ class DaggerSupervisor(managed.ManagedNode):
         self._report = SupervisorReport()
 
     def activate(self) -> None:
-        """Listen, and command when there is something to send; raises Refusal when somebody else commands."""
+        """Subscribe and start commanding; raises Refusal when another node publishes commands."""
         topics = [action.topic for action in self._contract.actions]
         other = self._others.before_publishing(topics)
         if other:
@@ -103,20 +104,20 @@ class DaggerSupervisor(managed.ManagedNode):
         supervision.restart()
         measured = {spec.topic: spec.type for spec in supervision.measured.specs}
         self._closing.append(RawSubscriptions(self, measured, self._on_measurement).close)
-        for source in supervision.proposals_in.sources:
-            self._closing.append(self._listen(source.name, source.topic))
+        for source in supervision.proposal_buffer.sources:
+            self._closing.append(self._subscribe_proposals(source.name, source.topic))
         period_s = self._contract.period_ns / 1e9
         for seconds, callback in (
             (max(0.002, period_s / LOOKS_PER_PERIOD), self._on_timer),
             (1.0, self._announce),
-            (0.2, partial(self._look_for_others, topics)),
+            (0.2, partial(self._check_other_publishers, topics)),
         ):
             timer = self.create_timer(seconds, callback, clock=self._steady)
             self._closing.append(partial(self.destroy_timer, timer))
         self._announce()
 
     def deactivate(self) -> None:
-        """Send the last command, a stop, and fall silent."""
+        """Send a final stop command, then destroy publishers and subscriptions."""
         if self._commands and self._supervision is not None:
             self._send(self._supervision.finish(*self._times()))
         self._commands.clear()
@@ -124,22 +125,24 @@ class DaggerSupervisor(managed.ManagedNode):
             self._closing.pop()()
 
     def cleanup(self) -> None:
-        """Forget the contract and what was heard."""
+        """Drop the contract and all received data."""
         self.deactivate()
         self._supervision = self._report = None
 
     def status(self) -> Status:
-        """Return who has authority, what each source does, and how the gate and the timing fare."""
+        """Return authority, the state of each source, and statistics of the limiter and of the timing."""
         if self._report is None or self._supervision is None:
             return Status(*SupervisorReport.idle(self.state, self._others.found))
-        unheard = [
+        without_subscriber = [
             action.topic for publisher, action, _ in self._commands if not publisher.get_subscription_count()
         ]
-        return self._report.status(self._supervision, self.state, self._others.found, unheard, *self._times())
+        return self._report.status(
+            self._supervision, self.state, self._others.found, without_subscriber, *self._times()
+        )
 
     # ---- what comes in -----------------------------------------------------------------------------------
 
-    def _listen(self, name: str, topic: str) -> Callable[[], Any]:
+    def _subscribe_proposals(self, name: str, topic: str) -> Callable[[], Any]:
         subscription = self.create_subscription(
             JointTrajectory, topic, partial(self._on_proposal, name), QoSProfile(depth=5), raw=True
         )
@@ -149,7 +152,7 @@ class DaggerSupervisor(managed.ManagedNode):
         started_ns = time.perf_counter_ns()
         contract, supervision = self._contract, self._supervision
         if not self._commands:
-            return  # it was in the queue when the node was deactivated
+            return  # queued before the node was deactivated
         try:
             proposed = proposal.decode(raw, contract.action_names, contract.period_ns)
         except proposal.ProposalError as error:
@@ -157,10 +160,10 @@ class DaggerSupervisor(managed.ManagedNode):
             return
         decision = supervision.propose(name, proposed, *self._times())
         if decision is None:
-            self._announce_change()  # a source may have let go
+            self._announce_change()  # a source may have released
         else:
             self._send(decision)
-            self._report.took(started_ns, time.perf_counter_ns())
+            self._report.add_latency(started_ns, time.perf_counter_ns())
 
     def _on_measurement(self, topic: str, raw: bytes, arrival_ns: int) -> None:
         self._supervision.measured.push(topic, raw, arrival_ns)
@@ -173,7 +176,7 @@ class DaggerSupervisor(managed.ManagedNode):
     # ---- what goes out -----------------------------------------------------------------------------------
 
     def _send(self, decision: Decision | None) -> None:
-        """Publish the command of all actions, or of none, and then the record of it."""
+        """Publish the commands of all actions, or of none, then the decision record."""
         if decision is None:
             return
         encoded = []
@@ -183,23 +186,23 @@ class DaggerSupervisor(managed.ManagedNode):
                 encoded.append((publisher, messages.encode(action.type, command)))
         for publisher, raw in encoded:
             publisher.publish(raw)
-        self._announce_change()  # before the decision: a simulator in lockstep goes on at that
+        self._announce_change()  # before the decision, which lets a simulator in lockstep continue
         self._decisions.publish(messages.encode(STRING, messages.make(STRING, data=to_json(decision))))
-        self._report.decided(decision, time.monotonic_ns())
+        self._report.add_decision(decision, time.monotonic_ns())
 
     def _announce_change(self) -> None:
         if change(self._supervision) != self._announced:
             self._announce()
 
     def _announce(self) -> None:
-        """Publish who has authority and in which epoch, and call for the expert."""
-        self._bell.show(self._supervision.mode, self._supervision.reason)
+        """Publish the status (authority, generation), and the request for the expert."""
+        self._announcer.show(self._supervision.mode, self._supervision.reason)
         self._announced = change(self._supervision)
         record = status(self._supervision, self._contract, *self._times())
         self._status_publisher.publish(String(data=status_json(record)))
 
-    def _look_for_others(self, topics: Sequence[str]) -> None:
-        """Two who command one robot are a danger: go silent, and say who it is."""
+    def _check_other_publishers(self, topics: Sequence[str]) -> None:
+        """Deactivate when another node publishes commands, and report its name."""
         other = self._others.beside_ours(topics)
         if other:
             self.report_error("stopped", managed.Refusal(other))
@@ -215,22 +218,22 @@ class DaggerSupervisor(managed.ManagedNode):
             make_mode(wanted, self._contract, value(self, "sources"), ModeMemory())
 
     def _switch(self) -> None:
-        """Let the mode that the parameters now say choose from the next tick on."""
+        """Switch to the mode that the parameters select, from the next tick on."""
         if self._supervision is None:
             return
         wanted = self._modes.options()
-        sources = [source.name for source in self._supervision.proposals_in.sources]
+        sources = [source.name for source in self._supervision.proposal_buffer.sources]
         self._supervision.switch(make_mode(wanted, self._contract, sources, self._memory))
-        self.get_logger().info(f"mode {wanted.mode}, epoch {self._supervision.generation}")
+        self.get_logger().info(f"mode {wanted.mode}, generation {self._supervision.generation}")
         self._announce()
 
     # ---- emergency stop and restart ----------------------------------------------------------------------
 
-    def _press(self, who: str, pressed: bool) -> None:
+    def _press(self, source: str, pressed: bool) -> None:
         if self._commands:
-            self._send(self._supervision.press(who, pressed, *self._times()))
+            self._send(self._supervision.press(source, pressed, *self._times()))
         else:
-            self._estop.latch.hear(who, pressed, time.monotonic_ns())
+            self._estop.latch.update(source, pressed, time.monotonic_ns())
 
     def _reset_estop(self) -> str:
         if self._supervision is None:
@@ -244,7 +247,7 @@ class DaggerSupervisor(managed.ManagedNode):
             raise managed.Refusal(f"nothing to restart: the node is {self.state}")
         self._supervision.restart()
         self._announce()
-        response.success, response.message = True, f"epoch {self._supervision.generation}"
+        response.success, response.message = True, f"generation {self._supervision.generation}"
         return response
 
 

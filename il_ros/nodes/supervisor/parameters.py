@@ -17,44 +17,49 @@ SILENT_SIMULATED_S = 1.0
 
 
 def declare_supervision(node: Node) -> None:
-    """Declare all that the core takes; it is read at configure."""
-    names = declare(node, "sources", ["policy", "expert"], "names of those who propose")
+    """Declare the parameters of the core, which are read at configure."""
+    names = declare(node, "sources", ["policy", "expert"], "names of the sources of proposals")
     for name in names:
         declare(node, f"{name}.topic", TOPICS.get(name, f"{name}/proposal"), "topic of its proposals")
         declare(
             node,
             f"{name}.priority",
             PRIORITIES.get(name, 0),
-            "the highest of those who propose has authority",
+            "the proposing source with the highest priority has authority",
         )
         declare(
-            node, f"{name}.timeout_s", 0.25, "silent for longer, it loses authority", unit="s", minimum=0.001
+            node,
+            f"{name}.timeout_s",
+            0.25,
+            "silence after which the source loses authority",
+            unit="s",
+            minimum=0.001,
         )
         declare(
-            node, f"{name}.max_age_s", 0.2, "a proposal for a tick longer ago is rejected", unit="s",
+            node, f"{name}.max_age_s", 0.2, "age of a proposal's tick beyond which it is rejected", unit="s",
             minimum=0.001,
         )  # fmt: skip
     declare(
-        node, "silence_s", 0.0, "without a decision for so long the timer decides (steady clock); 0: 1.5 "
-        "control periods, but 1 s with use_sim_time, because a simulator in lockstep waits", unit="s",
+        node, "silence_s", 0.0, "time without a decision after which a timer decides (steady clock); 0: 1.5 "
+        "control periods, or 1 s with use_sim_time, because a simulator in lockstep waits", unit="s",
         minimum=0.0,
     )  # fmt: skip
     declare(
         node, "without_measurement", "wait", "what a ramp starts from when the measured state is missing: "
-        "wait for it, or trust the last command (at first the first wish)", choices=("wait", "trust"),
+        "wait for it, or trust the last command (initially the first target)", choices=("wait", "trust"),
     )  # fmt: skip
     declare(
         node, "keep_command", [""], "action keys whose ramps start from the last command, not from the "
-        "measured state: a gripper that squeezes",
+        "measured state, such as a gripper that squeezes",
     )  # fmt: skip
     declare(
-        node, "hold_at_start", False, "hold the measured state before anybody has proposed, instead of "
+        node, "hold_at_start", False, "hold the measured state before the first proposal, instead of "
         "sending nothing",
     )  # fmt: skip
 
 
 def sources(node: Node) -> list[Source]:
-    """Return the sources; raises ValueError when one can't be."""
+    """Return the sources; raises ValueError on an invalid one."""
     return [
         Source(
             name,
@@ -68,7 +73,7 @@ def sources(node: Node) -> list[Source]:
 
 
 def options(node: Node, contract: Contract) -> SupervisorOptions:
-    """Return the options; raises ValueError when one can't be."""
+    """Return the options; raises ValueError on an invalid one."""
     silence_s = value(node, "silence_s")
     if not silence_s:
         simulated = value(node, "use_sim_time")

@@ -1,4 +1,4 @@
-"""What the supervisor says on /diagnostics: sources, gate, timing."""
+"""The supervisor's entry in /diagnostics: sources, safety limiter, timing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from il_ros.records.decision import NOBODY, Decision
 
 
 class SupervisorReport:
-    """Counts decisions, and reads the core's state when asked."""
+    """Counts decisions and summarises the core's state."""
 
     def __init__(self) -> None:
         self._decisions = self._limited = self._unanswered = 0
@@ -22,8 +22,8 @@ class SupervisorReport:
         self._seen: dict[str, int] = {}
         self._seen_ns: int | None = None
 
-    def decided(self, decision: Decision, steady_ns: int) -> None:
-        """Count a decision that went out."""
+    def add_decision(self, decision: Decision, steady_ns: int) -> None:
+        """Count a published decision."""
         self._decisions += 1
         self._unanswered += decision.authority == NOBODY
         if decision.limited:
@@ -32,13 +32,13 @@ class SupervisorReport:
         if decision.sent is not None:
             self._sent_steady_ns = steady_ns
 
-    def took(self, started_ns: int, ended_ns: int) -> None:
-        """Note how long a proposal took from its arrival to its record."""
+    def add_latency(self, started_ns: int, ended_ns: int) -> None:
+        """Add the time from a proposal's arrival to its published decision."""
         self._latency.add(((ended_ns - started_ns) / 1e9,))
 
     @staticmethod
     def idle(state: str, other: str) -> tuple[bytes, str]:
-        """Return level and message while there is nothing to supervise."""
+        """Return level and message of an unconfigured node."""
         return (ERROR, other) if other else (WARN, f"{state}: nothing is sent")
 
     def status(
@@ -46,14 +46,14 @@ class SupervisorReport:
         supervision: Supervision,
         state: str,
         other: str,
-        unheard: Sequence[str],
+        without_subscriber: Sequence[str],
         now_ns: int,
         steady_ns: int,
     ) -> Status:
-        """Return the state of every source, of the gate and of the timing.
+        """Return the state of every source, of the safety limiter and of the timing.
 
-        `state`: of the lifecycle. `other`: who else commands, "" nobody. `unheard`: command topics without
-        a subscriber whose QoS fits.
+        `state`: of the lifecycle. `other`: sentence about another commanding node, else "".
+        `without_subscriber`: command topics without a compatible subscriber.
         """
         values: dict[str, Any] = {"authority": supervision.authority, "generation": supervision.generation}
         values |= {"mode": supervision.mode.name, **supervision.mode.state(now_ns)}
@@ -61,7 +61,7 @@ class SupervisorReport:
         values |= {
             "decisions": self._decisions,
             "decisions without authority": self._unanswered,
-            "decisions limited by the gate": self._limited,
+            "decisions limited": self._limited,
             "last limited": self._last_limited,
             "proposals without decision": supervision.skipped,
             "timer latest [ms]": supervision.watchdog.latest_s * 1e3,
@@ -74,18 +74,18 @@ class SupervisorReport:
             return Status(WARN, f"{state}: nothing is sent", values)
         if supervision.estop.latched:
             return Status(ERROR, supervision.estop.latched, values)
-        if unheard:
-            return Status(WARN, f"nobody receives {', '.join(unheard)}", values)
+        if without_subscriber:
+            return Status(WARN, f"no subscriber to {', '.join(without_subscriber)}", values)
         if supervision.authority == NOBODY:
-            return Status(WARN, f"nobody has authority: {supervision.reason}", values)
+            return Status(WARN, f"no source has authority: {supervision.reason}", values)
         return Status(OK, f"{supervision.authority} has authority", values)
 
     def _sources(self, supervision: Supervision, now_ns: int, steady_ns: int) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        absences = supervision.proposals_in.absences(now_ns, steady_ns)
+        absences = supervision.proposal_buffer.absences(now_ns, steady_ns)
         passed_s = (steady_ns - self._seen_ns) / 1e9 if self._seen_ns else 0.0
-        for name, states in supervision.proposals_in.states.items():
-            values[name] = absences[name] or "proposing"
+        for name, states in supervision.proposal_buffer.states.items():
+            values[name] = absences[name].text or "proposing"
             if states.proposal is not None:
                 values[f"{name} age [s]"] = (steady_ns - states.arrival_steady_ns) / 1e9
             if passed_s > 0.5:

@@ -1,4 +1,4 @@
-"""Executable `teleop_joy`: a gamepad (sensor_msgs/Joy) proposes, as node `expert`, deadman held."""
+"""Executable `teleop_joy`, node `expert`: a gamepad (sensor_msgs/Joy) proposes while the deadman is held."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from il_ros.teleop.joy import JoyMap, parse_controls
 
 
 class TeleopJoy(Teleop):
-    """Silent when the button is released, and when `joy` stops arriving: a gamepad out of reach lets go."""
+    """Releases authority when the deadman is released or `joy` falls silent (gamepad out of range)."""
 
     def set_up(self) -> None:
         """Read the map of axes and buttons; subscribe to `joy`."""
         names = self.contract.action_names
-        line = 'lines "ACTION INDEX RATE": what moves, axis or button, units per second at full deflection'
+        line = 'lines "ACTION INDEX RATE": action, axis or button index, units per second at full deflection'
         axes = declare(self, "axes", [], f"axes, {line}", read_only=True)
         buttons = declare(self, "buttons", [], f"buttons, {line}", read_only=True)
         deadman = declare(
@@ -35,7 +35,7 @@ class TeleopJoy(Teleop):
             self,
             "timeout",
             0.5,
-            "silence of the gamepad after which it has let go",
+            "silence of the gamepad after which it counts as released",
             unit="s",
             minimum=0.01,
             read_only=True,
@@ -52,20 +52,20 @@ class TeleopJoy(Teleop):
         except ValueError as error:
             raise ParameterError(str(error)) from error
         self._rates: Vector | None = None
-        self._heard_s = -self._timeout_s
+        self._received_s = -self._timeout_s
         self.create_subscription(Joy, "joy", self._on_joy, 10)
 
     def target(self, measured: Vector) -> Vector | None:
         """Return the jogged target while the deadman button is held."""
-        if self._rates is None or time.monotonic() - self._heard_s > self._timeout_s:
+        if self._rates is None or time.monotonic() - self._received_s > self._timeout_s:
             self._jog.release()
             return None
         return self._jog.step(self._rates, measured)
 
     def _on_joy(self, message: Joy) -> None:
-        held, self._rates = self._rates is not None, None  # should the next line fail, it has let go
+        held, self._rates = self._rates is not None, None  # released if the next line raises
         self._rates = self._map.rates(message.axes, message.buttons)
-        self._heard_s = time.monotonic()
+        self._received_s = time.monotonic()
         if self._rates is None:
             self.release()
         elif not held:

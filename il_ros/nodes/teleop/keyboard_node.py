@@ -1,6 +1,6 @@
-"""Executable `teleop_keyboard`: the keys of this terminal propose, as node `expert`. Works over SSH.
+"""Executable `teleop_keyboard`, node `expert`: the keys of this terminal propose, also over SSH.
 
-Two nodes can't read one terminal: with `keys_topic` the keys come from the session's (std_msgs/String).
+Two nodes cannot read one terminal: with `keys_topic` the session sends the keys (std_msgs/String).
 """
 
 from __future__ import annotations
@@ -26,23 +26,25 @@ LOOK_EVERY_S = 0.02
 
 
 class TeleopKeyboard(Teleop):
-    """Silent until the first key, and `silent_after` seconds after the last: authority passes back."""
+    """Proposes from the first key until `silent_after` seconds after the last, then releases authority."""
 
     def __init__(self, keys: terminal.Terminal | None, **kwargs: Any) -> None:
         self._terminal = keys
         super().__init__(**kwargs)
-        topic = declare(self, "keys_topic", "", "topic of the keys; empty: this terminal's", read_only=True)
+        topic = declare(
+            self, "keys_topic", "", "topic of the keys; empty: read this terminal", read_only=True
+        )
         if topic:
             self._terminal = None
             self.create_subscription(String, topic, self._on_key, 10)
         elif keys is None:
             raise ParameterError(f"{terminal.NO_TERMINAL}, or give parameter keys_topic")
         sys.stderr.write(f"{self._keyboard.help()}\n")
-        # on the steady clock: keys are pressed in real time, also while /clock stands still
+        # steady clock: keys arrive in real time, also while /clock is paused
         self.create_timer(LOOK_EVERY_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def set_up(self) -> None:
-        """Read the times; build the keyboard."""
+        """Declare the times; create the keyboard."""
         move_s = declare(
             self,
             "move_for",
@@ -54,7 +56,7 @@ class TeleopKeyboard(Teleop):
             read_only=True,
         )
         silent_s = declare(
-            self, "silent_after", 2.0, "time without a key after which authority is given back",
+            self, "silent_after", 2.0, "time without a key after which authority is released",
             unit="s", minimum=0.1, read_only=True,
         )  # fmt: skip
         try:
@@ -72,7 +74,7 @@ class TeleopKeyboard(Teleop):
         return self._jog.step(rates, measured)
 
     def stop(self) -> None:
-        """Leave the status line standing."""
+        """Stop, and keep the status line on the screen."""
         super().stop()
         if self._terminal is not None:
             sys.stderr.write("\n")

@@ -1,4 +1,4 @@
-"""Executable `teleop_leader`: a leader arm (its JointState) proposes while enabled, as node `expert`."""
+"""Executable `teleop_leader`, node `expert`: a leader arm (JointState) proposes while enabled."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ FOLLOWER_FRESH_S = 0.5  # how recent the follower's measured state must be to en
 
 
 class TeleopLeader(Teleop):
-    """The clutch: `~/enable` (SetBool), or the topic of that name (Bool: a pedal), engages and lets go.
+    """The clutch, service `~/enable` (SetBool) or topic `~/enable` (Bool, a pedal), engages and releases.
 
-    A leader that falls silent lets go, and must be enabled again.
+    A leader that falls silent is released and must be enabled again.
     """
 
     def set_up(self) -> None:
         """Read the joint map and the alignment; subscribe to the leader and to the clutch."""
         line = 'lines "ACTION JOINT [SCALE [OFFSET]]": action = scale * leader joint + offset'
         joints = declare(self, "joints", [], line, read_only=True)
-        differ = "what to do when leader and follower differ at engage"
+        differ = "behaviour when leader and follower differ at engage"
         how = declare(self, "alignment", "refuse", differ, choices=ALIGNMENTS, read_only=True)
-        difference = declare(self, "max_difference", 0.2, "most that a joint may differ", unit="rad or m")
-        blend_s = declare(self, "blend_time", 2.0, "time over which 'blend' fades it out", unit="s")
-        silence = "silence of the leader after which it has let go"
+        difference = declare(self, "max_difference", 0.2, "largest difference of a joint", unit="rad or m")
+        blend_s = declare(self, "blend_time", 2.0, "time over which 'blend' removes the difference", unit="s")
+        silence = "silence of the leader after which it is released"
         self._timeout_s = declare(self, "timeout", 0.2, silence, unit="s", minimum=0.01, read_only=True)
         try:
             parsed = parse_joints(joints, self.contract.action_names)
@@ -42,14 +42,14 @@ class TeleopLeader(Teleop):
         except ValueError as error:
             raise ParameterError(str(error)) from error
         self._positions: dict[str, float] = {}
-        self._heard_s = self._measured_s = float("-inf")
+        self._received_s = self._measured_s = float("-inf")
         self._measured: Vector | None = None
         self.create_subscription(JointState, "leader/joint_states", self._on_leader, 10)
         self.create_subscription(Bool, "~/enable", self._on_pedal, 10)
         self.create_service(SetBool, "~/enable", self._on_enable)
 
     def target(self, measured: Vector) -> Vector | None:
-        """Return the leader's position in the follower's terms while engaged."""
+        """Return the leader's position as a follower action (A,) while engaged."""
         now_s = time.monotonic()
         self._measured, self._measured_s = measured, now_s
         if not self._leader.engaged:
@@ -59,12 +59,12 @@ class TeleopLeader(Teleop):
             return self._leader.target(self._positions, now_s)
         except ValueError as error:
             self._leader.release()
-            self.get_logger().warning(f"leader let go: {error}")
+            self.get_logger().warning(f"leader released: {error}")
             return None
 
     def _on_leader(self, message: JointState) -> None:
         self._positions = dict(zip(message.name, message.position, strict=True))
-        self._heard_s = time.monotonic()
+        self._received_s = time.monotonic()
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._clutch(request.data)
@@ -72,11 +72,11 @@ class TeleopLeader(Teleop):
         return response
 
     def _on_pedal(self, message: Bool) -> None:
-        if message.data != self._leader.engaged:  # pedals repeat themselves
+        if message.data != self._leader.engaged:  # pedals send repeatedly
             self._clutch(message.data)
 
     def _clutch(self, engage: bool) -> None:
-        """Engage or release; raises Refusal when leader or follower is silent or they stand too far apart."""
+        """Engage or release; raises Refusal when leader or follower is silent or they differ too much."""
         if not engage:
             self._leader.release()
             self.release()
@@ -85,14 +85,14 @@ class TeleopLeader(Teleop):
         try:
             self._require_leader(now_s)
             if self._measured is None or now_s - self._measured_s > FOLLOWER_FRESH_S:
-                raise ValueError("the follower's state is not known: see the diagnostics of this node")
+                raise ValueError("the follower's state is unknown: see the diagnostics of this node")
             self._leader.engage(self._positions, self._measured, now_s)
         except ValueError as error:
             raise Refusal(f"not engaged: {error}") from error
         self.get_logger().info("leader engaged")
 
     def _require_leader(self, now_s: float) -> None:
-        if now_s - self._heard_s > self._timeout_s:
+        if now_s - self._received_s > self._timeout_s:
             raise ValueError(f"nothing on leader/joint_states for {self._timeout_s:g} s")
 
 

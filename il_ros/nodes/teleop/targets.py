@@ -1,4 +1,4 @@
-"""What the teleoperation nodes share: node `expert`, which needs only what is measured of the robot."""
+"""Base class of the teleoperation nodes (node `expert`), which need only the robot's measured state."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
 
 
 class Teleop(managed.PlainNode):
-    """A person proposes. Subclasses say in `target` what the person wants at this tick, or None: nothing.
+    """Proposals of a person. Subclasses return each tick's target from `target`, or None for no proposal.
 
-    Of the contract's observations only those are needed that measure commanded joints: a stale camera must
-    not take the robot out of a person's hands.
+    Only the observations that measure commanded joints are needed: a stale camera must not stop
+    teleoperation.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -36,18 +36,18 @@ class Teleop(managed.PlainNode):
         self._proposer = Proposer(self, self.contract, self._answer, lambda: identity, needed)
 
     def set_up(self) -> None:
-        """Declare parameters, build the core, subscribe; raises ParameterError. Subclasses override."""
+        """Declare parameters, create the core, subscribe; raises ParameterError. Subclasses override."""
 
     def target(self, measured: Vector) -> Vector | None:
-        """Return the wanted action (A,) or None; `measured` (A,): the robot's state, NaN where unknown."""
+        """Return the target action (A,) or None; `measured` (A,): the robot's state, NaN where unknown."""
         raise NotImplementedError
 
     def status(self) -> Status:
-        """Return the proposer's."""
+        """Return the proposer's status."""
         return self._proposer.status()
 
     def release(self) -> None:
-        """Hand back at once, before the next tick."""
+        """Release authority at once, before the next tick."""
         self._proposer.release()
 
     def take_over(self) -> None:
@@ -55,9 +55,9 @@ class Teleop(managed.PlainNode):
         self._proposer.at_once()
 
     def stop(self) -> None:
-        """Let go and cease to propose."""
+        """Release authority and stop proposing."""
         self._proposer.close()
 
     def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:
-        wanted = self.target(actions.measured(self.contract, observation.values))
-        return None if wanted is None else wanted[np.newaxis]
+        target = self.target(actions.measured(self.contract, observation.values))
+        return None if target is None else target[np.newaxis]

@@ -1,16 +1,16 @@
-"""Executable `trainer`: trains policies from recorded episodes, beside the control loop and never in it.
+"""Executable `trainer`: trains policies from recorded episodes, in a process apart from the control loop.
 
 `~/train` (Trigger) starts a training from scratch in a process that takes only idle time, and pauses while
 the supervisor's decisions come late; `~/cancel` ends it; `~/evaluate` measures the newest policy in the
-embedded simulator. With the parameter `watch` it looks after new episodes by itself: when one with an
-intervention has ended, or there are enough new labels, it trains on all of them, from the weights of the
-newest good version, in a process that stays (importing torch takes longer than learning).
-`~/progress` (String) tells of every step as JSON: "event", "job", "at_s" (time.time()) and
-    noticed (episodes, discarded, labels not yet learnt, train_after), damaged (episode, reason),
+embedded simulator. With the parameter `watch` the node starts trainings by itself: after an episode with an
+intervention, or after enough new labels, it trains on all episodes, from the weights of the newest good
+version, in a resident process (importing torch takes longer than the training).
+`~/progress` (String) reports every step as JSON: "event", "job", "at_s" (time.time()) and
+    noticed (episodes, discarded, labels not yet trained on, train_after), damaged (episode, reason),
     queued (why), began (version, parent, why), start, epoch, done, paused, resumed, cancelled,
     failed (reason), announced (version).
-A finished policy lies in `checkpoint`/vN, with its lineage in version.json, and its path is latched on
-`~/checkpoint`, where the policy server's gate takes it from.
+A finished policy is saved in `checkpoint`/vN, with its lineage in version.json. Its path is latched on
+`~/checkpoint`, from which the policy server takes candidates for promotion.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from rclpy.clock import Clock, ClockType
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from il_ros.episodes.bag.reader import BEING_RECORDED
+from il_ros.episodes.catalogue import Omission
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.trainer.parameters import declare_all, evaluation_plan, training_plan
-from il_ros.nodes.trainer.watch import Watcher, Yielding
+from il_ros.nodes.trainer.watch import LoadThrottle, Watcher
 from il_ros.policies import lineage
 from il_ros.policies.versions import versions
 from il_ros.training.trainer.job import STOPPED, Job, TrainingPlan, python_command
@@ -42,7 +42,7 @@ POLL_S = 0.05
 
 
 class Trainer(managed.PlainNode):
-    """Runs one job at a time and tells how far it is."""
+    """Runs one job at a time and reports its progress."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("trainer", **kwargs)
@@ -53,11 +53,11 @@ class Trainer(managed.PlainNode):
             self.create_service(Trigger, f"~/{name}", answer)
         self._job: Job | ResidentJob | None = None
         self._what = ""
-        self._said: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str]] = set()
         self._training: tuple[TrainingPlan, str] | None = None
         self._status = Status(OK, "waiting for ~/train")
         self.create_timer(POLL_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._yielding = Yielding(self, self._pause, self._tell)
+        self._throttle = LoadThrottle(self, self._pause, self._report_event)
         newest = lineage.newest_good(self._versions)
         if newest is not None:
             self._announce(newest)
@@ -66,12 +66,12 @@ class Trainer(managed.PlainNode):
         if value(self, "watch"):
             self._resident = Resident(value(self, "background"))
             self._resident.warm_up()
-            self._watcher = Watcher(self, self._learn, self._tell)
+            self._watcher = Watcher(self, self._learn, self._report_event)
 
     def status(self) -> Status:
-        """Return what the job is at, or how the last one ended; a warning while episodes are damaged."""
+        """Return the job's progress or the last result; a warning while episodes are damaged."""
         status = self._status
-        values = {**status.values, **self._yielding.values}
+        values = {**status.values, **self._throttle.values}
         if self._watcher is None:
             return Status(status.level, status.message, values)
         values |= self._watcher.values
@@ -80,7 +80,7 @@ class Trainer(managed.PlainNode):
         return Status(status.level, status.message, values)
 
     def stop(self) -> None:
-        """End the running job, and the process that stays."""
+        """End the running job and the resident process."""
         if self._job is not None:
             self._job.close()
             self._job = None
@@ -96,11 +96,11 @@ class Trainer(managed.PlainNode):
         start = None
         if self._watcher is not None and not self._watcher.by_itself:
             start = lineage.newest_good(self._versions, without=self._watcher.discarded)
-        response.success, response.message = True, self._begin_training(start, "asked for")
+        response.success, response.message = True, self._begin_training(start, "requested")
         return response
 
     def _learn(self, why: str, discarded: frozenset[str]) -> bool:
-        """Train on all episodes from the newest good weights; return False while there is another job."""
+        """Train on all episodes from the newest good weights; return False while another job runs."""
         if self._job is not None:
             return False
         self._begin_training(lineage.newest_good(self._versions, without=discarded), why)
@@ -112,7 +112,7 @@ class Trainer(managed.PlainNode):
         self._begin(plan.words(version), f"training {version}")
         self._training = (plan, version)
         parent = "" if start is None else start.name
-        self._tell({"event": "began", "version": version, "parent": parent, "why": why})
+        self._report_event({"event": "began", "version": version, "parent": parent, "why": why})
         self.get_logger().info(f"training {version} from {parent or 'scratch'}: {why}")
         return version
 
@@ -140,7 +140,7 @@ class Trainer(managed.PlainNode):
         self._job = Job(python_command(words)) if self._resident is None else self._resident.begin(words)
         self._what, self._training = what, None
         self._status = Status(OK, what)
-        if self._yielding.throttle.paused:
+        if self._throttle.throttle.paused:
             self._job.pause(True)
 
     def _pause(self, paused: bool) -> None:
@@ -152,30 +152,31 @@ class Trainer(managed.PlainNode):
             return
         events, status = self._job.poll()
         for event in events:
-            self._tell(event)
+            self._report_event(event)
             self._warn(event)
             self._status = Status(OK, f"{self._what}: {event['event']}", _shown(event))
         if status is not None:
             job, self._job = self._job, None
             job.close()
-            self._end(status, job.last_words)
+            self._end(status, job.last_line)
 
     def _warn(self, event: dict[str, Any]) -> None:
-        """Say once what is not trained on, and why; what is being recorded just now needs no word."""
+        """Log once which episodes are not trained on; one that is being recorded is expected."""
         for name, reason in event.get("left_out", {}).items():
             unfinished = self._watcher is not None and self._watcher.unfinished == name
-            usual = unfinished or BEING_RECORDED in reason or reason.startswith("discarded")
-            if not (usual or (name, reason) in self._said):
-                self._said.add((name, reason))
+            kind = Omission(event.get("omissions", {}).get(name, Omission.UNUSABLE))
+            expected = unfinished or kind in (Omission.BEING_RECORDED, Omission.DISCARDED)
+            if not (expected or (name, reason) in self._warned):
+                self._warned.add((name, reason))
                 log = self.get_logger()
-                # an episode in which nobody corrected anything is no fault
-                tell = log.info if reason.startswith("no usable frame") else log.warning
-                tell(f"not trained on: {name}: {reason}")
+                # an episode without corrections is not a fault
+                write = log.info if kind is Omission.NO_FRAMES else log.warning
+                write(f"not trained on: {name}: {reason}")
         for warning in event.get("warnings", ()):
             self.get_logger().warning(warning)
 
     def _end(self, status: int, last_words: str) -> None:
-        """Say how the job ended; a trained policy gets its place first, then the news."""
+        """Report how the job ended; publish a trained policy before announcing it."""
         if status == 0:
             self._status = Status(OK, f"{self._what}: done", self._status.values)
             self.get_logger().info(self._status.message)
@@ -183,23 +184,23 @@ class Trainer(managed.PlainNode):
                 plan, version = self._training
                 self._announce(plan.publish(version))
         elif status in STOPPED:
-            self._tell({"event": "cancelled"})
+            self._report_event({"event": "cancelled"})
             self._status = Status(OK, f"{self._what}: cancelled")
         else:
-            self._tell({"event": "failed", "reason": last_words})
+            self._report_event({"event": "failed", "reason": last_words})
             self._status = Status(ERROR, f"{self._what} failed: {last_words}")
             self.get_logger().error(self._status.message)
 
     def _announce(self, run: Path) -> None:
         self._checkpoint.publish(String(data=str(run.resolve())))
-        self._tell({"event": "announced", "version": run.name})
+        self._report_event({"event": "announced", "version": run.name})
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _report_event(self, event: dict[str, Any]) -> None:
         self._progress.publish(String(data=json.dumps({"job": self._what, "at_s": time.time(), **event})))
 
 
 def _shown(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the event's numbers and words, for diagnostics."""
+    """Return the event's numbers and strings for the diagnostics."""
     return {
         key: item for key, item in event.items() if isinstance(item, (int, float, str)) and key != "event"
     }

@@ -1,4 +1,4 @@
-"""The trainer's parameters, and what they make: plans of trainings and of evaluations."""
+"""The trainer's parameters, and the training and evaluation plans made from them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from rclpy.node import Node
 
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.records.outcomes import OUTCOMES
+from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.job import EvaluationPlan, TrainingPlan
-
-"""While somebody corrects, a label is the expert's, whatever became of the episode."""
 
 
 def declare_all(node: Node) -> None:
@@ -20,28 +19,28 @@ def declare_all(node: Node) -> None:
     declare(node, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
     declare(node, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
     declare(node, "changes", [], "changes of the recipe, key=value each")
-    declare(node, "background", True, "leave the processor to whoever else wants it")
-    declare(node, "watch", False, "train by itself when there are new episodes", read_only=True)
+    declare(node, "background", True, "use only idle processor time")
+    declare(node, "watch", False, "train automatically on new episodes", read_only=True)
     declare(
-        node, "train_after", 200, "watch: train at so many new labelled ticks, or after an intervention; "
-        "0: only when ~/train asks, and then from the newest good version's weights",
+        node, "train_after", 200, "watch: number of new labelled ticks that starts a training, as an "
+        "intervention does; 0: only ~/train starts one, from the newest good version's weights",
         minimum=0, read_only=True,
     )  # fmt: skip
     declare(
-        node, "warm_epochs", 100, "watch: epochs of a training that begins with an earlier version's "
+        node, "warm_epochs", 100, "watch: epochs of a training that starts from an earlier version's "
         "weights; 0: the recipe's", minimum=0,
     )  # fmt: skip
     declare(
-        node, "warm_s", 30.0, "watch: time that these epochs may take; when it doesn't suffice, they "
-        "replay a part of the old frames; 0: any", unit="s", minimum=0.0,
+        node, "warm_s", 30.0, "watch: time limit of these epochs, kept by replaying only part of the "
+        "old frames; 0: none", unit="s", minimum=0.0,
     )  # fmt: skip
     declare(node, "task", "", "simulated task to evaluate on; empty: the one trained on")
     declare(node, "episodes", 20, "episodes of an evaluation", minimum=1, maximum=100_000)
-    declare(node, "seed", 1_000_000, "first seed of an evaluation", minimum=0)
+    declare(node, "seed", HELD_OUT_SEED, "first seed of an evaluation", minimum=0)
 
 
 def training_plan(node: Node, start: Path | None) -> TrainingPlan:
-    """Return what to train now, from the weights of version `start`, or from scratch."""
+    """Return the training plan, from the weights of version `start` or from scratch (None)."""
     return TrainingPlan(
         root=Path(value(node, "root")),
         versions=Path(value(node, "checkpoint")),
@@ -57,7 +56,7 @@ def training_plan(node: Node, start: Path | None) -> TrainingPlan:
 
 
 def evaluation_plan(node: Node, checkpoint: Path) -> EvaluationPlan:
-    """Return how to measure a trained policy."""
+    """Return the plan to evaluate a trained policy."""
     return EvaluationPlan(
         checkpoint=checkpoint,
         task=value(node, "task"),

@@ -1,4 +1,4 @@
-"""The trainer's eyes: new episodes under the root, and how the control loop fares beside the training."""
+"""The trainer's inputs: new episodes under the root, and the lateness of the control loop."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from il_ros.training.trainer.watcher import EpisodeWatcher, RetrainTrigger
 LOOK_S = 0.25
 STRING = "std_msgs/msg/String"
 
-Tell = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, Any]], None]
 
 
 class Watcher:
-    """Looks under the root; while something is due and `begin(why, discarded)` returns True, it is taken.
+    """Watches the root, calls `begin(why, discarded)` when a training is due, and reports events.
 
-    Everything noticed is told as an event. `begin` says False while another job runs.
+    `begin` returns False while another job runs; the training then stays queued.
     """
 
-    def __init__(self, node: Node, begin: Callable[[str, frozenset[str]], bool], tell: Tell) -> None:
-        self._node, self._begin, self._tell = node, begin, tell
+    def __init__(self, node: Node, begin: Callable[[str, frozenset[str]], bool], report: Report) -> None:
+        self._node, self._begin, self._report = node, begin, report
         self._watcher = EpisodeWatcher(Path(value(node, "root")))
         after = value(node, "train_after")
         self.by_itself = after > 0
-        """Whether it has something trained; else it looks and tells."""
+        """Whether it starts trainings; otherwise it only reports."""
         self._trigger = RetrainTrigger(max(1, after))
         self._queued = ""
         self._newest: Path | None = None
@@ -45,23 +45,23 @@ class Watcher:
 
     @property
     def values(self) -> dict[str, Any]:
-        """For diagnostics: what is queued, being recorded, or damaged."""
+        """Values for the diagnostics: due training, unfinished and damaged episodes."""
         damaged = {f"damaged {name}": reason for name, reason in self._watcher.damaged.items()}
         return {"due": self._trigger.due(), "unfinished episode": self._watcher.unfinished} | damaged
 
     @property
     def discarded(self) -> frozenset[str]:
-        """Names of the episodes that were taken back."""
+        """Names of the discarded episodes."""
         return self._watcher.discarded
 
     @property
     def unfinished(self) -> str:
-        """Name of the episode that is being recorded, it seems; "" when none is."""
+        """Name of the episode that seems to be recording, "" if none."""
         return self._watcher.unfinished
 
     @property
     def damaged(self) -> str:
-        """The sentence about episodes that can't be used, "" when all can."""
+        """Sentence about the unusable episodes, "" if none."""
         return "; ".join(f"{name}: {reason}" for name, reason in self._watcher.damaged.items())
 
     def _look(self) -> None:
@@ -75,14 +75,14 @@ class Watcher:
                 self._trigger.newest(newest.name, learnt, self._watcher.discarded)
         for name, reason in news.damaged:
             self._node.get_logger().error(f"not trained on, damaged: {name}: {reason}")
-            self._tell({"event": "damaged", "episode": name, "reason": reason})
+            self._report({"event": "damaged", "episode": name, "reason": reason})
         if news.finished or news.discarded:
             found = {
                 name: {"labelled": count.labelled, "interventions": count.interventions}
                 for name, count in news.finished
             }
             wait = {"labels": self._trigger.labelled, "train_after": value(self._node, "train_after")}
-            self._tell({"event": "noticed", "episodes": found, "discarded": list(news.discarded), **wait})
+            self._report({"event": "noticed", "episodes": found, "discarded": list(news.discarded), **wait})
         due = self._trigger.due()
         if not due or not self.by_itself:
             return
@@ -91,17 +91,17 @@ class Watcher:
             self._queued = ""
         elif due != self._queued:
             self._queued = due
-            self._tell({"event": "queued", "why": due})
+            self._report({"event": "queued", "why": due})
 
 
-class Yielding:
-    """Listens to the supervisor's decisions; `pause(bool)` is called to stop the training or let it go on."""
+class LoadThrottle:
+    """Calls `pause(bool)` to pause or resume the training by the lateness of the supervisor's decisions."""
 
-    def __init__(self, node: Node, pause: Callable[[bool], None], tell: Tell) -> None:
-        self._node, self._pause, self._tell = node, pause, tell
+    def __init__(self, node: Node, pause: Callable[[bool], None], report: Report) -> None:
+        self._node, self._pause, self._report = node, pause, report
         topic = declare(
-            node, "supervisor_decisions", "dagger_supervisor/decision", "supervisor's decisions; when they "
-            "come late the training pauses. Empty: it never does", read_only=True,
+            node, "supervisor_decisions", "dagger_supervisor/decision", "supervisor's decisions; the "
+            "training pauses while they are late; empty: never", read_only=True,
         )  # fmt: skip
         given = {
             "pause_above": declare(
@@ -109,12 +109,12 @@ class Yielding:
                 unit="tick periods", minimum=0.01, maximum=10.0, read_only=True,
             ),
             "resume_below": declare(
-                node, "throttle.resume_below", 0.25, "lateness below which it goes on", unit="tick periods",
+                node, "throttle.resume_below", 0.25, "lateness below which it resumes", unit="tick periods",
                 minimum=0.01, maximum=10.0, read_only=True,
             ),
             "longest_s": declare(
-                node, "throttle.longest_s", 5.0, "pause at most: when that doesn't help, the training isn't "
-                "the cause", unit="s", minimum=0.1, maximum=3600.0, read_only=True,
+                node, "throttle.longest_s", 5.0, "longest pause; lateness beyond it has another "
+                "cause", unit="s", minimum=0.1, maximum=3600.0, read_only=True,
             ),
         }  # fmt: skip
         try:
@@ -129,7 +129,7 @@ class Yielding:
 
     @property
     def values(self) -> dict[str, Any]:
-        """For diagnostics."""
+        """Values for the diagnostics."""
         return {"lateness [periods]": self.throttle.lateness, "pauses": self.throttle.pauses}
 
     def _on_decision(self, raw: bytes) -> None:
@@ -145,4 +145,4 @@ class Yielding:
         if before == now:
             return
         self._pause(now)
-        self._tell({"event": "paused" if now else "resumed", "pauses": self.throttle.pauses})
+        self._report({"event": "paused" if now else "resumed", "pauses": self.throttle.pauses})

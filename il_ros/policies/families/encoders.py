@@ -31,7 +31,7 @@ class CameraEncoder(nn.Module):
             stride = 2 if index < 2 else 1
             layers += [nn.Conv2d(before, after, 5 if index == 0 else 3, stride), nn.ReLU()]
             before = after
-        self.convolutions = nn.Sequential(*layers[:-1])  # no final ReLU: the soft-argmax also uses negative values
+        self.convolutions = nn.Sequential(*layers[:-1])  # the soft-argmax uses negative values
         self.log_sharpness = nn.Parameter(torch.zeros(()))
         self.size = 2 * before
 

@@ -15,7 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from il_ros.core.settings import at_least, one_of
-from il_ros.policies.families.behaviour_cloning import BehaviourCloning, camera_encoders, append_camera_features
+from il_ros.policies.families.behaviour_cloning import (
+    BehaviourCloning,
+    append_camera_features,
+    camera_encoders,
+)
 from il_ros.policies.families.heads import ELEMENTWISE
 from il_ros.policies.families.numpy_forward import ensemble_forward
 from il_ros.policies.features import Inputs
@@ -145,8 +149,8 @@ _MASK = (1 << 31) - 1
 def bootstrap_counts(target: Tensor, members: int) -> Tensor:
     """Return each member's bootstrap count of each sample (B, K), hashed from its target (B, H, A).
 
-    The counts are deterministic; samples with equal targets get equal counts. If all counts of the batch are 0,
-    every count becomes 1.
+    The counts are deterministic; samples with equal targets get equal counts. If all counts of the batch are
+    0, every count becomes 1.
     """
     bits = target.detach().flatten(1).contiguous().view(torch.int32).to(torch.int64) & _MASK  # (B, H*A)
     places = torch.arange(1, bits.shape[1] + 1, device=bits.device)

@@ -63,8 +63,8 @@ class GaussianHead(nn.Module):
     The second part is unbounded; a sigmoid maps it into the bounds LOG_STD of the log standard deviation.
     The loss is beta-NLL: the negative log likelihood of each value is weighted by its variance^beta, with a
     stopped gradient (Seitzer et al. 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation", eq. 5;
-    `variance_power` is their beta). 0 is the plain likelihood, which neglects values with large initial errors;
-    1 fits the means like the squared error. Validation always uses the plain likelihood.
+    `variance_power` is their beta). 0 is the plain likelihood, which neglects values with large initial
+    errors; 1 fits the means like the squared error. Validation always uses the plain likelihood.
     """
 
     def __init__(self, features: int, horizon: int, action_size: int, variance_power: float) -> None:

@@ -20,7 +20,7 @@ from il_ros.policies.protocol import Network
 
 @dataclass(frozen=True)
 class Family:
-    """`settings`: a frozen dataclass with at least inputs, horizon, action_scale. `network`: its constructor."""
+    """`settings`: a frozen dataclass with at least inputs, horizon, action_scale. `network`: its class."""
 
     settings: type[Any]
     network: Callable[[Any, Inputs, int, Normaliser], Network]

@@ -1,8 +1,8 @@
-"""Scripted teachers, one for each task: memoryless, smooth, and good enough to learn from."""
+"""Scripted experts, one for each task: memoryless, smooth, and suitable as demonstrators."""
 
 from __future__ import annotations
 
-from il_ros.sim.tasks.task import Expert, named
+from il_ros.sim.tasks.task import TaskExpert, named
 
 _EXPERTS = {
     "reach": "il_ros.sim.experts.reach:ReachExpert",
@@ -12,7 +12,7 @@ _EXPERTS = {
 }
 
 
-def make_expert(task_name: str) -> Expert:
-    """Return the teacher of a task. Raises ValueError on an unknown name."""
-    expert: Expert = named(_EXPERTS, task_name, "expert for task")()
+def make_expert(task_name: str) -> TaskExpert:
+    """Return the expert of a task. Raises ValueError on an unknown name."""
+    expert: TaskExpert = named(_EXPERTS, task_name, "expert for task")()
     return expert

@@ -1,4 +1,4 @@
-"""The teacher of `drive`: towards where a disc of the robot's size can travel far, from the laser alone."""
+"""The expert of `drive`: steers from the laser alone to where a disc of the robot's size can go far."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from il_ros.core.specs import Vector
 from il_ros.sim.tasks.laser import beam_angles
 
-CLEARANCE_M = 0.25  # half width of the way that must be free: the robot's radius is 0.16 m
-AHEAD_M = 2.0  # free way beyond this counts no more
-FORWARD_RAD = 1.75  # directions further aside are not considered: never back
+CLEARANCE_M = 0.25  # half width of the path that must be free; the robot's radius is 0.16 m
+AHEAD_M = 2.0  # free distance beyond this is ignored
+FORWARD_RAD = 1.75  # directions beyond this are ignored: the robot never turns back
 SHARPNESS_PER_M = (
-    5.0  # how much a metre of free way counts; low is a smooth mean, high the best direction alone
+    5.0  # weight of a metre of free distance; low: a smooth mean, high: the best direction alone
 )
-ASIDE_M_PER_RAD = 0.35  # free way that a turn by one radian must be worth
-STOP_M = 0.15  # free way ahead at which it stands still
+ASIDE_M_PER_RAD = 0.35  # free distance that a turn by one radian costs
+STOP_M = 0.15  # free distance ahead at which the robot stops
 CRUISE_M_S = 0.55
 TURN_PER_S = 2.2
 MAX_TURN_RAD_S = 1.8

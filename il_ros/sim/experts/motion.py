@@ -1,7 +1,7 @@
-"""How the arm's experts move: a wished velocity of the tip becomes the next joint command.
+"""Motion of the arm's experts: turns a target velocity of the tip into the next joint command.
 
-All is a function of the measured positions. The command lies a little ahead of the measurement, as far as the
-arm goes in the time its controllers lag, so that it keeps a steady pace without any memory of the last one.
+Everything is a function of the measured positions. The command leads the measurement by the distance that the
+arm travels during its controllers' lag, so that the speed is steady without memory of the last command.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from il_ros.core.specs import Vector
 from il_ros.sim.tasks.kinematics import forward, pointing_down
 
 AHEAD_S = 0.125
-"""How far ahead of the measurement a command is: the controllers' lag and half a control period."""
+"""Lead of a command over the measurement: the controllers' lag plus half a control period."""
 
 JOINT_STEP_RAD = 0.095
-"""No joint is commanded further than this from where it is measured: below what the safety gate cuts."""
-
+"""Largest distance of a joint command from the measurement: below the safety limiter's bounds."""
 
 TURN_GAIN = 4.0
-"""How fast the tool is brought to its wished direction, per second."""
+"""Gain of the tool's rotation towards its target orientation, per second."""
 
 TURN_RAD_S = 0.8
 
@@ -36,13 +35,13 @@ def measured(observation: Mapping[str, NDArray[Any]]) -> tuple[Vector, Vector, f
 
 
 def step_rise(value: float, start: float, end: float) -> float:
-    """Return 0 before `start`, 1 after `end`, a smooth rise between; `end` below `start` makes it a fall."""
+    """Return 0 before `start`, 1 after `end`, and a smooth rise between; with `end` below `start` it falls."""
     x = min(max((value - start) / (end - start), 0.0), 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
 def toward(offset_m: Vector, gain: float, speed: float) -> Vector:
-    """Return the velocity that closes an offset: `gain` per second when near, at most `speed` when far."""
+    """Return the velocity that closes an offset: gain times offset when near, at most `speed` when far."""
     distance = float(np.linalg.norm(offset_m))
     return offset_m * (gain / math.hypot(1.0, distance * gain / speed))
 
@@ -50,7 +49,7 @@ def toward(offset_m: Vector, gain: float, speed: float) -> Vector:
 def command(joints_rad: Vector, tip_velocity: Vector, yaw_rad: float | None, opening_m: float) -> Vector:
     """Return the proposal (1, 7) that moves the tip at `tip_velocity` (3,) and turns the tool to point down.
 
-    `yaw_rad` as in `pointing_down`. The tip's way and the tool's turn add up, so that neither waits.
+    `yaw_rad` as in `pointing_down`. The tip's motion and the tool's rotation are simultaneous.
     """
     tip = forward(joints_rad)[0]
     upright = pointing_down(tip, yaw_rad)

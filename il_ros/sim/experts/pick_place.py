@@ -1,7 +1,7 @@
-"""The teacher of `pick_place`: over the cube, down, close, up, over the bin, open.
+"""The expert of `pick_place`: over the cube, down, close, up, over the bin, open.
 
-No phases are kept: where the cube is between the fingers the gripper closes, as far as it is closed the tip
-rises, as high as it is it goes to the bin, and over the bin it opens.
+It stores no phase: the gripper closes while the cube is between the fingers, the tip rises as the gripper
+closes, moves to the bin as it gets higher, and the gripper opens over the bin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from il_ros.sim.tasks.kinematics import reaches
 
 OPEN_M, CLOSED_M = 0.08, 0.03
 GRASP_M = -0.004
-"""Height of the tip over the cube's middle when it grasps."""
+"""Height of the tip above the cube's centre when grasping."""
 
 HOVER_M = 0.075
 CARRY_M, DROP_M = 0.13, 0.09
@@ -29,7 +29,7 @@ class PickPlaceExpert:
     """Needs `joints`, `object` and `goal` (the bin)."""
 
     def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
-        """Return the proposal (1, 7), None when the cube lies where the arm can't grasp it."""
+        """Return the proposal (1, 7), or None when the cube is out of the arm's reach."""
         joints, tip, opening = measured(observation)
         cube, bin_ = observation["object"][:3], observation["goal"][:3]
         if not reaches(cube + np.array([0.0, 0.0, GRASP_M])):
@@ -52,7 +52,7 @@ class PickPlaceExpert:
 
 
 def _fetch(tip: Vector, cube: Vector, beside: float) -> Vector:
-    """Return the tip's velocity (3,) to the cube: across when high or there, down when above it."""
+    """Return the tip's velocity (3,) to the cube: across when high or near, down when above it."""
     down = step_rise(beside, 0.03, 0.008)
     high = step_rise(float(tip[2]), 0.045, 0.07)
     across = max(high, step_rise(beside, 0.03, 0.015)) * toward(cube[:2] - tip[:2], gain=4.0, speed=0.25)
@@ -69,7 +69,7 @@ def _carry(tip: Vector, bin_: Vector, over: float) -> Vector:
 
 
 def _yaw(cube: Vector, done: float) -> float:
-    """Return the direction across which to grasp: the nearest of the cube's sides; 0 when all is done."""
+    """Return the yaw of the grasp, along the nearest of the cube's sides; 0 when the task is done."""
     qx, qy, qz, qw = (float(value) for value in cube[3:7])
     yaw = math.atan2(2 * (qw * qz + qx * qy), 1 - 2 * (qy * qy + qz * qz))
     quarter = (yaw + math.pi / 4) % (math.pi / 2) - math.pi / 4

@@ -1,7 +1,7 @@
-"""The teacher of `push`: behind the block, down, and straight on until the block lies on its mark.
+"""The expert of `push`: moves behind the block, down, and straight on until the block is on its mark.
 
-No phases are kept: how well the tip stands behind the block decides how low it goes, how low it is decides
-how much it pushes. Wherever it finds itself, it comes back to the same way.
+It stores no phase: the alignment behind the block sets the height of the tip, and the height sets the pushing
+speed. From any state it returns to the same path.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from il_ros.sim.tasks.push import NEAR_M
 OPENING_M = 0.03
 LOW_M, HIGH_M = 0.02, 0.09
 CONTACT_M = 0.04
-"""From the block's middle to the tip's when the fingers touch the block."""
+"""Distance from the block's centre to the tip when the fingers touch the block."""
 
 BEHIND_M = 0.07
-"""Where the tip comes down, behind the block's middle."""
+"""Distance behind the block's centre at which the tip descends."""
 
 TURN_M = 0.08
-"""A mark nearer than about this no longer turns the push: the direction in hand is kept."""
+"""When the mark is nearer than about this, the push keeps its current direction."""
 
 ARRIVED_M = (0.01, 0.05)
-"""Nearer than the first the push isn't steered any more, farther than the second it is in full."""
+"""Steering is off below the first distance to the mark, and full above the second."""
 
 LOST_M = NEAR_M + 0.005
-"""Farther from its mark, and past it, a block is given up."""
+"""The expert gives up a block that is past its mark by more than this."""
 
 
 class PushExpert:
     """Needs `joints`, `object` and `goal`."""
 
     def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
-        """Return the proposal (1, 7), None when the block is `past` its mark: then it can't bring it back."""
+        """Return the proposal (1, 7), or None when the block is `past` its mark."""
         joints, tip, _ = measured(observation)
         block, goal = observation["object"][:2], observation["goal"][:2]
         if past(block, goal):
@@ -65,17 +65,17 @@ class PushExpert:
 
 
 def past(block: Vector, goal: Vector) -> bool:
-    """Tell whether the block lies off its mark, and farther from the arm's foot than that; both (2,).
+    """Return whether the block is off its mark and farther from the arm's base than the mark; both (2,).
 
-    This teacher pushes away from the arm only, and near the mark keeps the tool's way (`_direction`). Round
-    such a block it goes without end, if it reaches its far side at all: it succeeded from 5 of 337 places.
+    The expert pushes away from the arm only, and keeps the tool's direction near the mark (`_direction`). It
+    would circle such a block endlessly: it succeeded from 5 of 337 places.
     """
     farther = math.hypot(*block) > math.hypot(*goal)
     return farther and float(np.linalg.norm(goal - block)) > LOST_M
 
 
 def _direction(yaw_rad: float, block: Vector, goal: Vector) -> Vector:
-    """Return the unit direction (2,) of the push: from block to goal, near it the way the tool faces."""
+    """Return the unit direction (2,) of the push: from block to goal; near the goal, the tool's direction."""
     wanted = goal - block
     present = np.array([math.cos(yaw_rad), math.sin(yaw_rad)])
     far = step_rise(float(np.linalg.norm(wanted)), *ARRIVED_M)
@@ -84,5 +84,5 @@ def _direction(yaw_rad: float, block: Vector, goal: Vector) -> Vector:
 
 
 def _half_turn(yaw_rad: float) -> float:
-    """Return the same line's direction within a quarter turn of straight ahead: the gripper has no front."""
+    """Return the yaw modulo half a turn, nearest to straight ahead: the gripper is symmetric."""
     return (yaw_rad + math.pi / 2) % math.pi - math.pi / 2

@@ -1,4 +1,4 @@
-"""The teacher of `reach`: straight to the goal, slower as it comes near."""
+"""The expert of `reach`: moves straight to the goal and slows down near it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The tasks in a real Gazebo (Classic 11), stepped in lockstep through a plugin of ours: gazebo/plugin."""
+"""The tasks in Gazebo Classic 11, stepped in lockstep by the package's own plugin (gazebo/plugin)."""

@@ -1,4 +1,4 @@
-"""What the plugin can be asked (gazebo/plugin/lockstep.cc): one request, one answer, over a socket."""
+"""Client of the lockstep plugin (gazebo/plugin/lockstep.cc): one request, one answer, over a socket."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from il_ros.core.specs import Vector
 from il_ros.sim.gazebo.process import Gazebo
 
 TIMEOUT_S = 60.0
-"""Longer than any start of Gazebo on a busy machine."""
+"""Longer than a start of Gazebo on a loaded computer."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What Gazebo says after a step: `position` and `velocity` (J,) of the joints, `models` (M, 13).
+    """The state after a step: `position` and `velocity` (J,) of the joints, `models` (M, 13).
 
-    A model's row: position (3,), quaternion (4,) wxyz, linear (3,) and angular (3,) velocity in the world.
+    Row of a model: position (3,), quaternion (4,) wxyz, linear (3,) and angular (3,) velocity in the world.
     """
 
     position: Vector
@@ -29,10 +29,10 @@ class State:
 
 
 class Client:
-    """Drives the joints and models that it names, in the order it names them.
+    """Controls the named joints and models; arrays follow the order of the names.
 
     `joints`: the frequency (rad/s) of each joint's critically damped servo; 0: its target is a velocity.
-    Raises RuntimeError with Gazebo's words when it can't do something, or has gone.
+    Raises RuntimeError with Gazebo's message when a request fails or Gazebo has ended.
     """
 
     def __init__(self, gazebo: Gazebo, joints: Mapping[str, float], models: Sequence[str], laser: str = ""):
@@ -45,20 +45,20 @@ class Client:
         self._ask(b"B", bind + _text(laser), b"O")
 
     def reset(self, seed: int, positions: Vector, poses: Vector) -> State:
-        """Begin anew with the joints (J,) and the models (M, 7: position, quaternion wxyz) there, at rest."""
+        """Reset to joint positions (J,) and model poses (M, 7: position, quaternion wxyz), at rest."""
         body = struct.pack("<I", seed % 2**32) + _numbers(positions) + _numbers(poses)
         return self._state(self._ask(b"R", body, b"T"))
 
     def step(self, steps: int, targets: Vector) -> State:
-        """Take so many steps of physics towards the joints' targets (J,)."""
+        """Advance by `steps` physics steps with the joint targets (J,)."""
         return self._state(self._ask(b"S", struct.pack("<I", steps) + _numbers(targets), b"T"))
 
     def ranges(self) -> Vector:
-        """Return what the laser measures now, (B,) metres; its range where it meets nothing."""
+        """Return the current laser ranges, (B,) metres; the maximum range where a beam hits nothing."""
         return np.frombuffer(self._ask(b"L", b"", b"L"), "<f8")
 
     def picture(self, camera: str) -> NDArray[np.uint8]:
-        """Return what a camera sees now, (H, W, 3)."""
+        """Return a camera's current image, (H, W, 3)."""
         body = self._ask(b"P", _text(camera), b"P")
         width, height = struct.unpack_from("<II", body)
         return np.frombuffer(body, np.uint8, offset=8).reshape(height, width, 3)
@@ -79,7 +79,7 @@ class Client:
             size = struct.unpack("<I", self._receive(4))[0]
             answer = self._receive(size)
         except OSError as error:
-            raise RuntimeError(f"Gazebo doesn't answer ({error}); it said: {self._gazebo.said()}") from error
+            raise RuntimeError(f"Gazebo doesn't answer ({error}); its last output: {self._gazebo.last_output()}") from error
         if answer[:1] == b"E":
             raise RuntimeError(f"Gazebo: {answer[1:].decode()}")
         if answer[:1] != expected:
@@ -91,7 +91,7 @@ class Client:
         while len(parts) < size:
             part = self._gazebo.socket.recv(size - len(parts))
             if not part:
-                raise ConnectionError("it has ended")
+                raise ConnectionError("Gazebo has ended")
             parts += part
         return bytes(parts)
 

@@ -19,11 +19,11 @@ from il_ros.sim.tasks.task import Cameras
 
 JOINTS = {"left_wheel": 0.0, "right_wheel": 0.0}
 STEP_NS = 5_000_000
-"""Of physics, as in MuJoCo; control periods are multiples of it."""
+"""Physics step, as in MuJoCo; control periods are multiples of it."""
 
 
 class GazeboDrive(GazeboScene):
-    """See `il_ros.sim.tasks.drive_scene.DriveScene`. Raises RuntimeError where `make gazebo` was not run."""
+    """See `il_ros.sim.tasks.drive_scene.DriveScene`. Raises RuntimeError when Gazebo is not set up (`make gazebo`)."""
 
     def __init__(self, task: str, cameras: Cameras):
         world = world_text(world_element("drive"), cameras, STEP_NS)
@@ -33,34 +33,34 @@ class GazeboDrive(GazeboScene):
 
     @property
     def position_m(self) -> Vector:
-        """Where the robot is, (3,)."""
+        """Position of the robot, (3,)."""
         return np.array(self._now.models[0, :3])
 
     @property
     def quaternion(self) -> Vector:
-        """How it is turned, (4,) wxyz."""
+        """Orientation of the robot, (4,) wxyz."""
         return np.array(self._now.models[0, 3:7])
 
     @property
     def velocity(self) -> tuple[Vector, Vector]:
-        """How it moves and turns in its own frame, (3,) m/s and (3,) rad/s."""
+        """Linear (3,) m/s and angular (3,) rad/s velocity in the robot's own frame."""
         turn = _rotation(self.quaternion)
         return turn.T @ self._now.models[0, 7:10], turn.T @ self._now.models[0, 10:13]
 
     @property
     def ranges(self) -> Vector:
-        """What the laser sees, (BEAMS,) metres."""
+        """Laser ranges, (BEAMS,) metres."""
         seen = self._client.ranges()
         return np.where(seen >= RANGE_M[1] - 1e-6, np.inf, seen)
 
     @property
     def touching(self) -> bool:
-        """True while the robot's round hull touches a piece of the corridor."""
+        """True while the robot's round hull touches the corridor."""
         x, y = self.position_m[:2]
         return corridor_pieces.touches(x, y, self._pieces)
 
     def place(self, corridor: Corridor, seed: int) -> None:
-        """Build the corridor and put the robot at its start, standing still."""
+        """Build the corridor and place the robot at its start, at rest."""
         self._pieces = corridor_pieces.places(corridor)
         poses = [_pose(corridor.start, WHEEL_RADIUS_M), _pose(corridor.goal, 0.0)]
         poses += [_pose(place, 0.0) for place in self._pieces.values()]
@@ -68,7 +68,7 @@ class GazeboDrive(GazeboScene):
         self._now = self._client.reset(seed, self._targets, np.array(poses))
 
     def drive(self, left_rad_s: float, right_rad_s: float) -> None:
-        """Take new speeds of the wheels."""
+        """Set the wheel speeds."""
         self._targets[:] = left_rad_s, right_rad_s
 
 

@@ -1,4 +1,4 @@
-"""Pictures of any size from cameras whose size Gazebo fixes at its start."""
+"""Images of any size from cameras whose size Gazebo fixes at its start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def fitted(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Return a picture (H, W, 3) as (height, width, 3): itself, or resized."""
+    """Return an image (H, W, 3) resized to (height, width, 3)."""
     if picture.shape[:2] == (height, width):
         return picture
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

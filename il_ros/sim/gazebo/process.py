@@ -1,4 +1,4 @@
-"""A gzserver of our own: started on a world, with an X display for its cameras, and gone when we are gone."""
+"""Runs a private gzserver on a world, with an X display for its cameras; it ends with this process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _MISSING = "there is no Gazebo at {folder}; type:  make gazebo   (IL_ROS_GAZEBO 
 
 
 def folder() -> Path:
-    """Return where `scripts/gazebo` put Gazebo: IL_ROS_GAZEBO, or .gazebo of this checkout."""
+    """Return the folder in which `scripts/gazebo` set Gazebo up: IL_ROS_GAZEBO, or .gazebo of the checkout."""
     named = os.environ.get("IL_ROS_GAZEBO")
     return Path(named).absolute() if named else Path(__file__).resolve().parents[3] / ".gazebo"
 
 
 def why_missing() -> str:
-    """Return why Gazebo can't be started, with what to do about it; empty when it can."""
+    """Return why Gazebo can't start and how to fix it; empty when it can start."""
     if not (folder() / "gzserver").is_file() or not (folder() / PLUGIN).is_file():
         return _MISSING.format(folder=folder())
     if shutil.which("Xvfb") is None:
@@ -31,7 +31,7 @@ def why_missing() -> str:
 class Gazebo:
     """The processes of one simulation, and the socket to the plugin. Raises RuntimeError when it can't start.
 
-    The plugin ends gzserver when the socket closes; Xvfb dies with the thread that started it.
+    The plugin ends gzserver when the socket closes; Xvfb ends with the thread that started it.
     """
 
     def __init__(self, world: str):
@@ -56,7 +56,7 @@ class Gazebo:
         finally:
             other.close()
 
-    def said(self) -> str:
+    def last_output(self) -> str:
         """Return the last lines of gzserver's output."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
 
@@ -80,10 +80,10 @@ class Gazebo:
             self._start(["setpriv", "--pdeathsig", "KILL", "Xvfb", *screen], write, dict(os.environ))
         finally:
             os.close(write)
-        with os.fdopen(read) as pipe:  # number and newline come apart: wait for the whole line
+        with os.fdopen(read) as pipe:  # number and newline may arrive separately: wait for the whole line
             number = pipe.readline().strip()
         if not number:
-            raise RuntimeError(f"Xvfb did not start: {self.said()}")
+            raise RuntimeError(f"Xvfb did not start: {self.last_output()}")
         return f":{number}"
 
     def _environment(self, descriptor: int, display: str) -> dict[str, str]:
@@ -93,7 +93,7 @@ class Gazebo:
             **{name: value for name, value in os.environ.items() if not name.startswith("GAZEBO_")},
             "DISPLAY": display,
             "IL_ROS_SOCKET": str(descriptor),
-            # nobody else's Gazebo: a port, a home and a shader cache of its own, and nothing from the net
+            # isolated from other Gazebos: own port, home and shader cache, and no downloads
             "GAZEBO_MASTER_URI": f"http://127.0.0.1:{port}",
             "GAZEBO_IP": "127.0.0.1",
             "IGN_IP": "127.0.0.1",
@@ -116,6 +116,6 @@ class Gazebo:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,  # Ctrl-C is for us; we end them
+                    start_new_session=True,  # Ctrl-C reaches this process only, which ends its children
                 )
             )

@@ -1,4 +1,4 @@
-"""What the scenes of all tasks have in common in Gazebo."""
+"""Base class of the scenes in Gazebo."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from il_ros.sim.gazebo.pictures import fitted
 
 
 class GazeboScene:
-    """See `il_ros.sim.tasks.scene.Scene`. `targets`: how many joints the client commands.
+    """See `il_ros.sim.tasks.scene.Scene`. `targets`: number of joints that the client commands.
 
-    `step_ns` is physics' step, as in MuJoCo; control periods are multiples of it.
+    `step_ns` is the physics step, as in MuJoCo; control periods are multiples of it.
     """
 
     restorable = False
@@ -24,20 +24,20 @@ class GazeboScene:
         self._now: State
 
     def advance(self, period_ns: int) -> None:
-        """Let so much time pass."""
+        """Advance the simulation by `period_ns`."""
         self._now = self._client.step(period_ns // self._step_ns, self._targets)
 
     def state(self) -> Vector:
-        """Return joints, models and targets: all that is seen of Gazebo."""
+        """Return joints, models and targets: the observable part of Gazebo's state."""
         now = self._now
         return np.concatenate([now.position, now.velocity, now.models.ravel(), self._targets])
 
     def restore(self, state: Vector) -> None:
-        """Refuse: what Gazebo lets be set is not all that its physics goes on from."""
+        """Raise ValueError: Gazebo's complete physics state can't be set."""
         raise ValueError("Gazebo can't be set to a recorded state; restore it in the embedded simulator")
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what a camera of the task's sees now, (height, width, 3)."""
+        """Return the current image (height, width, 3) of one of the task's cameras."""
         return fitted(self._client.picture(camera), width, height)
 
     def close(self) -> None:

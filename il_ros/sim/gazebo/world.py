@@ -1,6 +1,6 @@
-"""The worlds as Gazebo Classic gets them: one text, with the models in it and cameras of the wanted size.
+"""Builds the worlds for Gazebo Classic: one SDF text, with the models included and the camera sizes set.
 
-The files in worlds/ and models/ are gz-sim's as well; what only gz-sim knows is taken out here.
+Classic and gz-sim share the files in worlds/ and models/; elements that only gz-sim supports are removed here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from il_ros.sim.tasks.task import Cameras
 
 
 def world_element(name: str) -> Element:
-    """Return the root of worlds/<name>.sdf with its models written out and without gz-sim's plugins."""
+    """Return the root of worlds/<name>.sdf with its models included and without gz-sim's plugins."""
     root = ElementTree.parse(share.path("worlds", f"{name}.sdf")).getroot()
     world = _only(root, "world")
     for include in world.findall("include"):
@@ -25,18 +25,18 @@ def world_element(name: str) -> Element:
             parent.remove(plugin)
     for sensor in root.iter("sensor"):
         if sensor.get("type") == "gpu_ray":
-            sensor.set("type", "ray")  # cast in the physics: needs no graphics card
-    _only(_only(world, "physics"), "real_time_update_rate").text = "0"  # who steps it sets the pace
+            sensor.set("type", "ray")  # ray cast in the physics engine: needs no GPU
+    _only(_only(world, "physics"), "real_time_update_rate").text = "0"  # the client sets the pace
     return root
 
 
 def world_text(root: Element, cameras: Cameras, step_ns: int) -> str:
-    """Return the world as text; every camera with the wanted size and its own vertical field of view."""
+    """Return the world as text; every camera gets the size in `cameras` and keeps its vertical field of view."""
     _only(_only(_only(root, "world"), "physics"), "max_step_size").text = f"{step_ns * 1e-9:.9f}"
     for camera in root.iter("camera"):
         image = _only(camera, "image")
         field = _only(camera, "horizontal_fov")
-        square = float(field.text or "")  # the files' images are square: this is the vertical field, too
+        square = float(field.text or "")  # images in the files are square, so this is the vertical field of view as well
         field.text = repr(2 * math.atan(cameras.width / cameras.height * math.tan(square / 2)))
         _only(image, "width").text, _only(image, "height").text = str(cameras.width), str(cameras.height)
     return ElementTree.tostring(root, encoding="unicode")
@@ -48,17 +48,17 @@ def _included(include: Element) -> Element:
     pose = include.find("pose")
     if pose is not None:
         model.insert(0, pose)
-    for plugin in include.findall("plugin"):  # left out; what is for their sake alone, too
+    for plugin in include.findall("plugin"):  # dropped, with the damping that only they need
         if (plugin.get("name") or "").endswith("::JointPositionController"):
             _undamped(model, plugin.findtext("joint_name"))
     return model
 
 
 def _undamped(model: Element, name: str | None) -> None:
-    """Take away a joint's damping: gz-sim's controllers need it, the lockstep plugin's servos don't."""
+    """Set a joint's damping to 0: gz-sim's controllers need it, the lockstep plugin's servos don't."""
     joint = model.find(f"joint[@name='{name}']")
     if joint is None:
-        raise ValueError(f"SDF: a plugin is to drive joint {name}, which {model.get('name')} doesn't have")
+        raise ValueError(f"SDF: a plugin drives joint {name}, which {model.get('name')} doesn't have")
     _only(_only(_only(joint, "axis"), "dynamics"), "damping").text = "0"
 
 

@@ -1,1 +1,1 @@
-"""The tasks in gz-sim, heard and commanded over the topics that ros_gz's bridge carries (config/gz)."""
+"""The tasks in gz-sim, observed and commanded over the topics of the ros_gz bridge (config/gz)."""

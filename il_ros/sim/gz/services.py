@@ -1,4 +1,4 @@
-"""What gz-sim is asked for by its command `gz service`: where models shall stand, whether time runs."""
+"""gz-sim's services, called by the command `gz service`: set model poses, pause the simulation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ TIMEOUT_S = 10.0
 
 
 def put(world: str, poses: Mapping[str, Vector]) -> list[str]:
-    """Return the command that puts models to their poses (7,): position in metres, quaternion wxyz."""
+    """Return the command that sets models' poses (7,): position in metres, quaternion wxyz."""
     request = " ".join(_pose(name, pose) for name, pose in poses.items())
     return _service(f"/world/{world}/set_pose_vector", "gz.msgs.Pose_V", request)
 
 
 def pause(world: str, paused: bool) -> list[str]:
-    """Return the command that holds time, or lets it go on."""
+    """Return the command that pauses or resumes the simulation."""
     return _service(f"/world/{world}/control", "gz.msgs.WorldControl", f"pause: {str(paused).lower()}")
 
 
 def ask(command: Sequence[str]) -> None:
-    """Run such a command; raises RuntimeError with gz's words when it wasn't done."""
+    """Run such a command; raises RuntimeError with gz's message when it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S + 5.0, check=False)
     except FileNotFoundError:
@@ -30,8 +30,8 @@ def ask(command: Sequence[str]) -> None:
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"{command[3]}: gz gave no answer within {TIMEOUT_S:g} s") from None
     if "data: true" not in done.stdout:
-        said = (done.stdout + done.stderr).strip() or f"exit status {done.returncode}"
-        raise RuntimeError(f"{command[3]}: gz didn't do it: {said}")
+        output = (done.stdout + done.stderr).strip() or f"exit status {done.returncode}"
+        raise RuntimeError(f"{command[3]}: gz refused the request: {output}")
 
 
 def _service(name: str, kind: str, request: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What every scene heard from gz-sim has in common: it goes on by itself and can't be set."""
+"""Base class of the scenes in gz-sim, which runs by its own clock and can't be set to a state."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
 
-PUT_WITHIN_M = 0.05
-"""Farther from where a reset put it, a thing is still told of as it was before."""
+RESET_TOLERANCE_M = 0.05
+"""A reported position farther than this from the reset's is still one of before the reset."""
 
 
-class Put:
-    """What a reset puts somewhere: until it is told of there, it counts as there."""
+class ResetPosition:
+    """Position set by a reset; detects reports of before the reset."""
 
     def __init__(self) -> None:
         self._at_m: Vector | None = None
 
-    def to(self, position_m: Vector) -> None:
-        """It was put to (3,)."""
+    def set(self, position_m: Vector) -> None:
+        """Record the position (3,) that a reset set."""
         self._at_m = position_m
 
-    def before(self, position_m: Vector) -> bool:
-        """Tell whether what is told now, (3,), is of before it was put there."""
-        if self._at_m is not None and np.linalg.norm(position_m - self._at_m) > PUT_WITHIN_M:
+    def is_stale(self, position_m: Vector) -> bool:
+        """Return whether a reported position (3,) is one of before the reset."""
+        if self._at_m is not None and np.linalg.norm(position_m - self._at_m) > RESET_TOLERANCE_M:
             return True
         self._at_m = None
         return False
 
 
 class BridgeListener:
-    """A scene that listens.
+    """A scene that is updated by bridged messages.
 
-    `poses`: where a start puts the models (7,: position, quaternion wxyz). `stamps`: of what was heard, by
-    the topic that the task publishes it on.
+    `poses`: the models' poses at the start (7,: position, quaternion wxyz). `stamps`: of the last messages, by
+    the topic on which the task publishes them.
     """
 
     restorable = False
@@ -43,15 +43,15 @@ class BridgeListener:
         self.stamps: dict[str, int] = {}
 
     def advance(self, period_ns: int) -> None:
-        """Nothing: gz-sim's time goes on by itself."""
+        """Do nothing: gz-sim runs by its own clock."""
 
     def restore(self, state: Vector) -> None:
-        """Refuse: nothing sets gz-sim's whole physics."""
+        """Raise ValueError: gz-sim's complete physics state can't be set."""
         raise ValueError("gz-sim can't be set to a recorded state; restore it in the embedded simulator")
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Raise RuntimeError: the bridge carries the pictures."""
-        raise RuntimeError(f"{camera}: gz-sim's pictures come over the bridge")
+        """Raise RuntimeError: images arrive over the bridge."""
+        raise RuntimeError(f"{camera}: gz-sim's images arrive over the bridge")
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there are no resources to release."""

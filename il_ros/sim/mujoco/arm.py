@@ -16,7 +16,7 @@ from il_ros.sim.tasks.task import Cameras
 
 
 class MujocoArm:
-    """See `il_ros.sim.tasks.arm_scene.ArmScene`. Cameras of every size are there on demand."""
+    """See `il_ros.sim.tasks.arm_scene.ArmScene`. Cameras render at any size."""
 
     restorable = True
 
@@ -34,7 +34,7 @@ class MujocoArm:
 
     @property
     def joints(self) -> Joints:
-        """What the arm's joints do now."""
+        """The arm's current joint states."""
         position, velocity = self.data.qpos, self.data.qvel
         return Joints(
             np.array([*position[:6], position[6] + position[7]]),
@@ -44,36 +44,36 @@ class MujocoArm:
 
     @property
     def tip_m(self) -> Vector:
-        """The point between the finger tips."""
+        """Position of the point between the fingertips."""
         return np.array(self.data.site_xpos[self._tip])
 
     @property
     def goal_m(self) -> Vector:
-        """Where the goal is."""
+        """Position of the goal."""
         return np.array(self.data.mocap_pos[self._goal])
 
     @property
     def object_m(self) -> Vector:
-        """The object's middle."""
+        """Position of the object's centre."""
         return np.array(self.data.qpos[self._object : self._object + 3])
 
     @property
     def object_quaternion(self) -> Vector:
-        """How the object is turned."""
+        """Orientation of the object."""
         return np.array(self.data.qpos[self._object + 3 : self._object + 7])
 
     @property
     def object_speed(self) -> float:
-        """Speed of the object's middle in m/s."""
+        """Speed of the object's centre in m/s."""
         start = self._object_velocity
         return float(np.linalg.norm(self.data.qvel[start : start + 3]))
 
     def begin(self) -> None:
-        """Forget the episode before."""
+        """Discard the state of the previous episode."""
         mujoco.mj_resetData(self.model, self.data)
 
     def set_joints(self, joints_rad: Vector, opening_m: float) -> None:
-        """Put the arm's joints (6,) and the gripper there at rest, and hold them."""
+        """Set the joints (6,) and the gripper opening, at rest, and hold them."""
         self.data.qpos[:6] = joints_rad
         self.data.qpos[6:8] = opening_m / 2
         self.data.qvel[:8] = 0.0
@@ -81,50 +81,50 @@ class MujocoArm:
         self.data.ctrl[6] = opening_m
 
     def set_goal(self, position_m: Vector) -> None:
-        """Put the goal to (3,)."""
+        """Set the goal's position (3,)."""
         self.data.mocap_pos[self._goal] = position_m
 
     def set_object(self, position_m: Vector, yaw_rad: float = 0.0) -> None:
-        """Put the object's middle to (3,), turned about the vertical, at rest."""
+        """Set the object's centre (3,) and yaw, at rest."""
         turn = [np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
         self.data.qpos[self._object : self._object + 7] = [*position_m, *turn]
         self.data.qvel[self._object_velocity : self._object_velocity + 6] = 0.0
 
     def settle(self, seed: int) -> None:
-        """Take what was set as the start; MuJoCo itself draws nothing."""
+        """Apply the start that was set; MuJoCo draws no random numbers."""
         self._derive()
 
     def command_arm(self, targets_rad: Vector) -> None:
-        """Take new targets (6,)."""
+        """Set the joint targets (6,)."""
         self.data.ctrl[:6] = targets_rad
 
     def command_gripper(self, opening_m: float) -> None:
-        """Take a new opening."""
+        """Set the target opening of the gripper."""
         self.data.ctrl[6] = opening_m
 
     def advance(self, period_ns: int) -> None:
-        """Let so much time pass."""
+        """Advance the simulation by `period_ns`."""
         mujoco.mj_step(self.model, self.data, round(period_ns * 1e-9 / self.model.opt.timestep))
         self._derive()
 
     def state(self) -> Vector:
-        """Return MuJoCo's whole state, goal and commands included."""
+        """Return MuJoCo's complete state, including goal and commands."""
         return state_of(self.model, self.data)
 
     def restore(self, state: Vector) -> None:
-        """Go on from what `state` returned; raises ValueError when it is another model's."""
+        """Restore a state returned by `state`; raises ValueError when it belongs to another model."""
         restore(self.model, self.data, state)
         self._derive()
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what 'overhead', 'wrist' or 'scene' (a view for pages) sees, (height, width, 3)."""
+        """Return the image (height, width, 3) of 'overhead', 'wrist' or 'scene' (an outside view)."""
         return self._renderer.picture(self.data, camera, width, height)
 
     def close(self) -> None:
-        """Free the graphics context."""
+        """Release the graphics context."""
         self._renderer.close()
 
     def _derive(self) -> None:
-        """Bring what follows from the joints up to date: a step leaves it at its beginning."""
+        """Update the derived poses: after a step they are still those of its beginning."""
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)

@@ -1,4 +1,4 @@
-"""The drive robot in its corridor in MuJoCo: the model is built by `il_ros.sim.mujoco.drive_model`."""
+"""The drive robot in its corridor in MuJoCo; `il_ros.sim.mujoco.drive_model` builds the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from il_ros.sim.tasks.task import Cameras
 
 
 class MujocoDrive:
-    """See `il_ros.sim.tasks.drive_scene.DriveScene`. Cameras of every size are there on demand."""
+    """See `il_ros.sim.tasks.drive_scene.DriveScene`. Cameras render at any size."""
 
     restorable = True
 
@@ -29,17 +29,17 @@ class MujocoDrive:
 
     @property
     def position_m(self) -> Vector:
-        """Where the robot is, (3,)."""
+        """Position of the robot, (3,)."""
         return np.array(self.data.xpos[self._base])
 
     @property
     def quaternion(self) -> Vector:
-        """How it is turned, (4,) wxyz."""
+        """Orientation of the robot, (4,) wxyz."""
         return np.array(self.data.xquat[self._base])
 
     @property
     def velocity(self) -> tuple[Vector, Vector]:
-        """How it moves and turns in its own frame, (3,) m/s and (3,) rad/s."""
+        """Linear (3,) m/s and angular (3,) rad/s velocity in the robot's own frame."""
         velocity = np.empty(6)
         body = mujoco.mjtObj.mjOBJ_XBODY
         mujoco.mj_objectVelocity(self.model, self.data, body, self._base, velocity, 1)  # rotation first
@@ -47,42 +47,42 @@ class MujocoDrive:
 
     @property
     def ranges(self) -> Vector:
-        """What the laser sees, (BEAMS,) metres."""
+        """Laser ranges, (BEAMS,) metres."""
         return self._laser.ranges(self.data)
 
     @property
     def touching(self) -> bool:
-        """True while the robot touches a piece of the corridor."""
+        """True while the robot touches the corridor."""
         return bool((self.model.geom_contype[self.data.contact.geom] == 2).any())
 
     def place(self, corridor: Corridor, seed: int) -> None:
-        """Build the corridor and put the robot at its start, standing still."""
+        """Build the corridor and place the robot at its start, at rest."""
         mujoco.mj_resetData(self.model, self.data)
         place(self.model, self.data, corridor)
         mujoco.mj_forward(self.model, self.data)
 
     def drive(self, left_rad_s: float, right_rad_s: float) -> None:
-        """Take new speeds of the wheels."""
+        """Set the wheel speeds."""
         self.data.ctrl[:] = left_rad_s, right_rad_s
 
     def advance(self, period_ns: int) -> None:
-        """Let so much time pass."""
+        """Advance the simulation by `period_ns`."""
         mujoco.mj_step(self.model, self.data, round(period_ns * 1e-9 / self.model.opt.timestep))
-        mujoco.mj_forward(self.model, self.data)  # positions and contacts of now, not of the last substep
+        mujoco.mj_forward(self.model, self.data)  # positions and contacts after the last substep, not before it
 
     def state(self) -> Vector:
-        """Return MuJoCo's whole state, the corridor included."""
+        """Return MuJoCo's complete state, including the corridor."""
         return state_of(self.model, self.data)
 
     def restore(self, state: Vector) -> None:
-        """Go on from what `state` returned; raises ValueError when it is another model's."""
+        """Restore a state returned by `state`; raises ValueError when it belongs to another model."""
         restore(self.model, self.data, state)
         mujoco.mj_forward(self.model, self.data)
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
+        """Return the current image (height, width, 3) of 'camera' (on the robot) or 'above'."""
         return self._renderer.picture(self.data, camera, width, height)
 
     def close(self) -> None:
-        """Free the graphics context, if there is one."""
+        """Release the graphics context, if there is one."""
         self._renderer.close()

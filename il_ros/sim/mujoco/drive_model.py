@@ -17,7 +17,7 @@ OBSTACLE_HEIGHT_M = 0.4
 
 
 def drive_model() -> mujoco.MjModel:
-    """Return the compiled model; every piece of the corridor is a mocap body, to be placed by `place`."""
+    """Return the compiled model; every piece of the corridor is a mocap body, which `place` positions."""
     root = ElementTree.parse(Path(__file__).with_name("models") / "drive.xml").getroot()
     world = root.find("worldbody")
     assert world is not None
@@ -35,7 +35,7 @@ def drive_model() -> mujoco.MjModel:
 
 
 def place(model: mujoco.MjModel, data: mujoco.MjData, corridor: Corridor) -> None:
-    """Put the corridor's pieces and the robot where `corridor` says; the robot stands still."""
+    """Place the corridor's pieces and the robot as in `corridor`, the robot at rest."""
     pieces = {
         "panel": corridor.panels,
         "end": corridor.ends,
@@ -57,7 +57,7 @@ def _put(model: mujoco.MjModel, data: mujoco.MjData, body: str, where: Place) ->
 
 
 def _quaternion(yaw_rad: float) -> tuple[float, float, float, float]:
-    """Return w, x, y, z of a turn about the vertical."""
+    """Return the quaternion wxyz of a rotation about the vertical."""
     return (math.cos(yaw_rad / 2), 0.0, 0.0, math.sin(yaw_rad / 2))
 
 

@@ -1,6 +1,6 @@
-"""Pictures of the simulated scene, without a display.
+"""Offscreen rendering of the simulated scene.
 
-Nothing here is imported or created before the first picture: who reads joints only needs no graphics.
+Graphics are imported and created at the first image, so that runs without cameras need none.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 _MISSING = (
     "no offscreen graphics (EGL): {error}. On Debian or Ubuntu: "
-    "sudo apt-get install -y libegl1 libgl1-mesa-dri. Without cameras none are needed."
+    "sudo apt-get install -y libegl1 libgl1-mesa-dri. Runs without cameras need no graphics."
 )
 
 
 class Renderer:
-    """Draws one model's cameras at any size; the graphics context is made at the first picture."""
+    """Renders one model's cameras at any size; creates the graphics context at the first image."""
 
     def __init__(self, model: mujoco.MjModel):
         self._model = model
@@ -30,9 +30,9 @@ class Renderer:
         self._option = mujoco.MjvOption()
 
     def picture(self, data: mujoco.MjData, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what a camera sees, (height, width, 3).
+        """Return a camera's image, (height, width, 3).
 
-        Raises ValueError on an unknown camera, RuntimeError naming the packages when there is no EGL.
+        Raises ValueError on an unknown camera, RuntimeError naming the packages when EGL is missing.
         """
         number = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
         if number < 0:
@@ -52,7 +52,7 @@ class Renderer:
         return np.ascontiguousarray(pixels[::-1])  # OpenGL's rows start at the bottom
 
     def close(self) -> None:
-        """Free the graphics context."""
+        """Release the graphics context."""
         if self._gl is not None:
             self._gl.make_current()
             self._context.free()
@@ -60,7 +60,7 @@ class Renderer:
         self._gl = self._context = self._scene = None
 
     def _make(self, width: int, height: int) -> None:
-        """Make the context, or a larger one."""
+        """Create the context, or replace it by a larger one."""
         if self._gl is not None and width <= self._context.offWidth and height <= self._context.offHeight:
             return
         if self._gl is not None:
@@ -73,18 +73,18 @@ class Renderer:
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._scene = mujoco.MjvScene(self._model, maxgeom=200)
-        # shadows and reflections would triple the time of a frame on a software renderer
+        # shadows and reflections triple the frame time on a software renderer
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
 
 
 def _graphics(width: int, height: int) -> Any:
-    """Return an offscreen context of MUJOCO_GL's kind; EGL when that is not set."""
+    """Return an offscreen context of the kind in MUJOCO_GL; EGL when it is not set."""
     kind = os.environ.get("MUJOCO_GL") or "egl"
     if kind not in ("egl", "osmesa", "glfw"):
-        raise ValueError(f"MUJOCO_GL is '{kind}'; egl (usual), osmesa and glfw can draw here")
+        raise ValueError(f"MUJOCO_GL is '{kind}'; it must be egl (default), osmesa or glfw")
     try:
-        # not mujoco.GLContext: its kind was settled by the environment when mujoco was first imported
+        # not mujoco.GLContext: its kind was fixed by the environment when mujoco was first imported
         return import_module(f"mujoco.{kind}").GLContext(width, height)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         raise RuntimeError(_MISSING.format(error=error)) from error

@@ -1,4 +1,4 @@
-"""MuJoCo's whole state as numbers, and back."""
+"""MuJoCo's complete state as an array, and back."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _KIND = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
 def state_of(model: mujoco.MjModel, data: mujoco.MjData) -> Vector:
-    """Return all that the physics goes on from, (S,)."""
+    """Return the complete physics state, (S,)."""
     state = np.empty(mujoco.mj_stateSize(model, _KIND))
     mujoco.mj_getState(model, data, state, _KIND)
     return state
 
 
 def restore(model: mujoco.MjModel, data: mujoco.MjData, state: Vector) -> None:
-    """Set what `state_of` returned; what follows from it is the caller's to derive.
+    """Set a state returned by `state_of`; the caller updates the derived quantities.
 
-    Raises ValueError when it has another size.
+    Raises ValueError when the size differs.
     """
     needed = mujoco.mj_stateSize(model, _KIND)
     if state.shape != (needed,):
-        raise ValueError(f"a state of {state.size} numbers is another model's: this one has {needed}")
+        raise ValueError(f"a state of {state.size} numbers is another model's; this model's state has {needed}")
     mujoco.mj_setState(model, data, np.ascontiguousarray(state), _KIND)

@@ -1,1 +1,1 @@
-"""The simulated tasks and what they need of a simulator, without a simulator."""
+"""The simulated tasks, and the scene protocols that a simulator implements for them."""

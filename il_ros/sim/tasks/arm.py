@@ -1,4 +1,4 @@
-"""The six-joint arm on its table: clock, commands, sensors. What there is to do stands in the tasks."""
+"""Base class of the arm's tasks: clock, commands and sensors of a six-joint arm on a table."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ UNTURNED = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 class ArmTask(ABC):
-    """The arm in a simulator's scene of this task; a task says how it starts and what counts as done."""
+    """The arm in one task's scene; subclasses define the start and the success condition."""
 
     name: str
     time_limit_s: float
     opening_m: tuple[float, float]
-    """Between what openings of the gripper the start is drawn."""
+    """Range from which the gripper's initial opening is drawn."""
 
     robot = "arm"
     control_period_ns = CONTROL_PERIOD_NS
@@ -59,16 +59,16 @@ class ArmTask(ABC):
 
     @abstractmethod
     def place(self, rng: np.random.Generator) -> None:
-        """Draw where goal and object start, and set them in the scene."""
+        """Draw the initial poses of goal and object, and set them in the scene."""
 
     @property
     @abstractmethod
     def success(self) -> bool:
-        """True while the task's goal holds."""
+        """True while the task's success condition holds."""
 
     @property
     def failed(self) -> bool:
-        """True once the object has left the part of the table that the arm reaches."""
+        """True when the object has left the part of the table that the arm reaches."""
         if not self.scene.has_object:
             return False
         x, y, z = self.scene.object_m
@@ -76,11 +76,11 @@ class ArmTask(ABC):
 
     @property
     def time_ns(self) -> int:
-        """Simulated time; goes on through resets."""
+        """Simulated time; resets do not set it back."""
         return self._time_ns
 
     def reset(self, seed: int) -> None:
-        """Begin the episode of a seed: arm near its home, goal and object where the task draws them."""
+        """Begin the episode of a seed: the arm near its home pose, goal and object where the task draws them."""
         rng = np.random.default_rng(seed)
         self.scene.begin()
         home = pointing_down(HOME_M, 0.0) + rng.uniform(-1, 1, 6) * HOME_SPREAD_RAD
@@ -93,7 +93,7 @@ class ArmTask(ABC):
         self._time_ns += RESET_PAUSE_NS
 
     def step(self, commands: Mapping[str, Message]) -> None:
-        """Take commands, and advance by 50 ms. Raises ValueError on a command that can't be followed."""
+        """Apply commands and advance by 50 ms. Raises ValueError on an invalid command."""
         for topic, values in [(topic, _checked(topic, message)) for topic, message in commands.items()]:
             if topic == ARM_COMMAND:
                 self._target = values
@@ -105,7 +105,7 @@ class ArmTask(ABC):
         self._time_ns += self.control_period_ns
 
     def readings(self) -> list[Reading]:
-        """Return cameras (when due), object and goal pose, and the joint states last."""
+        """Return camera images (when due), object and goal pose, and the joint states last."""
         now, scene = self._time_ns, self.scene
         found: list[Reading] = []
         if self._steps % self._cameras.divisor == 0:
@@ -120,7 +120,7 @@ class ArmTask(ABC):
         return found
 
     def state(self) -> Vector:
-        """Return all that the physics goes on from, (S,), goal, commands and their strays included."""
+        """Return the complete state (S,), including goal, commands and disturbances."""
         own = [*self._target, *self._wobble.phases.ravel(), self._steps]
         return np.concatenate([self.scene.state(), own])
 
@@ -130,7 +130,7 @@ class ArmTask(ABC):
         return self.scene.restorable
 
     def restore(self, state: Vector) -> None:
-        """Go on from what `state` returned; see `Task`."""
+        """Restore a state returned by `state`; see `Task`."""
         phases = self._wobble.phases
         own = state[-(len(JOINTS) + phases.size + 1) :]
         self.scene.restore(state[: -len(own)])
@@ -139,11 +139,11 @@ class ArmTask(ABC):
         self._steps = int(own[-1])
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what 'overhead', 'wrist' or 'scene' (a view for pages) sees, (height, width, 3)."""
+        """Return the image (height, width, 3) of 'overhead', 'wrist' or 'scene' (an outside view)."""
         return self.scene.picture(camera, width, height)
 
     def close(self) -> None:
-        """Free what the simulator holds."""
+        """Release the simulator's resources."""
         self.scene.close()
 
     def _joint_state(self, now: int) -> Message:
@@ -159,14 +159,14 @@ class ArmTask(ABC):
 
 
 def camera_topic(name: str) -> str:
-    """Return the topic of the arm's camera of that name."""
+    """Return the topic of the arm's camera `name`."""
     return f"{name}_camera/image_raw"
 
 
 def _checked(topic: str, message: Message) -> Vector:
     sizes = {ARM_COMMAND: len(JOINTS), GRIPPER_COMMAND: 1}
     if topic not in sizes:
-        raise ValueError(f"{topic}: the arm takes no such command; it takes: {', '.join(sizes)}")
+        raise ValueError(f"{topic}: the arm has no such command topic; it has: {', '.join(sizes)}")
     values = np.asarray(message.data, dtype=np.float64)
     if values.shape != (sizes[topic],):
         raise ValueError(f"{topic}: {sizes[topic]} numbers are needed, not {values.size}: {values.tolist()}")

@@ -1,4 +1,4 @@
-"""What the arm's tasks need of a simulator: the arm on its table, a goal, and in most tasks an object."""
+"""Scene protocol of the arm's tasks: the arm on its table, a goal, and in most tasks an object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from il_ros.sim.tasks.scene import Scene
 class Joints:
     """The arm's six joints and the gripper's opening, (7,) each: rad, rad/s, N m (m, m/s, N).
 
-    `effort` is empty where the simulator doesn't tell it.
+    `effort` is empty where the simulator does not report it.
     """
 
     position: Vector
@@ -24,65 +24,65 @@ class Joints:
 class ArmScene(Scene, Protocol):
     """One task's scene. Positions (3,) in metres in the world's frame, quaternions (4,) wxyz.
 
-    Its cameras: 'overhead', 'wrist' and 'scene'.
+    Cameras: 'overhead', 'wrist' and 'scene'.
     """
 
     has_object: bool
 
     @property
     def joints(self) -> Joints:
-        """What the arm's joints do now."""
+        """The arm's current joint states."""
         ...
 
     @property
     def tip_m(self) -> Vector:
-        """The point between the finger tips."""
+        """Position of the point between the fingertips."""
         ...
 
     @property
     def goal_m(self) -> Vector:
-        """Where the goal is; it never turns."""
+        """Position of the goal; its orientation is fixed."""
         ...
 
     @property
     def object_m(self) -> Vector:
-        """The object's middle."""
+        """Position of the object's centre."""
         ...
 
     @property
     def object_quaternion(self) -> Vector:
-        """How the object is turned."""
+        """Orientation of the object."""
         ...
 
     @property
     def object_speed(self) -> float:
-        """Speed of the object's middle in m/s."""
+        """Speed of the object's centre in m/s."""
         ...
 
     def begin(self) -> None:
-        """Forget the episode before. `set_...` follow, then `settle`."""
+        """Begin a new episode; call the `set_...` methods next, then `settle`."""
         ...
 
     def set_joints(self, joints_rad: Vector, opening_m: float) -> None:
-        """Put the arm's joints (6,) and the gripper there at rest, and hold them."""
+        """Set the joints (6,) and the gripper opening, at rest, and hold them."""
         ...
 
     def set_goal(self, position_m: Vector) -> None:
-        """Put the goal to (3,)."""
+        """Set the goal's position (3,)."""
         ...
 
     def set_object(self, position_m: Vector, yaw_rad: float = 0.0) -> None:
-        """Put the object's middle to (3,), turned about the vertical, at rest."""
+        """Set the object's centre (3,) and yaw, at rest."""
         ...
 
     def settle(self, seed: int) -> None:
-        """Take what was set as the start. `seed` is for what the simulator draws itself, if anything."""
+        """Apply the start that was set. `seed` seeds the simulator's own random numbers, if it has any."""
         ...
 
     def command_arm(self, targets_rad: Vector) -> None:
-        """Take new targets (6,)."""
+        """Set the joint targets (6,)."""
         ...
 
     def command_gripper(self, opening_m: float) -> None:
-        """Take a new opening."""
+        """Set the target opening of the gripper."""
         ...

@@ -1,7 +1,7 @@
-"""A random corridor as plain numbers: where its walls, its obstacles, the start and the end zone are.
+"""Random corridors: poses of walls, obstacles, start and end zone, independent of a simulator.
 
-It is built of pieces of fixed size (three panels per wall that slide over each other), so that only poses
-differ between corridors: any simulator that can place boxes and cylinders can hold it.
+A corridor consists of pieces of fixed size (three overlapping panels per wall), so that corridors differ only
+in poses and any simulator with boxes and cylinders can represent them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SEGMENTS = 4
 HALF_WIDTH_M = 0.7
 LENGTH_M = (2.0, 2.4)  # of a segment's centre line
 TURN_RAD = (math.radians(20), math.radians(50))
-HEADING_RAD = math.radians(80)  # the corridor never leads back, so it can't cross itself
+HEADING_RAD = math.radians(80)  # the corridor never leads back, so it never crosses itself
 PANEL_M = (1.2, 0.05)  # length, thickness
 PANELS_PER_WALL = 3
 END_PANEL_M = 1.5
@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Corridor:
-    """Where everything stands. `line` (SEGMENTS + 1, 2): the centre line's corners, in metres.
+    """Poses of all pieces. `line` (SEGMENTS + 1, 2): the centre line's corners, in metres.
 
     `panels`: centres of the WALL_PANELS wall panels; `ends`: of the two panels that close the corridor.
     """
@@ -62,7 +62,7 @@ class Corridor:
 
 
 def random_corridor(rng: np.random.Generator) -> Corridor:
-    """Return a corridor of SEGMENTS straight pieces, with an obstacle in each, and a start in the first."""
+    """Return a corridor of SEGMENTS straight pieces, with an obstacle in each and the start in the first."""
     turns, lengths = _turns(rng), rng.uniform(*LENGTH_M, SEGMENTS)
     headings = np.concatenate([[0.0], np.cumsum(turns)])
     steps = lengths[:, None] * np.stack([np.cos(headings), np.sin(headings)], axis=1)
@@ -101,7 +101,7 @@ def _turns(rng: np.random.Generator) -> Vector:
 
 
 def _on(line: Vector, headings: Vector, k: int, along_m: float, left_m: float, turn_rad: float) -> Place:
-    """Return the place `along_m` into segment k, `left_m` beside its centre line, turned against it."""
+    """Return the place `along_m` into segment k, `left_m` left of its centre line, rotated by `turn_rad`."""
     cos, sin = math.cos(headings[k]), math.sin(headings[k])
     x, y = line[k]
     return Place(
@@ -112,7 +112,7 @@ def _on(line: Vector, headings: Vector, k: int, along_m: float, left_m: float, t
 
 
 def _obstacle(rng: np.random.Generator, line: Vector, headings: Vector, lengths: Vector, k: int) -> Place:
-    """Return an obstacle in segment k: far from the start, from corners and from the end zone."""
+    """Return an obstacle in segment k, far from the start, the corners and the end zone."""
     along = {0: (0.62, 0.72), SEGMENTS - 1: (0.25, 0.4)}.get(k, (0.4, 0.6))
     left = rng.uniform(*OBSTACLE_OFFSET_M) * rng.choice((-1.0, 1.0))
     return _on(line, headings, k, rng.uniform(*along) * lengths[k], left, rng.uniform(0.0, math.pi / 2))
@@ -124,7 +124,7 @@ def _wall(line: Vector, headings: Vector, turns: Vector, lengths: Vector, k: int
     offset = HALF_WIDTH_M + thickness / 2
 
     def shortened(turn: float) -> float:
-        """Half a corner: a wall on the inside of a turn ends earlier; no gap is left at its thick end."""
+        """Return how much earlier the wall ends at a corner: more on the inside of a turn, without a gap."""
         return float(offset * side * math.tan(turn / 2) - thickness / 2 * math.tan(abs(turn) / 2))
 
     first = shortened(turns[k - 1]) if k > 0 else -thickness

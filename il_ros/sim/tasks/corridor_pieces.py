@@ -1,4 +1,4 @@
-"""The pieces that a corridor is built of: their names in every model, their sizes, who touches one."""
+"""The pieces of a corridor: names in every model, sizes, and the contact test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from il_ros.sim.tasks.corridor import BOXES, CYLINDERS, END_PANEL_M, PANEL_M, WA
 CYLINDER_RADIUS_M, BOX_SIDE_M = 0.13, 0.24
 ROBOT_RADIUS_M = 0.16
 TOUCH_M = 0.002
-"""Nearer to a piece of the corridor than this, the robot touches it."""
+"""At a smaller distance than this, the robot counts as touching a piece of the corridor."""
 
 SIZES_M: Mapping[str, tuple[float, float]] = {
     **{f"panel{k}": PANEL_M for k in range(WALL_PANELS)},
@@ -18,17 +18,17 @@ SIZES_M: Mapping[str, tuple[float, float]] = {
     **{f"cylinder{k}": (2 * CYLINDER_RADIUS_M, 0.0) for k in range(CYLINDERS)},
     **{f"box{k}": (BOX_SIDE_M, BOX_SIDE_M) for k in range(BOXES)},
 }
-"""Name of each piece, and its size in the plane; a cylinder has its diameter and 0."""
+"""Size of each piece in the plane, by name; a cylinder has (diameter, 0)."""
 
 
 def places(corridor: Corridor) -> dict[str, Place]:
-    """Return where each piece stands."""
+    """Return the pose of each piece, by name."""
     all_places = (*corridor.panels, *corridor.ends, *corridor.cylinders, *corridor.boxes)
     return dict(zip(SIZES_M, all_places, strict=True))
 
 
 def touches(x_m: float, y_m: float, standing: Mapping[str, Place]) -> bool:
-    """Return whether the robot's round hull, with its middle there, touches one of the pieces."""
+    """Return whether the robot's round hull, centred at (x, y), touches one of the pieces."""
     gaps = [gap_m(x_m, y_m, place, SIZES_M[name]) for name, place in standing.items()]
     return min(gaps) < ROBOT_RADIUS_M + TOUCH_M
 

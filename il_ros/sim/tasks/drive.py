@@ -1,8 +1,7 @@
-"""`drive`: a differential-drive robot finds its way through a corridor to the green zone at its end.
+"""`drive`: a differential-drive robot drives through a corridor to the green zone at its end.
 
-The wheels are driven by velocity servos of limited torque and roll on the floor by friction; walls and
-obstacles are solid. The command is watched as diff_drive_controller does: none for COMMAND_TIMEOUT_S, and the
-wheels stop.
+Velocity servos of limited torque drive the wheels, which roll by friction; walls and obstacles are solid. As
+with diff_drive_controller, the wheels stop after COMMAND_TIMEOUT_S without a command.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ COMMAND = "cmd_vel"
 COMMAND_TIMEOUT_S = 0.5
 MAX_LINEAR_M_S = 0.6
 MAX_ANGULAR_RAD_S = 2.0
-STUCK_S = 2.0  # in touch with a wall without a break for so long: failed
-UPRIGHT = 0.7  # cosine of the tilt, below which the robot has fallen over
+STUCK_S = 2.0  # uninterrupted contact with the corridor for this long is a failure
+UPRIGHT = 0.7  # cosine of the tilt; below it the robot has fallen over
 
 
 class DriveTask:
-    """See `il_ros.sim.tasks.task.Task`. Odometry is exact: its frame is the world's."""
+    """See `il_ros.sim.tasks.task.Task`. Odometry is exact: its frame is the world frame."""
 
     name = "drive"
     robot = "drive"
@@ -69,21 +68,21 @@ class DriveTask:
 
     @property
     def failed(self) -> bool:
-        """True once the robot has fallen over, or has been in touch with the corridor for STUCK_S."""
+        """True once the robot has fallen over or touched the corridor for STUCK_S without interruption."""
         return self._touching_s >= STUCK_S or self._fallen
 
     def reset(self, seed: int) -> None:
-        """Build the corridor of this seed and put the robot at its start, standing still."""
+        """Build the corridor of this seed and place the robot at its start, at rest."""
         self.corridor = random_corridor(np.random.default_rng(seed))
         self._time_ns += RESET_PAUSE_NS
         self._still()
         self.scene.place(self.corridor, seed)
 
     def step(self, commands: Mapping[str, Message]) -> None:
-        """Take the newest command, if there is one, and advance by one control period.
+        """Apply the newest command, if any, and advance by one control period.
 
-        The twist is cut to the robot's speeds; its stamp and frame are ignored.
-        Raises ValueError on an unknown topic or a number that isn't finite; nothing is stepped then.
+        The twist is limited to the robot's speeds; its stamp and frame are ignored.
+        Raises ValueError on an unknown topic or a non-finite number, without stepping.
         """
         self._placed()
         for topic in commands:
@@ -103,7 +102,7 @@ class DriveTask:
         self._watch()
 
     def readings(self) -> list[Reading]:
-        """Return goal, pictures, scan and odometry, as of now."""
+        """Return the current goal, camera images, scan and odometry."""
         now = self._time_ns
         goal = self._placed().goal
         goal_pose = _pose((goal.x_m, goal.y_m, 0.0), _turn(goal.yaw_rad))
@@ -125,7 +124,7 @@ class DriveTask:
         return [*found, Reading("scan", LASER_SCAN, scan), Reading("odom", ODOMETRY, self._odometry())]
 
     def state(self) -> Vector:
-        """Return the simulator's whole state, the corridor included, and what the task remembers."""
+        """Return the complete state: the simulator's, the corridor's and the task's own."""
         own = [*self._twist, self._silent_ns, self._touching_s, self._fallen]
         return np.concatenate([self.scene.state(), own])
 
@@ -135,18 +134,18 @@ class DriveTask:
         return self.scene.restorable
 
     def restore(self, state: Vector) -> None:
-        """Go on from what `state` returned; see `Task`."""
+        """Restore a state returned by `state`; see `Task`."""
         own = 5
         self.scene.restore(state[:-own])
         self._twist = (float(state[-5]), float(state[-4]))
         self._silent_ns, self._touching_s, self._fallen = int(state[-3]), float(state[-2]), bool(state[-1])
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what 'camera' (on the robot) or 'above' sees now, (height, width, 3)."""
+        """Return the current image (height, width, 3) of 'camera' (on the robot) or 'above'."""
         return self.scene.picture(camera, width, height)
 
     def close(self) -> None:
-        """Free what the simulator holds."""
+        """Release the simulator's resources."""
         self.scene.close()
 
     def _still(self) -> None:
@@ -162,7 +161,7 @@ class DriveTask:
         return self.corridor
 
     def _watch(self) -> None:
-        """Note a touch that lasts, and a fall."""
+        """Update the duration of contact, and whether the robot has fallen."""
         touching = self.scene.touching
         self._touching_s = self._touching_s + self.control_period_ns * 1e-9 if touching else 0.0
         _, x, y, _ = self.scene.quaternion
@@ -170,7 +169,7 @@ class DriveTask:
         self._fallen = self._fallen or bool(upright < UPRIGHT)
 
     def _odometry(self) -> Message:
-        """Pose in the world; twist in the robot's own frame, as REP 105 and nav_msgs say."""
+        """Return the pose in the world frame and the twist in the robot's frame (REP 105, nav_msgs)."""
         linear, angular = self.scene.velocity
         twist = messages.make(
             "geometry_msgs/msg/Twist",
@@ -188,7 +187,7 @@ class DriveTask:
 
 
 def _checked(message: Message) -> tuple[float, float]:
-    """Return linear.x and angular.z, cut to what the robot can do; raises ValueError when not finite."""
+    """Return linear.x and angular.z within the robot's limits; raises ValueError when not finite."""
     linear, angular = float(message.twist.linear.x), float(message.twist.angular.z)
     for name, value in (("linear.x", linear), ("angular.z", angular)):
         if not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""What the task `drive` needs of a simulator: a robot on two wheels in a corridor."""
+"""Scene protocol of the task `drive`: a two-wheeled robot in a corridor."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ WHEEL_SEPARATION_M = 0.24
 
 
 class DriveScene(Scene, Protocol):
-    """What `drive` needs of a simulator; the world's frame, metres, quaternions (4,) wxyz.
+    """The scene of `drive`: world frame, metres, quaternions (4,) wxyz.
 
-    Its cameras: 'camera' (on the robot) and 'above'.
+    Cameras: 'camera' (on the robot) and 'above'.
     """
 
     @property
     def position_m(self) -> Vector:
-        """Where the robot is, (3,)."""
+        """Position of the robot, (3,)."""
         ...
 
     @property
     def quaternion(self) -> Vector:
-        """How it is turned."""
+        """Orientation of the robot."""
         ...
 
     @property
     def velocity(self) -> tuple[Vector, Vector]:
-        """How it moves and turns in its own frame, (3,) m/s and (3,) rad/s."""
+        """Linear (3,) m/s and angular (3,) rad/s velocity in the robot's own frame."""
         ...
 
     @property
     def ranges(self) -> Vector:
-        """What the laser sees, (BEAMS,): inf beyond the range, -inf nearer than it (REP 117)."""
+        """Laser ranges, (BEAMS,) metres: inf beyond the maximum, -inf below the minimum (REP 117)."""
         ...
 
     @property
     def touching(self) -> bool:
-        """True while the robot touches a piece of the corridor."""
+        """True while the robot touches the corridor."""
         ...
 
     def place(self, corridor: Corridor, seed: int) -> None:
-        """Build the corridor, and put the robot at its start, standing still."""
+        """Build the corridor and place the robot at its start, at rest."""
         ...
 
     def drive(self, left_rad_s: float, right_rad_s: float) -> None:
-        """Take new speeds of the wheels."""
+        """Set the wheel speeds."""
         ...

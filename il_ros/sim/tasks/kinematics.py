@@ -1,6 +1,6 @@
-"""Where the arm's tool is, and which joints bring it there, tool pointing down: closed forms for the experts.
+"""Forward kinematics of the arm, and inverse kinematics with the tool pointing down, in closed form.
 
-The lengths are those of models/arm.xml. Wrist: roll, pitch, roll; with the tool down the first roll stays 0.
+The lengths are those of models/arm.xml. The wrist is roll-pitch-roll; its first roll is 0 with the tool down.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOOL_M = 0.14
 """From the wrist's pitch axis to the tip between the fingers."""
 
 NEAREST_M, FARTHEST_M = 0.09, 0.515
-"""Distances from shoulder to wrist that leave elbow and limits some room."""
+"""Permitted distance from shoulder to wrist: keeps a margin to the joint limits and the stretched elbow."""
 
 
 def forward(joints_rad: Vector) -> tuple[Vector, NDArray[np.float64]]:
@@ -33,10 +33,10 @@ def forward(joints_rad: Vector) -> tuple[Vector, NDArray[np.float64]]:
 
 
 def pointing_down(tip_m: Vector, yaw_rad: float | None = None) -> Vector:
-    """Return the joints (6,) that hold the tip (3,) with the tool straight down, elbow up.
+    """Return the joints (6,) that place the tip at (3,) with the tool straight down, elbow up.
 
-    `yaw_rad` is the direction across which the fingers open (they lie left and right of it); None leaves
-    joint6 at 0. A tip out of reach is taken as the nearest one on the line from the shoulder.
+    The fingers lie left and right of the direction `yaw_rad`; None leaves joint6 at 0. An unreachable tip is
+    replaced by the nearest reachable point on the line from the shoulder.
     """
     radius, height = math.hypot(tip_m[0], tip_m[1]), float(tip_m[2]) + TOOL_M - SHOULDER_M
     distance = math.hypot(radius, height)
@@ -53,7 +53,7 @@ def pointing_down(tip_m: Vector, yaw_rad: float | None = None) -> Vector:
 
 
 def reaches(tip_m: Vector) -> bool:
-    """Tell whether the tip (3,) can be held there with the tool straight down."""
+    """Return whether the arm reaches the tip position (3,) with the tool straight down."""
     distance = math.hypot(tip_m[0], tip_m[1], float(tip_m[2]) + TOOL_M - SHOULDER_M)
     return NEAREST_M <= distance <= FARTHEST_M
 

@@ -1,4 +1,4 @@
-"""A planar laser scanner: rays in the physics, answered as sensor_msgs/LaserScan and REP 117 say."""
+"""A planar laser scanner: ray casts in MuJoCo, published as sensor_msgs/LaserScan (REP 117)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from il_ros.core.specs import LASER_SCAN, Vector
 BEAMS = 60
 FIELD_RAD = math.radians(240)
 RANGE_M = (0.05, 4.0)
-SEEN_GROUP = 2  # the geom group that the laser sees
+SEEN_GROUP = 2  # geom group that the laser detects
 
 _RIGHT_RAD = -FIELD_RAD / 2
 _STEP_RAD = FIELD_RAD / (BEAMS - 1)
 
 
 def beam_angles() -> Vector:
-    """Return each beam's direction, (BEAMS,) radians, 0 ahead, left positive, from right to left."""
+    """Return each beam's direction, (BEAMS,) radians: 0 is ahead, left is positive, ordered from right to left."""
     return _RIGHT_RAD + _STEP_RAD * np.arange(BEAMS, dtype=np.float64)
 
 
 def laser_scan(ranges_m: Vector, stamp_ns: int, period_s: float) -> Message:
-    """Return the LaserScan of (BEAMS,) metres; all beams of one instant."""
+    """Return the LaserScan of ranges (BEAMS,) in metres; all beams are measured at one instant."""
     return messages.make(
         LASER_SCAN,
         header=messages.header(stamp_ns, "laser"),
@@ -42,7 +42,7 @@ def laser_scan(ranges_m: Vector, stamp_ns: int, period_s: float) -> Message:
 
 
 class Laser:
-    """A scanner at a site of the model; it sees geoms of SEEN_GROUP only."""
+    """A scanner at a site of the model; it detects geoms of SEEN_GROUP only."""
 
     def __init__(self, model: mujoco.MjModel, site: str):
         self._model = model
@@ -53,7 +53,7 @@ class Laser:
         self._directions = np.stack([np.cos(angles), np.sin(angles), np.zeros(BEAMS)], axis=1)
 
     def ranges(self, data: mujoco.MjData) -> Vector:
-        """Return each beam's distance, (BEAMS,) metres: inf beyond the range, -inf nearer (REP 117)."""
+        """Return each beam's distance, (BEAMS,) metres: inf beyond the maximum, -inf below the minimum."""
         origin = data.site_xpos[self._site]
         directions = self._directions @ data.site_xmat[self._site].reshape(3, 3).T
         geom = np.zeros(1, np.int32)
@@ -64,5 +64,5 @@ class Laser:
             ]
         )
         nearest, farthest = RANGE_M
-        nothing = (found < 0.0) | (found > farthest)  # mj_ray says -1 when it meets nothing
+        nothing = (found < 0.0) | (found > farthest)  # mj_ray returns -1 without a hit
         return np.where(nothing, np.inf, np.where(found < nearest, -np.inf, found))

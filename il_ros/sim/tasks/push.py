@@ -1,4 +1,4 @@
-"""`push`: shove a block over the table to a mark."""
+"""`push`: push a block across the table to a mark."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ BLOCK_LOWER_M, BLOCK_UPPER_M = (0.24, -0.08), (0.32, 0.08)
 BLOCK_TURN_RAD = 0.3
 PUSH_M = (0.11, 0.17)
 PUSH_TURN_RAD = 0.6
-"""The mark lies that far from the block, in a direction that far to either side of straight ahead."""
+"""Range of the mark's distance from the block, and largest angle of its direction from straight ahead."""
 
 NEAR_M = 0.03
 AT_REST_M_S = 0.03
 
 
 class Push(ArmTask):
-    """Done while the block's middle is within 3 cm of the mark's, and the block has come to rest."""
+    """Success while the block's centre is within 3 cm of the mark's and the block is at rest."""
 
     name = "push"
     time_limit_s = 12.0
     opening_m = (0.03, 0.03)
 
     def place(self, rng: np.random.Generator) -> None:
-        """Draw the block, its turn, and the mark ahead of it."""
+        """Draw the block's position and yaw, and the mark ahead of it."""
         block = rng.uniform(BLOCK_LOWER_M, BLOCK_UPPER_M)
         turn = rng.uniform(-BLOCK_TURN_RAD, BLOCK_TURN_RAD)
         ahead = rng.uniform(-PUSH_TURN_RAD, PUSH_TURN_RAD)
@@ -35,6 +35,6 @@ class Push(ArmTask):
 
     @property
     def success(self) -> bool:
-        """True while the block lies on the mark."""
+        """True while the block rests on the mark."""
         away = np.linalg.norm(self.scene.object_m[:2] - self.scene.goal_m[:2])
         return bool(away < NEAR_M and self.scene.object_speed < AT_REST_M_S)

@@ -1,4 +1,4 @@
-"""`reach`: bring the tip of the tool to a point in the air."""
+"""`reach`: move the tip of the tool to a point in free space."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ NEAR_M = 0.02
 
 
 class Reach(ArmTask):
-    """Done while the tip is within 2 cm of the goal."""
+    """Success while the tip is within 2 cm of the goal."""
 
     name = "reach"
     time_limit_s = 6.0
     opening_m = (0.02, 0.02)
 
     def place(self, rng: np.random.Generator) -> None:
-        """Draw a goal in a box before the arm."""
+        """Draw a goal in a box in front of the arm."""
         self.scene.set_goal(rng.uniform(GOAL_LOWER_M, GOAL_UPPER_M))
 
     @property

@@ -1,4 +1,4 @@
-"""What a simulated robot's sensors say: messages as they would come on a real robot's topics."""
+"""Sensor readings of a simulated robot, as messages on the topics of a real robot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORLD_FRAME = "world"
 
 @dataclass(frozen=True)
 class Reading:
-    """A message of a topic, stamped with the simulated time."""
+    """One message on a topic, stamped with the simulated time."""
 
     topic: str
     type: str
@@ -24,7 +24,7 @@ class Reading:
 
 
 def pose(topic: str, stamp_ns: int, position_m: Vector, quaternion_wxyz: Vector) -> Reading:
-    """Return a PoseStamped in the world's frame, from (3,) metres and MuJoCo's (4,) wxyz quaternion."""
+    """Return a PoseStamped in the world frame, from (3,) metres and a quaternion (4,) wxyz."""
     x, y, z = (float(value) for value in position_m)
     qw, qx, qy, qz = (float(value) for value in quaternion_wxyz)
     where = messages.make(

@@ -1,4 +1,4 @@
-"""What every task needs of a simulator, whatever stands in the scene."""
+"""Scene protocol that all tasks share."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from il_ros.core.specs import Vector
 
 
 class Scene(Protocol):
-    """One simulator with one task's scene in it."""
+    """One task's scene in one simulator."""
 
     def advance(self, period_ns: int) -> None:
-        """Let so much time pass."""
+        """Advance the simulation by `period_ns`."""
         ...
 
     def state(self) -> Vector:
-        """Return all that the physics goes on from, (S,)."""
+        """Return the complete physics state, (S,)."""
         ...
 
     @property
     def restorable(self) -> bool:
-        """Whether `restore` can do it."""
+        """Whether `restore` is supported."""
         ...
 
     def restore(self, state: Vector) -> None:
-        """Go on from what `state` returned; raises ValueError when that can't be."""
+        """Restore a state returned by `state`; raises ValueError when that is impossible."""
         ...
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what a camera of the task's sees, (height, width, 3)."""
+        """Return the image (height, width, 3) of one of the task's cameras."""
         ...
 
     def close(self) -> None:
-        """Free graphics and processes."""
+        """Release graphics contexts and processes."""
         ...

@@ -1,7 +1,7 @@
-"""What a simulated task is, whichever robot it has, and how to get one by its name.
+"""The protocol of a simulated task, and the registry of tasks by name.
 
-A task is stepped by whoever holds the clock: the sim node on a ROS graph, a roll-out in one process.
-Between `reset(seed)` and the next one its physics depends on the seed and on the commands only, bit by bit.
+The caller steps a task: the sim node on a ROS graph, or a roll-out in one process. After `reset(seed)` its
+physics depends on the seed and the commands only, bit by bit.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from il_ros.core.specs import Vector
 from il_ros.sim.tasks.reading import Reading
 
 RESET_PAUSE_NS = 1_000_000_000
-"""How far a reset sets the clock on: longer than any sensible maximal age, so that no message of the episode
-before is taken for one of this. It also keeps stamps off zero, which ROS reads as 'no stamp'."""
+"""A reset advances the clock by this: longer than any sensible maximum age, so that messages of the previous
+episode are too old for the next one. It also keeps stamps away from zero, which ROS reads as 'no stamp'."""
 
 
 @dataclass(frozen=True)
 class Cameras:
-    """Which cameras of a task publish, how large (pixels), and in every how many-th control period."""
+    """The cameras that publish, their size (pixels), and `divisor`, the control periods per frame."""
 
     names: tuple[str, ...] = ()
     width: int = 96
@@ -35,12 +35,12 @@ class Cameras:
     def __post_init__(self) -> None:
         for field in ("width", "height"):
             if not 1 <= getattr(self, field) <= 1920:
-                raise ValueError(f"cameras: {field} is {getattr(self, field)}; 1 to 1920 pixels are possible")
+                raise ValueError(f"cameras: {field} is {getattr(self, field)}; it must be 1 to 1920 pixels")
         if self.divisor < 1:
-            raise ValueError(f"cameras: divisor is {self.divisor}; 1 is a frame in every control period")
+            raise ValueError(f"cameras: divisor is {self.divisor}; it must be 1 (a frame in every control period) or more")
 
     def require(self, known: tuple[str, ...]) -> None:
-        """Raise ValueError when a name is none of the cameras that the task has."""
+        """Raise ValueError when a name is not one of the task's cameras `known`."""
         for name in self.names:
             if name not in known:
                 raise ValueError(f"cameras: there is no '{name}'; the task has: {', '.join(known)}")
@@ -50,11 +50,10 @@ NO_CAMERAS = Cameras()
 
 
 class Task(Protocol):
-    """A robot with something to do. `streams` and `commands` tell the message type of each topic.
+    """A simulated robot with a task. `streams` and `commands` map topics to message types.
 
-    `streams` holds every topic that `readings` can give, the trigger last; `camera_names` every camera
-    there is to choose from. `time_ns` never goes back: it starts at 0, `reset` adds RESET_PAUSE_NS and `step`
-    one control period.
+    `streams` holds every topic of `readings`, the trigger last; `camera_names` every camera of the task.
+    `time_ns` never decreases: it starts at 0, `reset` adds RESET_PAUSE_NS and `step` one control period.
     """
 
     name: str
@@ -71,63 +70,62 @@ class Task(Protocol):
 
     @property
     def success(self) -> bool:
-        """True while the task's goal holds."""
+        """True while the task's success condition holds."""
         ...
 
     @property
     def failed(self) -> bool:
-        """True once the goal can't be reached any more (the block fell off the table, say)."""
+        """True once success has become impossible, as when the block fell off the table."""
         ...
 
     def reset(self, seed: int) -> None:
-        """Begin an episode whose start is drawn from the seed; call it once before anything else."""
+        """Begin an episode whose start is drawn from the seed; must be the first call."""
         ...
 
     def step(self, commands: Mapping[str, Message]) -> None:
-        """Take the newest commands by topic, and advance by one control period.
+        """Apply the newest commands, by topic, and advance by one control period.
 
         A topic without a message keeps its last command. Raises ValueError naming topic and value on an
-        unknown topic, a wrong length or a number that isn't finite; nothing is stepped then.
+        unknown topic, a wrong length or a non-finite number, without stepping.
         """
         ...
 
     def readings(self) -> list[Reading]:
-        """Return what the sensors say now, the trigger last; cameras only in their control periods."""
+        """Return the current sensor readings, the trigger last; cameras only in their control periods."""
         ...
 
     def state(self) -> Vector:
-        """Return all that the physics goes on from, (S,): equal numbers have an equal future."""
+        """Return the complete state (S,): from equal states, equal commands lead to equal futures."""
         ...
 
     @property
     def restorable(self) -> bool:
-        """Whether `restore` can do it: not every simulator can be set to a state."""
+        """Whether `restore` is supported; not every simulator can be set to a state."""
         ...
 
     def restore(self, state: Vector) -> None:
-        """Go on from what `state` returned in an episode of this seed; `reset` comes first.
+        """Restore a state returned by `state` in an episode of the same seed; call `reset` first.
 
-        Raises ValueError when the simulator can't, or the numbers aren't this task's.
+        Raises ValueError when the simulator can't, or the state belongs to another task.
         """
         ...
 
     def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return what a camera sees now, (height, width, 3), for pages and films."""
+        """Return a camera's current image, (height, width, 3), for reports and videos."""
         ...
 
     def close(self) -> None:
-        """Free the graphics context, if there is one."""
+        """Release the graphics context, if there is one."""
         ...
 
 
-class Expert(Protocol):
-    """A scripted teacher: a function of the contract's observation alone, so that a policy can learn it."""
+class TaskExpert(Protocol):
+    """A scripted expert: a function of the contract's observation alone, so that a policy can learn it."""
 
     def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
         """Return the proposal (1, A) in the contract's flat action order.
 
-        None: it gives up, because from here it can't bring the task to its end. What it would do all the same
-        is no lesson, so it says nothing, as a person puts the device down.
+        Returns None when the expert can't complete the task from here: any action would be a bad label.
         """
         ...
 
@@ -150,9 +148,9 @@ SIMULATORS = tuple(_SCENES)
 
 
 def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "mujoco") -> Task:
-    """Return a task by its name, in a simulator.
+    """Return a task in a simulator, both by name.
 
-    Raises ValueError on an unknown name, camera or simulator, RuntimeError where the simulator can't start.
+    Raises ValueError on an unknown name, camera or simulator, RuntimeError when the simulator can't start.
     """
     kind = task_class(name)
     if simulator not in _SCENES:
@@ -163,18 +161,18 @@ def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "muj
 
 
 def task_class(name: str) -> Any:
-    """Return the class of a task, made of a scene of its `robot`. Raises ValueError on an unknown name."""
+    """Return the class of a task; it is constructed from a scene. Raises ValueError on an unknown name."""
     return named(_TASKS, name, "task")
 
 
 def camera_names(name: str) -> tuple[str, ...]:
-    """Return the cameras that a task has. Raises ValueError on an unknown name."""
+    """Return the names of a task's cameras. Raises ValueError on an unknown name."""
     cameras: tuple[str, ...] = task_class(name).camera_names
     return cameras
 
 
 def named(table: Mapping[str, str], name: str, what: str) -> Any:
-    """Return the class that `table` gives for a name as 'module:Class', imported only now."""
+    """Import and return the class that `table` lists under `name` as 'module:Class'."""
     if name not in table:
         raise ValueError(f"unknown {what} '{name}'; there are: {', '.join(table)}")
     module, _, attribute = table[name].partition(":")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class FlatParameters:
     """`values` (P,) and `gradient` (P,); the network's parameters and their gradients become views of them.
 
-    The network works as before: `backward()` accumulates into the views; updating `values` updates the network.
+    The network works as before: `backward()` accumulates into the views; `values` holds its parameters.
     """
 
     def __init__(self, network: nn.Module) -> None:

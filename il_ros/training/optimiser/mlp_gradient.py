@@ -56,7 +56,7 @@ class MLPGradient:
         return loss
 
     def _loss(self, prediction: Tensor, batch: Batch, slope: Tensor) -> Tensor:
-        """Return the loss () of a prediction (K, B, H*A), which is overwritten, and write dL/dh to `slope`."""
+        """Return the loss () of a prediction (K, B, H*A), which is overwritten; write dL/dh to `slope`."""
         errors = torch.sub(prediction, batch.target.flatten(1), out=prediction)
         values = self._differentiate(errors, slope)
         weight = self._weigh(batch.target, batch.weight)

@@ -1,7 +1,7 @@
-"""Training and evaluation as a process of their own, so that whoever asked for it stays responsive.
+"""Training and evaluation jobs in child processes, so that the caller stays responsive.
 
-A job is polled, never waited for. It prints a JSON object a line (`--progress json`), the last lines of
-anything else it prints are kept for its obituary.
+The caller polls a job and never blocks. A job prints one JSON object per line (`--progress json`); the last
+of its other lines is the error message of a failed job.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from typing import IO, Any
 
 from il_ros.core.processes import prepare_child
 from il_ros.policies.versions import RUNNING, next_version
+from il_ros.sim import HELD_OUT_SEED
 
 Event = dict[str, Any]
 KILL_AFTER_S = 10.0
 STOPPED = (130, -signal.SIGINT)
-"""Exit statuses of a job that was interrupted, at work or still starting."""
+"""Exit statuses of an interrupted job."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What to train: see `il-ros train`. `versions` is the folder that receives v1, v2, ..."""
+    """The arguments of a training, see `il-ros train`. `versions`: the folder that receives v1, v2, ..."""
 
     root: Path
     versions: Path
@@ -43,7 +44,7 @@ class TrainingPlan:
     warm_s: float = 0.0
 
     def words(self, version: str) -> list[str]:
-        """Return the words of `il-ros`: it works in a folder that nobody takes for a finished version."""
+        """Return the arguments of `il-ros`; the output goes to `running(version)`."""
         words = ["train", str(self.root), "--out", str(self.running(version)), "--version", version]
         for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
             words += [name, value] if value else []
@@ -57,17 +58,17 @@ class TrainingPlan:
         return words + _options(self.background)
 
     def running(self, version: str) -> Path:
-        """Return where a version is while it is being trained."""
+        """Return the folder of a version during its training; it is not a valid version name."""
         return self.versions / f"{version}{RUNNING}"
 
     def next_version(self) -> str:
-        """Return the version that comes after those there are; what was left of an attempt is removed."""
+        """Return the next version's name; remove what an earlier attempt left behind."""
         version = next_version(self.versions)
         shutil.rmtree(self.running(version), ignore_errors=True)
         return version
 
     def publish(self, version: str) -> Path:
-        """Give a finished version its place, and return it."""
+        """Rename a finished version's folder to its final name, and return it."""
         place = self.versions / version
         self.running(version).rename(place)
         return place
@@ -75,38 +76,38 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What to evaluate: see `il-ros evaluate`."""
+    """The arguments of an evaluation, see `il-ros evaluate`."""
 
     checkpoint: Path
     task: str = ""
     episodes: int = 20
-    seed: int = 1_000_000
+    seed: int = HELD_OUT_SEED
     background: bool = True
 
     def words(self) -> list[str]:
-        """Return the words of `il-ros`."""
+        """Return the arguments of `il-ros`."""
         words = ["evaluate", str(self.checkpoint), "--episodes", str(self.episodes), "--seed", str(self.seed)]
         words += ["--task", self.task] if self.task else []
         return words + _options(self.background)
 
 
 class Output:
-    """What a child process prints, taken apart without ever waiting: events, and its last other words."""
+    """Non-blocking reader of a child process's output: events, and other lines."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         os.set_blocking(stream.fileno(), False)
         self._stream = stream
-        self._said: deque[str] = deque(maxlen=20)
+        self._lines: deque[str] = deque(maxlen=20)
         self._partial = b""
 
     @property
-    def last_words(self) -> str:
-        """The last line that was no event: of a failed job, the reason."""
-        return self._said[-1] if self._said else "it said nothing"
+    def last_line(self) -> str:
+        """The last line that is not an event; if the job failed, its error message."""
+        return self._lines[-1] if self._lines else "no output"
 
-    def forget(self) -> None:
-        """Begin anew with the last words."""
-        self._said.clear()
+    def clear(self) -> None:
+        """Discard the lines read so far."""
+        self._lines.clear()
 
     def read(self) -> list[Event]:
         """Return the events printed since the last call."""
@@ -118,7 +119,7 @@ class Output:
         return events
 
     def close(self) -> None:
-        """Let go of the stream."""
+        """Close the stream."""
         self._stream.close()
 
     def _event(self, line: str) -> list[Event]:
@@ -129,25 +130,25 @@ class Output:
         if isinstance(event, dict) and "event" in event:
             return [event]
         if line.strip():
-            self._said.append(line.strip())
+            self._lines.append(line.strip())
         return []
 
 
 def begin_child(command: Sequence[str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    """Start a child that says what it does on its standard output, and dies with its parent's thread."""
+    """Start a child process with piped standard output that is killed with the parent's thread."""
     return subprocess.Popen(
         command,
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C at the parent's terminal is the parent's to pass on
+        start_new_session=True,  # the parent forwards Ctrl-C
         preexec_fn=prepare_child,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
 
 
 def end_child(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt a child, and end it by force when it takes too long."""
+    """Interrupt a child; kill it after KILL_AFTER_S."""
     interrupt_child(process)
     try:
         process.wait(KILL_AFTER_S)
@@ -157,14 +158,14 @@ def end_child(process: subprocess.Popen[bytes]) -> None:
 
 
 def interrupt_child(process: subprocess.Popen[bytes]) -> None:
-    """Ask a child to end soon; one that is stopped goes on for that."""
+    """Send SIGINT to a child, and SIGCONT in case it is paused."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGCONT)
 
 
 class Job:
-    """A running process that does one command. It dies with its parent."""
+    """A child process that runs one command. It is killed with its parent."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._process = begin_child(command)
@@ -173,31 +174,31 @@ class Job:
 
     def poll(self) -> tuple[list[Event], int | None]:
         """Return the events since the last call, and the exit status once the process has ended."""
-        status = self._process.poll()  # before reading: what was said before the end is then complete
+        status = self._process.poll()  # before reading, so that no output is lost
         return self._output.read(), status
 
     def pause(self, paused: bool) -> None:
-        """Have it stand still, or go on."""
+        """Pause or resume the process."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
 
     def interrupt(self) -> None:
-        """Ask it to end soon; a second time: at once."""
+        """Interrupt the job; a second call ends it immediately."""
         interrupt_child(self._process)
 
     def close(self) -> None:
-        """Have it ended, by force after a while."""
+        """End the process; kill it after KILL_AFTER_S."""
         end_child(self._process)
         self._output.close()
 
     @property
-    def last_words(self) -> str:
-        """The last line that was no event: of a failed job, the reason."""
-        return self._output.last_words
+    def last_line(self) -> str:
+        """The last line that is not an event; if the job failed, its error message."""
+        return self._output.last_line
 
 
 def python_command(words: Sequence[str]) -> list[str]:
-    """Return the command of `il-ros` with these words, in this interpreter."""
+    """Return the command line of `il-ros` with these arguments, in this interpreter."""
     return [sys.executable, "-m", "il_ros", *words]
 
 

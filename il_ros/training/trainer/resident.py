@@ -1,7 +1,7 @@
-"""A process that has imported all that training needs, and does one `il-ros` command after another.
+"""A resident process that has imported everything for training and runs `il-ros` commands in sequence.
 
-Importing torch takes seconds on a busy machine; between a correction and the policy that learnt from it they
-count. A job of it looks like a `Job` of its own process.
+Importing torch takes seconds on a busy machine, which would delay the policy after a correction. A
+`ResidentJob` has the interface of `Job`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 from il_ros.training.trainer.job import Event, Output, begin_child, end_child, interrupt_child
 
 ENDED = "ended"
-"""The event, with its `status`, by which the process tells that a command is done."""
+"""The event, with its `status`, that marks the end of a command."""
 
 
 class Resident:
-    """Keeps the process; when it has died, the next job has a new one. Call `close` to end.
+    """Owns the resident process; restarts it for the next job if it died. Call `close` at the end.
 
-    `warm_up()` starts it before there is a job. It dies with its parent.
+    `warm_up()` starts the process before the first job. It is killed with its parent.
     """
 
     def __init__(self, background: bool) -> None:
@@ -32,11 +32,11 @@ class Resident:
 
     @property
     def process(self) -> subprocess.Popen[bytes] | None:
-        """The process, None before the first."""
+        """The process; None before the first start."""
         return self._process
 
     def warm_up(self) -> None:
-        """See that there is a living process."""
+        """Start the process unless it is running."""
         if self._process is not None and self._process.poll() is None:
             return
         self._release()
@@ -46,7 +46,7 @@ class Resident:
         self._output = Output(self._process.stdout)
 
     def begin(self, words: Sequence[str]) -> ResidentJob:
-        """Have a command done; one at a time."""
+        """Run a command of `il-ros`, given by its arguments; one at a time."""
         self.warm_up()
         for attempt in range(2):
             assert self._process is not None
@@ -55,7 +55,7 @@ class Resident:
                 self._process.stdin.write(json.dumps(list(words)).encode() + b"\n")
                 self._process.stdin.flush()
                 break
-            except BrokenPipeError:  # it died just now
+            except BrokenPipeError:  # it has just died
                 if attempt:
                     raise
                 self._process.wait()
@@ -63,13 +63,13 @@ class Resident:
         assert self._process is not None
         assert self._output is not None
         self._output.read()
-        self._output.forget()
+        self._output.clear()
         return ResidentJob(self._process, self._output)
 
     def close(self) -> None:
-        """End the process, by force: between two jobs it has nothing to save, and whoever leaves would wait.
+        """Kill the process: between jobs it has no state to save.
 
-        Taking idle time only, on a busy machine it would need seconds to leave by itself.
+        A regular exit would take seconds on a busy machine, because the process has idle priority.
         """
         self._release()
 
@@ -86,12 +86,12 @@ class Resident:
     def _close_input(stream: Any) -> None:
         try:
             stream.close()
-        except BrokenPipeError:  # what was left to write has no reader any more
+        except BrokenPipeError:  # unwritten input of a dead process
             return
 
 
 class ResidentJob:
-    """One command of a resident process, with the face of a `Job`; `close` leaves the process to the next."""
+    """One command of a resident process, with the interface of `Job`; `close` keeps the process running."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: Output) -> None:
         self._process, self._output = process, output
@@ -111,23 +111,23 @@ class ResidentJob:
         return events, self._status
 
     def pause(self, paused: bool) -> None:
-        """Have it stand still, or go on."""
+        """Pause or resume the process."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
 
     def interrupt(self) -> None:
-        """Ask it to end soon; a second time: at once."""
+        """Interrupt the command; a second call ends it immediately."""
         if self._status is None:
             interrupt_child(self._process)
 
     def close(self) -> None:
-        """Have it ended: one that is still at work goes with its process, which else is free for the next."""
+        """End the process if the command is still running; otherwise leave it for the next command."""
         if self._status is None:
             end_child(self._process)
         else:
-            self.pause(False)  # it may have been stopped between its end and the word of it
+            self.pause(False)  # it may be paused although the command has ended
 
     @property
-    def last_words(self) -> str:
-        """The last line that was no event: of a failed command, the reason."""
-        return self._output.last_words
+    def last_line(self) -> str:
+        """The last line that is not an event; if the command failed, its error message."""
+        return self._output.last_line

@@ -23,9 +23,9 @@ FAST = 2.0
 class ThrottleLimits:
     """Pause if at least `many` of the last `window` decisions were later than `pause_above` periods.
 
-    Resume when `window` decisions in a row were earlier than `resume_below` periods, and after `longest_s` in any
-    case: if pausing does not help, training is not the cause. Training then runs for at least `least_s`.
-    Raises ValueError on contradictory limits.
+    Resume when `window` decisions in a row were earlier than `resume_below` periods, and in any case after
+    `longest_s`: if pausing does not help, training is not the cause. Training then runs for at least
+    `least_s`. Raises ValueError on contradictory limits.
     """
 
     pause_above: float = 0.5

@@ -26,7 +26,7 @@ LEAST_EPOCHS = 3
 LEAST_OLD = 3
 """Minimum number of old frames per new frame."""
 VALIDATIONS = 10
-"""Number of validations in a training with replay; validating every short epoch would cost as much time."""
+"""Validations per training with replay; validating every short epoch would cost too much time."""
 
 
 def begin(
@@ -53,11 +53,11 @@ def begin(
 def replayed(
     episodes: Sequence[EpisodeArrays], before: Mapping[str, Any], training: Training
 ) -> tuple[Training, ReplayPlan | None]:
-    """Return how to train on the episodes from an earlier policy's weights; None: all frames in each epoch.
+    """Return the settings for training from an earlier policy's weights; plan None: all frames per epoch.
 
-    `before`: its metrics; they tell what it learnt from, and how fast. What doesn't fit into the seconds is
-    left out of the epochs, down to `LEAST_OLD` known frames for a new one; then there are fewer epochs. The
-    machine may have become slower: the training watches the clock besides.
+    `before`: the earlier policy's metrics, which give its training episodes and speed. If the time limit is
+    too short, the number of old frames is reduced, to at least `LEAST_OLD` per new frame, and then the
+    number of epochs. The training loop also enforces the time limit, in case the machine is slower now.
     """
     fits = affordable(before, training.seconds)
     known = set(before.get("data", {}).get("train", ()))

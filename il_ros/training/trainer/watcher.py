@@ -27,8 +27,8 @@ class News:
 class EpisodeWatcher:
     """Scans the episodes under a root repeatedly; each finished episode is opened once.
 
-    An unfinished episode may still be recorded or saved. It counts as damaged if a later episode exists and its
-    files have not changed since the last scan.
+    An unfinished episode may still be recorded or saved. It counts as damaged if a later episode exists and
+    its files have not changed since the last scan.
     """
 
     def __init__(self, root: Path) -> None:
@@ -106,8 +106,8 @@ def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
 class RetrainTrigger:
     """Collects the data that the newest policy has not been trained on, and decides when to retrain.
 
-    Training is due when a finished episode contains an intervention, when there are `labels` new labelled ticks,
-    or when an episode in the newest good policy's training data was discarded.
+    Training is due when a finished episode contains an intervention, when there are `labels` new labelled
+    ticks, or when an episode in the newest good policy's training data was discarded.
     Raises ValueError if `labels` is below 1.
     """
 
@@ -122,7 +122,7 @@ class RetrainTrigger:
 
     def newest(self, version: str, learnt: Collection[str], discarded: Collection[str]) -> None:
         """Register the newest good version, whose training data may contain discarded episodes."""
-        if version not in self._known:  # once per version: do not retry forever if no better version can be trained
+        if version not in self._known:  # retry once per version, not forever
             self._known.add(version)
             self.undone |= set(learnt) & set(discarded)
 

@@ -50,7 +50,7 @@ def test_only_the_joint_beyond_its_limit_is_named():
     assert acted == ["joint1 speed"]
 
 
-def test_what_is_within_the_limits_passes_bit_for_bit():
+def test_a_target_within_the_limits_passes_bit_for_bit():
     target = (0.1 + 0.2 - 0.28, -0.0)
     motion, acted = SafetyLimiter(action(acceleration=50.0)).step(target, still(0.0, 0.0), DT)
     assert motion.sent == target
@@ -76,7 +76,7 @@ def test_a_target_beyond_a_position_limit_is_approached_and_never_passed():
     assert sent[-1] == 1.0
 
 
-def test_a_joint_that_is_pressed_against_its_limit_does_not_stop_the_others():
+def test_a_joint_at_its_limit_does_not_stop_the_others():
     motion, acted = SafetyLimiter(action()).step((9.0, 0.02), still(1.0, 0.0), DT)
     assert motion.sent == (1.0, 0.02)
     assert acted == ["joint1 position"]
@@ -90,19 +90,19 @@ def test_a_far_target_is_reached_without_overshoot():
     assert np.flatnonzero(sent[:, 0] == 0.5)[0] <= 52
 
 
-def test_who_fell_behind_a_moving_target_catches_up():
+def test_a_joint_that_lags_behind_a_moving_target_catches_up():
     moving = [(0.01 * step - 0.8,) for step in range(160)]  # 0.2 rad/s, and 0.2 rad away at first
     sent = run(SafetyLimiter(action(acceleration=2.0, size=1)), still(-1.0), moving)
     np.testing.assert_allclose(sent[-1], moving[-1], atol=1e-9)
 
 
-def test_a_start_outside_the_limits_is_led_in_and_not_moved_at_once():
+def test_a_start_outside_the_limits_returns_at_limited_speed():
     sent = run(SafetyLimiter(action(size=1)), still(1.1), [(2.0,)] * 10)
     np.testing.assert_allclose(sent[:4, 0], [1.075, 1.05, 1.025, 1.0])
     assert sent[-1] == 1.0
 
 
-def test_braking_ends_where_the_acceleration_allows():  # 0.4 rad/s at 2 rad/s^2: 0.3, 0.2, 0.1, 0 rad/s
+def test_braking_uses_the_full_acceleration():  # 0.4 rad/s at 2 rad/s^2: 0.3, 0.2, 0.1, 0 rad/s
     limiter = SafetyLimiter(action(acceleration=2.0, size=1))
     motion = limiter.start((0.0,), (0.4,))
     sent = []
@@ -112,18 +112,18 @@ def test_braking_ends_where_the_acceleration_allows():  # 0.4 rad/s at 2 rad/s^2
     np.testing.assert_allclose(sent, np.cumsum([0.3, 0.2, 0.1, 0.0, 0.0, 0.0]) * DT, atol=1e-12)
 
 
-def test_a_ramp_keeps_no_speed_that_could_not_be_stopped():  # sqrt(2 * 2 rad/s^2 * 0.01 rad) = 0.2 rad/s
+def test_a_ramp_starts_with_a_speed_that_can_be_stopped():  # sqrt(2 * 2 rad/s^2 * 0.01 rad) = 0.2 rad/s
     motion = SafetyLimiter(action(acceleration=2.0, size=1)).start((0.99,), (0.5,))
     np.testing.assert_allclose(motion.speed, [0.2])
 
 
-def test_no_time_no_motion():
+def test_a_step_of_zero_seconds_moves_nothing():
     motion = still(0.1, 0.2)
     assert SafetyLimiter(action()).step((1.0, 1.0), motion, 0.0) == (motion, [])
     assert SafetyLimiter(action()).brake(motion, 0.0).sent == motion.sent
 
 
-def test_a_twist_turns_up_along_a_straight_line():  # 4 m/s^2 * 0.05 s = 0.2 of the 0.4 wished
+def test_a_twist_accelerates_along_a_straight_line():  # 4 m/s^2 * 0.05 s = 0.2 of the target 0.4
     motion, acted = SafetyLimiter(twist(acceleration=4.0)).step((0.4, 0.1), still(0.0, 0.0), DT)
     np.testing.assert_allclose(motion.sent, [0.2, 0.05])
     assert acted == ["joint1 acceleration"]
@@ -136,7 +136,7 @@ def test_a_twist_is_cut_to_its_speed_and_its_range():
     assert acted == ["joint1 speed", "joint2 range"]
 
 
-def test_zero_is_at_once_and_stop_is_within_the_acceleration():
+def test_zero_is_immediate_and_stop_obeys_the_acceleration():
     limiter = SafetyLimiter(twist(acceleration=4.0))
     assert limiter.zero(still(0.5, -0.1)).sent == (0.0, 0.0)
     np.testing.assert_allclose(limiter.brake(still(0.5, -0.1), DT).sent, [0.3, 0.0])
@@ -158,10 +158,12 @@ def test_a_number_that_is_not_finite_is_named():
     assert problem((0.0, 1.0), ("a", "b")) is None
 
 
-# ---- whatever is proposed --------------------------------------------------------------------------------
+# ---- properties ------------------------------------------------------------------------------------------
 
-WISH = st.floats(-50.0, 50.0) | st.floats(-1.2, 1.2) | st.sampled_from([-1e300, 1e300, 0.0, 1.0, -1.0])
-STEP = st.tuples(st.tuples(WISH, WISH), st.sampled_from([0.0, 1e-3, 0.013, 0.05]), st.sampled_from("ssssb"))
+TARGET = st.floats(-50.0, 50.0) | st.floats(-1.2, 1.2) | st.sampled_from([-1e300, 1e300, 0.0, 1.0, -1.0])
+STEP = st.tuples(
+    st.tuples(TARGET, TARGET), st.sampled_from([0.0, 1e-3, 0.013, 0.05]), st.sampled_from("ssssb")
+)
 LIMITS = st.fixed_dictionaries(
     {
         "speed": st.floats(0.05, 20.0),
@@ -172,10 +174,10 @@ LIMITS = st.fixed_dictionaries(
 START = st.tuples(st.floats(-1.5, 1.5), st.floats(-1.5, 1.5))
 
 
-def broken_limits(limits, start, steps, gate_of=SafetyLimiter):
-    """Play the steps and say which limit was broken first, by the definition of the limits alone."""
+def broken_limits(limits, start, steps, limiter_of=SafetyLimiter):
+    """Apply the steps; return the first limit that was violated, by the definition of the limits alone."""
     spec = action(**limits)
-    limiter = gate_of(spec)
+    limiter = limiter_of(spec)
     motion = limiter.start(start, (3.0, -3.0))
     for target, dt_s, kind in steps:
         before = motion
@@ -197,13 +199,13 @@ def broken_limits(limits, start, steps, gate_of=SafetyLimiter):
 
 @settings(max_examples=400, deadline=None)
 @given(LIMITS, START, st.lists(STEP, max_size=40))
-def test_no_sequence_of_wishes_breaks_a_limit(limits, start, steps):
+def test_no_sequence_of_targets_violates_a_limit(limits, start, steps):
     assert broken_limits(limits, start, steps) is None
 
 
 @settings(max_examples=200, deadline=None)
 @given(LIMITS, START, st.lists(STEP, max_size=40))
-def test_no_sequence_of_twists_breaks_a_limit(limits, start, steps):
+def test_no_sequence_of_twists_violates_a_limit(limits, start, steps):
     limiter = SafetyLimiter(twist(**limits))
     motion = still(0.0, 0.0)
     for target, dt_s, kind in steps:
@@ -232,36 +234,36 @@ def test_a_resting_target_is_reached_and_kept(limits, start, target):
 
 @settings(max_examples=200, deadline=None)
 @given(LIMITS, START, st.lists(st.tuples(st.floats(-0.02, 0.02), st.floats(-0.02, 0.02)), max_size=30))
-def test_the_quick_way_gives_what_the_long_way_gives(limits, start, moves):
+def test_the_fast_path_gives_the_same_result_as_the_general_one(limits, start, moves):
     spec = action(**limits)
-    quick, slow = SafetyLimiter(spec), SafetyLimiter(spec)
-    slow._free = lambda *_: None
-    motion = quick.start(start)
+    fast, general = SafetyLimiter(spec), SafetyLimiter(spec)
+    general._free = lambda *_: None
+    motion = fast.start(start)
     for move in moves:
         target = tuple(np.add(motion.sent, move))
-        expected, acted = slow.step(target, motion, DT)
-        motion, also_acted = quick.step(target, motion, DT)
+        expected, acted = general.step(target, motion, DT)
+        motion, also_acted = fast.step(target, motion, DT)
         np.testing.assert_allclose(motion.sent, expected.sent, rtol=0, atol=1e-12)
         np.testing.assert_allclose(motion.speed, expected.speed, rtol=0, atol=1e-9)
         assert acted == also_acted
 
 
-# ---- planted bugs: the oracle above must catch each -------------------------------------------------------
+# ---- planted bugs: `broken_limits` must detect each ------------------------------------------------------
 
 BUGS = {
-    "doesn't look ahead to the position limit": (
+    "ignores the position limit ahead": (
         {"stoppable_speed": lambda distance, acceleration, dt_s: distance / dt_s},
         "acceleration",
     ),
-    "knows no acceleration": (
+    "ignores acceleration": (
         {"speed_range": lambda axis, position, speed, dt_s: (-axis.speed, axis.speed, "speed", "speed")},
         "acceleration",
     ),
-    "knows no speed": (
+    "ignores speed": (
         {"speed_range": lambda axis, position, speed, dt_s: (-INF, INF, "speed", "speed")},
         "speed",
     ),
-    "lets rounding pass the end": (
+    "exceeds the position limit by rounding": (
         {"_inside": lambda axis, before, after: after * 1.001 if abs(after) > 0.99 else after},
         "position",
     ),
@@ -269,7 +271,7 @@ BUGS = {
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_the_oracle_catches_a_gate_that(monkeypatch, bug):
+def test_the_oracle_detects_a_limiter_that(monkeypatch, bug):
     planted, caught = BUGS[bug]
     for name, function in planted.items():
         for module in (safety, profile):

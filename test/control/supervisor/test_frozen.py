@@ -1,4 +1,4 @@
-"""A frozen camera is named after its time, and forgiven with the first new frame."""
+"""A frozen camera is reported after its time limit, until the first new frame."""
 
 import numpy as np
 
@@ -21,28 +21,28 @@ S = 1_000_000_000
 
 
 def reasons(cameras, *frames):
-    """Return the reason at each tick, ten a second, of frames of one grey."""
+    """Return the reason at each tick, at 10 Hz, for frames of uniform grey."""
     return [
         cameras.reason(Observation(tick * S // 10, {"camera": np.full((4, 4, 3), grey, np.uint8)}, {}))
         for tick, grey in enumerate(frames, 1)
     ]
 
 
-def test_the_same_frame_for_too_long_is_a_frozen_camera_until_it_changes():
+def test_a_camera_is_frozen_while_it_repeats_one_frame_for_too_long():
     found = reasons(FrozenCameras(OWN.observations, 0.2), 1, 2, 2, 2, 2, 3, 3)
     assert found == ["", "", "", "", "camera (image): frozen, the same frame for 0.30 s", "", ""]
 
 
-def test_a_slow_camera_may_show_one_frame_for_as_long_as_it_may_be_old():
+def test_a_slow_camera_may_repeat_one_frame_up_to_its_maximum_age():
     found = reasons(FrozenCameras(OWN.observations, 0.05), 1, 1, 1)  # at most 0.1 s old
     assert found == ["", "", "camera (image): frozen, the same frame for 0.20 s"]
 
 
-def test_without_a_limit_nothing_is_frozen():
+def test_without_a_limit_no_camera_is_frozen():
     assert not any(reasons(FrozenCameras(OWN.observations, 0.0), *[7] * 50))
 
 
-def test_a_clock_that_was_set_back_begins_anew():
+def test_a_clock_that_was_set_back_restarts_the_measurement():
     cameras = FrozenCameras(OWN.observations, 0.2)
     reasons(cameras, *[7] * 3)
     assert reasons(cameras, *[7] * 3) == ["", "", ""]

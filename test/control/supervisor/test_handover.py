@@ -1,4 +1,4 @@
-"""Handovers by word, by silence and by draw: when they take effect, and what doesn't survive them."""
+"""Handovers by release, by time-out and by draw: when they take effect, and which proposals they discard."""
 
 import numpy as np
 import pytest
@@ -24,25 +24,25 @@ def release(bench, k, source="expert", stamp=None):
     return bench.core.propose(source, proposal, bench.at(k), bench.at(k))
 
 
-# ---- letting go
+# ---- release
 
 
-def test_the_policys_next_proposal_drives_after_the_expert_let_go(bench_of):
+def test_after_the_experts_release_the_policys_next_proposal_drives(bench_of):
     bench = bench_of()
     generation = bench.running(source="expert").generation
     assert bench.propose(1, 0.01) is None
     bench.propose(1, 0.0, source="expert")
-    assert release(bench, 1.5) is None  # nobody has proposed since: the last command stays
+    assert release(bench, 1.5) is None  # no proposal since: the last command stays
     assert (bench.core.authority, bench.core.generation) == ("policy", generation + 1)
-    assert bench.core.reason == "policy has authority: expert let go"
+    assert bench.core.reason == "policy has authority: expert released control"
     bench.measure(2)
-    back = bench.propose(2, 0.01, generation=generation + 1)  # half a period after the word
+    back = bench.propose(2, 0.01, generation=generation + 1)  # half a period after the release
     assert (back.authority, back.sent) == ("policy", (0.01,))
-    assert back.reason == "policy has authority: expert let go"
+    assert back.reason == "policy has authority: expert released control"
     assert bench.propose(3, 0.01, generation=generation + 1).reason == "proposed"
 
 
-def test_in_lockstep_letting_go_answers_the_tick_that_the_policy_has_proposed_for(bench_of):
+def test_in_lockstep_a_release_answers_the_tick_that_the_policy_has_proposed_for(bench_of):
     bench = bench_of()
     bench.running(source="expert")
     bench.measure(1)
@@ -51,78 +51,84 @@ def test_in_lockstep_letting_go_answers_the_tick_that_the_policy_has_proposed_fo
     assert (back.stamp_ns, back.authority, back.sent) == (bench.at(1), "policy", (0.02,))
 
 
-def test_a_policy_with_memory_begins_anew_one_tick_after_the_expert_let_go(bench_of):
+def test_a_policy_with_memory_restarts_one_tick_after_the_experts_release(bench_of):
     bench = bench_of()
     generation = bench.running(source="expert").generation
     bench.propose(0.5, 0.02, stamp=0, generation=generation)
     bench.propose(1, 0.02, generation=generation)
     waits = release(bench, 1)
     assert (waits.authority, waits.sent) == (NOBODY, (0.0,))
-    assert waits.reason.endswith(f"waiting for its first proposal of epoch {generation + 1}")
+    assert waits.reason.endswith(f"waiting for its first proposal of generation {generation + 1}")
     bench.measure(2)
     assert bench.propose(2, 0.02, generation=generation + 1).authority == "policy"
 
 
-def test_who_lets_go_and_leaves_nobody_has_the_robot_safe_at_once(bench_of):
+def test_a_release_without_another_source_gives_the_safe_behaviour_at_once(bench_of):
     bench = bench_of(bench_of.BASE)
     bench.measure(0)
     assert bench.propose(0, 0.0, 0.1, source="expert").sent == (0.0, 0.1)
     decision = release(bench, 1)
     assert (decision.authority, decision.sent) == (NOBODY, (0.0, 0.0))
-    assert decision.reason == "expert let go; policy has not proposed"
+    assert decision.reason == "expert released control; policy has not proposed"
 
 
-def test_letting_go_without_authority_changes_nothing(bench_of):
+def test_a_release_without_authority_changes_nothing(bench_of):
     bench = bench_of()
     generation = bench.running().generation
     release(bench, 0.5)
     assert bench.propose(1, 0.01).generation == generation
 
 
-def test_a_word_overtaken_by_a_proposal_counts_once_and_in_its_place(bench_of):
+def test_a_delayed_or_repeated_release_is_used_once_and_in_the_order_of_stamps(bench_of):
     bench = bench_of()
     bench.running()
     bench.measure(1)
     bench.propose(1, 0.0, source="expert")
     release(bench, 2)
     assert bench.core.authority == "policy"
-    assert bench.propose(2.1, 0.5, source="expert", stamp=1.9) is None  # was on its way: from before the word
+    assert bench.propose(2.1, 0.5, source="expert", stamp=1.9) is None  # delayed: stamped before the release
     assert bench.core.authority == "policy"
     bench.measure(3)
     assert bench.propose(3, 0.0, source="expert").authority == "expert"
-    release(bench, 3.2, stamp=2)  # the old word again
+    release(bench, 3.2, stamp=2)  # the old release again
     release(bench, 3.2, stamp=2.5)
     assert bench.core.authority == "expert"
-    assert bench.core.proposals_in.states["expert"].rejection == "let go before its newest word"
+    assert (
+        bench.core.proposal_buffer.states["expert"].rejection
+        == "release is older than the newest proposal or release"
+    )
 
 
-def test_a_word_from_the_future_or_of_another_name_is_not_taken(bench_of):
+def test_a_release_from_the_future_or_with_another_name_is_rejected(bench_of):
     bench = bench_of()
     bench.running(source="expert")
     release(bench, 1, stamp=50)
-    assert "ahead of the clock" in bench.core.proposals_in.states["expert"].rejection
+    assert "ahead of the clock" in bench.core.proposal_buffer.states["expert"].rejection
     bench.core.propose("expert", releasing("policy", bench.at(1), 1), bench.at(1), bench.at(1))
-    assert bench.core.proposals_in.states["expert"].rejection == "says it is 'policy'"
+    assert (
+        bench.core.proposal_buffer.states["expert"].rejection
+        == "carries the name of another source: 'policy'"
+    )
     assert bench.core.authority == "expert"
 
 
-# ---- epochs
+# ---- generations
 
 
-def test_a_chunk_from_before_a_handover_is_not_played_on_after_it(bench_of):
+def test_a_chunk_from_before_a_handover_is_not_continued_after_it(bench_of):
     bench = bench_of()
     generation = bench.running(0.0).generation
     bench.propose(1, 0.0, steps=20, generation=generation)
     bench.measure(2)
     bench.propose(2, 0.0, source="expert")
     release(bench, 3)
-    for k in (4.5, 5.5):  # the policy's chunk would reach tick 20, and it is heard for 0.25 s
+    for k in (4.5, 5.5):  # the policy's chunk would reach tick 20, and its time-out is 0.25 s
         decision = bench.tick(k)
         assert (decision.authority, decision.sent) == (NOBODY, (0.0,))
-    assert "waiting for its first proposal of epoch" in decision.reason
+    assert "waiting for its first proposal of generation" in decision.reason
 
 
-def test_an_answer_to_an_observation_from_before_the_handover_does_not_count(bench_of):
+def test_a_proposal_for_a_tick_before_the_handover_is_not_used(bench_of):
     bench = bench_of()
     bench.running(source="expert")
     bench.propose(1, 0.0, source="expert")
@@ -135,7 +141,7 @@ def test_an_answer_to_an_observation_from_before_the_handover_does_not_count(ben
 # ---- draws
 
 
-def test_from_one_draw_to_the_next_there_is_no_handover(bench_of):
+def test_consecutive_draws_are_not_a_handover(bench_of):
     bench = bench_of(mode=mode(bench_of, "dagger", beta="constant:0.5"))
     bench.measure(0)
     said = []
@@ -149,14 +155,14 @@ def test_from_one_draw_to_the_next_there_is_no_handover(bench_of):
     assert len({decision.generation for decision in drove}) == 1
     assert len({decision.stamp_ns for decision in drove}) == len(drove) >= 58
     targets = {"expert": -0.002, "policy": 0.002}
-    last = drove[20:]  # the first ticks come down from where the robot was measured
+    last = drove[20:]  # the first ticks ramp down from the measured state
     assert [d.sent for d in last] == [(targets[d.authority],) for d in last]
     assert {decision.beta for decision in drove} == {0.5}
     assert drove[-1].mode == "dagger"
 
 
 @pytest.mark.parametrize(("beta", "driver"), [(1, "expert"), (0, "policy")])
-def test_at_the_extremes_of_beta_exactly_the_drivers_commands_are_sent(bench_of, beta, driver):
+def test_at_beta_0_and_1_exactly_the_drivers_commands_are_sent(bench_of, beta, driver):
     bench = bench_of(mode=mode(bench_of, "dagger", beta=f"constant:{beta}"))
     bench.measure(0)
     rng = np.random.default_rng(0)
@@ -168,11 +174,11 @@ def test_at_the_extremes_of_beta_exactly_the_drivers_commands_are_sent(bench_of,
             if decision is not None and decision.stamp_ns == bench.at(k):
                 said.append((decision.authority, decision.sent, (targets[driver],)))
     assert len(said) == 200
-    # at the very first tick the driver may not have been heard of when the other proposes
+    # at the first tick the other source may propose before the driver
     assert all(authority == driver and sent == wanted for authority, sent, wanted in said[1:])
 
 
-def test_the_gate_holds_for_drawn_commands_too(bench_of):
+def test_the_safety_limits_hold_for_drawn_commands_too(bench_of):
     bench = bench_of(mode=mode(bench_of, "dagger", beta="constant:0.5"))
     bench.measure(0)
     sent = []
@@ -184,7 +190,7 @@ def test_the_gate_holds_for_drawn_commands_too(bench_of):
 
 
 @pytest.mark.parametrize(("name", "needed"), [("dagger", "both"), ("expert", "expert")])
-def test_at_the_first_tick_who_proposes_first_does_not_answer_for_who_should_drive(bench_of, name, needed):
+def test_the_first_tick_waits_for_the_proposal_of_the_selected_source(bench_of, name, needed):
     bench = bench_of(mode=mode(bench_of, name, beta="constant:0.5"))
     for start in (0, 10):  # again after a restart, as at each episode's paused first frame
         bench.measure(start)
@@ -195,7 +201,7 @@ def test_at_the_first_tick_who_proposes_first_does_not_answer_for_who_should_dri
         bench.core.restart()
 
 
-def test_whoever_drove_before_a_change_of_mode_is_stopped_at_once_when_the_next_is_not_there(bench_of):
+def test_a_change_of_mode_to_an_absent_source_stops_the_base_at_once(bench_of):
     bench = bench_of(bench_of.BASE, mode=mode(bench_of, "policy"))
     bench.measure(0)
     assert bench.propose(0, 0.0, 0.1).sent == (0.0, 0.1)
@@ -203,17 +209,17 @@ def test_whoever_drove_before_a_change_of_mode_is_stopped_at_once_when_the_next_
     assert bench.propose(1, 0.0, 0.1).sent == (0.0, 0.0)
 
 
-def test_letting_go_with_nobody_else_there_stops_the_base_at_once_in_any_mode(bench_of):
+def test_a_release_without_another_source_stops_the_base_at_once_in_any_mode(bench_of):
     bench = bench_of(bench_of.BASE, mode=mode(bench_of, "hg_dagger"))
     bench.measure(0)
     assert bench.propose(0, 0.0, 0.1, source="expert").sent == (0.0, 0.1)
     assert release(bench, 1).sent == (0.0, 0.0)
 
 
-# ---- a mode switched while running
+# ---- change of mode
 
 
-def test_a_change_of_mode_is_a_new_epoch_with_a_ramp_from_the_measured_state(bench_of):
+def test_a_change_of_mode_starts_a_new_generation_with_a_ramp_from_the_measured_state(bench_of):
     bench = bench_of(mode=mode(bench_of, "policy"))
     generation = bench.running(0.0).generation
     bench.measure(1, 0.3)
@@ -225,7 +231,7 @@ def test_a_change_of_mode_is_a_new_epoch_with_a_ramp_from_the_measured_state(ben
     assert (decision.authority, decision.sent) == ("policy", pytest.approx((0.35,)))
 
 
-def test_the_policys_doubt_is_recorded_whoever_drives(bench_of):
+def test_the_policys_uncertainty_is_recorded_also_when_the_expert_drives(bench_of):
     bench = bench_of(mode=mode(bench_of, "hg_dagger"))
     bench.running(0.0)
     bench.propose(1, 0.0, uncertainty=0.25)

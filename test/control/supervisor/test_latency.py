@@ -15,7 +15,7 @@ def test_percentiles_are_in_milliseconds_and_by_name():
     assert summary["inference p99 [ms]"] == pytest.approx(2)
 
 
-def test_the_window_forgets_what_is_older_than_its_length():
+def test_rows_older_than_the_window_are_dropped():
     latency = Latency(("age",), window=2)
     for value in (9.0, 1e-3, 1e-3):
         latency.add((value,))
@@ -26,6 +26,6 @@ def test_before_the_first_tick_there_is_no_summary():
     assert Latency(("age",)).summary() == {}
 
 
-def test_a_row_of_another_length_is_refused():
+def test_a_row_of_wrong_length_is_refused():
     with pytest.raises(ValueError, match="1 durations are needed"):
         Latency(("age",)).add((1.0, 2.0))

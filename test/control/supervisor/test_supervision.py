@@ -1,4 +1,4 @@
-"""When a decision falls, what is let in, and what holds whatever happens."""
+"""When the supervisor decides, which proposals it accepts, and the properties of every sequence of events."""
 
 import math
 
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from il_ros.records.decision import NOBODY
 
-# ---- one decision per tick, at once ------------------------------------------------------------------------
+# ---- one decision per tick, immediately --------------------------------------------------------------------
 
 
-def test_a_proposal_is_decided_the_moment_it_comes(bench_of):
+def test_a_proposal_is_answered_on_arrival(bench_of):
     bench = bench_of()
     bench.measure(0, 0.2)
     decision = bench.propose(0.3, 0.21, stamp=0, version="v3", uncertainty=0.5)
@@ -24,7 +24,7 @@ def test_a_proposal_is_decided_the_moment_it_comes(bench_of):
     assert (decision.version, decision.uncertainty) == ("v3", 0.5)
 
 
-def test_ticks_in_lockstep_are_each_decided_once_with_their_own_stamp(bench_of):
+def test_each_tick_in_lockstep_is_decided_once_with_its_own_stamp(bench_of):
     bench = bench_of(silence_s=1.0)
     bench.measure(0)
     # /clock of tick k may come after the proposal for it
@@ -39,20 +39,20 @@ def test_a_tick_is_not_answered_twice(bench_of):
     bench = bench_of()
     bench.running()
     assert bench.propose(0.1, 0.0, stamp=0) is None
-    assert "had proposed" in bench.core.proposals_in.states["policy"].rejection
+    assert "not after that of its newest proposal" in bench.core.proposal_buffer.states["policy"].rejection
 
 
-def test_a_flood_of_proposals_gives_one_command_per_period(bench_of):
+def test_a_burst_of_proposals_gives_one_command_per_period(bench_of):
     bench = bench_of()
     bench.running()
     decided = [k for k in range(1, 101) if bench.propose(k / 20, 0.0)]
     assert len(decided) <= 5 * 2  # five periods; a command may come half a period early, never more often
 
 
-def test_who_comes_second_in_a_tick_stands_in_the_record_when_it_came_in_time(bench_of):
+def test_the_second_proposal_for_a_tick_is_recorded_if_it_arrives_in_time(bench_of):
     bench = bench_of()
     bench.running(source="expert")
-    assert bench.propose(1, 0.3) is None  # the expert has authority: wait for it
+    assert bench.propose(1, 0.3) is None  # the expert has authority: wait for its proposal
     assert bench.propose(1.1, 0.02, source="expert", stamp=1).proposals == {
         "policy": (0.3,),
         "expert": (0.02,),
@@ -62,7 +62,7 @@ def test_who_comes_second_in_a_tick_stands_in_the_record_when_it_came_in_time(be
 # ---- silence -----------------------------------------------------------------------------------------------
 
 
-def test_before_anything_nothing_is_sent(bench_of):
+def test_before_the_first_proposal_nothing_is_sent(bench_of):
     bench = bench_of()
     assert bench.tick(0) is None
     decision = bench.tick(1.5)
@@ -71,14 +71,14 @@ def test_before_anything_nothing_is_sent(bench_of):
     assert decision.reason == "expert has not proposed; policy has not proposed"
 
 
-def test_a_measured_robot_is_not_moved_before_somebody_proposed(bench_of):
+def test_a_measured_robot_is_not_moved_before_the_first_proposal(bench_of):
     bench = bench_of()
     bench.tick(0)
     bench.measure(1, 0.4)
     assert bench.tick(1.5).sent is None
 
 
-def test_hold_at_start_holds_what_is_measured(bench_of):
+def test_hold_at_start_holds_the_measured_state(bench_of):
     bench = bench_of(hold_at_start=True)
     bench.tick(0)
     bench.measure(1, 0.4)
@@ -87,7 +87,7 @@ def test_hold_at_start_holds_what_is_measured(bench_of):
     assert bench.tick(2.6).sent == (0.4,)
 
 
-def test_a_silent_tick_goes_on_with_the_chunk_then_the_last_wish_then_the_safe_behaviour(bench_of):
+def test_silence_continues_the_chunk_then_repeats_the_last_target_then_applies_the_safe_behaviour(bench_of):
     bench = bench_of()
     bench.measure(0)
     bench.propose(0, 0.0, steps=3)  # 0.00 0.01 0.02
@@ -101,8 +101,8 @@ def test_a_silent_tick_goes_on_with_the_chunk_then_the_last_wish_then_the_safe_b
     assert said[5.5].stamp_ns == bench.at(5.5)
 
 
-@pytest.mark.parametrize("lag", [0.2, 0.8, 2.4])  # periods from what was seen to what is proposed
-def test_after_a_late_tick_the_next_proposals_decide_again_however_long_they_take(bench_of, lag):
+@pytest.mark.parametrize("lag", [0.2, 0.8, 2.4])  # periods from observation to proposal
+def test_after_a_lost_tick_the_next_proposals_decide_again_at_any_lag(bench_of, lag):
     bench = bench_of()
     bench.measure(0)
     arrivals = {round(20 * (k + lag)): k for k in range(20) if k != 4}  # in twentieths of a period; 4 is lost
@@ -118,10 +118,10 @@ def test_after_a_late_tick_the_next_proposals_decide_again_however_long_they_tak
     assert by_timer == [bench.at(4.5)]
 
 
-def test_who_comes_after_a_quicker_one_decides_its_ticks_soon(bench_of):
+def test_a_slow_source_after_a_fast_one_soon_decides_its_own_ticks(bench_of):
     bench = bench_of()
     bench.running(source="expert")  # without lag
-    bench.tick(5.5)  # its time is over
+    bench.tick(5.5)  # the expert has timed out
     answered = []
     for now in range(20 * 6, 20 * 20):
         bench.measure(now / 20)
@@ -140,13 +140,13 @@ def test_a_silent_base_is_stopped_at_its_time_out(bench_of):
     assert bench.tick(5.5).sent == (0.0, 0.0)
 
 
-def test_a_clock_that_stops_is_noticed_on_the_steady_one(bench_of):
+def test_a_stopped_clock_is_detected_by_the_steady_clock(bench_of):
     bench = bench_of(bench_of.BASE)
     bench.measure(0)
     bench.propose(0, 0.0, 0.1)
     stopped = [bench.tick(k, clock=0) for k in np.arange(1, 20, 0.25)]
     said = [d for d in stopped if d]
-    assert [d.sent for d in said] == [(0.0, 0.0)]  # once: what changes nothing is not repeated
+    assert [d.sent for d in said] == [(0.0, 0.0)]  # once: an unchanged command is not repeated
     assert said[0].stamp_ns > bench.at(0)
 
 
@@ -160,11 +160,11 @@ def test_a_clock_that_goes_back_is_a_restart(bench_of):
     assert bench.propose(-99, 0.5).sent == (0.5,)
 
 
-# ---- what is not let in ------------------------------------------------------------------------------------
+# ---- rejected proposals ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_number_that_is_not_finite_takes_authority_away_at_once_and_is_answered_safely(bench_of, bad):
+def test_a_number_that_is_not_finite_removes_authority_at_once_and_gives_the_safe_behaviour(bench_of, bad):
     bench = bench_of()
     bench.running(0.01)
     decision = bench.propose(1, bad)
@@ -185,31 +185,31 @@ def test_a_faulty_expert_leaves_authority_to_the_policy(bench_of):
     assert decision.sent == (0.02,)
 
 
-def test_a_proposal_of_another_name_is_refused(bench_of):
+def test_a_proposal_with_the_name_of_another_source_is_rejected(bench_of):
     bench = bench_of()
     bench.measure(0)
     decision = bench.core.propose(
         "policy", bench.proposal(0, 0.0, source="intruder"), bench.at(0), bench.at(0)
     )
     assert decision.sent is None
-    assert decision.rejected == {"policy": "says it is 'intruder'"}
+    assert decision.rejected == {"policy": "carries the name of another source: 'intruder'"}
 
 
-def test_a_stale_proposal_is_refused_with_its_age(bench_of):
+def test_a_stale_proposal_is_rejected_with_its_age(bench_of):
     bench = bench_of()
     bench.running()
     assert bench.propose(6, 0.0, stamp=1) is None
-    assert bench.core.proposals_in.states["policy"].rejection == "0.25 s old, at most 0.2 s is let in"
+    assert bench.core.proposal_buffer.states["policy"].rejection == "0.25 s old, at most 0.2 s is accepted"
 
 
-def test_a_proposal_from_the_future_is_refused(bench_of):
+def test_a_proposal_from_the_future_is_rejected(bench_of):
     bench = bench_of()
     bench.running()
     assert bench.propose(1, 0.0, stamp=7) is None
-    assert "0.30 s ahead" in bench.core.proposals_in.states["policy"].rejection
+    assert "0.30 s ahead" in bench.core.proposal_buffer.states["policy"].rejection
 
 
-# ---- whatever happens --------------------------------------------------------------------------------------
+# ---- properties --------------------------------------------------------------------------------------------
 
 EVENT = st.tuples(
     st.sampled_from(["policy", "expert", "tick", "tick", "measure", "press", "release", "restart"]),
@@ -220,9 +220,7 @@ EVENT = st.tuples(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(EVENT, max_size=60))
-def test_whatever_happens_commands_keep_to_the_limits_from_the_last_command_or_the_measured_state(
-    bench_of, events
-):
+def test_all_commands_obey_the_limits_from_the_last_command_or_the_measured_state(bench_of, events):
     bench = bench_of()
     k, measured, last, stamps = 0.0, None, None, []
     for kind, value, wait in events:

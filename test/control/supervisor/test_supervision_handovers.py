@@ -1,4 +1,4 @@
-"""Who has authority, from which proposal on, and where the next command starts from."""
+"""Handovers: the source in authority, its first proposal, and the start of the next ramp."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from il_ros.control.supervisor.arbitration import Arbitration, Priority
 from il_ros.records.decision import NOBODY
 
 
-def test_the_expert_takes_over_with_its_first_proposal_in_a_new_epoch(bench_of):
+def test_the_expert_takes_over_with_its_first_proposal_in_a_new_generation(bench_of):
     bench = bench_of()
     before = bench.running()
     bench.measure(1)
@@ -16,7 +16,7 @@ def test_the_expert_takes_over_with_its_first_proposal_in_a_new_epoch(bench_of):
     assert decision.reason == "expert takes over from policy"
 
 
-def test_a_handover_ramps_from_the_measured_state_within_the_speed(bench_of):
+def test_a_handover_ramps_from_the_measured_state_within_the_speed_limit(bench_of):
     bench = bench_of()
     bench.running(0.0)
     bench.measure(1, 0.3)  # pushed away from the 0.0 that was sent
@@ -39,7 +39,7 @@ def test_the_first_command_ramps_from_the_measured_state(bench_of):
     assert decision.limited == ["arm/joint1 speed"]
 
 
-def test_the_first_command_has_a_whole_period_however_short_ago_the_timer_looked(bench_of):
+def test_the_first_command_has_a_whole_period_even_right_after_a_timer_tick(bench_of):
     bench = bench_of()
     bench.tick(0)
     assert bench.tick(1.5).sent is None
@@ -47,7 +47,7 @@ def test_the_first_command_has_a_whole_period_however_short_ago_the_timer_looked
     assert bench.propose(1.6, 0.5).sent == pytest.approx((0.05,))
 
 
-def test_without_a_measurement_nobody_gets_to_move(bench_of):
+def test_without_a_measurement_nothing_is_sent(bench_of):
     bench = bench_of()
     decision = bench.propose(0, 0.5)
     assert decision.sent is None
@@ -59,21 +59,21 @@ def test_without_a_measurement_nobody_gets_to_move(bench_of):
     assert bench.propose(1, 0.5).sent == (0.5,)
 
 
-def test_where_no_measurement_is_needed_the_first_wish_is_the_start(bench_of):
+def test_with_trust_the_first_target_is_the_start(bench_of):
     bench = bench_of(without_measurement="trust")
     assert bench.propose(0, 0.5).sent == (0.5,)
     assert bench.propose(1, 0.9, source="expert").sent == pytest.approx((0.55,))
 
 
-def test_who_inherits_authority_must_first_propose_in_the_new_epoch(bench_of):
+def test_a_source_that_gains_authority_by_time_out_must_propose_in_the_new_generation(bench_of):
     bench = bench_of()
     generation = bench.running(source="expert").generation
     for k in range(1, 6):
         bench.measure(k)
         assert bench.propose(k, 0.01, generation=generation) is None
-    inherits = bench.propose(6, 0.01, generation=generation)  # the expert was last heard 0.3 s ago
-    assert (inherits.authority, inherits.generation, inherits.sent) == (NOBODY, generation + 1, (0.0,))
-    assert inherits.reason == (
+    gains = bench.propose(6, 0.01, generation=generation)  # the expert's last proposal is 0.3 s old
+    assert (gains.authority, gains.generation, gains.sent) == (NOBODY, generation + 1, (0.0,))
+    assert gains.reason == (
         "policy has authority: expert silent for 0.30 s; "
         f"waiting for its first proposal of generation {generation + 1}"
     )
@@ -81,7 +81,7 @@ def test_who_inherits_authority_must_first_propose_in_the_new_epoch(bench_of):
     assert bench.propose(7, 0.01, generation=generation + 1).authority == "policy"
 
 
-def test_after_a_restart_only_proposals_of_the_new_epoch_count(bench_of):
+def test_after_a_restart_only_proposals_of_the_new_generation_are_used(bench_of):
     bench = bench_of()
     generation = bench.running(0.1, measured=0.1).generation
     bench.core.restart()
@@ -94,7 +94,7 @@ def test_after_a_restart_only_proposals_of_the_new_epoch_count(bench_of):
     assert (fresh.authority, fresh.sent) == ("policy", (0.41,))
 
 
-def test_a_mode_may_choose_otherwise(bench_of):
+def test_a_mode_may_ignore_the_priorities(bench_of):
     class PolicyOnly(Priority):
         def choose(self, inputs):
             return Arbitration(NOBODY if inputs.absences["policy"] else "policy")

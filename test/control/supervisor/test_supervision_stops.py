@@ -1,4 +1,4 @@
-"""How a robot is stopped: the emergency stop and its reset, and the last command of all."""
+"""Stopping the robot: the emergency stop, its reset, and the final command."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_the_reset_is_refused_while_any_input_is_pressed(bench_of):
     assert bench.core.reset_estop(bench.at(3)) == ""
 
 
-def test_after_the_reset_a_fresh_epoch_is_needed(bench_of):
+def test_after_the_reset_proposals_need_the_new_generation(bench_of):
     bench = bench_of()
     generation = bench.running().generation
     bench.core.press("topic", True, bench.at(1), bench.at(1))
@@ -41,7 +41,7 @@ def test_after_the_reset_a_fresh_epoch_is_needed(bench_of):
     assert bench.propose(3, 0.02, generation=bench.core.generation).authority == "policy"
 
 
-def test_a_stopped_joint_slows_down_at_its_acceleration_limit(bench_of):
+def test_a_stopped_joint_decelerates_at_its_acceleration_limit(bench_of):
     bench = bench_of(bench_of.ARM.replace("speed: 1.0}", "speed: 1.0, acceleration: 4.0}"))
     bench.measure(0)
     for k, target in enumerate((0.01, 0.03, 0.06)):  # 0.2, 0.4, 0.6 rad/s
@@ -52,20 +52,20 @@ def test_a_stopped_joint_slows_down_at_its_acceleration_limit(bench_of):
     np.testing.assert_allclose([d.sent[0] for d in stops], [0.08, 0.09, 0.09], atol=1e-12)
 
 
-def test_a_heartbeat_that_falls_silent_stops(bench_of):
+def test_a_silent_heartbeat_stops_the_robot(bench_of):
     bench = bench_of(estop=EmergencyStop(timeout_s=0.2))
     bench.core.press("topic", False, bench.at(0), bench.at(0))
     bench.running()
     assert bench.propose(4, 0.01).authority == "policy"
-    assert bench.tick(4.2).reason == "emergency stop its topic is silent for 0.21 s"
+    assert bench.tick(4.2).reason == "emergency stop: heartbeat (topic) silent for 0.21 s"
 
 
-def test_the_last_command_of_all_stops_a_base(bench_of):
+def test_the_final_command_stops_a_base(bench_of):
     bench = bench_of(bench_of.BASE)
     bench.measure(0)
     bench.propose(0, 0.0, 0.1)
     assert bench.core.finish(bench.at(1), bench.at(1)).sent == (0.0, 0.0)
 
 
-def test_who_never_sent_anything_says_no_farewell(bench_of):
+def test_without_any_command_there_is_no_final_decision(bench_of):
     assert bench_of().core.finish(1, 1) is None

@@ -1,4 +1,4 @@
-"""EpisodeArrays refuses arrays that don't belong together, and shows gaps."""
+"""EpisodeArrays rejects inconsistent arrays and splits frames at gaps."""
 
 import numpy as np
 import pytest
@@ -21,14 +21,14 @@ def arrays(ticks_ms=(0, 50, 100), **changes):
     return EpisodeArrays(**{**values, **changes})
 
 
-def test_actions_are_commands_less_offsets_and_read_only():
+def test_actions_are_commands_minus_offsets_and_read_only():
     episode = arrays()
     np.testing.assert_array_equal(episode.actions, np.full((3, 2), 3.0))
     with pytest.raises(ValueError, match="read-only"):
         episode.actions[0] = 0
 
 
-def test_a_gap_of_one_and_a_half_periods_is_still_a_run_and_more_is_a_gap():
+def test_a_run_allows_one_and_a_half_periods_between_ticks():
     assert arrays((0, 50, 125, 175)).runs == (slice(0, 4),)
     assert arrays((0, 50, 126, 176)).runs == (slice(0, 2), slice(2, 4))
 
@@ -48,11 +48,11 @@ def test_length_and_duration():
         ({"observations": {"joints": np.zeros((2, 3))}}, "joints has 2 frames, but there are 3 ticks"),
         ({"commands": np.zeros((3, 3))}, r"commands \(3, 3\) and offsets \(3, 2\) must be"),
         ({"authority": ("expert",)}, "authority has 1 frames"),
-        ({"ticks_ns": np.array([0, 2, 2])}, "must rise strictly"),
+        ({"ticks_ns": np.array([0, 2, 2])}, "must be strictly increasing"),
         ({"ticks_ns": np.array([], dtype=np.int64)}, "has no frames"),
         ({"period_ns": 0}, "period_ns must be positive"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(changes, message):
+def test_inconsistent_arrays_are_rejected(changes, message):
     with pytest.raises(ValueError, match=message):
         arrays(**changes)

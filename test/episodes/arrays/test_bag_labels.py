@@ -1,4 +1,4 @@
-"""Ticks and labels: from decisions, or from the command in force."""
+"""Ticks and labels come from decisions, or from the newest commands."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def labels(out):
 # ---- decisions
 
 
-def test_with_decisions_ticks_are_their_stamps_and_labels_what_was_sent(tmp_path):
+def test_with_decisions_ticks_are_their_stamps_and_labels_the_sent_commands(tmp_path):
     out, left_out = found(tmp_path, made.recorded(3))
     assert left_out == []
     one = out[1]
@@ -45,7 +45,7 @@ def test_a_decision_between_trigger_messages_is_not_triggered(tmp_path):
     assert [m.triggered for m in out] == [True, True, False, True]
 
 
-def test_nobody_in_authority_or_nothing_sent_gives_no_label_and_says_why(tmp_path):
+def test_a_decision_without_authority_or_command_gives_a_reason_instead_of_a_label(tmp_path):
     items = [
         made.decision(0, authority="none", reason="no proposal"),
         made.decision(1, sent=None),
@@ -53,14 +53,14 @@ def test_nobody_in_authority_or_nothing_sent_gives_no_label_and_says_why(tmp_pat
     ]
     out, _ = found(tmp_path, made.recorded(3, decisions=False) + items)
     assert [m.reason for m in out] == [
-        "nobody had authority: no proposal",
+        "no source had authority: no proposal",
         "no label by rule 'by_mode', expert had authority",
         "",
     ]
     assert [m.command is None for m in out] == [True, True, False]
 
 
-def test_another_rule_chooses_other_labels(tmp_path):
+def test_the_rule_chooses_the_labels(tmp_path):
     rule = Rule("proposed", lambda decision: decision.proposals.get("expert"))
     items = [made.decision(0, proposals={"expert": (7.0, 8.0, 9.0)}, authority="policy")]
     out, _ = found(tmp_path, made.recorded(1, decisions=False) + items, rule=rule)
@@ -68,14 +68,14 @@ def test_another_rule_chooses_other_labels(tmp_path):
     assert out[0].authority == "policy"
 
 
-def test_of_two_decisions_for_one_tick_the_later_holds(tmp_path):
+def test_the_later_of_two_decisions_for_one_tick_is_used(tmp_path):
     later = made.decision(1, sent=(0.0, 0.0, 0.0))
     out, _ = found(tmp_path, [*made.recorded(3), later._replace(log_ns=later.log_ns + MS)])
     assert len(out) == 3
     np.testing.assert_array_equal(out[1].command, [0, 0, 0])
 
 
-def test_a_decision_overtaken_by_the_timers_keeps_its_place(tmp_path):
+def test_decisions_recorded_out_of_order_are_sorted_by_tick(tmp_path):
     late = made.decision(1)
     items = [made.decision(0), made.decision(1.2), late._replace(log_ns=made.stamp(1.9)), made.decision(2)]
     out, left_out = found(tmp_path, made.recorded(3, decisions=False) + items)
@@ -83,7 +83,7 @@ def test_a_decision_overtaken_by_the_timers_keeps_its_place(tmp_path):
     assert left_out == []
 
 
-def test_ticks_after_a_clock_set_back_are_left_out_with_the_reason(tmp_path):
+def test_ticks_after_a_clock_reset_are_left_out_with_a_reason(tmp_path):
     items = [made.decision(tick) for tick in range(60)]
     items += [made.decision(tick)._replace(log_ns=made.stamp(60 + tick)) for tick in range(5)]
     out, left_out = found(tmp_path, made.recorded(1, decisions=False) + items)
@@ -92,15 +92,15 @@ def test_ticks_after_a_clock_set_back_are_left_out_with_the_reason(tmp_path):
     assert len(left_out) == 5
 
 
-def test_a_string_that_is_no_decision_is_reported(tmp_path):
+def test_a_string_that_is_not_a_decision_is_reported(tmp_path):
     broken = made.decision(1)
     raw = broken.raw.replace(b"stamp_ns", b"stump_ns")
     out, left_out = found(tmp_path, [*made.recorded(1), broken._replace(raw=raw)])
     assert len(out) == 1
-    assert "is no decision: a decision without 'stamp_ns'" in left_out[0]
+    assert "is not a decision: a decision without 'stamp_ns'" in left_out[0]
 
 
-def test_decisions_outside_the_demonstration_are_no_ticks(tmp_path):
+def test_decisions_outside_the_demonstration_are_not_ticks(tmp_path):
     span = Span(made.stamp(1), made.stamp(2.5))
     out, _ = found(tmp_path, made.recorded(5), span=span)
     assert [tick for tick, _ in labels(out)] == [1, 2]
@@ -109,17 +109,17 @@ def test_decisions_outside_the_demonstration_are_no_ticks(tmp_path):
 # ---- commands
 
 
-def test_without_decisions_the_label_is_the_command_in_force_before_the_next_tick(tmp_path):
+def test_without_decisions_the_label_is_the_newest_command_before_the_next_tick(tmp_path):
     items = [item for item in made.recorded(4, decisions=False) if "commands" not in item.topic]
     at = [(0.5, 1.0), (0.9, 2.0), (1.0, 3.0), (2.98, 4.0), (3.4, 5.0)]  # in ticks after the joints' arrival
     items += [made.command("/arm/commands", [value, 0], made.stamp(tick) + MS) for tick, value in at]
     items += [made.command("/gripper/commands", [0.02], made.stamp(0.1))]
     out, _ = found(tmp_path, items)
-    # what comes at the very moment of tick 1 belongs to tick 1; nothing new in tick 2's period but at 2.98
+    # a command at exactly tick 1 belongs to tick 1; in tick 2's period only the one at 2.98 arrives
     np.testing.assert_array_equal([m.command[0] for m in out], [2, 3, 4, 5])
 
 
-def test_until_every_action_was_commanded_there_is_no_label(tmp_path):
+def test_there_is_no_label_before_every_action_was_commanded(tmp_path):
     items = [item for item in made.recorded(4, decisions=False) if "commands" not in item.topic]
     items += [made.command("/arm/commands", [1, 1], made.stamp(0))]
     items += [made.command("/gripper/commands", [0.02], made.stamp(2.5))]
@@ -127,7 +127,7 @@ def test_until_every_action_was_commanded_there_is_no_label(tmp_path):
     assert [m.reason for m in out] == ["gripper (gripper/commands): no command yet"] * 2 + ["", ""]
 
 
-def test_a_command_of_the_wrong_size_is_no_label(tmp_path):
+def test_a_command_of_the_wrong_size_gives_no_label(tmp_path):
     items = [item for item in made.recorded(2, decisions=False) if "arm" not in item.topic]
     items += [made.command("/arm/commands", [1, 2, 3], made.stamp(0))]
     out, _ = found(tmp_path, items)
@@ -140,11 +140,11 @@ def test_without_a_trigger_the_ticks_are_a_regular_grid(tmp_path):
     out, _ = found(tmp_path, made.recorded(4, decisions=False), timed, span)
     assert [(m.tick_ns - made.START_NS) // MS for m in out] == [10, 60, 110]
     assert all(isinstance(m, TickLabel) and not m.triggered for m in out)
-    # commands come 3 ms after ticks 0, 50, 100, 150 ms: those of tick 50 are in force before the tick at 60
+    # commands come 3 ms after ticks 0, 50, 100, 150 ms: those of tick 50 are the newest before the tick at 60
     np.testing.assert_array_equal([m.command[0] for m in out], [2, 3, 4])
 
 
-def test_a_trigger_faster_than_the_rate_is_thinned(tmp_path):
+def test_a_trigger_faster_than_the_rate_is_downsampled(tmp_path):
     items = made.recorded(4, decisions=False) + [made.joints(tick + 0.5) for tick in range(4)]
     out, _ = found(tmp_path, items)
     assert [tick for tick, _ in labels(out)] == [0, 1, 2, 3]
@@ -153,7 +153,7 @@ def test_a_trigger_faster_than_the_rate_is_thinned(tmp_path):
 # ---- contract and bag
 
 
-def test_what_a_bag_lacks_is_listed_whole(tmp_path):
+def test_the_error_lists_all_missing_topics(tmp_path):
     items = [item for item in made.recorded(2, decisions=False) if "camera" not in item.topic]
     items = [item._replace(topic="/elsewhere") if "arm" in item.topic else item for item in items]
     with pytest.raises(MismatchError) as caught:
@@ -164,10 +164,10 @@ def test_what_a_bag_lacks_is_listed_whole(tmp_path):
     assert "The bag holds: /elsewhere (std_msgs/msg/Float64MultiArray), /gripper/commands" in text
 
 
-def test_another_type_on_a_topic_is_named(tmp_path):
+def test_the_error_names_a_topic_of_another_type(tmp_path):
     text = made.TEXT.replace("Image\n", "CompressedImage\n")
     with pytest.raises(
-        MismatchError, match=r"as sensor_msgs/msg/CompressedImage, but there it is sensor_msgs/msg/Im"
+        MismatchError, match=r"as sensor_msgs/msg/CompressedImage, but the bag has sensor_msgs/msg/Im"
     ):
         found(tmp_path, made.recorded(2), contracts.parse(text, "t"))
 
@@ -178,7 +178,7 @@ def test_actions_in_another_order_than_recorded_are_found_by_name(tmp_path):
     np.testing.assert_array_equal(out[1].command, [3, 0.05])  # arm/b is the second number of [2, 3, 0.05]
 
 
-def test_an_action_never_commanded_or_of_another_unit_is_refused(tmp_path):
+def test_an_action_never_commanded_or_of_another_unit_is_rejected(tmp_path):
     added = contracts.parse(made.TEXT.replace("names: [a, b], unit", "names: [a, gripper], unit"), "t")
     with pytest.raises(MismatchError, match="action arm/gripper was not commanded under the bag's contract"):
         found(tmp_path / "a", made.recorded(2), added)
@@ -193,4 +193,4 @@ def test_topics_are_found_at_the_root_or_alone_under_a_namespace(tmp_path):
     bag = open_bag(made.write(tmp_path, items))
     assert resolve("top", bag, None) == "/top"
     assert resolve("arm/commands", bag, None) == "/left/arm/commands"
-    assert resolve("gripper", bag, None) is None  # two: a guess would be wrong half the time
+    assert resolve("gripper", bag, None) is None  # two candidates: ambiguous

@@ -1,4 +1,4 @@
-"""Datasets: every episode is accounted for, and arrays are made once."""
+"""Datasets list every episode, and build its arrays once."""
 
 import concurrent.futures
 import dataclasses
@@ -37,23 +37,23 @@ def test_arrays_hold_the_frames_of_the_episode(tmp_path):
     assert (episode.outcome, episode.task, episode.authority) == ("success", "made_up", ("expert",) * 4)
 
 
-def test_arrays_tell_when_the_expert_took_over_also_where_the_policys_ticks_have_no_frames(tmp_path):
+def test_arrays_hold_takeovers_even_at_ticks_without_frames(tmp_path):
     items = made.recorded(6, decisions=False)
     drivers = ("expert", "policy", "policy", "expert", "expert", "policy")
     items += [made.decision(tick, authority=who, mode="hg_dagger") for tick, who in enumerate(drivers)]
     folder = made.write(tmp_path, sorted(items, key=lambda item: item.log_ns))
-    for episode in (load(folder), load(folder)):  # made, and found in the cache
+    for episode in (load(folder), load(folder)):  # built, then loaded from the cache
         np.testing.assert_array_equal(episode.ticks_ns, [made.stamp(tick) for tick in (0, 3, 4)])
         assert episode.takeovers_ns == (made.stamp(3),)
 
 
-def test_delta_actions_are_differences_to_the_measured_state(tmp_path):
+def test_delta_actions_are_relative_to_the_measured_state(tmp_path):
     episode = load(made.write(tmp_path, made.recorded(4)), made.DELTA)
     np.testing.assert_array_equal(episode.actions, np.tile([1, 1.5, 0.05], (4, 1)))
     np.testing.assert_array_equal(episode.commands[3], [4, 5, 0.05])
 
 
-def test_a_gap_is_visible_and_its_reason_counted(tmp_path):
+def test_a_gap_splits_runs_and_its_reason_is_counted(tmp_path):
     items = [item for item in made.recorded(20) if not ("camera" in item.topic and 5 <= _tick(item) < 10)]
     episode = load(made.write(tmp_path, items))
     # tick 4's image serves ticks 5 and 6 (0.1 s old); 7, 8, 9 are missing
@@ -81,7 +81,7 @@ def test_text_is_kept_as_strings(tmp_path):
     assert list(episode.observations["say"]) == ["push", "push", "push the red block", "push the red block"]
 
 
-def test_arrays_are_made_once_and_again_when_the_bag_or_the_span_changed(tmp_path, monkeypatch):
+def test_arrays_are_rebuilt_only_when_the_bag_or_the_span_changes(tmp_path, monkeypatch):
     made_count = []
     real = cache._make
     monkeypatch.setattr(cache, "_make", lambda *args: (made_count.append(1), real(*args)))
@@ -96,11 +96,11 @@ def test_arrays_are_made_once_and_again_when_the_bag_or_the_span_changed(tmp_pat
     dataclasses.replace(info, started_ns=made.stamp(3)).save(folder)
     assert len(load(folder)) == 3
     dataclasses.replace(info, started_ns=made.stamp(3), outcome="failure").save(folder)
-    assert load(folder).outcome == "failure"  # a label is no reason to convert again
+    assert load(folder).outcome == "failure"  # a new outcome does not rebuild the arrays
     assert len(made_count) == 3
 
 
-def test_each_contract_and_each_rule_has_arrays_of_its_own(tmp_path):
+def test_each_contract_and_each_rule_has_separate_arrays(tmp_path):
     folder = made.write(tmp_path, made.recorded(4))
     rule = Rule("nothing_but_zero", lambda decision: (0.0, 0.0, 0.0))
     assert load(folder).actions[0, 0] == 1
@@ -110,7 +110,7 @@ def test_each_contract_and_each_rule_has_arrays_of_its_own(tmp_path):
     assert len([path for path in (tmp_path / ".cache").iterdir() if path.is_dir()]) == 3
 
 
-def test_a_damaged_cache_is_made_anew(tmp_path):
+def test_a_damaged_cache_is_rebuilt(tmp_path):
     folder = made.write(tmp_path, made.recorded(4))
     load(folder)
     (path,) = (tmp_path / ".cache").rglob("commands.npy")
@@ -128,7 +128,7 @@ def test_large_arrays_are_memory_mapped_and_none_can_be_edited(tmp_path, monkeyp
             values[0] = 0
 
 
-def test_several_at_once_make_the_arrays_once(tmp_path):
+def test_concurrent_loads_build_the_arrays_once(tmp_path):
     folder = made.write(tmp_path, made.recorded(10))
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         lengths = list(pool.map(lambda _: len(load(folder)), range(16)))
@@ -137,7 +137,7 @@ def test_several_at_once_make_the_arrays_once(tmp_path):
     assert [path.name for path in group.iterdir() if path.is_dir()] == ["episode_000001"]
 
 
-def test_a_root_that_cannot_be_written_still_trains_with_a_warning(tmp_path):
+def test_a_read_only_root_gives_a_warning_and_a_temporary_cache(tmp_path):
     folder = made.write(tmp_path, made.recorded(4))
     (tmp_path / ".cache").write_text("in the way")
     with pytest.warns(UserWarning, match="can't be written"):
@@ -145,7 +145,7 @@ def test_a_root_that_cannot_be_written_still_trains_with_a_warning(tmp_path):
     assert len(dataset.train[0]) == 4
 
 
-def test_an_episode_without_any_frame_says_what_became_of_its_ticks(tmp_path):
+def test_the_error_of_an_episode_without_frames_gives_the_reasons(tmp_path):
     folder = made.write(
         tmp_path, [item for item in made.recorded(4) if "joint" not in item.topic] + [made.joints(-90)]
     )
@@ -181,7 +181,7 @@ def test_every_episode_is_in_the_summary(tmp_path):
     assert summary.lines()[0] == "5 episodes, 20 frames: 4 to train, 1 to validate"
 
 
-def test_an_empty_dataset_is_an_error_that_names_every_reason(tmp_path):
+def test_an_empty_dataset_is_an_error_with_every_reason(tmp_path):
     with pytest.raises(DatasetError, match="no episode to train on\n  the folder holds no episodes"):
         Dataset.open(tmp_path, made.CONTRACT)
     made.write(tmp_path, made.recorded(2), outcome="failure")
@@ -189,7 +189,7 @@ def test_an_empty_dataset_is_an_error_that_names_every_reason(tmp_path):
         Dataset.open(tmp_path, made.CONTRACT)
 
 
-def test_one_episode_is_all_trained_on_with_a_warning(tmp_path):
+def test_a_single_episode_is_used_for_training_with_a_warning(tmp_path):
     made.write(tmp_path, made.recorded(4))
     dataset = Dataset.open(tmp_path, made.CONTRACT)
     assert (len(dataset.train), len(dataset.validation)) == (1, 0)
@@ -207,7 +207,7 @@ def test_names_that_do_not_exist_are_reported(tmp_path):
 # ---- the split
 
 
-def test_the_split_is_by_seed_and_whole_episodes():
+def test_the_split_depends_on_the_seed_and_keeps_episodes_whole():
     names = [f"episode_{n:06d}" for n in range(1, 31)]
     kept = validation_names(names, 0.1, seed=0)
     assert len(kept) == 3
@@ -225,11 +225,11 @@ def test_a_growing_dataset_never_moves_training_episodes_to_validation_unless_th
 @pytest.mark.parametrize(
     ("count", "share", "expected"), [(0, 0.1, 0), (1, 0.5, 0), (2, 0.01, 1), (2, 0.99, 1)]
 )
-def test_something_is_kept_for_each_side_where_possible(count, share, expected):
+def test_both_sides_get_an_episode_where_possible(count, share, expected):
     assert len(validation_names([str(n) for n in range(count)], share, 0)) == expected
 
 
-def test_at_most_so_many_are_kept_and_they_are_the_first_of_the_same_order():
+def test_a_maximum_keeps_the_first_validation_episodes_of_the_same_order():
     names = [f"episode_{n:06d}" for n in range(1, 101)]
     few, many = validation_names(names, 0.1, 0, most=3), validation_names(names, 0.1, 0)
     assert (len(few), len(many)) == (3, 10)
@@ -237,6 +237,6 @@ def test_at_most_so_many_are_kept_and_they_are_the_first_of_the_same_order():
     assert validation_names(names[:10], 0.1, 0, most=3) == validation_names(names[:10], 0.1, 0)
 
 
-def test_a_share_of_all_is_refused():
+def test_a_share_of_one_is_rejected():
     with pytest.raises(ValueError, match="from 0 to below 1, not 1"):
         validation_names(["a", "b"], 1, 0)

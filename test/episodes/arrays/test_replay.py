@@ -1,4 +1,4 @@
-"""Frames from a bag are those the live synchroniser saw."""
+"""Frames from a bag equal the live synchroniser's observations."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ def frames(outcome):
     return [item for item in outcome if isinstance(item, Frame)]
 
 
-def test_every_tick_of_an_undisturbed_episode_is_a_frame(tmp_path):
+def test_every_tick_of_an_undisturbed_episode_has_a_frame(tmp_path):
     out = replay(made.write(tmp_path, made.recorded(20)))
     assert [frame.tick_ns for frame in out] == [made.stamp(tick) for tick in range(20)]
     np.testing.assert_array_equal(out[7].observation.values["joints"], [7.0, 7.5, 0.01])
@@ -33,7 +33,7 @@ def test_every_tick_of_an_undisturbed_episode_is_a_frame(tmp_path):
 
 
 def _disturbed(seed):
-    """A camera slower than the ticks, late and out of order; joints faster than the ticks, jittering."""
+    """Return messages of a slow camera, late and out of order, and of fast joints with jitter."""
     rng = np.random.default_rng(seed)
     items = []
     for tick in np.arange(0, 30, 0.5):
@@ -47,7 +47,7 @@ def _disturbed(seed):
 
 
 def _live(items, contract):
-    """What a node does: push each message as it comes, sample when the trigger stream says so."""
+    """Return a live node's observations: push each message on arrival, sample on each trigger."""
     sync, ticks = Synchroniser(contract.observations), Ticks(contract.period_ns)
     seen = []
     for item in sorted(items, key=lambda item: item.log_ns):
@@ -63,7 +63,7 @@ def _live(items, contract):
 def test_offline_equals_live_bit_for_bit(tmp_path, seed):
     items = _disturbed(seed)
     live = _live(items, made.CONTRACT)
-    # the supervisor decided on each tick that the policy saw
+    # the supervisor decided on each tick that the policy observed
     decisions = [made.decision((item.tick_ns - made.START_NS) / made.PERIOD_NS) for item in live]
     out = replay(made.write(tmp_path, [*items, *decisions], stopped_ns=made.stamp(100)))
     seen = {item.tick_ns: item for item in live if isinstance(item, Observation)}
@@ -84,7 +84,7 @@ def test_ticks_without_decisions_are_those_of_a_live_node(tmp_path, seed):
     assert [frame.tick_ns for frame in frames(out)] == rising
 
 
-def test_a_stale_camera_costs_its_ticks_and_says_why(tmp_path):
+def test_ticks_with_a_stale_camera_are_skipped_with_a_reason(tmp_path):
     items = [
         item for item in made.recorded(20) if item.topic != "/camera/image_raw" or item.log_ns < made.stamp(5)
     ]
@@ -97,7 +97,7 @@ def test_a_stale_camera_costs_its_ticks_and_says_why(tmp_path):
     }
 
 
-def test_wrong_image_size_skips_the_tick_and_says_so(tmp_path):
+def test_a_wrong_image_size_skips_the_tick_with_a_reason(tmp_path):
     items = [item for item in made.recorded(6) if item.topic != "/camera/image_raw"]
     items += [made.image(tick, width=9 if tick == 3 else 8) for tick in range(6)]
     out = replay(made.write(tmp_path, items))
@@ -117,19 +117,19 @@ def test_wrong_joint_names_skip_every_tick_and_name_the_joint(tmp_path):
     }
 
 
-def test_pre_roll_is_seen_but_is_no_frame(tmp_path):
+def test_pre_roll_is_observed_but_gives_no_frame(tmp_path):
     folder = made.write(tmp_path, made.recorded(20), started_ns=made.stamp(10))
     out = replay(folder)
     assert [frame.tick_ns for frame in out] == [made.stamp(tick) for tick in range(10, 20)]
 
 
-def test_delta_actions_are_offset_by_what_was_measured_at_the_tick(tmp_path):
+def test_delta_actions_are_offset_by_the_measurement_at_the_tick(tmp_path):
     out = replay(made.write(tmp_path, made.recorded(5)), made.DELTA)
     np.testing.assert_array_equal(out[3].command, [4.0, 5.0, 0.05])
     np.testing.assert_array_equal(out[3].offset, [3.0, 3.5, 0.0])  # the gripper is absolute
 
 
-def test_a_message_too_short_for_a_header_is_named(tmp_path):
+def test_the_error_names_a_message_too_short_for_a_header(tmp_path):
     items = made.recorded(5)
     items[2 * 5] = items[2 * 5]._replace(raw=items[2 * 5].raw[:6])
     folder = made.write(tmp_path, items)
@@ -137,7 +137,7 @@ def test_a_message_too_short_for_a_header_is_named(tmp_path):
         replay(folder)
 
 
-def test_reasons_that_differ_in_decimals_only_are_one():
+def test_reasons_that_differ_only_in_decimals_are_counted_together():
     skipped = [
         Skipped(1, ("joints: stale, 0.123 s old",)),
         Skipped(2, ("joints: stale, 0.173 s old", "camera: nothing received")),
@@ -152,12 +152,12 @@ def test_reasons_that_differ_in_decimals_only_are_one():
     }
 
 
-def test_timer_ticks_see_what_had_come_by_then(tmp_path):
+def test_timer_ticks_observe_the_messages_that_arrived_before(tmp_path):
     contract = dataclasses.replace(made.CONTRACT, trigger=None)
     # a decision between two ticks: the newest joints are those of the tick before
     items = [*made.recorded(4), made.decision(2.5, sent=(0.0, 0.0, 0.0))]
     out = replay(made.write(tmp_path, items), contract)
     by_tick = {frame.tick_ns: frame for frame in frames(out)}
     assert by_tick[made.stamp(2.5)].observation.values["joints"][0] == 2.0
-    # at tick 2 itself, its joints were still on their way for a millisecond
+    # at tick 2 itself, its joints arrive a millisecond later
     assert by_tick[made.stamp(2)].observation.values["joints"][0] == 1.0

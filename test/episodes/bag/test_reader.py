@@ -1,4 +1,4 @@
-"""Bags are read as they were written, and what can't be read says what to do."""
+"""The reader returns messages as written, and its errors say what to do."""
 
 import made_episodes as made
 import numpy as np
@@ -24,7 +24,7 @@ def test_messages_come_back_as_written_in_log_time_order(tmp_path):
 
 
 def test_messages_of_one_log_time_stay_in_file_order(tmp_path):
-    """With simulated time, all messages of a tick have one log time."""
+    """In simulated time, all messages of a tick have the same log time."""
     items = [made.command("/a", [k], 7) for k in range(50)]
     items = [item._replace(topic="/b") if k % 3 else item for k, item in enumerate(items)]
     with BagWriter(tmp_path / "episode_000001", chunk_bytes=200) as bag:
@@ -34,7 +34,7 @@ def test_messages_of_one_log_time_stay_in_file_order(tmp_path):
     assert list(open_bag(tmp_path / "episode_000001").messages()) == items
 
 
-def test_only_the_topics_asked_for(tmp_path):
+def test_only_the_selected_topics_are_read(tmp_path):
     bag = open_bag(made.write(tmp_path, made.recorded(5)))
     assert {item.topic for item in bag.messages({"/joint_states"})} == {"/joint_states"}
     assert list(bag.messages({"/nothing"})) == []
@@ -53,7 +53,7 @@ def _rosbag(folder, plugin, items):
 
 
 @pytest.mark.parametrize("plugin", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
-def test_bags_of_other_recorders_are_read(tmp_path, plugin):
+def test_bags_of_other_recorders_are_readable(tmp_path, plugin):
     items = made.recorded(3)
     bag = open_bag(_rosbag(tmp_path / "foreign", plugin, items))
     assert list(bag.messages()) == items
@@ -91,13 +91,13 @@ def test_a_file_without_a_summary_is_scanned(tmp_path):
     assert [item.log_ns for item in bag.messages()] == [10, 20, 30]
 
 
-def test_an_empty_bag_is_a_bag(tmp_path):
+def test_an_empty_bag_opens(tmp_path):
     bag = open_bag(made.write(tmp_path, []))
     assert (bag.messages_total, bag.start_ns, list(bag.messages())) == (0, 0, [])
 
 
 @pytest.mark.parametrize("keep", [0, 5, 8, 60, 0.3, 0.7, -1])
-def test_a_cut_off_file_says_how_to_recover_it(tmp_path, keep):
+def test_error_of_a_truncated_file_names_the_recover_command(tmp_path, keep):
     folder = made.write(tmp_path, made.recorded(5))
     content = bag_file(folder).read_bytes()
     size = keep if isinstance(keep, int) else int(keep * len(content))
@@ -107,7 +107,7 @@ def test_a_cut_off_file_says_how_to_recover_it(tmp_path, keep):
             opening(folder)
 
 
-def test_a_flipped_byte_is_noticed(tmp_path):
+def test_a_flipped_byte_is_detected(tmp_path):
     folder = made.write(tmp_path, made.recorded(20))
     content = bytearray(bag_file(folder).read_bytes())
     content[len(content) // 3] ^= 0xFF
@@ -116,14 +116,14 @@ def test_a_flipped_byte_is_noticed(tmp_path):
         list(open_bag(folder).messages())
 
 
-def test_another_kind_of_file_is_named(tmp_path):
+def test_error_names_a_file_that_is_not_mcap(tmp_path):
     path = tmp_path / "letter.mcap"
     path.write_bytes(b"Dear robot, please push the block.")
     with pytest.raises(BagError, match=r"letter\.mcap: is not an MCAP file: it begins with b'Dear rob'"):
         open_bag(path)
 
 
-def test_mcap_of_another_world_is_refused(tmp_path):
+def test_mcap_without_cdr_is_rejected(tmp_path):
     path = tmp_path / "json.mcap"
     with path.open("wb") as stream:
         writer = McapWriter(stream)
@@ -135,21 +135,21 @@ def test_mcap_of_another_world_is_refused(tmp_path):
         open_bag(path)
 
 
-def test_missing_folder_and_folder_without_bag_are_named(tmp_path):
+def test_errors_name_a_missing_folder_and_a_folder_without_bag(tmp_path):
     with pytest.raises(BagError, match="nowhere: does not exist"):
         open_bag(tmp_path / "nowhere")
     with pytest.raises(BagError, match=r"holds no bag; a rosbag2 folder has \.mcap or \.db3 files"):
         open_bag(tmp_path)
 
 
-def test_a_broken_sqlite_bag_is_named(tmp_path):
+def test_error_names_a_damaged_sqlite_bag(tmp_path):
     folder = _rosbag(tmp_path / "foreign", StoragePlugin.SQLITE3, made.recorded(2))
     (folder / "metadata.yaml").unlink()
     with pytest.raises(BagError, match=r"foreign: rosbags can't read it .*metadata\.yaml"):
         open_bag(folder)
 
 
-def test_a_topic_of_two_types_is_refused(tmp_path):
+def test_a_topic_of_two_types_is_rejected(tmp_path):
     path = tmp_path / "two.mcap"
     with path.open("wb") as stream:
         writer = McapWriter(stream)
@@ -170,7 +170,7 @@ def test_raw_bytes_decode(tmp_path):
     np.testing.assert_array_equal(messages.decode(first.type, first.raw).data, [1.0, 2.0])
 
 
-def test_a_bag_that_is_being_written_says_so(tmp_path):
+def test_error_names_a_bag_that_is_being_recorded(tmp_path):
     with BagWriter(tmp_path / "episode_000001") as bag:
         bag.flush()
         with pytest.raises(UnfinishedBagError, match=r"episode_000001_0\.mcap: is being recorded"):

@@ -1,4 +1,4 @@
-"""A bag cut off anywhere becomes a whole one with all messages before the cut."""
+"""Recovery of a bag truncated anywhere gives a complete bag with all messages before the cut."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def read(folder: Path) -> list[str]:
 
 @pytest.fixture(params=["none", "zstd"])
 def killed(request, tmp_path: Path) -> Path:
-    """Ten messages in five chunks, and the file as a kill leaves it: no index, no end."""
+    """Return an episode of ten messages in five chunks, without index and end, as after a kill."""
     folder = tmp_path / "episode_000003"
     writer = BagWriter(folder, compression=request.param)
     talk = writer.add_stream("/talk", STRING, Qos(reliability=2))
@@ -63,7 +63,7 @@ def test_all_messages_of_a_killed_recording_are_read_again(killed: Path):
     assert names == {"metadata.yaml", "episode.json", "episode_000003_0.mcap"}
 
 
-def test_the_episode_becomes_complete_and_says_what_happened(killed: Path):
+def test_recovery_completes_the_episode_and_adds_a_fault(killed: Path):
     recover(killed)
     info = layout.load_info(killed)
     assert info.complete
@@ -95,14 +95,14 @@ def test_a_cut_anywhere_gives_a_prefix(killed: Path):
     assert counts[-1] >= 8
 
 
-def test_a_tail_of_zeros_is_cut_away(killed: Path):  # what a power cut leaves
+def test_trailing_zeros_are_dropped(killed: Path):  # as after a power failure
     with layout.bag_file(killed).open("ab") as file:
         file.write(bytes(5000))
     result = recover(killed)
     assert (result.messages, result.cut_bytes) == (10, 5000)
 
 
-def test_a_chunk_whose_checksum_is_wrong_is_left_out_and_said(killed: Path):
+def test_a_chunk_with_a_wrong_checksum_is_dropped_and_counted(killed: Path):
     file = layout.bag_file(killed)
     data = bytearray(file.read_bytes())
     with BagWriter(killed.with_name("episode_000009")) as other:
@@ -115,7 +115,7 @@ def test_a_chunk_whose_checksum_is_wrong_is_left_out_and_said(killed: Path):
     assert len(read(killed)) == 8
 
 
-def test_an_interrupted_recovery_is_done_again_from_the_original(killed: Path):
+def test_an_interrupted_recovery_restarts_from_the_original(killed: Path):
     file = layout.bag_file(killed)
     file.rename(file.with_name(file.name + ".orig"))
     file.write_bytes(b"half a recovery")
@@ -131,14 +131,14 @@ def test_the_original_is_kept_when_the_copy_differs(killed: Path, monkeypatch: p
     assert (killed / "episode_000003_0.mcap.orig").read_bytes() == original
 
 
-def test_a_recording_under_way_is_left_alone(tmp_path: Path):
+def test_a_running_recording_is_rejected(tmp_path: Path):
     writer = BagWriter(tmp_path / "episode_000001")
     with pytest.raises(RecoverError, match="still being recorded"):
         recover(tmp_path / "episode_000001")
     writer.close()
 
 
-def test_without_episode_json_the_bag_tells_what_it_knows(tmp_path: Path):
+def test_a_missing_episode_json_is_restored_from_the_bag(tmp_path: Path):
     loaded = contract.load(share.path("config", "contracts", "arm_push.yaml"))
     folder = tmp_path / "episode_000001"
     writer = BagWriter(folder)
@@ -158,7 +158,7 @@ def test_without_episode_json_the_bag_tells_what_it_knows(tmp_path: Path):
     assert missing == {"joint_states", "object_pose", "goal_pose"}
 
 
-def test_a_bag_of_another_recorder_is_recovered_too(tmp_path: Path):
+def test_a_bag_of_another_recorder_is_recovered(tmp_path: Path):
     folder = tmp_path / "my_bag"
     folder.mkdir()
     with (folder / "data.mcap").open("wb") as file:
@@ -177,11 +177,11 @@ def test_a_bag_of_another_recorder_is_recovered_too(tmp_path: Path):
     ("name", "data", "says"),
     [
         ("a.mcap", b"", "is empty"),
-        ("a.mcap", b"SQLite format 3", "doesn't begin as an MCAP file does"),
-        ("a.db3", b"SQLite format 3", "there must be one .mcap file in it; there are: none"),
+        ("a.mcap", b"SQLite format 3", "doesn't begin with the MCAP magic bytes"),
+        ("a.db3", b"SQLite format 3", "must hold exactly one .mcap file; it holds: none"),
     ],
 )
-def test_what_is_no_mcap_file_is_refused_and_untouched(tmp_path: Path, name: str, data: bytes, says: str):
+def test_a_file_that_is_not_mcap_is_rejected_and_unchanged(tmp_path: Path, name: str, data: bytes, says: str):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(RecoverError) as caught:
         recover(tmp_path)
@@ -189,5 +189,5 @@ def test_what_is_no_mcap_file_is_refused_and_untouched(tmp_path: Path, name: str
     assert (tmp_path / name).read_bytes() == data
 
 
-def test_info_without_grade_reads_back(killed: Path):
+def test_info_without_grade_round_trips(killed: Path):
     assert json.loads((killed / "episode.json").read_text())["grade"] is None

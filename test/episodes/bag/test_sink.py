@@ -1,4 +1,4 @@
-"""The file below a bag, where large appends go past the page cache."""
+"""A bag's file, whose large appends bypass the page cache."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ SMALL = b"joint states, "
 
 @pytest.fixture
 def direct(monkeypatch):
-    """Lengths and offsets of the direct writes; skips where the file system has none."""
+    """Return lengths and offsets of the direct writes; skip when the file system does not support them."""
     pwrite, seen = os.pwrite, []
 
     def noted(descriptor, view, offset):
@@ -35,7 +35,7 @@ def supported(folder: Path) -> bool:
     return True
 
 
-def test_large_and_small_appends_come_one_after_the_other(tmp_path: Path, direct):
+def test_large_and_small_appends_are_written_in_order(tmp_path: Path, direct):
     sink = FileSink(tmp_path / "file")
     appends = [
         [SMALL],
@@ -50,7 +50,7 @@ def test_large_and_small_appends_come_one_after_the_other(tmp_path: Path, direct
         sink.append(blocks)
         expected += b"".join(blocks)
         assert sink.size == len(expected)
-        assert (tmp_path / "file").read_bytes() == expected  # nothing waits in this process
+        assert (tmp_path / "file").read_bytes() == expected  # nothing is buffered in this process
     sink.close()
     if not supported(tmp_path):
         pytest.skip("this file system has no direct writes")
@@ -59,7 +59,7 @@ def test_large_and_small_appends_come_one_after_the_other(tmp_path: Path, direct
     assert whole_pages > len(expected) - len(SMALL) * 3000 - 6 * 2 * 4096
 
 
-def test_who_asks_hears_whether_a_file_is_being_written(tmp_path: Path):
+def test_being_written_detects_an_open_sink(tmp_path: Path):
     sink = FileSink(tmp_path / "file")
     with (tmp_path / "file").open("rb") as file:
         assert being_written(file)
@@ -67,7 +67,7 @@ def test_who_asks_hears_whether_a_file_is_being_written(tmp_path: Path):
         assert not being_written(file)
 
 
-def test_a_direct_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch):
+def test_a_failed_direct_write_leaves_the_file_unchanged(tmp_path: Path, monkeypatch):
     if not supported(tmp_path):
         pytest.skip("this file system has no direct writes")
     sink = FileSink(tmp_path / "file")
@@ -88,7 +88,7 @@ def test_a_direct_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, mon
     assert (tmp_path / "file").read_bytes() == SMALL + PICTURE
 
 
-def test_a_disk_that_refuses_direct_writes_gets_cached_ones(tmp_path: Path, monkeypatch):
+def test_a_rejected_direct_write_falls_back_to_the_cache(tmp_path: Path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EINVAL, "Invalid argument")
 
@@ -98,7 +98,7 @@ def test_a_disk_that_refuses_direct_writes_gets_cached_ones(tmp_path: Path, monk
     assert (tmp_path / "file").read_bytes() == SMALL + PICTURE + PICTURE
 
 
-def test_without_direct_writes_all_is_cached(tmp_path: Path, monkeypatch, direct):
+def test_without_direct_writes_all_appends_are_cached(tmp_path: Path, monkeypatch, direct):
     opened = os.open
 
     def no_direct(path, flags, *mode):

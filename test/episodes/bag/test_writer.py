@@ -1,4 +1,4 @@
-"""A written bag is what rosbag2 tools expect, message for message."""
+"""The writer's bags match what rosbag2 tools expect, message by message."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ def joints(stamp_ns: int, position: float) -> bytes:
 
 @pytest.fixture(params=["none", "lz4", "zstd"])
 def bag(request, tmp_path: Path) -> Path:
-    """Two topics, three chunks; the middle one's log times go backwards."""
+    """Return a bag with two topics and three chunks; log times decrease in the middle chunk."""
     folder = tmp_path / "episode_000001"
     with BagWriter(folder, compression=request.param) as writer:
         talk = writer.add_stream("/talk", STRING, Qos(reliability=2))
@@ -136,7 +136,7 @@ def test_metadata_has_the_fields_rosbag2_reads(bag: Path):  # rosbag2_storage/ya
     }
 
 
-def test_an_empty_bag_is_a_bag(tmp_path: Path):
+def test_an_empty_bag_is_readable(tmp_path: Path):
     with BagWriter(tmp_path / "episode_000001") as writer:
         writer.add_stream("/talk", STRING)
     with AnyReader([tmp_path / "episode_000001"]) as reader:
@@ -144,7 +144,7 @@ def test_an_empty_bag_is_a_bag(tmp_path: Path):
         assert list(reader.messages()) == []
 
 
-def test_metadata_is_there_before_the_first_message(tmp_path: Path):
+def test_metadata_exists_before_the_first_message(tmp_path: Path):
     writer = BagWriter(tmp_path / "episode_000001")
     assert (tmp_path / "episode_000001" / "metadata.yaml").exists()
     writer.close()
@@ -157,7 +157,7 @@ def test_a_bag_is_never_overwritten(bag: Path):
     assert (bag / "episode_000001_0.mcap").read_bytes() == before
 
 
-def test_an_unknown_type_is_refused(tmp_path: Path):
+def test_an_unknown_type_is_rejected(tmp_path: Path):
     with (
         BagWriter(tmp_path / "b") as writer,
         pytest.raises(ValueError, match="unknown message type 'a/msg/B'"),
@@ -166,7 +166,7 @@ def test_an_unknown_type_is_refused(tmp_path: Path):
 
 
 class FullSink(FileSink):
-    """A disk with room for `room` bytes."""
+    """A sink on a disk with `room` free bytes."""
 
     room = 1700
 
@@ -176,8 +176,8 @@ class FullSink(FileSink):
         super().append(blocks)
 
 
-def talk_on_a_full_disk(folder: Path) -> tuple[BagWriter, FullSink]:
-    """One short message in the file; the next would not fit."""
+def bag_on_a_full_disk(folder: Path) -> tuple[BagWriter, FullSink]:
+    """Return a bag with one short message whose disk has no space for the next."""
     sinks: list[FullSink] = []
     writer = BagWriter(folder, open_sink=lambda path: sinks.append(FullSink(path)) or sinks[0])
     talk = writer.add_stream("/talk", STRING)
@@ -190,9 +190,9 @@ def talk_on_a_full_disk(folder: Path) -> tuple[BagWriter, FullSink]:
     return writer, sinks[0]
 
 
-def test_a_full_disk_keeps_all_whole_chunks_readable(tmp_path: Path):
+def test_on_a_full_disk_all_complete_chunks_stay_readable(tmp_path: Path):
     folder = tmp_path / "episode_000001"
-    writer, sink = talk_on_a_full_disk(folder)
+    writer, sink = bag_on_a_full_disk(folder)
     assert writer.unwritten == 1
     assert writer.written == {"/talk": 1}
     sink.room += RESERVE_BYTES
@@ -202,9 +202,9 @@ def test_a_full_disk_keeps_all_whole_chunks_readable(tmp_path: Path):
     assert not (folder / RESERVE_FILE).exists()
 
 
-def test_without_room_for_the_index_the_file_still_ends(tmp_path: Path):
+def test_without_space_for_the_index_the_file_is_still_closed(tmp_path: Path):
     folder = tmp_path / "episode_000001"
-    writer, _ = talk_on_a_full_disk(folder)
+    writer, _ = bag_on_a_full_disk(folder)
     with pytest.raises(OSError, match="No space"):
         writer.close()
     with (folder / "episode_000001_0.mcap").open("rb") as file:
@@ -213,7 +213,7 @@ def test_without_room_for_the_index_the_file_still_ends(tmp_path: Path):
     assert info["message_count"] == 1
 
 
-def test_a_failed_append_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_append_leaves_no_partial_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sink = FileSink(tmp_path / "file")
     sink.append([b"whole", b""])
     pwritev = os.pwritev
@@ -229,12 +229,12 @@ def test_a_failed_append_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OSError, match="Input/output"):
         sink.append([b"half"])
     monkeypatch.setattr(os, "pwritev", pwritev)
-    sink.append([b" again"] * 1500)  # more than one system call takes
+    sink.append([b" again"] * 1500)  # more buffers than one system call accepts
     sink.close()
     assert (tmp_path / "file").read_bytes() == b"whole" + b" again" * 1500
 
 
-def test_a_deleted_file_is_noticed(tmp_path: Path):
+def test_a_deleted_file_is_detected(tmp_path: Path):
     writer = BagWriter(tmp_path / "episode_000001")
     writer.check()
     (tmp_path / "episode_000001" / "episode_000001_0.mcap").rename(tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""Each thing that spoils a demonstration is named in its grade."""
+"""The grade names each fault of a demonstration."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def stream(**values) -> StreamInfo:
     return StreamInfo("/joint_states", JOINTS, **{"messages": 100, "required": True, **values})
 
 
-def test_nothing_wrong_is_good():
+def test_an_episode_without_faults_is_good():
     assert grade([stream()], 5.0, clipped_share=0.0, idle_share=0.1) == Grade(
         "good", (), clipped_share=0.0, idle_share=0.1
     )
@@ -34,7 +34,7 @@ def test_nothing_wrong_is_good():
         (stream(messages=0), "poor", "/joint_states: no message"),
     ],
 )
-def test_a_stream_s_trouble_is_named(info: StreamInfo, level: str, says: str):
+def test_the_grade_names_a_streams_fault(info: StreamInfo, level: str, says: str):
     result = grade([info], 5.0)
     assert result.level == level
     assert len(result.reasons) == 1
@@ -46,16 +46,16 @@ def test_the_worst_reason_comes_first_and_sets_the_level():
     assert result.level == "poor"
     assert result.reasons == (
         "disk full",
-        "the safety gate changed 60% of the commands",
-        "nothing was commanded to move for 90% of it",
+        "the safety limiter changed 60% of the commands",
+        "no motion was commanded for 90% of it",
         "/joint_states: its stamps went back 1 times",
     )
 
 
-def test_a_blink_is_poor():
+def test_a_very_short_episode_is_poor():
     assert grade([stream()], 0.1).reasons == ("only 0.10 s long",)
 
 
-def test_bounds_the_wrong_way_round_are_refused():
+def test_bounds_in_the_wrong_order_are_rejected():
     with pytest.raises(ValueError, match=r"fair 0\.5, poor 0\.1"):
         Bounds(0.5, 0.1)

@@ -1,4 +1,4 @@
-"""Stream statistics, against numbers worked out by hand."""
+"""Stream statistics, compared with values computed by hand."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ def monitor(**options) -> StreamMonitor:
     return StreamMonitor("/x", "sensor_msgs/msg/JointState", **options)
 
 
-def test_ten_messages_a_second():
+def test_rate_of_ten_messages_a_second():
     stream = monitor()
     for k in range(11):
         stream.observe(100 * MS * k, size=7, stamp_ns=None)
@@ -47,17 +47,17 @@ def test_a_dead_publisher_is_silent_at_the_end():
     assert stream.info(4200 * MS).silent_at_end_s == pytest.approx(3.2)
 
 
-def test_stamps_going_back_are_counted_and_do_not_break_the_rest():
+def test_decreasing_stamps_are_counted_without_affecting_other_statistics():
     stream = monitor(max_age_s=0.1)
     for log, stamp in ((100, 100), (200, 50), (300, 300)):
         stream.observe(log * MS, 1, stamp_ns=stamp * MS)
     info = stream.info(300 * MS)
     assert info.backwards == 1
     assert info.messages == 3
-    assert info.stale_s == pytest.approx(0.1)  # the second came stale: fresh until 150
+    assert info.stale_s == pytest.approx(0.1)  # the second was stale on arrival: fresh until 150
 
 
-def test_nothing_received_is_no_rate_rather_than_zero():
+def test_without_messages_the_rate_is_none_not_zero():
     info = monitor(required=True).info(1000 * MS)
     assert (info.messages, info.rate_hz, info.silent_at_end_s, info.required) == (0, None, None, True)
 

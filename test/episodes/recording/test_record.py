@@ -1,4 +1,4 @@
-"""The recorder's core: what belongs to an episode, when it ends, and that nothing is lost in silence."""
+"""The recorder core: the contents of an episode, its end, and the report of lost messages."""
 
 import errno
 from datetime import datetime, timezone
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
 
 
 class Clock:
-    """A node clock that stands until it is moved."""
+    """A node clock that the test advances."""
 
     def __init__(self) -> None:
         self.ns = 100 * S
@@ -47,7 +47,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def make(tmp_path: Path, clock: Clock):
-    """Recorders with small limits that are closed at the end."""
+    """Return a factory of recorders with small limits; they are closed at the end."""
     made: list[EpisodeRecorder] = []
 
     def build(*, loaded=None, open_bag=None, free_bytes=lambda path: 10**12, **options) -> EpisodeRecorder:
@@ -65,7 +65,7 @@ def make(tmp_path: Path, clock: Clock):
 
 
 def finished(recorder: EpisodeRecorder) -> layout.EpisodeInfo:
-    """Wait for the last episode; what the file says is what the recorder says."""
+    """Wait until the last episode is saved; assert that its file equals the recorder's description."""
     assert recorder.last.done.wait(60)
     info = layout.load_info(recorder.last.folder)
     assert info == recorder.last.info
@@ -81,7 +81,7 @@ def texts(folder: Path) -> list[tuple[int, str]]:
         ]
 
 
-def test_an_episode_holds_what_came_between_start_and_stop(make, clock: Clock, tmp_path: Path):
+def test_an_episode_holds_the_messages_between_start_and_stop(make, clock: Clock, tmp_path: Path):
     recorder = make(pre_roll_s=0.0)
     talk = recorder.add_stream(TALK)
     recorder.receive(talk, string("before"))
@@ -129,7 +129,7 @@ def test_a_latched_message_begins_every_episode(make, clock: Clock, tmp_path: Pa
         assert texts(tmp_path / name) == [(160 * S, "map")]
 
 
-def test_pre_roll_is_bounded_in_memory_and_forgets_when_time_jumps_back(make, clock: Clock):
+def test_pre_roll_is_bounded_in_memory_and_cleared_when_the_clock_jumps_back(make, clock: Clock):
     recorder = make(pre_roll_s=10.0, pre_roll_bytes=1000)
     talk = recorder.add_stream(TALK)
     for _ in range(100):
@@ -140,7 +140,7 @@ def test_pre_roll_is_bounded_in_memory_and_forgets_when_time_jumps_back(make, cl
     assert len(recorder._pre_roll.at(clock.ns)) == 1
 
 
-def test_start_names_the_silent_streams(make, clock: Clock):
+def test_the_error_of_start_names_the_silent_streams(make, clock: Clock):
     recorder = make()
     arm = recorder.add_stream(RecordedStream("/joint_states", JOINTS, required=True, max_age_s=0.1))
     recorder.add_stream(RecordedStream("/camera", "sensor_msgs/msg/Image", required=True, max_age_s=0.1))
@@ -154,7 +154,7 @@ def test_start_names_the_silent_streams(make, clock: Clock):
     assert not list(recorder.options.root.glob("episode_*"))
 
 
-def test_start_twice_and_stop_without_start_are_refused(make):
+def test_a_second_start_and_a_stop_without_start_are_rejected(make):
     recorder = make()
     with pytest.raises(RecordError, match="nothing is being recorded"):
         recorder.stop()
@@ -165,7 +165,7 @@ def test_start_twice_and_stop_without_start_are_refused(make):
         recorder.start()
 
 
-def test_the_contract_travels_in_the_bag_and_its_topics_are_found(make, clock: Clock, tmp_path: Path):
+def test_the_bag_holds_the_contract_and_its_topics(make, clock: Clock, tmp_path: Path):
     loaded = contract.load(share.path("config", "contracts", "arm_push.yaml"))
     recorder = make(loaded=loaded, silence_s=1000.0)
     for spec in contract_streams(loaded, {topic: f"/robot/{topic}" for topic in loaded.topics}):
@@ -198,7 +198,7 @@ def test_marking_works_while_recording_and_afterwards(make):
         recorder.mark("great")
 
 
-def test_discarding_leaves_a_tombstone_while_recording_and_afterwards(make, tmp_path: Path):
+def test_discarding_writes_a_tombstone_while_recording_and_afterwards(make, tmp_path: Path):
     recorder = make()
     recorder.start()
     assert recorder.discard() == "episode_000001"
@@ -228,7 +228,7 @@ def test_start_is_refused_on_a_full_disk(make):
         recorder.start()
 
 
-def test_start_is_refused_where_nothing_can_be_written(make, tmp_path: Path):
+def test_start_is_refused_on_a_read_only_root(make, tmp_path: Path):
     (tmp_path / "file").write_text("")
     recorder = make(root=tmp_path / "file")
     with pytest.raises(RecordError, match=r"can't be written: .*file"):
@@ -236,7 +236,7 @@ def test_start_is_refused_where_nothing_can_be_written(make, tmp_path: Path):
 
 
 def failing_after(size: int):
-    """Open bags on a disk that is full after `size` bytes."""
+    """Return a function that opens bags on a disk that is full after `size` bytes."""
 
     class Full(FileSink):
         def append(self, blocks):
@@ -255,7 +255,7 @@ def wait_for_failure(recorder: EpisodeRecorder) -> None:
     raise AssertionError("no failure within 10 s")
 
 
-def test_a_failing_write_ends_the_episode_loudly_and_loses_only_what_it_says(
+def test_a_failed_write_ends_the_episode_with_a_fault_and_counts_the_lost_messages(
     make, clock: Clock, tmp_path: Path
 ):
     recorder = make(open_bag=failing_after(50_000), chunk_bytes=10_000, pre_roll_s=0.0)
@@ -276,7 +276,7 @@ def test_a_failing_write_ends_the_episode_loudly_and_loses_only_what_it_says(
     assert info.faults == ("writing failed: [Errno 28] No space left on device",)
     assert (info.streams[0].messages, info.streams[0].lost) == (len(kept), 11 - len(kept))
     assert info.grade.level == "poor"
-    recorder._open_bag = make()._open_bag  # the disk has room again
+    recorder._open_bag = make()._open_bag  # the disk has space again
     assert recorder.start() == "episode_000002"
     recorder.receive(talk, string("again"))
     recorder.stop()
@@ -284,7 +284,7 @@ def test_a_failing_write_ends_the_episode_loudly_and_loses_only_what_it_says(
     assert [text for _, text in texts(tmp_path / "episode_000002")] == ["again"]
 
 
-def test_a_disk_that_fills_up_ends_the_episode_before_it_is_full(make, monkeypatch: pytest.MonkeyPatch):
+def test_low_disk_space_ends_the_episode_before_the_disk_is_full(make, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("il_ros.episodes.recording.episode_writer.CHECK_S", 0.0)
     free = [1 << 30]
     recorder = make(free_bytes=lambda path: free[0], min_free_disk_bytes=100 << 20)
@@ -295,7 +295,9 @@ def test_a_disk_that_fills_up_ends_the_episode_before_it_is_full(make, monkeypat
     assert finished(recorder).faults == ("the disk is nearly full: 50 MiB free, 100 MiB must stay free",)
 
 
-def test_a_vanished_folder_ends_the_episode_loudly(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_deleted_folder_ends_the_episode_with_a_fault(
+    make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("il_ros.episodes.recording.episode_writer.CHECK_S", 0.0)
     recorder = make()
     recorder.start()
@@ -310,7 +312,7 @@ def test_a_vanished_folder_ends_the_episode_loudly(make, tmp_path: Path, monkeyp
     assert recorder.start() == "episode_000002"
 
 
-def test_a_disk_too_slow_ends_the_episode_rather_than_the_memory(make):
+def test_a_slow_disk_ends_the_episode_before_memory_runs_out(make):
     recorder = make(queue_bytes=1000, flush_s=1.0)
     talk = recorder.add_stream(TALK)
     recorder.start()
@@ -323,7 +325,7 @@ def test_a_disk_too_slow_ends_the_episode_rather_than_the_memory(make):
     assert info.streams[0].lost + info.streams[0].messages == 30
 
 
-def test_a_dead_publisher_and_stamps_going_back_are_in_the_grade(make, clock: Clock):
+def test_the_grade_reports_a_dead_publisher_and_decreasing_stamps(make, clock: Clock):
     recorder = make()
     arm = recorder.add_stream(RecordedStream("/joint_states", JOINTS, required=True, max_age_s=0.1))
     recorder.receive(arm, joints(clock.ns))
@@ -347,7 +349,7 @@ def test_closing_saves_the_running_episode(make, tmp_path: Path):
     assert layout.load_info(tmp_path / "episode_000001").stop_reason == "the recorder was shut down"
 
 
-def test_impossible_options_are_refused(tmp_path: Path):
+def test_invalid_options_are_rejected(tmp_path: Path):
     for wrong in ({"flush_s": 2.0}, {"compression": "gzip"}, {"pre_roll_s": -1.0}, {"chunk_bytes": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             RecordOptions(root=tmp_path, **wrong)

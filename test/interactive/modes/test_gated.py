@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from il_ros.control.supervisor.arbitration import RELEASED, ArbitrationInput
+from il_ros.control.supervisor.arbitration import NOT_YET, RELEASED, ArbitrationInput
 from il_ros.interactive.modes.gated import Gated, GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal
 
 S = 1_000_000_000
-AWAY, THERE, GONE, UNPLUGGED = "has not proposed", "", RELEASED, "silent for 0.30 s"
+AWAY, THERE, GONE, UNPLUGGED = NOT_YET, "", RELEASED, "silent for 0.30 s"
 
 
 class Story:
@@ -24,7 +24,7 @@ class Story:
     def at(self, uncertainty, expert=AWAY, policy=""):
         self.tick += 1
         if not policy:
-            self.mode.hear(
+            self.mode.observe(
                 "policy", Proposal("policy", self.tick * S, np.zeros((1, 1)), uncertainty=uncertainty)
             )
         absences = {"expert": expert, "policy": policy}
@@ -213,7 +213,7 @@ def test_the_budget_raises_the_threshold_to_what_it_can_afford():
     story = Story(per_hour=18, ask=0.5)
     uncertainties = np.random.default_rng(0).permutation(np.arange(100.0)).tolist()
     for uncertainty in uncertainties:
-        story.mode.hear("policy", Proposal("policy", 1, np.zeros((1, 1)), uncertainty=uncertainty))
+        story.mode.observe("policy", Proposal("policy", 1, np.zeros((1, 1)), uncertainty=uncertainty))
     assert story.mode.threshold == 89.0  # ten of a hundred are above
     story.mode.restart()
     assert [story.at(uncertainty) for uncertainty in (80.0, 95.0)] == ["policy", NOBODY]

@@ -30,9 +30,9 @@ class Session:
         stamp_ns = self.tick * PERIOD
         for name, absent in absences.items():
             if not absent:
-                who = {"doubt": uncertainty, "version": version} if name == "policy" else {}
+                who = {"uncertainty": uncertainty, "version": version} if name == "policy" else {}
                 chunk = [say] if name == "policy" else [(0.0, 0.0)]
-                self.mode.hear(name, Proposal(name, stamp_ns, np.array(chunk), **who))
+                self.mode.observe(name, Proposal(name, stamp_ns, np.array(chunk), **who))
         arbitration = self.mode.choose(ArbitrationInput(stamp_ns, self.authority, absences))
         self.authority = arbitration.authority
         return arbitration
@@ -57,7 +57,7 @@ def test_who_drives(mode, both, expert_only, policy_only):
 
 def test_who_is_missing_is_said():
     assert Session(mode="policy").step(EXPERT_ONLY).reason == "policy silent"
-    assert Session(mode="dagger", beta="constant:0.5").step(POLICY_ONLY).reason == "expert let go"
+    assert Session(mode="dagger", beta="constant:0.5").step(POLICY_ONLY).reason == "expert released control"
 
 
 # ---- dagger
@@ -166,8 +166,8 @@ def test_disagreement_is_joined_by_tick_whoever_comes_first():
     session.step(say=(0.3, 0.4))  # root of (0.09 + 0.16) / 2
     assert session.mode.state(0)["disagreement"] == pytest.approx(np.sqrt(0.125))
     late = 1000 * PERIOD
-    session.mode.hear("policy", Proposal("policy", late, np.array([[0.0, 0.0]])))
-    session.mode.hear("expert", Proposal("expert", late, np.array([[0.0, 0.0]])))
+    session.mode.observe("policy", Proposal("policy", late, np.array([[0.0, 0.0]])))
+    session.mode.observe("expert", Proposal("expert", late, np.array([[0.0, 0.0]])))
     state = session.mode.state(0)
     assert (state["disagreement"], state["ticks_compared"]) == (0.0, 2)
     assert state["disagreement_mean"] == pytest.approx(np.sqrt(0.125) / 2)

@@ -156,7 +156,7 @@ def test_an_episode_is_prepared_run_marked_and_stopped_in_order(graph, world):
 def test_a_task_that_can_not_succeed_any_more_ends_its_episode(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     (trial,) = conduct(graph, seed=8, record=False).trials.done
-    assert (trial.outcome, trial.reason) == ("failure", "the task can't be completed any more")
+    assert (trial.outcome, trial.reason) == ("failure", "the task can no longer be completed")
     assert trial.simulated_s < 1.0
 
 
@@ -229,7 +229,7 @@ class Improving(Services):
 
 def test_after_each_round_a_policy_is_trained_and_judged_before_the_next_begins(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
-    add(graph, Improving(world.log, [("v2", "active", "passed the gate")]))
+    add(graph, Improving(world.log, [("v2", "active", "promoted")]))
     conductor = conduct(graph, episodes=3, seed=5, record=False, time_limit_s=0.5, per_round=2)
     assert conductor.ended.result() == 0
     steps = [word for word in world.log if word == "train" or word.startswith("reset")]
@@ -242,7 +242,7 @@ def test_after_each_round_a_policy_is_trained_and_judged_before_the_next_begins(
 def test_a_round_is_trained_from_once_its_last_episode_is_saved(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     add(graph, SlowRecorder(world.log))
-    add(graph, Improving(world.log, [("v2", "active", "passed the gate")]))
+    add(graph, Improving(world.log, [("v2", "active", "promoted")]))
     assert conduct(graph, seed=5, per_round=1).ended.result() == 0
     steps = [word for word in world.log if word in ("stop", "saved", "train")]
     assert steps == ["stop", "saved", "train"]

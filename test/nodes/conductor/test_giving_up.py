@@ -33,7 +33,7 @@ def test_an_expert_that_can_not_bring_the_task_back_lets_go_and_the_episode_ends
     graph.until(lambda: expert.status().message == GIVEN_UP, "its giving up")
     graph.until(conductor.ended.done, "the conductor's end")
     (trial,) = conductor.trials.done
-    assert (trial.outcome, trial.reason) == ("failure", "the expert has given it up")
+    assert (trial.outcome, trial.reason) == ("failure", "the expert has given up")
     assert trial.simulated_s < 10.0  # the limit is 20
 
     graph.until(lambda: advice and not advice[-1].points, "advice without a step")

@@ -113,10 +113,10 @@ def test_a_policy_with_memory_begins_afresh_in_each_epoch_and_names_it(graph, tr
     monkeypatch.setattr(LoadedPolicy, "reset", lambda _: resets.append(1), raising=False)
     graph.start(PolicyServer, checkpoint=trained)
     tell = graph.publisher("dagger_supervisor/status", STRING, LATCHED)
-    tell(messages.make(STRING, data=json.dumps({"epoch": 7})))
+    tell(messages.make(STRING, data=json.dumps({"generation": 7})))
     robot = Robot(graph)
     assert (robot.answer().generation, len(resets)) == (7, 1)
-    tell(messages.make(STRING, data=json.dumps({"epoch": 8})))
+    tell(messages.make(STRING, data=json.dumps({"generation": 8})))
     graph.until(lambda: len(resets) == 2, "the second reset")
     assert robot.answer().generation == 8
 
@@ -184,7 +184,7 @@ def test_a_contract_of_the_same_meaning_is_accepted(graph, tmp_path, trained):
 def test_without_a_checkpoint_it_stays_unconfigured_and_says_why(graph, path):
     node = graph.start(PolicyServer, checkpoint=path)
     assert node.state == "unconfigured"
-    assert ("checkpoint is empty" if not path else "/nowhere: there is no such folder") in node._last_error[1]
+    assert ("checkpoint is empty" if not path else "/nowhere: no such folder") in node._last_error[1]
 
 
 def test_on_a_device_that_is_not_there_it_stays_unconfigured_and_says_so(graph, trained):

@@ -1,8 +1,8 @@
-"""The policy server's gate on a real graph: swapped in between ticks, refused with a reason, taken back."""
+"""The policy server's rig on a real graph: swapped in between ticks, refused with a reason, taken back."""
 
 import made_versions as made
 import pytest
-from announced_versions import LONG_S, STRING, SafetyLimiter
+from announced_versions import LONG_S, STRING, PromotionRig
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -14,7 +14,9 @@ from il_ros.records.decision import from_json
 
 
 def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
-    gate = SafetyLimiter(graph, tmp_path, first=(0.5, -0.5), gate__shadow_ticks=5, gate__shadow_s=LONG_S)
+    rig = PromotionRig(
+        graph, tmp_path, first=(0.5, -0.5), promotion__shadow_ticks=5, promotion__shadow_s=LONG_S
+    )
     (tmp_path / "contract.yaml").write_text(made.TEXT)
     graph.start(
         DaggerSupervisor,
@@ -28,11 +30,11 @@ def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
     robot = made.Robot(graph).ready()
     robot.run()
     graph.until(lambda: len(robot.proposals) >= 5, "ticks")
-    verdict = gate.judged(2)
+    verdict = rig.judged(2)
     count = len(robot.proposals)
     graph.until(lambda: len(robot.proposals) >= count + 5, "ticks")
     robot.rest()
-    assert (verdict["state"], verdict["reason"]) == ("active", "passed the gate")
+    assert (verdict["state"], verdict["reason"]) == ("active", "promoted")
     checks = verdict["checks"]
     held_out = checks["held_out"]
     assert held_out["episodes"] == ["episode_000002"]
@@ -54,47 +56,47 @@ def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
     said = [(by_stamp[each.stamp_ns], each.version) for each in decided if each.stamp_ns in by_stamp]
     assert {"v1", "v2"} <= {version for _, version in said}
     assert all(mine == theirs for mine, theirs in said)  # the record names who proposed, over the swap too
-    states = [lineage.read(gate.folder / name).state for name in ("v1", "v2")]
+    states = [lineage.read(rig.folder / name).state for name in ("v1", "v2")]
     assert states == ["replaced", "active"]
-    assert lineage.read(gate.folder / "v2").checks["held_out"] == held_out
+    assert lineage.read(rig.folder / "v2").checks["held_out"] == held_out
 
 
 def test_a_worse_policy_is_refused_with_the_figures_and_stays_out(graph, tmp_path):
-    gate = SafetyLimiter(graph, tmp_path)
-    verdict = gate.judged(2, (0.75, -0.5))
+    rig = PromotionRig(graph, tmp_path)
+    verdict = rig.judged(2, (0.75, -0.5))
     assert verdict["state"] == "refused"
     assert "its error on held-out episodes is 0.2500, the driving policy's 0.0000" in verdict["reason"]
-    told = lineage.read(gate.folder / "v2")
+    told = lineage.read(rig.folder / "v2")
     assert (told.state, told.reason) == ("refused", verdict["reason"])
-    assert "v2 refused" in gate.node.status().values["last verdict"]
-    count = len(gate.verdicts)
-    gate.announce(gate.folder / "v2")
-    assert gate.judged(3)["state"] == "active"  # the one after is another matter
-    assert len(gate.verdicts) == count + 1
-    assert gate.node.status().values["version"] == "v3"
+    assert "v2 refused" in rig.node.status().values["last verdict"]
+    count = len(rig.verdicts)
+    rig.announce(rig.folder / "v2")
+    assert rig.judged(3)["state"] == "active"  # the one after is another matter
+    assert len(rig.verdicts) == count + 1
+    assert rig.node.status().values["version"] == "v3"
 
 
 def test_while_one_is_examined_only_the_newest_of_those_announced_waits(graph, tmp_path):
-    gate = SafetyLimiter(graph, tmp_path)
-    for run in [gate.version(number) for number in (2, 3, 4)]:
-        gate.node._candidates._on_announced(String(data=str(run)))
-    gate.verdict("v4")
-    assert [each["verdict"]["version"] for each in gate.verdicts] == ["v1", "v2", "v4"]
-    assert gate.node.status().values["version"] == "v4"
+    rig = PromotionRig(graph, tmp_path)
+    for run in [rig.version(number) for number in (2, 3, 4)]:
+        rig.node._candidates._on_announced(String(data=str(run)))
+    rig.verdict("v4")
+    assert [each["verdict"]["version"] for each in rig.verdicts] == ["v1", "v2", "v4"]
+    assert rig.node.status().values["version"] == "v4"
 
 
 def test_a_half_written_checkpoint_is_refused_and_the_policy_goes_on(graph, tmp_path):
-    gate = SafetyLimiter(graph, tmp_path)
-    run = gate.version(2)
+    rig = PromotionRig(graph, tmp_path)
+    run = rig.version(2)
     weights = run / CHECKPOINT / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])
-    gate.announce(run)
-    assert "checksum" in gate.verdict("v2")["verdict"]["reason"]
-    empty = gate.folder / "v3" / CHECKPOINT
+    rig.announce(run)
+    assert "checksum" in rig.verdict("v2")["verdict"]["reason"]
+    empty = rig.folder / "v3" / CHECKPOINT
     empty.mkdir(parents=True)
-    gate.announce(empty.parent)
-    assert "holds no checkpoint" in gate.verdict("v3")["verdict"]["reason"]
-    assert gate.node.status().values["version"] == "v1"
+    rig.announce(empty.parent)
+    assert "holds no checkpoint" in rig.verdict("v3")["verdict"]["reason"]
+    assert rig.node.status().values["version"] == "v1"
     made.Robot(graph).ready().tick()
 
 
@@ -102,56 +104,61 @@ def test_a_fault_of_the_server_is_no_verdict_on_the_version(graph, tmp_path):
     """A server without a policy, under another contract: one that is put right takes the same version."""
     file = tmp_path / "contract.yaml"
     file.write_text(made.TEXT.replace("rate_hz: 20", "rate_hz: 40"))
-    gate = SafetyLimiter(graph, tmp_path, first=None, contract=str(file))
-    run = gate.version(1)
-    gate.announce(run)
-    assert "rate_hz: 40.0 here, 20.0 there" in gate.verdict("v1")["verdict"]["reason"]
+    rig = PromotionRig(graph, tmp_path, first=None, contract=str(file))
+    run = rig.version(1)
+    rig.announce(run)
+    assert "rate_hz: 40.0 here, 20.0 there" in rig.verdict("v1")["verdict"]["reason"]
     file.unlink()
-    gate.announce(run)
-    graph.until(lambda: len(gate.verdicts) == 2, "the second verdict", LONG_S)
-    assert gate.verdicts[-1]["verdict"]["state"] == "refused"
+    rig.announce(run)
+    graph.until(lambda: len(rig.verdicts) == 2, "the second verdict", LONG_S)
+    assert rig.verdicts[-1]["verdict"]["state"] == "refused"
     assert lineage.read(run).state == "trained"
     file.write_text(made.TEXT)
-    gate.announce(run)
-    graph.until(lambda: gate.node.state == "active", "activation", LONG_S)
+    rig.announce(run)
+    graph.until(lambda: rig.node.state == "active", "activation", LONG_S)
 
 
 def test_an_examination_that_failed_is_no_verdict_on_the_version(graph, tmp_path, monkeypatch):
     def exhausted(*_):
         raise MemoryError
 
-    gate = SafetyLimiter(graph, tmp_path)
+    rig = PromotionRig(graph, tmp_path)
     monkeypatch.setattr(candidates, "examine", exhausted)
-    assert gate.judged(2)["reason"] == "its examination failed: MemoryError: "
-    assert lineage.read(gate.folder / "v2").state == "trained"
+    assert rig.judged(2)["reason"] == "its examination failed: MemoryError: "
+    assert lineage.read(rig.folder / "v2").state == "trained"
     monkeypatch.undo()
-    gate.announce(gate.folder / "v2")
-    graph.until(lambda: gate.node.status().values["version"] == "v2", "v2 in control", LONG_S)
+    rig.announce(rig.folder / "v2")
+    graph.until(lambda: rig.node.status().values["version"] == "v2", "v2 in control", LONG_S)
 
 
 def test_a_slow_policy_is_refused(graph, tmp_path):
-    gate = SafetyLimiter(graph, tmp_path, gate__latency=0.0)
-    assert "it computes for" in gate.judged(2)["reason"]
+    rig = PromotionRig(graph, tmp_path, promotion__latency=0.0)
+    assert "it computes for" in rig.judged(2)["reason"]
 
 
 def test_what_differs_too_much_in_shadow_is_refused(graph, tmp_path):
-    gate = SafetyLimiter(
-        graph, tmp_path, gate__root="", gate__shadow_ticks=3, gate__shadow_s=LONG_S, gate__disagreement=0.1
+    rig = PromotionRig(
+        graph,
+        tmp_path,
+        promotion__root="",
+        promotion__shadow_ticks=3,
+        promotion__shadow_s=LONG_S,
+        promotion__disagreement=0.1,
     )
     robot = made.Robot(graph).ready()
     robot.run()
-    reason = gate.judged(2, (0.27, -0.2))["reason"]
+    reason = rig.judged(2, (0.27, -0.2))["reason"]
     robot.rest()
     # half of 0.02 and 0.3
     assert "in shadow it was 0.16 from the driving policy in 3 ticks" in reason
 
 
 def test_without_a_policy_the_first_that_passes_begins(graph, tmp_path):
-    gate = SafetyLimiter(graph, tmp_path, first=None)
-    assert gate.node.state == "unconfigured"
-    gate.announce(gate.version(1))
-    gate.verdict("v1")
-    graph.until(lambda: gate.node.state == "active", "activation")
+    rig = PromotionRig(graph, tmp_path, first=None)
+    assert rig.node.state == "unconfigured"
+    rig.announce(rig.version(1))
+    rig.verdict("v1")
+    graph.until(lambda: rig.node.state == "active", "activation")
     robot = made.Robot(graph).ready()
     robot.tick()
     graph.until(lambda: robot.proposals, "a proposal")
@@ -159,18 +166,18 @@ def test_without_a_policy_the_first_that_passes_begins(graph, tmp_path):
 
 
 def test_a_roll_back_by_service_returns_to_the_version_before_which_stays(graph, tmp_path):
-    gate = SafetyLimiter(graph, tmp_path)
+    rig = PromotionRig(graph, tmp_path)
     refused = graph.call("policy_server/rollback", Trigger)
-    assert (refused.success, refused.message) == (False, "there is no version before to go back to")
-    gate.judged(2)
+    assert (refused.success, refused.message) == (False, "there is no previous version to go back to")
+    rig.judged(2)
     answer = graph.call("policy_server/rollback", Trigger)
     assert answer.success
-    assert answer.message == "version v1 in control again, v2 rolled back: asked for"
-    assert [lineage.read(gate.folder / name).state for name in ("v1", "v2")] == ["active", "rolled back"]
-    count = len(gate.verdicts)
-    gate.announce(gate.folder / "v2")
-    gate.judged(3)
-    assert len(gate.verdicts) == count + 1  # v2 was not examined again
+    assert answer.message == "version v1 in control again, v2 rolled back: requested"
+    assert [lineage.read(rig.folder / name).state for name in ("v1", "v2")] == ["active", "rolled back"]
+    count = len(rig.verdicts)
+    rig.announce(rig.folder / "v2")
+    rig.judged(3)
+    assert len(rig.verdicts) == count + 1  # v2 was not examined again
     robot = made.Robot(graph).ready()
     robot.tick()
     graph.until(lambda: robot.proposals, "a proposal")

@@ -4,7 +4,7 @@ import threading
 
 import made_versions as made
 import pytest
-from announced_versions import LONG_S, SafetyLimiter
+from announced_versions import LONG_S, PromotionRig
 from std_msgs.msg import String
 
 from il_ros.core import contract
@@ -16,26 +16,26 @@ from il_ros.policies.versions import CHECKPOINT
 WRONG, LESS_WRONG = (0.75, -0.5), (0.6, -0.5)
 
 
-def configured_anew(gate):
-    gate.node.trigger_deactivate()
-    gate.node.trigger_cleanup()
-    gate.choose(gate.folder / "v1")
-    gate.node.trigger_configure()
-    gate.node.trigger_activate()
+def configured_anew(rig):
+    rig.node.trigger_deactivate()
+    rig.node.trigger_cleanup()
+    rig.choose(rig.folder / "v1")
+    rig.node.trigger_configure()
+    rig.node.trigger_activate()
 
 
 class Beside:
     """v1 is right, v2 wrong and in control by a person's order; v3, less wrong, stays in the shadow of v2."""
 
     def __init__(self, graph, tmp_path):
-        self.gate = gate = SafetyLimiter(graph, tmp_path, gate__shadow_ticks=5, gate__shadow_s=LONG_S)
-        gate.reload(gate.version(2, WRONG))
-        gate.verdict("v2")
-        gate.announce(gate.version(3, LESS_WRONG))
-        graph.until(lambda: gate.node._candidates.shadow.wanted, "v3 in shadow", LONG_S)
+        self.rig = rig = PromotionRig(graph, tmp_path, promotion__shadow_ticks=5, promotion__shadow_s=LONG_S)
+        rig.reload(rig.version(2, WRONG))
+        rig.verdict("v2")
+        rig.announce(rig.version(3, LESS_WRONG))
+        graph.until(lambda: rig.node._candidates.shadow.wanted, "v3 in shadow", LONG_S)
 
     def tick(self):
-        made.Robot(self.gate.graph).ready().run()
+        made.Robot(self.rig.graph).ready().run()
 
 
 @pytest.fixture
@@ -43,28 +43,28 @@ def beside(graph, tmp_path):
     return Beside(graph, tmp_path)
 
 
-@pytest.mark.parametrize("way", [SafetyLimiter.roll_back, configured_anew])
+@pytest.mark.parametrize("way", [PromotionRig.roll_back, configured_anew])
 def test_who_was_judged_beside_one_that_no_longer_drives_is_judged_anew(beside, way):
-    way(beside.gate)
+    way(beside.rig)
     beside.tick()
-    verdict = beside.gate.verdict("v3")
+    verdict = beside.rig.verdict("v3")
     assert verdict["version"] == "v1"
     assert verdict["verdict"]["state"] == "refused"
     assert "held-out episodes is 0.1750, the driving policy's 0.0000" in verdict["verdict"]["reason"]
 
 
 def test_who_was_judged_beside_one_that_no_longer_drives_gives_way_to_a_newer_one(beside):
-    beside.gate.node._candidates._on_announced(String(data=str(beside.gate.version(4))))
-    beside.gate.roll_back()
+    beside.rig.node._candidates._on_announced(String(data=str(beside.rig.version(4))))
+    beside.rig.roll_back()
     beside.tick()
-    assert beside.gate.verdict("v4")["before"] == ["v1"]
-    assert "v3" not in [each["verdict"]["version"] for each in beside.gate.verdicts]
+    assert beside.rig.verdict("v4")["before"] == ["v1"]
+    assert "v3" not in [each["verdict"]["version"] for each in beside.rig.verdicts]
 
 
 def test_what_a_person_wants_must_suit_the_contract_of_whoever_took_control_meanwhile(
     graph, tmp_path, monkeypatch
 ):
-    gate, configured = SafetyLimiter(graph, tmp_path), threading.Event()
+    rig, configured = PromotionRig(graph, tmp_path), threading.Event()
 
     def late(*words):
         found = take(*words)
@@ -72,20 +72,20 @@ def test_what_a_person_wants_must_suit_the_contract_of_whoever_took_control_mean
         return found
 
     monkeypatch.setattr(candidates, "take", late)
-    gate.reload(gate.version(2))
+    rig.reload(rig.version(2))
     faster = contract.parse(made.TEXT.replace("rate_hz: 20", "rate_hz: 40"), "faster")
-    checkpoint.save(gate.folder / "v1" / CHECKPOINT, made.constant_policy(faster, made.RIGHT, "v1"))
-    configured_anew(gate)
+    checkpoint.save(rig.folder / "v1" / CHECKPOINT, made.constant_policy(faster, made.RIGHT, "v1"))
+    configured_anew(rig)
     configured.set()
-    assert "another contract" in gate.verdict("v2")["verdict"]["reason"]
+    assert "another contract" in rig.verdict("v2")["verdict"]["reason"]
 
 
 def test_what_is_announced_twice_is_judged_once_and_a_roll_back_leads_to_the_version_before(graph, tmp_path):
-    gate = SafetyLimiter(graph, tmp_path)
-    run = gate.version(2)
+    rig = PromotionRig(graph, tmp_path)
+    run = rig.version(2)
     for _ in range(2):
-        gate.node._candidates._on_announced(String(data=str(run)))
-    gate.verdict("v2")
-    gate.judged(3)
-    assert [each["verdict"]["version"] for each in gate.verdicts] == ["v1", "v2", "v3"]
-    assert gate.verdict("v3")["before"] == ["v1", "v2"]
+        rig.node._candidates._on_announced(String(data=str(run)))
+    rig.verdict("v2")
+    rig.judged(3)
+    assert [each["verdict"]["version"] for each in rig.verdicts] == ["v1", "v2", "v3"]
+    assert rig.verdict("v3")["before"] == ["v1", "v2"]

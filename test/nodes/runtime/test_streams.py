@@ -104,5 +104,5 @@ def test_no_event_of_a_subscription_that_may_be_replaced_waits_in_the_executor(g
 
 
 def test_a_type_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match="robot_msgs/msg/Grip can't be loaded"):
+    with pytest.raises(ValueError, match="robot_msgs/msg/Grip cannot be loaded"):
         message_class("robot_msgs/msg/Grip")

@@ -137,7 +137,7 @@ def test_before_gz_is_heard_a_reset_says_what_is_missing(graph, gz):
     node = graph.start(SimGz, task="push")
     answer = graph.call("sim/reset", Trigger)
     assert not answer.success
-    assert "nothing heard on gz/joint_states, gz/object_pose" in answer.message
+    assert "no message on gz/joint_states, gz/object_pose" in answer.message
     assert "do gz and its bridge run?" in node.status().message
 
 

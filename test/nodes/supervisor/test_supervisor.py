@@ -122,7 +122,7 @@ def test_the_emergency_stop_stops_latches_and_is_reset_deliberately(rig, way):
     rig.measure(0.0, 0.01)
     assert rig.propose("policy", 0.02, 0.0, 0.3, generation=generation).authority == NOBODY
     fresh = rig.graph.until(
-        lambda: rig.statuses[-1]["epoch"] > generation and rig.statuses[-1]["epoch"], "status"
+        lambda: rig.statuses[-1]["generation"] > generation and rig.statuses[-1]["generation"], "status"
     )
     assert rig.answered("policy", 0.02, 0.0, 0.3, generation=fresh).sent[2] == 0.3
 
@@ -132,7 +132,7 @@ def test_restart_begins_an_epoch_at_the_measured_state(rig):
     generation = rig.answered("policy", 0.02, 0.0, 0.3).generation
     rig.measure(0.3, 0.4)
     answer = rig.graph.call("dagger_supervisor/restart", Trigger)
-    assert answer.message == f"epoch {generation + 1}"
+    assert answer.message == f"generation {generation + 1}"
     rig.graph.until(lambda: rig.decisions[-1].sent == (0.4, 0.3, 0.0), "the measured state, base at rest")
     assert rig.propose("policy", 0.0, 0.0, 0.3, generation=generation).authority == NOBODY
 
@@ -163,7 +163,7 @@ def test_in_lockstep_a_silent_tick_is_answered_after_the_declared_silence(graph,
     graph.until(lambda: lockstep.answered(stamp), "the timer's decision")
     silent = lockstep.rig.decisions[-1]
     assert silent.stamp_ns == stamp
-    assert "silent this tick, its last wish again" in silent.reason
+    assert "silent this tick, last target repeated" in silent.reason
 
 
 def test_a_clock_that_stops_does_not_keep_the_base_moving(graph, contract_file):

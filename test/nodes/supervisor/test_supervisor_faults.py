@@ -14,7 +14,7 @@ from il_ros.records import proposal
 from il_ros.records.decision import NOBODY
 
 EXPERT, POLICY = (0.02, 0.0, 0.1), (-0.02, 0.0, -0.1)
-POLICY_SAYS = {"policy": POLICY, "version": "v1", "doubt": 0.25}
+POLICY_SAYS = {"policy": POLICY, "version": "v1", "uncertainty": 0.25}
 JOY = "sensor_msgs/msg/Joy"
 TIMEOUT_TICKS = 2  # 0.1 s at 20 Hz
 SILENCE_S = 1.0  # so long a busy machine may keep a proposal from the supervisor; a silent source costs it
@@ -58,7 +58,7 @@ def test_an_expert_unplugged_while_intervening_leaves_the_policy_driving_after_i
 
 def test_an_expert_unplugged_while_it_was_asked_for_help_leaves_the_robot_waiting(session_of, recorded):
     session = session_of("gated", gated__ask=1.0)
-    sure, unsure = {**POLICY_SAYS, "doubt": 0.1}, {**POLICY_SAYS, "doubt": 2.0}
+    sure, unsure = {**POLICY_SAYS, "uncertainty": 0.1}, {**POLICY_SAYS, "uncertainty": 2.0}
     session.until_driven_by("policy", **sure)
     recorded.start()
     session.tick(**sure)
@@ -171,12 +171,14 @@ def test_a_gamepad_takes_over_hands_back_at_once_and_lets_go_when_unplugged(
     recorded.start()
     driven_by("expert", 1)
     driven_by("policy", 0)
-    graph.until(lambda: "expert let go" in str([d.reason for d in session.rig.decisions]), "its word")
+    graph.until(
+        lambda: "expert released control" in str([d.reason for d in session.rig.decisions]), "its word"
+    )
     driven_by("expert", 1)
     driven_by("policy", None)
     driven_by("expert", 1)  # plugged in again
     kept = recorded.stop()
-    assert "expert let go" in str([each.reason for each in kept.decisions])
+    assert "expert released control" in str([each.reason for each in kept.decisions])
     driven = [each for each in kept.decisions if each.authority == "expert"]
     assert {each.sent[2] for each in driven} == {0.5}
     assert kept.decisions[-1] == driven[-1]

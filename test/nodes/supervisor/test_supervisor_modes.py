@@ -78,7 +78,7 @@ def test_the_expert_takes_over_at_the_tick_it_proposes_for_and_hands_back_by_its
     held = session.tick(RELEASED, POLICY, generation=generation)
     assert (held.authority, held.generation) == (NOBODY, generation + 2)
     session.rig.graph.until(
-        lambda: session.rig.statuses[-1]["epoch"] == generation + 2, "the news of the epoch"
+        lambda: session.rig.statuses[-1]["generation"] == generation + 2, "the news of the epoch"
     )
     assert session.tick(policy=POLICY, generation=generation + 2).authority == "policy"
     assert session.rig.statuses[-1]["threshold"] == 0.25
@@ -98,7 +98,7 @@ def test_a_request_is_told_on_a_topic_and_to_the_terminal_and_is_over_when_answe
     status = session.rig.graph.until(
         lambda: session.rig.statuses[-1]["request"] and session.rig.statuses[-1], "the status"
     )
-    assert (status["budget_left"], status["threshold"], status["doubt"]) == (4, 1.0, 2.0)
+    assert (status["budget_left"], status["threshold"], status["uncertainty"]) == (4, 1.0, 2.0)
     assert session.tick(EXPERT, POLICY, uncertainty=2.0).authority == "expert"
     session.rig.graph.until(lambda: not json.loads(requests[-1].data)["wanted"], "its end")
 
@@ -135,7 +135,7 @@ def test_in_real_time_takeover_and_hand_back_take_one_control_period(graph, cont
         word = proposal.releasing("expert", rig.now, 3)
         rig.sources["expert"](proposal.to_message(word, names, period_ns))
         generation = graph.until(
-            lambda: rig.statuses[-1]["epoch"] > taken.generation and rig.statuses[-1]["epoch"],
+            lambda: rig.statuses[-1]["generation"] > taken.generation and rig.statuses[-1]["generation"],
             "the hand-back",
         )
         back = rig.propose("policy", 0.0, 0.0, 0.1, generation=generation)

@@ -8,7 +8,7 @@ from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.records.decision import NOBODY
 
 POLICY = (-0.02, 0.0, -0.1)
-POLICY_SAYS = {"policy": POLICY, "version": "v1", "doubt": 0.25}
+POLICY_SAYS = {"policy": POLICY, "version": "v1", "uncertainty": 0.25}
 
 
 class Second(DaggerSupervisor):

@@ -64,7 +64,7 @@ def test_where_it_waits_to_be_asked_it_goes_on_from_the_newest_good_version(grap
     assert graph.call("trainer/train", Trigger).message == "v2"
     graph.until(lambda: len([e for e in trainer.events if e["event"] == "began"]) == 2, "the second training")
     began = [event for event in trainer.events if event["event"] == "began"]
-    assert [(event["parent"], event["why"]) for event in began] == [("", "asked for"), ("v1", "asked for")]
+    assert [(event["parent"], event["why"]) for event in began] == [("", "requested"), ("v1", "requested")]
     trainer.until("announced", 2)
     assert lineage.read(trainer.versions / "v2").labels == 48
 
@@ -140,7 +140,10 @@ def test_a_trainer_that_ends_takes_its_process_with_it(graph, tmp_path, paused):
 
 def test_from_a_correction_to_the_policy_that_learnt_it_with_no_missed_tick(graph, tmp_path):
     server = graph.start(
-        PolicyServer, candidates="trainer/checkpoint", gate__root=str(tmp_path / "episodes"), gate__slack=1.0
+        PolicyServer,
+        candidates="trainer/checkpoint",
+        promotion__root=str(tmp_path / "episodes"),
+        promotion__slack=1.0,
     )
     assert server.state == "unconfigured"
     trainer = Watched(graph, tmp_path)

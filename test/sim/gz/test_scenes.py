@@ -35,10 +35,10 @@ def pose(x, y, z, stamp_ns):
 
 def test_joints_are_found_by_name_and_both_fingers_make_the_gripper():
     _, scene = gz_task("reach")
-    scene.hear("gz/joint_states", joint_states(np.array([0.01, 0.02, 6, 5, 4, 3, 2, 1.0])))
+    scene.receive("gz/joint_states", joint_states(np.array([0.01, 0.02, 6, 5, 4, 3, 2, 1.0])))
     np.testing.assert_allclose(scene.joints.position, [1, 2, 3, 4, 5, 6, 0.03])
     with pytest.raises(ValueError, match="no joint joint1"):
-        scene.hear("gz/joint_states", messages.make(JOINT_STATE, name=["other"], position=np.zeros(1)))
+        scene.receive("gz/joint_states", messages.make(JOINT_STATE, name=["other"], position=np.zeros(1)))
 
 
 def test_an_opening_is_shared_by_the_fingers():
@@ -53,13 +53,13 @@ def test_push_succeeds_once_the_block_lies_still_on_the_mark():
     task, scene = gz_task("push")
     task.reset(0)
     x, y, _ = scene.goal_m
-    scene.hear("gz/object_pose", pose(*scene.object_m, 900_000_000))
-    scene.hear("gz/object_pose", pose(x, y - 0.02, 0.02, 10**9))
-    scene.hear("gz/object_pose", pose(x, y, 0.02, 1_100_000_000))  # 0.2 m/s
+    scene.receive("gz/object_pose", pose(*scene.object_m, 900_000_000))
+    scene.receive("gz/object_pose", pose(x, y - 0.02, 0.02, 10**9))
+    scene.receive("gz/object_pose", pose(x, y, 0.02, 1_100_000_000))  # 0.2 m/s
     assert not task.success
-    scene.hear("gz/object_pose", pose(x, y, 0.02, 1_200_000_000))
+    scene.receive("gz/object_pose", pose(x, y, 0.02, 1_200_000_000))
     assert task.success
-    scene.hear("gz/object_pose", pose(x, y, -0.3, 1_300_000_000))
+    scene.receive("gz/object_pose", pose(x, y, -0.3, 1_300_000_000))
     assert task.failed  # it fell off the table
 
 
@@ -67,13 +67,13 @@ def test_what_is_told_of_before_a_reset_is_no_success_after_it():
     task, scene = gz_task("push")
     task.reset(0)
     task.reset(1)
-    scene.hear("gz/object_pose", pose(*scene.goal_m[:2], 0.02, 10**9))  # as the episode before ended
-    scene.hear("gz/object_pose", pose(*scene.goal_m[:2], 0.02, 1_010_000_000))
+    scene.receive("gz/object_pose", pose(*scene.goal_m[:2], 0.02, 10**9))  # as the episode before ended
+    scene.receive("gz/object_pose", pose(*scene.goal_m[:2], 0.02, 1_010_000_000))
     assert not task.success
     x, y, z = scene.poses["object"][:3]
     np.testing.assert_allclose(scene.object_m, [x, y, z])
-    scene.hear("gz/object_pose", pose(x + 0.001, y, z, 1_020_000_000))
-    scene.hear("gz/object_pose", pose(x + 0.2, y, z, 1_030_000_000))  # from now on it may be anywhere
+    scene.receive("gz/object_pose", pose(x + 0.001, y, z, 1_020_000_000))
+    scene.receive("gz/object_pose", pose(x + 0.2, y, z, 1_030_000_000))  # from now on it may be anywhere
     np.testing.assert_allclose(scene.object_m, [x + 0.2, y, z])
 
 
@@ -90,18 +90,18 @@ def test_a_robot_told_of_where_the_episode_before_ended_has_not_arrived():
     task, scene = gz_task("drive")
     task.reset(0)
     start, goal = scene.poses["drive"][:3], scene.poses["goal"][:3]
-    scene.hear("gz/odom", odometry(*start, 900_000_000))
-    scene.hear("gz/odom", odometry(*goal, 10**9))
+    scene.receive("gz/odom", odometry(*start, 900_000_000))
+    scene.receive("gz/odom", odometry(*goal, 10**9))
     assert task.success
     task.reset(0)
-    scene.hear("gz/odom", odometry(*goal, 1_050_000_000))  # as the episode before ended
+    scene.receive("gz/odom", odometry(*goal, 1_050_000_000))  # as the episode before ended
     assert not task.success
     np.testing.assert_allclose(scene.position_m, start)
     np.testing.assert_allclose(scene.velocity[0], [0, 0, 0])
     assert scene.stamps["odom"] == 10**9  # nothing newer was heard
-    scene.hear("gz/odom", odometry(start[0] + 0.01, *start[1:], 1_100_000_000))
+    scene.receive("gz/odom", odometry(start[0] + 0.01, *start[1:], 1_100_000_000))
     np.testing.assert_allclose(scene.position_m, [start[0] + 0.01, *start[1:]])
-    scene.hear("gz/odom", odometry(*goal, 1_150_000_000))
+    scene.receive("gz/odom", odometry(*goal, 1_150_000_000))
     assert task.success
 
 
@@ -123,7 +123,7 @@ def test_a_start_is_the_embedded_simulators():
 def test_a_scan_of_another_laser_is_refused():
     _, scene = gz_task("drive")
     with pytest.raises(ValueError, match="gz/scan: 3 beams; the task's laser has 60"):
-        scene.hear("gz/scan", messages.make(LASER_SCAN, ranges=np.zeros(3, np.float32)))
+        scene.receive("gz/scan", messages.make(LASER_SCAN, ranges=np.zeros(3, np.float32)))
     assert scene.missing == ["gz/odom", "gz/scan"]
 
 

@@ -1,4 +1,4 @@
-"""Our Adam is torch's."""
+"""AdamW equals torch.optim.AdamW."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_the_first_step_is_the_learning_rate_against_the_gradients_sign():
     torch.testing.assert_close(values, torch.tensor([-0.01, 0.01, -0.01]))
 
 
-def test_taken_up_it_goes_on_as_before():
+def test_restored_state_continues_identically():
     def optimiser():
         values, gradient = torch.zeros(4), torch.arange(4.0)
         return values, AdamW(values, gradient, 0.0)

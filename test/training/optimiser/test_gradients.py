@@ -1,4 +1,4 @@
-"""The gradient written out is autograd's."""
+"""The analytic gradient equals autograd's."""
 
 import itertools
 
@@ -51,7 +51,7 @@ def batch(count, horizon, weighted):
 
 
 def both_ways(settings, weighted, count, plant=lambda patch: None):
-    """Loss and gradient by hand and by autograd, in double precision; `plant`: a bug, before the first."""
+    """Return loss and gradient, analytic and by autograd, in double precision; `plant` inserts a bug."""
     made_network = network(**settings).double()
     flat = FlatParameters(made_network)
     one = batch(count, settings["horizon"], weighted)
@@ -69,7 +69,7 @@ def differ(one, other):
 
 
 @pytest.mark.parametrize(("settings", "weighted"), NETWORKS, ids=str)
-def test_by_hand_is_by_autograd(settings, weighted):
+def test_analytic_equals_autograd(settings, weighted):
     for count in (16, 1):
         by_hand, by_autograd = both_ways(settings, weighted, count)
         assert not differ(by_hand, by_autograd)
@@ -91,7 +91,7 @@ def test_batches_of_several_sizes_do_not_mix():
     [
         lambda patch: patch.setitem(SLOPES, "huber", SLOPES["l1"]),
         lambda patch: patch.setattr(torch.Tensor, "sign_", lambda self: self.fill_(1)),  # no ReLU
-        lambda patch: patch.setattr(EnsembleNetwork, "counted", lambda self, target, weight: weight),
+        lambda patch: patch.setattr(EnsembleNetwork, "step_weights", lambda self, target, weight: weight),
         lambda patch: patch.setattr(torch, "sum", lambda *_, keepdim, out: out.zero_()),
     ],
     ids=["another loss's slope", "no ReLU on the way back", "no bootstrap", "biases forgotten"],
@@ -102,7 +102,7 @@ def test_a_planted_bug_is_caught(plant):
 
 
 @pytest.mark.parametrize("loss", ELEMENTWISE)
-def test_a_slope_is_autograds_at_its_kinks_too(loss):
+def test_slopes_equal_autograd_at_kinks(loss):
     errors = torch.tensor([-3.0, -1.0, -0.5, 0.0, 0.25, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
     wanted = ELEMENTWISE[loss](errors, torch.zeros_like(errors), reduction="none")
     wanted.sum().backward()
@@ -114,7 +114,7 @@ def test_a_slope_is_autograds_at_its_kinks_too(loss):
 
 @pytest.mark.parametrize("settings", [{}, {"members": 3, "bootstrap": False}], ids=["bc", "ensemble"])
 @pytest.mark.parametrize("loss", ELEMENTWISE)
-def test_a_padded_step_teaches_nothing(loss, settings):
+def test_a_padded_step_has_no_gradient(loss, settings):
     made_network = network(loss=loss, horizon=4, hidden=(16,), **settings).double()
     flat = FlatParameters(made_network)
     by_hand = gradient_of(made_network, flat)

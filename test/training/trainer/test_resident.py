@@ -1,4 +1,4 @@
-"""The process that stays: job after job, and what becomes of it when one is stopped or it dies."""
+"""The resident training process: consecutive jobs, interruption, and death."""
 
 import time
 
@@ -53,23 +53,23 @@ def trained(resident, plan):
     return plan.publish(version)
 
 
-def test_one_process_does_one_training_after_another_each_from_the_weights_before(resident, plan, tmp_path):
+def test_one_process_runs_consecutive_warm_started_trainings(resident, plan, tmp_path):
     first = trained(resident, plan)
     process = resident.process
     warm = TrainingPlan(**{**vars(plan), "start": first, "warm_epochs": 1})
     second = trained(resident, warm)
     assert resident.process is process
-    told = lineage.read(second)
-    assert (told.parent, told.metrics["epochs"], told.labels) == ("v1", 1, 40)
-    assert told.data == lineage.read(first).data
+    known = lineage.read(second)
+    assert (known.parent, known.metrics["epochs"], known.labels) == ("v1", 1, 40)
+    assert known.data == lineage.read(first).data
     assert checkpoint.load(second).normaliser.to_plain() == checkpoint.load(first).normaliser.to_plain()
 
 
-def test_a_command_that_can_not_be_done_says_why_and_the_next_one_is_done(resident, plan):
+def test_an_invalid_command_reports_its_error_and_the_next_one_runs(resident, plan):
     bad = resident.begin(["train", str(plan.root), "--out", "x", "--set", "epcohs=1"])
     _, status = finish(bad)
     assert status == 2
-    assert "did you mean 'epochs'" in bad.last_words
+    assert "did you mean 'epochs'" in bad.last_line
     trained(resident, plan)
 
 
@@ -84,10 +84,10 @@ def test_an_interrupted_training_ends_and_the_process_stays(resident, plan):
     assert resident.process is process
 
 
-def test_one_stopped_just_as_its_command_ends_goes_on_before_the_next(resident):
+def test_a_process_paused_at_the_end_of_its_command_is_resumed(resident):
     job = resident.begin(["train", "nothing there", "--out", "x"])
     assert finish(job)[1] == 2
-    job.pause(True)  # by who hasn't heard of the end yet
+    job.pause(True)  # the caller has not polled the end yet
     until_it_is(resident.process, lambda status: status == psutil.STATUS_STOPPED)
     job.close()
     until_it_is(resident.process, lambda status: status != psutil.STATUS_STOPPED)
@@ -105,7 +105,7 @@ def test_a_killed_process_leaves_no_version_and_the_next_job_has_a_new_one(resid
     assert run.name == "v1"
 
 
-def test_weights_that_do_not_fit_the_recipe_are_not_kept_and_it_is_said(resident, plan):
+def test_incompatible_weights_are_not_used_and_a_warning_says_so(resident, plan):
     first = trained(resident, plan)
     wider = TrainingPlan(**{**vars(plan), "start": first, "changes": (QUICK[0], "hidden=[9]", "epochs=2")})
     version = wider.next_version()
@@ -113,4 +113,4 @@ def test_weights_that_do_not_fit_the_recipe_are_not_kept_and_it_is_said(resident
     (begun,) = (event for event in events if event["event"] == "start")
     assert status == 0
     assert (begun["parent"], begun["epochs"]) == ("", 2)
-    assert "trained from scratch, the weights of v1 don't fit: policy.hidden is [8]" in begun["warnings"][0]
+    assert "trained from scratch, the weights of v1 do not fit: policy.hidden is [8]" in begun["warnings"][0]

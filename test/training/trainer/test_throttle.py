@@ -1,4 +1,4 @@
-"""The rule by which a training gives way to the control loop. Ticks come every 50 ms."""
+"""Throttling of training by the control loop's lateness. Ticks come every 50 ms."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ PERIOD_NS = 50 * MS
 
 
 class Loop:
-    """Decisions on their way to a throttle; `late_ms` beyond the robot's own 10 ms."""
+    """A source of decisions for a throttle; `late_ms` is added to the robot's latency of 10 ms."""
 
     def __init__(self, **limits):
         self.throttle = Throttle(ThrottleLimits(**limits))
@@ -29,7 +29,7 @@ class Loop:
         return self.throttle.paused
 
 
-def test_a_loop_in_time_never_pauses_the_training():
+def test_a_timely_loop_never_pauses_training():
     loop = Loop()
     assert not loop.decide(*[0, 2, 5, 12] * 50)
     assert loop.throttle.pauses == 0
@@ -42,8 +42,8 @@ def test_three_decisions_later_than_half_a_period_pause_it():
     assert loop.decide(30)
 
 
-def test_the_robots_own_latency_is_no_lateness():
-    """Every decision comes 40 ms after its tick, because the camera takes so long."""
+def test_constant_latency_is_not_lateness():
+    """Every decision comes 40 ms after its tick because of the camera latency."""
     assert not Loop().decide(*[30] * 100)
 
 
@@ -53,7 +53,7 @@ def test_exactly_half_a_period_is_not_above():
     assert not loop.decide(*[25] * 20)
 
 
-def test_ticks_that_are_left_out_count():
+def test_missed_ticks_count_as_late():
     loop = Loop()
     loop.decide(*[0] * 10)
     for _ in range(3):
@@ -77,7 +77,7 @@ def test_a_decision_between_the_thresholds_keeps_it_paused():
     assert not loop.decide(0)
 
 
-def test_a_pause_that_does_not_help_ends_and_the_training_gets_its_turn():
+def test_an_ineffective_pause_ends():
     loop = Loop(longest_s=2.0, least_s=1.0)
     loop.decide(*[0] * 10)
     states = [loop.decide(late) for late in [0, 30] * 200]  # always late
@@ -91,8 +91,8 @@ def test_it_resumes_by_the_clock_when_no_decision_comes_any_more():
     assert not loop.throttle.update(loop.now_s + 2.1)
 
 
-def test_with_a_simulated_clock_the_waits_tell():
-    """Every stamp is in time, but some are heard 30 ms later than usual."""
+def test_with_a_simulated_clock_waits_count_as_late():
+    """Every stamp is in time, but some decisions arrive 30 ms later than usual."""
     loop = Loop()
     loop.decide(*[0] * 10)
     for _ in range(3):
@@ -104,7 +104,7 @@ def test_a_simulation_at_half_speed_is_in_time():
     assert not Loop().decide(*[0] * 100, wait_s=0.1)
 
 
-def test_a_simulation_in_a_hurry_can_not_be_late():
+def test_a_faster_than_real_time_simulation_is_never_late():
     loop = Loop()
     for wait_s in [0.002, 0.008] * 50:
         loop.decide(0, wait_s=wait_s)
@@ -121,13 +121,13 @@ def test_a_break_between_episodes_is_not_lateness():
 
 
 @pytest.mark.parametrize("wrong", [{"resume_below": 0.6}, {"many": 0}, {"many": 21}, {"longest_s": 0}])
-def test_limits_that_contradict_each_other_are_refused(wrong):
+def test_contradictory_limits_are_rejected(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ThrottleLimits(**wrong)
 
 
-def test_a_real_process_stands_still_while_paused_and_goes_on():
-    """The rule and the signals that carry it out, on a process that never stops writing."""
+def test_a_real_process_pauses_and_resumes():
+    """The throttle and its signals, on a process that writes continuously."""
     from il_ros.training.trainer.job import Job
 
     job = Job([sys.executable, "-c", "while True: pass"])
@@ -142,7 +142,7 @@ def test_a_real_process_stands_still_while_paused_and_goes_on():
         job.pause(True)
         _wait(lambda: state() == "T")
     finally:
-        job.close()  # also one that stands still can be ended
+        job.close()  # a paused process can be ended too
     assert job._process.returncode in (-signal.SIGINT, 1)
 
 

@@ -1,4 +1,4 @@
-"""From observations to the state that a network takes."""
+"""Conversion of observations to network inputs."""
 
 import made_arrays as made
 import numpy as np
@@ -39,23 +39,23 @@ def test_both_signs_of_a_quaternion_are_one_rotation_of_two_unit_columns(quatern
     )
 
 
-def test_an_all_zero_quaternion_is_no_rotation():
+def test_an_all_zero_quaternion_is_the_identity():
     np.testing.assert_array_equal(INPUTS.features(np.zeros(9))[5:], [1, 0, 0, 0, 1, 0])
 
 
-def test_features_of_many_are_the_features_of_each():
+def test_batched_features_equal_single_features():
     raws = np.random.default_rng(0).normal(size=(5, 9))
     np.testing.assert_allclose(INPUTS.features(raws), [INPUTS.features(raw) for raw in raws])
 
 
-def test_only_the_keys_that_are_named_are_looked_at():
+def test_only_the_named_keys_are_used():
     inputs = Inputs.of(made.CONTRACT, ("object",))
     assert len(inputs.elements) == 7
     with pytest.raises(ValueError, match="'hand'; it has: joints, object"):
         Inputs.of(made.CONTRACT, ("hand",))
 
 
-def test_text_is_refused_and_the_others_are_named():
+def test_text_is_rejected_and_alternatives_are_listed():
     line = "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 1}\nactions:"
     own = contract.parse(made.TEXT.replace("actions:", line), "text.yaml")
     with pytest.raises(ValueError, match=r"'words' is text.*try \[joints, object\]"):
@@ -67,12 +67,12 @@ def test_text_is_refused_and_the_others_are_named():
     ("changes", "message"),
     [
         ({"joints": None}, "'joints' is missing"),
-        ({"joints": np.zeros(3)}, r"'joints' is \(3,\); \(2,\) is needed"),
+        ({"joints": np.zeros(3)}, r"'joints' is \(3,\); \(2,\) is required"),
         ({"joints": np.array([0, np.nan])}, "'joints': position/b is nan"),
         ({"object": np.array([0, 0, np.inf, 0, 0, 0, 1])}, r"'object': position\.z is inf"),
     ],
 )
-def test_an_observation_that_is_none_is_named(changes, message):
+def test_an_invalid_observation_is_named(changes, message):
     observation = {**made.observation(), **changes}
     observation = {key: value for key, value in observation.items() if value is not None}
     with pytest.raises(PolicyError, match=message):
@@ -86,8 +86,10 @@ def test_nan_in_an_episode_names_the_frame():
         INPUTS.raw({"joints": joints, "object": np.zeros((4, 7))})
 
 
-def test_a_picture_of_another_size_is_refused():
+def test_an_image_of_another_size_is_rejected():
     inputs = Inputs.of(made.WITH_CAMERA)
     (spec,) = inputs.images
-    with pytest.raises(PolicyError, match=r"'camera' is \(10, 10, 3\) uint8; \(24, 32, 3\) uint8 is needed"):
+    with pytest.raises(
+        PolicyError, match=r"'camera' is \(10, 10, 3\) uint8; \(24, 32, 3\) uint8 is required"
+    ):
         inputs.image(spec, {"camera": np.zeros((10, 10, 3), np.uint8)})

@@ -1,16 +1,15 @@
-"""One sitting: a weak policy is corrected while it runs, at real time, and gets better before the eyes.
+"""One correction session: a weak policy is corrected in real time and improves during the session.
 
-    python bench/learning/sitting.py [--task push] [--demonstrations 4] [--episodes 100] [--seeds 2]
-    python bench/learning/sitting.py --contract arm_push_images --demonstrations 8 --episodes 40    # pictures
+    python bench/learning/session.py [--task push] [--demonstrations 4] [--episodes 100] [--seeds 2]
+    python bench/learning/session.py --contract arm_push_images --demonstrations 8 --episodes 40    # images
 
-What a person would type, with a simulated person at the keys (it takes over by a rule, with reaction time and
-misjudgement; the scripted expert drives meanwhile): `il-ros run record` for a few demonstrations, `il-ros
-train`, and `il-ros session run --person simulated` with all its processes on this machine: simulator, policy
-server, supervisor, recorder, trainer. Afterwards some of the versions run `--held-out` episodes that nobody
-has shown. A version's minutes are those of the session's episodes that it learnt from; its labels include
-the demonstrations'.
-Writes OUT/sitting_NAME.json and OUT/sitting_NAME.svg, and prints the JSON in one line; NAME is the task's, or
-that of another contract.
+A simulated human (it intervenes by a rule, with reaction time and misjudgement; the scripted expert drives
+meanwhile) runs: `il-ros run record` for a few demonstrations, `il-ros train`, and `il-ros session run
+--person simulated` with all its processes on this machine: simulator, policy server, supervisor, recorder,
+trainer. Afterwards some of the versions run `--held-out` episodes with unseen starts. A version's minutes
+are those of the session's episodes it was trained on; its labels include the demonstrations'. Writes
+OUT/sitting_NAME.json and OUT/sitting_NAME.svg, and prints the JSON in one line; NAME is the task, or the
+contract given.
 """
 
 import argparse
@@ -33,10 +32,11 @@ from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT, versions
 from il_ros.records.trials import success_interval
 from il_ros.scenarios import TASKS, domain
+from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.fitting import task_for
-from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+from il_ros.training.evaluate import evaluate
 
-FIRST_SEED = 100  # of the session's starts; the demonstrations count from 0
+FIRST_SEED = 100  # first seed of the session; demonstrations count from 0
 
 
 def main():
@@ -47,10 +47,10 @@ def main():
     parser.add_argument("--contract", default="", help="a name in config/contracts (default: the task's)")
     parser.add_argument("--demonstrations", type=int, default=4)
     parser.add_argument("--episodes", type=int, default=100, help="of the session")
-    parser.add_argument("--time-limit-s", type=float, default=8.0, help="then the person gives an episode up")
-    parser.add_argument("--rated", type=int, default=9, help="how many of the versions are tried")
-    parser.add_argument("--held-out", type=int, default=50, help="episodes that each of them is tried in")
-    parser.add_argument("--seeds", type=int, default=2, help="sittings, each with other starts")
+    parser.add_argument("--time-limit-s", type=float, default=8.0, help="time limit of an episode")
+    parser.add_argument("--rated", type=int, default=9, help="number of evaluated versions")
+    parser.add_argument("--held-out", type=int, default=50, help="evaluation episodes per version")
+    parser.add_argument("--seeds", type=int, default=2, help="sessions, each with different starts")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
     domain.isolate()
@@ -64,7 +64,7 @@ def main():
 
 
 def sit(args, seed):
-    """Record, train, hold the session; return what each version can do."""
+    """Record, train and run the session; return the success of each version."""
     folder = args.out / f"sitting_{args.name}_{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -82,7 +82,7 @@ def sit(args, seed):
 
 
 def rated(args, folder):
-    """Return the minutes of a session and what its versions can do: the first, the last, some between."""
+    """Return a session's minutes and the success of its first, last and some intermediate versions."""
     durations_s = {entry.name: entry.info.duration_s for entry in scan(folder / "episodes").usable}
     shown = set(sorted(durations_s)[: args.demonstrations])
     own = contract_of(args)
@@ -91,14 +91,14 @@ def rated(args, folder):
     runs = versions(folder / "policies")
     for number in sorted({round(place) for place in np.linspace(0, len(runs) - 1, args.rated)}):
         run = runs[number]
-        told = lineage.read(run)
+        version = lineage.read(run)
         score = evaluate(checkpoint.load(run / CHECKPOINT, own), own, task, seeds)
         rows.append(
             {
                 "version": run.name,
-                "state": told.state,
-                "minutes": round(sum(durations_s[name] for name in told.episodes - shown) / 60, 2),
-                "labels": told.labels,
+                "state": version.state,
+                "minutes": round(sum(durations_s[name] for name in version.episodes - shown) / 60, 2),
+                "labels": version.labels,
                 "successes": score.successes,
             }
         )
@@ -108,12 +108,12 @@ def rated(args, folder):
 
 
 def contract_of(args):
-    """Return the contract that is learnt under."""
+    """Return the contract of the session."""
     return contract.load(share.path("config", "contracts", f"{args.contract or TASKS[args.task]}.yaml"))
 
 
 def il_ros(folder, *words):
-    """Run a command of the package in a folder; its words go to a file there."""
+    """Run a command of the package in a folder; its output goes to a file there."""
     with (folder / "output.txt").open("a", encoding="utf-8") as output:
         command = [sys.executable, "-m", "il_ros", *words]
         ran = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False)
@@ -131,7 +131,7 @@ def draw(found, file):
         rows = [row for row in sitting["versions"] if row["state"] != lineage.REFUSED]
         minutes = [row["minutes"] for row in rows]
         (line,) = axes.plot(
-            minutes, [row["successes"] / count for row in rows], ".-", label=f"sitting {sitting['seed'] + 1}"
+            minutes, [row["successes"] / count for row in rows], ".-", label=f"session {sitting['seed'] + 1}"
         )
         bounds = [success_interval(row["successes"], count) for row in rows]
         axes.fill_between(minutes, *zip(*bounds, strict=True), color=line.get_color(), alpha=0.12, lw=0)
@@ -139,7 +139,7 @@ def draw(found, file):
         xlabel="minutes of the session that the policy has learnt from",
         ylabel=f"success in {count} held-out episodes",
         ylim=(0, 1.02),
-        title=f"{found['task']}, corrected while it runs",
+        title=f"{found['task']}, corrected during execution",
     )
     axes.grid(alpha=0.3)
     axes.legend()

@@ -1,4 +1,4 @@
-"""What a training that begins with earlier weights goes through in the time it may take."""
+"""Replay plans of warm-started trainings within a time limit."""
 
 import made_arrays as made
 import numpy as np
@@ -20,18 +20,18 @@ def training(**changes):
     return Training(**{"epochs": 4, "seconds": 10.0, "batch_size": 8, **changes})
 
 
-def test_what_is_affordable_follows_from_how_fast_the_training_before_was():
+def test_affordable_frames_follow_from_the_speed_of_the_earlier_training():
     assert affordable(BEFORE, 10.0) == 320
 
 
 @pytest.mark.parametrize("missing", ["steps", "duration_s"])
-def test_nobody_knows_without_the_speed_of_the_training_before(missing):
+def test_affordable_is_none_without_the_earlier_speed(missing):
     assert affordable({**BEFORE, missing: 0}, 10.0) is None
     assert affordable({key: BEFORE[key] for key in BEFORE if key != missing}, 10.0) is None
 
 
 @pytest.mark.parametrize("seconds", [0.0, 30.0], ids=["any time", "960 frames"])
-def test_everything_is_gone_through_when_there_is_time(seconds):
+def test_all_frames_are_used_when_there_is_time(seconds):
     wanted = training(seconds=seconds)
     assert replayed(EPISODES, BEFORE, wanted) == (wanted, None)
 
@@ -44,13 +44,13 @@ def test_everything_is_gone_through_when_there_is_time(seconds):
         (1.0, 90, 3),  # fewer teach nothing: the clock ends it
     ],
 )
-def test_else_all_new_frames_and_a_part_of_the_old_ones(seconds, old, epochs):
+def test_otherwise_all_new_and_some_old_frames_are_used(seconds, old, epochs):
     now, replay = replayed(EPISODES, BEFORE, training(seconds=seconds))
     assert (now.epochs, replay.old, replay.per_epoch) == (epochs, old, 30 + old)
     np.testing.assert_array_equal(replay.new, [False] * 210 + [True] * 30)
 
 
-def test_without_a_new_frame_old_ones_are_gone_through():
+def test_without_new_frames_old_ones_are_replayed():
     now, replay = replayed(EPISODES[:7], BEFORE, training(seconds=1.0))
     assert (now.epochs, replay.per_epoch) == (4, 8)
 

@@ -1,4 +1,4 @@
-"""What bench/swap.py hears on the graph while a session learns: the trainer, the gate, and every tick."""
+"""Subscriptions of bench/swap.py during a session: training events, promotion decisions, and ticks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from il_ros.records.decision import from_json
 STRING, JOINTS = "std_msgs/msg/String", "sensor_msgs/msg/JointState"
 
 
-class Heard:
-    """Listens in a thread, and keeps what was said with the time of its arrival."""
+class SwapEvents:
+    """Spins in a thread and records messages with their arrival time."""
 
     def __init__(self, own: contract.Contract) -> None:
         self._contract = own
@@ -29,22 +29,22 @@ class Heard:
 
     @property
     def versions(self) -> list[str]:
-        """Those whose training began."""
+        """The versions whose training began."""
         return [event["version"] for event in self.events if event["event"] == "began"]
 
     def start(self) -> None:
-        """Listen."""
+        """Start the thread."""
         self._began_s = time.time()
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
 
     def stop(self) -> None:
-        """Cease to listen."""
+        """Stop the thread."""
         self._ended.set()
         self._thread.join()
 
     def swap(self, name: str, root: Path) -> dict | None:
-        """Return how long each phase of a version took; None when it never came to a verdict."""
+        """Return the duration of each phase of a version; None if it got no promotion decision."""
         of = {
             event["event"]: event["at_s"]
             for event in self.events
@@ -57,7 +57,7 @@ class Heard:
         before_s = max(
             (e["at_s"] for e in self.events if e["event"] == "began" and e["at_s"] < of["began"]), default=0.0
         )
-        ended = {  # the corrections that this version is the first to learn
+        ended = {  # the corrections first trained on for this version
             episode: (root / episode / "episode.json").stat().st_mtime
             for event in noticed
             if event["at_s"] > before_s
@@ -89,7 +89,7 @@ class Heard:
         }
 
     def ticks(self) -> dict:
-        """Return counts of ticks, all and while a training or an examination ran, and of the missed ones."""
+        """Return counts of all and of missed ticks, in total and during a training or a promotion check."""
         if not self._proposed:
             return {}
         first, last = min(self._proposed), max(self._decided)
@@ -133,8 +133,8 @@ class Heard:
             self.events.append(json.loads(messages.decode(STRING, raw).data))
 
         def on_version(raw: bytes) -> None:
-            told = json.loads(messages.decode(STRING, raw).data)
-            self.verdicts.append({**told["verdict"], "at_s": told["at_s"]})
+            message = json.loads(messages.decode(STRING, raw).data)
+            self.verdicts.append({**message["verdict"], "at_s": message["at_s"]})
 
         def on_joints(raw: bytes) -> None:
             self._tick_ns[messages.raw_stamp_ns(JOINTS, raw)] = time.time()

@@ -1,12 +1,12 @@
-"""Does the gate for new policies tell broken ones from corrected ones?
+"""Promotion checks: do they distinguish degraded policies from corrected ones?
 
-DAgger in one process, with episodes held out as the trainer holds them out. After each round the candidate is
-judged by the gate's rules beside the policy that drives, and both are run over held-out starts. So are three
-that nobody should want: `forgot`, trained on the round's episodes alone; `hasty`, trained on all of them for
-150 steps from fresh weights, and `short`, for 600. Each candidate drives the next round, whatever was judged.
-Writes OUT/gate_TASK_METHOD_SEED.json, and prints the summary as one JSON line.
+DAgger in one process, with episodes held out like in the trainer. After each round the promotion criteria
+compare the candidate with the policy in control, and both are evaluated over held-out starts. So are three
+deliberately degraded candidates: `forgot`, trained on the round's episodes only; `hasty`, trained on all
+episodes for 150 steps from fresh weights, and `short`, for 600. Each round's candidate controls the next
+round, whatever the decision. Writes OUT/gate_TASK_METHOD_SEED.json, and prints the summary as one JSON line.
 
-    python bench/learning/gate.py --task drive --method "dagger step:1"
+    python bench/learning/promotion.py --task drive --method "dagger step:1"
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from dagger_tasks import Lab
-from success import told
+from success import log_result
 
 from il_ros.episodes.arrays.dataset import validation_names
 from il_ros.interactive.dagger.rounds import drive
@@ -26,15 +26,16 @@ from il_ros.interactive.modes.gated import GatedOptions
 from il_ros.interactive.promotion import criteria
 from il_ros.interactive.promotion.replays import REPLAYED
 from il_ros.scenarios import TASKS
-from il_ros.training.evaluate import HELD_OUT_SEED, evaluate
+from il_ros.sim import HELD_OUT_SEED
+from il_ros.training.evaluate import evaluate
 
 LIMITS = criteria.PromotionLimits()
 BROKEN_IN = (0, 3)
-"""Rounds in which broken ones are made."""
+"""Rounds in which degraded candidates are trained."""
 
 
-class SafetyLimiter:
-    """What is known in a round: the policy that drives, and the frames to judge by."""
+class PromotionCheck:
+    """The state of a round: the policy in control, and the held-out frames."""
 
     def __init__(self, lab, driving, learnt, train, held_out):
         self.lab, self.driving = lab, driving
@@ -83,7 +84,7 @@ def split(episodes, training):
 
 
 def rounds(args):
-    """Yield what was measured of each candidate."""
+    """Yield the measurements of each candidate."""
     lab = Lab(args, args.seed, args.first)
     training = lab.learner(0).recipe.training
     episodes, interaction = list(lab.shown), lab.teaching_of(args.method)
@@ -96,14 +97,14 @@ def rounds(args):
             episodes += [] if episode is None else [episode]
         train, held_out = split(episodes, training)
         steps = args.warm_epochs * math.ceil(sum(map(len, train)) / training.batch_size)
-        gate = SafetyLimiter(lab, driving, learnt, train, held_out)
+        check = PromotionCheck(lab, driving, learnt, train, held_out)
         candidate = lab.learner(steps).learn(train, driving, f"round_{index:02d}")
         made = {"candidate": candidate}
         if index in BROKEN_IN:
-            made["forgot"] = lab.learner(steps).learn(gate.new, driving)
+            made["forgot"] = lab.learner(steps).learn(check.new, driving)
             made |= {kind: lab.learner(few).learn(train) for kind, few in (("hasty", 150), ("short", 600))}
         for kind, policy in made.items():
-            yield told({"round": index, **gate.judged(kind, policy)})
+            yield log_result({"round": index, **check.judged(kind, policy)})
         driving, learnt = candidate, {episode.name for episode in train}
 
 
@@ -118,7 +119,7 @@ def main():
     parser.add_argument("--first", type=int, default=10, help="demonstrations to begin with")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--per-round", type=int, default=4, help="episodes of each round")
-    parser.add_argument("--asked", type=float, default=1.0, help="share of the policy's ticks labelled")
+    parser.add_argument("--queried", type=float, default=1.0, help="share of the policy's ticks labelled")
     parser.add_argument("--requests-per-hour", type=int, default=360, help="budget of 'gated'")
     parser.add_argument("--steps", type=int, default=20000, help="gradient steps from fresh weights")
     parser.add_argument("--warm-epochs", type=int, default=100, help="of a round's training")

@@ -1,4 +1,4 @@
-"""The shipped recipes whose policies say how unsure they are: from the file to the loaded checkpoint."""
+"""The shipped recipes with uncertainty: from the file to the loaded checkpoint."""
 
 import numpy as np
 import pytest
@@ -25,14 +25,14 @@ actions:
 
 
 def episode(name):
-    """A joint from -1 to 1, commanded to half of where it is."""
+    """Episodes of a joint between -1 and 1, commanded to half its position."""
     joints = np.linspace(-1, 1, 64)[:, None]
     ticks_ns = np.arange(1, 65) * CONTRACT.period_ns
     return EpisodeArrays(name, {"joints": joints}, joints / 2, joints * 0, ticks_ns, CONTRACT.period_ns)
 
 
 @pytest.mark.parametrize("name", ["bc_gaussian", "ensemble"])
-def test_a_recipe_of_doubt_trains_a_policy_that_tells_it(name, tmp_path):
+def test_an_uncertainty_recipe_trains_a_policy_with_uncertainty(name, tmp_path):
     recipe = recipes.load(name, ["epochs=40", "batch_size=16", "hidden=[16]", "validation=0"])
     shown = (episode("episode_000001"), episode("episode_000002"))
     dataset = Dataset(CONTRACT, shown, (), DatasetSummary(("1", "2"), (), 128, {}, ()))
@@ -45,8 +45,8 @@ def test_a_recipe_of_doubt_trains_a_policy_that_tells_it(name, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["own", "distance"])
-def test_a_calibrated_doubt_is_about_one_at_the_edge_of_what_was_shown_and_more_beyond(kind, tmp_path):
-    recipe = recipes.load("ensemble", ["epochs=20", "batch_size=16", "hidden=[16]", f"doubt={kind}"])
+def test_calibrated_uncertainty_is_one_at_the_edge_of_the_data_and_more_beyond(kind, tmp_path):
+    recipe = recipes.load("ensemble", ["epochs=20", "batch_size=16", "hidden=[16]", f"uncertainty={kind}"])
     shown, held_out = (episode("episode_000001"),), (episode("episode_000002"),)
     dataset = Dataset(CONTRACT, shown, held_out, DatasetSummary(("1",), ("2",), 128, {}, ()))
     train(dataset, recipe, tmp_path)
@@ -57,12 +57,12 @@ def test_a_calibrated_doubt_is_about_one_at_the_edge_of_what_was_shown_and_more_
     if kind == "own":
         assert np.mean(np.array(uncertainties) > 1) == pytest.approx(0.05, abs=0.03)
     else:
-        assert max(uncertainties) <= 1  # every one of them was shown
+        assert max(uncertainties) <= 1  # all of them are demonstrated states
     assert policy.act_with_uncertainty({"joints": np.array([30.0])})[1] > 2
 
 
-def test_foresight_is_calibrated_and_left_to_who_knows_the_chunk_before(tmp_path):
-    recipe = recipes.load("bc_mlp", ["epochs=20", "hidden=[16]", "horizon=4", "doubt=chunk"])
+def test_chunk_disagreement_is_calibrated_and_left_to_the_caller(tmp_path):
+    recipe = recipes.load("bc_mlp", ["epochs=20", "hidden=[16]", "horizon=4", "uncertainty=chunk"])
     dataset = Dataset(CONTRACT, (episode("episode_000001"),), (), DatasetSummary(("1",), (), 64, {}, ()))
     train(dataset, recipe, tmp_path)
     policy = checkpoint.load(tmp_path, CONTRACT)
@@ -70,8 +70,8 @@ def test_foresight_is_calibrated_and_left_to_who_knows_the_chunk_before(tmp_path
     assert (policy.uncertainty_model.kind, policy.uncertainty_model.scale > 0) == ("chunk", True)
 
 
-def test_a_doubt_that_the_policy_cannot_have_is_refused_before_training(tmp_path):
-    recipe = recipes.load("bc_mlp", ["epochs=20", "hidden=[16]", "horizon=1", "doubt=own"])
+def test_an_unavailable_uncertainty_is_rejected_before_training(tmp_path):
+    recipe = recipes.load("bc_mlp", ["epochs=20", "hidden=[16]", "horizon=1", "uncertainty=own"])
     dataset = Dataset(CONTRACT, (episode("episode_000001"),), (), DatasetSummary(("1",), (), 64, {}, ()))
-    with pytest.raises(ValueError, match="its network can't tell"):
+    with pytest.raises(ValueError, match="its network predicts none"):
         train(dataset, recipe, tmp_path, on_epoch=lambda _: pytest.fail("trained all the same"))

@@ -1,4 +1,4 @@
-"""Unattended episodes through a scenario's processes, in lockstep, as fast as the machine goes."""
+"""Unattended episodes through a scenario's processes, in lockstep, faster than real time."""
 
 import json
 
@@ -13,7 +13,7 @@ LONGEST_S = 3600.0
 
 
 def conduct(scenario, title, log, **given):
-    """Run a scenario with the arguments `given`, and return what became of its episodes; see `Trials`."""
+    """Run a scenario with the arguments `given`; return the results of its episodes, see `Trials`."""
     result = log.parent / f"{log.name}_result.json"
     given |= {"speed": "0", "cameras": "false", "result": str(result)}
     commands = {spec.name: command(spec) for spec in SCENARIOS[scenario].nodes(given)}
@@ -21,9 +21,9 @@ def conduct(scenario, title, log, **given):
 
         def show(name, line):
             if name == "conductor" and line.startswith("progress "):
-                told = json.loads(line.removeprefix("progress "))
-                bar.set_postfix_str(f"{told['successes']} succeeded", refresh=False)
-                bar.update(told["done"] - bar.n)
+                progress = json.loads(line.removeprefix("progress "))
+                bar.set_postfix_str(f"{progress['successes']} succeeded", refresh=False)
+                bar.update(progress["done"] - bar.n)
 
         with ProcessGroup(commands, log, show) as group:
             ending = group.wait(LONGEST_S)
@@ -33,7 +33,7 @@ def conduct(scenario, title, log, **given):
 
 
 def node_parameters(seed, *, queried, warm_epochs, changes):
-    """Return what is set besides config/nodes; time on a shared machine decides nothing."""
+    """Return the parameters that differ from config/nodes; wall time has no effect on the result."""
     nodes = {
         "sim": {"lockstep_timeout_s": 30.0},
         "dagger_supervisor": {"silence_s": 20.0, "dagger.segment": 10, "dagger.queried": queried},
@@ -41,7 +41,7 @@ def node_parameters(seed, *, queried, warm_epochs, changes):
         "policy_server": {"promotion.latency": 100.0},
         "conductor": {"timeout_s": 120.0, "training_s": 1200.0},
         "trainer": {
-            "background": False,  # everybody waits for it
+            "background": False,  # the episodes wait for it
             "warm_epochs": warm_epochs,
             "warm_s": 0.0,
             "changes": [f"seed={seed}", *changes],

@@ -1,4 +1,4 @@
-"""What the trainer notices under its root, and when it finds that there is enough to learn."""
+"""Discovery of episodes, and the retraining trigger."""
 
 import made_episodes as made
 import pytest
@@ -21,7 +21,7 @@ def corrected(ticks=20, taken_over_at=12):
     ]
 
 
-def test_a_finished_episode_is_told_once_with_what_it_teaches(tmp_path):
+def test_a_finished_episode_is_reported_once_with_its_counts(tmp_path):
     made.write(tmp_path, made.recorded(20), number=1)
     made.write(tmp_path, corrected(20, 12), number=2)
     watcher = EpisodeWatcher(tmp_path)
@@ -44,14 +44,14 @@ def test_dagger_labels_every_tick_and_a_policy_alone_none(tmp_path):
     ]
 
 
-def test_without_a_root_there_is_no_news_and_with_it_there_is(tmp_path):
+def test_a_missing_root_gives_no_news(tmp_path):
     watcher = EpisodeWatcher(tmp_path / "episodes")
     assert not watcher.look()
     made.write(tmp_path / "episodes", made.recorded(3), number=1)
     assert watcher.look().finished
 
 
-def test_an_episode_in_the_making_is_waited_for(tmp_path):
+def test_an_episode_being_recorded_is_not_reported(tmp_path):
     folder = made.write(tmp_path, made.recorded(5), number=1, complete=False)
     watcher = EpisodeWatcher(tmp_path)
     assert not watcher.look()
@@ -68,8 +68,8 @@ def test_an_unfinished_episode_is_damaged_once_a_later_one_has_begun(tmp_path):
     assert not watcher.look().damaged  # it may be being saved
     ((name, reason),) = watcher.look().damaged
     assert name == "episode_000001"
-    assert "didn't finish" in reason
-    assert not watcher.look()  # told once, and still known
+    assert "did not finish" in reason
+    assert not watcher.look()  # reported once
     assert set(watcher.damaged) == {"episode_000001"}
 
 
@@ -105,7 +105,7 @@ def test_a_damaged_middle_is_found_when_it_is_read(tmp_path):
     assert "is damaged" in dict(EpisodeWatcher(tmp_path).look().damaged)["episode_000001"]
 
 
-def test_a_tombstone_is_news_and_so_is_its_removal(tmp_path):
+def test_a_discard_and_its_removal_are_reported(tmp_path):
     folder = made.write(tmp_path, made.recorded(5), number=1)
     watcher = EpisodeWatcher(tmp_path)
     watcher.look()
@@ -139,19 +139,19 @@ def test_demonstrations_are_due_when_there_are_enough_labels():
     assert trigger.due() == "200 new labels"
 
 
-def test_an_episode_that_teaches_nothing_is_no_reason():
+def test_an_episode_without_labels_is_not_due():
     trigger = RetrainTrigger(labels=1)
     trigger.take(finished(EpisodeCounts(0, 0), EpisodeCounts(0, 3)), ())
     assert trigger.due() == ""
 
 
-def test_what_was_learnt_already_is_not_new():
+def test_episodes_trained_on_are_not_new():
     trigger = RetrainTrigger(labels=10)
     trigger.take(finished(EpisodeCounts(50, 1), EpisodeCounts(9, 0)), {"e0"})
     assert trigger.due() == ""
 
 
-def test_what_comes_while_a_training_runs_waits_for_the_next():
+def test_episodes_during_a_training_count_for_the_next():
     trigger = RetrainTrigger(labels=10)
     trigger.take(finished(EpisodeCounts(50, 1)), ())
     trigger.begun()
@@ -160,14 +160,14 @@ def test_what_comes_while_a_training_runs_waits_for_the_next():
     assert trigger.due() == "corrected: late; 5 new labels"
 
 
-def test_undoing_an_episode_that_was_learnt_is_due_and_one_that_was_not_is_forgotten():
+def test_discarding_a_trained_episode_is_due_and_others_are_dropped():
     trigger = RetrainTrigger(labels=10)
     trigger.take(finished(EpisodeCounts(50, 1)), ())
     trigger.take(News(discarded=("e0", "old")), {"old"})
     assert trigger.due() == "discarded: old"
 
 
-def test_what_was_undone_while_it_was_learnt_is_unlearnt_once():
+def test_an_episode_discarded_during_training_triggers_once():
     trigger = RetrainTrigger(labels=10)
     trigger.take(finished(EpisodeCounts(50, 1)), ())
     trigger.begun()
@@ -180,6 +180,6 @@ def test_what_was_undone_while_it_was_learnt_is_unlearnt_once():
     assert trigger.due() == ""
 
 
-def test_a_rule_without_labels_is_refused():
+def test_a_trigger_below_one_label_is_rejected():
     with pytest.raises(ValueError, match="labels"):
         RetrainTrigger(labels=0)
