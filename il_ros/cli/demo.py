@@ -83,9 +83,7 @@ def _empty(folder: Path) -> None:
     """Create the folder, replacing an earlier demo's; raises ValueError when it holds other files."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / MARK).exists():
-            raise ValueError(
-                f"{folder} holds files that no demo wrote; choose another folder with --output"
-            )
+            raise ValueError(f"{folder} holds files that no demo wrote; choose another folder with --output")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).touch()

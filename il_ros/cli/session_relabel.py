@@ -20,8 +20,10 @@ from il_ros.session.moments import MarkedMoment, RelabelError
 from il_ros.session.starts import write_starts
 
 _DESCRIPTION = """\
-Restore marked moments (key l in a session), and with --uncertain the most uncertain ones, in the simulator, which
-stays paused until you drive. Your demonstration becomes an ordinary episode under --root that training uses."""
+Restore marked moments (key l in a session), and with --uncertain the most uncertain ones, in the simulator,
+which
+stays paused until you drive. Your demonstration becomes an ordinary episode under --root that training
+uses."""
 
 
 def add_verb(verbs: Any) -> None:

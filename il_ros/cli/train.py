@@ -89,13 +89,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--version",
         default="",
-        help="the policy's version (default: the name of --out if it is v1, v2, ..., else a hash of the weights)",
+        help="the policy's version (default: --out's name if it is v1, v2, ..., else a hash of the weights)",
     )
     parser.add_argument(
         "--background", action="store_true", help="run at idle priority (nice 19, SCHED_IDLE)"
     )
     parser.add_argument(
-        "--progress", choices=("bar", "json"), default="bar", help="a progress bar, or one JSON object per line"
+        "--progress",
+        choices=("bar", "json"),
+        default="bar",
+        help="a progress bar, or one JSON object per line",
     )
     parser.set_defaults(run=run)
 
@@ -134,7 +137,7 @@ def lower_priority() -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether SIGINT or SIGTERM arrived; a second one raises KeyboardInterrupt."""
+    """Yield a function: True after SIGINT or SIGTERM. A second signal raises KeyboardInterrupt."""
     came: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -242,7 +245,9 @@ def contract_of(name: str | None, data: Path) -> Contract:
         if entry.info is not None and entry.info.contract_text
     }
     if not recorded:
-        raise ValueError(f"{data}: no episode records its contract (or there are no episodes); give one with --contract")
+        raise ValueError(
+            f"{data}: no episode records its contract (or there are no episodes); give one with --contract"
+        )
     if len(recorded) > 1:
         named = ", ".join(f"{entry.name}: {key}" for key, entry in recorded.items())
         raise ValueError(f"{data}: episodes of several contracts ({named}); choose with --contract")

@@ -1,7 +1,8 @@
 """From messages to the observation at a tick, with the same code for live streams and bags.
 
 An observation is causal: of each stream it contains the newest message stamped at or before the tick. If a
-stream is missing or older than its maximum age, there is no observation, with the reason; no value is made up.
+stream is missing or older than its maximum age, there is no observation, with the reason; no value is made
+up.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class _Entry:
 class Synchroniser:
     """Buffers the recent messages of the contract's streams, and samples the observation at a tick.
 
-    Messages are stored as bytes and decoded only when a tick needs them: a camera may be faster than the policy.
+    Messages are stored as bytes and decoded only when a tick needs them: a camera may be faster than the
+    policy.
     """
 
     def __init__(self, specs: Sequence[ObservationSpec]):
@@ -74,7 +76,8 @@ class Synchroniser:
     def push(self, topic: str, raw: bytes, arrival_ns: int) -> int:
         """Add a serialised message and return its effective stamp, in nanoseconds.
 
-        `arrival_ns`: the time on the node's clock (in a bag: the log time), used when the message has no stamp
+        `arrival_ns`: the time on the node's clock (in a bag: the log time), used when the message has no
+        stamp
         or the contract says 'stamp: arrival'. Of two messages with the same stamp the first is kept.
         Raises KeyError on a topic without observation, ValueError on bytes too short for a header.
         """

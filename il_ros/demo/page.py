@@ -1,4 +1,4 @@
-"""The demo's page: one HTML file with its pictures beside it."""
+"""The demo's page: one HTML file and its images."""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ class DemoPlan:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; at least {least} is needed")
         if not 0 <= self.seed <= self.seed + self.demonstrations <= HELD_OUT_SEED:
-            raise ValueError(f"seed is {self.seed}: the seeds of the demonstrations must lie in 0..{HELD_OUT_SEED}")
+            raise ValueError(
+                f"seed is {self.seed}: the seeds of the demonstrations must lie in 0..{HELD_OUT_SEED}"
+            )
 
     @property
     def contract(self) -> str:

@@ -40,7 +40,8 @@ class Proposal:
     `chunk` (H, A): absolute values in the contract's units and flat action order; read-only. Numbers that are
     not finite are allowed, so that the supervisor can name and reject them.
     `version`: of the policy ("" unknown). `generation`: the supervisor's generation in which the source last
-    reset its state, None without state or when unknown. `uncertainty`: of the source (>= 0), None when unknown.
+    reset its state, None without state or when unknown. `uncertainty`: of the source (>= 0), None when
+    unknown.
     Raises ProposalError on an invalid field.
     """
 

@@ -63,7 +63,9 @@ CHECKPOINT = Argument("checkpoint", "folder of the trained policy", "checkpoint"
 _RECORDER = "true: start a recorder; /recorder/start begins an episode"
 KEEP = Argument("record", _RECORDER, "false", _SWITCH)
 RECORD = Argument("record", _RECORDER, "true", _SWITCH)
-EPISODES = Argument("episodes", "number of unattended simulated episodes; 0: you start and stop episodes yourself", "0")
+EPISODES = Argument(
+    "episodes", "number of unattended simulated episodes; 0: you start and stop episodes yourself", "0"
+)
 TIME_LIMIT = Argument(
     "time_limit_s",
     "simulated seconds after which an episode counts as failed, unattended or in a simulated session; "
@@ -78,7 +80,9 @@ PER_ROUND = Argument(
 RESULT = Argument("result", "JSON file for the results of unattended episodes; empty: none", "")
 POLICIES = Argument("checkpoint", "folder in which to save the trained policies", "checkpoint")
 RECORDED = Argument("contract", "contract to train under; empty: the recorded one", "")
-RECIPE = Argument("recipe", "recipe file, or the name of one in config/training; empty: chosen from the observations", "")
+RECIPE = Argument(
+    "recipe", "recipe file, or the name of one in config/training; empty: chosen from the observations", ""
+)
 
 CORRECTOR = Argument(
     "expert",
@@ -86,8 +90,12 @@ CORRECTOR = Argument(
     "scripted",
     ("scripted", "joy", "leader", "keyboard", "none"),
 )
-SESSION = Argument("session", "true: start a console with keys for one person (? lists them)", "true", _SWITCH)
-REPORT = Argument("report", "true: write a report at the end of the session, ROOT_report/index.html", "true", _SWITCH)
+SESSION = Argument(
+    "session", "true: start a console with keys for one person (? lists them)", "true", _SWITCH
+)
+REPORT = Argument(
+    "report", "true: write a report at the end of the session, ROOT_report/index.html", "true", _SWITCH
+)
 PERSON = Argument(
     "person",
     "you, or a simulated person, which operates the session for `episodes`; without a session it takes over "
@@ -96,16 +104,25 @@ PERSON = Argument(
     ("you", "simulated"),
 )
 FIRST = Argument(
-    "checkpoint", "folder of the initial policy; if it does not exist, the expert drives alone", "checkpoint/v1"
+    "checkpoint",
+    "folder of the initial policy; if it does not exist, the expert drives alone",
+    "checkpoint/v1",
 )
 TRAINED = Argument("policies", "folder in which to save the policies trained during the run", "checkpoint")
-MODE = Argument("mode", "how authority passes between expert and policy; can be changed at run time", "hg_dagger", MODES)
+MODE = Argument(
+    "mode", "how authority passes between expert and policy; can be changed at run time", "hg_dagger", MODES
+)
 BETA = Argument(
     "beta",
     "dagger: the expert's share per round: constant:0.3, linear:10, exponential:0.85 or step:1",
     "exponential:0.85",
 )
-UNIT = Argument("unit", "dagger: how long each randomly drawn driver keeps authority", "step", ("step", "segment", "episode"))
+UNIT = Argument(
+    "unit",
+    "dagger: how long each randomly drawn driver keeps authority",
+    "step",
+    ("step", "segment", "episode"),
+)
 ASK = Argument("ask", "gated: uncertainty above which the expert is queried; 0: learned at run time", "0.0")
 PER_HOUR = Argument("per_hour", "gated: maximum queries per hour, spread evenly", "60")
 AT_ONCE = Argument("at_once", "gated: maximum queries in a burst", "3")

@@ -57,7 +57,7 @@ def contract(given: Given) -> str:
 
 
 def task_contract(given: Given, needed: str) -> str:
-    """Return the contract of a simulated task; for any other task raises ValueError with the hint `needed`."""
+    """Return a simulated task's contract; for any other task raises ValueError with the hint `needed`."""
     if given["task"] not in TASKS:
         raise ValueError(f"task:={given['task']} is none of {', '.join(TASKS)}: {needed}")
     return TASKS[given["task"]]

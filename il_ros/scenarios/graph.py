@@ -59,7 +59,9 @@ class NodeSpec:
     def __post_init__(self) -> None:
         for what, value in (("executable", self.executable), ("name", self.name)):
             if not value.isidentifier():
-                raise ValueError(f"a node's {what} must consist of letters, digits and underscores, not {value!r}")
+                raise ValueError(
+                    f"a node's {what} must consist of letters, digits and underscores, not {value!r}"
+                )
         if self.namespace.endswith("/") and self.namespace != "/":
             raise ValueError(f"node {self.name}: namespace {self.namespace!r} must not end in '/'")
 

@@ -134,9 +134,7 @@ def conductor(given: Given) -> tuple[NodeSpec, ...]:
     if not unattended(given) or in_session(given):
         return ()
     if given["sim"] == "false":
-        raise ValueError(
-            "episodes:= runs unattended episodes in the simulator and needs sim:=true"
-        )
+        raise ValueError("episodes:= runs unattended episodes in the simulator and needs sim:=true")
     parameters: dict[str, Value] = {
         "episodes": int(number(given, "episodes")),
         "seed": int(number(given, "seed")),

@@ -50,7 +50,7 @@ class Jog:
         if self._target is None:
             self._target = measured.copy()
         old, step, lead = self._target, self._target + rates * self._dt_s, rates * self._lead_s
-        # the lead limit stops a target but never moves it back: a joint that sags under load keeps its target
+        # the lead limit never moves a target back: a joint that sags under load keeps its target
         rising = np.minimum(step, np.maximum(old, measured + lead))
         falling = np.maximum(step, np.minimum(old, measured + lead))
         moved = np.clip(np.where(rates > 0, rising, falling), self._lower, self._upper)

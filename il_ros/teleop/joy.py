@@ -40,7 +40,9 @@ def parse_controls(lines: Sequence[str], actions: Sequence[str], what: str) -> t
             raise ValueError(f"{what}: '{line}' must be 'ACTION INDEX RATE', such as '{actions[0]} 1 0.5'")
         action, index, rate = words
         if action not in actions:
-            raise ValueError(f"{what}: '{action}' is not an action of the contract; it has: {', '.join(actions)}")
+            raise ValueError(
+                f"{what}: '{action}' is not an action of the contract; it has: {', '.join(actions)}"
+            )
         try:
             controls.append(Control(action, int(index), float(rate)))
         except ValueError as error:
@@ -67,7 +69,7 @@ class JoyMap:
         if not 0 <= self.deadzone < 1:
             raise ValueError(f"deadzone must be in 0..1, not {self.deadzone}")
         if not self.axes and not self.buttons:
-            raise ValueError("no axis and no button drives an action: nothing would move")
+            raise ValueError("no axis or button is assigned to an action")
 
     def rates(self, axes: Sequence[float], buttons: Sequence[int]) -> Vector | None:
         """Return the rate of each action (A,), or None while the deadman button is not held.

@@ -105,7 +105,7 @@ class Leader:
         return np.array(values)
 
     def engage(self, positions: Mapping[str, float], measured: Vector, now_s: float) -> None:
-        """Engage; `measured` (A,): the follower's positions. Raises MisalignedError when they differ too much."""
+        """Engage; `measured` (A,): the follower's positions. Raises MisalignedError when too far apart."""
         difference = measured - self.mapped(positions)
         worst = int(np.argmax(np.abs(difference)))
         limit = self._alignment.max_difference

@@ -1,4 +1,4 @@
-"""`il-ros episodes` as typed, on made-up episodes."""
+"""`il-ros episodes` on generated episodes."""
 
 import csv
 
@@ -11,7 +11,7 @@ from il_ros.episodes import layout
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A working folder with three episodes in ./episodes: good, failed, and one that was cut off."""
+    """A working folder with three episodes in ./episodes: good, failed, and truncated."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "episodes"
     made.write(
@@ -29,7 +29,7 @@ def said(capsys, *words):
     return status, captured.out, captured.err
 
 
-def test_list_shows_every_episode_and_why_one_cannot_be_used(root, capsys):
+def test_list_shows_every_episode_and_why_one_is_unusable(root, capsys):
     status, out, _ = said(capsys, "list")
     assert status == 0
     assert "episode_000001  ready       success" in out
@@ -60,20 +60,20 @@ def test_info_without_statistics_shows_what_the_bag_holds(root, capsys):
     assert "/camera/image_raw" in out
 
 
-def test_info_of_a_cut_off_episode_says_how_to_recover_it(root, capsys):
+def test_info_of_a_truncated_episode_names_the_recover_command(root, capsys):
     status, out, _ = said(capsys, "info", 3)
     assert status == 0
     assert "state        incomplete" in out
     assert f"il-ros episodes recover {root / 'episode_000003'}" in out
 
 
-def test_an_episode_that_is_not_there_is_named(root, capsys):
+def test_a_missing_episode_is_named(root, capsys):
     status, _, err = said(capsys, "info", 99)
     assert status == 1
     assert "episodes/episode_000099: there is no such episode" in err
 
 
-def test_verify_ends_with_one_when_an_episode_is_unusable(root, capsys):
+def test_verify_returns_one_when_an_episode_is_unusable(root, capsys):
     status, out, _ = said(capsys, "verify")
     assert status == 1
     assert "episode_000001: ok, 50 messages, 10 frames of 10 ticks" in out
@@ -82,15 +82,15 @@ def test_verify_ends_with_one_when_an_episode_is_unusable(root, capsys):
     assert said(capsys, "verify", 1, 2)[0] == 0
 
 
-def test_recover_makes_a_cut_off_episode_usable(root, capsys):
+def test_recover_makes_a_truncated_episode_usable(root, capsys):
     status, out, _ = said(capsys, "recover", 3)
     assert status == 0
     assert out.startswith("episode_000003: recovered, 50 messages")
     assert said(capsys, "verify", 3)[0] == 0
-    assert "was whole already" in said(capsys, "recover", 3)[1]
+    assert "was complete already" in said(capsys, "recover", 3)[1]
 
 
-def test_recover_goes_on_after_one_that_cannot_be(root, capsys):
+def test_recover_continues_after_a_failure(root, capsys):
     layout.bag_file(root / "episode_000002").unlink()
     status, out, err = said(capsys, "recover", 2, 3)
     assert status == 1
@@ -98,7 +98,7 @@ def test_recover_goes_on_after_one_that_cannot_be(root, capsys):
     assert "episode_000002" in err
 
 
-def test_discard_and_undo_change_what_counts_and_delete_nothing(root, capsys):
+def test_discard_and_undo_delete_nothing(root, capsys):
     assert said(capsys, "discard", 1, "--reason", "slipped")[0] == 0
     assert "discarded" in said(capsys, "list")[1]
     assert "slipped" in said(capsys, "list")[1]
@@ -113,7 +113,7 @@ def test_discard_of_several_does_all_or_nothing(root, capsys):
     assert status == 1
     assert "episode_000099" in err
     assert not layout.is_discarded(root / "episode_000001")
-    assert said(capsys, "discard", root)[0] == 1  # the folder of episodes is no episode
+    assert said(capsys, "discard", root)[0] == 1  # the folder of episodes is not an episode
 
 
 def test_replay_counts_frames_and_writes_them(root, capsys, tmp_path):
@@ -139,12 +139,12 @@ def test_replay_under_another_contract_names_what_is_missing(root, capsys, tmp_p
     assert "joints needs topic joints (sensor_msgs/msg/JointState), which is not in the bag" in err
 
 
-def test_replay_of_a_bag_without_contract_asks_for_one(root, capsys):
+def test_replay_without_a_recorded_contract_needs_the_option(root, capsys):
     (root / "episode_000001" / layout.INFO_FILE).unlink()
     assert "give one with --contract FILE" in said(capsys, "replay", 1)[2]
 
 
-def test_plot_writes_a_picture_and_leaves_no_traces(root, capsys, tmp_path):
+def test_plot_writes_an_image_and_nothing_beside_the_bag(root, capsys, tmp_path):
     status, out, _ = said(capsys, "plot", 1)
     assert (status, out) == (0, "written: episode_000001.png\n")
     assert (tmp_path / "episode_000001.png").stat().st_size > 10_000
@@ -162,7 +162,7 @@ def test_video_and_sheet(root, capsys, tmp_path):
     assert (tmp_path / "film.mp4").stat().st_size > 500
 
 
-def test_help_of_every_verb_reads(capsys):
+def test_every_verb_has_help(capsys):
     for verb in ("list", "info", "verify", "recover", "discard", "undo", "replay", "plot", "video"):
         with pytest.raises(SystemExit) as ended:
             main(["episodes", verb, "--help"])

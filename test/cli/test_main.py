@@ -1,4 +1,4 @@
-"""The `il-ros` command answers quickly and says what it can do."""
+"""The `il-ros` command: help, exit statuses, fast start."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def test_help_lists_every_command_and_imports_none(capsys):
     assert "examples:" in out
 
 
-def test_an_unknown_command_is_refused_with_those_there_are(capsys):
+def test_an_unknown_command_is_refused_by_name(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["trian"])
     assert ended.value.code == 2
@@ -41,13 +41,13 @@ def test_python_dash_m_works_and_help_needs_neither_numpy_nor_ros():
 
 
 def command(monkeypatch, act):
-    """Stand a module in for `il-ros run`."""
+    """Replace the module of `il-ros run`."""
     module = types.ModuleType("il_ros.cli.run")
     module.add_parser = lambda subparsers: subparsers.add_parser("run").set_defaults(run=act)
     monkeypatch.setitem(sys.modules, "il_ros.cli.run", module)
 
 
-def test_the_commands_status_is_the_exit_status(monkeypatch):
+def test_the_exit_status_is_the_commands(monkeypatch):
     command(monkeypatch, lambda args: 3)
     assert cli.main(["run"]) == 3
 

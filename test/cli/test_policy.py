@@ -13,7 +13,7 @@ def write(folder, name, **told):
     lineage.write(folder / name, Lineage(name, **told))
 
 
-def test_the_table_has_a_line_per_version_with_its_lineage_and_state(tmp_path, capsys):
+def test_the_table_has_one_line_per_version_with_lineage_and_state(tmp_path, capsys):
     data = {"train": ["a", "b"], "validation": ["c"]}
     write(tmp_path, "v1", data=data, labels=60, metrics={"validation_loss": 0.25}, state="replaced")
     write(tmp_path, "v2", parent="v1", state="refused", reason="its error is nan")
@@ -25,19 +25,19 @@ def test_the_table_has_a_line_per_version_with_its_lineage_and_state(tmp_path, c
     assert rows[2] == ["v10", "v1", "-", "-", "-", "active", "2.00", "0.50", "-"]
 
 
-def test_successes_are_counted_for_the_version_that_drove(tmp_path, capsys):
+def test_successes_count_for_the_driving_version(tmp_path, capsys):
     write(tmp_path / "policies", "v1")
     for number, outcome in ((1, "success"), (2, "failure"), (3, "success")):
         items = made.recorded(10, decisions=False)
         items += [made.decision(t, authority="policy", version="v1", mode="policy") for t in range(10)]
         made.write(tmp_path / "episodes", items, number=number, outcome=outcome)
-    made.write(tmp_path / "episodes", made.recorded(10), number=4)  # the expert's own
+    made.write(tmp_path / "episodes", made.recorded(10), number=4)  # driven by the expert
     words = ["policy", "versions", str(tmp_path / "policies"), "--root", str(tmp_path / "episodes")]
     assert main(words) == 0
     assert "2/3" in capsys.readouterr().out
 
 
-def test_a_damaged_file_is_shown_as_such_and_named(tmp_path, capsys):
+def test_a_damaged_file_is_listed_and_named(tmp_path, capsys):
     write(tmp_path, "v1")
     (tmp_path / "v1" / FILE).write_text("{")
     assert main(["policy", "versions", str(tmp_path)]) == 1
@@ -46,6 +46,6 @@ def test_a_damaged_file_is_shown_as_such_and_named(tmp_path, capsys):
     assert str(tmp_path / "v1" / FILE) in told.err
 
 
-def test_an_empty_folder_is_said(tmp_path, capsys):
+def test_an_empty_folder_is_reported(tmp_path, capsys):
     assert main(["policy", "versions", str(tmp_path)]) == 1
     assert "holds no versions" in capsys.readouterr().err

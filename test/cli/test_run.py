@@ -1,4 +1,4 @@
-"""`il-ros run`: the scenarios' arguments, and why something can't be started."""
+"""`il-ros run`: the scenarios' arguments, and failures to start."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from il_ros.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_help_shows_what_the_launch_file_shows(name, capsys):
+def test_help_lists_the_arguments_of_the_launch_file(name, capsys):
     with pytest.raises(SystemExit):
         main.main(["run", name, "--help"])
     shown = " ".join(capsys.readouterr().out.split())
@@ -16,13 +16,13 @@ def test_help_shows_what_the_launch_file_shows(name, capsys):
         assert argument.description in shown
 
 
-def test_a_wrong_value_is_told_and_nothing_starts(capsys, tmp_path):
+def test_a_wrong_value_is_reported_and_nothing_starts(capsys, tmp_path):
     assert main.main(["run", "sim", "--speed", "fast", "--logs", str(tmp_path / "log")]) == 2
     assert "speed:=fast is not a number" in capsys.readouterr().err
     assert not (tmp_path / "log").exists()
 
 
-def test_a_node_that_can_not_start_is_told_with_its_words(capsys, tmp_path):
+def test_a_node_that_fails_to_start_is_reported_with_its_output(capsys, tmp_path):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("/**: {ros__parameters: {camera_width: -5}}")
     words = ["--parameters", str(wrong), "--logs", str(tmp_path)]

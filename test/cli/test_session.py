@@ -1,4 +1,4 @@
-"""`il-ros session` in a real terminal: the person's keys, Ctrl-C, and the report at the end."""
+"""`il-ros session` in a pseudo-terminal: keys, Ctrl-C, and the final report."""
 
 import re
 import sys
@@ -27,7 +27,7 @@ def session(tmp_path):
 
 
 def shown(session, *words, timeout_s=120, press=""):
-    """Wait until the screen says so (or one of several), pressing a key again and again if one is given."""
+    """Wait until one of `words` is on the screen; press the key `press` repeatedly, if given."""
     end_s = time.monotonic() + timeout_s
     while not any(each in COLOUR.sub("", session.read()) for each in words):
         assert time.monotonic() < end_s, f"none of {words} on the screen: {session.screen[-3000:]}"
@@ -38,14 +38,14 @@ def shown(session, *words, timeout_s=120, press=""):
 
 
 def begun(session, word):
-    """Ask for the next episode until it is there: a service may be refused at first, which is told."""
+    """Request the next episode until it begins: the first requests may be refused, with a message."""
     while word not in COLOUR.sub("", session.screen):
         session.screen = ""
         session.type("n")
         shown(session, word, "refused")
 
 
-def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
+def test_a_session_in_the_terminal_ends_with_a_report(session, tmp_path):
     shown(session, "no episode yet")
     assert not termios.tcgetattr(session.terminal)[3] & termios.ECHO
     begun(session, "episode_000001")
@@ -53,7 +53,7 @@ def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
     shown(session, "to be labelled later")
     session.type("t")
     shown(session, "you drive")
-    shown(session, "episode_000001: success")  # the teacher reaches the goal, and the simulator says so
+    shown(session, "episode_000001: success")  # the expert reaches the goal
     session.type(CTRL_C)
     assert session.wait(timeout_s=120) == 0
     assert "Traceback" not in session.screen
@@ -65,7 +65,7 @@ def test_a_sitting_at_the_terminal_ends_with_a_report(session, tmp_path):
 
 
 def show_what_was_right(tmp_path):
-    """Return to the moment that was noted, and drive there."""
+    """Restore the marked moment, and demonstrate from there."""
     words = ["session", "relabel", "--speed", "2"]
     for name in ("root", "logs"):
         words += [f"--{name}", str(tmp_path / name)]
@@ -87,12 +87,12 @@ def show_what_was_right(tmp_path):
     assert made.made_from.startswith("episode_000001 at")
 
 
-def test_a_report_of_nothing_says_so(tmp_path, capsys):
+def test_a_report_without_episodes_is_refused(tmp_path, capsys):
     assert main(["session", "report", str(tmp_path)]) == 1
     assert "nothing to report" in capsys.readouterr().err
 
 
-def test_a_simulated_person_without_thoughts_is_refused(tmp_path, capsys):
+def test_a_simulated_person_without_a_scripted_expert_is_refused(tmp_path, capsys):
     given = ["--person", "simulated", "--expert", "joy", "--root", str(tmp_path)]
     assert main(["session", "run", *given]) == 2
     assert "expert:=scripted is needed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`il-ros train` and `il-ros evaluate`, as a person types them."""
+"""`il-ros train` and `il-ros evaluate` from the command line."""
 
 import json
 
@@ -18,7 +18,7 @@ def root(tmp_path):
     return tmp_path / "episodes"
 
 
-def test_training_says_what_came_of_it_and_where_it_is(root, tmp_path, capsys):
+def test_training_prints_the_result_and_its_folder(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *QUICK]) == 0
     said = capsys.readouterr().out
     assert "3 episodes, 60 frames: 2 to train, 1 to validate" in said
@@ -27,7 +27,7 @@ def test_training_says_what_came_of_it_and_where_it_is(root, tmp_path, capsys):
     assert checkpoint.load(tmp_path / "out").contract.hash == made.CONTRACT.hash
 
 
-def test_progress_for_programs_is_a_json_object_a_line(root, tmp_path, capsys):
+def test_progress_for_programs_is_one_json_object_per_line(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), "--progress", "json", *QUICK]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == ["start", "epoch", "epoch", "epoch", "done"]
@@ -35,7 +35,7 @@ def test_progress_for_programs_is_a_json_object_a_line(root, tmp_path, capsys):
     assert events[-1]["checkpoint"] == str(tmp_path / "out" / "checkpoint")
 
 
-def test_a_policy_is_called_as_its_folder_where_that_is_a_version(root, tmp_path):
+def test_a_folder_named_as_a_version_names_the_policy(root, tmp_path):
     for out in ("v7", "attempt"):
         assert main(["train", str(root), "--out", str(tmp_path / out), *QUICK]) == 0
     assert checkpoint.load(tmp_path / "v7").version == "v7"
@@ -45,7 +45,7 @@ def test_a_policy_is_called_as_its_folder_where_that_is_a_version(root, tmp_path
 def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
     words = ["train", str(root), "--out", str(tmp_path / "out"), *QUICK]
     assert main(words) == 0
-    assert main([*words, "--resume"]) == 0  # a finished one has nothing left to do
+    assert main([*words, "--resume"]) == 0  # a finished run has nothing left to do
     assert "epochs      3 in" in capsys.readouterr().out
 
 
@@ -60,17 +60,17 @@ def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
         (["--resume", *QUICK], "cannot resume"),
     ],
 )
-def test_what_cannot_be_done_is_one_clear_line(root, tmp_path, capsys, words, message):
+def test_an_invalid_request_is_one_clear_line(root, tmp_path, capsys, words, message):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *words]) in (1, 2)
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said
 
 
-def test_an_empty_and_an_absent_folder_are_said(tmp_path, capsys):
+def test_an_empty_and_a_missing_folder_are_reported(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["train", str(tmp_path / "empty")]) == 2
-    assert "no episode says its contract (or there is none)" in capsys.readouterr().err
+    assert "no episode records its contract (or there are no episodes)" in capsys.readouterr().err
     assert main(["train", str(tmp_path / "absent")]) == 2
     assert "no such folder of episodes" in capsys.readouterr().err
 
@@ -81,18 +81,18 @@ def test_episodes_of_two_contracts_need_a_choice(root, capsys):
     assert "episodes of several contracts" in capsys.readouterr().err
 
 
-def test_a_trained_policy_is_not_replaced_unasked(root, tmp_path, capsys):
+def test_a_trained_policy_is_not_replaced_without_overwrite(root, tmp_path, capsys):
     words = ["train", str(root), "--out", str(tmp_path / "out"), *QUICK]
     assert main([*words, "--version", "first"]) == 0
     weights = (tmp_path / "out" / "checkpoint" / "model.safetensors").read_bytes()
     assert main([*words, "--set", "seed=1", "--version", "second"]) == 2
-    assert "out holds policy first already: --resume goes on" in capsys.readouterr().err
+    assert "out already holds policy first: --resume continues" in capsys.readouterr().err
     assert (tmp_path / "out" / "checkpoint" / "model.safetensors").read_bytes() == weights
     assert main([*words, "--set", "seed=1", "--version", "second", "--overwrite"]) == 0
     assert "second" in capsys.readouterr().out
 
 
-def test_evaluating_what_no_simulator_knows_is_said(root, tmp_path, capsys):
+def test_an_evaluation_without_a_simulated_task_is_refused(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *QUICK]) == 0
     assert main(["evaluate", str(tmp_path / "out")]) == 2
     assert "choose with --task: reach, push, pick_place, drive" in capsys.readouterr().err
@@ -102,7 +102,7 @@ def test_evaluating_what_no_simulator_knows_is_said(root, tmp_path, capsys):
     assert "no such folder" in capsys.readouterr().err
 
 
-def test_evaluating_in_a_simulator_that_is_not_there_says_so(root, tmp_path, monkeypatch, capsys):
+def test_an_evaluation_in_a_missing_simulator_is_refused(root, tmp_path, monkeypatch, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *QUICK]) == 0
     words = ["evaluate", str(tmp_path / "out"), "--task", "drive", "--simulator"]
     assert main([*words, "stage"]) == 2

@@ -88,7 +88,7 @@ def test_velocities_default_to_zero_and_positions_to_hold_when_nobody_commands()
         ("rate_hz: 10", "rate_hz: 10\nrate_hz: 20", "c.yaml:3: rate_hz: given twice"),
         ("rate_hz: 10", "rate_hz: 10\ncolour: red", "c.yaml:3: colour: unknown key"),
         ("rate_hz: 10\n", "", "rate_hz: missing"),
-        ("trigger: states", "trigger: joints", "c.yaml:3: trigger: 'joints' is no observed topic"),
+        ("trigger: states", "trigger: joints", "c.yaml:3: trigger: 'joints' is not an observed topic"),
         ("max_age_s: 0.2", "max_age: 0.2", "max_age_s: missing; is 'max_age' meant to be it?"),
         ("JointState", "JointStates", "did you mean 'sensor_msgs/msg/JointState'?"),
         ("fields: [position, velocity]", "fields: [angle]", "'angle' is not known"),
@@ -103,8 +103,8 @@ def test_velocities_default_to_zero_and_positions_to_hold_when_nobody_commands()
         ("    reference: joints\n", "", "actions.arm.reference: missing"),
         ("reference: joints", "reference: joints\n    safe: zero", "'zero' would move every position to 0"),
         ("linear.x, angular.z]", "linear.x, angular.w]", "'angular.w' is not in"),
-        ("topic: cmd_vel", "topic: cmd_vel\n    safe: hold", "'hold' would repeat a velocity for ever"),
-        ("topic: cmd_vel", "topic: commands", "is given as std_msgs"),
+        ("topic: cmd_vel", "topic: cmd_vel\n    safe: hold", "'hold' would repeat a velocity forever"),
+        ("topic: cmd_vel", "topic: commands", "is declared as std_msgs"),
         ("topic: cmd_vel", "topic: cmd vel", "'cmd vel' is not a topic name"),
         ("topic: cmd_vel", "topic: cmd_vel\n    mode: delta", "'delta' is for joint positions"),
     ],
@@ -118,7 +118,7 @@ def test_a_wrong_file_is_refused_with_place_and_remedy(old, new, message):
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):
-    with pytest.raises(contract.ContractError, match=r"nowhere\.yaml: the contract can't be read"):
+    with pytest.raises(contract.ContractError, match=r"nowhere\.yaml: cannot read the contract"):
         contract.load(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
     broken.write_text("name: [")

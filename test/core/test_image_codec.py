@@ -61,10 +61,13 @@ def test_bytes_of_a_bag_and_of_the_wire_are_both_read():
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        (image(RGB[..., :1], "mono8"), "encoding 'mono8' can't give 'rgb8'; accepted: rgb8, bgr8"),
+        (
+            image(RGB[..., :1], "mono8"),
+            "encoding 'mono8' cannot be converted to 'rgb8'; accepted: rgb8, bgr8",
+        ),
         (image(RGB, "yuv422"), "encoding 'yuv422'"),
-        (image(RGB, "rgb8", step=8), "needs 9 a row"),
-        (image(RGB[:1], "rgb8", height=2), "needs 9 a row and 18 in all, and has 9"),
+        (image(RGB, "rgb8", step=8), "needs 9 bytes per row"),
+        (image(RGB[:1], "rgb8", height=2), "needs 9 bytes per row and 18 in total, but has 9"),
         (image(RGB[:, :2], "rgb8"), "image is 2x2, the contract says 3x2"),
     ],
 )
@@ -76,7 +79,7 @@ def test_wrong_pictures_are_refused(message, error):
 def test_resize_keeps_the_aspect_ratio_or_refuses():
     wide = np.zeros((48, 64, 3), np.uint8)
     assert fit(ImageSpec(32, 24, fit="resize"), wide).shape == (24, 32, 3)
-    with pytest.raises(ValueError, match="64x48 can't become 24x24 undistorted"):
+    with pytest.raises(ValueError, match="64x48 cannot be resized to 24x24 without distortion"):
         fit(ImageSpec(24, 24, fit="resize"), wide)
     assert fit(ImageSpec(24, 24, fit="stretch"), wide).shape == (24, 24, 3)
 

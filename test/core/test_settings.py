@@ -38,7 +38,7 @@ def test_yaml_reads_1e3_as_text_and_a_number_is_meant():
     ("values", "message"),
     [
         ({"cuont": 2}, "f: unknown key 'cuont'; did you mean 'count'"),
-        ({"zzz": 2}, "f: unknown key 'zzz'; there are: count, share, names, on"),
+        ({"zzz": 2}, "f: unknown key 'zzz'; known: count, share, names, on"),
         ({"count": 2.5}, "f: count: must be a whole number, not 2.5"),
         ({"count": True}, "f: count: must be a whole number, not True"),
         ({"share": "half"}, "f: share: must be a number, not 'half'"),

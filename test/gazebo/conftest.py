@@ -1,4 +1,4 @@
-"""Real Gazebo, where `make gazebo` has set it up."""
+"""Fixtures for real Gazebo, as `make gazebo` installs it."""
 
 import pytest
 from ros_graph import Graph

@@ -1,6 +1,6 @@
-"""The whole loop on real Gazebo, in processes as `ros2 launch` would start them: show, train, run, correct.
+"""The whole loop on real Gazebo, in processes as with `ros2 launch`: record, train, run, correct.
 
-Lockstep throughout, so that what comes out depends on the seeds alone. Success is what Gazebo reports.
+Lockstep throughout, so the result depends only on the seeds. Gazebo reports success.
 """
 
 import json
@@ -32,14 +32,14 @@ SHOWN = {"push": 12, "drive": 14}
 EPOCHS = {"push": 150, "drive": 60}
 LIMIT_S = {"push": "15", "drive": "40"}
 ENOUGH = {"push": 10, "drive": 12}
-"""Held-out successes of 20, of 14 and 17 that were seen; these few demonstrations teach no more."""
+"""Least number of successes on 20 held-out starts; 14 and 17 were measured with so few demonstrations."""
 PHASE_S = 200.0
 
 pytestmark = pytest.mark.timeout(600)
 
 
 class Loop:
-    """One task's way through show, train and run; each phase once, when it is first asked for."""
+    """Record, train and run for one task; each phase runs once, at its first use."""
 
     def __init__(self, task, folder):
         self.task, self.folder, self.root = task, folder, folder / "shown"
@@ -49,7 +49,7 @@ class Loop:
         (folder / "parameters.yaml").write_text(json.dumps({"/**": patient | roomy | repeatable}))
 
     def run(self, scenario, name, **given):
-        """Run unattended episodes on Gazebo; return what came of them."""
+        """Run unattended episodes on Gazebo; return their results."""
         result = self.folder / f"{name}.json"
         fixed = {"task": self.task, "simulator": "gazebo_classic", "speed": "0", "cameras": "false"}
         files = {"result": str(result), "parameters": str(self.folder / "parameters.yaml")}
@@ -65,7 +65,7 @@ class Loop:
 
     @cached_property
     def shown(self):
-        """What came of the expert's episodes, recorded in `root`."""
+        """The results of the expert's episodes, recorded in `root`."""
         return self.run("record", "record", root=str(self.root), episodes=str(SHOWN[self.task]))
 
     @cached_property
@@ -89,7 +89,7 @@ def loops(tmp_path_factory):
 
 
 @pytest.mark.parametrize("task", SHOWN)
-def test_the_expert_shows_the_task_and_every_episode_is_recorded(loops, task):
+def test_the_expert_demonstrates_the_task_and_every_episode_is_recorded(loops, task):
     loop = loops[task]
     assert loop.shown.successes == SHOWN[task]
     kept = catalogue.scan(loop.root).usable
@@ -97,7 +97,7 @@ def test_the_expert_shows_the_task_and_every_episode_is_recorded(loops, task):
 
 
 @pytest.mark.parametrize("task", SHOWN)
-def test_the_policy_learnt_from_gazebo_does_the_task_on_starts_that_nobody_showed(loops, task):
+def test_the_policy_trained_on_gazebo_succeeds_on_held_out_starts(loops, task):
     loop = loops[task]
     given = {"checkpoint": str(loop.checkpoint), "record": "false"}
     performed = loop.run("deploy", "deploy", episodes=str(HELD_OUT), seed=str(HELD_OUT_SEED), **given)
@@ -105,14 +105,14 @@ def test_the_policy_learnt_from_gazebo_does_the_task_on_starts_that_nobody_showe
     assert performed.successes >= ENOUGH[task]
 
 
-def test_rounds_of_dagger_mix_drivers_label_the_policys_ticks_and_teach_the_next_policies(loops):
+def test_dagger_rounds_mix_sources_label_the_policys_ticks_and_train_the_next_policies(loops):
     loop = loops["push"]
     policies = loop.folder / "policies"
     given = {"checkpoint": str(loop.checkpoint), "policies": str(policies), "per_round": str(ROUND)}
     mixing = {"mode": "dagger", "beta": "constant:0.3", "unit": "segment", "seed": str(CORRECTED_SEED)}
     done = loop.run("dagger", "dagger", root=str(loop.root), episodes=str(ROUNDS * ROUND), **given, **mixing)
     assert len(done.done) == ROUNDS * ROUND
-    names = [entry.name for entry in catalogue.scan(loop.root).usable]  # by name is by time
+    names = [entry.name for entry in catalogue.scan(loop.root).usable]  # sorted by name, thus by time
     assert len(names) == SHOWN["push"] + ROUNDS * ROUND
     new = names[SHOWN["push"] :]
     made = {name: decisions(loop.root / name) for name in new}
@@ -122,7 +122,7 @@ def test_rounds_of_dagger_mix_drivers_label_the_policys_ticks_and_teach_the_next
     assert {each.beta for each in every if each.authority in drove} == {0.3}
     select = Selection(outcomes=("success", "failure"), names=new)
     labelled = Dataset.open(loop.root, load(path("config", "contracts", "arm_push.yaml")), select)
-    assert labelled.summary.frames > 0.9 * sum(drove.values())  # those that the policy drove, too
+    assert labelled.summary.frames > 0.9 * sum(drove.values())  # also those that the policy drove
     made_of = [lineage.read(run) for run in versions(policies)]
     assert [each.episodes for each in made_of[-ROUNDS:]] == [
         set(names[: SHOWN["push"] + ROUND * (k + 1)]) for k in range(ROUNDS)

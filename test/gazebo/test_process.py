@@ -1,4 +1,4 @@
-"""Gazebo's processes: what they say when they can't, and that none outlives us."""
+"""Gazebo's processes: error messages, and no process outlives its parent."""
 
 import subprocess
 import sys
@@ -33,12 +33,12 @@ def client(world):
 
 
 def children(pid):
-    """Process numbers of all that descends from a process, by /proc."""
+    """Return the ids of all descendants of a process, from /proc."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile
+        except OSError:  # it has ended
             continue
         if int(fields[1]) == pid and fields[0] != "Z":
             found.append(int(stat.parent.name))
@@ -52,7 +52,7 @@ def alive(pid):
         return False
 
 
-def test_what_the_world_lacks_is_named(world):
+def test_a_missing_part_of_the_world_is_named(world):
     gazebo = Gazebo(world)
     with pytest.raises(RuntimeError, match="the world has no joint joint9"):
         Client(gazebo, {"joint9": 0.0}, [])
@@ -60,7 +60,7 @@ def test_what_the_world_lacks_is_named(world):
     gazebo.close()
 
 
-def test_a_camera_that_is_not_there_is_named_and_the_next_request_is_served(client):
+def test_a_missing_camera_is_named_and_the_next_request_is_served(client):
     with pytest.raises(RuntimeError, match="the world has no camera nowhere"):
         client.picture("nowhere")
     assert client.picture("overhead").shape == (96, 96, 3)
@@ -72,7 +72,7 @@ def test_a_request_that_is_too_short_is_refused_and_the_next_one_served(client):
     assert client.step(1, np.zeros(8)).position.shape == (8,)
 
 
-def test_a_gazebo_that_ends_is_noticed_with_its_last_words(world):
+def test_a_terminated_gazebo_is_detected_with_its_last_output(world):
     gazebo = Gazebo(world)
     client = Client(gazebo, JOINTS, ["goal"])
     gazebo._processes[1].kill()
@@ -100,7 +100,7 @@ def test_no_process_outlives_the_one_that_started_it():
         time.sleep(0.02)
 
 
-def test_without_gazebo_the_sentence_says_what_to_type(monkeypatch, tmp_path):
+def test_without_gazebo_the_error_gives_the_command_to_run(monkeypatch, tmp_path):
     monkeypatch.setenv("IL_ROS_GAZEBO", str(tmp_path))
     with pytest.raises(RuntimeError, match=f"no Gazebo at {tmp_path}; type:  make gazebo"):
         Gazebo("<sdf/>")

@@ -1,4 +1,4 @@
-"""The Gymnasium environment over topics, with a real Gazebo behind them: nothing of the program changes."""
+"""The Gymnasium environment over ROS topics with a real Gazebo."""
 
 from il_ros.core.processes import ProcessGroup
 from il_ros.nodes.env.ros_env import RosEnv

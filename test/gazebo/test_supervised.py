@@ -1,4 +1,4 @@
-"""Emergency stop and handover, with the real nodes in one process, judged by what Gazebo reports."""
+"""Emergency stop and handover with the real nodes in one process, measured by Gazebo."""
 
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ PATIENT = {f"{name}__timeout_s": WAIT_S for name in ("policy", "expert")}
 
 
 class World:
-    """`drive` on Gazebo in lockstep with a supervisor; what both say is kept."""
+    """`drive` on Gazebo in lockstep with a supervisor; stores the messages of both."""
 
     def __init__(self, graph):
         self.graph = graph
@@ -60,7 +60,7 @@ class World:
         return self.graph.until(condition, what, timeout_s=WAIT_S)
 
     def frames(self, count):
-        """Let so many more frames come."""
+        """Wait for `count` more frames."""
         wanted = len(self._odometry) + count
         self.until(lambda: len(self._odometry) >= wanted, f"{count} frames")
 
@@ -71,7 +71,7 @@ def world(graph):
 
 
 def ahead(graph, speed):
-    """A policy that goes straight on, proposing at each frame until it is told not to."""
+    """A policy that drives straight ahead and proposes at each frame until stopped."""
     publish = graph.publisher("policy_server/proposal", proposal.TYPE)
     policy = SimpleNamespace(active=True, ready=publish.count)
 
@@ -85,7 +85,7 @@ def ahead(graph, speed):
     return policy
 
 
-def test_an_emergency_stop_stands_still_in_gazebo_until_it_is_reset(world):
+def test_an_emergency_stop_holds_in_gazebo_until_reset(world):
     policy = ahead(world.graph, 0.3)
     world.until(policy.ready, "the supervisor's subscription")
     world.go()
@@ -93,7 +93,7 @@ def test_an_emergency_stop_stands_still_in_gazebo_until_it_is_reset(world):
     assert world.graph.call("dagger_supervisor/estop", SetBool, data=True).success
     world.until(lambda: abs(world.speed) < 0.005, "standing still")
     before = world.place
-    world.frames(20)  # a second of pressing on against the stop
+    world.frames(20)  # a second of proposals during the stop
     assert world.decisions[-1].authority == NOBODY
     assert np.linalg.norm(world.place - before) < 0.005
     assert world.graph.call("dagger_supervisor/estop", SetBool, data=False).success
@@ -103,7 +103,7 @@ def test_an_emergency_stop_stands_still_in_gazebo_until_it_is_reset(world):
     world.until(lambda: world.speed > 0.25, "driving again")
 
 
-def test_an_expert_takes_over_a_driving_robot_and_hands_back_without_a_jerk(world):
+def test_an_expert_takes_over_and_hands_back_without_a_jerk(world):
     policy = ahead(world.graph, 0.5)
     world.until(policy.ready, "the supervisor's subscription")
     world.go()
@@ -118,7 +118,7 @@ def test_an_expert_takes_over_a_driving_robot_and_hands_back_without_a_jerk(worl
     world.until(lambda: world.decisions[-1].authority == "policy", "the policy's authority again")
     world.frames(10)
     assert world.decisions[-1].authority == "policy"
-    # 2 m/s^2 by contract; twice that for the wheels that follow
+    # 2 m/s^2 by contract; twice that for the controlled wheels
     assert np.abs(np.diff(world.speeds)).max() < 2 * 2.0 * PERIOD_S
 
 

@@ -20,7 +20,7 @@ def contract_of(name):
 
 @pytest.fixture(scope="module")
 def tasks():
-    """Return task(name): one Gazebo for each task, kept for the whole module."""
+    """Return task(name): one Gazebo per task for the whole module."""
     if why_missing():
         pytest.skip(why_missing())
     started = {}
@@ -37,7 +37,7 @@ def tasks():
 
 
 def numbers(task):
-    """What is observed, apart from pictures: {topic: list of numbers}."""
+    """The observations without images: {topic: list of numbers}."""
     found = {}
     for reading in task.readings():
         message = reading.message
@@ -55,7 +55,7 @@ def numbers(task):
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_a_seed_gives_the_start_that_it_gives_in_mujoco(tasks, name):
+def test_a_seed_gives_the_same_start_as_in_mujoco(tasks, name):
     reference = make_task(name)
     for seed in (0, 5):
         tasks(name).reset(seed)
@@ -68,7 +68,7 @@ def test_a_seed_gives_the_start_that_it_gives_in_mujoco(tasks, name):
 
 
 @pytest.mark.parametrize("name", ["push", "drive"])
-def test_an_episode_is_bit_reproducible_whatever_was_before_it(tasks, name):
+def test_an_episode_is_bit_reproducible_after_any_other(tasks, name):
     task, expert, terms = tasks(name), make_expert(name), contract_of(name)
     first = rollout(task, expert.act, terms, seed=3)
     ended, seen = task.state(), task.readings()
@@ -93,14 +93,14 @@ def test_another_process_of_gazebo_gives_the_same_numbers(tasks):
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_mujocos_expert_succeeds_here_too(tasks, name):
+def test_the_expert_for_mujoco_also_succeeds_in_gazebo(tasks, name):
     expert, terms = make_expert(name), contract_of(name)
     done = [rollout(tasks(name), expert.act, terms, seed).success for seed in range(EPISODES)]
     assert done == [True] * EPISODES
 
 
 @pytest.mark.parametrize("name", ["push", "drive"])
-def test_pictures_show_the_moment_that_the_numbers_tell(tasks, name):
+def test_images_match_the_numeric_state(tasks, name):
     task, camera = tasks(name), tasks(name).camera_names[0]
     task.reset(0)
     first = task.picture(camera, 64, 48)
@@ -114,10 +114,10 @@ def test_pictures_show_the_moment_that_the_numbers_tell(tasks, name):
     wanted = reference.picture(camera, 64, 48)
     reference.close()
     likeness = np.corrcoef(first.ravel(), wanted.ravel())[0, 1]
-    assert likeness > 0.75  # the same view under other lights
+    assert likeness > 0.75  # the same view with other lighting
 
 
-def test_against_a_wall_it_fails(tasks):
+def test_a_collision_with_a_wall_fails(tasks):
     task = tasks("drive")
     task.reset(0)
     ahead = np.array([[0.6, 0.0]])
@@ -126,7 +126,7 @@ def test_against_a_wall_it_fails(tasks):
     assert not ended.success
 
 
-def test_a_block_that_is_not_pushed_stays_where_it_is(tasks):
+def test_a_block_that_is_not_pushed_does_not_move(tasks):
     task = tasks("push")
     task.reset(2)
     before = task.scene.object_m

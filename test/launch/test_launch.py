@@ -1,6 +1,6 @@
-"""The launch files, for real: `ros2 launch` on what colcon installed.
+"""The launch files with `ros2 launch` in a colcon installation.
 
-Needs launch, launch_ros and ros2cli, which no package registry has: they come with an installed ROS 2.
+Needs launch, launch_ros and ros2cli, which come only with an installed ROS 2.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from il_ros.scenarios import SCENARIOS
 
 
 def absent() -> str:
-    """Return which of launch's packages can't be imported ('launch' alone may be our own folder)."""
+    """Return which of launch's packages cannot be imported ('launch' alone may be our own folder)."""
     for name in ("launch.actions", "launch_ros.actions", "ros2launch", "ros2cli.cli", "colcon_ros"):
         try:
             if importlib.util.find_spec(name) is None:
@@ -40,7 +40,7 @@ def show_args(workspace, name: str) -> str:
 
 
 def launch_until(workspace, line: str, *words: str, timeout_s: float = 90.0) -> str:
-    """Launch, interrupt as Ctrl-C does once `line` is printed, and return all the output."""
+    """Launch, send SIGINT once `line` is printed, and return all output."""
     command = [*ROS2, "launch", "il_ros", *words]
     process = subprocess.Popen(
         command, cwd=workspace.folder, env=workspace.environment, text=True,
@@ -68,7 +68,7 @@ def launch_until(workspace, line: str, *words: str, timeout_s: float = 90.0) -> 
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_show_args_reads_as_declared(workspace, name):
+def test_show_args_prints_the_declared_arguments(workspace, name):
     shown = " ".join(show_args(workspace, name).split())
     for argument in SCENARIOS[name].arguments:
         choices = f". Valid choices are: {list(argument.choices)}" if argument.choices else ""
@@ -89,7 +89,7 @@ def test_record_runs_unattended_episodes_and_ends(workspace, tmp_path):
     assert (told["operator"], told["outcome"], told["seed"]) == ("12", "success", 1)
 
 
-def test_a_namespace_holds_every_node(workspace, tmp_path):
+def test_a_namespace_contains_every_node(workspace, tmp_path):
     output = launch_until(
         workspace,
         "activate: done",
@@ -106,7 +106,7 @@ def test_sim_runs_until_interrupted(workspace):
     assert "Traceback" not in output
 
 
-def test_deploy_without_a_checkpoint_says_so(workspace, tmp_path):
+def test_deploy_without_a_checkpoint_reports_that(workspace, tmp_path):
     missing = tmp_path / "none"
     output = launch_until(
         workspace,
@@ -119,8 +119,8 @@ def test_deploy_without_a_checkpoint_says_so(workspace, tmp_path):
     assert "configure refused" in output
 
 
-def test_with_gz_the_server_the_bridge_and_our_node_would_start(workspace, tmp_path):
-    """gz-sim itself is nowhere to be had here: a stand-in says how it was called, and ends."""
+def test_with_gz_the_server_the_bridge_and_our_node_start(workspace, tmp_path):
+    """gz-sim is not available here: a stand-in prints its arguments and ends."""
     program = tmp_path / "gz"
     program.write_text('#!/bin/sh\necho "called with $*"\n')
     program.chmod(0o755)
@@ -147,7 +147,7 @@ def test_with_gz_the_server_the_bridge_and_our_node_would_start(workspace, tmp_p
     assert "was required: shutting down launched system" in ran.stdout
 
 
-def test_dagger_holds_a_session_from_no_policy_at_all(workspace, tmp_path):
+def test_dagger_runs_a_session_without_a_first_policy(workspace, tmp_path):
     ran = workspace.run(
         *(*ROS2, "launch", "il_ros", "dagger.launch.py"),
         *("task:=push", "person:=simulated", "episodes:=2", "time_limit_s:=15", "cameras:=false"),
@@ -159,7 +159,7 @@ def test_dagger_holds_a_session_from_no_policy_at_all(workspace, tmp_path):
     assert [folder.name for folder in recorded] == ["episode_000001", "episode_000002"], ran.stdout
 
 
-def test_in_a_terminal_the_session_has_it_to_itself_and_ctrl_c_ends_with_the_report(workspace, tmp_path):
+def test_in_a_terminal_only_the_session_prints_and_ctrl_c_ends_with_the_report(workspace, tmp_path):
     environment = [f"{name}={workspace.environment[name]}" for name in ("PYTHONPATH", "AMENT_PREFIX_PATH")]
     words = ["task:=push", "cameras:=false", f"root:={tmp_path / 'episodes'}", f"policies:={tmp_path}"]
     words.append(f"checkpoint:={tmp_path / 'v1'}")
@@ -174,8 +174,8 @@ def test_in_a_terminal_the_session_has_it_to_itself_and_ctrl_c_ends_with_the_rep
         session.wait(120)
     finally:
         session.close()
-    assert "no report: " in session.screen  # nothing was recorded
-    assert "configure: done" not in session.screen  # that is in the log
+    assert "no report: " in session.screen  # there are no episodes
+    assert "configure: done" not in session.screen  # goes to the log
 
 
 def test_train_waits_for_its_service(workspace, tmp_path):
@@ -183,7 +183,7 @@ def test_train_waits_for_its_service(workspace, tmp_path):
     assert "Traceback" not in output
 
 
-def test_a_wrong_argument_is_refused_before_anything_starts(workspace):
+def test_a_wrong_argument_is_refused_before_any_process_starts(workspace):
     ran = workspace.run(*ROS2, "launch", "il_ros", "sim.launch.py", "speed:=fast")
     assert ran.returncode != 0
     assert "speed:=fast is not a number" in ran.stdout

@@ -1,4 +1,4 @@
-"""Every test of the nodes may have a real ROS graph in its own process."""
+"""Fixtures of the node tests: a real ROS graph in the test's process."""
 
 import faulthandler
 
@@ -12,7 +12,7 @@ from supervised import CONTRACT
 @pytest.fixture
 def graph(request):
     graph = Graph()
-    # making an executor turned crash reports to the stderr of now, which is pytest's capture: nobody sees it
+    # creating an executor directs crash reports to the current stderr, which pytest captures: undo that
     if fault_handler_stderr_fd_key in request.config.stash:
         faulthandler.enable(request.config.stash[fault_handler_stderr_fd_key])
     yield graph
@@ -21,7 +21,7 @@ def graph(request):
 
 @pytest.fixture
 def contract_file(tmp_path):
-    """The contract of `supervised`; a test file about another one has its own."""
+    """The contract of `supervised`; a test file may override it."""
     path = tmp_path / "contract.yaml"
     path.write_text(CONTRACT)
     return path

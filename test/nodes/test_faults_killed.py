@@ -1,7 +1,7 @@
-"""Processes killed in the middle of an episode: the robot stands in time, the bag has it all, it goes on.
+"""Processes killed during an episode: the robot stops in time, the bag is complete, the session continues.
 
-The `drive` robot of the embedded simulator, in real time, turns on the spot as a constant policy says.
-Every node is a process of its own, and one is killed as the system would: without a word.
+The `drive` robot of the embedded simulator turns on the spot in real time under a constant policy. Every node
+is a separate process, and one is killed by SIGKILL.
 """
 
 import itertools
@@ -36,7 +36,7 @@ S = 1_000_000_000
 
 
 class World:
-    """A simulated robot with everything around it."""
+    """A simulated robot with all nodes, each in its own process."""
 
     def __init__(self, graph, folder: Path) -> None:
         self.graph, self.root = graph, folder / "episodes"
@@ -72,7 +72,7 @@ class World:
         assert self.processes[name].wait(10) == -signal.SIGKILL
 
     def end(self) -> None:
-        """Ask who still lives to end: a killed one leaves the memory that all share as it is just then."""
+        """Terminate the running processes; a killed one leaves shared memory in its last state."""
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
@@ -84,7 +84,7 @@ class World:
 
     @property
     def decisions(self):
-        """All that were heard; each is decoded once, for this is asked again and again."""
+        """All received decisions; each is decoded once."""
         self._decoded += [from_json(message.data) for message in self._texts[len(self._decoded) :]]
         return self._decoded
 
@@ -105,36 +105,37 @@ class World:
 
     def record(self) -> None:
         self._ask("start", lambda: any(self.root.glob("episode_*/episode.json")))
-        count = len(self._texts)  # from here on nothing may be lost
+        count = len(self._texts)  # no message may be lost from here on
         self.graph.until(lambda: len(self._texts) > count + 5, "decisions", LONG_S)
         self.begun_ns = self.decisions[count:][0].stamp_ns
 
     def _ask(self, service, effect):
-        """Call the recorder's service until its effect is there: the first answer may get lost."""
+        """Call the recorder's service until it takes effect: the first response may be lost."""
         client = self.graph.outside.create_client(Trigger, f"recorder/{service}")
-        asked_s = [0.0]
+        called_s = [0.0]
 
         def done():
-            if client.service_is_ready() and time.monotonic() - asked_s[0] > 1.0:
+            if client.service_is_ready() and time.monotonic() - called_s[0] > 1.0:
                 client.call_async(Trigger.Request())
-                asked_s[0] = time.monotonic()
+                called_s[0] = time.monotonic()
             return effect()
 
         self.graph.until(done, f"the recorder's {service}", LONG_S)
 
     def on_disk(self):
-        """Return the decisions that the running episode's file holds by now."""
+        """Return the decisions in the running episode's file."""
         (file,) = self.root.glob("episode_*/*.mcap")
         scan = Scan(memoryview(file.read_bytes()))
-        told = [
+        written = [
             bytes(each.data) for each in scan.messages() if scan.channels[each.channel].topic == DECISIONS
         ]
-        return [_decision(raw) for raw in told]
+        return [_decision(raw) for raw in written]
 
-    def recorded(self, unheard=range(0)):
+    def recorded(self, undiscovered=range(0)):
         """End the episode; return the bag's decisions, its odometry and its commands.
 
-        `unheard`: stamps of decisions that the recorder may have missed, not knowing who makes them yet.
+        `undiscovered`: stamps of decisions that the recorder may have missed before it discovered their
+        publisher.
         """
         last = self.decisions[-1].stamp_ns
         self.graph.until(lambda: self.decisions[-1].stamp_ns > last + S // 2, "a last half second", LONG_S)
@@ -151,9 +152,11 @@ class World:
                 twist = messages.decode(TWIST, item.raw)
                 commands.append((messages.stamp_ns(twist), (twist.twist.linear.x, twist.twist.angular.z)))
         missing = set(heard) - {each.stamp_ns for each in decided}
-        assert all(stamp_ns in unheard for stamp_ns in missing)
-        told = [each for each in decided if each.stamp_ns in heard]
-        assert told == [each for stamp_ns, each in heard.items() if stamp_ns not in missing]  # word for word
+        assert all(stamp_ns in undiscovered for stamp_ns in missing)
+        written = [each for each in decided if each.stamp_ns in heard]
+        assert written == [
+            each for stamp_ns, each in heard.items() if stamp_ns not in missing
+        ]  # word for word
         stamps = [messages.stamp_ns(each) for each in odometry]
         assert {b - a for a, b in itertools.pairwise(stamps)} == {S // 20}  # no frame is missing
         return decided, odometry, commands
@@ -176,7 +179,7 @@ def world(graph, tmp_path):
         world.end()
 
 
-def test_a_policy_server_killed_mid_run_stops_the_robot_in_time_and_drives_again_when_it_is_back(world):
+def test_a_killed_policy_server_stops_the_robot_in_time_and_drives_again_after_its_restart(world):
     world.kill("policy_server")
     killed_ns = world.decisions[-1].stamp_ns  # on a busy machine the policy may have been late before, too
     world.graph.until(
@@ -190,32 +193,34 @@ def test_a_policy_server_killed_mid_run_stops_the_robot_in_time_and_drives_again
     gone = next(each for each in decided if each.stamp_ns >= killed_ns and "policy silent for" in each.reason)
     proposed = [each for each in world.decisions if each.proposals.get("policy") is not None]
     last = [each for each in proposed if each.stamp_ns < gone.stamp_ns][-1]
-    # the time-out, the watchdog's look, and a period for rounding; a ramp of 0.5 rad/s takes one step
+    # the time-out, the watchdog's period, and a period for rounding; a ramp of 0.5 rad/s takes one step
     late = [each for each in decided if gone.generation == each.generation]
     safe_ns = last.sent_ns + round((TIMEOUT_S + SILENCE_S + 2 * PERIOD_S) * S)
     assert all(each.sent == (0.0, 0.0) for each in late if each.sent_ns > safe_ns)
     assert late[0].authority == NOBODY
 
 
-def test_a_supervisor_killed_mid_run_leaves_a_robot_that_stops_in_time_and_a_session_that_goes_on(world):
+def test_a_killed_supervisor_stops_the_robot_in_time_and_the_session_continues_after_its_restart(world):
     world.kill("dagger_supervisor")
     world.graph.until(lambda: abs(world.turning) < 0.02, "the stop without a commander", LONG_S)
     before = world.decisions[-1]
     world.begin("dagger_supervisor")
     world.drives_itself()
 
-    def heard_again():
-        """The new one's decisions that have reached the recorder, which may discover it later than we do."""
+    def recorded_again():
+        """The recorded decisions of the new supervisor, which the recorder may discover later."""
         return [each for each in world.on_disk() if each.stamp_ns > before.stamp_ns + S // 2]
 
     world.graph.until(
-        lambda: any(each.authority == "policy" for each in heard_again()), "the bag goes on", LONG_S
+        lambda: any(each.authority == "policy" for each in recorded_again()),
+        "the new decisions in the bag",
+        LONG_S,
     )
-    first_ns = heard_again()[0].stamp_ns
-    decided, odometry, _ = world.recorded(unheard=range(before.stamp_ns + 1, first_ns))
+    first_ns = recorded_again()[0].stamp_ns
+    decided, odometry, _ = world.recorded(undiscovered=range(before.stamp_ns + 1, first_ns))
     old = [each for each in decided if each.stamp_ns <= before.stamp_ns]
     assert old[-1] == before
-    # the controller's time-out; one command whose decision was no longer told, one step, one for rounding
+    # the controller's time-out; one command without a published decision, one step, one for rounding
     safe_ns = before.sent_ns + round((COMMAND_TIMEOUT_S + 3 * PERIOD_S) * S)
     then = next(each for each in odometry if messages.stamp_ns(each) >= safe_ns)
     assert abs(then.twist.twist.angular.z) < 0.02

@@ -1,4 +1,4 @@
-"""Sensors that lie: a camera that hangs, messages twice and in the wrong order, a clock that stops."""
+"""Sensor faults: a frozen camera, duplicated and reordered messages, a stopped clock."""
 
 from driven_robot import AHEAD, IMPATIENT, LONG_S, PATIENT, PERIOD_NS, Robot
 
@@ -6,13 +6,13 @@ from il_ros.nodes.runtime.diagnostics import ERROR
 from il_ros.records.decision import NOBODY
 
 
-def test_a_camera_that_hangs_stops_the_robot_by_default_until_it_shows_something_new(graph, tmp_path):
-    """The server is on the machine's clock, as on a robot; ticks have their stamps from the messages."""
+def test_a_frozen_camera_stops_the_robot_until_it_delivers_new_frames(graph, tmp_path):
+    """The server uses the system clock, as on a robot; the messages give the ticks' stamps."""
     robot = Robot(graph, tmp_path, IMPATIENT)
-    since_ns = robot.record()  # the frame of this tick stays
+    since_ns = robot.record()  # this tick's frame repeats
     for _ in range(18):
         last = robot.tick(frozen=True)
-    # 0.5 s until it counts as frozen, then 0.25 s until the silent policy is out
+    # 0.5 s until it counts as frozen, then 0.25 s until the silent policy times out
     assert max(robot.proposed) - since_ns in (10 * PERIOD_NS, 11 * PERIOD_NS)  # joints may overtake a frame
     assert (last.authority, last.sent) == (NOBODY, (0.0,))
     status = robot.server.status()
@@ -24,26 +24,26 @@ def test_a_camera_that_hangs_stops_the_robot_by_default_until_it_shows_something
     frozen = [by_tick[since_ns + k * PERIOD_NS] for k in range(1, 19)]
     seen = sum(policy is not None for _, policy, *_ in frozen)
     assert [policy for _, policy, *_ in frozen] == [AHEAD] * seen + [None] * (18 - seen)
-    driven = sum(who == "policy" for who, *_ in frozen)
+    driven = sum(authority == "policy" for authority, *_ in frozen)
     assert [sent for _, _, _, sent, *_ in frozen] == [AHEAD] * driven + [(0.0,)] * (18 - driven)
     assert driven <= seen + 5  # the policy's time-out
     images = kept.messages["/camera/image_raw"][:18]
-    assert len({each.data.tobytes() for each in images}) == 1  # what was seen, however useless
+    assert len({each.data.tobytes() for each in images}) == 1  # the frozen frames are recorded
     assert kept.stamps("/camera/image_raw")[:18] == [since_ns + k * PERIOD_NS for k in range(1, 19)]
     assert kept.account[-1][:4] == ("policy", AHEAD, None, AHEAD)
 
 
-def test_a_rendered_scene_at_rest_is_no_frozen_camera_in_simulated_time(graph, tmp_path):
+def test_a_static_rendered_scene_is_not_a_frozen_camera_in_simulated_time(graph, tmp_path):
     robot = Robot(graph, tmp_path, PATIENT, use_sim_time=True)
     assert {robot.tick(frozen=True).sent for _ in range(30)} == {AHEAD}
 
 
-def test_messages_twice_and_in_the_wrong_order_change_no_answer_and_are_recorded(graph, tmp_path):
+def test_duplicated_and_reordered_messages_change_no_answer_and_are_recorded(graph, tmp_path):
     robot = Robot(graph, tmp_path, PATIENT)
     begun, published = robot.record(), []
     for _ in range(20):
         robot.tick()
-        stamps = (0, 0, -3, -1)  # this tick again, and older ones after it
+        stamps = (0, 0, -3, -1)  # this tick again, then older ones
         for back in stamps:
             robot.look(robot.stamp_ns + back * PERIOD_NS)
             robot.feel(robot.stamp_ns + back * PERIOD_NS, position=9.0)
@@ -57,13 +57,13 @@ def test_messages_twice_and_in_the_wrong_order_change_no_answer_and_are_recorded
     assert kept.stamps("/joint_states") == kept.stamps("/camera/image_raw") == published
 
 
-def test_a_clock_that_stops_stops_the_robot_and_when_it_goes_on_so_does_the_session(graph, tmp_path):
+def test_a_stopped_clock_stops_the_robot_and_the_session_continues_with_the_clock(graph, tmp_path):
     robot = Robot(graph, tmp_path, IMPATIENT, use_sim_time=True)
     begun = robot.record()
     graph.until(lambda: robot.tick().sent == AHEAD, "driving", LONG_S)
     stopped = graph.until(lambda: (d := robot.decisions[-1]).authority == NOBODY and d, "the stop", LONG_S)
     assert stopped.sent == (0.0,)
-    assert stopped.sent_ns == robot.stamp_ns  # by the steady clock: the other one stands still
+    assert stopped.sent_ns == robot.stamp_ns  # steady clock: the ROS clock has stopped
     assert "policy silent for" in stopped.reason
     graph.until(lambda: robot.tick().sent == AHEAD, "driving on", LONG_S)
     kept = robot.recorded.stop()

@@ -1,4 +1,4 @@
-"""Two runs at a time never share a ROS domain."""
+"""Concurrent runs never share a ROS domain."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def test_two_claims_differ(environment, tmp_path):
     assert domain.isolate(tmp_path) != domain.isolate(tmp_path)
 
 
-def test_the_environment_says_which(environment, tmp_path):
+def test_the_environment_has_the_claimed_domain(environment, tmp_path):
     claimed = domain.isolate(tmp_path)
     assert domain.os.environ["ROS_DOMAIN_ID"] == str(claimed)
     assert domain.os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
@@ -35,7 +35,7 @@ def test_a_claim_ends_with_its_process(environment, tmp_path):
     assert domain.isolate(tmp_path) == 7
 
 
-def test_when_all_are_claimed_it_says_where(environment, tmp_path):
+def test_when_all_are_claimed_the_error_names_the_folder(environment, tmp_path):
     environment.setattr(domain, "DOMAINS", range(7, 8))
     domain.isolate(tmp_path)
     with pytest.raises(RuntimeError, match=str(tmp_path)):

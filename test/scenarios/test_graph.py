@@ -1,4 +1,4 @@
-"""Node specifications, and the command line that runs one."""
+"""Node specifications and their command lines."""
 
 import sys
 
@@ -10,28 +10,28 @@ RATE = Argument("rate", "ticks a second", "20", ("10", "20"))
 ONE = Scenario("one", "One node.", (RATE,), lambda given: (NodeSpec("sim", "sim", {"rate": given["rate"]}),))
 
 
-def test_arguments_left_out_have_their_defaults():
+def test_omitted_arguments_have_their_defaults():
     assert ONE.nodes({})[0].parameters == {"rate": "20"}
     assert ONE.nodes({"rate": "10"})[0].parameters == {"rate": "10"}
 
 
-def test_an_unknown_argument_is_refused_naming_those_there_are():
+def test_an_unknown_argument_is_refused_naming_the_known_ones():
     with pytest.raises(ValueError, match="one has no argument 'speed'; it has: rate"):
         ONE.nodes({"speed": "1"})
 
 
-def test_a_value_outside_the_choices_is_refused_naming_them():
+def test_a_value_outside_the_choices_is_refused_naming_the_choices():
     with pytest.raises(ValueError, match="rate:=30 is unknown; one of: 10, 20"):
         ONE.nodes({"rate": "30"})
 
 
-def test_a_default_outside_the_choices_is_refused_at_birth():
+def test_a_default_outside_the_choices_is_refused_at_construction():
     with pytest.raises(ValueError, match="default '30'"):
         Argument("rate", "ticks a second", "30", ("10", "20"))
 
 
 @pytest.mark.parametrize(("executable", "name"), [("a node", "sim"), ("sim", "a/b"), ("", "sim")])
-def test_names_ros_would_refuse_are_refused_here(executable, name):
+def test_names_invalid_in_ros_are_refused(executable, name):
     with pytest.raises(ValueError, match="letters, digits and underscores"):
         NodeSpec(executable, name)
 

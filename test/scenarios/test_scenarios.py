@@ -1,4 +1,4 @@
-"""What runs in each scenario, and that files and parameters it names exist."""
+"""The nodes of each scenario, and the files and parameters that they name."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_record_in_simulation_can_run_unattended():
     assert names("record", episodes="30") == wanted
 
 
-def test_the_simulator_is_chosen_by_name_in_every_scenario_that_has_one():
+def test_every_scenario_with_a_simulator_selects_it_by_name():
     (argument,) = (each for each in SCENARIOS["sim"].arguments if each.name == "simulator")
     assert argument.choices == (*SIMULATORS, "gz")
     for scenario in ("sim", "record", "deploy", "dagger"):
@@ -40,7 +40,7 @@ def test_the_simulator_is_chosen_by_name_in_every_scenario_that_has_one():
         assert parameter(scenario, "sim", "simulator") == "mujoco"
 
 
-def test_a_person_labels_moments_with_the_nodes_that_record_and_a_console():
+def test_relabelling_runs_the_recording_nodes_and_a_console():
     where = (Path("m.json"), "drive", Path("drive.yaml"), Path("episodes"))
     specs = {spec.name: spec for spec in relabel_nodes(*where, "keyboard", "ada", 1.0)}
     assert list(specs) == ["sim", "dagger_supervisor", "recorder", "expert", "session"]
@@ -53,7 +53,7 @@ def test_a_person_labels_moments_with_the_nodes_that_record_and_a_console():
     assert not by_joy["session"].parameters["driving_keys"]
 
 
-def test_gz_runs_as_server_bridge_and_the_node_that_joins_them():
+def test_gz_runs_as_server_bridge_and_node():
     specs = SCENARIOS["sim"].nodes({"simulator": "gz", "task": "drive", "namespace": "left"})
     server, bridge, robot = specs
     assert [spec.name for spec in specs] == ["gz", "gz_bridge", "sim"]
@@ -69,12 +69,12 @@ def test_gz_runs_as_server_bridge_and_the_node_that_joins_them():
     ("given", "said"),
     [({"speed": "0"}, "leave speed at 1"), ({"episodes": "3"}, "needs a simulator that waits")],
 )
-def test_what_gz_cannot_do_is_refused_before_anything_starts(given, said):
+def test_what_gz_does_not_support_is_refused_before_the_start(given, said):
     with pytest.raises(ValueError, match=said):
         SCENARIOS["record"].nodes({"simulator": "gz", **given})
 
 
-def test_a_program_of_ones_own_may_think_in_lockstep_and_only_there():
+def test_a_user_program_has_long_time_outs_in_lockstep_only():
     assert names("env") == ["sim", "dagger_supervisor"]
     assert parameter("env", "sim", "lockstep_timeout_s", speed="0") == 60.0
     assert parameter("env", "dagger_supervisor", "silence_s", speed="0") == 60.0
@@ -83,7 +83,7 @@ def test_a_program_of_ones_own_may_think_in_lockstep_and_only_there():
     assert "silence_s" not in supervisor.parameters
 
 
-def test_deploy_has_no_expert_unless_asked():
+def test_deploy_has_no_expert_by_default():
     assert names("deploy", sim="false", record="false") == ["policy_server", "dagger_supervisor"]
     assert "expert" in names("deploy", expert="leader")
 
@@ -98,7 +98,7 @@ def test_dagger_runs_everything_at_once():
     assert names("dagger", **on_a_robot) == ["policy_server", "dagger_supervisor", "recorder", "trainer"]
 
 
-def test_in_rounds_the_conductor_asks_for_a_training_and_nobody_else_does(tmp_path):
+def test_in_rounds_only_the_conductor_requests_training(tmp_path):
     given = {"episodes": "6", "session": "false", "per_round": "3", "speed": "0"}
     assert parameter("dagger", "conductor", "per_round", **given) == 3
     assert parameter("dagger", "trainer", "train_after", **given) == 0
@@ -112,7 +112,7 @@ def test_in_rounds_the_conductor_asks_for_a_training_and_nobody_else_does(tmp_pa
     assert "lockstep_answers" not in sim.parameters
 
 
-def test_without_a_session_a_simulated_person_looks_on_and_only_in_hg_dagger():
+def test_without_a_session_a_simulated_person_takes_over_only_in_hg_dagger():
     given = {"episodes": "6", "session": "false", "person": "simulated", "root": "mine"}
     assert parameter("dagger", "expert", "demonstrations", **given) == "mine"
     for other in ({"mode": "dagger"}, {"person": "you"}, {"episodes": "0"}, {"session": "true"}):
@@ -120,7 +120,7 @@ def test_without_a_session_a_simulated_person_looks_on_and_only_in_hg_dagger():
         assert "demonstrations" not in expert.parameters
 
 
-def test_in_a_session_the_robot_rests_and_the_teacher_waits_until_the_person_says_so():
+def test_in_a_session_the_robot_rests_and_the_expert_waits_for_a_key():
     assert parameter("dagger", "dagger_supervisor", "mode") == "expert"
     assert parameter("dagger", "session", "mode", mode="gated") == "gated"
     assert parameter("dagger", "expert", "engaged") is False  # in hg_dagger it takes over by key
@@ -131,7 +131,7 @@ def test_in_a_session_the_robot_rests_and_the_teacher_waits_until_the_person_say
         names("dagger", person="simulated", expert="joy")
 
 
-def test_only_where_somebody_corrects_the_trainer_watches_and_its_policies_go_through_the_gate():
+def test_only_in_dagger_the_trainer_watches_and_its_policies_need_promotion():
     assert parameter("dagger", "trainer", "watch") is True
     assert parameter("train", "trainer", "watch") is False
     assert parameter("dagger", "policy_server", "candidates") == "trainer/checkpoint"
@@ -140,7 +140,7 @@ def test_only_where_somebody_corrects_the_trainer_watches_and_its_policies_go_th
     assert "candidates" not in deployed.parameters
 
 
-def test_the_modes_to_choose_from_are_those_there_are():
+def test_the_choices_of_mode_and_unit_are_complete():
     choices = {argument.name: argument.choices for argument in SCENARIOS["dagger"].arguments}
     assert (choices["mode"], choices["unit"]) == (MODES, UNITS)
 
@@ -164,14 +164,14 @@ def test_train_and_sim_are_single_nodes():
     assert names("sim") == ["sim"]
 
 
-def test_every_node_but_the_clock_itself_follows_simulated_time():
+def test_every_node_but_the_simulator_uses_simulated_time():
     assert parameter("record", "recorder", "use_sim_time") is True
     assert parameter("record", "sim", "use_sim_time") is False
     assert parameter("record", "recorder", "use_sim_time", sim="false") is False
     assert parameter("record", "recorder", "use_sim_time", sim="false", use_sim_time="true") is True
 
 
-def test_lockstep_is_for_as_fast_as_possible_with_someone_to_answer():
+def test_lockstep_is_used_at_speed_0_with_an_expert():
     assert parameter("record", "sim", "lockstep", speed="0") is True
     assert parameter("record", "sim", "lockstep", speed="1") is False
     assert parameter("sim", "sim", "lockstep", speed="0") is False
@@ -187,11 +187,11 @@ def test_one_contract_serves_every_node_of_a_scenario():
     specs = SCENARIOS["deploy"].nodes({"contract": "mine.yaml", "expert": "scripted"})
     given = {spec.name: spec.parameters.get("contract") for spec in specs}
     assert given.pop("sim") is None
-    assert given.pop("expert") == "arm_push"  # the scripted teacher sees the task's state, whatever is learnt
+    assert given.pop("expert") == "arm_push"  # the scripted expert observes the task's state
     assert set(given.values()) == {"mine.yaml"}
 
 
-def test_a_robots_own_task_is_a_name_in_every_episode():
+def test_a_user_defined_task_is_recorded_by_name():
     own = {"sim": "false", "task": "fold a towel", "contract": "mine.yaml", "expert": "joy"}
     for scenario in ("record", "deploy", "dagger"):
         assert parameter(scenario, "recorder", "task", **own) == "fold a towel"
@@ -205,10 +205,10 @@ def test_a_robots_own_task_is_a_name_in_every_episode():
         ({"sim": "true"}, "a robot's own task needs sim:=false"),
         ({"sim": "true", "simulator": "gz"}, "a robot's own task needs sim:=false"),
         ({"contract": ""}, "contract:= is needed"),
-        ({"expert": "scripted"}, "has no scripted expert, choose another expert:="),
+        ({"expert": "scripted"}, "has no scripted expert; choose another expert:="),
     ],
 )
-def test_what_a_task_of_ones_own_does_not_have_is_said_before_anything_starts(given, said):
+def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, said):
     own = {"sim": "false", "task": "fold", "contract": "mine.yaml", "expert": "joy", **given}
     for scenario in ("record", "deploy", "dagger"):
         with pytest.raises(ValueError, match=f"fold is none of reach, push, pick_place, drive: .*{said}"):
@@ -225,6 +225,6 @@ def test_unattended_episodes_need_the_simulator():
         SCENARIOS["record"].nodes({"episodes": "3", "sim": "false"})
 
 
-def test_a_number_that_is_none_is_refused_by_name():
+def test_an_argument_that_is_not_a_number_is_refused_by_name():
     with pytest.raises(ValueError, match="speed:=fast is not a number"):
         SCENARIOS["sim"].nodes({"speed": "fast"})

@@ -21,7 +21,7 @@ def numbers(*values):
 
 
 def moved(task, seed, steps):
-    """Return the state after an episode's steps under commands that depend on the step alone."""
+    """Return the final state of an episode whose commands depend on the step number alone."""
     task.reset(seed)
     home = pointing_down(np.array([0.26, 0.0, 0.06]))
     for k in range(steps):
@@ -38,7 +38,7 @@ def by_topic(task):
 
 
 @pytest.mark.parametrize("name", ARM_TASKS)
-def test_an_episode_follows_from_seed_and_commands_whatever_went_before(name):
+def test_an_episode_depends_on_seed_and_commands_only(name):
     task, other = make_task(name), make_task(name)
     first = moved(task, 3, 40)
     moved(other, 8, 11)
@@ -58,7 +58,7 @@ def test_another_process_computes_the_same_bits():
     assert out.stdout.strip() == moved(make_task("push"), 5, 60).tobytes().hex()
 
 
-def test_looking_changes_nothing():
+def test_reading_sensors_changes_nothing():
     task, seen = make_task("push"), make_task("push", cameras=Cameras(("overhead",), 32, 32))
     task.reset(1), seen.reset(1)
     for _ in range(5):
@@ -66,7 +66,7 @@ def test_looking_changes_nothing():
     assert task.state().tobytes() == seen.state().tobytes()
 
 
-def test_the_clock_goes_on_through_resets():
+def test_resets_do_not_set_the_clock_back():
     task = make_task("reach")
     task.reset(0)
     task.step({})
@@ -76,7 +76,7 @@ def test_the_clock_goes_on_through_resets():
 
 
 @pytest.mark.parametrize("name", ARM_TASKS)
-def test_starts_differ_and_are_none_of_them_done(name):
+def test_starts_differ_and_none_is_a_success(name):
     task = make_task(name)
     starts = set()
     for seed in range(20):
@@ -97,7 +97,7 @@ def test_joints_go_where_they_are_commanded_and_the_last_command_holds():
     task.step({ARM_COMMAND: numbers(*wanted), GRIPPER_COMMAND: numbers(0.06)})
     for _ in range(40):
         task.step({})
-    # 28 mrad is the most that a joint strays
+    # 28 mrad is the largest disturbance of a joint
     np.testing.assert_allclose(task.scene.joints.position[:6], wanted, atol=0.03)
     assert task.scene.joints.position[6] == pytest.approx(0.06, abs=1e-3)
 
@@ -108,10 +108,10 @@ def test_joints_go_where_they_are_commanded_and_the_last_command_holds():
         (ARM_COMMAND, [0.0, 0.0], "6 numbers are needed, not 2"),
         (ARM_COMMAND, [0.0, 0.0, np.nan, 0.0, 0.0, 0.0], "finite, not [0.0, 0.0, nan"),
         (GRIPPER_COMMAND, [np.inf], "finite, not [inf]"),
-        ("cmd_vel", [1.0], "the arm takes no such command; it takes: arm_position_controller/commands"),
+        ("cmd_vel", [1.0], "the arm has no such command topic; it has: arm_position_controller/commands"),
     ],
 )
-def test_a_command_that_cant_be_followed_is_refused_and_nothing_is_stepped(topic, values, said):
+def test_an_invalid_command_is_refused_without_stepping(topic, values, said):
     task = make_task("push")
     task.reset(0)
     before = task.state()
@@ -122,10 +122,10 @@ def test_a_command_that_cant_be_followed_is_refused_and_nothing_is_stepped(topic
     assert task.state().tobytes() == before.tobytes()
 
 
-# ---- what counts as done ---------------------------------------------------------------------------------
+# ---- success --------------------------------------------------------------------------------------------
 
 
-def test_reach_is_done_within_two_centimetres():
+def test_reach_succeeds_within_two_centimetres():
     task = make_task("reach")
     task.reset(0)
     task.scene.set_goal(task.scene.tip_m + np.array([0.0, 0.019, 0.0]))
@@ -134,7 +134,7 @@ def test_reach_is_done_within_two_centimetres():
     assert not task.success
 
 
-def test_push_is_done_within_three_centimetres_at_rest():
+def test_push_succeeds_within_three_centimetres_at_rest():
     task = make_task("push")
     task.reset(0)
     for away, done in ((0.029, True), (0.031, False)):
@@ -145,7 +145,7 @@ def test_push_is_done_within_three_centimetres_at_rest():
     assert not task.success
 
 
-def test_pick_place_is_done_when_the_cube_lies_in_the_bin_and_is_let_go():
+def test_pick_place_succeeds_when_the_cube_lies_in_the_bin_and_is_released():
     task = make_task("pick_place")
     task.reset(0)
     bin_ = task.scene.goal_m
@@ -160,14 +160,14 @@ def test_pick_place_is_done_when_the_cube_lies_in_the_bin_and_is_let_go():
         assert task.success is done
 
 
-def test_a_block_off_the_table_can_not_be_pushed_any_more():
+def test_a_block_off_the_table_is_a_failure():
     task = make_task("push")
     task.reset(0)
     task.scene.set_object(np.array([0.3, 0.6, 0.02]))
     assert task.failed
 
 
-# ---- what the sensors say --------------------------------------------------------------------------------
+# ---- sensor readings -------------------------------------------------------------------------------------
 
 
 def test_readings_come_with_the_trigger_last_and_one_stamp():
@@ -193,7 +193,7 @@ def test_readings_come_with_the_trigger_last_and_one_stamp():
         messages.decode(reading.type, messages.encode(reading.type, reading.message))
 
 
-def test_poses_tell_position_and_turn():
+def test_poses_hold_position_and_orientation():
     task = make_task("pick_place")
     task.reset(0)
     task.scene.set_object(np.array([0.3, 0.1, 0.02]), yaw_rad=np.pi / 2)
@@ -203,7 +203,7 @@ def test_poses_tell_position_and_turn():
     assert (pose.orientation.x, pose.orientation.y) == (0.0, 0.0)
 
 
-def test_cameras_see_in_every_so_many_th_period():
+def test_cameras_publish_in_every_divisor_th_period():
     task = make_task("reach", cameras=Cameras(("overhead",), 16, 16, divisor=3))
     task.reset(0)
     seen = []
@@ -213,21 +213,21 @@ def test_cameras_see_in_every_so_many_th_period():
     assert seen == [True, False, False, True, False, False, True]
 
 
-def test_the_overhead_camera_shows_the_block_where_it_is():
+def test_the_overhead_camera_shows_the_block_at_its_position():
     task = make_task("push", cameras=Cameras(("overhead",), 96, 96))
     task.reset(0)
     block = task.scene.object_m
     data = by_topic(task)["overhead_camera/image_raw"].data.reshape(96, 96, 3).astype(int)
     red = (data[..., 0] > 120) & (data[..., 1] < 80) & (data[..., 2] < 80)
     rows, columns = np.nonzero(red)
-    # it hangs 0.8 m over (0.31, 0), looks straight down with 45 degrees; its rows go to -x, its columns to -y
+    # 0.8 m above (0.31, 0), looking straight down, 45 degrees; rows point to -x, columns to -y
     scale = 48 / np.tan(np.pi / 8) / (0.80 - 0.04)
     assert 20 < len(rows) < 150
     assert rows.mean() == pytest.approx(47.5 - scale * (block[0] - 0.31), abs=1.5)
     assert columns.mean() == pytest.approx(47.5 - scale * block[1], abs=1.5)
 
 
-def test_a_picture_may_have_any_size_one_after_the_other():
+def test_images_can_have_different_sizes():
     task = make_task("push")
     task.reset(0)
     for width, height in ((32, 24), (200, 100), (16, 160), (32, 24)):
@@ -245,7 +245,7 @@ def test_missing_graphics_name_the_packages(monkeypatch):
     monkeypatch.setattr("il_ros.sim.mujoco.render.import_module", absent)
     task = make_task("push")
     task.reset(0)
-    task.readings()  # state alone needs none
+    task.readings()  # readings without cameras need no graphics
     with pytest.raises(RuntimeError, match=r"libEGL.*apt-get install -y libegl1 libgl1-mesa-dri"):
         task.picture("overhead", 8, 8)
 

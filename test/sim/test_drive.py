@@ -47,7 +47,7 @@ def turned_by(task):
 def test_equal_seeds_and_commands_give_bit_equal_states():
     first, second = task_at(5), task_at(4)
     second.step(twist(0.3, 0.3))
-    second.reset(5)  # what was before a reset leaves no trace
+    second.reset(5)  # a reset discards the previous state
     for k in range(60):
         for task in (first, second):
             task.step(twist(0.6, math.sin(k)))
@@ -58,10 +58,10 @@ def test_other_seeds_give_other_starts():
     assert not np.array_equal(task_at(1).state(), task_at(2).state())
 
 
-def test_straight_on_it_moves_at_the_commanded_speed():
+def test_it_drives_straight_at_the_commanded_speed():
     task = task_at(0)
     heading = turned_by(task)
-    for _ in range(12):  # 0.6 s: it has come up to speed
+    for _ in range(12):  # 0.6 s: full speed
         task.step(twist(0.4, 0.0))
     start = position(task)
     for _ in range(10):
@@ -72,16 +72,16 @@ def test_straight_on_it_moves_at_the_commanded_speed():
     np.testing.assert_allclose(speed(task), [0.4, 0.0], atol=0.01)
 
 
-def test_positive_angular_turns_left_on_the_spot():
+def test_a_positive_angular_velocity_turns_left_on_the_spot():
     task = task_at(0)
     before, start = turned_by(task), position(task)
     for _ in range(20):
         task.step(twist(0.0, 1.0))
-    assert 0.8 < turned_by(task) - before < 1.0  # 1 rad/s * 1 s, less the time to come up to speed
+    assert 0.8 < turned_by(task) - before < 1.0  # 1 rad/s * 1 s, less the acceleration
     np.testing.assert_allclose(position(task), start, atol=0.01)
 
 
-def test_a_twist_beyond_the_robot_is_cut():
+def test_a_twist_beyond_the_robots_limits_is_limited():
     task = task_at(0)
     for _ in range(14):
         task.step(twist(50.0, 0.0))
@@ -103,7 +103,7 @@ def test_half_a_second_without_a_command_stops_the_wheels():
 @pytest.mark.parametrize(
     ("linear", "angular", "name"), [(math.nan, 0.0, "linear.x"), (0.0, math.inf, "angular.z")]
 )
-def test_a_number_that_is_not_finite_is_refused_and_nothing_moves(linear, angular, name):
+def test_a_non_finite_number_is_refused_without_stepping(linear, angular, name):
     task = task_at(0)
     before, time_ns = task.state(), task.time_ns
     with pytest.raises(ValueError, match=f"cmd_vel: {name} is (nan|inf)"):
@@ -117,7 +117,7 @@ def test_an_unknown_topic_is_refused_by_name():
         task_at(0).step({"cmd": twist(0, 0)[COMMAND]})
 
 
-def test_to_step_before_a_reset_is_an_error_that_says_so():
+def test_a_step_before_a_reset_is_an_error():
     with pytest.raises(RuntimeError, match="reset"):
         make_task("drive").step({})
 
@@ -135,7 +135,7 @@ def test_readings_have_one_stamp_and_end_with_the_trigger():
         )
 
 
-def test_time_goes_on_across_a_reset():
+def test_a_reset_does_not_set_the_time_back():
     task = task_at(0)
     task.step({})
     before = task.time_ns
@@ -143,14 +143,14 @@ def test_time_goes_on_across_a_reset():
     assert task.time_ns == before + RESET_PAUSE_NS
 
 
-def test_the_contract_reads_the_task():
+def test_the_contract_fits_the_task():
     seen = by_topic(task_at(0))
     for spec in CONTRACT.observations:
         assert decode(spec, seen[spec.topic]).shape == spec.shape
     assert {spec.topic: spec.type for spec in CONTRACT.actions} == DriveTask.commands
 
 
-def test_driving_against_the_wall_fails_after_two_seconds_of_touch():
+def test_driving_against_a_wall_fails_after_two_seconds_of_contact():
     task = task_at(0)
     steps = 0
     while not task.failed and steps < 400:
@@ -162,7 +162,7 @@ def test_driving_against_the_wall_fails_after_two_seconds_of_touch():
     assert not task.failed
 
 
-def test_in_the_end_zone_it_has_succeeded():
+def test_it_succeeds_in_the_end_zone():
     task = task_at(0)
     assert not task.success
     goal = task.corridor.goal
@@ -171,7 +171,7 @@ def test_in_the_end_zone_it_has_succeeded():
     assert task.success
 
 
-def test_cameras_come_in_their_own_periods():
+def test_cameras_publish_in_their_own_periods():
     task = task_at(0, cameras=Cameras(names=("camera",), width=32, height=24, divisor=2))
     came = []
     for _ in range(4):
@@ -180,7 +180,7 @@ def test_cameras_come_in_their_own_periods():
     assert came == [True, False, True, False]
     picture = task.picture("camera", 64, 48)
     assert picture.shape == (48, 64, 3)
-    assert picture.std() > 10  # something is to be seen
+    assert picture.std() > 10  # the image is not blank
     task.close()
 
 

@@ -1,4 +1,4 @@
-"""The laser scanner against distances worked out by hand."""
+"""The laser scanner against distances computed by hand."""
 
 import math
 
@@ -22,26 +22,26 @@ def ranges(x, site="laser"):
     return Laser(model, site).ranges(data)
 
 
-def test_beams_go_from_right_to_left_over_the_whole_field():
+def test_beams_run_from_right_to_left_over_the_whole_field():
     angles = beam_angles()
     assert len(angles) == BEAMS
     assert angles[0] == pytest.approx(-math.radians(120))
     assert angles[-1] == pytest.approx(math.radians(120))
 
 
-def test_a_flat_wall_is_seen_at_its_distance_over_the_cosine():
+def test_the_range_to_a_flat_wall_is_its_distance_over_the_cosine():
     seen, angles = ranges(x=1.1), beam_angles()  # its face is 1 m ahead
     front = np.abs(angles) < 1.2
     np.testing.assert_allclose(seen[front], 1.0 / np.cos(angles[front]), rtol=1e-6)
 
 
-def test_nothing_within_range_is_infinite_and_too_near_is_minus_infinite():
+def test_no_hit_is_infinite_and_too_near_is_minus_infinite():
     assert np.isposinf(ranges(x=9.0)).all()  # REP 117
     assert np.isneginf(ranges(x=0.13)[BEAMS // 2])  # 0.03 m, below range_min
     assert np.isposinf(ranges(x=1.1)[0])  # 120 degrees to the right: away from the wall
 
 
-def test_the_scan_turns_with_the_robot():
+def test_the_scan_rotates_with_the_robot():
     seen, angles = ranges(x=1.1, site="turned"), beam_angles()
     right = np.argmin(np.abs(angles + math.pi / 2))  # the wall is now to its right
     assert seen[right] == pytest.approx(1.0 / math.cos(angles[right] + math.pi / 2), rel=1e-6)

@@ -1,4 +1,4 @@
-"""When steps are taken, in hand-made time."""
+"""The schedule of steps, with artificial times."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_in_real_time_a_step_is_due_one_period_after_the_last():
     assert pacing.wait_s(10.06) == pytest.approx(0.04)
 
 
-def test_a_little_lateness_does_not_add_up():
+def test_small_lateness_does_not_accumulate():
     pacing = started(REAL)
     for k in range(1, 101):
         pacing.step(10.0 + 0.05 * k + 0.02)
@@ -30,7 +30,7 @@ def test_a_little_lateness_does_not_add_up():
     assert pacing.late_steps == 0
 
 
-def test_steps_missed_are_counted_and_not_caught_up_with():
+def test_missed_steps_are_counted_and_not_made_up_for():
     pacing = started(REAL)
     pacing.step(10.12)  # due at 10.05, the next at 10.10
     assert pacing.late_steps == 1
@@ -38,7 +38,7 @@ def test_steps_missed_are_counted_and_not_caught_up_with():
 
 
 @pytest.mark.parametrize(("speed", "interval_s"), [(2.0, 0.025), (0.5, 0.1), (0.0, 0.0)])
-def test_speed_scales_the_interval_and_zero_is_at_once(speed, interval_s):
+def test_speed_scales_the_interval_and_zero_is_as_fast_as_possible(speed, interval_s):
     pacing = started(Pace(0.05, speed))
     assert pacing.wait_s(10.0) == pytest.approx(interval_s)
     pacing.step(20.0)
@@ -52,11 +52,11 @@ def test_as_fast_as_possible_is_never_late():
     assert pacing.late_steps == 0
 
 
-def test_lockstep_waits_for_all_who_were_to_answer_this_very_frame():
+def test_lockstep_waits_for_every_answer_to_the_current_frame():
     pacing = started(Pace(0.05, 0.0, lockstep=True, timeout_s=1.0, answers=frozenset({"policy", "expert"})))
     pacing.frame(200, 10.0)
     pacing.answer("expert", 200)
-    pacing.answer("policy", 150)  # it is behind
+    pacing.answer("policy", 150)  # for an older frame
     pacing.decision(200, sent=False)
     assert not pacing.answered
     assert pacing.unanswered == "an answer on policy"
@@ -64,7 +64,7 @@ def test_lockstep_waits_for_all_who_were_to_answer_this_very_frame():
     assert pacing.answered
     pacing.frame(250, 10.1)
     pacing.decision(250, sent=False)
-    assert not pacing.answered  # what was said of the frame before is no answer
+    assert not pacing.answered  # answers to the previous frame do not count
 
 
 def test_lockstep_steps_at_the_decision_for_its_frame():
@@ -79,7 +79,7 @@ def test_lockstep_steps_at_the_decision_for_its_frame():
     assert pacing.timeouts == 0
 
 
-def test_a_decision_that_overtook_its_command_waits_for_it():
+def test_a_decision_that_arrives_before_its_command_waits_for_it():
     pacing = started(LOCKSTEP)
     pacing.decision(100, sent=True)
     assert pacing.wait_s(10.0) > 0.0
@@ -88,7 +88,7 @@ def test_a_decision_that_overtook_its_command_waits_for_it():
     assert pacing.wait_s(10.0) == 0.0
 
 
-def test_all_topics_commanded_in_the_frame_before_are_waited_for():
+def test_it_waits_for_all_topics_commanded_in_the_previous_frame():
     pacing = started(LOCKSTEP)
     pacing.command("arm")
     pacing.command("gripper")
@@ -102,7 +102,7 @@ def test_all_topics_commanded_in_the_frame_before_are_waited_for():
     assert pacing.answered
 
 
-def test_a_topic_that_falls_silent_is_waited_for_once():
+def test_it_waits_once_for_a_topic_that_is_no_longer_commanded():
     pacing = started(LOCKSTEP)
     pacing.command("arm")
     pacing.command("gripper")
@@ -117,7 +117,7 @@ def test_a_topic_that_falls_silent_is_waited_for_once():
     assert pacing.answered
 
 
-def test_an_answer_to_one_frame_is_none_to_the_next():
+def test_an_answer_to_one_frame_does_not_count_for_the_next():
     pacing = started(LOCKSTEP)
     pacing.command("cmd_vel")
     pacing.decision(100, sent=True)
@@ -126,7 +126,7 @@ def test_an_answer_to_one_frame_is_none_to_the_next():
     assert not pacing.answered
 
 
-def test_a_frame_without_an_answer_is_stepped_at_the_time_out_and_counted():
+def test_a_frame_without_an_answer_is_counted_and_stepped_at_the_time_out():
     pacing = started(LOCKSTEP)
     assert pacing.wait_s(10.75) == pytest.approx(0.25)
     assert pacing.wait_s(11.0) == 0.0
@@ -145,7 +145,7 @@ def test_lockstep_with_a_speed_waits_for_both():
     assert pacing.wait_s(10.2) == 0.0
 
 
-def test_the_time_a_reset_took_is_no_lateness():
+def test_the_time_of_a_reset_is_not_lateness():
     pacing = started(REAL)
     pacing.restart(300, 17.0)
     assert pacing.wait_s(17.0) == pytest.approx(0.05)
@@ -153,7 +153,7 @@ def test_the_time_a_reset_took_is_no_lateness():
     assert pacing.late_steps == 0
 
 
-def test_a_pause_is_no_lateness_and_an_answer_during_it_counts():
+def test_a_pause_is_not_lateness_and_an_answer_during_it_counts():
     pacing = started(LOCKSTEP)
     pacing.resume(50.0)
     assert pacing.wait_s(50.0) == pytest.approx(1.0)
@@ -163,7 +163,7 @@ def test_a_pause_is_no_lateness_and_an_answer_during_it_counts():
     assert pacing.timeouts == 0
 
 
-def test_another_speed_counts_from_now():
+def test_a_new_speed_applies_from_now():
     pacing = started(REAL)
     pacing.change(Pace(0.05, 0.1), 10.01)
     assert pacing.wait_s(10.01) == pytest.approx(0.5)
@@ -178,6 +178,6 @@ def test_another_speed_counts_from_now():
         ({"timeout_s": 0.0}, "timeout_s is 0.0"),
     ],
 )
-def test_a_pace_that_can_not_be_is_refused(options, message):
+def test_an_invalid_pace_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Pace(**({"period_s": 0.05} | options))

@@ -17,7 +17,7 @@ def load(name):
 REACH = load("arm_reach")
 
 
-def test_a_rollout_tells_what_was_seen_and_done():
+def test_a_rollout_returns_observations_and_actions():
     run = rollout(make_task("reach"), make_expert("reach").act, REACH, seed=4)
     assert (run.success, run.failed, run.task, run.seed) == (True, False, "reach", 4)
     assert run.duration_s == pytest.approx(0.05 * run.steps)
@@ -28,7 +28,7 @@ def test_a_rollout_tells_what_was_seen_and_done():
     assert run.frames.shape[0] == 0
 
 
-def test_the_same_seed_is_the_same_episode():
+def test_equal_seeds_give_equal_episodes():
     first, second = (rollout(make_task("reach"), make_expert("reach").act, REACH, 2) for _ in range(2))
     assert first.actions.tobytes() == second.actions.tobytes()
     assert first.observations["joints"].tobytes() == second.observations["joints"].tobytes()
@@ -42,7 +42,7 @@ def test_without_success_it_ends_at_the_time_limit():
     assert run.steps == task.time_limit_s * 20
 
 
-def test_it_ends_where_who_acts_gives_up():
+def test_it_ends_when_act_gives_up():
     stay = np.array([[*pointing_down(np.array([0.2, 0.0, 0.5])), 0.02]])
     answers = iter([stay, stay, stay, None])
     run = rollout(make_task("reach"), lambda seen: next(answers), REACH, 0)
@@ -50,7 +50,7 @@ def test_it_ends_where_who_acts_gives_up():
     assert len(run.observations["joints"]) == len(run.actions) == 3
 
 
-def test_success_may_have_to_hold():
+def test_success_must_hold_for_hold_s():
     act = make_expert("reach").act
     at_once = rollout(make_task("reach"), act, REACH, 4)
     held = rollout(make_task("reach"), act, REACH, 4, hold_s=0.5)
@@ -58,12 +58,12 @@ def test_success_may_have_to_hold():
     assert held.steps == at_once.steps + 10 - 1  # the period in which it succeeded counts
 
 
-def test_a_film_keeps_every_so_many_th_picture():
+def test_a_film_keeps_every_n_th_frame():
     run = rollout(make_task("reach"), make_expert("reach").act, REACH, 4, film=Film("scene", 20, 10, every=3))
     assert run.frames.shape == (-(-run.steps // 3), 10, 20, 3)
 
 
-def test_commands_carry_the_action_to_the_topics_of_the_contract():
+def test_commands_map_the_action_to_the_contracts_topics():
     action = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.07])
     commands = command_messages(REACH, action, 5)
     assert decode(REACH.action("arm"), commands["arm_position_controller/commands"]).tolist() == [
@@ -87,28 +87,28 @@ def test_a_contract_of_another_rate_is_refused():
 
 @pytest.mark.parametrize("name", TASK_NAMES)
 def test_a_restored_state_has_the_same_future_as_the_recorded_one(name):
-    """Bit by bit: the same commands from the same state, in a task that has done something else meanwhile."""
+    """Equal commands from an equal state give equal bits, in a task that was in another state before."""
     chosen = contract.load(share.path("config", "contracts", f"{TASKS[name]}.yaml"))
     first, other = make_task(name), make_task(name)
     rng = np.random.default_rng(0)
     low = np.concatenate([action.limits.arrays()[0] for action in chosen.actions])
     high = np.concatenate([action.limits.arrays()[1] for action in chosen.actions])
-    wishes = rng.uniform(np.maximum(low, -0.4), np.minimum(high, 0.4), (30, chosen.action_size))
+    targets = rng.uniform(np.maximum(low, -0.4), np.minimum(high, 0.4), (30, chosen.action_size))
 
-    def step(task, wish):
-        task.step(command_messages(chosen, wish, task.time_ns))
+    def step(task, target):
+        task.step(command_messages(chosen, target, task.time_ns))
 
     first.reset(5)
-    for wish in wishes[:15]:
-        step(first, wish)
+    for target in targets[:15]:
+        step(first, target)
     state = first.state()
     other.reset(5)
-    step(other, wishes[-1])
+    step(other, targets[-1])
     other.restore(state)
     np.testing.assert_array_equal(other.state(), state)
-    for wish in wishes[15:]:
-        step(first, wish)
-        step(other, wish)
+    for target in targets[15:]:
+        step(first, target)
+        step(other, target)
     np.testing.assert_array_equal(other.state(), first.state())
     with pytest.raises(ValueError, match="another model's"):
         other.restore(state[1:])

@@ -1,4 +1,4 @@
-"""A policy server on a real graph with v1, and whoever announces or orders others."""
+"""A policy server with v1 on a real graph; announces and reloads other versions."""
 
 import json
 import time
@@ -17,7 +17,7 @@ LONG_S = 60.0
 
 
 class PromotionRig:
-    """A policy server with v1, and whoever announces candidates."""
+    """A policy server with v1, and a publisher of candidates."""
 
     def __init__(self, graph, tmp_path, first=made.RIGHT, **parameters):
         self.graph, self.folder, self.root = graph, tmp_path / "policies", tmp_path / "episodes"
@@ -25,9 +25,9 @@ class PromotionRig:
             made.episode(self.root, number)
         if first is not None:
             parameters["checkpoint"] = str(self.version(1, first))
-        topic = f"{tmp_path.name}/checkpoint"  # the latched word of an earlier test's publisher may linger
+        topic = f"{tmp_path.name}/checkpoint"  # unique: the latched message of an earlier test may remain
         self._born_s = time.time()
-        self._said = graph.received("policy_server/version", STRING, LATCHED)
+        self._verdicts = graph.received("policy_server/version", STRING, LATCHED)
         self.node = graph.start(
             PolicyServer, candidates=topic, **{"promotion__root": str(self.root), **parameters}
         )
@@ -35,8 +35,8 @@ class PromotionRig:
 
     @property
     def verdicts(self):
-        """What this server said; the latched word of one that has just gone may still come."""
-        told = [json.loads(message.data) for message in self._said]
+        """This server's verdicts, without the latched message of an earlier server."""
+        told = [json.loads(message.data) for message in self._verdicts]
         return [each for each in told if each["at_s"] >= self._born_s]
 
     def version(self, number, answer=made.RIGHT, **told):
@@ -49,13 +49,13 @@ class PromotionRig:
         self.node.set_parameters([Parameter("checkpoint", value=str(run))])
 
     def reload(self, run):
-        """As a person does."""
+        """Call ~/reload for a version."""
         self.choose(run)
         answer = self.graph.call("policy_server/reload", Trigger)
         assert answer.success, answer.message
 
     def roll_back(self):
-        """Return what is said of it."""
+        """Call ~/rollback; return its message."""
         answer = self.graph.call("policy_server/rollback", Trigger)
         assert answer.success, answer.message
         return answer.message

@@ -1,4 +1,4 @@
-"""A person at a session's terminal, on a graph of the test's own."""
+"""A person at a session's terminal, on the test's graph."""
 
 from il_ros.nodes.session.node import Session
 
@@ -23,7 +23,7 @@ class Screen:
 
 
 class AtTheKeys:
-    """A person at the session's terminal, who looks what came of each key."""
+    """A person at the session's terminal who waits for the effect of each key."""
 
     def __init__(self, graph, **parameters):
         self.graph, self.screen = graph, Screen()
@@ -36,16 +36,16 @@ class AtTheKeys:
         return self.node.state
 
     def type(self, key, until, what):
-        """Press a key once the wish before it is through, else it is taken for impatience, and wait."""
+        """Press a key after the previous command has ended (else it may be ignored), and wait."""
         self.graph.until(lambda: not self.node.busy, f"rest before {what}")
         self.screen.typed.append(key)
         self.graph.until(lambda: until(self.state), f"{what}; told: {self.screen.told}")
 
-    def drives(self, who, ticks=5):
+    def drives(self, source, ticks=5):
         seen = []
 
         def long_enough():
-            seen[:] = [*seen, self.state.now_ns] if self.state.driver == who else []
+            seen[:] = [*seen, self.state.now_ns] if self.state.driver == source else []
             return len(set(seen)) >= ticks
 
-        self.graph.until(long_enough, f"{who} drives; told: {self.screen.told}")
+        self.graph.until(long_enough, f"{source} drives; told: {self.screen.told}")

@@ -1,8 +1,8 @@
 """The arm's SDF in DART, gz-sim's physics engine, with its position controllers. Needs `pip install dartpy`.
 
-As gz-physics builds it (dartsim's SDFFeatures.cc): each joint's damping and limits of position, speed and
-force, no weight where the link says so. As gz-sim drives it (its JointPositionController.cc): in every step
-a PID of the error, its output is the joint's force. The arm is alone and touches nothing.
+Built like gz-physics (dartsim's SDFFeatures.cc): damping of each joint, limits of position, speed and force,
+no gravity where the link disables it. Driven like gz-sim (JointPositionController.cc): in every step a PID of
+the error gives the joint's force. The arm has no contacts.
 """
 
 from xml.etree import ElementTree
@@ -63,13 +63,13 @@ class DartArm:
         self.world.addSkeleton(skeleton)
 
     def put(self, position):
-        """Begin anew, at rest, with the joints (8,) there."""
+        """Reset to rest with the joints (8,) at `position`."""
         self.skeleton.setPositions(position)
         self.skeleton.setVelocities(np.zeros(len(NAMES)))
-        self._error = np.zeros(len(NAMES))  # as of a PID that was reset
+        self._error = np.zeros(len(NAMES))  # a reset PID
 
     def drive(self, targets, steps):
-        """Send the joints (8,) there for some steps; position and speed after each: two (steps, 8)."""
+        """Drive the joints (8,) to `targets`; return positions and speeds, each (steps, 8)."""
         positions, speeds = [], []
         for _ in range(steps):
             error = self.skeleton.getPositions() - targets
@@ -83,7 +83,7 @@ class DartArm:
 
 
 def controllers(root):
-    """The plugins of a world that drive a joint to a position."""
+    """Return the joint position controllers of a world."""
     kind = "gz::sim::systems::JointPositionController"
     return [plugin for plugin in root.iter("plugin") if plugin.get("name") == kind]
 

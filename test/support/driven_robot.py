@@ -15,7 +15,7 @@ CLOCK, IMAGE, JOINTS = "rosgraph_msgs/msg/Clock", "sensor_msgs/msg/Image", "sens
 STRING = "std_msgs/msg/String"
 LONG_S = 60.0
 IMPATIENT = {"silence_s": 0.1, "policy__timeout_s": 0.25}
-PATIENT = {"silence_s": 5.0, "policy__timeout_s": 5.0, "policy__max_age_s": 5.0}  # with a busy machine, too
+PATIENT = {"silence_s": 5.0, "policy__timeout_s": 5.0, "policy__max_age_s": 5.0}  # also on a busy machine
 PERIOD_NS = 50_000_000
 AHEAD = (0.25,)
 TEXT = """
@@ -33,7 +33,7 @@ actions:
 
 
 class Robot:
-    """Lockstep in simulated time: a frame, the joints, and the decision that answers them."""
+    """Lockstep in simulated time: a frame, the joints, and the decision on them."""
 
     def __init__(self, graph, folder, supervisor, **server):
         self.graph, self.stamp_ns = graph, 1_000_000_000
@@ -50,7 +50,7 @@ class Robot:
         self._image = graph.publisher("camera/image_raw", IMAGE)
         self._joints = graph.publisher("joint_states", JOINTS)
         self._texts = graph.received("dagger_supervisor/decision", STRING, 100)
-        self._heard = graph.received("policy_server/proposal", proposal.TYPE, 100)
+        self._proposals = graph.received("policy_server/proposal", proposal.TYPE, 100)
         self._decoded = []
         self._rng = np.random.default_rng(0)
         self.frame = None
@@ -62,7 +62,7 @@ class Robot:
         graph.in_line(self._image, self._joints)
 
     def _begun(self):
-        """Publish without waiting: at first a subscription may not be in line with its publisher."""
+        """Publish without waiting: at first a subscription may have another QoS than its publisher."""
         self._publish()
         self.graph.spin(0.05)
         return self._texts and self.decisions[-1].authority == "policy"
@@ -74,8 +74,8 @@ class Robot:
 
     @property
     def proposed(self):
-        """The ticks proposed for."""
-        return [messages.stamp_ns(message) for message in self._heard if message.points]
+        """The stamps of the proposals."""
+        return [messages.stamp_ns(message) for message in self._proposals if message.points]
 
     def noise(self):
         self.frame = self._rng.integers(0, 256, 8 * 6 * 3).astype(np.uint8)
@@ -90,13 +90,13 @@ class Robot:
         self._joints(messages.make(JOINTS, header=head, name=["pan"], position=np.array([position])))
 
     def tick(self, frozen=False):
-        """Publish what is seen at the next tick; return its decision."""
+        """Publish the sensors of the next tick; return its decision."""
         self._publish(frozen)
         self.graph.until(lambda: self.decisions[-1].stamp_ns >= self.stamp_ns, "its decision")
         return self.decisions[-1]
 
     def record(self):
-        """Drive, and have everything recorded from the next tick on; return the tick before it."""
+        """Drive, and record from the next tick on; return the tick before it."""
         self.graph.until(lambda: self.tick().sent == AHEAD, "driving", LONG_S)
         self.recorded.start()
         return self.stamp_ns

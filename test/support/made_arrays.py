@@ -1,4 +1,4 @@
-"""Episodes as arrays, made up without bags: a small linear world that any policy can learn."""
+"""Synthetic episode arrays without bags: a small linear task that any policy can learn."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def episode(number, frames=30, own=CONTRACT, **changes):
 
 
 def pictures(position):
-    """Black pictures (T, 24, 32, 3) with a white spot where the object's x (across) and y (down) say."""
+    """Black images (T, 24, 32, 3) with a white spot at the object's x (across) and y (down)."""
     out = np.zeros((len(position), 24, 32, 3), np.uint8)
     for frame, (x, y, _) in enumerate(position):
         column, row = round(16 + 60 * x), round(12 + 45 * y)

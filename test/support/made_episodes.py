@@ -1,4 +1,4 @@
-"""Episodes made up for tests: numbers that can be worked out by hand, written by the project's own writer.
+"""Synthetic episodes with numbers checkable by hand, written by the project's own writer.
 
 At tick k, stamped `stamp(k)`: joints a, b are at k, k + 0.5 and the gripper at 0.01; every pixel is k; the
 decision sent arm [k + 1, k + 2] and gripper [0.05]. Joints come last at each tick, 1 ms after their stamp.
@@ -50,7 +50,7 @@ def stamp(tick: float) -> int:
 
 
 def joints(tick, names=("b", "gripper", "a"), stamp_ns=None, log_ns=None):
-    """In another order than the contract's, as drivers do."""
+    """Joint states in another order than the contract's, as drivers send them."""
     values = {"a": tick, "b": tick + 0.5, "gripper": 0.01}
     stamp_ns = stamp(tick) if stamp_ns is None else stamp_ns
     message = messages.make(
@@ -82,7 +82,7 @@ def command(topic, values, log_ns):
 
 
 def commands(tick):
-    """What the decision of the tick sent, 3 ms after it."""
+    """The decision of the tick, sent 3 ms after it."""
     log_ns = stamp(tick) + 3 * MS
     return [
         command("/arm/commands", [tick + 1, tick + 2], log_ns),
@@ -103,7 +103,7 @@ def decision(tick, **changes):
 
 
 def recorded(ticks=20, decisions=True):
-    """Return the messages of an undisturbed episode, by log time."""
+    """Return the messages of an episode without faults, by log time."""
     out = []
     for tick in range(ticks):
         out += [image(tick), joints(tick), *commands(tick)]

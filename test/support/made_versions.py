@@ -1,4 +1,4 @@
-"""Versions v1, v2, ... of a policy that always answers the same, and episodes to judge it by."""
+"""Versions v1, v2, ... of a constant policy, and episodes to evaluate it on."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ actions:
 """
 CONTRACT = contract.parse(TEXT, "two_joints.yaml")
 RIGHT = (0.25, -0.5)
-"""What the expert does, always."""
+"""The expert's constant action."""
 
 
 def constant_policy(own, answer, name, metrics=None, inputs=(), hidden=(4,)):
-    """Return a policy under a contract without orientations that answers `answer` (A,) whatever it sees."""
+    """Return a policy under a contract without orientations that always answers `answer` (A,)."""
     elements = Inputs.of(own, inputs).elements
     state, actions = (Affine(np.zeros(n), np.ones(n)) for n in (len(elements), len(answer)))
     normaliser = Normaliser(state, actions)
@@ -49,7 +49,7 @@ def constant_policy(own, answer, name, metrics=None, inputs=(), hidden=(4,)):
 
 
 def version(folder, number, answer=RIGHT, held_out=(), parent="", learnt=()):
-    """Write version `number` of a policy that answers `answer` (2,) whatever it sees; return its folder."""
+    """Write version `number` of a policy that always answers `answer` (2,); return its folder."""
     data = {"train": list(learnt), "validation": list(held_out)}
     run = folder / f"v{number}"
     checkpoint.save(run / CHECKPOINT, constant_policy(CONTRACT, answer, run.name, {"data": data}))
@@ -58,13 +58,13 @@ def version(folder, number, answer=RIGHT, held_out=(), parent="", learnt=()):
 
 
 def episode(root, number, ticks=20, taken_over_at=None, **info):
-    """Write an episode: the expert shows it all, or takes over from the policy at a tick."""
+    """Write an episode: the expert drives throughout, or takes over from the policy at a tick."""
     items = []
     for tick in range(ticks):
         by_policy = taken_over_at is not None and tick < taken_over_at
         items.append(made.joints(tick / 10))
-        who = {"authority": "policy", "version": "v1"} if by_policy else {"authority": "expert"}
-        items.append(made.decision(tick / 10, sent=RIGHT, mode="hg_dagger", **who))
+        driver = {"authority": "policy", "version": "v1"} if by_policy else {"authority": "expert"}
+        items.append(made.decision(tick / 10, sent=RIGHT, mode="hg_dagger", **driver))
     spread = [
         item._replace(
             log_ns=made.START_NS + index // 2 * made.PERIOD_NS + (1 + index % 2) * MS,
@@ -89,7 +89,7 @@ def _stamped(item, stamp_ns):
 
 
 class Robot:
-    """Publishes the joints at 20 Hz by itself, as the graph is spun, and keeps what the policy proposes."""
+    """Publishes the joints at 20 Hz while the graph spins, and stores the policy's proposals."""
 
     def __init__(self, graph):
         self.graph = graph
@@ -98,21 +98,21 @@ class Robot:
         self.stamps: list[int] = []
 
     def ready(self):
-        """Wait for the policy server's subscription, in line with this publisher."""
+        """Wait for the policy server's subscription with this publisher's QoS."""
         self.graph.in_line(self._joints)
         return self
 
     def run(self):
-        """Begin to tick."""
+        """Start ticking."""
         self._timer = self.graph.outside.create_timer(CONTRACT.period_ns / 1e9, self.tick)
 
     def rest(self):
-        """Cease to tick, and wait for the last answer."""
+        """Stop ticking, and wait for the last answer."""
         self.graph.outside.destroy_timer(self._timer)
         self.graph.until(lambda: self.proposals and self.proposals[-1].stamp_ns >= self.stamps[-1], "answers")
 
     def tick(self):
-        # on a machine that is late two ticks of the timer may come at once: stamps stay a period apart
+        # on a busy machine two timer ticks may come at once: keep the stamps a period apart
         now_ns = self.graph.outside.get_clock().now().nanoseconds
         stamp_ns = max(now_ns, self.stamps[-1] + CONTRACT.period_ns) if self.stamps else now_ns
         self.stamps.append(stamp_ns)

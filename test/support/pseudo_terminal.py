@@ -1,4 +1,4 @@
-"""A process in a pseudo-terminal of its own, as over SSH: type keys, read the screen."""
+"""A process in its own pseudo-terminal, as over SSH: type keys, read the screen."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import time
 
 
 class InTerminal:
-    """A command that believes a person sits there."""
+    """A command that runs in an interactive terminal."""
 
     def __init__(self, command):
         self.controller, terminal = pty.openpty()
@@ -37,7 +37,7 @@ class InTerminal:
         return self.screen
 
     def wait(self, timeout_s=60):
-        """Return the exit status; keeps reading, for a full terminal would block the writer."""
+        """Return the exit status; keeps reading, because a full terminal blocks the writer."""
         end_s = time.monotonic() + timeout_s
         while self.process.poll() is None:
             assert time.monotonic() < end_s, f"still running; screen: {self.screen}"

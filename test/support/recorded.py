@@ -1,4 +1,4 @@
-"""A recorder beside a test: what was published and decided while it recorded is what its bag must hold."""
+"""A recorder in a test: its bag must hold all that was published and decided during the recording."""
 
 import itertools
 from dataclasses import dataclass
@@ -19,28 +19,28 @@ NUMBERS = {
     "std_msgs/msg/Float64MultiArray": lambda message: tuple(message.data),
     "geometry_msgs/msg/TwistStamped": lambda message: (message.twist.linear.x,),
 }
-"""What a command says, for the types that robots of these tests take."""
+"""Values of a command, for the command types of these tests."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a bag holds: `info` of its episode, messages by topic (decoded), and its decisions."""
+    """The contents of a bag: `info` of its episode, messages by topic (decoded), and its decisions."""
 
     info: layout.EpisodeInfo
     messages: dict[str, list]
     decisions: list
     proposed: dict[str, dict[int, tuple]]
-    """Source -> tick -> what it proposed for it first."""
+    """Source -> tick -> its first proposal for the tick."""
 
     def stamps(self, topic):
         return [messages.stamp_ns(message) for message in self.messages[topic]]
 
     @property
     def account(self):
-        """A row a decision: authority, the policy's proposal, the expert's, what was sent, version, doubt,
-        and how many epochs have begun since the first row.
+        """One row per decision: authority, the policy's and the expert's proposal, the command, version,
+        uncertainty, and the number of generations since the first row.
 
-        Proposals are joined by their stamps from their own topics; one that isn't there is None.
+        Proposals are joined by their stamps from their own topics; a missing one is None.
         """
         first = self.decisions[0].generation
         return [
@@ -58,10 +58,9 @@ class Kept:
 
 
 class Recorded:
-    """A recorder node, and a second witness of every topic that it records.
+    """A recorder node, and an independent copy of every topic that it records.
 
-    The witness is the test itself where it publishes, as it does what the robot measures, else a
-    subscription of the test's own.
+    The copy comes from the test itself for topics that it publishes, else from its own subscription.
     """
 
     def __init__(self, graph, contract_file, root, **parameters):
@@ -75,7 +74,7 @@ class Recorded:
         self._heard = {topic: graph.received_raw(topic, kind) for topic, kind in others.items()}
 
     def start(self):
-        """Begin an episode: whatever is published from now on must be in its bag."""
+        """Begin an episode: all messages published from now on must be in its bag."""
         graph = self.graph
         for topic in self._types:
             graph.until(lambda topic=topic: self._in_line(topic), f"the recorder's {topic} in line")
@@ -87,7 +86,7 @@ class Recorded:
         self._begun = self._counts()
 
     def stop(self):
-        """End the episode; return what its bag holds, which is all that was published, as it was."""
+        """End the episode; return its bag's contents, checked to be all published messages."""
         graph = self.graph
         graph.settle()
         ended = self._counts()
@@ -113,7 +112,7 @@ class Recorded:
         return Kept(info, decoded, decisions, proposed)
 
     def _require_commands(self, decisions, decoded):
-        """Every command in the bag has its decision, which says the same, and the other way round."""
+        """Check that commands and decisions in the bag correspond one to one."""
         topics = [f"/{action.topic}" for action in self._contract.actions]
         said = [[NUMBERS[self._types[topic]](each) for each in decoded[topic]] for topic in topics]
         sent = [sum(parts, ()) for parts in zip(*said, strict=True)]
@@ -135,7 +134,7 @@ class Recorded:
         return {topic: len(self._witness(topic)) for topic in self._types}
 
     def _in_line(self, topic):
-        """Tell whether the recorder's subscription stays: one that is replaced loses what comes meanwhile."""
+        """Return whether the recorder's subscription is final: replacing it loses messages."""
         outside = self.graph.outside
         offers = [info.qos_profile for info in outside.get_publishers_info_by_topic(topic)]
         wanted = _words(matching_profile(offers, 1))

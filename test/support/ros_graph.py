@@ -11,20 +11,20 @@ from il_ros.core import messages
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.streams import message_class
 
-TIMEOUT_S = 120.0  # a machine may be very busy; what comes sooner is not waited for any longer
-ASK_AGAIN_S = 3.0  # the answer of another process's service may be lost while it discovers who asked
-DEPTH = 1000  # messages that wait for a test that is slow
+TIMEOUT_S = 120.0  # for a very busy machine; waits end as soon as their condition holds
+RETRY_S = 3.0  # a response may be lost until the service has discovered the client
+DEPTH = 1000  # messages queued for a slow test
 
 
 class Graph:
-    """Nodes spun by the test itself, so that nothing happens between two waits."""
+    """Nodes spun by the test itself, so no callback runs between two waits."""
 
     def __init__(self):
         rclpy.init()
         self.executor = managed.EventsExecutor()
         self._started = []
         self.sent = {}
-        """What was published from outside: the messages' bytes by topic."""
+        """The bytes of the messages published by the test, by topic."""
         self.outside = self._add(rclpy.create_node("outside"))
         self._never = Future()
         self._bounced = None
@@ -37,7 +37,7 @@ class Graph:
         return node
 
     def spin(self, seconds):
-        """Let the graph run for a while; only to show that something does NOT happen."""
+        """Spin for a while; only to show that something does NOT happen."""
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
             self.executor.spin_until_future_complete(self._never, left_s)
@@ -51,7 +51,7 @@ class Graph:
         return result
 
     def settle(self, hops=8):
-        """Spin until what has been published by now is handled, and what that led to, so many hops on."""
+        """Spin until all published messages, and those that follow over `hops` callbacks, are handled."""
         if self._bounced is None:
             self._bounce = self.publisher("outside/bounce", "std_msgs/msg/Empty")
             self._bounced = self.received("outside/bounce", "std_msgs/msg/Empty")
@@ -75,9 +75,9 @@ class Graph:
         return publish
 
     def in_line(self, *publishers):
-        """Wait until whoever takes the QoS of those who publish has taken that of these.
+        """Wait until adaptive subscriptions have the QoS of these publishers.
 
-        A subscription that is replaced loses what came before; afterwards nothing is lost.
+        Replacing a subscription loses messages; afterwards none is lost.
         """
 
         def settled(publish):
@@ -92,11 +92,11 @@ class Graph:
             self.until(lambda publish=publish: settled(publish), f"subscriptions to {publish.topic} in line")
 
     def received(self, topic, type_name, qos=DEPTH):
-        """Return a list that fills with decoded messages of a topic."""
+        """Return a list that collects the decoded messages of a topic."""
         return self._received(topic, type_name, qos, lambda raw: messages.decode(type_name, raw))
 
     def received_raw(self, topic, type_name, qos=DEPTH):
-        """Return a list that fills with a topic's messages as they came."""
+        """Return a list that collects the raw messages of a topic."""
         return self._received(topic, type_name, qos, bytes)
 
     def _received(self, topic, type_name, qos, read):
@@ -106,7 +106,7 @@ class Graph:
         return found
 
     def call(self, service, service_type, **request):
-        """Call a service of this process's nodes, who know of each other at once; return its response."""
+        """Call a service of this process's nodes, which need no discovery; return its response."""
         client = self.outside.create_client(service_type, service)
         self.until(client.service_is_ready, f"service {service}")
         future = client.call_async(service_type.Request(**request))
@@ -115,13 +115,13 @@ class Graph:
         return future.result()
 
     def ask(self, service, service_type, **request):
-        """Call a service of another process, again while no answer comes; return the first answer."""
+        """Call a service of another process, repeatedly until it responds; return the first response."""
         client = self.outside.create_client(service_type, service)
         self.until(client.service_is_ready, f"service {service}")
         asked, futures = [], []
 
         def answered():
-            if not asked or time.monotonic() > asked[-1] + ASK_AGAIN_S:
+            if not asked or time.monotonic() > asked[-1] + RETRY_S:
                 asked.append(time.monotonic())
                 futures.append(client.call_async(service_type.Request(**request)))
             return next((each for each in futures if each.done()), None)
@@ -133,7 +133,8 @@ class Graph:
     def close(self):
         """End all nodes, and their DDS participant with the last reference to any of them.
 
-        One that stays is seen by the next test: with half its endpoints gone, services are never ready.
+        A participant that stays is visible to the next test: with half its endpoints gone, services are never
+        ready.
         """
         for node in reversed(self._started):
             if hasattr(node, "stop"):

@@ -1,4 +1,4 @@
-"""The simulator's node on a test's graph: started, and asked for what its services do."""
+"""The simulator node on a test's graph, and calls of its services."""
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import SetParameters
@@ -13,7 +13,7 @@ PERIOD_NS = 50_000_000
 
 
 def started(graph, **parameters):
-    """Start a sim without cameras, and wait until the graph knows it."""
+    """Start a sim without cameras, and wait for its discovery."""
     sim = graph.start(Sim, **({"task": "drive", "cameras": False} | parameters))
     graph.until(lambda: graph.outside.count_publishers("task/success"), "the sim's topics")
     return sim
@@ -44,7 +44,7 @@ def set_parameter(graph, name, value):
 
 
 def status(graph, sim, saying=""):
-    """Return the newest report that has the words `saying`: what is told once is counted anew."""
+    """Return the newest diagnostics message that contains `saying`."""
     found = []
     subscription = graph.outside.create_subscription(DiagnosticArray, "/diagnostics", found.append, 10)
     graph.until(lambda: graph.outside.count_publishers("/diagnostics"), "the diagnostics")

@@ -1,4 +1,4 @@
-"""A supervisor on a real graph between a made-up robot, a policy and an expert; in real or simulated time."""
+"""A supervisor on a real graph with a synthetic robot, policy and expert; real or simulated time."""
 
 import json
 
@@ -31,7 +31,7 @@ actions:
 """
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 STEP = 1.0 * 0.05 + 1e-9  # speed limit times one control period
-PATIENT_S = 30.0  # what is not about silence must not fail on a machine that stands still for a second
+PATIENT_S = 30.0  # tests that are not about silence must tolerate a stalled machine
 
 
 class Rig:
@@ -95,9 +95,9 @@ class Rig:
         return self.node._supervision.measured.at(self.now)[0].get("arm")
 
     def propose(self, source, *values, **words):
-        """Propose (joint2, joint1, linear.x) now; return the decision that answers this very tick.
+        """Propose (joint2, joint1, linear.x) now; return the decision on this tick.
 
-        Again after a moment, when the timer had had its say just before.
+        Repeats the proposal if the timer decided just before.
         """
         stamps = []
 
@@ -113,7 +113,7 @@ class Rig:
         return self.graph.until(answer, f"the answer to {source}")
 
     def answered(self, source, *values, **words):
-        """Propose until it is accepted: the timer may have had its say just before."""
+        """Propose until accepted: the timer may have decided just before."""
         return self.graph.until(
             lambda: (d := self.propose(source, *values, **words)).authority == source and d, "authority"
         )
@@ -122,7 +122,7 @@ class Rig:
 class Lockstep:
     """Simulated time: /clock and a proposal for each tick, waiting for its decision as a simulator does.
 
-    `silence_s` is for tests in which a source is silent; in all others the timer has nothing to decide.
+    `silence_s` is for tests of silent sources; in all others the timer must not decide.
     """
 
     def __init__(self, graph, path, **parameters):
@@ -132,7 +132,7 @@ class Lockstep:
         self.ready()
 
     def ready(self):
-        """Wait until the supervisor, just activated, hears and is heard."""
+        """Wait until an activated supervisor is connected in both directions."""
         graph = self.rig.graph
         graph.in_line(self.rig.joints)
         graph.until(lambda: all(publish.count() for publish in self.rig.sources.values()), "subscriptions")
@@ -179,14 +179,14 @@ class Session(Lockstep):
     number = 0
 
     def tick(self, expert=None, policy=None, **words):
-        """Let them propose for the next tick, the expert first; return the decision for it."""
+        """Publish the proposals for the next tick, the expert's first; return the decision."""
         self.number += 1
         stamp = self.begin(self.number)
         rig = self.rig
         names, period_ns = rig.contract.action_names, rig.contract.period_ns
-        for name, values, said in (("expert", expert, {}), ("policy", policy, words)):
+        for name, values, fields in (("expert", expert, {}), ("policy", policy, words)):
             if values is not None:
-                proposed = proposal.Proposal(name, stamp, np.array(values).reshape(-1, 3), **said)
+                proposed = proposal.Proposal(name, stamp, np.array(values).reshape(-1, 3), **fields)
                 rig.sources[name](proposal.to_message(proposed, names, period_ns))
         rig.graph.until(lambda: self.answered(stamp), f"the decision for tick {self.number}")
         return next(d for d in rig.decisions if d.stamp_ns >= stamp)

@@ -1,4 +1,4 @@
-"""A trainer that watches episodes, and a training that is caught while it writes."""
+"""A trainer with `watch`, and a training stopped while it writes."""
 
 import json
 import signal
@@ -53,18 +53,18 @@ class Watched:
 def stopped_while_writing(until, process, folder, number):
     """Stop the process that trains version `number` under `folder` once it has begun to write.
 
-    Return what it is filling, None: it was quicker. `until(condition, what)` waits.
+    Return the partial folder, or None if it finished first. `until(condition, what)` waits.
     """
     run = folder / f"v{number}{RUNNING}"
     place = run / f".{CHECKPOINT}.{process.pid}"
     caught = threading.Event()
 
-    def lie_in_wait():
+    def stop_at_first_file():
         while not (place.exists() or (run / CHECKPOINT).exists()):
             time.sleep(0.0002)
         process.send_signal(signal.SIGSTOP)
         caught.set()
 
-    threading.Thread(target=lie_in_wait, daemon=True).start()
+    threading.Thread(target=stop_at_first_file, daemon=True).start()
     until(caught.is_set, "the writing")
     return place if place.exists() and not (run / CHECKPOINT).exists() else None

@@ -24,7 +24,7 @@ PACKAGED = (
 
 @dataclass(frozen=True)
 class Workspace:
-    """A built workspace in `folder`; `run` has the environment of one who sourced its setup."""
+    """A built workspace in `folder`; `run` has the environment of its sourced setup."""
 
     folder: Path
 
@@ -35,7 +35,7 @@ class Workspace:
     @property
     def environment(self) -> dict[str, str]:
         (packages,) = self.prefix.glob("lib/python3*/site-packages")
-        # all but what belongs to the checkout: what is missing in the installation must be missed
+        # without the checkout: a file missing in the installation must cause a failure
         paths = [str(packages), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         prefixes = [str(self.prefix), *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
         return {

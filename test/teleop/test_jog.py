@@ -1,4 +1,4 @@
-"""Rates to targets."""
+"""Jogging: rates to targets."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ AT_ZERO = np.zeros(2)
 NOT_MEASURED = np.full(2, np.nan)
 
 
-def test_a_position_begins_at_the_measured_one_and_moves_by_rate_times_period(arm):
+def test_a_position_starts_at_the_measured_one_and_moves_by_rate_times_period(arm):
     jog = Jog(arm)
     measured = np.array([0.3, -0.2])
     np.testing.assert_allclose(jog.step(np.array([0.5, 0.0]), measured), [0.35, -0.2])  # 0.5 rad/s * 0.1 s
@@ -20,7 +20,7 @@ def test_a_velocity_is_the_rate_itself_and_needs_no_measurement(base):
     np.testing.assert_allclose(Jog(base).step(np.array([0.4, -1.0]), NOT_MEASURED), [0.4, -1.0])
 
 
-def test_the_contracts_limits_end_the_motion(arm):
+def test_the_contracts_limits_stop_the_motion(arm):
     jog = Jog(arm, lead_s=10.0)
     measured = np.array([0.98, 0.0])
     for _ in range(5):
@@ -28,14 +28,14 @@ def test_the_contracts_limits_end_the_motion(arm):
     np.testing.assert_allclose(target, [1.0, 0.0])
 
 
-def test_a_blocked_joint_runs_up_no_more_than_the_lead(arm):
+def test_the_target_of_a_blocked_joint_leads_by_at_most_lead_s(arm):
     jog = Jog(arm, lead_s=0.5)
     for _ in range(20):
         target = jog.step(np.array([0.4, 0.0]), AT_ZERO)
     np.testing.assert_allclose(target, [0.2, 0.0])  # 0.4 rad/s * 0.5 s
 
 
-def test_a_joint_that_sags_is_not_pulled_back_to_where_it_sags(arm):
+def test_a_sagging_joint_keeps_its_target(arm):
     jog = Jog(arm, lead_s=0.5)
     jog.step(np.zeros(2), np.array([0.5, 0.0]))
     sagging = np.array([0.1, 0.0])
@@ -43,7 +43,7 @@ def test_a_joint_that_sags_is_not_pulled_back_to_where_it_sags(arm):
     np.testing.assert_allclose(jog.step(np.zeros(2), sagging), [0.5, 0.0])
 
 
-def test_after_a_release_it_begins_at_the_measured_position_again(arm):
+def test_after_a_release_it_starts_at_the_measured_position_again(arm):
     jog = Jog(arm)
     jog.step(np.array([1.0, 1.0]), AT_ZERO)
     jog.release()

@@ -16,7 +16,7 @@ MAP = JoyMap(
 HELD = [0, 0, 0, 0, 1]
 
 
-def test_without_the_deadman_button_there_is_silence_whatever_the_axes_say():
+def test_without_the_deadman_button_nothing_is_proposed():
     assert MAP.rates([1.0, 1.0], [1, 1, 1, 1, 0]) is None
 
 
@@ -24,7 +24,7 @@ def test_full_deflection_gives_the_full_rate():
     np.testing.assert_allclose(MAP.rates([-1.0, 1.0], HELD), [0.5, -2.0])
 
 
-def test_deflection_grows_from_zero_at_the_edge_of_the_deadzone():
+def test_deflection_rises_from_zero_at_the_edge_of_the_deadzone():
     np.testing.assert_allclose(MAP.rates([0.2, 0.0], HELD), [0.0, 0.0])
     np.testing.assert_allclose(MAP.rates([-0.6, 0.0], HELD), [0.0, -1.0])  # (0.6 - 0.2) / 0.8 * 2
 
@@ -33,17 +33,17 @@ def test_buttons_add_their_rate():
     np.testing.assert_allclose(MAP.rates([0.0, 0.0], [1, 0, 0, 0, 1]), [0.0, -1.0])
 
 
-def test_a_gamepad_with_too_few_axes_is_named():
-    with pytest.raises(ValueError, match="has 1 of axis, the map names axis 1"):
+def test_a_missing_axis_is_named():
+    with pytest.raises(ValueError, match="the map uses axis 1, but this gamepad has 1"):
         MAP.rates([0.0], HELD)
 
 
-def test_a_gamepad_without_the_deadman_button_is_named():
-    with pytest.raises(ValueError, match="has 2 of button, the map names button 4"):
+def test_a_missing_deadman_button_is_named():
+    with pytest.raises(ValueError, match="the map uses button 4, but this gamepad has 2"):
         MAP.rates([0.0, 0.0], [1, 1])
 
 
-def test_controls_are_read_from_lines():
+def test_controls_are_parsed_from_lines():
     assert parse_controls(["base/linear.x 1 0.5"], ACTIONS, "axes") == (Control("base/linear.x", 1, 0.5),)
 
 
@@ -51,17 +51,17 @@ def test_controls_are_read_from_lines():
     ("line", "said"),
     [
         ("base/linear.x 1", "must be 'ACTION INDEX RATE'"),
-        ("base/linear.y 1 0.5", "'base/linear.y' is no action of the contract"),
+        ("base/linear.y 1 0.5", "'base/linear.y' is not an action of the contract"),
         ("base/linear.x one 0.5", "'base/linear.x one 0.5'"),
         ("base/linear.x -1 0.5", "0 or more"),
-        ("base/linear.x 1 nan", "is not a number"),
+        ("base/linear.x 1 nan", "is not a finite number"),
     ],
 )
-def test_a_wrong_line_is_refused_with_what_would_be_right(line, said):
+def test_a_wrong_line_is_refused_with_the_expected_form(line, said):
     with pytest.raises(ValueError, match=said):
         parse_controls([line], ACTIONS, "axes")
 
 
-def test_a_map_that_moves_nothing_is_refused():
-    with pytest.raises(ValueError, match="nothing would move"):
+def test_an_empty_map_is_refused():
+    with pytest.raises(ValueError, match="no axis or button is assigned"):
         JoyMap(ACTIONS, deadman_button=0)

@@ -1,4 +1,4 @@
-"""A terminal's keys. The base's top speeds: 0.5 m/s (its upper limit) and 1.0 rad/s; a quarter at first."""
+"""Key presses to rates. The base's top speeds: 0.5 m/s (its upper limit), 1.0 rad/s; initially a quarter."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def test_nothing_is_proposed_before_the_first_key(base):
     assert Keyboard(base, TIMES).rates(0.0) is None
 
 
-def test_a_press_moves_for_a_moment_then_holds_then_is_silent(base):
+def test_a_press_moves_then_holds_then_stops_proposing(base):
     keys = Keyboard(base, TIMES)
     assert keys.press("w", 10.0)
     np.testing.assert_allclose(keys.rates(10.3), [0.125, 0.0])
@@ -28,7 +28,7 @@ def test_both_axes_of_a_base_move_at_once(base):
     np.testing.assert_allclose(keys.rates(0.2), [-0.125, 0.25])
 
 
-def test_digits_choose_the_joint_that_the_arrows_move(arm):
+def test_digits_select_the_joint_that_the_arrows_move(arm):
     keys = Keyboard(arm, TIMES)  # speed limits 2 and 4 rad/s
     keys.press(UP, 0.0)
     np.testing.assert_allclose(keys.rates(0.1), [0.5, 0.0])
@@ -37,14 +37,14 @@ def test_digits_choose_the_joint_that_the_arrows_move(arm):
     np.testing.assert_allclose(keys.rates(1.1), [0.0, -1.0])
 
 
-def test_space_halts_and_keeps_control(base):
+def test_space_stops_and_keeps_control(base):
     keys = Keyboard(base, TIMES)
     keys.press("w", 0.0)
     keys.press(" ", 0.1)
     np.testing.assert_allclose(keys.rates(0.2), [0.0, 0.0])
 
 
-def test_x_lets_go_at_once(base):
+def test_x_releases_at_once(base):
     keys = Keyboard(base, TIMES)
     keys.press("w", 0.0)
     keys.press("x", 0.1)
@@ -63,20 +63,20 @@ def test_plus_and_minus_change_the_speed_within_bounds(base):
 
 
 @pytest.mark.parametrize("key", ["z", "3", "", "\x1b[C", "w"])
-def test_a_key_without_meaning_here_takes_no_control(arm, key):
+def test_a_key_without_function_takes_no_control(arm, key):
     keys = Keyboard(arm, TIMES)
     assert not keys.press(key, 0.0)
     assert keys.rates(0.0) is None
 
 
-def test_help_names_only_keys_that_mean_something(arm, base):
+def test_help_lists_only_keys_with_a_function(arm, base):
     assert "W/S" in Keyboard(base, TIMES).help()
     assert "Q/E" not in Keyboard(base, TIMES).help()
-    assert "choose: 1 arm/a  2 arm/b" in Keyboard(arm, TIMES).help()
+    assert "select: 1 arm/a  2 arm/b" in Keyboard(arm, TIMES).help()
     assert "W/S" not in Keyboard(arm, TIMES).help()
 
 
-def test_the_status_line_tells_who_has_control(base):
+def test_the_status_line_shows_whether_the_keyboard_has_control(base):
     keys = Keyboard(base, TIMES)
     assert keys.line(0.0).startswith("silent")
     keys.press("w", 0.0)
@@ -84,6 +84,6 @@ def test_the_status_line_tells_who_has_control(base):
     assert keys.line(1.0).startswith("holding")
 
 
-def test_times_that_contradict_are_refused():
+def test_contradictory_times_are_refused():
     with pytest.raises(ValueError, match="move_s <= silent_s"):
         KeyTimes(move_s=3.0, silent_s=2.0)

@@ -14,7 +14,7 @@ def test_joints_are_mapped_by_name_with_sign_scale_and_offset():
     np.testing.assert_allclose(Leader(JOINTS, Alignment()).mapped(POSITIONS), [0.4, 0.5])
 
 
-def test_a_follower_that_stands_too_far_off_refuses_naming_the_joint():
+def test_a_follower_too_far_away_is_refused_naming_the_joint():
     leader = Leader(JOINTS, Alignment("refuse", max_difference=0.2))
     with pytest.raises(
         MisalignedError, match=r"arm/b: the follower is -0\.300 from the leader's l2, 0\.2 is"
@@ -23,13 +23,13 @@ def test_a_follower_that_stands_too_far_off_refuses_naming_the_joint():
     assert not leader.engaged
 
 
-def test_refusing_engages_when_near_and_then_follows_the_leader():
+def test_refuse_engages_when_near_and_then_follows_the_leader():
     leader = Leader(JOINTS, Alignment("refuse", max_difference=0.2))
     leader.engage(POSITIONS, np.array([0.3, 0.5]), now_s=0.0)
     np.testing.assert_allclose(leader.target(POSITIONS, 0.0), [0.4, 0.5])
 
 
-def test_blending_fades_the_difference_out():
+def test_blend_fades_the_difference_out():
     leader = Leader(JOINTS, Alignment("blend", max_difference=0.5, blend_s=2.0))
     leader.engage(POSITIONS, np.array([0.8, 0.5]), now_s=10.0)  # 0.4 off
     np.testing.assert_allclose(leader.target(POSITIONS, 10.0), [0.8, 0.5])
@@ -44,7 +44,7 @@ def test_relative_keeps_any_difference():
     np.testing.assert_allclose(leader.target({"l1": 0.0, "l2": 0.25}, 50.0), [-0.9, 1.0])
 
 
-def test_a_nan_follower_is_no_reason_to_engage():
+def test_a_nan_follower_position_prevents_engaging():
     leader = Leader(JOINTS, Alignment("blend"))
     with pytest.raises(MisalignedError, match="nan"):
         leader.engage(POSITIONS, np.array([np.nan, 0.5]), now_s=0.0)
@@ -55,12 +55,12 @@ def test_a_joint_that_the_leader_does_not_report_is_named():
         Leader(JOINTS, Alignment()).mapped({"l1": 0.0})
 
 
-def test_a_leader_joint_that_is_no_number_is_named():
+def test_a_leader_joint_that_is_not_finite_is_named():
     with pytest.raises(ValueError, match="the leader's 'l1' is nan"):
         Leader(JOINTS, Alignment()).mapped({"l1": float("nan"), "l2": 0.0})
 
 
-def test_released_it_has_no_target():
+def test_after_release_there_is_no_target():
     leader = Leader(JOINTS, Alignment("relative"))
     leader.engage(POSITIONS, np.zeros(2), now_s=0.0)
     leader.release()
@@ -68,18 +68,18 @@ def test_released_it_has_no_target():
         leader.target(POSITIONS, 0.0)
 
 
-def test_lines_are_read_into_the_order_of_the_contract():
+def test_lines_are_sorted_into_the_order_of_the_contract():
     assert parse_joints(["arm/b l2 2", "arm/a l1 -1 0.5"], ACTIONS) == JOINTS
 
 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["arm/a l1"], "nothing drives 'arm/b'"),
-        (["arm/a l1", "arm/a l2"], "'arm/a' is driven twice"),
-        (["arm/c l1"], "'arm/c' is no action"),
+        (["arm/a l1"], "no line for 'arm/b'"),
+        (["arm/a l1", "arm/a l2"], "'arm/a' is assigned twice"),
+        (["arm/c l1"], "'arm/c' is not an action"),
         (["arm/a"], "must be 'ACTION JOINT"),
-        (["arm/a l1 0"], "scale 0.0 must not be 0"),
+        (["arm/a l1 0"], "must be finite, the scale not 0"),
         (["arm/a l1 x"], "could not convert"),
     ],
 )

@@ -21,7 +21,10 @@ def add_episode(parser: argparse.ArgumentParser) -> None:
 def add_contract(parser: argparse.ArgumentParser) -> None:
     """Add the option for a contract other than the recorded one."""
     parser.add_argument(
-        "--contract", type=Path, metavar="FILE", help="interpret it under this contract (default: the recorded one)"
+        "--contract",
+        type=Path,
+        metavar="FILE",
+        help="interpret it under this contract (default: the recorded one)",
     )
 
 
@@ -44,7 +47,7 @@ def entry_of(word: str, root: Path) -> Entry:
 
 
 def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
-    """Return the episodes given by `words`; a folder of episodes stands for all in it, no word for the root."""
+    """Return the episodes given by `words`: folders of episodes, episodes, or by default all under `root`."""
     found: list[Entry] = []
     for word in words or [str(root)]:
         path = root if not words else folder_of(word, root)

@@ -26,7 +26,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         "verify",
         parents=[common],
         help="read every message, build every frame, and report errors",
-        description="Read and decode every message and build every frame. Exit status 1 when an episode is unusable.",
+        description="Decode every message and build every frame. Exit status 1 when an episode is unusable.",
     )
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
     add_contract(parser)
@@ -46,7 +46,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         "discard",
         parents=[common],
         help="exclude episodes from now on; deletes nothing",
-        description="Write a tombstone file into the folder; training ignores the episode. 'undo' removes the file.",
+        description="Write a tombstone file; training then ignores the episode. 'undo' removes the file.",
     )
     parser.add_argument("episodes", **several)
     parser.add_argument("--reason", default="", help="reason, shown in lists")

@@ -29,7 +29,9 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, observations and actions")
     parser.set_defaults(act=_replay)
 
-    parser = verbs.add_parser("plot", parents=[common], help="plot measurements, commands and uncertainty over time")
+    parser = verbs.add_parser(
+        "plot", parents=[common], help="plot measurements, commands and uncertainty over time"
+    )
     add_episode(parser)
     add_contract(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE.png here")
@@ -116,7 +118,8 @@ def _plot(args: argparse.Namespace) -> int:
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
     output = args.output or Path(f"{entry.name}.png")
-    with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:  # plotting writes nothing beside the bag
+    # a temporary cache: plotting writes nothing into the folder of the episodes
+    with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:
         curves = decision_curves(entry)
         plot_episode(cache.load(entry, contract, Path(folder), DRIVEN), contract, output, curves)
     print(f"written: {output}")

@@ -24,7 +24,9 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         "under --root that training uses. With `il-ros session relabel` a person demonstrates instead.",
     )
     add_moments(parser)
-    parser.add_argument("--seconds", type=float, default=3.0, help="seconds recorded from each moment (default: 3)")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="seconds recorded from each moment (default: 3)"
+    )
     parser.set_defaults(act=_relabel)
 
 
@@ -40,7 +42,11 @@ def add_moments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--doubtful", type=_former("--uncertain"), help=argparse.SUPPRESS)
     parser.add_argument(
-        "--before", type=float, default=0.5, metavar="S", help="seconds before a mark, for a person's reaction time (0.5)"
+        "--before",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="seconds before a mark, for a person's reaction time (0.5)",
     )
 
 

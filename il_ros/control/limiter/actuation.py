@@ -20,7 +20,8 @@ Numbers = tuple[float, ...]
 class Actuation:
     """The command state of all action keys. Nothing is sent until the start of every key's ramp is known.
 
-    `keep_command`: keys whose ramps start from the last command even when a measurement is available. Example:
+    `keep_command`: keys whose ramps start from the last command even when a measurement is available.
+    Example:
     a gripper that holds an object, where the measured opening differs from the commanded one.
     Raises ValueError when `keep_command` names an unknown action.
     """
@@ -53,7 +54,8 @@ class Actuation:
         """Start all ramps at the current state; if it is unknown for some keys, change nothing and return those.
 
         Velocities start from the last command, or from zero before the first. `from_rest`: the robot stands
-        still (start, restart); otherwise the speed of the last command is assumed. `trusted` (A,): a target at
+        still (start, restart); otherwise the speed of the last command is assumed. `trusted` (A,): a target
+        at
         which keys without a measurement may start when no command was sent before.
         """
         motions: dict[str, Motion | None] = {}

@@ -109,8 +109,8 @@ def declare_modes(node: Node) -> tuple[str, ...]:
         unit="s", minimum=0.001,
     )  # fmt: skip
     declare(
-        node, "gated.timed_out", gated.timed_out, "after the time-out: keep holding, resume the policy, or stop "
-        "until ~/restart", choices=TIMED_OUT,
+        node, "gated.timed_out", gated.timed_out, "after the time-out: keep holding, resume the policy, or "
+        "stop until ~/restart", choices=TIMED_OUT,
     )  # fmt: skip
     declare(
         node, "gated.takeover", gated.takeover, "when a proposing expert takes over: anytime (a person with "

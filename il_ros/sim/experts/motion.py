@@ -41,7 +41,7 @@ def step_rise(value: float, start: float, end: float) -> float:
 
 
 def toward(offset_m: Vector, gain: float, speed: float) -> Vector:
-    """Return the velocity that closes an offset: gain times offset when near, at most `speed` when far."""
+    """Return the velocity that closes an offset: proportional when near, at most `speed` when far."""
     distance = float(np.linalg.norm(offset_m))
     return offset_m * (gain / math.hypot(1.0, distance * gain / speed))
 

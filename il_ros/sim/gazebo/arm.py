@@ -24,7 +24,7 @@ STEP_NS = 2_500_000
 
 
 class GazeboArm(GazeboScene):
-    """See `il_ros.sim.tasks.arm_scene.ArmScene`. Raises RuntimeError when Gazebo is not set up (`make gazebo`)."""
+    """See `il_ros.sim.tasks.arm_scene.ArmScene`. Raises RuntimeError without `make gazebo`."""
 
     def __init__(self, task: str, cameras: Cameras):
         root = world_element(task)

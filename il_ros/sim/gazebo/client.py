@@ -79,7 +79,9 @@ class Client:
             size = struct.unpack("<I", self._receive(4))[0]
             answer = self._receive(size)
         except OSError as error:
-            raise RuntimeError(f"Gazebo doesn't answer ({error}); its last output: {self._gazebo.last_output()}") from error
+            raise RuntimeError(
+                f"Gazebo doesn't answer ({error}); its last output: {self._gazebo.last_output()}"
+            ) from error
         if answer[:1] == b"E":
             raise RuntimeError(f"Gazebo: {answer[1:].decode()}")
         if answer[:1] != expected:

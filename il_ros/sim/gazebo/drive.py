@@ -23,7 +23,7 @@ STEP_NS = 5_000_000
 
 
 class GazeboDrive(GazeboScene):
-    """See `il_ros.sim.tasks.drive_scene.DriveScene`. Raises RuntimeError when Gazebo is not set up (`make gazebo`)."""
+    """See `il_ros.sim.tasks.drive_scene.DriveScene`. Raises RuntimeError without `make gazebo`."""
 
     def __init__(self, task: str, cameras: Cameras):
         world = world_text(world_element("drive"), cameras, STEP_NS)

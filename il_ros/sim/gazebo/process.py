@@ -14,7 +14,7 @@ _MISSING = "there is no Gazebo at {folder}; type:  make gazebo   (IL_ROS_GAZEBO 
 
 
 def folder() -> Path:
-    """Return the folder in which `scripts/gazebo` set Gazebo up: IL_ROS_GAZEBO, or .gazebo of the checkout."""
+    """Return the folder of `scripts/gazebo`: IL_ROS_GAZEBO, or .gazebo of the checkout."""
     named = os.environ.get("IL_ROS_GAZEBO")
     return Path(named).absolute() if named else Path(__file__).resolve().parents[3] / ".gazebo"
 

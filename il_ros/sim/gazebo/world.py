@@ -1,6 +1,7 @@
 """Builds the worlds for Gazebo Classic: one SDF text, with the models included and the camera sizes set.
 
-Classic and gz-sim share the files in worlds/ and models/; elements that only gz-sim supports are removed here.
+Classic and gz-sim share the files in worlds/ and models/; elements that only gz-sim supports are removed
+here.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ def world_element(name: str) -> Element:
 
 
 def world_text(root: Element, cameras: Cameras, step_ns: int) -> str:
-    """Return the world as text; every camera gets the size in `cameras` and keeps its vertical field of view."""
+    """Return the world as text, with the size of `cameras`; the vertical field of view stays."""
     _only(_only(_only(root, "world"), "physics"), "max_step_size").text = f"{step_ns * 1e-9:.9f}"
     for camera in root.iter("camera"):
         image = _only(camera, "image")
         field = _only(camera, "horizontal_fov")
-        square = float(field.text or "")  # images in the files are square, so this is the vertical field of view as well
+        square = float(
+            field.text or ""
+        )  # images in the files are square, so this is the vertical field of view as well
         field.text = repr(2 * math.atan(cameras.width / cameras.height * math.tan(square / 2)))
         _only(image, "width").text, _only(image, "height").text = str(cameras.width), str(cameras.height)
     return ElementTree.tostring(root, encoding="unicode")

@@ -27,7 +27,9 @@ class BridgedArm(BridgeListener):
     def __init__(self, task: str):
         super().__init__()
         self.has_object = world_element(task).find("world/model[@name='object']") is not None
-        self.subscriptions = {BRIDGED_JOINTS: JOINT_STATE} | ({BRIDGED_OBJECT: POSE} if self.has_object else {})
+        self.subscriptions = {BRIDGED_JOINTS: JOINT_STATE} | (
+            {BRIDGED_OBJECT: POSE} if self.has_object else {}
+        )
         self._position = self._velocity = np.zeros(len(NAMES))
         self._object = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
         self._speed = 0.0

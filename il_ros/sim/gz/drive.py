@@ -94,7 +94,7 @@ class BridgedDrive(BridgeListener):
         return corridor_pieces.touches(x, y, self._pieces)
 
     def place(self, corridor: Corridor, seed: int) -> None:
-        """Set the poses of the corridor's pieces, the goal and the robot; the robot counts as placed at once."""
+        """Set the poses of the corridor, the goal and the robot; the robot counts as placed at once."""
         self._pieces = corridor_pieces.places(corridor)
         self._wheels = (0.0, 0.0)
         self.poses = {

@@ -32,7 +32,8 @@ class ResetPosition:
 class BridgeListener:
     """A scene that is updated by bridged messages.
 
-    `poses`: the models' poses at the start (7,: position, quaternion wxyz). `stamps`: of the last messages, by
+    `poses`: the models' poses at the start (7,: position, quaternion wxyz). `stamps`: of the last messages,
+    by
     the topic on which the task publishes them.
     """
 

@@ -10,7 +10,7 @@ BridgedScene = BridgedArm | BridgedDrive
 
 
 def gz_task(name: str) -> tuple[Task, BridgedScene]:
-    """Return a task by its name, and the scene that receives messages. Raises ValueError on an unknown name."""
+    """Return a task by its name, and its scene. Raises ValueError on an unknown name."""
     kind = task_class(name)
     scene: BridgedScene = BridgedDrive(name) if kind.robot == "drive" else BridgedArm(name)
     task: Task = kind(scene)

@@ -68,7 +68,9 @@ class MujocoDrive:
     def advance(self, period_ns: int) -> None:
         """Advance the simulation by `period_ns`."""
         mujoco.mj_step(self.model, self.data, round(period_ns * 1e-9 / self.model.opt.timestep))
-        mujoco.mj_forward(self.model, self.data)  # positions and contacts after the last substep, not before it
+        mujoco.mj_forward(
+            self.model, self.data
+        )  # positions and contacts after the last substep, not before it
 
     def state(self) -> Vector:
         """Return MuJoCo's complete state, including the corridor."""

@@ -24,5 +24,7 @@ def restore(model: mujoco.MjModel, data: mujoco.MjData, state: Vector) -> None:
     """
     needed = mujoco.mj_stateSize(model, _KIND)
     if state.shape != (needed,):
-        raise ValueError(f"a state of {state.size} numbers is another model's; this model's state has {needed}")
+        raise ValueError(
+            f"a state of {state.size} numbers is another model's; this model's state has {needed}"
+        )
     mujoco.mj_setState(model, data, np.ascontiguousarray(state), _KIND)

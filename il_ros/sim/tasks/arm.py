@@ -80,7 +80,7 @@ class ArmTask(ABC):
         return self._time_ns
 
     def reset(self, seed: int) -> None:
-        """Begin the episode of a seed: the arm near its home pose, goal and object where the task draws them."""
+        """Begin the episode of a seed: the arm near its home pose, goal and object at random poses."""
         rng = np.random.default_rng(seed)
         self.scene.begin()
         home = pointing_down(HOME_M, 0.0) + rng.uniform(-1, 1, 6) * HOME_SPREAD_RAD

@@ -21,7 +21,7 @@ _STEP_RAD = FIELD_RAD / (BEAMS - 1)
 
 
 def beam_angles() -> Vector:
-    """Return each beam's direction, (BEAMS,) radians: 0 is ahead, left is positive, ordered from right to left."""
+    """Return the beams' directions, (BEAMS,) radians, from right to left: 0 is ahead, left positive."""
     return _RIGHT_RAD + _STEP_RAD * np.arange(BEAMS, dtype=np.float64)
 
 

@@ -26,7 +26,7 @@ class PickPlace(ArmTask):
     opening_m = (0.03, 0.08)  # demonstrations include starts with a closed, empty gripper
 
     def place(self, rng: np.random.Generator) -> None:
-        """Draw the cube's position and yaw, and the bin's position beside it."""
+        """Draw the cube's position and yaw, and the bin's position next to it."""
         self.scene.set_object(
             np.array([*rng.uniform(CUBE_LOWER_M, CUBE_UPPER_M), HALF_CUBE_M]),
             rng.uniform(-CUBE_TURN_RAD, CUBE_TURN_RAD),

@@ -37,7 +37,9 @@ class Cameras:
             if not 1 <= getattr(self, field) <= 1920:
                 raise ValueError(f"cameras: {field} is {getattr(self, field)}; it must be 1 to 1920 pixels")
         if self.divisor < 1:
-            raise ValueError(f"cameras: divisor is {self.divisor}; it must be 1 (a frame in every control period) or more")
+            raise ValueError(
+                f"cameras: divisor is {self.divisor}; it must be 1 (a frame in every control period) or more"
+            )
 
     def require(self, known: tuple[str, ...]) -> None:
         """Raise ValueError when a name is not one of the task's cameras `known`."""

@@ -28,7 +28,7 @@ def test_an_episode_without_faults_is_good():
         (
             stream(stale_s=3.1, silent_at_end_s=0.0, age_p50_s=944.0),
             "poor",
-            "another clock: is use_sim_time right?",
+            "another clock: check use_sim_time",
         ),
         (stream(backwards=2), "fair", "/joint_states: its stamps went back 2 times"),
         (stream(messages=0), "poor", "/joint_states: no message"),

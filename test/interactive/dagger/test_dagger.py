@@ -98,7 +98,12 @@ def who(driven):
 
 def test_a_lesson_counts_ticks_takeovers_and_keeps_what_was_seen_with_its_label():
     driven = drive(run, interaction("hg_dagger", Alternating()), Still(), Expert(), seed=3)
-    assert (who(driven), driven.labels, driven.expert_ticks, len(driven.takeovers_ns)) == ("pepepepe", 4, 4, 4)
+    assert (who(driven), driven.labels, driven.expert_ticks, len(driven.takeovers_ns)) == (
+        "pepepepe",
+        4,
+        4,
+        4,
+    )
     episode = driven.episode("lesson", CONTRACT)
     # of x' = x / 2 at every second tick remains x / 16: within 0.1 from anywhere
     assert episode.outcome == "success"

@@ -16,13 +16,13 @@ from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.records.decision import Decision, to_json
 
 PERIOD_NS = 50_000_000
-IMPATIENT_S = 3.0  # what is not missing must be there sooner, on a busy machine too
+IMPATIENT_S = 3.0  # longer than any available node needs on a busy machine
 SUCCEEDS_AT = {5: 3, 6: None, 7: 1, 8: None}
 BREAKS_AT = {8: 2}
 
 
 class World(managed.PlainNode):
-    """Answers as sim does; succeeds in an episode after as many ticks as SUCCEEDS_AT says."""
+    """Answers like `sim`; an episode succeeds after SUCCEEDS_AT ticks."""
 
     def __init__(self, **kwargs):
         super().__init__("sim", **kwargs)
@@ -73,7 +73,7 @@ class World(managed.PlainNode):
 
 
 class Services(managed.PlainNode):
-    """A node whose Trigger services note that they were called."""
+    """A node whose Trigger services log their calls."""
 
     def __init__(self, name, services, log, refuse=0):
         super().__init__(name)
@@ -101,7 +101,7 @@ class Services(managed.PlainNode):
 
 
 class SlowRecorder(Services):
-    """Says that it saved an episode a while after it was stopped."""
+    """Reports an episode as saved some time after its stop."""
 
     def __init__(self, log):
         super().__init__("recorder", ["start", "stop"], log)
@@ -153,14 +153,14 @@ def test_an_episode_is_prepared_run_marked_and_stopped_in_order(graph, world):
     assert conductor.trials.done[0].episode == "episode_000000"
 
 
-def test_a_task_that_can_not_succeed_any_more_ends_its_episode(graph, world):
+def test_a_failed_task_ends_its_episode(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     (trial,) = conduct(graph, seed=8, record=False).trials.done
     assert (trial.outcome, trial.reason) == ("failure", "the task can no longer be completed")
     assert trial.simulated_s < 1.0
 
 
-def test_success_and_time_limit_are_told_apart_and_written(graph, world, tmp_path):
+def test_success_and_time_limit_are_distinguished_and_written(graph, world, tmp_path):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     result = tmp_path / "result.json"
     conduct(graph, episodes=3, seed=5, record=False, time_limit_s=2.0, result=str(result))
@@ -174,14 +174,14 @@ def test_success_and_time_limit_are_told_apart_and_written(graph, world, tmp_pat
     assert trials[0]["simulated_s"] < 2.0
 
 
-def test_a_missing_node_ends_it_with_the_service_that_is_missing(graph):
+def test_a_missing_node_ends_it_and_the_service_is_named(graph):
     conductor = graph.start(Conductor, timeout_s=0.3)
     graph.until(conductor.ended.done, "the conductor's end")
     assert conductor.ended.result() == 1
     assert "service /sim/pause: not there within 0.3 s" in conductor._last_error[1]
 
 
-def test_a_recorder_that_keeps_refusing_ends_it_with_its_words(graph, world):
+def test_a_recorder_that_keeps_refusing_ends_it_with_its_reason(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     add(graph, Services("recorder", ["start", "stop"], world.log, refuse=10_000))
     conductor = graph.start(Conductor, timeout_s=IMPATIENT_S, seed=5)
@@ -189,7 +189,7 @@ def test_a_recorder_that_keeps_refusing_ends_it_with_its_words(graph, world):
     assert "recorder/start refused: silent: /joint_states" in conductor._last_error[1]
 
 
-def test_an_episode_begins_only_when_somebody_answers(graph, world):
+def test_an_episode_begins_only_after_a_decision_with_authority(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     world.unanswered = 1
     conduct(graph, seed=5, record=False)
@@ -197,7 +197,7 @@ def test_an_episode_begins_only_when_somebody_answers(graph, world):
     assert world.log.index("go") > len(world.log) - 3
 
 
-def test_nobody_to_answer_ends_it_with_that_reason(graph, world):
+def test_a_missing_decision_ends_it_with_that_reason(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     world.unanswered = 10_000
     conductor = graph.start(Conductor, timeout_s=IMPATIENT_S, seed=5, record=False)
@@ -206,7 +206,7 @@ def test_nobody_to_answer_ends_it_with_that_reason(graph, world):
 
 
 class Improving(Services):
-    """A trainer that is asked and a policy server that judges, in one node."""
+    """A trainer and a policy server that gives verdicts, in one node."""
 
     def __init__(self, log, verdicts):
         super().__init__("trainer", ["train"], log)
@@ -219,7 +219,7 @@ class Improving(Services):
         response.message, state, reason = self.verdicts.pop(0)
         if state == "failed":
             event = {"event": "failed", "job": f"training {response.message}", "reason": reason}
-            # again and again: who asked may not have discovered this topic yet
+            # repeated: the conductor may not have discovered this topic yet
             self.create_timer(0.05, lambda: self.progress.publish(String(data=json.dumps(event))))
         elif state:
             verdict = {"version": response.message, "state": state, "reason": reason}
@@ -227,13 +227,13 @@ class Improving(Services):
         return response
 
 
-def test_after_each_round_a_policy_is_trained_and_judged_before_the_next_begins(graph, world):
+def test_after_each_round_a_policy_is_trained_and_examined_before_the_next_begins(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     add(graph, Improving(world.log, [("v2", "active", "promoted")]))
     conductor = conduct(graph, episodes=3, seed=5, record=False, time_limit_s=0.5, per_round=2)
     assert conductor.ended.result() == 0
     steps = [word for word in world.log if word == "train" or word.startswith("reset")]
-    # a reset is tried again until it is answered
+    # a reset is repeated until a decision follows
     assert [step for step, before in zip(steps, ["", *steps], strict=False) if step != before] == [
         *("reset 5", "reset 6", "train", "reset 7"),
     ]
@@ -254,7 +254,7 @@ def test_a_version_that_is_refused_ends_a_round_too(graph, world):
     assert conduct(graph, seed=5, record=False, per_round=1).ended.result() == 0
 
 
-def test_a_training_that_fails_ends_it_with_its_words(graph, world):
+def test_a_failed_training_ends_it_with_its_reason(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     add(graph, Improving(world.log, [("v2", "failed", "no episode can be used")]))
     conductor = conduct(graph, seed=5, record=False, per_round=1)
@@ -262,7 +262,7 @@ def test_a_training_that_fails_ends_it_with_its_words(graph, world):
     assert "training v2 failed: no episode can be used" in conductor._last_error[1]
 
 
-def test_a_verdict_that_does_not_come_ends_it_with_what_was_waited_for(graph, world):
+def test_a_missing_verdict_ends_it_and_is_named(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     add(graph, Improving(world.log, [("v2", "", "")]))
     conductor = conduct(graph, seed=5, record=False, per_round=1, training_s=1.0)
@@ -270,7 +270,7 @@ def test_a_verdict_that_does_not_come_ends_it_with_what_was_waited_for(graph, wo
     assert "training v2 and the verdict on it" in conductor._last_error[1]
 
 
-def test_a_simulator_that_stands_still_ends_it(graph, world):
+def test_a_stopped_simulator_ends_it(graph, world):
     add(graph, Services("dagger_supervisor", ["restart"], world.log))
     world.stuck = True
     conductor = graph.start(Conductor, timeout_s=IMPATIENT_S, seed=6, record=False)

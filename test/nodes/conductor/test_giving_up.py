@@ -1,4 +1,4 @@
-"""A block that somebody moves past its mark, with the real nodes: the expert gives up, the episode ends."""
+"""With the real nodes, a block is moved past its goal: the expert gives up and the episode ends."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ WAIT_S = 60.0
 PATIENT = {f"{name}__timeout_s": WAIT_S for name in ("policy", "expert")}
 
 
-def test_an_expert_that_can_not_bring_the_task_back_lets_go_and_the_episode_ends_soon(graph):
+def test_an_expert_that_gives_up_releases_and_the_episode_ends_soon(graph):
     graph.start(DaggerSupervisor, contract="arm_push", mode="expert", use_sim_time=True, **PATIENT)
     sim = graph.start(
         Sim, task="push", cameras=False, speed=0.0, lockstep=True, lockstep_timeout_s=WAIT_S, paused=True
@@ -43,7 +43,7 @@ def test_an_expert_that_can_not_bring_the_task_back_lets_go_and_the_episode_ends
     assert {each.authority for each in after} == {NOBODY}
     assert all("expert" in each.reason for each in after)
     assert all(each.proposals["expert"] is None for each in after[1:])
-    # it holds: the command stays, and the robot comes to rest
+    # hold: the command stays, and the robot comes to rest
     assert np.ptp([each.sent for each in after[2:]], axis=0).max() < 1e-9
     rest = np.array([message.position for message in joints[-5:]])
     assert np.ptp(rest, axis=0).max() < 0.01

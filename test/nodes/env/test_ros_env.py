@@ -50,7 +50,7 @@ def make(processes):
 
 
 def episode(env, act, seed):
-    """What happens in one episode: [(observation, reward, terminated, truncated, info), ...]."""
+    """One episode: [(observation, reward, terminated, truncated, info), ...]."""
     observation, _ = env.reset(seed=seed)
     steps = []
     while not steps or not any(steps[-1][2:4]):
@@ -60,7 +60,7 @@ def episode(env, act, seed):
 
 
 def propose_on(env):
-    """Run episodes for as long as a test waits."""
+    """Run episodes while a test waits."""
     end_s = time.monotonic() + WAIT_S
     while time.monotonic() < end_s:
         episode(env, lambda seen: np.array(seen["joints"]), seed=0)
@@ -70,8 +70,8 @@ def expert(observation):
     return make_expert("push").act(observation)[0]
 
 
-@pytest.mark.filterwarnings("ignore:.*Box.*:UserWarning")  # units and limits are the contract's, by intent
-def test_it_is_an_environment_by_gymnasiums_own_checker(make):
+@pytest.mark.filterwarnings("ignore:.*Box.*:UserWarning")  # units and limits are the contract's on purpose
+def test_it_passes_gymnasiums_checker(make):
     check_env(make(), skip_render_check=True)
 
 
@@ -92,7 +92,7 @@ def test_the_expert_succeeds_and_a_seed_gives_the_same_episode_bit_by_bit(make):
     assert len(episode(make(name="another"), expert, seed=3)) == len(first)
 
 
-def test_the_supervisors_gate_limits_what_is_proposed(make):
+def test_the_safety_limiter_limits_actions(make):
     env = make()
     observation, _ = env.reset(seed=0)
     target = np.concatenate([observation["joints"][:6] + 1.0, [0.03]])
@@ -101,7 +101,7 @@ def test_the_supervisors_gate_limits_what_is_proposed(make):
     assert np.abs(info["sent"] - observation["joints"])[:6].max() < 2.0 * 0.05 + 1e-6  # 2 rad/s by contract
 
 
-def test_the_end_of_time_truncates_and_then_a_reset_is_due(make):
+def test_the_time_limit_truncates_and_requires_a_reset(make):
     env = make(time_limit_s=0.2)
     resting, _ = env.reset(seed=0)
     still = np.array(resting["joints"])
@@ -112,25 +112,25 @@ def test_the_end_of_time_truncates_and_then_a_reset_is_due(make):
 
 
 @pytest.mark.parametrize("action", [np.zeros(6), np.full(7, np.nan)])
-def test_what_is_no_action_is_refused(make, action):
+def test_an_invalid_action_is_refused(make, action):
     env = make()
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"7,.* finite"):
         env.step(action)
 
 
-def test_a_stream_that_is_silent_is_an_error_that_names_it(make, tmp_path):
+def test_a_silent_stream_is_an_error_that_names_it(make, tmp_path):
     env = make(with_extra(tmp_path))
     with pytest.raises(RosEnvError, match=r"extra \(extra_pose\): nothing received"):
         env.reset(seed=0)
 
 
-def test_a_stream_that_falls_silent_truncates_and_nothing_is_made_up(make, tmp_path, graph):
+def test_a_stream_that_falls_silent_truncates_without_invented_data(make, tmp_path, graph):
     seen = graph.received("joint_states", JOINT_STATE)
     env = make()
 
     def shown():
-        env.reset(seed=0)  # each start is shown once, and whoever is new here may miss it
+        env.reset(seed=0)  # each first frame is published once; a new subscriber may miss it
         return seen
 
     graph.until(shown, "the present simulated time", WAIT_S)
@@ -150,14 +150,14 @@ def test_a_stream_that_falls_silent_truncates_and_nothing_is_made_up(make, tmp_p
     assert (last["joints"] == steps[-2][0]["joints"]).all()
 
 
-def test_two_programs_do_not_propose_as_one_source(make):
+def test_two_programs_cannot_propose_as_one_source(make):
     make()
     second = make(name="second")
     with pytest.raises(RosEnvError, match="ros_env proposes on /policy_server/proposal, too"):
-        propose_on(second)  # the graph may learn of the first only after the second has begun
+        propose_on(second)  # the second may discover the first only after its start
 
 
-def test_a_program_that_comes_later_is_noticed_while_stepping(make):
+def test_a_second_program_is_detected_while_stepping(make):
     env = make()
     env.reset(seed=0)
     make(name="late")
@@ -165,7 +165,7 @@ def test_a_program_that_comes_later_is_noticed_while_stepping(make):
         propose_on(env)
 
 
-def test_without_a_supervisor_it_says_what_it_waits_for(processes):
+def test_without_a_supervisor_the_error_names_it(processes):
     env = RosEnv(PUSH, timeout_s=0.5, namespace="elsewhere")
     with pytest.raises(RosEnvError, match="a supervisor that listens to /elsewhere/policy_server/proposal"):
         env.reset(seed=0)

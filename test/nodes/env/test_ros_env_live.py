@@ -1,4 +1,4 @@
-"""A Gymnasium environment where time runs and the scene is brought back by hand, as on a robot."""
+"""A Gymnasium environment in running time with a caller-supplied scene reset, as on a robot."""
 
 import numpy as np
 from std_srvs.srv import Trigger
@@ -9,7 +9,7 @@ from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
 
 
-def test_ticks_go_by_while_one_thinks_and_the_present_is_what_one_sees(graph, tmp_path):
+def test_a_slow_step_skips_ticks_and_observes_the_present(graph, tmp_path):
     given = {"task": "drive", "speed": "1", "cameras": "false", "namespace": "left"}
     specs = SCENARIOS["env"].nodes(given)
     hands, clock = [], graph.received("/clock", "rosgraph_msgs/msg/Clock")
@@ -31,7 +31,7 @@ def test_ticks_go_by_while_one_thinks_and_the_present_is_what_one_sees(graph, tm
             return info["authority"] == "policy" and info
 
         first = graph.until(drove, "a proposal in time, on a busy machine too")
-        end_ns = env._tick_ns + 600_000_000  # thinking until then
+        end_ns = env._tick_ns + 600_000_000  # a slow step
         graph.until(
             lambda: clock and clock[-1].clock.sec * 10**9 + clock[-1].clock.nanosec >= end_ns, "thinking"
         )

@@ -1,4 +1,4 @@
-"""Half a checkpoint while the robot is driven: refused, no tick missed, and the bag shows who answered."""
+"""A partial checkpoint while the policy drives: refused, and the bag has an answer for every tick."""
 
 import json
 import os
@@ -57,12 +57,12 @@ WAYS = {
 
 
 class Announced:
-    """A robot in lockstep whose policy server hears of versions; every tick from now on is recorded."""
+    """A robot in lockstep with a policy server and announced versions; every tick is recorded."""
 
     def __init__(self, graph, folder):
         self.graph, self._folder = graph, folder / "policies"
         topic = f"{folder.name}/checkpoint"
-        self._said = graph.received("policy_server/version", STRING, LATCHED)
+        self._verdicts = graph.received("policy_server/version", STRING, LATCHED)
         self.robot = Robot(graph, folder, PATIENT, candidates=topic)
         self._announce = graph.publisher(topic, STRING, LATCHED)
         graph.in_line(self._announce)
@@ -78,7 +78,7 @@ class Announced:
         self._announce(messages.make(STRING, data=str(run)))
 
     def order(self, run):
-        """As a person does; return whether it is to be loaded, and the answer."""
+        """Reload by service; return success and message."""
         self.robot.server.set_parameters([Parameter("checkpoint", value=str(run))])
         answer = self.graph.call("policy_server/reload", Trigger)
         return answer.success, answer.message
@@ -88,14 +88,14 @@ class Announced:
 
         def found():
             self.robot.tick()
-            told = [json.loads(message.data)["verdict"] for message in self._said]
+            told = [json.loads(message.data)["verdict"] for message in self._verdicts]
             return next((each for each in told if each["version"] == run.name), None)
 
         told = self.graph.until(found, f"the verdict on {run.name}", LONG_S)
         return told["state"], told["reason"]
 
     def answers(self):
-        """Return who answered, and with what, at each tick that was recorded; none may be missing."""
+        """Return version and answer at each recorded tick; none may be missing."""
         kept = self.robot.recorded.stop()
         ticks = range(self._begun + PERIOD_NS, self.robot.stamp_ns + 1, PERIOD_NS)
         assert [each.stamp_ns for each in kept.decisions] == list(ticks)
@@ -110,7 +110,7 @@ def announced(graph, tmp_path):
     return Announced(graph, tmp_path)
 
 
-def test_half_a_checkpoint_is_refused_in_every_way_and_each_tick_has_the_driving_policys_answer(announced):
+def test_a_partial_checkpoint_is_refused_in_every_way_and_each_tick_is_answered(announced):
     for number, (spoil, reason) in enumerate(WAYS.items(), start=2):
         run = announced.version(number)
         spoil(run / CHECKPOINT)
@@ -128,7 +128,7 @@ def test_half_a_checkpoint_is_refused_in_every_way_and_each_tick_has_the_driving
     assert answers == [("v1", AHEAD)] * swapped + [("v9", SLOWER)] * (len(answers) - swapped)
 
 
-def test_one_that_is_ordered_half_written_is_refused_and_each_tick_has_the_driving_policys_answer(announced):
+def test_a_reload_of_a_partial_checkpoint_is_refused_and_each_tick_is_answered(announced):
     for number, (spoil, reason) in enumerate(WAYS.items(), start=2):
         run = announced.version(number)
         spoil(run / CHECKPOINT)
@@ -141,8 +141,8 @@ def test_one_that_is_ordered_half_written_is_refused_and_each_tick_has_the_drivi
     assert set(announced.answers()) == {("v1", AHEAD)}
 
 
-def test_one_whose_writer_hangs_and_dies_costs_no_tick(announced):
-    """The weights come through a pipe, half of them: whoever reads waits until the writer is gone."""
+def test_a_checkpoint_whose_writer_hangs_and_dies_costs_no_tick(announced):
+    """Half of the weights come through a pipe: the reader waits until the writer ends."""
     run = announced.version(2)
     weights = run / CHECKPOINT / checkpoint.MODEL
     raw = weights.read_bytes()

@@ -1,4 +1,4 @@
-"""The policy server on a real graph: loads, refuses, proposes, reloads, never guesses."""
+"""The policy server on a real graph: loading, refusals, proposals."""
 
 import json
 
@@ -35,7 +35,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def write_checkpoint(folder, bias, version, own=CONTRACT):
-    """Write a policy that answers `bias` (2,) whatever it sees."""
+    """Write a policy that always answers `bias` (2,)."""
     checkpoint.save(folder, constant_policy(own, bias, version))
     return str(folder)
 
@@ -48,7 +48,7 @@ def trained(tmp_path):
 class Robot:
     def __init__(self, graph):
         self._joints = graph.publisher("joint_states", JOINT_STATE)
-        self.heard = graph.received("policy_server/proposal", proposal.TYPE)
+        self.proposals = graph.received("policy_server/proposal", proposal.TYPE)
         self.graph = graph
         self._stamp_ns = 1000 * MS
         graph.in_line(self._joints)
@@ -60,13 +60,13 @@ class Robot:
 
     def answer(self):
         """Tick once and return the proposal that answers it."""
-        count = len(self.heard)
+        count = len(self.proposals)
         self.tick()
-        self.graph.until(lambda: len(self.heard) > count, "a proposal")
-        return proposal.from_message(self.heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
+        self.graph.until(lambda: len(self.proposals) > count, "a proposal")
+        return proposal.from_message(self.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
 
 
-def test_a_proposal_carries_the_policys_doubt(graph, tmp_path):
+def test_a_proposal_carries_the_policys_uncertainty(graph, tmp_path):
     identity = Affine(np.zeros(2), np.ones(2))
     settings = family("ensemble").settings(hidden=(4,), members=2)
     network = make_network("ensemble", settings, CONTRACT, Normaliser(identity, identity))
@@ -78,8 +78,8 @@ def test_a_proposal_carries_the_policys_doubt(graph, tmp_path):
     assert got.uncertainty > 0
 
 
-def test_a_chunk_that_departs_from_the_one_before_is_doubtful(graph, tmp_path):
-    """The chunk is two steps of joint b's target: first 0.0, 0.5, always; so half of it is never foreseen."""
+def test_a_chunk_that_differs_from_the_previous_one_is_uncertain(graph, tmp_path):
+    """The chunk is always [0.0, 0.5] for joint b, so its second step never matches the next chunk."""
     identity = Affine(np.zeros(2), np.ones(2))
     settings = family("bc").settings(hidden=(4,), horizon=2)
     network = make_network("bc", settings, CONTRACT, Normaliser(identity, identity))
@@ -92,7 +92,7 @@ def test_a_chunk_that_departs_from_the_one_before_is_doubtful(graph, tmp_path):
     graph.start(PolicyServer, checkpoint=str(tmp_path / "chunks"))
     robot = Robot(graph)
     assert robot.answer().uncertainty is None
-    # foreseen [0, 0.5], answered [0, 0]: sqrt(0.25 / 2)
+    # predicted [0, 0.5], answered [0, 0]: sqrt(0.25 / 2)
     assert robot.answer().uncertainty == pytest.approx(0.353553, abs=1e-6)
 
 
@@ -108,7 +108,7 @@ def test_it_answers_a_tick_with_the_policys_chunk_version_and_stamp(graph, train
         assert name in status.values
 
 
-def test_a_policy_with_memory_begins_afresh_in_each_epoch_and_names_it(graph, trained, monkeypatch):
+def test_a_policy_with_memory_resets_in_each_generation_and_sends_it(graph, trained, monkeypatch):
     resets = []
     monkeypatch.setattr(LoadedPolicy, "reset", lambda _: resets.append(1), raising=False)
     graph.start(PolicyServer, checkpoint=trained)
@@ -126,37 +126,37 @@ def test_inactive_it_is_silent_and_active_again_it_proposes(graph, trained):
     node.trigger_deactivate()
     robot.tick()
     graph.spin(0.2)
-    assert robot.heard == []
+    assert robot.proposals == []
     assert "inactive: not proposing" in node.status().message
     node.trigger_activate()
     graph.in_line(robot._joints)
     robot.answer()
 
 
-def test_a_message_without_a_joint_is_not_answered_and_the_joint_is_named(graph, trained):
+def test_a_message_without_a_joint_is_not_answered_and_names_the_joint(graph, trained):
     node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
     robot.tick(names=("a", "c"))
     graph.until(lambda: "'b'" in node.status().message, "the reason")
     assert node.status().level == WARN
-    assert robot.heard == []
+    assert robot.proposals == []
 
 
 def test_a_nan_in_the_state_is_not_answered(graph, trained):
     node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
     robot.tick(a=float("nan"))
     graph.until(lambda: node.status().values.get("ticks without observation"), "the tick")
-    assert robot.heard == []
+    assert robot.proposals == []
 
 
-def test_an_answer_that_is_no_number_is_an_error_and_not_proposed(graph, trained):
+def test_a_non_finite_answer_is_an_error_and_not_proposed(graph, trained):
     node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
-    huge = node._policy.normaliser.actions.scale  # planted: a normaliser gone wrong
+    huge = node._policy.normaliser.actions.scale  # planted: a broken normaliser
     huge[:] = np.inf
     robot.tick()
     graph.until(lambda: node.status().level == ERROR, "the error")
     assert "arm/b is -inf" in node.status().message or "arm/a is inf" in node.status().message
     graph.spin(0.05)
-    assert robot.heard == []
+    assert robot.proposals == []
 
 
 def other(tmp_path, change):
@@ -175,19 +175,19 @@ def test_another_contract_refuses_to_configure_naming_the_difference(graph, tmp_
     assert "rate_hz: 25.0 here, 20.0 there" in reason
 
 
-def test_a_contract_of_the_same_meaning_is_accepted(graph, tmp_path, trained):
+def test_an_equivalent_contract_is_accepted(graph, tmp_path, trained):
     same = other(tmp_path, ("name: two_joints", "name: another  # and a comment"))
     assert graph.start(PolicyServer, checkpoint=trained, contract=same).state == "active"
 
 
 @pytest.mark.parametrize("path", ["", "/nowhere"])
-def test_without_a_checkpoint_it_stays_unconfigured_and_says_why(graph, path):
+def test_without_a_checkpoint_it_stays_unconfigured_with_the_reason(graph, path):
     node = graph.start(PolicyServer, checkpoint=path)
     assert node.state == "unconfigured"
     assert ("checkpoint is empty" if not path else "/nowhere: no such folder") in node._last_error[1]
 
 
-def test_on_a_device_that_is_not_there_it_stays_unconfigured_and_says_so(graph, trained):
+def test_on_a_missing_device_it_stays_unconfigured_with_the_reason(graph, trained):
     node = graph.start(PolicyServer, checkpoint=trained, device="cuda:99")
     assert node.state == "unconfigured"
     assert "configure refused" in node._last_error[1]

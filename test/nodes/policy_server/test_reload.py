@@ -1,4 +1,4 @@
-"""A person's order to the policy server: another checkpoint, loaded beside the ticks."""
+"""Service ~/reload of the policy server: another checkpoint is loaded in a thread."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class Server:
 
     def __init__(self, graph, folder):
         self.graph, self.folder = graph, folder
-        self._said = graph.received("policy_server/version", STRING, LATCHED)
+        self._verdicts = graph.received("policy_server/version", STRING, LATCHED)
         self.node = graph.start(PolicyServer, checkpoint=self.write("v1", made.RIGHT))
         self.robot = made.Robot(graph).ready()
         self.robot.run()
@@ -43,7 +43,7 @@ class Server:
 
     def verdict(self, name):
         def found():
-            told = [json.loads(message.data)["verdict"] for message in self._said]
+            told = [json.loads(message.data)["verdict"] for message in self._verdicts]
             return next((each for each in told if each["version"] == name), None)
 
         return self.graph.until(found, f"the verdict on {name}", LONG_S)
@@ -60,7 +60,7 @@ def server(graph, tmp_path):
     return Server(graph, tmp_path)
 
 
-def test_a_reload_swaps_the_policy_between_two_ticks_and_says_so(server):
+def test_a_reload_swaps_the_policy_between_two_ticks_and_reports_it(server):
     response = server.reload(server.write("v2", OTHER))
     assert response.success
     assert response.message.endswith("v2; ~/version tells when it is in control")
@@ -69,8 +69,8 @@ def test_a_reload_swaps_the_policy_between_two_ticks_and_says_so(server):
     assert server.robot.proposals[-1].chunk[0].tolist() == list(OTHER)
 
 
-def test_while_a_big_checkpoint_loads_from_a_disk_that_hangs_every_tick_is_answered(server):
-    """The weights come through a pipe that nobody fills at first: whoever waits for them stands still."""
+def test_every_tick_is_answered_while_a_large_checkpoint_loads_slowly(server):
+    """The weights come through a pipe that stays empty at first, which blocks its reader."""
     folder = server.folder / "v2"
     server.write("v2", OTHER, hidden=(1500, 1500))  # 9 MB
     weights = shutil.move(folder / checkpoint.MODEL, server.folder / "weights")
@@ -95,7 +95,7 @@ def test_while_a_big_checkpoint_loads_from_a_disk_that_hangs_every_tick_is_answe
     assert all(each.chunk[0].tolist() == answers[each.version] for each in proposals)
 
 
-def test_a_reload_that_can_not_be_keeps_the_old_policy_and_says_why(server):
+def test_a_failed_reload_keeps_the_old_policy_with_the_reason(server):
     response = server.reload("/nowhere")
     assert not response.success
     assert "no such folder" in response.message
@@ -109,8 +109,8 @@ def test_a_reload_that_can_not_be_keeps_the_old_policy_and_says_why(server):
     assert server.robot.proposals[-1].version == "v1"
 
 
-def test_what_a_person_could_not_have_is_no_verdict_on_the_version(server):
-    """Half copied, say: a second order finds it whole."""
+def test_a_failed_reload_is_no_verdict_on_the_version(server):
+    """For example half copied: a second reload finds it complete."""
     run = made.version(server.folder / "policies", 2, OTHER)
     weights = run / "checkpoint" / checkpoint.MODEL
     raw = weights.read_bytes()

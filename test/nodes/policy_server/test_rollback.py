@@ -1,4 +1,4 @@
-"""A version that passed the gate and needs the person's hand is taken back, on a real graph."""
+"""A promoted version that needs interventions is rolled back, on a real graph."""
 
 import json
 from dataclasses import replace
@@ -24,12 +24,12 @@ HELD_TICKS = 4
 
 
 class Sitting:
-    """Simulated time; a person holds the deadman for a while after each command that is plainly wrong."""
+    """Simulated time; an expert holds the deadman for a while after each wrong command."""
 
     def __init__(self, graph, tmp_path):
         self.graph, self.folder = graph, tmp_path / "policies"
         (tmp_path / "contract.yaml").write_text(made.TEXT)
-        self._said = graph.received("policy_server/version", STRING, LATCHED)
+        self._verdicts = graph.received("policy_server/version", STRING, LATCHED)
         patient = {
             f"{name}__{what}": 5.0 for name in ("policy", "expert") for what in ("timeout_s", "max_age_s")
         }
@@ -77,7 +77,7 @@ class Sitting:
         self._joints(messages.make(made.JOINT_STATE, header=head, **seen))
 
     def step(self):
-        """Let a tick pass, and the person look at what became of it; return its decision."""
+        """Publish a tick, let the expert react to its decision, and return it."""
         self._tick()
         self.graph.until(lambda: self._last().stamp_ns >= self._stamp_ns, "the tick's decision")
         decision = self._last()
@@ -91,7 +91,7 @@ class Sitting:
         self.verdict(run.name, "active")
 
     def order(self, number, answer, **told):
-        """Have a person reload a version of which this is told; return its folder."""
+        """Reload a version with these changes of its lineage; return its folder."""
         run = made.version(self.folder, number, answer)
         lineage.write(run, replace(lineage.read(run), **told))
         self._server.set_parameters([Parameter("checkpoint", value=str(run))])
@@ -100,18 +100,18 @@ class Sitting:
         return run
 
     def verdict(self, name, state):
-        """Let time pass until that is said of a version; return what is said."""
+        """Tick until a version has this state; return the verdict."""
 
         def found():
             self.step()
-            told = [json.loads(message.data) for message in self._said]
+            told = [json.loads(message.data) for message in self._verdicts]
             wanted = (name, state)
             return next((e for e in told if (e["verdict"]["version"], e["verdict"]["state"]) == wanted), None)
 
         return self.graph.until(found, f"{name} {state}", LONG_S)
 
 
-def test_a_version_that_needs_the_persons_hand_is_taken_back_and_a_good_one_stays(graph, tmp_path):
+def test_a_version_that_needs_interventions_is_rolled_back_and_a_good_one_stays(graph, tmp_path):
     sitting = Sitting(graph, tmp_path)
     assert {sitting.step().authority for _ in range(200)} == {"policy"}  # ten seconds
     sitting.announce(2, WRONG)
@@ -121,9 +121,9 @@ def test_a_version_that_needs_the_persons_hand_is_taken_back_and_a_good_one_stay
     bad = lineage.read(sitting.folder / "v2")
     assert bad.state == "rolled back"
     assert bad.interventions >= 3
-    assert bad.driven_s < 60.0  # a look a second, and ticks as fast as the machine
+    assert bad.driven_s < 60.0  # checked once a second, while ticks run as fast as the machine allows
     assert lineage.newest_good(sitting.folder) == sitting.folder / "v1"
-    for _ in range(2 * HELD_TICKS):  # the person lets go
+    for _ in range(2 * HELD_TICKS):  # the expert releases
         sitting.step()
     after = [sitting.step() for _ in range(20)]
     assert {(each.authority, each.version, each.sent) for each in after} == {("policy", "v1", made.RIGHT)}
@@ -131,12 +131,12 @@ def test_a_version_that_needs_the_persons_hand_is_taken_back_and_a_good_one_stay
     assert {sitting.step().version for _ in range(100)} == {"v3"}
 
 
-def test_a_version_that_a_person_orders_is_judged_by_its_driving_since(graph, tmp_path):
+def test_a_reloaded_version_is_judged_by_its_driving_since_the_reload(graph, tmp_path):
     sitting = Sitting(graph, tmp_path)
     assert {sitting.step().authority for _ in range(200)} == {"policy"}  # ten seconds
     poor = sitting.order(2, made.RIGHT, driven_s=10.0, interventions=30)
     looks = {10.0}
-    while len(looks) < 4:  # it is judged where its driving is written down, once a second
+    while len(looks) < 4:  # checked when the driving record is written, once a second
         sitting.graph.until(
             lambda: sitting.step() and lineage.read(poor).driven_s not in looks, "a look", LONG_S
         )

@@ -1,4 +1,4 @@
-"""The policy server's rig on a real graph: swapped in between ticks, refused with a reason, taken back."""
+"""Promotion on a real graph: policies are swapped in between ticks, refused or rolled back."""
 
 import made_versions as made
 import pytest
@@ -55,13 +55,15 @@ def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
     by_stamp = {each.stamp_ns: each.version for each in proposals}
     said = [(by_stamp[each.stamp_ns], each.version) for each in decided if each.stamp_ns in by_stamp]
     assert {"v1", "v2"} <= {version for _, version in said}
-    assert all(mine == theirs for mine, theirs in said)  # the record names who proposed, over the swap too
+    assert all(
+        mine == theirs for mine, theirs in said
+    )  # the record names the proposing version, also across the swap
     states = [lineage.read(rig.folder / name).state for name in ("v1", "v2")]
     assert states == ["replaced", "active"]
     assert lineage.read(rig.folder / "v2").checks["held_out"] == held_out
 
 
-def test_a_worse_policy_is_refused_with_the_figures_and_stays_out(graph, tmp_path):
+def test_a_worse_policy_is_refused_with_its_errors_and_not_examined_again(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     verdict = rig.judged(2, (0.75, -0.5))
     assert verdict["state"] == "refused"
@@ -71,12 +73,12 @@ def test_a_worse_policy_is_refused_with_the_figures_and_stays_out(graph, tmp_pat
     assert "v2 refused" in rig.node.status().values["last verdict"]
     count = len(rig.verdicts)
     rig.announce(rig.folder / "v2")
-    assert rig.judged(3)["state"] == "active"  # the one after is another matter
+    assert rig.judged(3)["state"] == "active"  # a later version is examined
     assert len(rig.verdicts) == count + 1
     assert rig.node.status().values["version"] == "v3"
 
 
-def test_while_one_is_examined_only_the_newest_of_those_announced_waits(graph, tmp_path):
+def test_during_an_examination_only_the_newest_announced_version_waits(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     for run in [rig.version(number) for number in (2, 3, 4)]:
         rig.node._candidates._on_announced(String(data=str(run)))
@@ -85,7 +87,7 @@ def test_while_one_is_examined_only_the_newest_of_those_announced_waits(graph, t
     assert rig.node.status().values["version"] == "v4"
 
 
-def test_a_half_written_checkpoint_is_refused_and_the_policy_goes_on(graph, tmp_path):
+def test_a_partial_checkpoint_is_refused_and_the_policy_stays(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     run = rig.version(2)
     weights = run / CHECKPOINT / "model.safetensors"
@@ -101,7 +103,7 @@ def test_a_half_written_checkpoint_is_refused_and_the_policy_goes_on(graph, tmp_
 
 
 def test_a_fault_of_the_server_is_no_verdict_on_the_version(graph, tmp_path):
-    """A server without a policy, under another contract: one that is put right takes the same version."""
+    """A server without a policy and with a wrong contract: with the right one it takes the same version."""
     file = tmp_path / "contract.yaml"
     file.write_text(made.TEXT.replace("rate_hz: 20", "rate_hz: 40"))
     rig = PromotionRig(graph, tmp_path, first=None, contract=str(file))
@@ -118,7 +120,7 @@ def test_a_fault_of_the_server_is_no_verdict_on_the_version(graph, tmp_path):
     graph.until(lambda: rig.node.state == "active", "activation", LONG_S)
 
 
-def test_an_examination_that_failed_is_no_verdict_on_the_version(graph, tmp_path, monkeypatch):
+def test_a_failed_examination_is_no_verdict_on_the_version(graph, tmp_path, monkeypatch):
     def exhausted(*_):
         raise MemoryError
 
@@ -136,7 +138,7 @@ def test_a_slow_policy_is_refused(graph, tmp_path):
     assert "it computes for" in rig.judged(2)["reason"]
 
 
-def test_what_differs_too_much_in_shadow_is_refused(graph, tmp_path):
+def test_a_policy_that_differs_too_much_in_shadow_is_refused(graph, tmp_path):
     rig = PromotionRig(
         graph,
         tmp_path,
@@ -153,7 +155,7 @@ def test_what_differs_too_much_in_shadow_is_refused(graph, tmp_path):
     assert "in shadow it was 0.16 from the driving policy in 3 ticks" in reason
 
 
-def test_without_a_policy_the_first_that_passes_begins(graph, tmp_path):
+def test_without_a_policy_the_first_promoted_one_starts(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path, first=None)
     assert rig.node.state == "unconfigured"
     rig.announce(rig.version(1))
@@ -165,7 +167,7 @@ def test_without_a_policy_the_first_that_passes_begins(graph, tmp_path):
     assert robot.proposals[0].version == "v1"
 
 
-def test_a_roll_back_by_service_returns_to_the_version_before_which_stays(graph, tmp_path):
+def test_a_roll_back_by_service_returns_to_the_previous_version_for_good(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     refused = graph.call("policy_server/rollback", Trigger)
     assert (refused.success, refused.message) == (False, "there is no previous version to go back to")

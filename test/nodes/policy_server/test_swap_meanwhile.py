@@ -1,4 +1,4 @@
-"""What happens beside an examination: another policy takes control, or a version is announced again."""
+"""Events during an examination: another policy takes control, or a version is announced again."""
 
 import threading
 
@@ -16,7 +16,7 @@ from il_ros.policies.versions import CHECKPOINT
 WRONG, LESS_WRONG = (0.75, -0.5), (0.6, -0.5)
 
 
-def configured_anew(rig):
+def reconfigure(rig):
     rig.node.trigger_deactivate()
     rig.node.trigger_cleanup()
     rig.choose(rig.folder / "v1")
@@ -25,7 +25,7 @@ def configured_anew(rig):
 
 
 class Beside:
-    """v1 is right, v2 wrong and in control by a person's order; v3, less wrong, stays in the shadow of v2."""
+    """v1 is right; v2 is wrong and in control by ~/reload; v3 is less wrong and runs in shadow of v2."""
 
     def __init__(self, graph, tmp_path):
         self.rig = rig = PromotionRig(graph, tmp_path, promotion__shadow_ticks=5, promotion__shadow_s=LONG_S)
@@ -43,8 +43,8 @@ def beside(graph, tmp_path):
     return Beside(graph, tmp_path)
 
 
-@pytest.mark.parametrize("way", [PromotionRig.roll_back, configured_anew])
-def test_who_was_judged_beside_one_that_no_longer_drives_is_judged_anew(beside, way):
+@pytest.mark.parametrize("way", [PromotionRig.roll_back, reconfigure])
+def test_a_candidate_is_examined_again_when_another_policy_took_control(beside, way):
     way(beside.rig)
     beside.tick()
     verdict = beside.rig.verdict("v3")
@@ -53,7 +53,7 @@ def test_who_was_judged_beside_one_that_no_longer_drives_is_judged_anew(beside, 
     assert "held-out episodes is 0.1750, the driving policy's 0.0000" in verdict["verdict"]["reason"]
 
 
-def test_who_was_judged_beside_one_that_no_longer_drives_gives_way_to_a_newer_one(beside):
+def test_a_candidate_is_dropped_for_a_newer_one_when_another_policy_took_control(beside):
     beside.rig.node._candidates._on_announced(String(data=str(beside.rig.version(4))))
     beside.rig.roll_back()
     beside.tick()
@@ -61,7 +61,7 @@ def test_who_was_judged_beside_one_that_no_longer_drives_gives_way_to_a_newer_on
     assert "v3" not in [each["verdict"]["version"] for each in beside.rig.verdicts]
 
 
-def test_what_a_person_wants_must_suit_the_contract_of_whoever_took_control_meanwhile(
+def test_a_reloaded_version_must_match_the_contract_of_the_policy_that_took_control_meanwhile(
     graph, tmp_path, monkeypatch
 ):
     rig, configured = PromotionRig(graph, tmp_path), threading.Event()
@@ -75,12 +75,14 @@ def test_what_a_person_wants_must_suit_the_contract_of_whoever_took_control_mean
     rig.reload(rig.version(2))
     faster = contract.parse(made.TEXT.replace("rate_hz: 20", "rate_hz: 40"), "faster")
     checkpoint.save(rig.folder / "v1" / CHECKPOINT, made.constant_policy(faster, made.RIGHT, "v1"))
-    configured_anew(rig)
+    reconfigure(rig)
     configured.set()
     assert "another contract" in rig.verdict("v2")["verdict"]["reason"]
 
 
-def test_what_is_announced_twice_is_judged_once_and_a_roll_back_leads_to_the_version_before(graph, tmp_path):
+def test_a_version_announced_twice_is_examined_once_and_a_roll_back_leads_to_the_previous_one(
+    graph, tmp_path
+):
     rig = PromotionRig(graph, tmp_path)
     run = rig.version(2)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What the policy server writes into a version.json, and where a roll-back leads, on a real graph."""
+"""The policy server's version.json records, and the targets of roll-backs, on a real graph."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def states(rig, *names):
 
 
 def reloaded(rig, run):
-    """Have a person order a version; return what is said once it is in control."""
+    """Reload a version; return the verdict once it is in control."""
     count = len(rig.verdicts)
     rig.reload(run)
     rig.graph.until(lambda: len(rig.verdicts) > count, "the verdict on an order", LONG_S)
@@ -27,7 +27,7 @@ def reloaded(rig, run):
     return rig.verdicts[-1]
 
 
-def test_from_a_version_that_is_reloaded_while_it_drives_a_roll_back_leads_to_the_one_before(graph, tmp_path):
+def test_after_a_reload_of_the_driving_version_a_roll_back_leads_to_the_previous_one(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     rig.judged(2)
     assert reloaded(rig, rig.folder / "v2")["before"] == ["v1"]
@@ -35,7 +35,7 @@ def test_from_a_version_that_is_reloaded_while_it_drives_a_roll_back_leads_to_th
     assert states(rig, "v1", "v2") == ["active", "rolled back"]
 
 
-def test_an_older_version_that_is_reloaded_is_no_longer_among_those_before(graph, tmp_path):
+def test_a_reloaded_older_version_is_no_longer_among_the_previous_ones(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     rig.judged(2)
     rig.judged(3)
@@ -43,7 +43,7 @@ def test_an_older_version_that_is_reloaded_is_no_longer_among_those_before(graph
     assert states(rig, "v1", "v2", "v3") == ["active", "replaced", "replaced"]
 
 
-def test_a_bad_version_with_which_a_server_begins_stays_bad_whatever_comes_after(graph, tmp_path):
+def test_a_bad_version_that_a_server_starts_with_stays_bad(graph, tmp_path):
     run = made.version(tmp_path / "policies", 1)
     told(run, state="rolled back", reason="requested")
     rig = PromotionRig(graph, tmp_path, first=None, checkpoint=str(run))
@@ -55,7 +55,7 @@ def test_a_bad_version_with_which_a_server_begins_stays_bad_whatever_comes_after
     assert lineage.newest_good(rig.folder) is None
 
 
-def test_a_bad_version_that_a_person_orders_drives_and_stays_bad(graph, tmp_path):
+def test_a_reloaded_bad_version_drives_and_stays_bad(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     run = rig.version(2, WRONG)
     rig.announce(run)
@@ -66,7 +66,7 @@ def test_a_bad_version_that_a_person_orders_drives_and_stays_bad(graph, tmp_path
     assert (lineage.read(run).state, lineage.read(run).reason) == ("refused", reason)
 
 
-def test_a_verdict_leaves_what_is_told_of_a_versions_driving(graph, tmp_path):
+def test_a_verdict_keeps_a_versions_driving_record(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     run = rig.version(2, WRONG)
     told(run, driven_s=600.0, interventions=12)

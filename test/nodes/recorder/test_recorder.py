@@ -1,4 +1,4 @@
-"""The recorder on a real graph: what is published is in the bag, and every trouble is said aloud."""
+"""The recorder on a real graph: published messages are in the bag, and faults are reported."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def start(graph, tmp_path: Path, contract_file: str):
 
 @pytest.fixture
 def arm(graph):
-    """A publisher of joint states, and `flowing()`: publish until the recorder hears it."""
+    """A publisher of joint states, and `flowing()`: publish until the recorder receives it."""
     publish = graph.publisher("joint_states", JOINTS, 10)
 
     def flowing(recorder: Recorder, position: float = 0.0) -> None:
@@ -103,7 +103,7 @@ def positions(folder: Path) -> list[float]:
         ]
 
 
-def test_what_is_published_is_in_the_bag(graph, start, arm, tmp_path: Path):
+def test_published_messages_are_in_the_bag(graph, start, arm, tmp_path: Path):
     recorder = start(pre_roll_s=0.0, task="push", seed=5, decision_topic="")
     arm.flowing(recorder)
     assert call(graph, "start") == "episode_000001"
@@ -123,20 +123,20 @@ def test_what_is_published_is_in_the_bag(graph, start, arm, tmp_path: Path):
     assert offered["/joint_states"][0].reliability.name == "RELIABLE"
 
 
-def test_no_event_of_a_recorded_stream_waits_in_the_executor(start):
-    """One that did crashed the recorder when the stream was subscribed anew meanwhile: ros2/rclpy#1644."""
+def test_recorded_streams_have_no_events_in_the_executor(start):
+    """A pending event of a replaced subscription crashes the recorder: ros2/rclpy#1644."""
     recorder = start()
     recorded = [each for each in recorder.subscriptions if each.topic_name in recorder._recorder.streams]
     assert len(recorded) >= 3
     assert not any(each.event_handlers for each in recorded)
 
 
-def test_start_is_refused_naming_the_silent_stream(graph, start):
+def test_start_is_refused_and_the_silent_stream_named(graph, start):
     start()
     assert call(graph, "start", expected=False) == "not started, no messages on: /joint_states (never any)"
 
 
-def test_best_effort_and_latched_publishers_are_heard_and_latched_ones_begin_every_bag(
+def test_best_effort_and_latched_publishers_are_recorded_and_latched_messages_begin_every_bag(
     graph, start, tmp_path: Path
 ):
     note = graph.publisher("note", STRING, LATCHED)
@@ -169,15 +169,13 @@ def test_the_next_episode_starts_within_a_second_and_never_reuses_a_number(graph
     assert call(graph, "start") == "episode_000001"
     assert call(graph, "discard") == "episode_000001"
     arm(joints(0.0))
-    assert call(graph, "start") == "episode_000002"  # did not wait for the first to be saved
+    assert call(graph, "start") == "episode_000002"  # without waiting until the first is saved
     call(graph, "stop")
     saved(graph, recorder, "episode_000002")
     assert layout.is_discarded(Path(recorder.get_parameter("root").value) / "episode_000001")
 
 
-def test_the_outcome_parameter_marks_the_running_episode_and_is_forgotten_at_the_next_start(
-    graph, start, arm
-):
+def test_the_outcome_parameter_marks_the_running_episode_and_is_reset_at_the_next_start(graph, start, arm):
     recorder = start()
     arm.flowing(recorder)
     call(graph, "start")
@@ -197,7 +195,7 @@ def _parameter(name, value):
     return Parameter(name, value=value)
 
 
-def test_status_and_diagnostics_tell_what_is_going_on(graph, start, arm):
+def test_status_and_diagnostics_report_the_recording(graph, start, arm):
     status = graph.received("/recorder/status", STRING, LATCHED)
     reports = []
     graph.outside.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
@@ -233,9 +231,7 @@ def test_a_wrong_contract_or_option_leaves_the_node_unconfigured(graph, start, t
     assert "activate it first" in call(graph, "start", expected=False)
 
 
-def test_a_root_that_can_not_be_written_is_said_at_start_and_the_node_goes_on(
-    graph, start, arm, tmp_path: Path
-):
+def test_an_unwritable_root_refuses_the_start_and_the_node_continues(graph, start, arm, tmp_path: Path):
     (tmp_path / "root").write_text("a file")
     recorder = start()
     arm.flowing(recorder)
@@ -287,7 +283,7 @@ def test_a_really_full_disk_ends_the_episode_and_leaves_a_readable_bag(graph, st
 
     def full() -> bool:
         arm(wide)
-        graph.spin(0.005)  # a publisher that never rests would keep the writer's thread from the interpreter
+        graph.spin(0.005)  # without a pause the publisher would starve the writer's thread
         return recorder._recorder.writer is None
 
     graph.until(full, "the end of the episode")
@@ -318,7 +314,7 @@ def test_a_killed_recorder_loses_at_most_a_second(graph, arm, tmp_path: Path, co
 
         client = graph.outside.create_client(Trigger, "/recorder/start")
 
-        def started() -> bool:  # by what it does: a first answer may come before it can be heard
+        def started() -> bool:  # by its effect: the first response may be lost
             publish_slowly()
             if client.service_is_ready():
                 client.call_async(Trigger.Request())

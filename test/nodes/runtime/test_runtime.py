@@ -1,4 +1,4 @@
-"""Processes that begin and end well, parameters that are refused clearly, errors that are seen."""
+"""Start and end of processes, refused parameters, reported errors."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ NODE = """
         def activate(self):
             print("active", flush=True)
         def cleanup(self):
-            print("let go", flush=True)
+            print("stopped", flush=True)
 
     sys.exit(managed.main(Probe))
 """
@@ -47,16 +47,16 @@ def test_a_signal_ends_a_node_cleanly(number):
     probe.send_signal(number)
     out, err = probe.communicate(timeout=120)
     assert probe.returncode == 0, err
-    assert out == "let go\n"
+    assert out == "stopped\n"
     assert "Traceback" not in err
 
 
-def test_full_collections_spare_what_a_running_node_has_loaded():
+def test_a_full_garbage_collection_skips_objects_loaded_before_spinning():
     probe = start(
         configure="import gc; self.create_timer(0.1, lambda: print(gc.get_freeze_count(), flush=True))"
     )
     assert probe.stdout.readline() == "active\n"
-    assert int(probe.stdout.readline()) > 10_000  # rclpy alone is more than that
+    assert int(probe.stdout.readline()) > 10_000  # rclpy alone has more objects
     probe.send_signal(signal.SIGTERM)
     probe.communicate(timeout=120)
 
@@ -87,7 +87,7 @@ def test_the_dds_profile_is_set_unless_the_user_set_one(monkeypatch):
 
 
 class Managed(managed.ManagedNode):
-    """Notes its transitions; each can be made to fail."""
+    """Logs its transitions; each can be made to fail."""
 
     fails: dict = {}  # noqa: RUF012
 
@@ -122,7 +122,7 @@ def test_autostart_configures_and_activates(graph):
 
 
 @pytest.mark.parametrize("error", [managed.Refusal("not today"), ZeroDivisionError("oops")])
-def test_a_failed_configure_lets_go_says_why_and_can_be_tried_again(graph, monkeypatch, error):
+def test_a_failed_configure_cleans_up_reports_and_can_be_retried(graph, monkeypatch, error):
     monkeypatch.setattr(Managed, "fails", {"configure": error})
     node = graph.start(Managed)
     assert (node.state, node.log) == ("unconfigured", ["configure", "cleanup"])
@@ -141,7 +141,7 @@ def test_a_refused_activation_leaves_the_node_inactive(graph, monkeypatch):
     assert graph.start(Managed).state == "inactive"
 
 
-def test_an_error_in_a_callback_is_reported_and_the_node_goes_on(graph):
+def test_an_error_in_a_callback_is_reported_and_the_node_continues(graph):
     node = graph.start(Managed)
     calls = []
 
@@ -155,7 +155,7 @@ def test_an_error_in_a_callback_is_reported_and_the_node_goes_on(graph):
     graph.until(lambda: found and "RuntimeError: boo" in found[-1].status[0].message, "diagnostics")
 
 
-def test_a_service_that_fails_answers_with_the_error(graph):
+def test_a_failing_service_responds_with_the_error(graph):
     node = graph.start(Managed)
 
     def refuse(_request, _response):
@@ -181,7 +181,7 @@ def test_parameters_come_with_their_defaults_description_and_unit(graph):
     assert node.describe_parameter("rate").description == "rate of ticks [Hz]"
 
 
-def test_a_whole_number_is_taken_for_a_float_and_a_list_is_kept(graph):
+def test_an_integer_is_converted_to_a_float_and_a_list_is_kept(graph):
     node = graph.start(Settings, rate=50, lines=["a 1", "b 2"])
     assert (node.rate_hz, type(node.rate_hz), node.lines) == (50.0, float, ["a 1", "b 2"])
 
@@ -196,6 +196,6 @@ def test_a_whole_number_is_taken_for_a_float_and_a_list_is_kept(graph):
         ({"lines": 3}, r"lines is 3 \(a integer\), expected a list of str"),
     ],
 )
-def test_a_wrong_parameter_is_refused_naming_value_and_what_would_be_right(graph, given, said):
+def test_a_wrong_parameter_is_refused_with_value_and_allowed_values(graph, given, said):
     with pytest.raises(ParameterError, match=said):
         graph.start(Settings, **given)

@@ -1,4 +1,4 @@
-"""config/nodes: each node's file names every parameter that it declares, and no other, at its default."""
+"""config/nodes: each node's file lists exactly its declared parameters, at their defaults."""
 
 import re
 
@@ -21,13 +21,13 @@ from il_ros.nodes.trainer.node import Trainer
 
 EVERYWHERE = {"use_sim_time", "start_type_description_service", "realtime_priority"}
 LATER = {"supervisor_status"}
-"""Declared when the policy server is activated, for which there is no policy here."""
+"""Declared at activation of the policy server, which has no policy here."""
 CHOSEN = {"deadzone", "alignment", "joy_buttons"}
-"""The files choose otherwise than the node alone."""
+"""Parameters for which the files differ from the node's defaults."""
 
 
 def flat(values, before=""):
-    """Return nested parameters by their dotted names."""
+    """Return nested parameters by dotted name."""
     found = {}
     for name, item in values.items():
         found |= flat(item, f"{before}{name}.") if isinstance(item, dict) else {before + name: item}
@@ -43,7 +43,7 @@ def flat(values, before=""):
         ("recorder", Recorder, ()),
         ("scripted_expert", ScriptedExpert, ("contract", "task")),
         ("session", lambda **kwargs: Session(None, **kwargs), ()),
-        ("sim", Sim, ("seed",)),  # it goes on to the next
+        ("sim", Sim, ("seed",)),  # each reset counts it up
         ("sim_gz", SimGz, ()),
         ("teleop_joy", TeleopJoy, ("contract", "axes")),
         ("teleop_keyboard", lambda **kwargs: TeleopKeyboard(None, **kwargs), ("contract", "keys_topic")),
@@ -57,7 +57,7 @@ def test_the_shipped_file_holds_every_parameter_at_its_default(
     monkeypatch.chdir(tmp_path)
     text = share.path("config", "nodes", f"{name}.yaml").read_text(encoding="utf-8")
     written = flat(yaml.safe_load(text)["/**"]["ros__parameters"])
-    commented = set(re.findall(r"^    # (\w+):", text, re.MULTILINE))  # ROS can't write an empty list
+    commented = set(re.findall(r"^    # (\w+):", text, re.MULTILINE))  # ROS cannot write an empty list
     given = {"contract": "arm_push", "keys_topic": "keys", "candidates": "trainer/checkpoint", "seed": 0}
     node = graph.start(node_class, **{key: written.get(key) or given[key] for key in needed})
     declared = {key: parameter.value for key, parameter in node._parameters.items() if key not in EVERYWHERE}

@@ -1,4 +1,4 @@
-"""A session on a real graph: keys, simulator, teacher, supervisor, recorder; and one without a person."""
+"""A session on a real graph: keys, gamepad, simulator, expert, supervisor, recorder, simulated person."""
 
 import json
 
@@ -30,7 +30,7 @@ JOY = "sensor_msgs/msg/Joy"
 
 
 class StandStill(managed.PlainNode):
-    """A policy that proposes to stay where the arm is."""
+    """A policy that proposes the arm's current position."""
 
     def __init__(self, **kwargs):
         super().__init__("policy_server", **kwargs)
@@ -51,7 +51,7 @@ def robot(graph, tmp_path):
     """Return a graph with all but the session."""
     shared = {"use_sim_time": True, "contract": "arm_push"}
     patient = {f"{name}__{what}": 5.0 for name in ("policy", "expert") for what in ("timeout_s", "max_age_s")}
-    # in lockstep: on a busy machine time goes slower, and nobody's sensors get stale
+    # in lockstep: a busy machine slows time instead of making sensors stale
     answers = "policy_server/proposal expert/advice"
     graph.start(
         Sim, task="push", cameras=False, speed=3.0, lockstep=True, lockstep_answers=answers,
@@ -70,7 +70,7 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     person = AtTheKeys(robot)
     person.type("n", lambda state: state.recording, "an episode begins")
     person.drives("policy")
-    person.type("t", lambda state: state.driver == "expert", "the teacher takes over")
+    person.type("t", lambda state: state.driver == "expert", "the expert takes over")
     person.drives("expert")
     person.type("l", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
     person.type("t", lambda state: state.driver == "policy", "hand-back")
@@ -105,7 +105,7 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     assert info.started_ns < marked["stamp_ns"] < info.stopped_ns
     curves = {curve.name.split()[0]: curve for curve in decision_curves(look(folder))}
     assert set(curves["doubt"].values[np.isfinite(curves["doubt"].values)]) == {0.5}
-    assert np.isfinite(curves["policy"].values).any()  # where the teacher proposed besides
+    assert np.isfinite(curves["policy"].values).any()  # where the expert also proposed
     assert main(["episodes", "plot", str(folder), "-o", str(tmp_path / "plot.png")]) == 0
     facts = report.read(tmp_path / "episodes")
     (kept,) = facts.kept
@@ -131,13 +131,13 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
 
 
 def returned_to(marked, folder, dataset, again):
-    """Tell whether one of the new episodes begins where the arm was half a second before the mark."""
+    """Return whether a new episode begins at the arm's state half a second before the mark."""
     joints = [
         messages.decode(JOINT_STATE, message.raw) for message in open_bag(folder).messages({"/joint_states"})
     ]
     stamps = np.array([messages.stamp_ns(message) for message in joints])
     start_ns = stamps[stamps >= load_info(folder).started_ns][0]
-    wanted_ns = max(start_ns, marked["stamp_ns"] - 500_000_000)  # half a second before the mark, if there was
+    wanted_ns = max(start_ns, marked["stamp_ns"] - 500_000_000)  # half a second before the mark, if recorded
     there = joints[int(np.flatnonzero(stamps <= wanted_ns)[-1])].position
     names = {each.name for each in again}
     begins = [np.asarray(e.observations["joints"])[0] for e in dataset.train if e.name in names]
@@ -160,9 +160,9 @@ def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
         robot.until(lambda: until(person.state), f"{what}; told: {person.screen.told}")
 
     press("next", lambda state: state.recording, "an episode begins")
-    assert any(line.endswith("10 clear") for line in person.screen.told)  # which button does what
+    assert any(line.endswith("10 clear") for line in person.screen.told)  # the help of the buttons
     person.drives("policy")
-    press("take", lambda state: state.driver == "expert", "the teacher takes over")
+    press("take", lambda state: state.driver == "expert", "the expert takes over")
     press("later", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
     press("take", lambda state: state.driver == "policy", "hand-back")
     press("success", lambda state: state.outcome == "success", "marked")
@@ -178,7 +178,7 @@ def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
     )
 
 
-def test_the_robots_call_for_the_person_rings_in_the_sessions_terminal(robot):
+def test_an_expert_request_rings_the_sessions_terminal(robot):
     person = AtTheKeys(robot, mode="gated", teacher=False)
     person.type("n", lambda state: state.recording, "an episode begins")
     person.graph.until(lambda: person.state.wanted, f"a request; told: {person.screen.told}")
@@ -186,7 +186,7 @@ def test_the_robots_call_for_the_person_rings_in_the_sessions_terminal(robot):
     person.graph.until(lambda: "asks for you:" in person.screen.shown, "the status line")
 
 
-def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
+def test_a_refused_command_is_shown_and_the_session_continues(robot):
     person = AtTheKeys(robot)
     person.type("r", lambda state: state.recording, "recording")
     person.type("r", lambda state: not state.recording, "stopped")
@@ -195,18 +195,16 @@ def test_a_refused_wish_is_told_and_the_session_goes_on(robot):
 
 
 @pytest.mark.parametrize(
-    ("wish", "then"), [(keys.NEXT, ("episode_000002", "unmarked")), (keys.FAILURE, ("", "failure"))]
+    ("command", "then"), [(keys.NEXT, ("episode_000002", "unmarked")), (keys.FAILURE, ("", "failure"))]
 )
-def test_a_task_that_is_done_while_the_person_ends_its_episode_marks_neither_that_nor_the_next(
-    robot, target, then
-):
+def test_task_success_while_a_command_ends_the_episode_marks_neither_that_nor_the_next(robot, target, then):
     done = robot.publisher("task/success", "std_msgs/msg/Bool", LATCHED)
     person = AtTheKeys(robot)
     robot.until(done.count, "the session's subscription")
     person.type("n", lambda state: state.recording, "an episode begins")
     person.drives("policy")
     person.node.target(target)
-    done(messages.make("std_msgs/msg/Bool", data=True))  # heard while it is carried out
+    done(messages.make("std_msgs/msg/Bool", data=True))  # received while the command runs
     robot.until(lambda: not person.node.busy and person.state.last, "the end of the episode")
     robot.settle()
     robot.until(
@@ -216,7 +214,7 @@ def test_a_task_that_is_done_while_the_person_ends_its_episode_marks_neither_tha
     )
 
 
-def test_a_simulated_person_sits_through_a_whole_session(robot, tmp_path):
+def test_a_simulated_person_operates_a_whole_session(robot, tmp_path):
     node = robot.start(
         lambda **kwargs: Session(None, **kwargs), use_sim_time=True, person="simulated", episodes=2,
         contract="arm_push", time_limit_s=15.0, seed=11, report=str(tmp_path / "episodes"),
@@ -230,6 +228,6 @@ def test_a_simulated_person_sits_through_a_whole_session(robot, tmp_path):
     node.stop()
     assert (tmp_path / "episodes_report" / "index.html").exists()
     facts = report.read(episodes)
-    assert [episode.outcome for episode in facts.kept] == ["success", "success"]  # the teacher saw to that
+    assert [episode.outcome for episode in facts.kept] == ["success", "success"]  # by the scripted expert
     assert facts.versions[0].interventions >= 2
     assert all(episode.drivers[0] != "expert" for episode in facts.kept)

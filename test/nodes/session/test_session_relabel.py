@@ -1,4 +1,4 @@
-"""A person returns to a marked moment of an episode and shows, with the keys, what to do there."""
+"""Relabelling: return to a marked moment of an episode and demonstrate the action with the keys."""
 
 import numpy as np
 import pytest
@@ -23,10 +23,10 @@ JOINT1_UP, RELEASED = "k", "x"
 
 @pytest.fixture
 def sim(graph, tmp_path):
-    """Return the simulator of a graph that a person drives by the session's keys."""
+    """Return the simulator of a graph in which the session's keys drive."""
     shared = {"use_sim_time": True, "contract": "arm_push"}
     patient = {"expert__timeout_s": 5.0, "expert__max_age_s": 5.0}
-    # in lockstep: on a busy machine time goes slower, and nobody's sensors get stale
+    # in lockstep: a busy machine slows time instead of making sensors stale
     sim = graph.start(
         Sim, task="push", cameras=False, speed=2.0, seed=5, lockstep=True, lockstep_timeout_s=2.0
     )
@@ -39,7 +39,7 @@ def sim(graph, tmp_path):
 
 
 def recorded_with_a_mark(graph, sim, root):
-    """Record an episode in which nobody drives, with one moment marked; return its folder."""
+    """Record an episode without a driver and with one marked moment; return its folder."""
     mark = graph.publisher("session/marks", STRING)
     graph.until(mark.count, "the recorder's subscription")
     graph.until(lambda: graph.call("recorder/start", Trigger).success, "streams that flow")
@@ -53,7 +53,7 @@ def recorded_with_a_mark(graph, sim, root):
     return root / "episode_000001"
 
 
-def test_a_person_shows_at_a_marked_moment_what_to_do(graph, sim, tmp_path):
+def test_a_marked_moment_is_relabelled_with_the_keys(graph, sim, tmp_path):
     root = tmp_path / "episodes"
     folder = recorded_with_a_mark(graph, sim, root)
     (moment,) = to_label([look(folder)], root).moments
@@ -62,17 +62,17 @@ def test_a_person_shows_at_a_marked_moment_what_to_do(graph, sim, tmp_path):
         graph, moments=str(tmp_path / "moments.json"), mode="expert", teacher=False, contract="arm_push",
         driving_keys=True,
     )  # fmt: skip
-    assert any("choose: 1 " in line for line in person.screen.told)
+    assert any("select: 1 " in line for line in person.screen.told)
 
     person.type("n", lambda state: state.recording and state.paused, "the moment")
-    graph.until(lambda: not person.node.busy, "everything asked for")
+    graph.until(lambda: not person.node.busy, "all commands")
     assert f"moment 1 of 1: {moment.words}" in " ".join(person.screen.told)
-    assert sim.task.state().tolist() == moment.state.tolist()  # time stands
+    assert sim.task.state().tolist() == moment.state.tolist()  # time is paused
     graph.until(lambda: "time stands until you drive" in person.screen.shown, "the hint")
     still_ns = sim.task.time_ns
     graph.until(
         lambda: (person.state.now_ns, person.state.driver) == (still_ns, NOBODY),
-        "the supervisor's decision that nobody drives: the tick is answered",
+        "the supervisor's decision without authority on the tick",
     )
     joint1 = sim.task.scene.joints.position[0]
 
@@ -94,6 +94,7 @@ def test_a_person_shows_at_a_marked_moment_what_to_do(graph, sim, tmp_path):
     assert to_label([look(folder)], root).labelled == 1
     dataset = Dataset.open(root, contract.parse(made.contract_text, "recorded"), validation=0)
     (shown,) = (episode for episode in dataset.train if episode.name == "episode_000002")
-    # the tick of the moment itself was answered before the person drove: the lesson begins a tick later
+    # the tick of the moment itself was answered before the person drove: the demonstration begins a tick
+    # later
     assert np.asarray(shown.observations["joints"])[0][0] == pytest.approx(joint1, abs=0.03)
-    assert np.ptp(np.asarray(shown.actions)[:, 0]) > 0.04  # joint 1, as it was told to go
+    assert np.ptp(np.asarray(shown.actions)[:, 0]) > 0.04  # joint 1, as commanded

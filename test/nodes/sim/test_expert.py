@@ -1,4 +1,4 @@
-"""The scripted expert on a real graph, with a simulated task's own messages."""
+"""The scripted expert on a real graph, with the messages of a simulated task."""
 
 import made_episodes as made
 import pytest
@@ -16,7 +16,7 @@ from il_ros.sim.experts import make_expert
 from il_ros.sim.tasks.task import make_task
 
 
-def test_it_proposes_exactly_what_the_expert_answers_to_the_tasks_messages(graph):
+def test_it_proposes_the_experts_actions_for_the_tasks_messages(graph):
     task = make_task("drive")
     task.reset(3)
     readings = task.readings()
@@ -43,7 +43,7 @@ def test_it_proposes_exactly_what_the_expert_answers_to_the_tasks_messages(graph
 
 
 def frames(graph, own):
-    """Return a function that steps a `drive` and publishes what it shows."""
+    """Return a function that steps a `drive` and publishes its sensors."""
     task = make_task("drive")
     task.reset(3)
     publish = {
@@ -62,7 +62,7 @@ def frames(graph, own):
     return show
 
 
-def test_it_watches_until_it_is_engaged_and_lets_go_by_its_word(graph):
+def test_it_only_advises_until_engaged_and_releases_when_disengaged(graph):
     own = contract.load(share.path("config", "contracts", "drive.yaml"))
     node = graph.start(ScriptedExpert, contract="drive", task="drive", engaged=False)
     heard = graph.received("expert/proposal", proposal.TYPE)
@@ -83,7 +83,7 @@ def test_it_watches_until_it_is_engaged_and_lets_go_by_its_word(graph):
     assert graph.call("expert/engage", SetBool, data=True).success
     assert seen(heard, 1)
     assert graph.call("expert/engage", SetBool, data=False).success
-    assert seen(heard, 0)  # its last word: I let go
+    assert seen(heard, 0)  # the releasing proposal
 
 
 def demonstrated(root):
@@ -106,7 +106,7 @@ def demonstrated(root):
     made.write(root, items, text=file.read_text(), task="drive")
 
 
-def test_who_looks_on_proposes_when_the_policy_goes_wrong_and_not_before(graph, tmp_path):
+def test_a_simulated_intervener_proposes_only_after_the_policy_errs(graph, tmp_path):
     demonstrated(tmp_path)
     own = contract.load(share.path("config", "contracts", "drive.yaml"))
     node = graph.start(ScriptedExpert, contract="drive", task="drive", demonstrations=str(tmp_path))
@@ -116,7 +116,7 @@ def test_who_looks_on_proposes_when_the_policy_goes_wrong_and_not_before(graph, 
     show = frames(graph, own)
 
     def ticks(off, until):
-        """Publish frames, and the expert's own advice as the policy's, so much `off`."""
+        """Publish frames, and the expert's own advice plus `off` as the policy's proposal."""
 
         def one():
             show()
@@ -132,19 +132,19 @@ def test_who_looks_on_proposes_when_the_policy_goes_wrong_and_not_before(graph, 
     ticks(0.0, lambda: len(advice) > 20)
     assert heard == []
     ticks(5.0, lambda: heard and len(heard[-1].points) == 1)
-    ticks(0.0, lambda: len(heard[-1].points) == 0)  # it lets go
+    ticks(0.0, lambda: len(heard[-1].points) == 0)  # it releases
 
 
-def test_demonstrations_that_are_not_there_are_refused(graph, tmp_path):
+def test_missing_demonstrations_are_refused(graph, tmp_path):
     with pytest.raises(Refusal, match="parameter demonstrations"):
         graph.start(ScriptedExpert, contract="drive", task="drive", demonstrations=str(tmp_path / "none"))
 
 
-def test_a_task_without_expert_is_refused_naming_those_there_are(graph):
+def test_a_task_without_expert_is_refused_with_the_known_ones(graph):
     with pytest.raises((Refusal, ParameterError), match="dance"):
         graph.start(ScriptedExpert, contract="drive", task="dance")
 
 
-def test_without_a_contract_it_says_what_to_give(graph):
+def test_without_a_contract_the_error_names_the_parameter(graph):
     with pytest.raises(Refusal, match="parameter contract is empty"):
         graph.start(ScriptedExpert, task="drive")

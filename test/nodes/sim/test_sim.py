@@ -1,4 +1,4 @@
-"""The simulator node on a real graph: pacing, resets, commands, how it starts."""
+"""The simulator node on a real graph: pacing, resets, commands, start-up."""
 
 import json
 import math
@@ -72,12 +72,12 @@ def test_the_clock_has_the_stamps_of_the_frames_and_never_goes_back(graph, start
     assert {messages.stamp_ns(message) for message in odometry[5:-5]} <= set(times)
 
 
-def test_the_clock_can_be_left_to_others(graph, start):
+def test_publishing_the_clock_is_optional(graph, start):
     start(publish_clock=False)
     assert graph.outside.count_publishers("/clock") == 0
 
 
-def test_paused_nothing_moves_and_a_reset_still_shows_its_first_frame(graph, start):
+def test_paused_nothing_moves_but_a_reset_publishes_its_first_frame(graph, start):
     sim = start(paused=True)
     odometry = graph.received("odom", ODOMETRY)
     before = sim.task.time_ns
@@ -102,12 +102,12 @@ def test_a_reset_begins_the_episode_of_its_seed_and_counts_it_up(graph, start):
     assert reset(graph) == "seed 42"  # 41 was begun at the start
     assert reset(graph, seed=5) == "seed 5"
     assert reset(graph) == "seed 6"
-    episodes = graph.received("task/episode", STRING, LATCHED)  # a late reader still learns of it
+    episodes = graph.received("task/episode", STRING, LATCHED)  # a late subscriber receives it
     graph.until(lambda: episodes, "the episode")
     assert json.loads(episodes[-1].data) == {"task": "drive", "seed": 6, "number": 3}
 
 
-def test_a_reset_can_begin_at_a_recorded_state_for_once(graph, start):
+def test_a_reset_can_begin_once_at_a_recorded_state(graph, start):
     sim = start(task="push", paused=True)
 
     def begun(seed):
@@ -126,7 +126,7 @@ def test_a_reset_can_begin_at_a_recorded_state_for_once(graph, start):
     assert reset(graph) == "seed 10"
 
 
-def test_success_and_failure_are_told_with_each_frame(graph, start):
+def test_success_and_failure_are_published_with_each_frame(graph, start):
     sim = start(speed=20.0)
     success, failed = (
         graph.received("task/success", BOOL, LATCHED),
@@ -139,7 +139,7 @@ def test_success_and_failure_are_told_with_each_frame(graph, start):
     sim.task.scene.data.qpos[:2] = goal.x_m, goal.y_m
     graph.until(lambda: success[-1].data, "success")
     reset(graph)
-    graph.until(lambda: not success[-1].data, "success is over with the reset")
+    graph.until(lambda: not success[-1].data, "success false after the reset")
 
 
 # ---- commands --------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_a_command_moves_the_robot_and_silence_stops_it(graph, start):
     )
 
 
-def test_a_command_that_is_not_finite_is_refused_loudly_and_time_goes_on(graph, start):
+def test_a_non_finite_command_is_reported_and_time_continues(graph, start):
     sim = start(speed=5.0)
     publish = graph.publisher("cmd_vel", TWIST)
     graph.until(publish.count, "the sim's subscription")
@@ -174,12 +174,12 @@ def test_a_command_that_is_not_finite_is_refused_loudly_and_time_goes_on(graph, 
 # ---- start -----------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_task_is_refused_with_those_there_are(graph):
+def test_an_unknown_task_is_refused_with_the_known_ones(graph):
     with pytest.raises((managed.Refusal, ValueError), match="reach, push, pick_place, drive"):
         graph.start(Sim, task="fly")
 
 
-def test_cameras_are_published_when_asked(graph, start):
+def test_cameras_are_published_when_enabled(graph, start):
     start(cameras=True, camera_width=32, camera_height=24, speed=20.0)
     pictures = graph.received("camera/image_raw", "sensor_msgs/msg/Image")
     graph.until(lambda: pictures, "a picture")
@@ -192,7 +192,7 @@ def test_without_graphics_cameras_are_refused_with_the_reason(graph, start, monk
         start(cameras=True)
 
 
-def test_without_gazebo_the_node_refuses_and_says_what_to_type(start, monkeypatch, tmp_path):
+def test_without_gazebo_the_node_refuses_with_the_command_to_run(start, monkeypatch, tmp_path):
     monkeypatch.setenv("IL_ROS_GAZEBO", str(tmp_path))
     with pytest.raises(managed.Refusal, match=r"parameter simulator: there is no Gazebo at .* make gazebo"):
         start(simulator="gazebo_classic")

@@ -1,6 +1,6 @@
 """The node that makes a gz-sim the task's robot, on a real graph; MuJoCo stands in gz's place.
 
-gz-sim itself can't be had where these tests run. What the stand-in says and hears is what the bridge carries.
+gz-sim is not available to these tests. The stand-in uses the topics that the bridge carries.
 """
 
 import json
@@ -36,7 +36,7 @@ echo 'data: true'
 
 
 class Gz:
-    """Physics of the push task, told and commanded as the bridge would."""
+    """Physics of the push task behind the bridge's topics."""
 
     def __init__(self, graph, requests):
         self.graph, self.requests = graph, requests
@@ -72,7 +72,7 @@ class Gz:
         )  # fmt: skip
 
     def _put(self):
-        """Do what `gz service` was asked for."""
+        """Carry out the calls of `gz service`."""
         lines = self.requests.read_text().splitlines() if self.requests.exists() else []
         for line in lines[self._done :]:
             for name, x, y, z, w, _, _, qz in re.findall(POSE_TEXT, line):
@@ -101,7 +101,7 @@ def gz(graph, tmp_path, monkeypatch):
 
 
 def run(gz, condition, what, steps=3000):
-    """Let gz's time go on until the condition holds; the nodes have their say after each step."""
+    """Step gz until the condition holds, and spin the nodes after each step."""
     for _ in range(steps):
         if condition():
             return
@@ -133,7 +133,7 @@ def test_the_expert_pushes_the_block_through_the_bridges_topics(graph, gz):
     np.testing.assert_allclose(gz.scene.goal_m, node.scene.goal_m, atol=1e-8)
 
 
-def test_before_gz_is_heard_a_reset_says_what_is_missing(graph, gz):
+def test_before_gz_publishes_a_reset_names_what_is_missing(graph, gz):
     node = graph.start(SimGz, task="push")
     answer = graph.call("sim/reset", Trigger)
     assert not answer.success
@@ -141,7 +141,7 @@ def test_before_gz_is_heard_a_reset_says_what_is_missing(graph, gz):
     assert "do gz and its bridge run?" in node.status().message
 
 
-def test_a_gz_that_cannot_put_models_begins_no_episode_until_it_can(graph, gz, tmp_path):
+def test_no_episode_begins_until_gz_places_the_models(graph, gz, tmp_path):
     program = (tmp_path / "gz").read_text()
     (tmp_path / "gz").write_text("#!/bin/sh\necho no such service\n")
     node = graph.start(SimGz, task="push", seed=3)
@@ -150,18 +150,18 @@ def test_a_gz_that_cannot_put_models_begins_no_episode_until_it_can(graph, gz, t
     graph.in_line(*gz.published)
     run(gz, lambda: node.status().level == ERROR, "the refusal")
     assert "no episode yet" in node.status().message
-    assert "set_pose_vector: gz didn't do it: no such service" in node.status().message
+    assert "set_pose_vector: gz refused the request: no such service" in node.status().message
     answer = graph.call("sim/reset", Trigger)
     assert not answer.success
-    assert "set_pose_vector: gz didn't do it: no such service" in answer.message
-    assert episodes == joints == []  # nobody drives by what has no start
+    assert "set_pose_vector: gz refused the request: no such service" in answer.message
+    assert episodes == joints == []  # no frames before the first start
     (tmp_path / "gz").write_text(program)
-    run(gz, lambda: episodes and joints, "the first episode", 100_000)  # nobody has asked for it
+    run(gz, lambda: episodes and joints, "the first episode", 100_000)  # without a request
     assert json.loads(episodes[0].data) == {"task": "push", "seed": 3, "number": 0}
     assert node.status().level == OK
 
 
-def test_a_reset_that_gz_refuses_leaves_the_episode_as_it_was(graph, gz, tmp_path):
+def test_a_reset_that_gz_refuses_does_not_change_the_episode(graph, gz, tmp_path):
     node = graph.start(SimGz, task="push", seed=3)
     episodes = graph.received("task/episode", STRING, LATCHED)
     graph.in_line(*gz.published)
@@ -174,4 +174,4 @@ def test_a_reset_that_gz_refuses_leaves_the_episode_as_it_was(graph, gz, tmp_pat
     gz.scene.set_object(gz.scene.object_m + np.array([0.2, 0.0, 0.0]))
     run(gz, lambda: np.allclose(node.scene.object_m, gz.scene.object_m, atol=1e-3), "the block is heard", 20)
     assert len(episodes) == 1
-    assert node.get_parameter("seed").value == 4  # of the next one, still
+    assert node.get_parameter("seed").value == 4  # not counted up

@@ -1,4 +1,4 @@
-"""The simulator's node in lockstep: every frame waits for its answer, and one seed gives one run."""
+"""The simulator node in lockstep: every frame waits for its decision, and a seed determines the run."""
 
 import math
 from functools import partial
@@ -22,7 +22,7 @@ def start(graph):
 
 
 class Supervisor:
-    """Answers every frame of a task's trigger stream with commands and a decision, or with less.
+    """Answers the frames of a task's trigger stream with commands and a decision, or with part of it.
 
     `answer(k)` of the k-th frame since `begin_ns`: the command by topic, none for a decision alone; None for
     silence.
@@ -43,7 +43,7 @@ class Supervisor:
         graph.until(lambda: graph.outside.count_subscribers(self._trigger), "the client's subscription")
 
     def since_begin(self):
-        """What the frames from `begin_ns` on said, without CDR's header (4 bytes) and the stamp (8)."""
+        """The frames from `begin_ns` on, without the CDR header (4 bytes) and the stamp (8)."""
         return [raw[12:] for stamp_ns, raw in self.frames.items() if stamp_ns >= self.begin_ns]
 
     def answer(self, stamp_ns, commands):
@@ -73,16 +73,14 @@ def waving(k):
 
 
 def drive_in_lockstep(graph, sim, client, steps):
-    """Run the episode of seed 7, and return what odometry said in it, `steps` answered frames."""
+    """Run `steps` answered frames of seed 7; return their odometry."""
     client.begin_ns = sim.task.time_ns + RESET_PAUSE_NS
     reset(graph, seed=7)
     graph.until(lambda: client.since_begin(), "the first frame")
     pause(graph, False)
     graph.until(lambda: len(client.since_begin()) > steps, "the frames")
     pause(graph, True)
-    graph.until(
-        lambda: sim._pacing.answered, "the last answer"
-    )  # none may be on its way into the next episode
+    graph.until(lambda: sim._pacing.answered, "the last answer")  # no message may arrive in the next episode
     return client.since_begin()[: steps + 1]
 
 
@@ -99,11 +97,11 @@ def test_lockstep_runs_of_one_seed_are_equal_byte_for_byte(graph, start, task, c
     assert status(graph, sim)[2]["lockstep time-outs"] == "0"
 
 
-def test_lockstep_stands_while_it_waits_for_an_answer(graph, start):
+def test_lockstep_does_not_advance_without_an_answer(graph, start):
     sim = start(lockstep=True, speed=0.0, lockstep_timeout_s=30.0)
     client = Supervisor(graph, sim, lambda k: None)
     before = sim.task.time_ns
-    client.answer(before - PERIOD_NS, {})  # answers the frame before
+    client.answer(before - PERIOD_NS, {})  # answers the previous frame
     graph.spin(0.2)
     assert sim.task.time_ns == before
     client.answer(before, {})
@@ -112,7 +110,7 @@ def test_lockstep_stands_while_it_waits_for_an_answer(graph, start):
     assert sim.task.time_ns == before + PERIOD_NS
 
 
-def test_frames_that_nobody_answers_are_counted_and_time_goes_on(graph, start):
+def test_unanswered_frames_are_counted_and_time_continues(graph, start):
     sim = start(lockstep=True, speed=0.0, lockstep_timeout_s=0.02)
     before = sim.task.time_ns
     graph.until(lambda: sim.task.time_ns >= before + 3 * PERIOD_NS, "three time-outs")

@@ -1,4 +1,4 @@
-"""One proposal a tick, stamped with it, or a reason."""
+"""One proposal per tick with its stamp, or a reason."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ CONTRACT = contract.parse(TEXT, "test")
 
 
 class Source(managed.PlainNode):
-    """Proposes the joints it sees, twice over, or what `.answers` says."""
+    """Proposes the observed joints times two, or `.answers`."""
 
     def __init__(self, **kwargs):
         super().__init__("expert", **kwargs)
@@ -45,7 +45,7 @@ class Source(managed.PlainNode):
 
 
 class Robot:
-    """Publishes joints (the trigger) and goal; keeps what is proposed."""
+    """Publishes joints (the trigger) and goal; stores the proposals."""
 
     def __init__(self, graph):
         self._joints = graph.publisher("joint_states", JOINT_STATE)
@@ -82,7 +82,7 @@ def test_each_tick_of_the_trigger_gets_one_proposal_with_its_stamp(graph):
     assert status.values["inference p99 [ms]"] >= 0
 
 
-def test_who_chooses_silence_says_once_that_it_lets_go_and_a_node_that_ends_too(graph):
+def test_a_source_that_stops_proposing_releases_once_and_so_does_an_ending_node(graph):
     source, robot = graph.start(Source), Robot(graph)
     speak, hush = source.answer, lambda observation: None
     for tick, answer in enumerate((hush, speak, hush, hush, speak)):
@@ -91,7 +91,7 @@ def test_who_chooses_silence_says_once_that_it_lets_go_and_a_node_that_ends_too(
         robot.joints((1000 + 50 * tick) * MS)
         graph.until(lambda count=tick + 1: len(source.seen) == count, f"tick {tick}")
     source.proposer.close()
-    graph.until(lambda: len(robot.proposals) == 4, "what was said")
+    graph.until(lambda: len(robot.proposals) == 4, "the releasing proposals")
     assert [len(message.points) for message in robot.proposals] == [2, 0, 2, 0]
     last = proposal.from_message(robot.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
     assert last.releases
@@ -109,7 +109,7 @@ def test_a_trigger_faster_than_the_rate_is_thinned_out(graph):
     assert len(robot.proposals) == 3
 
 
-def test_without_an_observation_nothing_is_proposed_and_the_reason_is_told(graph):
+def test_without_an_observation_nothing_is_proposed_and_the_reason_is_given(graph):
     source, robot = graph.start(Source), Robot(graph)
     robot.joints(1000 * MS)
     graph.until(lambda: "ticks without observation" in source.status().values, "a tick")
@@ -120,7 +120,7 @@ def test_without_an_observation_nothing_is_proposed_and_the_reason_is_told(graph
     assert robot.proposals == []
 
 
-def test_a_stale_stream_silences_until_it_is_fresh_again(graph):
+def test_a_stale_stream_stops_proposals_until_it_is_fresh(graph):
     source, robot = graph.start(Source), Robot(graph)
     robot.goal(1000 * MS)
     robot.joints(1150 * MS)
@@ -131,7 +131,7 @@ def test_a_stale_stream_silences_until_it_is_fresh_again(graph):
     assert source.status().level == OK
 
 
-def test_a_message_without_a_joint_is_no_observation_and_names_it(graph):
+def test_a_message_without_a_joint_gives_no_observation_and_names_the_joint(graph):
     source, robot = graph.start(Source), Robot(graph)
     robot.goal(1000 * MS)
     robot.joints(1000 * MS, names=("b", "c"))
@@ -140,7 +140,7 @@ def test_a_message_without_a_joint_is_no_observation_and_names_it(graph):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_an_answer_that_is_not_finite_is_never_proposed(graph, bad):
+def test_a_non_finite_answer_is_never_proposed(graph, bad):
     source, robot = graph.start(Source), Robot(graph)
     source.answer = lambda _: np.array([[0.0, 0.0], [0.0, bad]])
     robot.goal(1000 * MS)
@@ -159,7 +159,7 @@ def test_an_answer_of_none_is_silence(graph):
     assert robot.proposals == []
 
 
-def test_a_source_that_raises_is_reported_and_asked_again(graph):
+def test_a_source_that_raises_is_reported_and_queried_again(graph):
     source, robot = graph.start(Source), Robot(graph)
     keep = source.answer
     source.answer = lambda _: 1 / 0
@@ -171,13 +171,13 @@ def test_a_source_that_raises_is_reported_and_asked_again(graph):
     graph.until(lambda: len(robot.proposals) == 1, "a proposal")
 
 
-def test_a_trigger_that_is_silent_is_named(graph):
+def test_a_silent_trigger_is_named(graph):
     source = graph.start(Source)
     graph.until(lambda: "no tick for 1 s: nothing on 'joint_states'" in source.status().message, "the reason")
     assert source.status().level == WARN
 
 
-def test_on_a_timer_ticks_come_at_the_rate_without_a_trigger(graph):
+def test_without_a_trigger_a_timer_ticks_at_the_rate(graph):
     source = graph.start(Source, tick="timer")
     graph.until(lambda: source.status().values.get("ticks without observation", 0) >= 3, "three ticks")
 

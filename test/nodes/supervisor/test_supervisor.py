@@ -1,4 +1,4 @@
-"""The supervisor on a real graph: it alone commands, at once, safely, and says why."""
+"""The supervisor on a real graph: commands, decisions, safe behaviour, emergency stop."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ def rig(graph, contract_file):
     return Rig(graph, contract_file).ready()
 
 
-def test_before_anybody_proposed_nothing_is_sent_and_that_is_said(rig):
+def test_before_the_first_proposal_nothing_is_sent_and_the_reason_is_given(rig):
     rig.measure(0.1, 0.2)
     rig.graph.until(lambda: len(rig.decisions) >= 3, "decisions")
     assert rig.arm == rig.base == []
@@ -29,7 +29,7 @@ def test_before_anybody_proposed_nothing_is_sent_and_that_is_said(rig):
     assert rig.statuses[-1]["authority"] == NOBODY
 
 
-def test_a_proposal_becomes_a_command_of_every_action_and_then_a_record(rig):
+def test_a_proposal_becomes_a_command_of_every_action_and_a_decision_record(rig):
     rig.measure(0.1, 0.2)
     decision = rig.graph.until(
         lambda: (d := rig.answered("policy", 0.22, 0.11, 0.3, version="v3")).sent == (0.22, 0.11, 0.3) and d,
@@ -63,7 +63,7 @@ def test_the_first_command_and_the_handover_ramp_from_the_measured_state(rig):
     assert set(taken.limited) == {"arm/joint2 speed", "arm/joint1 speed"}
 
 
-def test_a_silent_source_is_dropped_and_the_base_stands_within_the_declared_time(graph, contract_file):
+def test_a_silent_source_loses_authority_and_the_base_stops_within_the_declared_time(graph, contract_file):
     rig = Rig(graph, contract_file, policy__timeout_s=1.0).ready()
     rig.measure(0.0, 0.0)
     last = rig.answered("policy", 0.0, 0.0, 0.3)
@@ -75,13 +75,13 @@ def test_a_silent_source_is_dropped_and_the_base_stands_within_the_declared_time
     )
     assert dropped.sent == (0.0, 0.0, 0.0)
     silent_s = float(re.search(r"policy silent for ([\d.]+) s", dropped.reason)[1])
-    # a busy machine may keep the timer for longer, but nothing is sent that moves after the declared time
+    # a busy machine may delay the timer, but no motion is commanded after the declared time
     moved = [d.sent_ns for d in rig.decisions if d.sent is not None and d.sent[2] != 0.0]
     assert silent_s - (dropped.sent_ns - moved[-1]) / 1e9 < 1.0 + 0.01
-    rig.graph.until(lambda: rig.base[-1].twist.linear.x == 0.0, "the base's zero")
+    rig.graph.until(lambda: rig.base[-1].twist.linear.x == 0.0, "the base's zero velocity")
 
 
-def test_a_number_that_is_not_finite_is_never_sent_and_takes_authority_away(rig):
+def test_a_non_finite_value_is_never_sent_and_costs_authority(rig):
     rig.measure(0.0, 0.0)
     rig.answered("policy", 0.01, 0.0, 0.3)
     refused = rig.propose("policy", float("nan"), 0.0, 0.3)
@@ -101,7 +101,7 @@ def test_an_unreadable_proposal_is_named_in_the_diagnostics(rig):
 
 
 @pytest.mark.parametrize("way", ["topic", "service"])
-def test_the_emergency_stop_stops_latches_and_is_reset_deliberately(rig, way):
+def test_the_emergency_stop_latches_until_reset(rig, way):
     def press(pressed):
         if way == "topic":
             rig.estop(messages.make("std_msgs/msg/Bool", data=pressed))
@@ -127,7 +127,7 @@ def test_the_emergency_stop_stops_latches_and_is_reset_deliberately(rig, way):
     assert rig.answered("policy", 0.02, 0.0, 0.3, generation=fresh).sent[2] == 0.3
 
 
-def test_restart_begins_an_epoch_at_the_measured_state(rig):
+def test_restart_begins_a_generation_at_the_measured_state(rig):
     rig.measure(0.0, 0.0)
     generation = rig.answered("policy", 0.02, 0.0, 0.3).generation
     rig.measure(0.3, 0.4)
@@ -137,7 +137,7 @@ def test_restart_begins_an_epoch_at_the_measured_state(rig):
     assert rig.propose("policy", 0.0, 0.0, 0.3, generation=generation).authority == NOBODY
 
 
-def test_a_stop_pressed_before_the_start_holds(graph, contract_file):
+def test_an_emergency_stop_before_activation_holds(graph, contract_file):
     rig = Rig(graph, contract_file, autostart=False)
     graph.call("dagger_supervisor/estop", SetBool, data=True)
     rig.node.trigger_configure()
@@ -157,7 +157,7 @@ def test_in_lockstep_every_tick_has_exactly_one_decision_with_its_stamp(graph, c
     assert not any(d.limited for d in answered)
 
 
-def test_in_lockstep_a_silent_tick_is_answered_after_the_declared_silence(graph, contract_file):
+def test_in_lockstep_a_tick_without_proposal_is_decided_after_the_declared_silence(graph, contract_file):
     lockstep = Lockstep(graph, contract_file, silence_s=0.3)
     stamp = lockstep.begin(lockstep.run(0.0, 0.0, 0.1))
     graph.until(lambda: lockstep.answered(stamp), "the timer's decision")
@@ -166,27 +166,27 @@ def test_in_lockstep_a_silent_tick_is_answered_after_the_declared_silence(graph,
     assert "silent this tick, last target repeated" in silent.reason
 
 
-def test_a_clock_that_stops_does_not_keep_the_base_moving(graph, contract_file):
+def test_a_stopped_clock_stops_the_base(graph, contract_file):
     lockstep = Lockstep(graph, contract_file, silence_s=0.1, policy__timeout_s=1.0)
     lockstep.run(0.0, 0.0, 0.1)
     graph.until(lambda: lockstep.rig.base and lockstep.rig.base[-1].twist.linear.x == 0.0, "the base's stop")
-    graph.until(lambda: lockstep.rig.decisions[-1].authority == NOBODY, "its record")
+    graph.until(lambda: lockstep.rig.decisions[-1].authority == NOBODY, "the decision record")
 
 
-def test_killed_and_started_again_it_comes_up_silent_and_safe(graph, contract_file):
+def test_after_a_kill_and_restart_it_is_silent_and_safe(graph, contract_file):
     command = [sys.executable, "-m", "il_ros.nodes.supervisor.node", "--ros-args", "-p",
                f"contract:={contract_file}", "-p", "policy.max_age_s:=1.0"]  # fmt: skip
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     rig = Rig(graph, contract_file, autostart=False)
     try:
-        graph.until(lambda: rig.decisions, "the first life")
+        graph.until(lambda: rig.decisions, "decisions before the kill")
     finally:
         first.kill()
         first.wait(timeout=60)
     rig.decision_texts.clear()
     second = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        graph.until(lambda: len(rig.decisions) > 3, "the second life")
+        graph.until(lambda: len(rig.decisions) > 3, "decisions after the restart")
         assert all(d.sent is None for d in rig.decisions)
         assert rig.arm == rig.base == []
     finally:
@@ -194,13 +194,13 @@ def test_killed_and_started_again_it_comes_up_silent_and_safe(graph, contract_fi
         assert second.wait(timeout=60) == 0
 
 
-def test_parameters_that_contradict_each_other_leave_it_unconfigured_with_the_reason(graph, contract_file):
+def test_contradictory_parameters_leave_it_unconfigured_with_the_reason(graph, contract_file):
     node = graph.start(DaggerSupervisor, contract=str(contract_file), discovery_s=0.0, policy__priority=20)
     assert node.state == "unconfigured"
     assert "two sources have the priority '20'" in graph.until(lambda: node._last_error, "the error")[1]
 
 
-def test_it_runs_as_a_process_and_refuses_a_missing_contract_clearly():
+def test_the_executable_refuses_a_missing_contract():
     done = subprocess.run(
         [sys.executable, "-m", "il_ros.nodes.supervisor.node", "--ros-args", "-p", "contract:=nowhere.yaml",
          "-p", "policy.timeout_s:=-1.0"],

@@ -1,6 +1,6 @@
-"""What goes wrong in a session, on a real graph: the robot is safe in time, and the session goes on.
+"""Faults in a session on a real graph: the robot is safe in time, and the session continues.
 
-A recorder runs beside it all: `recorded.stop()` fails when anything published or decided isn't in the bag.
+A recorder runs along: `recorded.stop()` fails when a published message or decision is not in the bag.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ EXPERT, POLICY = (0.02, 0.0, 0.1), (-0.02, 0.0, -0.1)
 POLICY_SAYS = {"policy": POLICY, "version": "v1", "uncertainty": 0.25}
 JOY = "sensor_msgs/msg/Joy"
 TIMEOUT_TICKS = 2  # 0.1 s at 20 Hz
-SILENCE_S = 1.0  # so long a busy machine may keep a proposal from the supervisor; a silent source costs it
+SILENCE_S = 1.0  # longest delay of a proposal on a busy machine; a silent source takes that long to detect
 
 
 @pytest.fixture
@@ -50,13 +50,13 @@ def test_an_expert_unplugged_while_intervening_leaves_the_policy_driving_after_i
     assert recorded.stop().account == [
         ("policy", POLICY, None, POLICY, "v1", 0.25, 0),
         ("expert", POLICY, EXPERT, EXPERT, "", 0.25, 1),
-        *[("expert", POLICY, None, EXPERT, "", 0.25, 1)] * (gone - 1),  # its last wish, for so long
+        *[("expert", POLICY, None, EXPERT, "", 0.25, 1)] * (gone - 1),  # its last target until the time-out
         ("policy", POLICY, None, POLICY, "v1", 0.25, 2),
         ("expert", POLICY, EXPERT, EXPERT, "", 0.25, 3),
     ]
 
 
-def test_an_expert_unplugged_while_it_was_asked_for_help_leaves_the_robot_waiting(session_of, recorded):
+def test_an_expert_unplugged_during_a_request_leaves_the_robot_waiting(session_of, recorded):
     session = session_of("gated", gated__ask=1.0)
     sure, unsure = {**POLICY_SAYS, "uncertainty": 0.1}, {**POLICY_SAYS, "uncertainty": 2.0}
     session.until_driven_by("policy", **sure)
@@ -71,7 +71,7 @@ def test_an_expert_unplugged_while_it_was_asked_for_help_leaves_the_robot_waitin
     assert session.tick(EXPERT, **sure).authority == "expert"
     assert recorded.stop().account == [
         ("policy", POLICY, None, POLICY, "v1", 0.1, 0),
-        (NOBODY, POLICY, None, (-0.02, 0.0, 0.0), "", 2.0, 1),  # the arm holds, the base stands
+        (NOBODY, POLICY, None, (-0.02, 0.0, 0.0), "", 2.0, 1),  # the arm holds, the base stops
         ("expert", POLICY, EXPERT, EXPERT, "", 2.0, 2),
         *[("expert", POLICY, None, EXPERT, "", 0.1, 2)] * (gone - 1),
         *[(NOBODY, POLICY, None, (0.02, 0.0, 0.0), "", 0.1, 3)] * 2,
@@ -79,7 +79,7 @@ def test_an_expert_unplugged_while_it_was_asked_for_help_leaves_the_robot_waitin
     ]
 
 
-def test_a_policy_server_killed_while_mixing_stops_the_robot_until_it_is_back(session_of, recorded):
+def test_a_policy_server_killed_in_mode_dagger_stops_the_robot_until_it_is_back(session_of, recorded):
     session = session_of("dagger", dagger__beta="constant:0.5")
     ticks_until(session, lambda d: d.authority != NOBODY, expert=EXPERT, **POLICY_SAYS)
     recorded.start()
@@ -88,14 +88,14 @@ def test_a_policy_server_killed_while_mixing_stops_the_robot_until_it_is_back(se
     assert gone <= TIMEOUT_TICKS + 1
     back = ticks_until(session, lambda d: d.authority != NOBODY, expert=EXPERT, **POLICY_SAYS)
     kept = recorded.stop()
-    authorities, policy, expert, sent, _, uncertainties, epochs = zip(*kept.account, strict=True)
+    authorities, policy, expert, sent, _, uncertainties, generations = zip(*kept.account, strict=True)
     assert policy == (POLICY, *[None] * gone, *[POLICY] * back)
-    assert set(expert) == {EXPERT}  # the labels are there all the same
+    assert set(expert) == {EXPERT}  # the labels are complete
     assert [each == NOBODY for each in authorities] == [*[False] * gone, *[True] * back, False]
-    targets = {"policy": POLICY, "expert": EXPERT}  # who drives is drawn
+    targets = {"policy": POLICY, "expert": EXPERT}  # the source is drawn
     driven = zip(authorities, sent, strict=True)
-    assert all(each[2] == 0.0 if who == NOBODY else each == targets[who] for who, each in driven)
-    assert epochs == (*[0] * gone, *[1] * back, 2)
+    assert all(each[2] == 0.0 if source == NOBODY else each == targets[source] for source, each in driven)
+    assert generations == (*[0] * gone, *[1] * back, 2)
     assert {each.beta for each in kept.decisions} == {0.5}
     assert set(uncertainties) == {0.25}
 
@@ -109,7 +109,7 @@ def test_duplicated_and_reordered_proposals_change_nothing(session_of, recorded)
     targets, stamps = [(0.001 * tick, 0.0, 0.1) for tick in range(30)], []
     for target in targets:
         session.tick(policy=target)
-        for back, value in ((0, 0.9), (1, 0.8), (3, 0.7)):  # this tick again, and older ones after it
+        for back, value in ((0, 0.9), (1, 0.8), (3, 0.7)):  # this tick again, then older ones
             stamp = 1_000_000_000 + (session.number - back) * period_ns
             again = proposal.Proposal("policy", stamp, np.array([[value, 0.0, 0.1]]))
             rig.sources["policy"](proposal.to_message(again, names, period_ns))
@@ -119,7 +119,7 @@ def test_duplicated_and_reordered_proposals_change_nothing(session_of, recorded)
     assert len(kept.messages["/policy_server/proposal"]) == 4 * 30
 
 
-def test_an_emergency_stop_in_the_middle_of_a_handover_wins(session_of, recorded):
+def test_an_emergency_stop_during_a_handover_takes_precedence(session_of, recorded):
     session = session_of("hg_dagger", silence_s=PATIENT_S)
     graph, rig, far = session.rig.graph, session.rig, (0.9, 0.0, 0.1)
     session.until_driven_by("policy", **POLICY_SAYS)
@@ -138,15 +138,15 @@ def test_an_emergency_stop_in_the_middle_of_a_handover_wins(session_of, recorded
         ("expert", POLICY, far, (0.05, 0.0, 0.1), "", 0.25, 1),
         (NOBODY, None, None, (0.05, 0.0, 0.0), "", 0.25, 2),  # at once, between two ticks
         (NOBODY, POLICY, far, (0.05, 0.0, 0.0), "", 0.25, 2),
-        ("expert", POLICY, EXPERT, EXPERT, "", 0.25, 4),  # the reset began an epoch, too
+        ("expert", POLICY, EXPERT, EXPERT, "", 0.25, 4),  # the reset also began a generation
     ]
-    assert kept.decisions[2].sent_ns == kept.decisions[1].sent_ns  # the clock stood still until it was sent
+    assert kept.decisions[2].sent_ns == kept.decisions[1].sent_ns  # the clock was stopped until it was sent
 
 
-def test_a_gamepad_takes_over_hands_back_at_once_and_lets_go_when_unplugged(
+def test_a_gamepad_takes_over_hands_back_at_once_and_releases_when_unplugged(
     graph, session_of, contract_file, recorded
 ):
-    """A real teleoperation node on the graph: its word, not a time-out, hands back."""
+    """With a real teleoperation node: a releasing proposal, not a time-out, hands back."""
     session = session_of("hg_dagger", silence_s=0.1, expert__timeout_s=PATIENT_S)
     node = graph.start(
         TeleopJoy, contract=str(contract_file), axes=["base/linear.x 0 0.5"], deadman_button=0,

@@ -1,4 +1,4 @@
-"""Modes and handovers on a real graph: switched while running, effective within a control period."""
+"""Modes and handovers on a real graph: switched at run time, effective within a control period."""
 
 import json
 
@@ -22,7 +22,7 @@ def session(graph, contract_file):
     return Session(graph, contract_file)
 
 
-def test_the_mode_is_switched_while_running_and_begins_a_new_epoch(session):
+def test_the_mode_switches_at_run_time_and_begins_a_new_generation(session):
     before = session.until_driven_by("expert", expert=EXPERT, policy=POLICY)
     assert (before.mode, session.rig.statuses[-1]["mode"]) == ("priority", "priority")
     assert session.set(mode="policy").successful
@@ -32,7 +32,7 @@ def test_the_mode_is_switched_while_running_and_begins_a_new_epoch(session):
     session.rig.graph.until(lambda: session.rig.statuses[-1]["mode"] == "policy", "the status")
 
 
-def test_what_can_not_be_is_refused_with_the_reason_and_nothing_changes(session):
+def test_an_invalid_mode_is_refused_with_the_reason_and_nothing_changes(session):
     for given, said in (
         ({"mode": "auto"}, "one of priority, expert"),
         ({"dagger__beta": "cosine:1"}, "beta schedule 'cosine:1' is not known"),
@@ -44,7 +44,7 @@ def test_what_can_not_be_is_refused_with_the_reason_and_nothing_changes(session)
     assert session.rig.node.get_parameter("mode").value == "priority"
 
 
-def test_a_mode_that_lacks_its_sources_leaves_the_node_unconfigured(graph, contract_file):
+def test_a_mode_without_its_sources_leaves_the_node_unconfigured(graph, contract_file):
     node = graph.start(
         DaggerSupervisor, contract=str(contract_file), discovery_s=0.0, sources=["left"], mode="dagger"
     )
@@ -52,7 +52,7 @@ def test_a_mode_that_lacks_its_sources_leaves_the_node_unconfigured(graph, contr
     assert "mode dagger needs the sources policy and expert; there are: left" in node._last_error[1]
 
 
-@pytest.mark.parametrize(("beta", "driver", "wish"), [(1, "expert", EXPERT), (0, "policy", POLICY)])
+@pytest.mark.parametrize(("beta", "driver", "target"), [(1, "expert", EXPERT), (0, "policy", POLICY)])
 def test_at_the_extremes_of_beta_the_robot_receives_exactly_the_drivers_commands(
     graph, contract_file, beta, driver, target
 ):
@@ -68,32 +68,32 @@ def test_at_the_extremes_of_beta_the_robot_receives_exactly_the_drivers_commands
     assert session.rig.statuses[-1]["beta"] == beta
 
 
-def test_the_expert_takes_over_at_the_tick_it_proposes_for_and_hands_back_by_its_word(session):
+def test_the_expert_takes_over_at_its_first_proposal_and_hands_back_by_releasing(session):
     assert session.set(mode="hg_dagger").successful
     generation = session.until_driven_by("policy", policy=POLICY).generation
     session.tick(policy=POLICY, uncertainty=0.25)
     taken = session.tick(EXPERT, POLICY, uncertainty=0.5, generation=generation)
     assert (taken.authority, taken.generation) == ("expert", generation + 1)
-    # a policy with memory names the epoch it began in: after the word it must have begun anew
+    # a policy with memory sends its generation: after the release it must reset
     held = session.tick(RELEASED, POLICY, generation=generation)
     assert (held.authority, held.generation) == (NOBODY, generation + 2)
     session.rig.graph.until(
-        lambda: session.rig.statuses[-1]["generation"] == generation + 2, "the news of the epoch"
+        lambda: session.rig.statuses[-1]["generation"] == generation + 2, "the status with the generation"
     )
     assert session.tick(policy=POLICY, generation=generation + 2).authority == "policy"
     assert session.rig.statuses[-1]["threshold"] == 0.25
 
 
-def test_a_request_is_told_on_a_topic_and_to_the_terminal_and_is_over_when_answered(session, capfd):
+def test_a_request_is_published_rings_the_terminal_and_ends_when_answered(session, capfd):
     requests = session.rig.graph.received("dagger_supervisor/request", STRING, LATCHED)
     assert session.set(mode="gated", gated__ask=1.0, gated__at_once=5).successful
     session.until_driven_by("policy", policy=POLICY, uncertainty=0.1)
     waiting = session.tick(policy=POLICY, uncertainty=2.0)
-    assert (waiting.authority, waiting.sent[2]) == (NOBODY, 0.0)  # the base stands, the arm is held
+    assert (waiting.authority, waiting.sent[2]) == (NOBODY, 0.0)  # the base stops, the arm holds
     assert waiting.reason == "waiting for the expert: doubt 2 above 1"
     session.rig.graph.until(lambda: requests, "the request")
-    asked = json.loads(requests[-1].data)
-    assert (asked["wanted"], asked["number"], asked["why"]) == (True, 1, "doubt 2 above 1")
+    requested = json.loads(requests[-1].data)
+    assert (requested["wanted"], requested["number"], requested["why"]) == (True, 1, "doubt 2 above 1")
     assert "\a" in capfd.readouterr().err
     status = session.rig.graph.until(
         lambda: session.rig.statuses[-1]["request"] and session.rig.statuses[-1], "the status"
@@ -103,7 +103,7 @@ def test_a_request_is_told_on_a_topic_and_to_the_terminal_and_is_over_when_answe
     session.rig.graph.until(lambda: not json.loads(requests[-1].data)["wanted"], "its end")
 
 
-def test_a_restart_is_the_episodes_boundary(graph, contract_file):
+def test_a_restart_is_an_episode_boundary(graph, contract_file):
     session = Session(
         graph,
         contract_file,
@@ -121,7 +121,7 @@ def test_a_restart_is_the_episodes_boundary(graph, contract_file):
 
 
 def test_in_real_time_takeover_and_hand_back_take_one_control_period(graph, contract_file):
-    """Between the first word of the other side and its first command, by the supervisor's own record."""
+    """From the first proposal of the new source to its first command, by the decision records."""
     rig = Rig(graph, contract_file, mode="hg_dagger").ready()
     rig.measure(0.0, 0.0)
     period_ns, names = rig.contract.period_ns, rig.contract.action_names
@@ -141,4 +141,4 @@ def test_in_real_time_takeover_and_hand_back_take_one_control_period(graph, cont
         back = rig.propose("policy", 0.0, 0.0, 0.1, generation=generation)
         return quick(taken, "expert") and quick(back, "policy")
 
-    graph.until(there_and_back, "both within a period")  # the machine itself may be busy at times
+    graph.until(there_and_back, "both within a period")  # the machine may be busy

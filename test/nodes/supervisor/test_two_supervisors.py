@@ -1,4 +1,4 @@
-"""Two who command one robot: the second is refused, whoever appears silences the first, and the bag tells."""
+"""Two commanding nodes: a second supervisor is refused, and another publisher silences the first."""
 
 import pytest
 from std_msgs.msg import Float64MultiArray
@@ -12,7 +12,7 @@ POLICY_SAYS = {"policy": POLICY, "version": "v1", "uncertainty": 0.25}
 
 
 class Second(DaggerSupervisor):
-    """Another one, by another name."""
+    """A second supervisor with another name."""
 
     def __init__(self, **kwargs):
         super().__init__(cli_args=["--ros-args", "-r", "__node:=second"], **kwargs)
@@ -20,14 +20,14 @@ class Second(DaggerSupervisor):
 
 @pytest.fixture
 def session(graph, contract_file, recorded):
-    """The policy drives, and all that comes is recorded."""
+    """A recorded session in which the policy drives."""
     session = Session(graph, contract_file, mode="policy", silence_s=PATIENT_S)
     session.until_driven_by("policy", **POLICY_SAYS)
     recorded.start()
     return session
 
 
-def test_a_second_supervisor_is_refused_and_the_first_goes_on(graph, session, contract_file, recorded):
+def test_a_second_supervisor_is_refused_and_the_first_continues(graph, session, contract_file, recorded):
     session.tick(**POLICY_SAYS)
     second = graph.start(Second, contract=str(contract_file), mode="policy", discovery_s=1.0)
     assert second.state == "inactive"
@@ -35,14 +35,16 @@ def test_a_second_supervisor_is_refused_and_the_first_goes_on(graph, session, co
     for _ in range(10):
         session.tick(**POLICY_SAYS)
     assert session.rig.node.state == "active"
-    # every command in the bag is one of the first's decisions: `Recorded` sees to that
+    # `Recorded` checks that every command in the bag is a decision of the first supervisor
     assert recorded.stop().account == [("policy", POLICY, None, POLICY, "v1", 0.25, 0)] * 11
     session.rig.node.trigger_deactivate()
     second.trigger_activate()
-    assert second.state == "active"  # the place is free
+    assert second.state == "active"  # the first one is gone
 
 
-def test_whoever_else_commands_silences_the_supervisor_which_can_be_activated_again(graph, session, recorded):
+def test_another_commanding_node_silences_the_supervisor_which_can_be_activated_again(
+    graph, session, recorded
+):
     rig = session.rig
     session.tick(**POLICY_SAYS)
     other = graph.outside.create_publisher(Float64MultiArray, "arm/commands", 1)
@@ -61,4 +63,4 @@ def test_whoever_else_commands_silences_the_supervisor_which_can_be_activated_ag
     assert [row[:6] for row in (kept.account[0], kept.account[-1])] == [driving] * 2
     stop = kept.decisions[1]
     assert (stop.authority, stop.sent, stop.reason) == (NOBODY, (-0.02, 0.0, 0.0), "deactivated")
-    assert stop.stamp_ns == kept.decisions[0].stamp_ns + 1  # the clock stood still
+    assert stop.stamp_ns == kept.decisions[0].stamp_ns + 1  # the clock had stopped

@@ -32,7 +32,7 @@ def contract_file(tmp_path):
 
 @pytest.fixture
 def joy(graph, contract_file):
-    """Return the node, publish, the proposals and their decoded first step."""
+    """Return the node, a publish function, the proposals and their decoded first step."""
     node = graph.start(
         TeleopJoy, contract=contract_file, axes=AXES, deadman_button=0, deadzone=0.0, timeout=0.3
     )
@@ -42,7 +42,7 @@ def joy(graph, contract_file):
 
 
 def silent_for(graph, heard, seconds=0.15):
-    """Return True when nothing more is proposed after its last word: I let go."""
+    """Return True when nothing is proposed after the releasing proposal."""
     graph.until(lambda: heard and not heard[-1].points, "its last word")
     count = len(heard)
     graph.spin(seconds)
@@ -64,7 +64,7 @@ def test_it_proposes_at_the_rate_while_the_deadman_is_held_without_any_camera(gr
     assert heard[1].header.stamp != heard[0].header.stamp
 
 
-def test_a_press_is_answered_at_once_and_not_at_the_next_tick(graph, tmp_path):
+def test_a_press_proposes_at_once_and_not_at_the_next_tick(graph, tmp_path):
     slow = BASE.replace("rate_hz: 50", "rate_hz: 50\ntrigger: image")
     (tmp_path / "slow.yaml").write_text(slow)
     graph.start(TeleopJoy, contract=str(tmp_path / "slow.yaml"), axes=AXES, deadman_button=0, timeout=30.0)
@@ -79,16 +79,16 @@ def test_a_press_is_answered_at_once_and_not_at_the_next_tick(graph, tmp_path):
     graph.until(answered, "a proposal, though no image ever comes")
 
 
-def test_released_it_lets_go_and_is_silent(graph, joy):
+def test_after_the_deadman_is_released_it_releases_and_is_silent(graph, joy):
     _, publish, heard = joy
     publish(FORWARD)
     graph.until(lambda: heard, "a proposal")
     publish(RELEASED)
     assert silent_for(graph, heard)
-    assert [len(message.points) for message in heard[-2:]] == [1, 0]  # its last word: I let go
+    assert [len(message.points) for message in heard[-2:]] == [1, 0]  # the releasing proposal
 
 
-def test_a_gamepad_that_goes_silent_lets_go(graph, joy):
+def test_a_silent_gamepad_releases(graph, joy):
     node, publish, heard = joy
     publish(FORWARD)
     graph.until(lambda: heard, "a proposal")
@@ -96,7 +96,7 @@ def test_a_gamepad_that_goes_silent_lets_go(graph, joy):
     assert silent_for(graph, heard)
 
 
-def test_a_gamepad_with_too_few_axes_lets_go_and_is_reported(graph, joy):
+def test_a_gamepad_with_too_few_axes_releases_and_is_reported(graph, joy):
     node, publish, heard = joy
     publish(FORWARD)
     graph.until(lambda: heard, "a proposal")
@@ -107,10 +107,10 @@ def test_a_gamepad_with_too_few_axes_lets_go_and_is_reported(graph, joy):
 
 
 def test_a_wrong_line_is_refused_at_start(graph, contract_file):
-    with pytest.raises(ParameterError, match=r"'base/linear.y' is no action of the contract"):
+    with pytest.raises(ParameterError, match=r"'base/linear.y' is not an action of the contract"):
         graph.start(TeleopJoy, contract=contract_file, axes=["base/linear.y 1 1"])
 
 
-def test_a_contract_that_is_not_there_is_refused_at_start(graph):
+def test_a_missing_contract_is_refused_at_start(graph):
     with pytest.raises(Refusal, match=r"nowhere\.yaml"):
         graph.start(TeleopJoy, contract="/nowhere.yaml", axes=AXES)

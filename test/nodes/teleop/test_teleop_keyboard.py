@@ -44,7 +44,7 @@ def session(contract_file):
     session.close()
 
 
-def test_keys_propose_then_it_falls_silent_and_gives_the_terminal_back(graph, session):
+def test_keys_propose_then_it_releases_and_restores_the_terminal(graph, session):
     heard = graph.received("expert/proposal", proposal.TYPE)
     graph.until(lambda: "W/S forward, back" in session.read(), "the key map")
     graph.until(lambda: "silent: press a key" in session.read(), "the status line")
@@ -67,7 +67,7 @@ def test_keys_propose_then_it_falls_silent_and_gives_the_terminal_back(graph, se
     graph.until(shown, "the motion on the screen")
     session.screen = ""
     graph.until(lambda: "silent: press a key" in session.read(), "silence after 0.5 s without a key")
-    graph.until(lambda: not heard[-1].points, "its last word: I let go")
+    graph.until(lambda: not heard[-1].points, "the releasing proposal")
     count = len(heard)
     graph.spin(0.2)
     assert len(heard) == count
@@ -78,7 +78,7 @@ def test_keys_propose_then_it_falls_silent_and_gives_the_terminal_back(graph, se
     assert termios.tcgetattr(session.terminal) == session.before
 
 
-def test_without_a_terminal_it_says_so(contract_file):
+def test_without_a_terminal_it_reports_that(contract_file):
     done = subprocess.run(
         command(contract_file),
         stdin=subprocess.DEVNULL,
@@ -92,7 +92,7 @@ def test_without_a_terminal_it_says_so(contract_file):
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_contract_gives_the_terminal_back_too():
+def test_a_wrong_contract_also_restores_the_terminal():
     session = InTerminal([*command("/nowhere.yaml")])
     try:
         assert session.wait() == 1

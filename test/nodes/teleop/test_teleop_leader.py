@@ -30,7 +30,7 @@ def joints(names, positions, stamp_ns=1_000_000_000):
 
 
 class Arms:
-    """Leader and follower; each `tick` publishes both, one control period on."""
+    """Leader and follower; each `tick` publishes both, one control period later."""
 
     def __init__(self, graph, tmp_path, **parameters):
         (tmp_path / "arm.yaml").write_text(ARM)
@@ -44,13 +44,13 @@ class Arms:
         )
         self._leader = graph.publisher("leader/joint_states", JOINT_STATE)
         self._follower = graph.publisher("joint_states", JOINT_STATE)
-        self.heard = graph.received("expert/proposal", proposal.TYPE)
+        self.proposals = graph.received("expert/proposal", proposal.TYPE)
         self._stamp_ns = 1_000_000_000
         graph.until(self._leader.count, "subscription")
         graph.in_line(self._follower)
 
     def tick(self, leader=(0.1, 0.2), follower=(0.4, 0.2)):
-        """Return True once the node has answered or has been silent at a new tick."""
+        """Return True once the node has answered or skipped a new tick."""
         self._stamp_ns += CONTRACT.period_ns
         if leader is not None:
             self._leader(joints(["l1", "l2"], leader))
@@ -68,7 +68,7 @@ class Arms:
         return self.graph.call("expert/enable", SetBool, data=on)
 
     def refusal(self, said, **seen):
-        """Tick and enable until it is refused for that; on a busy machine another reason may come first."""
+        """Tick and enable until refused for this reason; on a busy machine another may come first."""
 
         def refused():
             self.tick(**seen)
@@ -86,16 +86,16 @@ class Arms:
                 self.tick()
                 self._engaged = self.enable().success
             self.tick()
-            return self.heard
+            return self.proposals
 
         self._engaged = False
         self.graph.until(proposes, f"a proposal; the node says: {self.node.status().message}")
 
 
-def test_it_is_silent_until_enabled_then_follows_by_name_and_sign(graph, tmp_path):
+def test_it_is_silent_until_enabled_then_maps_joints_by_name_and_sign(graph, tmp_path):
     arms = Arms(graph, tmp_path)
     arms.ticked()
-    assert arms.heard == []
+    assert arms.proposals == []
 
     def engaged():
         arms.tick()
@@ -103,20 +103,20 @@ def test_it_is_silent_until_enabled_then_follows_by_name_and_sign(graph, tmp_pat
 
     graph.until(engaged, "engagement")
     arms.tick(leader=(0.0, 0.3))
-    graph.until(lambda: arms.heard, "a proposal")
-    got = proposal.from_message(arms.heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
+    graph.until(lambda: arms.proposals, "a proposal")
+    got = proposal.from_message(arms.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
     np.testing.assert_allclose(got.chunk, [[0.5, 0.3]])  # a = 0.5 - l1, b = l2
 
 
-def test_it_refuses_to_engage_far_from_the_follower_and_says_which_joint(graph, tmp_path):
+def test_it_refuses_to_engage_far_from_the_follower_and_names_the_joint(graph, tmp_path):
     arms = Arms(graph, tmp_path, max_difference=0.1)
     arms.refusal("arm/b: the follower is +0.700 from the leader's l2, 0.1 is allowed", follower=(0.4, 0.9))
 
 
 @pytest.mark.parametrize("alignment", ["relative", "blend"])
-def test_engaged_apart_from_the_follower_it_begins_where_the_follower_stands(graph, tmp_path, alignment):
+def test_engaged_apart_from_the_follower_it_begins_at_the_follower(graph, tmp_path, alignment):
     arms = Arms(graph, tmp_path, alignment=alignment, max_difference=1.0, blend_time=1e6)
-    apart = {"leader": (0.1, 0.2), "follower": (0.4, 0.9)}  # the leader says 0.4, 0.2
+    apart = {"leader": (0.1, 0.2), "follower": (0.4, 0.9)}  # the leader gives 0.4, 0.2
 
     def engaged():
         arms.tick(**apart)
@@ -126,10 +126,10 @@ def test_engaged_apart_from_the_follower_it_begins_where_the_follower_stands(gra
 
     def proposed():
         arms.tick(**apart)
-        return arms.heard
+        return arms.proposals
 
     graph.until(proposed, "a proposal")
-    got = proposal.from_message(arms.heard[-1], CONTRACT.action_names, CONTRACT.period_ns)
+    got = proposal.from_message(arms.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
     np.testing.assert_allclose(got.chunk, [[0.4, 0.9]], atol=1e-3)
 
 
@@ -138,18 +138,18 @@ def test_without_a_leader_it_refuses_to_engage(graph, tmp_path):
     arms.refusal("nothing on leader/joint_states", leader=None)
 
 
-def test_released_it_lets_go_and_is_silent(graph, tmp_path):
+def test_after_disabling_it_releases_and_is_silent(graph, tmp_path):
     arms = Arms(graph, tmp_path)
     arms.engage()
     assert arms.enable(False).message == "released"
-    graph.until(lambda: not arms.heard[-1].points, "its last word")
-    count = len(arms.heard)
+    graph.until(lambda: not arms.proposals[-1].points, "the releasing proposal")
+    count = len(arms.proposals)
     arms.tick()
     arms.tick()
-    assert len(arms.heard) == count
+    assert len(arms.proposals) == count
 
 
-def test_a_pedal_engages_and_lets_go(graph, tmp_path):
+def test_a_pedal_engages_and_releases(graph, tmp_path):
     arms = Arms(graph, tmp_path)
     pedal = graph.publisher("expert/enable", BOOL)
     graph.until(pedal.count, "subscription")
@@ -158,12 +158,12 @@ def test_a_pedal_engages_and_lets_go(graph, tmp_path):
     def proposes():
         pedal(messages.make(BOOL, data=True))
         arms.tick()
-        return arms.heard
+        return arms.proposals
 
     graph.until(proposes, "a proposal")
 
 
-def test_a_leader_that_falls_silent_lets_go_until_enabled_again(graph, tmp_path):
+def test_a_silent_leader_is_released_until_enabled_again(graph, tmp_path):
     arms = Arms(graph, tmp_path, timeout=1.0)
     arms.engage()
 
@@ -172,11 +172,11 @@ def test_a_leader_that_falls_silent_lets_go_until_enabled_again(graph, tmp_path)
         return arms.node.status().message == "silent by choice"
 
     graph.until(release, "silence after 1 s without the leader")
-    graph.until(lambda: not arms.heard[-1].points, "its last word")
-    count = len(arms.heard)
+    graph.until(lambda: not arms.proposals[-1].points, "the releasing proposal")
+    count = len(arms.proposals)
     arms.tick()
     arms.tick()
-    assert len(arms.heard) == count
+    assert len(arms.proposals) == count
 
 
 @pytest.mark.parametrize("lines", [["arm/a l1"], ["arm/a l1 x", "arm/b l2"]])

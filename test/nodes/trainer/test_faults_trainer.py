@@ -1,4 +1,4 @@
-"""Training or trainer killed while it writes, amid an episode: no frame is lost, and it is learnt from."""
+"""Training or trainer killed while it writes during an episode: no frame is lost or untrained."""
 
 import json
 import signal
@@ -22,13 +22,13 @@ from il_ros.policies.versions import versions
 from il_ros.records import proposal
 
 CLOCK = "rosgraph_msgs/msg/Clock"
-PACE_S = 0.02  # between two ticks, so that a training gets the machine, too
+PACE_S = 0.02  # between two ticks, to leave processor time for the training
 TAUGHT = 10
-"""Ticks that the expert shows after the kill."""
+"""Ticks that the expert demonstrates after the kill."""
 
 
 class Episode:
-    """Lockstep in simulated time: the policy drives, a hand may take over, a recorder takes it all down."""
+    """Lockstep in simulated time: the policy drives, an expert may take over, a recorder records."""
 
     def __init__(self, graph, folder):
         self.graph, self.policies = graph, folder / "policies"
@@ -46,7 +46,7 @@ class Episode:
         self.stamp_ns, self._ticked_s = 1_000_000_000, 0.0
 
     def begin(self):
-        """Wait for the first policy, and record what comes."""
+        """Wait for the first policy, then record."""
         graph = self.graph
         graph.until(lambda: self.server.state == "active", "the first policy in control", LONG_S)
         graph.until(lambda: self._clock.count() == 2 and self._expert.count() >= 2, "subscriptions")
@@ -60,7 +60,7 @@ class Episode:
         return json.loads(self._decided[-1].data)
 
     def until(self, condition, what):
-        """Go on ticking until the condition holds."""
+        """Tick until the condition holds."""
 
         def after_a_tick():
             if time.monotonic() > self._ticked_s + PACE_S:
@@ -70,7 +70,7 @@ class Episode:
         return self.graph.until(after_a_tick, what, LONG_S)
 
     def tick(self, *said):
-        """Publish a tick and what the expert says to it; wait for its decision."""
+        """Publish a tick and the expert's proposal; wait for the decision."""
         self._ticked_s = time.monotonic()
         self.stamp_ns += made.CONTRACT.period_ns
         head = messages.header(self.stamp_ns)
@@ -85,21 +85,21 @@ class Episode:
         self.graph.until(answered, "its decision")
 
     def taught(self):
-        """Let the expert show TAUGHT ticks and let go."""
+        """Let the expert demonstrate TAUGHT ticks and release."""
         for _ in range(TAUGHT):
             self.tick(lambda stamp_ns: proposal.Proposal("expert", stamp_ns, np.array([made.RIGHT])))
         self.tick(lambda stamp_ns: proposal.releasing("expert", stamp_ns, 2))
 
     def end(self):
-        """Save the episode; return its name and who drove at each tick, of which none may be missing."""
+        """Save the episode; return its name and the authority at each tick, none missing."""
         kept = self.recorded.stop()
         period_ns = made.CONTRACT.period_ns
         ticks = range(self._begun + period_ns, self.stamp_ns + 1, period_ns)
         assert [each.stamp_ns for each in kept.decisions] == list(ticks)
         assert kept.stamps("/joint_states") == list(ticks)
-        for who, policy, expert, sent, *_ in kept.account:
+        for authority, policy, expert, sent, *_ in kept.account:
             assert policy is not None
-            assert sent == {"policy": policy, "expert": expert}[who]
+            assert sent == {"policy": policy, "expert": expert}[authority]
         assert sum(expert == made.RIGHT for _, _, expert, *_ in kept.account) == TAUGHT
         return kept.info.name, [each.version for each in kept.decisions if each.authority == "policy"]
 
@@ -110,19 +110,19 @@ def episode(graph, tmp_path):
 
 
 def caught_writing(episode, process, root, until_announced):
-    """Have corrections learnt until a training is caught at it; return its number and what it was filling."""
+    """Train on corrections until one is caught writing; return its number and the partial folder."""
     number = 2
     while True:
         made.episode(root, 100 + number, taken_over_at=12)
         place = stopped_while_writing(episode.until, process, episode.policies, number)
         if place is not None:
             return number, place
-        process.send_signal(signal.SIGCONT)  # it was quicker: on with the next one
+        process.send_signal(signal.SIGCONT)  # it finished first: try the next one
         until_announced(number)
         number += 1
 
 
-def test_a_training_killed_while_it_writes_costs_the_episode_nothing_and_the_next_one_learns_from_it(
+def test_a_training_killed_while_writing_does_not_affect_the_episode_and_the_next_one_trains_on_it(
     graph, tmp_path, episode
 ):
     trainer = Watched(graph, tmp_path, BIG)
@@ -145,10 +145,10 @@ def test_a_training_killed_while_it_writes_costs_the_episode_nothing_and_the_nex
     episode.until(lambda: episode.decision["version"] == f"v{number}", "the next one in control")
 
 
-def test_a_trainer_killed_while_its_training_writes_costs_the_episode_nothing_and_another_learns_from_it(
+def test_a_trainer_killed_while_writing_does_not_affect_the_episode_and_another_trains_on_it(
     graph, tmp_path, episode
 ):
-    """The trainer is a process of its own, with the training as its child."""
+    """The trainer is a separate process, with the training as its child."""
     for number in (1, 2):
         made.episode(tmp_path / "episodes", number)
     parameters = {

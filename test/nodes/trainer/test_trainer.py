@@ -1,4 +1,4 @@
-"""The trainer on a real graph: trains beside everything else, tells, gives way, and can be stopped."""
+"""The trainer on a real graph: training, progress, cancelling, evaluation."""
 
 import json
 
@@ -35,7 +35,7 @@ def root(tmp_path):
 
 
 class Trained:
-    """A trainer and what it said."""
+    """A trainer and its progress events."""
 
     def __init__(self, graph, root, changes):
         self._graph = graph
@@ -62,7 +62,7 @@ class Trained:
         self._graph.until(lambda: self.node._job is None, "the end of the job", LONG_S)
 
 
-def test_training_ends_with_a_policy_that_is_announced_and_progress_on_the_way(graph, root):
+def test_a_training_reports_progress_and_announces_its_policy(graph, root):
     trainer = Trained(graph, root, QUICK)
     answer = trainer.call("train")
     assert (answer.success, answer.message) == (True, "v1")
@@ -75,7 +75,7 @@ def test_training_ends_with_a_policy_that_is_announced_and_progress_on_the_way(g
     assert trainer.announced[-1].data == str(trainer.versions / "v1")
     assert trainer.node.status().level == OK
     late = graph.received("trainer/checkpoint", STRING, LATCHED)
-    graph.until(lambda: late, "the latched path, for who comes late")
+    graph.until(lambda: late, "the latched path for a late subscriber")
 
 
 def test_a_cancelled_training_leaves_no_policy_and_the_next_may_begin(graph, root):
@@ -93,7 +93,7 @@ def test_a_cancelled_training_leaves_no_policy_and_the_next_may_begin(graph, roo
     assert trainer.call("train").message == "v1"
 
 
-def test_a_training_that_fails_says_why(graph, root):
+def test_a_failed_training_gives_its_reason(graph, root):
     trainer = Trained(graph, root, ["epcohs=3"])
     trainer.call("train")
     trainer.until_idle()
@@ -111,7 +111,7 @@ def test_without_a_job_there_is_nothing_to_cancel_nor_a_policy_to_evaluate(graph
     assert "holds no trained policy" in evaluated.message
 
 
-def test_at_start_the_newest_policy_is_announced_and_evaluating_a_damaged_one_says_so(graph, root):
+def test_at_start_the_newest_policy_is_announced_and_evaluating_a_damaged_one_fails(graph, root):
     for version in ("v9", "v10"):
         (root.parent / "policies" / version / CHECKPOINT).mkdir(parents=True)
     trainer = Trained(graph, root, QUICK)
@@ -142,7 +142,7 @@ def test_the_newest_policy_is_evaluated_in_the_simulator(graph, root):
     ]
 
 
-def test_a_trainer_that_ends_takes_its_process_with_it(graph, root):
+def test_a_trainer_that_ends_stops_its_process(graph, root):
     trainer = Trained(graph, root, ENDLESS)
     trainer.call("train")
     trainer.until_event("epoch")

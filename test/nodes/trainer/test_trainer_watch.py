@@ -1,4 +1,4 @@
-"""The trainer that watches, on a real graph: learns by itself, tells, gives way, and survives a kill."""
+"""The trainer with `watch` on a real graph: automatic training, events, throttling, kills."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ STRING = "std_msgs/msg/String"
 MS = 1_000_000
 
 
-def test_it_learns_what_is_there_then_each_correction_from_the_weights_before(graph, tmp_path):
+def test_it_trains_on_existing_episodes_then_on_each_correction_from_the_newest_weights(graph, tmp_path):
     trainer = Watched(graph, tmp_path)
     began = trainer.until("began")
     assert (began["version"], began["parent"], began["why"]) == ("v1", "", "40 new labels")
@@ -36,7 +36,7 @@ def test_it_learns_what_is_there_then_each_correction_from_the_weights_before(gr
     told = lineage.read(trainer.versions / "v2")
     assert (told.parent, told.labels, told.metrics["epochs"]) == ("v1", 48, 2)
     assert told.episodes == {"episode_000001", "episode_000002", "episode_000003"}
-    # undone: what has learnt from it is no place to begin
+    # discarded: versions trained on it are not a starting point
     layout.discard(trainer.root / "episode_000003", "undone", "now")
     began = trainer.until("began", 3)
     assert (began["version"], began["parent"], began["why"]) == ("v3", "v1", "discarded: episode_000003")
@@ -44,7 +44,7 @@ def test_it_learns_what_is_there_then_each_correction_from_the_weights_before(gr
     assert lineage.read(trainer.versions / "v3").episodes == {"episode_000001", "episode_000002"}
 
 
-def test_what_is_learnt_from_the_weights_before_ends_in_the_time_given(graph, tmp_path):
+def test_a_warm_start_ends_within_its_time_limit(graph, tmp_path):
     trainer = Watched(graph, tmp_path, warm_s=1e-6)
     trainer.until("announced")
     made.episode(trainer.root, 3, taken_over_at=12)
@@ -53,14 +53,14 @@ def test_what_is_learnt_from_the_weights_before_ends_in_the_time_given(graph, tm
     assert (told.parent, told.metrics["epochs"]) == ("v1", 1)  # one step of the two epochs
 
 
-def test_where_it_waits_to_be_asked_it_goes_on_from_the_newest_good_version(graph, tmp_path):
+def test_a_requested_training_starts_from_the_newest_good_version(graph, tmp_path):
     trainer = Watched(graph, tmp_path, train_after=0)
     trainer.until("noticed")  # 40 labels
     assert graph.call("trainer/train", Trigger).message == "v1"
     trainer.until("announced")
     made.episode(trainer.root, 3, taken_over_at=12)
     trainer.until("noticed", 2)
-    graph.spin(0.5)  # nothing begins by itself
+    graph.spin(0.5)  # no training starts automatically
     assert graph.call("trainer/train", Trigger).message == "v2"
     graph.until(lambda: len([e for e in trainer.events if e["event"] == "began"]) == 2, "the second training")
     began = [event for event in trainer.events if event["event"] == "began"]
@@ -69,7 +69,7 @@ def test_where_it_waits_to_be_asked_it_goes_on_from_the_newest_good_version(grap
     assert lineage.read(trainer.versions / "v2").labels == 48
 
 
-def test_a_damaged_episode_is_told_and_the_others_are_learnt_from(graph, tmp_path):
+def test_a_damaged_episode_is_reported_and_the_others_are_trained_on(graph, tmp_path):
     damaged = made.episode(tmp_path / "episodes", 0)
     bag = layout.bag_file(damaged)
     bag.write_bytes(bag.read_bytes()[:-50])
@@ -84,19 +84,21 @@ def test_a_damaged_episode_is_told_and_the_others_are_learnt_from(graph, tmp_pat
     assert lineage.read(trainer.versions / "v1").episodes == {"episode_000001", "episode_000002"}
 
 
-def test_a_training_that_is_killed_leaves_no_version_and_what_comes_next_is_learnt(graph, tmp_path):
+def test_a_killed_training_leaves_no_version_and_the_next_one_runs(graph, tmp_path):
     trainer = Watched(graph, tmp_path, ENDLESS)
     trainer.until("epoch")
     trainer.node._resident.process.kill()
     trainer.until("failed")
     assert versions(trainer.versions) == []
-    assert (trainer.versions / f"v1{RUNNING}").exists()  # what is left of it, under a name nobody loads
+    assert (
+        trainer.versions / f"v1{RUNNING}"
+    ).exists()  # the partial version, under a name that is never loaded
     made.episode(trainer.root, 3, taken_over_at=12)
     assert trainer.until("began", 2)["version"] == "v1"
     trainer.until("start", 2)
 
 
-def test_late_decisions_pause_the_training_and_it_goes_on_when_the_loop_is_quiet(graph, tmp_path):
+def test_late_decisions_pause_the_training_until_the_loop_recovers(graph, tmp_path):
     trainer = Watched(graph, tmp_path, ENDLESS, throttle__longest_s=600.0)
     decide = graph.publisher("dagger_supervisor/decision", STRING)
     graph.until(decide.count, "the decisions' subscription")
@@ -128,7 +130,7 @@ def test_late_decisions_pause_the_training_and_it_goes_on_when_the_loop_is_quiet
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_a_trainer_that_ends_takes_its_process_with_it(graph, tmp_path, paused):
+def test_a_trainer_that_ends_stops_its_process(graph, tmp_path, paused):
     trainer = Watched(graph, tmp_path, ENDLESS)
     trainer.until("epoch")
     process = trainer.node._resident.process
@@ -138,7 +140,7 @@ def test_a_trainer_that_ends_takes_its_process_with_it(graph, tmp_path, paused):
     assert process.poll() is not None
 
 
-def test_from_a_correction_to_the_policy_that_learnt_it_with_no_missed_tick(graph, tmp_path):
+def test_a_correction_leads_to_a_new_policy_without_a_missed_tick(graph, tmp_path):
     server = graph.start(
         PolicyServer,
         candidates="trainer/checkpoint",
@@ -161,8 +163,8 @@ def test_from_a_correction_to_the_policy_that_learnt_it_with_no_missed_tick(grap
     assert lineage.read(trainer.versions / "v2").state == "active"
 
 
-def test_a_trainer_killed_at_work_leaves_no_process_and_no_version(graph, tmp_path):
-    """As a process of its own, by SIGKILL; who starts after it trains the same version anew."""
+def test_a_trainer_killed_during_training_leaves_no_process_and_no_version(graph, tmp_path):
+    """A separate process, killed by SIGKILL; the next trainer trains the same version again."""
     for number in (1, 2):
         made.episode(tmp_path / "episodes", number)
     progress = graph.received("trainer/progress", STRING, 1000)
@@ -190,7 +192,7 @@ def test_a_trainer_killed_at_work_leaves_no_process_and_no_version(graph, tmp_pa
     assert not (again.versions / f"v1{RUNNING}").exists()
 
 
-def test_a_training_killed_while_it_writes_leaves_half_a_checkpoint_to_nobody_and_the_next_one_goes_on(
+def test_a_partial_checkpoint_of_a_killed_training_is_never_loaded_and_the_next_one_continues(
     graph, tmp_path
 ):
     server = graph.start(PolicyServer, candidates="trainer/checkpoint")
@@ -202,7 +204,7 @@ def test_a_training_killed_while_it_writes_leaves_half_a_checkpoint_to_nobody_an
     number, place = 2, None
     while place is None:
         place = stopped_while_writing(graph.until, trainer.node._resident.process, trainer.versions, number)
-        if place is None:  # it was quicker: on with the next one
+        if place is None:  # it finished first: try the next one
             trainer.node._resident.process.send_signal(signal.SIGCONT)
             trainer.until("announced", number)
             number += 1

@@ -1,4 +1,4 @@
-"""The arm's teachers: they succeed, keep no memory, and move as the safety gate lets them."""
+"""The arm's experts: they succeed, have no memory, and stay within the safety limiter's bounds."""
 
 import numpy as np
 import pytest
@@ -25,12 +25,12 @@ def episodes():
 
 
 @pytest.mark.parametrize("name", ["reach", "push", "pick_place"])
-def test_every_seed_succeeds(episodes, name):
+def test_the_expert_succeeds_from_every_seed(episodes, name):
     assert [run.success for run in episodes[name]] == [True] * len(SEEDS)
 
 
 @pytest.mark.parametrize("name", ["reach", "push", "pick_place"])
-def test_an_expert_is_a_function_of_what_it_sees(episodes, name):
+def test_an_expert_is_a_function_of_the_observation(episodes, name):
     run, fresh = episodes[name][0], make_expert(name)
     for k in reversed(range(run.steps)):
         seen = {key: values[k] for key, values in run.observations.items()}
@@ -45,7 +45,7 @@ def test_commands_keep_the_contracts_limits(episodes, name):
         assert (arm >= lower).all()
         assert (arm <= upper).all()
         steps = np.abs(np.diff(arm, axis=0)) / 0.05
-        # a grasped cube stops the arm's fall for a tick or two; the gate may cut those
+        # the first contact stops the arm abruptly for a tick or two; the limiter may limit those
         assert (steps > speed).any(axis=1).mean() < 0.03
         lead = np.abs(arm - run.observations["joints"][:, :6])
         assert lead.max() <= 0.096
@@ -61,7 +61,7 @@ def see(tip, obj, goal, yaw=0.0, opening=0.03):
 
 
 def way(name, **where):
-    """Return where the expert sends the tip, (3,) metres from where it is, and the gripper's opening."""
+    """Return the commanded displacement of the tip, (3,) metres, and the gripper's opening."""
     seen = see(**where)
     action = make_expert(name).act(seen)[0]
     return forward(action[:6])[0] - forward(seen["joints"][:6])[0], action[6]
@@ -70,13 +70,13 @@ def way(name, **where):
 BLOCK, MARK = [0.3, 0.0, 0.02], [0.42, 0.0, 0.0]
 
 
-def test_push_goes_behind_the_block_above_it():
+def test_push_moves_behind_the_block_at_a_height_above_it():
     move, _ = way("push", tip=[0.38, 0.0, 0.09], obj=BLOCK, goal=MARK)
     assert move[0] < -0.005
     assert abs(move[2]) < 0.002
 
 
-def test_push_comes_down_behind_the_block():
+def test_push_descends_behind_the_block():
     move, _ = way("push", tip=[0.23, 0.0, 0.09], obj=BLOCK, goal=MARK)
     assert move[2] < -0.005
     assert abs(move[0]) < 0.002
@@ -102,8 +102,8 @@ def test_push_rests_when_the_block_lies_on_its_mark():
         ([0.47, 0.0, 0.02], True),  # 5 cm past the mark
         ([0.454, 0.0, 0.02], False),  # 3.4 cm: half a centimetre more than success allows is 3.5
         ([0.456, 0.0, 0.02], True),
-        ([0.37, 0.0, 0.02], False),  # before it
-        ([0.41, 0.1, 0.02], True),  # beside it: 0.4220 m from the arm's foot, the mark 0.42 m
+        ([0.37, 0.0, 0.02], False),  # in front of it
+        ([0.41, 0.1, 0.02], True),  # beside it: 0.4220 m from the arm's base, the mark 0.42 m
         ([0.4, 0.1, 0.02], False),  # 0.4123 m
     ],
 )
@@ -132,7 +132,7 @@ def test_pick_place_fetches_the_cube(tip, opening, goes, opens):
     assert expected.get(goes, np.linalg.norm(move) < 0.002)
 
 
-def test_pick_place_carries_high_and_lets_go_over_the_bin():
+def test_pick_place_carries_high_and_releases_over_the_bin():
     held = {"opening": 0.040, "goal": BIN}
     move, opening = way("pick_place", tip=[0.3, 0.0, 0.13], obj=[0.3, 0.0, 0.134], **held)
     assert move[1] > 0.005
@@ -143,7 +143,7 @@ def test_pick_place_carries_high_and_lets_go_over_the_bin():
 
 @pytest.mark.parametrize(("x", "gives_up"), [(0.512, False), (0.515, True)])
 def test_pick_place_gives_up_a_cube_out_of_reach(x, gives_up):
-    # grasped 4 mm below its middle, the wrist is 0.016 + 0.14 - 0.12 = 0.036 m above the shoulder, and may be
+    # grasping 4 mm below the centre puts the wrist 0.016 + 0.14 - 0.12 = 0.036 m above the shoulder, at most
     # 0.515 m from it: sqrt(0.515^2 - 0.036^2) = 0.5137 m
     seen = see(tip=[0.3, 0.0, 0.1], obj=[x, 0.0, 0.02], goal=BIN)
     assert (make_expert("pick_place").act(seen) is None) is gives_up

@@ -1,4 +1,4 @@
-"""The teacher of `drive`: does what its geometry says, and succeeds."""
+"""The expert of `drive`: follows its geometry, and succeeds."""
 
 import math
 
@@ -18,7 +18,7 @@ def act(ranges):
     return DriveExpert().act({"scan": np.asarray(ranges, dtype=float)})
 
 
-def test_in_the_open_it_goes_straight_on():
+def test_in_free_space_it_drives_straight_on():
     action = act(np.full(BEAMS, 4.0))
     assert action.shape == (1, 2)
     np.testing.assert_allclose(action, [[0.55, 0.0]], atol=0.01)
@@ -36,13 +36,13 @@ def test_an_obstacle_on_the_left_turns_it_right():
     assert act(scan)[0, 1] < -0.3
 
 
-def test_before_a_wall_it_stands():
+def test_in_front_of_a_wall_it_stops():
     ahead = np.abs(ANGLES) < 1.3
     scan = np.where(ahead, (CLEARANCE_M + 0.1) / np.maximum(np.cos(ANGLES), 0.2), 0.4)
     assert act(scan)[0, 0] < 0.02
 
 
-def test_free_way_ends_where_the_disc_touches():
+def test_free_distance_ends_where_the_disc_touches():
     scan = np.full(BEAMS, 4.0)
     beam = BEAMS // 2
     scan[beam] = 2.0  # one point, straight in that beam's direction
@@ -54,7 +54,7 @@ def test_free_way_ends_where_the_disc_touches():
     np.testing.assert_allclose(free[beam + 1], expected)
 
 
-def test_it_reaches_the_end_in_all_of_eight_corridors():
+def test_it_succeeds_in_eight_corridors():
     task, expert = make_task("drive"), DriveExpert()
     for seed in range(8):
         task.reset(seed)

@@ -1,4 +1,4 @@
-"""One robot in two languages: MJCF and SDF agree on where every link, tool and camera is. Needs no Gazebo."""
+"""MJCF and SDF models agree on the poses of links, tool and cameras. Needs no Gazebo."""
 
 import math
 import os
@@ -35,7 +35,7 @@ def rotation(roll, pitch, yaw):
 
 
 def transform(element):
-    """The 4 x 4 matrix of an element's <pose>."""
+    """Return the 4 x 4 matrix of an element's <pose>."""
     numbers = [float(number) for number in (element.findtext("pose") or "0 0 0 0 0 0").split()]
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation(*numbers[3:]), numbers[:3]
@@ -43,7 +43,7 @@ def transform(element):
 
 
 def moved(axis, kind, value):
-    """The 4 x 4 matrix of a joint's motion; Rodrigues' formula for a turn."""
+    """Return the 4 x 4 matrix of a joint's motion; rotations by Rodrigues' formula."""
     matrix = np.eye(4)
     if kind == "prismatic":
         matrix[:3, 3] = value * axis
@@ -58,7 +58,7 @@ def sdf(name):
 
 
 def links_of(model, positions):
-    """The 4 x 4 pose of every link, from the SDF alone."""
+    """Return the 4 x 4 pose of every link, computed from the SDF."""
     rest = {link.get("name"): transform(link) for link in model.findall("link")}
     poses = {"base": rest["base"]}
     for joint in model.findall("joint"):
@@ -72,7 +72,7 @@ def links_of(model, positions):
     return poses
 
 
-def test_links_tool_and_wrist_camera_are_where_mujoco_has_them():
+def test_links_tool_and_wrist_camera_have_the_same_poses_as_in_mujoco():
     model, rng = sdf("arm"), np.random.default_rng(0)
     scene = arm.MujocoArm("push", NO_CAMERAS)
     ranges = np.array([scene.model.joint(name).range for name in JOINTS])
@@ -123,7 +123,7 @@ def test_the_drive_robot_has_the_same_wheels_and_sensors():
     assert [float(sensors["laser"].findtext(f"ray/range/{end}")) for end in ("min", "max")] == list(RANGE_M)
 
 
-def test_the_corridor_has_the_same_pieces_where_seed_0_puts_them():
+def test_the_corridor_of_seed_0_has_the_same_pieces():
     reference, corridor = drive_model.drive_model(), random_corridor(np.random.default_rng(0))
     models = {model.get("name"): model for model in world_element("drive").iter("model")}
     for name, place in places(corridor).items():
@@ -154,7 +154,7 @@ def test_a_wide_picture_keeps_the_vertical_field_of_view():
     assert 2 * math.atan(math.tan(across / 2) * 240 / 320) == pytest.approx(math.radians(45), abs=1e-5)
 
 
-def test_a_world_for_gazebo_classic_is_whole_and_has_nothing_of_gz_sim():
+def test_a_world_for_gazebo_classic_is_complete_and_without_gz_sims_elements():
     text = world_text(world_element("drive"), NO_CAMERAS, 2_564_102)
     assert "<max_step_size>0.002564102</max_step_size>" in text
     assert "model://" not in text
@@ -162,7 +162,7 @@ def test_a_world_for_gazebo_classic_is_whole_and_has_nothing_of_gz_sim():
     assert 'type="ray"' in text
 
 
-def test_gazebo_classic_gets_no_damping_where_gz_sims_controllers_need_it():
+def test_joints_of_gz_sims_controllers_have_no_damping_in_gazebo_classic():
     joints = {joint.get("name"): joint for joint in world_element("push").iter("joint")}
     assert {joints[name].findtext("axis/dynamics/damping") for name in JOINTS} == {"0"}
     assert float(sdf("arm").findtext("joint[@name='joint1']/axis/dynamics/damping")) > 0
@@ -171,7 +171,7 @@ def test_gazebo_classic_gets_no_damping_where_gz_sims_controllers_need_it():
 
 
 def readers():
-    """Gazebo's own checkers of SDF: Classic's (sdformat 9), and the one before gz-sim's (sdformat 12)."""
+    """Return Gazebo's SDF checkers: Classic's (sdformat 9), and sdformat 12."""
     classic, found = process.folder() / "gz", []
     if classic.is_file():
         found.append(str(classic))
@@ -202,7 +202,7 @@ def test_a_planted_fault_is_found(tmp_path):
 
 
 def checked(reader, path, home):
-    """What a reader says of a file, and an error for each element that SDF lacks: its log alone tells."""
+    """Return a checker's output, with an error for each unknown element, which only its log reports."""
     environment = {**os.environ, "SDF_PATH": str(MODELS), "HOME": str(home)}
     done = subprocess.run(
         [reader, "sdf", "-k", str(path)],

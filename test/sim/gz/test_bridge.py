@@ -19,7 +19,7 @@ TASK_OF = {
     for name in CONTRACTS
 }
 
-PAIRS = {  # as ros_gz_bridge's README lists them
+PAIRS = {  # from ros_gz_bridge's README
     "rosgraph_msgs/msg/Clock": "gz.msgs.Clock",
     "sensor_msgs/msg/JointState": "gz.msgs.Model",
     "sensor_msgs/msg/Image": "gz.msgs.Image",
@@ -28,7 +28,7 @@ PAIRS = {  # as ros_gz_bridge's README lists them
     "nav_msgs/msg/Odometry": "gz.msgs.Odometry",
     "std_msgs/msg/Float64": "gz.msgs.Double",
 }
-PLUGINS = {  # what each system of gz-sim that talks publishes or takes, by the element that names the topic
+PLUGINS = {  # topics of each gz-sim system, by the SDF element that names the topic
     "JointStatePublisher": ("topic", "gz.msgs.Model", "GZ_TO_ROS"),
     "OdometryPublisher": ("odom_topic", "gz.msgs.Odometry", "GZ_TO_ROS"),
     "JointPositionController": ("topic", "gz.msgs.Double", "ROS_TO_GZ"),
@@ -42,7 +42,7 @@ def bridge(task):
 
 
 def world_of(task):
-    """{topic: (type, direction)} of all that the world and its models publish and take."""
+    """Return {topic: (type, direction)} of the world and its models."""
     root = ElementTree.parse(share.path("worlds", f"{task}.sdf")).getroot()
     found = {"/clock": ("gz.msgs.Clock", "GZ_TO_ROS")}
     included = [include.findtext("uri").removeprefix("model://") for include in root.iter("include")]
@@ -69,13 +69,13 @@ def test_the_bridge_carries_what_the_world_has(task):
     there = world_of(task)
     for entry in bridge(task):
         if task == "reach" and entry["ros_topic_name"] == "gz/object_pose":
-            continue  # one bridge for all of the arm's worlds; this one has no object
+            continue  # all worlds of the arm share a bridge; this world has no object
         assert there[entry["gz_topic_name"]] == (entry["gz_type_name"], entry["direction"]), entry
         assert PAIRS[entry["ros_type_name"]] == entry["gz_type_name"], entry
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_the_bridge_carries_what_the_node_hears_and_says(task):
+def test_the_bridge_carries_what_the_node_subscribes_to_and_publishes(task):
     carried = {(e["ros_topic_name"], e["ros_type_name"], e["direction"]) for e in bridge(task)}
     _, scene = gz_task(task)
     assert {(topic, kind, "GZ_TO_ROS") for topic, kind in scene.subscriptions.items()} <= carried
@@ -86,7 +86,7 @@ def test_the_bridge_carries_what_the_node_hears_and_says(task):
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_every_topic_of_a_contract_is_there_with_its_type(name):
+def test_every_topic_of_a_contract_exists_with_its_type(name):
     terms, task_name = CONTRACTS[name], TASK_OF[name]
     task, _ = gz_task(task_name)
     carried = {

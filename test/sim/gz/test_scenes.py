@@ -1,4 +1,4 @@
-"""What is heard of gz-sim, as the tasks see it."""
+"""The tasks on the messages of gz-sim."""
 
 import sys
 
@@ -63,7 +63,7 @@ def test_push_succeeds_once_the_block_lies_still_on_the_mark():
     assert task.failed  # it fell off the table
 
 
-def test_what_is_told_of_before_a_reset_is_no_success_after_it():
+def test_a_pose_from_before_a_reset_is_no_success_after_it():
     task, scene = gz_task("push")
     task.reset(0)
     task.reset(1)
@@ -73,7 +73,9 @@ def test_what_is_told_of_before_a_reset_is_no_success_after_it():
     x, y, z = scene.poses["object"][:3]
     np.testing.assert_allclose(scene.object_m, [x, y, z])
     scene.receive("gz/object_pose", pose(x + 0.001, y, z, 1_020_000_000))
-    scene.receive("gz/object_pose", pose(x + 0.2, y, z, 1_030_000_000))  # from now on it may be anywhere
+    scene.receive(
+        "gz/object_pose", pose(x + 0.2, y, z, 1_030_000_000)
+    )  # later positions are accepted anywhere
     np.testing.assert_allclose(scene.object_m, [x + 0.2, y, z])
 
 
@@ -86,7 +88,7 @@ def odometry(x, y, z, stamp_ns):
     return message
 
 
-def test_a_robot_told_of_where_the_episode_before_ended_has_not_arrived():
+def test_a_robot_pose_from_before_a_reset_is_no_success_after_it():
     task, scene = gz_task("drive")
     task.reset(0)
     start, goal = scene.poses["drive"][:3], scene.poses["goal"][:3]
@@ -98,14 +100,14 @@ def test_a_robot_told_of_where_the_episode_before_ended_has_not_arrived():
     assert not task.success
     np.testing.assert_allclose(scene.position_m, start)
     np.testing.assert_allclose(scene.velocity[0], [0, 0, 0])
-    assert scene.stamps["odom"] == 10**9  # nothing newer was heard
+    assert scene.stamps["odom"] == 10**9  # the stale pose was ignored
     scene.receive("gz/odom", odometry(start[0] + 0.01, *start[1:], 1_100_000_000))
     np.testing.assert_allclose(scene.position_m, [start[0] + 0.01, *start[1:]])
     scene.receive("gz/odom", odometry(*goal, 1_150_000_000))
     assert task.success
 
 
-def test_a_start_is_the_embedded_simulators():
+def test_starts_equal_the_embedded_simulators():
     task, scene = gz_task("push")
     reference = make_task("push")
     task.reset(5)
@@ -127,7 +129,7 @@ def test_a_scan_of_another_laser_is_refused():
     assert scene.missing == ["gz/odom", "gz/scan"]
 
 
-def test_the_request_that_puts_models():
+def test_the_request_that_sets_model_poses():
     words = services.put("tabletop", {"object": np.array([0.3, -0.05, 0.02, 1.0, 0.0, 0.0, 0.0])})
     assert words[:4] == ["gz", "service", "-s", "/world/tabletop/set_pose_vector"]
     wanted = 'pose {name: "object" position {x: 0.3 y: -0.05 z: 0.02} orientation {w: 1 x: 0 y: 0 z: 0}}'
@@ -135,9 +137,11 @@ def test_the_request_that_puts_models():
     assert services.pause("corridor", True)[-1] == "pause: true"
 
 
-def test_a_gz_that_refuses_or_is_not_there_is_an_error_with_its_words():
+def test_a_refusal_of_gz_and_a_missing_gz_are_errors_with_the_message():
     said = [sys.executable, "-c", "print('Service call timed out')", "/world/x/control"]
-    with pytest.raises(RuntimeError, match="/world/x/control: gz didn't do it: Service call timed out"):
+    with pytest.raises(
+        RuntimeError, match="/world/x/control: gz refused the request: Service call timed out"
+    ):
         services.ask(said)
     with pytest.raises(RuntimeError, match="no 'gz' on the PATH"):
         services.ask(["/nowhere/gz", "service", "-s", "/world/x/control"])

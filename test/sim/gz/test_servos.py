@@ -1,6 +1,6 @@
-"""gz-sim's position controllers with the gains of worlds/ and the damping of models/: MuJoCo's servos.
+"""gz-sim's position controllers, with the gains in worlds/ and the damping in models/, match MuJoCo's servos.
 
-In DART itself where its binding is: `pip install dartpy` (18 MB, no dependency of this package).
+The tests in DART need its binding: `pip install dartpy` (18 MB, not a dependency of this package).
 """
 
 from xml.etree import ElementTree
@@ -17,7 +17,7 @@ from il_ros.sim.mujoco.arm import MujocoArm
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import NO_CAMERAS, make_task
 
-TICK_STEPS = 20  # of 2.5 ms: a command each 50 ms
+TICK_STEPS = 20  # of 2.5 ms: one command per 50 ms
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_gains_and_damping_are_those_of_mujocos_servos(world):
         assert number(plugin, "cmd_max") == -number(plugin, "cmd_min") == number(joint, "axis/limit/effort")
         damping = number(joint, "axis/dynamics/damping")
         if name.endswith("finger"):
-            # the tendon moves both by 600 N/m of the opening; here limit and damping are halved: as fast
+            # MuJoCo's tendon acts on the opening with 600 N/m; half of limit and damping gives the same speed
             assert (number(plugin, "p_gain"), damping) == (2 * 600, model.joint(name).damping[0] / 2)
             continue
         servo = model.actuator(name)
@@ -51,7 +51,7 @@ def test_gains_and_damping_are_those_of_mujocos_servos(world):
 
 
 def demonstrated(task):
-    """The expert's commands as joints' targets (T, 8), and where it began (8,)."""
+    """Return the expert's commands as joint targets (T, 8), and the start (8,)."""
     terms, embedded = contract.load(share.path("config", "contracts", f"arm_{task}.yaml")), make_task(task)
     shown = rollout(embedded, make_expert(task).act, terms, 100)
     assert shown.success
@@ -62,7 +62,7 @@ def demonstrated(task):
 
 
 def in_mujoco(targets, start):
-    """Positions and speeds (T * 20, 8) of MuJoCo's arm, alone."""
+    """Return positions and speeds (T * 20, 8) of MuJoCo's arm without objects."""
     scene = MujocoArm("reach", NO_CAMERAS)
     model, data = scene.model, scene.data
     assert model.opt.timestep == STEP_S
@@ -98,7 +98,7 @@ def test_in_dart_the_joints_follow_the_experts_commands_as_in_mujoco(task, dart)
 
 
 def test_in_dart_a_derivative_taken_per_step_chatters(dart):
-    """The check above can fail. Gains of an earlier version: the links lack the motors' inertia."""
+    """Planted fault for the test above: earlier gains, too high for links without the motors' inertia."""
     targets, start = demonstrated("push")
 
     def before(_):

@@ -1,4 +1,4 @@
-"""What of a service may be asked again while no answer comes, how often, and what an answer says."""
+"""Which service requests are repeated without a response, how often, and what a response means."""
 
 import pytest
 from rcl_interfaces.msg import SetParametersResult
@@ -9,13 +9,13 @@ from il_ros.nodes.runtime.retry import refusal, waits_s
 
 
 @pytest.mark.parametrize("state", [SetBool.Request(), SetParameters.Request()], ids=["bool", "parameters"])
-def test_what_names_a_state_is_asked_again_until_the_time_is_over(state):
+def test_an_idempotent_request_is_repeated_until_the_time_out(state):
     assert list(waits_s(state, 5.0)) == [2.0, 2.0, 1.0]
     assert list(waits_s(state, 2.0)) == [2.0]
     assert list(waits_s(state, 0.5)) == [0.5]
 
 
-def test_what_may_happen_only_once_is_asked_once_unless_its_caller_knows_better():
+def test_another_request_is_made_once_unless_its_caller_allows_repeats():
     assert list(waits_s(Trigger.Request(), 5.0)) == [5.0]
     assert list(waits_s(Trigger.Request(), 5.0, again=True)) == [2.0, 2.0, 1.0]
 
@@ -39,5 +39,5 @@ def test_what_may_happen_only_once_is_asked_once_unless_its_caller_knows_better(
         ),
     ],
 )
-def test_a_no_is_told_in_the_services_own_words(response, reason):
+def test_a_refusal_is_the_services_own_message(response, reason):
     assert refusal(response) == reason
