@@ -23,4 +23,4 @@ def test_the_linter_is_content(tool):
     "path", sorted((ROOT / "il_ros").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_a_file_fits_in_the_head(path):
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text().splitlines()) <= 400

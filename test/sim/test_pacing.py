@@ -83,7 +83,7 @@ def test_a_decision_that_arrives_before_its_command_waits_for_it():
     pacing = started(LOCKSTEP)
     pacing.decision(100, sent=True)
     assert pacing.wait_s(10.0) > 0.0
-    assert pacing.unanswered == "the command that the decision tells of"
+    assert pacing.unanswered == "the command that belongs to the decision"
     pacing.command("cmd_vel")
     assert pacing.wait_s(10.0) == 0.0
 

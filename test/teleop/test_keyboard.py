@@ -1,4 +1,4 @@
-"""Key presses to rates. The base's top speeds: 0.5 m/s (its upper limit), 1.0 rad/s; initially a quarter."""
+"""Key presses to rates. The base's top speeds are 0.5 m/s and 1.0 rad/s; it starts with a quarter."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,7 @@ class Actuation:
         for key in keep_command:
             if key not in self._limiters:
                 raise ValueError(
-                    f"keep_command: '{key}' is not an action of the contract; the actions are: {', '.join(self._limiters)}"
+                    f"keep_command: '{key}' is not an action; there are: {', '.join(self._limiters)}"
                 )
         self._slices = contract.action_slices
         self._keep = frozenset(keep_command)

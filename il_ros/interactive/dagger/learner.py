@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -39,10 +40,8 @@ class Learner:
         settings = self.recipe.policy
         inputs = Inputs.of(self.contract, settings.inputs)
         taught = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting)
-        if before is None:
-            normaliser = fit_normaliser(taught, inputs, self.contract, self.recipe)
-        else:
-            normaliser = before.normaliser
+        fitted = partial(fit_normaliser, taught, inputs, self.contract, self.recipe)
+        normaliser = fitted() if before is None else before.normaliser
         batches = Batches(taught, inputs, normaliser, self.recipe.training.device)
         epochs = max(1, round(self.steps / math.ceil(len(taught) / self.recipe.training.batch_size)))
         training = replace(self.recipe.training, epochs=epochs, keep="last", patience=0)

@@ -197,19 +197,19 @@ def test_a_refused_command_is_shown_and_the_session_continues(robot):
 @pytest.mark.parametrize(
     ("command", "then"), [(keys.NEXT, ("episode_000002", "unmarked")), (keys.FAILURE, ("", "failure"))]
 )
-def test_task_success_while_a_command_ends_the_episode_marks_neither_that_nor_the_next(robot, target, then):
+def test_task_success_while_a_command_ends_the_episode_marks_neither_that_nor_the_next(robot, command, then):
     done = robot.publisher("task/success", "std_msgs/msg/Bool", LATCHED)
     person = AtTheKeys(robot)
     robot.until(done.count, "the session's subscription")
     person.type("n", lambda state: state.recording, "an episode begins")
     person.drives("policy")
-    person.node.target(target)
+    person.node.command(command)
     done(messages.make("std_msgs/msg/Bool", data=True))  # received while the command runs
     robot.until(lambda: not person.node.busy and person.state.last, "the end of the episode")
     robot.settle()
     robot.until(
         lambda: (person.state.recording, person.state.outcome) == then,
-        f"only what {target} asks",
+        f"only what {command} asks",
         timeout_s=10,
     )
 
