@@ -202,7 +202,7 @@ def test_a_missing_decision_ends_it_with_that_reason(graph, world):
     world.unanswered = 10_000
     conductor = graph.start(Conductor, timeout_s=IMPATIENT_S, seed=5, record=False)
     graph.until(conductor.ended.done, "the conductor's end")
-    assert "a decision for the first frame (has anybody proposed?)" in conductor._last_error[1]
+    assert "a decision for the first frame (is there a proposal?)" in conductor._last_error[1]
 
 
 class Improving(Services):

@@ -153,7 +153,7 @@ def test_a_stream_that_falls_silent_truncates_without_invented_data(make, tmp_pa
 def test_two_programs_cannot_propose_as_one_source(make):
     make()
     second = make(name="second")
-    with pytest.raises(RosEnvError, match="ros_env proposes on /policy_server/proposal, too"):
+    with pytest.raises(RosEnvError, match="ros_env also proposes on /policy_server/proposal"):
         propose_on(second)  # the second may discover the first only after its start
 
 
@@ -161,13 +161,15 @@ def test_a_second_program_is_detected_while_stepping(make):
     env = make()
     env.reset(seed=0)
     make(name="late")
-    with pytest.raises(RosEnvError, match="late proposes on /policy_server/proposal, too"):
+    with pytest.raises(RosEnvError, match="late also proposes on /policy_server/proposal"):
         propose_on(env)
 
 
 def test_without_a_supervisor_the_error_names_it(processes):
     env = RosEnv(PUSH, timeout_s=0.5, namespace="elsewhere")
-    with pytest.raises(RosEnvError, match="a supervisor that listens to /elsewhere/policy_server/proposal"):
+    with pytest.raises(
+        RosEnvError, match="a supervisor that subscribes to /elsewhere/policy_server/proposal"
+    ):
         env.reset(seed=0)
     env.close()
 

@@ -63,7 +63,7 @@ def server(graph, tmp_path):
 def test_a_reload_swaps_the_policy_between_two_ticks_and_reports_it(server):
     response = server.reload(server.write("v2", OTHER))
     assert response.success
-    assert response.message.endswith("v2; ~/version tells when it is in control")
+    assert response.message.endswith("v2; ~/version reports when it is in control")
     assert server.verdict("v2") == {"version": "v2", "state": "active", "reason": "reloaded", "checks": {}}
     server.until_version("v2")
     assert server.robot.proposals[-1].chunk[0].tolist() == list(OTHER)

@@ -115,7 +115,7 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     (version,) = facts.versions
     assert (version.interventions, version.successes, version.alone) == (1, 1, 0)
 
-    assert main(["episodes", "relabel", "--root", str(tmp_path / "episodes"), "--doubtful", "1"]) == 0
+    assert main(["episodes", "relabel", "--root", str(tmp_path / "episodes"), "--uncertain", "1"]) == 0
     again = sorted((tmp_path / "episodes").glob("episode_*"))[2:]
     assert [load_info(each).made_from.partition(": ")[2][:6] for each in again] != []
     for each in again:

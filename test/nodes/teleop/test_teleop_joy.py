@@ -102,7 +102,7 @@ def test_a_gamepad_with_too_few_axes_releases_and_is_reported(graph, joy):
     graph.until(lambda: heard, "a proposal")
     publish(messages.make(JOY, axes=np.array([0], np.float32), buttons=np.array([1], np.int32)))
     found = graph.received("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
-    graph.until(lambda: found and "the map names axis 1" in found[-1].status[0].message, "diagnostics")
+    graph.until(lambda: found and "the map uses axis 1" in found[-1].status[0].message, "diagnostics")
     graph.until(lambda: node.status().message == "silent by choice", "silence")
 
 

@@ -88,7 +88,7 @@ def test_without_a_terminal_it_reports_that(contract_file):
         check=False,
     )
     assert done.returncode == 1
-    assert "standard input is no terminal" in done.stderr
+    assert "standard input is not a terminal" in done.stderr
     assert "Traceback" not in done.stderr
 
 
