@@ -1,8 +1,7 @@
 """ROS messages without ROS: one representation for the live graph, for bags and for the simulator.
 
 Messages are the dataclasses of `rosbags.typesys`, serialised as CDR. Nodes subscribe to and publish
-serialised
-bytes, so the same code decodes live messages and bags.
+serialised bytes, so the same code decodes live messages and bags.
 """
 
 from __future__ import annotations

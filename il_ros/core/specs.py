@@ -124,8 +124,7 @@ class Limits:
     """Limits of the safety limiter, (A_k,) each, in the action's unit; infinite where not declared.
 
     `lower`/`upper` bound the commanded number. `speed` bounds |velocity| and `acceleration` |acceleration|:
-    for
-    a position command, those of its motion; for a velocity command, its value and its change per second.
+    for a position command, those of its motion; for a velocity command, its value and its change per second.
     """
 
     lower: tuple[float, ...]
@@ -143,8 +142,7 @@ class ActionSpec(StreamSpec):
     """One action.
 
     `quantity`: 'position' or 'velocity'. `mode`: the learned representation, the number itself ('absolute')
-    or
-    its difference to the measured value at the tick ('delta'); commands on the topic are always absolute.
+    or its difference to the measured value at the tick ('delta'); commands on the topic are always absolute.
     `reference`: the key of the observation that measures the same joints, and `reference_index` (A_k entries)
     their indices there; holds and ramps start from these values.
     `safe`: the behaviour without a source in authority: hold the position, zero the velocity, or stop

@@ -77,8 +77,7 @@ class Synchroniser:
         """Add a serialised message and return its effective stamp, in nanoseconds.
 
         `arrival_ns`: the time on the node's clock (in a bag: the log time), used when the message has no
-        stamp
-        or the contract says 'stamp: arrival'. Of two messages with the same stamp the first is kept.
+        stamp or the contract says 'stamp: arrival'. Of two messages with the same stamp the first is kept.
         Raises KeyError on a topic without observation, ValueError on bytes too short for a header.
         """
         stamp_ns = None if topic in self._by_arrival else messages.raw_stamp_ns(self._types[topic], raw)

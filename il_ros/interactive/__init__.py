@@ -1,1 +1,1 @@
-"""Teaching while the robot runs: who drives, when to ask, and what is learnt from it."""
+"""Interactive imitation learning: modes of authority, DAgger in one process, promotion of new policies."""

@@ -5,8 +5,7 @@ std_msgs/String. Floats keep every bit; absent values are null, never zero. Labe
 
 There is one decision per tick. It is made as soon as the source in authority has proposed, so another
 source's proposal for the same tick may arrive later. That proposal is absent from `proposals`, but is
-recorded
-on its own topic with the same stamp; readers join the two by `stamp_ns`.
+recorded on its own topic with the same stamp; readers join the two by `stamp_ns`.
 """
 
 from __future__ import annotations
@@ -38,9 +37,8 @@ class Decision:
     `limited`: the safety limits that acted, e.g. 'arm/joint2 speed'. `generation`: count of handovers and
     restarts. `version`: of the proposal in authority. `uncertainty`: of that proposal, else of the policy,
     None when unknown. `beta`: the expert's share where sources are mixed. `mode`: the supervisor's mode,
-    which
-    selects the labelling rule; "" in records from before modes existed. `disagreement`: root mean square
-    difference of policy and expert at the newest tick with both proposals, this one or the one before.
+    which selects the labelling rule; "" in records from before modes existed. `disagreement`: root mean
+    square difference of policy and expert at the newest tick with both proposals, this one or the one before.
     `queried`: whether the expert, when not in authority, was queried; without a query its proposal is no
     label.
     Raises ValueError without an authority and on values that are not finite.

@@ -1,1 +1,1 @@
-"""What the person at the robot touches: keys and buttons, one quiet console, a report at the end."""
+"""An operator's session: keys and buttons, the console, relabelling of recorded moments, and the report."""

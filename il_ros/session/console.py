@@ -1,4 +1,4 @@
-"""The session's one status line: episode, who drives, doubt, training, labels. Events stand above it."""
+"""The session's status line (episode, driver, uncertainty, training, labels) and the event lines above it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,29 @@ from collections.abc import Sequence
 
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
+from il_ros.session.notice import Notice, NoticeKind
 from il_ros.session.state import SessionState
 
 _PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"
-_BELL, _CALL = "\a", "the robot asks"
+_BELL = "\a"
+_TINTS = {
+    NoticeKind.SUCCESS: _GREEN,
+    NoticeKind.FAILURE: _RED,
+    NoticeKind.EXPERT: _ORANGE,
+    NoticeKind.REQUEST: _ORANGE,
+    NoticeKind.POLICY: _BLUE,
+}
 _BARS = " ▁▂▃▄▅▆▇█"
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _BAR_CELLS = 8
 
 
 def status_line(state: SessionState, width: int, *, person: str = "you", colour: bool = True) -> str:
-    """Return the line, at most `width` letters wide (escape sequences not counted): first things first."""
+    """Return the status line, at most `width` characters without escape sequences; the last parts are cut first.
+
+    `person`: the label shown while the expert drives.
+    """
     parts = [_episode(state), _driver(state, person), _uncertainty(state), _training(state), _counts(state)]
     line = ""
     for part in filter(None, parts):
@@ -29,14 +40,17 @@ def status_line(state: SessionState, width: int, *, person: str = "you", colour:
     return line if colour else _ESCAPE.sub("", line)
 
 
-def event_line(text: str, clock: str, *, colour: bool = True) -> str:
-    """Return a line for something that happened at `clock` ('12:03:41'); the robot's call rings the bell."""
-    line = f"{_DIM}{clock}{_PLAIN}  {_tinted(text)}"
-    return (_BELL if text.startswith(_CALL) else "") + (line if colour else _ESCAPE.sub("", line))
+def event_line(notice: Notice, clock: str, *, colour: bool = True) -> str:
+    """Return the line of an event at the time `clock` ('12:03:41'); a request for the expert rings the bell."""
+    tint = _TINTS.get(notice.kind)
+    text = f"{tint}{notice.text}{_PLAIN}" if tint else notice.text
+    line = f"{_DIM}{clock}{_PLAIN}  {text}"
+    bell = _BELL if notice.kind is NoticeKind.REQUEST else ""
+    return bell + (line if colour else _ESCAPE.sub("", line))
 
 
 def sparkline(values: Sequence[float], top: float) -> str:
-    """Return a bar letter for each value, `top` and above being full."""
+    """Return one bar character per value; `top` and above give a full bar."""
     last = len(_BARS) - 1
     return "".join(_BARS[min(last, max(0, round(last * value / top)))] for value in values) if top > 0 else ""
 
@@ -56,9 +70,9 @@ def _driver(state: SessionState, person: str) -> str:
     if state.estop:
         return state.estop
     if state.wanted:
-        return f"{_ORANGE}{_BOLD}asks for you:{_PLAIN} {state.wanted}"
+        return f"{_ORANGE}{_BOLD}expert requested:{_PLAIN} {state.wanted}"
     if state.moment and state.recording and state.driver != EXPERT:
-        return f"{_ORANGE}{_BOLD}{'time stands until you drive' if state.paused else 'nobody drives'}{_PLAIN}"
+        return f"{_ORANGE}{_BOLD}{'time is paused until you drive' if state.paused else 'no driver'}{_PLAIN}"
     if state.paused or not (state.running or state.driver == EXPERT):
         return f"{_DIM}at rest: n next start, ? keys{_PLAIN}"
     if state.driver == EXPERT:
@@ -66,18 +80,18 @@ def _driver(state: SessionState, person: str) -> str:
     if state.driver != NOBODY:
         version = f" {state.version}" if state.version else ""
         return f"{_BLUE}{state.driver}{version} drives{_PLAIN}"
-    why = state.why if state.has_policy else "no policy proposes yet, take over to show the task"
-    return f"{_DIM}nobody drives: {why}{_PLAIN}"
+    why = state.why if state.has_policy else "no policy yet, take over to demonstrate the task"
+    return f"{_DIM}no driver: {why}{_PLAIN}"
 
 
 def _uncertainty(state: SessionState) -> str:
     if state.uncertainty is None:
         return ""
     if not state.threshold:
-        return f"doubt {state.uncertainty:.2g}"
+        return f"uncertainty {state.uncertainty:.2g}"
     bar = sparkline([state.uncertainty], state.threshold)
     tint = _ORANGE if state.uncertainty > state.threshold else ""
-    return f"doubt {tint}{bar}{_PLAIN} {state.uncertainty:.2g} of {state.threshold:.2g}"
+    return f"uncertainty {tint}{bar}{_PLAIN} {state.uncertainty:.2g} of {state.threshold:.2g}"
 
 
 def _training(state: SessionState) -> str:
@@ -99,16 +113,3 @@ def _counts(state: SessionState) -> str:
 
 def _number(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _tinted(text: str) -> str:
-    """Colour what people look for: successes, failures, stops, who drives."""
-    tints = {
-        r"\bsuccess\b": _GREEN,
-        r"\bfailure\b|\bfailed\b|^STOPPED\b|\brefused\b": _RED,
-        rf"^you drive|^{_CALL}": _ORANGE,
-        r"^policy \S+ drives now": _BLUE,
-    }
-    for pattern, tint in tints.items():
-        text = re.sub(pattern, rf"{tint}\g<0>{_PLAIN}", text)
-    return text

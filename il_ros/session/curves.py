@@ -1,4 +1,4 @@
-"""What an episode's decisions say of the policy, tick by tick: its doubt, and how far the expert was off."""
+"""Uncertainty of the policy and its distance from the expert, at each decision of an episode."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from il_ros.records.decision import from_json
 
 
 def decision_curves(entry: Entry) -> list[Curve]:
-    """Return both curves; none without decisions. Raises BagError when the bag can't be read."""
+    """Return both curves, none without decisions. Raises BagError when the bag cannot be read."""
     topic = "" if entry.info is None else entry.info.decision_topic
     if entry.info is None or not topic:
         return []
@@ -24,7 +24,7 @@ def decision_curves(entry: Entry) -> list[Curve]:
     ]
     ticks_ns = np.array([decision.stamp_ns for decision in decisions], dtype=np.int64)
     found = {
-        "doubt": [decision.uncertainty for decision in decisions],
+        "uncertainty": [decision.uncertainty for decision in decisions],
         "policy to\nexpert (rms)": [decision.disagreement for decision in decisions],
     }
     return [

@@ -1,7 +1,7 @@
-"""What a session's decisions tell of it: who drove when, by version of the policy.
+"""Statistics of a session, computed from its decisions, by policy version.
 
-A tick counts for the version that proposed last in its episode, also while the expert drives: it is that
-version's fault. What was driven before any version has (a demonstration) has the version "".
+A tick counts for the policy version that drove last in its episode, also while the expert drives. Ticks of
+demonstrations, without any policy, have the version "".
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from il_ros.records.trials import rate_interval, success_interval
 
 @dataclass(frozen=True)
 class EpisodeFacts:
-    """One episode, tick by tick.
+    """One episode of T ticks.
 
-    Times since its start (T,) in s, drivers and versions (T), doubts and disagreements (T,), NaN where they
-    aren't known. `takeovers`: ticks at which the expert took over.
+    `times_s` (T,): since its start; `drivers` and `versions`: T names; `uncertainties` and `disagreements`
+    (T,): NaN where unknown; `takeovers`: ticks at which the expert took over; `period_s`: the control period.
     """
 
     name: str
@@ -41,28 +41,28 @@ class EpisodeFacts:
 
     @property
     def duration_s(self) -> float:
-        """How long it took."""
+        """The duration in s."""
         return float(self.lasts_s.sum())
 
     @property
     def lasts_s(self) -> NDArray[np.float64]:
-        """How long each tick's decision held (T,): until the next one."""
+        """The duration of each decision (T,) in s, until the next one."""
         return np.diff(self.times_s, append=self.times_s[-1] + self.period_s)
 
     @property
     def expert_s(self) -> float:
-        """How long the expert drove."""
+        """The time under expert control in s."""
         return float(self.lasts_s[[driver == EXPERT for driver in self.drivers]].sum())
 
     @property
     def version(self) -> str:
-        """The version that proposed last."""
+        """The version at the end of the episode."""
         return self.versions[-1] if self.versions else ""
 
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """What one version of the policy was worth: `alone`: successes in which the expert never drove."""
+    """The statistics of one policy version. `alone`: successes in which the expert never drove."""
 
     version: str
     episodes: int
@@ -75,23 +75,23 @@ class VersionFacts:
 
     @property
     def per_minute(self) -> float | None:
-        """Interventions per minute, None without a policy or before it has run."""
+        """Interventions per minute, None without a policy or without driving time."""
         return self.interventions / self.minutes if self.version and self.minutes > 0 else None
 
     @property
     def per_minute_interval(self) -> tuple[float, float] | None:
-        """Where its interventions per minute lie with 95 % confidence."""
+        """The 95 % confidence interval of the interventions per minute."""
         return None if self.per_minute is None else rate_interval(self.interventions, self.minutes)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Where its success rate lies with 95 % confidence."""
+        """The 95 % confidence interval of the success rate."""
         return success_interval(self.successes, self.episodes) if self.episodes else None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A session: its episodes and its versions, in the order of their appearance, and what wasn't read."""
+    """A session: its episodes and versions in order of appearance; `left_out`: skipped episodes and reasons."""
 
     root: Path
     episodes: tuple[EpisodeFacts, ...]
@@ -107,7 +107,7 @@ class Facts:
 def facts_of(
     name: str, outcome: str, discarded: bool, decisions: Sequence[Decision], period_s: float
 ) -> EpisodeFacts:
-    """Return what an episode's decisions (one or more, in their order) tell."""
+    """Return the statistics of an episode from its decisions (at least one, in order)."""
     versions = _versions(decisions)
     start_ns = decisions[0].stamp_ns
     return EpisodeFacts(
@@ -126,13 +126,13 @@ def facts_of(
 
 
 def by_version(episodes: Sequence[EpisodeFacts]) -> list[VersionFacts]:
-    """Return the figures of each version, in the order in which they appeared."""
+    """Return the statistics of each version, in order of appearance."""
     order = dict.fromkeys(version for episode in episodes for version in episode.versions)
     return [_version(version, episodes) for version in order]
 
 
 def _versions(decisions: Sequence[Decision]) -> tuple[str, ...]:
-    """Return for each tick the version that drove last, at the beginning the first that drives."""
+    """Return for each tick the version that drove last; before the first one, the first."""
     driven = [decision.version if decision.authority == POLICY else "" for decision in decisions]
     version = next(filter(None, driven), "")
     out = []
@@ -151,10 +151,10 @@ def _version(version: str, episodes: Sequence[EpisodeFacts]) -> VersionFacts:
     succeeded = [episode for episode in ended if episode.outcome == "success"]
     seconds = expert_s = interventions = 0.0
     for episode in episodes:
-        mine = np.array([each == version for each in episode.versions])
+        of_version = np.array([each == version for each in episode.versions])
         driven = np.array([driver == EXPERT for driver in episode.drivers])
-        seconds += float(episode.lasts_s[mine].sum())
-        expert_s += float(episode.lasts_s[mine & driven].sum())
+        seconds += float(episode.lasts_s[of_version].sum())
+        expert_s += float(episode.lasts_s[of_version & driven].sum())
         interventions += sum(episode.versions[index] == version for index in episode.takeovers)
     return VersionFacts(
         version,

@@ -1,4 +1,4 @@
-"""Keys and buttons to wishes. The letters that drive a robot (`teleop.keyboard`) are left to the driver."""
+"""The user commands of keys and gamepad buttons, distinct from the keys that drive (`teleop.keyboard`)."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ STOP, CLEAR, TRAIN, HELP, END = "stop", "clear", "train", "help", "end"
 VIEW = "view"
 
 KEYS = {
-    "n": (NEXT, "next start: a fresh episode, recorded, the policy drives"),
+    "n": (NEXT, "next start: record a new episode, the policy drives"),
     "r": (RECORD, "record, or stop recording"),
     "p": (RUN, "let the policy drive, or rest"),
     "t": (TAKE, "take over, or hand back"),
-    "g": (SUCCESS, "good: a success, which ends the episode"),
-    "f": (FAILURE, "a failure, which ends the episode"),
-    "u": (UNDO, "undo: discard this episode, or the last one"),
-    "l": (LATER, "label this moment later, in the simulator"),
-    "b": (TRAIN, "begin a training now"),
-    "v": (VIEW, "view: the camera's picture, on and off"),
+    "g": (SUCCESS, "success: mark and end the episode"),
+    "f": (FAILURE, "failure: mark and end the episode"),
+    "u": (UNDO, "discard this episode, or the last one"),
+    "l": (LATER, "mark this moment to label it later, in the simulator"),
+    "b": (TRAIN, "start a training now"),
+    "v": (VIEW, "camera image on or off"),
     " ": (STOP, "EMERGENCY STOP"),
     "c": (CLEAR, "clear the emergency stop"),
     "?": (HELP, "this help"),
     "\x04": (END, "end the session"),
 }
-"""Key -> its wish, and what that means."""
+"""The user command of each key, and its description."""
 
 _AT_MOMENTS = {
-    NEXT: "next moment: time stands there until you drive",
-    RUN: "pause, or go on",
-    SUCCESS: "good: that is what to do there",
-    FAILURE: "a failure, which ends the episode",
-    UNDO: "undo: discard it, and n returns to the same moment",
+    NEXT: "next moment: time is paused there until you drive",
+    RUN: "pause, or resume",
+    SUCCESS: "success: mark and end the episode",
+    FAILURE: "failure: mark and end the episode",
+    UNDO: "discard it; n returns to the same moment",
 }
 NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN)
-"""Wishes without meaning while a person labels recorded moments."""
+"""User commands that are not available while recorded moments are labelled."""
 
-WISHES = tuple(command for command, _ in KEYS.values())
+COMMANDS = tuple(command for command, _ in KEYS.values())
 _NAMES = {" ": "space", "\x04": "ctrl-D"}
 
 
 def command_of(key: str) -> str:
-    """Return the wish of a key, "" when it has none: then it is the driver's."""
+    """Return the user command of a key, "" for other keys, which may drive the robot."""
     return KEYS.get(key.lower() if len(key) == 1 else key, ("", ""))[0]
 
 
 def key_help(*, at_moments: bool = False, by_key: bool = True) -> tuple[str, ...]:
-    """Return a line for each key.
+    """Return one help line per key.
 
-    `at_moments`: as they are while recorded moments are labelled. `by_key`: a key takes over, not a device.
+    `at_moments`: recorded moments are labelled. `by_key`: takeovers are made by key, not by a device.
     """
     unused = (*(NOT_AT_MOMENTS if at_moments else ()), *(() if by_key else (TAKE,)))
     return tuple(
@@ -62,23 +62,23 @@ def key_help(*, at_moments: bool = False, by_key: bool = True) -> tuple[str, ...
 
 @dataclass(frozen=True)
 class Buttons:
-    """Which wish each button of a gamepad has; a press counts once, however long it is held."""
+    """The user commands of a gamepad's buttons, by index; each press counts once."""
 
     commands: dict[int, str]
 
     @classmethod
     def parse(cls, lines: Sequence[str]) -> Buttons:
-        """Return the buttons in lines "WISH INDEX" such as "next 0".
+        """Return the buttons from lines "COMMAND BUTTON" such as "next 0".
 
-        Raises ValueError naming the line and what would be right.
+        Raises ValueError with the invalid line and the valid form.
         """
         commands: dict[int, str] = {}
         for line in lines:
             words = line.split()
-            if len(words) != 2 or words[0] not in WISHES or not words[1].isdigit():
+            if len(words) != 2 or words[0] not in COMMANDS or not words[1].isdigit():
                 raise ValueError(
-                    f"joy_buttons: '{line}' must be 'WISH BUTTON', such as 'next 0'; wishes: "
-                    f"{', '.join(WISHES)}"
+                    f"joy_buttons: '{line}' must be 'COMMAND BUTTON', such as 'next 0'; commands: "
+                    f"{', '.join(COMMANDS)}"
                 )
             if int(words[1]) in commands:
                 raise ValueError(f"joy_buttons: '{line}': button {words[1]} is '{commands[int(words[1])]}'")
@@ -86,13 +86,13 @@ class Buttons:
         return cls(commands)
 
     def help(self) -> str:
-        """Return the line that lists them, in the order of the buttons."""
-        return "gamepad's buttons: " + ", ".join(
+        """Return one help line with all buttons, in order."""
+        return "gamepad buttons: " + ", ".join(
             f"{at} {command}" for at, command in sorted(self.commands.items())
         )
 
     def pressed(self, before: Sequence[int], now: Sequence[int]) -> list[str]:
-        """Return the wishes of the buttons that went down between two states; missing ones are up."""
+        """Return the commands of the buttons pressed between two states; missing buttons count as released."""
 
         def down(states: Sequence[int], index: int) -> bool:
             return index < len(states) and bool(states[index])

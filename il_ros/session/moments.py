@@ -1,4 +1,4 @@
-"""Moments of recorded episodes to be labelled later: those a person marked, those the policy doubted most."""
+"""Recorded moments to label later: those that the operator marked and those with the highest uncertainty."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MARKS_SUFFIX, STATE_SUFFIX = "session/marks", "task/state"
 
 
 class RelabelError(ValueError):
-    """A moment that can't be returned to; the message says why."""
+    """A moment that cannot be restored; the message gives the reason."""
 
 
 class NoStateError(RelabelError):
-    """An episode whose states can't be returned to; the message says what has to be recorded."""
+    """An episode without recorded simulator states; the message names the missing topic."""
 
 
 @dataclass(frozen=True)
 class MarkedMoment:
-    """A state (S,) of the embedded simulator, `at_s` after its episode's start, and why it is chosen."""
+    """A state (S,) of the embedded simulator, `at_s` seconds after its episode's start, and why it was selected."""
 
     info: EpisodeInfo
     at_s: float
@@ -39,15 +39,18 @@ class MarkedMoment:
 
     @property
     def words(self) -> str:
-        """'episode_000012 at 3.25 s: marked'."""
+        """Its description, such as 'episode_000012 at 3.25 s: marked'.
+
+        Stored as `made_from` of the episode made from it, so the wording must not change.
+        """
         return f"{self.info.name} at {self.at_s:.2f} s: {self.why}"
 
 
 @dataclass(frozen=True)
 class ToLabel:
-    """The moments of several episodes; those that an episode was made from already are only counted.
+    """The unlabelled moments of several episodes, and the number of those labelled already.
 
-    `stateless`: a sentence for each episode that can't be returned to.
+    `stateless`: one message per episode without recorded states.
     """
 
     moments: tuple[MarkedMoment, ...]
@@ -56,9 +59,9 @@ class ToLabel:
 
 
 def to_label(entries: Sequence[Entry], root: Path, *, uncertain: int = 0, before_s: float = 0.5) -> ToLabel:
-    """Return what is left to label in `entries`; what has been labelled lies under `root`.
+    """Return the moments of `entries` from which no episode under `root` was made.
 
-    Raises BagError or LayoutError when an episode can't be read.
+    `uncertain` and `before_s` as in `moments`. Raises BagError or LayoutError on an unreadable episode.
     """
     made = {entry.info.made_from for entry in scan(root).usable if entry.info is not None}
     found: list[MarkedMoment] = []
@@ -77,11 +80,11 @@ def to_label(entries: Sequence[Entry], root: Path, *, uncertain: int = 0, before
 def moments(
     folder: Path, *, uncertain: int = 0, before_s: float = 0.5, apart_s: float = 1.0
 ) -> list[MarkedMoment]:
-    """Return an episode's marked moments, and its `doubtful` most doubtful ticks that the policy drove.
+    """Return an episode's marked moments, and its `uncertain` most uncertain ticks under policy control.
 
-    A mark is set back by `before_s`: people need time to react. Doubtful ones are at least `apart_s` apart
-    from one another and from the marks.
-    Raises NoStateError when no states were recorded, BagError or LayoutError when it can't be read.
+    A mark is moved back by `before_s`, the operator's reaction time. Uncertain ticks are at least `apart_s`
+    from each other and from the marks.
+    Raises NoStateError when no states were recorded, BagError or LayoutError on an unreadable episode.
     """
     info, bag = load_info(folder), open_bag(folder)
     span = span_of(bag, info)
@@ -89,15 +92,16 @@ def moments(
     if not states:
         raise NoStateError(
             f"{folder}: holds no message of {STATE_SUFFIX}; the embedded simulator publishes it, and the "
-            "recorder's parameter state_topic must name it"
+            "recorder's parameter state_topic must be set to it"
         )
     stamps = [stamp_ns for stamp_ns, _ in states]
     start_ns = next((ns for ns in stamps if ns >= span.start_ns), stamps[0])
     wanted = [(max(start_ns, stamp - round(before_s * 1e9)), "marked") for stamp in _marks(bag)]
-    for decision in _most_doubtful(bag, info, span.start_ns):
+    for decision in _most_uncertain(bag, info, span.start_ns):
         if len(wanted) >= uncertain + len(_marks(bag)):
             break
         if all(abs(decision.stamp_ns - stamp) >= apart_s * 1e9 for stamp, _ in wanted):
+            # part of `words`, which earlier recordings hold as `made_from`: the wording is fixed
             wanted.append((decision.stamp_ns, f"doubt {decision.uncertainty:.3g}"))
     found = []
     for stamp_ns, why in sorted(wanted):
@@ -115,11 +119,11 @@ def _states(bag: Bag) -> list[tuple[int, Vector]]:
 
 
 def _marks(bag: Bag) -> list[int]:
-    told = [json.loads(_text(message.raw)) for message in bag.messages(_named(bag, MARKS_SUFFIX))]
-    return [mark["stamp_ns"] for mark in told if mark.get("kind") == "label_later"]
+    marks = [json.loads(_text(message.raw)) for message in bag.messages(_named(bag, MARKS_SUFFIX))]
+    return [mark["stamp_ns"] for mark in marks if mark.get("kind") == "label_later"]
 
 
-def _most_doubtful(bag: Bag, info: EpisodeInfo, start_ns: int) -> Sequence[Decision]:
+def _most_uncertain(bag: Bag, info: EpisodeInfo, start_ns: int) -> Sequence[Decision]:
     decisions = [from_json(_text(message.raw)) for message in bag.messages({info.decision_topic})]
     driven = [
         decision

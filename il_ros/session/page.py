@@ -1,4 +1,4 @@
-"""The session's report as a page: one HTML file with its pictures beside it, and the same figures as JSON."""
+"""The session's report as an HTML page with its figures, and the same numbers as JSON."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 
 SHOWN_EPISODES = 12
 HEADER = (
-    *("policy", "episodes", "succeeded", "95 % interval", "alone"),
+    *("policy", "episodes", "succeeded", "95 % interval", "autonomous"),
     *("minutes", "interventions", "per minute", "95 % interval", "expert min", "labels"),
 )
 
 
 def folder_for(root: Path) -> Path:
-    """Return where the page of the episodes in `root` goes: beside them, for all in there is an episode."""
+    """Return the folder of the report on the episodes in `root`: beside it, because `root` holds only episodes."""
     root = root.resolve()
     return root.with_name(f"{root.name}_report")
 
 
 def write(facts: Facts, folder: Path) -> Path:
-    """Write pictures, report.json and the page into `folder`; return the page's path.
+    """Write figures, report.json and the page into `folder`; return the page's path.
 
-    Raises OSError when the folder can't be written.
+    Raises OSError when the folder is not writable.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plots.plot_sitting(facts, folder / "sitting.svg")
+    plots.plot_episodes(facts, folder / "episodes.svg")
     plots.plot_versions(facts, folder / "versions.svg")
     plots.plot_labels(facts, folder / "labels.svg")
-    told = _uncertain(facts)
-    plots.plot_uncertainties(told, folder / "doubt.svg")
+    shown = _with_curves(facts)
+    plots.plot_uncertainties(shown, folder / "uncertainty.svg")
     atomic.write_text(folder / "report.json", json.dumps(record(facts), indent=2) + "\n")
     first, last = _ends(facts)
     kept = facts.kept
@@ -58,7 +58,7 @@ def write(facts: Facts, folder: Path) -> Path:
         header="".join(f"<th>{name}</th>" for name in HEADER),
         rows="".join(_row(version) for version in facts.versions),
         left_out="".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in facts.left_out),
-        shown=len(told),
+        shown=len(shown),
     )
     path = folder / "index.html"
     atomic.write_text(path, text)
@@ -66,7 +66,7 @@ def write(facts: Facts, folder: Path) -> Path:
 
 
 def record(facts: Facts) -> dict[str, object]:
-    """Return the figures for other programs."""
+    """Return the contents of report.json."""
     return {
         "root": str(facts.root),
         "episodes": len(facts.kept),
@@ -87,14 +87,14 @@ def record(facts: Facts) -> dict[str, object]:
     }
 
 
-def _uncertain(facts: Facts) -> tuple[EpisodeFacts, ...]:
-    """Return the last episodes in which a policy said something; the last ones when it never did."""
-    said = [each for each in facts.episodes if np.isfinite([each.uncertainties, each.disagreements]).any()]
-    return tuple((said or facts.episodes)[-SHOWN_EPISODES:])
+def _with_curves(facts: Facts) -> tuple[EpisodeFacts, ...]:
+    """Return the last episodes with uncertainty or disagreement, or the last ones if none has any."""
+    known = [each for each in facts.episodes if np.isfinite([each.uncertainties, each.disagreements]).any()]
+    return tuple((known or facts.episodes)[-SHOWN_EPISODES:])
 
 
 def _ends(facts: Facts) -> tuple[VersionFacts, VersionFacts]:
-    """Return the first and the last version that episodes ended under."""
+    """Return the first and the last version under which an episode ended."""
     ran = [version for version in facts.versions if version.version and version.episodes]
     ran = ran or list(facts.versions)
     return ran[0], ran[-1]
@@ -102,9 +102,9 @@ def _ends(facts: Facts) -> tuple[VersionFacts, VersionFacts]:
 
 def _title(first: VersionFacts, last: VersionFacts) -> str:
     if first is last or not (first.episodes and last.episodes):
-        return "A session at the robot"
+        return "Session report"
     before, after = (100 * each.alone / each.episodes for each in (first, last))
-    return f"Done alone: {before:.0f} % under the first policy, {after:.0f} % under the last"
+    return f"Autonomous success: {before:.0f} % with the first policy, {after:.0f} % with the last"
 
 
 def _alone(version: VersionFacts) -> str:
@@ -117,13 +117,13 @@ def _per_minute(version: VersionFacts) -> str:
 
 def _undone(facts: Facts) -> str:
     count = len(facts.episodes) - len(facts.kept)
-    return f", {count} more undone" if count else ""
+    return f", {count} more discarded" if count else ""
 
 
 def _row(version: VersionFacts) -> str:
     interval, rate = version.interval, version.per_minute_interval
     cells = (
-        escape(version.version or "(shown)"),
+        escape(version.version or "(demonstration)"),
         version.episodes,
         version.successes,
         "–" if interval is None else f"{100 * interval[0]:.0f}–{100 * interval[1]:.0f} %",

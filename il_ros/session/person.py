@@ -1,8 +1,8 @@
-"""A simulated person at the session's keys: does what a person does, by a rule and with time to react.
+"""A simulated operator of the session: gives user commands by a rule, with a reaction time.
 
-It sees what the policy does and knows what it would do itself (the scripted expert's advice), takes over when
-the two are apart for long enough or nothing gets done, hands back when they agree, gives an episode up that
-it can't bring back, and asks for the next start when one has ended.
+It compares the policy's proposals with the scripted expert's advice, takes over when they differ for long
+enough or the policy makes no progress, and hands back when they agree. It marks an episode as a failure when
+the expert gives up, and starts the next episode when one has ended.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from il_ros.session import keys
 from il_ros.session.state import SessionState
 
 PATIENCE_S = 1.0
-"""So long it waits after a wish, and when nobody drives, before it does something about that."""
-GET_USED_TICKS = 40
-"""Ticks of its own advice after which it knows what a usual motion is."""
+"""Wait after a command, and without a driver, before the next command."""
+CALIBRATION_TICKS = 40
+"""Number of advised ticks from which the typical motion is estimated."""
 USUAL = HumanModel(alarm=1.5, content=0.75, progress=5.0)
-"""It sees no measurements: its usual motion is how far its own advice moves in a tick, and a robot lags
-behind that by a few ticks. A policy that stands still is two to three such motions away."""
+"""Thresholds for a typical motion estimated from the change of the advice per tick, without measurements.
+
+The robot lags the advice by a few ticks, so a policy that stands still is two to three such motions away.
+"""
 
 
 class SimulatedPerson:
-    """Wishes for a number of episodes, and then for the end."""
+    """Starts `episodes` episodes, operates them, and ends the session."""
 
     def __init__(
         self, contract: Contract, human_model: HumanModel, episodes: int, rng: np.random.Generator
@@ -41,31 +43,31 @@ class SimulatedPerson:
         self._before: Vector | None = None
         self._intervener: SimulatedIntervener | None = None
         self._has_policy = False
-        self._alone_since_s: float | None = None
-        self._at_a_loss = False
-        self._lost_since_s: float | None = None
+        self._no_driver_since_s: float | None = None
+        self._expert_gave_up = False
+        self._gave_up_since_s: float | None = None
         self._commanded_s = -PATIENCE_S
 
-    def heard(self, source: str, proposal: Proposal) -> None:
-        """Take in what the policy proposes ('policy') or what it would do itself ('advice').
+    def observe(self, source: str, proposal: Proposal) -> None:
+        """Process a proposal of the policy ('policy') or of the expert ('advice').
 
-        Advice without a step: it knows no way on from here.
+        Advice without a step: the task cannot be completed from here.
         """
         if source == "advice":
-            self._at_a_loss = proposal.releases
+            self._expert_gave_up = proposal.releases
         if proposal.releases:
             return
         tick_ns, action = proposal.stamp_ns, proposal.chunk[0]
         if source == "advice":
-            self._get_used_to(action)
+            self._calibrate(action)
         else:
             self._has_policy = True
         if self._intervener is not None:
-            hear = self._intervener.advice if source == "advice" else self._intervener.policy
-            hear(tick_ns, action)
+            receive = self._intervener.advice if source == "advice" else self._intervener.policy
+            receive(tick_ns, action)
 
     def command(self, state: SessionState, now_s: float) -> str:
-        """Return what it wants now, "" nothing; `now_s`: the steady clock."""
+        """Return the next user command, "" without one; `now_s`: the steady clock."""
         if not state.ready or now_s - self._commanded_s < PATIENCE_S:
             return ""
         command = self._outside(state) if not state.recording else self._during(state, now_s)
@@ -74,43 +76,43 @@ class SimulatedPerson:
         return command
 
     def _outside(self, state: SessionState) -> str:
-        """Between episodes: the next one, until there were enough."""
-        self._alone_since_s = self._lost_since_s = None
-        self._at_a_loss = False
+        """Return the command between episodes: start the next one, or end the session."""
+        self._no_driver_since_s = self._gave_up_since_s = None
+        self._expert_gave_up = False
         if self._intervener is not None:
             self._intervener.begin()
         return keys.END if state.done >= self._episodes else keys.NEXT
 
     def _during(self, state: SessionState, now_s: float) -> str:
-        """Take over where nobody drives or the human in it wants to, hand back when that is over.
+        """Return the command during an episode: take over, hand back, or mark a failure.
 
-        An episode that it doesn't know how to bring back is given up.
+        Takes over without a driver or when the simulated human drives. Failure: the expert gave up.
         """
-        if self._at_a_loss:
-            lost_s = self._lost_since_s = self._lost_since_s or now_s
-            return keys.FAILURE if now_s - lost_s > PATIENCE_S else ""
-        self._lost_since_s = None
+        if self._expert_gave_up:
+            given_up_s = self._gave_up_since_s = self._gave_up_since_s or now_s
+            return keys.FAILURE if now_s - given_up_s > PATIENCE_S else ""
+        self._gave_up_since_s = None
         if state.driver == NOBODY and not state.helping:
-            since_s = self._alone_since_s = self._alone_since_s or now_s
+            since_s = self._no_driver_since_s = self._no_driver_since_s or now_s
             return keys.TAKE if now_s - since_s > PATIENCE_S else ""
-        self._alone_since_s = None
-        wants_to_drive = self._intervener is not None and self._intervener.drives
-        if state.helping == wants_to_drive or (state.helping and not self._has_policy):
+        self._no_driver_since_s = None
+        human_drives = self._intervener is not None and self._intervener.drives
+        if state.helping == human_drives or (state.helping and not self._has_policy):
             return ""
         return keys.TAKE
 
-    def _get_used_to(self, advice: Vector) -> None:
-        """Learn what a usual motion is, and begin to look on when it is known."""
+    def _calibrate(self, advice: Vector) -> None:
+        """Estimate the typical motion, and start the simulated human when it is known."""
         if self._before is not None:
             self._squares += np.where(self._velocity, advice, advice - self._before) ** 2
             self._ticks += 1
         self._before = advice
-        if self._intervener is None and self._ticks >= GET_USED_TICKS:
+        if self._intervener is None and self._ticks >= CALIBRATION_TICKS:
             human = SimulatedHuman(self._human_model, self._motion(), self._rng, self._velocity)
             self._intervener = SimulatedIntervener(human)
 
     def _motion(self) -> Vector:
-        """Return its own usual motion in one tick (A,); what hardly moves tells nothing."""
+        """Return the typical motion (A,) of the advice per tick; below 1/1000 of the largest of its key, it is 0."""
         motion: Vector = np.sqrt(self._squares / self._ticks)
         for part in self._names.values():
             motion[part] = np.where(motion[part] < 1e-3 * motion[part].max(), 0.0, motion[part])

@@ -1,4 +1,4 @@
-"""A session in pictures (SVG): who drove when, what each version was worth, doubt along each episode."""
+"""Figures of a session (SVG): drivers over time, statistics of the versions, uncertainty in each episode."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from il_ros.records.labelling import POLICY as POLICY_NAME
 from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 
 _COLOURS = {EXPERT_NAME: EXPERT, POLICY_NAME: POLICY}
-_NOBODY = "#dee2e6"
+_NO_AUTHORITY = "#dee2e6"
 _OUTCOMES = {"success": GOOD, "failure": BAD}
 _LABEL_LETTERS = 14
 LONG = 4
-"""Versions that drove for this part of the longest time at least set the scale; a second of one doesn't."""
+"""Versions with at least 1/LONG of the longest driving time set the scale of the rates."""
 
 
-def plot_sitting(facts: Facts, path: Path) -> None:
-    """Draw every episode as a bar, one below the other: who drove, how it ended, which version it was."""
+def plot_episodes(facts: Facts, path: Path) -> None:
+    """Draw each episode as a bar: its drivers, its outcome and its policy version."""
     episodes = facts.episodes
     with matplotlib.rc_context(STYLE):
         figure, axis = pyplot.subplots(figsize=(8, 0.9 + 0.2 * len(episodes)))
@@ -44,7 +44,7 @@ def plot_sitting(facts: Facts, path: Path) -> None:
             axis.axhline(row - 0.5, color=QUIET, lw=0.8, ls=":")
         longest = max(episode.duration_s for episode in episodes)
         for row in [0, *changes]:
-            name = _short(episodes[row].version) or "shown"
+            name = _short(episodes[row].version) or "demonstration"
             axis.text(longest * 1.06, row, name, va="center", fontsize=8, color=QUIET)
         axis.set_ylim(len(episodes) - 0.4, -0.6)
         axis.set_xlim(0, longest * 1.05)
@@ -53,13 +53,13 @@ def plot_sitting(facts: Facts, path: Path) -> None:
         axis.set_ylabel("episode")
         axis.set_xlabel("s")
         handles = [Patch(color=POLICY, label="policy"), Patch(color=EXPERT, label="expert")]
-        handles += [Patch(color=_NOBODY, label="nobody")]
+        handles += [Patch(color=_NO_AUTHORITY, label="no authority")]
         axis.legend(handles=handles, ncols=3, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
         _save(figure, path)
 
 
 def plot_versions(facts: Facts, path: Path) -> None:
-    """Draw success and interventions per minute, version by version, with 95 % intervals."""
+    """Draw success and interventions per minute of each version, with 95 % confidence intervals."""
     versions = [version for version in facts.versions if version.version] or list(facts.versions)
     places = np.arange(len(versions))
     with matplotlib.rc_context(STYLE):
@@ -70,25 +70,25 @@ def plot_versions(facts: Facts, path: Path) -> None:
             axis.grid(axis="x", visible=False)
             axis.set_axisbelow(True)
             axis.set_xlim(-0.6, max(3, len(versions)) - 0.4)
-            axis.set_xticks(places, [_short(version.version) or "shown" for version in versions])
+            axis.set_xticks(places, [_short(version.version) or "demonstration" for version in versions])
             axis.tick_params(axis="x", labelsize=7, rotation=20 if len(versions) > 4 else 0)
         figure.subplots_adjust(wspace=0.3)
         _save(figure, path)
 
 
 def plot_labels(facts: Facts, path: Path) -> None:
-    """Draw how labels and the expert's time grew over the minutes of interaction."""
+    """Draw the cumulative labels and expert time over the minutes of interaction."""
     kept = facts.kept
     minutes = np.cumsum([0.0, *(episode.duration_s / 60 for episode in kept)])
     labels = np.cumsum([0, *(episode.labels for episode in kept)])
     expert = np.cumsum([0.0, *(episode.expert_s / 60 for episode in kept)])
     with matplotlib.rc_context(STYLE):
         figure, panels = pyplot.subplots(1, 2, figsize=(8, 2.1))
-        for panel, grown, colour, title in (
+        for panel, total, colour, title in (
             (panels[0], labels, POLICY, "labels"),
             (panels[1], expert, EXPERT, "minutes the expert drove"),
         ):
-            panel.plot(minutes, grown, color=colour, lw=1.6)
+            panel.plot(minutes, total, color=colour, lw=1.6)
             panel.set_title(title, fontsize=9, loc="left")
             panel.set_xlabel("minutes of interaction")
             panel.set_xlim(left=0)
@@ -98,7 +98,7 @@ def plot_labels(facts: Facts, path: Path) -> None:
 
 
 def plot_uncertainties(episodes: Sequence[EpisodeFacts], path: Path) -> None:
-    """Draw doubt, and how far policy and expert were apart, along each episode; who drove behind them."""
+    """Draw uncertainty and disagreement in each episode, with the expert's control shaded."""
     columns = min(3, len(episodes))
     rows = -(-len(episodes) // columns)
     with matplotlib.rc_context(STYLE):
@@ -106,20 +106,20 @@ def plot_uncertainties(episodes: Sequence[EpisodeFacts], path: Path) -> None:
         for panel in panels.ravel()[len(episodes) :]:
             panel.set_visible(False)
         for panel, episode in zip(panels.ravel(), episodes, strict=False):
-            draw_doubt(panel, episode)
+            draw_uncertainty(panel, episode)
             colour = _OUTCOMES.get(episode.outcome, QUIET)
             number = int(episode.name.rsplit("_", 1)[-1])
             panel.set_title(f"{number}: {episode.outcome}", fontsize=8, loc="left", color=colour)
             panel.tick_params(labelsize=7)
-        handles = [Patch(color=POLICY, label="doubt"), Patch(color=QUIET, label="policy to expert")]
+        handles = [Patch(color=POLICY, label="uncertainty"), Patch(color=QUIET, label="policy to expert")]
         figure.legend(handles=handles, ncols=2, frameon=False, loc="upper right", fontsize=8)
         figure.tight_layout(rect=(0, 0, 1, 0.97))
         _save(figure, path)
 
 
-def draw_doubt(panel: Any, episode: EpisodeFacts) -> None:
-    """Draw one episode's doubt and disagreement into a panel, and where the expert drove."""
-    for start_s, end_s, driver in _turns(episode):
+def draw_uncertainty(panel: Any, episode: EpisodeFacts) -> None:
+    """Draw one episode's uncertainty and disagreement into a panel, with the expert's control shaded."""
+    for start_s, end_s, driver in _intervals(episode):
         if driver == EXPERT_NAME:
             panel.axvspan(start_s, end_s, color=EXPERT, alpha=0.15, lw=0)
     panel.plot(episode.times_s, episode.uncertainties, color=POLICY, lw=1.1)
@@ -132,13 +132,18 @@ def draw_doubt(panel: Any, episode: EpisodeFacts) -> None:
 
 def _bar(axis: Any, row: int, episode: EpisodeFacts) -> None:
     alpha = 0.25 if episode.discarded else 1.0
-    for start_s, end_s, driver in _turns(episode):
+    for start_s, end_s, driver in _intervals(episode):
         axis.barh(
-            row, end_s - start_s, left=start_s, height=0.62, color=_COLOURS.get(driver, _NOBODY), alpha=alpha
+            row,
+            end_s - start_s,
+            left=start_s,
+            height=0.62,
+            color=_COLOURS.get(driver, _NO_AUTHORITY),
+            alpha=alpha,
         )
-    letter = "undone" if episode.discarded else {"success": "✓", "failure": "✗"}.get(episode.outcome, "?")
+    mark = "discarded" if episode.discarded else {"success": "✓", "failure": "✗"}.get(episode.outcome, "?")
     axis.annotate(
-        letter,
+        mark,
         (episode.duration_s, row),
         (4, 0),
         textcoords="offset points",
@@ -148,8 +153,8 @@ def _bar(axis: Any, row: int, episode: EpisodeFacts) -> None:
     )
 
 
-def _turns(episode: EpisodeFacts) -> list[tuple[float, float, str]]:
-    """Return who drove from when to when."""
+def _intervals(episode: EpisodeFacts) -> list[tuple[float, float, str]]:
+    """Return the intervals of constant driver: start in s, end in s, driver."""
     out = []
     for driver, ticks in groupby(range(len(episode.drivers)), key=lambda tick: episode.drivers[tick]):
         indices = list(ticks)
@@ -159,7 +164,7 @@ def _turns(episode: EpisodeFacts) -> list[tuple[float, float, str]]:
 
 
 def _success(axis: Any, places: Any, versions: Sequence[VersionFacts]) -> None:
-    axis.set_title("success, with the expert's help and alone (dark)", fontsize=9, loc="left")
+    axis.set_title("success: all, and autonomous (dark)", fontsize=9, loc="left")
     axis.set_ylim(0, 100)
     axis.set_ylabel("%")
     for place, version in zip(places, versions, strict=True):
@@ -182,7 +187,7 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def _interventions(axis: Any, places: Any, versions: Sequence[VersionFacts]) -> None:
-    """Draw the rates; the scale is that of versions that drove for long, others may leave the picture."""
+    """Draw the rates; versions with little driving time do not set the scale and may exceed it."""
     axis.set_title("interventions per minute", fontsize=9, loc="left")
     top, longest = 1.0, max(version.minutes for version in versions)
     for place, version in zip(places, versions, strict=True):

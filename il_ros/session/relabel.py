@@ -1,7 +1,7 @@
-"""Return to a recorded moment in the embedded simulator and have the expert show what to do from there.
+"""Restore a recorded moment in the embedded simulator and record the expert's demonstration from there.
 
-What comes of it is an ordinary episode: sensors, commands and decisions as on the graph, and which moment it
-was made from. Its labels are those of mode `expert`.
+The result is an ordinary episode with sensors, commands and decisions; `made_from` names the moment. Its
+labels are those of mode `expert`.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ OPERATOR = "scripted expert, afterwards"
 
 
 def contract_of(moment: MarkedMoment) -> Contract:
-    """Return the contract that a moment was recorded under."""
+    """Return the contract under which a moment was recorded."""
     return parse(moment.info.contract_text, f"{moment.info.name} (its contract)")
 
 
 def relabel(
     moment: MarkedMoment, task: Task, act: Act, teacher: Contract, root: Path, seconds: float = 3.0
 ) -> Path | None:
-    """Let the expert act from a moment on, recorded as a new episode under `root`; return its folder.
+    """Record the expert from a moment on as a new episode under `root`; return its folder.
 
-    None: the expert gives that moment up, and nothing was recorded.
-    It ends after `seconds`, with the task, or where the expert gives up. `act` answers observations of
-    `teacher`, the contract of the task's expert, who looks at the state also where the policy sees pictures.
-    Raises RelabelError when the state isn't this task's or the episode had no seed, RuntimeError when a tick
-    has no observation, RecordError when it can't be recorded.
+    None: the expert gives up at that moment, and nothing was recorded. The episode ends after `seconds`, with
+    the task, or when the expert gives up. `act` maps observations of `teacher`, the contract of the task's
+    expert, to absolute commands (H, A); that contract has the state even where the policy has images.
+    Raises RelabelError when the state does not fit the task or the episode has no seed, RuntimeError when a
+    tick has no observation, RecordError when recording fails.
     """
     contract = contract_of(moment)
     if moment.info.seed is None:
-        raise RelabelError(f"{moment.info.name}: was recorded without its simulation's seed")
+        raise RelabelError(f"{moment.info.name}: was recorded without the simulation's seed")
     task.reset(moment.info.seed)
     try:
         task.restore(moment.state)
@@ -60,7 +60,9 @@ def relabel(
         moment.info.task, OPERATOR, moment.info.instruction, moment.info.seed, made_from=moment.words
     )
     synchroniser, actuation = Synchroniser(teacher.observations), Actuation(contract)
-    observed = _observe(task, synchroniser, recorder, streams)  # a start needs streams that flow
+    observed = _observe(
+        task, synchroniser, recorder, streams
+    )  # recording starts only when all streams have messages
     if act(observed) is None:
         recorder.close()
         return None
@@ -114,7 +116,7 @@ def _observe(
 
 
 def _anchor(actuation: Actuation, contract: Contract, measured: Vector) -> None:
-    """Start the safety gate's ramps where the robot is; velocities start from zero."""
+    """Start the safety gate's ramps at the measured positions, and of velocities at zero."""
     known = {
         key: tuple(measured[part].tolist())
         for key, part in contract.action_slices.items()
@@ -122,7 +124,7 @@ def _anchor(actuation: Actuation, contract: Contract, measured: Vector) -> None:
     }
     unknown = actuation.anchor(known, from_rest=True)
     if unknown:
-        raise ValueError(f"no ramp can start: nothing measures {', '.join(unknown)}")
+        raise ValueError(f"no ramp can start, not measured: {', '.join(unknown)}")
 
 
 def _decide(

@@ -1,4 +1,4 @@
-"""A session's report: its facts, read from the bags, and what of them is told on the console."""
+"""A session's report: statistics read from the bags, and their text for the console."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from il_ros.session.facts import EpisodeFacts, Facts, by_version, facts_of
 def read(root: Path) -> Facts:
     """Read all episodes under `root`; those without decisions are left out, with the reason.
 
-    Raises FileNotFoundError when there is no such folder, ValueError when no episode could be read.
+    Raises FileNotFoundError when the folder does not exist, ValueError when no episode is readable.
     """
     found, left_out = [], []
     for entry in scan(root).entries:
@@ -29,17 +29,17 @@ def read(root: Path) -> Facts:
             left_out.append((entry.name, f"{entry.state}: {entry.reason}"))
             continue
         if entry.info is not None and entry.info.made_from:
-            left_out.append((entry.name, f"shown afterwards, from {entry.info.made_from}"))
+            left_out.append((entry.name, f"relabelled, from {entry.info.made_from}"))
             continue
         try:
             found.append(_episode(entry))
         except (ValueError, OSError) as error:
             left_out.append((entry.name, str(error)))
     if not found:
-        told = (
+        reasons = (
             "\n".join(f"  {name}: {reason}" for name, reason in left_out) or "  the folder holds no episodes"
         )
-        raise ValueError(f"{root}: nothing to report\n{told}")
+        raise ValueError(f"{root}: nothing to report\n{reasons}")
     kept = [episode for episode in found if not episode.discarded]
     return Facts(root, tuple(found), tuple(by_version(kept)), tuple(left_out))
 
@@ -50,7 +50,7 @@ def text(facts: Facts) -> str:
         "policy",
         "episodes",
         "succeeded",
-        "alone",
+        "autonomous",
         "min",
         "interventions",
         "per min",
@@ -59,7 +59,7 @@ def text(facts: Facts) -> str:
     )
     rows = [
         (
-            each.version or "(shown)",
+            each.version or "(demonstration)",
             str(each.episodes),
             str(each.successes),
             str(each.alone),
@@ -74,18 +74,19 @@ def text(facts: Facts) -> str:
     kept = facts.kept
     minutes = sum(episode.duration_s for episode in kept) / 60
     expert = sum(episode.expert_s for episode in kept) / 60
-    undone = len(facts.episodes) - len(kept)
+    discarded = len(facts.episodes) - len(kept)
     lines = [
         table(header, rows, header[1:]),
         "",
         f"episodes kept: {len(kept)}, {minutes:.1f} min; the expert drove {expert:.1f} min of them; "
-        f"{sum(episode.labels for episode in kept)} labels" + (f"; {undone} undone" if undone else ""),
+        f"{sum(episode.labels for episode in kept)} labels"
+        + (f"; {discarded} discarded" if discarded else ""),
     ]
     return "\n".join([*lines, *(f"  left out {name}: {reason}" for name, reason in facts.left_out)])
 
 
 def _episode(entry: Entry) -> EpisodeFacts:
-    """Read one episode; raises ValueError when it holds no decision or no contract."""
+    """Read one episode; raises ValueError without a decision or a contract."""
     info = entry.info
     if info is None or not info.contract_text:
         raise ValueError(f"{entry.folder}: was recorded without a contract")
@@ -95,7 +96,7 @@ def _episode(entry: Entry) -> EpisodeFacts:
     span = span_of(bag, info)
     decisions = [decision for log_ns, decision in _decisions(bag, streams) if log_ns in span]
     if not decisions:
-        raise ValueError(f"{entry.folder}: holds no decision")
+        raise ValueError(f"{entry.folder}: contains no decision")
     late = LateProposals(bag.messages({streams.expert.topic}) if streams.expert else (), streams.expert)
     return facts_of(
         entry.name,

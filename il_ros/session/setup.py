@@ -1,4 +1,4 @@
-"""How a session is set up: what its node, its rules and the scenarios agree on."""
+"""The options of a session, shared by its node, its command plans and the scenarios."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 
 REST_MODE = "expert"
-"""The supervisor's mode between episodes: nobody drives but the person."""
+"""The supervisor's mode between episodes: only the operator can drive."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """A recorded moment to begin at: its words, its episode's seed, the simulator's state (S,)."""
+    """A recorded moment as a start: its description, its episode's seed, the simulator's state (S,).
+
+    Raises ValueError unless the state is finite.
+    """
 
     words: str
     seed: int
@@ -24,12 +27,12 @@ class Start:
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """`mode`: the supervisor's while the policy runs.
+    """The options of a session.
 
-    `simulator`: starts can be drawn, time held, success told. `teacher`: a scripted expert drives when the
-    person takes over. `time_limit_s`: an episode in the simulator that takes longer failed; 0: none.
-    `seed`: of the first start. `moments`: episodes begin at these, one after the other, and the person alone
-    drives.
+    `mode`: the supervisor's mode while the policy may drive. `simulator`: there is a simulator with random
+    starts, a pause and a success flag. `teacher`: a scripted expert drives after a takeover. `time_limit_s`:
+    a longer episode in the simulator is a failure; 0: no limit. `seed`: of the first start. `moments`: the
+    episodes start at these in order, and only the operator drives.
     """
 
     mode: str = "hg_dagger"
@@ -41,5 +44,5 @@ class SessionOptions:
 
     @property
     def by_key(self) -> bool:
-        """Whether taking over is a wish; else a device's deadman or the mode decides who drives."""
+        """Whether takeovers are made by a user command; otherwise by a device's deadman or by the mode."""
         return self.teacher and self.mode in ("hg_dagger", "priority", "policy")

@@ -1,4 +1,4 @@
-"""Moments on their way to the session's node: a JSON file of words, seeds and states."""
+"""The file of recorded moments for the session node: JSON with description, seed and state of each."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from il_ros.session.setup import Start
 
 
 def write_starts(path: Path, moments: Sequence[MarkedMoment]) -> None:
-    """Write the moments; raises RelabelError when an episode was recorded without its seed, OSError."""
+    """Write the moments. Raises RelabelError when an episode has no seed, OSError when writing fails."""
     found = []
     for moment in moments:
         if moment.info.seed is None:
-            raise RelabelError(f"{moment.info.name}: was recorded without its simulation's seed")
+            raise RelabelError(f"{moment.info.name}: was recorded without the simulation's seed")
         found.append(plain(Start(moment.words, moment.info.seed, tuple(moment.state.tolist()))))
     path.write_text(json.dumps(found))
 
 
 def read_starts(path: Path) -> tuple[Start, ...]:
-    """Return what `write_starts` wrote; raises ValueError naming file, entry and value, OSError."""
+    """Return the moments that `write_starts` wrote.
+
+    Raises ValueError with file, entry and value when the content is invalid, OSError when reading fails.
+    """
     try:
         entries = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: no JSON: {error}") from error
+        raise ValueError(f"{path}: invalid JSON: {error}") from error
     if not isinstance(entries, list) or not entries:
-        raise ValueError(f"{path}: must be a list of moments, with one at least")
+        raise ValueError(f"{path}: must be a list of at least one moment")
     return tuple(build(Start, entry, f"{path}: entry {place}") for place, entry in enumerate(entries))

@@ -1,4 +1,4 @@
-"""What a session knows of the robot: a record that each message makes anew, and what is worth a line."""
+"""The state of a session: an immutable record, updated by each message, with event lines for the console."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from il_ros.policies.lineage import BAD
 from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import EXPERT, POLICY, label
 from il_ros.records.takeovers import NO_DRIVER, LastDriver
+from il_ros.session.notice import Notice, NoticeKind
 
 UNDONE = "undone"
-"""The outcome of an episode that was discarded."""
+"""The outcome of a discarded episode."""
 
-Update = tuple["SessionState", tuple[str, ...]]
-"""The world after a message, and the lines to tell."""
+Update = tuple["SessionState", tuple[Notice, ...]]
+"""The state after a message, and the events to show."""
 
 
 @dataclass(frozen=True)
 class SessionState:
-    """All that the status line shows and the wishes depend on; "" and None: nothing is known.
+    """The input of the status line and of the user commands; "" and None: unknown.
 
-    `has_policy`: one has proposed. `running`: it may drive. `helping`: the simulated teacher was asked to
-    drive. `judged`: the task has shown since the start that it is not done, so that its success counts.
-    `labels`: of this session, without what was undone; `episode_labels`: of the running episode,
-    `last_labels`: of the one before. `moment`: how many recorded moments have been returned to.
-    `taken_ns`: since when the expert drives. `started_ns`: of the episode's first decision.
+    `has_policy`: a policy has proposed. `running`: the policy may drive. `helping`: the scripted expert is
+    engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
+    the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
+    the running episode; `last_labels`: of the last one. `done`: number of ended episodes. `moment`: number of
+    recorded moments returned to. `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the
+    episode's first decision.
     """
 
     now_ns: int = 0
@@ -61,30 +64,30 @@ class SessionState:
     interventions: int = 0
     last_driver: LastDriver = NO_DRIVER
     done: int = 0
-    recorder_heard: bool = False
-    supervisor_heard: bool = False
+    recorder_known: bool = False
+    supervisor_known: bool = False
 
     @property
     def recorded_s(self) -> float:
-        """How long the running episode has been recorded, up to the newest decision."""
+        """The duration of the running episode up to the newest decision, in s."""
         return max(0.0, (self.now_ns - self.started_ns) / 1e9) if self.recording and self.started_ns else 0.0
 
     @property
     def ready(self) -> bool:
-        """Whether recorder and supervisor are there."""
-        return self.recorder_heard and self.supervisor_heard
+        """Whether recorder and supervisor have published a status."""
+        return self.recorder_known and self.supervisor_known
 
 
-def heard_decision(state: SessionState, decision: Decision) -> Update:
-    """Take a decision in: who drives and why, labels, and what a takeover was worth."""
-    lines = []
+def after_decision(state: SessionState, decision: Decision) -> Update:
+    """Process a decision: driver and reason, labels, takeovers."""
+    notices = []
     labelled = bool(state.recording) and label(decision.mode or "priority", decision) is not None
     intervened = bool(state.recording) and state.last_driver.took_over(decision.authority, decision.mode)
     after = replace(
         state,
         now_ns=decision.stamp_ns,
-        started_ns=state.started_ns
-        or decision.stamp_ns,  # `now_ns` may be of before a reset of the simulator
+        # not `now_ns`, which may be from before a reset of the simulator
+        started_ns=state.started_ns or decision.stamp_ns,
         driver=decision.authority,
         why=decision.reason,
         mode=decision.mode,
@@ -102,57 +105,62 @@ def heard_decision(state: SessionState, decision: Decision) -> Update:
             taken_labels=state.labels,
         )
         uncertainty = (
-            "" if decision.uncertainty is None else f"  (the policy's doubt: {decision.uncertainty:.2g})"
+            "" if decision.uncertainty is None else f"  (policy uncertainty: {decision.uncertainty:.2g})"
         )
-        lines.append(f"you drive{uncertainty}")
+        notices.append(Notice(f"you drive{uncertainty}", NoticeKind.EXPERT))
     elif decision.authority != EXPERT and state.taken_ns is not None:
         held_s = (decision.stamp_ns - state.taken_ns) / 1e9
         got = state.labels - state.taken_labels
         if state.driver == EXPERT:
-            lines.append(f"handed back after {held_s:.1f} s" + (f", {got} labels" if got else ""))
+            labels = f", {got} labels" if got else ""
+            notices.append(Notice(f"handed back after {held_s:.1f} s{labels}"))
         after = replace(after, taken_ns=None)
     if decision.version and decision.authority != EXPERT and decision.version != state.version:
         if state.version:
-            lines.append(f"policy {decision.version} drives now, before it was {state.version}")
+            text = f"policy {decision.version} drives now, previously {state.version}"
+            notices.append(Notice(text, NoticeKind.POLICY))
         after = replace(after, version=decision.version)
-    return after, tuple(lines)
+    return after, tuple(notices)
 
 
-def heard_supervisor(state: SessionState, status: Mapping[str, Any]) -> Update:
-    """Take the supervisor's status in: threshold, emergency stop, mode."""
+def after_supervisor_status(state: SessionState, status: Mapping[str, Any]) -> Update:
+    """Process the supervisor's status: threshold, emergency stop, mode."""
     estop = status.get("estop") or ""
-    lines = (f"STOPPED: {estop}",) if estop and not state.estop else ()
+    notices: tuple[Notice, ...] = ()
+    if estop and not state.estop:
+        notices = (Notice(f"STOPPED: {estop}", NoticeKind.FAILURE),)
     if state.estop and not estop:
-        lines = ("the emergency stop is cleared",)
+        notices = (Notice("the emergency stop is cleared"),)
     after = replace(
         state,
         estop=estop,
         threshold=status.get("threshold"),
         disagreement=status.get("disagreement"),
         mode=status.get("mode", ""),
-        supervisor_heard=True,
+        supervisor_known=True,
     )
-    return after, lines
+    return after, notices
 
 
-def heard_request(state: SessionState, request: Mapping[str, Any]) -> Update:
-    """Take the robot's call for the expert in, or its end."""
+def after_request(state: SessionState, request: Mapping[str, Any]) -> Update:
+    """Process a request for the expert, or its end."""
     if not request.get("wanted"):
         return replace(state, wanted=""), ()
-    return replace(state, wanted=str(request["why"])), (f"the robot asks for you: {request['why']}",)
+    notice = Notice(f"expert requested: {request['why']}", NoticeKind.REQUEST)
+    return replace(state, wanted=str(request["why"])), (notice,)
 
 
-def heard_recorder(state: SessionState, status: Mapping[str, Any]) -> Update:
-    """Take the recorder's status in: what is being recorded, and what became of the last episode."""
+def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Update:
+    """Process the recorder's status: the running episode, and the outcome of the last one."""
     now = status.get("episode") or ""
     last = status.get("last") or {}
-    lines = []
-    after = replace(state, recording=now, recorder_heard=True)
+    notices = []
+    after = replace(state, recording=now, recorder_known=True)
     if now != state.recording:
         after = replace(after, episode_labels=0, interventions=0, started_ns=0, last_driver=NO_DRIVER)
         if now:
             seed = "" if state.seed is None else f"  (start {state.seed})"
-            lines.append(f"{now} is being recorded{seed}")
+            notices.append(Notice(f"{now} is being recorded{seed}"))
         else:
             after = replace(
                 after,
@@ -162,54 +170,59 @@ def heard_recorder(state: SessionState, status: Mapping[str, Any]) -> Update:
                 done=state.done + 1,
                 taken_ns=None,
             )
-            lines.append(
-                f"{state.recording} ended after {state.recorded_s:.1f} s: {_count(state.interventions)}, "
-                f"{state.episode_labels} labels"
-            )
-    told = (last.get("episode", ""), last.get("outcome", ""))
-    if told[0] == after.last and told[1] != after.outcome != UNDONE:
-        lines.append(f"{told[0]}: {told[1]}" + _grade(last, first=not after.outcome))
-        after = replace(after, outcome=told[1])
-    return after, tuple(lines)
+            counts = f"{_count(state.interventions)}, {state.episode_labels} labels"
+            notices.append(Notice(f"{state.recording} ended after {state.recorded_s:.1f} s: {counts}"))
+    name, outcome = last.get("episode", ""), last.get("outcome", "")
+    if name == after.last and outcome != after.outcome != UNDONE:
+        text = f"{name}: {outcome}" + _grade(last, first=not after.outcome)
+        notices.append(Notice(text, _OUTCOME_KINDS.get(outcome, NoticeKind.INFO)))
+        after = replace(after, outcome=outcome)
+    return after, tuple(notices)
 
 
-def heard_training(state: SessionState, event: Mapping[str, Any]) -> Update:
-    """Take an event of the trainer in; unknown kinds change nothing."""
+def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Update:
+    """Process an event of the trainer; unknown kinds are ignored."""
     kind, job = event.get("event"), str(event.get("job", "training"))
     total, at = event.get("epochs"), event.get("epoch")
     if kind == "noticed":
         new, wanted = event.get("labels", 0), event.get("train_after", 0)
         corrected = any(each["interventions"] for each in event.get("episodes", {}).values())
-        told = f"{new} of the {wanted} labels that start a training; b starts it now"
-        return state, (told,) if 0 < new < wanted and not corrected else ()
+        notice = Notice(f"{new} of the {wanted} labels that start a training; b starts it now")
+        return state, (notice,) if 0 < new < wanted and not corrected else ()
     if kind == "began":
         return replace(state, training=job, training_share=None), ()
     if kind == "start":
         frames = f", {event['frames']} frames" if "frames" in event else ""
-        return replace(state, training=job, training_share=0.0), (f"{job}{frames}",)
+        return replace(state, training=job, training_share=0.0), (Notice(f"{job}{frames}"),)
     if kind == "epoch" and total and at is not None:
         return replace(state, training=job, training_share=float(at) / float(total)), ()
     ends = {"done": "done", "cancelled": "cancelled", "failed": f"failed: {event.get('reason', '')}"}
     if kind in ends:
-        return replace(state, training="", training_share=None), (f"{job}: {ends[kind]}",)
+        notice = Notice(f"{job}: {ends[kind]}", NoticeKind.FAILURE if kind == "failed" else NoticeKind.INFO)
+        return replace(state, training="", training_share=None), (notice,)
     if kind == "damaged":
-        return state, (f"not trained on, damaged: {event['episode']}: {event['reason']}",)
+        text = f"not trained on, damaged: {event['episode']}: {event['reason']}"
+        return state, (Notice(text, NoticeKind.FAILURE),)
     return state, ()
 
 
-def heard_gate(state: SessionState, told: Mapping[str, Any]) -> Update:
-    """Take the policy server's verdict on a version in; that one drives is told when it does."""
-    verdict = told["verdict"]
-    if verdict["state"] in ("refused", "rolled back"):
-        control = f"; {told['version']} stays in control" if told["version"] else ""
-        return state, (f"policy {verdict['version']} {verdict['state']}: {verdict['reason']}{control}",)
+def after_promotion(state: SessionState, record: Mapping[str, Any]) -> Update:
+    """Process the policy server's verdict on a version; only refusals and roll-backs are shown.
+
+    A promoted version is shown by its first decision.
+    """
+    verdict = record["verdict"]
+    if verdict["state"] in BAD:
+        control = f"; {record['version']} is in control" if record["version"] else ""
+        text = f"policy {verdict['version']} {verdict['state']}: {verdict['reason']}{control}"
+        return state, (Notice(text, NoticeKind.FAILURE),)
     return state, ()
 
 
-def heard_task(
+def after_task(
     state: SessionState, *, success: bool | None = None, failed: bool | None = None
 ) -> SessionState:
-    """Take in what the simulator says of the task."""
+    """Process the simulator's success and failure flags of the task."""
     after = replace(
         state,
         success=state.success if success is None else success,
@@ -218,14 +231,16 @@ def heard_task(
     return replace(after, judged=after.judged or not (after.success or after.failed))
 
 
-HEARD: dict[str, Callable[[SessionState, Mapping[str, Any]], Update]] = {
-    "dagger_supervisor/status": heard_supervisor,
-    "dagger_supervisor/request": heard_request,
-    "recorder/status": heard_recorder,
-    "trainer/progress": heard_training,
-    "policy_server/version": heard_gate,
+UPDATES: dict[str, Callable[[SessionState, Mapping[str, Any]], Update]] = {
+    "dagger_supervisor/status": after_supervisor_status,
+    "dagger_supervisor/request": after_request,
+    "recorder/status": after_recorder_status,
+    "trainer/progress": after_training_event,
+    "policy_server/version": after_promotion,
 }
-"""Topic (String, JSON) -> what its messages change."""
+"""The update function of each topic (std_msgs/String, JSON)."""
+
+_OUTCOME_KINDS = {"success": NoticeKind.SUCCESS, "failure": NoticeKind.FAILURE}
 
 
 def _count(interventions: int) -> str:

@@ -1,7 +1,7 @@
-"""What a wish asks of the graph: calls, as a pure function of the world, and what the answers make of it.
+"""Plans of the user commands: service calls as a pure function of the session's state, and their effects on it.
 
-Between episodes the robot rests: the supervisor's mode is `expert`, so that nobody drives but the person.
-`next` and `run` set the mode of the session, in which the policy may.
+Between episodes the supervisor's mode is `expert`, so that only the operator can drive. `next` and `run` set
+the session's mode, in which the policy may drive.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from il_ros.session.setup import REST_MODE, SessionOptions
 from il_ros.session.state import UNDONE, SessionState
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
-_STOPPED = "stopped: c clears the emergency stop first"
+_STOPPED = "stopped; press c to clear the emergency stop first"
 MARKS = "~/marks"
-"""Topic of the moments to be labelled later: JSON with `stamp_ns` and `kind`."""
+"""Topic of the moments to label later: JSON with `stamp_ns`, `kind` and `episode`."""
 
 Value: TypeAlias = int | str | tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One thing to ask for: a service (`value`: None, a bool, parameters by name) or a text to `publish`."""
+    """A service call (`value`: None, a bool, or parameters by name), or a text to `publish`."""
 
     name: str
     value: bool | dict[str, Value] | str | None = None
@@ -34,9 +34,9 @@ class Call:
 
 @dataclass(frozen=True)
 class CommandPlan:
-    """The calls of a wish in their order, and the lines to tell; a call that is refused ends it.
+    """The calls of a user command in order, and the lines to show; a refused call ends the plan.
 
-    `end`: the session is over after it.
+    `end`: the command ends the session.
     """
 
     calls: tuple[Call, ...] = ()
@@ -45,32 +45,32 @@ class CommandPlan:
 
     @property
     def ends_episode(self) -> bool:
-        """Whether the episode that is being recorded is over after it."""
+        """Whether the plan ends the running episode."""
         return any(call.name in ("recorder/stop", "recorder/discard") for call in self.calls)
 
 
 URGENT = (keys.STOP, keys.TAKE, keys.LATER)
-"""Wishes that wait for none before them."""
+"""User commands that run at once, ahead of queued ones."""
 
 
 def plan(command: str, state: SessionState, options: SessionOptions) -> CommandPlan:
-    """Return what a wish asks for in this world; one that makes no sense now asks for nothing and says why.
+    """Return the plan of a user command; one that does not apply now has no calls and gives the reason.
 
-    Raises KeyError on a wish that isn't known.
+    Raises KeyError on an unknown command.
     """
     if options.moments and command in keys.NOT_AT_MOMENTS:
-        return CommandPlan(lines=("not while moments are labelled; ? lists the keys",))
+        return CommandPlan(lines=("not available while moments are labelled; ? lists the keys",))
     return _PLANS[command](state, options)
 
 
-def waited_for(state: SessionState) -> CommandPlan:
-    """Return what is due once the person drives: time, which stood still at the moment, goes on."""
-    stands = state.moment and state.recording and state.paused
-    return CommandPlan((Call(PAUSE, False),)) if stands else CommandPlan()
+def resume_time(state: SessionState) -> CommandPlan:
+    """Return the plan that resumes simulated time, paused at a recorded moment, once the operator drives."""
+    paused = state.moment and state.recording and state.paused
+    return CommandPlan((Call(PAUSE, False),)) if paused else CommandPlan()
 
 
-def due(state: SessionState, options: SessionOptions) -> str:
-    """Return the wish that the simulator has in a person's place: the episode's end; "" while it goes on."""
+def automatic_command(state: SessionState, options: SessionOptions) -> str:
+    """Return the command by which the simulator ends the episode, "" while it continues."""
     if not (options.simulator and state.recording and state.judged):
         return ""
     if state.success:
@@ -79,8 +79,8 @@ def due(state: SessionState, options: SessionOptions) -> str:
     return keys.FAILURE if state.failed or too_long else ""
 
 
-def answered(state: SessionState, call: Call) -> SessionState:
-    """Return the world after a call was granted."""
+def after_call(state: SessionState, call: Call) -> SessionState:
+    """Return the state after a successful call."""
     value = call.value
     if call.name == PAUSE:
         return replace(state, paused=bool(value))
@@ -106,7 +106,7 @@ def _next(state: SessionState, options: SessionOptions) -> CommandPlan:
     if state.estop:
         return CommandPlan(lines=(_STOPPED,))
     if options.moments:
-        return _return(state, options)
+        return _next_moment(state, options)
     calls = [Call("recorder/stop")] if state.recording else []
     if not options.simulator:
         start = (Call("dagger_supervisor/restart"), Call("recorder/start"), _mode(options.mode))
@@ -119,9 +119,9 @@ def _next(state: SessionState, options: SessionOptions) -> CommandPlan:
 def _begin(
     mode: str, simulator: dict[str, Value], recorder: dict[str, Value], release: tuple[Call, ...] = ()
 ) -> tuple[Call, ...]:
-    """Return the calls that begin an episode with these parameters, up to the moment when time may go on.
+    """Return the calls that start an episode with these parameters; simulated time remains paused.
 
-    As the conductor does: time stands, so that the first frame is answered in the mode and from the start.
+    Like in the conductor, time is paused so that the first frame belongs to the new mode and start.
     """
     return (
         Call(PAUSE, True),
@@ -135,11 +135,11 @@ def _begin(
     )
 
 
-def _return(state: SessionState, options: SessionOptions) -> CommandPlan:
-    """Go to the next recorded moment, and stay there until the person drives."""
+def _next_moment(state: SessionState, options: SessionOptions) -> CommandPlan:
+    """Return to the next recorded moment, and pause there until the operator drives."""
     end = (Call("recorder/stop"),) if state.recording else ()
     if state.moment >= len(options.moments):
-        return CommandPlan(end, ("that was the last moment: ctrl-D ends",))
+        return CommandPlan(end, ("that was the last moment; ctrl-D ends the session",))
     start = options.moments[state.moment]
     begin = _begin(
         REST_MODE,
@@ -161,7 +161,7 @@ def _run(state: SessionState, options: SessionOptions) -> CommandPlan:
     if options.moments:
         return CommandPlan((Call(PAUSE, not state.paused),))
     if state.running:
-        return CommandPlan(_rest(state, options), ("the robot rests",))
+        return CommandPlan(_rest(state, options), ("the robot is at rest",))
     if state.estop:
         return CommandPlan(lines=(_STOPPED,))
     return CommandPlan((_mode(options.mode), *_unpause(state)))
@@ -169,7 +169,11 @@ def _run(state: SessionState, options: SessionOptions) -> CommandPlan:
 
 def _take(state: SessionState, options: SessionOptions) -> CommandPlan:
     if not options.by_key:
-        how = f"in mode {options.mode} the robot decides" if options.teacher else "you take over by driving"
+        how = (
+            f"in mode {options.mode} you cannot take over by key"
+            if options.teacher
+            else "take over by driving"
+        )
         return CommandPlan(lines=(how,))
     return CommandPlan((Call(ENGAGE, not state.helping), *(() if state.helping else _unpause(state))))
 
@@ -189,23 +193,23 @@ def _undo(state: SessionState, options: SessionOptions) -> CommandPlan:
     if not name:
         return CommandPlan(lines=("no episode to undo yet",))
     rest = _rest(state, options) if state.recording else ()
-    lines = (f"{name} discarded; `il-ros episodes undo` takes that back",)
+    lines = (f"{name} discarded; `il-ros episodes undo` restores it",)
     return CommandPlan((Call("recorder/discard"), *rest), lines)
 
 
 def _later(state: SessionState, options: SessionOptions) -> CommandPlan:
     if not state.recording:
-        return CommandPlan(lines=("nothing is being recorded: no moment to label later",))
+        return CommandPlan(lines=("no episode is being recorded, so no moment can be marked",))
     mark = json.dumps({"stamp_ns": state.now_ns, "kind": "label_later", "episode": state.recording})
-    lines = (f"noted, to be labelled later: {state.recorded_s:.1f} s of {state.recording}",)
+    lines = (f"marked to be labelled later: {state.recorded_s:.1f} s of {state.recording}",)
     return CommandPlan((Call(MARKS, mark, publish=True),), lines)
 
 
 def _clear(state: SessionState, options: SessionOptions) -> CommandPlan:
     if not state.estop:
-        return CommandPlan(lines=("the emergency stop is not pressed",))
+        return CommandPlan(lines=("the emergency stop is not active",))
     calls = (Call("dagger_supervisor/estop", False), Call("dagger_supervisor/reset_estop"))
-    return CommandPlan((_mode(REST_MODE), *calls), ("the robot rests",))
+    return CommandPlan((_mode(REST_MODE), *calls), ("the robot is at rest",))
 
 
 def _end(state: SessionState, options: SessionOptions) -> CommandPlan:

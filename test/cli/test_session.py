@@ -73,7 +73,7 @@ def show_what_was_right(tmp_path):
     try:
         shown(relabel, "no episode yet")
         begun(relabel, "moment 1 of 1")
-        shown(relabel, "time stands until you drive")
+        shown(relabel, "time is paused until you drive")
         shown(relabel, "you drive", press="k")
         relabel.type("g")
         shown(relabel, "episode_000002: success")

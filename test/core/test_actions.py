@@ -1,4 +1,4 @@
-"""Delta actions: the difference to the measured position, and back."""
+"""Delta actions: conversion to differences from the measured position, and back."""
 
 import numpy as np
 
@@ -26,12 +26,12 @@ actions:
 SEEN = {"joints": np.array([0.1, 0.2, 0.3])}
 
 
-def test_deltas_count_from_the_measured_joint_of_that_name_and_others_stay_absolute():
+def test_deltas_refer_to_the_measured_joint_of_the_same_name_and_other_actions_stay_absolute():
     sent = np.array([[1.0, 2.0, 3.0, 4.0]])  # b, a, g, linear.x
     learnt = actions.relative(CONTRACT, sent, SEEN)
     np.testing.assert_allclose(learnt, [[0.8, 1.9, 3.0, 4.0]])
     np.testing.assert_allclose(actions.absolute(CONTRACT, learnt, SEEN), sent)
 
 
-def test_measured_state_is_in_action_order_and_unknown_for_velocities():
+def test_the_measured_state_is_in_action_order_and_nan_for_velocities():
     np.testing.assert_array_equal(actions.measured(CONTRACT, SEEN), [0.2, 0.1, 0.3, np.nan])

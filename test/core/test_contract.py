@@ -1,4 +1,4 @@
-"""A contract means what its file says, and a wrong file is refused with line, field, value and remedy."""
+"""Parsing of contracts; an invalid file raises an error with line, field, value and remedy."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_reference_finds_each_commanded_joint_in_the_observation():
     assert contract.parse(TEXT, "c.yaml").action("arm").reference_index == (1, 0)
 
 
-def test_one_number_stands_for_all_joints_and_absent_limits_are_infinite():
+def test_one_number_applies_to_all_joints_and_absent_limits_are_infinite():
     lower, upper, speed, acceleration = contract.parse(TEXT, "c.yaml").action("arm").limits.arrays()
     np.testing.assert_array_equal(lower, [-1, -1])
     np.testing.assert_array_equal(upper, [1, 2])
@@ -74,7 +74,7 @@ def test_shapes_of_observations():
     }
 
 
-def test_velocities_default_to_zero_and_positions_to_hold_when_nobody_commands():
+def test_the_safe_behaviour_defaults_to_zero_for_velocities_and_hold_for_positions():
     c = contract.parse(TEXT, "c.yaml")
     assert (c.action("arm").safe, c.action("base").safe) == ("hold", "zero")
 
@@ -109,7 +109,7 @@ def test_velocities_default_to_zero_and_positions_to_hold_when_nobody_commands()
         ("topic: cmd_vel", "topic: cmd_vel\n    mode: delta", "'delta' is for joint positions"),
     ],
 )
-def test_a_wrong_file_is_refused_with_place_and_remedy(old, new, message):
+def test_an_invalid_file_is_rejected_with_place_and_remedy(old, new, message):
     assert old in TEXT
     with pytest.raises(contract.ContractError) as error:
         contract.parse(TEXT.replace(old, new, 1), "c.yaml")
@@ -117,7 +117,7 @@ def test_a_wrong_file_is_refused_with_place_and_remedy(old, new, message):
     assert message in str(error.value)
 
 
-def test_a_missing_or_broken_file_is_named(tmp_path):
+def test_the_error_names_a_missing_or_broken_file(tmp_path):
     with pytest.raises(contract.ContractError, match=r"nowhere\.yaml: cannot read the contract"):
         contract.load(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
@@ -151,5 +151,5 @@ def test_order_of_actions_is_part_of_the_meaning():
 
 
 @pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_contracts_load_and_are_named_like_their_file(path):
+def test_shipped_contracts_load_and_have_the_name_of_their_file(path):
     assert contract.load(path).name == path.stem

@@ -1,4 +1,4 @@
-"""Pictures: every encoding, padding and byte order gives the same pixels; wrong ones are refused."""
+"""Images: every encoding, padding and byte order gives the same pixels; invalid ones are rejected."""
 
 import cv2
 import numpy as np
@@ -41,7 +41,7 @@ def test_grey_keeps_a_channel_axis():
 
 
 @pytest.mark.parametrize(("order", "big"), [("<", 0), (">", 1)])
-def test_depth_is_metres_and_zero_where_nothing_was_measured(order, big):
+def test_depth_is_in_metres_and_zero_without_measurement(order, big):
     spec = ImageSpec(3, 1, "depth")
     millimetres = np.array([[[1500], [0], [250]]], dtype=f"{order}u2")
     out = decode_image(spec, image(millimetres, "16UC1", 2, is_bigendian=big))
@@ -52,7 +52,7 @@ def test_depth_is_metres_and_zero_where_nothing_was_measured(order, big):
     assert out.dtype == np.float32
 
 
-def test_bytes_of_a_bag_and_of_the_wire_are_both_read():
+def test_data_as_bytes_and_as_array_are_both_decoded():
     message = image(RGB, "rgb8")
     message.data = message.data.tobytes()
     np.testing.assert_array_equal(decode_image(EXACT, message), RGB)
@@ -71,12 +71,12 @@ def test_bytes_of_a_bag_and_of_the_wire_are_both_read():
         (image(RGB[:, :2], "rgb8"), "image is 2x2, the contract says 3x2"),
     ],
 )
-def test_wrong_pictures_are_refused(message, error):
+def test_invalid_images_are_rejected(message, error):
     with pytest.raises(ValueError, match=error):
         decode_image(EXACT, message)
 
 
-def test_resize_keeps_the_aspect_ratio_or_refuses():
+def test_resize_requires_the_same_aspect_ratio():
     wide = np.zeros((48, 64, 3), np.uint8)
     assert fit(ImageSpec(32, 24, fit="resize"), wide).shape == (24, 32, 3)
     with pytest.raises(ValueError, match="64x48 cannot be resized to 24x24 without distortion"):
@@ -84,9 +84,9 @@ def test_resize_keeps_the_aspect_ratio_or_refuses():
     assert fit(ImageSpec(24, 24, fit="stretch"), wide).shape == (24, 24, 3)
 
 
-def test_crop_takes_the_middle():
+def test_crop_keeps_the_centre():
     stripes = np.zeros((4, 8, 3), np.uint8)
-    stripes[:, 2:6] = 200  # the middle square
+    stripes[:, 2:6] = 200  # the central square
     out = fit(ImageSpec(2, 2, fit="crop"), stripes)
     np.testing.assert_array_equal(out, np.full((2, 2, 3), 200))
 
@@ -99,7 +99,7 @@ def test_shrinking_averages_colours_but_never_depths():
     assert fit(ImageSpec(1, 1, "depth", "resize"), depth)[0, 0, 0] in (0.0, 100.0)
 
 
-def test_compressed_pictures():
+def test_compressed_images():
     plain = np.full((6, 8, 3), (200, 100, 50), np.uint8)
     for extension, tolerance in ((".png", 0), (".jpg", 3)):
         _, data = cv2.imencode(extension, plain[..., ::-1])
@@ -112,8 +112,8 @@ def test_compressed_pictures():
     np.testing.assert_allclose(decode_compressed(ImageSpec(2, 1, "depth"), message)[..., 0], [[1.5, 0]])
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture at all"])
-def test_compressed_rubbish_is_refused(data):
+@pytest.mark.parametrize("data", [b"", b"not an image"])
+def test_invalid_compressed_data_is_rejected(data):
     message = make("sensor_msgs/msg/CompressedImage", format="jpeg", data=np.frombuffer(data, dtype=np.uint8))
     with pytest.raises(ValueError, match="are not a jpeg or png image"):
         decode_compressed(ImageSpec(8, 6), message)

@@ -1,4 +1,4 @@
-"""The quick reader of joint states gives what the general codec gives, or leaves it to that."""
+"""The fast reader of joint states agrees with the general codec, or returns None."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def messages_and_specs(draw):
 
 @settings(max_examples=300, deadline=None)
 @given(messages_and_specs(), st.binary(max_size=5))
-def test_it_reads_what_the_codec_reads_whatever_trails(case, trailing):
+def test_the_reader_agrees_with_the_codec_with_any_trailing_bytes(case, trailing):
     raw, wanted = case
     found = JointStateReader(wanted).read(raw + trailing)
     np.testing.assert_array_equal(found, decode(wanted, messages.decode(JOINT_STATE, raw)))
@@ -46,13 +46,13 @@ def test_it_reads_what_the_codec_reads_whatever_trails(case, trailing):
 
 @settings(max_examples=200, deadline=None)
 @given(messages_and_specs(), st.data())
-def test_bytes_cut_short_are_left_to_the_codec(case, data):
+def test_truncated_bytes_are_left_to_the_codec(case, data):
     raw, wanted = case
     cut = raw[: data.draw(st.integers(0, len(raw) - 1))]
     assert JointStateReader(wanted).read(cut) is None
 
 
-def test_names_that_change_their_order_are_found_anew():
+def test_a_changed_order_of_names_is_detected():
     reader = JointStateReader(spec("ab", ["position"]))
     np.testing.assert_array_equal(reader.read(encoded("ab", position=[1, 2])), [1, 2])
     np.testing.assert_array_equal(reader.read(encoded("ba", position=[1, 2])), [2, 1])
@@ -70,7 +70,7 @@ def test_names_that_change_their_order_are_found_anew():
     ],
     ids=["missing joint", "missing field", "other length", "NaN", "empty"],
 )
-def test_what_is_wrong_is_left_to_the_codec_which_names_it(raw):
+def test_invalid_messages_are_left_to_the_codec(raw):
     wanted = spec("ab", ["position"])
     assert JointStateReader(wanted).read(raw) is None
     with pytest.raises(CodecError):

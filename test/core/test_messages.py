@@ -1,4 +1,4 @@
-"""Messages made here are the ones ROS knows, byte for byte."""
+"""Messages equal those of ROS, byte for byte."""
 
 import numpy as np
 import pytest
@@ -26,14 +26,14 @@ def test_ros_and_this_module_agree_on_the_bytes():
     np.testing.assert_array_equal(back.position, [1.5, -2.0])
 
 
-def test_the_stamp_is_read_from_bytes_of_either_order():
+def test_the_stamp_is_read_from_bytes_of_either_byte_order():
     little = bytes([0, 1, 0, 0]) + (5).to_bytes(4, "little") + (7).to_bytes(4, "little")
     big = bytes([0, 0, 0, 0]) + (5).to_bytes(4, "big") + (7).to_bytes(4, "big")
     for raw in (little, big):
         assert messages.raw_stamp_ns("sensor_msgs/msg/Image", raw) == 5_000_000_007
 
 
-def test_no_header_or_a_zero_stamp_is_no_stamp():
+def test_without_header_or_with_a_zero_stamp_there_is_no_stamp():
     assert messages.raw_stamp_ns("std_msgs/msg/String", b"\0\1\0\0") is None
     zero = messages.encode("sensor_msgs/msg/Imu", messages.make("sensor_msgs/msg/Imu"))
     assert messages.raw_stamp_ns("sensor_msgs/msg/Imu", zero) is None
@@ -42,7 +42,7 @@ def test_no_header_or_a_zero_stamp_is_no_stamp():
     assert messages.stamp_ns(imu) == 12
 
 
-def test_unknown_types_and_foreign_bytes_are_refused():
+def test_unknown_types_and_invalid_bytes_are_rejected():
     with pytest.raises(ValueError, match="did you mean 'sensor_msgs/msg/Image'"):
         messages.make("sensor_msgs/Image")
     with pytest.raises(ValueError, match="unknown message type"):
@@ -53,7 +53,7 @@ def test_unknown_types_and_foreign_bytes_are_refused():
         messages.raw_stamp_ns("sensor_msgs/msg/Imu", b"\0\1\0\0")
 
 
-def test_a_foreign_type_can_be_taught_from_its_definition():
+def test_a_type_can_be_registered_from_its_definition():
     messages.register("float64 level\nstring name", "tank_msgs/msg/Level")
     message = messages.make("tank_msgs/msg/Level", level=2.5, name="left")
     back = messages.decode("tank_msgs/msg/Level", messages.encode("tank_msgs/msg/Level", message))

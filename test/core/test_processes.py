@@ -1,4 +1,4 @@
-"""Child processes: they end together, their words are kept, and a dead one is named."""
+"""Groups of child processes: they stop together, their output is logged, and a failed one is named."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ def alive(pid: int) -> bool:
 def gone_within(pid: int, timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)  # nothing announces the end of a process that is not ours
+        time.sleep(0.02)  # no event reports the end of a process that is not a child
     return not alive(pid)
 
 
@@ -46,13 +46,13 @@ def wait_for(group, line, seen, timeout_s=120.0):
             group.wait(0.05)
 
 
-def test_the_first_process_to_end_is_named(tmp_path):
+def test_wait_names_the_first_process_that_ends(tmp_path):
     with ProcessGroup({"stays": SLEEP, "ends": python("raise SystemExit(3)")}, tmp_path, ignore) as group:
         ending = group.wait(120)
     assert (ending.name, ending.status) == ("ends", 3)
 
 
-def test_every_printed_line_is_passed_on_and_logged(tmp_path):
+def test_every_printed_line_is_forwarded_and_logged(tmp_path):
     lines = []
     code = "import sys; print('one'); print('two', file=sys.stderr); print('last without newline', end='')"
     with ProcessGroup({"talker": python(code)}, tmp_path, lambda *line: lines.append(line)) as group:
@@ -61,7 +61,7 @@ def test_every_printed_line_is_passed_on_and_logged(tmp_path):
     assert (tmp_path / "talker.log").read_text() == "one\ntwo\nlast without newline"
 
 
-def test_failure_tells_the_last_lines_and_the_log(tmp_path):
+def test_the_failure_contains_the_last_lines_and_the_log(tmp_path):
     code = "print(*range(100), sep='\\n'); raise SystemExit(1)"
     with ProcessGroup({"counter": python(code)}, tmp_path, ignore) as group:
         message = str(group.failure(group.wait(120), lines=2))
@@ -82,15 +82,15 @@ def test_leaving_the_group_interrupts_and_reaps_all(tmp_path):
     assert seen[-1] == ("polite", "bye")
 
 
-def test_a_child_hears_the_interrupt_even_if_we_were_told_to_ignore_it(tmp_path):
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does with its background jobs
+def test_a_child_receives_the_interrupt_even_if_the_parent_ignores_it(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for background jobs
     seen = []
     try:
         with ProcessGroup({"stays": SLEEP}, tmp_path, lambda *line: seen.append(line)) as group:
             wait_for(group, ("stays", "up"), seen)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert "KeyboardInterrupt" in (tmp_path / "stays.log").read_text()  # and not killed in the end
+    assert "KeyboardInterrupt" in (tmp_path / "stays.log").read_text()  # and the process was not killed
 
 
 def test_no_child_outlives_a_killed_parent(tmp_path):
@@ -110,6 +110,6 @@ with ProcessGroup({{"child": child}}, Path({str(tmp_path)!r}), say) as group:
     assert gone_within(child, 60)
 
 
-def test_a_command_that_can_not_start_stops_those_that_did(tmp_path):
+def test_a_command_that_fails_to_start_stops_the_others(tmp_path):
     with pytest.raises(FileNotFoundError):
         ProcessGroup({"first": SLEEP, "second": ["/nowhere/at/all"]}, tmp_path, ignore)

@@ -1,4 +1,4 @@
-"""Settings from what a file or a person says."""
+"""Settings from files and user input."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ def test_plain_and_build_are_inverse():
     assert build(Some, plain(some), "f") == some
 
 
-def test_yaml_reads_1e3_as_text_and_a_number_is_meant():
+def test_a_number_that_yaml_parses_as_text_is_converted():
     assert build(Some, {"share": "1e-3"}, "f").share == 0.001
     assert build(Some, {"share": 1}, "f").share == 1.0
 
@@ -49,6 +49,6 @@ def test_yaml_reads_1e3_as_text_and_a_number_is_meant():
         ([1], "f: must be a mapping"),
     ],
 )
-def test_what_is_wrong_is_named_with_what_would_be_right(values, message):
+def test_the_error_names_the_invalid_value_and_the_expected_one(values, message):
     with pytest.raises(SettingsError, match=message):
         build(Some, values, "f")

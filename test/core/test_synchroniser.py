@@ -1,4 +1,4 @@
-"""Observations are causal, fresh and complete, or there is none and it says why."""
+"""Observations are causal, recent and complete; otherwise there is none, with the reasons."""
 
 import numpy as np
 import pytest
@@ -58,36 +58,36 @@ def test_message_at_the_exact_tick_is_included_and_one_after_it_is_not():
     assert out.ages_s["joints"] == 0
 
 
-def test_a_late_sample_sees_what_was_there_at_the_tick():
+def test_a_late_sample_returns_the_state_at_the_tick():
     sync = filled(*[(10 * i, i) for i in range(20)])  # newest is at 190 ms
     assert sampled(sync, 95).values["joints"] == [9]
     assert sampled(sync, 95).ages_s["joints"] == pytest.approx(0.005)
 
 
-def test_without_any_message_it_names_the_stream():
+def test_without_any_message_the_reason_names_the_stream():
     out = Synchroniser(CONTRACT.observations).sample(START)
     assert out == NoObservation(START, ("joints (j): nothing received", "array (f): nothing received"))
 
 
-def test_age_up_to_the_limit_counts_and_beyond_it_is_stale():
+def test_a_message_is_valid_up_to_its_maximum_age_and_stale_beyond_it():
     assert isinstance(sampled(filled((0, 1)), 100), Observation)
     out = sampled(filled((0, 1)), 101)
     assert out.reasons == ("joints (j): stale, 0.101 s old at the tick; max_age_s is 0.1",)
 
 
-def test_only_messages_from_the_future_make_no_observation():
+def test_with_only_later_messages_there_is_no_observation():
     out = sampled(filled((3000, 1)), 0)
     assert "no message at or before the tick" in out.reasons[0]
     assert "3.000 s after it" in out.reasons[0]
 
 
-def test_a_stream_of_another_clock_is_told_from_one_that_is_late():
+def test_a_stream_of_another_clock_is_distinguished_from_a_late_one():
     behind, ahead = sampled(filled((-2_000_000_000, 1)), 0), sampled(filled((2_000_000_000, 1)), 0)
     for out in (behind, ahead):
         assert out.reasons[0].endswith("it is stamped by another clock: check use_sim_time")
 
 
-def test_an_infinite_age_keeps_a_latched_value_whatever_comes_after():
+def test_an_infinite_maximum_age_keeps_a_latched_value():
     assert sampled(filled((0, 1)), 0).values["array"] == [7]
 
 
@@ -98,21 +98,21 @@ def test_types_without_header_are_stamped_by_arrival():
     assert sampled(sync, 1).values["array"] == [8]
 
 
-def test_a_bad_message_is_a_reason_not_an_exception():
+def test_an_invalid_message_gives_a_reason_and_no_exception():
     sync = filled((0, np.nan))
     assert sampled(sync, 0).reasons == ("joints: position/a is nan, not a finite number",)
     sync.push("j", joints(10, 1)[:20], START)
     assert "are not a sensor_msgs/msg/JointState" in sampled(sync, 10).reasons[0]
 
 
-def test_messages_out_of_order_are_put_in_order_and_counted():
+def test_messages_out_of_order_are_sorted_and_counted():
     sync = filled((0, 1), (20, 3), (10, 2), (20, 99))
     assert sync.disordered["j"] == 2
     assert sampled(sync, 15).values["joints"] == [2]
-    assert sampled(sync, 20).values["joints"] == [3]  # of two with one stamp, the first stays
+    assert sampled(sync, 20).values["joints"] == [3]  # of two messages with the same stamp, the first is kept
 
 
-def test_a_clock_set_back_starts_afresh():
+def test_a_clock_that_is_set_back_discards_all_messages():
     sync = filled((0, 1))
     sampled(sync, 10)
     assert sync.sample(START - 2000 * MS).reasons == (
@@ -121,7 +121,7 @@ def test_a_clock_set_back_starts_afresh():
     assert "joints (j): nothing received" in sync.sample(START - 1990 * MS).reasons
 
 
-def test_a_tick_a_little_before_the_last_is_refused_and_nothing_is_forgotten():
+def test_a_tick_shortly_before_the_last_one_is_rejected_and_no_message_is_discarded():
     sync = filled((0, 1), (50, 2))
     sampled(sync, 60)
     assert sampled(sync, 10).reasons == ("the tick is 0.050 s before the last one",)
@@ -134,9 +134,9 @@ def test_observations_cannot_be_edited():
         out.values["joints"][0] = 5
 
 
-def test_memory_stays_bounded_whether_sampled_or_not():
+def test_memory_stays_bounded_with_and_without_sampling():
     sync = filled(*[(i, i) for i in range(5000)])
-    assert len(sync._streams["j"]) <= 1002  # one second at 1 kHz, and the one in force before it
+    assert len(sync._streams["j"]) <= 1002  # one second at 1 kHz, and the newest message before it
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Tables line up."""
+"""Alignment of tables."""
 
 from il_ros.core.tables import seconds, size, table
 
@@ -12,7 +12,7 @@ def test_a_header_alone_is_a_table():
     assert table(("a",), []) == "a\n-"
 
 
-def test_sizes_for_people():
+def test_sizes_are_human_readable():
     assert [size(n) for n in (0, 999, 1000, 12_300_000, 5e12)] == [
         "0 B",
         "999 B",

@@ -46,7 +46,7 @@ from il_ros.records.decision import from_json
 from il_ros.records.trials import from_json as trials_from_json
 from il_ros.session import report
 from il_ros.session.moments import NoStateError, moments, to_label
-from il_ros.session.state import SessionState, heard_decision
+from il_ros.session.state import SessionState, after_decision
 from il_ros.training import recipe as recipes
 from il_ros.training.run import train
 from il_ros.training.trainer.watcher import EpisodeWatcher
@@ -134,9 +134,9 @@ def decided(decisions):
     """What each tick's decision says, of like ones in a row the first and their count."""
     log = DrivingLog()
     for each in decisions:
-        log.hear(each)
+        log.observe(each)
     watched = reduce(
-        lambda world, each: heard_decision(world, each)[0], decisions, SessionState(recording="it")
+        lambda world, each: after_decision(world, each)[0], decisions, SessionState(recording="it")
     )
     return {
         "ticks": len(decisions),

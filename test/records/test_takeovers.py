@@ -11,7 +11,7 @@ from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import MODES
 from il_ros.records.takeovers import takeovers
 from il_ros.session.facts import facts_of
-from il_ros.session.state import SessionState, heard_decision
+from il_ros.session.state import SessionState, after_decision
 
 NAMES = {"p": "policy", "e": "expert", "j": "joystick", "-": NOBODY}
 
@@ -68,7 +68,7 @@ def test_every_consumer_counts_the_same_takeovers(decided):
     assert len(DrivenEpisode(decisions=made).takeovers_ns) == expected, "DAgger in one process"
     log, state = DrivingLog(), SessionState(recording="episode_000001")
     for decision in made:
-        log.hear(decision)
-        state, _ = heard_decision(state, decision)
+        log.observe(decision)
+        state, _ = after_decision(state, decision)
     assert sum(driving.interventions for driving in log.by_version.values()) == expected, "the roll-back"
     assert state.interventions == expected, "the console"

@@ -1,4 +1,4 @@
-"""Keys and buttons mean one thing each."""
+"""Each key and each button has one user command."""
 
 import pytest
 import yaml
@@ -12,18 +12,18 @@ def test_no_key_of_the_session_drives_a_robot():
     for name in ("drive", "arm_push"):
         board = Keyboard(contract.load(share.path("config", "contracts", f"{name}.yaml")), KeyTimes())
         taken = [key for key in KEYS if board.press(key, 0.0)]
-        assert taken == [" "]  # halt there, emergency stop here: both stop
+        assert taken == [" "]  # halt in one, emergency stop in the other
 
 
-def test_at_recorded_moments_only_keys_with_a_meaning_are_told():
-    told = " ".join(key_help(at_moments=True))
-    assert "n  next moment" in told
-    assert not any(f" {key}  " in told for key in "rtlb")
+def test_at_recorded_moments_the_help_lists_only_available_keys():
+    lines = " ".join(key_help(at_moments=True))
+    assert "n  next moment" in lines
+    assert not any(f" {key}  " in lines for key in "rtlb")
     assert len(key_help()) == len(KEYS)
     assert not any("take over" in line for line in key_help(by_key=False))
 
 
-def test_capitals_mean_the_same_and_arrows_nothing():
+def test_capitals_have_the_same_command_and_arrows_none():
     assert (command_of("N"), command_of("n"), command_of("\x1b[A"), command_of("w")) == (
         "next",
         "next",
@@ -32,7 +32,7 @@ def test_capitals_mean_the_same_and_arrows_nothing():
     )
 
 
-def test_a_button_counts_when_it_goes_down():
+def test_a_button_counts_once_per_press():
     buttons = Buttons.parse(["next 0", "stop 2"])
     assert buttons.pressed([], [1, 0, 1]) == ["next", "stop"]
     assert buttons.pressed([1, 0, 1], [1, 0, 1]) == []
@@ -40,12 +40,12 @@ def test_a_button_counts_when_it_goes_down():
 
 
 @pytest.mark.parametrize("line", ["next", "fly 1", "next one", "next 0 1"])
-def test_a_wrong_line_is_named(line):
+def test_an_invalid_line_is_named(line):
     with pytest.raises(ValueError, match=f"joy_buttons: '{line}' must be"):
         Buttons.parse([line])
 
 
-def test_the_shipped_buttons_have_every_wish_of_an_episode_and_leave_the_drivers_deadman_alone():
+def test_the_shipped_buttons_cover_all_commands_of_an_episode_and_avoid_the_drivers_buttons():
     lines = shipped("session")["joy_buttons"]
     buttons = Buttons.parse(lines)
     wanted = {"next", "record", "run", "take", "success", "failure", "undo", "later", "stop", "clear"}
@@ -53,13 +53,13 @@ def test_the_shipped_buttons_have_every_wish_of_an_episode_and_leave_the_drivers
     driver = shipped("teleop_joy")
     taken = {driver["deadman_button"], *(int(line.split()[1]) for line in driver.get("buttons", ()))}
     assert not taken & set(buttons.commands)
-    assert buttons.help().startswith("gamepad's buttons: 0 next, 1 failure, ")
+    assert buttons.help().startswith("gamepad buttons: 0 next, 1 failure, ")
 
 
 def shipped(node):
     return yaml.safe_load(share.path("config", "nodes", f"{node}.yaml").read_text())["/**"]["ros__parameters"]
 
 
-def test_a_button_has_one_wish():
+def test_a_button_with_two_commands_is_refused():
     with pytest.raises(ValueError, match="button 3 is 'next'"):
         Buttons.parse(["next 3", "undo 3"])

@@ -1,4 +1,4 @@
-"""A simulated person at the keys: what it wishes for, in hand-counted ticks."""
+"""The simulated operator: its user commands, with ticks counted by hand."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from il_ros.interactive.dagger.human import HumanModel
 from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal, releasing
 from il_ros.session import keys
-from il_ros.session.person import GET_USED_TICKS, PATIENCE_S, SimulatedPerson
+from il_ros.session.person import CALIBRATION_TICKS, PATIENCE_S, SimulatedPerson
 from il_ros.session.state import SessionState
 
 CONTRACT = contract.parse(
@@ -28,80 +28,80 @@ CALM = HumanModel(alarm=2.0, content=1.0, reaction_ticks=2, least_ticks=2, misju
 
 
 RUNNING = SessionState(
-    recording="e", driver="policy", running=True, recorder_heard=True, supervisor_heard=True
+    recording="e", driver="policy", running=True, recorder_known=True, supervisor_known=True
 )
 
 
-class Sitting:
-    """A person who has seen its own advice for long enough: it moves by 0.1 a tick. Returns wishes."""
+class CalibratedPerson:
+    """A simulated person after calibration with advice that moves by 0.1 per tick."""
 
     def __init__(self, human_model=CALM):
         self.person = SimulatedPerson(CONTRACT, human_model, 2, np.random.default_rng(0))
         self.state, self.tick, self.now_s = RUNNING, 0, 10.0
-        for tick in range(GET_USED_TICKS + 1):
-            self.hear("advice", 0.1 * (tick % 2))
+        for tick in range(CALIBRATION_TICKS + 1):
+            self.receive("advice", 0.1 * (tick % 2))
 
-    def hear(self, source, action):
+    def receive(self, source, action):
         self.tick += source == "advice"
-        self.person.heard(source, Proposal(source, self.tick, np.array([[action]])))
+        self.person.observe(source, Proposal(source, self.tick, np.array([[action]])))
 
-    def lost(self):
-        """It knows no way on at the next tick."""
+    def give_up(self):
+        """Let the expert give up at the next tick."""
         self.tick += 1
-        self.person.heard("advice", releasing("expert", self.tick, 1))
+        self.person.observe("advice", releasing("expert", self.tick, 1))
 
     def both(self, policy, advice, ticks=1):
         for _ in range(ticks):
-            self.hear("advice", advice)
-            self.hear("policy", policy)
+            self.receive("advice", advice)
+            self.receive("policy", policy)
         return self.person.command(self.state, self.now_s)
 
 
-def test_it_takes_over_when_the_policy_is_wrong_and_hands_back_when_they_agree():
-    sitting = Sitting()
-    assert sitting.both(0.1, 0.0, ticks=5) == ""  # one usual motion apart
-    assert sitting.both(0.3, 0.0) == ""
-    assert sitting.both(0.3, 0.0) == keys.TAKE
-    sitting.state = replace(RUNNING, helping=True, driver="expert")
-    assert sitting.both(0.3, 0.0, ticks=5) == ""
-    assert sitting.both(0.0, 0.0, ticks=2) == keys.TAKE
+def test_takes_over_when_the_policy_is_wrong_and_hands_back_when_both_agree():
+    operator = CalibratedPerson()
+    assert operator.both(0.1, 0.0, ticks=5) == ""  # one typical motion apart
+    assert operator.both(0.3, 0.0) == ""
+    assert operator.both(0.3, 0.0) == keys.TAKE
+    operator.state = replace(RUNNING, helping=True, driver="expert")
+    assert operator.both(0.3, 0.0, ticks=5) == ""
+    assert operator.both(0.0, 0.0, ticks=2) == keys.TAKE
 
 
-def test_it_takes_over_where_nothing_gets_done():
-    sitting = Sitting(replace(CALM, patience_ticks=10))
-    assert sitting.both(0.15, 0.0, ticks=10) == ""
-    assert sitting.both(0.15, 0.0) == keys.TAKE
+def test_takes_over_without_progress():
+    operator = CalibratedPerson(replace(CALM, patience_ticks=10))
+    assert operator.both(0.15, 0.0, ticks=10) == ""
+    assert operator.both(0.15, 0.0) == keys.TAKE
 
 
-def test_a_new_episode_begins_with_nothing_seen():
-    sitting = Sitting()
-    assert sitting.both(0.3, 0.0, ticks=2) == keys.TAKE
-    sitting.state = replace(RUNNING, recording="", done=1)
-    assert sitting.person.command(sitting.state, sitting.now_s) == keys.NEXT
-    sitting.now_s += 2 * PATIENCE_S
-    sitting.state = replace(RUNNING, done=1)
-    assert sitting.both(0.3, 0.0) == ""
-    sitting.state = replace(RUNNING, recording="", done=2)
-    assert sitting.person.command(sitting.state, sitting.now_s) == keys.END
+def test_a_new_episode_starts_without_evidence():
+    operator = CalibratedPerson()
+    assert operator.both(0.3, 0.0, ticks=2) == keys.TAKE
+    operator.state = replace(RUNNING, recording="", done=1)
+    assert operator.person.command(operator.state, operator.now_s) == keys.NEXT
+    operator.now_s += 2 * PATIENCE_S
+    operator.state = replace(RUNNING, done=1)
+    assert operator.both(0.3, 0.0) == ""
+    operator.state = replace(RUNNING, recording="", done=2)
+    assert operator.person.command(operator.state, operator.now_s) == keys.END
 
 
-def test_where_nobody_drives_it_does_and_without_a_policy_it_keeps_at_it():
-    sitting = Sitting()
-    sitting.state = replace(RUNNING, driver=NOBODY)
-    assert sitting.person.command(sitting.state, sitting.now_s) == ""
-    assert sitting.person.command(sitting.state, sitting.now_s + 1.1 * PATIENCE_S) == keys.TAKE
-    sitting.state = replace(RUNNING, driver="expert", helping=True)
-    assert sitting.person.command(sitting.state, sitting.now_s) == ""
-    sitting.hear("policy", 0.0)
-    assert sitting.person.command(sitting.state, sitting.now_s) == keys.TAKE
+def test_takes_over_without_a_driver_and_drives_on_without_a_policy():
+    operator = CalibratedPerson()
+    operator.state = replace(RUNNING, driver=NOBODY)
+    assert operator.person.command(operator.state, operator.now_s) == ""
+    assert operator.person.command(operator.state, operator.now_s + 1.1 * PATIENCE_S) == keys.TAKE
+    operator.state = replace(RUNNING, driver="expert", helping=True)
+    assert operator.person.command(operator.state, operator.now_s) == ""
+    operator.receive("policy", 0.0)
+    assert operator.person.command(operator.state, operator.now_s) == keys.TAKE
 
 
-def test_an_episode_that_it_can_not_bring_back_is_a_failure():
-    sitting = Sitting()
-    sitting.lost()
-    assert sitting.person.command(sitting.state, sitting.now_s) == ""
-    sitting.hear("advice", 0.0)  # it knows again
-    assert sitting.person.command(sitting.state, sitting.now_s + 1.1 * PATIENCE_S) == ""
-    sitting.lost()
-    assert sitting.person.command(sitting.state, sitting.now_s + 1.2 * PATIENCE_S) == ""
-    assert sitting.person.command(sitting.state, sitting.now_s + 2.3 * PATIENCE_S) == keys.FAILURE
+def test_an_episode_that_the_expert_gives_up_is_a_failure():
+    operator = CalibratedPerson()
+    operator.give_up()
+    assert operator.person.command(operator.state, operator.now_s) == ""
+    operator.receive("advice", 0.0)  # the expert continues
+    assert operator.person.command(operator.state, operator.now_s + 1.1 * PATIENCE_S) == ""
+    operator.give_up()
+    assert operator.person.command(operator.state, operator.now_s + 1.2 * PATIENCE_S) == ""
+    assert operator.person.command(operator.state, operator.now_s + 2.3 * PATIENCE_S) == keys.FAILURE

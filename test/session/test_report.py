@@ -1,4 +1,4 @@
-"""What the decisions of episodes tell, counted by hand."""
+"""Statistics of a session's decisions, counted by hand, and the report."""
 
 import dataclasses
 import json
@@ -14,17 +14,17 @@ PERIOD_NS = 50_000_000
 
 
 def episode(number, outcome, *stretches, discarded=False, mode="hg_dagger"):
-    """Return the facts of stretches (who, version, ticks)."""
+    """Return the statistics of an episode from stretches (driver, version, ticks)."""
     decisions = []
-    for who, version, ticks in stretches:
+    for driver, version, ticks in stretches:
         for _ in range(ticks):
             stamp = (len(decisions) + 1) * PERIOD_NS
-            sent = None if who == "none" else (0.0,)
+            sent = None if driver == "none" else (0.0,)
             decisions.append(
                 Decision(
                     stamp,
                     stamp,
-                    who,
+                    driver,
                     "",
                     sent=sent,
                     version=version,
@@ -76,23 +76,23 @@ def test_drawn_drivers_are_no_takeovers():
     assert episode(6, "success", ("policy", "v1", 5), ("expert", "", 5), mode="dagger").takeovers == ()
 
 
-def test_what_was_undone_counts_nowhere_but_is_told(tmp_path):
-    undone = episode(5, "failure", ("policy", "v1", 100), discarded=True)
+def test_discarded_episodes_do_not_count_but_are_listed(tmp_path):
+    discarded = episode(5, "failure", ("policy", "v1", 100), discarded=True)
     facts = Facts(
-        tmp_path, (SHOWN, WEAK, undone), tuple(by_version([SHOWN, WEAK])), (("episode_000009", "x"),)
+        tmp_path, (SHOWN, WEAK, discarded), tuple(by_version([SHOWN, WEAK])), (("episode_000009", "x"),)
     )
     assert "episodes kept: 2, 0.2 min" in report.text(facts)
-    assert "1 undone" in report.text(facts)
+    assert "1 discarded" in report.text(facts)
     assert "left out episode_000009: x" in report.text(facts)
 
 
-def test_the_page_holds_the_figures_and_its_pictures(tmp_path):
+def test_the_page_contains_the_numbers_and_the_figures(tmp_path):
     episodes = (SHOWN, WEAK, SWAPPED, GOOD)
     written = page.write(Facts(tmp_path, episodes, tuple(by_version(episodes)), ()), tmp_path / "report")
     text = written.read_text()
-    assert "Done alone: 0 % under the first policy, 50 % under the last" in text
+    assert "Autonomous success: 0 % with the first policy, 50 % with the last" in text
     assert "<td>v1</td><td>1</td><td>0</td>" in text
-    for name in ("sitting", "versions", "labels", "doubt"):
+    for name in ("episodes", "versions", "labels", "uncertainty"):
         assert f'src="{name}.svg"' in text
         assert "<svg" in (written.parent / f"{name}.svg").read_text()
     record = json.loads((written.parent / "report.json").read_text())
@@ -100,12 +100,12 @@ def test_the_page_holds_the_figures_and_its_pictures(tmp_path):
     assert record["labels"] == 168
 
 
-def test_a_folder_without_decisions_says_so(tmp_path):
+def test_a_folder_without_decisions_is_refused(tmp_path):
     with pytest.raises(ValueError, match="nothing to report"):
         report.read(tmp_path)
 
 
-def test_the_page_draws_doubt_where_there_was_a_policy_to_doubt(tmp_path):
+def test_the_page_draws_uncertainty_only_for_episodes_with_a_policy(tmp_path):
     quiet = np.full(len(SHOWN.uncertainties), np.nan)
     shown = dataclasses.replace(SHOWN, uncertainties=quiet, disagreements=quiet)
     episodes = (shown, shown, GOOD)

@@ -1,4 +1,4 @@
-"""Moments to label, through their file."""
+"""Recorded moments, written to a file and read again."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def moment(seed):
     return MarkedMoment(EpisodeInfo("episode_000007", seed=seed), 1.25, "marked", np.array([0.1, 1 / 3]))
 
 
-def test_a_state_comes_back_bit_by_bit(tmp_path):
+def test_a_state_is_read_back_exactly(tmp_path):
     write_starts(tmp_path / "m.json", [moment(4)])
     (start,) = read_starts(tmp_path / "m.json")
     assert (start.words, start.seed) == ("episode_000007 at 1.25 s: marked", 4)
@@ -25,16 +25,16 @@ def test_an_episode_without_its_seed_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("no", "m.json: no JSON"),
-        ("[]", "m.json: must be a list of moments"),
+        ("no", "m.json: invalid JSON"),
+        ("[]", "m.json: must be a list of at least one moment"),
         ('[{"words": "a", "seed": "1", "state": [1]}]', "entry 0: seed: must be a whole number, not '1'"),
         ('[{"words": "a", "seed": 1, "state": [NaN]}]', "entry 0: state: every number must be finite"),
         ('[{"words": "a", "seed": 1}]', "entry 0: .*state"),
     ],
 )
-def test_a_wrong_file_is_named_with_what_would_be_right(tmp_path, text, said):
+def test_an_invalid_file_is_refused_with_file_and_entry(tmp_path, text, message):
     (tmp_path / "m.json").write_text(text)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         read_starts(tmp_path / "m.json")

@@ -1,4 +1,4 @@
-"""What each wish asks for, and what the world is after that."""
+"""The plan of each user command, and the state after it."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from il_ros.session import keys
 from il_ros.session.setup import SessionOptions, Start
 from il_ros.session.state import SessionState
-from il_ros.session.user_commands import MARKS, Call, answered, due, plan, waited_for
+from il_ros.session.user_commands import MARKS, Call, after_call, automatic_command, plan, resume_time
 
 SIM, ROBOT = SessionOptions(seed=5), SessionOptions(simulator=False, teacher=False)
 
@@ -19,13 +19,13 @@ def names(command, state, options=SIM):
 
 def after(command, state, options=SIM):
     for call in plan(command, state, options).calls:
-        state = answered(state, call)
+        state = after_call(state, call)
     return state
 
 
-def test_the_next_start_holds_time_until_everything_is_ready():
-    queried = plan(keys.NEXT, SessionState(), SIM).calls
-    assert [call.name for call in queried] == [
+def test_the_next_start_pauses_time_until_everything_is_ready():
+    made = plan(keys.NEXT, SessionState(), SIM).calls
+    assert [call.name for call in made] == [
         "sim/pause",
         "dagger_supervisor/set_parameters",
         "dagger_supervisor/restart",
@@ -35,36 +35,36 @@ def test_the_next_start_holds_time_until_everything_is_ready():
         "recorder/start",
         "sim/pause",
     ]
-    assert (queried[0].value, queried[-1].value, queried[3].value) == (True, False, {"seed": 5})
+    assert (made[0].value, made[-1].value, made[3].value) == (True, False, {"seed": 5})
     state = after(keys.NEXT, SessionState(), SIM)
     assert (state.running, state.paused, state.seed, state.judged) == (True, False, 5, False)
     assert plan(keys.NEXT, state, SIM).calls[3].value == {"seed": 6}
 
 
-def test_on_a_robot_the_policy_drives_only_once_it_is_recorded():
-    queried = plan(keys.NEXT, SessionState(), ROBOT).calls
-    assert [call.name for call in queried] == [
+def test_on_a_robot_the_policy_drives_only_after_recording_has_started():
+    made = plan(keys.NEXT, SessionState(), ROBOT).calls
+    assert [call.name for call in made] == [
         "dagger_supervisor/restart",
         "recorder/start",
         "dagger_supervisor/set_parameters",
     ]
-    assert queried[-1].value == {"mode": "hg_dagger"}
+    assert made[-1].value == {"mode": "hg_dagger"}
 
 
-def test_next_ends_what_is_being_recorded_and_is_refused_while_stopped():
+def test_next_ends_the_running_episode_and_is_refused_during_an_emergency_stop():
     assert names(keys.NEXT, SessionState(recording="episode_000001"))[0] == "recorder/stop"
     refused = plan(keys.NEXT, SessionState(estop="pressed"), SIM)
-    assert (refused.calls, refused.lines) == ((), ("stopped: c clears the emergency stop first",))
+    assert (refused.calls, refused.lines) == ((), ("stopped; press c to clear the emergency stop first",))
 
 
-def test_a_wish_tells_whether_it_ends_the_episode():
+def test_a_plan_tells_whether_it_ends_the_episode():
     state = SessionState(recording="episode_000001")
     ending = [keys.NEXT, keys.RECORD, keys.SUCCESS, keys.FAILURE, keys.UNDO, keys.END]
-    assert [command for command in keys.WISHES if plan(command, state, SIM).ends_episode] == ending
+    assert [command for command in keys.COMMANDS if plan(command, state, SIM).ends_episode] == ending
     assert not plan(keys.NEXT, SessionState(), SIM).ends_episode
 
 
-def test_taking_over_goes_there_and_back():
+def test_take_engages_and_disengages_the_expert():
     state = SessionState(running=True, recording="episode_000001")
     assert plan(keys.TAKE, state, SIM).calls == (Call("expert/engage", True),)
     state = after(keys.TAKE, state)
@@ -73,14 +73,14 @@ def test_taking_over_goes_there_and_back():
     assert not after(keys.TAKE, state).helping
 
 
-def test_where_a_device_takes_over_the_key_says_so():
-    assert plan(keys.TAKE, SessionState(), ROBOT).lines == ("you take over by driving",)
-    queried = plan(keys.TAKE, SessionState(), SessionOptions(mode="gated"))
-    assert (queried.calls, queried.lines) == ((), ("in mode gated the robot decides",))
+def test_without_takeover_by_key_the_reason_is_shown():
+    assert plan(keys.TAKE, SessionState(), ROBOT).lines == ("take over by driving",)
+    made = plan(keys.TAKE, SessionState(), SessionOptions(mode="gated"))
+    assert (made.calls, made.lines) == ((), ("in mode gated you cannot take over by key",))
 
 
 @pytest.mark.parametrize("outcome", ["success", "failure"])
-def test_marking_ends_the_episode_and_the_robot_rests(outcome):
+def test_marking_ends_the_episode_and_sets_the_rest_mode(outcome):
     state = SessionState(running=True, helping=True, recording="episode_000001")
     assert names(outcome, state) == [
         f"recorder/mark_{outcome}",
@@ -102,11 +102,11 @@ def test_undo_discards_the_running_or_the_last_episode_with_its_labels():
     assert (state.labels, state.running) == (60, False)
     state = after(keys.UNDO, SessionState(last="episode_000002", labels=100, last_labels=30, running=True))
     assert (state.labels, state.running) == (70, True)
-    assert after(keys.UNDO, state).labels == 70  # twice is once
+    assert after(keys.UNDO, state).labels == 70  # a second undo has no effect
     assert plan(keys.UNDO, SessionState(), SIM).lines == ("no episode to undo yet",)
 
 
-def test_a_moment_to_label_later_is_a_stamp_in_the_bag():
+def test_a_moment_to_label_later_is_published_with_its_stamp():
     state = SessionState(recording="episode_000002", now_ns=3_000_000_000)
     (mark,) = plan(keys.LATER, state, SIM).calls
     assert (mark.name, mark.publish) == (MARKS, True)
@@ -115,7 +115,7 @@ def test_a_moment_to_label_later_is_a_stamp_in_the_bag():
     assert plan(keys.LATER, SessionState(), SIM).calls == ()
 
 
-def test_after_a_stop_the_robot_rests_until_told_to_run():
+def test_after_an_emergency_stop_the_robot_rests_until_run():
     assert plan(keys.STOP, SessionState(running=True), SIM).calls == (Call("dagger_supervisor/estop", True),)
     state = after(keys.CLEAR, SessionState(running=True, estop="pressed"))
     assert not state.running
@@ -123,7 +123,7 @@ def test_after_a_stop_the_robot_rests_until_told_to_run():
     assert plan(keys.RUN, SessionState(estop="pressed"), SIM).calls == ()
 
 
-def test_run_and_rest():
+def test_run_toggles_between_run_and_rest():
     state = after(keys.RUN, SessionState(paused=True))
     assert (state.running, state.paused) == (True, False)
     state = after(keys.RUN, state)
@@ -138,18 +138,20 @@ def test_the_end_leaves_no_episode_open():
 def test_the_simulator_ends_an_episode_by_success_failure_or_time():
     running = SessionState(recording="episode_000001", judged=True)
     limited = SessionOptions(time_limit_s=10.0)
-    assert due(running, limited) == ""
-    assert due(SessionState(recording="e", judged=True, success=True), SIM) == keys.SUCCESS
-    assert due(SessionState(recording="e", judged=True, failed=True), SIM) == keys.FAILURE
-    assert due(SessionState(recording="e", judged=False, success=True), SIM) == ""  # of the episode before
+    assert automatic_command(running, limited) == ""
+    assert automatic_command(SessionState(recording="e", judged=True, success=True), SIM) == keys.SUCCESS
+    assert automatic_command(SessionState(recording="e", judged=True, failed=True), SIM) == keys.FAILURE
+    assert (
+        automatic_command(SessionState(recording="e", judged=False, success=True), SIM) == ""
+    )  # success of the previous episode
     late = SessionState(recording="e", judged=True, now_ns=11_000_000_000, started_ns=500_000_000)
-    assert due(late, limited) == keys.FAILURE
-    assert due(late, SIM) == ""  # no limit
-    assert due(SessionState(recording="e", judged=True, success=True), ROBOT) == ""
+    assert automatic_command(late, limited) == keys.FAILURE
+    assert automatic_command(late, SIM) == ""  # no limit
+    assert automatic_command(SessionState(recording="e", judged=True, success=True), ROBOT) == ""
 
 
 def test_every_key_has_a_plan():
-    for command in keys.WISHES:
+    for command in keys.COMMANDS:
         plan(command, SessionState(), SIM)
 
 
@@ -158,10 +160,10 @@ MOMENTS = SessionOptions(
 )
 
 
-def test_at_a_recorded_moment_time_stands_until_the_person_drives():
-    queried = plan(keys.NEXT, SessionState(), MOMENTS)
-    assert queried.lines == ("moment 1 of 2: a at 1.00 s: marked",)
-    assert [call.name for call in queried.calls] == [
+def test_at_a_recorded_moment_time_is_paused_until_the_operator_drives():
+    made = plan(keys.NEXT, SessionState(), MOMENTS)
+    assert made.lines == ("moment 1 of 2: a at 1.00 s: marked",)
+    assert [call.name for call in made.calls] == [
         "sim/pause",
         "dagger_supervisor/set_parameters",
         "dagger_supervisor/restart",
@@ -170,27 +172,30 @@ def test_at_a_recorded_moment_time_stands_until_the_person_drives():
         "recorder/set_parameters",
         "recorder/start",
     ]
-    assert queried.calls[3].value == {"seed": 7, "state": (0.5,)}
-    assert queried.calls[5].value == {"seed": 7, "made_from": "a at 1.00 s: marked"}
-    there = replace(after(keys.NEXT, SessionState(), MOMENTS), recording="episode_000002")
-    assert (there.moment, there.paused) == (1, True)
-    assert waited_for(there).calls == (Call("sim/pause", False),)
-    assert waited_for(replace(there, recording="")).calls == ()
-    going = replace(there, paused=False)
-    assert (waited_for(going).calls, names(keys.RUN, going, MOMENTS)) == ((), ["sim/pause"])
+    assert made.calls[3].value == {"seed": 7, "state": (0.5,)}
+    assert made.calls[5].value == {"seed": 7, "made_from": "a at 1.00 s: marked"}
+    paused = replace(after(keys.NEXT, SessionState(), MOMENTS), recording="episode_000002")
+    assert (paused.moment, paused.paused) == (1, True)
+    assert resume_time(paused).calls == (Call("sim/pause", False),)
+    assert resume_time(replace(paused, recording="")).calls == ()
+    running = replace(paused, paused=False)
+    assert (resume_time(running).calls, names(keys.RUN, running, MOMENTS)) == ((), ["sim/pause"])
 
 
-def test_moments_come_one_after_the_other_and_an_undone_one_again():
+def test_moments_follow_in_order_and_a_discarded_one_is_repeated():
     state = replace(after(keys.NEXT, SessionState(), MOMENTS), recording="episode_000002")
     second = plan(keys.NEXT, state, MOMENTS)
     assert (second.calls[0].name, second.calls[4].value["seed"]) == ("recorder/stop", 8)
     undone = after(keys.UNDO, state, MOMENTS)
     assert plan(keys.NEXT, undone, MOMENTS).lines == ("moment 1 of 2: a at 1.00 s: marked",)
     last = plan(keys.NEXT, replace(state, moment=2, recording=""), MOMENTS)
-    assert (last.calls, last.lines) == ((), ("that was the last moment: ctrl-D ends",))
+    assert (last.calls, last.lines) == ((), ("that was the last moment; ctrl-D ends the session",))
 
 
 @pytest.mark.parametrize("command", [keys.TAKE, keys.LATER, keys.TRAIN, keys.RECORD])
-def test_what_means_nothing_at_recorded_moments_says_so(command):
+def test_commands_not_available_at_recorded_moments_are_refused(command):
     refused = plan(command, SessionState(), MOMENTS)
-    assert (refused.calls, refused.lines) == ((), ("not while moments are labelled; ? lists the keys",))
+    assert (refused.calls, refused.lines) == (
+        (),
+        ("not available while moments are labelled; ? lists the keys",),
+    )

@@ -21,8 +21,7 @@ class Actuation:
     """The command state of all action keys. Nothing is sent until the start of every key's ramp is known.
 
     `keep_command`: keys whose ramps start from the last command even when a measurement is available.
-    Example:
-    a gripper that holds an object, where the measured opening differs from the commanded one.
+    Example: a gripper that holds an object, where the measured opening differs from the commanded one.
     Raises ValueError when `keep_command` names an unknown action.
     """
 
@@ -55,8 +54,7 @@ class Actuation:
 
         Velocities start from the last command, or from zero before the first. `from_rest`: the robot stands
         still (start, restart); otherwise the speed of the last command is assumed. `trusted` (A,): a target
-        at
-        which keys without a measurement may start when no command was sent before.
+        at which keys without a measurement may start when no command was sent before.
         """
         motions: dict[str, Motion | None] = {}
         for key, limiter in self._limiters.items():

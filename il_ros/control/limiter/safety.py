@@ -25,8 +25,7 @@ class Motion:
     """The last command of one action key.
 
     `sent` (A_k,): the last command, or the measured state at the start of a ramp. `speed` (A_k,): the speed
-    of
-    the last step (positions only). `target` (A_k,): the target of the last step, None without one.
+    of the last step (positions only). `target` (A_k,): the target of the last step, None without one.
     """
 
     sent: Numbers

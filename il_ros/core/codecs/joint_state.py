@@ -2,8 +2,7 @@
 
 Full decoding takes longer than a small policy. A driver sends the same names in the same order each time, so
 the position of each joint is determined once. The general codec handles all other cases (big-endian, a
-missing
-joint, a field of another length, NaN) and reports the errors; tests compare the two.
+missing joint, a field of another length, NaN) and reports the errors; tests compare the two.
 """
 
 from __future__ import annotations

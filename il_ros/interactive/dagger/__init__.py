@@ -1,1 +1,1 @@
-"""DAgger in one process, with simulated people."""
+"""DAgger in one process, with a simulated human."""

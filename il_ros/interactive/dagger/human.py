@@ -1,7 +1,7 @@
-"""A simulated person at the robot: watches, takes over when it goes wrong, hands back when it is right again.
+"""A simulated human expert of HG-DAgger (Kelly et al. 2019), for experiments.
 
-HG-DAgger's expert (Kelly et al. 2019) for experiments: it judges by how far the policy's action is from its
-own and by whether anything gets done, needs time to react, misjudges, and has no steady hand.
+It takes over when the policy's action differs from its own for long enough or the policy makes no progress,
+and hands back when they agree. It has a reaction time, perception noise and command noise.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 
 @dataclass(frozen=True)
 class HumanModel:
-    """When a person acts. Distances are in typical motions of one tick (see `typical_motion`).
+    """The parameters of the simulated human. Distances are in typical motions per tick (see `typical_motion`).
 
-    Takes over after the distance was above `alarm` for `reaction_ticks`; hands back after at least
-    `least_ticks`, once it was below `content` for `reaction_ticks`. `misjudged`: deviation of the log of the
-    distance it believes to see. `tremor`: deviation of its commands, in typical motions.
-    Nothing gets done when the policy's wishes of `patience_ticks` lie within `progress`: it hovers, a little
-    off. Then a distance above `content` suffices to take over; where both would stand still, all is done.
+    It takes over after the distance exceeded `alarm` for `reaction_ticks`; it hands back after at least
+    `least_ticks`, once the distance was below `content` for `reaction_ticks`. `misjudged`: standard deviation
+    of the logarithm of the perceived distance. `tremor`: standard deviation of its commands, in typical motions.
+    The policy makes no progress when its targets of `patience_ticks` lie within `progress`. Then a distance
+    above `content` suffices to take over.
+    Raises ValueError on an invalid parameter.
     """
 
     alarm: float = 0.8
@@ -49,9 +50,10 @@ class HumanModel:
 
 
 class SimulatedHuman:
-    """Watches the policy and drives for a while.
+    """Decides at each tick whether the human drives.
 
-    `motion` (A,): the typical motion of each action. `velocity` (A,): which are velocities; None: none.
+    `motion` (A,): typical motion of each action, in its units. `velocity` (A,): True for velocities; None: all
+    actions are positions. Raises ValueError when `motion` is 0 everywhere.
     """
 
     def __init__(
@@ -63,54 +65,52 @@ class SimulatedHuman:
     ) -> None:
         self._human_model, self._motion, self._rng = human_model, motion, rng
         self._velocity = np.zeros(len(motion), dtype=bool) if velocity is None else velocity
-        self._wishes: deque[Vector] = deque(
-            maxlen=human_model.patience_ticks
-        )  # the policy's, while it drives
+        # the policy's targets while it drives
+        self._targets: deque[Vector] = deque(maxlen=human_model.patience_ticks)
         self._moving = motion > 0
         if not self._moving.any():
-            raise ValueError("motion is 0 in every action: nothing was demonstrated that moves")
+            raise ValueError("motion is 0 in every action: the demonstrations contain no motion")
         self.begin()
 
     def begin(self) -> None:
-        """Let go of the device."""
-        self._convinced = 0  # ticks in a row that speak for a change
-        self._driven = 0  # ticks since it took over; 0: the policy drives
-        self._wishes.clear()
+        """Start a new episode: the policy drives."""
+        self._convinced = 0  # consecutive ticks in favour of a change of driver
+        self._driven = 0  # ticks since the takeover; 0: the policy drives
+        self._targets.clear()
 
     def propose(self, policy: Vector, own: Vector) -> Vector | None:
-        """Return its own action (A,), trembling, or None: it lets the policy drive."""
-        if not self.wants_to_drive(policy, own):
+        """Return the human's action (A,) with tremor; None while the policy drives."""
+        if not self.drives(policy, own):
             return None
-        trembling: Vector = own + self._human_model.tremor * self._motion * self._rng.standard_normal(
-            len(own)
-        )
-        return trembling
+        noise = self._rng.standard_normal(len(own))
+        noisy: Vector = own + self._human_model.tremor * self._motion * noise
+        return noisy
 
-    def wants_to_drive(self, policy: Vector, own: Vector) -> bool:
-        """Judge one more tick by both actions (A,)."""
+    def drives(self, policy: Vector, own: Vector) -> bool:
+        """Return whether the human drives after one more tick, given both actions (A,)."""
         human_model = self._human_model
-        seen = self._distance(policy - own) * np.exp(human_model.misjudged * self._rng.standard_normal())
+        perceived = self._distance(policy - own) * np.exp(human_model.misjudged * self._rng.standard_normal())
         if self._driven:
-            wants_change = seen < human_model.content
+            wants_change = perceived < human_model.content
         else:
-            self._wishes.append(policy)
-            wants_change = seen > (human_model.content if self._nothing_gets_done() else human_model.alarm)
+            self._targets.append(policy)
+            wants_change = perceived > (human_model.content if self._no_progress() else human_model.alarm)
         self._convinced = self._convinced + 1 if wants_change else 0
         if self._convinced >= human_model.reaction_ticks and (
             not self._driven or self._driven >= human_model.least_ticks
         ):
             self._convinced = 0
-            self._wishes.clear()
+            self._targets.clear()
             self._driven = 0 if self._driven else 1
         elif self._driven:
             self._driven += 1
         return self._driven > 0
 
-    def _nothing_gets_done(self) -> bool:
-        """Tell whether the policy has been wishing for the same place for as long as patience lasts."""
-        if len(self._wishes) < self._human_model.patience_ticks:
+    def _no_progress(self) -> bool:
+        """Return whether the policy's targets of the last `patience_ticks` lie within `progress`."""
+        if len(self._targets) < self._human_model.patience_ticks:
             return False
-        targets = np.array(self._wishes)  # (patience_ticks, A)
+        targets = np.array(self._targets)  # (patience_ticks, A)
         places = np.where(self._velocity, targets.cumsum(axis=0), targets)
         return self._distance(np.ptp(places, axis=0)) < self._human_model.progress
 
@@ -120,24 +120,24 @@ class SimulatedHuman:
 
 
 def velocities(contract: Contract) -> NDArray[np.bool_]:
-    """Return which actions (A,) are velocities; the others are positions."""
+    """Return a mask (A,) of the actions that are velocities; the others are positions."""
     return np.concatenate([np.full(spec.size, spec.is_velocity) for spec in contract.actions])
 
 
 def typical_motion(episodes: Sequence[EpisodeArrays], contract: Contract) -> Vector:
-    """Return, for each action (A,), the root mean square of what demonstrations command in one tick.
+    """Return the root mean square motion of each action (A,) per tick in demonstrations, in its units.
 
-    For positions that is the way from the measured to the commanded one; for velocities the command itself.
-    Actions that hardly moved (a thousandth of the liveliest of their key) are 0: they tell nothing.
+    For a position, the motion is the command minus the measured position; for a velocity, the command.
+    Actions with less than 1/1000 of the largest motion of their key are 0 and do not count.
     """
-    ways = np.concatenate([_ways(episode, contract) for episode in episodes])
-    motion: Vector = np.sqrt(np.mean(ways**2, axis=0))
+    motions = np.concatenate([_motions(episode, contract) for episode in episodes])
+    motion: Vector = np.sqrt(np.mean(motions**2, axis=0))
     for part in contract.action_slices.values():
         motion[part] = np.where(motion[part] < 1e-3 * motion[part].max(), 0.0, motion[part])
     return motion
 
 
-def _ways(episode: EpisodeArrays, contract: Contract) -> Vector:
+def _motions(episode: EpisodeArrays, contract: Contract) -> Vector:
     rows = []
     for step, command in enumerate(np.asarray(episode.commands)):
         seen = {key: values[step] for key, values in episode.observations.items()}

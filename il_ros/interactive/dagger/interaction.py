@@ -1,8 +1,8 @@
-"""Teaching in one process: episodes under the supervisor's modes, kept as decisions, labelled by rule.
+"""Interactive learning in one process: episodes under the supervisor's modes, with labelled decisions.
 
-Who drives is said by the strategies that the supervisor uses (`options.make_mode`), what is learnt by the
-rule for its records (`episodes.rules`). What isn't shared is time and motion: here nobody is late, so
-nobody waits, and there is no ramp and no safety gate between the wish and the command.
+The modes are those of the supervisor (`options.make_mode`), and the labels follow the rule for its records
+(`records.labelling`). The loop is synchronous: proposals are never late, and there is no ramp and no
+safety limiter between the target and the command.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from il_ros.records.proposal import Proposal
 from il_ros.records.takeovers import takeovers
 
 
-class Person(Protocol):
-    """Who decides when the expert proposes; see `human.SimulatedHuman`."""
+class Human(Protocol):
+    """Decides when the expert proposes; see `human.SimulatedHuman`."""
 
     def begin(self) -> None:
-        """Let go: a new episode begins."""
+        """Start a new episode: the policy drives."""
 
     def propose(self, policy: Vector, own: Vector) -> Vector | None:
-        """Return what it proposes (A,), seeing the policy's action and knowing its own; None: it lets go."""
+        """Return the proposal (A,), given the policy's and the expert's action; None: released."""
 
 
 class Expert(Protocol):
-    """Who is asked what to do; a trained policy can be one, too."""
+    """The source of labels: a scripted expert or a trained policy."""
 
     def act(self, observation: Observation) -> Vector | None:
-        """Return (H, A) absolute commands, None when it gives the episode up: it can't be brought back."""
+        """Return absolute commands (H, A), None when the task cannot be completed from here."""
 
 
 @dataclass
 class DrivenEpisode:
-    """One episode as it is driven: at each tick what was seen, and the decision."""
+    """One recorded episode: the observation and the decision of each tick, and the outcome."""
 
     seen: list[Observation] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -52,12 +52,12 @@ class DrivenEpisode:
 
     @property
     def labels(self) -> int:
-        """How many ticks teach."""
+        """The number of labelled ticks."""
         return sum(BY_MODE.choose(decision) is not None for decision in self.decisions)
 
     @property
     def expert_ticks(self) -> int:
-        """How many the expert drove."""
+        """The number of ticks under expert control."""
         return sum(decision.authority == EXPERT for decision in self.decisions)
 
     @property
@@ -67,44 +67,50 @@ class DrivenEpisode:
         return tuple(self.decisions[index].stamp_ns for index in found)
 
     def episode(self, name: str, contract: Contract) -> EpisodeArrays | None:
-        """Return what is to be learnt, None when that is nothing."""
+        """Return the labelled ticks as training data, None without a label."""
         found = [(*both, BY_MODE.choose(both[1])) for both in zip(self.seen, self.decisions, strict=True)]
-        taught = [(seen, decision, np.array(label)) for seen, decision, label in found if label is not None]
-        if not taught:
+        labelled = [(seen, decision, np.array(label)) for seen, decision, label in found if label is not None]
+        if not labelled:
             return None
-        learnt = [actions.relative(contract, label, seen) for seen, _, label in taught]
-        commands = np.array([label for _, _, label in taught])
+        relative = [actions.relative(contract, label, seen) for seen, _, label in labelled]
+        commands = np.array([label for _, _, label in labelled])
         return EpisodeArrays(
             name,
-            {spec.key: np.array([seen[spec.key] for seen, _, _ in taught]) for spec in contract.observations},
+            {
+                spec.key: np.array([seen[spec.key] for seen, _, _ in labelled])
+                for spec in contract.observations
+            },
             commands,
-            commands - np.array(learnt),
-            np.array([decision.stamp_ns for _, decision, _ in taught]),
+            commands - np.array(relative),
+            np.array([decision.stamp_ns for _, decision, _ in labelled]),
             contract.period_ns,
             "success" if self.success else "failure",
-            authority=tuple(decision.authority for _, decision, _ in taught),
+            authority=tuple(decision.authority for _, decision, _ in labelled),
             takeovers_ns=self.takeovers_ns,
         )
 
 
 class InteractionLoop:
-    """One mode over many episodes, on one clock. The expert proposes at every tick, or when `person` does."""
+    """Applies one mode over many episodes, on one clock.
 
-    def __init__(self, mode: Mode, period_ns: int, person: Person | None = None) -> None:
-        self._mode, self._period_ns, self._person = mode, period_ns, person
+    `human` decides when the expert proposes; None: it proposes at every tick.
+    """
+
+    def __init__(self, mode: Mode, period_ns: int, human: Human | None = None) -> None:
+        self._mode, self._period_ns, self._human = mode, period_ns, human
         self._now_ns, self._authority = 0, NOBODY
 
     def begin(self) -> None:
-        """Begin an episode."""
+        """Start an episode."""
         self._mode.restart()
         self._authority = NOBODY
-        if self._person is not None:
-            self._person.begin()
+        if self._human is not None:
+            self._human.begin()
 
     def decide(self, seen: Observation, policy: LoadedPolicy | None, expert: Expert) -> Decision | None:
-        """Return the next tick's decision, None when the expert gives up: then the lesson is over.
+        """Return the decision of the next tick, None when the expert gives up, which ends the episode.
 
-        Raises ValueError when nobody may drive.
+        Raises ValueError when no source gets authority.
         """
         self._now_ns += self._period_ns
         advice = expert.act(seen)
@@ -117,7 +123,9 @@ class InteractionLoop:
         absences = {name: PRESENT if name in proposals else absence for name, absence in missing.items()}
         arbitration = self._mode.choose(ArbitrationInput(self._now_ns, self._authority, absences))
         if arbitration.authority == NOBODY:
-            raise ValueError(f"nobody drives, and nobody else will come: {arbitration.reason}")
+            raise ValueError(
+                f"no source has authority, and the loop cannot wait for one: {arbitration.reason}"
+            )
         self._authority = arbitration.authority
         targets = {name: tuple(proposal.chunk[0].tolist()) for name, proposal in proposals.items()}
         sent = targets[arbitration.authority]
@@ -142,8 +150,8 @@ class InteractionLoop:
         if policy is not None:
             chunk, uncertainty = policy.act_with_uncertainty(seen)
             found[POLICY] = Proposal(POLICY, self._now_ns, chunk, policy.version, uncertainty=uncertainty)
-            if self._person is not None:
-                own = self._person.propose(chunk[0], advice)
+            if self._human is not None:
+                own = self._human.propose(chunk[0], advice)
         if own is not None:
             found[EXPERT] = Proposal(EXPERT, self._now_ns, own[None])
         return found

@@ -1,7 +1,7 @@
-"""A simulated human who looks on while a policy drives: both sides of each tick are put together for it.
+"""A simulated human that observes the policy through messages and intervenes.
 
-What the policy proposes and what the human would do come as messages, in either order; each tick that both
-have spoken about is judged once.
+The policy's proposal and the expert's advice for a tick arrive in either order; the human judges each tick
+once, when both are known.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from il_ros.core.specs import Vector
 from il_ros.interactive.dagger.human import SimulatedHuman
 
 KEPT_TICKS = 40
-"""So many ticks one side may be behind the other."""
+"""Largest lag of one side behind the other, in ticks."""
 
 
 class SimulatedIntervener:
-    """`drives` says whether the human wants to; `tremor` (A,) is how far its hand is off just now."""
+    """`drives`: whether the human drives. `tremor` (A,): current noise on its commands, in their units."""
 
     def __init__(self, human: SimulatedHuman) -> None:
         self._human = human
@@ -25,7 +25,7 @@ class SimulatedIntervener:
         self.begin()
 
     def begin(self) -> None:
-        """Let go, and forget what was heard: an episode begins."""
+        """Start a new episode: the policy drives and stored messages are discarded."""
         self._human.begin()
         self._policy.clear()
         self._advice.clear()
@@ -33,14 +33,14 @@ class SimulatedIntervener:
         self.tremor: Vector | float = 0.0
 
     def policy(self, tick_ns: int, action: Vector) -> None:
-        """Hear what the policy would do at a tick (A,)."""
-        self._hear(self._policy, tick_ns, action)
+        """Process the policy's action (A,) for a tick."""
+        self._observe(self._policy, tick_ns, action)
 
     def advice(self, tick_ns: int, action: Vector) -> None:
-        """Hear what the human would do at a tick (A,)."""
-        self._hear(self._advice, tick_ns, action)
+        """Process the expert's action (A,) for a tick."""
+        self._observe(self._advice, tick_ns, action)
 
-    def _hear(self, side: dict[int, Vector], tick_ns: int, action: Vector) -> None:
+    def _observe(self, side: dict[int, Vector], tick_ns: int, action: Vector) -> None:
         side[tick_ns] = np.asarray(action)
         while len(side) > KEPT_TICKS:
             del side[min(side)]

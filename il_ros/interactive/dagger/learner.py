@@ -1,4 +1,4 @@
-"""Training in memory, again and again on a growing set of episodes: each time from the weights before."""
+"""Repeated training in memory on a growing set of episodes, each time from the previous weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from il_ros.training.samples import samples
 
 @dataclass(frozen=True)
 class Learner:
-    """`steps`: gradient steps of each training; the recipe's epochs are not used, nor is validation."""
+    """Trains with the recipe for `steps` gradient steps; its epochs are ignored, and there is no validation."""
 
     contract: Contract
     recipe: Recipe
@@ -33,17 +33,17 @@ class Learner:
     def learn(
         self, episodes: Sequence[EpisodeArrays], before: LoadedPolicy | None = None, version: str = ""
     ) -> LoadedPolicy:
-        """Return a policy trained on all episodes, from the weights and the normaliser of `before`.
+        """Return a policy trained on all episodes, starting from the weights and the normaliser of `before`.
 
-        Raises ValueError on data that can't be learnt from, TrainingError when the loss is no number.
+        Raises ValueError on unusable data, TrainingError when the loss is not finite.
         """
         settings = self.recipe.policy
         inputs = Inputs.of(self.contract, settings.inputs)
-        taught = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting)
-        fitted = partial(fit_normaliser, taught, inputs, self.contract, self.recipe)
+        data = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting)
+        fitted = partial(fit_normaliser, data, inputs, self.contract, self.recipe)
         normaliser = fitted() if before is None else before.normaliser
-        batches = Batches(taught, inputs, normaliser, self.recipe.training.device)
-        epochs = max(1, round(self.steps / math.ceil(len(taught) / self.recipe.training.batch_size)))
+        batches = Batches(data, inputs, normaliser, self.recipe.training.device)
+        epochs = max(1, round(self.steps / math.ceil(len(data) / self.recipe.training.batch_size)))
         training = replace(self.recipe.training, epochs=epochs, keep="last", patience=0)
         with torch_settings(training.threads), torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
@@ -51,8 +51,8 @@ class Learner:
             if before is not None:
                 network.load_state_dict(before.network.state_dict())
             network.to(training.device).train()
-            fit = TrainingLoop(network, training)
-            for _ in fit.epochs(batches, None, time.monotonic):
+            loop = TrainingLoop(network, training)
+            for _ in loop.epochs(batches, None, time.monotonic):
                 pass
-        network.load_state_dict(fit.best_weights())
+        network.load_state_dict(loop.best_weights())
         return LoadedPolicy(self.contract, self.recipe.family, settings, network, normaliser, version)

@@ -1,7 +1,7 @@
-"""DAgger in one process: drive, label, aggregate, train, and again (Ross, Gordon and Bagnell 2011, alg. 3.1).
+"""DAgger in one process: drive, label, aggregate, train, repeat (Ross, Gordon and Bagnell 2011, alg. 3.1).
 
-Any environment that can run an episode will do: the simulated tasks through `sim.rollout`, gymnasium's in a
-few lines. On the robot the supervisor, the recorder and the trainer do the same across processes.
+Any environment that can run an episode is suitable: the simulated tasks through `sim.rollout`, or gymnasium.
+On the robot the supervisor, the recorder and the trainer do the same in separate processes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from il_ros.policies.runner import LoadedPolicy
 
 Act = Callable[[Observation], Vector | None]
 RunEpisode = Callable[[Act, int], bool]
-"""Runs one episode with the seed, asking for the command (1, A) at each tick; tells whether it succeeded.
+"""Runs one episode with the seed, calling `act` for the command (1, A) of each tick; returns its success.
 
-None instead of a command: the expert has given the episode up, and it ends there.
+None instead of a command ends the episode: the expert has given up.
 """
 
 
 def drive(
     run: RunEpisode, interaction: InteractionLoop, policy: LoadedPolicy | None, expert: Expert, seed: int
 ) -> DrivenEpisode:
-    """Run one episode and return what came of it."""
+    """Run one episode and return its observations, decisions and outcome."""
     driven = DrivenEpisode()
     interaction.begin()
 
@@ -47,10 +47,10 @@ def drive(
 
 @dataclass(frozen=True)
 class Round:
-    """The policy after a round, and what all rounds so far took.
+    """The policy after a round, and the cost of all rounds so far.
 
-    `labels`: ticks at which the expert said what to do. `expert_ticks`: those it drove. `takeovers`: how
-    often it took over from the policy. `successes` of the round's own `episodes`.
+    `labels`: labelled ticks. `expert_ticks`: ticks under expert control. `takeovers`: number of takeovers by
+    the expert. `episodes` and `successes` are those of this round.
     """
 
     index: int
@@ -71,25 +71,25 @@ def dagger(
     shown: Sequence[EpisodeArrays] = (),
     policy: LoadedPolicy | None = None,
 ) -> Iterator[Round]:
-    """Yield after each round; round i runs an episode for each of `seeds[i]`.
+    """Yield the result of each round; round i runs one episode for each of `seeds[i]`.
 
-    `shown`: what was learnt before; their frames count as labels and as driven. `policy`: learnt from them;
-    without one the expert must drive alone until something was learnt. Each round's policy is a new version,
-    by which the modes count rounds, trained on all episodes from the weights of the one before.
-    Raises ValueError when there is nothing to learn from in the first round, or a round has no episode.
+    `shown`: demonstrations; their frames count as labels and as expert ticks. `policy`: trained on them; None:
+    the mode must let the expert drive in the first round. Each round's policy is a new version, which the modes
+    count, trained on all episodes from the previous weights.
+    Raises ValueError when the first round gives no label, or a round has no seed.
     """
     episodes = list(shown)
     labels = expert_ticks = sum(len(episode) for episode in shown)
     takeovers = 0
     for index, chosen in enumerate(seeds):
         if not chosen:
-            raise ValueError(f"round {index} has no seed: a round is one episode or more")
+            raise ValueError(f"round {index} has no seed: a round needs at least one episode")
         driven_episodes = [drive(run, interaction, policy, expert, seed) for seed in chosen]
         for number, driven in enumerate(driven_episodes):
             episode = driven.episode(f"round_{index:02d}_{number:03d}", learner.contract)
             episodes += [] if episode is None else [episode]
         if not episodes:
-            raise ValueError("nothing to learn from: no tick of the first round was labelled")
+            raise ValueError("no training data: no tick of the first round was labelled")
         policy = learner.learn(episodes, policy, f"round_{index:02d}")
         labels += sum(driven.labels for driven in driven_episodes)
         expert_ticks += sum(driven.expert_ticks for driven in driven_episodes)

@@ -1,1 +1,1 @@
-"""Who drives at a tick: the supervisor's modes, and what survives a change of mode."""
+"""The supervisor's interactive modes, and the state that outlives a change of mode."""

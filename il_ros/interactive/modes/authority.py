@@ -1,16 +1,16 @@
-"""Modes: who drives at a tick, expert or policy. Each is a small strategy over `Situation`; see the table.
+"""Modes: the rules that give authority to the expert or the policy at each tick.
 
-| mode      | who drives                                                                             |
+| mode      | source in authority                                                                    |
 |-----------|----------------------------------------------------------------------------------------|
-| priority  | the source with the highest priority of those that propose                             |
-| expert    | the expert alone                                                                       |
-| policy    | the policy alone                                                                       |
-| shadow    | the expert; the policy is compared with it                                             |
-| dagger    | drawn: the expert with probability beta, else the policy; it needs both to propose     |
+| priority  | the available source with the highest priority                                         |
+| expert    | the expert                                                                             |
+| policy    | the policy                                                                             |
+| shadow    | the expert; the policy's proposals are compared with the expert's                      |
+| dagger    | drawn at random: the expert with probability beta, else the policy; both must propose  |
 | hg_dagger | the expert while it proposes (deadman held), else the policy                           |
-| gated     | the policy, until its doubt passes a threshold: then the robot waits for the expert    |
+| gated     | the policy until its uncertainty exceeds a threshold; then the robot waits for the expert |
 
-When who should drive does not propose, nobody has authority, and the robot behaves safely.
+If the selected source does not propose, no source has authority and the robot behaves safely.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from il_ros.control.supervisor.arbitration import NOT_YET, Arbitration, ArbitrationInput, Request
-from il_ros.interactive.modes.beta import Asking, BetaSchedule, Mixer
+from il_ros.interactive.modes.beta import BetaSchedule, Mixer, QuerySampler
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT, POLICY
@@ -26,7 +26,7 @@ from il_ros.records.proposal import Proposal
 
 
 class InteractiveMode:
-    """What the modes share: an experience that outlives them, and a status."""
+    """Base of the interactive modes: the memory that outlives them, and their status."""
 
     name = ""
     request: Request | None = None
@@ -36,61 +36,60 @@ class InteractiveMode:
 
     @property
     def uncertainty(self) -> float | None:
-        """The policy's newest doubt, None when it can't tell."""
+        """The policy's newest uncertainty, None when unknown."""
         return self.memory.uncertainty
 
     def disagreement(self, stamp_ns: int) -> float | None:
-        """Return how far policy and expert were apart at a tick, or at the one before."""
+        """Return the distance between the policy's and the expert's action at a tick or the one before."""
         return self.memory.disagreement.at(stamp_ns)
 
     def observe(self, name: str, proposal: Proposal) -> None:
-        """Take note of a proposal that was let in."""
-        self.memory.hear(name, proposal)
+        """Process an accepted proposal."""
+        self.memory.observe(name, proposal)
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
-        """Return who shall have authority at a tick."""
+        """Return the source that gets authority at a tick."""
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Begin a new episode."""
+        """Start a new episode."""
 
     def state(self, now_ns: int) -> dict[str, Any]:
-        """Return what the supervisor's status shows of this mode."""
-        found = self.memory
-        return {"round": found.round, "uncertainty": found.uncertainty, "threshold": found.threshold.value}
+        """Return the fields of this mode in the supervisor's status."""
+        memory = self.memory
+        return {"round": memory.round, "uncertainty": memory.uncertainty, "threshold": memory.threshold.value}
 
 
-class Alone(InteractiveMode):
-    """One source, expert or policy, drives; the mode has its name."""
+class SingleSource(InteractiveMode):
+    """Gives authority to one source only, the expert or the policy; the mode has the source's name."""
 
     def __init__(self, source: str, memory: ModeMemory) -> None:
         super().__init__(memory)
         self.name = self._source = source
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
-        """Return the one source, or nobody when it is absent."""
+        """Return the source, or NOBODY when it is absent."""
         return _only(self._source, inputs)
 
 
-class ShadowMode(Alone):
-    """The expert drives; the policy proposes in vain, and how far it is off is measured."""
+class ShadowMode(SingleSource):
+    """The expert drives; the policy only proposes, and its distance from the expert is measured."""
 
     def __init__(self, memory: ModeMemory) -> None:
         super().__init__(EXPERT, memory)
         self.name = "shadow"
 
     def state(self, now_ns: int) -> dict[str, Any]:
-        """Return the last tick's disagreement and its mean besides."""
+        """Return the status with the last tick's disagreement and the mean."""
         return super().state(now_ns) | self.memory.disagreement.state()
 
 
 class Dagger(InteractiveMode):
-    """Beta mixing (Ross, Gordon and Bagnell 2011): each step's, segment's or episode's driver is drawn.
+    """Beta mixing (Ross, Gordon and Bagnell 2011): the driver of each step, segment or episode is drawn.
 
-    A draw holds for all that is asked about one control period, and so does whether the expert labels it.
-    Unless beta is 0 or 1 both must propose: a mixture without one of them would be another policy than the
-    one that is recorded.
-    `round_index` below 0: the experience counts the rounds.
+    One draw is valid for one control period, for the driver and for the query of the expert. Unless beta is 0
+    or 1 both sources must propose, because the mixture of the available ones would be a different policy.
+    `round_index` below 0: the round is counted by `memory`.
     """
 
     name = "dagger"
@@ -100,20 +99,20 @@ class Dagger(InteractiveMode):
         memory: ModeMemory,
         schedule: BetaSchedule,
         mixer: Mixer,
-        asking: Asking,
+        queries: QuerySampler,
         period_ns: int,
         round_index: int = -1,
     ) -> None:
         super().__init__(memory)
-        self._schedule, self._mixer, self._asking = schedule, mixer, asking
-        self._round_index, self._asked = round_index, True
-        self._holds_ns = 3 * period_ns // 4  # sources on timers of their own are not quite in step
+        self._schedule, self._mixer, self._queries = schedule, mixer, queries
+        self._round_index, self._queried = round_index, True
+        self._holds_ns = 3 * period_ns // 4  # the sources' timers are not synchronised
         self._drawn_ns: int | None = None
         self._drawn, self.beta = EXPERT, self._schedule(self.round)
 
     @property
     def round(self) -> int:
-        """The round that the schedule is at."""
+        """The current round of the schedule."""
         return self.memory.round if self._round_index < 0 else self._round_index
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
@@ -122,29 +121,29 @@ class Dagger(InteractiveMode):
         if self._drawn_ns is None or not 0 <= stamp_ns - self._drawn_ns < self._holds_ns:
             self._drawn_ns, self.beta = stamp_ns, self._schedule(self.round)
             self._drawn = EXPERT if self._mixer.expert_drives(self.beta) else POLICY
-            self._asked = self._asking.asks()
+            self._queried = self._queries.draw()
         needed = (EXPERT, POLICY) if 0 < self.beta < 1 else (self._drawn,)
         missing = [name for name in needed if inputs.absences[name]]
         if missing:
             reason = "; ".join(f"{name} {inputs.absences[name]}" for name in missing)
             early = any(inputs.absences[name] == NOT_YET for name in missing)
-            return Arbitration(NOBODY, reason, self.beta, early=early, queried=self._asked)
-        return Arbitration(self._drawn, f"{self._drawn} drawn", self.beta, mixed=True, queried=self._asked)
+            return Arbitration(NOBODY, reason, self.beta, early=early, queried=self._queried)
+        return Arbitration(self._drawn, f"{self._drawn} drawn", self.beta, mixed=True, queried=self._queried)
 
     def restart(self) -> None:
-        """Draw anew: an episode begins."""
+        """Start a new episode with a new draw."""
         self._mixer.restart()
         self._drawn_ns = None
 
     def state(self, now_ns: int) -> dict[str, Any]:
-        """Return beta and the round besides."""
+        """Return the status with beta and the round."""
         return super().state(now_ns) | {"beta": self.beta, "round": self.round}
 
 
 class HumanGated(InteractiveMode):
-    """HG-DAgger (Kelly et al. 2019): the human takes over by proposing, and hands back by ceasing to.
+    """HG-DAgger (Kelly et al. 2019): the human takes over by proposing and hands back by releasing.
 
-    The policy's doubt at the start of each intervention teaches the threshold that the status shows.
+    The threshold in the status is learnt from the policy's uncertainty at the start of each intervention.
     """
 
     name = "hg_dagger"
@@ -154,7 +153,7 @@ class HumanGated(InteractiveMode):
         self._intervening = False
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
-        """Return the expert while it proposes, else the policy."""
+        """Return the expert while it proposes, otherwise the policy."""
         if inputs.absences[EXPERT]:
             self._intervening = False
             return _only(POLICY, inputs)

@@ -1,7 +1,7 @@
-"""Beta: the expert's share of control in DAgger, falling over rounds (Ross, Gordon and Bagnell 2011).
+"""Beta: the expert's share of control in DAgger, decreasing over rounds (Ross, Gordon and Bagnell 2011).
 
-pi_i = beta_i pi* + (1 - beta_i) pi^_i: in round i the expert drives with probability beta_i, else the policy.
-Round 0 is the expert alone in every falling schedule, as in the paper's algorithm 3.1.
+pi_i = beta_i pi* + (1 - beta_i) pi^_i: in round i the expert drives with probability beta_i, otherwise the policy.
+In every decreasing schedule the expert drives all of round 0, as in algorithm 3.1 of the paper.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ UNITS = ("step", "segment", "episode")
 class BetaSchedule:
     """beta as a function of the round: `constant:0.3`, `linear:10`, `exponential:0.85`, `step:2`.
 
-    constant:b is b; linear:n falls from 1 to 0 in n rounds; exponential:p is p^i; step:n is 1 for the first n
-    rounds and 0 after (step:1 is the parameter-free choice of the paper).
-    Raises ValueError when the text says none of these.
+    constant:b is b; linear:n decreases from 1 to 0 in n rounds; exponential:p is p^i; step:n is 1 for the
+    first n rounds and 0 afterwards (step:1 is the parameter-free choice of the paper).
+    Raises ValueError when the text is not one of these.
     """
 
     text: str
@@ -37,14 +37,14 @@ class BetaSchedule:
         except (ValueError, KeyError):
             raise ValueError(
                 f"beta schedule '{self.text}' is not known; "
-                "constant:0.3, linear:10, exponential:0.85 or step:1 are"
+                "examples: constant:0.3, linear:10, exponential:0.85, step:1"
             ) from None
         if not math.isfinite(number):
             raise ValueError(f"beta schedule '{self.text}': needs a finite number")
         object.__setattr__(self, "_beta", beta(self.text, number))
 
     def __call__(self, round_index: int) -> float:
-        """Return beta of a round (0 is the first)."""
+        """Return beta of a round, counted from 0. Raises ValueError when it is negative."""
         if round_index < 0:
             raise ValueError(f"rounds count from 0, not {round_index}")
         return self._beta(round_index)
@@ -78,21 +78,24 @@ _KINDS = {"constant": _constant, "linear": _linear, "exponential": _exponential,
 
 
 @dataclass(frozen=True)
-class Asking:
-    """Draws the ticks at which the expert is asked for a label: successive ones tell much the same."""
+class QuerySampler:
+    """Draws the ticks at which the expert is queried for a label, each with probability `share`.
+
+    A share below 1 saves labels, because successive ticks carry similar information.
+    """
 
     share: float
     rng: np.random.Generator
 
-    def asks(self) -> bool:
-        """Draw for the next tick."""
+    def draw(self) -> bool:
+        """Return whether the expert is queried at the next tick."""
         return self.share >= 1 or bool(self.rng.random() < self.share)
 
 
 class Mixer:
-    """Draws who drives, expert or policy, once per step, per segment of `segment` steps, or per episode.
+    """Draws the driver, expert or policy, once per step, per segment of `segment` steps, or per episode.
 
-    A draw holds for its unit: with `unit` 'episode' a whole episode has one driver.
+    Raises ValueError when `unit` is unknown or `segment` is below 1.
     """
 
     def __init__(self, unit: str, segment: int, rng: np.random.Generator):
@@ -106,7 +109,7 @@ class Mixer:
         self._expert = False
 
     def expert_drives(self, beta: float) -> bool:
-        """Draw, or keep the draw, for the next step."""
+        """Return whether the expert drives the next step; draws with probability `beta` where a unit starts."""
         due = self._steps == 0 or (self._length is not None and self._steps % self._length == 0)
         if due:
             self._expert = bool(self._rng.random() < beta)
@@ -114,5 +117,5 @@ class Mixer:
         return self._expert
 
     def restart(self) -> None:
-        """Begin a new episode: the next step draws anew."""
+        """Start a new episode: the next step makes a new draw."""
         self._steps = 0

@@ -1,4 +1,4 @@
-"""How far policy and expert are apart, tick by tick."""
+"""The distance between the policy's and the expert's action at each tick."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from il_ros.core.specs import Vector
 from il_ros.records.proposal import Proposal
 
-MEMORY = 8  # ticks that one source may be behind the other
+MEMORY = 8  # largest lag of one source behind the other, in ticks
 FRESH_PERIODS = 1.5
 
 
 def distance(a: Vector, b: Vector) -> float:
-    """Return the root mean square of the difference of two actions (A,), in their units."""
+    """Return the root mean square difference of two actions (A,), in their units."""
     return float(np.sqrt(np.mean((a - b) ** 2)))
 
 
 class Disagreement:
-    """Joins the first steps of two sources' proposals by tick: stamps within half a control period.
+    """Compares the first steps of two sources' proposals whose stamps differ by less than half a period.
 
-    With a period of 0 nothing is ever joined.
+    With a period of 0 nothing is compared.
     """
 
     def __init__(self, period_ns: int, sources: Sequence[str]) -> None:
@@ -35,19 +35,19 @@ class Disagreement:
 
     @property
     def mean(self) -> float | None:
-        """The mean over all ticks joined, None before the first."""
+        """The mean over all compared ticks, None before the first."""
         return self._sum / self.ticks if self.ticks else None
 
     def at(self, stamp_ns: int) -> float | None:
-        """Return the disagreement of a tick, or of the one before when only that is known yet."""
+        """Return the disagreement at a tick, or at the one before if that is the newest; otherwise None."""
         fresh = self.last is not None and abs(stamp_ns - self._stamp_ns) < FRESH_PERIODS * self._period_ns
         return self.last if fresh else None
 
-    def hear(self, name: str, proposal: Proposal) -> float | None:
-        """Take a proposal in; return its tick's disagreement when this completes the tick, else None."""
+    def observe(self, name: str, proposal: Proposal) -> float | None:
+        """Process a proposal; return the disagreement if both proposals of its tick are known, else None."""
         if name not in self._open:
             return None
-        (theirs,) = (heard for other, heard in self._open.items() if other != name)
+        (theirs,) = (queue for other, queue in self._open.items() if other != name)
         for place, (stamp_ns, action) in enumerate(theirs):
             if 2 * abs(stamp_ns - proposal.stamp_ns) < self._period_ns:
                 del theirs[: place + 1]
@@ -61,5 +61,5 @@ class Disagreement:
         return None
 
     def state(self) -> dict[str, Any]:
-        """Return what the status shows."""
+        """Return the fields of the status."""
         return {"disagreement": self.last, "disagreement_mean": self.mean, "ticks_compared": self.ticks}

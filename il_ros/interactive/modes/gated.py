@@ -1,6 +1,6 @@
-"""Robot-gated control: the policy drives until it doubts, then the robot waits for the expert it asked for.
+"""Robot-gated control: the policy drives until its uncertainty exceeds a threshold, then the expert is requested.
 
-Hysteresis as in LazyDAgger, a threshold that keeps to a budget of attention as in ThriftyDAgger; see `gates`.
+Hysteresis follows LazyDAgger; the budget of requests follows ThriftyDAgger. See `thresholds`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from il_ros.control.supervisor.arbitration import NOT_YET, RELEASED, Arbitration, ArbitrationInput, Request
 from il_ros.interactive.modes.authority import InteractiveMode
 from il_ros.interactive.modes.memory import ModeMemory
-from il_ros.interactive.modes.thresholds import Attention, AttentionBudget, S, UncertaintyTrigger
+from il_ros.interactive.modes.thresholds import AttentionBudget, AttentionHistory, S, UncertaintyTrigger
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.records.proposal import Proposal
@@ -22,15 +22,17 @@ TAKEOVERS = ("anytime", "asked")
 
 @dataclass(frozen=True)
 class GatedOptions:
-    """When to ask, and what becomes of a request.
+    """The conditions of a request, and its outcome without an answer.
 
-    `ask`: doubt above which the expert is asked; 0: learnt alone, from people's interventions and from the
-    budget. The budget's own threshold, once known, can only raise it. `release`: the share of that threshold
-    below which the doubt is over. `timeout_s`, `timed_out`: after so long unanswered the robot goes on to
-    'hold', the policy may 'resume', or all must 'stop' until a restart. `takeover`: a person may take over
-    'anytime' by proposing; an expert that always proposes drives only when 'asked', until the doubt is over.
-    `least_s`: so long each drives at least: the policy after a hand-back, before it asks again, and an expert
-    that was asked, before it is sent away. `per_hour`, `at_once`, `warm_up_s`: see `gates.AttentionBudget`.
+    `ask`: uncertainty above which the expert is requested; 0: learnt from interventions and the budget. The
+    budget's own threshold can only raise it. `release`: the share of that threshold below which the request is
+    withdrawn. `timeout_s`: time after which an unanswered request times out; `timed_out`: then the robot keeps
+    holding ('hold'), the policy drives again ('resume'), or no source drives until a restart ('stop').
+    `takeover`: a human may take over at 'anytime' by proposing; an expert that always proposes drives only
+    when 'asked', until the uncertainty is low again. `least_s`: shortest time of policy control between a
+    hand-back and the next request, and shortest time of control of a requested expert. `per_hour`, `at_once`,
+    `warm_up_s`: see `thresholds.AttentionBudget`.
+    Raises ValueError on an invalid option.
     """
 
     ask: float = 0.0
@@ -46,7 +48,7 @@ class GatedOptions:
     def __post_init__(self) -> None:
         for name, allowed in (("timed_out", TIMED_OUT), ("takeover", TAKEOVERS)):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is one of {', '.join(allowed)}, not '{getattr(self, name)}'")
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not '{getattr(self, name)}'")
         if not (self.ask >= 0 and 0 <= self.release <= 1 and self.timeout_s > 0 and self.least_s >= 0):
             raise ValueError(
                 "ask >= 0, 0 <= release <= 1, timeout_s > 0 and least_s >= 0 are needed, not "
@@ -54,13 +56,13 @@ class GatedOptions:
             )
         self.budget(rate_hz=1.0)
 
-    def budget(self, rate_hz: float, attention: Attention | None = None) -> AttentionBudget:
-        """Return the budget; raises ValueError when there can't be such a one."""
+    def budget(self, rate_hz: float, attention: AttentionHistory | None = None) -> AttentionBudget:
+        """Return the budget; raises ValueError when its options are invalid."""
         return AttentionBudget(self.per_hour, rate_hz, self.at_once, self.warm_up_s, attention)
 
 
 class Gated(InteractiveMode):
-    """Driving, waiting for the expert, being helped, or stopped. Times are the ticks' stamps."""
+    """A state machine: driving, waiting for the expert, helped by the expert, stopped. Times are tick stamps."""
 
     name = "gated"
 
@@ -69,53 +71,53 @@ class Gated(InteractiveMode):
         self._options = options
         self._budget = options.budget(rate_hz, memory.attention)
         self._least_ns = int(options.least_s * S)
-        self._asked = 0
+        self._requests = 0
         self._state = "driving"
         self._free_ns = -1
-        """From this stamp on the driver may change again."""
+        """The stamp from which the driver may change again."""
         self._uncertain = False
         self._armed = True
-        """False after an answer: it is not asked again before the doubt was over once."""
+        """False after an answered request, until the uncertainty has been low once: no new request before."""
         self._broken_off = False
-        """The expert ceased without letting go: not the doubt, but its let-go hands back, also a late one."""
+        """The expert became absent without a release: only its release hands back, not a low uncertainty."""
 
     @property
     def threshold(self) -> float | None:
-        """The doubt above which the expert is asked; None while nothing says what it should be."""
+        """The uncertainty above which the expert is requested; None until it is known."""
         floor = self._options.ask or self.memory.threshold.value
         learnt = self._budget.threshold() if self._budget.ready else None
         return max((value for value in (floor, learnt) if value is not None), default=None)
 
     def observe(self, name: str, proposal: Proposal) -> None:
-        """Judge the policy's doubt."""
+        """Process an accepted proposal: compare the policy's uncertainty with the threshold."""
         super().observe(name, proposal)
         if name != POLICY:
             return
         if self._state == "driving" and proposal.uncertainty is not None:
-            self._budget.saw(proposal.uncertainty)
+            self._budget.observe(proposal.uncertainty)
         ask = self.threshold
         if ask is not None:
-            limiter = UncertaintyTrigger(ask, self._options.release * ask)
-            self._uncertain = limiter.uncertain(proposal.uncertainty, self._uncertain)
+            trigger = UncertaintyTrigger(ask, self._options.release * ask)
+            self._uncertain = trigger.fires(proposal.uncertainty, self._uncertain)
             self._armed = self._armed or not self._uncertain
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
-        """Go on from one state to the next as far as the situation says, and return who drives there."""
+        """Make the due state transitions, and return the source that gets authority in the new state."""
         if self._state == "driving":
-            self._maybe_ask(inputs)
+            self._request_or_yield(inputs)
         if self._state == "waiting":
             self._wait(inputs)
         if self._state == "helped":
-            self._be_helped(inputs)
+            self._help(inputs)
         return self._arbitrate(inputs)
 
     def restart(self) -> None:
-        """Drive again; an open request lapses."""
+        """Start a new episode: the policy drives and an open request is dropped."""
         self._drive(armed=True, free_ns=-1)
         self._uncertain = False
 
     def state(self, now_ns: int) -> dict[str, Any]:
-        """Return the request, the threshold and the budget besides."""
+        """Return the status with the state, the request, the threshold and the budget."""
         return super().state(now_ns) | {
             "state": self._state,
             "threshold": self.threshold,
@@ -123,19 +125,19 @@ class Gated(InteractiveMode):
             "request": None if self.request is None else vars(self.request),
         }
 
-    def _maybe_ask(self, inputs: ArbitrationInput) -> None:
+    def _request_or_yield(self, inputs: ArbitrationInput) -> None:
         if self._options.takeover == "anytime" and not inputs.absences[EXPERT]:
             if inputs.authority == POLICY and self.uncertainty is not None:
                 self.memory.threshold.intervened(self.uncertainty)
-            self._be_helped_from(inputs.stamp_ns)
-        elif self._may_ask(inputs.stamp_ns):
+            self._start_help(inputs.stamp_ns)
+        elif self._may_request(inputs.stamp_ns):
             self._budget.spend(inputs.stamp_ns)
-            self._asked += 1
-            why = f"doubt {self.uncertainty:.3g} above {self.threshold:.3g}"
-            self.request = Request(self._asked, inputs.stamp_ns, why)
+            self._requests += 1
+            why = f"uncertainty {self.uncertainty:.3g} above {self.threshold:.3g}"
+            self.request = Request(self._requests, inputs.stamp_ns, why)
             self._state = "waiting"
 
-    def _may_ask(self, stamp_ns: int) -> bool:
+    def _may_request(self, stamp_ns: int) -> bool:
         rested = stamp_ns >= self._free_ns
         return self._uncertain and self._armed and rested and self._budget.left(stamp_ns) > 0
 
@@ -145,7 +147,7 @@ class Gated(InteractiveMode):
         absent, free_ns = inputs.absences[EXPERT], inputs.stamp_ns + self._least_ns
         over = absent == RELEASED if self._broken_off else not self._uncertain
         if not absent:
-            self._be_helped_from(inputs.stamp_ns)
+            self._start_help(inputs.stamp_ns)
         elif over:
             self._drive(armed=not self._uncertain, free_ns=free_ns)
         elif waited_s > self._options.timeout_s and self._options.timed_out == "resume":
@@ -153,18 +155,18 @@ class Gated(InteractiveMode):
         elif waited_s > self._options.timeout_s and self._options.timed_out == "stop":
             self._state, self.request = "stopped", None
 
-    def _be_helped(self, inputs: ArbitrationInput) -> None:
+    def _help(self, inputs: ArbitrationInput) -> None:
         absent, stamp_ns = inputs.absences[EXPERT], inputs.stamp_ns
-        sent_away = self._options.takeover == "asked" and not self._uncertain and stamp_ns >= self._free_ns
-        if absent == RELEASED or sent_away:
+        dismissed = self._options.takeover == "asked" and not self._uncertain and stamp_ns >= self._free_ns
+        if absent == RELEASED or dismissed:
             self._drive(armed=not self._uncertain, free_ns=stamp_ns + self._least_ns)
         elif absent:
-            self.request = Request(self._asked, stamp_ns, f"the expert broke off: {absent}")
+            self.request = Request(self._requests, stamp_ns, f"the expert stopped proposing: {absent}")
             self._state, self._broken_off = "waiting", True
         else:
             self.request, self._broken_off = None, False
 
-    def _be_helped_from(self, stamp_ns: int) -> None:
+    def _start_help(self, stamp_ns: int) -> None:
         self._state, self._free_ns = "helped", stamp_ns + self._least_ns
 
     def _drive(self, *, armed: bool, free_ns: int) -> None:
@@ -174,12 +176,12 @@ class Gated(InteractiveMode):
     def _arbitrate(self, inputs: ArbitrationInput) -> Arbitration:
         if self._state == "stopped":
             return Arbitration(
-                NOBODY, f"nobody answered within {self._options.timeout_s:g} s; ~/restart goes on"
+                NOBODY, f"no expert answered within {self._options.timeout_s:g} s; call ~/restart to continue"
             )
         if self._state == "waiting":
             assert self.request is not None
-            always = self._options.takeover == "asked"  # such an expert is about to propose for this tick
-            early = always and inputs.absences[EXPERT] == NOT_YET
+            always_proposes = self._options.takeover == "asked"  # its proposal for this tick is due
+            early = always_proposes and inputs.absences[EXPERT] == NOT_YET
             return Arbitration(NOBODY, f"waiting for the expert: {self.request.why}", early=early)
         source = EXPERT if self._state == "helped" else POLICY
         absent = inputs.absences[source]

@@ -1,4 +1,4 @@
-"""The options of all modes, and the mode made from them."""
+"""The options of all modes, and construction of a mode from them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from il_ros.control.supervisor.arbitration import Mode, Priority
 from il_ros.core.contract import Contract
-from il_ros.interactive.modes.authority import Alone, Dagger, HumanGated, ShadowMode
-from il_ros.interactive.modes.beta import Asking, BetaSchedule, Mixer
+from il_ros.interactive.modes.authority import Dagger, HumanGated, ShadowMode, SingleSource
+from il_ros.interactive.modes.beta import BetaSchedule, Mixer, QuerySampler
 from il_ros.interactive.modes.gated import Gated, GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.labelling import EXPERT, MODES, POLICY
@@ -18,12 +18,12 @@ from il_ros.records.labelling import EXPERT, MODES, POLICY
 
 @dataclass(frozen=True)
 class ModeOptions:
-    """The mode's name, and what the modes named like the first words below take.
+    """The name of the mode, and the options of the modes `dagger` and `gated`.
 
-    dagger: `beta` (a `BetaSchedule`), drawn per `unit`, a segment being `segment` steps, by a generator with
-    `seed`; `round_index` below 0: counted from the policy's versions; `asked`: the share of the policy's
-    ticks that the expert labels.
-    Raises ValueError when one can't be.
+    dagger: `beta` (a `BetaSchedule`); the driver is drawn once per `unit`, a segment being `segment` steps,
+    by a generator with `seed`; `round_index` below 0: the number of policy versions seen; `queried`: the share
+    of the policy's ticks at which the expert is queried for a label.
+    Raises ValueError on an invalid option.
     """
 
     mode: str = "priority"
@@ -37,11 +37,11 @@ class ModeOptions:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise ValueError(f"mode is one of {', '.join(MODES)}, not '{self.mode}'")
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, not '{self.mode}'")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
         if not 0 < self.queried <= 1:
-            raise ValueError(f"asked is a share above 0, up to 1, not {self.queried}")
+            raise ValueError(f"queried must be above 0 and at most 1, not {self.queried}")
         BetaSchedule(self.beta)
         Mixer(self.unit, self.segment, np.random.default_rng(self.seed))
 
@@ -49,24 +49,24 @@ class ModeOptions:
 def make_mode(options: ModeOptions, contract: Contract, sources: Sequence[str], memory: ModeMemory) -> Mode:
     """Return the mode that `options` describe, for these sources.
 
-    Raises ValueError when the mode needs a source that isn't there.
+    Raises ValueError when a source that the mode needs is missing.
     """
     if options.mode == "priority":
         return Priority()
     missing = [name for name in (POLICY, EXPERT) if name not in sources]
     if missing:
         raise ValueError(
-            f"mode {options.mode} needs the sources policy and expert; there are: {', '.join(sources)}"
+            f"mode {options.mode} needs the sources policy and expert; the sources are: {', '.join(sources)}"
         )
     if options.mode == "shadow":
         return ShadowMode(memory)
     if options.mode == "dagger":
         draws = memory.generator(options.seed)
-        asking = Asking(options.queried, draws.spawn(1)[0])
+        queries = QuerySampler(options.queried, draws.spawn(1)[0])
         mixer, schedule = Mixer(options.unit, options.segment, draws), BetaSchedule(options.beta)
-        return Dagger(memory, schedule, mixer, asking, contract.period_ns, options.round_index)
+        return Dagger(memory, schedule, mixer, queries, contract.period_ns, options.round_index)
     if options.mode == "hg_dagger":
         return HumanGated(memory)
     if options.mode == "gated":
         return Gated(memory, options.gated, contract.rate_hz)
-    return Alone(options.mode, memory)
+    return SingleSource(options.mode, memory)

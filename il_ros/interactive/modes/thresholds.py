@@ -1,9 +1,9 @@
-"""When to ask for the human: doubt against a threshold, with hysteresis and a budget of attention.
+"""When to request the expert: a threshold on the uncertainty, with hysteresis and a budget of requests.
 
-`DoubtGate` has two thresholds so that control doesn't flicker (LazyDAgger, Hoque et al. 2021, section IV):
-it asks above the upper one and gives back below the lower one. `InterventionThreshold` learns the upper one
-from what a human did (HG-DAgger, Kelly et al. 2019, eq. 6). `AttentionBudget` moves it so that requests come
-no more often than the human agreed to (after ThriftyDAgger's target rate, Hoque et al. 2021), and paces them.
+`UncertaintyTrigger` has two thresholds, which avoids chattering (LazyDAgger, Hoque et al. 2021, section IV):
+it fires above the upper one and stops below the lower one. `InterventionThreshold` learns the upper one from
+human interventions (HG-DAgger, Kelly et al. 2019, eq. 6). `AttentionBudget` adapts it to a target rate of
+requests (after ThriftyDAgger, Hoque et al. 2021) and spreads the requests over time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ KEPT_UNCERTAINTIES = 2000
 
 @dataclass(frozen=True)
 class UncertaintyTrigger:
-    """Ask at doubt > `ask`; once asked, be satisfied only at doubt < `release` (below `ask`)."""
+    """Fires at uncertainty > `ask`, then until uncertainty <= `release`.
+
+    Raises ValueError unless 0 <= release <= ask.
+    """
 
     ask: float
     release: float
@@ -29,38 +32,36 @@ class UncertaintyTrigger:
         if not 0 <= self.release <= self.ask:
             raise ValueError(f"0 <= release <= ask is needed, not release {self.release}, ask {self.ask}")
 
-    def uncertain(self, uncertainty: float | None, was: bool) -> bool:
-        """Tell whether the human is wanted, given whether it was so a moment ago.
+    def fires(self, uncertainty: float | None, fired: bool) -> bool:
+        """Return whether the trigger fires, given whether it fired at the last tick.
 
-        A policy that can't tell its doubt is never doubtful. NaN and infinity are: a policy that computes
-        nonsense isn't sure of itself.
+        It does not fire on an unknown uncertainty, and it fires on NaN and infinity.
         """
         if uncertainty is None:
             return False
         if not math.isfinite(uncertainty):
             return True
-        return uncertainty > (self.release if was else self.ask)
+        return uncertainty > (self.release if fired else self.ask)
 
 
 class InterventionThreshold:
-    """The doubt above which a human has been seen to intervene.
+    """The uncertainty at which humans intervene (HG-DAgger, Kelly et al. 2019, eq. 6).
 
-    HG-DAgger's rule: the mean of the last quarter of the doubts at which interventions began; the early ones
-    belong to policies that are gone.
+    The mean over the last quarter of the interventions; earlier ones belong to superseded policies.
     """
 
     def __init__(self) -> None:
         self._uncertainties: list[float] = []
 
     def intervened(self, uncertainty: float) -> None:
-        """Record the doubt at the start of an intervention."""
+        """Record the uncertainty at the start of an intervention. Raises ValueError unless finite and >= 0."""
         if not (math.isfinite(uncertainty) and uncertainty >= 0):
-            raise ValueError(f"doubt must be a finite number of at least 0, not {uncertainty}")
+            raise ValueError(f"uncertainty must be a finite number of at least 0, not {uncertainty}")
         self._uncertainties.append(uncertainty)
 
     @property
     def count(self) -> int:
-        """How many interventions there were."""
+        """The number of interventions."""
         return len(self._uncertainties)
 
     @property
@@ -73,11 +74,11 @@ class InterventionThreshold:
 
 
 @dataclass
-class Attention:
-    """What a budget goes by; it outlives a change of mode, which must not fill the budget again.
+class AttentionHistory:
+    """The history that a budget is computed from; it outlives a change of mode.
 
-    `doubts` of the newest ticks that the policy drove, `ticks` so many there were; `requests_ns`: the last
-    hour's, ascending.
+    `uncertainties`: of the newest ticks under policy control; `ticks`: the number of all such ticks;
+    `requests_ns`: stamps of the requests of the last hour, ascending.
     """
 
     uncertainties: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_UNCERTAINTIES))
@@ -86,10 +87,10 @@ class Attention:
 
 
 def requests_left(requests_ns: Sequence[int], now_ns: int, per_hour: int, at_once: int) -> float:
-    """Return how many requests there may be now, after those of the last hour (ascending).
+    """Return the number of requests allowed now, given the stamps of the last hour's requests (ascending).
 
-    A token bucket of `at_once`, refilled evenly so that no hour has more than `per_hour`: a span of t seconds
-    has `at_once + (per_hour - at_once) t / 3600` at most.
+    A token bucket of size `at_once`, refilled evenly so that no hour has more than `per_hour` requests: a span
+    of t seconds has at most `at_once + (per_hour - at_once) t / 3600`.
     """
     hold = min(at_once, per_hour)
     per_ns = (per_hour - hold) / (HOUR_S * S)
@@ -101,14 +102,13 @@ def requests_left(requests_ns: Sequence[int], now_ns: int, per_hour: int, at_onc
 
 
 class AttentionBudget:
-    """At most `per_hour` requests in any hour, `at_once` in a row, and a threshold for the worst doubts.
+    """At most `per_hour` requests in any hour, `at_once` of them ahead of the even spread, and a threshold.
 
-    The threshold is the quantile of recent doubts above which the budget's share of ticks lies, so that
-    requests go to what is doubtful *for this policy now*. It is trusted once the policy has driven for
-    `warm_up_s`: what doubt is usual must be known before any is unusual. Within the budget requests may still
-    come in a row, hence the bucket of `requests_left`.
-    `ticks_per_request`: how many ticks one request is expected to take the policy out of control; a doubtful
-    stretch is one request however many ticks it has.
+    The threshold is a quantile of the recent uncertainties: the share of ticks above it equals the share that
+    the budget pays for. It is valid once the policy has driven for `warm_up_s` seconds. `requests_left` limits
+    bursts of requests.
+    `ticks_per_request`: expected number of ticks that the expert drives per request.
+    Raises ValueError on an invalid option.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class AttentionBudget:
         rate_hz: float,
         at_once: int = 3,
         warm_up_s: float = 10.0,
-        attention: Attention | None = None,
+        attention: AttentionHistory | None = None,
         ticks_per_request: int = 20,
     ) -> None:
         if min(per_hour, at_once) < 1:
@@ -129,12 +129,12 @@ class AttentionBudget:
         self._per_hour, self._at_once = per_hour, at_once
         self._share = min(1.0, per_hour * ticks_per_request / (HOUR_S * rate_hz))
         self._needed = max(min(KEPT_UNCERTAINTIES, math.ceil(1.0 / self._share)), round(warm_up_s * rate_hz))
-        self._attention = Attention() if attention is None else attention
+        self._attention = AttentionHistory() if attention is None else attention
         self._ordered: list[float] = []
         self._unsorted = len(self._attention.uncertainties)
 
-    def saw(self, uncertainty: float) -> None:
-        """Record the doubt of a tick that the policy drove."""
+    def observe(self, uncertainty: float) -> None:
+        """Record the uncertainty of a tick under policy control; values that are not finite are ignored."""
         if math.isfinite(uncertainty):
             self._attention.uncertainties.append(uncertainty)
             self._attention.ticks += 1
@@ -142,33 +142,30 @@ class AttentionBudget:
 
     @property
     def ready(self) -> bool:
-        """Whether enough was seen: the warm-up, and so much that the budget's share is a tick or more."""
+        """Whether the warm-up is over and the recorded ticks suffice for the quantile."""
         return self._attention.ticks >= self._needed
 
     def threshold(self) -> float | None:
-        """Return the doubt above which a request is worth it; None before anything was seen."""
+        """Return the uncertainty above which the budget allows a request; None before the first record."""
         if not self._attention.uncertainties:
             return None
-        if self._unsorted > len(self._ordered) // 100:  # a sort per tick would be felt in the control loop
+        if self._unsorted > len(self._ordered) // 100:  # sorting at every tick would delay the control loop
             self._ordered, self._unsorted = sorted(self._attention.uncertainties), 0
         ordered = self._ordered
         rank = math.ceil((1.0 - self._share) * len(ordered)) - 1
         return ordered[min(max(rank, 0), len(ordered) - 1)]
 
     def left(self, now_ns: int) -> int:
-        """Return how many requests there may be now, one after the other.
+        """Return the number of requests allowed now.
 
-        Requests that lie ahead, because the clock was set back, count as made now.
+        Requests in the future, after the clock was set back, count as made now.
         """
         made_ns = self._attention.requests_ns
         made_ns[:] = [min(at_ns, now_ns) for at_ns in made_ns if at_ns > now_ns - int(HOUR_S * S)]
         return math.floor(requests_left(made_ns, now_ns, self._per_hour, self._at_once) + 1e-9)
 
     def spend(self, now_ns: int) -> None:
-        """Record a request.
-
-        Raises ValueError when none is left: ask `left` first.
-        """
+        """Record a request. Raises ValueError when none is left."""
         if self.left(now_ns) < 1:
             raise ValueError(f"the budget of {self._per_hour} requests an hour is spent for now")
         self._attention.requests_ns.append(now_ns)

@@ -1,1 +1,1 @@
-"""Which new policy version may drive, and when a version is rolled back."""
+"""Promotion of new policy versions: examination, acceptance criteria, roll-back."""

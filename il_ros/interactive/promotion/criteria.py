@@ -1,13 +1,13 @@
-"""Whether a new checkpoint may drive: rules on what was measured of it beside the policy that drives now.
+"""Acceptance criteria: a new checkpoint's measurements compared with those of the driving policy.
 
-A replay is no proof that a policy is better: a correction mends what happens where no demonstration has been,
-and on held-out demonstrations the error may grow as it is learnt, though success rises. So the limits keep
-out what is broken, forgot what it knew, or didn't learn what it was trained for
-(bench/learning/promotion.py), and interventions judge the rest (`rollback`).
+A replay cannot prove that a policy is better: corrections change states that no demonstration visits, so the
+error on held-out demonstrations may grow while success rises. The limits therefore reject only policies that
+are broken, have forgotten earlier data or did not learn the new data (bench/learning/promotion.py);
+interventions decide about the others (`rollback`).
 
-Errors and differences are of the first action of a chunk, the one that is acted on, as mean absolute values
-in units of normalised actions: demonstrated ones lie within about -1..1. Not squared: a gripper closed a tick
-sooner or later would outweigh all else. One ruler measures both policies, the driving one's.
+Errors and differences are mean absolute values over the first action of a chunk, in normalised actions:
+demonstrated actions lie within about -1..1. They are not squared, because a gripper that closes one tick early
+would dominate. Both policies are measured with the driving policy's normaliser.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 
 Observation = Mapping[str, np.ndarray[Any, Any]]
 Act = Callable[[Observation], Vector]
-"""A policy's `act`: from an observation to a chunk (H, A); raises ValueError when it can't answer."""
+"""A policy's `act`: maps an observation to a chunk (H, A); raises ValueError when it cannot."""
 
 
 @dataclass(frozen=True)
 class PromotionLimits:
-    """What a candidate must keep.
+    """The limits of promotion.
 
-    `tolerance`: its error on held-out episodes, and on those that both learnt from, may be larger than the
-    driving policy's by this share, or by `slack`; on those that it alone learnt from, by `slack` alone.
-    `latency`: the largest p99 of its computing time, as a share of the tick period.
-    `disagreement`: the largest mean difference from the driving policy, in shadow.
+    `tolerance`: allowed relative increase of the error over the driving policy's, on held-out episodes and on
+    those that both were trained on. `slack`: allowed absolute increase, an alternative to `tolerance`, and the
+    only one on episodes that the candidate alone was trained on. `latency`: largest p99 of the computing time,
+    as a share of the tick period. `disagreement`: largest mean difference from the driving policy, in shadow.
+    Raises ValueError unless all are finite and >= 0.
     """
 
     tolerance: float = 0.75
@@ -51,7 +52,7 @@ class PromotionLimits:
 
 
 def frames(episodes: Sequence[EpisodeArrays], most: int) -> Iterator[tuple[Observation, Vector]]:
-    """Yield `most` labelled frames at most, evenly spread over the episodes: observation, command (A,)."""
+    """Yield at most `most` labelled frames, evenly spread over the episodes: observation, command (A,)."""
     places = [(episode, frame) for episode in episodes for frame in range(len(episode))]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(int))
     for place in chosen.tolist():
@@ -66,7 +67,7 @@ def replay_error(act: Act, replay: Sequence[tuple[Observation, Vector]], scale: 
 
 
 def difference(first: Vector, second: Vector, scale: Vector) -> float:
-    """Return the mean absolute difference of what two chunks (H, A) would do now."""
+    """Return the mean absolute difference of the first actions of two chunks (H, A)."""
     return _apart(first, second[0], scale)
 
 
@@ -75,28 +76,30 @@ def _apart(chunk: Vector, command: Vector, scale: Vector) -> float:
 
 
 def judge_held_out(candidate: float, driving: float | None, limits: PromotionLimits) -> str:
-    """Return why a candidate with this error on held-out episodes is refused, "" when it isn't.
+    """Return why a candidate with this error on held-out episodes is refused, "" when it is accepted.
 
-    `driving`: the error of the policy in control; None: there is none, any finite error is better than that.
+    `driving`: the error of the policy in control; None without one: any finite error is accepted.
     """
     return _judged("held-out episodes", candidate, driving, limits.tolerance, limits.slack)
 
 
 def judge_known(candidate: float, driving: float | None, limits: PromotionLimits) -> str:
-    """Return why a candidate with this error on what both learnt from is refused, "" when it isn't.
+    """Return why a candidate with this error on episodes that both were trained on is refused, else "".
 
-    The driving policy's error is small there, so one who forgot stands out. `driving`: as for
+    A candidate that has forgotten them exceeds the driving policy's small error. `driving`: as for
     `judge_held_out`.
     """
-    return _judged("the episodes that both learnt from", candidate, driving, limits.tolerance, limits.slack)
+    return _judged(
+        "the episodes that both were trained on", candidate, driving, limits.tolerance, limits.slack
+    )
 
 
 def judge_new(candidate: float, driving: float | None, limits: PromotionLimits) -> str:
-    """Return why a candidate with this error on what it alone learnt from is refused, "" when it isn't.
+    """Return why a candidate with this error on episodes that it alone was trained on is refused, else "".
 
     `driving`: as for `judge_held_out`.
     """
-    return _judged("the new episodes that it learnt from", candidate, driving, 0.0, limits.slack)
+    return _judged("the new episodes that it was trained on", candidate, driving, 0.0, limits.slack)
 
 
 def _judged(where: str, candidate: float, driving: float | None, share: float, slack: float) -> str:
@@ -109,29 +112,29 @@ def _judged(where: str, candidate: float, driving: float | None, share: float, s
         return ""
     return (
         f"its error on {where} is {candidate:.4f}, the driving policy's {driving:.4f}; "
-        f"up to {most:.4f} is allowed"
+        f"the limit is {most:.4f}"
     )
 
 
 def judge_latency(
     durations_s: Sequence[float], period_s: float, limits: PromotionLimits
 ) -> tuple[float, str]:
-    """Return the p99 of the computing times [s], and why it is refused, "" when it isn't."""
+    """Return the p99 of the computing times in s, and why it is refused, "" when it is accepted."""
     p99_s = float(np.percentile(durations_s, 99))
     most_s = limits.latency * period_s
     if p99_s <= most_s:
         return p99_s, ""
-    return p99_s, f"it computes for {p99_s * 1e3:.1f} ms (p99); up to {most_s * 1e3:.1f} ms are allowed"
+    return p99_s, f"its computing time is {p99_s * 1e3:.1f} ms (p99); the limit is {most_s * 1e3:.1f} ms"
 
 
 def judge_shadow(differences: Sequence[float], limits: PromotionLimits) -> str:
-    """Return why a candidate that was so far from the driving policy is refused, "" when it isn't."""
+    """Return why a candidate with these differences in shadow is refused, "" when it is accepted."""
     if not differences:
         return ""
     mean = math.fsum(differences) / len(differences)
     if mean <= limits.disagreement:
         return ""
     return (
-        f"in shadow it was {mean:.2f} from the driving policy in {len(differences)} ticks on average; up to "
-        f"{limits.disagreement:.2f} is allowed"
+        f"its mean difference from the driving policy in shadow is {mean:.2f} over {len(differences)} ticks; "
+        f"the limit is {limits.disagreement:.2f}"
     )

@@ -1,6 +1,6 @@
-"""A candidate's examination, step by step: loaded, replayed, timed, and run in shadow of the driving policy.
+"""The examination of a candidate: loading, replay, timing, and a run in shadow of the driving policy.
 
-Runs in a thread beside the ticks: after each answer it lets others go first.
+It runs in a thread beside the control loop and sleeps after each inference, so that ticks take precedence.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import numpy as np
 from il_ros.core.contract import Contract
 from il_ros.interactive.promotion import criteria, replays
 from il_ros.interactive.promotion.criteria import Observation, PromotionLimits
-from il_ros.interactive.promotion.loading import UnfitError, loaded, made_up, warm_up
+from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up, zero_observation
 
 if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
 
 TIMED = 200
-"""Answers that are timed at least."""
+"""Minimum number of timed inferences."""
 
 
 @dataclass(frozen=True)
 class ExaminationPlan:
-    """What a candidate is examined by. `root`: of the recorded episodes; None: no replay.
+    """The options of an examination. `root`: folder of the recorded episodes; None: no replay.
 
-    The shadow ends after `shadow_ticks` ticks, or `shadow_s` seconds when nobody ticks.
+    The shadow run ends after `shadow_ticks` ticks, or after `shadow_s` seconds.
     """
 
     limits: PromotionLimits = field(default_factory=PromotionLimits)
@@ -43,9 +43,9 @@ class ExaminationPlan:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`refused`: why, "" when the candidate is admitted. `checks`: what was measured, in how long.
+    """`refused`: the reason, "" when the candidate is accepted. `checks`: the measurements and their durations.
 
-    `lasting`: that was measured of the version itself; otherwise the node's or a passing fault is in the way.
+    `lasting`: the reason lies in the version itself, not in the node or in a transient fault.
     """
 
     refused: str
@@ -55,23 +55,23 @@ class Verdict:
 
 
 class ShadowBuffer:
-    """Ticks of the driving policy, passed to the thread that examines: observation and its chunk (H, A)."""
+    """Passes the driving policy's observations and chunks (H, A) to the examining thread."""
 
     def __init__(self) -> None:
         self._ticks: deque[tuple[Observation, np.ndarray[Any, Any]]] = deque(maxlen=8)
-        self.wanted = False
+        self.active = False
 
-    def cast(self, observation: Observation, chunk: np.ndarray[Any, Any]) -> None:
-        """Called at every tick: keep it if somebody wants it."""
-        if self.wanted:
+    def push(self, observation: Observation, chunk: np.ndarray[Any, Any]) -> None:
+        """Store a tick if a shadow run is active; called at every tick."""
+        if self.active:
             self._ticks.append((observation, chunk))
 
-    def take(self) -> tuple[Observation, np.ndarray[Any, Any]] | None:
-        """Return the oldest tick kept, None when there is none."""
+    def pop(self) -> tuple[Observation, np.ndarray[Any, Any]] | None:
+        """Remove and return the oldest stored tick, None without one."""
         return self._ticks.popleft() if self._ticks else None
 
     def clear(self) -> None:
-        """Forget what was kept."""
+        """Discard the stored ticks."""
         self._ticks.clear()
 
 
@@ -82,10 +82,10 @@ def examine(
     plan: ExaminationPlan,
     shadow: ShadowBuffer,
 ) -> Verdict:
-    """Return the verdict on the candidate at `checkpoint`; never raises on a bad one.
+    """Return the verdict on the candidate at `checkpoint`; a bad candidate raises no error.
 
-    `contract`: what it must see and command (None: its own). `driving`: the policy in control, None for none;
-    it must not act meanwhile through this very object from another thread: give a copy.
+    `contract`: the required one; None: the candidate's own. `driving`: the policy in control, None without
+    one; it is not thread-safe, so pass a copy.
     """
     checks: dict[str, Any] = {}
     clock = _Laps(checks)
@@ -95,18 +95,22 @@ def examine(
         refused = _measure(candidate, driving, plan, shadow, checks, clock)
     except UnfitError as error:
         return Verdict(str(error), checks, lasting=error.lasting)
-    except ValueError as error:  # what it can't take or must not say
+    except ValueError as error:  # invalid input or output
         return Verdict(str(error), checks)
     return Verdict(refused, checks, None if refused else candidate)
 
 
-def take(checkpoint: Path, contract: Contract | None, driving: LoadedPolicy | None, device: str) -> Verdict:
-    """Return the verdict on a checkpoint that a person wants: loaded and warmed up, not measured."""
+def load_requested(
+    checkpoint: Path, contract: Contract | None, driving: LoadedPolicy | None, device: str
+) -> Verdict:
+    """Return the verdict on a checkpoint that an operator requested: loaded and warmed up, not measured."""
     try:
         policy = loaded(checkpoint, contract, driving, device)
         warm_up(policy)
     except ValueError as error:
-        return Verdict(str(error), {}, lasting=False)  # half copied, say: a second order may find it whole
+        return Verdict(
+            str(error), {}, lasting=False
+        )  # for example a partial copy: a later request may succeed
     return Verdict("", {}, policy)
 
 
@@ -122,18 +126,18 @@ def _measure(
     scale = (candidate if driving is None else driving).normaliser.actions.scale
     timed = _Timed(candidate)
     seen: list[Observation] = []
-    for kind, names, judge in replays.wanted(candidate, driving):
+    for kind, names, judge in replays.replay_sets(candidate, driving):
         replay, checks[kind] = replays.frames(names, candidate.contract, plan.root)
         if not replay:
             continue
         error = criteria.replay_error(timed.act, replay, scale)
-        before = None if driving is None else criteria.replay_error(_gently(driving), replay, scale)
+        before = None if driving is None else criteria.replay_error(_yielding(driving), replay, scale)
         checks[kind] |= {"error": error, "driving_error": before}
         clock.lap(f"{kind}_s")
         if refused := judge(error, before, plan.limits):
             return refused
         seen += [observation for observation, _ in replay]
-    seen = seen or [made_up(candidate.contract)]
+    seen = seen or [zero_observation(candidate.contract)]
     while len(timed.durations_s) < TIMED:
         timed.act(seen[len(timed.durations_s) % len(seen)])
     period_s = candidate.contract.period_ns / 1e9
@@ -152,12 +156,12 @@ def _in_shadow(
     candidate: LoadedPolicy, plan: ExaminationPlan, shadow: ShadowBuffer, scale: Any
 ) -> list[float]:
     shadow.clear()
-    shadow.wanted = True
+    shadow.active = True
     end_s = time.monotonic() + plan.shadow_s
     apart: list[float] = []
     try:
         while len(apart) < plan.shadow_ticks and time.monotonic() < end_s:
-            tick = shadow.take()
+            tick = shadow.pop()
             if tick is None:
                 time.sleep(0.002)
                 continue
@@ -165,15 +169,15 @@ def _in_shadow(
             apart.append(criteria.difference(candidate.act(observation), chunk, scale))
         return apart
     finally:
-        shadow.wanted = False
+        shadow.active = False
 
 
 class _Timed:
-    """A policy whose answers are timed, by its own computing: a busy machine doesn't condemn a policy."""
+    """Measures a policy's computing time; on the CPU the thread's own, which excludes other load."""
 
     def __init__(self, policy: LoadedPolicy) -> None:
         self._policy = policy
-        # a graphics card computes while the thread's own clock stands still
+        # the thread's clock does not advance while a GPU computes
         self._clock: Callable[[], float] = time.thread_time if policy.device == "cpu" else time.perf_counter
         self.durations_s: list[float] = []
 
@@ -181,11 +185,11 @@ class _Timed:
         started_s = self._clock()
         chunk = self._policy.act(observation)
         self.durations_s.append(self._clock() - started_s)
-        time.sleep(0.0005)  # a tick may come in between
+        time.sleep(0.0005)  # lets a tick run in between
         return chunk
 
 
-def _gently(policy: LoadedPolicy) -> Callable[[Observation], np.ndarray[Any, Any]]:
+def _yielding(policy: LoadedPolicy) -> Callable[[Observation], np.ndarray[Any, Any]]:
     def act(observation: Observation) -> np.ndarray[Any, Any]:
         time.sleep(0.0005)
         return policy.act(observation)
@@ -194,7 +198,7 @@ def _gently(policy: LoadedPolicy) -> Callable[[Observation], np.ndarray[Any, Any
 
 
 class _Laps:
-    """Notes how long each step took, in seconds."""
+    """Records the duration of each step, in seconds."""
 
     def __init__(self, checks: dict[str, Any]) -> None:
         self._checks, self._since_s = checks, time.monotonic()

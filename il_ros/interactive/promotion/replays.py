@@ -1,4 +1,4 @@
-"""What a new policy is replayed on: held-out episodes, and those that it alone, or both, learnt from."""
+"""Replay sets of a candidate: held-out episodes, and those that it alone or both policies were trained on."""
 
 from __future__ import annotations
 
@@ -21,32 +21,34 @@ if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
 
 REPLAYED = 300
-"""Frames of each kind that are replayed at most: half a second of a small policy."""
+"""Maximum number of replayed frames per set, about 0.5 s for a small policy."""
 KNOWN_EPISODES = 20
-"""Episodes, evenly spread over all that both learnt from, of which these are taken."""
+"""Maximum number of episodes in the set that both were trained on, evenly spread."""
 
-Rule = Callable[[float, float | None, PromotionLimits], str]
-"""From the candidate's error and the driving policy's (None: none drives) to why it is refused, or ""."""
+Criterion = Callable[[float, float | None, PromotionLimits], str]
+"""Maps the candidate's error and the driving policy's (None without one) to the reason of a refusal, or ""."""
 
 
-def wanted(candidate: LoadedPolicy, driving: LoadedPolicy | None) -> Iterator[tuple[str, list[str], Rule]]:
-    """Yield what a candidate is judged by: its name, the episodes, and the rule for the errors on them."""
-    learnt, held_out = (candidate.metrics.get("data", {}).get(part, ()) for part in ("train", "validation"))
+def replay_sets(
+    candidate: LoadedPolicy, driving: LoadedPolicy | None
+) -> Iterator[tuple[str, list[str], Criterion]]:
+    """Yield the replay sets: their names, their episodes, and the criterion for the errors on them."""
+    trained, held_out = (candidate.metrics.get("data", {}).get(part, ()) for part in ("train", "validation"))
     known = set() if driving is None else set(driving.metrics.get("data", {}).get("train", ()))
     unseen = [name for name in held_out if name not in known]
     yield "held_out", unseen or list(held_out), criteria.judge_held_out
     if driving is not None:
-        yield "new", [name for name in learnt if name not in known], criteria.judge_new
-        both = [name for name in learnt if name in known]
+        yield "new", [name for name in trained if name not in known], criteria.judge_new
+        both = [name for name in trained if name in known]
         yield "known", both[:: max(1, math.ceil(len(both) / KNOWN_EPISODES))], criteria.judge_known
 
 
 def frames(
     names: Sequence[str], contract: Contract, root: Path | None
 ) -> tuple[list[tuple[Observation, Vector]], dict[str, Any]]:
-    """Return frames of these episodes to replay, and which they are of, or why there are none.
+    """Return the frames of these episodes to replay, and a record of the used and the skipped episodes.
 
-    `root`: the folder of all episodes; None: there is none.
+    `root`: the folder of all episodes; None: no replay.
     """
     if root is None:
         return [], {"episodes": [], "frames": 0, "none": "no folder of episodes given"}
@@ -63,9 +65,9 @@ def frames(
             left_out[name] = str(error)
         time.sleep(0)
     replay = list(criteria.frames(found, REPLAYED))
-    told: dict[str, Any] = {"episodes": [episode.name for episode in found], "frames": len(replay)}
+    record: dict[str, Any] = {"episodes": [episode.name for episode in found], "frames": len(replay)}
     if left_out:
-        told["left_out"] = left_out
+        record["left_out"] = left_out
     if not replay:
-        told["none"] = "no such episode"
-    return replay, told
+        record["none"] = "no such episode"
+    return replay, record

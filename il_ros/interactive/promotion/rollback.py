@@ -1,12 +1,12 @@
-"""When a new policy must give way to the one before: people step in more often than they used to.
+"""Roll-back of a new policy version whose rate of interventions is higher than before.
 
 The counts are compared by the exact conditional test for two Poisson rates (Przyborowski & Wilenski,
-"Homogeneity of Results in Testing Samples from Poisson Series", Biometrika 31, 1940): if the new policy were
-no worse than those before, each intervention would fall to it with at most its share of the driving time.
+"Homogeneity of Results in Testing Samples from Poisson Series", Biometrika 31, 1940): if the new version were
+no worse than the earlier ones, each intervention would fall to it with at most its share of the driving time.
 
-A version is judged again at each intervention, so the error allowed is spent a part at a time: `Evidence.at`.
-No driving time is asked for. Three interventions in four seconds are enough beside a minute without any, and
-two in two minutes are not.
+The test is repeated at each intervention, so the significance level is divided among them (`Evidence.at`).
+There is no minimum driving time: three interventions in four seconds suffice against a minute without any,
+two in two minutes do not.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from il_ros.records.labelling import POLICY
 from il_ros.records.takeovers import LastDriver
 
 LONGEST_STEP_NS = 200_000_000
-"""Between two decisions no more than this counts as driving: a pause is none."""
+"""Maximum driving time counted between two decisions: pauses do not count."""
 LEAST_S = 0.05
-"""A policy that was taken over drove for this long at least; its first decision begins the count, at zero."""
+"""Minimum driving time per intervention: the count starts at zero with the version's first decision."""
 
 
 @dataclass(frozen=True)
 class Driving:
-    """How long a version had control, and how often control was then taken from it."""
+    """The driving time of a version in s, and the number of interventions in it."""
 
     seconds: float = 0.0
     interventions: int = 0
 
     @property
     def per_minute(self) -> float:
-        """Interventions in a minute of driving; 0 before it drove."""
+        """Interventions per minute of driving; 0 without driving time."""
         return 60 * self.interventions / self.seconds if self.seconds else 0.0
 
     def __add__(self, other: Driving) -> Driving:
@@ -45,15 +45,15 @@ class Driving:
 
 
 class DrivingLog:
-    """Counts each version's driving from the supervisor's decisions."""
+    """Accumulates driving time and interventions of each version from the supervisor's decisions."""
 
     def __init__(self, known: Mapping[str, Driving] | None = None) -> None:
         self.by_version: dict[str, Driving] = dict(known or {})
         self._stamp_ns = 0
         self._last = LastDriver()
 
-    def hear(self, decision: Decision) -> None:
-        """Take note of a decision."""
+    def observe(self, decision: Decision) -> None:
+        """Process a decision."""
         passed_ns = decision.stamp_ns - self._stamp_ns
         self._stamp_ns = decision.stamp_ns
         last = self._last
@@ -67,17 +67,17 @@ class DrivingLog:
             self.by_version[decision.version] = replace(driving, seconds=driving.seconds + step_s)
 
     def of(self, version: str) -> Driving:
-        """Return what is known of a version."""
+        """Return the driving record of a version."""
         return self.by_version.get(version, Driving())
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How sure a roll-back must be.
+    """The evidence that a roll-back needs.
 
-    `chance`: the largest probability that a version no worse than those before it is ever rolled back.
-    `least`: interventions without which nothing is concluded. A single one may be a slip of the hand, and two
-    are made of one by a hand-back a moment too early.
+    `chance`: largest probability that a version no worse than the earlier ones is ever rolled back.
+    `least`: minimum number of interventions; one may be a mistake, and an early hand-back turns one into two.
+    Raises ValueError on an invalid value.
     """
 
     least: int = 3
@@ -88,29 +88,29 @@ class Evidence:
             raise ValueError(f"least from 1 and chance within 0..1 are needed: {self}")
 
     def at(self, count: int) -> float:
-        """Return the part of `chance` spent at intervention `count`, 0 below `least`.
+        """Return the significance level at intervention `count`, 0 below `least`.
 
-        chance * least / (count * (count + 1)): from `least` to infinity these sum up to `chance`.
+        chance * least / (count * (count + 1)): the sum from `least` to infinity is `chance`.
         """
         return 0.0 if count < self.least else self.chance * self.least / (count * (count + 1))
 
 
 def worse(new: Driving, old: Driving, evidence: Evidence) -> str:
-    """Return why the new policy must give way, "" when it needn't or there is too little evidence."""
+    """Return why the new version must be rolled back, "" when it need not or the evidence is insufficient."""
     chance, enough = chance_of_rise(new, old), evidence.at(new.interventions)
     if chance > enough or not enough:
         return ""
     return (
         f"{new.per_minute:.2f} interventions a minute ({new.interventions} in {new.seconds:.0f} s), before "
-        f"{old.per_minute:.2f} ({old.interventions} in {old.seconds:.0f} s); by chance: {chance:.2%}, and "
-        f"{enough:.2%} is little enough"
+        f"{old.per_minute:.2f} ({old.interventions} in {old.seconds:.0f} s); probability by "
+        f"chance: {chance:.2%}, limit: {enough:.2%}"
     )
 
 
 def chance_of_rise(new: Driving, old: Driving) -> float:
-    """Return P(at least `new.interventions` of all fall to the new one), if both rates were equal.
+    """Return P(at least `new.interventions` of all fall to the new version) for equal rates.
 
-    1 when nobody drove before: then nothing can be compared.
+    1 without an intervention or without earlier driving: no comparison is possible.
     """
     if not new.interventions or not old.seconds:
         return 1.0

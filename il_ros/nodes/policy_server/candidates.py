@@ -15,7 +15,13 @@ from std_msgs.msg import String
 
 from il_ros.core.contract import Contract
 from il_ros.interactive.promotion.criteria import PromotionLimits
-from il_ros.interactive.promotion.examination import ExaminationPlan, ShadowBuffer, Verdict, examine, take
+from il_ros.interactive.promotion.examination import (
+    ExaminationPlan,
+    ShadowBuffer,
+    Verdict,
+    examine,
+    load_requested,
+)
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.shell import Refusal
@@ -186,7 +192,7 @@ class Candidates:
         torch.set_num_threads(plan.threads)
         try:
             if candidate.requested:
-                verdict = take(candidate.run, contract, driving, plan.device)
+                verdict = load_requested(candidate.run, contract, driving, plan.device)
             else:
                 # a copy has its own buffers and does not disturb the policy in control
                 copy = None if driving is None else replace(driving)

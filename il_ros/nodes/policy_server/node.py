@@ -156,7 +156,7 @@ class PolicyServer(managed.ManagedNode):
             self._chunk_uncertainty(observation.tick_ns, chunk) if uncertainty is None else uncertainty
         )
         self._before = (observation.tick_ns, chunk)
-        self._candidates.shadow.cast(observation.values, chunk)
+        self._candidates.shadow.push(observation.values, chunk)
         return chunk
 
     def _chunk_uncertainty(self, tick_ns: int, chunk: np.ndarray[Any, Any]) -> float | None:

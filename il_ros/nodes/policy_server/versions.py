@@ -162,7 +162,7 @@ class Versions:
     # ---- what comes in -----------------------------------------------------------------------------------
 
     def _on_decision(self, raw: bytes) -> None:
-        self._log.hear(from_json(messages.decode(STRING, raw).data))
+        self._log.observe(from_json(messages.decode(STRING, raw).data))
 
     def _on_rollback(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = True, self.go_back("requested")

@@ -110,19 +110,19 @@ class Recorder(managed.ManagedNode):
         if recorder is None:
             return Status(WARN, f"{self.state}: not receiving")
         silent = recorder.silent_streams()
-        take = recorder.writer
+        writer = recorder.writer
         values: dict[str, Any] = {
             "root": recorder.options.root,
             "episodes saved": recorder.saved,
             "being saved": ", ".join(recorder.saving),
-            "waiting for the disk (bytes)": take.backlog_bytes if take else 0,
+            "waiting for the disk (bytes)": writer.backlog_bytes if writer else 0,
         }
         values |= {info.topic: _words(info) for info in recorder.live()}
         if self._fault and time.monotonic() - self._fault[0] < FAULT_SHOWN_S:
             return Status(ERROR, self._fault[1], values)
         if silent:
             return Status(WARN, f"silent: {'; '.join(silent)}", values)
-        return Status(OK, f"recording {take.info.name}" if take else "ready", values)
+        return Status(OK, f"recording {writer.info.name}" if writer else "ready", values)
 
     def _start(self, recorder: EpisodeRecorder) -> str:
         if value(self, "use_sim_time") and self.get_clock().now().nanoseconds == 0:
@@ -190,16 +190,16 @@ class Recorder(managed.ManagedNode):
         """Publish `~/status`."""
         self._published_s = time.monotonic()
         recorder = self._recorder
-        take = recorder.writer if recorder else None
+        writer = recorder.writer if recorder else None
         last = recorder.last if recorder else None
         if self._last and last and last.info.name == self._last["episode"]:
             self._last["outcome"] = last.info.outcome
         status = {
-            "state": "recording" if take else "idle" if recorder else self.state,
-            "episode": take.info.name if take else None,
+            "state": "recording" if writer else "idle" if recorder else self.state,
+            "episode": writer.info.name if writer else None,
             "duration_s": recorder.duration_s() if recorder else 0.0,
-            "bytes": take.written_bytes if take else 0,
-            "outcome": take.info.outcome if take else None,
+            "bytes": writer.written_bytes if writer else 0,
+            "outcome": writer.info.outcome if writer else None,
             "saving": recorder.saving if recorder else [],
             "count": recorder.saved if recorder else 0,
             "last": self._last or None,

@@ -11,6 +11,7 @@ from rclpy.node import Node
 from il_ros.nodes.runtime import terminal
 from il_ros.nodes.session.view import View
 from il_ros.session import console
+from il_ros.session.notice import Notice
 from il_ros.session.state import SessionState
 
 
@@ -51,13 +52,13 @@ class Console:
         width = self._screen.width - 1 if self._screen is not None else 200
         return console.status_line(state, width, person=self._person, colour=colour)
 
-    def tell(self, lines: Sequence[str]) -> None:
-        """Show event lines with the time of day."""
-        for line in lines:
+    def tell(self, notices: Sequence[Notice]) -> None:
+        """Show events with the time of day."""
+        for notice in notices:
             if self._screen is not None:
-                self._screen.say(console.event_line(line, time.strftime("%H:%M:%S")))
+                self._screen.say(console.event_line(notice, time.strftime("%H:%M:%S")))
             else:
-                self._node.get_logger().info(line)
+                self._node.get_logger().info(notice.text)
 
     def leave(self, state: SessionState) -> None:
         """Keep the last status line on the screen."""

@@ -35,8 +35,17 @@ from il_ros.nodes.session.services import Services
 from il_ros.records import proposal
 from il_ros.records.decision import from_json
 from il_ros.session import keys
-from il_ros.session.state import HEARD, SessionState, heard_decision, heard_task
-from il_ros.session.user_commands import URGENT, Call, CommandPlan, answered, due, plan, waited_for
+from il_ros.session.notice import Notice, NoticeKind
+from il_ros.session.state import UPDATES, SessionState, after_decision, after_task
+from il_ros.session.user_commands import (
+    URGENT,
+    Call,
+    CommandPlan,
+    after_call,
+    automatic_command,
+    plan,
+    resume_time,
+)
 
 LOOK_EVERY_S = 0.02
 SHOW_EVERY_S = 0.1
@@ -108,7 +117,7 @@ class Session(managed.PlainNode):
     # ---- what comes in -----------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        for topic in HEARD:
+        for topic in UPDATES:
             qos = DEEP if topic == "trainer/progress" else LATCHED
             self.create_subscription(String, topic, functools.partial(self._on_json, topic), qos)
         self.create_subscription(String, "dagger_supervisor/decision", self._on_decision, DEEP)
@@ -137,30 +146,30 @@ class Session(managed.PlainNode):
     def _on_joy(self, message: Joy) -> None:
         if self._buttons.commands and not self._gamepad:
             self._gamepad = (self._buttons.help(),)
-            self._console.tell(self._gamepad)
+            self._console.tell([Notice(line) for line in self._gamepad])
         for command in self._buttons.pressed(self._buttons_before, message.buttons):
             self.command(command)
         self._buttons_before = message.buttons
 
     def _on_json(self, topic: str, message: String) -> None:
-        self.state, lines = HEARD[topic](self.state, json.loads(message.data))
-        self._console.tell(lines)
+        self.state, notices = UPDATES[topic](self.state, json.loads(message.data))
+        self._console.tell(notices)
 
     def _on_decision(self, message: String) -> None:
-        self.state, lines = heard_decision(self.state, from_json(message.data))
-        self._console.tell(lines)
+        self.state, notices = after_decision(self.state, from_json(message.data))
+        self._console.tell(notices)
         self._poll_person()
         self._notice_end()
 
     def _on_task(self, name: str, message: Bool) -> None:
-        self.state = heard_task(self.state, **{name: message.data})
+        self.state = after_task(self.state, **{name: message.data})
         self._notice_end()
 
     def _on_proposal(self, source: str, raw: bytes) -> None:
         assert self._person is not None
         assert self._contract is not None
         proposed = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
-        self._person.heard(source, proposed)
+        self._person.observe(source, proposed)
 
     def _on_driving(self, raw: bytes) -> None:
         assert self._contract is not None
@@ -169,7 +178,7 @@ class Session(managed.PlainNode):
 
     def _resume(self) -> None:
         """Resume simulated time that was paused at a recorded moment."""
-        due_now = waited_for(self.state)
+        due_now = resume_time(self.state)
         if due_now.calls and not self.busy:
             self.executor.create_task(self._carry_out, due_now)
 
@@ -185,7 +194,7 @@ class Session(managed.PlainNode):
 
         Not during a user command: it may end the episode itself and takes precedence.
         """
-        command = due(self.state, self._options)
+        command = automatic_command(self.state, self._options)
         if command and not self.busy and self._ended_for != self.state.recording:
             self.command(command)
 
@@ -209,12 +218,12 @@ class Session(managed.PlainNode):
         try:
             for call in made.calls:
                 await self._call(call)
-                self.state = answered(self.state, call)
-            self._console.tell(made.lines)
+                self.state = after_call(self.state, call)
+            self._console.tell([Notice(line) for line in made.lines])
         except ServiceRefusedError as error:
-            self._console.tell((str(error),))
+            self._console.tell([Notice(str(error), NoticeKind.FAILURE)])
         except WaitError as error:
-            self._console.tell((f"refused: {error}",))
+            self._console.tell([Notice(f"refused: {error}", NoticeKind.FAILURE)])
         except Exception as error:  # an exception would stop the executor
             self.report_error("session", error)
 

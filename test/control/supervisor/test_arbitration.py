@@ -52,7 +52,7 @@ def test_a_faulty_source_is_absent_until_it_proposes_a_valid_command():
 
 
 @pytest.mark.parametrize("field", ["name", "topic", "priority"])
-def test_two_sources_with_the_same_name_topic_or_priority_are_refused(field):
+def test_two_sources_with_the_same_name_topic_or_priority_are_rejected(field):
     values = {"name": "expert", "topic": "b", "priority": 20, "timeout_s": 0.2, "max_age_s": 0.2}
     values[field] = getattr(POLICY, field)
     with pytest.raises(ValueError, match=f"two sources have the {field}"):
@@ -60,7 +60,7 @@ def test_two_sources_with_the_same_name_topic_or_priority_are_refused(field):
 
 
 @pytest.mark.parametrize("bad", [{"name": "none"}, {"name": "a b"}, {"timeout_s": 0.0}, {"max_age_s": -1.0}])
-def test_an_invalid_source_is_refused(bad):
+def test_an_invalid_source_is_rejected(bad):
     values = {"name": "policy", "topic": "a", "priority": 1, "timeout_s": 0.2, "max_age_s": 0.2}
     with pytest.raises(ValueError, match="source"):
         Source(**{**values, **bad})

@@ -144,13 +144,13 @@ def test_a_proposal_for_a_tick_before_the_handover_is_not_used(bench_of):
 def test_consecutive_draws_are_not_a_handover(bench_of):
     bench = bench_of(mode=mode(bench_of, "dagger", beta="constant:0.5"))
     bench.measure(0)
-    said = []
+    made = []
     for k in range(60):
         bench.measure(k, 0.5)  # a ramp would begin here
-        said += filter(
+        made += filter(
             None, (bench.propose(k, 0.002, version="v1"), bench.propose(k, -0.002, source="expert"))
         )
-    drove = [decision for decision in said if decision.authority != NOBODY][1:]
+    drove = [decision for decision in made if decision.authority != NOBODY][1:]
     assert {decision.authority for decision in drove} == {"expert", "policy"}
     assert len({decision.generation for decision in drove}) == 1
     assert len({decision.stamp_ns for decision in drove}) == len(drove) >= 58
@@ -166,16 +166,16 @@ def test_at_beta_0_and_1_exactly_the_drivers_commands_are_sent(bench_of, beta, d
     bench = bench_of(mode=mode(bench_of, "dagger", beta=f"constant:{beta}"))
     bench.measure(0)
     rng = np.random.default_rng(0)
-    said = []
+    drove = []
     for k in range(200):
         targets = {"expert": 0.01 * rng.random(), "policy": -0.01 * rng.random()}
         for name in rng.permutation(["expert", "policy"]).tolist():
             decision = bench.propose(k, targets[name], source=name)
             if decision is not None and decision.stamp_ns == bench.at(k):
-                said.append((decision.authority, decision.sent, (targets[driver],)))
-    assert len(said) == 200
+                drove.append((decision.authority, decision.sent, (targets[driver],)))
+    assert len(drove) == 200
     # at the first tick the other source may propose before the driver
-    assert all(authority == driver and sent == wanted for authority, sent, wanted in said[1:])
+    assert all(authority == driver and sent == wanted for authority, sent, wanted in drove[1:])
 
 
 def test_the_safety_limits_hold_for_drawn_commands_too(bench_of):

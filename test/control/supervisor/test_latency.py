@@ -26,6 +26,6 @@ def test_before_the_first_tick_there_is_no_summary():
     assert Latency(("age",)).summary() == {}
 
 
-def test_a_row_of_wrong_length_is_refused():
+def test_a_row_of_wrong_length_is_rejected():
     with pytest.raises(ValueError, match="1 durations are needed"):
         Latency(("age",)).add((1.0, 2.0))

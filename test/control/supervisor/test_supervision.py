@@ -92,13 +92,13 @@ def test_silence_continues_the_chunk_then_repeats_the_last_target_then_applies_t
     bench.measure(0)
     bench.propose(0, 0.0, steps=3)  # 0.00 0.01 0.02
     assert bench.tick(1) is None
-    said = {k: bench.tick(k) for k in (1.5, 2.5, 3.5, 4.5, 5.5)}
-    np.testing.assert_allclose([d.sent[0] for d in said.values()], [0.01, 0.02, 0.02, 0.02, 0.02])
-    assert [d.authority for d in said.values()] == ["policy"] * 4 + [NOBODY]  # 0.25 s are five periods
-    assert said[1.5].proposals["policy"] == pytest.approx((0.01,))
-    assert said[3.5].proposals["policy"] is None
-    assert said[5.5].reason == "expert has not proposed; policy silent for 0.28 s"
-    assert said[5.5].stamp_ns == bench.at(5.5)
+    decisions = {k: bench.tick(k) for k in (1.5, 2.5, 3.5, 4.5, 5.5)}
+    np.testing.assert_allclose([d.sent[0] for d in decisions.values()], [0.01, 0.02, 0.02, 0.02, 0.02])
+    assert [d.authority for d in decisions.values()] == ["policy"] * 4 + [NOBODY]  # 0.25 s are five periods
+    assert decisions[1.5].proposals["policy"] == pytest.approx((0.01,))
+    assert decisions[3.5].proposals["policy"] is None
+    assert decisions[5.5].reason == "expert has not proposed; policy silent for 0.28 s"
+    assert decisions[5.5].stamp_ns == bench.at(5.5)
 
 
 @pytest.mark.parametrize("lag", [0.2, 0.8, 2.4])  # periods from observation to proposal
@@ -145,9 +145,9 @@ def test_a_stopped_clock_is_detected_by_the_steady_clock(bench_of):
     bench.measure(0)
     bench.propose(0, 0.0, 0.1)
     stopped = [bench.tick(k, clock=0) for k in np.arange(1, 20, 0.25)]
-    said = [d for d in stopped if d]
-    assert [d.sent for d in said] == [(0.0, 0.0)]  # once: an unchanged command is not repeated
-    assert said[0].stamp_ns > bench.at(0)
+    decisions = [d for d in stopped if d]
+    assert [d.sent for d in decisions] == [(0.0, 0.0)]  # once: an unchanged command is not repeated
+    assert decisions[0].stamp_ns > bench.at(0)
 
 
 def test_a_clock_that_goes_back_is_a_restart(bench_of):

@@ -23,7 +23,7 @@ def test_a_late_timer_keeps_the_rhythm():
     assert watchdog.latest_s == pytest.approx(0.009)
 
 
-def test_a_silence_shorter_than_a_period_is_refused():
+def test_a_silence_shorter_than_a_period_is_rejected():
     with pytest.raises(ValueError, match="shorter than a control period"):
         Watchdog(PERIOD - 1, PERIOD)
 

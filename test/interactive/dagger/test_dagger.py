@@ -1,4 +1,4 @@
-"""The DAgger loop on a point that is to be driven to 0: x' = x + u / 2, the expert says u = -x."""
+"""The DAgger loop on a point that must reach 0: x' = x + u / 2, with the expert u = -x."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ actions:
 TICKS = 8
 
 
-class Expert:
+class PointExpert:
     def act(self, observation):
         return -observation["x"][None]
 
@@ -49,17 +49,17 @@ def learner(steps=100):
     return Learner(CONTRACT, Recipe("bc", BehaviourCloning(hidden=(8,)), training), steps)
 
 
-def interaction(mode, person=None, **options):
+def interaction(mode, human=None, **options):
     made = make_mode(ModeOptions(mode, **options), CONTRACT, ("policy", "expert"), ModeMemory())
-    return InteractionLoop(made, CONTRACT.period_ns, person)
+    return InteractionLoop(made, CONTRACT.period_ns, human)
 
 
-def showing():
+def demonstration():
     return interaction("expert")
 
 
-class Still:
-    """A policy that does nothing, in doubt as it is told: its doubts, tick by tick."""
+class StillPolicy:
+    """A policy that does nothing, with the given uncertainty at each tick."""
 
     version = "still"
 
@@ -70,19 +70,19 @@ class Still:
         return np.zeros((1, 1)), next(self._uncertainties, None)
 
 
-class Despairing:
-    """Gives up where it is asked for the fourth time."""
+class ExpertGivingUp:
+    """An expert that gives up at the fourth query."""
 
     def __init__(self):
         self.queried = 0
 
     def act(self, observation):
         self.queried += 1
-        return None if self.queried > 3 else Expert().act(observation)
+        return None if self.queried > 3 else PointExpert().act(observation)
 
 
-class Alternating:
-    """Lets go, proposes, lets go, proposes ..."""
+class AlternatingHuman:
+    """Releases and proposes at alternating ticks."""
 
     def begin(self):
         self.count = 0
@@ -92,20 +92,20 @@ class Alternating:
         return own if self.count % 2 == 0 else None
 
 
-def who(driven):
+def drivers(driven):
     return "".join(decision.authority[0] for decision in driven.decisions)
 
 
-def test_a_lesson_counts_ticks_takeovers_and_keeps_what_was_seen_with_its_label():
-    driven = drive(run, interaction("hg_dagger", Alternating()), Still(), Expert(), seed=3)
-    assert (who(driven), driven.labels, driven.expert_ticks, len(driven.takeovers_ns)) == (
+def test_an_episode_counts_labels_and_takeovers_and_pairs_observations_with_labels():
+    driven = drive(run, interaction("hg_dagger", AlternatingHuman()), StillPolicy(), PointExpert(), seed=3)
+    assert (drivers(driven), driven.labels, driven.expert_ticks, len(driven.takeovers_ns)) == (
         "pepepepe",
         4,
         4,
         4,
     )
-    episode = driven.episode("lesson", CONTRACT)
-    # of x' = x / 2 at every second tick remains x / 16: within 0.1 from anywhere
+    episode = driven.episode("driven", CONTRACT)
+    # x' = x / 2 at every second tick leaves x / 16, below 0.1 from any start
     assert episode.outcome == "success"
     np.testing.assert_array_equal(episode.ticks_ns, np.array([2, 4, 6, 8]) * CONTRACT.period_ns)
     np.testing.assert_array_equal(episode.commands, -episode.observations["x"])
@@ -113,64 +113,73 @@ def test_a_lesson_counts_ticks_takeovers_and_keeps_what_was_seen_with_its_label(
     np.testing.assert_allclose(episode.observations["x"][:, 0], start * 0.5 ** np.arange(4))
 
 
-def test_an_episode_that_begins_with_the_expert_is_no_takeover():
-    assert drive(run, showing(), None, Expert(), seed=0).takeovers_ns == ()
+def test_an_episode_that_starts_with_the_expert_has_no_takeover():
+    assert drive(run, demonstration(), None, PointExpert(), seed=0).takeovers_ns == ()
 
 
-def test_a_lesson_without_labels_is_no_episode():
-    assert drive(run, interaction("policy"), Still(), Expert(), seed=0).episode("none", CONTRACT) is None
-
-
-@pytest.mark.parametrize("mode", ["expert", "dagger", "hg_dagger"])
-def test_a_lesson_ends_where_the_expert_gives_up_and_keeps_what_it_said_before(mode):
-    driven = drive(run, interaction(mode), Still(), Despairing(), seed=3)
-    assert (len(driven.decisions), driven.labels, driven.success) == (3, 3, False)
-    assert driven.episode("lesson", CONTRACT).outcome == "failure"
-
-
-@pytest.mark.parametrize(("beta", "driver"), [(1, "e"), (0, "p")])
-def test_at_the_extremes_of_beta_one_of_them_drives_and_the_expert_labels(beta, driver):
-    driven = drive(run, interaction("dagger", beta=f"constant:{beta}"), Still(), Expert(), seed=1)
-    assert who(driven) == driver * TICKS
-    assert driven.labels == TICKS
-    np.testing.assert_array_equal(
-        driven.episode("lesson", CONTRACT).commands[:, 0], [-seen["x"][0] for seen in driven.seen]
+def test_an_episode_without_labels_gives_no_training_data():
+    assert (
+        drive(run, interaction("policy"), StillPolicy(), PointExpert(), seed=0).episode("none", CONTRACT)
+        is None
     )
 
 
-def test_the_expert_is_asked_at_its_share_of_the_policys_ticks_and_tells_whenever_it_drives():
+@pytest.mark.parametrize("mode", ["expert", "dagger", "hg_dagger"])
+def test_an_episode_ends_when_the_expert_gives_up_and_keeps_the_earlier_labels(mode):
+    driven = drive(run, interaction(mode), StillPolicy(), ExpertGivingUp(), seed=3)
+    assert (len(driven.decisions), driven.labels, driven.success) == (3, 3, False)
+    assert driven.episode("driven", CONTRACT).outcome == "failure"
+
+
+@pytest.mark.parametrize(("beta", "driver"), [(1, "e"), (0, "p")])
+def test_at_beta_0_and_1_one_source_drives_and_the_expert_labels_every_tick(beta, driver):
+    driven = drive(run, interaction("dagger", beta=f"constant:{beta}"), StillPolicy(), PointExpert(), seed=1)
+    assert drivers(driven) == driver * TICKS
+    assert driven.labels == TICKS
+    np.testing.assert_array_equal(
+        driven.episode("driven", CONTRACT).commands[:, 0], [-seen["x"][0] for seen in driven.seen]
+    )
+
+
+def test_the_expert_labels_its_share_of_the_policys_ticks_and_every_tick_it_drives():
     mixing = interaction("dagger", beta="constant:0.25", queried=0.4)
-    decisions = [d for seed in range(500) for d in drive(run, mixing, Still(), Expert(), seed).decisions]
-    told = [label("dagger", decision) is not None for decision in decisions]
+    decisions = [
+        d for seed in range(500) for d in drive(run, mixing, StillPolicy(), PointExpert(), seed).decisions
+    ]
+    labelled = [label("dagger", decision) is not None for decision in decisions]
     drove = np.array([decision.authority == "expert" for decision in decisions])
-    assert np.array(told)[drove].all()
+    assert np.array(labelled)[drove].all()
     # 4 standard errors: 4 sqrt(0.25 * 0.75 / 4000) = 0.027, and 4 sqrt(0.4 * 0.6 / 3000) = 0.036
     assert drove.mean() == pytest.approx(0.25, abs=0.027)
-    assert np.array(told)[~drove].mean() == pytest.approx(0.4, abs=0.036)
+    assert np.array(labelled)[~drove].mean() == pytest.approx(0.4, abs=0.036)
 
 
-def test_a_share_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="asked is a share above 0, up to 1, not 0"):
+def test_a_query_share_of_0_is_refused():
+    with pytest.raises(ValueError, match="queried must be above 0 and at most 1, not 0"):
         interaction("dagger", queried=0)
 
 
-def test_who_is_asked_drives_at_once_until_the_doubt_is_over():
+def test_a_requested_expert_drives_at_once_until_the_uncertainty_is_low():
     gated = GatedOptions(ask=1.0, takeover="asked", least_s=0.0)
-    driven = drive(run, interaction("gated", gated=gated), Still(0.9, 1.1, 0.6, 0.4, 0.9), Expert(), seed=0)
-    assert who(driven) == "peepp" + "ppp"
+    driven = drive(
+        run, interaction("gated", gated=gated), StillPolicy(0.9, 1.1, 0.6, 0.4, 0.9), PointExpert(), seed=0
+    )
+    assert drivers(driven) == "peepp" + "ppp"
     assert driven.labels == 2
 
 
-def test_where_nobody_may_drive_that_is_said():
-    with pytest.raises(ValueError, match="nobody drives, and nobody else will come: policy has not proposed"):
-        drive(run, interaction("dagger", beta="constant:0.5"), None, Expert(), seed=0)
+def test_a_tick_without_authority_raises_an_error_with_the_reason():
+    with pytest.raises(
+        ValueError, match="no source has authority, and the loop cannot wait for one: policy has not proposed"
+    ):
+        drive(run, interaction("dagger", beta="constant:0.5"), None, PointExpert(), seed=0)
 
 
-def test_the_loop_counts_aggregates_and_learns_and_each_policy_opens_a_round():
+def test_rounds_aggregate_labels_and_each_policy_version_starts_a_round():
     rounds = list(
         dagger(
             run,
-            Expert(),
+            PointExpert(),
             learner(),
             interaction("dagger", beta="step:1"),
             [range(4), range(4, 6), range(6, 8)],
@@ -183,33 +192,35 @@ def test_the_loop_counts_aggregates_and_learns_and_each_policy_opens_a_round():
         assert rounds[-1].policy.act({"x": np.array([x])})[0, 0] == pytest.approx(-x, abs=0.1)
 
 
-def test_what_was_shown_before_counts_and_later_rounds_start_from_its_policy():
-    shown = [drive(run, showing(), None, Expert(), seed).episode("shown", CONTRACT) for seed in (1, 2)]
+def test_demonstrations_count_and_training_starts_from_their_policy():
+    shown = [
+        drive(run, demonstration(), None, PointExpert(), seed).episode("shown", CONTRACT) for seed in (1, 2)
+    ]
     before = learner().learn(shown)
-    human = interaction("hg_dagger", Alternating())
-    done = next(dagger(run, Expert(), learner(1), human, [[5]], shown, policy=before))
+    human = interaction("hg_dagger", AlternatingHuman())
+    done = next(dagger(run, PointExpert(), learner(1), human, [[5]], shown, policy=before))
     assert (done.labels, done.expert_ticks, done.takeovers) == (16 + 4, 16 + 4, 4)
     assert done.policy.normaliser == before.normaliser
 
 
-def test_training_starts_from_the_weights_before_and_leaves_them_alone():
-    shown = [drive(run, showing(), None, Expert(), 1).episode("shown", CONTRACT)]
+def test_training_starts_from_the_previous_weights_and_does_not_change_them():
+    shown = [drive(run, demonstration(), None, PointExpert(), 1).episode("shown", CONTRACT)]
     before = learner().learn(shown)
     weight = before.network.head.linear.weight
     kept = weight.detach().clone()
     after = learner(1).learn(shown, before).network.head.linear.weight
     np.testing.assert_array_equal(weight.detach(), kept)
-    assert 0 < (after - kept).abs().max() < 0.1  # a step or two of Adam at 0.02
+    assert 0 < (after - kept).abs().max() < 0.1  # one or two steps of Adam at 0.02
 
 
-def test_one_seed_learns_the_same_policy():
-    shown = [drive(run, showing(), None, Expert(), 1).episode("shown", CONTRACT)]
+def test_the_same_seed_trains_the_same_policy():
+    shown = [drive(run, demonstration(), None, PointExpert(), 1).episode("shown", CONTRACT)]
     first, second = (learner(20).learn(shown).act({"x": np.array([0.3])}) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_a_round_without_seeds_or_labels_is_refused():
     with pytest.raises(ValueError, match="round 0 has no seed"):
-        next(dagger(run, Expert(), learner(), showing(), [[]]))
-    with pytest.raises(ValueError, match="nothing to learn from"):
-        next(dagger(run, Expert(), learner(), interaction("policy"), [[1]], policy=Still()))
+        next(dagger(run, PointExpert(), learner(), demonstration(), [[]]))
+    with pytest.raises(ValueError, match="no training data"):
+        next(dagger(run, PointExpert(), learner(), interaction("policy"), [[1]], policy=StillPolicy()))

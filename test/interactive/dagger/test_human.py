@@ -1,4 +1,4 @@
-"""The simulated human: when it takes over and hands back, in hand-counted ticks."""
+"""The simulated human: takeovers and hand-backs, with ticks counted by hand."""
 
 from dataclasses import replace
 
@@ -10,11 +10,11 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, typical_motion, velocities
 
 CALM = HumanModel(alarm=2.0, content=1.0, reaction_ticks=3, least_ticks=4, misjudged=0.0, tremor=0.0)
-MOTION = np.array([0.1, 0.0])  # the second action never moved: it tells nothing
+MOTION = np.array([0.1, 0.0])  # the second action never moved, so it does not count
 
 
 def drive(human, distances):
-    """Tell whether it drives when the policy is so many typical motions off, tick after tick."""
+    """Return whether the human drives at each tick, for the policy's distances in typical motions."""
     own = np.array([1.0, 5.0])
     proposals = [human.propose(own + np.array([0.1 * far, 99.0]), own) for far in distances]
     return [proposal is not None for proposal in proposals], proposals
@@ -24,43 +24,43 @@ def human(**changes):
     return SimulatedHuman(replace(CALM, **changes), MOTION, np.random.default_rng(0))
 
 
-def test_it_takes_over_when_it_has_been_wrong_for_the_reaction_time():
+def test_takes_over_after_the_policy_was_wrong_for_the_reaction_time():
     driven, proposals = drive(human(), [3, 3, 0, 3, 3, 3, 3])
     assert driven == [False] * 5 + [True, True]
     np.testing.assert_array_equal(proposals[5], [1.0, 5.0])
 
 
-def test_it_does_not_mind_what_is_nearly_right():
+def test_a_distance_below_the_alarm_causes_no_takeover():
     assert not any(drive(human(), [1.9] * 20)[0])
 
 
-def test_it_hands_back_once_both_agree_again():
+def test_hands_back_once_both_agree():
     driven, _ = drive(human(), [3, 3, 3, 3, 3, 3, 3, 0.5, 0.5, 0.5, 0.5])
     assert driven == [False, False] + [True] * 7 + [False, False]
 
 
-def test_it_drives_for_the_least_time():
+def test_drives_for_at_least_least_ticks():
     driven, _ = drive(human(least_ticks=6), [3, 3, 3] + [0] * 7)
     assert driven == [False, False] + [True] * 6 + [False, False]
 
 
-def test_its_hand_trembles():
+def test_tremor_has_the_given_standard_deviation():
     _, proposals = drive(human(tremor=0.5, reaction_ticks=1, least_ticks=10_000), [3] * 4000)
     proposed = np.array(proposals)
-    # 4 standard errors of a deviation of 0.05 from 4000 draws: 4 * 0.05 / sqrt(8000) = 0.0022
+    # 4 standard errors of a standard deviation of 0.05 from 4000 draws: 4 * 0.05 / sqrt(8000) = 0.0022
     assert (proposed[:, 0] - 1.0).std() == pytest.approx(0.05, abs=0.0023)
     np.testing.assert_array_equal(proposed[:, 1], 5.0)
 
 
-def test_it_lets_go_at_the_end_of_an_episode():
-    person = human()
-    assert drive(person, [3, 3, 3])[0][-1]
-    person.begin()
-    assert not drive(person, [3, 3])[0][-1]
+def test_a_new_episode_starts_with_the_policy():
+    simulated = human()
+    assert drive(simulated, [3, 3, 3])[0][-1]
+    simulated.begin()
+    assert not drive(simulated, [3, 3])[0][-1]
 
 
 def ticks_until_it_drives(human, policies, off):
-    """The policy's actions (T, A); it would itself be `off` from each of them."""
+    """Return the tick of the takeover, for policy actions (T, A) and an own action that differs by `off`."""
     for tick, policy in enumerate(policies, start=1):
         if human.propose(policy, policy + off) is not None:
             return tick
@@ -70,25 +70,25 @@ def ticks_until_it_drives(human, policies, off):
 OFF = np.array([0.15, 0.0])  # 1.5 typical motions: above content, below alarm
 
 
-def test_where_nothing_gets_done_it_takes_over_after_its_patience_and_reaction():
+def test_without_progress_it_takes_over_after_patience_and_reaction_time():
     hovering = np.array([[0.3 + 0.05 * (-1) ** tick, 5.0] for tick in range(40)])  # within one typical motion
     assert ticks_until_it_drives(human(patience_ticks=10, progress=2.0), hovering, OFF) == 12
     assert ticks_until_it_drives(human(patience_ticks=10, progress=0.9), hovering, OFF) is None
     assert ticks_until_it_drives(human(patience_ticks=100, progress=2.0), hovering, OFF) is None
 
 
-def test_a_slow_policy_that_gets_on_is_left_alone():
+def test_a_slow_policy_that_makes_progress_causes_no_takeover():
     creeping = np.array([[0.025 * tick, 5.0] for tick in range(40)])  # 9 steps of 0.25 typical motions: 2.25
     assert ticks_until_it_drives(human(patience_ticks=10, progress=2.0), creeping, OFF) is None
     assert ticks_until_it_drives(human(patience_ticks=10, progress=2.3), creeping, OFF) == 12
 
 
-def test_where_both_would_stand_still_all_is_done():
+def test_no_takeover_where_both_stand_still():
     resting = np.full((40, 2), 0.3)
     assert ticks_until_it_drives(human(patience_ticks=10, progress=2.0), resting, 0.5 * OFF) is None
 
 
-def test_a_velocity_is_progress_also_when_it_stays_the_same():
+def test_a_constant_velocity_is_progress():
     steady, standing = np.full((40, 2), 0.1), np.zeros((40, 2))
     for policies, expected in ((steady, None), (standing, 12)):
         driver = SimulatedHuman(
@@ -97,30 +97,30 @@ def test_a_velocity_is_progress_also_when_it_stays_the_same():
         assert ticks_until_it_drives(driver, policies, OFF) == expected
 
 
-def test_after_it_drove_its_patience_begins_anew():
-    person = human(patience_ticks=10, progress=2.0, least_ticks=1)
+def test_patience_restarts_after_a_takeover():
+    simulated = human(patience_ticks=10, progress=2.0, least_ticks=1)
     hovering = np.full((12, 2), 0.3)
-    assert ticks_until_it_drives(person, hovering, OFF) == 12
+    assert ticks_until_it_drives(simulated, hovering, OFF) == 12
     for _ in range(3):
-        person.propose(hovering[0], hovering[0])  # they agree: it hands back
-    assert person.propose(hovering[0], hovering[0]) is None
+        simulated.propose(hovering[0], hovering[0])  # both agree, so it hands back
+    assert simulated.propose(hovering[0], hovering[0]) is None
     assert (
-        ticks_until_it_drives(person, np.repeat(hovering, 2, axis=0), OFF) == 11
-    )  # one tick was seen already
+        ticks_until_it_drives(simulated, np.repeat(hovering, 2, axis=0), OFF) == 11
+    )  # one tick was counted already
 
 
 @pytest.mark.parametrize("changes", [{"content": 3.0}, {"reaction_ticks": 0}, {"misjudged": -1.0}])
-def test_impossible_habits_are_refused(changes):
+def test_invalid_parameters_are_refused(changes):
     with pytest.raises(ValueError, match=r"needed|must be"):
         replace(CALM, **changes)
 
 
-def test_who_saw_no_motion_can_not_judge():
-    with pytest.raises(ValueError, match="nothing was demonstrated"):
+def test_demonstrations_without_motion_are_refused():
+    with pytest.raises(ValueError, match="contain no motion"):
         SimulatedHuman(CALM, np.zeros(2), np.random.default_rng(0))
 
 
-def test_a_typical_motion_is_from_measured_to_commanded_and_for_velocities_the_command():
+def test_typical_motion_is_command_minus_measurement_for_positions_and_the_command_for_velocities():
     own = contract.parse(
         """
 name: arm_on_wheels

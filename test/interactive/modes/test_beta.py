@@ -1,4 +1,4 @@
-"""Beta schedules have the paper's values, and draws come with the frequency that beta says."""
+"""Beta schedules have the paper's values, and draws have the frequency beta."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_schedules_by_hand(text, expected):
         *("constant:nan", "linear:nan", "linear:inf", "exponential:nan", "step:nan", "step:inf"),
     ],
 )
-def test_what_is_no_schedule_is_refused_by_its_text(text):
+def test_an_invalid_schedule_is_refused_with_its_text(text):
     with pytest.raises(ValueError, match=f"beta schedule '{text}'"):
         BetaSchedule(text)
 
@@ -42,17 +42,17 @@ def test_a_round_before_the_first_is_refused():
 def test_frequency_of_expert_steps_is_within_binomial_bounds():
     mixer = Mixer("step", 1, np.random.default_rng(0))
     count = sum(mixer.expert_drives(0.3) for _ in range(10_000))
-    # binomial(10000, 0.3): mean 3000, standard deviation 45.8; four of them either side
+    # binomial(10000, 0.3): mean 3000, standard deviation 45.8; bounds of 4 standard deviations
     assert 2817 <= count <= 3183
 
 
 @pytest.mark.parametrize(("beta", "expected"), [(1.0, True), (0.0, False)])
-def test_extremes_never_draw_the_other(beta, expected):
+def test_beta_0_and_1_always_draw_the_same_source(beta, expected):
     mixer = Mixer("step", 1, np.random.default_rng(1))
     assert all(mixer.expert_drives(beta) is expected for _ in range(1000))
 
 
-def test_a_segment_has_one_driver_and_an_episode_too():
+def test_a_segment_or_an_episode_has_one_driver():
     mixer = Mixer("segment", 5, np.random.default_rng(2))
     drawn = np.array([mixer.expert_drives(0.5) for _ in range(500)]).reshape(100, 5)
     assert (drawn == drawn[:, :1]).all()
@@ -67,7 +67,7 @@ def test_a_segment_has_one_driver_and_an_episode_too():
     assert {False} in episodes
 
 
-def test_wrong_units_are_refused():
+def test_invalid_units_are_refused():
     with pytest.raises(ValueError, match="one of: step, segment, episode"):
         Mixer("hour", 1, np.random.default_rng(0))
     with pytest.raises(ValueError, match="1 step or more"):

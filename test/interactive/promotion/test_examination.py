@@ -1,4 +1,4 @@
-"""A candidate's examination outside of ROS: what is measured, and what it is refused for."""
+"""A candidate's examination without ROS: the measurements and the reasons of refusal."""
 
 import errno
 import threading
@@ -12,7 +12,7 @@ import pytest
 from il_ros.episodes import layout
 from il_ros.interactive.promotion import replays
 from il_ros.interactive.promotion.criteria import PromotionLimits
-from il_ros.interactive.promotion.examination import ExaminationPlan, ShadowBuffer, examine, take
+from il_ros.interactive.promotion.examination import ExaminationPlan, ShadowBuffer, examine, load_requested
 from il_ros.policies import checkpoint
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
@@ -30,7 +30,7 @@ def candidate(tmp_path, number=2, answer=made.RIGHT, held_out=("episode_000002",
     return made.version(tmp_path / "policies", number, answer, held_out, learnt=learnt)
 
 
-def test_the_first_policy_is_measured_alone(tmp_path, root):
+def test_the_first_policy_is_measured_without_comparison(tmp_path, root):
     verdict = examine(candidate(tmp_path), made.CONTRACT, None, ExaminationPlan(root=root), ShadowBuffer())
     assert (verdict.refused, verdict.policy.version) == ("", "v2")
     held_out = verdict.checks["held_out"]
@@ -40,7 +40,7 @@ def test_the_first_policy_is_measured_alone(tmp_path, root):
     assert verdict.checks["computing_p99_ms"] > 0
 
 
-def test_a_held_out_episode_that_was_discarded_is_not_replayed_and_named(tmp_path, root):
+def test_a_discarded_held_out_episode_is_skipped_and_named(tmp_path, root):
     layout.discard(root / "episode_000002", "undone", "now")
     run = candidate(tmp_path, held_out=("episode_000001", "episode_000002"))
     checks = examine(run, made.CONTRACT, None, ExaminationPlan(root=root), ShadowBuffer()).checks
@@ -48,7 +48,7 @@ def test_a_held_out_episode_that_was_discarded_is_not_replayed_and_named(tmp_pat
     assert "discarded" in checks["held_out"]["left_out"]["episode_000002"]
 
 
-def test_what_the_driving_policy_learnt_from_is_no_test_of_both(tmp_path, root):
+def test_episodes_that_the_driving_policy_was_trained_on_are_not_held_out(tmp_path, root):
     driving = checkpoint.load(candidate(tmp_path, 1))
     driving.metrics["data"]["train"].append("episode_000002")
     run = candidate(tmp_path, held_out=("episode_000001", "episode_000002"))
@@ -56,7 +56,7 @@ def test_what_the_driving_policy_learnt_from_is_no_test_of_both(tmp_path, root):
     assert checks["held_out"]["episodes"] == ["episode_000001"]
 
 
-def test_what_it_alone_learnt_from_it_must_have_learnt(tmp_path, root):
+def test_a_candidate_must_have_learnt_the_new_episodes(tmp_path, root):
     """RIGHT is (0.25, -0.5): (0.25, 0.1) is 0.3 from it, (0.35, -0.5) is 0.05."""
     plan = ExaminationPlan(PromotionLimits(tolerance=9.0, slack=0.02, latency=1e6), root)
     driving = checkpoint.load(candidate(tmp_path, 1, (0.35, -0.5), held_out=()))
@@ -66,14 +66,15 @@ def test_what_it_alone_learnt_from_it_must_have_learnt(tmp_path, root):
     assert verdict.checks["new"]["episodes"] == ["episode_000001"]
     assert verdict.checks["new"]["error"] == pytest.approx(0.3)
     assert verdict.checks["new"]["driving_error"] == pytest.approx(0.05)
-    assert "new episodes that it learnt from is 0.3000, the driving policy's 0.0500; up to 0.0700" in (
-        verdict.refused
+    assert (
+        "new episodes that it was trained on is 0.3000, the driving policy's 0.0500; the limit is 0.0700"
+        in (verdict.refused)
     )
     better = candidate(tmp_path, 3, held_out=(), learnt=("episode_000001", "episode_000002"))
     assert examine(better, None, driving, plan, ShadowBuffer()).refused == ""
 
 
-def test_what_both_learnt_from_it_must_not_have_forgotten(tmp_path, root):
+def test_a_candidate_must_not_have_forgotten_the_known_episodes(tmp_path, root):
     """RIGHT is (0.25, -0.5): (0.35, -0.5) is 0.05 from it, (0.25, -0.4) too, (0.25, -0.38) 0.06."""
     plan = ExaminationPlan(PromotionLimits(tolerance=0.1, slack=0.005, latency=1e6), root)
     learnt = ("episode_000001", "episode_000002")
@@ -81,19 +82,21 @@ def test_what_both_learnt_from_it_must_not_have_forgotten(tmp_path, root):
     forgot = candidate(tmp_path, 2, (0.25, -0.38), held_out=(), learnt=learnt)
     verdict = examine(forgot, None, driving, plan, ShadowBuffer())
     assert verdict.checks["known"]["episodes"] == list(learnt)
-    assert "both learnt from is 0.0600, the driving policy's 0.0500; up to 0.0550" in verdict.refused
+    assert (
+        "both were trained on is 0.0600, the driving policy's 0.0500; the limit is 0.0550" in verdict.refused
+    )
     as_good = candidate(tmp_path, 3, (0.25, -0.4), held_out=(), learnt=learnt)
     assert examine(as_good, None, driving, plan, ShadowBuffer()).refused == ""
 
 
-def test_of_many_episodes_that_both_learnt_from_twenty_at_most_are_replayed_evenly(tmp_path):
+def test_at_most_twenty_known_episodes_are_replayed_evenly_spread(tmp_path):
     names = tuple(f"episode_{number:06d}" for number in range(1, 42))
     policy = checkpoint.load(candidate(tmp_path, 1, held_out=(), learnt=names))
-    (chosen,) = [some for kind, some, _ in replays.wanted(policy, policy) if kind == "known"]
+    (chosen,) = [some for kind, some, _ in replays.replay_sets(policy, policy) if kind == "known"]
     assert chosen == [f"episode_{number:06d}" for number in range(1, 42, 3)]  # every third: 14 of 41
 
 
-def test_without_held_out_episodes_it_says_so_and_judges_the_rest(tmp_path, root):
+def test_without_held_out_episodes_the_other_criteria_apply(tmp_path, root):
     verdict = examine(
         candidate(tmp_path, held_out=()), None, None, ExaminationPlan(root=root), ShadowBuffer()
     )
@@ -101,18 +104,18 @@ def test_without_held_out_episodes_it_says_so_and_judges_the_rest(tmp_path, root
     assert verdict.checks["held_out"] == {"episodes": [], "frames": 0, "none": "no such episode"}
 
 
-def test_an_answer_that_is_no_number_is_refused(tmp_path, root):
+def test_an_action_that_is_not_finite_is_refused(tmp_path, root):
     run = candidate(tmp_path)
     policy = checkpoint.load(run)
     huge = Normaliser(policy.normaliser.state, Affine(np.zeros(2), np.full(2, 1.7e308)))
-    changed = LoadedPolicy(made.CONTRACT, "bc", policy.settings, _loud(policy.network), huge, "v2")
+    changed = LoadedPolicy(made.CONTRACT, "bc", policy.settings, _with_huge_bias(policy.network), huge, "v2")
     checkpoint.save(run / "checkpoint", changed)
     verdict = examine(run, None, None, ExaminationPlan(root=root), ShadowBuffer())
     assert "is inf" in verdict.refused
     assert verdict.policy is None
 
 
-def _loud(network):
+def _with_huge_bias(network):
     import torch
 
     with torch.no_grad():
@@ -123,7 +126,7 @@ def _loud(network):
 def test_another_contract_is_refused(tmp_path, root):
     driving = LoadedPolicy(arrays.CONTRACT, "bc", *_fitting(arrays.CONTRACT), "v1")
     verdict = examine(candidate(tmp_path), None, driving, ExaminationPlan(root=root), ShadowBuffer())
-    assert verdict.refused.startswith("it has another contract")
+    assert verdict.refused.startswith("its contract differs")
 
 
 def busy(_file):
@@ -135,7 +138,7 @@ def cut(run):
     weights.write_bytes(weights.read_bytes()[:-8])
 
 
-def test_what_is_wrong_with_the_version_itself_is_a_lasting_verdict(tmp_path, root):
+def test_a_fault_of_the_version_itself_gives_a_lasting_verdict(tmp_path, root):
     run = candidate(tmp_path, answer=(0.75, -0.5))
     driving = checkpoint.load(candidate(tmp_path, 1))
     assert examine(run, None, driving, ExaminationPlan(root=root), ShadowBuffer()).lasting  # it is worse
@@ -143,13 +146,13 @@ def test_what_is_wrong_with_the_version_itself_is_a_lasting_verdict(tmp_path, ro
     assert examine(run, None, driving, ExaminationPlan(root=root), ShadowBuffer()).lasting
 
 
-def test_what_is_no_fault_of_the_version_is_no_lasting_verdict(tmp_path, root, monkeypatch):
+def test_a_fault_outside_the_version_gives_no_lasting_verdict(tmp_path, root, monkeypatch):
     run = candidate(tmp_path)
     verdict = examine(run, arrays.CONTRACT, None, ExaminationPlan(root=root), ShadowBuffer())
-    assert "another contract" in verdict.refused
+    assert "contract" in verdict.refused
     assert not verdict.lasting
     verdict = examine(run, None, None, ExaminationPlan(root=root, device="cuda:99"), ShadowBuffer())
-    assert "can't be loaded on device 'cuda:99'" in verdict.refused
+    assert "cannot be loaded on device 'cuda:99'" in verdict.refused
     assert not verdict.lasting
     monkeypatch.setattr(Path, "read_bytes", busy)
     verdict = examine(run, None, None, ExaminationPlan(root=root), ShadowBuffer())
@@ -157,16 +160,16 @@ def test_what_is_no_fault_of_the_version_is_no_lasting_verdict(tmp_path, root, m
     assert not verdict.lasting
 
 
-def test_what_a_person_wants_has_no_lasting_verdict(tmp_path):
+def test_a_requested_checkpoint_gets_no_lasting_verdict(tmp_path):
     run = candidate(tmp_path)
     cut(run)
-    verdict = take(run, None, None, "cpu")
+    verdict = load_requested(run, None, None, "cpu")
     assert "checksum" in verdict.refused
     assert not verdict.lasting
 
 
-def test_a_policy_that_sees_pictures_runs_in_shadow(tmp_path):
-    """Its answers are those of the driving one, which is itself: no difference."""
+def test_a_policy_with_images_runs_in_shadow(tmp_path):
+    """Candidate and driving policy have the same weights: the difference is 0."""
     own = arrays.WITH_CAMERA
     policy = LoadedPolicy(own, "bc", *_fitting(own), "v2")
     checkpoint.save(tmp_path / "v2" / "checkpoint", policy)
@@ -176,7 +179,7 @@ def test_a_policy_that_sees_pictures_runs_in_shadow(tmp_path):
     def tick():
         acting = LoadedPolicy(own, "bc", policy.settings, policy.network, policy.normaliser, "v1")
         while not over.wait(0.005):
-            shadow.cast(seen, acting.act(seen))
+            shadow.push(seen, acting.act(seen))
 
     ticking = threading.Thread(target=tick)
     ticking.start()
@@ -190,7 +193,7 @@ def test_a_policy_that_sees_pictures_runs_in_shadow(tmp_path):
     assert (verdict.checks["shadow_ticks"], verdict.checks["shadow_difference"]) == (4, pytest.approx(0.0))
 
 
-def test_a_shadow_that_nobody_casts_ends(tmp_path):
+def test_a_shadow_run_without_ticks_ends(tmp_path):
     run = candidate(tmp_path)
     driving = checkpoint.load(run)
     verdict = examine(run, None, driving, ExaminationPlan(shadow_ticks=4, shadow_s=0.05), ShadowBuffer())
@@ -198,7 +201,7 @@ def test_a_shadow_that_nobody_casts_ends(tmp_path):
 
 
 def _fitting(own):
-    """Settings, network and normaliser that suit a contract."""
+    """Return settings, network and normaliser for a contract."""
     from il_ros.policies.features import Inputs
 
     size = len(Inputs.of(own).groups)

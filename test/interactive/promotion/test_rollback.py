@@ -1,4 +1,4 @@
-"""Counting how versions drive, and when the new one must give way."""
+"""Driving records of versions, and the roll-back of a new one."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ MS = 1_000_000
 
 
 class Drive:
-    """Decisions every 50 ms."""
+    """A driving log fed with decisions every 50 ms."""
 
     def __init__(self):
         self.log, self.stamp_ns = DrivingLog(), 1000 * MS
@@ -19,46 +19,48 @@ class Drive:
         for _ in range(count):
             self.stamp_ns += gap_ms * MS
             named = version if authority == "policy" else ""
-            self.log.hear(Decision(self.stamp_ns, self.stamp_ns, authority, "why", version=named, mode=mode))
+            self.log.observe(
+                Decision(self.stamp_ns, self.stamp_ns, authority, "why", version=named, mode=mode)
+            )
         return self
 
 
-def test_driving_time_is_that_of_the_policy_alone():
+def test_driving_time_counts_policy_control_only():
     drive = Drive()
     drive("policy", 21)("expert", 40)("policy", 11)
     assert drive.log.of("v1") == Driving(pytest.approx(1.5), 1)  # 20 and 10 steps of 50 ms
 
 
-def test_an_intervention_counts_once_and_for_the_version_it_ended():
+def test_an_intervention_counts_once_for_the_version_that_drove():
     drive = Drive()
     drive("policy", 2)("expert", 30)("policy", 2, "v2")("none", 3)("expert", 2)("expert", 2)
     assert (drive.log.of("v1").interventions, drive.log.of("v2").interventions) == (1, 1)
 
 
-def test_an_expert_who_begins_has_taken_nothing_from_anyone():
+def test_an_expert_that_drives_first_is_no_intervention():
     drive = Drive()
     drive("none", 3)("expert", 20)
     assert drive.log.by_version == {}
 
 
-def test_by_lot_no_one_intervenes():
+def test_drawn_drivers_are_no_interventions():
     drive = Drive()
     drive("policy", 10, mode="dagger")("expert", 10, mode="dagger")("expert", 5, mode="hg_dagger")
     assert drive.log.by_version == {}
 
 
-def test_a_pause_is_no_driving():
+def test_a_pause_is_not_driving_time():
     drive = Drive()
     drive("policy", 2)("policy", 1, gap_ms=60_000)
     assert drive.log.of("v1").seconds == pytest.approx(0.25)  # 50 ms, and 200 ms of the long one
 
 
-def test_what_was_driven_since_and_before_is_all():
+def test_addition_and_subtraction_of_driving_records_are_inverse():
     before, since = Driving(60.0, 3), Driving(2.5, 1)
     assert before + since - before == since
 
 
-def test_the_chance_of_a_rise_by_hand():
+def test_the_probability_of_a_rise():
     """Both drove a minute; 3 of 3 fall to the new one with probability 1/8, 2 or 3 of 3 with 4/8."""
     assert chance_of_rise(Driving(60, 3), Driving(60, 0)) == pytest.approx(1 / 8)
     assert chance_of_rise(Driving(60, 2), Driving(60, 1)) == pytest.approx(4 / 8)
@@ -70,45 +72,45 @@ def test_the_first_command_of_a_policy_counts_as_driving():
     assert chance_of_rise(Driving(0.0, 2), Driving(9.9, 0)) == pytest.approx(1e-4)
 
 
-def test_many_interventions_are_no_trouble():
-    """One more than half of 2001, by symmetry: 1/2."""
+def test_the_probability_is_accurate_for_many_interventions():
+    """One more than half of 2001: 1/2 by symmetry."""
     assert chance_of_rise(Driving(60, 1001), Driving(60, 1000)) == pytest.approx(0.5)
 
 
-def test_what_is_spent_at_each_intervention_sums_up_to_the_chance():
+def test_the_levels_of_all_interventions_sum_to_the_chance():
     evidence = Evidence(least=2, chance=0.06)
     # 0.06 * 2 / (2 * 3), / (3 * 4), / (4 * 5)
     assert [evidence.at(k) for k in range(5)] == pytest.approx([0, 0, 0.02, 0.01, 0.006])
     assert sum(map(evidence.at, range(20_000))) == pytest.approx(0.06, rel=1e-3)
 
 
-def test_few_seconds_of_trouble_beside_a_good_minute_are_enough_and_the_sentence_has_the_figures():
-    """5 s of 60 s: each falls to the new one with 1/12, all three with 1/1728; 0.1/12 is little enough."""
+def test_a_few_bad_seconds_suffice_against_a_good_minute_and_the_reason_has_the_figures():
+    """5 s of 60 s: each falls to the new one with 1/12, all three with 1/1728, below the limit."""
     why = worse(Driving(5, 3), Driving(55, 0), Evidence())
     assert why == (
-        "36.00 interventions a minute (3 in 5 s), before 0.00 (0 in 55 s); by chance: 0.06%, and 1.25% is "
-        "little enough"
+        "36.00 interventions a minute (3 in 5 s), before 0.00 (0 in 55 s); probability by "
+        "chance: 0.06%, limit: 1.25%"
     )
 
 
 @pytest.mark.parametrize(
     ("new", "old"),
     [
-        (Driving(1, 1), Driving(10_000, 0)),  # a single one
-        (Driving(5, 3), Driving(0, 0)),  # nothing to compare
-        (Driving(60, 3), Driving(60, 0)),  # 1/8: may be chance
-        (Driving(15, 2), Driving(85, 0)),  # 0.0225, and 0.1/6 is allowed
-        (Driving(600, 120), Driving(600, 100)),  # 0.1, and one of so many looks
+        (Driving(1, 1), Driving(10_000, 0)),  # a single intervention
+        (Driving(5, 3), Driving(0, 0)),  # no earlier driving
+        (Driving(60, 3), Driving(60, 0)),  # 1/8 is not significant
+        (Driving(15, 2), Driving(85, 0)),  # below `least`
+        (Driving(600, 120), Driving(600, 100)),  # about 0.1, above the level of the 120th intervention
         (Driving(60, 4), Driving(60, 9)),  # better
     ],
 )
-def test_without_enough_evidence_it_stays(new, old):
+def test_without_enough_evidence_there_is_no_roll_back(new, old):
     assert worse(new, old, Evidence()) == ""
 
 
 @pytest.mark.parametrize("per_minute", [2.0, 20.0])
-def test_a_version_as_good_as_the_one_before_is_seldom_taken_back_however_often_one_looks(per_minute):
-    """2000 sittings: a minute of the old, then the new one's first 30 interventions, judged at each."""
+def test_an_equally_good_version_is_rarely_rolled_back_in_repeated_tests(per_minute):
+    """2000 runs: a minute of the old version, then 30 interventions of the new one, tested at each."""
     rng = np.random.default_rng(1)
     evidence, back = Evidence(chance=0.1), 0
     for _ in range(2000):
@@ -118,16 +120,16 @@ def test_a_version_as_good_as_the_one_before_is_seldom_taken_back_however_often_
     assert back / 2000 < 0.1
 
 
-def test_a_bad_version_is_taken_back_within_a_few_interventions():
-    """The old one needed one in two minutes, the new one one every four seconds: 12 s of 132 s for three.
+def test_a_bad_version_is_rolled_back_within_a_few_interventions():
+    """One intervention in two minutes before, then one every four seconds: 12 s of 132 s for three.
 
-    Three or four of four fall to it with 4 * 10/11**4 + 1/11**4 = 41/14641; 0.15/12 is little enough.
+    Three or four of four fall to it with 4 * 10/11**4 + 1/11**4 = 41/14641; the level at three is 0.15/12.
     """
     old, counts = Driving(120, 1), range(1, 20)
     assert chance_of_rise(Driving(12, 3), old) == pytest.approx(41 / 14641)
     assert next(k for k in counts if worse(Driving(4.0 * k, k), old, Evidence())) == 3
 
 
-def test_evidence_that_can_not_be_is_refused():
+def test_invalid_evidence_is_refused():
     with pytest.raises(ValueError, match="chance"):
         Evidence(chance=1.5)

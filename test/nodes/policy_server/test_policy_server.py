@@ -191,7 +191,7 @@ def test_on_a_missing_device_it_stays_unconfigured_with_the_reason(graph, traine
     node = graph.start(PolicyServer, checkpoint=trained, device="cuda:99")
     assert node.state == "unconfigured"
     assert "configure refused" in node._last_error[1]
-    assert "can't be loaded on device 'cuda:99'" in node._last_error[1]
+    assert "cannot be loaded on device 'cuda:99'" in node._last_error[1]
 
 
 def test_damaged_weights_are_refused(graph, tmp_path, trained):

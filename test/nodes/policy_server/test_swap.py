@@ -135,7 +135,7 @@ def test_a_failed_examination_is_no_verdict_on_the_version(graph, tmp_path, monk
 
 def test_a_slow_policy_is_refused(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path, promotion__latency=0.0)
-    assert "it computes for" in rig.judged(2)["reason"]
+    assert "its computing time is" in rig.judged(2)["reason"]
 
 
 def test_a_policy_that_differs_too_much_in_shadow_is_refused(graph, tmp_path):
@@ -152,7 +152,7 @@ def test_a_policy_that_differs_too_much_in_shadow_is_refused(graph, tmp_path):
     reason = rig.judged(2, (0.27, -0.2))["reason"]
     robot.rest()
     # half of 0.02 and 0.3
-    assert "in shadow it was 0.16 from the driving policy in 3 ticks" in reason
+    assert "in shadow is 0.16 over 3 ticks" in reason
 
 
 def test_without_a_policy_the_first_promoted_one_starts(graph, tmp_path):

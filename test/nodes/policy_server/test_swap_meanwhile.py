@@ -8,7 +8,7 @@ from announced_versions import LONG_S, PromotionRig
 from std_msgs.msg import String
 
 from il_ros.core import contract
-from il_ros.interactive.promotion.examination import take
+from il_ros.interactive.promotion.examination import load_requested
 from il_ros.nodes.policy_server import candidates
 from il_ros.policies import checkpoint
 from il_ros.policies.versions import CHECKPOINT
@@ -32,7 +32,7 @@ class Beside:
         rig.reload(rig.version(2, WRONG))
         rig.verdict("v2")
         rig.announce(rig.version(3, LESS_WRONG))
-        graph.until(lambda: rig.node._candidates.shadow.wanted, "v3 in shadow", LONG_S)
+        graph.until(lambda: rig.node._candidates.shadow.active, "v3 in shadow", LONG_S)
 
     def tick(self):
         made.Robot(self.rig.graph).ready().run()
@@ -67,17 +67,17 @@ def test_a_reloaded_version_must_match_the_contract_of_the_policy_that_took_cont
     rig, configured = PromotionRig(graph, tmp_path), threading.Event()
 
     def late(*words):
-        found = take(*words)
+        found = load_requested(*words)
         assert configured.wait(LONG_S)
         return found
 
-    monkeypatch.setattr(candidates, "take", late)
+    monkeypatch.setattr(candidates, "load_requested", late)
     rig.reload(rig.version(2))
     faster = contract.parse(made.TEXT.replace("rate_hz: 20", "rate_hz: 40"), "faster")
     checkpoint.save(rig.folder / "v1" / CHECKPOINT, made.constant_policy(faster, made.RIGHT, "v1"))
     reconfigure(rig)
     configured.set()
-    assert "another contract" in rig.verdict("v2")["verdict"]["reason"]
+    assert "its contract differs" in rig.verdict("v2")["verdict"]["reason"]
 
 
 def test_a_version_announced_twice_is_examined_once_and_a_roll_back_leads_to_the_previous_one(

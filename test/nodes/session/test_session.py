@@ -104,7 +104,7 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     marked = json.loads(messages.decode(STRING, mark.raw).data)
     assert info.started_ns < marked["stamp_ns"] < info.stopped_ns
     curves = {curve.name.split()[0]: curve for curve in decision_curves(look(folder))}
-    assert set(curves["doubt"].values[np.isfinite(curves["doubt"].values)]) == {0.5}
+    assert set(curves["uncertainty"].values[np.isfinite(curves["uncertainty"].values)]) == {0.5}
     assert np.isfinite(curves["policy"].values).any()  # where the expert also proposed
     assert main(["episodes", "plot", str(folder), "-o", str(tmp_path / "plot.png")]) == 0
     facts = report.read(tmp_path / "episodes")
@@ -147,15 +147,15 @@ def returned_to(marked, folder, dataset, again):
 def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
     shipped = yaml.safe_load(share.path("config", "nodes", "session.yaml").read_text())
     lines = shipped["/**"]["ros__parameters"]["joy_buttons"]
-    index = {target: int(at) for target, at in (line.split() for line in lines)}
+    index = {command: int(at) for command, at in (line.split() for line in lines)}
     person = AtTheKeys(robot, joy_buttons=lines)
     publish = robot.publisher("joy", JOY)
     robot.until(publish.count, "the session's subscription")
 
-    def press(target, until, what):
+    def press(command, until, what):
         robot.until(lambda: not person.node.busy, f"rest before {what}")
         for pressed in (True, False):
-            buttons = np.array([pressed and at == index[target] for at in range(11)], np.int32)
+            buttons = np.array([pressed and at == index[command] for at in range(11)], np.int32)
             publish(messages.make(JOY, axes=np.zeros(0, np.float32), buttons=buttons))
         robot.until(lambda: until(person.state), f"{what}; told: {person.screen.told}")
 
@@ -182,8 +182,8 @@ def test_an_expert_request_rings_the_sessions_terminal(robot):
     person = AtTheKeys(robot, mode="gated", teacher=False)
     person.type("n", lambda state: state.recording, "an episode begins")
     person.graph.until(lambda: person.state.wanted, f"a request; told: {person.screen.told}")
-    assert [line for line in person.screen.told if "\a" in line and "the robot asks" in line]
-    person.graph.until(lambda: "asks for you:" in person.screen.shown, "the status line")
+    assert [line for line in person.screen.told if "\a" in line and "expert requested" in line]
+    person.graph.until(lambda: "expert requested:" in person.screen.shown, "the status line")
 
 
 def test_a_refused_command_is_shown_and_the_session_continues(robot):

@@ -68,7 +68,7 @@ def test_a_marked_moment_is_relabelled_with_the_keys(graph, sim, tmp_path):
     graph.until(lambda: not person.node.busy, "all commands")
     assert f"moment 1 of 1: {moment.words}" in " ".join(person.screen.told)
     assert sim.task.state().tolist() == moment.state.tolist()  # time is paused
-    graph.until(lambda: "time stands until you drive" in person.screen.shown, "the hint")
+    graph.until(lambda: "time is paused until you drive" in person.screen.shown, "the hint")
     still_ns = sim.task.time_ns
     graph.until(
         lambda: (person.state.now_ns, person.state.driver) == (still_ns, NOBODY),

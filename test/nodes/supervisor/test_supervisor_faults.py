@@ -67,7 +67,7 @@ def test_an_expert_unplugged_during_a_request_leaves_the_robot_waiting(session_o
     gone = ticks_until(session, lambda d: d.authority == NOBODY, **sure)
     assert gone <= TIMEOUT_TICKS + 1
     waiting = session.tick(**sure)
-    assert waiting.reason.startswith("waiting for the expert: the expert broke off: silent for")
+    assert waiting.reason.startswith("waiting for the expert: the expert stopped proposing: silent for")
     assert session.tick(EXPERT, **sure).authority == "expert"
     assert recorded.stop().account == [
         ("policy", POLICY, None, POLICY, "v1", 0.1, 0),

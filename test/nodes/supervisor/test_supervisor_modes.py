@@ -49,7 +49,7 @@ def test_a_mode_without_its_sources_leaves_the_node_unconfigured(graph, contract
         DaggerSupervisor, contract=str(contract_file), discovery_s=0.0, sources=["left"], mode="dagger"
     )
     assert node.state == "unconfigured"
-    assert "mode dagger needs the sources policy and expert; there are: left" in node._last_error[1]
+    assert "mode dagger needs the sources policy and expert; the sources are: left" in node._last_error[1]
 
 
 @pytest.mark.parametrize(("beta", "driver", "target"), [(1, "expert", EXPERT), (0, "policy", POLICY)])
@@ -90,10 +90,10 @@ def test_a_request_is_published_rings_the_terminal_and_ends_when_answered(sessio
     session.until_driven_by("policy", policy=POLICY, uncertainty=0.1)
     waiting = session.tick(policy=POLICY, uncertainty=2.0)
     assert (waiting.authority, waiting.sent[2]) == (NOBODY, 0.0)  # the base stops, the arm holds
-    assert waiting.reason == "waiting for the expert: doubt 2 above 1"
+    assert waiting.reason == "waiting for the expert: uncertainty 2 above 1"
     session.rig.graph.until(lambda: requests, "the request")
     requested = json.loads(requests[-1].data)
-    assert (requested["wanted"], requested["number"], requested["why"]) == (True, 1, "doubt 2 above 1")
+    assert (requested["wanted"], requested["number"], requested["why"]) == (True, 1, "uncertainty 2 above 1")
     assert "\a" in capfd.readouterr().err
     status = session.rig.graph.until(
         lambda: session.rig.statuses[-1]["request"] and session.rig.statuses[-1], "the status"

@@ -1,4 +1,4 @@
-"""The rules of the gate for a new checkpoint, by hand-made numbers."""
+"""The promotion criteria, with hand-made numbers."""
 
 import made_arrays as made
 import numpy as np
@@ -14,30 +14,30 @@ LIMITS = PromotionLimits(tolerance=0.2, slack=0.02, latency=0.5, disagreement=1.
     ("judge", "driving", "most"),
     [
         (criteria.judge_held_out, 0.1, 0.12),  # by the share
-        (criteria.judge_held_out, 0.001, 0.021),  # by the slack, which is more
+        (criteria.judge_held_out, 0.001, 0.021),  # by the slack, which is larger
         (criteria.judge_new, 0.1, 0.12),  # by the slack: 0.1 + 0.02
         (criteria.judge_new, 0.5, 0.52),  # where a share of 0.2 would allow 0.6
     ],
 )
-def test_an_error_up_to_the_limit_passes_and_one_above_is_named_with_all_figures(judge, driving, most):
+def test_an_error_up_to_the_limit_passes_and_a_larger_one_is_refused_with_the_figures(judge, driving, most):
     assert judge(most, driving, LIMITS) == ""
     why = judge(most + 0.0001, driving, LIMITS)
     assert f"{most + 0.0001:.4f}, the driving policy's {driving:.4f}" in why
-    assert f"up to {most:.4f}" in why
+    assert f"the limit is {most:.4f}" in why
 
 
 @pytest.mark.parametrize("judge", [criteria.judge_held_out, criteria.judge_new])
 @pytest.mark.parametrize("error", [float("nan"), float("inf")])
 @pytest.mark.parametrize("driving", [None, 0.1, float("inf")])
-def test_an_error_that_is_no_number_never_passes(judge, error, driving):
+def test_an_error_that_is_not_finite_never_passes(judge, error, driving):
     assert f"is {error}" in judge(error, driving, LIMITS)
 
 
-def test_the_first_policy_is_compared_with_nobody():
+def test_the_first_policy_is_not_compared():
     assert criteria.judge_held_out(5.0, None, LIMITS) == ""
 
 
-def test_the_slowest_hundredth_must_keep_its_share_of_the_tick():
+def test_the_p99_of_the_computing_time_must_be_within_its_share_of_the_tick():
     fast = [0.001] * 100
     assert criteria.judge_latency(fast, 0.05, LIMITS) == (pytest.approx(0.001), "")
     p99_s, why = criteria.judge_latency([0.001] * 90 + [0.03] * 10, 0.05, LIMITS)
@@ -46,7 +46,7 @@ def test_the_slowest_hundredth_must_keep_its_share_of_the_tick():
     assert "25.0 ms" in why
 
 
-def test_in_shadow_the_mean_difference_counts():
+def test_in_shadow_the_mean_difference_is_limited():
     assert criteria.judge_shadow([0.5, 1.5], LIMITS) == ""
     assert "1.25" in criteria.judge_shadow([1.0, 1.5], LIMITS)
     assert criteria.judge_shadow([], LIMITS) == ""
@@ -60,7 +60,7 @@ def test_differences_are_in_normalised_actions_of_the_first_step():
     assert apart == pytest.approx(0.5)
 
 
-def test_the_replay_error_by_hand_and_the_frames_spread_over_the_episodes():
+def test_the_replay_error_and_the_frames_spread_over_the_episodes():
     episodes = [made.episode(0, frames=4), made.episode(1, frames=6)]
     replay = list(criteria.frames(episodes, 5))
     assert len(replay) == 5
