@@ -22,6 +22,8 @@ Array = np.ndarray[Any, Any]
 
 HISTORY_NS = 1_000_000_000
 """Length of the history of a stream: a tick may be sampled this much after its time."""
+AHEAD_NS = 1_000_000_000
+"""A message stamped further than this after its arrival is not used: the clock of its driver is wrong."""
 CLOCKS_APART_S = 1e6
 """A larger difference of stamps means a mix of simulated time and wall time."""
 ANOTHER_CLOCK = "it is stamped by another clock: check use_sim_time"
@@ -67,6 +69,9 @@ class Synchroniser:
         self._last_tick_ns = -1
         self.disordered = dict.fromkeys(self._types, 0)
         """Count of messages per topic whose stamp was not after that of their predecessor."""
+        self.ahead = dict.fromkeys(self._types, 0)
+        """Count of messages per topic that were stamped further ahead of their arrival than AHEAD_NS."""
+        self._ahead_ns: dict[str, int] = {}
 
     @property
     def topics(self) -> dict[str, str]:
@@ -78,11 +83,17 @@ class Synchroniser:
 
         `arrival_ns`: the time on the node's clock (in a bag: the log time), used when the message has no
         stamp or the contract says 'stamp: arrival'. Of two messages with the same stamp the first is kept.
+        A message stamped further ahead of its arrival than AHEAD_NS is counted and not kept: one such message
+        would otherwise make all others old. Memory is bounded whatever the stamps are.
         Raises KeyError on a topic without observation, ValueError on bytes too short for a header.
         """
         stamp_ns = None if topic in self._by_arrival else messages.raw_stamp_ns(self._types[topic], raw)
         if stamp_ns is None:
             stamp_ns = arrival_ns
+        if stamp_ns > arrival_ns + AHEAD_NS:
+            self.ahead[topic] += 1
+            self._ahead_ns[topic] = stamp_ns
+            return stamp_ns
         stream = self._streams[topic]
         if not stream or stamp_ns > stream[-1].stamp_ns:
             stream.append(_Entry(stamp_ns, raw))
@@ -92,6 +103,7 @@ class Synchroniser:
         place = _after(stream, stamp_ns)
         if place == 0 or stream[place - 1].stamp_ns < stamp_ns:
             stream.insert(place, _Entry(stamp_ns, raw))
+            self._drop_before(stream, stream[-1].stamp_ns - HISTORY_NS)
         return stamp_ns
 
     def sample(self, tick_ns: int) -> Observation | NoObservation:
@@ -131,21 +143,22 @@ class Synchroniser:
         """Discard all messages, for example after the clock was set back."""
         for stream in self._streams.values():
             stream.clear()
+        self._ahead_ns.clear()
         self._last_tick_ns = -1
 
     def _at(self, spec: ObservationSpec, tick_ns: int) -> tuple[_Entry | None, str]:
         stream = self._streams[spec.topic]
         name = f"{spec.key} ({spec.topic})"
-        if not stream:
+        oldest_ns = stream[0].stamp_ns if stream else self._ahead_ns.get(spec.topic)
+        if oldest_ns is None:
             return None, f"{name}: nothing received"
         place = _after(stream, tick_ns)
         if place == 0:
-            ahead_s = (stream[0].stamp_ns - tick_ns) / 1e9
+            ahead_s = (oldest_ns - tick_ns) / 1e9
             off = "if the driver's clock is wrong, set 'stamp: arrival'"
             why = ANOTHER_CLOCK if ahead_s > CLOCKS_APART_S else off
             return None, (
-                f"{name}: no message at or before the tick, "
-                f"the oldest held is {ahead_s:.3f} s after it; {why}"
+                f"{name}: no message at or before the tick, the oldest is {ahead_s:.3f} s after it; {why}"
             )
         entry = stream[place - 1]
         age_s = (tick_ns - entry.stamp_ns) / 1e9

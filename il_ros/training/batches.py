@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -94,21 +95,28 @@ class Batches:
         return bool(self._images)
 
     def shuffled(self, size: int, rng: torch.Generator) -> Iterator[Batch]:
-        """Return the batches of one epoch; the last one may be smaller."""
+        """Return the batches of one epoch: as few as batches of at most `size` samples allow, of equal size.
+
+        Sizes differ by one sample at most. A small remainder would otherwise get a whole optimiser step:
+        8 of 1,800 samples as much as each 256 others.
+        """
         # one gather per epoch and slices cost less than a gather per batch
         if self._replay is None:
             order = torch.randperm(len(self), generator=rng).to(self._device)
         else:
             order = self._replay.order(rng).to(self._device)
         weight = None if self._weight is None else self._weight[order]
-        return self._cut(size, order, self._state[order], self._target[order], weight)
+        count = max(1, math.ceil(len(order) / size))
+        small, larger = divmod(len(order), count)
+        sizes = [small + 1] * larger + [small] * (count - larger)
+        return self._cut(sizes, order, self._state[order], self._target[order], weight)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Return the batches in sample order, for validation."""
         return self._cut(size, torch.arange(len(self)), self._state, self._target, self._weight)
 
     def _cut(
-        self, size: int, order: Tensor, state: Tensor, target: Tensor, weight: Tensor | None
+        self, size: int | list[int], order: Tensor, state: Tensor, target: Tensor, weight: Tensor | None
     ) -> Iterator[Batch]:
         # one split call costs a fraction of slicing batch by batch
         states, targets = torch.split(state, size), torch.split(target, size)

@@ -43,7 +43,7 @@ def filled(*stamps_and_values):
     sync = Synchroniser(CONTRACT.observations)
     sync.push("f", array(7), START - 50_000 * MS)
     for stamp_ms, value in stamps_and_values:
-        sync.push("j", joints(stamp_ms, value), START)
+        sync.push("j", joints(stamp_ms, value), START + stamp_ms * MS)
     return sync
 
 
@@ -154,3 +154,30 @@ def test_any_arrival_order_gives_the_newest_message_at_or_before_each_tick(stamp
             assert out.values["joints"] == [max(before)]
         else:
             assert isinstance(out, NoObservation)
+
+
+def test_a_message_stamped_far_ahead_costs_only_itself():
+    sync = filled()
+    hour_ms = 3_600_000
+    for index in range(1800):  # 60 s at 30 Hz; the thirtieth message is stamped an hour ahead
+        at_ms = 33 * index
+        stamp_ms = at_ms + hour_ms if index == 30 else at_ms
+        sync.push("j", joints(stamp_ms, index), START + at_ms * MS)
+    assert sync.ahead == {"j": 1, "f": 0}
+    assert sync.disordered["j"] == 0
+    assert len(sync._streams["j"]) <= 32  # those of the last second, and the one before
+    assert sampled(sync, 33 * 1799).values["joints"] == [1799]
+
+
+def test_a_stream_that_is_always_far_ahead_is_reported_so():
+    sync = filled()
+    sync.push("j", joints(5_000, 1), START)
+    (reason,) = sampled(sync, 0).reasons
+    assert "the oldest is 5.000 s after it; if the driver's clock is wrong, set 'stamp: arrival'" in reason
+
+
+def test_messages_older_than_the_history_are_not_accumulated():
+    sync = filled((10_000, 1))
+    for index in range(500):
+        sync.push("j", joints(index, index), START + 10_000 * MS)
+    assert len(sync._streams["j"]) <= 2

@@ -97,7 +97,21 @@ def test_an_epoch_has_every_sample_once_in_another_order_each_time():
     for epoch in epochs:
         assert sorted(epoch.tolist()) == list(range(10))
     assert epochs[0].tolist() != epochs[1].tolist()
-    assert [len(batch) for batch in batches.shuffled(4, rng)] == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [
+        (10, 4, [4, 3, 3]),  # not 4, 4, 2
+        (1800, 256, [225] * 8),  # not seven of 256 and one of 8
+        (8, 4, [4, 4]),
+        (3, 4, [3]),
+        (5, 4, [3, 2]),
+    ],
+)
+def test_no_batch_is_a_small_remainder(count, size, sizes):
+    rng = torch.Generator().manual_seed(0)
+    assert [len(batch) for batch in numbered(count).shuffled(size, rng)] == sizes
 
 
 def test_a_replaying_epoch_has_every_new_sample_and_other_old_ones_each_time():
