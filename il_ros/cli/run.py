@@ -11,8 +11,9 @@ from types import FrameType
 from typing import Any
 
 from il_ros.core import processes
+from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.scenarios import SCENARIOS
-from il_ros.scenarios.graph import Scenario, Spec, command, terminal_of
+from il_ros.scenarios.graph import NodeSpec, Scenario, Spec, command, terminal_of
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -55,8 +56,10 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     show = _log_only if terminal else _show
     commands = {spec.name: command(spec) for spec in specs}
+    slow = [spec.name for spec in specs if isinstance(spec, NodeSpec) and spec.executable in SLOW_TO_STOP]
+    patience = dict.fromkeys(slow, float(SLOW_STOP_S))
     try:
-        with processes.ProcessGroup(commands, logs, show, terminal) as group:
+        with processes.ProcessGroup(commands, logs, show, terminal, patience) as group:
             ending = group.wait()
             if ending.status != 0:
                 print(group.failure(ending), file=sys.stderr)

@@ -14,3 +14,8 @@ NODES = {
     "teleop_leader": "il_ros.nodes.teleop.leader_node",
     "trainer": "il_ros.nodes.trainer.node",
 }
+
+SLOW_TO_STOP = ("recorder", "session")
+"""Nodes that write files when they stop: an episode on a slow disk, a report."""
+SLOW_STOP_S = 120
+"""Time that such a node gets before it is killed."""

@@ -41,14 +41,21 @@ class ProcessGroup:
     """Starts processes, writes their output to `logs/NAME.log`, and stops all at the end of the context.
 
     `on_line(name, line)` is called with every printed line. The process named `terminal` keeps the terminal
-    and receives Ctrl-C; it has no log.
+    and receives Ctrl-C; it has no log. `stop_s`: the time that a process gets after SIGINT, by name; the default
+    is 10 s.
     """
 
     def __init__(
-        self, commands: Mapping[str, Sequence[str]], logs: Path, on_line: OnLine, terminal: str = ""
+        self,
+        commands: Mapping[str, Sequence[str]],
+        logs: Path,
+        on_line: OnLine,
+        terminal: str = "",
+        stop_s: Mapping[str, float] | None = None,
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._terminal = terminal
+        self._stop_s = dict.fromkeys(commands, _STOP_S) | dict(stop_s or {})
         self._logs = logs
         self._on_line = on_line
         self._selector = selectors.DefaultSelector()
@@ -94,12 +101,14 @@ class ProcessGroup:
         for process in self._processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + _STOP_S
-        while any(process.poll() is None for process in self._processes.values()):
-            if time.monotonic() > deadline:
-                self._kill()
-                break
-            self._pump(deadline - time.monotonic())
+        began_s = time.monotonic()
+        while running := [name for name, process in self._processes.items() if process.poll() is None]:
+            passed_s = time.monotonic() - began_s
+            late = [name for name in running if passed_s >= self._stop_s[name]]
+            if late:
+                self._kill(late)
+            else:
+                self._pump(min(self._stop_s[name] for name in running) - passed_s)
         self._drain()
         self._selector.close()
         for file in self._files.values():
@@ -163,8 +172,8 @@ class ProcessGroup:
             if self._partial[name]:
                 self._on_line(name, self._partial[name].decode(errors="replace"))
 
-    def _kill(self) -> None:
-        for process in self._processes.values():
+    def _kill(self, names: Sequence[str]) -> None:
+        for process in (self._processes[name] for name in names):
             if process.poll() is None:
                 process.kill() if process.stdout is None else os.killpg(process.pid, signal.SIGKILL)
                 process.wait(_STOP_S)

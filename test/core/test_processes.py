@@ -82,6 +82,21 @@ def test_leaving_the_group_interrupts_and_reaps_all(tmp_path):
     assert seen[-1] == ("polite", "bye")
 
 
+def test_a_slow_process_gets_its_own_time_and_the_others_do_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("il_ros.core.processes._STOP_S", 0.2)
+    code = (
+        "import signal, time\nprint('up', flush=True)\n"
+        "try: signal.pause()\nexcept KeyboardInterrupt: time.sleep(1.0); print('saved', flush=True)"
+    )
+    seen = []
+    commands = {"recorder": python(code), "other": python(code)}
+    with ProcessGroup(commands, tmp_path, lambda *line: seen.append(line), "", {"recorder": 60.0}) as group:
+        wait_for(group, ("recorder", "up"), seen)
+        wait_for(group, ("other", "up"), seen)
+    assert ("recorder", "saved") in seen
+    assert ("other", "saved") not in seen
+
+
 def test_a_child_receives_the_interrupt_even_if_the_parent_ignores_it(tmp_path):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for background jobs
     seen = []

@@ -10,11 +10,9 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.nodes.runtime import process
 from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, terminal_of
-
-REPORT_S = "120"
-"""Time in seconds for a session's report after Ctrl-C; launch's default limit is 5 s."""
 
 
 def describe(scenario: Scenario) -> LaunchDescription:
@@ -49,8 +47,8 @@ def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
         name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
     }
     end = {"on_exit": Shutdown(reason=f"{spec.name} ended")} if spec.essential else {}
-    if spec.terminal:
-        end["sigterm_timeout"] = REPORT_S
+    if spec.terminal or spec.executable in SLOW_TO_STOP:
+        end["sigterm_timeout"] = str(SLOW_STOP_S)  # launch's default is 5 s
     return Node(
         package=spec.package,
         executable=spec.executable,

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
@@ -47,6 +48,7 @@ STRING = "std_msgs/msg/String"
 SHALLOW = QoSProfile(depth=1)
 # event handlers would keep a destroyed publisher in the graph until the executor runs
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+ACKNOWLEDGED_S = 0.5  # wait for the reliable subscribers of the last command
 LOOKS_PER_PERIOD = 2  # how often the timer checks for an overdue decision; each check wakes the process
 
 
@@ -120,6 +122,8 @@ class DaggerSupervisor(managed.ManagedNode):
         """Send a final stop command, then destroy publishers and subscriptions."""
         if self._commands and self._supervision is not None:
             self._send(self._supervision.finish(*self._times()))
+            for publisher, _, _ in self._commands:  # destroyed at once, the stop could get lost
+                publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
         self._commands.clear()
         while self._closing:
             self._closing.pop()()

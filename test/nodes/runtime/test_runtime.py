@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from std_srvs.srv import Trigger
@@ -25,26 +26,44 @@ NODE = """
         def activate(self):
             print("active", flush=True)
         def cleanup(self):
+            {cleanup}
             print("stopped", flush=True)
 
     sys.exit(managed.main(Probe))
 """
 
 
-def start(*arguments, configure="pass"):
+def start(*arguments, configure="pass", cleanup="pass"):
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(NODE).format(configure=configure), *arguments],
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(NODE).format(configure=configure, cleanup=cleanup),
+            *arguments,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_node_cleanly(number):
-    probe = start()
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [signal.SIGINT],
+        [signal.SIGTERM],
+        [signal.SIGHUP],  # a lost SSH connection
+        [signal.SIGINT, signal.SIGINT],  # launch forwards a second one where there is no terminal
+        [signal.SIGINT, signal.SIGTERM],  # launch after five seconds
+    ],
+    ids=lambda numbers: "+".join(number.name for number in numbers),
+)
+def test_signals_end_a_node_cleanly(numbers):
+    probe = start(cleanup="__import__('time').sleep(0.5)")
     assert probe.stdout.readline() == "active\n"
-    probe.send_signal(number)
+    for number in numbers:
+        probe.send_signal(number)
+        time.sleep(0.1)
     out, err = probe.communicate(timeout=120)
     assert probe.returncode == 0, err
     assert out == "stopped\n"
