@@ -29,12 +29,15 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import load_contract
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import value
+from il_ros.nodes.runtime.publishers import OtherPublishers
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.records.outcomes import OUTCOMES
 
 POLL_S = 0.05  # how soon a full disk or the duration limit ends an episode
 STATUS_S = 0.5  # how often the status is published while recording
 FAULT_SHOWN_S = 30.0  # how long the diagnostics show a fault
+
+STATUS = "~/status"
 
 
 class Recorder(managed.ManagedNode):
@@ -43,6 +46,7 @@ class Recorder(managed.ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("recorder", **kwargs)
         parameters.declare_all(self)
+        self._others = OtherPublishers(self, "only one node may record, or every take exists twice")
         self._contract: Contract | None = None
         self._recorder: EpisodeRecorder | None = None
         self._streams: RecorderStreams | None = None
@@ -50,7 +54,7 @@ class Recorder(managed.ManagedNode):
         self._fault: tuple[float, str] | None = None
         self._published_s = 0.0
         self._last: dict[str, Any] = {}
-        self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
+        self._status_publisher = self.create_publisher(String, STATUS, LATCHED)
         self.add_on_set_parameters_callback(self._on_parameters)
         for name, action in {
             "start": self._start,
@@ -71,7 +75,10 @@ class Recorder(managed.ManagedNode):
             raise managed.Refusal(str(error)) from error
 
     def activate(self) -> None:
-        """Subscribe, which fills the pre-roll and allows starts."""
+        """Subscribe, which fills the pre-roll and allows starts; raises Refusal beside another recorder."""
+        other = self._others.before_publishing([STATUS], ours=1)
+        if other:
+            raise managed.Refusal(other)
         clock = self.get_clock()
         self._recorder = EpisodeRecorder(
             parameters.options(self), self._contract, lambda: clock.now().nanoseconds

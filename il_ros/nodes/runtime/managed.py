@@ -102,6 +102,8 @@ class ManagedNode(Shell, LifecycleNode):
     def on_activate(self, _state: Any) -> TransitionCallbackReturn:
         """Lifecycle callback."""
         result = self._transition(self.activate)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self.deactivate()  # what was activated before the failure must not go on
         if self.alone:
             process.settle_objects()  # objects loaded so far are permanent
         return result

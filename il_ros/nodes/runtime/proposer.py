@@ -91,6 +91,7 @@ class Proposer:
         self._counts: Counter[str] = Counter()
         self._status = Status(WARN, "no tick yet")
         self._ticked_s = time.monotonic()
+        self._closed = False
         self._proposed_ns = 0  # the newest tick proposed for, 0 after releasing
         self._latency = Latency(("observation age", "inference", "publish"))
         self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=1))
@@ -106,6 +107,7 @@ class Proposer:
     def close(self) -> None:
         """Release authority; destroy subscriptions, timer and publisher."""
         self.release()
+        self._closed = True
         self._streams.close()
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
@@ -139,7 +141,12 @@ class Proposer:
         return Status(self._status.level, self._status.message, values)
 
     def tick(self, tick_ns: int) -> None:
-        """Answer one tick: publish one proposal stamped `tick_ns`, or record why there is none."""
+        """Answer one tick: publish one proposal stamped `tick_ns`, or record why there is none.
+
+        A tick that was queued before `close` is not answered.
+        """
+        if self._closed:
+            return
         self._ticked_s = time.monotonic()
         started_ns = time.perf_counter_ns()
         age_s = (self._now_ns() - tick_ns) / 1e9

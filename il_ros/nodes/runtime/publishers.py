@@ -14,24 +14,27 @@ LOOK_AGAIN_S = 0.05
 
 
 class OtherPublishers:
-    """Finds other publishers. `.found`: sentence about the last one found, "" if none."""
+    """Finds other publishers. `.found`: sentence about the last one found, "" if none.
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    `rule`: what the sentence says of them, such as "only one node may command the robot".
+    """
+
+    def __init__(self, node: Node, rule: str) -> None:
+        self._node, self._rule = node, rule
         self._born_s = time.monotonic()
         self.found = ""
         declare(
-            node, "discovery_s", 0.5, "time after the start in which the node looks for other commanding "
-            "nodes before it may command", unit="s", minimum=0.0, maximum=30.0,
+            node, "discovery_s", 0.5, "time after the start in which the node looks for another node that does "
+            "the same before it starts", unit="s", minimum=0.0, maximum=30.0,
         )  # fmt: skip
 
-    def before_publishing(self, topics: Sequence[str]) -> str:
-        """Return a sentence about a publisher on one of `topics`, "" if there is none.
+    def before_publishing(self, topics: Sequence[str], ours: int = 0) -> str:
+        """Return a sentence about a publisher on one of `topics` besides `ours` of this node, "" if none.
 
         Discovery takes time: looks until `discovery_s` after the node's start.
         """
         while True:
-            self.found = self._look(topics, ours=0)
+            self.found = self._look(topics, ours)
             left_s = self._born_s + value(self._node, "discovery_s") - time.monotonic()
             if self.found or left_s <= 0:
                 return self.found
@@ -51,7 +54,7 @@ class OtherPublishers:
                 if own in names:
                     names.remove(own)  # once: a second node may have the same name
             if names:
-                return f"{names[0]} publishes on {resolved}; only one node may command the robot"
+                return f"{names[0]} publishes on {resolved}; {self._rule}"
         return ""
 
 

@@ -60,7 +60,7 @@ class RawSubscriptions:
     `raw`: CDR bytes. `arrival_ns`: the node's clock (ROS time). Names are those of the contract; remapping
     and namespace apply. Without a publisher the subscription is best effort and volatile, which matches any
     publisher. It becomes reliable, and transient local (to receive a latched goal), when all publishers offer
-    that. Call `close` to unsubscribe.
+    that. Call `close` to unsubscribe; messages that are queued by then are dropped.
     """
 
     def __init__(self, node: Node, topics: Mapping[str, str], on_message: OnMessage) -> None:
@@ -113,6 +113,8 @@ class RawSubscriptions:
         self._unsubscribe(topic)
 
         def receive(raw: bytes) -> None:
+            if topic not in self._subscriptions:
+                return  # queued before `close`
             self._on_message(topic, raw, self._now().nanoseconds)
 
         def look_again(_info: Any) -> None:

@@ -64,7 +64,7 @@ class DaggerSupervisor(managed.ManagedNode):
         self._modes = ModeParameters(self, self._check_mode, self._switch)
         self._estop = EstopInputs(self, self._press, self._reset_estop)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._others = OtherPublishers(self)
+        self._others = OtherPublishers(self, "only one node may command the robot")
         self._commands: list[tuple[Any, Any, slice]] = []
         self._closing: list[Callable[[], Any]] = []
         self._announced: tuple[Any, ...] = ()

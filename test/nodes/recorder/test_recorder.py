@@ -337,3 +337,17 @@ def test_a_killed_recorder_loses_at_most_a_second(graph, arm, tmp_path: Path, co
     assert len(expected) >= 10
     assert [stamp for stamp in kept if stamp in expected] == expected
     assert layout.load_info(folder).complete
+
+
+def test_a_second_recorder_is_refused(graph, start, arm, tmp_path: Path):
+    first = start()
+    arm.flowing(first)
+    second = start(root=str(tmp_path / "second"))
+    assert (first.state, second.state) == ("active", "inactive")
+    assert second._recorder is None
+
+
+def test_a_recorder_whose_activation_was_refused_does_not_record(graph, start):
+    recorder = start(extra_topics=["tool acme_msgs/msg/Tool"])
+    assert recorder.state == "inactive"
+    assert call(graph, "start", expected=False) == "the recorder is inactive; activate it first"

@@ -157,7 +157,16 @@ def test_a_failed_configure_cleans_up_reports_and_can_be_retried(graph, monkeypa
 
 def test_a_refused_activation_leaves_the_node_inactive(graph, monkeypatch):
     monkeypatch.setattr(Managed, "fails", {"activate": managed.Refusal("no robot")})
-    assert graph.start(Managed).state == "inactive"
+    node = graph.start(Managed)
+    assert node.state == "inactive"
+    assert node.log == ["configure", "activate", "deactivate"]  # what it had begun is ended
+
+
+def test_a_failed_activation_ends_what_it_had_begun(graph, monkeypatch):
+    monkeypatch.setattr(Managed, "fails", {"activate": ZeroDivisionError("oops")})
+    node = graph.start(Managed)
+    assert node.state == "unconfigured"
+    assert node.log == ["configure", "activate", "deactivate", "cleanup"]
 
 
 def test_an_error_in_a_callback_is_reported_and_the_node_continues(graph):
