@@ -49,10 +49,12 @@ def main() -> None:
     parser.add_argument("before", type=Path)
     parser.add_argument("now", type=Path)
     parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--only", choices=BENCHES, help="run this bench alone")
     args = parser.parse_args()
+    benches = [BENCHES[args.only]] if args.only else list(BENCHES.values())
     ratios: dict[str, list[float]] = {}
     for pair in range(args.pairs):
-        for words, figures in BENCHES.values():
+        for words, figures in benches:
             order = [args.before, args.now] if pair % 2 == 0 else [args.now, args.before]
             found = {checkout: figures(run(checkout, words)) for checkout in order}
             for name, now in found[args.now].items():
