@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 COMMANDS = {
     "episodes": ("il_ros.cli.episodes.command", "inspect, check, repair and plot recorded episodes"),
@@ -31,7 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: success. 1: failure, with the reason on stderr. 2: invalid arguments. 130: Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    args = _parser(words[0] if words else "").parse_args(words)
+    parser = _parser(words[0] if words else "")
+    if not words:
+        parser.print_help()
+        return 0
+    args = parser.parse_args(words)
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
@@ -50,6 +55,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"il_ros {version('il_ros')}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module, text) in COMMANDS.items():
         if name == chosen:

@@ -193,7 +193,7 @@ def _undo(state: SessionState, options: SessionOptions) -> CommandPlan:
     if not name:
         return CommandPlan(lines=("no episode to undo yet",))
     rest = _rest(state, options) if state.recording else ()
-    lines = (f"{name} discarded; `il-ros episodes undo` restores it",)
+    lines = (f"{name} discarded; `il-ros episodes undo {int(name[-6:])}` restores it",)
     return CommandPlan((Call("recorder/discard"), *rest), lines)
 
 

@@ -20,6 +20,18 @@ def test_help_lists_every_command_and_imports_none(capsys):
     assert "examples:" in out
 
 
+def test_without_a_command_it_prints_the_help(capsys):
+    assert cli.main([]) == 0
+    assert capsys.readouterr().out.startswith("usage: il-ros")
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "il_ros 0.1.0\n"
+
+
 def test_an_unknown_command_is_refused_by_name(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["trian"])

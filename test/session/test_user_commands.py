@@ -104,6 +104,8 @@ def test_undo_discards_the_running_or_the_last_episode_with_its_labels():
     assert (state.labels, state.running) == (70, True)
     assert after(keys.UNDO, state).labels == 70  # a second undo has no effect
     assert plan(keys.UNDO, SessionState(), SIM).lines == ("no episode to undo yet",)
+    (line,) = plan(keys.UNDO, SessionState(last="episode_000012"), SIM).lines
+    assert line == "episode_000012 discarded; `il-ros episodes undo 12` restores it"  # can be pasted
 
 
 def test_a_moment_to_label_later_is_published_with_its_stamp():
