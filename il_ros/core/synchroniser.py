@@ -149,8 +149,8 @@ class Synchroniser:
     def _at(self, spec: ObservationSpec, tick_ns: int) -> tuple[_Entry | None, str]:
         stream = self._streams[spec.topic]
         name = f"{spec.key} ({spec.topic})"
-        oldest_ns = stream[0].stamp_ns if stream else self._ahead_ns.get(spec.topic)
-        if oldest_ns is None:
+        oldest_ns = stream[0].stamp_ns if stream else self._ahead_ns.get(spec.topic, 0)
+        if not stream and oldest_ns <= tick_ns:
             return None, f"{name}: nothing received"
         place = _after(stream, tick_ns)
         if place == 0:
