@@ -71,7 +71,7 @@ class Synchroniser:
         """Count of messages per topic whose stamp was not after that of their predecessor."""
         self.ahead = dict.fromkeys(self._types, 0)
         """Count of messages per topic that were stamped further ahead of their arrival than AHEAD_NS."""
-        self._ahead_ns: dict[str, int] = {}
+        self._early: dict[str, _Entry] = {}
 
     @property
     def topics(self) -> dict[str, str]:
@@ -83,27 +83,23 @@ class Synchroniser:
 
         `arrival_ns`: the time on the node's clock (in a bag: the log time), used when the message has no
         stamp or the contract says 'stamp: arrival'. Of two messages with the same stamp the first is kept.
-        A message stamped further ahead of its arrival than AHEAD_NS is counted and not kept: one such message
-        would otherwise make all others old. Memory is bounded whatever the stamps are.
+        A message stamped further ahead of its arrival than AHEAD_NS is counted and set apart, the last one of a
+        topic until the ticks reach it: in the stream it would make all others old. Memory is bounded whatever
+        the stamps are.
         Raises KeyError on a topic without observation, ValueError on bytes too short for a header.
         """
         stamp_ns = None if topic in self._by_arrival else messages.raw_stamp_ns(self._types[topic], raw)
         if stamp_ns is None:
             stamp_ns = arrival_ns
         if stamp_ns > arrival_ns + AHEAD_NS:
-            self.ahead[topic] += 1
-            self._ahead_ns[topic] = stamp_ns
+            if arrival_ns > 0:  # at 0, simulated time has not begun
+                self.ahead[topic] += 1
+            self._early[topic] = _Entry(stamp_ns, raw)
             return stamp_ns
         stream = self._streams[topic]
-        if not stream or stamp_ns > stream[-1].stamp_ns:
-            stream.append(_Entry(stamp_ns, raw))
-            self._drop_before(stream, stamp_ns - HISTORY_NS)
-            return stamp_ns
-        self.disordered[topic] += 1
-        place = _after(stream, stamp_ns)
-        if place == 0 or stream[place - 1].stamp_ns < stamp_ns:
-            stream.insert(place, _Entry(stamp_ns, raw))
-            self._drop_before(stream, stream[-1].stamp_ns - HISTORY_NS)
+        if stream and stamp_ns <= stream[-1].stamp_ns:
+            self.disordered[topic] += 1
+        self._insert(stream, _Entry(stamp_ns, raw))
         return stamp_ns
 
     def sample(self, tick_ns: int) -> Observation | NoObservation:
@@ -143,18 +139,23 @@ class Synchroniser:
         """Discard all messages, for example after the clock was set back."""
         for stream in self._streams.values():
             stream.clear()
-        self._ahead_ns.clear()
+        self._early.clear()
         self._last_tick_ns = -1
 
     def _at(self, spec: ObservationSpec, tick_ns: int) -> tuple[_Entry | None, str]:
         stream = self._streams[spec.topic]
         name = f"{spec.key} ({spec.topic})"
-        oldest_ns = stream[0].stamp_ns if stream else self._ahead_ns.get(spec.topic, 0)
-        if not stream and oldest_ns <= tick_ns:
+        early = self._early.get(spec.topic)
+        if early is not None and early.stamp_ns <= tick_ns:
+            self._insert(stream, self._early.pop(spec.topic))
+            early = None
+        if not stream and early is None:
             return None, f"{name}: nothing received"
         place = _after(stream, tick_ns)
         if place == 0:
-            ahead_s = (oldest_ns - tick_ns) / 1e9
+            oldest = stream[0] if stream else early
+            assert oldest is not None
+            ahead_s = (oldest.stamp_ns - tick_ns) / 1e9
             off = "if the driver's clock is wrong, set 'stamp: arrival'"
             why = ANOTHER_CLOCK if ahead_s > CLOCKS_APART_S else off
             return None, (
@@ -180,6 +181,14 @@ class Synchroniser:
             value.setflags(write=False)
             entry.decoded[spec.key] = value
         return entry.decoded[spec.key]
+
+    @classmethod
+    def _insert(cls, stream: list[_Entry], entry: _Entry) -> None:
+        """Add a message at its place in time, unless there is one with the same stamp; drop old ones."""
+        place = _after(stream, entry.stamp_ns)
+        if place == 0 or stream[place - 1].stamp_ns < entry.stamp_ns:
+            stream.insert(place, entry)
+            cls._drop_before(stream, stream[-1].stamp_ns - HISTORY_NS)
 
     @staticmethod
     def _drop_before(stream: list[_Entry], before_ns: int) -> None:

@@ -176,6 +176,16 @@ def test_a_stream_that_is_always_far_ahead_is_reported_so():
     assert "the oldest is 5.000 s after it; if the driver's clock is wrong, set 'stamp: arrival'" in reason
 
 
+def test_a_message_that_arrived_before_simulated_time_began_is_used_once_the_ticks_reach_it():
+    sync = filled()
+    sync.push("j", joints(0, 1), 0)  # such as a latched one; no clock yet
+    assert sync.ahead["j"] == 0
+    assert isinstance(sampled(sync, -100), NoObservation)
+    out = sampled(sync, 50)
+    assert (out.values["joints"], out.ages_s["joints"]) == ([1], 0.05)
+    assert "stale, 0.150 s old" in sampled(sync, 150).reasons[0]
+
+
 def test_messages_older_than_the_history_are_not_accumulated():
     sync = filled((10_000, 1))
     for index in range(500):
