@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli.train_report import BarReporter, JsonReporter
+from il_ros.core.tables import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
 
+VERSIONS = "checkpoint"
+"""The folder that holds the versions v1, v2, ... unless --out names another."""
+
 _EXAMPLES = """\
 examples:
+  il-ros train episodes                               into checkpoint/v1, the next time checkpoint/v2
   il-ros train episodes --out checkpoint/v1           the folder that deploy and dagger use
   il-ros train episodes --out trained --set epochs=50 --set policy.hidden=[64,64]
   il-ros train episodes --out trained --resume        after Ctrl-C
@@ -45,8 +50,8 @@ def add_parser(subparsers: Any) -> None:
         "-o",
         "--out",
         type=Path,
-        default=Path("checkpoint"),
-        help="folder for the result (default: checkpoint)",
+        help=f"folder for the result (default: the next version in ./{VERSIONS}, such as {VERSIONS}/v1; "
+        "with --resume the newest interrupted one)",
     )
     parser.add_argument("--contract", help="file, or name in config/contracts (default: the recorded one)")
     parser.add_argument(
@@ -67,7 +72,11 @@ def add_parser(subparsers: Any) -> None:
         "--task", action="append", default=[], help="only episodes of this task; may be repeated"
     )
     parser.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
-    parser.add_argument("--overwrite", action="store_true", help="replace the policy in --out")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the policy that an earlier training wrote to --out",
+    )
     parser.add_argument(
         "--from",
         dest="start",
@@ -111,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
     from il_ros.training.loop import TrainingError
 
     try:
+        if args.out is None:
+            args.out = _default_out(args)
         _keep(args)
         dataset, recipe = _open(args)
         start, recipe, refusal = _begin(args, dataset, recipe)
@@ -119,10 +130,10 @@ def run(args: argparse.Namespace) -> int:
         with stop_signals() as stopped:
             outcome = _train(args, dataset, recipe, start, reporter, stopped)
     except TrainingError as error:
-        print(f"il-ros train: {error}", file=sys.stderr)
+        say(f"il-ros train: {error}", file=sys.stderr)
         return 1
     except (DatasetError, ValueError, OSError) as error:
-        print(f"il-ros train: {error}", file=sys.stderr)
+        say(f"il-ros train: {error}", file=sys.stderr)
         return 2
     reporter.done(outcome)
     return 0 if outcome.finished else 130
@@ -153,11 +164,42 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _keep(args: argparse.Namespace) -> None:
-    """Raise ValueError when training would replace a policy without --overwrite."""
-    from il_ros.policies import checkpoint
-    from il_ros.policies.versions import CHECKPOINT
+def _default_out(args: argparse.Namespace) -> Path:
+    """Return the next version's folder, or with --resume the newest interrupted one; raises ValueError."""
+    from il_ros.policies.versions import CHECKPOINT, next_version
+    from il_ros.training import outputs
 
+    folder = Path(VERSIONS)
+    if args.overwrite:
+        raise ValueError(f"--overwrite needs --out: the folder whose policy is replaced, such as {folder}/v1")
+    if (folder / CHECKPOINT).exists():  # the default of version 0.1.0
+        raise ValueError(
+            f"{folder} is one training's folder, not one of versions, and its policy would be used instead of "
+            f"the new one: give another folder with --out, or rename {folder}"
+        )
+    if not args.resume:
+        return folder / next_version(folder)
+    run = outputs.newest_saved(folder)
+    if run is None:
+        raise ValueError(f"{folder} holds no training to resume; give its folder with --out")
+    return run
+
+
+def _keep(args: argparse.Namespace) -> None:
+    """Raise ValueError when training would replace what no training wrote, or a policy without --overwrite."""
+    from il_ros.policies import checkpoint
+    from il_ros.policies.versions import CHECKPOINT, fault_of, next_version, taken
+    from il_ros.training import outputs
+
+    if fault := fault_of(args.version):
+        raise ValueError(f"--version: {fault}")
+    for folder in (args.out, args.out / CHECKPOINT):
+        if taken(folder):
+            raise ValueError(
+                f"{folder} holds versions ({', '.join(taken(folder)[-3:])}), and a training writes one. "
+                f"Type:  il-ros train {args.data} --out {folder / next_version(folder)}"
+            )
+    outputs.require_writable(args.out)
     if args.resume or args.overwrite or not (args.out / CHECKPOINT).exists():
         return
     try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from il_ros.core.files import is_regular
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
@@ -30,14 +32,18 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 @contextmanager
-def folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; at the end of the block it replaces `path`, whose old content is deleted.
+def folder(path: Path, names: Collection[str]) -> Iterator[Path]:
+    """Yield an empty folder to fill with files; at the end of the block it replaces `path`.
 
-    When the block raises, `path` is unchanged. The files are flushed to the disk before the exchange.
-    Raises OSError when the parent is not writable.
+    `names`: the files that such a folder may hold. A folder that holds anything else is not replaced, because
+    its old content is deleted. When the block raises, `path` is unchanged. The files are flushed to the disk
+    before the exchange.
+    Raises FileExistsError if `path` holds anything else, OSError when the parent is not writable.
     """
+    require_only(path, names)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    require_only(temporary, names)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -45,12 +51,25 @@ def folder(path: Path) -> Iterator[Path]:
         for file in temporary.iterdir():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
+        require_only(path, names)
         if path.exists():
             _exchange(temporary, path)
         else:
             temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_only(path: Path, names: Collection[str]) -> None:
+    """Raise FileExistsError unless `path` is absent or a folder of regular files with some of these names."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise FileExistsError(f"{path}: is not a folder; it is not replaced")
+    others = [] if not path.exists() else sorted(item.name for item in path.iterdir())
+    others = [name for name in others if name not in names or not is_regular(path / name)]
+    if others:
+        raise FileExistsError(
+            f"{path}: also holds '{others[0]}'; only a folder of {', '.join(sorted(names))} is replaced"
+        )
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from il_ros.core import contract_fields
-from il_ros.core.specs import ActionSpec, ObservationSpec, StreamSpec
-from il_ros.core.strict_yaml import Section, YamlError
+from il_ros.core import contract_fields, files
+from il_ros.core.specs import MOST_MEGAPIXELS, MOST_NUMBERS, ActionSpec, ObservationSpec, StreamSpec
+from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
 
 Spec = TypeVar("Spec", bound=StreamSpec)
@@ -99,7 +101,7 @@ def load(path: str | Path) -> Contract:
     Raises ContractError when the file is missing, unreadable or invalid.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = files.read_text(Path(path), 4 * MOST_CHARACTERS)  # a character has up to four bytes
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"{path}: cannot read the contract: {error}") from error
     return parse(text, str(path))
@@ -114,7 +116,9 @@ def parse(text: str, source: str) -> Contract:
     name, rate_hz = top.text("name"), top.number("rate_hz")
     if rate_hz > 1000:
         raise top.error("rate_hz", f"{rate_hz:g} is above the highest control rate, 1000 Hz")
-    observations = _each(top, "observations", contract_fields.observation)
+    if rate_hz < 0.001:
+        raise top.error("rate_hz", f"{rate_hz:g} is below the lowest control rate, 0.001 Hz")
+    observations = _each(top, "observations", _bounded(contract_fields.observation))
     by_key = {spec.key: spec for spec in observations}
     actions = _each(top, "actions", lambda key, section: contract_fields.action(key, section, by_key))
     trigger = top.text("trigger", "") or None
@@ -159,6 +163,26 @@ def _each(top: Section, kind: str, read: Any) -> tuple[Any, ...]:
     return tuple(specs)
 
 
+def _bounded(read: Callable[[str, Section], ObservationSpec]) -> Callable[[str, Section], ObservationSpec]:
+    """Return `read` with a bound on what all observations have together."""
+    numbers = pixels = 0
+
+    def reading(key: str, section: Section) -> ObservationSpec:
+        nonlocal numbers, pixels
+        spec = read(key, section)
+        numbers += spec.size
+        pixels += spec.image.width * spec.image.height if spec.image is not None else 0
+        if numbers > MOST_NUMBERS:
+            raise section.error("type", f"the observations have more than {MOST_NUMBERS} numbers together")
+        if pixels > MOST_MEGAPIXELS * 1_000_000:
+            raise section.error(
+                "type", f"the images have more than {MOST_MEGAPIXELS} million pixels together"
+            )
+        return spec
+
+    return reading
+
+
 def _refuse_clashes(
     top: Section, observations: tuple[ObservationSpec, ...], actions: tuple[ActionSpec, ...]
 ) -> None:
@@ -169,9 +193,9 @@ def _refuse_clashes(
             raise top.error(
                 "observations", f"topic '{spec.topic}' is declared as {types[spec.topic]} and as {spec.type}"
             )
-    commanded = [action.topic for action in actions]
-    for topic in commanded:
-        if commanded.count(topic) > 1:
+    commanded = Counter(action.topic for action in actions)
+    for topic, count in commanded.items():
+        if count > 1:
             raise top.error("actions", f"topic '{topic}' is commanded by two actions; join them in one")
 
 

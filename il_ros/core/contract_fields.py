@@ -16,6 +16,8 @@ from il_ros.core.specs import (
     JOINT_FIELDS,
     JOINT_STATE,
     LASER_SCAN,
+    MOST_NUMBERS,
+    MOST_PIXELS,
     OBSERVATION_TYPES,
     POSE,
     STRING,
@@ -26,7 +28,7 @@ from il_ros.core.specs import (
     ObservationSpec,
     component_names,
 )
-from il_ros.core.strict_yaml import Section
+from il_ros.core.strict_yaml import Section, brief
 
 _HEADERLESS = (ARRAY, STRING, "geometry_msgs/msg/Twist")
 
@@ -109,9 +111,9 @@ def _observed_elements(
                 raise section.error("fields", f"'{part}' is not known; of: {', '.join(JOINT_FIELDS)}")
         return fields, tuple(f"{part}/{name}" for part in fields for name in names)
     if type_name == ARRAY:
-        return ("data",), names or tuple(f"data/{i}" for i in range(section.integer("size")))
+        return ("data",), names or tuple(f"data/{i}" for i in range(_size(section)))
     if type_name == LASER_SCAN:
-        return ("ranges",), tuple(f"ranges/{i}" for i in range(section.integer("size")))
+        return ("ranges",), tuple(f"ranges/{i}" for i in range(_size(section)))
     if type_name not in COMPONENTS:
         return (), ()
     every, parts = component_names(type_name), COMPONENTS[type_name]
@@ -127,6 +129,13 @@ def _observed_elements(
     if len(set(elements)) < len(elements):
         raise section.error("fields", f"{list(fields)} selects a number twice")
     return fields, tuple(elements)
+
+
+def _size(section: Section) -> int:
+    size = section.integer("size")
+    if size > MOST_NUMBERS:
+        raise section.error("size", f"{brief(size)} is above {MOST_NUMBERS}, the most numbers of a contract")
+    return size
 
 
 def _action_names(type_name: str, section: Section) -> tuple[str, ...]:
@@ -152,6 +161,10 @@ def _image(section: Section) -> ImageSpec:
         fit=part.text("fit", "exact", choices=IMAGE_FITS),
     )
     part.done()
+    if spec.width > MOST_PIXELS or spec.height > MOST_PIXELS or spec.width * spec.height > MOST_PIXELS:
+        raise part.error(
+            "width", f"{brief(spec.width)}x{brief(spec.height)} has more than {MOST_PIXELS} pixels"
+        )
     return spec
 
 
@@ -164,15 +177,15 @@ def _reference(
         return None, ()
     if key not in observations:
         raise section.error("reference", f"'{key}' is not an observation; one of: {', '.join(observations)}")
-    elements = observations[key].elements
+    places = observations[key].places
     index = []
     for name in names:
-        wanted = [place for place in (f"position/{name}", name) if place in elements]
-        if not wanted:
+        place = places.get(f"position/{name}", places.get(name))
+        if place is None:
             raise section.error(
-                "reference", f"'{key}' doesn't measure '{name}'; it has: {', '.join(elements)}"
+                "reference", f"'{key}' doesn't measure '{name}'; it has: {', '.join([*places][:50])}"
             )
-        index.append(elements.index(wanted[0]))
+        index.append(place)
     return key, tuple(index)
 
 

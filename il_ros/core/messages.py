@@ -16,6 +16,11 @@ from rosbags.typesys import Stores, get_typestore
 Message = Any
 """A message dataclass; its fields have the names of the ROS definition, arrays are numpy arrays."""
 
+
+class MessageError(ValueError):
+    """A message that its reader refuses; the text says what is wrong. It costs this message only."""
+
+
 _store = get_typestore(Stores.ROS2_JAZZY)
 
 _CDR_LITTLE_ENDIAN = 1
@@ -48,17 +53,17 @@ def decode(type_name: str, raw: bytes) -> Message:
     """Return the message in CDR bytes. Bytes after its end are ignored, as in ROS.
 
     (The serialiser of rmw appends up to a few dozen bytes, so the store's strict decoder cannot be used.)
-    Raises ValueError when the type is unknown or the bytes are not a message of that type.
+    Raises ValueError when the type is unknown, MessageError when the bytes are not a message of that type.
     """
     _require_known(type_name)
     if len(raw) < 4 or raw[0] != 0 or raw[1] > _CDR_LITTLE_ENDIAN:
-        raise ValueError(f"{len(raw)} bytes are not a {type_name}: no CDR header in front")
+        raise MessageError(f"{len(raw)} bytes are not a {type_name}: no CDR header in front")
     layout = _store.get_msgdef(type_name)
     read = layout.deserialize_cdr_le if raw[1] else layout.deserialize_cdr_be
     try:
         message, _ = read(memoryview(raw)[4:], 0, layout.cls, _store)
     except Exception as error:  # the generated parsers raise various exceptions
-        raise ValueError(f"{len(raw)} bytes are not a {type_name}: {error!r}") from error
+        raise MessageError(f"{len(raw)} bytes are not a {type_name}: {error!r}") from error
     return message
 
 
@@ -75,12 +80,12 @@ def raw_stamp_ns(type_name: str, raw: bytes) -> int | None:
 
     The stamp is the first field of every type with a header. Reading it does not decode the message, which
     may be a large image.
-    Raises ValueError when the bytes end before the stamp.
+    Raises MessageError when the bytes end before the stamp.
     """
     if not has_header(type_name):
         return None
     if len(raw) < 12:
-        raise ValueError(f"{len(raw)} bytes are too few for a {type_name}: its header alone takes 12")
+        raise MessageError(f"{len(raw)} bytes are too few for a {type_name}: its header alone takes 12")
     order = "<" if raw[1] & _CDR_LITTLE_ENDIAN else ">"
     seconds, nanoseconds = struct.unpack_from(order + "iI", raw, 4)
     return (seconds * 1_000_000_000 + nanoseconds) or None

@@ -11,6 +11,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from il_ros.core.strict_yaml import brief
+
 Settings = TypeVar("Settings")
 
 
@@ -29,7 +31,7 @@ def build(
     if values is None:
         values = {}
     if not isinstance(values, Mapping):
-        raise SettingsError(f"{source}: must be a mapping (key: value lines), not {values!r}")
+        raise SettingsError(f"{source}: must be a mapping (key: value lines), not {brief(values)}")
     hints = get_type_hints(kind)
     for key in values:
         if renamed and key in renamed:
@@ -75,23 +77,25 @@ def _converted(kind: Any, value: Any, where: str) -> Any:
     if kind is float:
         return _float(value, where)
     if type(value) is not kind:
-        raise SettingsError(f"{where}: must be {_NAMES[kind]}, not {value!r}")
+        raise SettingsError(f"{where}: must be {_NAMES[kind]}, not {brief(value)}")
     return value
 
 
 def _float(value: Any, where: str) -> float:
     # YAML 1.1 parses 1e-3, without a dot, as text
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise SettingsError(f"{where}: must be a number, not {value!r}")
+        raise SettingsError(f"{where}: must be a number, not {brief(value)}")
     try:
         return float(value)
     except ValueError:
-        raise SettingsError(f"{where}: must be a number, not {value!r}") from None
+        raise SettingsError(f"{where}: must be a number, not {brief(value)}") from None
+    except OverflowError:
+        raise SettingsError(f"{where}: {brief(value)} is too large") from None
 
 
 def _tuple(kind: Any, value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise SettingsError(f"{where}: must be a list such as [{_EXAMPLES[kind]}], not {value!r}")
+        raise SettingsError(f"{where}: must be a list such as [{_EXAMPLES[kind]}], not {brief(value)}")
     return tuple(_converted(kind, item, where) for item in value)
 
 

@@ -7,6 +7,7 @@ commanded, and the numbers in each of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,13 @@ ACTION_TYPES = (ARRAY, JOINT_TRAJECTORY, JOINT_STATE, *TWISTS, POSE)
 JOINT_FIELDS = ("position", "velocity", "effort")
 IMAGE_ENCODINGS = ("rgb8", "mono8", "depth")
 IMAGE_FITS = ("exact", "resize", "crop", "stretch")
+
+MOST_NUMBERS = 100_000
+"""Numbers that all observations of a contract may have together."""
+MOST_PIXELS = 1 << 24
+"""Pixels of one image, on the wire or of a contract: 4096 x 4096."""
+MOST_MEGAPIXELS = 64
+"""Millions of pixels that all images of a contract may have together."""
 
 
 def component_names(type_name: str) -> tuple[str, ...]:
@@ -110,6 +118,11 @@ class ObservationSpec(StreamSpec):
     def size(self) -> int:
         """Count of numbers D of a numeric observation, else 0."""
         return len(self.elements)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The index of each element."""
+        return {element: place for place, element in enumerate(self.elements)}
 
     @property
     def dtype(self) -> np.dtype[np.generic]:

@@ -2,16 +2,27 @@
 
 A `Section` is one mapping of a file with its position, so every error names file, line, field, value and the
 expected value. A key that was not read before `done()` is unknown.
+
+Contracts travel in bags and checkpoints, so a text is untrusted: its length, its depth and the number of its
+values, with aliases written out, are bounded before anything is made of them.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
+
+MOST_CHARACTERS = 100_000
+MOST_VALUES = 20_000
+"""Keys, lists and values of a text; an alias counts as often as it is used."""
+DEEPEST = 20
+_READS = (yaml.YAMLError, ValueError, OverflowError, TypeError, AttributeError, RecursionError, MemoryError)
+"""What PyYAML raises on a text: for example ValueError on `!!int abc` and TypeError on a list as a key."""
 
 
 class YamlError(ValueError):
@@ -26,6 +37,8 @@ class Section:
         self._nodes: dict[str, yaml.Node] = {}
         self._read_keys: list[str] = []
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise YamlError(f"{source}:{key_node.start_mark.line + 1}: a key must be text")
             key = str(key_node.value)
             if key in self._nodes:
                 raise YamlError(f"{source}:{key_node.start_mark.line + 1}: {self._field(key)}: given twice")
@@ -67,13 +80,13 @@ class Section:
         node = self._take(key, default is None)
         if node is None:
             return default or ""
-        value = _construct(node)
+        value = self._construct(key, node)
         if not isinstance(value, str) or not value.strip():
-            raise self.error(key, f"must be text, not {value!r}")
+            raise self.error(key, f"must be text, not {brief(value)}")
         if choices and value not in choices:
             close = difflib.get_close_matches(value, choices, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"one of: {', '.join(choices)}"
-            raise self.error(key, f"'{value}' is not known; {hint}")
+            raise self.error(key, f"{brief(value)} is not known; {hint}")
         return value
 
     def number(self, key: str, default: float | None = None, *, positive: bool = True) -> float:
@@ -82,7 +95,7 @@ class Section:
         if node is None:
             assert default is not None
             return default
-        return self._number(key, _construct(node), positive)
+        return self._number(key, self._construct(key, node), positive)
 
     def integer(self, key: str, default: int | None = None) -> int:
         """Return a positive integer; required when `default` is None."""
@@ -90,9 +103,9 @@ class Section:
         if node is None:
             assert default is not None
             return default
-        value = _construct(node)
+        value = self._construct(key, node)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.error(key, f"must be a whole number of at least 1, not {value!r}")
+            raise self.error(key, f"must be a whole number of at least 1, not {brief(value)}")
         return value
 
     def texts(self, key: str, *, required: bool = True) -> tuple[str, ...]:
@@ -100,12 +113,14 @@ class Section:
         node = self._take(key, required)
         if node is None:
             return ()
-        values = _construct(node)
+        values = self._construct(key, node)
         if not isinstance(values, list) or not values or not all(isinstance(v, str) for v in values):
-            raise self.error(key, f"must be a list of names such as [a, b], not {values!r}")
-        twice = [value for index, value in enumerate(values) if value in values[:index]]
-        if twice:
-            raise self.error(key, f"'{twice[0]}' is listed twice")
+            raise self.error(key, f"must be a list of names such as [a, b], not {brief(values)}")
+        before: set[str] = set()
+        for value in values:
+            if value in before:
+                raise self.error(key, f"{brief(value)} is listed twice")
+            before.add(value)
         return tuple(values)
 
     def numbers(self, key: str, count: int, *, positive: bool) -> tuple[float, ...] | None:
@@ -113,7 +128,7 @@ class Section:
         node = self._take(key, False)
         if node is None:
             return None
-        values = _construct(node)
+        values = self._construct(key, node)
         if not isinstance(values, list):
             values = [values] * count
         if len(values) != count:
@@ -121,11 +136,23 @@ class Section:
         return tuple(self._number(key, value, positive) for value in values)
 
     def _number(self, key: str, value: Any, positive: bool) -> float:
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or math.isnan(value):
-            raise self.error(key, f"must be a number, not {value!r}")
-        if positive and value <= 0:
-            raise self.error(key, f"must be above 0, not {value!r}")
-        return float(value)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise self.error(key, f"must be a number, not {brief(value)}")
+        try:
+            number = float(value)
+        except OverflowError:
+            raise self.error(key, f"{brief(value)} is too large") from None
+        if math.isnan(number):
+            raise self.error(key, f"must be a number, not {brief(value)}")
+        if positive and number <= 0:
+            raise self.error(key, f"must be above 0, not {brief(value)}")
+        return number
+
+    def _construct(self, key: str, node: yaml.Node) -> Any:
+        try:
+            return _construct(node)
+        except _READS as error:
+            raise self.error(key, f"cannot be read as a value: {_first_line(error)}") from None
 
     def _take(self, key: str, required: bool) -> yaml.Node | None:
         self._read_keys.append(key)
@@ -144,15 +171,82 @@ class Section:
 def parse(text: str, source: str) -> Section:
     """Return the top mapping of a YAML text; `source` names the file in errors.
 
-    Raises YamlError when the text is not YAML or not a mapping.
+    Raises YamlError when the text is not YAML, not a mapping, or larger or deeper than the bounds.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise YamlError(f"{source}: not YAML: {error}") from error
+    node = _compose(text, source)
     if not isinstance(node, yaml.MappingNode):
         raise YamlError(f"{source}: must be a mapping (key: value lines); it is empty or of another type")
     return Section(node, source)
+
+
+def load(text: str, source: str) -> Any:
+    """Return the value of a YAML text: None, bool, int, float, str, date, list or dict.
+
+    Raises YamlError as `parse` does, but for a value of any type.
+    """
+    node = _compose(text, source)
+    try:
+        return None if node is None else _construct(node)
+    except _READS as error:
+        raise YamlError(f"{source}: not YAML: {_first_line(error)}") from None
+
+
+def brief(value: Any) -> str:
+    """Return `repr` of a value for an error message, shortened."""
+    try:
+        return _BRIEF.repr(value)
+    except ValueError:  # a whole number with more digits than Python prints
+        return "a number of thousands of digits"
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes one document; raises YAMLError beyond the bounds."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._extents: dict[int, tuple[int, int]] = {}  # id of a composed node -> values in it, depth below
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose the next node, with its values counted."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise yaml.YAMLError(f"line {line}: deeper than {DEEPEST} levels")
+        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        self._depth -= 1
+        if node is not None and not isinstance(event, yaml.AliasEvent):
+            self._extents[id(node)] = self._extent(node, line)
+        return node
+
+    def _extent(self, node: yaml.Node, line: int) -> tuple[int, int]:
+        parts = list(node.value) if isinstance(node, yaml.SequenceNode) else []
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        if any(id(part) not in self._extents for part in parts):
+            raise yaml.YAMLError(f"line {line}: an alias stands inside of what it names")
+        values = 1 + sum(self._extents[id(part)][0] for part in parts)
+        depth = 1 + max((self._extents[id(part)][1] for part in parts), default=0)
+        if values > MOST_VALUES or depth > DEEPEST:
+            raise yaml.YAMLError(
+                f"line {line}: more than {MOST_VALUES} values or {DEEPEST} levels, with aliases written out"
+            )
+        return values, depth
+
+
+def _compose(text: str, source: str) -> yaml.Node | None:
+    if len(text) > MOST_CHARACTERS:
+        raise YamlError(f"{source}: has {len(text)} characters; at most {MOST_CHARACTERS} are read")
+    try:
+        loader = _Loader(text)
+        try:
+            node: yaml.Node | None = loader.get_single_node()  # type: ignore[no-untyped-call]
+            return node
+        finally:
+            loader.dispose()  # type: ignore[no-untyped-call]
+    except _READS as error:
+        raise YamlError(f"{source}: not YAML: {error}") from error
 
 
 def _construct(node: yaml.Node) -> Any:
@@ -161,3 +255,12 @@ def _construct(node: yaml.Node) -> Any:
         return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
     finally:
         loader.dispose()  # type: ignore[no-untyped-call]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxlong = _BRIEF.maxother = 80
+_BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxdict = 8

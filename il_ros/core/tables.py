@@ -1,15 +1,41 @@
-"""Tables for the console."""
+"""Tables and texts for the terminal.
+
+Texts from messages and files may contain control characters, which a terminal obeys. `shown` and `say` print
+them as their escapes instead.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import TextIO
 
 GAP = "  "
+# C0 and C1 control characters, DEL; line separators; marks that reorder text; half characters, not encodable
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown(text: str, *, lines: bool = False) -> str:
+    r"""Return `text` with control characters as their escapes, such as \x1b; `lines`: line ends and tabs are kept."""
+
+    def escape(found: re.Match[str]) -> str:
+        character = found.group()
+        return character if lines and character in "\n\t" else character.encode("unicode_escape").decode()
+
+    return _CONTROL.sub(escape, text)
+
+
+def say(text: object = "", *, file: TextIO | None = None, flush: bool = False) -> None:
+    """Print `text` on the terminal (default: standard output), with control characters as their escapes."""
+    print(shown(str(text), lines=True), file=file, flush=flush)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
-    """Return header and rows as aligned columns; the columns named in `right` are right-aligned."""
-    lines = [list(header), *(list(row) for row in rows)]
+    """Return header and rows as aligned columns; the columns named in `right` are right-aligned.
+
+    A cell is one line: its control characters are shown as their escapes.
+    """
+    lines = [list(header), *([shown(cell) for cell in row] for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
     out = []
     for line in lines:

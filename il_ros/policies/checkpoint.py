@@ -5,7 +5,8 @@
     config.json               family, settings, normaliser, version, metrics, and checksums
     contract.yaml             what the policy observes and commands
 
-A folder is written completely and then moved into place atomically. `load` validates every file.
+A folder is written completely and then moved into place atomically. `load` validates every file: it reads
+regular files only, and compares the sizes with the weights' header before it allocates a network.
 """
 
 from __future__ import annotations
@@ -22,23 +23,28 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from il_ros.core import atomic, contract, settings
+from il_ros.core import atomic, contract, files, settings
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.settings import SettingsError
-from il_ros.policies import lineage
+from il_ros.policies import lineage, weights
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.policies.protocol import Network
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import DISTANCE, RAW, UncertaintyModel
-from il_ros.policies.versions import CHECKPOINT, versions
+from il_ros.policies.versions import CHECKPOINT, fault_of, versions
 
 FORMAT = 1
 MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
 UNCERTAINTY = "uncertainty.safetensors"
 FORMER_UNCERTAINTY = "doubt.safetensors"
 """The file name in checkpoints from before 2026-11-29; its key in config.json was "doubt"."""
+FILES = (MODEL, CONFIG, CONTRACT, UNCERTAINTY, FORMER_UNCERTAINTY)
+"""The files that a checkpoint may hold; a folder with others is not replaced."""
+_MOST_TEXT = 4 << 20
+_MOST_STATES = 64 << 20
+_DESCRIBES = (SettingsError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError)
+"""What values of config.json can raise; torch raises RuntimeError for a size beyond 64 bits."""
 
 
 class CheckpointError(ValueError):
@@ -50,12 +56,15 @@ class NotHereError(CheckpointError):
 
 
 def save(folder: Path, policy: LoadedPolicy) -> None:
-    """Write a policy to `folder`, replacing its content atomically; on failure the old content remains.
+    """Write a policy to `folder`, replacing a checkpoint atomically; on failure the old one remains.
 
-    Raises OSError if writing fails, CheckpointError if a weight is not finite or if the contract's text does
-    not describe the contract.
+    Raises OSError if writing fails or `folder` holds anything but a checkpoint, CheckpointError
+    if a weight is not finite, if the contract's text does not describe the contract, or if the version is not
+    one word.
     """
     require_text(policy.contract)
+    if fault := fault_of(policy.version):
+        raise CheckpointError(f"{folder}: {fault}")
     tensors = {name: value.detach().cpu().contiguous() for name, value in policy.network.state_dict().items()}
     _refuse_non_finite(tensors, str(folder))
     model = save_tensors(tensors)
@@ -79,7 +88,7 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
         shown = save_tensors({"shown": torch.from_numpy(policy.uncertainty_model.shown)})
         uncertainty["sha256"] = hashlib.sha256(shown).hexdigest()
     config["uncertainty"] = uncertainty
-    with atomic.folder(folder) as written:
+    with atomic.folder(folder, FILES) as written:
         (written / MODEL).write_bytes(model)
         if shown:
             (written / UNCERTAINTY).write_bytes(shown)
@@ -112,11 +121,14 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
         kind = family(config["family"])
         chosen = settings.build(kind.settings, config["settings"], "settings")
         normaliser = Normaliser.from_plain(config["normaliser"])
-        network = make_network(config["family"], chosen, own, normaliser)
-    except (SettingsError, ValueError, KeyError, TypeError) as error:
+        with torch.device("meta"):  # shapes without memory
+            described = make_network(config["family"], chosen, own, normaliser).state_dict()
+    except _DESCRIBES as error:
         raise CheckpointError(f"{folder / CONFIG}: {_sentence(error)}") from error
     _check_sizes(folder / CONFIG, normaliser, own, Inputs.of(own, chosen.inputs))
-    _fill(network, folder / MODEL, config["model_sha256"])
+    tensors = _weights(folder / MODEL, config["model_sha256"], described)
+    network = make_network(config["family"], chosen, own, normaliser)
+    network.load_state_dict(tensors)
     uncertainty_model = _uncertainty_model(folder, config, len(normaliser.state.centre))
     named = (config["version"], config["metrics"], device, uncertainty_model)
     return LoadedPolicy(own, config["family"], chosen, network, normaliser, *named)
@@ -149,9 +161,9 @@ def refuse_other_contract(folder: Path, own: Contract, wanted: Contract) -> None
 
 
 def _read_config(file: Path) -> dict[str, Any]:
-    raw = _bytes(file)
+    raw = _bytes(file, _MOST_TEXT)
     try:
-        config = json.loads(raw)
+        config = files.json_of(raw)
     except ValueError as error:
         raise CheckpointError(f"{file}: not JSON: {error}") from error
     kinds = {"format": int, "family": str, "version": str, "settings": dict, "normaliser": dict}
@@ -159,6 +171,8 @@ def _read_config(file: Path) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(config, dict) or not isinstance(config.get(key), kind):
             raise CheckpointError(f"{file}: '{key}' is missing or not a {kind.__name__}")
+    if fault := fault_of(config["version"]):
+        raise CheckpointError(f"{file}: {fault}")
     if config["format"] != FORMAT:
         raise CheckpointError(f"{file}: format {config['format']} is unknown; this version reads {FORMAT}")
     return dict(config)
@@ -166,7 +180,7 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
     try:
-        own = contract.parse(_bytes(file).decode("utf-8"), str(file))
+        own = contract.parse(_bytes(file, _MOST_TEXT).decode("utf-8"), str(file))
     except (ContractError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{file}: {error}") from error
     if own.hash != config["contract_hash"]:
@@ -184,7 +198,7 @@ def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -
     try:
         if said["kind"] != DISTANCE:
             return UncertaintyModel(said["kind"], said["scale"])
-        stored = _bytes(file)
+        stored = _bytes(file, _MOST_STATES)
         if hashlib.sha256(stored).hexdigest() != said["sha256"]:
             raise CheckpointError(f"{file}: its checksum differs from the one in {CONFIG}")
         shown = load_tensors(stored)["shown"].numpy()
@@ -206,18 +220,22 @@ def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inpu
             raise CheckpointError(f"{file}: normaliser.{part} has {found.size} values; {needed} are required")
 
 
-def _fill(network: Network, file: Path, checksum: str) -> None:
-    model = _bytes(file)
+def _weights(file: Path, checksum: str, described: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights, after comparing them with the described tensors."""
+    most = min(weights.MOST_BYTES, weights.size_of(described) + weights.MOST_HEADER)
+    model = _bytes(file, most)
     if hashlib.sha256(model).hexdigest() != checksum:
         raise CheckpointError(
             f"{file}: its checksum differs from the one in {CONFIG}: damaged, or from another checkpoint"
         )
+    if wrong := weights.mismatch(model, described):
+        raise CheckpointError(f"{file}: {wrong}")
     try:
-        tensors = load_tensors(model)
-        network.load_state_dict(tensors)
+        tensors: dict[str, Tensor] = load_tensors(model)
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{file}: {error}") from error
     _refuse_non_finite(tensors, str(file))
+    return tensors
 
 
 def _refuse_non_finite(tensors: Mapping[str, Tensor], where: str) -> None:
@@ -226,11 +244,12 @@ def _refuse_non_finite(tensors: Mapping[str, Tensor], where: str) -> None:
             raise CheckpointError(f"{where}: weight '{name}' contains NaN or infinity")
 
 
-def _bytes(file: Path) -> bytes:
+def _bytes(file: Path, most: int) -> bytes:
     try:
-        return file.read_bytes()
+        return files.read_bytes(file, most)
     except OSError as error:
-        kind = CheckpointError if isinstance(error, FileNotFoundError) else NotHereError
+        lasting = isinstance(error, (FileNotFoundError, files.UnreadableFileError))
+        kind = CheckpointError if lasting else NotHereError
         raise kind(f"{file}: cannot be read: {error.strerror or error}") from error
 
 

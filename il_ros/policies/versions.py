@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
+
+from il_ros.core.strict_yaml import brief
 
 CHECKPOINT = "checkpoint"
 """The checkpoint folder inside a training run's folder."""
@@ -10,9 +14,24 @@ RUNNING = ".running"
 """Suffix of a version's folder while it is being trained."""
 
 
+RUN_FILES = (CHECKPOINT, "resume", "version.json", "curves.csv", "curves.png")
+"""What a training writes into its folder."""
+# with the names of incomplete ones, see `il_ros.core.atomic`
+_WRITTEN = re.compile(rf"\.?({'|'.join(re.escape(name) for name in RUN_FILES)})(\.\d+)?(\.old)?")
+_NAME = re.compile(r"v[0-9]{1,9}")
+_LONGEST = 100
+
+
 def named_by(run: Path) -> str:
     """Return the version that a run's folder name denotes, "" if the name is not a version."""
-    return run.name if run.name[:1] == "v" and run.name[1:].isdigit() else ""
+    return run.name if _NAME.fullmatch(run.name) else ""
+
+
+def fault_of(version: str) -> str:
+    """Return why a version cannot be the name of a policy, "" if it can; proposals hold it as one word."""
+    if len(version) > _LONGEST or "=" in version or any(not c.isprintable() or c.isspace() for c in version):
+        return f"version {brief(version)} must be one word of at most {_LONGEST} characters, without '='"
+    return ""
 
 
 def versions(folder: Path) -> list[Path]:
@@ -23,5 +42,22 @@ def versions(folder: Path) -> list[Path]:
 
 def next_version(folder: Path) -> str:
     """Return the name after the highest existing one."""
-    numbers = [int(run.name[1:]) for run in folder.glob("v*") if named_by(run)]
-    return f"v{max(numbers, default=0) + 1}"
+    return f"v{max((int(name[1:]) for name in taken(folder)), default=0) + 1}"
+
+
+def taken(folder: Path) -> list[str]:
+    """Return the names of all versions in a folder, also of unfinished ones, oldest first."""
+    names = [run.name for run in folder.glob("v*") if named_by(run)]
+    return sorted(names, key=lambda name: int(name[1:]))
+
+
+def remove_unfinished(run: Path) -> None:
+    """Delete what an unfinished training left behind; raises FileExistsError if `run` holds anything else."""
+    if run.is_symlink() or (run.exists() and not run.is_dir()):
+        raise FileExistsError(f"{run}: is not a folder; move it away, a training needs the name")
+    if not run.exists():
+        return
+    for item in sorted(run.iterdir()):
+        if not _WRITTEN.fullmatch(item.name):
+            raise FileExistsError(f"{item}: no training wrote it; move it away, {run} is to be replaced")
+    shutil.rmtree(run, ignore_errors=True)

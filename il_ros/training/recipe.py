@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from il_ros.core import settings, share, strict_yaml
+from il_ros.core import files, settings, share, strict_yaml
 from il_ros.core.settings import SettingsError, at_least, one_of
 from il_ros.core.strict_yaml import YamlError
 from il_ros.policies.families.registry import FAMILIES, family
@@ -130,11 +128,11 @@ def load(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """
     path = _path(name)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read_text(path, 4 * strict_yaml.MOST_CHARACTERS)
         top = strict_yaml.parse(text, str(path))
         for part in ("policy", "training"):
             top.section(part, required=False)  # rejects duplicate keys, with line numbers
-        values: dict[str, Any] = yaml.safe_load(text)
+        values: dict[str, Any] = strict_yaml.load(text, str(path))
     except YamlError as error:
         raise SettingsError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
@@ -158,9 +156,9 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
             raise SettingsError(f"--set {change}: this key is now called '{RENAMED[former]}'")
         part, name = _place(values, key.strip())
         try:
-            values[part][name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise SettingsError(f"--set {change}: '{text}' is not a YAML value") from error
+            values[part][name] = strict_yaml.load(text, f"--set {key}")
+        except YamlError as error:
+            raise SettingsError(f"--set {change}: '{text}' is not a YAML value: {error}") from error
     return Recipe.from_plain(values, "--set")
 
 

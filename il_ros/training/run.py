@@ -31,7 +31,7 @@ from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_dept
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
-from il_ros.training import curves, saved
+from il_ros.training import curves, outputs, saved
 from il_ros.training.batches import Batches
 from il_ros.training.loop import EpochMetrics, TrainingLoop
 from il_ros.training.recipe import Recipe
@@ -72,10 +72,11 @@ def train(
     `resume`: continue the run in `out`. `start`: initialise with the weights of this policy, which must be
     compatible (`warm_start.incompatibility`), and keep its normaliser, on which the weights depend.
     If the recipe's time limit is too short for all frames, only a part of the old frames is replayed.
-    Raises ValueError on unusable data, TrainingError if a run cannot be resumed or its loss is not finite,
-    OSError if `out` cannot be written.
+    Raises OutputError if `out` holds anything that no training wrote, ValueError on unusable data, TrainingError
+    if a run cannot be resumed or its loss is not finite, OSError if `out` cannot be written.
     """
-    checkpoint.require_text(dataset.contract)  # fail before training, not after
+    outputs.require_writable(out)  # fail before training, not after
+    checkpoint.require_text(dataset.contract)
     out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
     horizon, weighting = recipe.policy.horizon, recipe.training.weighting

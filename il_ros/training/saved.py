@@ -16,13 +16,13 @@ from il_ros.training.loop import TrainingError, TrainingLoop
 from il_ros.training.recipe import RENAMED
 
 FOLDER = "resume"
-STATE, TENSORS = "state.json", "state.safetensors"
+STATE, TENSORS = FILES = ("state.json", "state.safetensors")
 
 
 def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     """Write the state of a run; `identity`: its recipe, data and contract, which `restore` compares."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in loop.tensors().items()}
-    with atomic.folder(run / FOLDER) as folder:
+    with atomic.folder(run / FOLDER, FILES) as folder:
         (folder / TENSORS).write_bytes(save_tensors(tensors))
         state = json.dumps({"run": identity, "curves": loop.curves_plain()})
         (folder / STATE).write_text(state, encoding="utf-8")

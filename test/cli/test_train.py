@@ -1,6 +1,8 @@
 """`il-ros train` and `il-ros evaluate` from the command line."""
 
 import json
+import shutil
+from pathlib import Path
 
 import made_episodes as made
 import pytest
@@ -40,6 +42,128 @@ def test_a_folder_named_as_a_version_names_the_policy(root, tmp_path):
         assert main(["train", str(root), "--out", str(tmp_path / out), *QUICK]) == 0
     assert checkpoint.load(tmp_path / "v7").version == "v7"
     assert checkpoint.load(tmp_path / "attempt").version not in ("", "attempt")
+
+
+@pytest.fixture
+def here(root, monkeypatch):
+    """Work in the folder of the episodes' folder."""
+    monkeypatch.chdir(root.parent)
+    return root.parent
+
+
+def tree(folder):
+    """Return every file's content by its path."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def versions_with_notes(folder):
+    for name in ("v1", "v2"):
+        (folder / name / "checkpoint").mkdir(parents=True)
+        (folder / name / "checkpoint" / "model.safetensors").write_text(name)
+    (folder / "notes.txt").write_text("mine")
+
+
+def test_by_default_each_training_is_the_next_version(here, capsys):
+    for version in ("v1", "v2"):
+        assert main(["train", "episodes", *QUICK]) == 0
+        assert checkpoint.load(here / "checkpoint").version == version
+    assert sorted(run.name for run in (here / "checkpoint").iterdir()) == ["v1", "v2"]
+    assert main(["train", "episodes", "--resume", *QUICK]) == 0  # v2, the newest
+    assert "checkpoint/v2/checkpoint" in capsys.readouterr().out
+
+
+def test_without_an_interrupted_training_nothing_is_resumed(here, capsys):
+    versions_with_notes(here / "checkpoint")
+    assert main(["train", "episodes", "--resume", *QUICK]) == 2
+    assert "checkpoint holds no training to resume; give its folder with --out" in capsys.readouterr().err
+
+
+def test_overwrite_needs_a_folder(here, capsys):
+    versions_with_notes(here / "checkpoint")
+    before = tree(here)
+    assert main(["train", "episodes", "--overwrite", *QUICK]) == 2
+    assert "--overwrite needs --out" in capsys.readouterr().err
+    assert tree(here) == before
+
+
+def test_a_policy_in_the_former_default_folder_is_not_hidden(here, capsys):
+    assert main(["train", "episodes", "--out", "checkpoint", *QUICK]) == 0
+    before = tree(here)
+    assert main(["train", "episodes", *QUICK]) == 2
+    assert "checkpoint is one training's folder, not one of versions" in capsys.readouterr().err
+    assert tree(here) == before
+
+
+@pytest.mark.parametrize("out", [".", "checkpoint"])
+@pytest.mark.parametrize("words", [["--overwrite"], ["--resume"], []])
+def test_a_folder_that_holds_versions_is_refused_with_the_right_command(here, capsys, out, words):
+    versions_with_notes(here / "checkpoint")
+    before = tree(here)
+    assert main(["train", "episodes", "--out", out, *words, *QUICK]) == 2
+    said = capsys.readouterr().err
+    assert "checkpoint holds versions (v1, v2), and a training writes one" in said
+    assert "Type:  il-ros train episodes --out checkpoint/v3" in said
+    assert tree(here) == before
+    assert main(["train", "episodes", "--out", "checkpoint/v3", *QUICK]) == 0
+    assert {name: tree(here)[name] for name in before} == before
+
+
+FOREIGN = {
+    "checkpoint/notes.txt": "checkpoint: also holds 'notes.txt'",
+    "checkpoint/model.safetensors/a": "checkpoint: also holds 'model.safetensors'",
+    "checkpoint": "checkpoint: is not a folder",
+    "resume/my.cv": "resume: also holds 'my.cv'",
+    "version.json": "version.json: is damaged, or not a version.json of il_ros",
+    "curves.csv": "curves.csv: no training wrote it",
+    "curves.png": "curves.png: no training wrote it",
+    "config.json": "out: is a checkpoint",
+}
+
+
+@pytest.mark.parametrize(("name", "message"), FOREIGN.items())
+def test_nothing_that_no_training_wrote_is_overwritten(root, tmp_path, capsys, name, message):
+    file = tmp_path / "out" / name
+    file.parent.mkdir(parents=True)
+    file.write_text('{"version": "1.2.3"}')
+    before = tree(tmp_path)
+    words = ["train", str(root), "--out", str(tmp_path / "out"), "--overwrite", *QUICK]
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+    assert tree(tmp_path) == before
+
+
+def test_what_a_training_wrote_is_overwritten_and_other_files_beside_it_remain(root, tmp_path):
+    words = ["train", str(root), "--out", str(tmp_path / "out"), *QUICK]
+    assert main(words) == 0
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    shutil.copytree(tmp_path / "out" / "checkpoint", tmp_path / "out" / "best")
+    kept = tree(tmp_path / "out" / "best")
+    assert main([*words, "--set", "seed=1", "--overwrite"]) == 0
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert tree(tmp_path / "out" / "best") == kept
+    assert tree(tmp_path / "out" / "checkpoint") != kept
+
+
+def test_a_file_that_appears_during_the_training_is_not_overwritten(root, tmp_path, monkeypatch, capsys):
+    from il_ros.cli import train_report
+
+    out = tmp_path / "out"
+
+    def appear(*_):
+        (out / "checkpoint").mkdir(exist_ok=True)
+        (out / "checkpoint" / "notes.txt").write_text("mine")
+
+    monkeypatch.setattr(train_report.BarReporter, "epoch", appear)
+    assert main(["train", str(root), "--out", str(out), *QUICK]) == 2
+    assert "checkpoint: also holds 'notes.txt'" in capsys.readouterr().err
+    assert (out / "checkpoint" / "notes.txt").read_text() == "mine"
+    assert sorted(file.name for file in Path(out).iterdir()) == ["checkpoint", "resume"]
+
+
+def test_a_version_of_two_words_is_refused_before_training(root, tmp_path, capsys):
+    assert main(["train", str(root), "--out", str(tmp_path / "out"), "--version", "a b", *QUICK]) == 2
+    assert "--version: version 'a b' must be one word" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from il_ros.core import codecs, contract, messages
+from il_ros.core.codecs.joint_state import JointStateReader
 from il_ros.core.messages import header, make
 
 STAMP = header(1_500_000_000, "base")
@@ -53,6 +54,24 @@ def test_joints_are_found_by_name_in_any_order():
         name=["b", "other", "a"], position=np.array([2.0, 9.0, 1.0]), velocity=np.array([20.0, 90.0, 10.0])
     )
     np.testing.assert_array_equal(codecs.decode(spec, message), [1, 2, 10, 20])
+
+
+def test_a_joint_named_twice_has_no_value_and_other_joints_do():
+    wanted = observation("sensor_msgs/msg/JointState", ", names: [a, b]")
+    message = joint_state(name=["a", "b", "a"], position=np.array([1.0, 2.0, 3.0]))
+    with pytest.raises(codecs.CodecError, match="joint 'a' is named twice"):
+        codecs.decode(wanted, message)
+    assert JointStateReader(wanted).read(messages.encode("sensor_msgs/msg/JointState", message)) is None
+    message = joint_state(name=["a", "c", "b", "c"], position=np.array([1.0, 9.0, 2.0, 8.0]))
+    np.testing.assert_array_equal(codecs.decode(wanted, message), [1.0, 2.0])
+
+
+def test_a_command_that_names_a_joint_twice_is_rejected():
+    spec = action("trajectory_msgs/msg/JointTrajectory", ", names: [a, b], reference: j")
+    point = make("trajectory_msgs/msg/JointTrajectoryPoint", positions=np.array([1.0, 2.0, 3.0]))
+    twice = make("trajectory_msgs/msg/JointTrajectory", joint_names=["a", "b", "a"], points=[point])
+    with pytest.raises(codecs.CodecError, match="joint 'a' is named twice"):
+        codecs.decode(spec, twice)
 
 
 def test_the_error_names_the_missing_joint_and_those_present():

@@ -1,10 +1,16 @@
 """Images: every encoding, padding and byte order gives the same pixels; invalid ones are rejected."""
 
+import contextlib
+import struct
+import time
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 
-from il_ros.core.codecs.image import decode_compressed, decode_image, fit
+from il_ros.core.codecs.image import decode_compressed, decode_image, decode_picture, fit
+from il_ros.core.codecs.picture_header import PictureHeader, read_header
 from il_ros.core.messages import make
 from il_ros.core.specs import ImageSpec
 
@@ -117,3 +123,110 @@ def test_invalid_compressed_data_is_rejected(data):
     message = make("sensor_msgs/msg/CompressedImage", format="jpeg", data=np.frombuffer(data, dtype=np.uint8))
     with pytest.raises(ValueError, match="are not a jpeg or png image"):
         decode_compressed(ImageSpec(8, 6), message)
+
+
+def compressed(raw):
+    return make("sensor_msgs/msg/CompressedImage", format="png", data=np.frombuffer(raw, dtype=np.uint8))
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def black_png(width, height):
+    """Return a grey PNG of zeros, by its specification: a few kilobytes for millions of pixels."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress(b"\0" * (width + 1) * height, 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def encoded(extension, pixels, *options):
+    return cv2.imencode(extension, pixels, list(options))[1].tobytes()
+
+
+def test_the_size_of_every_kind_of_picture_is_read_from_its_header():
+    colours = np.zeros((6, 8, 3), np.uint8)
+    assert read_header(encoded(".png", colours)) == PictureHeader(8, 6)
+    assert read_header(black_png(3, 2)) == PictureHeader(3, 2)
+    assert read_header(encoded(".jpg", colours)) == PictureHeader(8, 6)
+    progressive = read_header(encoded(".jpg", colours, cv2.IMWRITE_JPEG_PROGRESSIVE, 1))
+    assert (progressive.width, progressive.height) == (8, 6)
+    assert 1 < progressive.scans <= 20
+    plain = encoded(".jpg", colours)
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(plain)) + plain  # a picture inside of a segment
+    larger = encoded(".jpg", np.zeros((16, 24, 3), np.uint8))
+    found = read_header(larger[:2] + thumbnail + larger[2:])
+    assert (found.width, found.height) == (24, 16)
+
+
+@pytest.mark.parametrize("cut", range(0, 160, 7))
+def test_a_header_that_is_cut_off_is_none_or_the_size(cut):
+    for raw in (encoded(".png", RGB), encoded(".jpg", RGB)):
+        found = read_header(raw[:cut])
+        assert found is None or (found.width, found.height) == (3, 2)
+
+
+def test_no_size_is_not_a_picture():
+    assert read_header(black_png(0, 5)) is None
+    assert read_header(b"\xff\xd8\xff\xda\x00\x02") is None
+    assert read_header(b"\xff\xd8" + b"\xff\xe0\x00\x00" * 10) is None
+
+
+@pytest.mark.parametrize("fit_", ["exact", "resize", "crop", "stretch"])
+def test_a_large_picture_is_refused_before_it_is_decoded(fit_):
+    raw = black_png(8000, 8000)
+    assert len(raw) < 100_000
+    begun_s = time.process_time()
+    with pytest.raises(ValueError, match="the image is 8000x8000"):
+        decode_compressed(ImageSpec(64, 64, fit=fit_), compressed(raw))
+    assert time.process_time() - begun_s < 0.05  # decoding takes a second
+
+
+def test_a_picture_of_another_size_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(ValueError, match="the image is 4x3, the contract says 64x64"):
+        decode_compressed(ImageSpec(64, 64), compressed(black_png(4, 3)))
+
+
+def test_the_largest_picture_is_decoded():
+    out = decode_compressed(ImageSpec(64, 64, "mono8", "resize"), compressed(black_png(4096, 4096)))
+    np.testing.assert_array_equal(out, np.zeros((64, 64, 1), np.uint8))
+    with pytest.raises(ValueError, match="at most 16777216 pixels"):
+        decode_compressed(ImageSpec(64, 64, "mono8", "stretch"), compressed(black_png(4096, 4097)))
+
+
+def test_a_jpeg_of_a_hundred_scans_is_refused():
+    raw = encoded(".jpg", RGB)
+    many = raw[:-2] + b"\xff\xda\x00\x02" * 100 + raw[-2:]
+    with pytest.raises(ValueError, match="the jpeg has 101 scans; at most 100"):
+        decode_compressed(EXACT, compressed(many))
+
+
+def test_a_rotated_jpeg_of_the_right_size_is_decoded():
+    # EXIF orientation 6: the camera was turned by 90 degrees, width and height are exchanged
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    plain = encoded(".jpg", np.zeros((48, 64, 3), np.uint8))
+    turned = plain[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif + plain[2:]
+    assert decode_compressed(ImageSpec(48, 64), compressed(turned)).shape == (64, 48, 3)
+
+
+def test_a_crop_without_pixels_and_an_impossible_resize_are_errors():
+    one = np.zeros((1, 1, 3), np.uint8)
+    with pytest.raises(ValueError, match="1x1 is too small to be cropped to the shape of 4x2"):
+        fit(ImageSpec(4, 2, fit="crop"), one)
+    # OpenCV's limit of 32767 depends on its version
+    with contextlib.suppress(ValueError):
+        assert fit(ImageSpec(4, 2, "mono8", "stretch"), np.zeros((1, 40_000, 1), np.uint8)).shape == (2, 4, 1)
+
+
+def test_a_damaged_picture_is_an_error_and_not_an_opencv_exception():
+    head = black_png(3, 2)[:40]
+    with pytest.raises(ValueError, match="are not a jpeg or png image"):
+        decode_compressed(ImageSpec(3, 2, "depth"), compressed(head))
+
+
+def test_a_picture_of_any_bounded_size_is_decoded_for_a_video(monkeypatch):
+    assert decode_picture(compressed(black_png(7, 5))).shape == (5, 7, 3)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(ValueError, match="the image is 8000x8000; at most 16777216 pixels"):
+        decode_picture(compressed(black_png(8000, 8000)))

@@ -1,6 +1,8 @@
 """Alignment of tables."""
 
-from il_ros.core.tables import seconds, size, table
+import pytest
+
+from il_ros.core.tables import say, seconds, shown, size, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -24,3 +26,27 @@ def test_sizes_are_human_readable():
 
 def test_unknown_seconds_are_a_dash():
     assert (seconds(None), seconds(1.25)) == ("-", "1.2")
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("\x1b]0;owned\x07push", "\\x1b]0;owned\\x07push"),  # sets the window's title
+        ("\x9b2J", "\\x9b2J"),  # C1: the same as ESC [
+        ("a\rb\tc\x7f", "a\\rb\\tc\\x7f"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),  # reverses the rest of the line
+        ("\ud800", "\\ud800"),  # half a character cannot be encoded as UTF-8
+        ("schön, 物, ━", "schön, 物, ━"),
+    ],
+)
+def test_control_characters_are_shown_as_their_escapes(text, escaped):
+    assert shown(text) == escaped
+
+
+def test_a_cell_is_one_line_and_as_wide_as_it_is_shown():
+    assert table(("t", "n"), [("a\nb", "1")]).splitlines() == ["t     n", "----  -", "a\\nb  1"]
+
+
+def test_printed_texts_keep_line_ends_and_tabs_only(capsys):
+    say("first\n\x1b[2J\tsecond\r")
+    assert capsys.readouterr().out == "first\n\\x1b[2J\tsecond\\r\n"

@@ -54,12 +54,40 @@ def test_a_policy_without_a_version_gets_one_from_its_weights(tmp_path):
     assert checkpoint.load(tmp_path / "a").version.startswith("bc-")
 
 
+def test_a_version_of_two_words_is_not_saved(tmp_path):
+    with pytest.raises(CheckpointError, match="version 'v1 generation=9' must be one word"):
+        checkpoint.save(tmp_path / "policy", policy(version="v1 generation=9"))
+    assert not (tmp_path / "policy").exists()
+
+
 def test_a_folder_is_replaced_whole(folder):
-    (folder / "stray").write_text("of before")
+    (folder / "uncertainty.safetensors").write_text("of before")
     checkpoint.save(folder, policy(version="v2"))
     assert checkpoint.load(folder).version == "v2"
     assert sorted(os.listdir(folder)) == ["config.json", "contract.yaml", "model.safetensors"]
     assert os.listdir(folder.parent) == ["policy"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_a_folder_that_holds_anything_else_is_not_replaced(folder, kind):
+    if kind == "file":
+        (folder / "notes.txt").write_text("mine")
+    elif kind == "folder":
+        (folder / "v1").mkdir()
+    else:
+        (folder / "doubt.safetensors").symlink_to("/etc/hostname")
+    before = sorted(os.listdir(folder))
+    with pytest.raises(FileExistsError, match=r"policy: also holds '(notes.txt|v1|doubt.safetensors)'"):
+        checkpoint.save(folder, policy(version="v2"))
+    assert sorted(os.listdir(folder)) == before
+    assert checkpoint.load(folder).version == "v1"
+
+
+def test_a_link_to_a_folder_is_not_replaced(folder):
+    (folder.parent / "link").symlink_to(folder)
+    with pytest.raises(FileExistsError, match="link: is not a folder"):
+        checkpoint.save(folder.parent / "link", policy(version="v2"))
+    assert checkpoint.load(folder).version == "v1"
 
 
 def test_a_failed_write_keeps_the_old_checkpoint(folder, monkeypatch):
@@ -148,17 +176,24 @@ def edit_contract(folder):
         (lambda f: (f / "contract.yaml").unlink(), "contract.yaml: cannot be read: No such file"),
         (lambda f: (f / "model.safetensors").write_bytes(b"\x00" * 100), "model.safetensors: its checksum"),
         (lambda f: put_model(f, b"\xff" * 100), "model.safetensors: "),
-        (lambda f: put_model(f, save_tensors({"other": torch.zeros(2)})), "Missing key"),
+        (
+            lambda f: put_model(f, save_tensors({"other": torch.zeros(2)})),
+            "weight 'trunk.0.weight' is missing",
+        ),
         (put_nan, r"model.safetensors: weight 'head\.linear\.bias' contains NaN or infinity"),
         (edit_contract, "contract.yaml: was edited"),
         (lambda f: (f / "contract.yaml").write_text("name: x"), "contract.yaml"),
         (lambda f: (f / "config.json").write_text("{"), "config.json: not JSON"),
         (lambda f: (f / "config.json").write_text("[]"), "config.json: 'format' is missing"),
+        (lambda f: rewrite_config(f, version="a b"), "config.json: version 'a b' must be one word"),
         (lambda f: rewrite_config(f, format=99), "config.json: format 99 is unknown"),
         (lambda f: rewrite_config(f, family="bd"), "config.json: family: 'bd' is not known"),
         (lambda f: rewrite_config(f, settings={"hiden": [8]}), "config.json: settings: unknown key 'hiden'"),
         (lambda f: rewrite_config(f, normaliser={}), "config.json: 'state' is missing"),
-        (lambda f: rewrite_config(f, settings={"hidden": [9], "channels": [4]}), "size mismatch"),
+        (
+            lambda f: rewrite_config(f, settings={"hidden": [9], "channels": [4]}),
+            r"F32 \[8, 11\]; F32 \[9, 11\] is",
+        ),
         (
             lambda f: rewrite_config(
                 f,
@@ -175,6 +210,117 @@ def edit_contract(folder):
 def test_a_damaged_checkpoint_is_rejected_naming_the_file(folder, damage, message):
     damage(folder)
     with pytest.raises(CheckpointError, match=message):
+        checkpoint.load(folder)
+
+
+HUGE = 10**6
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        # 11 * 10^6 + 10^6 * 10^6 numbers: 4 TB
+        (
+            {"hidden": [HUGE, HUGE], "channels": [4]},
+            r"'trunk.0.weight' is F32 \[8, 11\]; F32 \[1000000, 11\]",
+        ),
+        ({"hidden": [8], "channels": [4], "horizon": 10**9}, r"'head.linear.weight' is F32 \[2, 8\]; F32 \["),
+        ({"hidden": [10**12, 10**12], "channels": [4]}, "config.json: "),
+        ({"hidden": [10**30], "channels": [4]}, "config.json: "),
+        ({"hidden": [1] * 65, "channels": [4]}, "config.json: settings: hidden has 65 layers; at most 64"),
+        ({"hidden": [8, 8], "channels": [4]}, "'trunk.2.weight' is missing"),
+    ],
+)
+def test_sizes_are_compared_with_the_weights_before_a_network_is_allocated(
+    folder, monkeypatch, settings, message
+):
+    rewrite_config(folder, settings=settings)
+    made = []
+
+    def on_device(*words):
+        network = make_network(*words)
+        made.append({parameter.device.type for parameter in network.parameters()})
+        return network
+
+    monkeypatch.setattr(checkpoint, "make_network", on_device)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load(folder)
+    assert made in ([], [{"meta"}])
+
+
+def with_header(folder, change):
+    """Change the header of the weights, with a matching checksum."""
+    raw = (folder / "model.safetensors").read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    change(header)
+    new = json.dumps(header).encode()
+    put_model(folder, len(new).to_bytes(8, "little") + new + raw[8 + length :])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: put_model(f, b""), "its header is cut off"),
+        (
+            lambda f: put_model(f, (1 << 60).to_bytes(8, "little") + b"{}"),
+            "its header is cut off or too long",
+        ),
+        (lambda f: put_model(f, (2).to_bytes(8, "little") + b"[]"), "its header is not a JSON object"),
+        (
+            lambda f: put_model(f, (9000).to_bytes(8, "little") + b"[" * 9000),
+            "its header is not JSON: nested",
+        ),
+        (lambda f: put_model(f, (f / "model.safetensors").read_bytes() + b"more"), "bytes of weights"),
+        (
+            lambda f: with_header(f, lambda h: h["trunk.0.bias"].update(dtype="F64")),
+            r"is F64 \[8\]; F32 \[8\]",
+        ),
+        (lambda f: with_header(f, lambda h: h.update(other=h["trunk.0.bias"])), "'other' is not part of"),
+        (lambda f: with_header(f, lambda h: h.update({"trunk.0.bias": 3})), "'trunk.0.bias' is None None"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_named(folder, damage, message):
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load(folder)
+
+
+def sparse(file, size):
+    with file.open("wb") as opened:
+        opened.truncate(size)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "contract.yaml"])
+def test_large_files_and_fifos_are_not_read(folder, name):
+    (folder / name).unlink()
+    sparse(folder / name, 1 << 40)
+    with pytest.raises(CheckpointError, match=f"{name}: cannot be read: has 1099511627776 bytes"):
+        checkpoint.load(folder)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(CheckpointError, match=f"{name}: cannot be read: is a FIFO, not a regular file"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"normaliser": {"state": {"centre": [10**400], "scale": [1]}, "actions": {}, "images": {}}},
+        {
+            "normaliser": {
+                "state": {"centre": [], "scale": []},
+                "actions": {"centre": [], "scale": []},
+                "images": [],
+            }
+        },
+        {"settings": {"horizon": "1"}},
+        {"settings": {"variance_power": 10**400}},
+    ],
+)
+def test_values_of_a_wrong_kind_are_checkpoint_errors(folder, changes):
+    rewrite_config(folder, **changes)
+    with pytest.raises(CheckpointError, match=r"config\.json"):
         checkpoint.load(folder)
 
 

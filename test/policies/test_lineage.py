@@ -1,12 +1,14 @@
 """version.json, and the choice of the newest good version."""
 
 import json
+import os
+import time
 
 import pytest
 
 from il_ros.policies import lineage
 from il_ros.policies.lineage import ACTIVE, FILE, REFUSED, ROLLED_BACK, Lineage, LineageError
-from il_ros.policies.versions import CHECKPOINT
+from il_ros.policies.versions import CHECKPOINT, fault_of, next_version, remove_unfinished, taken
 
 
 def version(folder, number, **changes):
@@ -36,7 +38,25 @@ def test_a_version_without_a_file_has_its_name_and_may_be_used(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", '{"version": "v1", "sta', "[]", '{"version": "v1", "state": "splendid"}']
+    "text",
+    [
+        "",
+        '{"version": "v1", "sta',
+        "[]",
+        "[" * 100_000,
+        '{"version": "v1", "state": "splendid"}',
+        '{"version": "v1", "state": ["trained"]}',
+        '{"version": "v1", "driven_s": "600"}',
+        '{"version": "v1", "driven_s": 1e999}',
+        '{"version": "v1", "driven_s": NaN}',
+        '{"version": "v1", "interventions": -1}',
+        '{"version": "v1", "labels": 1.5}',
+        '{"version": "v1", "data": ["episode_000001"]}',
+        '{"version": "v1", "data": {"train": "episode_000001"}}',
+        '{"version": "v1", "data": {"train": [["episode_000001"]]}}',
+        '{"version": "v1", "metrics": []}',
+        '{"version": "v1", "reason": null}',
+    ],
 )
 def test_a_damaged_file_is_named_and_its_version_not_used(tmp_path, text):
     good = version(tmp_path, 1)
@@ -70,3 +90,91 @@ def test_unknown_keys_are_ignored(tmp_path):
 def test_a_version_in_training_is_not_listed(tmp_path):
     (tmp_path / "v2.running" / CHECKPOINT).mkdir(parents=True)
     assert lineage.newest_good(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version": "1.2.3", "build": "important"}',
+        '{"version": "1.2.3"}',
+        '{"version": "v1", "data": {}, "trained_at": "", "state": "trained", "build": 7}',
+        "not even JSON",
+    ],
+)
+def test_a_version_file_of_something_else_is_never_replaced(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(LineageError, match=r"version\.json: is damaged, or not a version\.json of il_ros"):
+        lineage.write(tmp_path, Lineage("v1", state=REFUSED))
+    assert (tmp_path / FILE).read_text() == text
+    assert not lineage.is_ours(tmp_path)
+
+
+def test_the_own_file_is_replaced_but_not_through_a_link(tmp_path):
+    lineage.write(tmp_path, Lineage("v1"))
+    assert lineage.is_ours(tmp_path)
+    lineage.write(tmp_path, Lineage("v1", state=REFUSED))
+    assert lineage.read(tmp_path).state == REFUSED
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / FILE).symlink_to(tmp_path / FILE)
+    with pytest.raises(LineageError, match="it is not replaced"):
+        lineage.write(other, Lineage("v2"))
+    assert lineage.read(tmp_path).version == "v1"
+
+
+def test_a_fifo_is_damaged_at_once(tmp_path):
+    good = version(tmp_path, 1)
+    bad = version(tmp_path, 2)
+    (bad / FILE).unlink()
+    os.mkfifo(bad / FILE)
+    begun_s = time.monotonic()
+    with pytest.raises(LineageError, match="is a FIFO, not a regular file"):
+        lineage.read(bad)
+    assert lineage.newest_good(tmp_path) == good
+    assert not lineage.is_ours(bad)
+    assert time.monotonic() - begun_s < 5.0
+
+
+def test_only_v_and_digits_name_a_version(tmp_path):
+    for name in (
+        "v3",
+        "v\N{SUPERSCRIPT TWO}",
+        "v\N{ARABIC-INDIC DIGIT NINE}",
+        "v",
+        "v1.running",
+        "v" + "9" * 200,
+    ):
+        (tmp_path / name / CHECKPOINT).mkdir(parents=True)
+    assert lineage.newest_good(tmp_path) == tmp_path / "v3"
+    assert (taken(tmp_path), next_version(tmp_path)) == (["v3"], "v4")
+
+
+@pytest.mark.parametrize("name", ["a b", "a=1", "a\x1b[2J", "a" * 101, "a\u202e", "a\n"])
+def test_a_version_is_one_printable_word(name):
+    assert "must be one word of at most 100 characters" in fault_of(name)
+    assert fault_of("bc-1a2b") == fault_of("größer") == ""
+
+
+def test_an_unfinished_training_is_removed_unless_it_holds_anything_else(tmp_path):
+    run = tmp_path / "v1.running"
+    remove_unfinished(run)  # there is none
+    (run / ".resume.4711").mkdir(parents=True)
+    (run / ".checkpoint.4711.old").mkdir()
+    for name in ("curves.csv", ".version.json.12", "curves.png"):
+        (run / name).write_text("")
+    (run / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"notes\.txt: no training wrote it"):
+        remove_unfinished(run)
+    assert len(list(run.iterdir())) == 6
+    (run / "notes.txt").unlink()
+    remove_unfinished(run)
+    assert not run.exists()
+
+
+def test_a_link_in_place_of_an_unfinished_training_is_not_followed(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "curves.csv").write_text("")
+    (tmp_path / "v1.running").symlink_to(tmp_path / "mine")
+    with pytest.raises(FileExistsError, match=r"v1\.running: is not a folder"):
+        remove_unfinished(tmp_path / "v1.running")
+    assert (tmp_path / "mine" / "curves.csv").exists()

@@ -75,3 +75,28 @@ def test_an_unknown_recipe_lists_the_known_ones(tmp_path):
         load("bc_mpl")
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("family: " + "[" * 3000, "deeper than 20 levels"),
+        ("training: {epochs: " + "9" * 5000 + "}", "Exceeds the limit"),
+        ("training: {seed: !!int abc}", "invalid literal"),
+        ("training: {learning_rate: 1" + "0" * 400 + "}", "learning_rate: 1000000"),
+        ("training: &a {seed: *a}", "an alias stands inside of what it names"),
+        ("x" * 100_001, "at most 100000 are read"),
+    ],
+)
+def test_a_large_or_deep_recipe_is_an_error(tmp_path, text, message):
+    file = tmp_path / "r.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=message) as error:
+        load(file)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("value", ["[" * 3000, "9" * 5000, "!!int abc", "{[1]: 2}"])
+def test_a_change_of_any_text_is_an_error(value):
+    with pytest.raises(SettingsError, match=r"--set seed=.*is not a YAML value"):
+        changed(Recipe(), [f"seed={value}"])

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from il_ros.policies import checkpoint
+from il_ros.policies.versions import RUN_FILES
 from il_ros.training.loop import TrainingError
+from il_ros.training.outputs import OutputError
 from il_ros.training.recipe import Recipe, changed
 from il_ros.training.run import package_version, train
 
@@ -25,6 +27,19 @@ def test_a_run_writes_a_policy_that_imitates_the_data(tmp_path):
     np.testing.assert_allclose(policy.act(observation)[0], wanted, atol=0.05)
     assert outcome.finished
     assert policy.version == "v3"
+
+
+def test_a_run_holds_nothing_else_than_its_own_files(tmp_path):
+    train(made.dataset(), RECIPE, tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == set(RUN_FILES)
+
+
+def test_a_run_does_not_train_into_a_folder_of_versions(tmp_path):
+    (tmp_path / "checkpoint" / "v1").mkdir(parents=True)
+    for out in (tmp_path, tmp_path / "checkpoint"):
+        with pytest.raises(OutputError, match=r"holds the versions v1, .*; train into .*/checkpoint/v2"):
+            train(made.dataset(), RECIPE, out)
+    assert [file.name for file in (tmp_path / "checkpoint").iterdir()] == ["v1"]
 
 
 def test_the_checkpoint_records_its_origin(tmp_path):

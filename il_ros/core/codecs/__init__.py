@@ -88,11 +88,21 @@ def _joints(message: Message, part: str, names: Sequence[str]) -> Vector:
         raise ValueError(f"the message has no '{part}'")
     if len(values) != len(message.name):
         raise ValueError(f"{len(message.name)} names but {len(values)} values of '{part}'")
-    place = {name: index for index, name in enumerate(message.name)}
+    place = _places(message.name, names)
     missing = [name for name in names if name not in place]
     if missing:
         raise ValueError(f"joint '{missing[0]}' is missing; the message has: {', '.join(message.name)}")
     return np.array([values[place[name]] for name in names], dtype=np.float64)
+
+
+def _places(found: Sequence[str], names: Sequence[str]) -> dict[str, int]:
+    """Return the index of each name that was found; raises ValueError if one of `names` occurs twice."""
+    place = {name: index for index, name in enumerate(found)}
+    if len(place) < len(found):
+        twice = [name for name in names if list(found).count(name) > 1]
+        if twice:
+            raise ValueError(f"joint '{twice[0]}' is named twice, so its value is unknown")
+    return place
 
 
 def _scan(message: Message, size: int) -> Vector:
@@ -139,9 +149,9 @@ def _command(action: ActionSpec, message: Message) -> Vector:
         if not message.points:
             raise ValueError("the trajectory has no points")
         values = getattr(message.points[0], "positions" if part == "position" else "velocities")
-        place = {name: index for index, name in enumerate(message.joint_names)}
+        place = _places(message.joint_names, action.names)
         missing = [name for name in action.names if name not in place]
-        if missing or len(values) != len(place):
+        if missing or len(values) != len(message.joint_names):
             raise ValueError(
                 f"{len(values)} {part} values for joints {', '.join(message.joint_names)}; "
                 f"expected: {', '.join(action.names)}"

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from il_ros.core.codecs.picture_header import MOST_SCANS, PictureHeader, read_header
 from il_ros.core.messages import Message
-from il_ros.core.specs import ImageSpec
+from il_ros.core.specs import MOST_PIXELS, ImageSpec
 
 Array = np.ndarray[Any, Any]
 
@@ -57,7 +58,9 @@ def decode_image(spec: ImageSpec, message: Message) -> Array:
 def decode_compressed(spec: ImageSpec, message: Message) -> Array:
     """Return a sensor_msgs/CompressedImage (jpeg or png) as (H, W, C), colours in RGB order.
 
-    Raises ValueError when the bytes are not an image or do not match the contract's encoding.
+    The size is read from the picture's header first, because a picture of a few kilobytes can decode to
+    gigabytes.
+    Raises ValueError when the bytes are not an image or do not match the contract's size or encoding.
     """
     import cv2
 
@@ -65,10 +68,14 @@ def decode_compressed(spec: ImageSpec, message: Message) -> Array:
         flags = cv2.IMREAD_UNCHANGED
     else:
         flags = cv2.IMREAD_COLOR_RGB if spec.encoding == "rgb8" else cv2.IMREAD_GRAYSCALE
-    data = np.frombuffer(bytes(message.data), dtype=np.uint8)
-    pixels = cv2.imdecode(data, flags) if data.size else None
+    raw = bytes(message.data)
+    header = read_header(raw)
+    pixels = None
+    if header is not None:
+        _require_decodable(spec, header)
+        pixels = _decoded(raw, flags)
     if pixels is None:
-        raise ValueError(f"the {data.size} bytes with format '{message.format}' are not a jpeg or png image")
+        raise _not_a_picture(raw, message)
     if spec.encoding == "depth":
         if pixels.dtype != np.uint16 or pixels.ndim != 2:
             raise ValueError(f"compressed depth must be 16-bit png, not {pixels.dtype} {pixels.shape}")
@@ -76,32 +83,93 @@ def decode_compressed(spec: ImageSpec, message: Message) -> Array:
     return fit(spec, pixels if pixels.ndim == 3 else pixels[..., None])
 
 
+def decode_picture(message: Message) -> Array:
+    """Return a sensor_msgs/CompressedImage of any bounded size as (H, W, 3), colours in RGB order.
+
+    Raises ValueError when the bytes are not an image, or it is too large.
+    """
+    import cv2
+
+    raw = bytes(message.data)
+    header = read_header(raw)
+    pixels = None
+    if header is not None:
+        _require_bounded(header)
+        pixels = _decoded(raw, cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        raise _not_a_picture(raw, message)
+    return pixels
+
+
+def _require_decodable(spec: ImageSpec, header: PictureHeader) -> None:
+    """Raise ValueError before decoding a picture that is too large, or cannot have the contract's size."""
+    width, height = header.width, header.height
+    # the orientation in a jpeg may exchange width and height
+    if spec.fit == "exact" and {width, height} != {spec.width, spec.height}:
+        raise _another_size(spec, width, height)
+    _require_bounded(header)
+
+
+def _require_bounded(header: PictureHeader) -> None:
+    """Raise ValueError before decoding a picture that takes too much memory or time."""
+    if header.width * header.height > MOST_PIXELS:
+        raise ValueError(
+            f"the image is {header.width}x{header.height}; at most {MOST_PIXELS} pixels are decoded"
+        )
+    if header.scans > MOST_SCANS:
+        raise ValueError(f"the jpeg has {header.scans} scans; at most {MOST_SCANS} are decoded")
+
+
+def _not_a_picture(raw: bytes, message: Message) -> ValueError:
+    return ValueError(f"the {len(raw)} bytes with format '{message.format}' are not a jpeg or png image")
+
+
+def _decoded(raw: bytes, flags: int) -> Array | None:
+    import cv2
+
+    try:
+        pixels: Array | None = cv2.imdecode(np.frombuffer(raw, dtype=np.uint8), flags)
+    except cv2.error:
+        return None
+    return pixels
+
+
 def fit(spec: ImageSpec, image: Array) -> Array:
     """Return the image (H, W, C) in the contract's size, as its `fit` says.
 
-    Raises ValueError when `fit` does not allow the required change.
+    Raises ValueError when `fit` does not allow the required change, or when it is impossible.
     """
     height, width = image.shape[:2]
     if (width, height) == (spec.width, spec.height):
         return np.ascontiguousarray(image)
     wanted = f"{spec.width}x{spec.height}"
     if spec.fit == "exact":
-        raise ValueError(
-            f"the image is {width}x{height}, the contract says {wanted} (see fit: resize | crop)"
-        )
+        raise _another_size(spec, width, height)
     if spec.fit == "resize" and abs(width * spec.height - height * spec.width) > max(width, height):
         raise ValueError(
             f"{width}x{height} cannot be resized to {wanted} without distortion; use fit: crop or fit: stretch"
         )
     if spec.fit == "crop":
         image = _middle(image, spec.width / spec.height)
+        if not image.size:
+            raise ValueError(f"{width}x{height} is too small to be cropped to the shape of {wanted}")
     import cv2
 
     shrinks = image.shape[1] >= spec.width
     # averaged depths are not real surfaces: depth uses the nearest pixel
     how = cv2.INTER_NEAREST if spec.encoding == "depth" else cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (spec.width, spec.height), interpolation=how)
+    try:
+        resized = cv2.resize(image, (spec.width, spec.height), interpolation=how)
+    except cv2.error as error:  # a side above 32767
+        raise ValueError(f"{width}x{height} cannot be resized to {wanted}: {error.err}") from error
     return np.ascontiguousarray(resized.reshape(spec.shape))
+
+
+def _another_size(spec: ImageSpec, width: int, height: int) -> ValueError:
+    return ValueError(
+        f"the image is {width}x{height}, the contract says {spec.width}x{spec.height} "
+        "(see fit: resize | crop)"
+    )
 
 
 def _require_accepted(spec: ImageSpec, encoding: str) -> None:

@@ -2,7 +2,8 @@
 
 Full decoding takes longer than a small policy. A driver sends the same names in the same order each time, so
 the position of each joint is determined once. The general codec handles all other cases (big-endian, a
-missing joint, a field of another length, NaN) and reports the errors; tests compare the two.
+missing joint, a joint named twice, a field of another length, NaN) and reports the errors; tests compare the
+two.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ class JointStateReader:
             end = place + 4 + length
             if length < 1 or end > len(raw):
                 return False
-            columns[raw[place + 4 : end - 1].decode()] = column
+            name = raw[place + 4 : end - 1].decode()
+            if name in columns:
+                return False  # the general codec says whether its value is needed
+            columns[name] = column
             place = _aligned(end, 4)
         if any(name not in columns for name in self._wanted):
             return False

@@ -19,6 +19,9 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import ACTION_SCALES, Normaliser
 from il_ros.policies.protocol import Array, Network
 
+MOST_LAYERS = 64
+"""Layers of a trunk or a camera encoder; a checkpoint's network is built before its weights are known."""
+
 
 @dataclass(frozen=True)
 class BehaviourCloning:
@@ -37,6 +40,8 @@ class BehaviourCloning:
         if not self.hidden or not self.channels:
             raise ValueError("hidden and channels must each have at least one layer")
         for field in ("hidden", "channels"):
+            if len(getattr(self, field)) > MOST_LAYERS:
+                raise ValueError(f"{field} has {len(getattr(self, field))} layers; at most {MOST_LAYERS}")
             for width in getattr(self, field):
                 at_least(field, width, 1)
         one_of("loss", self.loss, LOSSES)

@@ -2,13 +2,13 @@
 
 import errno
 import threading
-from pathlib import Path
 
 import made_arrays as arrays
 import made_versions as made
 import numpy as np
 import pytest
 
+from il_ros.core import files
 from il_ros.episodes import layout
 from il_ros.interactive.promotion import replays
 from il_ros.interactive.promotion.criteria import PromotionLimits
@@ -129,7 +129,7 @@ def test_another_contract_is_refused(tmp_path, root):
     assert verdict.refused.startswith("its contract differs")
 
 
-def busy(_file):
+def busy(_file, _most):
     raise OSError(errno.EMFILE, "Too many open files")
 
 
@@ -154,7 +154,7 @@ def test_a_fault_outside_the_version_gives_no_lasting_verdict(tmp_path, root, mo
     verdict = examine(run, None, None, ExaminationPlan(root=root, device="cuda:99"), ShadowBuffer())
     assert "cannot be loaded on device 'cuda:99'" in verdict.refused
     assert not verdict.lasting
-    monkeypatch.setattr(Path, "read_bytes", busy)
+    monkeypatch.setattr(files, "read_bytes", busy)
     verdict = examine(run, None, None, ExaminationPlan(root=root), ShadowBuffer())
     assert "Too many open files" in verdict.refused
     assert not verdict.lasting

@@ -1,0 +1,68 @@
+"""Comparison of a safetensors file's header with a network, before the weights are loaded.
+
+A file has 8 bytes (the header's length), the header (JSON: type, shape and place of each tensor), and the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from il_ros.core.files import json_of
+
+MOST_HEADER = 1 << 20
+MOST_BYTES = 1 << 30
+"""Bytes of a weights file."""
+_LENGTH = 8
+_TYPES = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+def size_of(described: Mapping[str, Tensor]) -> int:
+    """Return the bytes of all tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in described.values())
+
+
+def mismatch(raw: bytes, described: Mapping[str, Tensor]) -> str:
+    """Return how a safetensors file differs from the described tensors, "" if it does not.
+
+    `described`: tensors by name; only their type and shape are used, so they may be on the device "meta".
+    """
+    length = int.from_bytes(raw[:_LENGTH], "little")
+    if len(raw) < _LENGTH or length > min(MOST_HEADER, len(raw) - _LENGTH):
+        return "not a safetensors file: its header is cut off or too long"
+    try:
+        header = json_of(raw[_LENGTH : _LENGTH + length])
+    except ValueError as error:
+        return f"not a safetensors file: its header is not JSON: {error}"
+    if not isinstance(header, dict):
+        return "not a safetensors file: its header is not a JSON object"
+    header.pop("__metadata__", None)
+    for name, tensor in described.items():
+        if name not in header:
+            return f"weight '{name}' is missing"
+        found, needed = _found(header[name]), (_TYPES[tensor.dtype], list(tensor.shape))
+        if found != needed:
+            return f"weight '{name}' is {found[0]} {found[1]}; {needed[0]} {needed[1]} is required"
+    for name in header:
+        if name not in described:
+            return f"weight '{name}' is not part of the network"
+    data = len(raw) - _LENGTH - length
+    if data != size_of(described):
+        return f"holds {data} bytes of weights; {size_of(described)} are required"
+    return ""
+
+
+def _found(entry: Any) -> tuple[Any, Any]:
+    return (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else (None, None)
