@@ -34,7 +34,16 @@ class McapFile:
     When writing a chunk fails, its messages are lost and counted in `unwritten`; the file stays valid.
     """
 
-    def __init__(self, sink: Sink, chunk_bytes: int, compression: str, checksums: bool):
+    def __init__(
+        self,
+        sink: Sink,
+        chunk_bytes: int,
+        compression: str,
+        checksums: bool,
+        *,
+        library: str = "il_ros",
+        profile: str = "ros2",
+    ):
         if compression not in COMPRESSIONS:
             raise ValueError(f"compression is '{compression}'; it must be one of: {', '.join(COMPRESSIONS)}")
         self._sink, self._chunk_bytes, self._checksums = sink, chunk_bytes, checksums
@@ -42,7 +51,10 @@ class McapFile:
         self._compress = _compressor(compression)
         self._schemas: dict[str, int] = {}
         self._declarations: list[bytes] = []
+        self._undeclared: list[bytes] = []
+        """Declarations that no chunk holds yet."""
         self._metadata: list[bytes] = []
+        self._attachments: list[bytes] = []
         self._chunk_indexes: list[bytes] = []
         self._chunk = _Chunk()
         self.counts: dict[int, int] = {}
@@ -50,7 +62,7 @@ class McapFile:
         self.start_ns = self.end_ns = 0
         """First and last log time in the file."""
         self.unwritten = 0
-        sink.append([mcap.MAGIC, mcap.header("il_ros")])
+        sink.append([mcap.MAGIC, mcap.header(library, profile)])
 
     def add_channel(self, topic: str, type_name: str, definition: str, metadata: Mapping[str, str]) -> int:
         """Declare a topic and return its number; raises OSError when it can't be written."""
@@ -58,12 +70,39 @@ class McapFile:
         number = len(self.counts) + 1
         records = [mcap.channel(number, schema_number, topic, metadata)]
         if type_name not in self._schemas:
-            records.insert(0, mcap.schema(schema_number, type_name, definition))
-        self._sink.append(records)
+            records.insert(0, mcap.schema(schema_number, type_name, definition.encode()))
+        self.declare(records)
         self._schemas[type_name] = schema_number
-        self._declarations += records
         self.counts[number] = 0
         return number
+
+    def declare(self, records: list[bytes]) -> None:
+        """Write records of schemas and channels; the next chunk and the summary repeat them.
+
+        A chunk has a checksum, so a declaration is known to be right even if the file is never finished.
+        Raises OSError when they can't be written. `counts` must have an entry for each channel before its
+        first message.
+        """
+        self._sink.append(records)
+        self._declarations += records
+        self._undeclared += records
+
+    def add_attachment(
+        self, log_ns: int, create_ns: int, name: str, media_type: str, data: bytes | memoryview
+    ) -> None:
+        """Write a file inside the file, after the messages so far; raises OSError when it can't be written."""
+        self.flush()
+        blocks = mcap.attachment((log_ns, create_ns), name, media_type, data)
+        extent = self._sink.size, sum(len(block) for block in blocks)
+        self._sink.append(blocks)
+        self._attachments.append(
+            mcap.attachment_index(extent, (log_ns, create_ns), len(data), name, media_type)
+        )
+
+    def add_record(self, record: bytes | memoryview) -> None:
+        """Write a record of another kind, after the messages so far; raises OSError when it can't be written."""
+        self.flush()
+        self._sink.append([record])
 
     def add_metadata(self, name: str, values: Mapping[str, str]) -> None:
         """Write named texts, after the messages so far; raises OSError when they can't be written."""
@@ -76,7 +115,11 @@ class McapFile:
     def write(self, channel: int, log_ns: int, raw: bytes, publish_ns: int, sequence: int) -> None:
         """Add a message to the chunk; raises OSError when the chunk is full and can't be written."""
         chunk = self._chunk
-        if not chunk.blocks:
+        if self._undeclared:
+            chunk.size += sum(len(record) for record in self._undeclared)
+            chunk.blocks += self._undeclared
+            self._undeclared = []
+        if not chunk.entries:
             chunk.start_ns = chunk.end_ns = log_ns
         elif log_ns > chunk.end_ns:
             chunk.end_ns = log_ns
@@ -147,12 +190,15 @@ class McapFile:
         )
 
     def _summary(self, start: int) -> list[bytes]:
-        counted = (len(self._schemas), len(self._metadata), len(self._chunk_indexes))
+        schemas = [block for block in self._declarations if block[0] == mcap.SCHEMA]
+        blocks_of = (len(self._attachments), len(self._metadata), len(self._chunk_indexes))
+        times_ns = (self.start_ns, self.end_ns)
         groups = {
-            mcap.SCHEMA: [block for block in self._declarations if block[0] == mcap.SCHEMA],
+            mcap.SCHEMA: schemas,
             mcap.CHANNEL: [block for block in self._declarations if block[0] == mcap.CHANNEL],
-            mcap.STATISTICS: [mcap.statistics(self.counts, *counted, self.start_ns, self.end_ns)],
+            mcap.STATISTICS: [mcap.statistics(self.counts, len(schemas), blocks_of, times_ns)],
             mcap.CHUNK_INDEX: self._chunk_indexes,
+            mcap.ATTACHMENT_INDEX: self._attachments,
             mcap.METADATA_INDEX: self._metadata,
         }
         section: list[bytes] = []
@@ -164,7 +210,8 @@ class McapFile:
                 offsets.append(mcap.summary_offset(opcode, place, length))
             section += blocks
             place += length
-        return [*section, *offsets, mcap.footer(start, place)]
+        section += offsets
+        return [*section, mcap.footer(start, place, section)]
 
 
 def _crc(blocks: list[Buffer]) -> int:

@@ -7,15 +7,19 @@ this is most of a recorder's work. Here only record heads are encoded, and messa
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Mapping, Sequence
 
 MAGIC = b"\x89MCAP0\r\n"
 
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, CHUNK_INDEX = range(1, 9)
-STATISTICS, METADATA, METADATA_INDEX, SUMMARY_OFFSET, DATA_END = 0x0B, 0x0C, 0x0D, 0x0E, 0x0F
+ATTACHMENT, ATTACHMENT_INDEX, STATISTICS, METADATA, METADATA_INDEX, SUMMARY_OFFSET, DATA_END = range(9, 16)
+PRIVATE = 0x80
+"""First of the opcodes that applications may use for their own records."""
 
 PREFIX_SIZE = 9
 """Size in bytes of opcode and length, which precede a record's content."""
+FOOTER_SIZE = PREFIX_SIZE + 20
 
 _MESSAGE_HEAD = struct.Struct("<BQHIQQ")
 MESSAGE_HEAD_SIZE = _MESSAGE_HEAD.size
@@ -27,24 +31,23 @@ def record(opcode: int, content: bytes) -> bytes:
     return struct.pack("<BQ", opcode, len(content)) + content
 
 
-def header(library: str) -> bytes:
-    """Return the header record of a ROS 2 file."""
-    return record(HEADER, _text("ros2") + _text(library))
+def header(library: str, profile: str = "ros2") -> bytes:
+    """Return the header record of a file; a ROS 2 file by default."""
+    return record(HEADER, _text(profile) + _text(library))
 
 
-def schema(number: int, name: str, definition: str) -> bytes:
-    """Return the schema record of a message type; `definition` is its ros2msg text."""
-    data = definition.encode()
-    return record(
-        SCHEMA,
-        struct.pack("<H", number) + _text(name) + _text("ros2msg") + struct.pack("<I", len(data)) + data,
-    )
+def schema(number: int, name: str, definition: bytes, encoding: str = "ros2msg") -> bytes:
+    """Return the schema record of a message type, whose definition is a ros2msg text by default."""
+    head = struct.pack("<H", number) + _text(name) + _text(encoding)
+    return record(SCHEMA, head + struct.pack("<I", len(definition)) + definition)
 
 
-def channel(number: int, schema_number: int, topic: str, metadata: Mapping[str, str]) -> bytes:
-    """Return the channel record of a topic with CDR messages."""
+def channel(
+    number: int, schema_number: int, topic: str, metadata: Mapping[str, str], encoding: str = "cdr"
+) -> bytes:
+    """Return the channel record of a topic, whose messages are CDR by default."""
     head = struct.pack("<HH", number, schema_number)
-    return record(CHANNEL, head + _text(topic) + _text("cdr") + _map(metadata))
+    return record(CHANNEL, head + _text(topic) + _text(encoding) + _map(metadata))
 
 
 def message_head(channel_number: int, sequence: int, log_ns: int, publish_ns: int, size: int) -> bytes:
@@ -97,13 +100,33 @@ def metadata_index(offset: int, length: int, name: str) -> bytes:
     return record(METADATA_INDEX, struct.pack("<QQ", offset, length) + _text(name))
 
 
-def statistics(
-    counts: Mapping[int, int], schemas: int, metadata_count: int, chunks: int, start_ns: int, end_ns: int
+def attachment(
+    times_ns: tuple[int, int], name: str, media_type: str, data: bytes | memoryview
+) -> list[bytes | memoryview]:
+    """Return the record of an attachment in parts; `data` is not copied. `times_ns`: log and creation time."""
+    head = struct.pack("<QQ", *times_ns) + _text(name) + _text(media_type) + struct.pack("<Q", len(data))
+    crc = zlib.crc32(data, zlib.crc32(head))
+    prefix = struct.pack("<BQ", ATTACHMENT, len(head) + len(data) + 4)
+    return [prefix + head, data, struct.pack("<I", crc)]
+
+
+def attachment_index(
+    extent: tuple[int, int], times_ns: tuple[int, int], size: int, name: str, media_type: str
 ) -> bytes:
-    """Return the statistics record; `counts`: number of messages by channel."""
-    body = struct.pack(
-        "<QHIIIIQQ", sum(counts.values()), schemas, len(counts), 0, metadata_count, chunks, start_ns, end_ns
-    )
+    """Return the index record of an attachment of `size` bytes. `extent`: the record's offset and length."""
+    head = struct.pack("<QQQQQ", *extent, *times_ns, size)
+    return record(ATTACHMENT_INDEX, head + _text(name) + _text(media_type))
+
+
+def statistics(
+    counts: Mapping[int, int], schemas: int, blocks: tuple[int, int, int], times_ns: tuple[int, int]
+) -> bytes:
+    """Return the statistics record.
+
+    `counts`: number of messages by channel. `blocks`: numbers of attachments, metadata records and chunks.
+    `times_ns`: first and last log time.
+    """
+    body = struct.pack("<QHIIIIQQ", sum(counts.values()), schemas, len(counts), *blocks, *times_ns)
     body += struct.pack("<I", 10 * len(counts))
     return record(STATISTICS, body + b"".join(struct.pack("<HQ", *item) for item in counts.items()))
 
@@ -118,9 +141,17 @@ def summary_offset(opcode: int, start: int, length: int) -> bytes:
     return record(SUMMARY_OFFSET, struct.pack("<BQQ", opcode, start, length))
 
 
-def footer(summary_start: int, offsets_start: int) -> bytes:
-    """Return the footer record, without a checksum; zero offsets mean that there is no summary."""
-    return record(FOOTER, struct.pack("<QQI", summary_start, offsets_start, 0))
+def footer(summary_start: int, offsets_start: int, summary: Sequence[bytes] = ()) -> bytes:
+    """Return the footer record, with the checksum of the `summary`.
+
+    Zero offsets mean that there is no summary, and no checksum.
+    """
+    crc = 0
+    if summary_start:
+        head = struct.pack("<BQQQ", FOOTER, FOOTER_SIZE - PREFIX_SIZE, summary_start, offsets_start)
+        for block in (*summary, head):
+            crc = zlib.crc32(block, crc)
+    return record(FOOTER, struct.pack("<QQI", summary_start, offsets_start, crc))
 
 
 def _text(value: str) -> bytes:

@@ -7,7 +7,7 @@ Format version 8 is the newest that stores QoS profiles as text: `ros2 bag` of H
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -52,18 +52,22 @@ class Qos:
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic of a bag. `hash` is the type's RIHS01 hash; empty when unknown."""
+    """One topic of a bag. `hash` is the type's RIHS01 hash, empty when unknown; `encoding` that of its data."""
 
     name: str
     type: str
     messages: int = 0
     qos: str = ""
     hash: str = ""
+    encoding: str = "cdr"
 
 
 @dataclass(frozen=True)
 class BagSummary:
-    """The contents of a bag; times are log times in nanoseconds, zero when it holds no message."""
+    """The contents of a bag; times are log times in nanoseconds, zero when it holds no message.
+
+    `parts`: the files of a split recording; `file` is then empty.
+    """
 
     file: str
     topics: Sequence[Topic] = ()
@@ -71,6 +75,7 @@ class BagSummary:
     end_ns: int = 0
     distro: str = "jazzy"
     custom: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[BagSummary] = ()
 
     @property
     def messages(self) -> int:
@@ -88,30 +93,62 @@ def render_information(summary: BagSummary) -> str:
     return yaml.safe_dump(_information(summary), sort_keys=False).strip()
 
 
+def merge(parts: Sequence[BagSummary]) -> BagSummary:
+    """Return the summary of a recording that consists of one or more files."""
+    if len(parts) == 1:
+        return parts[0]
+    topics: dict[str, Topic] = {}
+    for topic in (topic for part in parts for topic in part.topics):
+        before = topics.get(topic.name)
+        count = topic.messages + (before.messages if before else 0)
+        topics[topic.name] = replace(before or topic, messages=count)
+    filled = [part for part in parts if part.messages]
+    return BagSummary(
+        "",
+        list(topics.values()),
+        min((part.start_ns for part in filled), default=0),
+        max((part.end_ns for part in filled), default=0),
+        parts[0].distro,
+        parts[0].custom,
+        parts,
+    )
+
+
 def _information(summary: BagSummary) -> dict[str, Any]:
-    duration = {"nanoseconds": max(0, summary.end_ns - summary.start_ns)}
-    start = {"nanoseconds_since_epoch": summary.start_ns}
+    duration, start = _times(summary)
+    parts = summary.parts or (summary,)
     return {
         "version": VERSION,
         "storage_identifier": "mcap",
-        "duration": dict(duration),
-        "starting_time": dict(start),
+        "duration": duration,
+        "starting_time": start,
         "message_count": summary.messages,
         "topics_with_message_count": [_topic(topic) for topic in summary.topics],
         "compression_format": "",  # rosbag2 does not list the compression of chunks inside the file
         "compression_mode": "",
-        "relative_file_paths": [summary.file],
-        "files": [
-            {
-                "path": summary.file,
-                "starting_time": dict(start),
-                "duration": dict(duration),
-                "message_count": summary.messages,
-            }
-        ],
+        "relative_file_paths": [part.file for part in parts],
+        "files": [_file(part) for part in parts],
         "custom_data": dict(summary.custom),
         "ros_distro": summary.distro,
     }
+
+
+def _file(part: BagSummary) -> dict[str, Any]:
+    duration, start = _times(part)
+    return {
+        "path": part.file,
+        "starting_time": start,
+        "duration": duration,
+        "message_count": part.messages,
+    }
+
+
+def _times(summary: BagSummary) -> tuple[dict[str, int], dict[str, int]]:
+    """Return duration and starting time."""
+    return (
+        {"nanoseconds": max(0, summary.end_ns - summary.start_ns)},
+        {"nanoseconds_since_epoch": summary.start_ns},
+    )
 
 
 def _topic(topic: Topic) -> dict[str, Any]:
@@ -119,7 +156,7 @@ def _topic(topic: Topic) -> dict[str, Any]:
         "topic_metadata": {
             "name": topic.name,
             "type": topic.type,
-            "serialization_format": "cdr",
+            "serialization_format": topic.encoding,
             "offered_qos_profiles": topic.qos,
             "type_description_hash": topic.hash,
         },

@@ -9,8 +9,9 @@ import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
+from il_ros.episodes.bag.mcap_messages import Declared, declared_in, messages_by_time, unindexed_messages
 from il_ros.episodes.bag.sink import being_written
 
 RECOVER = "il-ros episodes recover"
@@ -129,7 +130,7 @@ def bag_files(path: Path) -> list[Path]:
 
 
 def _open_mcap(path: Path) -> Bag:
-    from mcap.reader import NonSeekingReader, SeekingReader
+    from mcap.reader import SeekingReader
 
     try:
         with path.open("rb") as stream:
@@ -137,12 +138,11 @@ def _open_mcap(path: Path) -> Bag:
             reader = SeekingReader(stream, validate_crcs=True)
             summary = reader.get_summary()
             if summary is None or summary.statistics is None:
-                stream.seek(0)
-                return _scan(path, NonSeekingReader(stream, validate_crcs=True))
+                return _scan(path, stream)
             counts = summary.statistics.channel_message_counts
             topics: dict[str, TopicSummary] = {}
-            for number, channel in summary.channels.items():
-                _add(path, topics, channel, summary.schemas.get(channel.schema_id), counts.get(number, 0))
+            for number, channel in declared_in(summary).items():
+                _add(path, topics, channel, counts.get(number, 0))
             times = (summary.statistics.message_start_time, summary.statistics.message_end_time)
             metadata = {record.name: dict(record.metadata) for record in reader.iter_metadata()}
     except BagError:
@@ -173,28 +173,27 @@ def _check_ends(path: Path, stream: Any) -> None:
     stream.seek(0)
 
 
-def _scan(path: Path, reader: Any) -> Bag:
+def _scan(path: Path, stream: IO[bytes]) -> Bag:
     """Count the messages of a closed file that has no summary."""
     topics: dict[str, TopicSummary] = {}
     times = []
-    for schema, channel, message in reader.iter_messages(log_time_order=False):
-        _add(path, topics, channel, schema, 1)
-        times.append(message.log_time)
+    for channel, log_ns, _ in unindexed_messages(stream):
+        _add(path, topics, channel, 1)
+        times.append(log_ns)
     first, last = (min(times), max(times)) if times else (0, 0)
     return Bag(path, topics, first, last, lambda wanted: _mcap_messages(path, wanted))
 
 
-def _add(path: Path, topics: dict[str, TopicSummary], channel: Any, schema: Any, count: int) -> None:
-    type_name = "" if schema is None else schema.name
-    if channel.message_encoding != "cdr" or "/" not in type_name:
+def _add(path: Path, topics: dict[str, TopicSummary], channel: Declared, count: int) -> None:
+    if channel.encoding != "cdr" or "/" not in channel.type:
         raise BagError(
-            f"{path}: topic {channel.topic} is '{type_name}' in encoding '{channel.message_encoding}'; "
+            f"{path}: topic {channel.topic} is '{channel.type}' in encoding '{channel.encoding}'; "
             f"only ROS 2 messages in CDR are read"
         )
-    known = topics.get(channel.topic, TopicSummary(type_name, 0))
-    if known.type != type_name:
-        raise BagError(f"{path}: topic {channel.topic} holds both {known.type} and {type_name}")
-    topics[channel.topic] = TopicSummary(type_name, known.messages + count)
+    known = topics.get(channel.topic, TopicSummary(channel.type, 0))
+    if known.type != channel.type:
+        raise BagError(f"{path}: topic {channel.topic} holds both {known.type} and {channel.type}")
+    topics[channel.topic] = TopicSummary(channel.type, known.messages + count)
 
 
 def _mcap_messages(path: Path, topics: Collection[str] | None) -> Iterator[BagMessage]:
@@ -202,9 +201,9 @@ def _mcap_messages(path: Path, topics: Collection[str] | None) -> Iterator[BagMe
 
     try:
         with path.open("rb") as stream:
-            for schema, channel, message in SeekingReader(stream, validate_crcs=True).iter_messages(topics):
-                type_name = "" if schema is None else schema.name
-                yield BagMessage(channel.topic, type_name, message.data, message.log_time)
+            summary = SeekingReader(stream).get_summary()
+            for channel, log_ns, raw in messages_by_time(stream, summary, topics):
+                yield BagMessage(channel.topic, channel.type, raw, log_ns)
     except Exception as error:  # the parser raises whatever its step ran into
         raise _damaged(path, error) from error
 

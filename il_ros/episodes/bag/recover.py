@@ -1,54 +1,66 @@
-"""Recover a bag that its recorder did not finish because of a kill, a power failure or a full disk.
+"""Recover a bag whose recorder was killed, whose disk lost bytes, or that was damaged in another way.
 
-A new file is written with all intact messages and an index. The original is kept as `.orig` until the new
-file has been read back and found equal, so an interrupted recovery can be repeated. `episode.json` is then
-completed from the bag's contents.
+Each file that is not intact is copied: all its intact contents, with a new index. The copy is read back, and
+takes the file's place only if it holds the same. The original is then called `.orig`, and is deleted only if
+nothing at all was left out. Interrupted at any step, a recovery leaves the original or the whole result under
+the file's name, and can be repeated. `metadata.yaml` and `episode.json` are completed from the contents.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
-import hashlib
-import math
 import mmap
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from il_ros.core import atomic, contract, messages
-from il_ros.core.contract import ContractError
+import yaml
+
+from il_ros.core import atomic, files
 from il_ros.episodes import layout
-from il_ros.episodes.bag.mcap_file import CHUNK_BYTES, McapFile
-from il_ros.episodes.bag.mcap_scan import Channel, Scan
-from il_ros.episodes.bag.metadata import BagSummary, Topic, render
-from il_ros.episodes.bag.sink import FileSink
-from il_ros.episodes.bag.topics import CONTRACT_RECORD
+from il_ros.episodes.bag.mcap_scan import Scan
+from il_ros.episodes.bag.metadata import BagSummary, merge, render
+from il_ros.episodes.bag.reader import bag_files
+from il_ros.episodes.bag.recovery import episode_info, rewrite
+from il_ros.episodes.bag.recovery.damage import Damage, Harm
+from il_ros.episodes.bag.recovery.rewrite import LIBRARY, Progress
 from il_ros.episodes.bag.writer import RESERVE_FILE
-from il_ros.episodes.layout import EpisodeInfo, LayoutError, StreamInfo
-from il_ros.episodes.recording.grade import grade
-from il_ros.episodes.recording.monitor import StreamMonitor
 
 ORIGINAL = ".orig"
-STAMP_BYTES = 12
-"""CDR encapsulation, seconds and nanoseconds at the start of a stamped message."""
 FAULT = "the recorder ended without finishing the bag; it was recovered"
-
-Progress = Callable[[int, int], None]
+_METADATA_BYTES = 1 << 26
+_BLOCK_BYTES = 1 << 20
 
 
 class RecoverError(RuntimeError):
-    """A bag can't be recovered; the message names the file. The original is unchanged, perhaps as `.orig`."""
+    """A bag can't be recovered; the message names the file. Its files are unchanged."""
+
+
+@dataclass(frozen=True)
+class DamagedSpan:
+    """A damaged span of the file called `file`.
+
+    `after_s`, `before_s`: times of the last message before it and of the first one after it, in seconds since
+    the file's first message; None when there is no such message.
+    """
+
+    file: str
+    start: int
+    end: int
+    harm: Harm
+    after_s: float | None
+    before_s: float | None
 
 
 @dataclass(frozen=True)
 class Recovery:
     """The result of a recovery.
 
-    `changed`: False when the episode was intact. `cut_bytes`: bytes dropped at the end of the file.
-    `damaged_chunks`: number of chunks dropped.
+    `changed`: False when the episode was intact. `cut_bytes`: bytes left out at the ends of the files.
+    `damaged_chunks`: number of chunks left out. `undeclared`: number of messages left out because their
+    declaration is lost. `kept`: the originals, which are kept when something was left out.
     """
 
     folder: Path
@@ -56,216 +68,274 @@ class Recovery:
     changed: bool
     cut_bytes: int = 0
     damaged_chunks: int = 0
+    undeclared: int = 0
+    spans: tuple[DamagedSpan, ...] = ()
+    kept: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One file of the bag: `source` is read, `target` is its name; they differ after an interruption.
+
+    `scan`: the contents of `source`, None when no byte of it was written.
+    """
+
+    target: Path
+    source: Path
+    size: int
+    scan: Scan | None
+
+    @property
+    def intact(self) -> bool:
+        return self.source == self.target and self.scan is not None and self.scan.intact
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether a copy holds everything that the source holds."""
+        return not self.size if self.scan is None else not (self.scan.damage or self.scan.undeclared)
+
+    def spans(self) -> list[DamagedSpan]:
+        if self.scan is None:
+            return [DamagedSpan(self.target.name, 0, self.size, Harm.TAIL, None, None)] if self.size else []
+        return [_span(self.target.name, each, self.scan.start_ns) for each in self.scan.damage]
 
 
 def recover(folder: Path, progress: Progress = lambda done, total: None) -> Recovery:
     """Make the bag in `folder` readable and its `episode.json` complete; intact files are not changed.
 
-    `progress(bytes written, bytes in total)` is called after each message.
-    Raises RecoverError when there is not exactly one MCAP file, or it is being recorded or not a bag.
+    `progress(bytes written, bytes in total)` is called after each message of a file that is copied.
+    Raises RecoverError when there is no MCAP file, or one is being recorded, recovered or not MCAP.
     """
-    original, target = _find(folder)
-    with _opened(original) as view:
-        scan = Scan(view)
-        try:
-            total = sum(1 for _ in scan.messages())
-        except ValueError as error:
-            raise RecoverError(f"{original}: {error}") from error
-        intact = scan.finished and not scan.damaged_chunks and original == target
-        if intact and (folder / layout.METADATA_FILE).exists():
-            return Recovery(folder, total, changed=_complete_info(folder, Scan(view), ""))
-        if original == target:
-            original = target.rename(target.with_name(target.name + ORIGINAL))
-        target.unlink(missing_ok=True)
-        summary = _rewrite(view, target, progress)
-        _verify(view, target)
-        atomic.write_text(folder / layout.METADATA_FILE, render(summary))
-        _complete_info(folder, Scan(view), FAULT)
-    original.unlink()
-    (folder / RESERVE_FILE).unlink(missing_ok=True)
-    return Recovery(folder, total, True, scan.cut_bytes, scan.damaged_chunks)
-
-
-def _find(folder: Path) -> tuple[Path, Path]:
-    """Return the file to read and the file to write; they differ after an interrupted recovery."""
     if not folder.is_dir():
         raise RecoverError(f"{folder}: is not a folder")
-    files = sorted(folder.glob(f"*.mcap{ORIGINAL}")) or sorted(folder.glob("*.mcap"))
-    if len(files) != 1:
-        names = ", ".join(file.name for file in files) or "none"
-        raise RecoverError(f"{folder}: must hold exactly one .mcap file; it holds: {names}")
-    return files[0], files[0].with_name(files[0].name.removesuffix(ORIGINAL))
+    try:
+        with _locked(folder) as descriptor, ExitStack() as opened:
+            return _recover(folder, descriptor, opened, progress)
+    except OSError as error:
+        raise RecoverError(f"{folder}: {error}") from error
+
+
+def _recover(folder: Path, descriptor: int, opened: ExitStack, progress: Progress) -> Recovery:
+    targets = _targets(folder)
+    parts = [_choose(target, len(targets) > 1, opened) for target in targets]
+    if all(part.scan is None for part in parts):
+        raise RecoverError(f"{folder}: all files are empty; there is nothing to recover")
+    results: list[Scan] = []
+    originals: list[Path] = []
+    changed = False
+    for part in parts:
+        if part.intact and part.scan is not None:
+            results.append(part.scan)
+            left = part.target.with_name(part.target.name + ORIGINAL)
+            if _is_left_over(part.scan, left, opened):
+                originals.append(left)
+            continue
+        result, original = _renew(part, descriptor, opened, progress)
+        results.append(result)
+        changed = True
+        if part.reproduced:
+            originals.append(original)
+    changed |= _complete_metadata(folder, targets, results)
+    fault = FAULT if any(scan.header.library == LIBRARY for scan in results) else ""
+    changed |= episode_info.complete(folder, results, fault)
+    os.fsync(descriptor)
+    for original in originals:
+        original.unlink()
+    if changed:
+        (folder / RESERVE_FILE).unlink(missing_ok=True)
+    scans = [part.scan for part in parts if part.scan is not None]
+    kept = sorted(file for target in targets for file in folder.glob(f"{_escaped(target.name)}{ORIGINAL}*"))
+    return Recovery(
+        folder,
+        sum(scan.total for scan in results),
+        changed,
+        sum(span.end - span.start for part in parts for span in part.spans() if span.harm == Harm.TAIL),
+        sum(scan.damaged_chunks for scan in scans),
+        sum(scan.undeclared for scan in scans),
+        tuple(span for part in parts for span in part.spans()),
+        tuple(kept),
+    )
+
+
+# ---- files -----------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[memoryview]:
-    """Memory-map a file that no recorder writes to; an OSError in the context becomes a RecoverError."""
+def _locked(folder: Path) -> Iterator[int]:
+    """Hold the exclusive lock of a folder, so that one process at a time recovers it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RecoverError(f"{path}: is still being recorded") from None
-            if os.fstat(file.fileno()).st_size == 0:
-                raise RecoverError(f"{path}: is empty; there is nothing to recover")
-            # The map is not closed here: the traceback of an error may still hold views of it.
-            yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise RecoverError(f"{path}: {error}") from error
-
-
-def _rewrite(view: memoryview, target: Path, progress: Progress) -> BagSummary:
-    """Write all intact messages into a new file and return its summary; raises OSError."""
-    scan, numbers = Scan(view), dict[int, int]()
-    sink = FileSink(target)
-    try:
-        file = McapFile(sink, CHUNK_BYTES, "none", checksums=True)
-
-        def number(channel: Channel) -> int:
-            if channel.number not in numbers:
-                details = (channel.topic, channel.type, channel.definition, channel.metadata)
-                numbers[channel.number] = file.add_channel(*details)
-            return numbers[channel.number]
-
-        for message in scan.messages():
-            place = number(scan.channels[message.channel])
-            raw = bytes(message.data)
-            file.write(place, message.log_ns, raw, message.publish_ns, message.sequence)
-            progress(sink.size, len(view))
-        found = [(channel, number(channel)) for channel in scan.channels.values()]
-        for name, values in scan.metadata.items():
-            if name != "rosbag2":  # describes the contents of the original file
-                file.add_metadata(name, values)
-        file.flush()
-        file.finish()
-        sink.sync()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecoverError(f"{folder}: is being recovered by another process") from None
+        yield descriptor
     finally:
-        sink.close()
-    topics = [_topic(channel, file.counts[place]) for channel, place in found]
-    return BagSummary(target.name, topics, file.start_ns, file.end_ns, os.environ.get("ROS_DISTRO", "jazzy"))
+        os.close(descriptor)
 
 
-def _topic(channel: Channel, count: int) -> Topic:
-    qos, type_hash = (channel.metadata.get(key, "") for key in ("offered_qos_profiles", "topic_type_hash"))
-    return Topic(channel.topic, channel.type, count, qos, type_hash)
+def _targets(folder: Path) -> list[Path]:
+    """Return the names of the bag's files, in order, also of those that only exist as `.orig`."""
+    moved = {file.with_suffix("") for file in folder.glob(f"*.mcap{ORIGINAL}")}
+    found = {file for file in bag_files(folder) if file.suffix == ".mcap"} | moved
+    if not found:
+        raise RecoverError(f"{folder}: must hold an .mcap file; it holds none")
+    return sorted(found, key=lambda file: (len(file.name), file.name))
 
 
-def _verify(view: memoryview, target: Path) -> None:
-    """Raise RecoverError unless the new file holds the same messages as the original."""
-    with _opened(target) as copy:
-        old, new = Scan(view), Scan(copy)
-        if _digest(old) != _digest(new) or not new.finished:
-            raise RecoverError(
-                f"{target}: differs from the original, which is kept as {target.name}{ORIGINAL}"
-            )
+def _choose(target: Path, split: bool, opened: ExitStack) -> _Part:
+    """Open the file to read: `target`, or its `.orig` that an interrupted recovery left.
 
-
-def _digest(scan: Scan) -> bytes:
-    digest = hashlib.blake2b()
-    for message in scan.messages():
-        topic = scan.channels[message.channel].topic
-        digest.update(repr((topic, message.sequence, message.log_ns, message.publish_ns)).encode())
-        digest.update(message.data)
-    return digest.digest()
-
-
-# ---- episode.json --------------------------------------------------------------------------------------
-
-
-def _complete_info(folder: Path, scan: Scan, fault: str) -> bool:
-    """Complete `episode.json` from a new `scan` of the bag.
-
-    Returns False when it was complete already, or the folder is not named as an episode.
+    The `.orig` is used if it holds everything that the file of this name holds.
     """
+    original = target.with_name(target.name + ORIGINAL)
+    if not target.exists():
+        return _open(target, original, split, opened)
+    if not original.exists() or original.samefile(target):
+        return _open(target, target, split, opened)
     try:
-        layout.episode_number(folder.name)
-    except LayoutError:
+        part = _open(target, target, True, opened)
+    except RecoverError:
+        part = _Part(target, target, target.stat().st_size, None)
+    if part.intact:
+        return part
+    before = _open(target, original, True, opened)
+    if before.scan is None:
+        return _open(target, target, split, opened)
+    if part.scan is None or set(rewrite.digests(part.scan)) <= set(rewrite.digests(before.scan)):
+        return before
+    return part
+
+
+def _open(target: Path, source: Path, split: bool, opened: ExitStack) -> _Part:
+    """Read a file; without content it is accepted only as a part of a `split` recording."""
+    view = opened.enter_context(_mapped(source))
+    if split and _is_zero(view):
+        return _Part(target, source, len(view), None)
+    if not view:
+        raise RecoverError(f"{source}: is empty; there is nothing to recover")
+    try:
+        return _Part(target, source, len(view), Scan(view))
+    except ValueError as error:
+        raise RecoverError(f"{source}: {error}") from error
+
+
+def _is_zero(view: memoryview) -> bool:
+    parts = (view[place : place + _BLOCK_BYTES] for place in range(0, len(view), _BLOCK_BYTES))
+    return all(part == bytes(len(part)) for part in parts)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[memoryview]:
+    """Memory-map a file that no recorder writes to, and lock it against recorders."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecoverError(f"{path}: is still being recorded") from None
+        if os.fstat(file.fileno()).st_size == 0:
+            yield memoryview(b"")
+            return
+        # The map is not closed here: the traceback of an error may still hold views of it.
+        yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _renew(part: _Part, descriptor: int, opened: ExitStack, progress: Progress) -> tuple[Scan, Path]:
+    """Put a checked copy in the place of a file; return the copy's contents and the original's path."""
+    temporary = part.target.with_name(f".{part.target.name}.recovering")
+    temporary.unlink(missing_ok=True)  # of an interrupted recovery
+    try:
+        if part.scan is None:
+            rewrite.write_empty(temporary)
+        else:
+            rewrite.copy(part.scan, temporary, part.target.name, progress, part.size)
+        result = Scan(opened.enter_context(_mapped(temporary)))
+        if part.scan is not None and not rewrite.is_copy(result, part.scan):
+            raise RecoverError(f"{part.target}: its copy differs; the file is unchanged")
+        original = _set_aside(part)
+        temporary.replace(part.target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    os.fsync(descriptor)
+    return result, original
+
+
+def _set_aside(part: _Part) -> Path:
+    """Give the file that is called `target` a second name, under which it stays; return the source's path."""
+    original = part.target.with_name(part.target.name + ORIGINAL)
+    if not part.target.exists() or (original.exists() and original.samefile(part.target)):
+        return original
+    free, number = original, 0
+    while free.exists():
+        number += 1
+        free = original.with_name(f"{original.name}.{number}")
+    try:
+        os.link(part.target, free)
+    except OSError:  # a file system without links
+        part.target.rename(free)
+    return free if part.source == part.target else part.source
+
+
+def _is_left_over(result: Scan, original: Path, opened: ExitStack) -> bool:
+    """Return whether an interrupted recovery left the original of a file that reproduces it whole."""
+    if result.header.library != LIBRARY or not original.exists():
         return False
-    before = _info_or_none(folder)
-    if before is not None and before.complete:
+    try:
+        part = _open(original, original, True, opened)
+    except RecoverError:
         return False
-    first_ns, last_ns, monitors = _observe(scan, before)
-    info = before or _from_bag(folder.name, scan, first_ns)
-    stopped_ns = max(last_ns, info.started_ns)
-    streams = _streams(monitors, stopped_ns, info)
-    faults = (*info.faults, *([fault] if fault else []))
-    duration_s = (stopped_ns - info.started_ns) / 1e9
-    dataclasses.replace(
-        info,
-        stopped_ns=stopped_ns,
-        stop_reason=info.stop_reason or "the recorder was interrupted",
-        faults=faults,
-        streams=streams,
-        grade=grade(streams, duration_s, faults=faults),
-        complete=True,
-    ).save(folder)
+    if part.scan is None:
+        return not part.size
+    return part.reproduced and rewrite.is_copy(result, part.scan)
+
+
+# ---- metadata.yaml ---------------------------------------------------------------------------------------
+
+
+def _complete_metadata(folder: Path, targets: list[Path], scans: list[Scan]) -> bool:
+    """Write `metadata.yaml` unless it describes these files; return whether it was written."""
+    summaries = [rewrite.summarise(scan, target.name) for target, scan in zip(targets, scans, strict=True)]
+    summary = merge(summaries)
+    before = _metadata_or_none(folder / layout.METADATA_FILE)
+    if before is not None:
+        names, count = before.get("relative_file_paths"), before.get("message_count")
+        if (names, count) == ([target.name for target in targets], summary.messages):
+            return False
+        summary = _with_custom(summary, before)
+    atomic.write_text(folder / layout.METADATA_FILE, render(summary))
     return True
 
 
-def _info_or_none(folder: Path) -> EpisodeInfo | None:
+def _with_custom(summary: BagSummary, before: dict[object, object]) -> BagSummary:
+    """Return the summary with what the old metadata say of distribution and custom data."""
+    distro, custom = before.get("ros_distro"), before.get("custom_data")
+    if isinstance(distro, str) and distro:
+        summary = replace(summary, distro=distro)
+    if isinstance(custom, dict) and all(isinstance(text, str) for pair in custom.items() for text in pair):
+        summary = replace(summary, custom=custom)
+    return summary
+
+
+def _metadata_or_none(path: Path) -> dict[object, object] | None:
     try:
-        return layout.load_info(folder)
-    except LayoutError:
-        return None  # missing or truncated; most of it is restored from the bag
+        values = yaml.safe_load(files.read_text(path, _METADATA_BYTES))
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
+        return None
+    values = values.get("rosbag2_bagfile_information") if isinstance(values, dict) else None
+    return values if isinstance(values, dict) else None
 
 
-def _observe(scan: Scan, info: EpisodeInfo | None) -> tuple[int, int, dict[str, StreamMonitor]]:
-    """Return the first and last log time, and each topic's statistics since the episode's start."""
-    ages = _ages(info.contract_text if info else "", info.topics if info else {})
-    monitors: dict[str, StreamMonitor] = {}
-    first_ns = last_ns = 0
-    empty = True
-    for message in scan.messages():
-        channel = scan.channels[message.channel]
-        if channel.topic not in monitors:
-            age_s = ages.get(channel.topic)
-            monitors[channel.topic] = StreamMonitor(
-                channel.topic,
-                channel.type,
-                max_age_s=math.inf if age_s is None else age_s,
-                required=age_s is not None,
-            )
-        first_ns = message.log_ns if empty else min(first_ns, message.log_ns)
-        last_ns, empty = max(last_ns, message.log_ns), False
-        if info is None or message.log_ns >= info.started_ns:
-            head = bytes(message.data[:STAMP_BYTES])
-            known = len(head) == STAMP_BYTES and messages.known(channel.type)
-            stamp_ns = messages.raw_stamp_ns(channel.type, head) if known else None
-            monitors[channel.topic].observe(message.log_ns, len(message.data), stamp_ns)
-    return first_ns, last_ns, monitors
+# ---- report ----------------------------------------------------------------------------------------------
 
 
-def _ages(contract_text: str, topics: dict[str, str]) -> dict[str, float]:
-    """Return the maximum age of every required topic, by its name in the bag."""
-    if not contract_text:
-        return {}
-    try:
-        loaded = contract.parse(contract_text, "the episode's contract")
-    except ContractError:  # written by another version of this package; the bag is recovered anyway
-        return {}
-    return {
-        topics.get(spec.topic, spec.topic): spec.max_age_s
-        for spec in sorted(loaded.observations, key=lambda spec: -spec.max_age_s)
-    }
-
-
-def _streams(
-    monitors: dict[str, StreamMonitor], stopped_ns: int, info: EpisodeInfo
-) -> tuple[StreamInfo, ...]:
-    found = {topic: monitor.info(stopped_ns) for topic, monitor in monitors.items()}
-    for topic in _ages(info.contract_text, info.topics):
-        found.setdefault(topic, StreamInfo(topic, "", required=True))
-    return tuple(found.values())
-
-
-def _from_bag(name: str, scan: Scan, first_ns: int) -> EpisodeInfo:
-    """Return the description that can be restored from the bag, which holds the contract."""
-    recorded = scan.metadata.get(CONTRACT_RECORD, {})
-    return EpisodeInfo(
-        name=name,
-        contract_name=recorded.get("name", ""),
-        contract_hash=recorded.get("hash", ""),
-        contract_text=recorded.get("text", ""),
-        started_ns=first_ns,
-        faults=("episode.json was missing or unreadable; its contents are lost",),
+def _span(name: str, damage: Damage, start_ns: int) -> DamagedSpan:
+    after_s, before_s = (
+        None if time_ns is None else (time_ns - start_ns) / 1e9
+        for time_ns in (damage.after_ns, damage.before_ns)
     )
+    return DamagedSpan(name, damage.start, damage.end, damage.harm, after_s, before_s)
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

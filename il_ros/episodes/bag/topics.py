@@ -40,7 +40,8 @@ class ContractTopics:
 
     `observed` and `commanded`: the contract's topic -> the bag's. `decisions`: the bag's topic of decisions,
     None when labels come from the commanded topics. `columns` (A,): the index of each of the contract's
-    action elements in a decision's vector. `expert`: the expert's proposals, None without their own topic.
+    action elements in a decision's vector, which has `decided` elements. `expert`: the expert's proposals,
+    None without their own topic.
     """
 
     observed: Mapping[str, str]
@@ -48,6 +49,7 @@ class ContractTopics:
     decisions: str | None
     columns: NDArray[np.intp]
     expert: ExpertStream | None = None
+    decided: int | None = None
 
 
 def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> ContractTopics:
@@ -76,7 +78,8 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Cont
             f"{bag.path}: doesn't fit contract '{contract.name}': {'; '.join(problems)}. "
             f"The bag holds: {held}"
         )
-    return ContractTopics(observed, commanded, decisions, columns, expert)
+    decided = None if decisions is None or recorded is None else recorded.action_size
+    return ContractTopics(observed, commanded, decisions, columns, expert, decided)
 
 
 def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:
