@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from il_ros.control.limiter.safety import Motion, SafetyLimiter
+from il_ros.control.limiter.starts import StartTolerance, start_problem, within
 from il_ros.core.contract import Contract
 
 Numbers = tuple[float, ...]
@@ -22,16 +23,20 @@ class Actuation:
 
     `keep_command`: keys whose ramps start from the last command even when a measurement is available.
     Example: a gripper that holds an object, where the measured opening differs from the commanded one.
+    `tolerance`: where ramps may start.
     Raises ValueError when `keep_command` names an unknown action.
     """
 
-    def __init__(self, contract: Contract, keep_command: Sequence[str] = ()):
+    def __init__(
+        self, contract: Contract, keep_command: Sequence[str] = (), tolerance: StartTolerance | None = None
+    ):
         self._limiters = {action.key: SafetyLimiter(action) for action in contract.actions}
         for key in keep_command:
             if key not in self._limiters:
                 raise ValueError(
                     f"keep_command: '{key}' is not an action; there are: {', '.join(self._limiters)}"
                 )
+        self._tolerance = tolerance or StartTolerance()
         self._slices = contract.action_slices
         self._keep = frozenset(keep_command)
         self._motions: dict[str, Motion | None] = dict.fromkeys(self._limiters)
@@ -49,30 +54,41 @@ class Actuation:
 
     def anchor(
         self, measured: Mapping[str, Numbers], *, from_rest: bool, trusted: Sequence[float] | None = None
-    ) -> list[str]:
-        """Start all ramps at the current state; if it is unknown for some keys, change nothing and return those.
+    ) -> dict[str, str]:
+        """Start all ramps at the current state; if that fails for some keys, change nothing and return those.
 
-        Velocities start from the last command, or from zero before the first. `from_rest`: the robot stands
-        still (start, restart); otherwise the speed of the last command is assumed. `trusted` (A,): a target
-        at which keys without a measurement may start when no command was sent before.
+        The values of the returned keys are the reasons; "" means that the state is unknown. A state starts no
+        ramp when it is too far outside the position limits, or too far from the last command (see `starts`).
+        Velocities start from the last command, or from zero before the first. `from_rest`: the robot was
+        placed and stands still (start, simulator's reset), so the last command says nothing about it;
+        otherwise the speed of the last command is assumed. `trusted` (A,): a target at which keys without a
+        measurement may start when no command was sent before.
         """
         motions: dict[str, Motion | None] = {}
+        failed: dict[str, str] = {}
         for key, limiter in self._limiters.items():
             last = self._motions[key]
             speed = None if from_rest or last is None else last.speed
+            reference = None if from_rest else last
+            failed[key] = ""
             if limiter.spec.is_velocity:
                 motions[key] = last or limiter.start((0.0,) * limiter.spec.size)
             elif last is not None and (key in self._keep or (trusted is not None and key not in measured)):
                 motions[key] = limiter.start(last.sent, speed)
             elif key in measured:
-                motions[key] = limiter.start(measured[key], speed)
+                failed[key] = start_problem(limiter, measured[key], reference, self._tolerance)
+                if not failed[key]:
+                    motions[key] = limiter.start(measured[key], speed)
             elif trusted is not None:
-                motions[key] = limiter.start(trusted[self._slices[key]])
-        unknown = [key for key in self._limiters if key not in motions]
-        if not unknown:
+                first = trusted[self._slices[key]]
+                failed[key] = start_problem(limiter, first, None, self._tolerance)
+                if not failed[key]:
+                    motions[key] = limiter.start(within(limiter, first))
+        failed = {key: reason for key, reason in failed.items() if key not in motions}
+        if not failed:
             self._motions = motions
             self._held.clear()
-        return unknown
+        return failed
 
     def follow(self, target: Sequence[float], dt_s: float) -> list[str]:
         """Move towards `target` (A,) within the safety limits; return the limits that acted, as 'key/name limit'.
@@ -105,10 +121,19 @@ class Actuation:
             else:
                 self._motions[key], _ = limiter.step(self._held.setdefault(key, motion.sent), motion, dt_s)
 
-    def rest(self) -> None:
-        """Assume a robot at rest: set velocities to zero; keep positions until the next `anchor`."""
+    def forget(self) -> None:
+        """Forget the last command of all keys."""
+        self._motions = dict.fromkeys(self._limiters)
+        self._held.clear()
+
+    def rest(self, *, placed: bool) -> None:
+        """Set the velocities with the safe behaviour `zero` to zero; those with `stop` decelerate.
+
+        `placed`: the positions are at rest too; they stay until the next `anchor`.
+        """
         self._held.clear()
         for key, limiter in self._limiters.items():
             motion = self._motions[key]
-            if motion is not None:
+            at_once = limiter.spec.safe == "zero" if limiter.spec.is_velocity else placed
+            if motion is not None and at_once:
                 self._motions[key] = limiter.zero(motion)

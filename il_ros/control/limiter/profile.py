@@ -44,8 +44,11 @@ def stoppable_speed(distance: float, acceleration: float, dt_s: float) -> float:
     if acceleration == math.inf:
         return distance / dt_s
     slope = acceleration * dt_s
+    root = math.sqrt(slope * slope + 2.0 * acceleration * distance)
+    if root == math.inf:  # an acceleration so large that it does not limit
+        return distance / dt_s
     # 2 a d / (slope + sqrt(..)) equals sqrt(..) - slope, without cancellation
-    return 2.0 * acceleration * distance / (slope + math.sqrt(slope * slope + 2.0 * acceleration * distance))
+    return 2.0 * acceleration * distance / (slope + root)
 
 
 def speed_within(limits: AxisLimits, position: float, speed: float) -> float:

@@ -3,6 +3,8 @@
 Position actions obey position, speed and acceleration limits, and can always brake before a position limit.
 Velocity actions obey their range and their change per second. One factor slows all axes of an action key, so
 the path stays straight unless an axis is already braking before a limit.
+The orientation of a pose is limited as a rotation (`rotation`): the smallest of its four speed limits is the
+limit of the angular speed in rad/s, the smallest of its four acceleration limits that in rad/s^2.
 A target within the limits passes bit for bit.
 """
 
@@ -13,11 +15,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from il_ros.control.limiter.profile import TOLERANCE, AxisLimits, approach_speed, speed_range, speed_within
+from il_ros.control.limiter.rotation import RotationLimits, norm_problem, same_sign, unit
 from il_ros.core.specs import POSE, ActionSpec
+
+LARGEST = 1e9
+"""Largest absolute number of a command, in its unit. It replaces missing position limits: beyond it, sums and
+quotients of commands would round or overflow."""
 
 Numbers = tuple[float, ...]
 Acted = list[tuple[int, str]]
 Range = tuple[float, float, str, str]
+
+_ORIENTATION = 3  # index of the first of a pose's four orientation numbers
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,8 @@ class Motion:
     """The last command of one action key.
 
     `sent` (A_k,): the last command, or the measured state at the start of a ramp. `speed` (A_k,): the speed
-    of the last step (positions only). `target` (A_k,): the target of the last step, None without one.
+    of the last step (positions only; of a pose's orientation: the angular velocity x, y, z in rad/s, then 0).
+    `target` (A_k,): the target of the last step, None without one.
     """
 
     sent: Numbers
@@ -39,43 +49,65 @@ class SafetyLimiter:
     def __init__(self, spec: ActionSpec):
         limits = spec.limits
         self.spec = spec
-        self._axes = [
-            AxisLimits(*values)
-            for values in zip(limits.lower, limits.upper, limits.speed, limits.acceleration, strict=True)
-        ]
-        self._turn = slice(3, 7) if spec.type == POSE else None
+        self.axes = tuple(
+            AxisLimits(max(-LARGEST, lower), min(LARGEST, upper), speed, acceleration)
+            for lower, upper, speed, acceleration in zip(
+                limits.lower, limits.upper, limits.speed, limits.acceleration, strict=True
+            )
+        )
+        """The limits of each number (A_k); of a pose's orientation, only the position limits apply to a number."""
+        self.rotation: RotationLimits | None = None
+        """The limits of a pose's orientation, None for other actions."""
+        self._axes = self.axes
+        self._instant = spec.is_velocity and all(a == math.inf for a in limits.acceleration)
+        if spec.type == POSE:
+            self._axes = self.axes[:_ORIENTATION]
+            self.rotation = RotationLimits(
+                min(limits.speed[_ORIENTATION:]), min(limits.acceleration[_ORIENTATION:])
+            )
 
     def start(self, measured: Sequence[float], speed: Sequence[float] | None = None) -> Motion:
         """Return the start of a ramp: at `measured` (A_k,), with `speed` (A_k,) cut to what can be stopped."""
         sent = tuple(map(float, measured))
+        if self.rotation is not None:
+            sent = (*sent[:_ORIENTATION], *unit(sent[_ORIENTATION:]))
         if speed is None or self.spec.is_velocity:
             return Motion(sent, (0.0,) * len(sent))
-        cut = tuple(map(speed_within, self._axes, sent, speed))
+        cut = tuple(speed_within(*axis) for axis in zip(self._axes, sent, speed, strict=False))
+        if self.rotation is not None:
+            cut = (*cut, *self.rotation.start(speed[_ORIENTATION:-1]), 0.0)
         return Motion(sent, cut)
 
     def step(self, target: Sequence[float], motion: Motion, dt_s: float) -> tuple[Motion, list[str]]:
         """Return the motion nearest to `target` (A_k,) after `dt_s`, and the limits that acted: ['joint2 speed'].
 
-        `target` must be finite (see `problem`). `dt_s` <= 0 repeats the last command.
+        `target` must be a valid command (see `problem`). `dt_s` <= 0 repeats the last command, except of
+        velocities without an acceleration limit, which need no time to change.
         """
-        if dt_s <= 0.0:
-            return motion, []
         desired = tuple(map(float, target))
-        if self._turn is not None:
-            desired = _same_hemisphere(desired, motion.sent, self._turn)
+        if dt_s <= 0.0:
+            if not self._instant:
+                return motion, []
+            dt_s = 0.0
+        if self.rotation is not None:
+            return self._pose(desired, motion, dt_s)
         if self.spec.is_velocity:
             after, acted = self._velocity(desired, motion, dt_s)
         else:
-            speeds = self._free(desired, motion, dt_s)
-            if speeds is not None:
-                return Motion(desired, speeds, desired), []
-            after, acted = self._position(desired, motion, dt_s)
+            after, acted = self._positions(desired, motion, dt_s)
         return after, [f"{self.spec.names[index]} {what}" for index, what in acted]
 
     def brake(self, motion: Motion, dt_s: float) -> Motion:
         """Return the next motion of a stop: decelerate at the acceleration limits, then hold."""
         if dt_s <= 0.0:
-            return replace(motion, target=None)
+            return self.zero(motion) if self._instant else replace(motion, target=None)
+        if self.rotation is not None:
+            place, turn = _parted(motion)
+            place = self._brake(place, dt_s)
+            return _joined(place, Motion(*self.rotation.brake(turn.sent, turn.speed, dt_s)))
+        return self._brake(motion, dt_s)
+
+    def _brake(self, motion: Motion, dt_s: float) -> Motion:
         slower = tuple(
             math.copysign(max(0.0, abs(v) - axis.acceleration * dt_s), v) + 0.0
             for v, axis in zip(
@@ -94,6 +126,26 @@ class SafetyLimiter:
         still = (0.0,) * len(motion.sent)
         return Motion(still if self.spec.is_velocity else motion.sent, still)
 
+    def _pose(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, list[str]]:
+        """Return the next motion of a pose: its position and its rotation are limited separately."""
+        assert self.rotation is not None
+        place, turn = _parted(motion)
+        after, acted = self._positions(target[:_ORIENTATION], place, dt_s)
+        limited = [f"{self.spec.names[index]} {what}" for index, what in acted]
+        wanted = same_sign(unit(target[_ORIENTATION:]), turn.sent)
+        sent, speed, what = self.rotation.step(wanted, turn.target, turn.sent, turn.speed, dt_s)
+        if any(map(_leaves, self.axes[_ORIENTATION:], turn.sent, sent)):
+            sent, speed, what = turn.sent, (0.0, 0.0, 0.0), "position"
+        if what:
+            limited.append(f"orientation {what}")
+        return _joined(after, Motion(sent, speed, wanted)), limited
+
+    def _positions(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, Acted]:
+        speeds = self._free(target, motion, dt_s)
+        if speeds is not None:
+            return Motion(target, speeds, target), []
+        return self._position(target, motion, dt_s)
+
     def _velocity(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, Acted]:
         acted: Acted = []
         factor = 1.0
@@ -104,7 +156,8 @@ class SafetyLimiter:
             if slow != want:
                 acted.append((index, "range" if slow == inside else "speed"))
             desired.append(slow)
-            most, change = axis.acceleration * dt_s, abs(slow - sent)
+            most = math.inf if axis.acceleration == math.inf else axis.acceleration * dt_s
+            change = abs(slow - sent)
             if change > most * (1.0 + TOLERANCE):
                 factor = min(factor, most / change)
                 acted.append((index, "acceleration"))
@@ -158,14 +211,34 @@ class SafetyLimiter:
         return Motion(sent, chosen, target), acted + limited
 
 
-def problem(values: Sequence[float], names: Sequence[str]) -> str | None:
-    """Return why the values are not a valid command (wrong count, or a number that is not finite), else None."""
+def problem(values: Sequence[float], names: Sequence[str], quaternions: Sequence[slice] = ()) -> str | None:
+    """Return why the values are not a valid command, else None.
+
+    They are not when their count is wrong, when a number is not finite or beyond LARGEST, or when one of the
+    `quaternions` (their places) is not a rotation.
+    """
     if len(values) != len(names):
         return f"{len(values)} numbers instead of {len(names)}"
     for name, value in zip(names, values, strict=True):
         if not math.isfinite(value):
             return f"{name} is {value}"
+        if abs(value) > LARGEST:
+            return f"{name} is {value:g}, beyond {LARGEST:g}"
+    for part in quaternions:
+        wrong = norm_problem(values[part])
+        if wrong:
+            return f"{names[part.start]}: {wrong}"
     return None
+
+
+def quaternion_slices(actions: Sequence[ActionSpec]) -> list[slice]:
+    """Return the places of all quaternions in the flat action (A,)."""
+    found, first = [], 0
+    for action in actions:
+        if action.type == POSE:
+            found.append(slice(first + _ORIENTATION, first + action.size))
+        first += action.size
+    return found
 
 
 def _beyond(speeds: Sequence[float], ranges: Sequence[Range]) -> Acted:
@@ -208,8 +281,22 @@ def _inside(axis: AxisLimits, before: float, after: float) -> float:
     return max(min(axis.lower, before), min(max(axis.upper, before), after))
 
 
-def _same_hemisphere(target: Numbers, sent: Numbers, turn: slice) -> Numbers:
-    """Return the pose with the quaternion sign nearer to the last command; q and -q are the same rotation."""
-    if sum(a * b for a, b in zip(target[turn], sent[turn], strict=True)) >= 0.0:
-        return target
-    return (*target[: turn.start], *(-value for value in target[turn]))
+def _leaves(axis: AxisLimits, before: float, after: float) -> bool:
+    """Return whether a number of an orientation moves beyond a position limit, by more than rounding."""
+    return after > max(axis.upper, before) + TOLERANCE or after < min(axis.lower, before) - TOLERANCE
+
+
+def _parted(motion: Motion) -> tuple[Motion, Motion]:
+    """Return the motion of a pose's position (3 numbers) and that of its orientation (4, angular speed 3)."""
+    sent, speed, target = motion.sent, motion.speed, motion.target
+    return (
+        Motion(sent[:_ORIENTATION], speed[:_ORIENTATION], None if target is None else target[:_ORIENTATION]),
+        Motion(
+            sent[_ORIENTATION:], speed[_ORIENTATION:-1], None if target is None else target[_ORIENTATION:]
+        ),
+    )
+
+
+def _joined(place: Motion, turn: Motion) -> Motion:
+    target = None if place.target is None or turn.target is None else (*place.target, *turn.target)
+    return Motion((*place.sent, *turn.sent), (*place.speed, *turn.speed, 0.0), target)

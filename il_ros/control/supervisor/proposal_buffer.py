@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from il_ros.control.limiter.safety import problem
+from il_ros.control.limiter.rotation import NORM_TOLERANCE
+from il_ros.control.limiter.safety import LARGEST, problem
 from il_ros.control.supervisor.arbitration import Absence, Source, SourceState, absence, ranked
+from il_ros.core.specs import Vector
 from il_ros.records.decision import Numbers
 from il_ros.records.proposal import Proposal
 
@@ -15,14 +17,23 @@ from il_ros.records.proposal import Proposal
 class ProposalBuffer:
     """The newest accepted proposal of each source, and a count of the rejected ones.
 
-    `patience_s`: see `arbitration.absence`. `names`: the contract's action names (A).
+    `patience_s`: see `arbitration.absence`. `names`: the contract's action names (A), `quaternions`: the places
+    of quaternions among them.
     """
 
-    def __init__(self, sources: Sequence[Source], names: Sequence[str], period_ns: int, patience_s: float):
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        names: Sequence[str],
+        period_ns: int,
+        patience_s: float,
+        quaternions: Sequence[slice] = (),
+    ):
         self.sources = ranked(sources)
         self.states: dict[str, SourceState] = {source.name: SourceState() for source in self.sources}
         self._by_name = {source.name: source for source in self.sources}
         self._names, self._period_ns, self._patience_ns = tuple(names), period_ns, int(patience_s * 1e9)
+        self._quaternions = tuple(quaternions)
         self._rejected: dict[str, str] = {}
 
     def add(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> bool:
@@ -107,9 +118,19 @@ class ProposalBuffer:
     def _fault(self, name: str, proposal: Proposal) -> str:
         if proposal.source != name:
             return _wrong_name(proposal)
-        if proposal.chunk.shape[1] == len(self._names) and np.isfinite(proposal.chunk).all():
+        if proposal.chunk.shape[1] == len(self._names) and self._valid(proposal.chunk):
             return ""
-        return next(filter(None, (problem(step, self._names) for step in proposal.chunk.tolist())))
+        problems = (problem(step, self._names, self._quaternions) for step in proposal.chunk.tolist())
+        return next(filter(None, problems), "")
+
+    def _valid(self, chunk: Vector) -> bool:
+        """Return whether all steps are valid commands: `problem` for whole arrays."""
+        if not (np.abs(chunk) <= LARGEST).all():
+            return False
+        return all(
+            (np.abs(np.linalg.norm(chunk[:, part], axis=1) - 1.0) <= NORM_TOLERANCE).all()
+            for part in self._quaternions
+        )
 
     def _late(self, name: str, stamp_ns: int, now_ns: int) -> str:
         age_s, most_s = (now_ns - stamp_ns) / 1e9, self._by_name[name].max_age_s

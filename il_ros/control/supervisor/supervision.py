@@ -4,7 +4,8 @@ The supervisor decides as soon as the source in authority has proposed for a new
 timer decides: it continues the source's last chunk, then repeats the last target, until the source times out
 and authority passes to the next source or to the declared safe behaviour. There is one decision per tick.
 
-Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic.
+Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic. The robot's clock
+bounds motion: the steady clock on a robot, /clock in simulation. A stamp never counts as time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from il_ros.control.chunks import step_due
+from il_ros.control.limiter.safety import quaternion_slices
 from il_ros.control.limiter.shaper import CommandShaper
+from il_ros.control.limiter.starts import StartTolerance
 from il_ros.control.supervisor.arbitration import (
     Absences,
     Arbitration,
@@ -40,18 +43,27 @@ class SupervisorOptions:
     `without_measurement`: what to do when a ramp starts without a measurement. 'wait': apply the safe
     behaviour meanwhile; 'trust': start from the last command, or from the first target.
     `keep_command`: see Actuation. `hold_at_start`: hold the measured state before the first proposal, instead
-    of sending nothing.
-    Raises ValueError when `without_measurement` is neither.
+    of sending nothing. `start_tolerance` and `following_error`: `outside_s` and `from_command_s` of
+    StartTolerance, in seconds. `simulated`: the robot's clock is /clock, and a restart places the robot.
+    Raises ValueError when `without_measurement` is neither, or a tolerance is below 0.
     """
 
     silence_s: float
     without_measurement: str = "wait"
     keep_command: tuple[str, ...] = ()
     hold_at_start: bool = False
+    start_tolerance: float = 0.1
+    following_error: float = 0.5
+    simulated: bool = False
 
     def __post_init__(self) -> None:
         if self.without_measurement not in ("wait", "trust"):
             raise ValueError(f"without_measurement is 'wait' or 'trust', not '{self.without_measurement}'")
+        self.tolerance()
+
+    def tolerance(self) -> StartTolerance:
+        """Return where ramps may start."""
+        return StartTolerance(self.start_tolerance, self.following_error)
 
 
 class TargetOrigin(Enum):
@@ -84,7 +96,11 @@ class Supervision:
         mode: Mode | None = None,
     ):
         self.proposal_buffer = ProposalBuffer(
-            sources, contract.action_names, contract.period_ns, 2 * options.silence_s
+            sources,
+            contract.action_names,
+            contract.period_ns,
+            2 * options.silence_s,
+            quaternion_slices(contract.actions),
         )
         self.estop = estop or EmergencyStop()
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
@@ -98,9 +114,13 @@ class Supervision:
             without_measurement=options.without_measurement,
             keep_command=options.keep_command,
             hold_at_start=options.hold_at_start,
+            tolerance=options.tolerance(),
+            simulated=options.simulated,
         )
         self.measured = self._shaper.measured
-        self._now_ns = self._stamp_ns = self._decided_ns = 0
+        self._simulated = options.simulated
+        self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0
+        self._ahead: tuple[str, int] | None = None
         self._generations, self._mixed = Generations(), False
         self._by_timer, self._ended = True, ""
         self._handover_unreported = False
@@ -122,8 +142,9 @@ class Supervision:
         if self.proposal_buffer.states[name].proposal is proposal:
             self.mode.observe(name, proposal)
         stamp_ns = proposal.stamp_ns
+        self._ahead = None
         decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
-        self.skipped += decision is None and name == self.authority
+        self.skipped += decision is None and name == self.authority and self._ahead is None
         return decision
 
     def fault(self, name: str, reason: str) -> None:
@@ -131,11 +152,16 @@ class Supervision:
         self.proposal_buffer.reject(name, reason, faulty=True)
 
     def tick(self, now_ns: int, steady_ns: int) -> Decision | None:
-        """Check for silence; return the timer's decision, if one was due.
+        """Answer a proposal that arrived before its /clock; check for silence. Return the decision, if any.
 
         While the node's clock stands still, an unchanged command is not repeated.
         """
         self._notice_clock(now_ns)
+        if self._ahead is not None and self._ahead[1] <= now_ns:
+            (name, stamp_ns), self._ahead = self._ahead, None
+            answer = self._answer(name, stamp_ns, now_ns, steady_ns)
+            if answer is not None:
+                return answer
         pressed = self.estop.check(steady_ns)
         if not (self.watchdog.overdue(steady_ns) or pressed):
             return None
@@ -164,14 +190,26 @@ class Supervision:
         self._generations.begin(self._now_ns, self.proposal_buffer.states)
         self._shaper.begin()
 
+    def activate(self) -> None:
+        """Restart without a last command: other nodes may have moved the robot meanwhile.
+
+        Nothing is sent until a ramp starts, anywhere within the position limits.
+        """
+        self._shaper.forget()
+        self.restart()
+
     def restart(self) -> None:
-        """Start a new episode and generation: discard proposals, ramp from the measured state at rest."""
+        """Start a new episode and generation: discard proposals, ramp from the measured state.
+
+        On a robot, that state must be near the last command; a simulator may have placed the robot elsewhere.
+        """
         self._generations.begin(self._now_ns, self.proposal_buffer.states)
         self.proposal_buffer.forget()
         self.mode.restart()
         self.authority, self.reason, self._ended, self._mixed = NOBODY, "restarted", "", False
         self._handover_unreported = False
-        self._shaper.restart()
+        self._ahead = None
+        self._shaper.restart(placed=self._simulated)
 
     def finish(self, now_ns: int, steady_ns: int) -> Decision | None:
         """Return the final decision, which stops the robot; None when no command was ever sent."""
@@ -192,9 +230,12 @@ class Supervision:
     def _notice_clock(self, now_ns: int) -> None:
         if now_ns < self._now_ns - self._period_ns:
             self.measured.clear()
-            self._now_ns = self._stamp_ns = self._decided_ns = 0
+            self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0
             self.restart()
         self._now_ns = now_ns
+
+    def _robot_ns(self, steady_ns: int) -> int:
+        return self._now_ns if self._simulated else steady_ns
 
     # ---- when to decide ----------------------------------------------------------------------------------
 
@@ -212,9 +253,11 @@ class Supervision:
             if other is None or other.stamp_ns < stamp_ns:
                 return None  # the winner's proposal for this tick will trigger the decision, or the timer
         if (winner == self.authority or arbitration.mixed) and not self._by_timer:
-            apart_ns = min(2 * (stamp_ns - self._stamp_ns), 4 * (time_ns - self._decided_ns))
-            if apart_ns < self._period_ns:
-                return None  # one command per control period, also in a burst
+            apart_ns = min(2 * (stamp_ns - self._stamp_ns), 4 * (self._robot_ns(steady_ns) - self._moved_ns))
+            if apart_ns < self._period_ns:  # one command per control period, also in a burst
+                if self._simulated and stamp_ns > self._now_ns:
+                    self._ahead = name, stamp_ns  # its /clock is still on the way
+                return None
         self._by_timer = False
         self.watchdog.feed(steady_ns)
         return self._decide(arbitration, absences, stamp_ns, time_ns, steady_ns)
@@ -254,13 +297,14 @@ class Supervision:
         self._mixed, self._handover_unreported = arbitration.mixed, False
         proposals = self.proposal_buffer.for_tick(stamp_ns)
         target = self._target(winner, stamp_ns, time_ns)
+        clocks_ns = self._now_ns, steady_ns
         limited = self._shaper.advance(
-            target.values, stamp_ns, time_ns, steady_ns, emergency=bool(self._stopped())
+            target.values, stamp_ns, time_ns, clocks_ns, emergency=bool(self._stopped())
         )
         if target.values is not None:
             proposals[winner] = None if target.origin is TargetOrigin.REPEATED else target.values
         proposal = None if target.values is None else self.proposal_buffer.states[winner].proposal
-        self._stamp_ns, self._decided_ns = stamp_ns, time_ns
+        self._stamp_ns, self._decided_ns, self._moved_ns = stamp_ns, time_ns, self._robot_ns(steady_ns)
         return Decision(
             stamp_ns=stamp_ns,
             sent_ns=time_ns,

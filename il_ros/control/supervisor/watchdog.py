@@ -43,34 +43,36 @@ class Watchdog:
 class StepBudget:
     """The time step dt that the next command may use.
 
-    The stamps of ticks give the nominal interval between commands, without jitter; the clocks give the
-    elapsed time. Elapsed time is saved, up to 1.25 periods, and commands spend it. So jitter does not shorten
-    the motion, and a burst of late proposals cannot move the robot by several periods at once.
+    The stamps of ticks give the nominal interval between commands, without jitter; the robot's clock gives the
+    elapsed time: the steady clock, or with `simulated` the node's clock, because a simulator may run faster or
+    slower than real time. Elapsed time is saved, up to 1.25 periods, and commands spend it. So jitter does not
+    shorten the motion, and neither a burst of proposals nor a stamp ahead of the clock adds to it.
     """
 
-    def __init__(self, period_ns: int):
-        self._period_ns = period_ns
+    def __init__(self, period_ns: int, *, simulated: bool = False):
+        self._period_ns, self._simulated = period_ns, simulated
         self.clear()
 
     def clear(self) -> None:
         """Reset the budget: the next step is a whole period, as after a pause without commands."""
         self._saved_ns = self._period_ns
-        self._stamp_ns = self._now_ns = self._steady_ns = 0
+        self._stamp_ns = 0
+        self._clock_ns: int | None = None
 
     def spend(self, stamp_ns: int, now_ns: int, steady_ns: int) -> float:
         """Return the time step in seconds, from the last command to this one; at most one period.
 
         `now_ns` is the node's clock and may stop or jump; `steady_ns` is monotonic.
         """
-        if not self._steady_ns:
+        clock_ns = now_ns if self._simulated else steady_ns
+        if self._clock_ns is None:
             wanted = self._period_ns
         else:
-            steady_passed = steady_ns - self._steady_ns
-            passed = max(now_ns - self._now_ns, steady_passed)
-            self._saved_ns = min(self._saved_ns + max(0, passed), self._period_ns + self._period_ns // 4)
+            passed = max(0, clock_ns - self._clock_ns)
+            self._saved_ns = min(self._saved_ns + passed, self._period_ns + self._period_ns // 4)
             ticks_apart = stamp_ns - self._stamp_ns
-            wanted = ticks_apart if ticks_apart > 1 else steady_passed
+            wanted = ticks_apart if ticks_apart > 1 else passed
         step_ns = max(0, min(wanted, self._period_ns, self._saved_ns))
         self._saved_ns -= step_ns
-        self._stamp_ns, self._now_ns, self._steady_ns = stamp_ns, now_ns, steady_ns
+        self._stamp_ns, self._clock_ns = stamp_ns, clock_ns
         return step_ns / 1e9

@@ -11,6 +11,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from il_ros.control.supervisor.estop import EmergencyStop
 from il_ros.core import messages
+from il_ros.core.tables import shown
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.streams import RawSubscriptions
 
@@ -54,7 +55,7 @@ class EstopInputs:
         was = self.latch.latched
         self._on_press(source, pressed)
         if self.latch.latched and not was:
-            self._node.get_logger().error(self.latch.latched)
+            self._node.get_logger().error(shown(self.latch.latched))
 
     def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         refused = self._reset()

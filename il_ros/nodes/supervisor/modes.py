@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from il_ros.control.supervisor.arbitration import Mode, Request
+from il_ros.core.tables import shown
 from il_ros.interactive.modes.beta import UNITS
 from il_ros.interactive.modes.gated import TAKEOVERS, TIMED_OUT, GatedOptions
 from il_ros.interactive.modes.options import ModeOptions
@@ -139,13 +140,15 @@ class RequestAnnouncer:
         self._open = request
         if request is not None:
             record = {"wanted": True, **asdict(request)}
-            self._node.get_logger().warning(f"expert requested (request {request.number}): {request.why}")
+            self._node.get_logger().warning(
+                shown(f"expert requested (request {request.number}): {request.why}")
+            )
             sys.stderr.write(BELL)
             sys.stderr.flush()
         else:
             assert before is not None
             record = {"wanted": False, **asdict(before), "over": reason}
-            self._node.get_logger().info(f"request {before.number} ended: {reason}")
+            self._node.get_logger().info(shown(f"request {before.number} ended: {reason}"))
         self._publisher.publish(String(data=json.dumps(record)))
 
 

@@ -103,7 +103,7 @@ class DaggerSupervisor(managed.ManagedNode):
             self._closing.append(partial(self.destroy_publisher, publisher))
         self._decisions = self.create_publisher(String, "~/decision", QoSProfile(depth=10))
         self._closing.append(partial(self.destroy_publisher, self._decisions))
-        supervision.restart()
+        supervision.activate()
         measured = {spec.topic: spec.type for spec in supervision.measured.specs}
         self._closing.append(RawSubscriptions(self, measured, self._on_measurement).close)
         for source in supervision.proposal_buffer.sources:

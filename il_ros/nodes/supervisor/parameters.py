@@ -53,6 +53,16 @@ def declare_supervision(node: Node) -> None:
         "measured state, such as a gripper that squeezes",
     )  # fmt: skip
     declare(
+        node, "start_tolerance", 0.1, "how far outside the position limits a ramp may start, in seconds of "
+        "motion at the speed limit (2 rad/s: 0.2 rad); farther outside, the last command stays", unit="s",
+        minimum=0.0,
+    )  # fmt: skip
+    declare(
+        node, "following_error", 0.5, "how far from the last command a ramp may start, in seconds of motion "
+        "at the speed limit; farther away, the last command stays. A simulator's reset is exempt", unit="s",
+        minimum=0.0,
+    )  # fmt: skip
+    declare(
         node, "hold_at_start", False, "hold the measured state before the first proposal, instead of "
         "sending nothing",
     )  # fmt: skip
@@ -83,4 +93,7 @@ def options(node: Node, contract: Contract) -> SupervisorOptions:
         value(node, "without_measurement"),
         tuple(filter(None, value(node, "keep_command"))),
         value(node, "hold_at_start"),
+        value(node, "start_tolerance"),
+        value(node, "following_error"),
+        value(node, "use_sim_time"),
     )

@@ -123,6 +123,14 @@ def test_a_step_of_zero_seconds_moves_nothing():
     assert SafetyLimiter(action()).brake(motion, 0.0).sent == motion.sent
 
 
+def test_a_twist_without_an_acceleration_limit_needs_no_time_to_change():
+    free, limited = SafetyLimiter(twist()), SafetyLimiter(twist(acceleration=4.0))
+    assert free.step((0.4, -0.9), still(-0.1, 0.2), 0.0)[0].sent == (0.4, -0.5)  # 0.5 m/s at most
+    assert free.brake(still(-0.1, 0.2), 0.0).sent == (0.0, 0.0)
+    assert limited.step((0.4, -0.9), still(-0.1, 0.2), 0.0)[0].sent == (-0.1, 0.2)
+    assert limited.brake(still(-0.1, 0.2), 0.0).sent == (-0.1, 0.2)
+
+
 def test_a_twist_accelerates_along_a_straight_line():  # 4 m/s^2 * 0.05 s = 0.2 of the target 0.4
     motion, acted = SafetyLimiter(twist(acceleration=4.0)).step((0.4, 0.1), still(0.0, 0.0), DT)
     np.testing.assert_allclose(motion.sent, [0.2, 0.05])
@@ -156,6 +164,20 @@ def test_a_number_that_is_not_finite_is_named():
     assert problem((0.0, math.nan), ("a", "b")) == "b is nan"
     assert problem((0.0,), ("a", "b")) == "1 numbers instead of 2"
     assert problem((0.0, 1.0), ("a", "b")) is None
+
+
+@pytest.mark.parametrize("acceleration", [5.0, 40.0, 1000.0, INF])
+@pytest.mark.parametrize("target", [1e300, -1e305, 1e308, -1.7e308])
+def test_without_position_limits_an_absurd_target_is_approached_within_the_other_limits(target, acceleration):
+    limiter = SafetyLimiter(action(lower=-INF, upper=INF, acceleration=acceleration, size=1))
+    sent = run(limiter, still(0.0), [(target,), (-target,), (target,)] * 10)
+    most = min(0.5, acceleration * DT) * DT  # m of the first step, from rest
+    assert sent[0] == pytest.approx(math.copysign(most, target))
+    assert np.abs(np.diff(sent[:, 0])).max() <= 0.5 * DT + 1e-12
+
+
+def test_a_finite_acceleration_that_overflows_does_not_limit():  # 1e9 m in 0.05 s
+    assert profile.stoppable_speed(1e9, 1e305, DT) == pytest.approx(2e10)
 
 
 # ---- properties ------------------------------------------------------------------------------------------

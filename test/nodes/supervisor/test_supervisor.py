@@ -51,7 +51,8 @@ def test_without_a_measurement_nothing_moves(rig):
     assert rig.arm == rig.base == []
 
 
-def test_the_first_command_and_the_handover_ramp_from_the_measured_state(rig):
+def test_the_first_command_and_the_handover_ramp_from_the_measured_state(graph, contract_file):
+    rig = Rig(graph, contract_file, following_error=10.0).ready()  # the joints stay while commands move on
     rig.measure(0.0, 0.0)
     first = rig.answered("policy", 0.9, -0.9, 0.0)
     np.testing.assert_allclose(first.sent[:2], [0.05, -0.05], atol=1e-9)
