@@ -86,6 +86,7 @@ def case(rate: int, trainings: int, folder: Path) -> dict:
     shared = {"contract": str(folder / "contract.yaml")}
     promotion = {
         "candidates": "trainer/checkpoint",
+        "versions": str(policies),
         "promotion.root": str(root),
         "promotion.shadow_ticks": 10,
     }

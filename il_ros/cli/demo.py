@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+from il_ros.core.tables import say
+
 Result = TypeVar("Result")
 
 MARK = ".il_ros_demo"
@@ -65,10 +67,10 @@ def run(args: argparse.Namespace) -> int:
         summary = DemoSummary(plan.task, plan.contract, Score.of(shown), Score.of(performed), times)
         written = _timed(times, "page", lambda: page.write(plan, summary, performed))
     except (ValueError, OSError, ChildError, TimeoutError) as error:
-        print(f"il-ros demo: {error}", file=sys.stderr)
+        say(f"il-ros demo: {error}", file=sys.stderr)
         return 1
     summary.save(plan.folder)
-    print(f"\n{summary.text()}\n\npage: {written}")
+    say(f"\n{summary.text()}\n\npage: {written}")
     return 0
 
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.core.tables import table
+from il_ros.core.tables import say, table
 from il_ros.sim import HELD_OUT_SEED
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ def run(args: argparse.Namespace) -> int:
         if args.json is not None:
             atomic.write_text(args.json, json.dumps(result.to_plain(), indent=1) + "\n")
     except (ValueError, OSError) as error:
-        print(f"il-ros evaluate: {error}", file=sys.stderr)
+        say(f"il-ros evaluate: {error}", file=sys.stderr)
         return 2
     if args.progress == "json":
-        print(json.dumps({"event": "done", **result.to_plain()}), flush=True)
+        say(json.dumps({"event": "done", **result.to_plain()}), flush=True)
     else:
-        print(summary(result))
+        say(summary(result))
     return 0
 
 
@@ -138,9 +138,7 @@ def _evaluate(args: argparse.Namespace, policy: LoadedPolicy, task: Task) -> Eva
         bar.set_postfix_str(f"{successes} succeeded", refresh=False)
         bar.update()
         if quiet:
-            print(
-                json.dumps({"event": "episode", "seed": episode.seed, "ending": episode.ending}), flush=True
-            )
+            say(json.dumps({"event": "episode", "seed": episode.seed, "ending": episode.ending}), flush=True)
 
     seeds = range(args.seed, args.seed + args.episodes)
     with bar:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from il_ros.core.tables import table
+from il_ros.core.tables import say, table
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import Entry, scan
 from il_ros.episodes.counts import count_episode
@@ -53,12 +53,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the table; return 1 when there is no version, or a version's file is damaged."""
     runs = versions(args.folder)
     if not runs:
-        print(f"il-ros policy: {args.folder}: holds no versions v1, v2, ...", file=sys.stderr)
+        say(f"il-ros policy: {args.folder}: holds no versions v1, v2, ...", file=sys.stderr)
         return 1
     try:
         fared = {} if args.root is None else successes(args.root)
     except OSError as error:
-        print(f"il-ros policy: {error}", file=sys.stderr)
+        say(f"il-ros policy: {error}", file=sys.stderr)
         return 1
     rows: list[tuple[str, ...]] = []
     damaged = []
@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
             rows.append((run_folder.name, *("?",) * 4, "damaged", *("?",) * 3, "not used; see below"))
             continue
         rows.append(_row(told, fared.get(told.version)))
-    print(table(HEADER, rows, right=HEADER[2:5] + HEADER[6:9]))
+    say(table(HEADER, rows, right=HEADER[2:5] + HEADER[6:9]))
     for sentence in damaged:
-        print(sentence, file=sys.stderr)
+        say(sentence, file=sys.stderr)
     return 1 if damaged else 0
 
 
@@ -94,12 +94,12 @@ def successes(root: Path) -> dict[str, tuple[int, int]]:
 
 def _version(entry: Entry) -> str:
     if not entry.usable:
-        print(f"not counted: {entry.name}: {entry.reason}", file=sys.stderr)
+        say(f"not counted: {entry.name}: {entry.reason}", file=sys.stderr)
         return ""
     try:
         return count_episode(entry).version
     except BagError as error:
-        print(f"not counted: {entry.name}: {error}", file=sys.stderr)
+        say(f"not counted: {entry.name}: {error}", file=sys.stderr)
         return ""
 
 

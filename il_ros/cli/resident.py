@@ -11,6 +11,7 @@ import traceback
 
 from il_ros.cli.main import main
 from il_ros.cli.train import lower_priority
+from il_ros.core.tables import say
 from il_ros.training.trainer.resident import ENDED
 
 
@@ -23,9 +24,9 @@ def serve() -> int:
     import il_ros.training.trainer.warm_start  # noqa: F401
 
     torch.set_num_threads(1)
-    print(json.dumps({"event": "warm"}), flush=True)
+    say(json.dumps({"event": "warm"}), flush=True)
     for line in sys.stdin:
-        print(json.dumps({"event": ENDED, "status": _do(json.loads(line))}), flush=True)
+        say(json.dumps({"event": ENDED, "status": _do(json.loads(line))}), flush=True)
     return 0
 
 
@@ -36,7 +37,7 @@ def _do(words: list[str]) -> int:
         return ended.code if isinstance(ended.code, int) else 2
     except Exception as error:  # one failed command must not end the process
         traceback.print_exc()
-        print(f"{type(error).__name__}: {error}", flush=True)
+        say(f"{type(error).__name__}: {error}", flush=True)
         return 1
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from il_ros.core import processes
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
+from il_ros.core.tables import say
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import NodeSpec, Scenario, Spec, command, terminal_of
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         specs = scenario.nodes(given)
     except ValueError as error:
-        print(f"il-ros run {scenario.name}: {error}", file=sys.stderr)
+        say(f"il-ros run {scenario.name}: {error}", file=sys.stderr)
         return 2
     return run_nodes(specs, args.logs)
 
@@ -62,7 +63,7 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
         with processes.ProcessGroup(commands, logs, show, terminal, patience) as group:
             ending = group.wait()
             if ending.status != 0:
-                print(group.failure(ending), file=sys.stderr)
+                say(group.failure(ending), file=sys.stderr)
                 return 1
     except KeyboardInterrupt:
         pass
@@ -92,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
 
 
 def _show(name: str, line: str) -> None:
-    print(f"[{name}] {line}", flush=True)
+    say(f"[{name}] {line}", flush=True)
 
 
 def _log_only(name: str, line: str) -> None:

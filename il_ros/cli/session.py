@@ -10,6 +10,7 @@ from typing import Any
 
 from il_ros.cli import run as runner
 from il_ros.cli import session_relabel
+from il_ros.core.tables import say
 from il_ros.episodes.bag.reader import BagError
 from il_ros.scenarios import SCENARIOS, domain
 
@@ -50,7 +51,7 @@ def _run(args: argparse.Namespace) -> int:
     try:
         specs = _SCENARIO.nodes(given)
     except ValueError as error:
-        print(f"il-ros session: {error}", file=sys.stderr)
+        say(f"il-ros session: {error}", file=sys.stderr)
         return 2
     status = runner.run_nodes(specs, args.logs)
     root = Path(given["root"])
@@ -62,10 +63,10 @@ def _report(root: Path, output: Path | None) -> int:
 
     try:
         found = report.read(root)
-        print(f"\n{report.text(found)}")
+        say(f"\n{report.text(found)}")
         written = page.write(found, output or page.folder_for(root))
     except (BagError, OSError, ValueError) as error:
-        print(f"il-ros session report: {error}", file=sys.stderr)
+        say(f"il-ros session report: {error}", file=sys.stderr)
         return 1
-    print(f"\npage: {written}")
+    say(f"\npage: {written}")
     return 0

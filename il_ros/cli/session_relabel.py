@@ -11,6 +11,7 @@ from typing import Any
 
 from il_ros.cli import run as runner
 from il_ros.cli.episodes.relabel import add_moments, chosen_moments
+from il_ros.core.tables import say
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
@@ -46,14 +47,14 @@ def _relabel(args: argparse.Namespace) -> int:
     try:
         found = chosen_moments(args).moments
         if not found:
-            print("no moment to label: mark some in a session (key l), or give --uncertain N")
+            say("no moment to label: mark some in a session (key l), or give --uncertain N")
             return 1
         chosen = [moment for moment in found if _together(moment) == _together(found[0])]
         with tempfile.TemporaryDirectory(prefix="il_ros_") as folder:
             status = _at(chosen, Path(folder), args)
         return _tell(chosen, len(found) - len(chosen), args.root) or status
     except (BagError, LayoutError, RelabelError, OSError) as error:
-        print(f"il-ros session relabel: {error}", file=sys.stderr)
+        say(f"il-ros session relabel: {error}", file=sys.stderr)
         return 1
 
 
@@ -76,9 +77,9 @@ def _at(chosen: list[MarkedMoment], folder: Path, args: argparse.Namespace) -> i
 def _tell(chosen: list[MarkedMoment], others: int, root: Path) -> int:
     """Print which moments have an episode now."""
     made = {e.info.made_from: e.name for e in scan(root).usable if e.info is not None and e.info.made_from}
-    print()
+    say()
     for moment in chosen:
-        print(f"{made.get(moment.words, 'not labelled'):14}  {moment.words}")
+        say(f"{made.get(moment.words, 'not labelled'):14}  {moment.words}")
     if others:
-        print(f"{others} moments of another task or contract remain: run the same command again")
+        say(f"{others} moments of another task or contract remain: run the same command again")
     return 0

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from il_ros.core.tables import table
+from il_ros.core.tables import say, table
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
@@ -24,9 +24,9 @@ class BarReporter:
         """Print the data, and the version of the initial weights, or why they were refused."""
         from tqdm import tqdm
 
-        print("\n".join(dataset.summary.lines()))
+        say("\n".join(dataset.summary.lines()))
         if parent or refusal:
-            print(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
+            say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
 
     def epoch(self, point: Any) -> None:
@@ -51,9 +51,9 @@ class BarReporter:
             ("checkpoint", str(outcome.checkpoint)),
             ("curves", str(self._out / "curves.png")),
         ]
-        print(table(("result", ""), rows))
+        say(table(("result", ""), rows))
         if not outcome.finished:
-            print("stopped early; the same command with --resume continues")
+            say("stopped early; the same command with --resume continues")
 
 
 class JsonReporter:
@@ -103,7 +103,7 @@ class JsonReporter:
 def _say(**values: Any) -> None:
     import json
 
-    print(json.dumps(values), flush=True)
+    say(json.dumps(values), flush=True)
 
 
 def _number(value: float | None) -> str:

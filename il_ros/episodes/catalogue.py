@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from il_ros.core import files
 from il_ros.episodes.bag.reader import (
     RECOVER,
     BagError,
@@ -18,12 +18,14 @@ from il_ros.episodes.bag.reader import (
 )
 from il_ros.episodes.layout import (
     INFO_FILE,
+    MOST_BYTES,
     TOMBSTONE,
     EpisodeInfo,
     LayoutError,
     is_discarded,
     load_info,
 )
+from il_ros.records import strict_json as check
 from il_ros.records.outcomes import SUCCESS, UNMARKED
 
 
@@ -173,7 +175,10 @@ def _info_or_none(folder: Path) -> EpisodeInfo | None:
 
 def _tombstone(folder: Path) -> str:
     try:
-        record = json.loads((folder / TOMBSTONE).read_text(encoding="utf-8"))
+        record = _CHECK(check.loads(files.read_text(folder / TOMBSTONE, MOST_BYTES)), "")
         return f"{record['at']}: {record['reason'] or 'no reason given'}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{TOMBSTONE} can't be read: {error!r}"
+    except (OSError, ValueError) as error:
+        return f"{TOMBSTONE} can't be read: {error}"
+
+
+_CHECK = check.record("a tombstone", {"at": check.text, "reason": check.text}, others=True)

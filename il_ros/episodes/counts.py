@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from il_ros.core import messages
-from il_ros.core.specs import STRING
-from il_ros.episodes.bag.reader import Bag, bag_files, open_bag
+from il_ros.episodes.bag.reader import bag_files, open_bag
 from il_ros.episodes.catalogue import Entry
-from il_ros.records.decision import NOBODY, Decision, from_json
+from il_ros.episodes.decisions import read_decisions
+from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import EXPERT, label
 from il_ros.records.takeovers import takeovers
 
@@ -22,11 +21,13 @@ class EpisodeCounts:
     """Labelled ticks, takeovers, and the policy's version.
 
     `version`: the version in authority at most of the policy's ticks; "" when no policy had authority.
+    `left_out`: the reason for each message that is no decision and was not counted.
     """
 
     labelled: int
     interventions: int
     version: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def count_episode(entry: Entry) -> EpisodeCounts:
@@ -41,20 +42,10 @@ def count_episode(entry: Entry) -> EpisodeCounts:
         return EpisodeCounts(max((item.messages for item in bag.topics.values()), default=0), 0)
     if sum(file.stat().st_size for file in bag_files(entry.folder)) > LARGE_BYTES:
         return EpisodeCounts(bag.topics[topic].messages, 1)
-    return count_decisions(_decisions(entry, bag, topic))
-
-
-def _decisions(entry: Entry, bag: Bag, topic: str) -> list[Decision]:
-    assert entry.info is not None
-    found = []
-    for message in bag.messages([topic]):
-        if message.log_ns < entry.info.started_ns:
-            continue  # pre-roll
-        try:
-            found.append(from_json(messages.decode(STRING, message.raw).data))
-        except (ValueError, IndexError):
-            continue  # the conversion to arrays reports it
-    return found
+    start_ns = entry.info.started_ns if entry.info is not None else 0  # earlier messages are pre-roll
+    demonstrated = (message for message in bag.messages([topic]) if message.log_ns >= start_ns)
+    found, left_out = read_decisions(demonstrated)
+    return replace(count_decisions([each.decision for each in found]), left_out=tuple(left_out))
 
 
 def count_decisions(decisions: list[Decision]) -> EpisodeCounts:

@@ -15,17 +15,23 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from il_ros.core import atomic
+from il_ros.core import atomic, files
+from il_ros.records import strict_json as check
 from il_ros.records.outcomes import OUTCOMES, UNMARKED
+from il_ros.records.strict_json import Check, JsonError
 
 SCHEMA = 1
+LEVELS = ("good", "fair", "poor")
+"""The levels of a grade."""
 
 INFO_FILE = "episode.json"
 METADATA_FILE = "metadata.yaml"
 TOMBSTONE = "discarded.json"
 COUNTER_FILE = ".last_episode"
+MOST_BYTES = 10_000_000
+"""A larger `episode.json` is not read."""
+_NAME = re.compile(r"episode_([0-9]{6,18})")
 
 
 class LayoutError(ValueError):
@@ -135,24 +141,33 @@ def load_info(folder: Path) -> EpisodeInfo:
     """
     path = folder / INFO_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = files.read_text(path, MOST_BYTES)
     except (OSError, ValueError) as error:
         raise LayoutError(f"{path}: can't be read: {error}") from error
-    if not isinstance(values, dict):
-        raise LayoutError(f"{path}: holds {type(values).__name__}, not an object")
-    if values.get("schema") != SCHEMA:
-        raise LayoutError(f"{path}: schema is {values.get('schema')!r}; this version reads {SCHEMA}")
     try:
-        return EpisodeInfo(
-            **{
-                **values,
-                "faults": tuple(values.get("faults", ())),
-                "streams": tuple(StreamInfo(**stream) for stream in values.get("streams", ())),
-                "grade": _grade(values.get("grade")),
-            }
-        )
-    except (TypeError, LayoutError) as error:
-        raise LayoutError(f"{path}: {error}") from error
+        return info_from_json(text)
+    except LayoutError as error:
+        raise LayoutError(f"{path}: {error}") from None
+
+
+def info_from_json(text: str) -> EpisodeInfo:
+    """Return the description in the text of `episode.json`; raises LayoutError on any other text."""
+    try:
+        values = check.loads(text)
+    except JsonError as error:
+        raise LayoutError(f"can't be read: {error}") from None
+    if not isinstance(values, dict):
+        raise LayoutError(f"holds {type(values).__name__}, not an object")
+    schema = values.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
+        raise LayoutError(f"schema is {check.shown(schema)}; this version reads {SCHEMA}")
+    try:
+        made = _INFO(values, "")
+        made["streams"] = tuple(StreamInfo(**stream) for stream in made.get("streams", ()))
+        made["grade"] = None if made.get("grade") is None else Grade(**made["grade"])
+        return EpisodeInfo(**made)
+    except JsonError as error:
+        raise LayoutError(str(error)) from None
 
 
 def episode_name(number: int) -> str:
@@ -162,9 +177,9 @@ def episode_name(number: int) -> str:
 
 def episode_number(name: str) -> int:
     """Return the number in an episode's folder name; raises LayoutError on any other name."""
-    match = re.fullmatch(r"episode_(\d{6,})", name)
+    match = _NAME.fullmatch(name)
     if match is None:
-        raise LayoutError(f"'{name}' is not an episode name; it must look like 'episode_000012'")
+        raise LayoutError(f"{check.shown(name)} is not an episode name; it must look like 'episode_000012'")
     return int(match[1])
 
 
@@ -175,7 +190,7 @@ def bag_file(folder: Path) -> Path:
 
 def episode_folders(root: Path) -> list[Path]:
     """Return the episode folders under `root`, discarded ones included, sorted by number."""
-    named = [path for path in root.iterdir() if re.fullmatch(r"episode_\d{6,}", path.name) and path.is_dir()]
+    named = [path for path in root.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
     return sorted(named, key=lambda path: episode_number(path.name))
 
 
@@ -186,11 +201,11 @@ def claim_next(root: Path) -> Path:
     records into the same root. Raises OSError when the root can't be written.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with (root / COUNTER_FILE).open("a+", encoding="utf-8") as counter:
+    with (root / COUNTER_FILE).open("a+", encoding="utf-8", errors="replace") as counter:
         fcntl.flock(counter, fcntl.LOCK_EX)
         counter.seek(0)
         text = counter.read().strip()
-        numbers = [int(text) if text.isdigit() else 0]
+        numbers = [int(text) if re.fullmatch(r"[0-9]{1,17}", text) else 0]
         numbers += [episode_number(folder.name) for folder in episode_folders(root)]
         number = max(numbers) + 1
         folder = root / episode_name(number)
@@ -215,5 +230,76 @@ def is_discarded(folder: Path) -> bool:
     return (folder / TOMBSTONE).exists()
 
 
-def _grade(values: dict[str, Any] | None) -> Grade | None:
-    return None if values is None else Grade(**{**values, "reasons": tuple(values["reasons"])})
+def _fields(kind: type, what: str, checks: dict[str, Check]) -> Check:
+    """Return the check of an object (`what`) that becomes a `kind`; fields with a default may be absent."""
+    unset = dataclasses.MISSING
+    optional = [
+        item.name
+        for item in dataclasses.fields(kind)
+        if item.default is not unset or item.default_factory is not unset
+    ]
+    return check.record(what, checks, optional)
+
+
+_SECONDS = check.number(0.0)
+_SHARE = check.or_null(check.number(0.0, 1.0))
+_COUNT = check.whole()
+_LOG_NS = check.whole(0, 2**64 - 1)  # log times of MCAP are unsigned
+_STREAM = _fields(
+    StreamInfo,
+    "a stream",
+    {
+        "topic": check.text,
+        "type": check.text,
+        "messages": _COUNT,
+        "bytes": _COUNT,
+        "lost": _COUNT,
+        "rate_hz": check.or_null(_SECONDS),
+        "age_p50_s": check.or_null(_SECONDS),
+        "age_p99_s": check.or_null(_SECONDS),
+        "longest_gap_s": check.or_null(_SECONDS),
+        "stale_s": _SECONDS,
+        "silent_at_end_s": check.or_null(_SECONDS),
+        "backwards": _COUNT,
+        "required": check.flag,
+    },
+)
+_GRADE = _fields(
+    Grade,
+    "a grade",
+    {
+        "level": check.one_of(*LEVELS),
+        "reasons": check.several(check.text),
+        "lost": _COUNT,
+        "stale_s": _SECONDS,
+        "clipped_share": _SHARE,
+        "idle_share": _SHARE,
+    },
+)
+_INFO = _fields(
+    EpisodeInfo,
+    "a description",
+    {
+        "name": check.text,
+        "outcome": check.text,
+        "task": check.text,
+        "operator": check.text,
+        "instruction": check.text,
+        "seed": check.or_null(check.whole(-check.MOST_NS - 1)),
+        "contract_name": check.text,
+        "contract_hash": check.text,
+        "contract_text": check.text,
+        "topics": check.mapping(check.text),
+        "decision_topic": check.text,
+        "started_ns": _LOG_NS,
+        "stopped_ns": check.or_null(_LOG_NS),
+        "recorded_at": check.text,
+        "stop_reason": check.text,
+        "faults": check.several(check.text),
+        "streams": check.several(_STREAM),
+        "grade": check.or_null(_GRADE),
+        "complete": check.flag,
+        "made_from": check.text,
+        "schema": _COUNT,
+    },
+)

@@ -102,7 +102,7 @@ def _check_metadata(bag: Bag, count: int) -> list[str]:
         listed = yaml.safe_load(path.read_text(encoding="utf-8"))["rosbag2_bagfile_information"][
             "message_count"
         ]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
         return [f"{path} can't be read, `ros2 bag` needs it ({error!r}); {RECOVER} {bag.path}"]
     if listed != count:
         return [f"{path} says {listed} messages, the bag has {count}; {RECOVER} {bag.path}"]

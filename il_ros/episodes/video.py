@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from il_ros.core import messages
-from il_ros.core.codecs.image import decode_image
-from il_ros.core.specs import COMPRESSED_IMAGE, IMAGE, ImageSpec
+from il_ros.core.codecs.image import decode_image, decode_picture
+from il_ros.core.specs import COMPRESSED_IMAGE, IMAGE, MOST_PIXELS, ImageSpec
 from il_ros.episodes.arrays.replay import span_of
 from il_ros.episodes.bag.reader import Bag, BagMessage
 from il_ros.episodes.layout import EpisodeInfo
@@ -136,6 +136,8 @@ def _still(
     parts = []
     for topic, (width, own_height) in sizes.items():
         cell = (max(2, round(width * height / own_height / 2) * 2), height // 2 * 2)
+        if cell[0] * cell[1] > MOST_PIXELS:
+            raise VideoError(f"{topic}: images of {width}x{own_height} are too wide to be drawn")
         if topic in newest:
             parts.append(cv2.resize(_decode(newest[topic]), cell, interpolation=cv2.INTER_AREA))
         else:
@@ -164,10 +166,7 @@ def _decode(message: BagMessage) -> Picture:
 
 
 def _compressed(message: messages.Message) -> Picture:
-    import cv2
-
-    data = np.frombuffer(bytes(message.data), dtype=np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    if pixels is None:
-        raise VideoError(f"the {data.size} bytes with format '{message.format}' are not a jpeg or png image")
-    return pixels
+    try:
+        return decode_picture(message)
+    except ValueError as error:
+        raise VideoError(str(error)) from error

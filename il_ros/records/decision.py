@@ -13,16 +13,28 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
+
+from il_ros.core import messages
+from il_ros.core.messages import MessageError
+from il_ros.core.specs import STRING
+from il_ros.records import strict_json as check
+from il_ros.records.strict_json import JsonError
 
 NOBODY = "none"
 """The authority of a decision without a source: the safe behaviour was sent, or nothing."""
+MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
+"""The supervisor's modes; `records/labelling.py` has the label of each."""
 
 Numbers = tuple[float, ...]
 
 FORMER_NAMES = {"epoch": "generation", "doubt": "uncertainty", "asked": "queried"}
 """Field names in bags recorded before 2026-11-29, mapped to the current ones."""
+
+
+class DecisionError(MessageError):
+    """A message or text that is not a decision; the error names the field, its value and what is right."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Decision:
     square difference of policy and expert at the newest tick with both proposals, this one or the one before.
     `queried`: whether the expert, when not in authority, was queried; without a query its proposal is no
     label.
-    Raises ValueError without an authority and on values that are not finite.
+    Raises DecisionError without an authority and on values that are not finite.
     """
 
     stamp_ns: int
@@ -62,11 +74,11 @@ class Decision:
 
     def __post_init__(self) -> None:
         if not self.authority:
-            raise ValueError(f"authority must be a source's name or '{NOBODY}'")
+            raise DecisionError(f"authority must be a source's name or '{NOBODY}'")
         vectors = [("sent", self.sent), *((f"proposals[{name}]", v) for name, v in self.proposals.items())]
         for name, values in vectors:
             if values is not None and not all(map(math.isfinite, values)):
-                raise ValueError(f"{name} must be finite numbers, not {values}")
+                raise DecisionError(f"{name} must be finite numbers, not {values}")
 
 
 def to_json(decision: Decision) -> str:
@@ -77,31 +89,69 @@ def to_json(decision: Decision) -> str:
 def from_json(text: str) -> Decision:
     """Return the decision written by `to_json`; unknown fields (of later versions) are ignored.
 
-    Raises ValueError when the text is not a JSON object or a field is missing.
+    Raises DecisionError on any other text: a field is missing, has another type, or is out of its range.
     """
     try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not a decision: {error}: {text[:80]!r}") from error
-    if not isinstance(record, dict):
-        raise ValueError(f"not a decision: {text[:80]!r}")
-    record = {FORMER_NAMES.get(name, name): value for name, value in record.items()}
-    record.setdefault("mode", "")
-    record.setdefault("disagreement", None)
-    record.setdefault("queried", True)
-    missing = [name for name in _NAMES if name not in record]
-    if missing:
-        raise ValueError(f"a decision without '{missing[0]}': {text[:80]!r}")
-    known: dict[str, Any] = {name: record[name] for name in _NAMES}
-    known["proposals"] = {name: _numbers(values) for name, values in record["proposals"].items()}
-    known["sent"] = _numbers(record["sent"])
-    known["limited"] = tuple(record["limited"])
-    return Decision(**known)
+        record = check.loads(text)
+    except JsonError as error:
+        raise DecisionError(f"not a decision: {error}: {text[:80]!r}") from None
+    try:
+        values = _CHECK(_current(record), "")
+        _require_one_size(values)
+    except JsonError as error:
+        raise DecisionError(f"not a decision: {error}") from None
+    return Decision(**values)
 
 
-_NAMES = tuple(item.name for item in fields(Decision))
+def decode(raw: bytes) -> Decision:
+    """Return the decision in the CDR bytes of a std_msgs/String; raises DecisionError on any other bytes."""
+    try:
+        text = messages.decode(STRING, raw).data
+    except MessageError as error:
+        raise DecisionError(f"not a decision: {error}") from error
+    return from_json(text)
+
+
+_NUMBERS = check.or_null(check.numbers)
+_CHECK = check.record(
+    "a decision",
+    {
+        "stamp_ns": check.whole(),
+        "sent_ns": check.whole(),
+        "authority": check.name_text,
+        "reason": check.text,
+        "proposals": check.mapping(_NUMBERS),
+        "sent": _NUMBERS,
+        "limited": check.several(check.text),
+        "generation": check.whole(),
+        "version": check.text,
+        "beta": check.or_null(check.number(0.0, 1.0)),
+        "uncertainty": check.or_null(check.number(0.0)),
+        "rejected": check.mapping(check.text),
+        "mode": check.one_of("", *MODES),
+        "disagreement": check.or_null(check.number(0.0)),
+        "queried": check.flag,
+    },
+    optional=("mode", "disagreement", "queried"),  # absent in records from before modes existed
+    others=True,
+)
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False)
 
 
-def _numbers(values: Sequence[float] | None) -> Numbers | None:
-    return None if values is None else tuple(values)
+def _current(record: Any) -> Any:
+    """Return the record with the current names of its fields."""
+    if not isinstance(record, dict):
+        return record
+    for former, name in FORMER_NAMES.items():
+        if former in record and name in record:
+            raise JsonError(f"'{name}' is given twice, also by its former name '{former}'")
+    return {FORMER_NAMES.get(name, name): value for name, value in record.items()}
+
+
+def _require_one_size(values: Mapping[str, Any]) -> None:
+    """Raise JsonError unless the command and all proposals have the same number of actions."""
+    vectors = {"sent": values["sent"]} | {f"proposals[{name}]": v for name, v in values["proposals"].items()}
+    sizes = {name: len(vector) for name, vector in vectors.items() if vector is not None}
+    if len(set(sizes.values())) > 1:
+        words = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise JsonError(f"the command and the proposals have different numbers of actions: {words}")

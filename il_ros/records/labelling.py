@@ -23,11 +23,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from il_ros.records.decision import MODES as MODES
 from il_ros.records.decision import NOBODY, Decision, Numbers
 
 EXPERT, POLICY = "expert", "policy"
 """Names of the two sources with a fixed meaning; further sources may have any name."""
-MODES = ("priority", "expert", "policy", "shadow", "dagger", "hg_dagger", "gated")
 
 
 @dataclass(frozen=True)

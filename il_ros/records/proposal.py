@@ -12,6 +12,7 @@ proposes again.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ FORMER_WORDS = {"epoch": "generation", "doubt": "uncertainty"}
 """Keys in bags recorded before 2026-11-29, mapped to the current ones."""
 
 
-class ProposalError(ValueError):
+class ProposalError(messages.MessageError):
     """A message that is not a valid proposal under the contract; the text gives the reason."""
 
 
@@ -185,21 +186,32 @@ def _columns(found: Sequence[str], names: Sequence[str]) -> list[int] | None:
     if unknown:
         raise ProposalError(f"joint '{unknown[0]}' is not one of the contract's: {', '.join(names)}")
     if len(found) != len(names):
-        raise ProposalError("a joint is listed twice in joint_names")
+        twice = next(name for name in names if list(found).count(name) > 1)
+        raise ProposalError(f"joint '{twice}' is listed twice in joint_names; each must occur once")
     return [list(found).index(name) for name in names]
 
 
 def _words(text: str) -> dict[str, Any]:
-    words: dict[str, Any] = {"source": ""}
+    """Return the fields in a frame_id; raises ProposalError on anything else."""
+    words: dict[str, Any] = {}
     for word in text.split():
         key, equals, value = word.partition("=")
         key = FORMER_WORDS.get(key, key)
         if not equals or key not in WORDS:
             raise ProposalError(f"frame_id '{text}': '{word}' is none of {'=, '.join(WORDS)}=")
-        try:
-            words[key] = (
-                int(value) if key == "generation" else float(value) if key == "uncertainty" else value
-            )
-        except ValueError:
-            raise ProposalError(f"frame_id '{text}': '{value}' is not a number for {key}") from None
-    return words
+        if key in words:
+            raise ProposalError(f"frame_id '{text}': {key} is given twice")
+        words[key] = value
+    for key, pattern, kind in (("generation", _WHOLE, int), ("uncertainty", _NUMBER, float)):
+        if key in words:
+            if pattern.fullmatch(words[key]) is None:
+                raise ProposalError(f"frame_id '{text}': '{words[key]}' is not a number for {key}")
+            words[key] = kind(words[key])
+    return {"source": "", **words}
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_NUMBER = re.compile(
+    r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|[-+]?(nan|inf)", re.ASCII | re.IGNORECASE
+)
+"""Numbers as Python prints them; int() and float() also accept '1_000' and the digits of other scripts."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
+from il_ros.records import strict_json as check
 from il_ros.records.outcomes import FAILURE, SUCCESS
 
 OUTCOMES = (SUCCESS, FAILURE)
 """A trial always ends with one of these outcomes."""
+
+
+class TrialsError(ValueError):
+    """A text that is not a result file, or trials that cannot be; the error names the field and its value."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Trial:
     """One episode, with its outcome and the reason of its end.
 
     `simulated_s`: duration in simulated time; `wall_s`: in wall time. `episode`: name of the recording.
-    Raises ValueError on an unknown outcome.
+    Raises TrialsError on an unknown outcome.
     """
 
     seed: int
@@ -31,12 +34,15 @@ class Trial:
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
-            raise ValueError(f"outcome is {self.outcome!r}; one of: {', '.join(OUTCOMES)}")
+            raise TrialsError(f"outcome is {self.outcome!r}; one of: {', '.join(OUTCOMES)}")
 
 
 @dataclass(frozen=True)
 class Trials:
-    """The completed trials out of `planned`, with seeds `first_seed`, `first_seed` + 1, ..."""
+    """The completed trials out of `planned`, with seeds `first_seed`, `first_seed` + 1, ...
+
+    Raises TrialsError when nothing is planned, or less than is done.
+    """
 
     planned: int
     first_seed: int
@@ -44,9 +50,9 @@ class Trials:
 
     def __post_init__(self) -> None:
         if self.planned < 1:
-            raise ValueError(f"episodes is {self.planned}; at least 1 is needed")
+            raise TrialsError(f"episodes is {self.planned}; at least 1 is needed")
         if len(self.done) > self.planned:
-            raise ValueError(f"{len(self.done)} trials done, but {self.planned} planned")
+            raise TrialsError(f"{len(self.done)} trials done, but {self.planned} planned")
 
     @property
     def next_seed(self) -> int | None:
@@ -80,13 +86,46 @@ class Trials:
 
 
 def from_json(text: str) -> Trials:
-    """Return the trials in the text that `to_json` wrote; raises ValueError on any other text."""
+    """Return the trials in the text that `to_json` wrote; raises TrialsError on any other text."""
     try:
-        record: Mapping[str, Any] = json.loads(text)
-        trials: Sequence[Mapping[str, Any]] = record["trials"]
-        return Trials(record["planned"], record["first_seed"], tuple(Trial(**trial) for trial in trials))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"not a result file of unattended episodes: {error!r}") from error
+        values = _CHECK(check.loads(text), "")
+        done = tuple(Trial(**trial) for trial in values["trials"])
+        made = Trials(values["planned"], values["first_seed"], done)
+    except (check.JsonError, TrialsError) as error:
+        raise TrialsError(f"not a result file of unattended episodes: {error}") from None
+    if values.get("successes", made.successes) != made.successes:
+        raise TrialsError(
+            f"not a result file of unattended episodes: successes is {values['successes']}, "
+            f"but {made.successes} of the trials succeeded"
+        )
+    return made
+
+
+_SEED = check.whole(-check.MOST_NS - 1)
+_CHECK = check.record(
+    "the file",
+    {
+        "planned": check.whole(1),
+        "first_seed": _SEED,
+        "successes": check.whole(),
+        "trials": check.several(
+            check.record(
+                "a trial",
+                {
+                    "seed": _SEED,
+                    "outcome": check.one_of(*OUTCOMES),
+                    "reason": check.text,
+                    "simulated_s": check.number(0.0),
+                    "wall_s": check.number(0.0),
+                    "episode": check.text,
+                },
+                optional=("episode",),
+            )
+        ),
+    },
+    optional=("successes",),
+    others=True,
+)
 
 
 def success_interval(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:

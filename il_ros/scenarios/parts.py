@@ -153,6 +153,7 @@ def policy(given: Given) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Value] = {"contract": contract(given), "checkpoint": given["checkpoint"]}
     if "policies" in given:  # a trainer runs: its new policies must pass promotion
         parameters |= {"candidates": "trainer/checkpoint", "promotion.root": given["root"]}
+        parameters["versions"] = given["policies"]
     return (node(given, "policy_server", "policy_server", parameters),)
 
 

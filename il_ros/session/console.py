@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
 
+from il_ros.core.tables import shown
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
@@ -30,6 +33,7 @@ def status_line(state: SessionState, width: int, *, person: str = "you", colour:
 
     `person`: the label shown while the expert drives.
     """
+    state = _escaped(state)
     parts = [_episode(state), _driver(state, person), _uncertainty(state), _training(state), _counts(state)]
     line = ""
     for part in filter(None, parts):
@@ -43,7 +47,7 @@ def status_line(state: SessionState, width: int, *, person: str = "you", colour:
 def event_line(notice: Notice, clock: str, *, colour: bool = True) -> str:
     """Return the line of an event at the time `clock` ('12:03:41'); a request for the expert rings the bell."""
     tint = _TINTS.get(notice.kind)
-    text = f"{tint}{notice.text}{_PLAIN}" if tint else notice.text
+    text = f"{tint}{shown(notice.text)}{_PLAIN}" if tint else shown(notice.text)
     line = f"{_DIM}{clock}{_PLAIN}  {text}"
     bell = _BELL if notice.kind is NoticeKind.REQUEST else ""
     return bell + (line if colour else _ESCAPE.sub("", line))
@@ -53,6 +57,13 @@ def sparkline(values: Sequence[float], top: float) -> str:
     """Return one bar character per value; `top` and above give a full bar."""
     last = len(_BARS) - 1
     return "".join(_BARS[min(last, max(0, round(last * value / top)))] for value in values) if top > 0 else ""
+
+
+def _escaped(state: SessionState) -> SessionState:
+    """Return the state with control characters in its texts, which come from messages, as their escapes."""
+    values = {field.name: getattr(state, field.name) for field in fields(state)}
+    texts: dict[str, Any] = {name: shown(text) for name, text in values.items() if isinstance(text, str)}
+    return replace(state, **texts)
 
 
 def _episode(state: SessionState) -> str:

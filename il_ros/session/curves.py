@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from il_ros.core import messages
-from il_ros.core.specs import STRING
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import Entry
+from il_ros.episodes.decisions import read_decisions, summary
 from il_ros.episodes.plots import Curve
-from il_ros.records.decision import from_json
 
 
-def decision_curves(entry: Entry) -> list[Curve]:
-    """Return both curves, none without decisions. Raises BagError when the bag cannot be read."""
+def decision_curves(entry: Entry, refuse: Callable[[str], None] = lambda reason: None) -> list[Curve]:
+    """Return both curves, none without decisions. Raises BagError when the bag cannot be read.
+
+    `refuse` is called with a sentence about the messages that are no decision, if there are any.
+    """
     topic = "" if entry.info is None else entry.info.decision_topic
     if entry.info is None or not topic:
         return []
-    decisions = [
-        from_json(messages.decode(STRING, message.raw).data)
-        for message in open_bag(entry.folder).messages({topic})
-        if message.log_ns >= entry.info.started_ns
-    ]
+    start_ns = entry.info.started_ns
+    recorded = open_bag(entry.folder).messages({topic})
+    read, left_out = read_decisions(message for message in recorded if message.log_ns >= start_ns)
+    if left_out:
+        refuse(f"{entry.name}: {summary(left_out)}")
+    decisions = [each.decision for each in read]
     ticks_ns = np.array([decision.stamp_ns for decision in decisions], dtype=np.int64)
     found = {
         "uncertainty": [decision.uncertainty for decision in decisions],

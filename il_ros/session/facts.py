@@ -91,7 +91,10 @@ class VersionFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """A session: its episodes and versions in order of appearance; `left_out`: skipped episodes and reasons."""
+    """A session: its episodes and versions in order of appearance.
+
+    `left_out`: skipped episodes and messages with reasons.
+    """
 
     root: Path
     episodes: tuple[EpisodeFacts, ...]

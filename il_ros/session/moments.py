@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.specs import ARRAY, STRING, Vector
 from il_ros.episodes.arrays.replay import span_of
 from il_ros.episodes.bag.reader import Bag, open_bag
 from il_ros.episodes.catalogue import Entry, scan
+from il_ros.episodes.decisions import read_decisions, summary
 from il_ros.episodes.layout import EpisodeInfo, load_info
-from il_ros.records.decision import Decision, from_json
+from il_ros.records import strict_json as check
+from il_ros.records.decision import Decision
 from il_ros.records.labelling import POLICY
 
+Refuse = Callable[[str], None]
 MARKS_SUFFIX, STATE_SUFFIX = "session/marks", "task/state"
 
 
@@ -50,12 +54,14 @@ class MarkedMoment:
 class ToLabel:
     """The unlabelled moments of several episodes, and the number of those labelled already.
 
-    `stateless`: one message per episode without recorded states.
+    `stateless`: one message per episode without recorded states. `left_out`: a sentence about each recorded
+    message that could not be read.
     """
 
     moments: tuple[MarkedMoment, ...]
     labelled: int
     stateless: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def to_label(entries: Sequence[Entry], root: Path, *, uncertain: int = 0, before_s: float = 0.5) -> ToLabel:
@@ -65,30 +71,36 @@ def to_label(entries: Sequence[Entry], root: Path, *, uncertain: int = 0, before
     """
     made = {entry.info.made_from for entry in scan(root).usable if entry.info is not None}
     found: list[MarkedMoment] = []
-    stateless = []
+    stateless, left_out = [], list[str]()
     for entry in entries:
         if entry.state != "ready" or entry.info is None or entry.info.made_from:
             continue
         try:
-            found += moments(entry.folder, uncertain=uncertain, before_s=before_s)
+            found += moments(entry.folder, left_out.append, uncertain=uncertain, before_s=before_s)
         except NoStateError as error:
             stateless.append(str(error))
     left = tuple(moment for moment in found if moment.words not in made)
-    return ToLabel(left, len(found) - len(left), tuple(stateless))
+    return ToLabel(left, len(found) - len(left), tuple(stateless), tuple(left_out))
 
 
 def moments(
-    folder: Path, *, uncertain: int = 0, before_s: float = 0.5, apart_s: float = 1.0
+    folder: Path,
+    refuse: Refuse = lambda reason: None,
+    *,
+    uncertain: int = 0,
+    before_s: float = 0.5,
+    apart_s: float = 1.0,
 ) -> list[MarkedMoment]:
     """Return an episode's marked moments, and its `uncertain` most uncertain ticks under policy control.
 
     A mark is moved back by `before_s`, the operator's reaction time. Uncertain ticks are at least `apart_s`
-    from each other and from the marks.
+    from each other and from the marks. `refuse` is called with a sentence about each message that cannot be
+    read and is left out.
     Raises NoStateError when no states were recorded, BagError or LayoutError on an unreadable episode.
     """
     info, bag = load_info(folder), open_bag(folder)
     span = span_of(bag, info)
-    states = _states(bag)
+    states = _states(bag, refuse)
     if not states:
         raise NoStateError(
             f"{folder}: holds no message of {STATE_SUFFIX}; the embedded simulator publishes it, and the "
@@ -96,9 +108,10 @@ def moments(
         )
     stamps = [stamp_ns for stamp_ns, _ in states]
     start_ns = next((ns for ns in stamps if ns >= span.start_ns), stamps[0])
-    wanted = [(max(start_ns, stamp - round(before_s * 1e9)), "marked") for stamp in _marks(bag)]
-    for decision in _most_uncertain(bag, info, span.start_ns):
-        if len(wanted) >= uncertain + len(_marks(bag)):
+    wanted = [(max(start_ns, stamp - round(before_s * 1e9)), "marked") for stamp in _marks(bag, refuse)]
+    most = uncertain + len(wanted)
+    for decision in _most_uncertain(bag, info, span.start_ns, refuse) if uncertain else ():
+        if len(wanted) >= most:
             break
         if all(abs(decision.stamp_ns - stamp) >= apart_s * 1e9 for stamp, _ in wanted):
             # part of `words`, which earlier recordings hold as `made_from`: the wording is fixed
@@ -110,21 +123,41 @@ def moments(
     return found
 
 
-def _states(bag: Bag) -> list[tuple[int, Vector]]:
+def _states(bag: Bag, refuse: Refuse) -> list[tuple[int, Vector]]:
     out = []
     for message in bag.messages(_named(bag, STATE_SUFFIX)):
-        numbers = messages.decode(ARRAY, message.raw).data
+        try:
+            numbers = messages.decode(ARRAY, message.raw).data
+        except messages.MessageError as error:
+            refuse(f"{bag.path}: {message.topic}: {error}")
+            continue
+        if len(numbers) < 2 or not np.isfinite(numbers).all() or not 0 <= numbers[0] < check.MOST_NS:
+            refuse(
+                f"{bag.path}: {message.topic}: a stamp and a state of finite numbers are needed: {numbers[:9]}"
+            )
+            continue
         out.append((int(numbers[0]), numbers[1:]))
     return sorted(out, key=lambda pair: pair[0])
 
 
-def _marks(bag: Bag) -> list[int]:
-    marks = [json.loads(_text(message.raw)) for message in bag.messages(_named(bag, MARKS_SUFFIX))]
-    return [mark["stamp_ns"] for mark in marks if mark.get("kind") == "label_later"]
+def _marks(bag: Bag, refuse: Refuse) -> list[int]:
+    marks = []
+    for message in bag.messages(_named(bag, MARKS_SUFFIX)):
+        try:
+            marks.append(_MARK(check.loads(messages.decode(STRING, message.raw).data), ""))
+        except (messages.MessageError, check.JsonError) as error:
+            refuse(f"{bag.path}: {message.topic}: not a mark: {error}")
+    return [mark["stamp_ns"] for mark in marks if mark["kind"] == "label_later"]
 
 
-def _most_uncertain(bag: Bag, info: EpisodeInfo, start_ns: int) -> Sequence[Decision]:
-    decisions = [from_json(_text(message.raw)) for message in bag.messages({info.decision_topic})]
+_MARK = check.record("a mark", {"stamp_ns": check.whole(), "kind": check.text}, others=True)
+
+
+def _most_uncertain(bag: Bag, info: EpisodeInfo, start_ns: int, refuse: Refuse) -> Sequence[Decision]:
+    read, left_out = read_decisions(bag.messages({info.decision_topic}))
+    if left_out:
+        refuse(f"{bag.path}: {summary(left_out)}")
+    decisions = [each.decision for each in read]
     driven = [
         decision
         for decision in decisions
@@ -135,7 +168,3 @@ def _most_uncertain(bag: Bag, info: EpisodeInfo, start_ns: int) -> Sequence[Deci
 
 def _named(bag: Bag, suffix: str) -> set[str]:
     return {name for name in bag.topics if name == suffix or name.endswith(f"/{suffix}")}
-
-
-def _text(raw: bytes) -> str:
-    return str(messages.decode(STRING, raw).data)

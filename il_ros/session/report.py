@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from il_ros.core import messages
 from il_ros.core.contract import parse
-from il_ros.core.specs import STRING
 from il_ros.core.tables import table
 from il_ros.episodes.arrays.late_proposals import LateProposals
 from il_ros.episodes.arrays.replay import span_of
-from il_ros.episodes.bag.reader import Bag, open_bag
-from il_ros.episodes.bag.topics import ContractTopics, find_streams
+from il_ros.episodes.bag.reader import open_bag
+from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.catalogue import Entry, scan
-from il_ros.records.decision import Decision, from_json
+from il_ros.episodes.decisions import read_decisions, summary
 from il_ros.session.facts import EpisodeFacts, Facts, by_version, facts_of
 
 
@@ -32,9 +29,12 @@ def read(root: Path) -> Facts:
             left_out.append((entry.name, f"relabelled, from {entry.info.made_from}"))
             continue
         try:
-            found.append(_episode(entry))
+            episode, messages = _episode(entry)
         except (ValueError, OSError) as error:
             left_out.append((entry.name, str(error)))
+            continue
+        found.append(episode)
+        left_out += [(f"from {entry.name}", summary(messages))] if messages else []
     if not found:
         reasons = (
             "\n".join(f"  {name}: {reason}" for name, reason in left_out) or "  the folder holds no episodes"
@@ -85,8 +85,11 @@ def text(facts: Facts) -> str:
     return "\n".join([*lines, *(f"  left out {name}: {reason}" for name, reason in facts.left_out)])
 
 
-def _episode(entry: Entry) -> EpisodeFacts:
-    """Read one episode; raises ValueError without a decision or a contract."""
+def _episode(entry: Entry) -> tuple[EpisodeFacts, list[str]]:
+    """Read one episode; return its facts, and the reason for each message that is no decision.
+
+    Raises ValueError without a decision or a contract.
+    """
     info = entry.info
     if info is None or not info.contract_text:
         raise ValueError(f"{entry.folder}: was recorded without a contract")
@@ -94,21 +97,17 @@ def _episode(entry: Entry) -> EpisodeFacts:
     contract = parse(info.contract_text, f"{entry.folder} (its contract)")
     streams = find_streams(contract, bag, info)
     span = span_of(bag, info)
-    decisions = [decision for log_ns, decision in _decisions(bag, streams) if log_ns in span]
+    recorded = bag.messages({streams.decisions}) if streams.decisions else iter(())
+    demonstrated = (message for message in recorded if message.log_ns in span)
+    decisions, left_out = read_decisions(demonstrated, streams.decided)
     if not decisions:
-        raise ValueError(f"{entry.folder}: contains no decision")
+        raise ValueError("; ".join([f"{entry.folder}: contains no decision", *left_out[:1]]))
     late = LateProposals(bag.messages({streams.expert.topic}) if streams.expert else (), streams.expert)
-    return facts_of(
+    facts = facts_of(
         entry.name,
         entry.outcome,
         entry.state == "discarded",
-        [late.join(decision) for decision in decisions],
+        [late.join(each.decision) for each in decisions],
         contract.period_ns / 1e9,
     )
-
-
-def _decisions(bag: Bag, streams: ContractTopics) -> Iterable[tuple[int, Decision]]:
-    if streams.decisions is None:
-        return
-    for message in bag.messages({streams.decisions}):
-        yield message.log_ns, from_json(messages.decode(STRING, message.raw).data)
+    return facts, left_out

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from il_ros.policies.lineage import BAD
+from il_ros.records import statuses
 from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import EXPERT, POLICY, label
 from il_ros.records.takeovers import NO_DRIVER, LastDriver
@@ -213,7 +214,7 @@ def after_promotion(state: SessionState, record: Mapping[str, Any]) -> Update:
     """
     verdict = record["verdict"]
     if verdict["state"] in BAD:
-        control = f"; {record['version']} is in control" if record["version"] else ""
+        control = f"; {record['version']} is in control" if record.get("version") else ""
         text = f"policy {verdict['version']} {verdict['state']}: {verdict['reason']}{control}"
         return state, (Notice(text, NoticeKind.FAILURE),)
     return state, ()
@@ -232,13 +233,13 @@ def after_task(
 
 
 UPDATES: dict[str, Callable[[SessionState, Mapping[str, Any]], Update]] = {
-    "dagger_supervisor/status": after_supervisor_status,
-    "dagger_supervisor/request": after_request,
-    "recorder/status": after_recorder_status,
-    "trainer/progress": after_training_event,
-    "policy_server/version": after_promotion,
+    statuses.SUPERVISOR: after_supervisor_status,
+    statuses.REQUEST: after_request,
+    statuses.RECORDER: after_recorder_status,
+    statuses.TRAINING: after_training_event,
+    statuses.PROMOTION: after_promotion,
 }
-"""The update function of each topic (std_msgs/String, JSON)."""
+"""The update function of each topic; `statuses.read` reads the topic's messages."""
 
 _OUTCOME_KINDS = {"success": NoticeKind.SUCCESS, "failure": NoticeKind.FAILURE}
 

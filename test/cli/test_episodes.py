@@ -39,6 +39,18 @@ def test_list_shows_every_episode_and_why_one_is_unusable(root, capsys):
     assert "3 episodes: 2 ready, 1 incomplete. Usable: 1 success, 1 failure, 0.9 s in all." in out
 
 
+OWNED = "\x1b]0;owned\x07\x9b2Jpush\nfake  line"
+
+
+def test_control_characters_of_a_foreign_bag_are_shown_as_their_escapes(tmp_path, capsys):
+    made.write(tmp_path / "e", made.recorded(10), 1, task=OWNED, operator=OWNED, instruction=OWNED)
+    for words in (("list", tmp_path / "e"), ("info", tmp_path / "e" / "episode_000001")):
+        status, out, err = said(capsys, *words)
+        assert status == 0
+        assert [c for c in out + err if not c.isprintable() and c != "\n"] == []
+        assert "\\x1b]0;owned\\x07\\x9b2Jpush\\nfake  line" in out
+
+
 def test_list_of_an_empty_and_of_a_missing_folder(tmp_path, capsys):
     assert said(capsys, "list", tmp_path)[:2] == (0, f"{tmp_path}: no episodes\n")
     status, _, err = said(capsys, "list", tmp_path / "nowhere")

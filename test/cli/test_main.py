@@ -1,11 +1,14 @@
 """The `il-ros` command: help, exit statuses, fast start."""
 
+import ast
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
+import il_ros
 from il_ros.cli import main as cli
 
 
@@ -71,3 +74,23 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
     command(monkeypatch, interrupted)
     assert cli.main(["run"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_no_command_prints_texts_of_files_and_messages_unescaped():
+    """`say` shows control characters as their escapes; `print` would send them to the terminal."""
+    found = []
+    for folder in ("cli", "session", "nodes"):
+        for file in (Path(il_ros.__file__).parent / folder).rglob("*.py"):
+            calls = (
+                node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+            )
+            if any(isinstance(call, ast.Name) and call.id == "print" for call in calls):
+                found.append(file.name)
+    assert found == ["process.py"]  # one constant sentence
+
+
+def test_an_error_with_control_characters_is_shown_as_its_escapes(tmp_path, capsys):
+    assert cli.main(["train", str(tmp_path / "\x1b[2J"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "\\x1b[2J" in said

@@ -1,5 +1,7 @@
 """The catalogue lists everything under a root, with a reason for each unusable episode."""
 
+import os
+
 import made_episodes as made
 import pytest
 
@@ -48,6 +50,24 @@ def test_a_loose_bag_file_is_reported(tmp_path):
     loose = next(entry for entry in scan(tmp_path).entries if entry.name == "loose.mcap")
     assert (loose.state, loose.usable) == ("broken", False)
     assert "put it in a folder" in loose.reason
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "5", '{"at": 5, "reason": ""}', '{"at": "now"}'])
+def test_an_odd_tombstone_still_marks_the_episode_discarded(tmp_path, text):
+    folder = made.write(tmp_path, made.recorded(2), 1)
+    (folder / "discarded.json").write_text(text)
+    (entry,) = scan(tmp_path).entries
+    assert entry.state == "discarded"
+    assert "discarded.json can't be read" in entry.reason
+
+
+def test_a_description_that_is_no_file_makes_the_episode_broken(tmp_path):
+    folder = made.write(tmp_path, made.recorded(2), 1)
+    (folder / "episode.json").unlink()
+    os.mkfifo(folder / "episode.json")  # opening it would wait for its writer
+    (entry,) = scan(tmp_path).entries
+    assert entry.state == "broken"
+    assert "a FIFO, not a regular file" in entry.reason
 
 
 def test_an_unreadable_tombstone_still_marks_the_episode_discarded(tmp_path):

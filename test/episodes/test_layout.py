@@ -9,6 +9,8 @@ import pytest
 from il_ros.episodes import layout
 from il_ros.episodes.layout import EpisodeInfo, Grade, LayoutError, StreamInfo, claim_next
 
+START = '"schema": 1, "name": "episode_000001",'
+
 
 def test_info_round_trips(tmp_path: Path):
     info = EpisodeInfo(
@@ -38,6 +40,21 @@ def test_info_round_trips(tmp_path: Path):
         ('{"schema": 1, "name": "episode_000001", "colour": 1}', "colour"),
         ('{"schema": 1, "name": "take 3"}', "must look like 'episode_000012'"),
         ('{"schema": 1, "name": "episode_000001", "outcome": "great"}', "success, failure, unmarked"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"schema": true, "name": "episode_000001"}', "schema is True; this version reads 1"),
+        ('{"schema": 1}', "a description without 'name'"),
+        ('{"schema": 1, "name": 5}', "name is 5; it must be a text"),
+        ('{"schema": 1, "name": "episode_%s"}' % ("9" * 5000), "must look like 'episode_000012'"),
+        (f'{{{START} "topics": []}}', "topics is []; it must be an object"),
+        (f'{{{START} "started_ns": "now"}}', "started_ns is 'now'; it must be a whole number from 0"),
+        (f'{{{START} "stopped_ns": -1}}', "stopped_ns is -1"),
+        (f'{{{START} "faults": "disk full"}}', "faults is 'disk full'; it must be a list"),
+        (f'{{{START} "streams": [5]}}', "streams[0] is 5; it must be an object"),
+        (f'{{{START} "streams": [{{"topic": "/a"}}]}}', "streams[0] without 'type'"),
+        (f'{{{START} "grade": {{"level": "great"}}}}', "grade.level is 'great'; it must be one of: 'good'"),
+        (f'{{{START} "grade": {{"level": "good", "idle_share": NaN}}}}', "NaN is not a number in JSON"),
+        (f'{{{START} "complete": 1}}', "complete is 1; it must be true or false"),
+        (f'{{{START} "task": "a", "task": "b"}}', "the key 'task' is given twice"),
     ],
 )
 def test_error_names_an_invalid_info_file(tmp_path: Path, text: str, says: str):
@@ -63,6 +80,13 @@ def test_the_number_of_a_deleted_episode_is_not_reused(tmp_path: Path):
 def test_without_a_counter_numbering_continues_after_the_highest_folder(tmp_path: Path):
     (tmp_path / "episode_000041").mkdir()
     (tmp_path / "episode_notes").mkdir()
+    assert claim_next(tmp_path).name == "episode_000042"
+
+
+@pytest.mark.parametrize("content", [b"", b"many", b"\xff", "²".encode(), b"9" * 5000])
+def test_a_damaged_counter_does_not_stop_the_numbering(tmp_path: Path, content: bytes):
+    (tmp_path / "episode_000041").mkdir()
+    (tmp_path / ".last_episode").write_bytes(content)
     assert claim_next(tmp_path).name == "episode_000042"
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import made_episodes as made
+import pytest
 
 from il_ros.core import contract as contracts
 from il_ros.episodes import layout
@@ -36,6 +37,23 @@ def test_messages_that_do_not_decode_are_counted_by_topic(tmp_path):
     items = [item._replace(raw=item.raw[:16]) if "arm" in item.topic else item for item in made.recorded(10)]
     report = verify(made.write(tmp_path, items))
     assert report.errors[0].startswith("/arm/commands: 10 messages don't decode: 16 bytes are not a std_msgs")
+
+
+@pytest.mark.parametrize("says", made.odd_decisions())
+def test_one_odd_decision_is_one_warning(tmp_path, says):
+    report = verify(made.write(tmp_path, [*made.recorded(10), made.text(5, made.odd_decisions()[says])]))
+    assert (report.ok, report.messages, report.frames) == (True, 51, 10)
+    (warning,) = report.warnings
+    assert "1 ticks without a frame: a message of /dagger_supervisor/decision is not a " in warning
+    assert says in warning
+
+
+def test_metadata_of_another_encoding_is_a_warning(tmp_path):
+    folder = made.write(tmp_path, made.recorded(10))
+    (folder / layout.METADATA_FILE).write_bytes(b"\xff\xfe")
+    report = verify(folder)
+    assert report.ok
+    assert "`ros2 bag` needs it" in report.warnings[0]
 
 
 def test_decreasing_stamps_are_a_warning(tmp_path):

@@ -51,10 +51,18 @@ def test_joints_in_another_order_are_sorted_by_name():
     [
         ({"joint_names": ["arm/joint1", "arm/joint2"]}, "joint 'gripper/opening' is missing"),
         ({"joint_names": [*NAMES, "wrist"]}, "joint 'wrist' is not one of"),
-        ({"joint_names": [*NAMES, "arm/joint1"]}, "listed twice"),
+        ({"joint_names": [*NAMES, "arm/joint1"]}, "joint 'arm/joint1' is listed twice"),
         ({"header": messages.header(0, "source=policy")}, "has no stamp"),
         ({"header": messages.header(5, "")}, "needs the name of its source"),
         ({"header": messages.header(5, "source=policy epoch=four")}, "'four' is not a number for generation"),
+        ({"header": messages.header(5, "source=policy epoch=1_0")}, "'1_0' is not a number for generation"),
+        ({"header": messages.header(5, "source=policy doubt=0x1")}, "'0x1' is not a number for uncertainty"),
+        ({"header": messages.header(5, "source=policy source=expert")}, "source is given twice"),
+        ({"header": messages.header(5, "source=a epoch=1 generation=2")}, "generation is given twice"),
+        (
+            {"header": messages.header(5, "source=policy generation=-1")},
+            "generation must be 0 or more, not -1",
+        ),
         ({"header": messages.header(5, "source=policy mood=good")}, "'mood=good' is none of"),
     ],
 )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from il_ros.records.trials import Trial, Trials, from_json, rate_interval, success_interval
+from il_ros.records.trials import Trial, Trials, TrialsError, from_json, rate_interval, success_interval
 
 WON = Trial(7, "success", "the task succeeded", 3.5, 0.4, "episode_000000")
 LOST = Trial(8, "failure", "not within 20 s", 20.0, 2.0, "episode_000001")
@@ -33,6 +33,42 @@ def test_the_result_file_restores_the_trials():
 def test_another_file_is_rejected(text):
     with pytest.raises(ValueError, match="not a result file"):
         from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"planned": 1}, "2 trials done, but 1 planned"),
+        ({"planned": True}, "planned is True; it must be a whole number from 1"),
+        ({"first_seed": 1.5}, "first_seed is 1.5; it must be a whole number"),
+        ({"successes": 2}, "successes is 2, but 1 of the trials succeeded"),
+        ({"trials": {}}, "trials is {}; it must be a list"),
+        ({"trials": [5]}, "trials[0] is 5; it must be an object"),
+    ],
+)
+def test_the_error_names_the_field_of_a_result_file(change, says):
+    record = json.loads(Trials(3, 7).after(WON).after(LOST).to_json())
+    with pytest.raises(TrialsError) as caught:
+        from_json(json.dumps({**record, **change}))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"outcome": "maybe"}, "trials[1].outcome is 'maybe'; it must be one of: 'success', 'failure'"),
+        ({"wall_s": float("nan")}, "NaN is not a number in JSON"),
+        ({"wall_s": -1}, "trials[1].wall_s is -1; it must be a finite number of at least 0"),
+        ({"seed": "8"}, "trials[1].seed is '8'"),
+        ({"mood": "good"}, "trials[1].mood is not a field of a trial; known: seed"),
+    ],
+)
+def test_the_error_names_the_field_of_a_trial(change, says):
+    record = json.loads(Trials(3, 7).after(WON).after(LOST).to_json())
+    record["trials"][1].update(change)
+    with pytest.raises(TrialsError) as caught:
+        from_json(json.dumps(record))
+    assert says in str(caught.value)
 
 
 def test_an_unknown_outcome_and_too_many_trials_are_rejected():

@@ -136,6 +136,8 @@ def test_only_in_dagger_the_trainer_watches_and_its_policies_need_promotion():
     assert parameter("train", "trainer", "watch") is False
     assert parameter("dagger", "policy_server", "candidates") == "trainer/checkpoint"
     assert parameter("dagger", "policy_server", "promotion.root", root="mine") == "mine"
+    assert parameter("dagger", "policy_server", "versions", policies="mine") == "mine"
+    assert parameter("dagger", "trainer", "checkpoint", policies="mine") == "mine"
     (deployed,) = (spec for spec in SCENARIOS["deploy"].nodes({}) if spec.name == "policy_server")
     assert "candidates" not in deployed.parameters
 

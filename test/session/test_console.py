@@ -1,6 +1,9 @@
 """The status line within the terminal's width, and the event lines."""
 
 import re
+from dataclasses import replace
+
+import pytest
 
 from il_ros.session.console import event_line, sparkline, status_line
 from il_ros.session.notice import Notice, NoticeKind
@@ -62,3 +65,39 @@ def test_only_a_request_rings_the_bell():
 
 def test_bars_are_full_from_the_top_value_on():
     assert sparkline([0.0, 0.5, 1.0, 9.0], 1.0) == " ▄██"
+
+
+OWNED = "\x1b]0;owned\x07\x1b[2J\n\x9b2J"
+ESCAPED = "\\x1b]0;owned\\x07\\x1b[2J\\n\\x9b2J"
+
+
+def control_characters(line):
+    """Return the control characters that are left once the console's own colours and bell are removed."""
+    left = re.sub(r"\x1b\[[0-9;]*m", "", line.removeprefix("\a"))
+    return [character for character in left if not character.isprintable()]
+
+
+@pytest.mark.parametrize("kind", list(NoticeKind))
+def test_an_event_shows_control_characters_of_messages_as_their_escapes(kind):
+    line = event_line(Notice(f"expert requested: {OWNED}", kind), "12:00:00")
+    assert ESCAPED in line
+    assert control_characters(line) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recording": OWNED},
+        {"recording": "", "last": OWNED, "outcome": OWNED},
+        {"estop": OWNED},
+        {"wanted": OWNED},
+        {"driver": OWNED, "version": OWNED},
+        {"driver": "none", "why": OWNED, "has_policy": True},
+        {"training": OWNED},
+        {"training": OWNED, "training_share": None},
+    ],
+)
+def test_the_status_line_shows_control_characters_of_messages_as_their_escapes(changes):
+    line = status_line(replace(BUSY, **changes), 2000)
+    assert ESCAPED in line
+    assert control_characters(line) == []

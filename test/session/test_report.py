@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import made_episodes as made
 import numpy as np
 import pytest
 
@@ -114,3 +115,16 @@ def test_the_page_draws_uncertainty_only_for_episodes_with_a_policy(tmp_path):
     assert "The last 1 episodes" in text
     page.write(Facts(tmp_path, (shown, shown), tuple(by_version([shown, shown])), ()), tmp_path / "first")
     assert "The last 2 episodes" in (tmp_path / "first" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("says", made.odd_decisions())
+def test_one_odd_decision_is_left_out_of_the_report_and_named(tmp_path, says):
+    made.write(tmp_path, [*made.recorded(10), made.text(5, made.odd_decisions()[says])])
+    facts = report.read(tmp_path)
+    (episode,) = facts.episodes
+    assert (episode.labels, len(episode.drivers)) == (10, 10)
+    assert episode.duration_s == pytest.approx(0.5)
+    ((name, reason),) = facts.left_out
+    assert name == "from episode_000001"
+    assert says in reason
+    assert "left out from episode_000001: a message of" in report.text(facts)

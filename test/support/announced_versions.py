@@ -29,7 +29,10 @@ class PromotionRig:
         self._born_s = time.time()
         self._verdicts = graph.received("policy_server/version", STRING, LATCHED)
         self.node = graph.start(
-            PolicyServer, candidates=topic, **{"promotion__root": str(self.root), **parameters}
+            PolicyServer,
+            candidates=topic,
+            versions=str(self.folder),
+            **{"promotion__root": str(self.root), **parameters},
         )
         self._announce = graph.publisher(topic, STRING, LATCHED)
 

@@ -102,6 +102,25 @@ def decision(tick, **changes):
     return _recorded(DECISIONS, STRING, message, values["stamp_ns"] + 4 * MS)
 
 
+def text(tick, words, topic=DECISIONS):
+    """A std_msgs/String with any text, recorded just after the decision of a tick."""
+    return _recorded(topic, STRING, messages.make(STRING, data=words), stamp(tick) + 5 * MS)
+
+
+def odd_decisions():
+    """Texts that are nearly decisions, by what the error says about them."""
+    good = messages.decode(STRING, decision(5).raw).data
+    assert '"sent":[6.0,7.0,0.05]' in good
+    return {
+        "sent is 5; it must be a list": good.replace('"sent":[6.0,7.0,0.05]', '"sent":5'),
+        "proposals is []; it must be an object": good.replace('"proposals":{}', '"proposals":[]'),
+        "mode is 'future'; it must be one of": good.replace('"mode":""', '"mode":"future"'),
+        "version is ['x']; it must be a text": good.replace('"version":""', '"version":["x"]'),
+        "nested too deeply": "[" * 100_000,
+        "s after the message arrived": good.replace(f'"stamp_ns":{stamp(5)}', f'"stamp_ns":{2**62}'),
+    }
+
+
 def recorded(ticks=20, decisions=True):
     """Return the messages of an episode without faults, by log time."""
     out = []

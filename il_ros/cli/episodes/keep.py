@@ -10,12 +10,15 @@ from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract, entries_of, folder_of
 from il_ros.core import contract as contracts
-from il_ros.core.tables import size
+from il_ros.core.tables import say, seconds, size
 from il_ros.episodes import layout
 from il_ros.episodes.bag.reader import bag_files
-from il_ros.episodes.bag.recover import RecoverError, recover
+from il_ros.episodes.bag.recover import RecoverError, Recovery, recover
 from il_ros.episodes.layout import INFO_FILE, LayoutError
 from il_ros.episodes.verify import VerifyReport, verify
+
+_MOST_SPANS = 20
+"""Damaged spans that are listed for each bag."""
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -36,8 +39,8 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         "recover",
         parents=[common],
         help="repair the bag of a recorder that was killed",
-        description="Rewrite the bag with all complete messages, and report what was lost. "
-        "A complete bag is not changed.",
+        description="Rewrite the bag with all intact messages, and report what is damaged. The original is "
+        "kept, as *.orig, if anything was left out. A complete bag is not changed.",
     )
     parser.add_argument("episodes", **several)
     parser.set_defaults(act=_recover)
@@ -66,7 +69,7 @@ def _verify(args: argparse.Namespace) -> int:
         state = "discarded" if entry.state == "discarded" else "ok" if report.ok else "unusable"
         counts[state] += 1
         _print_report(report, state)
-    print(
+    say(
         f"\n{len(entries)} episodes: "
         + ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     )
@@ -75,11 +78,11 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _print_report(report: VerifyReport, state: str) -> None:
     frames = "" if report.frames is None else f", {report.frames} frames of {report.ticks} ticks"
-    print(f"{report.folder.name}: {state}, {report.messages} messages{frames}")
+    say(f"{report.folder.name}: {state}, {report.messages} messages{frames}")
     for error in report.errors:
-        print(f"  error: {error}")
+        say(f"  error: {error}")
     for warning in report.warnings:
-        print(f"  warning: {warning}")
+        say(f"  warning: {warning}")
 
 
 def _recover(args: argparse.Namespace) -> int:
@@ -90,21 +93,38 @@ def _recover(args: argparse.Namespace) -> int:
         try:
             done = recover(folder)
         except RecoverError as error:
-            print(f"il-ros episodes recover: {error}", file=sys.stderr)
+            say(f"il-ros episodes recover: {error}", file=sys.stderr)
             status = 1
             continue
-        lost = f", {size(done.cut_bytes)} at its end unusable" if done.cut_bytes else ""
-        lost += f", {done.damaged_chunks} damaged chunks left out" if done.damaged_chunks else ""
-        what = "recovered" if done.changed else "was complete already"
-        print(f"{folder.name}: {what}, {done.messages} messages{lost}")
+        _print_recovery(done)
     return status
+
+
+def _print_recovery(done: Recovery) -> None:
+    lost = f", {size(done.cut_bytes)} at its end unusable" if done.cut_bytes else ""
+    lost += f", {done.damaged_chunks} damaged chunks left out" if done.damaged_chunks else ""
+    lost += f", {done.undeclared} messages of undeclared topics left out" if done.undeclared else ""
+    what = "recovered" if done.changed else "was complete already"
+    say(f"{done.folder.name}: {what}, {done.messages} messages{lost}")
+    for span in done.spans[:_MOST_SPANS]:
+        times = [
+            f"{word} {seconds(time_s)} s"
+            for word, time_s in (("after", span.after_s), ("before", span.before_s))
+            if time_s is not None
+        ]
+        where = f" ({' and '.join(times)})" if times else ""
+        say(f"  {span.file}, bytes {span.start} to {span.end}: {span.harm.value}{where}")
+    if len(done.spans) > _MOST_SPANS:
+        say(f"  and {len(done.spans) - _MOST_SPANS} more damaged spans")
+    for original in done.kept:
+        say(f"  the original is kept: {original}")
 
 
 def _discard(args: argparse.Namespace) -> int:
     at = datetime.now(timezone.utc).isoformat(timespec="seconds")
     for folder in _episodes(args):
         layout.discard(folder, args.reason, at)
-        print(f"{folder.name}: discarded (il-ros episodes undo {folder})")
+        say(f"{folder.name}: discarded (il-ros episodes undo {folder})")
     return 0
 
 
@@ -112,7 +132,7 @@ def _undo(args: argparse.Namespace) -> int:
     for folder in _episodes(args):
         was = layout.is_discarded(folder)
         layout.undo_discard(folder)
-        print(f"{folder.name}: {'counts again' if was else 'was not discarded'}")
+        say(f"{folder.name}: {'counts again' if was else 'was not discarded'}")
     return 0
 
 

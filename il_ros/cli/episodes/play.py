@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract, add_episode, contract_for, entry_of
 from il_ros.core.contract import Contract
+from il_ros.core.tables import say
 from il_ros.episodes.arrays.replay import Frame, Replay, Skipped, count_reasons, open_replay
 from il_ros.episodes.bag.reader import open_bag
 
@@ -59,11 +61,11 @@ def _replay(args: argparse.Namespace) -> int:
     contract = contract_for(entry, args.contract)
     replay = open_replay(open_bag(entry.folder), contract, entry.info)
     frames, skipped = _played(replay, contract, args.csv)
-    print(f"{entry.name} under contract '{contract.name}': {frames} frames of {frames + len(skipped)} ticks")
+    say(f"{entry.name} under contract '{contract.name}': {frames} frames of {frames + len(skipped)} ticks")
     for reason, count in count_reasons(skipped).items():
-        print(f"  {count} ticks without a frame: {reason}")
+        say(f"  {count} ticks without a frame: {reason}")
     if args.csv is not None:
-        print(f"written: {args.csv}")
+        say(f"written: {args.csv}")
     return 0 if frames else 1
 
 
@@ -120,9 +122,9 @@ def _plot(args: argparse.Namespace) -> int:
     output = args.output or Path(f"{entry.name}.png")
     # a temporary cache: plotting writes nothing into the folder of the episodes
     with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:
-        curves = decision_curves(entry)
+        curves = decision_curves(entry, lambda reason: say(f"left out from {reason}", file=sys.stderr))
         plot_episode(cache.load(entry, contract, Path(folder), DRIVEN), contract, output, curves)
-    print(f"written: {output}")
+    say(f"written: {output}")
     return 0
 
 
@@ -136,5 +138,5 @@ def _video(args: argparse.Namespace) -> int:
         count = write_sheet(bag, entry.info, output, pictures=args.pictures, topics=args.topic)
     else:
         count = write_video(bag, entry.info, output, fps=args.fps, topics=args.topic)
-    print(f"written: {output} ({count} pictures)")
+    say(f"written: {output} ({count} pictures)")
     return 0

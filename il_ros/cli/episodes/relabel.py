@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from il_ros.cli.episodes.choice import entries_of
+from il_ros.core.tables import say
 from il_ros.scenarios import TASKS
 from il_ros.session.moments import RelabelError, ToLabel, to_label
 
@@ -67,9 +68,11 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
     root = Path(args.root)
     found = to_label(entries_of(args.episodes, root), root, uncertain=args.uncertain, before_s=args.before)
     for sentence in found.stateless:
-        print(sentence)
+        say(sentence)
+    for sentence in found.left_out:
+        say(f"left out: {sentence}")
     if found.labelled:
-        print(f"already labelled: {found.labelled} moments")
+        say(f"already labelled: {found.labelled} moments")
     for moment in found.moments:
         if moment.info.task not in TASKS:
             raise RelabelError(
@@ -92,11 +95,11 @@ def _relabel(args: argparse.Namespace) -> int:
             act = make_expert(moment.info.task).act
             folder = relabel(moment, task, act, observed, Path(args.root), args.seconds)
         made += folder is not None
-        print(
+        say(
             f"{folder.name}  from {moment.words}"
             if folder is not None
             else f"not labelled: {moment.words}: the expert can't complete the task from there"
         )
     unable = len(found.stateless)
-    print(f"{made} episodes made" + (f", {unable} without states" if unable else ""))
+    say(f"{made} episodes made" + (f", {unable} without states" if unable else ""))
     return 0 if found.moments or found.labelled or not unable else 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli.episodes.choice import add_episode, entry_of
-from il_ros.core.tables import seconds, size, table
+from il_ros.core.tables import say, seconds, shown, size, table
 from il_ros.episodes.bag.reader import BagError, bag_files, open_bag
 from il_ros.episodes.catalogue import Catalogue, Entry, scan
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
@@ -29,11 +29,11 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
 def _list(args: argparse.Namespace) -> int:
     catalogue = scan(args.folder)
     if not catalogue.entries:
-        print(f"{args.folder}: no episodes")
+        say(f"{args.folder}: no episodes")
         return 0
     header = ("episode", "state", "outcome", "task", "s", "size", "grade", "contract", "note")
-    print(table(header, [_row(entry) for entry in catalogue.entries], right=("s", "size")))
-    print(_totals(catalogue))
+    say(table(header, [_row(entry) for entry in catalogue.entries], right=("s", "size")))
+    say(_totals(catalogue))
     return 0
 
 
@@ -79,11 +79,11 @@ def _counted(counts: Counter[str]) -> str:
 
 def _info(args: argparse.Namespace) -> int:
     entry = entry_of(args.episode, args.root)
-    print(f"{entry.folder}\nstate        {entry.state}" + (f": {entry.reason}" if entry.reason else ""))
+    say(f"{entry.folder}\nstate        {entry.state}" + (f": {entry.reason}" if entry.reason else ""))
     if entry.info is not None:
         _print_info(entry.info)
     if entry.info is not None and entry.info.streams:
-        print("\n" + _streams(entry.info.streams))
+        say("\n" + _streams(entry.info.streams))
         return 0
     return _print_bag(entry)
 
@@ -105,11 +105,11 @@ def _print_info(info: EpisodeInfo) -> None:
     }
     for name, text in facts.items():
         if text:
-            print(f"{name:<12} {text}")
+            say(f"{name:<12} {shown(text)}")
     for reason in info.grade.reasons if info.grade is not None else ():
-        print(f"{'':<12} {reason}")
+        say(f"{'':<12} {reason}")
     for fault in info.faults:
-        print(f"{'fault':<12} {fault}")
+        say(f"{'fault':<12} {fault}")
 
 
 def _streams(streams: tuple[StreamInfo, ...]) -> str:
@@ -139,9 +139,9 @@ def _print_bag(entry: Entry) -> int:
         if entry.usable:
             raise
         if str(error) != entry.reason:
-            print(f"\n{error}")
+            say(f"\n{error}")
         return 0
-    print(f"{'bag':<12} {bag.messages_total} messages in {bag.duration_s:.2f} s\n")
+    say(f"{'bag':<12} {bag.messages_total} messages in {bag.duration_s:.2f} s\n")
     rows = [(name, topic.type, str(topic.messages)) for name, topic in sorted(bag.topics.items())]
-    print(table(("topic", "type", "messages"), rows, right=("messages",)))
+    say(table(("topic", "type", "messages"), rows, right=("messages",)))
     return 0

@@ -21,7 +21,12 @@ class LateProposals:
 
     def __init__(self, recorded: Iterable[BagMessage], stream: ExpertStream | None) -> None:
         self._stream = stream
-        stamped = [(messages.raw_stamp_ns(item.type, item.raw) or 0, item.raw) for item in recorded]
+        stamped = []
+        for item in recorded:
+            try:
+                stamped.append((messages.raw_stamp_ns(item.type, item.raw) or 0, item.raw))
+            except messages.MessageError:  # no stamp: the supervisor also rejected it and recorded the reason
+                continue
         stamped.sort(key=lambda pair: pair[0])
         self._stamps = [stamp_ns for stamp_ns, _ in stamped]
         self._raws = [raw for _, raw in stamped]

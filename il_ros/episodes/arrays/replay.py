@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from il_ros.core import actions
 from il_ros.core.contract import Contract
+from il_ros.core.messages import MessageError
 from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.episodes.arrays.tick_labels import (
@@ -24,7 +25,7 @@ from il_ros.episodes.arrays.tick_labels import (
     stamp_ns,
     stamped_by_arrival,
 )
-from il_ros.episodes.bag.reader import Bag, BagError, BagMessage
+from il_ros.episodes.bag.reader import Bag, BagMessage
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, Rule
@@ -86,9 +87,12 @@ class Replay:
         recorded = (
             item._replace(topic=contract_topic[item.topic]) for item in self.bag.messages(set(contract_topic))
         )
-        observations = observe(recorded, self.contract.observations, self.contract.trigger, self.tick_labels)
+        refused: list[str] = []
+        specs, trigger = self.contract.observations, self.contract.trigger
+        observations = observe(recorded, specs, trigger, self.tick_labels, refused.append)
         for label, observation in zip(self.tick_labels, observations, strict=True):
             yield self._frame(label, observation)
+        yield from (Skipped(None, (reason,)) for reason in refused)
 
     def _frame(self, label: TickLabel, observation: Observation | NoObservation) -> Frame | Skipped:
         if isinstance(observation, NoObservation):
@@ -123,13 +127,14 @@ def observe(
     specs: Sequence[ObservationSpec],
     trigger: str | None,
     ticks: Iterable[TickLabel],
+    refuse: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[Observation | NoObservation]:
     """Yield the observation of each tick; `ticks` must be in time order.
 
     `recorded`: the bag's messages by log time, under the contract's topic names. As in the live node, a
     triggered tick is sampled as soon as its trigger message has been pushed, any other tick when the clock
-    (the log time) has passed it.
-    Raises BagError when a message can't be decoded.
+    (the log time) has passed it. `refuse` is called with the reason for each message that is too short for a
+    header and therefore left out.
     """
     synchroniser = Synchroniser(specs)
     pending = list(reversed(list(ticks)))  # the next tick is last
@@ -140,8 +145,8 @@ def observe(
             yield synchroniser.sample(pending.pop().tick_ns)
         try:
             synchroniser.push(message.topic, message.raw, message.log_ns)
-        except ValueError as error:
-            raise BagError(f"{message.topic} at log time {message.log_ns} ns: {error}") from error
+        except MessageError as error:
+            refuse(f"a message of {message.topic} was left out: {error}")
         if pending and pending[-1].tick_ns == trigger_ns:
             yield synchroniser.sample(pending.pop().tick_ns)
     while pending:

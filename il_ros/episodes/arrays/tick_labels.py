@@ -17,12 +17,13 @@ import numpy as np
 from il_ros.core import messages
 from il_ros.core.codecs import CodecError, decode
 from il_ros.core.contract import Contract
-from il_ros.core.specs import STRING, ObservationSpec, Vector
+from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.core.synchroniser import HISTORY_NS
 from il_ros.episodes.arrays.late_proposals import LateProposals
-from il_ros.episodes.bag.reader import BagError, BagMessage
+from il_ros.episodes.bag.reader import BagMessage
 from il_ros.episodes.bag.topics import ContractTopics
-from il_ros.records.decision import NOBODY, Decision, from_json
+from il_ros.episodes.decisions import left_out_reason, read_decision
+from il_ros.records.decision import NOBODY, Decision, DecisionError
 from il_ros.records.labelling import BY_MODE, Rule
 from il_ros.records.ticks import Ticks
 
@@ -66,14 +67,18 @@ def label_ticks(
     """Return the labelled ticks within the span, strictly increasing, and a reason for each one left out.
 
     `recorded` are the bag's messages by log time, at least those of `label_topics`.
-    Raises BagError when a trigger message is too short for a header.
+    A trigger message that is too short for a header is no tick; `replay.observe` reports it.
     """
     by_topic: dict[str, list[BagMessage]] = {}
     for message in recorded:
         by_topic.setdefault(message.topic, []).append(message)
     trigger = streams.observed.get(contract.trigger or "")
     by_arrival = stamped_by_arrival(contract.observations, contract.trigger)
-    stamped = [(stamp_ns(message, by_arrival), message.log_ns) for message in by_topic.get(trigger or "", [])]
+    stamped = [
+        (stamp, message.log_ns)
+        for message in by_topic.get(trigger or "", [])
+        if (stamp := stamp_ns(message, by_arrival)) is not None
+    ]
     if streams.decisions is not None:
         late = LateProposals(by_topic.get(streams.expert.topic, []) if streams.expert else [], streams.expert)
         found, left_out = _decided(by_topic.get(streams.decisions, []), streams, span, rule, late)
@@ -99,15 +104,12 @@ def stamped_by_arrival(specs: Sequence[ObservationSpec], topic: str | None) -> b
     return any(spec.topic == topic and spec.stamp == "arrival" for spec in specs)
 
 
-def stamp_ns(message: BagMessage, by_arrival: bool) -> int:
-    """Return the message's stamp as `Synchroniser.push` does.
-
-    Raises BagError when the message is too short for a header.
-    """
+def stamp_ns(message: BagMessage, by_arrival: bool) -> int | None:
+    """Return the message's stamp as `Synchroniser.push` does; None when it is too short for a header."""
     try:
         stamp = None if by_arrival else messages.raw_stamp_ns(message.type, message.raw)
-    except ValueError as error:
-        raise BagError(f"{message.topic} at log time {message.log_ns} ns: {error}") from error
+    except messages.MessageError:
+        return None
     return message.log_ns if stamp is None else stamp
 
 
@@ -123,10 +125,11 @@ def _decided(
         if message.log_ns not in span:
             continue
         try:
-            decision = from_json(messages.decode(STRING, message.raw).data)
-            found.append(_tick_label(late.join(decision), message.log_ns, streams, rule))
-        except (ValueError, IndexError) as error:
-            left_out.append(f"a message of {message.topic} is not a decision: {error}")
+            decision = read_decision(message, streams.decided)
+        except DecisionError as error:
+            left_out.append(left_out_reason(message, error))
+            continue
+        found.append(_tick_label(late.join(decision), message.log_ns, streams, rule))
     return found, left_out
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 
 from il_ros.core import codecs, messages
 from il_ros.core.contract import Contract
-from il_ros.core.specs import STRING
+from il_ros.records import decision as decisions
 
 Vector = np.ndarray[Any, Any]
 
@@ -20,7 +19,8 @@ STILL = 1e-4
 class CommandCounts:
     """Statistics of recorded decisions, or of commands where there are no decisions.
 
-    Messages that can't be decoded are counted in `unreadable`; recording continues.
+    A message that can't be decoded is counted in `unreadable`; recording continues. `first_error` says why
+    the first one could not be.
     """
 
     def __init__(self, contract: Contract):
@@ -29,30 +29,48 @@ class CommandCounts:
         self._last: dict[str, tuple[int, Vector]] = {}
         self._span_ns: dict[str, int] = {}
         self._idle_ns: dict[str, int] = {}
-        self.decisions = self.clipped = self.unreadable = 0
+        self.total = self.decisions = self.clipped = self.unreadable = 0
+        self.first_error = ""
 
     def decision(self, log_ns: int, raw: bytes) -> None:
-        """Count a supervisor's decision (std_msgs/String JSON with `sent` and `limited`)."""
+        """Count a supervisor's decision (std_msgs/String)."""
+        self.total += 1
         try:
-            record = json.loads(messages.decode(STRING, raw).data)
-            sent, limited = record["sent"], record["limited"]
-        except (ValueError, KeyError, TypeError):
-            self.unreadable += 1
+            made = decisions.decode(raw)
+        except decisions.DecisionError as error:
+            self._refuse(str(error))
+            return
+        if made.sent is not None and len(made.sent) != len(self._velocity):
+            self._refuse(f"sent has {len(made.sent)} numbers; the contract has {len(self._velocity)} actions")
             return
         self.decisions += 1
-        self.clipped += bool(limited)
-        if sent is not None and len(sent) == len(self._velocity):
-            self._move("decision", log_ns, np.array(sent, dtype=np.float64), self._velocity)
+        self.clipped += bool(made.limited)
+        if made.sent is not None:
+            self._move("decision", log_ns, np.array(made.sent, dtype=np.float64), self._velocity)
 
     def command(self, topic: str, log_ns: int, raw: bytes) -> None:
         """Count a message on the contract's command `topic`."""
+        self.total += 1
         spec = self._actions[topic]
         try:
             values = codecs.decode(spec, messages.decode(spec.type, raw))
-        except ValueError:
-            self.unreadable += 1
+        except ValueError as error:
+            self._refuse(f"{topic}: {error}")
             return
         self._move(topic, log_ns, values, np.full(spec.size, spec.is_velocity))
+
+    @property
+    def fault(self) -> str:
+        """A sentence about the unreadable messages, "" without any."""
+        if not self.unreadable:
+            return ""
+        counted = f"{self.unreadable} of {self.total} decisions and commands could not be read"
+        return f"{counted}; the first: {self.first_error}"
+
+    @property
+    def unreadable_share(self) -> float | None:
+        """Share of the messages that could not be read; None without messages."""
+        return self.unreadable / self.total if self.total else None
 
     @property
     def clipped_share(self) -> float | None:
@@ -68,6 +86,10 @@ class CommandCounts:
         if not spans:
             return None
         return min(self._idle_ns[key] / span for key, span in spans.items())  # the least idle topic
+
+    def _refuse(self, reason: str) -> None:
+        self.unreadable += 1
+        self.first_error = self.first_error or reason
 
     def _move(self, key: str, log_ns: int, values: Vector, velocity: Vector) -> None:
         before = self._last.get(key)

@@ -167,17 +167,17 @@ class EpisodeWriter:
             complete = False
         streams = tuple(self._with_losses(stream) for stream in self._received)
         counts = self._command_counts
-        if counts and counts.unreadable:
-            faults.append(f"{counts.unreadable} decisions or commands could not be read")
+        unreadable = [counts.fault] if counts and counts.fault else []
         self.info = dataclasses.replace(
             self.info,
             streams=streams,
-            faults=tuple(faults),
+            faults=(*faults, *unreadable),
             grade=grade(
                 streams,
                 self.info.duration_s or 0.0,
                 clipped_share=counts.clipped_share if counts else None,
                 idle_share=counts.idle_share if counts else None,
+                unreadable_share=counts.unreadable_share if counts else None,
                 faults=faults,
             ),
             complete=complete,
@@ -188,7 +188,7 @@ class EpisodeWriter:
                 layout.discard(self.folder, *self._tombstone)
         except OSError as error:
             faults.append(f"saving {layout.INFO_FILE} failed: {_sentence(error)}")
-            self.info = dataclasses.replace(self.info, faults=tuple(faults), complete=False)
+            self.info = dataclasses.replace(self.info, faults=(*faults, *unreadable), complete=False)
 
     def _with_losses(self, stream: StreamInfo) -> StreamInfo:
         missing = self._put[stream.topic] - self._bag.written.get(stream.topic, 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from il_ros.core.synchroniser import ANOTHER_CLOCK
-from il_ros.episodes.layout import Grade, StreamInfo
+from il_ros.episodes.layout import LEVELS, Grade, StreamInfo
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Bounds:
 
 
 LOST = Bounds(fair=0.0, poor=0.01)
-"""Share of one stream's messages that were lost."""
+"""Share of one stream's messages that were lost, and of the decisions and commands that can't be read."""
 STALE = Bounds(fair=0.0, poor=0.10)
 """Share of the episode's duration in which a stream was older than the contract allows."""
 CLIPPED = Bounds(fair=0.10, poor=0.50)
@@ -37,8 +37,6 @@ SHORTEST_S = 0.5
 ANOTHER_CLOCK_S = 600.0
 """A larger median age means that the stream's stamps come from another clock."""
 
-_LEVELS = ("good", "fair", "poor")
-
 
 def grade(
     streams: Sequence[StreamInfo],
@@ -46,6 +44,7 @@ def grade(
     *,
     clipped_share: float | None = None,
     idle_share: float | None = None,
+    unreadable_share: float | None = None,
     faults: Sequence[str] = (),
 ) -> Grade:
     """Return the grade with its reasons, worst first. Each of `faults` makes the episode poor."""
@@ -58,9 +57,11 @@ def grade(
         findings.append((level, f"the safety limiter changed {clipped_share:.0%} of the commands"))
     if idle_share is not None and (level := IDLE.level(idle_share)):
         findings.append((level, f"no motion was commanded for {idle_share:.0%} of it"))
+    if unreadable_share is not None and (level := LOST.level(unreadable_share)):
+        findings.append((level, f"{unreadable_share:.2%} of the decisions and commands could not be read"))
     findings.sort(key=lambda finding: -finding[0])
     return Grade(
-        level=_LEVELS[max((level for level, _ in findings), default=0)],
+        level=LEVELS[max((level for level, _ in findings), default=0)],
         reasons=tuple(reason for _, reason in findings),
         lost=sum(stream.lost for stream in streams),
         stale_s=max((stream.stale_s for stream in streams), default=0.0),

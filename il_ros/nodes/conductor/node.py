@@ -25,6 +25,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from il_ros.core import atomic, messages
+from il_ros.core.tables import say, shown
 from il_ros.nodes.conductor.giving_up import GivingUp
 from il_ros.nodes.conductor.rounds import Rounds
 from il_ros.nodes.runtime import managed
@@ -118,7 +119,7 @@ class Conductor(managed.PlainNode):
                 done = len(self.trials.done)
                 if self._rounds.over(done):
                     result = await self._rounds.improve(self.trials.done[-1].episode, self._timeout_s)
-                    self.get_logger().info(f"after {done} episodes: {result}")
+                    self.get_logger().info(shown(f"after {done} episodes: {result}"))
             self.ended.set_result(0)
         except Exception as error:
             seed = self.trials.next_seed
@@ -240,7 +241,7 @@ class Conductor(managed.PlainNode):
     def _report_progress(self) -> None:
         line = self.trials.progress()
         self._progress.publish(String(data=line))
-        print(f"progress {line}", flush=True)
+        say(f"progress {line}", flush=True)
         if self._result:
             atomic.write_text(Path(self._result), self.trials.to_json())
 

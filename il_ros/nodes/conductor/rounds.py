@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
@@ -12,6 +10,7 @@ from std_srvs.srv import Trigger
 from il_ros.nodes.runtime.parameters import declare
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.waiting import WaitError, Waiting
+from il_ros.records import statuses
 
 
 class Rounds:
@@ -64,18 +63,18 @@ class Rounds:
         return f"{version} {self._verdicts[version]}"
 
     def _on_recorder(self, message: String) -> None:
-        last = json.loads(message.data)["last"]
-        self._saved = last["episode"] if last else ""
+        last = statuses.read(statuses.RECORDER, message.data).get("last") or {}
+        self._saved = last.get("episode", "")
         self._waiting.notify()
 
     def _on_version(self, message: String) -> None:
-        verdict = json.loads(message.data)["verdict"]
+        verdict = statuses.read(statuses.PROMOTION, message.data)["verdict"]
         self._verdicts[verdict["version"]] = f"{verdict['state']}: {verdict['reason']}"
         self._waiting.notify()
 
     def _on_training(self, message: String) -> None:
-        event = json.loads(message.data)
+        event = statuses.read(statuses.TRAINING, message.data)
         if event["event"] in ("failed", "cancelled"):
-            version = event["job"].removeprefix("training ")
+            version = event.get("job", "").removeprefix("training ")
             self._failures[version] = event.get("reason", "cancelled")
             self._waiting.notify()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from il_ros.core.contract import Contract
+from il_ros.core.tables import shown
 from il_ros.interactive.promotion.criteria import PromotionLimits
 from il_ros.interactive.promotion.examination import (
     ExaminationPlan,
@@ -28,6 +30,7 @@ from il_ros.nodes.runtime.shell import Refusal
 from il_ros.policies import lineage
 
 POLL_S = 0.02
+_LONGEST = 200  # characters of an announced path in the log
 LEAVE_S = 5.0  # longest wait for a running examination at shutdown
 SWITCH_S = 0.0005
 """Python's thread switch interval; the default is ten times as long."""
@@ -49,6 +52,10 @@ def declare_promotion(node: Node) -> None:
     declare(
         node, "candidates", "", "topic (std_msgs/String) that announces new checkpoints, such as "
         "trainer/checkpoint; empty: none", read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "versions", "checkpoint", "folder of the versions v1, v2, ...: an announced checkpoint is taken "
+        "only from below it", read_only=True,
     )  # fmt: skip
     declare(
         node, "promotion.root", "", "folder of recorded episodes: a candidate is replayed on held-out ones "
@@ -88,11 +95,14 @@ def declare_promotion(node: Node) -> None:
 class Candidates:
     """Receives checkpoints and examines them one at a time.
 
+    Anybody on the graph can announce a path: it must lie below the folder of versions, and only the examining
+    thread opens its files.
+
     `driving()` returns the policy in control, `contract()` the required one while there is no policy,
-    `known(run)` why a version needs no examination. `decide(candidate, verdict)` is called between two ticks,
-    once per candidate. During an examination only the newest announced candidate waits, and a requested one
-    takes precedence. When another policy takes control during an examination, the candidate is examined
-    again, or dropped for a newer one.
+    `known(run)` why a version needs no examination, from memory. `decide(candidate, verdict)` is called
+    between two ticks, once per candidate. During an examination only the newest announced candidate waits,
+    and a requested one takes precedence. When another policy takes control during an examination, the
+    candidate is examined again, or dropped for a newer one.
     """
 
     def __init__(
@@ -110,9 +120,11 @@ class Candidates:
         """Name of the version under examination, "" if none."""
         self._next: Candidate | None = None
         self._thread: threading.Thread | None = None
-        self._verdict: tuple[Candidate, Any, Verdict] | None = None  # with the policy in control at the start
+        # with the policy in control at the start; a text: why there is no verdict
+        self._verdict: tuple[Candidate, Any, Verdict | str] | None = None
         self._timer: Any = None
         sys.setswitchinterval(SWITCH_S)  # bounds the wait of a tick for the examining thread
+        self._root = Path(value(node, "versions")).resolve()
         topic = value(node, "candidates")
         if topic:
             self._subscription = node.create_subscription(String, topic, self._on_announced, LATCHED)
@@ -149,18 +161,35 @@ class Candidates:
         )
 
     def _on_announced(self, message: String) -> None:
-        path = run_of(Path(message.data).resolve())
-        if self._excluded(path):
+        path = self._below(message.data)
+        if path is None or self._excluded(path):
             return
         if self._next is None or not self._next.requested:
             self._next = Candidate(path)
         self._examine_next()
 
+    def _below(self, announced: str) -> Path | None:
+        """Return the run of an announced checkpoint; None if it is not below the folder of versions."""
+        try:
+            # a path that is elsewhere by its name is not looked at, a link not followed out of the folder
+            path = Path(os.path.abspath(announced))
+            run = run_of(path.resolve() if path.is_relative_to(self._root) else path)
+        except (OSError, ValueError, RuntimeError) as error:
+            self._tell(announced, str(error))
+            return None
+        if run == self._root or not run.is_relative_to(self._root):
+            self._tell(announced, f"it is not below {self._root}, the folder of versions")
+            return None
+        return run
+
     def _excluded(self, run: Path) -> bool:
         reason = self._known(run)
         if reason:
-            self._node.get_logger().info(f"{run.name} not examined: {reason}")
+            self._tell(run.name, reason)
         return bool(reason)
+
+    def _tell(self, name: str, reason: str) -> None:
+        self._node.get_logger().info(f"{shown(name[:_LONGEST])} not examined: {shown(reason)}")
 
     def _examine_next(self) -> None:
         if self._thread is None and self._next is not None:
@@ -177,7 +206,8 @@ class Candidates:
             self._decide(candidate, Verdict(str(error), {}, lasting=False))
             return
         self.examining = candidate.run.name
-        self._node.get_logger().info(f"{'loading' if candidate.requested else 'examining'} {self.examining}")
+        doing = "loading" if candidate.requested else "examining"
+        self._node.get_logger().info(f"{doing} {shown(self.examining)}")
         words = (candidate, contract, driving, self._plan())
         self._thread = threading.Thread(target=self._examine, args=words, name="promotion", daemon=True)
         self._thread.start()
@@ -189,17 +219,36 @@ class Candidates:
     ) -> None:
         import torch  # takes a second at the first import
 
+        from il_ros.policies.checkpoint import CheckpointError
+
         torch.set_num_threads(plan.threads)
+        verdict: Verdict | str
         try:
             if candidate.requested:
                 verdict = load_requested(candidate.run, contract, driving, plan.device)
+            elif bad := lineage.recorded_bad(candidate.run):
+                verdict = bad
+            elif outside := self._outside(candidate.run):
+                verdict = Verdict(outside, {}, lasting=False)
             else:
                 # a copy has its own buffers and does not disturb the policy in control
                 copy = None if driving is None else replace(driving)
                 verdict = examine(candidate.run, contract, copy, plan, self.shadow)
+        except CheckpointError as error:  # there is none
+            verdict = Verdict(str(error), {})
         except Exception as error:  # an examination that fails never promotes
             verdict = Verdict(f"its examination failed: {type(error).__name__}: {error}", {}, lasting=False)
         self._verdict = candidate, driving, verdict
+
+    def _outside(self, run: Path) -> str:
+        """Return why a run's checkpoint is not below the folder of versions, "" if it is: it may hold links."""
+        from il_ros.policies import checkpoint
+
+        folder = checkpoint.find(run)
+        for path in (folder, *(folder / name for name in checkpoint.FILES)):
+            if not path.resolve().is_relative_to(self._root):
+                return f"{path}: leads out of {self._root}, the folder of versions"
+        return ""
 
     def _poll(self) -> None:
         """Deliver the verdict, if there is one, between two ticks."""
@@ -211,7 +260,9 @@ class Candidates:
         self._thread, self.examining = None, ""
         driving = self._driving()
         try:
-            if driving is compared or driving is None:
+            if isinstance(verdict, str):
+                self._tell(candidate.run.name, verdict)
+            elif driving is compared or driving is None:
                 self._decide(candidate, verdict)
             elif candidate.requested or self._next is None:
                 self._begin(candidate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,19 +17,18 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from il_ros.core import messages
+from il_ros.core.tables import shown
 from il_ros.interactive.promotion.rollback import Driving, DrivingLog, Evidence, worse
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.shell import Refusal
 from il_ros.policies import lineage
 from il_ros.policies.lineage import ACTIVE, BAD, REFUSED, REPLACED, ROLLED_BACK, Lineage, LineageError
-from il_ros.records.decision import from_json
+from il_ros.records.decision import decode
 
 LOOK_S = 1.0
 KEPT = 5
 """Number of previous versions that stay in memory for an immediate roll-back."""
-STRING = "std_msgs/msg/String"
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Versions:
         self._before: list[LoadedVersion] = []
         self._log = DrivingLog()
         self._excluded: dict[Path, str] = {}  # kept in memory too: version.json may not be writable
+        self._foreign: set[Path] = set()  # runs with a version.json of something else
         self.last_verdict = ""
         self._publisher = node.create_publisher(String, "~/version", LATCHED)
         node.create_service(Trigger, "~/rollback", self._on_rollback)
@@ -95,20 +96,10 @@ class Versions:
     # ---- verdicts ----------------------------------------------------------------------------------------
 
     def known(self, run: Path) -> str:
-        """Return why a version is not examined (in control, refused or rolled back), else ""."""
+        """Return why a version is not examined (in control, refused or rolled back here), else ""."""
         if self.current is not None and run == self.current.run:
             return "it is in control"
-        return self.known_bad(run)
-
-    def known_bad(self, run: Path) -> str:
-        """Return why a version was refused or rolled back earlier, else ""."""
-        if run in self._excluded:
-            return self._excluded[run]
-        try:
-            told = lineage.read(run)
-        except LineageError as error:
-            return f"refused: {error}"
-        return f"{told.state}: {told.reason}" if told.state in BAD else ""
+        return self._excluded.get(run, "")
 
     def refuse(self, run: Path, reason: str, checks: Mapping[str, Any], *, lasting: bool = True) -> None:
         """Announce that a candidate is refused; `lasting`: it stays refused."""
@@ -162,7 +153,7 @@ class Versions:
     # ---- what comes in -----------------------------------------------------------------------------------
 
     def _on_decision(self, raw: bytes) -> None:
-        self._log.observe(from_json(messages.decode(STRING, raw).data))
+        self._log.observe(decode(raw))
 
     def _on_rollback(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = True, self.go_back("requested")
@@ -184,10 +175,10 @@ class Versions:
 
     def _standing(self, policy: Any, run: Path) -> LoadedVersion:
         """Return a policy that takes control; warn when it was refused or rolled back earlier."""
-        bad = self.known_bad(run)
+        bad = self._excluded.get(run, "") or lineage.recorded_bad(run)
         if bad:
             self._node.get_logger().warning(
-                f"{run.name} was {bad}; it is in control because the parameter `checkpoint` names it"
+                f"{shown(run.name)} was {shown(bad)}; it is in control because the parameter `checkpoint` names it"
             )
         with contextlib.suppress(LineageError):
             self._driving(lineage.read(run))
@@ -200,11 +191,12 @@ class Versions:
         return self._log.of(told.version)
 
     def _note(self, run: Path, **changes: Any) -> None:
-        """Write changes and the driving record into a run's version.json, if it has one.
+        """Write changes and the driving record into a run's version.json, if it has one of this package.
 
         A refused or rolled-back version keeps that state, even while it is in control.
         """
-        if not (run / lineage.FILE).exists():
+        if not lineage.is_ours(run):
+            self._tell_foreign(run)
             return
         try:
             told = lineage.read(run)
@@ -217,10 +209,19 @@ class Versions:
             if changed != told:
                 lineage.write(run, changed, durable=False)  # ticks must not wait for the disk
         except (LineageError, OSError) as error:
-            self._node.report_error("version.json", Refusal(str(error)))
+            self._node.report_error("version.json", Refusal(shown(str(error))))
+
+    def _tell_foreign(self, run: Path) -> None:
+        """Log once that a run's version.json is left alone."""
+        file = run / lineage.FILE
+        if run not in self._foreign and os.path.lexists(file):
+            self._foreign.add(run)
+            self._node.get_logger().warning(
+                f"{shown(str(file))} is damaged, or not a version.json of il_ros; nothing is written into it"
+            )
 
     def _say(self, sentence: str, warn: bool = False) -> None:
-        self.last_verdict = sentence
+        self.last_verdict = sentence = shown(sentence, lines=True)
         log = self._node.get_logger()
         if warn:
             log.warning(sentence)

@@ -21,6 +21,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from il_ros.core.contract import Contract
+from il_ros.core.tables import shown
 from il_ros.episodes.layout import StreamInfo
 from il_ros.episodes.recording.record import EpisodeRecorder, Event, RecordError
 from il_ros.nodes.recorder import parameters as parameters
@@ -147,7 +148,7 @@ class Recorder(managed.ManagedNode):
                     raise RecordError(f"the recorder is {self.state}; activate it first")
                 response.success, response.message = True, action(self._recorder)
             except RecordError as error:
-                self.get_logger().warning(f"{name}: {error}")
+                self.get_logger().warning(shown(f"{name}: {error}"))
                 response.success, response.message = False, str(error)
             self._poll()
             self._publish_status()
@@ -177,10 +178,10 @@ class Recorder(managed.ManagedNode):
     def _report(self, event: Event) -> None:
         sentence = f"{event.episode}: {event.text}"
         if event.kind == "fault":
-            self.get_logger().error(sentence)
+            self.get_logger().error(shown(sentence))
             self._fault = (time.monotonic(), sentence)
         else:
-            self.get_logger().info(sentence)
+            self.get_logger().info(shown(sentence))
         last = self._recorder.last
         if last is not None and last.done.is_set() and last.info.name == event.episode:
             info = last.info

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from rclpy.node import Node
@@ -10,6 +9,7 @@ from std_msgs.msg import String
 
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.qos import LATCHED
+from il_ros.records import statuses
 
 
 class GenerationListener:
@@ -29,7 +29,7 @@ class GenerationListener:
         self._node.destroy_subscription(self._subscription)
 
     def _on_status(self, message: String) -> None:
-        generation = json.loads(message.data)["generation"]
-        if generation != self.generation:
+        generation = statuses.read(statuses.SUPERVISOR, message.data).get("generation")
+        if generation is not None and generation != self.generation:
             self.generation = generation
             self._on_change()

@@ -24,6 +24,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from il_ros.core.tables import say
 from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.parameters import ParameterError, declare, value
 from il_ros.nodes.runtime.shell import Refusal, Shell
@@ -151,7 +152,7 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
             try:
                 node = make_node()
             except (ParameterError, Refusal) as error:
-                print(f"{getattr(make_node, '__name__', 'node')} cannot start: {error}", file=sys.stderr)
+                say(f"{getattr(make_node, '__name__', 'node')} cannot start: {error}", file=sys.stderr)
                 return 1
             node.alone = True
             executor.add_node(node)

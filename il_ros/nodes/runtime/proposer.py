@@ -23,6 +23,7 @@ from il_ros.core import messages
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ObservationSpec
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
+from il_ros.core.tables import shown
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.shell import Refusal
@@ -203,9 +204,9 @@ class Proposer:
         self._status = Status(level, message)
         log = self._node.get_logger()
         if level == WARN:
-            log.warning(message, throttle_duration_sec=WARN_EVERY_S)
+            log.warning(shown(message), throttle_duration_sec=WARN_EVERY_S)
         elif level == ERROR:
-            log.error(message, throttle_duration_sec=WARN_EVERY_S)
+            log.error(shown(message), throttle_duration_sec=WARN_EVERY_S)
 
 
 def _frozen_s(node: Node) -> float:

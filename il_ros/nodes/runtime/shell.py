@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.task import Future
 
+from il_ros.core.messages import MessageError
+from il_ros.core.tables import shown
 from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.diagnostics import ERROR, Diagnostics, Status
 from il_ros.nodes.runtime.parameters import declare
@@ -22,6 +24,9 @@ class Refusal(Exception):  # noqa: N818 - not an error
     """A transition or a request is refused; the message is the reason, logged without a traceback."""
 
 
+EXPLAINED = (Refusal, MessageError)
+"""Errors whose text says all; any other one is logged with its traceback."""
+
 if TYPE_CHECKING:
     Base: Any
 else:
@@ -32,7 +37,8 @@ class Shell(Base):
     """Guarded callbacks, diagnostics and real-time priority. Mix in before a Node class.
 
     An exception in a timer, subscription or service callback is logged with its traceback and shown in the
-    diagnostics for ten seconds; the node keeps running. A service whose response has `success` and `message`
+    diagnostics for ten seconds; the node keeps running. A message that its reader refuses (MessageError) is
+    logged without a traceback: the fault is its sender's. A service whose response has `success` and `message`
     returns False and the error.
     """
 
@@ -77,13 +83,13 @@ class Shell(Base):
         return super().create_service(srv_type, srv_name, answer, *args, **kwargs)
 
     def report_error(self, where: str, error: BaseException) -> None:
-        """Log `error` (with a traceback unless it is a Refusal) and show it in the diagnostics."""
+        """Log `error` (with a traceback unless it is a Refusal or MessageError) and show it in the diagnostics."""
         sentence = f"{where}: {_sentence(error)}"
         now_s = time.monotonic()
         again = self._last_error is not None and self._last_error[1] == sentence
         if not (again and now_s - self._last_error[0] < 1.0):  # a repeated error is logged once a second
-            trace = "" if isinstance(error, Refusal) else "\n" + "".join(traceback.format_exception(error))
-            self.get_logger().error(sentence + trace)
+            trace = "" if isinstance(error, EXPLAINED) else "\n" + "".join(traceback.format_exception(error))
+            self.get_logger().error(shown(sentence + trace, lines=True))
             self._last_error = (now_s, sentence)
 
     def _guard(self, callback: Callable[..., Any], where: str) -> Callable[..., Any]:
@@ -117,4 +123,4 @@ class Shell(Base):
 
 
 def _sentence(error: BaseException) -> str:
-    return str(error) if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, EXPLAINED) else f"{type(error).__name__}: {error}"

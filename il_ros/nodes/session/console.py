@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rclpy.node import Node
 
+from il_ros.core.tables import say, shown
 from il_ros.nodes.runtime import terminal
 from il_ros.nodes.session.view import View
 from il_ros.session import console
@@ -35,7 +36,7 @@ class Console:
     def help(self, *more: str) -> None:
         """Show the help lines and `more` lines."""
         for line in (*self._help_lines, *more) if self._screen is not None else ():
-            self._screen.say(line)
+            self._screen.say(shown(line))
 
     def switch_view(self) -> None:
         """Switch the camera image on or off."""
@@ -58,7 +59,7 @@ class Console:
             if self._screen is not None:
                 self._screen.say(console.event_line(notice, time.strftime("%H:%M:%S")))
             else:
-                self._node.get_logger().info(notice.text)
+                self._node.get_logger().info(shown(notice.text))
 
     def leave(self, state: SessionState) -> None:
         """Keep the last status line on the screen."""
@@ -77,4 +78,4 @@ class Console:
         except (ValueError, OSError) as error:
             lines = [f"no report: {error}"]
         for line in lines:
-            print(line) if self._screen is None else self._screen.say(line)
+            say(line) if self._screen is None else self._screen.say(shown(line))

@@ -9,7 +9,6 @@ session.
 from __future__ import annotations
 
 import functools
-import json
 import sys
 import time
 from collections import deque
@@ -32,7 +31,7 @@ from il_ros.nodes.runtime.waiting import ServiceRefusedError, WaitError
 from il_ros.nodes.session.console import Console
 from il_ros.nodes.session.parameters import declare_session
 from il_ros.nodes.session.services import Services
-from il_ros.records import proposal
+from il_ros.records import proposal, statuses
 from il_ros.records.decision import from_json
 from il_ros.session import keys
 from il_ros.session.notice import Notice, NoticeKind
@@ -152,7 +151,7 @@ class Session(managed.PlainNode):
         self._buttons_before = message.buttons
 
     def _on_json(self, topic: str, message: String) -> None:
-        self.state, notices = UPDATES[topic](self.state, json.loads(message.data))
+        self.state, notices = UPDATES[topic](self.state, statuses.read(topic, message.data))
         self._console.tell(notices)
 
     def _on_decision(self, message: String) -> None:

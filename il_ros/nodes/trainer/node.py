@@ -26,6 +26,7 @@ from rclpy.clock import Clock, ClockType
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from il_ros.core.tables import shown
 from il_ros.episodes.catalogue import Omission
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
@@ -171,9 +172,9 @@ class Trainer(managed.PlainNode):
                 log = self.get_logger()
                 # an episode without corrections is not a fault
                 write = log.info if kind is Omission.NO_FRAMES else log.warning
-                write(f"not trained on: {name}: {reason}")
+                write(shown(f"not trained on: {name}: {reason}"))
         for warning in event.get("warnings", ()):
-            self.get_logger().warning(warning)
+            self.get_logger().warning(shown(warning))
 
     def _end(self, status: int, last_words: str) -> None:
         """Report how the job ended; publish a trained policy before announcing it."""
@@ -189,7 +190,7 @@ class Trainer(managed.PlainNode):
         else:
             self._report_event({"event": "failed", "reason": last_words})
             self._status = Status(ERROR, f"{self._what} failed: {last_words}")
-            self.get_logger().error(self._status.message)
+            self.get_logger().error(shown(self._status.message))
 
     def _announce(self, run: Path) -> None:
         self._checkpoint.publish(String(data=str(run.resolve())))

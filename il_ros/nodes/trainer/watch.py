@@ -12,16 +12,16 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
-from il_ros.core import messages
+from il_ros.core.tables import shown
+from il_ros.episodes.decisions import summary
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.shell import Refusal
 from il_ros.policies import lineage
-from il_ros.records.decision import from_json
+from il_ros.records.decision import decode
 from il_ros.training.trainer.throttle import Throttle, ThrottleLimits
 from il_ros.training.trainer.watcher import EpisodeWatcher, RetrainTrigger
 
 LOOK_S = 0.25
-STRING = "std_msgs/msg/String"
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -65,22 +65,25 @@ class Watcher:
         return "; ".join(f"{name}: {reason}" for name, reason in self._watcher.damaged.items())
 
     def _look(self) -> None:
-        news = self._watcher.look()
         newest = lineage.newest_good(Path(value(self._node, "checkpoint")))
+        learnt = frozenset() if newest is None else lineage.read(newest).episodes
+        news = self._watcher.look()  # after what may raise an error: each change is told once
         if news or newest != self._newest:
             self._newest = newest
-            learnt = frozenset() if newest is None else lineage.read(newest).episodes
             self._trigger.take(news, learnt)
             if newest is not None:
                 self._trigger.newest(newest.name, learnt, self._watcher.discarded)
         for name, reason in news.damaged:
-            self._node.get_logger().error(f"not trained on, damaged: {name}: {reason}")
+            self._node.get_logger().error(shown(f"not trained on, damaged: {name}: {reason}"))
             self._report({"event": "damaged", "episode": name, "reason": reason})
         if news.finished or news.discarded:
             found = {
                 name: {"labelled": count.labelled, "interventions": count.interventions}
                 for name, count in news.finished
             }
+            for name, count in news.finished:
+                if count.left_out:
+                    self._node.get_logger().warning(f"{name}: not counted: {summary(count.left_out)}")
             wait = {"labels": self._trigger.labelled, "train_after": value(self._node, "train_after")}
             self._report({"event": "noticed", "episodes": found, "discarded": list(news.discarded), **wait})
         due = self._trigger.due()
@@ -133,7 +136,7 @@ class LoadThrottle:
         return {"lateness [periods]": self.throttle.lateness, "pauses": self.throttle.pauses}
 
     def _on_decision(self, raw: bytes) -> None:
-        decision = from_json(messages.decode(STRING, raw).data)
+        decision = decode(raw)
         before = self.throttle.paused
         self._after(before, self.throttle.observe(decision.stamp_ns, decision.sent_ns, time.monotonic()))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from il_ros.core.processes import prepare_child
-from il_ros.policies.versions import RUNNING, next_version
+from il_ros.policies.versions import RUNNING, next_version, remove_unfinished
 from il_ros.sim import HELD_OUT_SEED
 
 Event = dict[str, Any]
@@ -62,9 +61,12 @@ class TrainingPlan:
         return self.versions / f"{version}{RUNNING}"
 
     def next_version(self) -> str:
-        """Return the next version's name; remove what an earlier attempt left behind."""
+        """Return the next version's name; remove what an earlier attempt left behind.
+
+        Raises FileExistsError if its folder holds anything else.
+        """
         version = next_version(self.versions)
-        shutil.rmtree(self.running(version), ignore_errors=True)
+        remove_unfinished(self.running(version))
         return version
 
     def publish(self, version: str) -> Path:
@@ -125,9 +127,9 @@ class Output:
     def _event(self, line: str) -> list[Event]:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             event = None
-        if isinstance(event, dict) and "event" in event:
+        if isinstance(event, dict) and isinstance(event.get("event"), str):
             return [event]
         if line.strip():
             self._lines.append(line.strip())

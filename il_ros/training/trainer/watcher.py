@@ -65,7 +65,10 @@ class EpisodeWatcher:
             self._discarded.discard(name)
             if name in self._finished:
                 continue
-            files = _files(folder)
+            try:
+                files = _files(folder)
+            except OSError:  # it was moved away meanwhile
+                continue
             if name in self._damaged and self._as_it_was[name] == files:
                 continue
             entry = look(folder)
@@ -76,7 +79,7 @@ class EpisodeWatcher:
                     self._finished.add(name)
                     self._damaged.pop(name, None)
                     continue
-                except BagError as error:
+                except (BagError, OSError) as error:
                     reason = str(error)
             elif entry.state in ("incomplete", "broken"):
                 newest, changed = folder == folders[-1], self._as_it_was.get(name) != files

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract as contracts
+from il_ros.core import messages
 from il_ros.episodes.arrays.tick_labels import Span, TickLabel, label_ticks, label_topics
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.bag.topics import MismatchError, find_streams, resolve
@@ -98,6 +99,31 @@ def test_a_string_that_is_not_a_decision_is_reported(tmp_path):
     out, left_out = found(tmp_path, [*made.recorded(1), broken._replace(raw=raw)])
     assert len(out) == 1
     assert "is not a decision: a decision without 'stamp_ns'" in left_out[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('"sent":[2.0,3.0,0.05]', '"sent":5'), "sent is 5; it must be a list"),
+        (('"mode":""', '"mode":"future"'), "mode is 'future'; it must be one of"),
+        (('"sent":[2.0,3.0,0.05]', '"sent":[2.0,3.0,0.05,1.0]'), "has 4 numbers; the contract has 3 actions"),
+        (
+            ('"stamp_ns":1000050000000', '"stamp_ns":9000050000000'),
+            "stamp_ns is 7999.996 s after the message",
+        ),
+    ],
+)
+def test_one_odd_decision_costs_its_tick_and_is_named(tmp_path, change, says):
+    odd = made.decision(1)
+    text = messages.decode(made.STRING, odd.raw).data
+    assert change[0] in text
+    raw = messages.encode(made.STRING, messages.make(made.STRING, data=text.replace(*change)))
+    items = [made.decision(0), odd._replace(raw=raw), *(made.decision(tick) for tick in range(2, 9))]
+    out, left_out = found(tmp_path, made.recorded(9, decisions=False) + items)
+    assert [tick for tick, _ in labels(out)] == [0, *range(2, 9)]
+    (reason,) = left_out
+    assert reason.startswith("a message of /dagger_supervisor/decision is not a ")
+    assert says in reason
 
 
 def test_decisions_outside_the_demonstration_are_not_ticks(tmp_path):

@@ -65,6 +65,6 @@ def test_in_other_modes_a_late_proposal_is_not_a_label(tmp_path):
 
 def test_bytes_that_are_not_a_proposal_are_ignored(tmp_path):
     broken = proposes(0, [7, 8, 9])
-    short = broken._replace(raw=broken.raw[:40])
+    short, shortest = (broken._replace(raw=broken.raw[:size]) for size in (40, 6))
     assert messages.raw_stamp_ns(proposal.TYPE, short.raw) == made.stamp(0)
-    assert labels(tmp_path, [drawn(0), short]) == [None]
+    assert labels(tmp_path, [drawn(0), short, shortest]) == [None]

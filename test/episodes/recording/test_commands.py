@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from il_ros.core import contract, messages, share
 from il_ros.episodes.recording.commands import CommandCounts
+from il_ros.records.decision import Decision, to_json
 
 MS = 1_000_000
 
@@ -14,14 +17,18 @@ def counts() -> CommandCounts:
     return CommandCounts(contract.load(share.path("config", "contracts", "arm_push.yaml")))
 
 
-def decision(joint1: float, limited: str = "[]") -> bytes:
-    text = f'{{"stamp_ns": 1, "sent": [{joint1}, 0, 0, 0, 0, 0, 0.08], "limited": {limited}}}'
+def string(text: str) -> bytes:
     return messages.encode("std_msgs/msg/String", messages.make("std_msgs/msg/String", data=text))
+
+
+def decision(joint1: float, *limited: str) -> bytes:
+    sent = (joint1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.08)
+    return string(to_json(Decision(1, 1, "policy", "", sent=sent, limited=limited)))
 
 
 def test_clipped_and_idle_come_from_the_decisions(counts: CommandCounts):
     counts.decision(0, decision(0.1))
-    counts.decision(100 * MS, decision(0.2, '["arm/joint1 speed"]'))  # moved
+    counts.decision(100 * MS, decision(0.2, "arm/joint1 speed"))  # moved
     counts.decision(200 * MS, decision(0.2))  # idle for 100 ms
     counts.decision(400 * MS, decision(0.3))  # moved, 200 ms
     assert counts.clipped_share == 0.25
@@ -40,7 +47,30 @@ def test_without_decisions_idle_comes_from_the_busiest_command_topic(counts: Com
 
 
 def test_unreadable_commands_are_counted(counts: CommandCounts):
-    counts.decision(0, messages.encode("std_msgs/msg/String", messages.make("std_msgs/msg/String", data="{")))
+    counts.decision(0, string("{"))
     counts.command("arm_position_controller/commands", 0, b"\0\1\0\0")
     assert counts.unreadable == 2
     assert counts.idle_share is None
+
+
+def test_one_odd_decision_is_counted_and_the_others_give_the_shares(counts: CommandCounts):
+    counts.decision(0, decision(0.1))
+    counts.decision(50 * MS, string('{"sent": 5, "limited": []}'))
+    counts.decision(60 * MS, string(to_json(Decision(1, 1, "policy", "", sent=(1.0,)))))
+    counts.decision(100 * MS, decision(0.1, "arm/joint1 speed"))
+    assert (counts.total, counts.decisions, counts.unreadable) == (4, 2, 2)
+    assert (counts.clipped_share, counts.idle_share, counts.unreadable_share) == (0.5, 1.0, 0.5)
+    assert counts.fault == (
+        "2 of 4 decisions and commands could not be read; the first: not a decision: a decision without "
+        "'stamp_ns'; its fields: ['sent', 'limited']"
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60), st.text(max_size=20))
+def test_no_bytes_raise_an_error(raw: bytes, text: str):
+    counts = CommandCounts(contract.load(share.path("config", "contracts", "arm_push.yaml")))
+    for data in (raw, b"\0\1\0\0" + raw, string(text.encode(errors="replace").decode())):
+        counts.decision(0, data)
+        counts.command("arm_position_controller/commands", 0, data)
+    assert counts.total == 6

@@ -59,3 +59,16 @@ def test_a_very_short_episode_is_poor():
 def test_bounds_in_the_wrong_order_are_rejected():
     with pytest.raises(ValueError, match=r"fair 0\.5, poor 0\.1"):
         Bounds(0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("share", "level", "reasons"),
+    [
+        (0.0, "good", ()),
+        (0.001, "fair", ("0.10% of the decisions and commands could not be read",)),
+        (0.02, "poor", ("2.00% of the decisions and commands could not be read",)),
+    ],
+)
+def test_unreadable_decisions_count_like_lost_messages(share: float, level: str, reasons: tuple[str, ...]):
+    result = grade([stream()], 5.0, unreadable_share=share)
+    assert (result.level, result.reasons) == (level, reasons)

@@ -14,6 +14,7 @@ from il_ros.episodes.bag.sink import FileSink
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions, contract_streams
 from il_ros.episodes.recording.record import EpisodeRecorder, RecordError
+from il_ros.records.decision import Decision, to_json
 
 STRING, JOINTS = "std_msgs/msg/String", "sensor_msgs/msg/JointState"
 TALK = RecordedStream("/talk", STRING)
@@ -353,3 +354,22 @@ def test_invalid_options_are_rejected(tmp_path: Path):
     for wrong in ({"flush_s": 2.0}, {"compression": "gzip"}, {"pre_roll_s": -1.0}, {"chunk_bytes": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             RecordOptions(root=tmp_path, **wrong)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"sent": 5, "limited": []}', "[" * 100_000, '{"sent": [1e999], "limited": [1]}']
+)
+def test_an_odd_decision_does_not_end_the_recording_and_is_named(make, clock: Clock, text: str):
+    recorder = make(loaded=contract.load(share.path("config", "contracts", "drive.yaml")), pre_roll_s=0.0)
+    stream = recorder.add_stream(RecordedStream("/d", STRING, role="decision"))
+    recorder.start()
+    good = to_json(Decision(1, 1, "expert", "", sent=(0.5, 0.0)))
+    for sent in (good, text, good):
+        clock.ns += 500 * MS
+        recorder.receive(stream, string(sent))
+    recorder.stop()
+    info = finished(recorder)
+    assert (info.complete, info.stop_reason, info.streams[0].messages) == (True, "stopped", 3)
+    (fault,) = info.faults
+    assert fault.startswith("1 of 3 decisions and commands could not be read; the first: not a decision: ")
+    assert info.grade.clipped_share == 0.0

@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 
 import pytest
 from driven_robot import AHEAD, LONG_S, PATIENT, PERIOD_NS, Robot
@@ -12,7 +11,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
 from il_ros.core import messages
-from il_ros.policies import checkpoint
+from il_ros.policies import checkpoint, lineage
+from il_ros.policies.lineage import Lineage
 from il_ros.policies.versions import CHECKPOINT
 
 STRING = "std_msgs/msg/String"
@@ -63,7 +63,7 @@ class Announced:
         self.graph, self._folder = graph, folder / "policies"
         topic = f"{folder.name}/checkpoint"
         self._verdicts = graph.received("policy_server/version", STRING, LATCHED)
-        self.robot = Robot(graph, folder, PATIENT, candidates=topic)
+        self.robot = Robot(graph, folder, PATIENT, candidates=topic, versions=str(self._folder))
         self._announce = graph.publisher(topic, STRING, LATCHED)
         graph.in_line(self._announce)
         self._begun = self.robot.record()
@@ -141,22 +141,42 @@ def test_a_reload_of_a_partial_checkpoint_is_refused_and_each_tick_is_answered(a
     assert set(announced.answers()) == {("v1", AHEAD)}
 
 
-def test_a_checkpoint_whose_writer_hangs_and_dies_costs_no_tick(announced):
-    """Half of the weights come through a pipe: the reader waits until the writer ends."""
+@pytest.mark.parametrize(
+    "name", [lineage.FILE, f"{CHECKPOINT}/{checkpoint.MODEL}", f"{CHECKPOINT}/{checkpoint.CONFIG}"]
+)
+def test_a_fifo_in_a_version_costs_no_tick(announced, name):
+    """A FIFO has no writer: whoever opens it for reading waits for ever."""
     run = announced.version(2)
-    weights = run / CHECKPOINT / checkpoint.MODEL
-    raw = weights.read_bytes()
-    weights.unlink()
-    os.mkfifo(weights)
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
     announced.announce(run)
+    server = announced.robot.server
     for _ in range(20):
         announced.robot.tick()
-    assert announced.robot.server.status().values["examining"] == "v2"
-    writer = threading.Thread(target=weights.write_bytes, args=(raw[: len(raw) // 2],), daemon=True)
-    writer.start()
-    state, why = announced.verdict(run)
-    writer.join(LONG_S)
-    assert (state, "checksum" in why) == ("refused", True)
+    if name == lineage.FILE:  # not examined, as any version that is not good
+        whole = announced.version(3)
+        announced.announce(whole)
+        assert announced.verdict(whole)[0] == "active"
+        assert server.status().values["version"] == "v3"
+    else:
+        state, why = announced.verdict(run)
+        assert (state, "is a FIFO, not a regular file" in why) == ("refused", True)
+    announced.robot.tick()
     answers = announced.answers()
     assert len(answers) > 20
-    assert set(answers) == {("v1", AHEAD)}
+    assert "v2" not in {version for version, _ in answers}
+
+
+def test_a_fifo_beside_the_driving_version_costs_no_tick(announced):
+    """The server looks at the file of the version in control every second."""
+    run = announced.version(2)
+    lineage.write(run, Lineage("v2"))
+    announced.announce(run)
+    assert announced.verdict(run)[0] == "active"
+    (run / lineage.FILE).unlink()
+    os.mkfifo(run / lineage.FILE)
+    versions = announced.robot.server._versions
+    announced.graph.until(
+        lambda: announced.robot.tick() or run.resolve() in versions._foreign, "a look at the file", LONG_S
+    )
+    assert len(announced.answers()) > 3

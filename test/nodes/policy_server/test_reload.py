@@ -1,8 +1,6 @@
 """Service ~/reload of the policy server: another checkpoint is loaded in a thread."""
 
 import json
-import os
-import shutil
 import threading
 
 import made_versions as made
@@ -11,7 +9,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
-from il_ros.core import contract
+from il_ros.core import contract, files
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.policies import checkpoint, lineage
 
@@ -69,22 +67,22 @@ def test_a_reload_swaps_the_policy_between_two_ticks_and_reports_it(server):
     assert server.robot.proposals[-1].chunk[0].tolist() == list(OTHER)
 
 
-def test_every_tick_is_answered_while_a_large_checkpoint_loads_slowly(server):
-    """The weights come through a pipe that stays empty at first, which blocks its reader."""
-    folder = server.folder / "v2"
-    server.write("v2", OTHER, hidden=(1500, 1500))  # 9 MB
-    weights = shutil.move(folder / checkpoint.MODEL, server.folder / "weights")
-    os.mkfifo(folder / checkpoint.MODEL)
+def test_every_tick_is_answered_while_a_large_checkpoint_loads_slowly(server, monkeypatch):
+    """Reading the weights takes until `read` is set, as from a slow disk."""
+    folder = server.write("v2", OTHER, hidden=(1500, 1500))  # 9 MB
+    read, read_bytes = threading.Event(), files.read_bytes
+
+    def slowly(path, most):
+        assert path.name != checkpoint.MODEL or read.wait(LONG_S)
+        return read_bytes(path, most)
+
+    monkeypatch.setattr(files, "read_bytes", slowly)
     assert server.reload(folder).success
     count = len(server.robot.proposals)
     server.graph.until(lambda: len(server.robot.proposals) > count + 10, "ticks answered meanwhile", LONG_S)
     assert server.node.status().values["examining"] == "v2"
-    with open(weights, "rb") as stored:
-        raw = stored.read()
-    disk = threading.Thread(target=(folder / checkpoint.MODEL).write_bytes, args=(raw,), daemon=True)
-    disk.start()
+    read.set()
     server.until_version("v2")
-    disk.join(LONG_S)
     server.robot.rest()
     proposals = server.robot.proposals
     begun = [stamp for stamp in server.robot.stamps if stamp >= proposals[0].stamp_ns]

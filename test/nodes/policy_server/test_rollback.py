@@ -39,7 +39,13 @@ class Sitting:
         )  # fmt: skip
         topic = f"{tmp_path.name}/checkpoint"
         first = made.version(self.folder, 1)
-        self._server = graph.start(PolicyServer, candidates=topic, checkpoint=str(first), use_sim_time=True)
+        self._server = graph.start(
+            PolicyServer,
+            candidates=topic,
+            versions=str(self.folder),
+            checkpoint=str(first),
+            use_sim_time=True,
+        )
         self._announce = graph.publisher(topic, STRING, LATCHED)
         self._clock = graph.publisher("/clock", CLOCK)
         self._joints = graph.publisher("joint_states", made.JOINT_STATE)

@@ -33,7 +33,7 @@ class Episode:
     def __init__(self, graph, folder):
         self.graph, self.policies = graph, folder / "policies"
         (folder / "contract.yaml").write_text(made.TEXT)
-        self.server = graph.start(PolicyServer, candidates="trainer/checkpoint")
+        self.server = graph.start(PolicyServer, candidates="trainer/checkpoint", versions=str(self.policies))
         graph.start(
             DaggerSupervisor, contract=str(folder / "contract.yaml"), mode="hg_dagger", use_sim_time=True,
             discovery_s=0.1, expert__timeout_s=5.0, expert__max_age_s=5.0, **PATIENT,

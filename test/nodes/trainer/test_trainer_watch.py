@@ -144,6 +144,7 @@ def test_a_correction_leads_to_a_new_policy_without_a_missed_tick(graph, tmp_pat
     server = graph.start(
         PolicyServer,
         candidates="trainer/checkpoint",
+        versions=str(tmp_path / "policies"),
         promotion__root=str(tmp_path / "episodes"),
         promotion__slack=1.0,
     )
@@ -195,7 +196,7 @@ def test_a_trainer_killed_during_training_leaves_no_process_and_no_version(graph
 def test_a_partial_checkpoint_of_a_killed_training_is_never_loaded_and_the_next_one_continues(
     graph, tmp_path
 ):
-    server = graph.start(PolicyServer, candidates="trainer/checkpoint")
+    server = graph.start(PolicyServer, candidates="trainer/checkpoint", versions=str(tmp_path / "policies"))
     trainer = Watched(graph, tmp_path, BIG)
     graph.until(lambda: server.state == "active", "the first policy in control", LONG_S)
     robot = made.Robot(graph).ready()

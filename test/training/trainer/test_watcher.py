@@ -118,6 +118,36 @@ def test_a_discard_and_its_removal_are_reported(tmp_path):
     assert watcher.discarded == frozenset()
 
 
+@pytest.mark.parametrize("says", made.odd_decisions())
+def test_one_odd_decision_is_left_out_and_named_and_both_episodes_are_reported(tmp_path, says):
+    made.write(tmp_path, [*made.recorded(20), made.text(5, made.odd_decisions()[says])], number=1)
+    made.write(tmp_path, made.recorded(20), number=2)
+    (_, first), second = EpisodeWatcher(tmp_path).look().finished
+    assert (first.labelled, first.interventions) == (20, 0)
+    (reason,) = first.left_out
+    assert says in reason
+    assert second == ("episode_000002", EpisodeCounts(20, 0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "5",
+        '{"schema": 1, "name": 5}',
+        '{"schema": 1, "name": "episode_000001", "streams": [5]}',
+    ],
+)
+def test_a_malformed_description_is_damaged_and_the_other_episode_is_reported(tmp_path, text):
+    folder = made.write(tmp_path, made.recorded(5), number=1)
+    made.write(tmp_path, made.recorded(5), number=2)
+    (folder / "episode.json").write_text(text)
+    watcher = EpisodeWatcher(tmp_path)
+    assert [name for name, _ in watcher.look().finished] == ["episode_000002"]
+    watcher.look()  # an unfinished description may be being saved
+    assert "episode.json" in watcher.damaged["episode_000001"]
+
+
 # ---- when --------------------------------------------------------------------------------------------------
 
 
