@@ -133,7 +133,7 @@ def typical_motion(episodes: Sequence[EpisodeArrays], contract: Contract) -> Vec
     motions = np.concatenate([_motions(episode, contract) for episode in episodes])
     motion: Vector = np.sqrt(np.mean(motions**2, axis=0))
     for part in contract.action_slices.values():
-        motion[part] = np.where(motion[part] < 1e-3 * motion[part].max(), 0.0, motion[part])
+        motion[part] = np.where(motion[part] < 1e-3 * np.max(motion[part]), 0.0, motion[part])
     return motion
 
 
