@@ -15,7 +15,11 @@ from il_ros.episodes.bag.reader import (
     UnfinishedBagError,
     bag_files,
     check_closed,
+    damage_of,
+    require_whole,
 )
+from il_ros.episodes.bag.recovery.damage import DamagedSpan
+from il_ros.episodes.bag.recovery.integrity import sentence
 from il_ros.episodes.layout import (
     INFO_FILE,
     MOST_BYTES,
@@ -39,6 +43,8 @@ class Omission(str, Enum):
     UNUSABLE = "unusable"
 
 
+CHECKED_BYTES = 8_000_000
+"""A file up to this size is read whole to find damage; that of a larger one is known once it was read."""
 STATES = ("ready", "foreign", "discarded", "incomplete", "broken")
 
 
@@ -49,7 +55,8 @@ class Entry:
     ready: recorded by this package and complete. foreign: another recorder's bag; the whole bag is the
     demonstration. discarded: has a tombstone. incomplete: being recorded, or its recorder was killed.
     broken: unusable. `info` is None for foreign bags and when `episode.json` can't be read. `reason` says
-    why the episode is not ready.
+    why the episode is not ready. `damage`: the damaged spans, if they make the episode broken, or if it is a
+    split recording whose intact part is read.
     """
 
     folder: Path
@@ -57,6 +64,7 @@ class Entry:
     info: EpisodeInfo | None
     reason: str = ""
     being_recorded: bool = False
+    damage: tuple[DamagedSpan, ...] = ()
 
     @property
     def name(self) -> str:
@@ -139,7 +147,7 @@ def scan(root: Path) -> Catalogue:
 
 
 def look(folder: Path) -> Entry:
-    """Return the state of one episode without reading its messages."""
+    """Return the state of one episode; its messages are not decoded, see also CHECKED_BYTES."""
     if not folder.exists():
         return Entry(folder, "broken", None, f"{folder}: does not exist")
     if folder.is_file():
@@ -153,8 +161,15 @@ def look(folder: Path) -> Entry:
         return Entry(folder, "incomplete", _info_or_none(folder), str(error), being_recorded=recording)
     except BagError as error:
         return Entry(folder, "broken", _info_or_none(folder), str(error))
+    try:
+        damage = damage_of(folder, most_bytes=CHECKED_BYTES)
+        require_whole(folder, most_bytes=CHECKED_BYTES)
+    except BagError as error:
+        return Entry(folder, "broken", _info_or_none(folder), str(error), damage=damage)
     if not (folder / INFO_FILE).exists():
-        return Entry(folder, "foreign", None, f"no {INFO_FILE}: another recorder's bag")
+        words = f"; damaged, its intact part is read: {sentence(damage)}" if damage else ""
+        reason = f"no {INFO_FILE}: another recorder's bag{words}"
+        return Entry(folder, "foreign", None, reason, damage=damage)
     try:
         info = load_info(folder)
     except LayoutError as error:

@@ -12,7 +12,7 @@ from il_ros.core import contract as contracts
 from il_ros.core import messages
 from il_ros.core.contract import Contract, ContractError
 from il_ros.episodes.arrays.replay import Skipped, count_reasons, open_replay
-from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag
+from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag, require_whole
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo
@@ -49,6 +49,7 @@ def verify(folder: Path, contract: Contract | None = None) -> VerifyReport:
         return VerifyReport(folder, errors=(entry.reason,))
     warnings = [] if entry.state == "ready" else [f"{entry.state}: {entry.reason}"]
     try:
+        require_whole(folder)
         bag = open_bag(folder)
         errors, stream_warnings, count = _check_messages(bag)
         warnings += stream_warnings + _check_metadata(bag, count)
@@ -139,7 +140,8 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
     frames = 0
     try:
         # label by any driver: an episode without training labels may still be intact
-        for item in open_replay(bag, contract, entry.info, DRIVEN):
+        replay = open_replay(bag, contract, entry.info, DRIVEN)
+        for item in replay:
             if isinstance(item, Skipped):
                 skipped.append(item)
             else:
@@ -150,4 +152,4 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
     report = replace(report, ticks=frames + len(skipped), frames=frames)
     if frames == 0:
         return _add(report, ["no usable frame", *reasons], [])
-    return _add(report, [], reasons)
+    return _add(report, [], [*reasons, *replay.notes])

@@ -41,7 +41,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
     info = entry.info
     stored = sum(file.stat().st_size for file in bag_files(entry.folder))
     grade = "-" if info is None or info.grade is None else info.grade.level
-    note = entry.reason if not entry.usable else _worst(info)
+    note = entry.reason if entry.damage or not entry.usable else _worst(info)
     return (
         entry.name,
         entry.state,

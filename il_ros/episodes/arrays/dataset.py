@@ -116,7 +116,7 @@ class Dataset:
         skipped: Counter[str] = Counter()
         for episode in episodes:
             skipped.update(episode.skipped)
-        warnings = []
+        warnings = _notes(episodes)
         if validation > 0 and not kept:
             warnings.append("there is only one episode: it is used for training, none for validation")
         summary = DatasetSummary(
@@ -147,6 +147,18 @@ def validation_names(
     count = min(max(1, round(share * len(names))), len(names) - 1, len(names) if most is None else most)
     ordered: list[Any] = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
     return frozenset(ordered[:count])
+
+
+def _notes(episodes: Sequence[EpisodeArrays]) -> list[str]:
+    """Return each note once, with the episodes that it is about."""
+    about: dict[str, list[str]] = {}
+    for episode in episodes:
+        for note in episode.notes:
+            about.setdefault(note, []).append(episode.name)
+    return [
+        f"{names[0]}: {note}" if len(names) == 1 else f"{len(names)} episodes, {names[0]} first: {note}"
+        for note, names in about.items()
+    ]
 
 
 def _omission(error: Exception) -> Omission:

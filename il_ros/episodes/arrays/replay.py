@@ -26,6 +26,7 @@ from il_ros.episodes.arrays.tick_labels import (
     stamped_by_arrival,
 )
 from il_ros.episodes.bag.reader import Bag, BagMessage
+from il_ros.episodes.bag.recovery.integrity import sentence
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, Rule
@@ -63,6 +64,7 @@ class Replay:
     """An episode opened under a contract. Iterate to get its frames; `len` is the number of ticks.
 
     `left_out`: reasons, one for each record without a tick. `observed`: the contract's topic -> the bag's.
+    `notes`: sentences about damage of a split recording and topics under another name, to be shown.
     """
 
     bag: Bag
@@ -70,6 +72,7 @@ class Replay:
     tick_labels: Sequence[TickLabel]
     left_out: Sequence[str]
     observed: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -112,7 +115,8 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
     streams = find_streams(contract, bag, info)
     recorded = bag.messages(label_topics(contract, streams))
     found, left_out = label_ticks(recorded, contract, streams, span_of(bag, info), rule)
-    return Replay(bag, contract, found, left_out, streams.observed)
+    damaged = (f"damaged, its intact part is used: {sentence(bag.damage)}",) if bag.damage else ()
+    return Replay(bag, contract, found, left_out, streams.observed, (*damaged, *streams.notes))
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:

@@ -81,7 +81,7 @@ class EpisodeWatcher:
                     continue
                 except (BagError, OSError) as error:
                     reason = str(error)
-            elif entry.state in ("incomplete", "broken"):
+            elif entry.state in ("incomplete", "broken") and not entry.damage:
                 newest, changed = folder == folders[-1], self._as_it_was.get(name) != files
                 self._as_it_was[name] = files
                 self.unfinished = name if newest else self.unfinished
