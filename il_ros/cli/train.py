@@ -66,7 +66,11 @@ def add_parser(subparsers: Any) -> None:
         "--outcome",
         action="append",
         choices=("success", "failure", "unmarked"),
-        help="train on episodes with this outcome; may be repeated (default: success and unmarked)",
+        help="train on episodes with this outcome; may be repeated (default: all: who drove decides what is "
+        "learnt, so the corrections in failed episodes are)",
+    )
+    parser.add_argument(
+        "--poor", action="store_true", help="also train on episodes that the recorder graded poor"
     )
     parser.add_argument(
         "--task", action="append", default=[], help="only episodes of this task; may be repeated"
@@ -126,7 +130,8 @@ def run(args: argparse.Namespace) -> int:
         dataset, recipe = _open(args)
         start, recipe, refusal = _begin(args, dataset, recipe)
         reporter = JsonReporter() if args.progress == "json" else BarReporter(args.out)
-        reporter.start(dataset, recipe, start.version if start else "", refusal)
+        notes = _notes(dataset, recipe)
+        reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
         with stop_signals() as stopped:
             outcome = _train(args, dataset, recipe, start, reporter, stopped)
     except TrainingError as error:
@@ -212,6 +217,15 @@ def _keep(args: argparse.Namespace) -> None:
     )
 
 
+def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
+    from il_ros.policies.features import Inputs
+    from il_ros.training import thinning
+
+    inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
+    thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, recipe.training.still_every))
+    return [thinned] if thinned else []
+
+
 def _begin(
     args: argparse.Namespace, dataset: Dataset, recipe: Recipe
 ) -> tuple[LoadedPolicy | None, Recipe, str]:
@@ -251,18 +265,27 @@ def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
 
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
+    from il_ros.records.outcomes import OUTCOMES
     from il_ros.training import recipe as recipes
+    from il_ros.training import saved
 
     own = contract_of(args.contract, args.data)
     name = args.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "ensemble")
     recipe = recipes.load(name, args.set)
+    select = Selection(tuple(args.outcome or OUTCOMES), tuple(args.task), poor=args.poor)
+    held_out = None
+    if args.resume:  # the same episodes and split, whatever was recorded since
+        before = saved.data(args.out)
+        select = Selection(names=(*before["train"], *before["validation"]), poor=True)
+        held_out = before["validation"]
     dataset = Dataset.open(
         args.data,
         own,
-        Selection(outcomes=tuple(args.outcome or ("success", "unmarked")), tasks=tuple(args.task)),
+        select,
         validation=recipe.training.validation,
         validation_most=recipe.training.validation_most,
         seed=recipe.training.seed,
+        held_out=held_out,
         progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
     )
     return dataset, recipe

@@ -30,7 +30,7 @@ from il_ros.episodes.layout import (
     load_info,
 )
 from il_ros.records import strict_json as check
-from il_ros.records.outcomes import SUCCESS, UNMARKED
+from il_ros.records.outcomes import OUTCOMES, UNMARKED
 
 
 class Omission(str, Enum):
@@ -40,6 +40,7 @@ class Omission(str, Enum):
     DISCARDED = "discarded"
     NO_FRAMES = "no_frames"
     NOT_SELECTED = "not_selected"
+    POOR = "poor"
     UNUSABLE = "unusable"
 
 
@@ -75,6 +76,14 @@ class Entry:
     def usable(self) -> bool:
         """Whether training may read the episode."""
         return self.state in ("ready", "foreign")
+
+    @property
+    def poor(self) -> str:
+        """Why it can hardly be learnt from, by the recorder's grade; empty when it is not graded poor."""
+        grade = None if self.info is None else self.info.grade
+        if grade is None or grade.level != "poor":
+            return ""
+        return grade.reasons[0] if grade.reasons else "graded poor"
 
     @property
     def omission(self) -> Omission | None:
@@ -116,11 +125,16 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Selection:
-    """A choice among the usable episodes; empty `tasks` or `names` accept any."""
+    """A choice among the usable episodes; empty `tasks` or `names` accept any. `poor`: also poor ones.
 
-    outcomes: Sequence[str] = (SUCCESS, UNMARKED)
+    By default an episode's outcome plays no part: who drove decides what is a label, so that the corrections
+    in a failed episode are learnt.
+    """
+
+    outcomes: Sequence[str] = OUTCOMES
     tasks: Sequence[str] = ()
     names: Sequence[str] = ()
+    poor: bool = False
 
     def refusal(self, entry: Entry) -> str:
         """Return why an entry is not selected; empty when it is."""
@@ -131,6 +145,10 @@ class Selection:
         if self.names and entry.name not in self.names:
             return "not among the selected names"
         return ""
+
+    def poorness(self, entry: Entry) -> str:
+        """Return why a selected entry is left out as poor; empty when it is not."""
+        return "" if self.poor else entry.poor
 
 
 def scan(root: Path) -> Catalogue:

@@ -108,6 +108,8 @@ class EpisodeInfo:
     complete: bool = False
     made_from: str = ""
     """For an episode recorded from a state of another one: that episode, the time and the reason."""
+    succeeded_ns: int | None = None
+    """When the running episode was marked as a success, on the node's clock; later ticks are no frames."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -300,6 +302,7 @@ _INFO = _fields(
         "grade": check.or_null(_GRADE),
         "complete": check.flag,
         "made_from": check.text,
+        "succeeded_ns": check.or_null(_LOG_NS),
         "schema": _COUNT,
     },
 )

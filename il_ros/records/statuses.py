@@ -59,7 +59,14 @@ _CHECKS = {
         },
     ),
     REQUEST: _some("a request", {"wanted": check.flag, "why": check.text}, ("wanted", "why")),
-    RECORDER: _some("a status", {"episode": _TEXT, "last": check.or_null(_some("the last episode", _LAST))}),
+    RECORDER: _some(
+        "a status",
+        {
+            "episode": _TEXT,
+            "last": check.or_null(_some("the last episode", _LAST)),
+            "warnings": check.several(check.text),
+        },
+    ),
     TRAINING: _some("an event", {"event": check.name_text, "job": check.text}, ("event",)),
     PROMOTION: _some(
         "a verdict",

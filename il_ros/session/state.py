@@ -29,7 +29,7 @@ class SessionState:
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
     the running episode; `last_labels`: of the last one. `done`: number of ended episodes. `moment`: number of
     recorded moments returned to. `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the
-    episode's first decision.
+    episode's first decision. `warned`: the recorder's warnings about the running episode.
     """
 
     now_ns: int = 0
@@ -67,6 +67,7 @@ class SessionState:
     done: int = 0
     recorder_known: bool = False
     supervisor_known: bool = False
+    warned: tuple[str, ...] = ()
 
     @property
     def recorded_s(self) -> float:
@@ -173,6 +174,9 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
             )
             counts = f"{_count(state.interventions)}, {state.episode_labels} labels"
             notices.append(Notice(f"{state.recording} ended after {state.recorded_s:.1f} s: {counts}"))
+    warned = tuple(status.get("warnings") or ())
+    notices += [Notice(text, NoticeKind.FAILURE) for text in warned if text not in state.warned]
+    after = replace(after, warned=warned)
     name, outcome = last.get("episode", ""), last.get("outcome", "")
     if name == after.last and outcome != after.outcome != UNDONE:
         text = f"{name}: {outcome}" + _grade(last, first=not after.outcome)

@@ -48,6 +48,7 @@ from il_ros.session import report
 from il_ros.session.moments import NoStateError, moments, to_label
 from il_ros.session.state import SessionState, after_decision
 from il_ros.training import recipe as recipes
+from il_ros.training import saved
 from il_ros.training.run import train
 from il_ros.training.trainer.watcher import EpisodeWatcher
 
@@ -175,7 +176,7 @@ def of_a_root(root):
     """All episodes of a folder: as training, the trainer's trigger, the session and relabelling see them."""
     entries = scan(root).usable
     own = contracts.parse(entries[0].info.contract_text, str(root))
-    read = Dataset.open(root, own, Selection(outcomes=("success", "failure", "unmarked")), validation=0)
+    read = Dataset.open(root, own, Selection(poor=True), validation=0)
     news, facts = EpisodeWatcher(root).look(), report.read(root)
     left = to_label(entries, root)
     return {
@@ -407,7 +408,9 @@ def test_an_interrupted_training_goes_on(golden, tmp_path):
     words["training"]["uncertainty"] = words["training"].pop("doubt")
     recipe = recipes.Recipe.from_plain(words, "state.json")
     own = contracts.load(run / "checkpoint" / "contract.yaml")
-    dataset = Dataset.open(root, own, validation=0.1, validation_most=3, seed=0)
+    data = saved.data(run)
+    names = Selection(names=(*data["train"], *data["validation"]))
+    dataset = Dataset.open(root, own, names, held_out=data["validation"])
     done = train(dataset, recipe, run, version="halted", resume=True)
     assert done.finished
     assert [point.epoch for point in done.curves] == [1, 2, 3, 4, 5, 6]

@@ -67,9 +67,11 @@ def _totals(catalogue: Catalogue) -> str:
     states = Counter(entry.state for entry in catalogue.entries)
     outcomes = Counter(entry.outcome for entry in catalogue.usable)
     total_s = sum(entry.info.duration_s or 0.0 for entry in catalogue.usable if entry.info is not None)
+    poor = sum(bool(entry.poor) for entry in catalogue.usable)
+    left_out = f" {poor} of them poor, which training leaves out." if poor else ""
     return (
         f"\n{len(catalogue.entries)} episodes: {_counted(states)}. "
-        f"Usable: {_counted(outcomes) or 'none'}, {total_s:.1f} s in all."
+        f"Usable: {_counted(outcomes) or 'none'}, {total_s:.1f} s in all.{left_out}"
     )
 
 

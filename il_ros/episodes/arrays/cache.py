@@ -124,7 +124,14 @@ def _key(entry: Entry, rule: Rule) -> dict[str, Any]:
         "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files],
         "episode": None
         if info is None
-        else [info.started_ns, info.stopped_ns, info.topics, info.decision_topic, info.contract_hash],
+        else [
+            info.started_ns,
+            info.stopped_ns,
+            info.succeeded_ns,
+            info.topics,
+            info.decision_topic,
+            info.contract_hash,
+        ],
     }
 
 

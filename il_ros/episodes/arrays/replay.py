@@ -32,6 +32,9 @@ from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, Rule
 from il_ros.records.takeovers import takeovers
 
+AFTER_SUCCESS_S = 0.5
+"""Time after the success was marked in which ticks are still frames: the robot comes to rest in it."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -65,6 +68,7 @@ class Replay:
 
     `left_out`: reasons, one for each record without a tick. `observed`: the contract's topic -> the bag's.
     `notes`: sentences about damage of a split recording and topics under another name, to be shown.
+    `last_ns`: the time after which ticks are no frames, because the success had been marked before it.
     """
 
     bag: Bag
@@ -73,6 +77,7 @@ class Replay:
     left_out: Sequence[str]
     observed: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    last_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -102,6 +107,8 @@ class Replay:
             return Skipped(label.tick_ns, observation.reasons)
         if label.command is None:
             return Skipped(label.tick_ns, (label.reason,))
+        if self.last_ns is not None and label.tick_ns > self.last_ns:
+            return Skipped(label.tick_ns, (f"more than {AFTER_SUCCESS_S:g} s after the success was marked",))
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
         return Frame(observation, label.command, offset, label.authority)
 
@@ -116,7 +123,10 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
     recorded = bag.messages(label_topics(contract, streams))
     found, left_out = label_ticks(recorded, contract, streams, span_of(bag, info), rule)
     damaged = (f"damaged, its intact part is used: {sentence(bag.damage)}",) if bag.damage else ()
-    return Replay(bag, contract, found, left_out, streams.observed, (*damaged, *streams.notes))
+    notes = (*damaged, *streams.notes)
+    succeeded_ns = None if info is None else info.succeeded_ns
+    last_ns = None if succeeded_ns is None else succeeded_ns + round(AFTER_SUCCESS_S * 1e9)
+    return Replay(bag, contract, found, left_out, streams.observed, notes, last_ns)
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:

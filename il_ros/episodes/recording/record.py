@@ -25,7 +25,10 @@ from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.episode_writer import EpisodeWriter, FreeBytes, OpenBag
 from il_ros.episodes.recording.monitor import StreamMonitor
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions
+from il_ros.episodes.recording.usability import UsabilityCheck
 
+CHECK_S = 1.0
+"""Interval of the node's clock between checks that the streams give observations."""
 _HEADER_BYTES = 12
 """CDR encapsulation, seconds and nanoseconds."""
 
@@ -36,7 +39,10 @@ class RecordError(RuntimeError):
 
 @dataclass(frozen=True)
 class Event:
-    """An event to report to the operator; `kind` is started, ended, saved or fault."""
+    """An event to report to the operator; `kind` is started, ended, saved, fault, warning or restored.
+
+    warning: a stream is lost or can't be used while an episode is recorded. restored: it can be used again.
+    """
 
     kind: str
     episode: str
@@ -159,6 +165,10 @@ class EpisodeRecorder:
         self._unsaved: list[EpisodeWriter] = []
         self._events: list[Event] = []
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
+        self._usability = None if contract is None else UsabilityCheck(contract)
+        self._checked_ns: int | None = None
+        self._unusable: dict[str, str] = {}
+        self._told: dict[str, str] = {}
 
     def add_stream(self, spec: RecordedStream) -> Stream:
         """Add a topic; a known topic gets the new spec (for another QoS) and keeps its statistics.
@@ -180,12 +190,14 @@ class EpisodeRecorder:
         if self._writer:
             self._writer.put(stream.spec, log_ns, raw, log_ns)
         self._pre_roll.add(stream.spec, log_ns, raw)
+        if self._usability and stream.spec.contract_topic:
+            self._usability.receive(stream.spec.contract_topic, raw, log_ns)
 
     def start(self, label: Label = Label()) -> str:  # noqa: B008 - frozen
         """Begin an episode and return its name.
 
-        Raises RecordError while one is running, when a required stream is silent, and when the disk is full
-        or can't be written.
+        Raises RecordError while one is running, when a required stream is silent or gives no observation, and
+        when the disk is full or can't be written.
         """
         if self._writer:
             raise RecordError(f"{self._writer.info.name} is being recorded; stop or discard it first")
@@ -193,11 +205,17 @@ class EpisodeRecorder:
         if silent:
             raise RecordError(f"not started, no messages on: {'; '.join(silent)}")
         now_ns = self._clock_ns()
+        self._check(now_ns)
+        if self._unusable:
+            raise RecordError(f"not started, nothing could be learnt: {'; '.join(self._unusable.values())}")
         try:
             folder = self._claim()
             self._writer = self._begin(folder, label, now_ns)
         except OSError as error:
             raise RecordError(f"not started, {self.options.root} can't be written: {error}") from error
+        self._told = {}
+        if self._usability:
+            self._usability.begin()
         for stream in self.streams.values():
             stream.begin_episode()
         for spec, log_ns, raw, publish_ns in self._pre_roll.at(now_ns):
@@ -213,7 +231,9 @@ class EpisodeRecorder:
         if not self._writer:
             raise RecordError("nothing is being recorded")
         writer, now_ns = self._writer, self._clock_ns()
-        writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()])
+        self._check(now_ns)
+        refused = self._usability.refused if self._usability else {}
+        writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()], refused)
         self._writer, self.last = None, writer
         self._unsaved.append(writer)
         self._add_event("fault" if writer.failure else "ended", writer, f"ended: {reason}")
@@ -226,7 +246,7 @@ class EpisodeRecorder:
         """
         writer = self._current("mark")
         try:
-            writer.relabel(outcome)
+            writer.relabel(outcome, self._clock_ns() if writer is self._writer else None)
         except (OSError, layout.LayoutError) as error:
             raise RecordError(f"{writer.info.name} not marked: {error}") from error
         return writer.info.name
@@ -246,7 +266,8 @@ class EpisodeRecorder:
         return writer.info.name
 
     def poll(self) -> list[Event]:
-        """End a failed or too long episode; return the events since the last call."""
+        """Check the streams, end a failed or too long episode, and return the events since the last call."""
+        self._look()
         writer = self._writer
         if writer and writer.failure:
             self.stop(writer.failure)
@@ -271,6 +292,34 @@ class EpisodeRecorder:
         now_ns = self._clock_ns()
         words = [stream.silence(now_ns, self.options.silence_s) for stream in self.streams.values()]
         return [word for word in words if word]
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each observation that could not be made at the last check."""
+        return list(self._unusable.values())
+
+    def _check(self, now_ns: int) -> None:
+        self._checked_ns = now_ns
+        self._unusable = self._usability.look(now_ns) if self._usability else {}
+
+    def _look(self) -> None:
+        """Check the streams when it is time, and report while recording what is lost or restored."""
+        now_ns = self._clock_ns()
+        if self._checked_ns is None or not 0 <= now_ns - self._checked_ns < CHECK_S * 1e9:
+            self._check(now_ns)
+        writer = self._writer
+        if writer is None:
+            return
+        wrong = dict(self._unusable)
+        for stream in self.streams.values():
+            if silence := stream.silence(now_ns, self.options.silence_s):
+                wrong[f"topic {stream.spec.topic}"] = f"no messages on {silence}"
+        for name, reason in wrong.items():
+            if name not in self._told:
+                self._add_event("warning", writer, reason)
+        for name in self._told:
+            if name not in wrong:
+                self._add_event("restored", writer, f"{name} can be used again")
+        self._told = wrong
 
     def live(self) -> list[StreamInfo]:
         """Return each stream's statistics since the last call."""

@@ -163,18 +163,29 @@ class Trainer(managed.PlainNode):
 
     def _warn(self, event: dict[str, Any]) -> None:
         """Log once which episodes are not trained on; one that is being recorded is expected."""
+        log = self.get_logger()
+        poor: dict[str, str] = {}
         for name, reason in event.get("left_out", {}).items():
             unfinished = self._watcher is not None and self._watcher.unfinished == name
             kind = Omission(event.get("omissions", {}).get(name, Omission.UNUSABLE))
             expected = unfinished or kind in (Omission.BEING_RECORDED, Omission.DISCARDED)
-            if not (expected or (name, reason) in self._warned):
-                self._warned.add((name, reason))
-                log = self.get_logger()
-                # an episode without corrections is not a fault
-                write = log.info if kind is Omission.NO_FRAMES else log.warning
-                write(shown(f"not trained on: {name}: {reason}"))
+            if expected or (name, reason) in self._warned:
+                continue
+            self._warned.add((name, reason))
+            if kind is Omission.POOR:
+                poor[name] = reason
+                continue
+            # an episode without corrections is not a fault
+            write = log.info if kind is Omission.NO_FRAMES else log.warning
+            write(shown(f"not trained on: {name}: {reason}"))
+        if poor:
+            name, reason = next(iter(poor.items()))
+            text = f"not trained on: {len(poor)} poor (parameter poor); {name}: {reason}"
+            log.warning(shown(text))
+        for note in event.get("notes", ()):
+            log.info(shown(note))
         for warning in event.get("warnings", ()):
-            self.get_logger().warning(shown(warning))
+            log.warning(shown(warning))
 
     def _end(self, status: int, last_words: str) -> None:
         """Report how the job ended; publish a trained policy before announcing it."""

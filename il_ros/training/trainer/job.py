@@ -37,7 +37,7 @@ class TrainingPlan:
     recipe: str = ""
     changes: tuple[str, ...] = ()
     background: bool = True
-    outcomes: tuple[str, ...] = ()
+    poor: bool = False
     start: Path | None = None
     warm_epochs: int = 0
     warm_s: float = 0.0
@@ -49,8 +49,7 @@ class TrainingPlan:
             words += [name, value] if value else []
         for change in self.changes:
             words += ["--set", change]
-        for outcome in self.outcomes:
-            words += ["--outcome", outcome]
+        words += ["--poor"] if self.poor else []
         if self.start is not None:
             words += ["--from", str(self.start), "--warm-epochs", str(self.warm_epochs)]
             words += ["--warm-seconds", str(self.warm_s)]
