@@ -46,18 +46,19 @@ class DatasetSummary:
 
     def _poor_line(self) -> str:
         """Return one line about the episodes that were left out as poor, with the most common reasons."""
-        reasons = Counter(
-            _kind_of(reason.removeprefix(_POOR))
-            for name, reason in self.left_out
-            if self.omissions.get(name) is Omission.POOR
-        )
-        if not reasons:
+        alike: dict[str, list[str]] = {}
+        for name, reason in self.left_out:
+            if self.omissions.get(name) is Omission.POOR:
+                text = reason.removeprefix(_POOR)
+                alike.setdefault(_NUMBERS.sub("#", text), []).append(text)
+        if not alike:
             return ""
-        listed = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(3))
-        more = f"; {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
-        total = reasons.total()
+        groups = sorted(alike.values(), key=len, reverse=True)
+        listed = [same[0] + (f" ({len(same)} like it)" if len(same) > 1 else "") for same in groups[:3]]
+        listed += [f"{len(groups) - 3} other reasons"] if len(groups) > 3 else []
+        total = sum(len(same) for same in groups)
         episodes = "1 poor episode" if total == 1 else f"{total} poor episodes"
-        return f"left out {episodes} ({listed}{more}); --poor uses them"
+        return f"left out {episodes}: {'; '.join(listed)}; --poor uses them"
 
     def lines(self) -> list[str]:
         """Return the summary as printable lines."""
@@ -205,12 +206,7 @@ def _outcome_notes(episodes: Sequence[EpisodeArrays]) -> tuple[str, ...]:
 
 
 _POOR = "graded poor: "
-_DECIMALS = re.compile(r"\d+(\.\d+)?")
-
-
-def _kind_of(reason: str) -> str:
-    """Return a reason without its numbers, so that equal reasons are counted together."""
-    return _DECIMALS.sub("#", reason)
+_NUMBERS = re.compile(r"\d+(\.\d+)?")
 
 
 def _notes(episodes: Sequence[EpisodeArrays]) -> list[str]:

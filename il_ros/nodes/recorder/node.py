@@ -130,7 +130,9 @@ class Recorder(managed.ManagedNode):
         if self._fault and time.monotonic() - self._fault[0] < FAULT_SHOWN_S:
             return Status(ERROR, self._fault[1], values)
         problems = [*([f"silent: {'; '.join(silent)}"] if silent else []), *recorder.problems()]
-        if problems:
+        refused = list(self._streams.refused.values()) if self._streams is not None else []
+        if problems or refused:
+            problems += refused
             return Status(ERROR if writer else WARN, "; ".join(problems), values)
         return Status(OK, f"recording {writer.info.name}" if writer else "ready", values)
 

@@ -288,7 +288,7 @@ def test_poor_takes_are_left_out_in_one_line_unless_asked_for(tmp_path):
     summary = Dataset.open(tmp_path, made.CONTRACT).summary
     assert summary.train == ("episode_000001",)
     assert [line for line in summary.lines() if "left out" in line] == [
-        "  left out 3 poor episodes (only # s long: 2; disk full: 1); --poor uses them"
+        "  left out 3 poor episodes: only 0.02 s long (2 like it); disk full; --poor uses them"
     ]
     assert summary.omissions == dict.fromkeys(
         ("episode_000002", "episode_000003", "episode_000004"), Omission.POOR

@@ -38,7 +38,7 @@ def test_affordable_is_none_without_the_earlier_speed(missing):
 @pytest.mark.parametrize("seconds", [0.0, 30.0], ids=["any time", "960 frames"])
 def test_all_frames_are_used_when_there_is_time(seconds):
     wanted = training(seconds=seconds)
-    assert replayed(EPISODES, BEFORE, wanted) == (wanted, None)
+    assert replayed(EPISODES, BEFORE, wanted, all_of(EPISODES)) == (wanted, None)
 
 
 @pytest.mark.parametrize(
