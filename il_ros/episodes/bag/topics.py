@@ -62,7 +62,7 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Cont
     """
     problems: list[str] = []
     observed = _names(contract.observations, bag, info, problems)
-    recorded = _recorded_contract(bag, info)
+    recorded = _recorded_contract(bag, info, contract)
     decisions = None if recorded is None else _decision_topic(bag, info)
     columns = np.arange(contract.action_size)
     commanded: dict[str, str] = {}
@@ -153,11 +153,13 @@ def _expert(recorded: Contract, bag: Bag, info: EpisodeInfo | None) -> ExpertStr
     return ExpertStream(name, recorded.action_names, recorded.period_ns)
 
 
-def _recorded_contract(bag: Bag, info: EpisodeInfo | None) -> Contract | None:
+def _recorded_contract(bag: Bag, info: EpisodeInfo | None, used: Contract) -> Contract | None:
     """Return the contract that the bag was recorded under, which gives the order of decision vectors."""
     texts = [] if info is None else [info.contract_text]
     texts.append(bag.metadata.get(CONTRACT_RECORD, {}).get("text", ""))
     for text in texts:
+        if text == used.text and text:
+            return used  # parsing takes longer than reading a short episode
         if text:
             try:
                 return contracts.parse(text, f"{bag.path} (its contract)")

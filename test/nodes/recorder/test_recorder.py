@@ -159,7 +159,9 @@ def test_a_start_that_could_teach_nothing_is_refused(graph, start):
 def test_a_stream_lost_while_recording_is_told_while_it_is_lost(graph, start, arm):
     states = []
     recorder = start(silence_s=0.6)
-    graph.outside.create_subscription(String, "recorder/status", lambda message: states.append(message.data), 10)
+    graph.outside.create_subscription(
+        String, "recorder/status", lambda message: states.append(message.data), 10
+    )
     arm.flowing(recorder)
     assert graph.call("recorder/start", Trigger).success
     warned = "episode_000001: no messages on /joint_states (for "

@@ -11,7 +11,7 @@ import mmap
 import os
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from il_ros.core import atomic, files
@@ -26,6 +26,7 @@ from il_ros.records.strict_json import JsonError
 
 FOLDER = Path(".cache", "checked")
 _MOST_BYTES = 1 << 24
+_RELEASE_BYTES = 1 << 26
 
 Spans = tuple[DamagedSpan, ...]
 State = tuple[str, int, int, int]
@@ -66,8 +67,9 @@ def _examine(file: Path, size: int) -> Spans:
         return (DamagedSpan(file.name, 0, 0, Harm.TAIL, None, None),)
     with file.open("rb") as stream:
         # The map is not closed here: the traceback of an error may still hold views of it.
-        view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    if _is_intact(view):
+        pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    view = memoryview(pages)
+    if _is_intact(view, lambda end: pages.madvise(mmap.MADV_DONTNEED, 0, end - end % mmap.PAGESIZE)):
         return ()
     try:
         scan = Scan(view)
@@ -79,9 +81,12 @@ def _examine(file: Path, size: int) -> Spans:
     return (DamagedSpan(file.name, size, size, Harm.TAIL, (scan.end_ns - scan.start_ns) / 1e9, None),)
 
 
-def _is_intact(view: memoryview) -> bool:
-    """Return whether every record is whole and every stored checksum of the data is right."""
-    size, place = len(view), len(mcap.MAGIC)
+def _is_intact(view: memoryview, release: Callable[[int], None]) -> bool:
+    """Return whether every record is whole and every stored checksum of the data is right.
+
+    `release(end)` is called with the end of what will not be read again, so that memory stays bounded.
+    """
+    size, place, crc, released = len(view), len(mcap.MAGIC), zlib.crc32(mcap.MAGIC), 0
     if view[:place] != mcap.MAGIC or view[size - place :] != mcap.MAGIC:
         return False
     try:
@@ -100,19 +105,29 @@ def _is_intact(view: memoryview) -> bool:
                     deque(
                         records_in(records, whole=True), maxlen=0
                     )  # raises ChunkError if they do not fill it
-            elif opcode not in (mcap.MESSAGE, mcap.FOOTER) and opcode < mcap.PRIVATE:
-                parsed = mcap_parse.parse(opcode, content, exact=False)
-                if opcode == mcap.DATA_END and parsed.crc and parsed.crc != zlib.crc32(view[:place]):
-                    return False
             elif opcode == mcap.FOOTER:
-                footer = mcap_parse.parse(opcode, content, exact=False)
-                crc = zlib.crc32(view[footer.summary_start : end - 4])
-                right = not footer.crc or (0 < footer.summary_start < place and crc == footer.crc)
-                return bool(right and end == size - len(mcap.MAGIC))
+                return end == size - len(mcap.MAGIC) and _summary_is_right(view, place, content)
+            elif opcode != mcap.MESSAGE and opcode < mcap.PRIVATE:
+                parsed = mcap_parse.parse(opcode, content, exact=False)
+                if opcode == mcap.DATA_END and parsed.crc not in (0, crc):
+                    return False
+            crc = zlib.crc32(view[place:end], crc)
             place = end
+            if place - released > _RELEASE_BYTES:
+                released = place
+                release(place)
     except (ChunkError, Malformed):
         return False
     return False
+
+
+def _summary_is_right(view: memoryview, place: int, content: memoryview) -> bool:
+    """Return whether the checksum in the footer at `place` is right, or there is none."""
+    footer = mcap_parse.parse(mcap.FOOTER, content, exact=False)
+    if not footer.crc:
+        return True
+    covered = view[footer.summary_start : place + mcap.FOOTER_SIZE - 4]
+    return 0 < footer.summary_start < place and zlib.crc32(covered) == int(footer.crc)
 
 
 # ---- kept results ----------------------------------------------------------------------------------------
