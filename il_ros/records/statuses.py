@@ -87,5 +87,6 @@ _EVENTS = {
     "epoch": _some("an event", {"epoch": _COUNT, "epochs": _COUNT}),
     "failed": _some("an event", {"reason": check.text}),
     "damaged": _some("an event", {"episode": check.text, "reason": check.text}, ("episode", "reason")),
+    "poor": _some("an event", {"episode": check.text, "reason": check.text}, ("episode", "reason")),
 }
 """The further fields of an event on trainer/progress, by its kind."""

@@ -205,8 +205,8 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
     if kind in ends:
         notice = Notice(f"{job}: {ends[kind]}", NoticeKind.FAILURE if kind == "failed" else NoticeKind.INFO)
         return replace(state, training="", training_share=None), (notice,)
-    if kind == "damaged":
-        text = f"not trained on, damaged: {event['episode']}: {event['reason']}"
+    if kind in ("damaged", "poor"):
+        text = f"not trained on, {kind}: {event['episode']}: {event['reason']}"
         return state, (Notice(text, NoticeKind.FAILURE),)
     return state, ()
 

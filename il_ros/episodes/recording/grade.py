@@ -59,13 +59,15 @@ def grade(
     refused: Mapping[str, tuple[float, str]] | None = None,
     commanded: bool = True,
     faults: Sequence[str] = (),
+    cautions: Sequence[str] = (),
 ) -> Grade:
-    """Return the grade with the worst reasons first. Each of `faults` makes the episode poor.
+    """Return the grade with the worst reasons first. A fault makes the episode poor, a caution fair.
 
     `clipped_most`: the limit that acted most often, in words. `refused`: by observation, the share of checks
     in which it could not be made, and why. `commanded`: whether any command or decision was recorded.
     """
     findings = [_Finding(2, math.inf, fault) for fault in faults]
+    findings += [_Finding(1, math.inf, caution) for caution in cautions]
     if duration_s < SHORTEST_S:
         findings.append(_Finding(2, math.inf, f"only {duration_s:.2f} s long"))
     if not commanded:

@@ -26,6 +26,7 @@ class UsabilityCheck:
         self._refused: Counter[str] = Counter()
         self._reasons: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._looked_ns = 0
 
     def receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
         """Keep a message of one of the contract's topics until the next check; of images only the newest."""
@@ -47,6 +48,14 @@ class UsabilityCheck:
 
         Keys without any message are not judged: their streams are silent, which is another fault.
         """
+        back = now_ns < self._looked_ns
+        self._looked_ns = now_ns
+        if back:  # the clock was set back, as by a new simulation: what was received is of the time before
+            for _, synchroniser in self._each.values():
+                synchroniser.clear()
+            self._newest.clear()
+            self._seen.clear()
+            return {}
         for topic, (raw, arrival_ns) in self._newest.items():
             self._push(topic, raw, arrival_ns)
         self._newest.clear()

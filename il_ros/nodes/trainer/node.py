@@ -7,7 +7,7 @@ intervention, or after enough new labels, it trains on all episodes, from the we
 version, in a resident process (importing torch takes longer than the training).
 `~/progress` (String) reports every step as JSON: "event", "job", "at_s" (time.time()) and
     noticed (episodes, discarded, labels not yet trained on, train_after), damaged (episode, reason),
-    queued (why), began (version, parent, why), start, epoch, done, paused, resumed, cancelled,
+    poor (episode, reason), queued (why), began (version, parent, why), start, epoch, done, paused, resumed, cancelled,
     failed (reason), announced (version).
 A finished policy is saved in `checkpoint`/vN, with its lineage in version.json. Its path is latched on
 `~/checkpoint`, from which the policy server takes candidates for promotion.

@@ -18,7 +18,7 @@ def declare_all(node: Node) -> None:
     declare(node, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
     declare(node, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
     declare(node, "changes", [], "changes of the recipe, key=value each")
-    declare(node, "poor", False, "also train on episodes that the recorder graded poor")
+    declare(node, "poor", False, "also train on episodes that the recorder graded poor", read_only=True)
     declare(node, "background", True, "use only idle processor time")
     declare(node, "watch", False, "train automatically on new episodes", read_only=True)
     declare(

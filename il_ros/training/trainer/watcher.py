@@ -14,25 +14,27 @@ from il_ros.episodes.layout import episode_folders, is_discarded
 
 @dataclass(frozen=True)
 class News:
-    """The changes since the last scan. `damaged`: (name, reason) of unusable episodes."""
+    """The changes since the last scan. `damaged`, `poor`: (name, reason) of episodes that are not trained on."""
 
     finished: tuple[tuple[str, EpisodeCounts], ...] = ()
     discarded: tuple[str, ...] = ()
     damaged: tuple[tuple[str, str], ...] = ()
+    poor: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.finished or self.discarded or self.damaged)
+        return bool(self.finished or self.discarded or self.damaged or self.poor)
 
 
 class EpisodeWatcher:
     """Scans the episodes under a root repeatedly; each finished episode is opened once.
 
     An unfinished episode may still be recorded or saved. It counts as damaged if a later episode exists and
-    its files have not changed since the last scan.
+    its files have not changed since the last scan. Episodes that the recorder graded poor are counted only if
+    `poor` is set, because training leaves them out otherwise.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, *, poor: bool = False) -> None:
+        self._root, self._poor = root, poor
         self._finished: set[str] = set()
         self._discarded: set[str] = set()
         self._damaged: dict[str, str] = {}
@@ -52,6 +54,7 @@ class EpisodeWatcher:
         finished: list[tuple[str, EpisodeCounts]] = []
         discarded: list[str] = []
         damaged: list[tuple[str, str]] = []
+        poor: list[tuple[str, str]] = []
         folders = episode_folders(self._root)
         self.unfinished = ""
         for folder in folders:
@@ -73,6 +76,11 @@ class EpisodeWatcher:
                 continue
             entry = look(folder)
             reason = entry.reason
+            if entry.usable and entry.poor and not self._poor:
+                poor.append((name, entry.poor))
+                self._finished.add(name)
+                self._damaged.pop(name, None)
+                continue
             if entry.usable:
                 try:
                     finished.append((name, count_episode(entry)))
@@ -91,7 +99,7 @@ class EpisodeWatcher:
             if self._damaged.get(name) != reason:
                 self._damaged[name] = reason
                 damaged.append((name, reason))
-        return News(tuple(finished), tuple(discarded), tuple(damaged))
+        return News(tuple(finished), tuple(discarded), tuple(damaged), tuple(poor))
 
     @property
     def damaged(self) -> dict[str, str]:

@@ -95,6 +95,11 @@ def test_a_stuck_policy_does_not_make_the_correction_poor(idle: float, level: st
     assert grade([stream()], 5.0, idle_share=idle).level == level
 
 
+def test_a_recovered_bag_can_be_learnt_from():
+    result = grade([stream()], 5.0, cautions=["it was recovered"])
+    assert (result.level, result.reasons) == ("fair", ("it was recovered",))
+
+
 def test_a_very_short_episode_is_poor():
     assert grade([stream()], 0.1).reasons == ("only 0.10 s long",)
 

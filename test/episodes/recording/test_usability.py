@@ -158,3 +158,13 @@ def test_a_take_without_commands_is_poor(tmp_path):
     grade = robot.stopped()
     assert grade.level == "poor"
     assert grade.reasons[0] == "no command was recorded, so there is nothing to learn"
+
+
+def test_a_clock_that_was_set_back_is_no_fault_of_the_streams(tmp_path):
+    """A simulation starts again at an earlier time; the streams are judged by what comes after."""
+    robot = Robot(tmp_path)
+    robot.run(30, image())
+    robot.now_ns = 10 * S
+    robot.run(30, image())
+    assert robot.recorder.problems() == []
+    robot.recorder.start()
