@@ -119,7 +119,8 @@ def _recover(folder: Path, descriptor: int, opened: ExitStack, progress: Progres
         changed = True
         if part.reproduced:
             originals.append(original)
-    changed |= _complete_metadata(folder, targets, results)
+    if set(targets) >= set(bag_files(folder)):  # beside compressed files, it would leave these out
+        changed |= _complete_metadata(folder, targets, results)
     fault = FAULT if any(scan.header.library == LIBRARY for scan in results) else ""
     changed |= episode_info.complete(folder, results, fault)
     os.fsync(descriptor)
