@@ -77,6 +77,25 @@ class Proposal:
         return len(self.chunk) == 0
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A source's answer to one tick; the fields are those of its `Proposal`.
+
+    `chunk` (H, A), `version`, `generation` and `uncertainty` belong together: a source returns them at once, so that
+    none can be of another answer.
+    """
+
+    chunk: Vector
+    version: str = ""
+    generation: int | None = None
+    uncertainty: float | None = None
+
+
+def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
+    """Return the proposal of a source's answer to the tick `stamp_ns`; raises ProposalError as Proposal does."""
+    return Proposal(source, stamp_ns, answer.chunk, answer.version, answer.generation, answer.uncertainty)
+
+
 def releasing(source: str, stamp_ns: int, size: int) -> Proposal:
     """Return the proposal by which a source with `size` actions releases authority at `stamp_ns`."""
     return Proposal(source, stamp_ns, np.empty((0, size)))
