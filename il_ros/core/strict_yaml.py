@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from il_ros.core.tables import counted
+
 MOST_CHARACTERS = 100_000
 MOST_VALUES = 20_000
 """Keys, lists and values of a text; an alias counts as often as it is used."""
@@ -132,7 +134,7 @@ class Section:
         if not isinstance(values, list):
             values = [values] * count
         if len(values) != count:
-            raise self.error(key, f"has {len(values)} values; {count} are needed (or one for all)")
+            raise self.error(key, f"has {counted(len(values), 'value')}; needed: {count} (or one for all)")
         return tuple(self._number(key, value, positive) for value in values)
 
     def _number(self, key: str, value: Any, positive: bool) -> float:

@@ -11,6 +11,7 @@ import yaml
 from il_ros.core import contract as contracts
 from il_ros.core import messages
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.tables import counted
 from il_ros.episodes.arrays.replay import Skipped, count_reasons, open_replay
 from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag
 from il_ros.episodes.bag.topics import MismatchError
@@ -85,13 +86,20 @@ def _check_messages(bag: Bag) -> tuple[list[str], list[str], int]:
         if stamp_ns is not None:
             backwards[item.topic] += stamp_ns < newest.get(item.topic, stamp_ns)
             newest[item.topic] = stamp_ns
-    errors = [f"{topic}: {count} messages don't decode: {error}" for topic, (count, error) in bad.items()]
+    errors = [
+        f"{topic}: {counted(count, 'message')} cannot be decoded: {error}"
+        for topic, (count, error) in bad.items()
+    ]
     errors += [
-        f"{topic}: the file's index says {summary.messages} messages, the file holds {counts[topic]}"
+        f"{topic}: the file's index says {counted(summary.messages, 'message')}, the file holds {counts[topic]}"
         for topic, summary in bag.topics.items()
         if counts[topic] != summary.messages
     ]
-    warnings = [f"{topic}: its stamps went back {count} times" for topic, count in backwards.items() if count]
+    warnings = [
+        f"{topic}: its stamps went back {counted(count, 'time')}"
+        for topic, count in backwards.items()
+        if count
+    ]
     return errors, warnings, counts.total()
 
 
@@ -105,7 +113,7 @@ def _check_metadata(bag: Bag, count: int) -> list[str]:
     except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
         return [f"{path} can't be read, `ros2 bag` needs it ({error!r}); {RECOVER} {bag.path}"]
     if listed != count:
-        return [f"{path} says {listed} messages, the bag has {count}; {RECOVER} {bag.path}"]
+        return [f"{path} says {counted(listed, 'message')}, the bag has {count}; {RECOVER} {bag.path}"]
     return []
 
 
@@ -146,7 +154,10 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
                 frames += 1
     except MismatchError as error:
         return _add(report, [str(error)], [])
-    reasons = [f"{count} ticks without a frame: {reason}" for reason, count in count_reasons(skipped).items()]
+    reasons = [
+        f"{counted(count, 'tick')} without a frame: {reason}"
+        for reason, count in count_reasons(skipped).items()
+    ]
     report = replace(report, ticks=frames + len(skipped), frames=frames)
     if frames == 0:
         return _add(report, ["no usable frame", *reasons], [])

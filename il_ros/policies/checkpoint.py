@@ -26,6 +26,7 @@ from torch import Tensor
 from il_ros.core import atomic, contract, files, settings
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.settings import SettingsError
+from il_ros.core.tables import counted
 from il_ros.policies import lineage, weights
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
@@ -217,7 +218,9 @@ def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inpu
         ("state", normaliser.state.centre, len(inputs.groups)),
     ):
         if found.shape != (needed,):
-            raise CheckpointError(f"{file}: normaliser.{part} has {found.size} values; {needed} are required")
+            raise CheckpointError(
+                f"{file}: normaliser.{part} has {counted(found.size, 'value')}; required: {needed}"
+            )
 
 
 def _weights(file: Path, checksum: str, described: Mapping[str, Tensor]) -> dict[str, Tensor]:

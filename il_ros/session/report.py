@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from il_ros.core.contract import parse
-from il_ros.core.tables import table
+from il_ros.core.tables import counted, table
 from il_ros.episodes.arrays.late_proposals import LateProposals
 from il_ros.episodes.arrays.replay import span_of
 from il_ros.episodes.bag.reader import open_bag
@@ -79,7 +79,7 @@ def text(facts: Facts) -> str:
         table(header, rows, header[1:]),
         "",
         f"episodes kept: {len(kept)}, {minutes:.1f} min; the expert drove {expert:.1f} min of them; "
-        f"{sum(episode.labels for episode in kept)} labels"
+        f"{counted(sum(episode.labels for episode in kept), 'label')}"
         + (f"; {discarded} discarded" if discarded else ""),
     ]
     return "\n".join([*lines, *(f"  left out {name}: {reason}" for name, reason in facts.left_out)])

@@ -89,7 +89,7 @@ def test_an_absent_field_of_joint_states_is_an_error():
 
 def test_names_and_values_of_different_length_are_rejected():
     spec = observation("sensor_msgs/msg/JointState", ", names: [a]")
-    with pytest.raises(codecs.CodecError, match="2 names but 1 values of 'position'"):
+    with pytest.raises(codecs.CodecError, match="2 names but 1 value of 'position'"):
         codecs.decode(spec, joint_state(name=["a", "b"], position=np.array([1.0])))
 
 

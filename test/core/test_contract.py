@@ -97,7 +97,7 @@ def test_the_safe_behaviour_defaults_to_zero_for_velocities_and_hold_for_positio
         ("width: 8, ", "", "observations.camera.image.width: missing"),
         ("height: 6}", "height: 6, fit: squash}", "'squash' is not known"),
         ("reference: joints", "reference: camera", "'camera' doesn't measure 'b'"),
-        ("upper: [1, 2]", "upper: [1, 2, 3]", "has 3 values; 2 are needed"),
+        ("upper: [1, 2]", "upper: [1, 2, 3]", "has 3 values; needed: 2"),
         ("upper: [1, 2]", "upper: -1", "-1 is not below upper -1"),
         (", speed: 0.5}", "}", "actions.arm.limits.speed: missing"),
         ("    reference: joints\n", "", "actions.arm.reference: missing"),

@@ -121,7 +121,7 @@ def test_compressed_images():
 @pytest.mark.parametrize("data", [b"", b"not an image"])
 def test_invalid_compressed_data_is_rejected(data):
     message = make("sensor_msgs/msg/CompressedImage", format="jpeg", data=np.frombuffer(data, dtype=np.uint8))
-    with pytest.raises(ValueError, match="are not a jpeg or png image"):
+    with pytest.raises(ValueError, match="not a jpeg or png image"):
         decode_compressed(ImageSpec(8, 6), message)
 
 
@@ -221,7 +221,7 @@ def test_a_crop_without_pixels_and_an_impossible_resize_are_errors():
 
 def test_a_damaged_picture_is_an_error_and_not_an_opencv_exception():
     head = black_png(3, 2)[:40]
-    with pytest.raises(ValueError, match="are not a jpeg or png image"):
+    with pytest.raises(ValueError, match="not a jpeg or png image"):
         decode_compressed(ImageSpec(3, 2, "depth"), compressed(head))
 
 

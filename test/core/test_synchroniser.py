@@ -102,7 +102,7 @@ def test_an_invalid_message_gives_a_reason_and_no_exception():
     sync = filled((0, np.nan))
     assert sampled(sync, 0).reasons == ("joints: position/a is nan, not a finite number",)
     sync.push("j", joints(10, 1)[:20], START)
-    assert "are not a sensor_msgs/msg/JointState" in sampled(sync, 10).reasons[0]
+    assert "not a sensor_msgs/msg/JointState" in sampled(sync, 10).reasons[0]
 
 
 def test_messages_out_of_order_are_sorted_and_counted():

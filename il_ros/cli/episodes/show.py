@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli.episodes.choice import add_episode, entry_of
-from il_ros.core.tables import say, seconds, shown, size, table
+from il_ros.core.tables import counted, say, seconds, shown, size, table
 from il_ros.episodes.bag.reader import BagError, bag_files, open_bag
 from il_ros.episodes.catalogue import Catalogue, Entry, scan
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
@@ -68,7 +68,7 @@ def _totals(catalogue: Catalogue) -> str:
     outcomes = Counter(entry.outcome for entry in catalogue.usable)
     total_s = sum(entry.info.duration_s or 0.0 for entry in catalogue.usable if entry.info is not None)
     return (
-        f"\n{len(catalogue.entries)} episodes: {_counted(states)}. "
+        f"\n{counted(len(catalogue.entries), 'episode')}: {_counted(states)}. "
         f"Usable: {_counted(outcomes) or 'none'}, {total_s:.1f} s in all."
     )
 
@@ -141,7 +141,7 @@ def _print_bag(entry: Entry) -> int:
         if str(error) != entry.reason:
             say(f"\n{error}")
         return 0
-    say(f"{'bag':<12} {bag.messages_total} messages in {bag.duration_s:.2f} s\n")
+    say(f"{'bag':<12} {counted(bag.messages_total, 'message')} in {bag.duration_s:.2f} s\n")
     rows = [(name, topic.type, str(topic.messages)) for name, topic in sorted(bag.topics.items())]
     say(table(("topic", "type", "messages"), rows, right=("messages",)))
     return 0

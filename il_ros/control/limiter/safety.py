@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from il_ros.control.limiter.profile import TOLERANCE, AxisLimits, approach_speed, speed_range, speed_within
 from il_ros.control.limiter.rotation import RotationLimits, norm_problem, same_sign, unit
 from il_ros.core.specs import POSE, ActionSpec
+from il_ros.core.tables import counted
 
 LARGEST = 1e9
 """Largest absolute number of a command, in its unit. It replaces missing position limits: beyond it, sums and
@@ -218,7 +219,7 @@ def problem(values: Sequence[float], names: Sequence[str], quaternions: Sequence
     `quaternions` (their places) is not a rotation.
     """
     if len(values) != len(names):
-        return f"{len(values)} numbers instead of {len(names)}"
+        return f"{counted(len(values), 'number')} instead of {len(names)}"
     for name, value in zip(names, values, strict=True):
         if not math.isfinite(value):
             return f"{name} is {value}"

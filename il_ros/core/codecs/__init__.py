@@ -26,6 +26,7 @@ from il_ros.core.specs import (
     ObservationSpec,
     Vector,
 )
+from il_ros.core.tables import counted
 
 
 class CodecError(ValueError):
@@ -63,7 +64,7 @@ def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) 
     """
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (action.size,):
-        raise CodecError(f"{action.key}: {action.size} numbers are needed, not shape {values.shape}")
+        raise CodecError(f"{action.key}: needs {counted(action.size, 'number')}, not shape {values.shape}")
     _finite(values, action.names, action.key)
     return _ENCODERS[action.type](action, values, stamp_ns)
 
@@ -87,7 +88,9 @@ def _joints(message: Message, part: str, names: Sequence[str]) -> Vector:
     if len(values) == 0:
         raise ValueError(f"the message has no '{part}'")
     if len(values) != len(message.name):
-        raise ValueError(f"{len(message.name)} names but {len(values)} values of '{part}'")
+        raise ValueError(
+            f"{counted(len(message.name), 'name')} but {counted(len(values), 'value')} of '{part}'"
+        )
     place = _places(message.name, names)
     missing = [name for name in names if name not in place]
     if missing:
@@ -125,7 +128,7 @@ def _component(type_name: str, message: Message, name: str) -> float:
 def _sized(values: Any, size: int, field: str) -> Vector:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (size,):
-        raise ValueError(f"{field} has {array.size} numbers; the contract says {size}")
+        raise ValueError(f"{field} has {counted(array.size, 'number')}; the contract says {size}")
     return array
 
 
@@ -153,7 +156,7 @@ def _command(action: ActionSpec, message: Message) -> Vector:
         missing = [name for name in action.names if name not in place]
         if missing or len(values) != len(message.joint_names):
             raise ValueError(
-                f"{len(values)} {part} values for joints {', '.join(message.joint_names)}; "
+                f"{counted(len(values), f'{part} value')} for joints {', '.join(message.joint_names)}; "
                 f"expected: {', '.join(action.names)}"
             )
         return np.array([values[place[name]] for name in action.names], dtype=np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from il_ros.core.codecs.picture_header import MOST_SCANS, PictureHeader, read_header
 from il_ros.core.messages import Message
 from il_ros.core.specs import MOST_PIXELS, ImageSpec
+from il_ros.core.tables import counted
 
 Array = np.ndarray[Any, Any]
 
@@ -45,8 +46,8 @@ def decode_image(spec: ImageSpec, message: Message) -> Array:
     data = np.asarray(data, dtype=np.uint8)
     if height < 1 or width < 1 or step < row or data.size != step * height:
         raise ValueError(
-            f"the image is {width}x{height} {message.encoding} with rows of {step} bytes, "
-            f"needs {row} bytes per row and {max(step, row) * height} in total, but has {data.size}"
+            f"the image is {width}x{height} {message.encoding} with rows of {counted(step, 'byte')}, "
+            f"needs {counted(row, 'byte')} per row and {max(step, row) * height} in total, but has {data.size}"
         )
     pixels = data.reshape(height, step)[:, :row]  # rows may be padded
     order = ">" if message.is_bigendian else "<"
@@ -117,11 +118,11 @@ def _require_bounded(header: PictureHeader) -> None:
             f"the image is {header.width}x{header.height}; at most {MOST_PIXELS} pixels are decoded"
         )
     if header.scans > MOST_SCANS:
-        raise ValueError(f"the jpeg has {header.scans} scans; at most {MOST_SCANS} are decoded")
+        raise ValueError(f"the jpeg has {counted(header.scans, 'scan')}; at most {MOST_SCANS} are decoded")
 
 
 def _not_a_picture(raw: bytes, message: Message) -> ValueError:
-    return ValueError(f"the {len(raw)} bytes with format '{message.format}' are not a jpeg or png image")
+    return ValueError(f"not a jpeg or png image ({counted(len(raw), 'byte')}, format '{message.format}')")
 
 
 def _decoded(raw: bytes, flags: int) -> Array | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core.contract import Contract
+from il_ros.core.tables import counted
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.bag.reader import BagError, BeingRecordedError
@@ -44,10 +45,12 @@ class DatasetSummary:
         """Return the summary as printable lines."""
         count = len(self.train) + len(self.validation)
         out = [
-            f"{count} episodes, {self.frames} frames: "
+            f"{counted(count, 'episode')}, {counted(self.frames, 'frame')}: "
             f"{len(self.train)} to train, {len(self.validation)} to validate"
         ]
-        out += [f"  {ticks} ticks without a frame: {reason}" for reason, ticks in self.skipped.items()]
+        out += [
+            f"  {counted(ticks, 'tick')} without a frame: {reason}" for reason, ticks in self.skipped.items()
+        ]
         out += [f"  left out {name}: {reason}" for name, reason in self.left_out]
         return out + [f"  warning: {warning}" for warning in self.warnings]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from il_ros.core import codecs, messages
 from il_ros.core.contract import Contract
+from il_ros.core.tables import counted
 from il_ros.records import decision as decisions
 
 Vector = np.ndarray[Any, Any]
@@ -41,7 +42,8 @@ class CommandCounts:
             self._refuse(str(error))
             return
         if made.sent is not None and len(made.sent) != len(self._velocity):
-            self._refuse(f"sent has {len(made.sent)} numbers; the contract has {len(self._velocity)} actions")
+            actions = counted(len(self._velocity), "action")
+            self._refuse(f"sent has {counted(len(made.sent), 'number')}; the contract has {actions}")
             return
         self.decisions += 1
         self.clipped += bool(made.limited)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from il_ros.core.synchroniser import ANOTHER_CLOCK
+from il_ros.core.tables import counted
 from il_ros.episodes.layout import LEVELS, Grade, StreamInfo
 
 
@@ -76,11 +77,14 @@ def _stream(stream: StreamInfo, duration_s: float) -> Iterator[tuple[int, str]]:
             yield 2, f"{stream.topic}: no message"
         return
     if level := LOST.level(stream.lost / (stream.lost + stream.messages)):
-        yield level, f"{stream.topic}: {stream.lost} of {stream.lost + stream.messages} messages lost"
+        yield (
+            level,
+            f"{stream.topic}: {stream.lost} of {counted(stream.lost + stream.messages, 'message')} lost",
+        )
     if duration_s > 0 and (level := STALE.level(stream.stale_s / duration_s)):
         yield level, f"{stream.topic}: stale for {stream.stale_s:.2f} s{_why_stale(stream)}"
     if stream.backwards:
-        yield 1, f"{stream.topic}: its stamps went back {stream.backwards} times"
+        yield 1, f"{stream.topic}: its stamps went back {counted(stream.backwards, 'time')}"
 
 
 def _why_stale(stream: StreamInfo) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.episode import EpisodeArrays
@@ -135,6 +136,6 @@ def judge_shadow(differences: Sequence[float], limits: PromotionLimits) -> str:
     if mean <= limits.disagreement:
         return ""
     return (
-        f"its mean difference from the driving policy in shadow is {mean:.2f} over {len(differences)} ticks; "
-        f"the limit is {limits.disagreement:.2f}"
+        f"its mean difference from the driving policy in shadow is {mean:.2f} over "
+        f"{counted(len(differences), 'tick')}; the limit is {limits.disagreement:.2f}"
     )

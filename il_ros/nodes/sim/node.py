@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from il_ros.core import messages
 from il_ros.core.messages import Message
+from il_ros.core.tables import counted
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
@@ -103,7 +104,9 @@ class Sim(managed.PlainNode):
         if self._paused:
             return Status(OK, "paused", values)
         if unanswered:
-            return Status(WARN, f"lockstep: {unanswered} frames since the last report got no answer", values)
+            return Status(
+                WARN, f"lockstep: no answer to {counted(unanswered, 'frame')} since the last report", values
+            )
         wanted = value(self, "speed")
         if wanted and factor < 0.9 * wanted:
             return Status(

@@ -14,7 +14,8 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import Status
 from il_ros.nodes.runtime.parameters import declare
-from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import Proposer, declare_tick
+from il_ros.records.proposal import Answer
 
 
 class Teleop(managed.PlainNode):
@@ -32,8 +33,7 @@ class Teleop(managed.PlainNode):
         self.set_up()
         references = {spec.reference for spec in self.contract.actions}
         needed = [spec for spec in self.contract.observations if spec.key in references]
-        identity = Identity(source)
-        self._proposer = Proposer(self, self.contract, self._answer, lambda: identity, needed)
+        self._proposer = Proposer(self, self.contract, source, self._answer, needed)
 
     def set_up(self) -> None:
         """Declare parameters, create the core, subscribe; raises ParameterError. Subclasses override."""
@@ -58,6 +58,6 @@ class Teleop(managed.PlainNode):
         """Release authority and stop proposing."""
         self._proposer.close()
 
-    def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:
+    def _answer(self, observation: Observation) -> Answer | None:
         target = self.target(actions.measured(self.contract, observation.values))
-        return None if target is None else target[np.newaxis]
+        return None if target is None else Answer(target[np.newaxis])

@@ -48,7 +48,7 @@ def test_the_worst_reason_comes_first_and_sets_the_level():
         "disk full",
         "the safety limiter changed 60% of the commands",
         "no motion was commanded for 90% of it",
-        "/joint_states: its stamps went back 1 times",
+        "/joint_states: its stamps went back 1 time",
     )
 
 

@@ -340,7 +340,7 @@ def test_the_grade_reports_a_dead_publisher_and_decreasing_stamps(make, clock: C
     assert info.streams[0].backwards == 1
     assert info.grade.level == "poor"
     assert any("silent for the last 1.00 s" in reason for reason in info.grade.reasons)
-    assert any("went back 1 times" in reason for reason in info.grade.reasons)
+    assert any("went back 1 time" in reason for reason in info.grade.reasons)
 
 
 def test_closing_saves_the_running_episode(make, tmp_path: Path):

@@ -6,8 +6,9 @@ import pytest
 from il_ros.core import contract, messages
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN
-from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.records import proposal
+from il_ros.records.proposal import Answer
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 MS = 1_000_000
@@ -34,14 +35,15 @@ class Source(managed.PlainNode):
         declare_tick(self)
         self.seen = []
         self.answer = lambda observation: np.tile(observation.values["joints"], (2, 1))
-        self.proposer = Proposer(self, CONTRACT, self._answer, lambda: Identity("expert", "v3", 4, 0.5))
+        self.proposer = Proposer(self, CONTRACT, "expert", self._answer)
 
     def status(self):
         return self.proposer.status()
 
     def _answer(self, observation):
         self.seen.append(observation)
-        return self.answer(observation)
+        chunk = self.answer(observation)
+        return None if chunk is None else Answer(chunk, "v3", 4, 0.5)
 
 
 class Robot:
