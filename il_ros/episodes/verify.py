@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -16,7 +17,7 @@ from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo
-from il_ros.records.labelling import DRIVEN
+from il_ros.records.labelling import DRIVEN, NoLabel
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class VerifyReport:
     """The result of a verification. `errors` make an episode unusable, `warnings` do not.
 
     `ticks`: number of ticks. `frames`: number of ticks with a frame. Both are None when not checked.
+    `unlabelled`: number of ticks with an observation but without a label, by kind.
     """
 
     folder: Path
@@ -32,6 +34,7 @@ class VerifyReport:
     messages: int = 0
     ticks: int | None = None
     frames: int | None = None
+    unlabelled: Mapping[NoLabel, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -139,7 +142,8 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
     frames = 0
     try:
         # label by any driver: an episode without training labels may still be intact
-        for item in open_replay(bag, contract, entry.info, DRIVEN):
+        replay = open_replay(bag, contract, entry.info, DRIVEN)
+        for item in replay:
             if isinstance(item, Skipped):
                 skipped.append(item)
             else:
@@ -147,7 +151,9 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
     except MismatchError as error:
         return _add(report, [str(error)], [])
     reasons = [f"{count} ticks without a frame: {reason}" for reason, count in count_reasons(skipped).items()]
-    report = replace(report, ticks=frames + len(skipped), frames=frames)
+    reasons += contract.expiry_warnings if replay.from_commands else ()
+    unlabelled = Counter(item.missing for item in skipped if item.missing is not None)
+    report = replace(report, ticks=frames + len(skipped), frames=frames, unlabelled=unlabelled)
     if frames == 0:
         return _add(report, ["no usable frame", *reasons], [])
     return _add(report, [], reasons)

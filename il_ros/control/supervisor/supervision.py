@@ -1,8 +1,9 @@
 """The supervisor without ROS: proposals, measurements and timer ticks with their times in; decisions out.
 
 The supervisor decides as soon as the source in authority has proposed for a new tick. Without a proposal the
-timer decides: it continues the source's last chunk, then repeats the last target, until the source times out
-and authority passes to the next source or to the declared safe behaviour. There is one decision per tick.
+timer decides: it continues the source's last chunk, then repeats the last target until that expires
+(`Contract.expires_s`) or the source times out. Authority then passes to the next source or to the declared
+safe behaviour. There is one decision per tick.
 
 Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic. The robot's clock
 bounds motion: the steady clock on a robot, /clock in simulation. A stamp never counts as time.
@@ -109,6 +110,7 @@ class Supervision:
         self.skipped = 0
         """Count of accepted proposals without a decision: their tick, or the one just before, was answered."""
         self._period_ns = contract.period_ns
+        self._expires_s = min(contract.expires_s(action) for action in contract.actions)
         self._shaper = CommandShaper(
             contract,
             without_measurement=options.without_measurement,
@@ -352,6 +354,10 @@ class Supervision:
             return Target(None, TargetOrigin.NONE, waiting)
         step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
         last = len(proposal.chunk) - 1
+        age_s = (stamp_ns - proposal.stamp_ns - last * self._period_ns) / 1e9
+        if age_s > self._expires_s:
+            expired = f"its last command has expired, {age_s:.3f} s old; expires_s is {self._expires_s:g}"
+            return Target(None, TargetOrigin.NONE, expired)
         values: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
         missing = self._shaper.start(values, time_ns)
         if missing:

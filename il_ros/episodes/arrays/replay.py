@@ -28,7 +28,7 @@ from il_ros.episodes.arrays.tick_labels import (
 from il_ros.episodes.bag.reader import Bag, BagMessage
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
-from il_ros.records.labelling import BY_MODE, Rule
+from il_ros.records.labelling import BY_MODE, NoLabel, Rule
 from il_ros.records.takeovers import takeovers
 
 
@@ -52,10 +52,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A tick without a frame, and the reasons; `tick_ns` is None for a record that belongs to no tick."""
+    """A tick without a frame, and the reasons; `tick_ns` is None for a record that belongs to no tick.
+
+    `missing`: the kind of reason why a tick with an observation has no label.
+    """
 
     tick_ns: int | None
     reasons: tuple[str, ...]
+    missing: NoLabel | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Replay:
     """An episode opened under a contract. Iterate to get its frames; `len` is the number of ticks.
 
     `left_out`: reasons, one for each record without a tick. `observed`: the contract's topic -> the bag's.
+    `from_commands`: the labels are the commands on the topics, not the supervisor's decisions.
     """
 
     bag: Bag
@@ -70,6 +75,7 @@ class Replay:
     tick_labels: Sequence[TickLabel]
     left_out: Sequence[str]
     observed: Mapping[str, str]
+    from_commands: bool = False
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -98,7 +104,7 @@ class Replay:
         if isinstance(observation, NoObservation):
             return Skipped(label.tick_ns, observation.reasons)
         if label.command is None:
-            return Skipped(label.tick_ns, (label.reason,))
+            return Skipped(label.tick_ns, (label.reason,), label.missing)
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
         return Frame(observation, label.command, offset, label.authority)
 
@@ -112,7 +118,7 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
     streams = find_streams(contract, bag, info)
     recorded = bag.messages(label_topics(contract, streams))
     found, left_out = label_ticks(recorded, contract, streams, span_of(bag, info), rule)
-    return Replay(bag, contract, found, left_out, streams.observed)
+    return Replay(bag, contract, found, left_out, streams.observed, streams.decisions is None)
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:

@@ -168,6 +168,8 @@ class EpisodeWriter:
         streams = tuple(self._with_losses(stream) for stream in self._received)
         counts = self._command_counts
         unreadable = [counts.fault] if counts and counts.fault else []
+        if counts and self.info.stopped_ns is not None:
+            counts.end(self.info.stopped_ns)
         self.info = dataclasses.replace(
             self.info,
             streams=streams,
@@ -177,6 +179,7 @@ class EpisodeWriter:
                 self.info.duration_s or 0.0,
                 clipped_share=counts.clipped_share if counts else None,
                 idle_share=counts.idle_share if counts else None,
+                expired_share=counts.expired_share if counts else None,
                 unreadable_share=counts.unreadable_share if counts else None,
                 faults=faults,
             ),

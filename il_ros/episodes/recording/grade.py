@@ -44,6 +44,7 @@ def grade(
     *,
     clipped_share: float | None = None,
     idle_share: float | None = None,
+    expired_share: float | None = None,
     unreadable_share: float | None = None,
     faults: Sequence[str] = (),
 ) -> Grade:
@@ -57,6 +58,10 @@ def grade(
         findings.append((level, f"the safety limiter changed {clipped_share:.0%} of the commands"))
     if idle_share is not None and (level := IDLE.level(idle_share)):
         findings.append((level, f"no motion was commanded for {idle_share:.0%} of it"))
+    if expired_share is not None and (level := IDLE.level(expired_share)):
+        findings.append(
+            (level, f"the last command had expired for {expired_share:.0%} of it: no labels there")
+        )
     if unreadable_share is not None and (level := LOST.level(unreadable_share)):
         findings.append((level, f"{unreadable_share:.2%} of the decisions and commands could not be read"))
     findings.sort(key=lambda finding: -finding[0])

@@ -74,6 +74,8 @@ class Recorder(managed.ManagedNode):
             parameters.wanted(self, self._contract)
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
+        for warning in self._contract.expiry_warnings:
+            self.get_logger().warning(shown(warning))
 
     def activate(self) -> None:
         """Subscribe, which fills the pre-roll and allows starts; raises Refusal beside another recorder."""
