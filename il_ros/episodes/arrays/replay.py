@@ -91,7 +91,8 @@ class Replay:
         yield from (Skipped(None, (reason,)) for reason in self.left_out)
         contract_topic = {name: topic for topic, name in self.observed.items()}
         recorded = (
-            item._replace(topic=contract_topic[item.topic]) for item in self.bag.messages(set(contract_topic))
+            item._replace(topic=contract_topic[item.topic])
+            for item in self.bag.before_step(set(contract_topic))
         )
         refused: list[str] = []
         specs, trigger = self.contract.observations, self.contract.trigger
@@ -116,16 +117,25 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
     Raises MismatchError when the bag lacks what the contract needs, BagError when it is damaged.
     """
     streams = find_streams(contract, bag, info)
-    recorded = bag.messages(label_topics(contract, streams))
+    recorded = bag.before_step(label_topics(contract, streams))
     found, left_out = label_ticks(recorded, contract, streams, span_of(bag, info), rule)
+    if bag.step is not None:
+        ticked = streams.decisions or streams.observed.get(contract.trigger or "")
+        counted = f": {bag.step.count(ticked)} messages of {ticked}" if ticked else ""
+        left_out.append(f"{bag.step}; what was recorded after that is not used{counted}")
     return Replay(bag, contract, found, left_out, streams.observed, streams.decisions is None)
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:
-    """Return the demonstration's span in log time; without a stop time it ends with the bag."""
-    if info is None:
-        return Span(bag.start_ns, bag.end_ns)
-    return Span(info.started_ns or bag.start_ns, bag.end_ns if info.stopped_ns is None else info.stopped_ns)
+    """Return the demonstration's span in log time; without a stop time it ends with the bag.
+
+    If the recorder's clock was set back, it ends there. Raises BagError when the bag is damaged.
+    """
+    stop_ns = bag.end_ns if info is None or info.stopped_ns is None else info.stopped_ns
+    if bag.step is not None:
+        stop_ns = bag.step.before_ns
+    started_ns = info.started_ns if info is not None else 0
+    return Span(started_ns or bag.start_ns, stop_ns)
 
 
 def observe(
@@ -139,8 +149,8 @@ def observe(
 
     `recorded`: the bag's messages by log time, under the contract's topic names. As in the live node, a
     triggered tick is sampled as soon as its trigger message has been pushed, any other tick when the clock
-    (the log time) has passed it. `refuse` is called with the reason for each message that is too short for a
-    header and therefore left out.
+    (the log time) has passed it. `refuse` is called with the reason for each message that is not used: too short
+    for a header, or stamped too far ahead of its arrival.
     """
     synchroniser = Synchroniser(specs)
     pending = list(reversed(list(ticks)))  # the next tick is last
@@ -149,8 +159,14 @@ def observe(
         trigger_ns = stamp_ns(message, by_arrival) if message.topic == trigger else None
         while pending and _is_past(pending[-1], message.log_ns, trigger_ns):
             yield synchroniser.sample(pending.pop().tick_ns)
+        ahead = synchroniser.ahead[message.topic]
         try:
-            synchroniser.push(message.topic, message.raw, message.log_ns)
+            stamped_ns = synchroniser.push(message.topic, message.raw, message.log_ns)
+            if synchroniser.ahead[message.topic] > ahead:
+                ahead_s = (stamped_ns - message.log_ns) / 1e9
+                refuse(
+                    f"a message of {message.topic} was set apart: stamped {ahead_s:.3f} s after it arrived"
+                )
         except MessageError as error:
             refuse(f"a message of {message.topic} was left out: {error}")
         if pending and pending[-1].tick_ns == trigger_ns:

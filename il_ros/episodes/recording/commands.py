@@ -30,7 +30,7 @@ class _Command:
     log_ns: int
     values: Vector
     velocity: Vector
-    moves_until_ns: float
+    moves_until_ns: int
     expires_ns: float
     stops: bool
 
@@ -149,8 +149,8 @@ class CommandCounts:
         last = self._last.get(key)
         if last is not None:
             self._close(key, last, log_ns, values)
-        moves_until_ns = log_ns + 1e9 * moves_s
-        expires_ns = moves_until_ns + 1e9 * expires_s
+        moves_until_ns = log_ns + round(1e9 * moves_s)  # whole numbers: a float rounds today's time by 256 ns
+        expires_ns = moves_until_ns + round(1e9 * expires_s) if expires_s < math.inf else math.inf
         self._last[key] = _Command(log_ns, values, velocity, moves_until_ns, expires_ns, stops)
 
     def _close(self, key: str, last: _Command, until_ns: int, values: Vector) -> None:

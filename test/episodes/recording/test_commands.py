@@ -131,6 +131,18 @@ def test_a_trajectory_moves_until_its_end_and_never_expires():
     assert (counts.expired_share, counts.idle_share) == (0.0, 0.25)
 
 
+def test_steps_of_a_slow_ramp_are_motion_at_any_time_of_day():
+    begin_ns = 1_760_000_000_000_000_003  # beyond the whole numbers that a float holds
+    counts = CommandCounts(PLAN)
+    kind, point = "trajectory_msgs/msg/JointTrajectory", "trajectory_msgs/msg/JointTrajectoryPoint"
+    for k in range(11):
+        points = [messages.make(point, positions=np.array([0.006 * k]))]
+        raw = messages.encode(kind, messages.make(kind, joint_names=["a"], points=points))
+        counts.command("cmd_vel", begin_ns + 20 * k * MS, raw)
+    counts.end(begin_ns + 200 * MS)
+    assert (counts.idle_share, counts.expired_share) == (0.0, 0.0)
+
+
 def test_decisions_do_not_expire(counts: CommandCounts):
     counts.decision(0, decision(0.1))
     counts.decision(5000 * MS, decision(0.2))
