@@ -143,6 +143,9 @@ class Recorder(managed.ManagedNode):
     def _start(self, recorder: EpisodeRecorder) -> str:
         if value(self, "use_sim_time") and self.get_clock().now().nanoseconds == 0:
             raise RecordError("not started, use_sim_time is set and there is no /clock yet")
+        twice = self.simulated_time.twice()
+        if twice:
+            raise RecordError(f"not started, {twice}")
         name = recorder.start(parameters.label(self))
         self.set_parameters([Parameter("outcome", value="unmarked")])
         return name
