@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from il_ros.core import contract_fields, files
-from il_ros.core.specs import MOST_MEGAPIXELS, MOST_NUMBERS, ActionSpec, ObservationSpec, StreamSpec
+from il_ros.core.specs import (
+    EXPIRED,
+    EXPIRES_LEAST_S,
+    EXPIRES_PERIODS,
+    MOST_MEGAPIXELS,
+    MOST_NUMBERS,
+    ActionSpec,
+    ObservationSpec,
+    StreamSpec,
+)
 from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
 
@@ -80,6 +90,27 @@ class Contract:
         """Return the action `key`; raises KeyError that lists the known keys."""
         return _find(self.actions, key, self.name)
 
+    def expires_s(self, action: ActionSpec) -> float:
+        """Return how long a command of `action` counts after its arrival, in seconds.
+
+        Infinite: until it is superseded, the default of positions. The default of velocities is EXPIRES_PERIODS
+        periods, and at least EXPIRES_LEAST_S.
+        """
+        return self._default_expiry_s(action) if action.expires_s is None else action.expires_s
+
+    @property
+    def expiry_warnings(self) -> tuple[str, ...]:
+        """One sentence per velocity action that does not declare `expires_s`: the default that is used."""
+        return tuple(
+            f"contract '{self.name}', actions.{action.key}: expires_s is not declared; a velocity command counts "
+            f"for {self.expires_s(action):g} s ({EXPIRES_PERIODS} periods, at least {EXPIRES_LEAST_S:g} s)"
+            for action in self.actions
+            if action.is_velocity and action.expires_s is None
+        )
+
+    def _default_expiry_s(self, action: ActionSpec) -> float:
+        return max(EXPIRES_PERIODS / self.rate_hz, EXPIRES_LEAST_S) if action.is_velocity else math.inf
+
     @cached_property
     def hash(self) -> str:
         """Hash of the meaning, sixteen hex digits; comments, layout and name are excluded."""
@@ -89,6 +120,12 @@ class Contract:
     def _meaning(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
         del values["text"]
+        for action, fields in zip(self.actions, values["actions"], strict=True):
+            # as hashed before these keys existed
+            if self.expires_s(action) == self._default_expiry_s(action):
+                del fields["expires_s"]
+            if action.expired == EXPIRED[0]:
+                del fields["expired"]
         for kind in ("observations", "actions"):
             values[kind] = {spec["key"]: spec for spec in values[kind]}
             values[f"order of {kind}"] = list(values[kind])

@@ -10,6 +10,7 @@ from il_ros.core.specs import (
     ARRAY,
     COMPONENTS,
     COMPRESSED_IMAGE,
+    EXPIRED,
     IMAGE,
     IMAGE_ENCODINGS,
     IMAGE_FITS,
@@ -78,6 +79,12 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
     if mode == "delta" and (velocity or type_name == POSE):
         raise section.error("mode", "'delta' is for joint positions; velocities and poses are 'absolute'")
     reference, index = _reference(section, names, observations, required=not velocity)
+    expires_s = section.number("expires_s", math.nan)
+    expired = section.text("expired", EXPIRED[0], choices=EXPIRED)
+    if expired == "stop" and not velocity:
+        raise section.error(
+            "expired", "'stop' is a velocity of 0; an expired position has no label: 'no_label'"
+        )
     return ActionSpec(
         key=key,
         topic=_topic(section),
@@ -91,6 +98,8 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
         reference_index=index,
         safe=safe,
         frame_id=section.text("frame_id", ""),
+        expires_s=None if math.isnan(expires_s) else expires_s,
+        expired=expired,
     )
 
 

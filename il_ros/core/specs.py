@@ -42,6 +42,10 @@ JOINT_FIELDS = ("position", "velocity", "effort")
 IMAGE_ENCODINGS = ("rgb8", "mono8", "depth")
 IMAGE_FITS = ("exact", "resize", "crop", "stretch")
 
+EXPIRES_PERIODS, EXPIRES_LEAST_S = 5, 0.25
+"""A velocity command counts for this many control periods, and at least this long, unless the contract says."""
+EXPIRED = ("no_label", "stop")
+
 MOST_NUMBERS = 100_000
 """Numbers that all observations of a contract may have together."""
 MOST_PIXELS = 1 << 24
@@ -160,6 +164,8 @@ class ActionSpec(StreamSpec):
     their indices there; holds and ramps start from these values.
     `safe`: the behaviour without a source in authority: hold the position, zero the velocity, or stop
     (decelerate within the limits, then hold).
+    `expires_s`: how long a command counts after its arrival, in seconds; None: see `Contract.expires_s`.
+    `expired`: the label after that: none ('no_label'), or a zero velocity ('stop').
     """
 
     names: tuple[str, ...]
@@ -171,6 +177,8 @@ class ActionSpec(StreamSpec):
     reference_index: tuple[int, ...] = ()
     safe: str = "hold"
     frame_id: str = ""
+    expires_s: float | None = None
+    expired: str = "no_label"
 
     @property
     def size(self) -> int:

@@ -97,12 +97,12 @@ def _episode(entry: Entry) -> tuple[EpisodeFacts, list[str]]:
     contract = parse(info.contract_text, f"{entry.folder} (its contract)")
     streams = find_streams(contract, bag, info)
     span = span_of(bag, info)
-    recorded = bag.messages({streams.decisions}) if streams.decisions else iter(())
+    recorded = bag.before_step({streams.decisions}) if streams.decisions else iter(())
     demonstrated = (message for message in recorded if message.log_ns in span)
     decisions, left_out = read_decisions(demonstrated, streams.decided)
     if not decisions:
         raise ValueError("; ".join([f"{entry.folder}: contains no decision", *left_out[:1]]))
-    late = LateProposals(bag.messages({streams.expert.topic}) if streams.expert else (), streams.expert)
+    late = LateProposals(bag.before_step({streams.expert.topic}) if streams.expert else (), streams.expert)
     facts = facts_of(
         entry.name,
         entry.outcome,

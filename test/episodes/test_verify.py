@@ -44,7 +44,7 @@ def test_one_odd_decision_is_one_warning(tmp_path, says):
     report = verify(made.write(tmp_path, [*made.recorded(10), made.text(5, made.odd_decisions()[says])]))
     assert (report.ok, report.messages, report.frames) == (True, 51, 10)
     (warning,) = report.warnings
-    assert "1 tick without a frame: a message of /dagger_supervisor/decision is not a " in warning
+    assert "1 left out: a message of /dagger_supervisor/decision is not a " in warning
     assert says in warning
 
 

@@ -14,6 +14,7 @@ from il_ros.control.supervisor.arbitration import Absences, Arbitration, Arbitra
 from il_ros.control.supervisor.estop import EmergencyStop
 from il_ros.control.supervisor.generations import Generations
 from il_ros.control.supervisor.proposal_buffer import ProposalBuffer
+from il_ros.core.contract import Contract
 from il_ros.records.decision import NOBODY, Decision, Numbers
 from il_ros.records.proposal import Proposal
 
@@ -44,13 +45,19 @@ class Decider:
     """
 
     def __init__(
-        self, period_ns: int, buffer: ProposalBuffer, shaper: CommandShaper, estop: EmergencyStop, mode: Mode
+        self,
+        contract: Contract,
+        buffer: ProposalBuffer,
+        shaper: CommandShaper,
+        estop: EmergencyStop,
+        mode: Mode,
     ) -> None:
         self.mode = mode
         self.authority, self.reason = NOBODY, "no source has proposed"
         self.ended = ""
         self.shaper = shaper
-        self._period_ns, self._buffer, self._estop = period_ns, buffer, estop
+        self._period_ns, self._buffer, self._estop = contract.period_ns, buffer, estop
+        self._expires_s = min(contract.expires_s(action) for action in contract.actions)
         self._generations, self._mixed = Generations(), False
         self._handover_unreported = False
 
@@ -165,6 +172,10 @@ class Decider:
             return Target(None, TargetOrigin.NONE, waiting)
         step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
         last = len(proposal.chunk) - 1
+        age_s = (stamp_ns - proposal.stamp_ns - last * self._period_ns) / 1e9
+        if age_s > self._expires_s:
+            expired = f"its last command has expired, {age_s:.3f} s old; expires_s is {self._expires_s:g}"
+            return Target(None, TargetOrigin.NONE, expired)
         values: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
         missing = self.shaper.start(values, time_ns)
         if missing:

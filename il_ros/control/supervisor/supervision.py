@@ -1,8 +1,9 @@
 """The supervisor without ROS: proposals, measurements and timer ticks with their times in; decisions out.
 
 The supervisor decides as soon as the source in authority has proposed for a new tick. Without a proposal the
-timer decides: it continues the source's last chunk, then repeats the last target, until the source times out
-and authority passes to the next source or to the declared safe behaviour. There is one decision per tick.
+timer decides: it continues the source's last chunk, then repeats the last target until that expires
+(`Contract.expires_s`) or the source times out. Authority then passes to the next source or to the declared
+safe behaviour. There is one decision per tick.
 
 Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic. The robot's clock
 bounds motion: the steady clock on a robot, /clock in simulation. A stamp never counts as time.
@@ -90,7 +91,7 @@ class Supervision:
         )
         self.measured = shaper.measured
         self._decider = Decider(
-            contract.period_ns, self.proposal_buffer, shaper, self.estop, Priority() if mode is None else mode
+            contract, self.proposal_buffer, shaper, self.estop, Priority() if mode is None else mode
         )
         self._simulated = options.simulated
         self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0

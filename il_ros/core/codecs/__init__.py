@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from il_ros.core import messages
+from il_ros.core.codecs import trajectory
 from il_ros.core.codecs.image import decode_compressed, decode_image
 from il_ros.core.messages import Message
 from il_ros.core.specs import (
@@ -36,7 +37,8 @@ class CodecError(ValueError):
 def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[Any, Any]:
     """Return the values of a message that the spec selects, in shape `spec.shape` (actions: (A_k,)).
 
-    Numbers are float64, images uint8 (depth: float32 metres), text a 0-d string array.
+    Numbers are float64, images uint8 (depth: float32 metres), text a 0-d string array. Of a JointTrajectory it
+    is the last point; `trajectory.read` gives the values at a time.
     Raises CodecError when a joint or a number is missing, a size is wrong, or a number is not finite.
     """
     try:
@@ -149,17 +151,8 @@ def _command(action: ActionSpec, message: Message) -> Vector:
     if action.type == JOINT_STATE:
         return _joints(message, part, action.names)
     if action.type == JOINT_TRAJECTORY:
-        if not message.points:
-            raise ValueError("the trajectory has no points")
-        values = getattr(message.points[0], "positions" if part == "position" else "velocities")
-        place = _places(message.joint_names, action.names)
-        missing = [name for name in action.names if name not in place]
-        if missing or len(values) != len(message.joint_names):
-            raise ValueError(
-                f"{counted(len(values), f'{part} value')} for joints {', '.join(message.joint_names)}; "
-                f"expected: {', '.join(action.names)}"
-            )
-        return np.array([values[place[name]] for name in action.names], dtype=np.float64)
+        plan = trajectory.read(action, message)
+        return plan.at(plan.duration_s)
     return np.array([_component(action.type, message, name) for name in action.names])
 
 

@@ -122,6 +122,8 @@ class Dataset:
         warnings = []
         if validation > 0 and not kept:
             warnings.append("there is only one episode: it is used for training, none for validation")
+        if any(not episode.authority for episode in episodes):  # labelled by commands, not by decisions
+            warnings += contract.expiry_warnings
         summary = DatasetSummary(
             train=tuple(episode.name for episode in train),
             validation=tuple(episode.name for episode in kept),

@@ -56,6 +56,7 @@ class EpisodeWriter:
         self._saving = threading.Lock()
         self._tombstone: tuple[str, str] | None = None
         self._received: tuple[StreamInfo, ...] = ()
+        self._fault = ""
         self._bag = open_bag(folder, options)
         if info.contract_text:
             contract = {"name": info.contract_name, "hash": info.contract_hash, "text": info.contract_text}
@@ -90,9 +91,12 @@ class EpisodeWriter:
         if self.backlog_bytes >= self._options.chunk_bytes:
             self._wake.set()
 
-    def finish(self, stopped_ns: int, reason: str, streams: Sequence[StreamInfo]) -> None:
-        """Make the thread complete the episode with these statistics and set `done`."""
-        self._received = tuple(streams)
+    def finish(self, stopped_ns: int, reason: str, streams: Sequence[StreamInfo], fault: str = "") -> None:
+        """Make the thread complete the episode with these statistics and set `done`.
+
+        `fault`: a sentence, if the episode ends by a fault other than `failure`.
+        """
+        self._received, self._fault = tuple(streams), fault
         with self._saving:
             self.info = dataclasses.replace(self.info, stopped_ns=stopped_ns, stop_reason=reason)
         self._closing.set()
@@ -158,7 +162,7 @@ class EpisodeWriter:
             )
 
     def _complete(self) -> None:
-        faults = [self.failure] if self.failure else []
+        faults = [fault for fault in (self.failure, self._fault) if fault]
         try:
             self._bag.close()
             complete = True
@@ -168,6 +172,8 @@ class EpisodeWriter:
         streams = tuple(self._with_losses(stream) for stream in self._received)
         counts = self._command_counts
         unreadable = [counts.fault] if counts and counts.fault else []
+        if counts and self.info.stopped_ns is not None:
+            counts.end(self.info.stopped_ns)
         self.info = dataclasses.replace(
             self.info,
             streams=streams,
@@ -177,7 +183,9 @@ class EpisodeWriter:
                 self.info.duration_s or 0.0,
                 clipped_share=counts.clipped_share if counts else None,
                 idle_share=counts.idle_share if counts else None,
+                expired_share=counts.expired_share if counts else None,
                 unreadable_share=counts.unreadable_share if counts else None,
+                ahead_s=self._options.ahead_s,
                 faults=faults,
             ),
             complete=complete,

@@ -124,6 +124,11 @@ class Proposer:
     def status(self) -> Status:
         """Return the result of the last tick, counts of all ticks, latencies of the last thousand."""
         values: dict[str, Any] = {f"ticks {name}": count for name, count in sorted(self._counts.items())}
+        values |= {
+            f"{topic} stamped more than 1 s ahead": count
+            for topic, count in self._synchroniser.ahead.items()
+            if count
+        }
         values |= self._latency.summary()
         quiet_s = time.monotonic() - self._ticked_s
         if quiet_s > QUIET_S:

@@ -26,6 +26,7 @@ from il_ros.core.tables import counted
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.publishers import CLOCK, OtherPublishers
 from il_ros.nodes.runtime.streams import message_class
 from il_ros.nodes.sim.frames import FramePublisher
 from il_ros.nodes.sim.parameters import declare_pace, declare_task
@@ -54,6 +55,10 @@ class Sim(managed.PlainNode):
             self, "sensor_reliability", "reliable", "QoS of the sensors; lockstep needs reliable ones",
             choices=("reliable", "best_effort"), read_only=True,
         )  # fmt: skip
+        other = OtherPublishers(self, "only one node may publish it: stop one, or set publish_clock to false")
+        refused = other.before_publishing([CLOCK]) if clock else ""
+        if refused:
+            raise managed.Refusal(refused)
         self._frames = FramePublisher(self, self.task, clock=clock, reliable=reliability == "reliable")
         self._commands: dict[str, Message] = {}
         self._episodes = 0

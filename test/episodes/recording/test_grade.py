@@ -72,3 +72,12 @@ def test_bounds_in_the_wrong_order_are_rejected():
 def test_unreadable_decisions_count_like_lost_messages(share: float, level: str, reasons: tuple[str, ...]):
     result = grade([stream()], 5.0, unreadable_share=share)
     assert (result.level, result.reasons) == (level, reasons)
+
+
+def test_time_without_labels_is_graded():
+    assert grade([stream()], 5.0, expired_share=0.3).level == "good"
+    result = grade([stream()], 5.0, expired_share=0.68)
+    assert (result.level, result.reasons) == (
+        "fair",
+        ("the last command had expired for 68% of it: no labels there",),
+    )

@@ -122,6 +122,14 @@ def test_without_an_observation_nothing_is_proposed_and_the_reason_is_given(grap
     assert robot.proposals == []
 
 
+def test_messages_stamped_far_ahead_are_counted_in_the_status(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    for _ in range(3):
+        robot.goal(source.get_clock().now().nanoseconds + 37_000 * MS)
+    key = "goal stamped more than 1 s ahead"
+    graph.until(lambda: source.status().values.get(key) == 3, "three of them")
+
+
 def test_a_stale_stream_stops_proposals_until_it_is_fresh(graph):
     source, robot = graph.start(Source), Robot(graph)
     robot.goal(1000 * MS)
