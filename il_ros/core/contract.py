@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from il_ros.core import contract_fields, files
-from il_ros.core.specs import MOST_MEGAPIXELS, MOST_NUMBERS, ActionSpec, ObservationSpec, StreamSpec
+from il_ros.core.specs import MOST_MEGAPIXELS, MOST_NUMBERS, ActionSpec, ObservationSpec, ScanSpec, StreamSpec
 from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
 
 Spec = TypeVar("Spec", bound=StreamSpec)
+
+_ADDED = {"scan": dataclasses.asdict(ScanSpec())}
+"""Fields that specs of version 0.1.0 lacked, with their defaults: with these, a contract's hash stays the same."""
 
 ContractError = YamlError
 """An invalid contract; the message names file, line, field, value and the expected value."""
@@ -90,6 +93,9 @@ class Contract:
         values = dataclasses.asdict(self)
         del values["text"]
         for kind in ("observations", "actions"):
+            for spec in values[kind]:
+                for key in [key for key, default in _ADDED.items() if spec.get(key) == default]:
+                    del spec[key]
             values[kind] = {spec["key"]: spec for spec in values[kind]}
             values[f"order of {kind}"] = list(values[kind])
         return values

@@ -18,6 +18,7 @@ from il_ros.core.specs import (
     LASER_SCAN,
     MOST_NUMBERS,
     MOST_PIXELS,
+    NAN_BEAMS,
     OBSERVATION_TYPES,
     POSE,
     STRING,
@@ -26,6 +27,7 @@ from il_ros.core.specs import (
     ImageSpec,
     Limits,
     ObservationSpec,
+    ScanSpec,
     component_names,
 )
 from il_ros.core.strict_yaml import Section, brief
@@ -55,6 +57,7 @@ def observation(key: str, section: Section) -> ObservationSpec:
         unit=section.text("unit", ""),
         image=_image(section) if type_name in (IMAGE, COMPRESSED_IMAGE) else None,
         stamp=stamp,
+        scan=_scan(section) if type_name == LASER_SCAN else ScanSpec(),
     )
 
 
@@ -166,6 +169,18 @@ def _image(section: Section) -> ImageSpec:
             "width", f"{brief(spec.width)}x{brief(spec.height)} has more than {MOST_PIXELS} pixels"
         )
     return spec
+
+
+def _scan(section: Section) -> ScanSpec:
+    angles = section.numbers("angles", 2, positive=False)
+    if angles is not None:
+        first, last = angles
+        if not (math.isfinite(first) and math.isfinite(last) and 0 < abs(last - first) <= 2 * math.pi + 1e-3):
+            raise section.error("angles", f"[{first:g}, {last:g}] must be two angles in rad within one turn")
+    return ScanSpec(
+        None if angles is None else (angles[0], angles[1]),
+        section.text("nan_beams", ScanSpec().nan_beams, choices=NAN_BEAMS),
+    )
 
 
 def _reference(

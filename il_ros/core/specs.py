@@ -41,6 +41,7 @@ ACTION_TYPES = (ARRAY, JOINT_TRAJECTORY, JOINT_STATE, *TWISTS, POSE)
 JOINT_FIELDS = ("position", "velocity", "effort")
 IMAGE_ENCODINGS = ("rgb8", "mono8", "depth")
 IMAGE_FITS = ("exact", "resize", "crop", "stretch")
+NAN_BEAMS = ("nearest", "range_max", "range_min", "error")
 
 MOST_NUMBERS = 100_000
 """Numbers that all observations of a contract may have together."""
@@ -76,6 +77,18 @@ class ImageSpec:
 
 
 @dataclass(frozen=True)
+class ScanSpec:
+    """The beams of a laser scan for the policy.
+
+    `angles`: those of the first and the last beam, in rad; None: as each scan has them. `nan_beams`: what a beam
+    without a valid measurement (NaN) is: the nearest measured one, range_max, range_min, or an error.
+    """
+
+    angles: tuple[float, float] | None = None
+    nan_beams: str = "nearest"
+
+
+@dataclass(frozen=True)
 class StreamSpec:
     """A topic of a contract, with its unique key."""
 
@@ -99,6 +112,7 @@ class ObservationSpec(StreamSpec):
     unit: str = ""
     image: ImageSpec | None = None
     stamp: str = "header"
+    scan: ScanSpec = ScanSpec()
 
     @property
     def kind(self) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.codecs.image import decode_compressed, decode_image
+from il_ros.core.codecs.laser_scan import decode_scan
 from il_ros.core.messages import Message
 from il_ros.core.specs import (
     ARRAY,
@@ -78,7 +79,7 @@ def _numbers(spec: ObservationSpec, message: Message) -> Vector:
     if spec.type == ARRAY:
         return _sized(message.data, spec.size, "data")
     if spec.type == LASER_SCAN:
-        return _scan(message, spec.size)
+        return decode_scan(message, spec.size, spec.scan)
     return np.array([_component(spec.type, message, name) for name in spec.elements])
 
 
@@ -106,12 +107,6 @@ def _places(found: Sequence[str], names: Sequence[str]) -> dict[str, int]:
         if twice:
             raise ValueError(f"joint '{twice[0]}' is named twice, so its value is unknown")
     return place
-
-
-def _scan(message: Message, size: int) -> Vector:
-    """Return ranges clipped to [range_min, range_max]: by REP 117 +inf means no return, -inf too close."""
-    ranges = _sized(message.ranges, size, "ranges")
-    return np.clip(ranges, float(message.range_min), float(message.range_max))
 
 
 def _component(type_name: str, message: Message, name: str) -> float:
