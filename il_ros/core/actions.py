@@ -11,7 +11,51 @@ from typing import Any
 import numpy as np
 
 from il_ros.core.contract import Contract
-from il_ros.core.specs import Vector
+from il_ros.core.specs import ActionSpec, Vector, narrowed
+
+
+class References:
+    """The observations that measure the commanded numbers, with only the joint state fields that they need.
+
+    `specs`: these observations. A NaN velocity or a missing effort, which a policy may need, must not keep a person
+    from driving or the supervisor from starting a ramp.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        used: dict[str, list[int]] = {}
+        for action in contract.actions:
+            if action.reference is not None:
+                used.setdefault(action.reference, []).extend(action.reference_index)
+        self.specs = tuple(narrowed(contract.observation(key), index) for key, index in used.items())
+        places = {spec.key: spec.places for spec in self.specs}
+        self._index = {
+            action.key: [
+                places[action.reference][contract.observation(action.reference).elements[index]]
+                for index in action.reference_index
+            ]
+            for action in contract.actions
+            if action.reference is not None
+        }
+
+    def of(self, action: ActionSpec, observation: Mapping[str, np.ndarray[Any, Any]]) -> Vector | None:
+        """Return the measured values (A_k,) of an action; None when it has no reference.
+
+        `observation`: the values of `specs`; raises KeyError when the action's is not among them.
+        """
+        if action.reference is None:
+            return None
+        values: Vector = observation[action.reference][self._index[action.key]]
+        return values
+
+    def measured(self, observation: Mapping[str, np.ndarray[Any, Any]]) -> Vector:
+        """Return the measured state in the order of the flat action vector (A,); NaN where not measured."""
+        state = np.full(self._contract.action_size, np.nan)
+        for action in self._contract.actions:
+            values = self.of(action, observation)
+            if values is not None:
+                state[self._contract.action_slices[action.key]] = values
+        return state
 
 
 def measured(contract: Contract, observation: Mapping[str, np.ndarray[Any, Any]]) -> Vector:

@@ -6,7 +6,8 @@ commanded, and the numbers in each of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -144,6 +145,19 @@ class ObservationSpec(StreamSpec):
         if self.image is not None:
             return np.dtype(np.float32 if self.image.encoding == "depth" else np.uint8)
         return np.dtype(np.str_) if self.kind == "text" else np.dtype(np.float64)
+
+
+def narrowed(spec: ObservationSpec, used: Iterable[int]) -> ObservationSpec:
+    """Return the observation with only the joint state fields that have one of the `used` elements (indices).
+
+    Other observations are returned as they are. A velocity or an effort that is missing or NaN then does not
+    matter to those who need the positions only.
+    """
+    if spec.type != JOINT_STATE:
+        return spec
+    kept = dict.fromkeys(spec.elements[index].partition("/")[0] for index in sorted(set(used)))
+    elements = tuple(f"{part}/{name}" for part in kept for name in spec.names)
+    return replace(spec, fields=tuple(kept), elements=elements)
 
 
 @dataclass(frozen=True)

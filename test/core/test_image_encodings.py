@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from il_ros.core.codecs.compressed_depth import decode_rvl
-from il_ros.core.codecs.image import decode_compressed, decode_image, decode_picture
+from il_ros.core.codecs.image import decode_compressed, decode_image, decode_picture, size_of
 from il_ros.core.messages import make
 from il_ros.core.specs import ImageSpec
 
@@ -309,3 +309,16 @@ def test_the_end_of_a_thumbnail_is_not_that_of_its_picture():
     assert decode_compressed(ImageSpec(64, 64), compressed(raw, "jpeg")).shape == (64, 64, 3)
     with pytest.raises(ValueError, match="it is cut short"):
         decode_compressed(ImageSpec(64, 64), compressed(raw[:-40], "jpeg"))
+
+
+def test_the_size_of_every_message_is_known_without_decoding_it():
+    assert size_of(image(np.zeros((2, 12), np.uint8), "rgb8", 4, 2)) == (4, 2)
+    assert size_of(compressed(png(MILLIMETRES), "png")) == (4, 2)
+    assert size_of(compressed(header() + png(MILLIMETRES), "16UC1; compressedDepth png")) == (4, 2)
+    assert size_of(compressed(header() + rvl(), "16UC1; compressedDepth rvl")) == (4, 2)
+    for data, format_ in (
+        (b"", "png"),
+        (b"", "16UC1; compressedDepth rvl"),
+        (header(), "16UC1; compressedDepth png"),
+    ):
+        assert size_of(compressed(data, format_)) is None

@@ -42,13 +42,13 @@ def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[A
     """
     try:
         if isinstance(spec, ActionSpec):
-            return _finite(_command(spec, message), spec.names, spec.key)
+            return require_finite(_command(spec, message), spec.names, spec.key)
         if spec.image is not None:
             read = decode_image if spec.type == IMAGE else decode_compressed
             return read(spec.image, message)
         if spec.type == STRING:
             return np.array(message.data, dtype=np.str_)
-        return _finite(_numbers(spec, message), spec.elements, spec.key)
+        return require_finite(_numbers(spec, message), spec.elements, spec.key)
     except CodecError:
         raise
     except ValueError as error:
@@ -66,8 +66,16 @@ def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) 
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (action.size,):
         raise CodecError(f"{action.key}: needs {counted(action.size, 'number')}, not shape {values.shape}")
-    _finite(values, action.names, action.key)
+    require_finite(values, action.names, action.key)
     return _ENCODERS[action.type](action, values, stamp_ns)
+
+
+def require_finite(values: Vector, names: Sequence[str], key: str) -> Vector:
+    """Return the values (A,); raises CodecError that names the first one that is not a finite number."""
+    if not np.isfinite(values).all():
+        index = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise CodecError(f"{key}: {names[index]} is {values[index]}, not a finite number")
+    return values
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------
@@ -125,13 +133,6 @@ def _sized(values: Any, size: int, field: str) -> Vector:
     if array.shape != (size,):
         raise ValueError(f"{field} has {counted(array.size, 'number')}; the contract says {size}")
     return array
-
-
-def _finite(values: Vector, names: Sequence[str], key: str) -> Vector:
-    if not np.isfinite(values).all():
-        index = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise CodecError(f"{key}: {names[index]} is {values[index]}, not a finite number")
-    return values
 
 
 # ---- commands --------------------------------------------------------------------------------------------

@@ -58,6 +58,37 @@ def decode_picture(message: Message) -> Array:
     return _picture(bytes(message.data), message, cv2.IMREAD_COLOR, _require_bounded)
 
 
+def size_of(message: Message) -> tuple[int, int] | None:
+    """Return width and height of an Image or CompressedImage without decoding it; None when it has no size."""
+    if hasattr(message, "width"):
+        return int(message.width), int(message.height)
+    try:
+        payload = DepthPayload(message) if is_compressed_depth(message) else None
+        if payload is not None and payload.is_rvl:
+            return payload.rvl_size()
+    except ValueError:
+        return None
+    header = read_header(bytes(message.data) if payload is None else payload.raw)
+    return None if header is None else (header.width, header.height)
+
+
+def other_view(spec: ImageSpec, size: tuple[int, int], first: tuple[int, int]) -> str:
+    """Return why an image shows another part of the scene than the first one, "" when it does not.
+
+    With fit crop or stretch, an image of another aspect ratio is fitted without an error, but not to the same
+    pixels. `size`, `first`: width and height of the two images.
+    """
+    (width, height), (first_width, first_height) = size, first
+    if spec.fit in ("exact", "resize"):
+        return ""
+    if abs(width * first_height - height * first_width) <= max(*size, *first):
+        return ""
+    return (
+        f"the image is {width}x{height}, but the first one was {first_width}x{first_height}; an image of another "
+        "aspect ratio shows another part of the scene"
+    )
+
+
 def _depth(message: Message, require: Callable[[PictureHeader], None]) -> Array:
     """Return depth (H, W, 1) in metres from a 16-bit png or from compressedDepth; `require` checks the size."""
     import cv2

@@ -34,7 +34,7 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import Status
 from il_ros.nodes.runtime.parameters import value
-from il_ros.nodes.runtime.publishers import OtherPublishers
+from il_ros.nodes.runtime.publishers import OtherPublishers, publisher_names
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
 from il_ros.nodes.supervisor.estop import EstopInputs
@@ -85,6 +85,7 @@ class DaggerSupervisor(managed.ManagedNode):
             )
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
+        self._supervision.measured.publishers = partial(publisher_names, self)
         self._report = SupervisorReport()
 
     def activate(self) -> None:
