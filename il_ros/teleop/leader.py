@@ -86,6 +86,11 @@ class Leader:
         self._engaged_s = 0.0
 
     @property
+    def joints(self) -> tuple[str, ...]:
+        """The names of the leader's joints that are needed."""
+        return tuple(joint.joint for joint in self._joints)
+
+    @property
     def engaged(self) -> bool:
         """True between engage and release."""
         return self._difference is not None

@@ -60,18 +60,19 @@ class JointSources:
         }
         self._plans: dict[JointLayout, _Plan] = {}  # the one seen last comes last
         self._sources: dict[tuple[str, tuple[str, ...]], _Source] = {}
-        self.newest_ns: dict[Element, int] = {}
-        """The newest stamp of each wanted element, without those that were never received."""
 
     @property
     def wanted(self) -> Sequence[Element]:
         """The elements of all observations of this topic."""
         return tuple(self._wanted)
 
+    def elements(self, layout: JointLayout) -> tuple[Element, ...]:
+        """Return the wanted elements that messages of a layout have; `layout` is one that `observe` returned."""
+        return self._plans[layout].elements
+
     def clear(self) -> None:
         """Forget all messages, for example after the clock was set back."""
         self._sources.clear()
-        self.newest_ns.clear()
 
     def observe(self, raw: bytes, stamp_ns: int) -> JointLayout | None:
         """Take note of a message; return its layout, None when it is not a whole JointState."""
@@ -79,8 +80,6 @@ class JointSources:
         if layout is None:
             return None
         plan = self._plans[layout]
-        for element in plan.elements:
-            self.newest_ns[element] = max(stamp_ns, self.newest_ns.get(element, stamp_ns))
         source = self._sources.get(layout.source)
         if source is None:
             source = self._sources[layout.source] = _Source(layout)
