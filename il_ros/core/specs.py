@@ -6,6 +6,7 @@ commanded, and the numbers in each of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -57,6 +58,11 @@ def component_names(type_name: str) -> tuple[str, ...]:
     return tuple(f"{part}.{axis}" for part, axes in COMPONENTS[type_name].items() for axis in axes)
 
 
+def turn_of(unit: str) -> float:
+    """Return a whole turn in an angle's unit: 360 for degrees, otherwise 2 pi."""
+    return 360.0 if unit.strip().lower().startswith(("deg", "°")) else 2 * math.pi
+
+
 @dataclass(frozen=True)
 class ImageSpec:
     """Size and encoding of a camera's frames for the policy, and the handling of frames of another size.
@@ -104,6 +110,7 @@ class ObservationSpec(StreamSpec):
 
     `stamp` selects the time of a message: 'header', or 'arrival' (for drivers with a wrong clock, and for
     types without a header). `max_age_s`: maximum age at a tick, in seconds.
+    `continuous`: the names of joints without end, whose position is an angle, the same after each whole turn.
     """
 
     max_age_s: float
@@ -114,6 +121,7 @@ class ObservationSpec(StreamSpec):
     image: ImageSpec | None = None
     stamp: str = "header"
     scan: ScanSpec = ScanSpec()
+    continuous: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -133,6 +141,12 @@ class ObservationSpec(StreamSpec):
     def size(self) -> int:
         """Count of numbers D of a numeric observation, else 0."""
         return len(self.elements)
+
+    @cached_property
+    def turns(self) -> Vector:
+        """The whole turn of each number that is the angle of a continuous joint, in its unit; 0 for the others (D,)."""
+        angles = {f"position/{name}" for name in self.continuous} | set(self.continuous)
+        return np.array([turn_of(self.unit) if each in angles else 0.0 for each in self.elements])
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -188,6 +202,8 @@ class ActionSpec(StreamSpec):
     their indices there; holds and ramps start from these values.
     `safe`: the behaviour without a source in authority: hold the position, zero the velocity, or stop
     (decelerate within the limits, then hold).
+    `continuous`: the names of joints without end. Their commands go the shortest way. Position limits of such a
+    joint are a whole turn, in which its commands are then kept, or absent: commands then go on from the last one.
     """
 
     names: tuple[str, ...]
@@ -199,11 +215,17 @@ class ActionSpec(StreamSpec):
     reference_index: tuple[int, ...] = ()
     safe: str = "hold"
     frame_id: str = ""
+    continuous: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """Count of numbers A_k."""
         return len(self.names)
+
+    @cached_property
+    def turns(self) -> Vector:
+        """The whole turn of each continuous joint, in the action's unit; 0 for the others (A_k,)."""
+        return np.array([turn_of(self.unit) if name in self.continuous else 0.0 for name in self.names])
 
     @property
     def is_velocity(self) -> bool:

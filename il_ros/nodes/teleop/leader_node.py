@@ -39,7 +39,7 @@ class TeleopLeader(Teleop):
         self._timeout_s = declare(self, "timeout", 0.2, silence, unit="s", minimum=0.01, read_only=True)
         try:
             parsed = parse_joints(joints, self.contract.action_names)
-            self._leader = Leader(parsed, Alignment(how, difference, blend_s))
+            self._leader = Leader(parsed, Alignment(how, difference, blend_s), self.contract.turns)
         except ValueError as error:
             raise ParameterError(str(error)) from error
         self._positions: dict[str, float] = {}
