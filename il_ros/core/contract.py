@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from il_ros.core import contract_fields, files
 from il_ros.core.specs import (
     EXPIRED,
@@ -26,12 +28,17 @@ from il_ros.core.specs import (
     MOST_NUMBERS,
     ActionSpec,
     ObservationSpec,
+    ScanSpec,
     StreamSpec,
+    Vector,
 )
 from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
 
 Spec = TypeVar("Spec", bound=StreamSpec)
+
+_ADDED = {"scan": dataclasses.asdict(ScanSpec()), "continuous": ()}
+"""Fields that specs of version 0.1.0 lacked, with their defaults: with these, a contract's hash stays the same."""
 
 ContractError = YamlError
 """An invalid contract; the message names file, line, field, value and the expected value."""
@@ -112,6 +119,11 @@ class Contract:
         return max(EXPIRES_PERIODS / self.rate_hz, EXPIRES_LEAST_S) if action.is_velocity else math.inf
 
     @cached_property
+    def turns(self) -> Vector:
+        """The whole turn of each number of the flat action vector that is a continuous joint's; 0 for others (A,)."""
+        return np.concatenate([action.turns for action in self.actions])
+
+    @cached_property
     def hash(self) -> str:
         """Hash of the meaning, sixteen hex digits; comments, layout and name are excluded."""
         meaning = {key: value for key, value in self._meaning().items() if key != "name"}
@@ -127,6 +139,9 @@ class Contract:
             if action.expired == EXPIRED[0]:
                 del fields["expired"]
         for kind in ("observations", "actions"):
+            for spec in values[kind]:
+                for key in [key for key, default in _ADDED.items() if spec.get(key) == default]:
+                    del spec[key]
             values[kind] = {spec["key"]: spec for spec in values[kind]}
             values[f"order of {kind}"] = list(values[kind])
         return values
@@ -158,6 +173,7 @@ def parse(text: str, source: str) -> Contract:
     observations = _each(top, "observations", _bounded(contract_fields.observation))
     by_key = {spec.key: spec for spec in observations}
     actions = _each(top, "actions", lambda key, section: contract_fields.action(key, section, by_key))
+    observations = contract_fields.with_continuous(observations, actions)
     trigger = top.text("trigger", "") or None
     observed = [spec.topic for spec in observations]
     if trigger is not None and trigger not in observed:

@@ -125,6 +125,18 @@ class Section:
             before.add(value)
         return tuple(values)
 
+    def flag_or_texts(self, key: str) -> bool | tuple[str, ...]:
+        """Return true, false or a list of distinct strings; false when absent."""
+        node = self._take(key, False)
+        value = False if node is None else self._construct(key, node)
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, list):
+            raise self.error(
+                key, f"must be true, false or a list of names such as [a, b], not {brief(value)}"
+            )
+        return self.texts(key)
+
     def numbers(self, key: str, count: int, *, positive: bool) -> tuple[float, ...] | None:
         """Return `count` numbers, where one number stands for all; None when absent."""
         node = self._take(key, False)

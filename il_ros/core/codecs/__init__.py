@@ -14,6 +14,7 @@ import numpy as np
 from il_ros.core import messages
 from il_ros.core.codecs import trajectory
 from il_ros.core.codecs.image import decode_compressed, decode_image
+from il_ros.core.codecs.laser_scan import decode_scan
 from il_ros.core.messages import Message
 from il_ros.core.specs import (
     ARRAY,
@@ -43,13 +44,13 @@ def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[A
     """
     try:
         if isinstance(spec, ActionSpec):
-            return _finite(_command(spec, message), spec.names, spec.key)
+            return require_finite(_command(spec, message), spec.names, spec.key)
         if spec.image is not None:
             read = decode_image if spec.type == IMAGE else decode_compressed
             return read(spec.image, message)
         if spec.type == STRING:
             return np.array(message.data, dtype=np.str_)
-        return _finite(_numbers(spec, message), spec.elements, spec.key)
+        return require_finite(_numbers(spec, message), spec.elements, spec.key)
     except CodecError:
         raise
     except ValueError as error:
@@ -67,8 +68,16 @@ def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) 
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (action.size,):
         raise CodecError(f"{action.key}: needs {counted(action.size, 'number')}, not shape {values.shape}")
-    _finite(values, action.names, action.key)
+    require_finite(values, action.names, action.key)
     return _ENCODERS[action.type](action, values, stamp_ns)
+
+
+def require_finite(values: Vector, names: Sequence[str], key: str) -> Vector:
+    """Return the values (A,); raises CodecError that names the first one that is not a finite number."""
+    if not np.isfinite(values).all():
+        index = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise CodecError(f"{key}: {names[index]} is {values[index]}, not a finite number")
+    return values
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------
@@ -80,7 +89,7 @@ def _numbers(spec: ObservationSpec, message: Message) -> Vector:
     if spec.type == ARRAY:
         return _sized(message.data, spec.size, "data")
     if spec.type == LASER_SCAN:
-        return _scan(message, spec.size)
+        return decode_scan(message, spec.size, spec.scan)
     return np.array([_component(spec.type, message, name) for name in spec.elements])
 
 
@@ -110,12 +119,6 @@ def _places(found: Sequence[str], names: Sequence[str]) -> dict[str, int]:
     return place
 
 
-def _scan(message: Message, size: int) -> Vector:
-    """Return ranges clipped to [range_min, range_max]: by REP 117 +inf means no return, -inf too close."""
-    ranges = _sized(message.ranges, size, "ranges")
-    return np.clip(ranges, float(message.range_min), float(message.range_max))
-
-
 def _component(type_name: str, message: Message, name: str) -> float:
     part, axis = name.split(".")
     if type_name == "nav_msgs/msg/Odometry":
@@ -132,13 +135,6 @@ def _sized(values: Any, size: int, field: str) -> Vector:
     if array.shape != (size,):
         raise ValueError(f"{field} has {counted(array.size, 'number')}; the contract says {size}")
     return array
-
-
-def _finite(values: Vector, names: Sequence[str], key: str) -> Vector:
-    if not np.isfinite(values).all():
-        index = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise CodecError(f"{key}: {names[index]} is {values[index]}, not a finite number")
-    return values
 
 
 # ---- commands --------------------------------------------------------------------------------------------

@@ -108,7 +108,9 @@ class Replay:
         if label.command is None:
             return Skipped(label.tick_ns, (label.reason,), label.missing)
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
-        return Frame(observation, label.command, offset, label.authority)
+        # the command of a continuous joint in the turn of its measurement, so that the two can be subtracted
+        whole_turns = (label.command - offset) - actions.differences(self.contract, label.command, offset)
+        return Frame(observation, label.command - whole_turns, offset, label.authority)
 
 
 def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Rule = BY_MODE) -> Replay:

@@ -56,7 +56,7 @@ class EpisodeWriter:
         self._saving = threading.Lock()
         self._tombstone: tuple[str, str] | None = None
         self._received: tuple[StreamInfo, ...] = ()
-        self._fault = ""
+        self._faults: list[str] = []
         self._bag = open_bag(folder, options)
         if info.contract_text:
             contract = {"name": info.contract_name, "hash": info.contract_hash, "text": info.contract_text}
@@ -91,12 +91,13 @@ class EpisodeWriter:
         if self.backlog_bytes >= self._options.chunk_bytes:
             self._wake.set()
 
-    def finish(self, stopped_ns: int, reason: str, streams: Sequence[StreamInfo], fault: str = "") -> None:
-        """Make the thread complete the episode with these statistics and set `done`.
+    def add_fault(self, fault: str) -> None:
+        """Keep a sentence about what is wrong with the episode, which makes it poor; writing goes on."""
+        self._faults.append(fault)
 
-        `fault`: a sentence, if the episode ends by a fault other than `failure`.
-        """
-        self._received, self._fault = tuple(streams), fault
+    def finish(self, stopped_ns: int, reason: str, streams: Sequence[StreamInfo]) -> None:
+        """Make the thread complete the episode with these statistics and set `done`."""
+        self._received = tuple(streams)
         with self._saving:
             self.info = dataclasses.replace(self.info, stopped_ns=stopped_ns, stop_reason=reason)
         self._closing.set()
@@ -162,7 +163,8 @@ class EpisodeWriter:
             )
 
     def _complete(self) -> None:
-        faults = [fault for fault in (self.failure, self._fault) if fault]
+        faults = [self.failure] if self.failure else []
+        faults += self._faults
         try:
             self._bag.close()
             complete = True

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 from il_ros.core.synchroniser import AHEAD_NS
 from il_ros.episodes.layout import StreamInfo
 
 _BINS_PER_DECADE = 20
 _SMALLEST_S = 1e-6
+_MOST_SOURCES = 64
 _BINS = 9 * _BINS_PER_DECADE  # up to 1000 s
 
 
@@ -46,7 +48,8 @@ class Histogram:
 class StreamMonitor:
     """Statistics of one topic since construction. Times are on the node's clock, in nanoseconds.
 
-    A stream is stale while its newest message is older than `max_age_s`, from its first message on.
+    A stream is stale while its newest message is older than `max_age_s`, from its first message on. A stream of
+    joint states with several sources is stale while one of its joints is.
     `by_arrival`: the contract ignores its stamps, so they are counted but have no consequence.
     """
 
@@ -64,14 +67,26 @@ class StreamMonitor:
         self.last_ns: int | None = None
         self._max_age_s = max_age_s
         self._first_ns = 0
-        self._last_stamp_ns: int | None = None
+        self._last_stamps_ns: dict[Hashable, int] = {}
         self._fresh_until_ns = math.inf
         self._stale_ns = 0.0
         self._longest_gap_ns: int | None = None
         self._ages = Histogram()
 
-    def observe(self, log_ns: int, size: int, stamp_ns: int | None) -> None:
-        """Count a message received at `log_ns`; `stamp_ns`: its header stamp, None without a header."""
+    def observe(
+        self,
+        log_ns: int,
+        size: int,
+        stamp_ns: int | None,
+        *,
+        source: Hashable = None,
+        oldest_ns: float | None = None,
+    ) -> None:
+        """Count a message received at `log_ns`; `stamp_ns`: its header stamp, None without a header.
+
+        `source`: which of the stream's publishers sent it, as far as it is known. `oldest_ns`: the time of the oldest
+        part of the stream's present value, minus infinity for one that never came; None: this message is all of it.
+        """
         if self.last_ns is None:
             self._first_ns = log_ns
         else:
@@ -82,12 +97,15 @@ class StreamMonitor:
         self.last_ns = log_ns
         if stamp_ns is not None:
             self._ages.add((log_ns - stamp_ns) / 1e9)
-            if self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns:
+            if stamp_ns < self._last_stamps_ns.get(source, stamp_ns):
                 self.backwards += 1
             self.ahead += stamp_ns > log_ns + AHEAD_NS
-            self._last_stamp_ns = stamp_ns
-        taken_ns = log_ns if stamp_ns is None or self.by_arrival else min(stamp_ns, log_ns)
-        self._fresh_until_ns = taken_ns + self._max_age_s * 1e9
+            if len(self._last_stamps_ns) > _MOST_SOURCES:
+                self._last_stamps_ns.clear()
+            self._last_stamps_ns[source] = stamp_ns
+        if oldest_ns is None:
+            oldest_ns = log_ns if stamp_ns is None or self.by_arrival else min(stamp_ns, log_ns)
+        self._fresh_until_ns = oldest_ns if math.isinf(oldest_ns) else oldest_ns + self._max_age_s * 1e9
 
     def lose(self, count: int) -> None:
         """Count messages known to be missing."""

@@ -10,7 +10,7 @@ for event in recorder.poll(): ...    # periodically: ends episodes at their limi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,13 +24,9 @@ from il_ros.episodes.recording.clock import Clock, RecordingClock, said
 from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.episode_writer import EpisodeWriter, FreeBytes, OpenBag
 from il_ros.episodes.recording.grade import wrong_clock
-from il_ros.episodes.recording.monitor import StreamMonitor
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions
 from il_ros.episodes.recording.pre_roll import PreRoll
-
-_HEADER_BYTES = 12
-"""CDR encapsulation, seconds and nanoseconds."""
-_FEW = 5
+from il_ros.episodes.recording.stream import Stream
 
 
 class RecordError(RuntimeError):
@@ -44,77 +40,6 @@ class Event:
     kind: str
     episode: str
     text: str
-
-
-class Stream:
-    """A received topic, with its live and its per-episode statistics. Times are node clock nanoseconds."""
-
-    def __init__(self, spec: RecordedStream):
-        self.spec = spec
-        self._last_ns: int | None = None
-        self._live, self._episode = self._monitor(), self._monitor()
-        self._before = self._live.info(0)
-
-    def observe(self, log_ns: int, raw: bytes, *, recording: bool) -> None:
-        """Count a message; a message too short for a header has no stamp."""
-        self._last_ns = log_ns
-        stamp_ns = messages.raw_stamp_ns(self.spec.type, raw) if len(raw) >= _HEADER_BYTES else None
-        self._live.observe(log_ns, len(raw), stamp_ns)
-        if recording:
-            self._episode.observe(log_ns, len(raw), stamp_ns)
-
-    def lose(self, count: int, *, recording: bool) -> None:
-        """Count messages that the middleware reports as lost."""
-        self._live.lose(count)
-        if recording:
-            self._episode.lose(count)
-
-    def begin_episode(self) -> None:
-        """Reset the episode's statistics."""
-        self._episode = self._monitor()
-
-    def forget(self) -> None:
-        """Reset the live statistics, which are of another time, after the clock was set."""
-        if not self.spec.latched:
-            self._last_ns = None
-        self._live = self._monitor()
-        self._before = self._live.info(0)
-
-    def episode(self, now_ns: int) -> StreamInfo:
-        """Return the statistics since the episode began."""
-        return self._episode.info(now_ns)
-
-    def recent(self) -> StreamInfo:
-        """Return the live statistics, or while they are few those before the last `take_live`."""
-        live = self._live.info(self._last_ns or 0)
-        return live if live.messages >= _FEW or self._before.messages < live.messages else self._before
-
-    def take_live(self, now_ns: int) -> StreamInfo:
-        """Return the live statistics and reset them."""
-        self._before = self._live.info(now_ns)
-        self._live = self._monitor()
-        return self._before
-
-    def silence(self, now_ns: int, allowed_s: float) -> str:
-        """Return a description if this required stream is silent, else an empty string."""
-        if not self.spec.required:
-            return ""
-        if self._last_ns is None:
-            return f"{self.spec.topic} (never any)"
-        silent_s = (now_ns - self._last_ns) / 1e9
-        if self.spec.latched or silent_s <= max(allowed_s, self.spec.max_age_s):
-            return ""
-        return f"{self.spec.topic} (for {silent_s:.1f} s)"
-
-    def _monitor(self) -> StreamMonitor:
-        spec = self.spec
-        return StreamMonitor(
-            spec.topic,
-            spec.type,
-            max_age_s=spec.max_age_s,
-            required=spec.required,
-            by_arrival=spec.by_arrival,
-        )
 
 
 class EpisodeRecorder:
@@ -148,6 +73,9 @@ class EpisodeRecorder:
         self._writer: EpisodeWriter | None = None
         self._unsaved: list[EpisodeWriter] = []
         self._events: list[Event] = []
+        self._told: set[str] = set()
+        self.publishers: Callable[[str], Sequence[str]] = lambda topic: ()
+        """Returns the names of a topic's publishers, where they are known."""
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
 
     def add_stream(self, spec: RecordedStream) -> Stream:
@@ -160,7 +88,9 @@ class EpisodeRecorder:
         if known:
             known.spec = spec
             return known
-        self.streams[spec.topic] = Stream(spec)
+        every = self.contract.observations if self.contract else ()
+        observations = [each for each in every if each.topic == spec.contract_topic]
+        self.streams[spec.topic] = Stream(spec, observations)
         return self.streams[spec.topic]
 
     def receive(self, stream: Stream, raw: bytes) -> None:
@@ -170,13 +100,18 @@ class EpisodeRecorder:
         stream.observe(log_ns, raw, recording=self._writer is not None)
         if self._writer:
             self._writer.put(stream.spec, log_ns, raw, log_ns)
+            if stream.fault and stream.spec.topic not in self._told:
+                self._told.add(stream.spec.topic)
+                fault = self._two_publishers(stream)
+                self._writer.add_fault(fault)
+                self._add_event("fault", self._writer, fault)
         self._pre_roll.add(stream.spec, log_ns, raw)
 
     def start(self, label: Label = Label()) -> str:  # noqa: B008 - frozen
         """Begin an episode and return its name.
 
-        Raises RecordError while one is running, when a required stream is silent or its stamps are ahead of the
-        clock, and when the disk is full or can't be written.
+        Raises RecordError while one is running, when a required stream or joint is silent, when its stamps are ahead
+        of the clock, when a joint has two publishers, and when the disk is full or can't be written.
         """
         self._notice_step()
         if self._writer:
@@ -185,6 +120,7 @@ class EpisodeRecorder:
         if silent:
             raise RecordError(f"not started, no messages on: {'; '.join(silent)}")
         wrong = self.wrong_clocks()
+        wrong += [self._two_publishers(stream) for stream in self.streams.values() if stream.fault]
         if wrong:
             raise RecordError(f"not started, {'; '.join(wrong)}")
         now_ns = self._clock.now_ns()
@@ -193,6 +129,7 @@ class EpisodeRecorder:
             self._writer = self._begin(folder, label, now_ns)
         except OSError as error:
             raise RecordError(f"not started, {self.options.root} can't be written: {error}") from error
+        self._told.clear()
         for stream in self.streams.values():
             stream.begin_episode()
         for spec, log_ns, raw, publish_ns in self._pre_roll.at(now_ns):
@@ -210,7 +147,9 @@ class EpisodeRecorder:
             ended = f"; {self.last.info.name} ended: {self.last.info.stop_reason}" if self.last else ""
             raise RecordError(f"nothing is being recorded{ended}")
         writer, now_ns = self._writer, self._clock.now_ns()
-        writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()], fault)
+        if fault:
+            writer.add_fault(fault)
+        writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()])
         self._writer, self.last = None, writer
         self._unsaved.append(writer)
         self._add_event("fault" if writer.failure or fault else "ended", writer, f"ended: {reason}")
@@ -308,6 +247,12 @@ class EpisodeRecorder:
         late = [writer.info.name for writer in self._unsaved if not writer.done.wait(timeout_s)]
         if late:
             raise RecordError(f"not saved within {timeout_s:g} s: {', '.join(late)}")
+
+    def _two_publishers(self, stream: Stream) -> str:
+        names = ", ".join(self.publishers(stream.spec.topic))
+        return f"{stream.spec.topic}: {stream.fault}" + (
+            f"; the topic's publishers: {names}" if names else ""
+        )
 
     def _claim(self) -> Path:
         root = self.options.root

@@ -166,7 +166,7 @@ class PolicyServer(managed.ManagedNode):
             return None
         before_ns, before = self._before
         ticks = round((tick_ns - before_ns) / self._policy.contract.period_ns)
-        apart = chunk_disagreement(before, chunk, ticks, self._policy.normaliser.actions.scale)
+        apart = chunk_disagreement(before, chunk, ticks, self._policy.difference)
         uncertainty: float | None = self._policy.uncertainty_model.calibrated(apart)
         return uncertainty
 

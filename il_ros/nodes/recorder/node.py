@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -30,7 +31,7 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import load_contract
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import value
-from il_ros.nodes.runtime.publishers import OtherPublishers
+from il_ros.nodes.runtime.publishers import OtherPublishers, publisher_names
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.records.outcomes import OUTCOMES
 
@@ -90,6 +91,7 @@ class Recorder(managed.ManagedNode):
             lambda: clock.now().nanoseconds,
             steady_ns=None if simulated else time.monotonic_ns,
         )
+        self._recorder.publishers = partial(publisher_names, self)
         try:
             wanted = parameters.wanted(self, self._contract)
             self._streams = RecorderStreams(self, self._recorder, wanted)

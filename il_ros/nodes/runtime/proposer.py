@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.core.tables import shown
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.publishers import publisher_names
 from il_ros.nodes.runtime.shell import Refusal
 from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
@@ -74,7 +76,7 @@ class Proposer:
     ) -> None:
         self._node, self._contract, self._source, self._answer = node, contract, source, answer
         needed = contract.observations if observations is None else observations
-        self._synchroniser = Synchroniser(needed)
+        self._synchroniser = Synchroniser(needed, partial(publisher_names, node))
         self._frozen = FrozenCameras(needed, _frozen_s(node))
         self._observed = self._synchroniser.topics
         self._ticks = Ticks(contract.period_ns)

@@ -15,6 +15,11 @@ CLOCK = "/clock"
 CLOCK_PATIENCE_S = 2.0  # time for discovery and the first /clock
 
 
+def publisher_names(node: Node, topic: str) -> list[str]:
+    """Return the full names of the nodes that publish on a topic, a name once for each of its publishers."""
+    return [_name(info) for info in node.get_publishers_info_by_topic(node.resolve_topic_name(topic))]
+
+
 class OtherPublishers:
     """Finds other publishers. `.found`: sentence about the last one found, "" if none.
 
@@ -49,14 +54,13 @@ class OtherPublishers:
 
     def _look(self, topics: Sequence[str], ours: int) -> str:
         for topic in topics:
-            resolved = self._node.resolve_topic_name(topic)
-            names = [_name(info) for info in self._node.get_publishers_info_by_topic(resolved)]
+            names = publisher_names(self._node, topic)
             own = self._node.get_fully_qualified_name()
             for _ in range(ours):
                 if own in names:
                     names.remove(own)  # once: a second node may have the same name
             if names:
-                return f"{names[0]} publishes on {resolved}; {self._rule}"
+                return f"{names[0]} publishes on {self._node.resolve_topic_name(topic)}; {self._rule}"
         return ""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from il_ros.core import actions
+from il_ros.core.actions import References
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import Observation
@@ -31,9 +31,8 @@ class Teleop(managed.PlainNode):
         self.contract: Contract = load_contract(declare_contract(self))
         source = declare(self, "source", "expert", "name of this source in its proposals", read_only=True)
         self.set_up()
-        references = {spec.reference for spec in self.contract.actions}
-        needed = [spec for spec in self.contract.observations if spec.key in references]
-        self._proposer = Proposer(self, self.contract, source, self._answer, needed)
+        self._references = References(self.contract)
+        self._proposer = Proposer(self, self.contract, source, self._answer, self._references.specs)
 
     def set_up(self) -> None:
         """Declare parameters, create the core, subscribe; raises ParameterError. Subclasses override."""
@@ -59,5 +58,5 @@ class Teleop(managed.PlainNode):
         self._proposer.close()
 
     def _answer(self, observation: Observation) -> Answer | None:
-        target = self.target(actions.measured(self.contract, observation.values))
+        target = self.target(self._references.measured(observation.values))
         return None if target is None else Answer(target[np.newaxis])

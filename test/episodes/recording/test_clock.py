@@ -246,7 +246,7 @@ def test_single_messages_far_ahead_are_counted_and_do_not_make_the_clock_wrong(t
     (stream,) = [stream for stream in info.streams if stream.topic == "/image"]
     assert stream.ahead == 1
     assert info.grade.level == "fair"  # 1 of 200: as one lost message
-    assert "/image: 1 messages stamped more than 1 s ahead, not used" in info.grade.reasons
+    assert "/image: 1 message stamped more than 1 s ahead, not used" in info.grade.reasons
     report = verify(tmp_path / info.name)
     assert any(
         "1 left out: a message of image was set apart: stamped 3599.990 s" in w for w in report.warnings
