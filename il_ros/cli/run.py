@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from il_ros.core import processes
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
+from il_ros.core.stopping import STOP_SIGNALS, stop_signals
 from il_ros.core.tables import say
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import NodeSpec, Scenario, Spec, command, terminal_of
@@ -46,28 +47,50 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
-    """Run nodes until one ends or Ctrl-C; return 0, or 1 after a failure with the reason on stderr.
+    """Run nodes until one ends or a signal; return 0, or 1 after a failure with the reason on stderr.
 
+    The first SIGINT (Ctrl-C), SIGTERM or SIGHUP stops all nodes; later ones change nothing. Stopping by a signal
+    is no failure, unless a node then fails or has to be killed.
     A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only.
     """
     terminal = terminal_of(specs) if sys.stdin.isatty() else ""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    numbers = [number for number in STOP_SIGNALS if not (terminal and number == signal.SIGINT)]
     if terminal:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    show = _log_only if terminal else _show
     commands = {spec.name: command(spec) for spec in specs}
-    slow = [spec.name for spec in specs if isinstance(spec, NodeSpec) and spec.executable in SLOW_TO_STOP]
-    patience = dict.fromkeys(slow, float(SLOW_STOP_S))
-    try:
-        with processes.ProcessGroup(commands, logs, show, terminal, patience) as group:
-            ending = group.wait()
-            if ending.status != 0:
-                say(group.failure(ending), file=sys.stderr)
-                return 1
-    except KeyboardInterrupt:
-        pass
-    return 0
+    own = [spec for spec in specs if isinstance(spec, NodeSpec)]
+    patience = {spec.name: float(SLOW_STOP_S) for spec in own if spec.executable in SLOW_TO_STOP}
+    back = [spec.name for spec in own if spec.respawn]
+    woken: list[Callable[[], object]] = []
+    with stop_signals(lambda: [wake() for wake in woken], numbers) as stopped:
+        screen = None if terminal else _Screen()
+        show = _log_only if screen is None else screen.show
+        with processes.ProcessGroup(commands, logs, show, terminal, patience, back) as group:
+            woken.append(group.wake)
+            ending = group.wait_unless(stopped)
+            failed = group.stop()
+    if ending is not None and ending.status != 0:
+        failed = (ending, *failed)
+    for each in failed:
+        say(group.failure(each, lines=0 if screen is not None and not screen.lost else 20), file=sys.stderr)
+    return 1 if failed else 0
+
+
+class _Screen:
+    """Prints the nodes' output. When the terminal is gone, the nodes are stopped, and their logs go on."""
+
+    lost = False
+
+    def show(self, name: str, line: str) -> None:
+        if self.lost:
+            return
+        try:
+            say(f"[{name}] {line}", flush=True)
+        except OSError:
+            self.lost = True
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.close()  # or Python reports the unwritten rest at exit
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
@@ -92,13 +115,5 @@ def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
     parser.add_argument("--logs", type=Path, default=Path("log"), help="folder for each node's output")
 
 
-def _show(name: str, line: str) -> None:
-    say(f"[{name}] {line}", flush=True)
-
-
 def _log_only(name: str, line: str) -> None:
     """Print nothing: the line is in the node's log."""
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from il_ros.core.executables import NODES
-
 Value: TypeAlias = bool | int | float | str
 
 
@@ -43,7 +41,7 @@ class NodeSpec:
     """One process with one node of this package, or of the installed package `package`.
 
     `files`: parameter files, overridden by `parameters`. The scenario ends when an `essential` node ends.
-    `terminal`: the node has exclusive use of the terminal.
+    `terminal`: the node has exclusive use of the terminal. `respawn`: the node is started again after a failure.
     """
 
     executable: str
@@ -55,6 +53,7 @@ class NodeSpec:
     essential: bool = True
     package: str = "il_ros"
     terminal: bool = False
+    respawn: bool = False
 
     def __post_init__(self) -> None:
         for what, value in (("executable", self.executable), ("name", self.name)):
@@ -109,7 +108,7 @@ def command(spec: Spec) -> list[str]:
     if isinstance(spec, Program):
         return list(spec.words)
     if spec.package == "il_ros":
-        words = [sys.executable, "-m", NODES[spec.executable]]
+        words = [sys.executable, "-m", "il_ros.nodes.start", spec.executable]
     else:
         words = ["ros2", "run", spec.package, spec.executable]
     words += ["--ros-args", "-r", f"__node:={spec.name}"]

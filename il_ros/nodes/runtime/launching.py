@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction
+from launch.events import Shutdown as ShutdownEvent
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
+from il_ros.core.processes import INTERRUPTED, MOST_RESPAWNS, RESPAWN_S
+from il_ros.core.stopping import LAUNCHER_VARIABLE
 from il_ros.nodes.runtime import process
 from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, terminal_of
 
@@ -39,16 +46,22 @@ def _argument(argument: Argument) -> DeclareLaunchArgument:
 
 
 def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
+    environment = {LAUNCHER_VARIABLE: str(os.getpid())}
     if isinstance(spec, Program):
-        end = Shutdown(reason=f"{spec.name} ended")
-        return ExecuteProcess(cmd=list(spec.words), name=spec.name, output=output, on_exit=end)
+        return ExecuteProcess(
+            cmd=list(spec.words), name=spec.name, output=output, on_exit=_ends_all(spec.name)
+        )
     # explicit types: without them launch reads the string "12" as a number
     parameters = {
         name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
     }
-    end = {"on_exit": Shutdown(reason=f"{spec.name} ended")} if spec.essential else {}
+    options: dict[str, Any] = {}
+    if spec.respawn:
+        options |= {"respawn": True, "respawn_delay": RESPAWN_S, "respawn_max_retries": MOST_RESPAWNS}
+    elif spec.essential:
+        options["on_exit"] = _ends_all(spec.name)
     if spec.terminal or spec.executable in SLOW_TO_STOP:
-        end["sigterm_timeout"] = str(SLOW_STOP_S)  # launch's default is 5 s
+        options["sigterm_timeout"] = str(SLOW_STOP_S)  # launch's default is 5 s
     return Node(
         package=spec.package,
         executable=spec.executable,
@@ -57,5 +70,20 @@ def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
         parameters=[*spec.files, parameters],
         remappings=list(spec.remappings),
         output=output,
-        **end,
+        additional_env=environment,
+        **options,
     )
+
+
+def _ends_all(name: str) -> Callable[[ProcessExited, LaunchContext], Action | None]:
+    """Return launch's handler of a process's end: it ends the launch, with exit code 1 after a failure."""
+
+    def ended(event: ProcessExited, context: LaunchContext) -> Action | None:
+        if event.returncode not in INTERRUPTED:
+            # an exception is launch's only way to an exit code other than 0
+            raise RuntimeError(f"{name} ended with exit code {event.returncode}; its output is above")
+        if context.is_shutdown:  # a normal Ctrl-C
+            return None
+        return EmitEvent(event=ShutdownEvent(reason=f"{name} ended"))
+
+    return ended

@@ -1,6 +1,7 @@
 """Start and end of processes, refused parameters, reported errors."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -33,17 +34,17 @@ NODE = """
 """
 
 
-def start(*arguments, configure="pass", cleanup="pass"):
+def start(*arguments, configure="pass", cleanup="pass", before=(), **environment):
     return subprocess.Popen(
         [
-            sys.executable,
-            "-c",
+            *(*before, sys.executable, "-c"),
             textwrap.dedent(NODE).format(configure=configure, cleanup=cleanup),
             *arguments,
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **environment},
     )
 
 
@@ -67,6 +68,82 @@ def test_signals_end_a_node_cleanly(numbers):
     out, err = probe.communicate(timeout=120)
     assert probe.returncode == 0, err
     assert out == "stopped\n"
+    assert "Traceback" not in err
+
+
+def test_nohup_is_respected():
+    probe = start(before=("nohup",))
+    assert probe.stdout.readline() == "active\n"
+    probe.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        probe.wait(1.0)
+    probe.send_signal(signal.SIGTERM)
+    assert probe.communicate(timeout=120)[0] == "stopped\n"
+    assert probe.returncode == 0
+
+
+def test_a_node_ends_with_its_declared_launcher():
+    launcher = subprocess.Popen(["sleep", "600"])
+    probe = start(IL_ROS_LAUNCHER=str(launcher.pid))
+    assert probe.stdout.readline() == "active\n"
+    launcher.kill()
+    launcher.wait(10)
+    out, err = probe.communicate(timeout=120)
+    assert (probe.returncode, out) == (0, "stopped\n")
+    assert f"the process that launched this one ({launcher.pid}) has ended: stopping" in err
+
+
+def test_a_node_whose_launcher_is_already_gone_does_not_become_active():
+    launcher = subprocess.Popen(["true"])
+    launcher.wait(10)
+    probe = start(IL_ROS_LAUNCHER=str(launcher.pid))
+    out, _ = probe.communicate(timeout=120)
+    assert (probe.returncode, out) == (0, "stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "verb", "ends"),
+    [("ros2", "launch", True), ("ros2", "run", True), ("my_program", "launch", False)],
+)
+def test_a_node_ends_with_its_parent_if_that_is_ros2(tmp_path, name, verb, ends):
+    program = tmp_path / name
+    code = textwrap.dedent(NODE).format(configure="pass", cleanup="pass")
+    program.write_text(
+        f"import subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {code!r}])\n"
+        f"print(child.pid, flush=True)\nchild.wait()\n"
+    )
+    parent = subprocess.Popen([sys.executable, program, verb], stdout=subprocess.PIPE, text=True)
+    lines = {parent.stdout.readline(), parent.stdout.readline()} - {"active\n"}
+    (child,) = map(int, lines)
+    parent.kill()
+    parent.wait(10)
+    process = os.pidfd_open(child)
+    if not ends:
+        assert not select.select([process], [], [], 2.0)[0]
+        os.kill(child, signal.SIGTERM)
+    assert select.select([process], [], [], 120.0)[0]
+    assert parent.stdout.read() == "stopped\n"
+
+
+@pytest.mark.parametrize("declared", ["me", "0", "-5"])
+def test_a_wrong_launcher_is_refused(declared):
+    probe = start(IL_ROS_LAUNCHER=declared)
+    _, err = probe.communicate(timeout=120)
+    assert probe.returncode == 1
+    assert f"IL_ROS_LAUNCHER={declared}: a process id is needed, or none" in err
+
+
+def test_a_signal_during_the_imports_ends_a_node_without_a_traceback():
+    command = [sys.executable, "-X", "importtime", "-m", "il_ros.nodes.start", "sim_gz"]
+    node = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    seen = ""
+    while "rclpy" not in seen:  # its modules are being imported
+        seen = node.stderr.readline()
+        assert seen
+    node.send_signal(signal.SIGINT)
+    err = node.communicate(timeout=120)[1]
+    assert node.returncode == 0
     assert "Traceback" not in err
 
 
