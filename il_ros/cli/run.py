@@ -15,14 +15,7 @@ from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.core.stopping import STOP_SIGNALS, stop_signals
 from il_ros.core.tables import say
 from il_ros.scenarios import SCENARIOS
-from il_ros.scenarios.graph import NodeSpec, Scenario, Spec, command, terminal_of
-
-
-class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Prints each argument's default, if there is one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default == "" else super()._get_help_string(action)
+from il_ros.scenarios.graph import NodeSpec, Scenario, Spec, command, terminal_of, warnings_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,9 +30,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the scenario until its first node ends or Ctrl-C; return 0 when it ended normally."""
     scenario = SCENARIOS[args.scenario]
-    given = {argument.name: getattr(args, argument.name) for argument in scenario.arguments}
     try:
-        specs = scenario.nodes(given)
+        specs = scenario.nodes(given_of(args, scenario))
     except ValueError as error:
         say(f"il-ros run {scenario.name}: {error}", file=sys.stderr)
         return 2
@@ -57,6 +49,8 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     numbers = [number for number in STOP_SIGNALS if not (terminal and number == signal.SIGINT)]
     if terminal:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for warning in warnings_of(specs):
+        say(f"warning: {warning}", file=sys.stderr)
     commands = {spec.name: command(spec) for spec in specs}
     own = [spec for spec in specs if isinstance(spec, NodeSpec)]
     patience = {spec.name: float(SLOW_STOP_S) for spec in own if spec.executable in SLOW_TO_STOP}
@@ -98,21 +92,41 @@ def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
         scenario.name,
         help=scenario.description,
         description=scenario.description,
-        formatter_class=Defaults,
     )
     add_arguments(parser, scenario)
 
 
 def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
-    """Add the scenario's arguments and the folder of the logs."""
+    """Add the scenario's arguments and the folder of the logs. Those not given are None: see `given_of`."""
     for argument in scenario.arguments:
+        default = f" (default: {argument.default})" if argument.default else ""
         parser.add_argument(
-            "--" + argument.name.replace("_", "-"),
-            default=argument.default,
-            choices=argument.choices or None,
-            help=argument.description,
+            _flag(argument.name), choices=argument.choices or None, help=argument.description + default
         )
-    parser.add_argument("--logs", type=Path, default=Path("log"), help="folder for each node's output")
+        if argument.formerly:
+            parser.add_argument(
+                _flag(argument.formerly), action=_Renamed, const=_flag(argument.name), help=argparse.SUPPRESS
+            )
+    parser.add_argument(
+        "--logs", type=Path, default=Path("log"), help="folder for each node's output (default: log)"
+    )
+
+
+def given_of(args: argparse.Namespace, scenario: Scenario) -> dict[str, str]:
+    """Return the scenario's arguments that were given: only those override a parameter file."""
+    found = {argument.name: getattr(args, argument.name) for argument in scenario.arguments}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class _Renamed(argparse.Action):
+    """Refuses a flag's earlier name with its new one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        parser.error(f"{self.option_strings[0]} is called {self.const} now")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _log_only(name: str, line: str) -> None:

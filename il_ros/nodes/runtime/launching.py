@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, List  # noqa: UP035 - launch only knows these
 
 from launch import Action, LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, LogInfo, OpaqueFunction
 from launch.events import Shutdown as ShutdownEvent
 from launch.events.process import ProcessExited
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -19,22 +18,40 @@ from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.core.processes import INTERRUPTED, MOST_RESPAWNS, RESPAWN_S
 from il_ros.core.stopping import LAUNCHER_VARIABLE
 from il_ros.nodes.runtime import process
-from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, terminal_of
+from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, terminal_of, warnings_of
+
+_LISTS: dict[type, Any] = {bool: List[bool], int: List[int], float: List[float], str: List[str]}  # noqa: UP006
 
 
 def describe(scenario: Scenario) -> LaunchDescription:
     """Return the launch description with the scenario's arguments and nodes."""
     process.set_dds_profile()  # every node inherits it
+    given: dict[str, str] = {}
 
-    def start(context: LaunchContext) -> list[Node | ExecuteProcess]:
-        names = [argument.name for argument in scenario.arguments]
-        specs = scenario.nodes({n: LaunchConfiguration(n).perform(context) for n in names})
+    def remember(context: LaunchContext) -> None:
+        """Keep what was given: afterwards each argument has a value, its default if need be."""
+        given.clear()
+        for argument in scenario.arguments:
+            if argument.formerly in context.launch_configurations:
+                scenario.refuse_former(argument.formerly)
+            if argument.name in context.launch_configurations:
+                given[argument.name] = context.launch_configurations[argument.name]
+
+    def start(context: LaunchContext) -> list[Action]:
+        specs = scenario.nodes(given, context.launch_configurations.get("ros_namespace", ""))
         taken = terminal_of(specs)
         # launch's "log" still shows standard error, which would corrupt the console
         others = {"both": "log"} if sys.stdin.isatty() else "log"
-        return [_node(spec, "screen" if taken in ("", spec.name) else others) for spec in specs]
+        warnings = [LogInfo(msg=f"warning: {each}") for each in warnings_of(specs)]
+        return [*warnings, *(_node(spec, "screen" if taken in ("", spec.name) else others) for spec in specs)]
 
-    return LaunchDescription([*map(_argument, scenario.arguments), OpaqueFunction(function=start)])
+    return LaunchDescription(
+        [
+            OpaqueFunction(function=remember),
+            *map(_argument, scenario.arguments),
+            OpaqueFunction(function=start),
+        ]
+    )
 
 
 def _argument(argument: Argument) -> DeclareLaunchArgument:
@@ -53,7 +70,11 @@ def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
         )
     # explicit types: without them launch reads the string "12" as a number
     parameters = {
-        name: ParameterValue(value, value_type=type(value)) for name, value in spec.parameters.items()
+        name: ParameterValue(
+            value, value_type=_LISTS[type(value[0])] if isinstance(value, list) else type(value)
+        )
+        for name, value in spec.parameters.items()
+        if value != []
     }
     options: dict[str, Any] = {}
     if spec.respawn:
@@ -71,6 +92,7 @@ def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
         remappings=list(spec.remappings),
         output=output,
         additional_env=environment,
+        ros_arguments=["--log-level", spec.log_level] if spec.log_level else None,
         **options,
     )
 
