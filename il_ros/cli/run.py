@@ -14,7 +14,8 @@ from il_ros.core import processes
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.core.stopping import STOP_SIGNALS, stop_signals
 from il_ros.core.tables import say
-from il_ros.scenarios import SCENARIOS
+from il_ros.scenarios import SCENARIOS, domain
+from il_ros.scenarios.checks import CheckError
 from il_ros.scenarios.graph import NodeSpec, Scenario, Spec, command, terminal_of, warnings_of
 
 
@@ -38,19 +39,36 @@ def run(args: argparse.Namespace) -> int:
     return run_nodes(specs, args.logs)
 
 
+def ready(specs: Sequence[Spec]) -> bool:
+    """Return whether files and graph are in order; otherwise say what is wrong, on stderr."""
+    from il_ros.nodes.runtime import preflight  # imports ROS
+
+    for warning in warnings_of(specs):
+        say(f"warning: {warning}", file=sys.stderr)
+    if domain.keep_local():
+        say(domain.ONLY_HERE, file=sys.stderr)
+    try:
+        preflight.check(specs)
+    except CheckError as error:
+        say(f"not started: {error}", file=sys.stderr)
+        return False
+    return True
+
+
 def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     """Run nodes until one ends or a signal; return 0, or 1 after a failure with the reason on stderr.
 
     The first SIGINT (Ctrl-C), SIGTERM or SIGHUP stops all nodes; later ones change nothing. Stopping by a signal
     is no failure, unless a node then fails or has to be killed.
     A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only.
+    Files and graph are checked first (`ready`); nothing starts if they are wrong.
     """
+    if not ready(specs):
+        return 1
     terminal = terminal_of(specs) if sys.stdin.isatty() else ""
     numbers = [number for number in STOP_SIGNALS if not (terminal and number == signal.SIGINT)]
     if terminal:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for warning in warnings_of(specs):
-        say(f"warning: {warning}", file=sys.stderr)
     commands = {spec.name: command(spec) for spec in specs}
     own = [spec for spec in specs if isinstance(spec, NodeSpec)]
     patience = {spec.name: float(SLOW_STOP_S) for spec in own if spec.executable in SLOW_TO_STOP}

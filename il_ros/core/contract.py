@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from il_ros.core import contract_fields, files
+from il_ros.core import contract_fields, files, share
 from il_ros.core.specs import MOST_MEGAPIXELS, MOST_NUMBERS, ActionSpec, ObservationSpec, StreamSpec
 from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
@@ -105,6 +105,22 @@ def load(path: str | Path) -> Contract:
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"{path}: cannot read the contract: {error}") from error
     return parse(text, str(path))
+
+
+def find(name: str) -> Contract:
+    """Return the contract in file `name`, or the one shipped under that name.
+
+    Raises ContractError as `load`, and when no shipped contract has that name.
+    """
+    if Path(name).suffix:
+        return load(name)
+    folder = share.path("config", "contracts")
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if name not in known:
+        raise ContractError(
+            f"contract '{name}' is neither a .yaml file nor one of config/contracts: {', '.join(known)}"
+        )
+    return load(folder / f"{name}.yaml")
 
 
 def parse(text: str, source: str) -> Contract:

@@ -11,6 +11,8 @@ from il_ros.scenarios.graph import Arguments, NodeSpec, Value
 from il_ros.scenarios.node_parameters import known
 from il_ros.scenarios.parameter_file import Started
 
+OWN_CLOCK = (("/clock", "clock"),)
+"""Remapping of a node beside one of our simulators: its time is that of its namespace, not of another robot."""
 MAY_COME_BACK = ("policy_server", "scripted_expert", "teleop_joy", "teleop_leader", "recorder", "trainer")
 """Executables that `use_respawn` starts again after a failure. The supervisor never comes back by itself: a
 person looks at the robot first. A simulator, a conductor or a console is the run itself."""
@@ -58,6 +60,7 @@ def node(
         name,
         {**values, **kept},
         (str(shipped),) if shipped.is_file() else (),
+        OWN_CLOCK if given.get("sim") == "true" and given["namespace"] + _pushed(given) else (),
         namespace=given["namespace"],
         respawn=given.get("use_respawn") == "true" and executable in MAY_COME_BACK,
         log_level=given.get("log_level", ""),
@@ -71,8 +74,11 @@ def _was_given(given: Given, parameter: str, source: Mapping[str, str]) -> bool:
     return not isinstance(given, Arguments) or argument in given.explicit
 
 
+def _pushed(given: Given) -> str:
+    return given.pushed if isinstance(given, Arguments) and not given["namespace"].startswith("/") else ""
+
+
 def _full_name(given: Given, name: str) -> str:
     """Return the node's name with its namespace, such as /left/recorder."""
-    own = given["namespace"]
-    pushed = given.pushed if isinstance(given, Arguments) and not own.startswith("/") else ""
+    own, pushed = given["namespace"], _pushed(given)
     return "/" + "/".join(part.strip("/") for part in (pushed, own, name) if part.strip("/"))

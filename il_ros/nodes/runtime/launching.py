@@ -17,7 +17,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.core.processes import INTERRUPTED, MOST_RESPAWNS, RESPAWN_S
 from il_ros.core.stopping import LAUNCHER_VARIABLE
-from il_ros.nodes.runtime import process
+from il_ros.nodes.runtime import preflight, process
+from il_ros.scenarios import domain
 from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, terminal_of, warnings_of
 
 _LISTS: dict[type, Any] = {bool: List[bool], int: List[int], float: List[float], str: List[str]}  # noqa: UP006
@@ -38,12 +39,17 @@ def describe(scenario: Scenario) -> LaunchDescription:
                 given[argument.name] = context.launch_configurations[argument.name]
 
     def start(context: LaunchContext) -> list[Action]:
-        specs = scenario.nodes(given, context.launch_configurations.get("ros_namespace", ""))
+        pushed = context.launch_configurations.get("ros_namespace", "")
+        specs = scenario.nodes(given, pushed)
+        told = [domain.ONLY_HERE] if domain.keep_local() else []
+        preflight.check(specs, pushed)
         taken = terminal_of(specs)
         # launch's "log" still shows standard error, which would corrupt the console
         others = {"both": "log"} if sys.stdin.isatty() else "log"
-        warnings = [LogInfo(msg=f"warning: {each}") for each in warnings_of(specs)]
-        return [*warnings, *(_node(spec, "screen" if taken in ("", spec.name) else others) for spec in specs)]
+        said = [*told, *(f"warning: {each}" for each in warnings_of(specs))]
+        outputs = ["screen" if taken in ("", spec.name) else others for spec in specs]
+        nodes = [_node(spec, output) for spec, output in zip(specs, outputs, strict=True)]
+        return [*(LogInfo(msg=each) for each in said), *nodes]
 
     return LaunchDescription(
         [

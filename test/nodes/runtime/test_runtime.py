@@ -9,11 +9,13 @@ import textwrap
 import time
 
 import pytest
+from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
+from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.runtime import managed, process
 from il_ros.nodes.runtime.diagnostics import ERROR, Status
-from il_ros.nodes.runtime.parameters import ParameterError, declare, value
+from il_ros.nodes.runtime.parameters import ACTIVATE, CONFIGURE, ParameterError, declare, value
 
 NODE = """
     import sys
@@ -304,3 +306,59 @@ def test_an_integer_is_converted_to_a_float_and_a_list_is_kept(graph):
 def test_a_wrong_parameter_is_refused_with_value_and_allowed_values(graph, given, said):
     with pytest.raises(ParameterError, match=said):
         graph.start(Settings, **given)
+
+
+class Settled(managed.ManagedNode):
+    def __init__(self, **kwargs):
+        super().__init__("settled", **kwargs)
+        declare(self, "robot", "arm", "read at configure", read_at=CONFIGURE)
+        declare(self, "folder", "here", "read at activate", read_at=ACTIVATE)
+        declare(self, "label", "", "read whenever it is needed")
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "said"),
+    [
+        ("unconfigured", "robot", ""),
+        ("unconfigured", "folder", ""),
+        ("inactive", "folder", ""),
+        (
+            "inactive",
+            "robot",
+            "robot is read at configure, and the node is inactive: first `ros2 lifecycle set /settled cleanup`",
+        ),
+        (
+            "active",
+            "folder",
+            "folder is read at activate, and the node is active: first `ros2 lifecycle set /settled deactivate`",
+        ),
+        (
+            "active",
+            "robot",
+            "robot is read at configure, and the node is active: first `ros2 lifecycle set /settled deactivate` "
+            "and `ros2 lifecycle set /settled cleanup`",
+        ),
+        ("active", "label", ""),
+    ],
+)
+def test_a_parameter_that_was_read_refuses_a_change_until_it_is_read_again(graph, state, name, said):
+    node = graph.start(Settled, autostart=state == "active")
+    if state == "inactive":
+        node.trigger_configure()
+    before = value(node, name)
+    (result,) = node.set_parameters([Parameter(name, value="new")])
+    assert (result.successful, result.reason) == (not said, said)
+    assert value(node, name) == (before if said else "new")
+    (again,) = node.set_parameters([Parameter(name, value=value(node, name))])
+    assert again.successful  # no change, as when a whole file is loaded
+
+
+def test_the_recorders_folder_cannot_change_while_it_is_active(graph, tmp_path):
+    recorder = graph.start(Recorder, contract="drive", root=str(tmp_path), discovery_s=0.0)
+    assert recorder.state == "active"
+    for name, new in (("root", "elsewhere"), ("contract", "arm_push"), ("checksums", False)):
+        (result,) = recorder.set_parameters([Parameter(name, value=new)])
+        assert not result.successful
+        assert f"{name} is read at " in result.reason
+    (result,) = recorder.set_parameters([Parameter("operator", value="ada")])
+    assert result.successful

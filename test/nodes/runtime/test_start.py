@@ -18,7 +18,10 @@ def start(executable, *words):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-p", "opertor:=ada"], "-p opertor:=ada: section /**: there is no parameter opertor; is operator meant?"),
+        (
+            ["-p", "opertor:=ada"],
+            "-p opertor:=ada: section /**: there is no parameter opertor; is operator meant?",
+        ),
         (["--param", "recorder:opertor:=ada"], "is operator meant?"),
         (["--params-file", "none.yaml"], "none.yaml: there is no such file"),
     ],
