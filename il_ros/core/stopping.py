@@ -50,6 +50,7 @@ def stop_signals(
     wake: Callable[[], object],
     numbers: Sequence[signal.Signals] = STOP_SIGNALS,
     launched_by: int | None = None,
+    ending: bool = False,
 ) -> Iterator[Callable[[], bool]]:
     r"""Turn SIGINT, SIGTERM and SIGHUP into a flag; yield the function that reads it.
 
@@ -60,7 +61,8 @@ def stop_signals(
 
     Python runs signal handlers only between two bytecodes of the main thread, which may stay in the
     executor's C++ code; the C handler itself writes the wake-up descriptor.
-    Call from the main thread only. The previous handlers are restored at the end.
+    Call from the main thread only. At the end the previous handlers are restored; after a signal, or if the
+    process is `ending` anyway, the signals are ignored instead: launch's second SIGINT may arrive that late.
     """
     handled = [n for n in numbers if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     stopped = threading.Event()
@@ -96,7 +98,7 @@ def stop_signals(
     finally:
         signal.set_wakeup_fd(descriptor_before)
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ending or stopped.is_set() else handler)
         os.close(writer)  # ends the watcher: its read returns nothing
         watcher.join(timeout=1.0)
         os.close(reader)

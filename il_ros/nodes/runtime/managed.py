@@ -155,7 +155,7 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         executor = EventsExecutor()
-        with stop_signals(lambda: executor.shutdown(0), launched_by=launched_by) as stopped:
+        with stop_signals(lambda: executor.shutdown(0), launched_by=launched_by, ending=True) as stopped:
             try:
                 node = make_node()
             except (ParameterError, Refusal) as error:

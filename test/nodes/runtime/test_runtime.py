@@ -32,15 +32,17 @@ NODE = """
             {cleanup}
             print("stopped", flush=True)
 
-    sys.exit(managed.main(Probe))
+    status = managed.main(Probe)
+    {after}
+    sys.exit(status)
 """
 
 
-def start(*arguments, configure="pass", cleanup="pass", before=(), **environment):
+def start(*arguments, configure="pass", cleanup="pass", after="", before=(), **environment):
     return subprocess.Popen(
         [
             *(*before, sys.executable, "-c"),
-            textwrap.dedent(NODE).format(configure=configure, cleanup=cleanup),
+            textwrap.dedent(NODE).format(configure=configure, cleanup=cleanup, after=after),
             *arguments,
         ],
         stdout=subprocess.PIPE,
@@ -71,6 +73,16 @@ def test_signals_end_a_node_cleanly(numbers):
     assert probe.returncode == 0, err
     assert out == "stopped\n"
     assert "Traceback" not in err
+
+
+def test_a_signal_after_the_node_has_stopped_changes_nothing():
+    probe = start(after="print('ended', flush=True); __import__('time').sleep(1.0)")
+    assert probe.stdout.readline() == "active\n"
+    probe.send_signal(signal.SIGINT)
+    assert [probe.stdout.readline() for _ in range(2)] == ["stopped\n", "ended\n"]
+    probe.send_signal(signal.SIGINT)  # launch's second one
+    _, err = probe.communicate(timeout=120)
+    assert (probe.returncode, "Traceback" in err) == (0, False), err
 
 
 def test_nohup_is_respected():
@@ -109,7 +121,7 @@ def test_a_node_whose_launcher_is_already_gone_does_not_become_active():
 )
 def test_a_node_ends_with_its_parent_if_that_is_ros2(tmp_path, name, verb, ends):
     program = tmp_path / name
-    code = textwrap.dedent(NODE).format(configure="pass", cleanup="pass")
+    code = textwrap.dedent(NODE).format(configure="pass", cleanup="pass", after="")
     program.write_text(
         f"import subprocess, sys\n"
         f"child = subprocess.Popen([sys.executable, '-c', {code!r}])\n"
