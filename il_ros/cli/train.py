@@ -302,13 +302,10 @@ def contract_of(name: str, data: Path) -> Contract:
     Raises ValueError when there is none, or the episodes have several.
     """
     from il_ros.core import contract as contracts
-    from il_ros.core import share
     from il_ros.episodes.catalogue import scan
 
     if name:
-        return contracts.load(
-            name if Path(name).suffix else share.path("config", "contracts", f"{name}.yaml")
-        )
+        return contracts.find(name)
     recorded = {
         entry.info.contract_hash: entry
         for entry in scan(data).usable

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from il_ros.core import contract_fields, files
+from il_ros.core import contract_fields, files, share
 from il_ros.core.specs import (
     EXPIRED,
     EXPIRES_LEAST_S,
@@ -157,6 +157,22 @@ def load(path: str | Path) -> Contract:
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"{path}: cannot read the contract: {error}") from error
     return parse(text, str(path))
+
+
+def find(name: str) -> Contract:
+    """Return the contract in file `name`, or the one shipped under that name.
+
+    Raises ContractError as `load`, and when no shipped contract has that name.
+    """
+    if Path(name).suffix:
+        return load(name)
+    folder = share.path("config", "contracts")
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if name not in known:
+        raise ContractError(
+            f"contract '{name}' is neither a .yaml file nor one of config/contracts: {', '.join(known)}"
+        )
+    return load(folder / f"{name}.yaml")
 
 
 def parse(text: str, source: str) -> Contract:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rclpy.node import Node
 
-from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 
 LOOK_AGAIN_S = 0.05
 CLOCK = "/clock"
@@ -32,7 +32,7 @@ class OtherPublishers:
         self.found = ""
         declare(
             node, "discovery_s", 0.5, "time after the start in which the node looks for another node that does "
-            "the same before it starts", unit="s", minimum=0.0, maximum=30.0,
+            "the same before it starts", unit="s", minimum=0.0, maximum=30.0, read_at=ACTIVATE,
         )  # fmt: skip
 
     def before_publishing(self, topics: Sequence[str], ours: int = 0) -> str:

@@ -1,6 +1,6 @@
 """Executable `sim`: a simulated robot with a task, on the same topics as a real one.
 
-Commands come in on the task's command topics; sensors, `/clock`, `task/success`, `task/failed` and
+Commands come in on the task's command topics; sensors, `clock`, `task/success`, `task/failed` and
 `task/episode` go out. `~/reset` begins the episode of parameter `seed` and increments it; parameter `state`,
 if given, sets the start once. `~/pause` pauses time.
 With `lockstep` every frame waits for the supervisor's decision, so a run depends only on its seed.
@@ -49,7 +49,11 @@ class Sim(managed.PlainNode):
             self, "paused", False, "begin paused, until ~/pause with data: false", read_only=True
         )
         clock = declare(
-            self, "publish_clock", True, "publish /clock, for nodes with use_sim_time", read_only=True
+            self,
+            "publish_clock",
+            True,
+            "publish `clock`, /clock without a namespace, for nodes with use_sim_time",
+            read_only=True,
         )
         reliability = declare(
             self, "sensor_reliability", "reliable", "QoS of the sensors; lockstep needs reliable ones",

@@ -30,7 +30,7 @@ from il_ros.core.tables import shown
 from il_ros.episodes.catalogue import Omission
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
-from il_ros.nodes.runtime.parameters import value
+from il_ros.nodes.runtime.parameters import settle, value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.trainer.parameters import declare_all, evaluation_plan, training_plan
 from il_ros.nodes.trainer.watch import LoadThrottle, Watcher
@@ -70,6 +70,7 @@ class Trainer(managed.PlainNode):
             self._resident = Resident(value(self, "background"))
             self._resident.warm_up()
             self._watcher = Watcher(self, self._learn, self._report_event)
+            settle(self, ("root", "background"), "with watch it is read at the start")
 
     def status(self) -> Status:
         """Return the job's progress or the last result; a warning while episodes are damaged."""
