@@ -177,7 +177,7 @@ def of_a_root(root):
     entries = scan(root).usable
     own = contracts.parse(entries[0].info.contract_text, str(root))
     read = Dataset.open(root, own, Selection(poor=True), validation=0)
-    news, facts = EpisodeWatcher(root).look(), report.read(root)
+    news, facts = EpisodeWatcher(root, poor=True).look(), report.read(root)
     left = to_label(entries, root)
     return {
         "arrays": {each.name: arrays(each) for each in read.train},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core.contract import Contract
+from il_ros.core.tables import counted
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.bag.reader import BagError, BeingRecordedError
@@ -64,10 +65,12 @@ class DatasetSummary:
         """Return the summary as printable lines."""
         count = len(self.train) + len(self.validation)
         out = [
-            f"{count} episodes, {self.frames} frames: "
+            f"{counted(count, 'episode')}, {counted(self.frames, 'frame')}: "
             f"{len(self.train)} to train, {len(self.validation)} to validate"
         ]
-        out += [f"  {ticks} ticks without a frame: {reason}" for reason, ticks in self.skipped.items()]
+        out += [
+            f"  {counted(ticks, 'tick')} without a frame: {reason}" for reason, ticks in self.skipped.items()
+        ]
         out += [f"  {note}" for note in self.notes]
         poor = self._poor_line()
         out += [f"  {poor}"] if poor else []
@@ -150,10 +153,13 @@ class Dataset:
             skipped.update(episode.skipped)
         warnings = _notes(episodes)
         if validation > 0 and not kept:
-            why = "there is only one episode" if len(episodes) == 1 else "one episode has most of the frames"
-            warnings.append(
-                f"{why}: {'it is' if len(episodes) == 1 else 'all are'} used for training, none for validation"
+            alone = len(episodes) == 1
+            why = (
+                "there is only one episode: it is" if alone else "one episode has most of the frames: all are"
             )
+            warnings.append(f"{why} used for training, none for validation")
+        if any(not episode.authority for episode in episodes):  # labelled by commands, not by decisions
+            warnings += contract.expiry_warnings
         summary = DatasetSummary(
             train=tuple(episode.name for episode in train),
             validation=tuple(episode.name for episode in kept),

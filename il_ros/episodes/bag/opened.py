@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from il_ros.episodes.bag import clock_steps
+from il_ros.episodes.bag.clock_steps import Step
 from il_ros.episodes.bag.recovery.damage import DamagedSpan
 
 RECOVER = "il-ros episodes recover"
@@ -49,7 +52,7 @@ class Bag:
     """A readable bag. `start_ns`..`end_ns`: first and last log time, zero when the bag is empty.
 
     `metadata`: named texts inside the file, such as the contract. `damage`: what is missing of a recording
-    that is split into several files.
+    that is split into several files. `files`: the whole files, in order, in which a step of the clock can show.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class Bag:
     source: Messages = field(repr=False, compare=False)
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     damage: tuple[DamagedSpan, ...] = ()
+    files: tuple[Path, ...] = ()
 
     @property
     def messages_total(self) -> int:
@@ -76,3 +80,27 @@ class Bag:
         Raises BagError, possibly after some messages, when the file is damaged.
         """
         return self.source(topics)
+
+    @cached_property
+    def step(self) -> Step | None:
+        """The first moment at which the recorder's clock was set back, None if it never was.
+
+        Raises BagError when the file is damaged.
+        """
+        try:
+            return clock_steps.find(self.files)
+        except Exception as error:  # the parser raises whatever its step ran into
+            raise BagError(
+                f"{self.path}: is damaged ({type(error).__name__}: {error}); "
+                f"to save what can be read: {RECOVER} {self.path}"
+            ) from error
+
+    def before_step(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+        """Yield as `messages` does, but only what was written before the recorder's clock was set back.
+
+        Later log times are of a time that had been recorded already: sorted, the two would be mixed.
+        """
+        if self.step is None:
+            return self.messages(topics)
+        keep = self.step.filter()
+        return (message for message in self.messages(topics) if keep(message.topic, message.log_ns))

@@ -197,4 +197,5 @@ def _merge(path: Path, parts: list[Bag]) -> Bag:
         lambda wanted: heapq.merge(*(part.source(wanted) for part in parts), key=lambda item: item.log_ns),
         {name: values for part in parts for name, values in part.metadata.items()},
         tuple(span for part in parts for span in part.damage),
+        tuple(file for part in parts for file in part.files),
     )

@@ -58,6 +58,7 @@ class EpisodeWriter:
         self._tombstone: tuple[str, str] | None = None
         self._received: tuple[StreamInfo, ...] = ()
         self._refused: dict[str, tuple[float, str]] = {}
+        self._faults: list[str] = []
         self._bag = open_bag(folder, options)
         if info.contract_text:
             contract = {"name": info.contract_name, "hash": info.contract_hash, "text": info.contract_text}
@@ -91,6 +92,10 @@ class EpisodeWriter:
         self._put_bytes += len(raw)
         if self.backlog_bytes >= self._options.chunk_bytes:
             self._wake.set()
+
+    def add_fault(self, fault: str) -> None:
+        """Keep a sentence about what is wrong with the episode, which makes it poor; writing goes on."""
+        self._faults.append(fault)
 
     def finish(
         self,
@@ -173,6 +178,7 @@ class EpisodeWriter:
 
     def _complete(self) -> None:
         faults = [self.failure] if self.failure else []
+        faults += self._faults
         try:
             self._bag.close()
             complete = True
@@ -182,6 +188,8 @@ class EpisodeWriter:
         streams = tuple(self._with_losses(stream) for stream in self._received)
         counts = self._command_counts
         unreadable = [counts.fault] if counts and counts.fault else []
+        if counts and self.info.stopped_ns is not None:
+            counts.end(self.info.stopped_ns)
         self.info = dataclasses.replace(
             self.info,
             streams=streams,
@@ -192,9 +200,11 @@ class EpisodeWriter:
                 clipped_share=counts.clipped_share if counts else None,
                 clipped_most=counts.clipped_most if counts else "",
                 idle_share=counts.idle_share if counts else None,
+                expired_share=counts.expired_share if counts else None,
                 unreadable_share=counts.unreadable_share if counts else None,
                 refused=self._refused,
                 commanded=counts is None or counts.total > 0,
+                ahead_s=self._options.ahead_s,
                 faults=faults,
             ),
             complete=complete,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from il_ros.core.synchroniser import ANOTHER_CLOCK
+from il_ros.core.tables import counted
 from il_ros.episodes.layout import LEVELS, Grade, StreamInfo
 
 
@@ -33,6 +34,8 @@ class Bounds:
 
 LOST = Bounds(fair=0.005, poor=0.10)
 """Share of one stream's messages that were lost, and of the decisions and commands that can't be read."""
+AHEAD = Bounds(fair=0.0, poor=0.10)
+"""Share of one stream's messages that are not used, because they are stamped far ahead."""
 STALE = Bounds(fair=0.02, poor=0.10)
 """Share of the episode's duration in which a stream was older than the contract allows."""
 REFUSED = Bounds(fair=0.0, poor=0.10)
@@ -44,6 +47,10 @@ IDLE = Bounds(fair=0.30, poor=0.98)
 MOST_REASONS = 4
 """Reasons that a grade lists."""
 SHORTEST_S = 0.5
+AHEAD_OF_CLOCK = (
+    "ahead of the recorder's clock, so it is used that much too late: synchronise the driver's clock, or "
+    "set 'stamp: arrival' in the contract"
+)
 ANOTHER_CLOCK_S = 600.0
 """A larger median age means that the stream's stamps come from another clock."""
 
@@ -55,9 +62,11 @@ def grade(
     clipped_share: float | None = None,
     clipped_most: str = "",
     idle_share: float | None = None,
+    expired_share: float | None = None,
     unreadable_share: float | None = None,
     refused: Mapping[str, tuple[float, str]] | None = None,
     commanded: bool = True,
+    ahead_s: float = math.inf,
     faults: Sequence[str] = (),
     cautions: Sequence[str] = (),
 ) -> Grade:
@@ -65,6 +74,7 @@ def grade(
 
     `clipped_most`: the limit that acted most often, in words. `refused`: by observation, the share of checks
     in which it could not be made, and why. `commanded`: whether any command or decision was recorded.
+    `ahead_s`: see RecordOptions.
     """
     findings = [_Finding(2, math.inf, fault) for fault in faults]
     findings += [_Finding(1, math.inf, caution) for caution in cautions]
@@ -76,12 +86,16 @@ def grade(
         findings += _exceeding(REFUSED, share, f"{reason} (in {share:.0%} of the checks)")
     for stream in streams:
         findings += _stream(stream, duration_s)
+        findings += _clock(stream, ahead_s)
     if clipped_share is not None:
         most = f", most often {clipped_most}" if clipped_most else ""
         text = f"the safety limiter changed {clipped_share:.0%} of the commands{most}"
         findings += _exceeding(CLIPPED, clipped_share, text)
     if idle_share is not None:
         findings += _exceeding(IDLE, idle_share, f"no motion was commanded for {idle_share:.0%} of it")
+    if expired_share is not None:
+        text = f"the last command had expired for {expired_share:.0%} of it: no labels there"
+        findings += _exceeding(IDLE, expired_share, text)
     if unreadable_share is not None:
         text = f"{unreadable_share:.2%} of the decisions and commands could not be read"
         findings += _exceeding(LOST, unreadable_share, text)
@@ -117,15 +131,32 @@ def _stream(stream: StreamInfo, duration_s: float) -> list[_Finding]:
     if stream.messages == 0:
         return [_Finding(2, math.inf, f"{stream.topic}: no message")] if stream.required else []
     total = stream.lost + stream.messages
-    text = f"{stream.topic}: {stream.lost} of {total} messages lost"
+    text = f"{stream.topic}: {stream.lost} of {counted(total, 'message')} lost"
     findings = _exceeding(LOST, stream.lost / total, text)
     if duration_s > 0:
         text = f"{stream.topic}: stale for {stream.stale_s:.2f} s{_why_stale(stream)}"
         findings += _exceeding(STALE, stream.stale_s / duration_s, text)
     if stream.backwards:
-        times = "once" if stream.backwards == 1 else f"{stream.backwards} times"
-        findings.append(_Finding(1, 0.0, f"{stream.topic}: its stamps went back {times}"))
+        text = f"{stream.topic}: its stamps went back {counted(stream.backwards, 'time')}"
+        findings.append(_Finding(1, 0.0, text))
     return findings
+
+
+def _clock(stream: StreamInfo, ahead_s: float) -> list[_Finding]:
+    if stream.by_arrival or not stream.messages:
+        return []
+    if wrong := wrong_clock(stream, ahead_s):
+        return [_Finding(2, math.inf, wrong)]
+    text = f"{stream.topic}: {counted(stream.ahead, 'message')} stamped more than 1 s ahead, not used"
+    return _exceeding(AHEAD, stream.ahead / stream.messages, text)
+
+
+def wrong_clock(stream: StreamInfo, ahead_s: float) -> str:
+    """Return a sentence if the stream's stamps are ahead of the recorder's clock, else an empty string."""
+    ahead = -(stream.age_p50_s or 0.0)
+    if not stream.required or stream.by_arrival or ahead <= ahead_s:
+        return ""
+    return f"{stream.topic}: stamped about {ahead:.2g} s {AHEAD_OF_CLOCK}"
 
 
 def _why_stale(stream: StreamInfo) -> str:

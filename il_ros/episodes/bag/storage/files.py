@@ -51,7 +51,7 @@ def _open_packed(file: Path) -> Bag:
     ) -> Iterator[BagMessage]:
         return bag.source(wanted)
 
-    return replace(bag, path=file, source=messages)
+    return replace(bag, path=file, source=messages)  # `files` is the copy, which `unpacked` keeps
 
 
 def check_file(file: Path) -> None:
@@ -105,7 +105,7 @@ def _open_mcap(path: Path) -> Bag:
         raise BagError(f"{path}: can't be read: {error}") from error
     except Exception as error:  # the parser raises whatever its step ran into
         raise _damaged(path, error) from error
-    return Bag(path, topics, *times, lambda wanted: _mcap_messages(path, wanted), metadata)
+    return Bag(path, topics, *times, lambda wanted: _mcap_messages(path, wanted), metadata, files=(path,))
 
 
 def _check_ends(path: Path, stream: Any) -> None:
@@ -135,7 +135,7 @@ def _scan(path: Path, stream: IO[bytes]) -> Bag:
         add_topic(path, topics, channel, 1)
         times.append(log_ns)
     first, last = (min(times), max(times)) if times else (0, 0)
-    return Bag(path, topics, first, last, lambda wanted: _mcap_messages(path, wanted))
+    return Bag(path, topics, first, last, lambda wanted: _mcap_messages(path, wanted), files=(path,))
 
 
 def add_topic(path: Path, topics: dict[str, TopicSummary], channel: Declared, count: int) -> None:
@@ -197,6 +197,7 @@ def _open_db3(path: Path) -> Bag:
         min(starts, default=0),
         max(ends, default=0),
         lambda wanted: _db3_messages(path, wanted),
+        files=(path,),
     )
 
 
