@@ -2,7 +2,7 @@
 
 The supervisor decides as soon as the source in authority has proposed for a new tick. Without a proposal the
 timer decides: it continues the source's last chunk, then repeats the last target until that expires
-(`Contract.expires_s`) or the source times out. Authority then passes to the next source or to the declared
+(a declared `expires_s`) or the source times out. Authority then passes to the next source or to the declared
 safe behaviour. There is one decision per tick.
 
 Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic. The robot's clock
@@ -11,6 +11,7 @@ bounds motion: the steady clock on a robot, /clock in simulation. A stamp never 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -110,7 +111,9 @@ class Supervision:
         self.skipped = 0
         """Count of accepted proposals without a decision: their tick, or the one just before, was answered."""
         self._period_ns = contract.period_ns
-        self._expires_s = min(contract.expires_s(action) for action in contract.actions)
+        # without a declaration the source's time-out alone decides, as before that key existed
+        declared = [action.expires_s for action in contract.actions if action.expires_s is not None]
+        self._expires_s = min(declared, default=math.inf)
         self._shaper = CommandShaper(
             contract,
             without_measurement=options.without_measurement,
