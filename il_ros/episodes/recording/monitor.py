@@ -81,10 +81,11 @@ class StreamMonitor:
         self.bytes += size
         self.last_ns = log_ns
         if stamp_ns is not None:
-            self._ages.add((log_ns - stamp_ns) / 1e9)
+            if log_ns > 0:  # at 0, simulated time has not begun
+                self._ages.add((log_ns - stamp_ns) / 1e9)
+                self.ahead += stamp_ns > log_ns + AHEAD_NS
             if self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns:
                 self.backwards += 1
-            self.ahead += stamp_ns > log_ns + AHEAD_NS
             self._last_stamp_ns = stamp_ns
         taken_ns = log_ns if stamp_ns is None or self.by_arrival else min(stamp_ns, log_ns)
         self._fresh_until_ns = taken_ns + self._max_age_s * 1e9
