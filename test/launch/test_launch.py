@@ -70,8 +70,8 @@ def test_record_runs_unattended_episodes_and_ends(workspace, tmp_path):
     assert result.exists(), ran.stdout
     assert [trial["outcome"] for trial in json.loads(result.read_text())["trials"]] == ["success"] * 2
     (_, second) = sorted((tmp_path / "episodes").glob("episode_*"))
-    told = json.loads((second / "episode.json").read_text())
-    assert (told["operator"], told["outcome"], told["seed"]) == ("12", "success", 1)
+    info = json.loads((second / "episode.json").read_text())
+    assert (info["operator"], info["outcome"], info["seed"]) == ("12", "success", 1)
 
 
 def test_a_namespace_contains_every_node(workspace, tmp_path):
