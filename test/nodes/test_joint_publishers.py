@@ -15,7 +15,6 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import WARN
 from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.records import proposal
-from il_ros.records.proposal import Answer
 
 TEXT = """
 name: arm_and_gripper
@@ -43,7 +42,7 @@ class Source(managed.PlainNode):
 
     def _answer(self, observation):
         self.seen.append(observation.values["joints"].tolist())
-        return Answer(observation.values["joints"][None, :1])
+        return proposal.Answer(observation.values["joints"][None, :1])
 
 
 @pytest.fixture
