@@ -116,9 +116,9 @@ def episode(entry):
     bag, own = open_bag(entry.folder), contracts.parse(info.contract_text, entry.name)
     found["topics"] = {name: [topic.type, topic.messages] for name, topic in sorted(bag.topics.items())}
     found["contract in the bag"] = bag.metadata["il_ros.contract"]["hash"]
-    found["decisions"] = decided([from_json(told(item)) for item in bag.messages([info.decision_topic])])
+    found["decisions"] = decided([from_json(text_of(item)) for item in bag.messages([info.decision_topic])])
     found["proposals"] = proposed(bag, own)
-    found["marks"] = [json.loads(told(item)) for item in bag.messages(["/session/marks"])]
+    found["marks"] = [json.loads(text_of(item)) for item in bag.messages(["/session/marks"])]
     checked = verify(entry.folder)
     found["checked"] = [checked.messages, checked.ticks, checked.frames, list(checked.errors)]
     try:
@@ -305,7 +305,7 @@ def summed(values):
     return values.tolist() if values.size < 20 else float(values.astype(np.float64).sum())
 
 
-def told(item):
+def text_of(item):
     return messages.decode(item.type, item.raw).data
 
 
@@ -366,13 +366,13 @@ def test_all_that_lies_here_is_read():
 
 def test_the_outcomes_of_unattended_episodes_are_read():
     text = (GOLDEN / "trials.json").read_text(encoding="utf-8")
-    found, said = trials_from_json(text), json.loads(text)
-    assert (found.planned, found.first_seed, found.successes) == (3, 0, said["successes"])
+    found, plain = trials_from_json(text), json.loads(text)
+    assert (found.planned, found.first_seed, found.successes) == (3, 0, plain["successes"])
     assert [
         [each.seed, each.outcome, each.reason, each.simulated_s, each.episode] for each in found.done
     ] == [
         [each["seed"], each["outcome"], each["reason"], each["simulated_s"], each["episode"]]
-        for each in said["trials"]
+        for each in plain["trials"]
     ]
 
 

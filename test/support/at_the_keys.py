@@ -9,7 +9,7 @@ class Screen:
     width, height = 120, 40
 
     def __init__(self):
-        self.typed, self.told, self.shown = [], [], ""
+        self.typed, self.lines, self.shown = [], [], ""
 
     def pressed(self):
         keys, self.typed = self.typed, []
@@ -19,7 +19,7 @@ class Screen:
         self.shown = line
 
     def say(self, line):
-        self.told.append(line)
+        self.lines.append(line)
 
 
 class AtTheKeys:
@@ -39,7 +39,7 @@ class AtTheKeys:
         """Press a key after the previous command has ended (else it may be ignored), and wait."""
         self.graph.until(lambda: not self.node.busy, f"rest before {what}")
         self.screen.typed.append(key)
-        self.graph.until(lambda: until(self.state), f"{what}; told: {self.screen.told}")
+        self.graph.until(lambda: until(self.state), f"{what}; told: {self.screen.lines}")
 
     def drives(self, source, ticks=5):
         seen = []
@@ -48,4 +48,4 @@ class AtTheKeys:
             seen[:] = [*seen, self.state.now_ns] if self.state.driver == source else []
             return len(set(seen)) >= ticks
 
-        self.graph.until(long_enough, f"{source} drives; told: {self.screen.told}")
+        self.graph.until(long_enough, f"{source} drives; told: {self.screen.lines}")

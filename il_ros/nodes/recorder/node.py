@@ -72,7 +72,7 @@ class Recorder(managed.ManagedNode):
         """Read the contract and the parameters; raises Refusal when they are invalid."""
         self._contract = load_contract(value(self, "contract"))
         try:
-            parameters.options(self)
+            parameters.options(self, self._contract)
             parameters.wanted(self, self._contract)
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
@@ -87,7 +87,7 @@ class Recorder(managed.ManagedNode):
         clock = self.get_clock()
         simulated = value(self, "use_sim_time")
         self._recorder = EpisodeRecorder(
-            parameters.options(self),
+            parameters.options(self, self._contract),
             self._contract,
             lambda: clock.now().nanoseconds,
             steady_ns=None if simulated else time.monotonic_ns,

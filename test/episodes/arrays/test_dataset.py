@@ -40,7 +40,7 @@ def test_arrays_hold_the_frames_of_the_episode(tmp_path):
 def test_arrays_hold_takeovers_even_at_ticks_without_frames(tmp_path):
     items = made.recorded(6, decisions=False)
     drivers = ("expert", "policy", "policy", "expert", "expert", "policy")
-    items += [made.decision(tick, authority=who, mode="hg_dagger") for tick, who in enumerate(drivers)]
+    items += [made.decision(tick, authority=driver, mode="hg_dagger") for tick, driver in enumerate(drivers)]
     folder = made.write(tmp_path, sorted(items, key=lambda item: item.log_ns))
     for episode in (load(folder), load(folder)):  # built, then loaded from the cache
         np.testing.assert_array_equal(episode.ticks_ns, [made.stamp(tick) for tick in (0, 3, 4)])
@@ -72,10 +72,10 @@ def test_text_is_kept_as_strings(tmp_path):
     text = made.TEXT.replace(
         "observations:\n", "observations:\n  say: {topic: say, type: std_msgs/msg/String, max_age_s: .inf}\n"
     )
-    said = [("push", -1), ("push the red block", 2)]
+    texts = [("push", -1), ("push the red block", 2)]
     items = made.recorded(4) + [
         made._recorded("/say", made.STRING, made.messages.make(made.STRING, data=words), made.stamp(tick))
-        for words, tick in said
+        for words, tick in texts
     ]
     episode = load(made.write(tmp_path, items, text=text), contracts.parse(text, "t"))
     assert list(episode.observations["say"]) == ["push", "push", "push the red block", "push the red block"]

@@ -147,3 +147,15 @@ def test_a_second_publisher_while_recording_is_told_at_once_and_makes_the_take_p
     it.put(3000, "ab", [1, 2])
     it.recorder.start()  # the second one is gone
     assert it.stop().faults == ()
+
+
+def test_a_joint_stamped_ahead_is_no_younger_than_its_arrival(fed):
+    it = fed()
+    it.put(0, "a", [0])
+    it.put(0, "b", [0])
+    it.recorder.start()
+    it.put(10, "b", [0], late_ms=-5000)
+    for at_ms in range(10, 2010, 10):  # b is 0.2 s old at 0.21 s
+        it.put(at_ms, "a", [0])
+    info = it.stop()
+    assert info.streams[0].stale_s == pytest.approx(1.79, abs=1e-9)

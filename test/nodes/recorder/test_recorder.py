@@ -74,11 +74,11 @@ def arm(graph):
     def flowing(recorder: Recorder, position: float = 0.0) -> None:
         graph.in_line(publish)
 
-        def heard() -> bool:
+        def arriving() -> bool:
             publish(joints(position))
             return not recorder._recorder.silent_streams()
 
-        graph.until(heard, "joint states at the recorder")
+        graph.until(arriving, "joint states at the recorder")
 
     publish.flowing = flowing
     return publish
@@ -309,17 +309,17 @@ def test_status_and_diagnostics_report_the_recording(graph, start, arm):
     graph.until(lambda: json.loads(status[-1].data)["state"] == "recording", "the status")
     assert json.loads(status[-1].data)["episode"] == "episode_000001"
 
-    def told() -> bool:
+    def measured() -> bool:
         arm(joints(0.0))
         values = {item.key: item.value for item in reports[-1].status[0].values}
         return " Hz, 0 lost, age p50" in values.get("/joint_states", "")
 
-    graph.until(told, "rate, losses and age")
+    graph.until(measured, "rate, losses and age")
     call(graph, "stop")
     saved(graph, recorder, "episode_000001")
     graph.until(lambda: json.loads(status[-1].data)["last"], "the last episode in the status")
-    told = json.loads(status[-1].data)
-    assert (told["state"], told["last"]["episode"], told["last"]["complete"]) == (
+    reported = json.loads(status[-1].data)
+    assert (reported["state"], reported["last"]["episode"], reported["last"]["complete"]) == (
         "idle",
         "episode_000001",
         True,
