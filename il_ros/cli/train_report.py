@@ -43,6 +43,10 @@ class BarReporter:
             say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
 
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
+        say(f"  warning: {sentence}")
+
     def epoch(self, point: EpochMetrics) -> None:
         """Advance the bar."""
         self._bar.set_postfix_str(
@@ -87,6 +91,10 @@ class JsonReporter:
             omissions=dict(summary.omissions),
             warnings=[*summary.warnings, *([refusal] if refusal else [])],
         )
+
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
+        _say(event="fitted", warnings=[sentence])
 
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""

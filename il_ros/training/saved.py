@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 
 from il_ros.core import atomic
 from il_ros.training.loop import TrainingError, TrainingLoop
-from il_ros.training.recipe import RENAMED
+from il_ros.training.recipe import ADDED, RENAMED
 
 FOLDER = "resume"
 STATE, TENSORS = FILES = ("state.json", "state.safetensors")
@@ -42,7 +42,8 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         tensors = load_tensors((folder / TENSORS).read_bytes())
-        different = _differences(_renamed(state["run"]), json.loads(json.dumps(identity)))
+        now = json.loads(json.dumps(identity))
+        different = _differences(_completed(_renamed(state["run"]), now), now)
         if not different:
             loop.restore(tensors, state["curves"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -59,6 +60,13 @@ def _renamed(run: Any) -> Any:
     training = run["recipe"]["training"]
     now = {RENAMED.get(key, key): value for key, value in training.items()}
     return {**run, "recipe": {**run["recipe"], "training": now}}
+
+
+def _completed(run: Any, now: Any) -> Any:
+    """Return the saved identity with the recipe's later keys, as they are now."""
+    training, given = run["recipe"]["training"], now["recipe"]["training"]
+    added = {key: given[key] for key in ADDED if key in given and key not in training}
+    return {**run, "recipe": {**run["recipe"], "training": {**training, **added}}}
 
 
 def _differences(before: Any, now: Any, path: str = "") -> list[str]:

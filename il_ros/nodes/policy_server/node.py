@@ -44,6 +44,7 @@ from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.policies.disagreement import chunk_disagreement
+from il_ros.policies.features import listed
 from il_ros.records.proposal import Answer
 
 
@@ -65,6 +66,7 @@ class PolicyServer(managed.ManagedNode):
         self._policy: Any = None
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
         self._was_configured = False
+        self._newest: Any = None  # the last observation that was answered
         self._before: tuple[int, Vector] | None = None  # the tick and the chunk of the last answer
         self._proposer: Proposer | None = None
         self._generation: GenerationListener | None = None
@@ -101,7 +103,7 @@ class PolicyServer(managed.ManagedNode):
         """Release the policy."""
         self.deactivate()
         self._versions.close()
-        self._policy = None
+        self._policy = self._newest = None
 
     def stop(self) -> None:
         """Stop the node and wait for a running examination."""
@@ -112,6 +114,8 @@ class PolicyServer(managed.ManagedNode):
         """Return the proposer's status with the policy's version."""
         named = {"checkpoint": value(self, "checkpoint"), **self._versions.values}
         named["examining"] = self._candidates.examining
+        if self._policy is not None and self._newest is not None:
+            named["beyond the demonstrations"] = self._beyond_shown()
         if self._proposer is None:
             return Status(WARN, f"{self.state}: not proposing", named)
         status = self._proposer.status()
@@ -149,11 +153,13 @@ class PolicyServer(managed.ManagedNode):
 
     def _answer(self, observation: Observation) -> Answer:
         try:
-            chunk, uncertainty = self._policy.act_with_uncertainty(observation.values)
+            chunk, own, beyond = self._policy.act_in_parts(observation.values)
         except ValueError as error:  # invalid input or output of the policy
             raise managed.Refusal(str(error)) from error
-        if uncertainty is None:
-            uncertainty = self._chunk_uncertainty(observation.tick_ns, chunk)
+        if own is None:
+            own = self._chunk_uncertainty(observation.tick_ns, chunk)
+        uncertainty = (own or 0.0) + beyond if beyond else own
+        self._newest = observation.values
         self._before = (observation.tick_ns, chunk)
         self._candidates.shadow.push(observation.values, chunk)
         assert self._generation is not None
@@ -169,6 +175,15 @@ class PolicyServer(managed.ManagedNode):
         apart = chunk_disagreement(before, chunk, ticks, self._policy.difference)
         uncertainty: float | None = self._policy.uncertainty_model.calibrated(apart)
         return uncertainty
+
+    def _beyond_shown(self) -> str:
+        """Return what the newest observation has beyond the demonstrations, farthest first."""
+        try:
+            beyond = self._policy.beyond_shown(self._newest)
+        except ValueError:  # it belongs to the policy before
+            return ""
+        farthest = sorted(beyond, key=lambda name: -beyond[name])
+        return listed([f"{name} by {beyond[name]:.2g} scales" for name in farthest])
 
     def _reset_memory(self) -> None:
         """Reset the policy's memory after a handover or restart; without memory, drop its last chunk.

@@ -176,7 +176,9 @@ class Trainer(managed.PlainNode):
                 write = log.info if kind is Omission.NO_FRAMES else log.warning
                 write(shown(f"not trained on: {name}: {reason}"))
         for warning in event.get("warnings", ()):
-            self.get_logger().warning(shown(warning))
+            if ("", warning) not in self._warned:  # every training begins with the same ones
+                self._warned.add(("", warning))
+                self.get_logger().warning(shown(warning))
 
     def _end(self, status: int, last_words: str) -> None:
         """Report how the job ended; publish a trained policy before announcing it."""
