@@ -43,6 +43,7 @@ from il_ros.nodes.runtime.diagnostics import WARN, Status
 from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.proposer import Proposer, declare_tick
+from il_ros.nodes.runtime.publishers import SoleUse
 from il_ros.policies.disagreement import chunk_disagreement
 from il_ros.policies.features import listed
 from il_ros.records.proposal import Answer
@@ -71,6 +72,9 @@ class PolicyServer(managed.ManagedNode):
         self._proposer: Proposer | None = None
         self._generation: GenerationListener | None = None
         self.create_service(Trigger, "~/reload", self._reload)
+        self._sole = SoleUse(
+            self, ["~/version"], "two policy servers contradict each other, stop one of them"
+        )
         self._versions = Versions(self, self._swap)
         self._candidates = Candidates(
             self, lambda: self._policy, self._wanted, self._on_verdict, self._versions.known
@@ -108,6 +112,7 @@ class PolicyServer(managed.ManagedNode):
     def stop(self) -> None:
         """Stop the node and wait for a running examination."""
         self._candidates.close()
+        self._versions.end()
         super().stop()
 
     def status(self) -> Status:
@@ -117,9 +122,9 @@ class PolicyServer(managed.ManagedNode):
         if self._policy is not None and self._newest is not None:
             named["beyond the demonstrations"] = self._beyond_shown()
         if self._proposer is None:
-            return Status(WARN, f"{self.state}: not proposing", named)
+            return self._sole.status(Status(WARN, f"{self.state}: not proposing", named))
         status = self._proposer.status()
-        return Status(status.level, status.message, named | dict(status.values))
+        return self._sole.status(Status(status.level, status.message, named | dict(status.values)))
 
     def _wanted(self) -> Contract | None:
         return load_contract(value(self, "contract")) if value(self, "contract") else None
