@@ -69,6 +69,9 @@ class Lineage:
             self._require(name, isinstance(getattr(self, name), str), "text")
         for name in ("recipe", "metrics", "checks"):
             self._require(name, isinstance(getattr(self, name), Mapping), "a mapping")
+        loss = self.metrics.get("validation_loss")
+        if loss is not None and type(loss) not in (int, float):
+            raise LineageError(f"metrics.validation_loss is {brief(loss)}; it must be a number")
         self._require("data", _is_data(self.data), "a mapping to lists of episode names")
         for name in ("labels", "interventions", "pardons"):
             self._require(name, type(getattr(self, name)) is int, "a whole number")

@@ -11,12 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from il_ros.core import atomic
+from il_ros.core import atomic, files
 from il_ros.training.loop import TrainingError, TrainingLoop
 from il_ros.training.recipe import ADDED, RENAMED
 
 FOLDER = "resume"
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError)
+"""What a value of another type raises; torch raises RuntimeError, and deep JSON RecursionError, which is one."""
 STATE, TENSORS = FILES = ("state.json", "state.safetensors")
+_MOST_STATE, _MOST_TENSORS = 256 << 20, 8 << 30
 
 
 def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
@@ -40,13 +43,13 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     """
     folder = run / FOLDER
     try:
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        tensors = load_tensors((folder / TENSORS).read_bytes())
+        state = files.read_json(folder / STATE, _MOST_STATE)
+        tensors = load_tensors(files.read_bytes(folder / TENSORS, _MOST_TENSORS))
         now = json.loads(json.dumps(identity))
         different = _differences(_completed(_renamed(state["run"]), now), now)
         if not different:
             loop.restore(tensors, state["curves"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*_DAMAGED, OSError, SafetensorError) as error:
         raise TrainingError(f"{folder}: cannot resume: {error}") from error
     if different:
         lines = "\n  ".join(different)

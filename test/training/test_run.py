@@ -7,6 +7,8 @@ from dataclasses import replace
 import made_arrays as made
 import numpy as np
 import pytest
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 from il_ros.policies import checkpoint
 from il_ros.policies.versions import RUN_FILES
@@ -96,6 +98,33 @@ def test_a_damaged_state_is_not_resumed(tmp_path):
     train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
     (tmp_path / "resume" / "state.safetensors").write_bytes(b"\x00" * 64)
     with pytest.raises(TrainingError, match="cannot resume"):
+        train(made.dataset(), RECIPE, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: {**state, "curves": [5.0]},
+        lambda state: {**state, "curves": [{**state["curves"][0], "epoch": "one"}]},
+        lambda state: {**state, "run": 5},
+        lambda state: {**state, "run": {**state["run"], "recipe": {"training": 5}}},
+        lambda state: [state],
+    ],
+)
+def test_a_state_of_other_types_is_not_resumed(tmp_path, damage):
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
+    file = tmp_path / "resume" / "state.json"
+    file.write_text(json.dumps(damage(json.loads(file.read_text()))))
+    with pytest.raises(TrainingError, match="cannot resume"):
+        train(made.dataset(), RECIPE, tmp_path, resume=True)
+
+
+def test_weights_of_another_size_are_not_resumed(tmp_path):
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
+    file = tmp_path / "resume" / "state.safetensors"
+    tensors = load_tensors(file.read_bytes())
+    file.write_bytes(save_tensors({**tensors, "best": tensors["best"][:1]}))  # would fill all weights
+    with pytest.raises(TrainingError, match=r"'best' has shape \(1,\), not"):
         train(made.dataset(), RECIPE, tmp_path, resume=True)
 
 

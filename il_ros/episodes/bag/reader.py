@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from il_ros.episodes.bag import clock_steps
+from il_ros.episodes.bag import clock_steps, metadata
 from il_ros.episodes.bag.clock_steps import Step
 from il_ros.episodes.bag.mcap_messages import Declared, declared_in, messages_by_time, unindexed_messages
 from il_ros.episodes.bag.sink import being_written
+from il_ros.episodes.layout import METADATA_FILE
 
 RECOVER = "il-ros episodes recover"
 
@@ -270,6 +271,8 @@ def _open_rosbags(path: Path) -> Bag:
     from rosbags.rosbag2 import Reader
 
     try:
+        if (path / METADATA_FILE).exists():
+            metadata.read(path / METADATA_FILE)  # bounded: rosbags repeats any value in its errors
         with Reader(path) as reader:
             topics = {
                 name: TopicSummary(topic.msgtype or "", topic.msgcount)
