@@ -33,7 +33,7 @@ STRING = "std_msgs/msg/String"
 
 
 READERS = (
-    "decision", "status", "episode.json", "trials", "contract", "recipe", "parameter file", "--set", "version.json",
+    "decision", "status", "episode.json", "trials", "contract", "recipe", "parameter file", "recipe change", "version.json",
     "decision message", "proposal", "Imu", "WrenchStamped", "PoseStamped", "Twist", "TwistStamped", "Odometry",
     "JointState", "Float64MultiArray", "LaserScan", "Image", "CompressedImage", "String", "command Float64MultiArray",
     "command JointTrajectory", "command JointState", "command Twist", "command TwistStamped", "command PoseStamped",
@@ -92,7 +92,11 @@ def _texts(folder: Path) -> Sequence[Reader]:
         Reader("recipe", tuple(recipe_files), mutated_yaml, _recipe(folder), (SettingsError,)),
         Reader("parameter file", tuple(node_files), mutated_yaml, _yaml, (strict_yaml.YamlError,)),
         Reader(
-            "--set", changes, mutated_yaml, lambda raw: recipes.changed(plain, [_utf8(raw)]), (SettingsError,)
+            "recipe change",
+            changes,
+            mutated_yaml,
+            lambda raw: recipes.changed(plain, [_utf8(raw)]),
+            (SettingsError,),
         ),
         Reader("version.json", lineages, mutated_json, _lineage(folder), (lineage.LineageError,)),
     ]
