@@ -21,6 +21,9 @@ class Reporter(Protocol):
     def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
         """Print the data, and the version of the initial weights, or why they were refused."""
 
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
+
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
 

@@ -215,8 +215,10 @@ def test_a_large_jpeg_may_have_fewer_scans():
 def test_a_png_that_states_more_than_it_holds_is_refused_before_anything_is_allocated(length):
     raw = encoded(".png", RGB)
     place = raw.index(b"IDAT") - 4
-    assert read_header(raw[:place] + length + raw[place + 4 :]) is None
-    assert read_header(raw[:-13]) is None  # cut short
+    assert not read_header(raw[:place] + length + raw[place + 4 :]).whole
+    assert not read_header(raw[:-13]).whole  # cut short
+    assert not read_header(raw[:-1]).whole
+    assert read_header(raw).whole
 
 
 def png_chunk(name, content):

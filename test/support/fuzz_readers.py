@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import struct
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -33,10 +34,10 @@ STRING = "std_msgs/msg/String"
 
 
 READERS = (
-    "decision", "status", "episode.json", "trials", "contract", "recipe", "parameter file", "recipe change", "version.json",
-    "decision message", "proposal", "Imu", "WrenchStamped", "PoseStamped", "Twist", "TwistStamped", "Odometry",
-    "JointState", "Float64MultiArray", "LaserScan", "Image", "CompressedImage", "String", "command Float64MultiArray",
-    "command JointTrajectory", "command JointState", "command Twist", "command TwistStamped", "command PoseStamped",
+    "decision", "status", "episode.json", "trials", "contract", "recipe", "parameter file", "recipe change",
+    "version.json", "decision message", "proposal", "Imu", "WrenchStamped", "PoseStamped", "Twist", "TwistStamped",
+    "Odometry", "JointState", "Float64MultiArray", "LaserScan", "Image", "CompressedImage", "String",
+    "command Float64MultiArray", "command JointTrajectory", "command JointState", "command Twist", "command TwistStamped", "command PoseStamped",
     "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3", "metadata.yaml", "episode", "episode folder",
     "array cache", "checkpoint", "saved training",
 )  # fmt: skip
@@ -259,11 +260,13 @@ def _picture(suffix: str, width: int, height: int, kind: type = np.uint8) -> np.
 
 
 def _pictures() -> Reader:
-    kinds = (
-        ("jpeg", "rgb8"),
-        ("png", "mono8"),
-        ("16UC1; compressedDepth png", "depth"),
-        ("16UC1; png", "depth"),
+    transport = "compressedDepth"
+    forms = (
+        "jpeg",
+        "16UC1; png",
+        f"16UC1; {transport} png",
+        f"32FC1; {transport} png",
+        f"16UC1; {transport} rvl",
     )
     specs = [
         contract.parse(
@@ -278,13 +281,16 @@ def _pictures() -> Reader:
         _picture(".png", 8, 6),
         _picture(".png", 8, 6, np.uint16),
         progressive.ravel(),
+        np.frombuffer(struct.pack("<iff", 0, 1.0, 0.0) + bytes(_picture(".png", 8, 6, np.uint16)), np.uint8),
+        # RVL: 8x6 pixels, 48 zeros (three-bit groups 0 and 6, lowest first), then no others
+        np.frombuffer(struct.pack("<iffIII", 0, 1.0, 0.0, 8, 6, 0x86000000), np.uint8),
     ]
 
     def read(raw: bytes) -> object:
         """Decode the picture in each way; refused if all ways refuse it."""
         found, refused = [], None
         for spec in specs:
-            for form, _ in kinds:
+            for form in forms:
                 data = np.frombuffer(raw, np.uint8)
                 message = messages.make("sensor_msgs/msg/CompressedImage", format=form, data=data)
                 try:
