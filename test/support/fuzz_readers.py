@@ -37,7 +37,8 @@ READERS = (
     "decision", "status", "episode.json", "trials", "contract", "recipe", "parameter file", "recipe change",
     "version.json", "decision message", "proposal", "Imu", "WrenchStamped", "PoseStamped", "Twist", "TwistStamped",
     "Odometry", "JointState", "Float64MultiArray", "LaserScan", "Image", "CompressedImage", "String",
-    "command Float64MultiArray", "command JointTrajectory", "command JointState", "command Twist", "command TwistStamped", "command PoseStamped",
+    "command Float64MultiArray", "command JointTrajectory", "command JointState", "command Twist",
+    "command TwistStamped", "command PoseStamped",
     "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3", "metadata.yaml", "episode", "episode folder",
     "array cache", "checkpoint", "saved training",
 )  # fmt: skip
