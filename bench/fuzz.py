@@ -1,6 +1,6 @@
 """Read mutated inputs with every reader of outside data; print the counts as a table.
 
-    python bench/fuzz.py [--seconds 60] [--only NAME ...] [--number 0] [--keep]
+    python bench/fuzz.py [--seconds 10] [--only NAME ...] [--number 0] [--keep]
 
 Each input must be read, or refused with the reader's declared error, within five seconds and the memory limit.
 Inputs are mutations of valid ones (test/support/fuzzing.py) by a random generator that `--number` seeds. `--keep`
@@ -33,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="time per reader")
+    parser.add_argument("--seconds", type=float, default=10.0, help="time per reader")
     parser.add_argument("--only", nargs="+", choices=READERS, default=READERS, help="these readers")
     parser.add_argument("--number", type=int, default=0, help="seeds the mutations")
     parser.add_argument("--keep", action="store_true", help="write crashing inputs to test/fuzz/crashes")
