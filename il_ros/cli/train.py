@@ -285,6 +285,7 @@ def _train(
         version=plan.version or named_by(plan.out),
         resume=plan.resume,
         start=start,
+        on_warning=reporter.warning,
         on_epoch=on_epoch,
     )
 

@@ -24,6 +24,9 @@ class Reporter(Protocol):
     ) -> None:
         """Print the data, the version of the initial weights or why they were refused, and the notes."""
 
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
+
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
 
@@ -47,6 +50,10 @@ class BarReporter:
         if parent or refusal:
             say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
+
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
+        say(f"  warning: {sentence}")
 
     def epoch(self, point: EpochMetrics) -> None:
         """Advance the bar."""
@@ -95,6 +102,10 @@ class JsonReporter:
             notes=[*summary.notes, *notes],
             warnings=[*summary.warnings, *([refusal] if refusal else [])],
         )
+
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
+        _say(event="fitted", warnings=[sentence])
 
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""

@@ -13,11 +13,13 @@ from safetensors.torch import save as save_tensors
 
 from il_ros.core import atomic, files
 from il_ros.training.loop import TrainingError, TrainingLoop
-from il_ros.training.recipe import RENAMED
+from il_ros.training.recipe import ADDED, RENAMED
 
 FOLDER = "resume"
-_MOST_BYTES = 1 << 26
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError)
+"""What a value of another type raises; torch raises RuntimeError, and deep JSON RecursionError, which is one."""
 STATE, TENSORS = FILES = ("state.json", "state.safetensors")
+_MOST_STATE, _MOST_TENSORS = 256 << 20, 8 << 30
 
 
 LATER = {"still_every": 1}
@@ -45,7 +47,7 @@ def data(run: Path) -> Mapping[str, list[str]]:
     """
     path = run / FOLDER / STATE
     try:
-        names = json.loads(files.read_text(path, _MOST_BYTES))["run"]["data"]
+        names = json.loads(files.read_text(path, _MOST_STATE))["run"]["data"]
         return {part: [str(name) for name in names[part]] for part in ("train", "validation")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
@@ -58,12 +60,13 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     """
     folder = run / FOLDER
     try:
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        tensors = load_tensors((folder / TENSORS).read_bytes())
-        different = _differences(_renamed(state["run"]), json.loads(json.dumps(identity)))
+        state = files.read_json(folder / STATE, _MOST_STATE)
+        tensors = load_tensors(files.read_bytes(folder / TENSORS, _MOST_TENSORS))
+        now = json.loads(json.dumps(identity))
+        different = _differences(_completed(_renamed(state["run"]), now), now)
         if not different:
             loop.restore(tensors, state["curves"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*_DAMAGED, OSError, SafetensorError) as error:
         raise TrainingError(f"{folder}: cannot resume: {error}") from error
     if different:
         lines = "\n  ".join(different)
@@ -77,6 +80,13 @@ def _renamed(run: Any) -> Any:
     training = run["recipe"]["training"]
     now = {**LATER, **{RENAMED.get(key, key): value for key, value in training.items()}}
     return {**run, "recipe": {**run["recipe"], "training": now}}
+
+
+def _completed(run: Any, now: Any) -> Any:
+    """Return the saved identity with the recipe's later keys, as they are now."""
+    training, given = run["recipe"]["training"], now["recipe"]["training"]
+    added = {key: given[key] for key in ADDED if key in given and key not in training}
+    return {**run, "recipe": {**run["recipe"], "training": {**training, **added}}}
 
 
 def _differences(before: Any, now: Any, path: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.features import Inputs
 
@@ -50,7 +51,7 @@ def sentence(kept: Sequence[Mask]) -> str:
     left_out, total = sum(int((~mask).sum()) for mask in kept), sum(len(mask) for mask in kept)
     if not left_out:
         return ""
-    return f"{left_out} of {total} frames are not used: nothing moves in them (--set still_every=1 uses all)"
+    return f"{left_out} of {counted(total, 'frame')} are not used: nothing moves in them (--set still_every=1 uses all)"
 
 
 def _numbers(episode: EpisodeArrays, inputs: Inputs) -> Vector:

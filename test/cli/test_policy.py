@@ -49,3 +49,11 @@ def test_a_damaged_file_is_listed_and_named(tmp_path, capsys):
 def test_an_empty_folder_is_reported(tmp_path, capsys):
     assert main(["policy", "versions", str(tmp_path)]) == 1
     assert "holds no versions" in capsys.readouterr().err
+
+
+def test_a_pardon_names_what_there_is(tmp_path, capsys):
+    write(tmp_path, "v1")
+    assert main(["policy", "pardon", "v7", str(tmp_path)]) == 1
+    assert f"{tmp_path} has no version 'v7'; there are: v1" in capsys.readouterr().err
+    assert main(["policy", "pardon", "v1", str(tmp_path)]) == 1
+    assert "v1 is trained, neither refused nor rolled back" in capsys.readouterr().err

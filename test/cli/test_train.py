@@ -32,7 +32,9 @@ def test_training_prints_the_result_and_its_folder(root, tmp_path, capsys):
 def test_progress_for_programs_is_one_json_object_per_line(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), "--progress", "json", *QUICK]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [event["event"] for event in events] == ["start", "epoch", "epoch", "epoch", "done"]
+    assert [event["event"] for event in events] == ["start", "fitted", "epoch", "epoch", "epoch", "done"]
+    (warning,) = events[1]["warnings"]
+    assert "never moved in the demonstrations: " in warning
     assert events[0]["episodes"] == 3
     assert events[-1]["checkpoint"] == str(tmp_path / "out" / "checkpoint")
 

@@ -206,7 +206,7 @@ def _outcome_notes(episodes: Sequence[EpisodeArrays]) -> tuple[str, ...]:
     which = (
         "1 episode failed; the expert's commands in it"
         if failed == 1
-        else (f"{failed} episodes failed; the expert's commands in them")
+        else f"{counted(failed, 'episode')} failed; the expert's commands in them"
     )
     return (f"{which} are learnt as in the others (--outcome success leaves failures out)",)
 
@@ -222,7 +222,9 @@ def _notes(episodes: Sequence[EpisodeArrays]) -> list[str]:
         for note in episode.notes:
             about.setdefault(note, []).append(episode.name)
     return [
-        f"{names[0]}: {note}" if len(names) == 1 else f"{len(names)} episodes, {names[0]} first: {note}"
+        f"{names[0]}: {note}"
+        if len(names) == 1
+        else f"{counted(len(names), 'episode')}, {names[0]} first: {note}"
         for note, names in about.items()
     ]
 

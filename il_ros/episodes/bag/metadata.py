@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from il_ros.core import files, strict_yaml
+
 VERSION = 8
+MOST_CHARACTERS, MOST_VALUES = 2_000_000, 200_000
+"""Of a file that is read: a bag of a thousand files has a tenth of it."""
 _FOREVER = {"sec": 2147483647, "nsec": 4294967295}
 
 
@@ -93,6 +98,15 @@ def render(summary: BagSummary) -> str:
 def render_information(summary: BagSummary) -> str:
     """Return the text that rosbag2 also stores in the MCAP file, as the metadata record 'rosbag2'."""
     return yaml.safe_dump(_information(summary), sort_keys=False).strip()
+
+
+def read(path: Path) -> Any:
+    """Return the value of a `metadata.yaml`, whatever it holds; raises OSError and ValueError.
+
+    Another recorder's file: bounded, because it may hold anything.
+    """
+    text = files.read_text(path, 4 * MOST_CHARACTERS)
+    return strict_yaml.load(text, str(path), characters=MOST_CHARACTERS, values=MOST_VALUES)
 
 
 def merge(parts: Sequence[BagSummary]) -> BagSummary:

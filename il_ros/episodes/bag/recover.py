@@ -16,10 +16,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
-from il_ros.core import atomic, files
+from il_ros.core import atomic
 from il_ros.episodes import layout
+from il_ros.episodes.bag import metadata
 from il_ros.episodes.bag.mcap_scan import Scan
 from il_ros.episodes.bag.metadata import BagSummary, merge, render
 from il_ros.episodes.bag.reader import bag_files
@@ -30,7 +29,6 @@ from il_ros.episodes.bag.writer import RESERVE_FILE
 
 ORIGINAL = ".orig"
 FAULT = "the recorder ended without finishing the bag; it was recovered"
-_METADATA_BYTES = 1 << 26
 _BLOCK_BYTES = 1 << 20
 
 
@@ -309,8 +307,8 @@ def _with_custom(summary: BagSummary, before: dict[object, object]) -> BagSummar
 
 def _metadata_or_none(path: Path) -> dict[object, object] | None:
     try:
-        values = yaml.safe_load(files.read_text(path, _METADATA_BYTES))
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
+        values = metadata.read(path)
+    except (OSError, ValueError):
         return None
     values = values.get("rosbag2_bagfile_information") if isinstance(values, dict) else None
     return values if isinstance(values, dict) else None

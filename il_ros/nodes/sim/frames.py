@@ -47,6 +47,11 @@ class FramePublisher:
         self._failed = node.create_publisher(Bool, "task/failed", LATCHED)
         self._episode = node.create_publisher(String, "task/episode", LATCHED)
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics on which nobody else may publish."""
+        return ("task/episode", *self._sensors)
+
     def episode(self, seed: int, number: int) -> None:
         """Publish the seed and number of a new episode."""
         text = json.dumps({"task": self._task.name, "seed": seed, "number": number})

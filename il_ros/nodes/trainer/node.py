@@ -187,7 +187,9 @@ class Trainer(managed.PlainNode):
         for note in event.get("notes", ()):
             log.info(shown(note))
         for warning in event.get("warnings", ()):
-            log.warning(shown(warning))
+            if ("", warning) not in self._warned:  # every training begins with the same ones
+                self._warned.add(("", warning))
+                log.warning(shown(warning))
 
     def _end(self, status: int, last_words: str) -> None:
         """Report how the job ended; publish a trained policy before announcing it."""

@@ -252,3 +252,9 @@ def test_single_messages_far_ahead_are_counted_and_do_not_make_the_clock_wrong(t
     assert any(
         "1 left out: a message of image was set apart: stamped 3599.990 s" in w for w in report.warnings
     )
+
+
+def test_a_clock_that_goes_on_between_its_readings_was_not_set_back():
+    times = iter(range(EPOCH, EPOCH + 1000))
+    clock = RecordingClock(lambda: next(times))  # each reading is a nanosecond later
+    assert [clock.step_ns() for _ in range(5)] == [0] * 5

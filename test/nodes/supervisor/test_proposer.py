@@ -192,6 +192,15 @@ def test_without_a_trigger_a_timer_ticks_at_the_rate(graph):
     graph.until(lambda: source.status().values.get("ticks without observation", 0) >= 3, "three ticks")
 
 
+def test_a_second_source_of_the_same_name_is_told(graph):
+    first, second = graph.start(Source), graph.start(Source)
+    for source in (first, second):
+        graph.until(lambda source=source: source.status().level == ERROR, "the status")
+        assert "publishes on /expert/proposal, too; two sources of one name" in source.status().message
+    second.proposer.close()
+    graph.until(lambda: first.status().level == WARN, "the end of the second")
+
+
 def test_closed_it_is_silent(graph):
     source, robot = graph.start(Source), Robot(graph)
     source.proposer.close()

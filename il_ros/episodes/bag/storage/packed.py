@@ -7,6 +7,8 @@ import tempfile
 import weakref
 from pathlib import Path
 
+from il_ros.core.tables import counted
+
 ZSTD = b"\x28\xb5\x2f\xfd"
 SUFFIX = ".zstd"
 LARGEST_MESSAGE = 1 << 28
@@ -32,12 +34,14 @@ def unpack_message(raw: bytes) -> bytes:
     try:
         stated = zstandard.get_frame_parameters(raw).content_size
         if stated != zstandard.CONTENTSIZE_UNKNOWN and stated > LARGEST_MESSAGE:
-            raise PackedError(f"a message states {stated} bytes unpacked; {LARGEST_MESSAGE} at most are read")
+            raise PackedError(
+                f"a message states {counted(stated, 'byte')} unpacked; {LARGEST_MESSAGE} at most are read"
+            )
         with zstandard.ZstdDecompressor().stream_reader(raw) as reader:
             data = bytes(reader.read(LARGEST_MESSAGE + 1))
     except zstandard.ZstdError as error:
         raise PackedError(
-            f"a message of {len(raw)} bytes is compressed and can't be unpacked: {error}"
+            f"a message of {counted(len(raw), 'byte')} is compressed and can't be unpacked: {error}"
         ) from error
     if len(data) > LARGEST_MESSAGE:
         raise PackedError(f"a message has more than {LARGEST_MESSAGE} bytes unpacked")
