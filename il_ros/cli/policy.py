@@ -112,7 +112,7 @@ def _row(told: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
         str(len(told.episodes)) if told.data else "-",
         str(told.labels) if told.data else "-",
         "-" if loss is None else f"{loss:.5f}",
-        told.state,
+        told.state if told.metrics.get("finished", True) else f"{told.state}, stopped early",
         "-" if rate is None else f"{told.driven_s / 60:.2f}",
         "-" if rate is None else f"{rate:.2f}",
         "-" if fared is None else f"{fared[0]}/{fared[1]}",

@@ -63,7 +63,7 @@ _CHECKS = {
     TRAINING: _some("an event", {"event": check.name_text, "job": check.text}, ("event",)),
     PROMOTION: _some(
         "a verdict",
-        {"version": check.text, "verdict": _some("a verdict", _VERDICT, tuple(_VERDICT))},
+        {"version": check.text, "policy": check.text, "verdict": _some("a verdict", _VERDICT, tuple(_VERDICT))},
         ("verdict",),
     ),
 }

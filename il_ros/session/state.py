@@ -24,7 +24,7 @@ Update = tuple["SessionState", tuple[Notice, ...]]
 class SessionState:
     """The input of the status line and of the user commands; "" and None: unknown.
 
-    `has_policy`: a policy has proposed. `running`: the policy may drive. `helping`: the scripted expert is
+    `has_policy`: a policy has proposed. `policy`: the first policy with its origin. `running`: the policy may drive. `helping`: the scripted expert is
     engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
     the running episode; `last_labels`: of the last one. `done`: number of ended episodes. `moment`: number of
@@ -43,6 +43,7 @@ class SessionState:
     uncertainty: float | None = None
     threshold: float | None = None
     version: str = ""
+    policy: str = ""
     has_policy: bool = False
     disagreement: float | None = None
     estop: str = ""
@@ -208,11 +209,15 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
 
 
 def after_promotion(state: SessionState, record: Mapping[str, Any]) -> Update:
-    """Process the policy server's verdict on a version; only refusals and roll-backs are shown.
+    """Process the policy server's verdict on a version; refusals and roll-backs are shown.
 
-    A promoted version is shown by its first decision.
+    The first policy is shown with its origin. A promoted version is shown by its first decision.
     """
     verdict = record["verdict"]
+    if record.get("policy") and not state.policy:
+        return replace(state, policy=record["policy"]), (
+            Notice(f"policy {record['policy']}", NoticeKind.POLICY),
+        )
     if verdict["state"] in BAD:
         control = f"; {record['version']} is in control" if record.get("version") else ""
         text = f"policy {verdict['version']} {verdict['state']}: {verdict['reason']}{control}"

@@ -178,3 +178,13 @@ def test_a_link_in_place_of_an_unfinished_training_is_not_followed(tmp_path):
     with pytest.raises(FileExistsError, match=r"v1\.running: is not a folder"):
         remove_unfinished(tmp_path / "v1.running")
     assert (tmp_path / "mine" / "curves.csv").exists()
+
+
+def test_a_policy_of_unknown_origin_is_described_so(tmp_path):
+    assert lineage.describe("bc-1", tmp_path, {}) == (
+        f"bc-1 ({tmp_path}, training time unknown, whether training was complete is unknown)"
+    )
+    run = version(tmp_path, 3, trained_at="2026-11-29T10:00:00+00:00")
+    assert lineage.describe("v3", run / CHECKPOINT, {"finished": True}) == (
+        f"v3 ({run / CHECKPOINT}, trained at 2026-11-29T10:00:00+00:00, complete)"
+    )
