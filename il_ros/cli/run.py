@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
 def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     """Run nodes until one ends or Ctrl-C; return 0, or 1 after a failure with the reason on stderr.
 
-    A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only.
+    A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only. Ctrl-Z
+    suspends this process, and the nodes learn of it: the supervisor stops the robot.
     """
     terminal = terminal_of(specs) if sys.stdin.isatty() else ""
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -61,6 +62,7 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     patience = dict.fromkeys(slow, float(SLOW_STOP_S))
     try:
         with processes.ProcessGroup(commands, logs, show, terminal, patience) as group:
+            signal.signal(signal.SIGTSTP, group.suspend)  # the nodes have their own sessions
             ending = group.wait()
             if ending.status != 0:
                 say(group.failure(ending), file=sys.stderr)

@@ -135,10 +135,11 @@ class LimitedMotion:
 
     def stop(self):
         """Latch the emergency stop, which zeroes the base at once."""
-        self._decided(self.core.press("topic", True, self.now, self.steady))
+        self.core.estop.update("topic", True, self.steady)
+        self._decided(self.core.answer_estop(self.now, self.steady))
 
     def resume(self):
-        self._decided(self.core.press("topic", False, self.now, self.steady))
+        self.core.estop.update("topic", False, self.steady)
         self.core.reset_estop(self.steady)
 
     def restart(self):

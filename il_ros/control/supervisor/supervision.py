@@ -29,6 +29,7 @@ from il_ros.control.supervisor.arbitration import (
 from il_ros.control.supervisor.estop import EmergencyStop
 from il_ros.control.supervisor.generations import Generations
 from il_ros.control.supervisor.proposal_buffer import ProposalBuffer
+from il_ros.control.supervisor.rest import Rest
 from il_ros.control.supervisor.watchdog import Watchdog
 from il_ros.core.contract import Contract
 from il_ros.records.decision import NOBODY, Decision, Numbers
@@ -45,6 +46,7 @@ class SupervisorOptions:
     `keep_command`: see Actuation. `hold_at_start`: hold the measured state before the first proposal, instead
     of sending nothing. `start_tolerance` and `following_error`: `outside_s` and `from_command_s` of
     StartTolerance, in seconds. `simulated`: the robot's clock is /clock, and a restart places the robot.
+    `start_at_rest` and `manual`: see Rest.
     Raises ValueError when `without_measurement` is neither, or a tolerance is below 0.
     """
 
@@ -55,6 +57,8 @@ class SupervisorOptions:
     start_tolerance: float = 0.1
     following_error: float = 0.5
     simulated: bool = False
+    start_at_rest: bool = False
+    manual: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.without_measurement not in ("wait", "trust"):
@@ -102,6 +106,11 @@ class Supervision:
             2 * options.silence_s,
             quaternion_slices(contract.actions),
         )
+        unknown = [name for name in options.manual if name not in self.proposal_buffer.states]
+        if unknown:
+            known = ", ".join(self.proposal_buffer.states)
+            raise ValueError(f"manual: '{unknown[0]}' is not a source; there are: {known}")
+        self._rest = Rest(options.start_at_rest, options.manual)
         self.estop = estop or EmergencyStop()
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
         self.mode: Mode = Priority() if mode is None else mode
@@ -122,13 +131,18 @@ class Supervision:
         self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0
         self._ahead: tuple[str, int] | None = None
         self._generations, self._mixed = Generations(), False
-        self._by_timer, self._ended = True, ""
+        self._by_timer, self._ended, self._stop_decided = True, "", False
         self._handover_unreported = False
 
     @property
     def generation(self) -> int:
         """Count of handovers, restarts and changes of mode."""
         return self._generations.number
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the robot is at rest until a person lets it drive."""
+        return self._rest.active
 
     # ---- inputs ------------------------------------------------------------------------------------------
 
@@ -162,27 +176,43 @@ class Supervision:
             answer = self._answer(name, stamp_ns, now_ns, steady_ns)
             if answer is not None:
                 return answer
-        pressed = self.estop.check(steady_ns)
-        if not (self.watchdog.overdue(steady_ns) or pressed):
+        self.estop.check(steady_ns)
+        stopped = bool(self.estop.latched) and not self._stop_decided
+        if not (self.watchdog.overdue(steady_ns) or stopped):
             return None
         before = (self.authority, self._shaper.sent)
         clock_stopped = now_ns <= self._decided_ns
         decision = self._decide_by_timer(now_ns, steady_ns)
         return None if clock_stopped and before == (self.authority, decision.sent) else decision
 
-    def press(self, name: str, pressed: bool, now_ns: int, steady_ns: int) -> Decision | None:
-        """Set the state of an emergency stop input; return the stopping decision when the stop latched."""
+    def answer_estop(self, now_ns: int, steady_ns: int) -> Decision | None:
+        """Return the stopping decision if the emergency stop latched since the last decision, else None."""
+        if not self.estop.latched or self._stop_decided:
+            return None
         self._notice_clock(now_ns)
-        return (
-            self._decide_by_timer(now_ns, steady_ns) if self.estop.update(name, pressed, steady_ns) else None
-        )
+        return self._decide_by_timer(now_ns, steady_ns)
 
     def reset_estop(self, steady_ns: int) -> str:
-        """Reset the emergency stop and restart; return the reason of a refusal, "" on success."""
+        """Reset the emergency stop and restart; return the reason of a refusal, "" on success.
+
+        With `start_at_rest` the robot is at rest afterwards.
+        """
         refused = self.estop.reset(steady_ns)
         if not refused:
+            self._stop_decided = False
+            self._rest.begin()
             self.restart()
         return refused
+
+    def drive(self, allowed: bool) -> str:
+        """Let the sources drive, or go to rest; return the reason of a refusal, "" on success.
+
+        The next decision hands over, with a new generation and a ramp from the measured state.
+        """
+        if allowed and self.estop.latched:
+            return f"{self.estop.latched}; release the emergency stop first"
+        self._rest.active = not allowed
+        return ""
 
     def switch(self, mode: Mode) -> None:
         """Change the mode; start a new generation with a ramp from the measured state."""
@@ -196,6 +226,7 @@ class Supervision:
         Nothing is sent until a ramp starts, anywhere within the position limits.
         """
         self._shaper.forget()
+        self._rest.begin()
         self.restart()
 
     def restart(self) -> None:
@@ -274,6 +305,8 @@ class Supervision:
     def _arbitrate(self, stamp_ns: int, absences: Absences) -> Arbitration:
         if self._stopped():
             return Arbitration(NOBODY, self._stopped())
+        if self._rest.active:
+            return self._rest.choose(absences)
         return self.mode.choose(ArbitrationInput(stamp_ns, self.authority, absences))
 
     def _stopped(self) -> str:
@@ -285,6 +318,7 @@ class Supervision:
         self, arbitration: Arbitration, absences: Absences, stamp_ns: int, time_ns: int, steady_ns: int
     ) -> Decision:
         winner = arbitration.authority
+        self._stop_decided = bool(self.estop.latched)
         if winner != self.authority and not (arbitration.mixed and self._mixed):
             self._hand_over(arbitration, absences, stamp_ns)
         elif not (self._handover_unreported and winner == self.authority):

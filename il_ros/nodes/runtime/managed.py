@@ -148,7 +148,13 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         executor = EventsExecutor()
-        with process.stop_signals(lambda: executor.shutdown(0)) as stopped:
+        node: Any = None
+
+        def suspended() -> None:
+            if node is not None:
+                node.suspended()
+
+        with process.stop_signals(lambda: executor.shutdown(0), suspended) as stopped:
             try:
                 node = make_node()
             except (ParameterError, Refusal) as error:

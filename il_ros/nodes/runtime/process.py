@@ -73,8 +73,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def stop_signals(wake: Callable[[], object]) -> Iterator[Callable[[], bool]]:
+def stop_signals(
+    wake: Callable[[], object], suspended: Callable[[], object] = lambda: None
+) -> Iterator[Callable[[], bool]]:
     r"""Turn SIGINT, SIGTERM and SIGHUP into a flag; yield the function that reads it.
+
+    SIGTSTP (Ctrl-Z) calls `suspended` in the other thread and does not suspend the process, because a robot would
+    keep its last velocity; a process that reads keys has a handler of its own (see `terminal`).
 
     The first signal calls `wake` in another thread. Later ones are reported and change nothing: launch forwards
     a second SIGINT where there is no terminal, and sends SIGTERM while a slow disk still takes an episode.
@@ -87,13 +92,17 @@ def stop_signals(wake: Callable[[], object]) -> Iterator[Callable[[], bool]]:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     handlers = {number: signal.signal(number, lambda *_: None) for number in STOP_SIGNALS}
+    if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+        handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, lambda *_: None)
     descriptor_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def watch() -> None:
         while received := os.read(reader, 1):
             if received[0] not in handlers:
                 continue
-            if not stopped.is_set():
+            if received[0] == signal.SIGTSTP:
+                suspended()
+            elif not stopped.is_set():
                 stopped.set()
                 wake()
             elif received[0] == signal.SIGINT:

@@ -2,9 +2,9 @@
 
 The proposal of the source with authority passes one safety limiter; a record on `~/decision` follows every
 command. The parameter `mode`, settable at run time, selects the arbitration rule (`il_ros.interactive`).
-Services: `~/restart` (new generation, ramp from the measured state), `~/estop` (true latches),
-`~/reset_estop`. The topic `~/estop` (std_msgs/Bool) also latches the emergency stop, which stays latched
-across activations.
+Services: `~/drive` (true lets the sources drive, false: at rest), `~/restart` (new generation, ramp from the
+measured state), `~/estop` (true latches), `~/reset_estop`. The topic `~/estop` (std_msgs/Bool) and the consoles
+(`~/console`) also latch the emergency stop, which stays latched across activations.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.control.supervisor.status import change, status
@@ -28,6 +28,7 @@ from il_ros.control.supervisor.status import to_json as status_json
 from il_ros.control.supervisor.supervision import Supervision
 from il_ros.core import codecs, messages
 from il_ros.core.contract import Contract
+from il_ros.core.tables import shown
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.nodes.runtime import managed
@@ -62,7 +63,7 @@ class DaggerSupervisor(managed.ManagedNode):
         declare_contract(self)
         declare_supervision(self)
         self._modes = ModeParameters(self, self._check_mode, self._switch)
-        self._estop = EstopInputs(self, self._press, self._reset_estop)
+        self._estop = EstopInputs(self, self._latched, self._reset_estop)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._others = OtherPublishers(self, "only one node may command the robot")
         self._commands: list[tuple[Any, Any, slice]] = []
@@ -71,6 +72,7 @@ class DaggerSupervisor(managed.ManagedNode):
         self._announcer = RequestAnnouncer(self)
         self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
         self.create_service(Trigger, "~/restart", self._on_restart)
+        self.create_service(SetBool, "~/drive", self._on_drive)
 
     # ---- lifecycle ---------------------------------------------------------------------------------------
 
@@ -116,6 +118,8 @@ class DaggerSupervisor(managed.ManagedNode):
         ):
             timer = self.create_timer(seconds, callback, clock=self._steady)
             self._closing.append(partial(self.destroy_timer, timer))
+        if supervision.at_rest:
+            self._tell_how_to_drive()
         self._announce()
 
     def deactivate(self) -> None:
@@ -127,6 +131,15 @@ class DaggerSupervisor(managed.ManagedNode):
         self._commands.clear()
         while self._closing:
             self._closing.pop()()
+
+    def suspended(self) -> None:
+        """Stop the robot: the terminal that the nodes were started in was suspended."""
+        self._estop.suspended()
+
+    def destroy_node(self) -> None:
+        """Destroy the node, after the thread of the emergency stop."""
+        self._estop.close()
+        super().destroy_node()
 
     def cleanup(self) -> None:
         """Drop the contract and all received data."""
@@ -157,6 +170,7 @@ class DaggerSupervisor(managed.ManagedNode):
         contract, supervision = self._contract, self._supervision
         if not self._commands:
             return  # queued before the node was deactivated
+        self._answer_estop()  # in a flood of proposals its own task comes late
         try:
             proposed = proposal.decode(raw, contract.action_names, contract.period_ns)
         except proposal.ProposalError as error:
@@ -170,6 +184,7 @@ class DaggerSupervisor(managed.ManagedNode):
             self._report.add_latency(started_ns, time.perf_counter_ns())
 
     def _on_measurement(self, topic: str, raw: bytes, arrival_ns: int) -> None:
+        self._answer_estop()
         self._supervision.measured.push(topic, raw, arrival_ns)
 
     def _on_timer(self) -> None:
@@ -233,11 +248,16 @@ class DaggerSupervisor(managed.ManagedNode):
 
     # ---- emergency stop and restart ----------------------------------------------------------------------
 
-    def _press(self, source: str, pressed: bool) -> None:
+    def _latched(self) -> None:
+        """Stop the robot in the executor's thread, ahead of what it has queued; called in another thread."""
+        self.get_logger().error(shown(self._estop.latch.latched))
+        if self.executor is not None:
+            self.executor.create_task(self._answer_estop)
+
+    def _answer_estop(self) -> None:
+        """Send the stopping decision if the emergency stop latched since the last decision."""
         if self._commands:
-            self._send(self._supervision.press(source, pressed, *self._times()))
-        else:
-            self._estop.latch.update(source, pressed, time.monotonic_ns())
+            self._send(self._supervision.answer_estop(*self._times()))
 
     def _reset_estop(self) -> str:
         if self._supervision is None:
@@ -252,6 +272,22 @@ class DaggerSupervisor(managed.ManagedNode):
         self._supervision.restart()
         self._announce()
         response.success, response.message = True, f"generation {self._supervision.generation}"
+        return response
+
+    def _tell_how_to_drive(self) -> None:
+        service = f"{self.get_fully_qualified_name()}/drive"
+        self.get_logger().info(
+            f"at rest; to let it drive: a key or button of the session, or "
+            f'ros2 service call {service} std_srvs/srv/SetBool "{{data: true}}"'
+        )
+
+    def _on_drive(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if not self._commands:
+            raise managed.Refusal(f"nothing to drive: the node is {self.state}")
+        refused = self._supervision.drive(request.data)
+        self._announce()
+        response.success = not refused
+        response.message = refused or ("at rest" if self._supervision.at_rest else "the sources may drive")
         return response
 
 

@@ -12,6 +12,8 @@ from il_ros.nodes.runtime.parameters import declare, value
 TOPICS = {"policy": "policy_server/proposal", "expert": "expert/proposal"}
 PRIORITIES = {"policy": 10, "expert": 20}
 
+DRIVING, REST = "driving", "rest"
+
 SILENT_PERIODS = 1.5
 SILENT_SIMULATED_S = 1.0
 
@@ -63,6 +65,14 @@ def declare_supervision(node: Node) -> None:
         minimum=0.0,
     )  # fmt: skip
     declare(
+        node, "start", DRIVING, "at the start and after an emergency stop: driving, or rest until a person "
+        "lets the sources drive by ~/drive (a key or button of the session)", choices=(DRIVING, REST),
+    )  # fmt: skip
+    declare(
+        node, "manual", "", "sources that may drive at rest because a person drives by them, separated by "
+        "spaces, such as expert",
+    )  # fmt: skip
+    declare(
         node, "hold_at_start", False, "hold the measured state before the first proposal, instead of "
         "sending nothing",
     )  # fmt: skip
@@ -96,4 +106,6 @@ def options(node: Node, contract: Contract) -> SupervisorOptions:
         value(node, "start_tolerance"),
         value(node, "following_error"),
         value(node, "use_sim_time"),
+        value(node, "start") == REST,
+        tuple(value(node, "manual").split()),
     )
