@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from il_ros.core import contract_fields, files
+from il_ros.core.safety import Safety, read_safety
 from il_ros.core.specs import MOST_MEGAPIXELS, MOST_NUMBERS, ActionSpec, ObservationSpec, StreamSpec
 from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
@@ -32,7 +33,7 @@ class Contract:
     """The observations and actions of a policy, and the control rate.
 
     `trigger`: the topic whose messages start a tick, with their stamp; None: a timer starts the ticks.
-    `text`: the file as written, excluded from comparison.
+    `text`: the file as written. `safety`: further layers behind the limiter. Both are excluded from comparison.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Contract:
     actions: tuple[ActionSpec, ...]
     trigger: str | None = None
     text: str = field(default="", compare=False, repr=False)
+    safety: Safety = field(default=Safety(), compare=False)
 
     @property
     def period_ns(self) -> int:
@@ -88,7 +90,7 @@ class Contract:
 
     def _meaning(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
-        del values["text"]
+        del values["text"], values["safety"]
         for kind in ("observations", "actions"):
             values[kind] = {spec["key"]: spec for spec in values[kind]}
             values[f"order of {kind}"] = list(values[kind])
@@ -125,9 +127,10 @@ def parse(text: str, source: str) -> Contract:
     observed = [spec.topic for spec in observations]
     if trigger is not None and trigger not in observed:
         raise top.error("trigger", f"'{trigger}' is not an observed topic; one of: {', '.join(observed)}")
+    safety = read_safety(top.section("safety", required=False), by_key, actions)
     top.done()
     _refuse_clashes(top, observations, actions)
-    return Contract(name, rate_hz, observations, actions, trigger, text)
+    return Contract(name, rate_hz, observations, actions, trigger, text, safety)
 
 
 def differences(first: Contract, second: Contract) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ObservationSpec
 from il_ros.core.synchroniser import NoObservation, Synchroniser
@@ -21,6 +23,11 @@ class Measured:
             spec.topic: [self._streams[other.key] for other in self.specs if other.topic == spec.topic]
             for spec in self.specs
         }
+
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics of these observations."""
+        return self._of_topic.keys()
 
     def push(self, topic: str, raw: bytes, now_ns: int) -> None:
         """Add a serialised message.

@@ -59,6 +59,8 @@ class EmergencyStop:
         self._lock = threading.Lock()
         self.latched = ""
         """The reason of the stop, "" when the latch is open."""
+        self.gentle = False
+        """Whether the actions' own safe behaviour is applied, not that of an emergency stop."""
 
     def update(self, name: str, pressed: bool, steady_ns: int) -> bool:
         """Set the state of an input; return True when this closed the latch."""
@@ -86,6 +88,17 @@ class EmergencyStop:
                 f"emergency stop: console {name} {state.value}"
             )
 
+    def trip(self, reason: str, *, gently: bool = False) -> bool:
+        """Latch for a reason found by the supervisor; return True when this closed the latch.
+
+        `gently`: the actions' own safe behaviour is applied, not that of an emergency stop.
+        """
+        with self._lock:
+            closed = not self.latched
+            if closed:
+                self.latched, self.gentle = reason, gently
+            return closed
+
     def check(self, steady_ns: int) -> bool:
         """Check the heartbeat and the consoles; return True when a silence closed the latch."""
         with self._lock:
@@ -106,13 +119,13 @@ class EmergencyStop:
             silent = self._silent(steady_ns)
             if silent:
                 return silent
-            self.latched = ""
+            self.latched, self.gentle = "", False
             return ""
 
     def _latch(self, reason: str) -> bool:
-        if self.latched:
+        if self.latched and not self.gentle:
             return False
-        self.latched = reason
+        self.latched, self.gentle = reason, False
         return True
 
     def _is_lost(self, silent_ns: int) -> bool:

@@ -11,13 +11,11 @@ bounds motion: the steady clock on a robot, /clock in simulation. A stamp never 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from il_ros.control.chunks import step_due
 from il_ros.control.limiter.safety import quaternion_slices
 from il_ros.control.limiter.shaper import CommandShaper
-from il_ros.control.limiter.starts import StartTolerance
+from il_ros.control.limiter.workspace import Workspace
 from il_ros.control.supervisor.arbitration import (
     Absences,
     Arbitration,
@@ -26,66 +24,18 @@ from il_ros.control.supervisor.arbitration import (
     Priority,
     Source,
 )
+from il_ros.control.supervisor.contact import ContactWatch
 from il_ros.control.supervisor.estop import EmergencyStop
+from il_ros.control.supervisor.following import FollowingCheck
 from il_ros.control.supervisor.generations import Generations
+from il_ros.control.supervisor.options import SupervisorOptions as SupervisorOptions
 from il_ros.control.supervisor.proposal_buffer import ProposalBuffer
 from il_ros.control.supervisor.rest import Rest
+from il_ros.control.supervisor.target import Target, TargetOrigin
 from il_ros.control.supervisor.watchdog import Watchdog
 from il_ros.core.contract import Contract
 from il_ros.records.decision import NOBODY, Decision, Numbers
 from il_ros.records.proposal import Proposal
-
-
-@dataclass(frozen=True)
-class SupervisorOptions:
-    """Options of the supervisor.
-
-    `silence_s`: time without a decision (steady clock) after which the timer decides.
-    `without_measurement`: what to do when a ramp starts without a measurement. 'wait': apply the safe
-    behaviour meanwhile; 'trust': start from the last command, or from the first target.
-    `keep_command`: see Actuation. `hold_at_start`: hold the measured state before the first proposal, instead
-    of sending nothing. `start_tolerance` and `following_error`: `outside_s` and `from_command_s` of
-    StartTolerance, in seconds. `simulated`: the robot's clock is /clock, and a restart places the robot.
-    `start_at_rest` and `manual`: see Rest.
-    Raises ValueError when `without_measurement` is neither, or a tolerance is below 0.
-    """
-
-    silence_s: float
-    without_measurement: str = "wait"
-    keep_command: tuple[str, ...] = ()
-    hold_at_start: bool = False
-    start_tolerance: float = 0.1
-    following_error: float = 0.5
-    simulated: bool = False
-    start_at_rest: bool = False
-    manual: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.without_measurement not in ("wait", "trust"):
-            raise ValueError(f"without_measurement is 'wait' or 'trust', not '{self.without_measurement}'")
-        self.tolerance()
-
-    def tolerance(self) -> StartTolerance:
-        """Return where ramps may start."""
-        return StartTolerance(self.start_tolerance, self.following_error)
-
-
-class TargetOrigin(Enum):
-    """How the target of a decision was obtained."""
-
-    NONE = auto()
-    PROPOSED = auto()
-    CONTINUED = auto()
-    REPEATED = auto()
-
-
-@dataclass(frozen=True)
-class Target:
-    """The target of a decision: `values` (A,) or None, their origin, and a remark for the decision's reason."""
-
-    values: Numbers | None
-    origin: TargetOrigin
-    remark: str = ""
 
 
 class Supervision:
@@ -98,6 +48,7 @@ class Supervision:
         options: SupervisorOptions,
         estop: EmergencyStop | None = None,
         mode: Mode | None = None,
+        workspace: Workspace | None = None,
     ):
         self.proposal_buffer = ProposalBuffer(
             sources,
@@ -125,8 +76,13 @@ class Supervision:
             hold_at_start=options.hold_at_start,
             tolerance=options.tolerance(),
             simulated=options.simulated,
+            workspace=workspace,
         )
         self.measured = self._shaper.measured
+        self._contact = ContactWatch(contract)
+        self._following = FollowingCheck(
+            contract, options.tolerance(), options.unresponsive_s, options.keep_command
+        )
         self._simulated = options.simulated
         self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0
         self._ahead: tuple[str, int] | None = None
@@ -144,6 +100,11 @@ class Supervision:
         """Whether the robot is at rest until a person lets it drive."""
         return self._rest.active
 
+    @property
+    def measurements(self) -> dict[str, str]:
+        """Type of each topic that `measure` needs."""
+        return {spec.topic: spec.type for spec in (*self.measured.specs, *self._contact.specs)}
+
     # ---- inputs ------------------------------------------------------------------------------------------
 
     def propose(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Decision | None:
@@ -160,6 +121,18 @@ class Supervision:
         decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
         self.skipped += decision is None and name == self.authority and self._ahead is None
         return decision
+
+    def measure(self, topic: str, raw: bytes, now_ns: int, steady_ns: int) -> Decision | None:
+        """Process a serialised message of the robot's sensors; return the stopping decision on a contact.
+
+        Raises KeyError when the topic is not needed, ValueError when the bytes are not a message.
+        """
+        if topic in self.measured.topics:
+            self.measured.push(topic, raw, now_ns)
+        contact = self._contact.push(topic, raw, now_ns, self._robot_ns(steady_ns))
+        if contact:
+            self.estop.trip(contact, gently=self._contact.gentle)
+        return self.answer_estop(now_ns, steady_ns)
 
     def fault(self, name: str, reason: str) -> None:
         """Record an unreadable message of source `name`, which is faulty until its next valid proposal."""
@@ -261,6 +234,7 @@ class Supervision:
     def _notice_clock(self, now_ns: int) -> None:
         if now_ns < self._now_ns - self._period_ns:
             self.measured.clear()
+            self._contact.clear()
             self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0
             self.restart()
         self._now_ns = now_ns
@@ -330,11 +304,11 @@ class Supervision:
             )
         self._mixed, self._handover_unreported = arbitration.mixed, False
         proposals = self.proposal_buffer.for_tick(stamp_ns)
-        target = self._target(winner, stamp_ns, time_ns)
+        target = self._target(winner, stamp_ns, time_ns, steady_ns)
         clocks_ns = self._now_ns, steady_ns
-        limited = self._shaper.advance(
-            target.values, stamp_ns, time_ns, clocks_ns, emergency=bool(self._stopped())
-        )
+        emergency = bool(self._stopped()) and not self.estop.gentle
+        self._check_following(target, time_ns, steady_ns)
+        limited = self._shaper.advance(target.values, stamp_ns, time_ns, clocks_ns, emergency=emergency)
         if target.values is not None:
             proposals[winner] = None if target.origin is TargetOrigin.REPEATED else target.values
         proposal = None if target.values is None else self.proposal_buffer.states[winner].proposal
@@ -359,9 +333,20 @@ class Supervision:
             queried=arbitration.queried,
         )
 
+    def _check_following(self, target: Target, time_ns: int, steady_ns: int) -> None:
+        """Latch the stop, from the next decision on, when the robot does not follow its commands."""
+        sent = self._shaper.sent
+        if target.values is None or sent is None or not self._following.needed:
+            self._following.clear()
+            return
+        problem = self._following.problem(sent, self.measured.at(time_ns)[0], self._robot_ns(steady_ns))
+        if problem:
+            self.estop.trip(problem)
+
     def _hand_over(self, arbitration: Arbitration, absences: Absences, from_ns: int) -> None:
         """Start a new generation under the winner of the arbitration, with a new ramp."""
         winner, before = arbitration.authority, self.authority
+        self._following.clear()
         self.authority, self._handover_unreported = winner, True
         self._generations.begin(from_ns, self.proposal_buffer.proposing_before(from_ns))
         if winner == NOBODY:
@@ -376,7 +361,7 @@ class Supervision:
             self.reason = f"{winner} takes over from {before}"
         self.reason += f"; {arbitration.reason}" if arbitration.reason else ""
 
-    def _target(self, winner: str, stamp_ns: int, time_ns: int) -> Target:
+    def _target(self, winner: str, stamp_ns: int, time_ns: int, steady_ns: int) -> Target:
         """Return the target of `winner` at the tick; without values while it may not move the robot yet."""
         proposal = None if winner == NOBODY else self.proposal_buffer.states[winner].proposal
         if proposal is None:
@@ -387,7 +372,7 @@ class Supervision:
         step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
         last = len(proposal.chunk) - 1
         values: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
-        missing = self._shaper.start(values, time_ns)
+        missing = self._contact.missing(self._robot_ns(steady_ns)) or self._shaper.start(values, time_ns)
         if missing:
             return Target(None, TargetOrigin.NONE, missing)
         if step == 0:

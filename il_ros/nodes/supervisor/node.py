@@ -40,7 +40,7 @@ from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
 from il_ros.nodes.supervisor.estop import EstopInputs
 from il_ros.nodes.supervisor.modes import ModeParameters, RequestAnnouncer
-from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources
+from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources, workspace
 from il_ros.nodes.supervisor.report import SupervisorReport
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, to_json
@@ -59,6 +59,8 @@ class DaggerSupervisor(managed.ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         self._supervision: Supervision | None = None
         self._report: SupervisorReport | None = None
+        self._commands: list[tuple[Any, Any, slice]] = []
+        self._told_latch = ""
         super().__init__("dagger_supervisor", **kwargs)
         declare_contract(self)
         declare_supervision(self)
@@ -66,7 +68,6 @@ class DaggerSupervisor(managed.ManagedNode):
         self._estop = EstopInputs(self, self._latched, self._reset_estop)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._others = OtherPublishers(self, "only one node may command the robot")
-        self._commands: list[tuple[Any, Any, slice]] = []
         self._closing: list[Callable[[], Any]] = []
         self._announced: tuple[Any, ...] = ()
         self._announcer = RequestAnnouncer(self)
@@ -83,7 +84,12 @@ class DaggerSupervisor(managed.ManagedNode):
             self._memory = ModeMemory(self._contract.period_ns)
             mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._memory)
             self._supervision = Supervision(
-                self._contract, sources(self), options(self, self._contract), self._estop.latch, mode
+                self._contract,
+                sources(self),
+                options(self, self._contract),
+                self._estop.latch,
+                mode,
+                workspace(value(self, "contract"), self._contract),
             )
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
@@ -106,8 +112,7 @@ class DaggerSupervisor(managed.ManagedNode):
         self._decisions = self.create_publisher(String, "~/decision", QoSProfile(depth=10))
         self._closing.append(partial(self.destroy_publisher, self._decisions))
         supervision.activate()
-        measured = {spec.topic: spec.type for spec in supervision.measured.specs}
-        self._closing.append(RawSubscriptions(self, measured, self._on_measurement).close)
+        self._closing.append(RawSubscriptions(self, supervision.measurements, self._on_measurement).close)
         for source in supervision.proposal_buffer.sources:
             self._closing.append(self._subscribe_proposals(source.name, source.topic))
         period_s = self._contract.period_ns / 1e9
@@ -184,8 +189,8 @@ class DaggerSupervisor(managed.ManagedNode):
             self._report.add_latency(started_ns, time.perf_counter_ns())
 
     def _on_measurement(self, topic: str, raw: bytes, arrival_ns: int) -> None:
-        self._answer_estop()
-        self._supervision.measured.push(topic, raw, arrival_ns)
+        if self._commands:
+            self._send(self._supervision.measure(topic, raw, arrival_ns, time.monotonic_ns()))
 
     def _on_timer(self) -> None:
         now_ns, steady_ns = self._times()
@@ -215,6 +220,7 @@ class DaggerSupervisor(managed.ManagedNode):
 
     def _announce(self) -> None:
         """Publish the status (authority, generation), and the request for the expert."""
+        self._tell_latch()
         self._announcer.show(self._supervision.mode, self._supervision.reason)
         self._announced = change(self._supervision)
         record = status(self._supervision, self._contract, *self._times())
@@ -250,9 +256,17 @@ class DaggerSupervisor(managed.ManagedNode):
 
     def _latched(self) -> None:
         """Stop the robot in the executor's thread, ahead of what it has queued; called in another thread."""
-        self.get_logger().error(shown(self._estop.latch.latched))
+        self._tell_latch()
         if self.executor is not None:
             self.executor.create_task(self._answer_estop)
+
+    def _tell_latch(self) -> None:
+        """Log once why the emergency stop has latched."""
+        latched = self._estop.latch.latched
+        if latched != self._told_latch:
+            self._told_latch = latched
+            if latched:
+                self.get_logger().error(shown(latched))
 
     def _answer_estop(self) -> None:
         """Send the stopping decision if the emergency stop latched since the last decision."""

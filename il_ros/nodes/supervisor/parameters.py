@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rclpy.node import Node
 
+from il_ros.control.limiter.urdf import read_chain
+from il_ros.control.limiter.workspace import Workspace
 from il_ros.control.supervisor.arbitration import Source
 from il_ros.control.supervisor.supervision import SupervisorOptions
+from il_ros.core import share
 from il_ros.core.contract import Contract
 from il_ros.nodes.runtime.parameters import declare, value
 
@@ -65,6 +70,11 @@ def declare_supervision(node: Node) -> None:
         minimum=0.0,
     )  # fmt: skip
     declare(
+        node, "unresponsive_s", 1.0, "how long the measured state may stay farther from the commands than "
+        "following_error; then the robot stops (a protective stop, another controller). Not for keys of one number, "
+        "such as a gripper, nor for keep_command; 0: no check", unit="s", minimum=0.0,
+    )  # fmt: skip
+    declare(
         node, "start", DRIVING, "at the start and after an emergency stop: driving, or rest until a person "
         "lets the sources drive by ~/drive (a key or button of the session)", choices=(DRIVING, REST),
     )  # fmt: skip
@@ -106,6 +116,20 @@ def options(node: Node, contract: Contract) -> SupervisorOptions:
         value(node, "start_tolerance"),
         value(node, "following_error"),
         value(node, "use_sim_time"),
+        value(node, "unresponsive_s"),
         value(node, "start") == REST,
         tuple(value(node, "manual").split()),
     )
+
+
+def workspace(contract_name: str, contract: Contract) -> Workspace | None:
+    """Return the workspace that a contract declares; the robot's description lies beside the contract's file.
+
+    Raises ValueError when the description cannot be used.
+    """
+    spec = contract.safety.workspace
+    if spec is None:
+        return None
+    named = Path(contract_name)
+    folder = named.parent if named.suffix else share.path("config", "contracts")
+    return Workspace(contract, spec, read_chain(folder / spec.description, spec.base, spec.tool))
