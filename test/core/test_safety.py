@@ -10,7 +10,8 @@ TEXT = """
 name: touching
 rate_hz: 20
 observations:
-  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [a, b], fields: [position, effort], max_age_s: 0.2}
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [a, b], fields: [position, effort],
+           max_age_s: 0.2}
   wrench: {topic: wrench, type: geometry_msgs/msg/WrenchStamped, fields: [force], max_age_s: 0.2}
   tcp: {topic: tcp, type: geometry_msgs/msg/PoseStamped, max_age_s: 0.2}
 actions:

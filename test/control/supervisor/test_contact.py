@@ -20,7 +20,9 @@ actions:
   arm:
     {topic: arm, type: std_msgs/msg/Float64MultiArray, names: [a], reference: joints, safe: hold,
      limits: {lower: -2.0, upper: 2.0, speed: 1.0, acceleration: 4.0}}
-  base: {topic: v, type: geometry_msgs/msg/Twist, names: [linear.x], safe: stop, limits: {speed: 1.0, acceleration: 2.0}}
+  base:
+    {topic: v, type: geometry_msgs/msg/Twist, names: [linear.x], safe: stop,
+     limits: {speed: 1.0, acceleration: 2.0}}
 safety:
   contact:
     wrench: {force: 30.0, torque: 5.0}
