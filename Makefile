@@ -5,7 +5,7 @@ export MUJOCO_GL ?= egl
 .DEFAULT_GOAL := help
 GAZEBO ?= yes
 
-.PHONY: help setup gazebo demo session test bench lint format launch-test clean
+.PHONY: help setup gazebo demo session test test-pythons bench lint format constraints launch-test clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: setup  ## run all tests (ARGS="test/episodes -k recover" selects; GAZEBO=n
 	@[ "$(GAZEBO)" = no ] || scripts/gazebo --optional
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
+test-pythons:  ## run all tests on other Pythons, with the package index's own torch (3 GB each; PYTHONS="python3.12 ...")
+	@scripts/test-pythons
+
 bench: setup gazebo  ## run bench/*.py, JSON output (40 minutes on an idle computer); bench/learning is run by hand
 	@set -e; for script in bench/*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done
 
@@ -34,6 +37,9 @@ lint: setup  ## check style and types
 
 format: setup  ## format the files
 	@$(PYTHON_BIN) -m ruff check --fix . && $(PYTHON_BIN) -m ruff format .
+
+constraints:  ## write constraints/ for PYTHON= with the newest versions; run the tests before committing it
+	@scripts/constraints
 
 launch-test: setup  ## test the launch files (needs launch: an installed ROS 2)
 	@$(PYTHON_BIN) -m pytest test/launch -rs $(ARGS)

@@ -2,9 +2,9 @@
 
     python bench/limiter_campaign.py [--commands 1000000] [--seed 0]
 
-Three contracts (a joint and a base; several keys of all kinds; a pose and a gripper), all modes, both clocks, and in
-every fifth event something that is not everyday driving: bursts, glitches, silence, frozen and set clocks, restarts,
-changes of mode, emergency stops, activations, releases, rest (`support/limit_events.py`). The oracle
+Four contracts (a joint and a base; several keys of all kinds; a pose and a gripper; continuous joints), all modes, both
+clocks, and in every fifth event something that is not everyday driving: bursts, glitches, silence, clocks that stop or
+are set, restarts, changes of mode, emergency stops, activations, releases, rest (`support/limit_events.py`). The oracle
 (`support/limit_oracle.py`) checks every command by the contract. Prints one JSON object: the counts of commands, events
 and checks, and the largest ratio to each limit. Exit code 1 when a command breaks a limit, with the seed of its run.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CHOICES = ("PYTHON", "TORCH", "TORCH_INDEX", "ROS_DISTRO", "VENV")
+CHOICES = ("PYTHON", "TORCH", "TORCH_INDEX", "CONSTRAINTS", "ROS_DISTRO", "VENV")
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def setup(tmp_path):
     (tmp_path / ".venv" / "bin" / "il-ros").touch(mode=0o755)
     chosen = (
         f"ROS_DISTRO=wheels\nTORCH=torch==0.0\nTORCH_INDEX=https://nowhere.invalid\nPYTHON={sys.executable}\n"
+        "CONSTRAINTS=none\n"
     )
     texts = [(tmp_path / name).read_text() for name in ("setup.py", "scripts/setup")]
     (tmp_path / ".venv" / ".il_ros-ready").write_text(chosen + "".join(texts))

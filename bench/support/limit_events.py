@@ -48,6 +48,7 @@ class RandomEvents:
             hold_at_start=bool(rng.random() < 0.3),
             keep_command=keep,
             start_at_rest=rests,
+            unresponsive_s=float(rng.choice([0.0, 0.5])),
             manual=("expert",) if rests and rng.random() < 0.5 else (),
         )
         self._goal = {name: self._target() for name in NAMES}

@@ -115,7 +115,36 @@ actions:
     reference: joints
     limits: {lower: 0.0, upper: 0.08, speed: 0.1, acceleration: 1.0}
 """
-TEXTS = {"joint_and_base": JOINT_AND_BASE, "several_keys": SEVERAL_KEYS, "pose_and_gripper": POSE_AND_GRIPPER}
+WITHOUT_END = """
+name: joints_without_end
+rate_hz: 20
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [a, b, c], max_age_s: 0.2}
+actions:
+  turn:
+    topic: turn
+    type: std_msgs/msg/Float64MultiArray
+    names: [a, b]
+    unit: rad
+    continuous: true
+    reference: joints
+    limits: {lower: -3.14159265, upper: 3.14159265, speed: [2.0, 1.0], acceleration: [8.0, 4.0]}
+  free:
+    topic: free
+    type: std_msgs/msg/Float64MultiArray
+    names: [c]
+    unit: rad
+    continuous: true
+    reference: joints
+    safe: stop
+    limits: {speed: 1.5, acceleration: 6.0}
+"""
+TEXTS = {
+    "joint_and_base": JOINT_AND_BASE,
+    "several_keys": SEVERAL_KEYS,
+    "pose_and_gripper": POSE_AND_GRIPPER,
+    "joints_without_end": WITHOUT_END,
+}
 CONTRACTS = {name: contract.parse(text, name) for name, text in TEXTS.items()}
 
 
@@ -147,9 +176,10 @@ class Oracle:
         limits = spec.limits
         self.lower, self.upper = limits.lower, limits.upper
         self.speed, self.acceleration = limits.speed, limits.acceleration
-        self.turns: Sequence[float] = getattr(spec, "turns", ()) or (0.0,) * spec.size
+        self.turns = tuple(map(float, spec.turns))  # of continuous joints, else 0
         self.positions = 3 if spec.type == POSE else spec.size  # numbers that are positions or velocities
         self.sent: tuple[float, ...] | None = None
+        self._blur = 0.0  # rounding of the velocity, which a step of nanoseconds magnifies
         self.velocity: list[float] = []  # of positions; of a pose's orientation: the angular velocity follows
 
     def forget(self) -> None:
@@ -195,6 +225,7 @@ class Oracle:
         """A ramp starts with the speed of the last command, or slower where that cannot be stopped in time."""
         was = self.velocity[index]
         room = min(position - self.lower[index], self.upper[index] - position)
+        room = math.inf if self.turns[index] else room
         stops = was * was <= 2 * self.acceleration[index] * max(0.0, room) if room < math.inf else True
         if speed * was < 0 or abs(speed) > abs(was) + SLACK or (stops and abs(speed - was) > SLACK):
             raise LimitError(f"start: {self.spec.names[index]}: {was} -> {speed} at once")
@@ -212,6 +243,8 @@ class Oracle:
                 self._check_position(index, sent[index], dt_s)
             if self.spec.type == POSE:
                 self._check_rotation(sent[3:], dt_s)
+            if dt_s > 0:
+                self._blur = 1e-15 * (1.0 + max(map(abs, sent))) / dt_s
         self.sent = sent
 
     def _check_position(self, index: int, position: float, dt_s: float) -> None:
@@ -228,10 +261,12 @@ class Oracle:
                 half = (self.upper[index] - self.lower[index]) / 2
                 ratio = abs(position - self.lower[index] - half) / half
                 self._worst.ratios["position"] = max(self._worst.ratios.get("position", 0.0), ratio)
+        elif not self.lower[index] - SLACK <= position <= self.upper[index] + SLACK:
+            raise LimitError(f"position: {told}, not within its turn")
         self._worst.check("speed", abs(moved), self.speed[index] * dt_s, SLACK, f"{told} in {dt_s} s")
         if dt_s > 0:
             was, now = self.velocity[index], moved / dt_s
-            slack = SLACK + 1e-9 / dt_s
+            slack = SLACK + 1e-9 / dt_s + self._blur
             most = self.acceleration[index] * dt_s
             self._worst.check(
                 "acceleration", abs(now - was), most, slack, f"{name}: {was} -> {now}/s in {dt_s} s"
@@ -248,7 +283,7 @@ class Oracle:
             was, now = self.velocity[3:], [part / dt_s for part in turn]
             change = math.hypot(*(a - b for a, b in zip(now, was, strict=True)))
             most = min(self.acceleration[3:]) * dt_s
-            self._worst.check("angular acceleration", change, most, SLACK + 1e-9 / dt_s, told)
+            self._worst.check("angular acceleration", change, most, SLACK + 1e-9 / dt_s + self._blur, told)
             self.velocity[3:] = now
 
     def _check_velocities(self, sent: Sequence[float], dt_s: float, *, at_once: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from il_ros.cli import run as runner
 from il_ros.cli.episodes.relabel import add_moments, chosen_moments
-from il_ros.core.tables import say
+from il_ros.core.tables import counted, say
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
@@ -81,5 +81,5 @@ def _tell(chosen: list[MarkedMoment], others: int, root: Path) -> int:
     for moment in chosen:
         say(f"{made.get(moment.words, 'not labelled'):14}  {moment.words}")
     if others:
-        say(f"{others} moments of another task or contract remain: run the same command again")
+        say(f"{counted(others, 'moment')} left of another task or contract: run the same command again")
     return 0

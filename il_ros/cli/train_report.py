@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from il_ros.core.tables import say, table
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.training.loop import EpochMetrics
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
+
+
+class Reporter(Protocol):
+    """Prints a training's progress."""
+
+    def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
+        """Print the data, and the version of the initial weights, or why they were refused."""
+
+    def epoch(self, point: EpochMetrics) -> None:
+        """Print the metrics of an epoch."""
+
+    def done(self, outcome: Outcome) -> None:
+        """Print the result."""
 
 
 class BarReporter:
@@ -29,7 +43,7 @@ class BarReporter:
             say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
 
-    def epoch(self, point: Any) -> None:
+    def epoch(self, point: EpochMetrics) -> None:
         """Advance the bar."""
         self._bar.set_postfix_str(
             f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}", False
@@ -77,7 +91,7 @@ class JsonReporter:
             warnings=[*summary.warnings, *([refusal] if refusal else [])],
         )
 
-    def epoch(self, point: Any) -> None:
+    def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
         validation = None if math.isnan(point.validation_loss) else point.validation_loss
         _say(

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from il_ros.core.tables import counted
+
 MOST_CHARACTERS = 100_000
 MOST_VALUES = 20_000
 """Keys, lists and values of a text; an alias counts as often as it is used."""
@@ -75,6 +77,20 @@ class Section:
             raise self.error(key, "must be a mapping (key: value lines)")
         return Section(node, self.source, self._field(key))
 
+    def is_section(self, key: str) -> bool:
+        """Return whether the value of `key` is a mapping."""
+        return isinstance(self._nodes.get(key), yaml.MappingNode)
+
+    def tree(self, key: str) -> yaml.Node:
+        """Return the parsed value of `key`, for other rules than YAML's; raises YamlError when it is missing."""
+        node = self._take(key, True)
+        assert node is not None
+        return node
+
+    def where(self, key: str) -> str:
+        """Return 'file:line' of the value of `key`."""
+        return f"{self.source}:{self._nodes[key].start_mark.line + 1}"
+
     def text(self, key: str, default: str | None = None, choices: Sequence[str] = ()) -> str:
         """Return a non-empty string; required when `default` is None."""
         node = self._take(key, default is None)
@@ -123,6 +139,18 @@ class Section:
             before.add(value)
         return tuple(values)
 
+    def flag_or_texts(self, key: str) -> bool | tuple[str, ...]:
+        """Return true, false or a list of distinct strings; false when absent."""
+        node = self._take(key, False)
+        value = False if node is None else self._construct(key, node)
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, list):
+            raise self.error(
+                key, f"must be true, false or a list of names such as [a, b], not {brief(value)}"
+            )
+        return self.texts(key)
+
     def numbers(self, key: str, count: int, *, positive: bool) -> tuple[float, ...] | None:
         """Return `count` numbers, where one number stands for all; None when absent."""
         node = self._take(key, False)
@@ -132,7 +160,7 @@ class Section:
         if not isinstance(values, list):
             values = [values] * count
         if len(values) != count:
-            raise self.error(key, f"has {len(values)} values; {count} are needed (or one for all)")
+            raise self.error(key, f"has {counted(len(values), 'value')}; needed: {count} (or one for all)")
         return tuple(self._number(key, value, positive) for value in values)
 
     def _number(self, key: str, value: Any, positive: bool) -> float:

@@ -48,6 +48,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
     return "\n".join(out)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return '1 frame', '2 frames'; `noun`: one that takes an s, perhaps with an adjective before it."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def seconds(value: float | None) -> str:
     """Return '12.3', or '-' for None."""
     return "-" if value is None else f"{value:.1f}"

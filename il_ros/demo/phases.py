@@ -151,7 +151,7 @@ def _conduct(
             "episodes": str(episodes),
             "time_limit_s": str(TIME_LIMIT_S),
             "result": str(result),
-            "parameters": str(share.path("config", "demo.yaml")),
+            "params_file": str(share.path("config", "demo.yaml")),
         }
     )
     _wait(plan, title, {spec.name: command(spec) for spec in specs}, _TrialBar(title, episodes))

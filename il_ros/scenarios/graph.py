@@ -13,19 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from il_ros.core.executables import NODES
-
-Value: TypeAlias = bool | int | float | str
+Value: TypeAlias = bool | int | float | str | list[bool] | list[int] | list[float] | list[str]
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a scenario, printed by `--show-args` and `--help`."""
+    """One argument of a scenario, printed by `--show-args` and `--help`. `formerly`: its earlier name."""
 
     name: str
     description: str
     default: str
     choices: tuple[str, ...] = ()
+    formerly: str = ""
 
     def __post_init__(self) -> None:
         if self.choices and self.default not in self.choices:
@@ -42,8 +41,9 @@ class Argument:
 class NodeSpec:
     """One process with one node of this package, or of the installed package `package`.
 
-    `files`: parameter files, overridden by `parameters`. The scenario ends when an `essential` node ends.
-    `terminal`: the node has exclusive use of the terminal.
+    `files`: parameter files for all nodes (`/**`), overridden by `parameters`. `warnings`: about the user's
+    parameter file. `log_level`: of ROS 2's logging, "": its default. The scenario ends when an `essential` node ends.
+    `terminal`: the node has exclusive use of the terminal. `respawn`: the node is started again after a failure.
     """
 
     executable: str
@@ -55,6 +55,9 @@ class NodeSpec:
     essential: bool = True
     package: str = "il_ros"
     terminal: bool = False
+    respawn: bool = False
+    log_level: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for what, value in (("executable", self.executable), ("name", self.name)):
@@ -91,17 +94,43 @@ class Scenario:
     arguments: tuple[Argument, ...]
     build: Callable[[Mapping[str, str]], tuple[Spec, ...]]
 
-    def nodes(self, given: Mapping[str, str]) -> tuple[Spec, ...]:
+    def nodes(self, given: Mapping[str, str], pushed: str = "") -> tuple[Spec, ...]:
         """Return the nodes and programs for the `given` arguments; the others have their defaults.
 
-        Raises ValueError for an unknown argument or an invalid value, naming the valid ones.
+        `pushed`: the namespace that a surrounding launch file gives. Raises ValueError for an unknown or former
+        argument or an invalid value, naming the valid ones.
         """
         known = {argument.name: argument for argument in self.arguments}
         for name in given:
+            self.refuse_former(name)
             if name not in known:
                 raise ValueError(f"{self.name} has no argument {name!r}; it has: {', '.join(known)}")
         values = {name: known[name].check(given.get(name, known[name].default)) for name in known}
-        return self.build(values)
+        return self.build(Arguments(values, frozenset(given), pushed))
+
+    def refuse_former(self, name: str) -> None:
+        """Raise ValueError with the new name if `name` is the earlier name of an argument."""
+        for argument in self.arguments:
+            if name and name == argument.formerly:
+                raise ValueError(f"{name}:= is called {argument.name}:= now")
+
+
+class Arguments(dict[str, str]):
+    """All arguments of a scenario; `explicit`: those that were given, which override a parameter file.
+
+    `pushed`: the namespace that a surrounding launch file gives.
+    """
+
+    def __init__(self, values: Mapping[str, str], explicit: frozenset[str], pushed: str = "") -> None:
+        super().__init__(values)
+        self.explicit, self.pushed = explicit, pushed
+
+
+def warnings_of(specs: Sequence[Spec]) -> tuple[str, ...]:
+    """Return the warnings about the parameter file, each once."""
+    return tuple(
+        dict.fromkeys(each for spec in specs if isinstance(spec, NodeSpec) for each in spec.warnings)
+    )
 
 
 def command(spec: Spec) -> list[str]:
@@ -109,7 +138,7 @@ def command(spec: Spec) -> list[str]:
     if isinstance(spec, Program):
         return list(spec.words)
     if spec.package == "il_ros":
-        words = [sys.executable, "-m", NODES[spec.executable]]
+        words = [sys.executable, "-m", "il_ros.nodes.start", spec.executable]
     else:
         words = ["ros2", "run", spec.package, spec.executable]
     words += ["--ros-args", "-r", f"__node:={spec.name}"]
@@ -119,6 +148,9 @@ def command(spec: Spec) -> list[str]:
         words += ["-r", f"{old}:={new}"]
     for file in spec.files:
         words += ["--params-file", file]
+    if spec.log_level:
+        words += ["--log-level", spec.log_level]
     for name, value in spec.parameters.items():
-        words += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is a subset of YAML without ambiguous scalars
+        text = json.dumps(value)  # a subset of YAML without ambiguous scalars, but for infinity
+        words += ["-p", f"{name}:={text.replace('Infinity', '.inf')}"]
     return words

@@ -115,5 +115,5 @@ class SimulatedPerson:
         """Return the typical motion (A,) of the advice per tick; below 1/1000 of the largest of its key, it is 0."""
         motion: Vector = np.sqrt(self._squares / self._ticks)
         for part in self._names.values():
-            motion[part] = np.where(motion[part] < 1e-3 * motion[part].max(), 0.0, motion[part])
+            motion[part] = np.where(motion[part] < 1e-3 * np.max(motion[part]), 0.0, motion[part])
         return motion

@@ -25,8 +25,15 @@ def test_a_wrong_value_is_reported_and_nothing_starts(capsys, tmp_path):
 def test_a_node_that_fails_to_start_is_reported_with_its_output(capsys, tmp_path):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("/**: {ros__parameters: {camera_width: -5}}")
-    words = ["--parameters", str(wrong), "--logs", str(tmp_path)]
+    words = ["--params-file", str(wrong), "--logs", str(tmp_path)]
     assert main.main(["run", "sim", *words]) == 1
-    told = capsys.readouterr().err
-    assert "sim ended (exit status 1)" in told
-    assert "camera_width is -5" in told
+    told = capsys.readouterr()
+    assert "sim ended (exit status 1); its output is above" in told.err
+    assert (told.out + told.err).count("camera_width is -5") == 1
+
+
+def test_the_former_flag_says_the_new_one(capsys):
+    with pytest.raises(SystemExit) as end:
+        main.main(["run", "sim", "--parameters", "mine.yaml"])
+    assert end.value.code == 2
+    assert "--parameters is called --params-file now" in capsys.readouterr().err

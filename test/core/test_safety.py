@@ -46,7 +46,7 @@ def test_the_section_is_read_and_is_no_part_of_the_meaning():
         ("  contact: {wrench: {torque: 3}}", "safety.contact.wrench.torque: 'wrench' does not observe it"),
         ("  contact: {wrench: {force: -3}}", "safety.contact.wrench.force: must be above 0"),
         ("  contact: {wrench: {froce: 3}}", "safety.contact.wrench.froce: unknown key; did you mean 'force'"),
-        ("  contact: {joints: {effort: [1, 2, 3]}}", "effort: has 3 values; 2 are needed"),
+        ("  contact: {joints: {effort: [1, 2, 3]}}", "effort: has 3 values; needed: 2"),
         ("  contact: {tcp: {force: 3}}", "'tcp' is a geometry_msgs/msg/PoseStamped, not a wrench or joints"),
         ("  on_contact: retreat", "safety.on_contact: 'retreat' is not known; one of: stop, safe"),
         (

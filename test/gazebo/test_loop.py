@@ -52,7 +52,7 @@ class Loop:
         """Run unattended episodes on Gazebo; return their results."""
         result = self.folder / f"{name}.json"
         fixed = {"task": self.task, "simulator": "gazebo_classic", "speed": "0", "cameras": "false"}
-        files = {"result": str(result), "parameters": str(self.folder / "parameters.yaml")}
+        files = {"result": str(result), "params_file": str(self.folder / "parameters.yaml")}
         specs = SCENARIOS[scenario].nodes({**fixed, **files, "time_limit_s": LIMIT_S[self.task], **given})
         self.processes(name, {spec.name: command(spec) for spec in specs}, "conductor")
         return trials.from_json(result.read_text())

@@ -257,7 +257,7 @@ def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, said)
 
 def test_a_missing_parameter_file_is_refused():
     with pytest.raises(ValueError, match="no_such\\.yaml: there is no such file"):
-        SCENARIOS["sim"].nodes({"parameters": "no_such.yaml"})
+        SCENARIOS["sim"].nodes({"params_file": "no_such.yaml"})
 
 
 def test_unattended_episodes_need_the_simulator():

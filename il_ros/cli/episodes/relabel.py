@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from il_ros.cli.episodes.choice import entries_of
-from il_ros.core.tables import say
+from il_ros.core.tables import counted, say
 from il_ros.scenarios import TASKS
 from il_ros.session.moments import RelabelError, ToLabel, to_label
 
@@ -72,7 +72,7 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
     for sentence in found.left_out:
         say(f"left out: {sentence}")
     if found.labelled:
-        say(f"already labelled: {found.labelled} moments")
+        say(f"already labelled: {counted(found.labelled, 'moment')}")
     for moment in found.moments:
         if moment.info.task not in TASKS:
             raise RelabelError(
@@ -101,5 +101,5 @@ def _relabel(args: argparse.Namespace) -> int:
             else f"not labelled: {moment.words}: the expert can't complete the task from there"
         )
     unable = len(found.stateless)
-    say(f"{made} episodes made" + (f", {unable} without states" if unable else ""))
+    say(f"{counted(made, 'episode')} made" + (f", {unable} without states" if unable else ""))
     return 0 if found.moments or found.labelled or not unable else 1

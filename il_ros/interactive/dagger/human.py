@@ -133,7 +133,7 @@ def typical_motion(episodes: Sequence[EpisodeArrays], contract: Contract) -> Vec
     motions = np.concatenate([_motions(episode, contract) for episode in episodes])
     motion: Vector = np.sqrt(np.mean(motions**2, axis=0))
     for part in contract.action_slices.values():
-        motion[part] = np.where(motion[part] < 1e-3 * motion[part].max(), 0.0, motion[part])
+        motion[part] = np.where(motion[part] < 1e-3 * np.max(motion[part]), 0.0, motion[part])
     return motion
 
 
@@ -141,5 +141,6 @@ def _motions(episode: EpisodeArrays, contract: Contract) -> Vector:
     rows = []
     for step, command in enumerate(np.asarray(episode.commands)):
         seen = {key: values[step] for key, values in episode.observations.items()}
-        rows.append(command - np.nan_to_num(actions.measured(contract, seen)))
+        measured = np.nan_to_num(actions.measured(contract, seen))
+        rows.append(actions.shortest(command - measured, contract.turns))
     return np.array(rows)

@@ -25,7 +25,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from il_ros.core import atomic, messages
-from il_ros.core.tables import say, shown
+from il_ros.core.tables import counted, say, shown
 from il_ros.nodes.conductor.giving_up import GivingUp
 from il_ros.nodes.conductor.rounds import Rounds
 from il_ros.nodes.runtime import managed
@@ -52,20 +52,31 @@ class Conductor(managed.PlainNode):
             self, "seed", 0, "seed of the first episode; counted up for each next one", read_only=True
         )
         self._limit_s = declare(
-            self, "time_limit_s", 20.0, "simulated time after which an episode fails", unit="s", minimum=0.1
+            self,
+            "time_limit_s",
+            20.0,
+            "simulated time after which an episode fails",
+            unit="s",
+            minimum=0.1,
+            read_only=True,
         )
-        self._record = declare(self, "record", True, "record every episode")
-        self._result = declare(self, "result", "", "JSON file for the outcomes; empty: none")
+        self._record = declare(self, "record", True, "record every episode", read_only=True)
+        self._result = declare(self, "result", "", "JSON file for the outcomes; empty: none", read_only=True)
         self._timeout_s = declare(
             self, "timeout_s", 90.0, "longest wait for a service, the simulator, or a policy that is still "
-            "loading", unit="s", minimum=0.1,
+            "loading", unit="s", minimum=0.1, read_only=True,
         )  # fmt: skip
         self._answered = declare(
             self, "first_decision", True, "begin only after a decision with authority on the first frame; "
             "false for contracts whose ticks come from a timer, which stops while paused",
+            read_only=True,
         )  # fmt: skip
         answers = declare(
-            self, "answers", "", "topics, separated by spaces, that must also answer the first frame"
+            self,
+            "answers",
+            "",
+            "topics, separated by spaces, that must also answer the first frame",
+            read_only=True,
         )
         self._answers = dict.fromkeys(answers.split(), 0)
         self.trials = Trials(count, seed)
@@ -108,7 +119,9 @@ class Conductor(managed.PlainNode):
     def status(self) -> Status:
         """Return the number of finished episodes."""
         values = {"episodes done": len(self.trials.done), "successes": self.trials.successes}
-        return Status(message=f"{len(self.trials.done)} of {self.trials.planned} episodes", values=values)
+        return Status(
+            message=f"{len(self.trials.done)} of {counted(self.trials.planned, 'episode')}", values=values
+        )
 
     async def _conduct(self) -> None:
         """Run all trials; must not raise, because an exception would stop the executor."""
@@ -119,7 +132,7 @@ class Conductor(managed.PlainNode):
                 done = len(self.trials.done)
                 if self._rounds.over(done):
                     result = await self._rounds.improve(self.trials.done[-1].episode, self._timeout_s)
-                    self.get_logger().info(shown(f"after {done} episodes: {result}"))
+                    self.get_logger().info(shown(f"after {counted(done, 'episode')}: {result}"))
             self.ended.set_result(0)
         except Exception as error:
             seed = self.trials.next_seed

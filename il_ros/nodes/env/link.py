@@ -39,12 +39,13 @@ class RosEnvError(RuntimeError):
 class Link:
     """One node with its own executor, which spins only during waits.
 
+    `clock`: the topic of simulated time, "": the time of the system.
     `seen`: the newest tick's observation, or why there is none. `ticks`: the number of ticks. `success` and
     `failed`: the newest values of those topics, None before the first. `decision`: the newest decision.
     """
 
     def __init__(
-        self, contract: Contract, name: str, namespace: str, simulated: bool, lockstep: bool, source: str
+        self, contract: Contract, name: str, namespace: str, clock: str, lockstep: bool, source: str
     ) -> None:
         self.contract, self.source = contract, source
         self._lockstep = lockstep
@@ -62,7 +63,8 @@ class Link:
             context=self._context,
             namespace=namespace,
             use_global_arguments=False,
-            parameter_overrides=[Parameter("use_sim_time", value=simulated)],
+            cli_args=["--ros-args", "-r", f"/clock:={clock}"] if clock else None,
+            parameter_overrides=[Parameter("use_sim_time", value=bool(clock))],
         )
         self._executor = EventsExecutor(context=self._context)
         self._executor.add_node(self.node)

@@ -12,10 +12,18 @@ from rclpy.node import Node
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ARRAY, JOINT_TRAJECTORY, STRING
 from il_ros.episodes.bag.mcap_file import COMPRESSIONS
-from il_ros.episodes.recording.options import MIB, Label, RecordedStream, RecordOptions, contract_streams
+from il_ros.episodes.recording.options import (
+    AHEAD_S,
+    AHEAD_SIMULATED_S,
+    MIB,
+    Label,
+    RecordedStream,
+    RecordOptions,
+    contract_streams,
+)
 from il_ros.nodes.recorder.streams import Wanted, wanted_extra
 from il_ros.nodes.runtime.contracts import declare_contract
-from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 from il_ros.records.outcomes import OUTCOMES
 
 
@@ -25,40 +33,51 @@ def declare_all(node: Node) -> None:
     def say(name: str, default: Any, text: str, **rest: Any) -> None:
         declare(node, name, default, text, **rest)
 
+    def fixed(name: str, default: Any, text: str, **rest: Any) -> None:
+        declare(node, name, default, text, read_at=ACTIVATE, **rest)
+
     declare_contract(node)
-    say("root", "episodes", "folder of the episodes; created if missing")
-    say("extra_topics", [], "further topics to record: 'topic' or 'topic package/msg/Name'")
-    say("decision_topic", "dagger_supervisor/decision", "the supervisor's decisions; empty: not recorded")
-    say(
+    fixed("root", "episodes", "folder of the episodes; created if missing")
+    fixed("extra_topics", [], "further topics to record: 'topic' or 'topic package/msg/Name'")
+    fixed("decision_topic", "dagger_supervisor/decision", "the supervisor's decisions; empty: not recorded")
+    fixed(
         "proposal_topics",
         ["policy_server/proposal", "expert/proposal"],
         "topics of proposals to record",
     )
-    say("marks_topic", "session/marks", "moments marked for labelling; empty: not recorded")
-    say(
+    fixed("marks_topic", "session/marks", "moments marked for labelling; empty: not recorded")
+    fixed(
         "state_topic",
         "task/state",
         "the simulator's state, from which relabelling restores a moment; empty: not recorded",
     )
-    say("pre_roll_s", 0.5, "time before the start that is also recorded", unit="s", minimum=0, maximum=60)
-    say("max_duration_s", 0.0, "longest duration of an episode; 0: no limit", unit="s", minimum=0)
-    say("min_free_bytes", 1024 * MIB, "disk space to keep free", unit="bytes", minimum=0)
-    say(
+    fixed("pre_roll_s", 0.5, "time before the start that is also recorded", unit="s", minimum=0, maximum=60)
+    fixed("max_duration_s", 0.0, "longest duration of an episode; 0: no limit", unit="s", minimum=0)
+    fixed("min_free_bytes", 1024 * MIB, "disk space to keep free", unit="bytes", minimum=0)
+    fixed(
         "silence_s",
         1.0,
         "time without a message after which a required stream is silent",
         unit="s",
         minimum=0,
     )
-    say(
+    fixed(
+        "ahead_s",
+        -1.0,
+        "how far the stamps of a required stream may be ahead of the recorder's clock (median) before its driver's "
+        f"clock counts as wrong; below 0: {AHEAD_S:g} s, or {AHEAD_SIMULATED_S:g} s with use_sim_time, because "
+        "/clock may be published less often than the sensors",
+        unit="s",
+    )
+    fixed(
         "compression",
         "none",
         "compression of the bag's chunks; lz4 and zstd cost CPU time",
         choices=COMPRESSIONS,
     )
-    say("checksums", True, "a CRC for every chunk: 3 % of a core at 80 MB/s")
-    say("chunk_bytes", 4 * MIB, "size of a chunk at which it is written", unit="bytes", minimum=1024)
-    say(
+    fixed("checksums", True, "a CRC for every chunk: 3 % of a core at 80 MB/s")
+    fixed("chunk_bytes", 4 * MIB, "size of a chunk at which it is written", unit="bytes", minimum=1024)
+    fixed(
         "flush_s",
         0.25,
         "longest time until a chunk is written: the loss when the process is killed",
@@ -66,14 +85,14 @@ def declare_all(node: Node) -> None:
         minimum=0.01,
         maximum=1,
     )
-    say(
+    fixed(
         "sync_s",
         5.0,
         "longest time between syncs to disk: the loss on a power failure",
         unit="s",
         minimum=0.1,
     )
-    say("queue_bytes", 1024 * MIB, "largest backlog of unwritten data", unit="bytes", minimum=MIB)
+    fixed("queue_bytes", 1024 * MIB, "largest backlog of unwritten data", unit="bytes", minimum=MIB)
     say("task", "", "task of the next episodes")
     say("operator", "", "operator of the next episodes")
     say("instruction", "", "instruction of the next episodes")
@@ -89,7 +108,7 @@ def declare_all(node: Node) -> None:
 
 def options(node: Node) -> RecordOptions:
     """Return the recording options; raises ValueError on invalid parameters."""
-    longest_s = value(node, "max_duration_s")
+    longest_s, ahead_s = value(node, "max_duration_s"), value(node, "ahead_s")
     return RecordOptions(
         root=Path(value(node, "root")).expanduser(),
         pre_roll_s=value(node, "pre_roll_s"),
@@ -102,6 +121,7 @@ def options(node: Node) -> RecordOptions:
         sync_s=value(node, "sync_s"),
         queue_bytes=value(node, "queue_bytes"),
         silence_s=value(node, "silence_s"),
+        ahead_s=ahead_s if ahead_s >= 0 else AHEAD_SIMULATED_S if value(node, "use_sim_time") else AHEAD_S,
     )
 
 

@@ -24,7 +24,6 @@ from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.nodes.runtime import managed, terminal
-from il_ros.nodes.runtime.consoles import ConsoleLink
 from il_ros.nodes.runtime.diagnostics import Status
 from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.qos import LATCHED
@@ -32,6 +31,7 @@ from il_ros.nodes.runtime.waiting import ServiceRefusedError, WaitError
 from il_ros.nodes.session.console import Console
 from il_ros.nodes.session.parameters import declare_session
 from il_ros.nodes.session.services import Services
+from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.records import proposal, statuses
 from il_ros.records.decision import from_json
 from il_ros.session import keys

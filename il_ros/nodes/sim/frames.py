@@ -27,13 +27,13 @@ CLOCK, BOOL, STRING = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool", "std_msgs/
 
 
 class FramePublisher:
-    """Publishes a task's frames on relative topics, and optionally `/clock`."""
+    """Publishes a task's frames on relative topics, optionally with `clock`: each namespace has its own time."""
 
     def __init__(self, node: Node, task: Task, *, clock: bool, reliable: bool) -> None:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         sensors = QoSProfile(depth=DEPTH, reliability=reliability)
         self._task = task
-        self._clock = node.create_publisher(Clock, "/clock", QoSProfile(depth=DEPTH)) if clock else None
+        self._clock = node.create_publisher(Clock, "clock", QoSProfile(depth=DEPTH)) if clock else None
         self._sensors: dict[str, Any] = {
             topic: node.create_publisher(message_class(kind), topic, sensors)
             for topic, kind in task.streams.items()

@@ -13,8 +13,8 @@ from sensor_msgs.msg import Joy
 
 from il_ros.core.specs import Vector
 from il_ros.nodes.runtime import managed
-from il_ros.nodes.runtime.consoles import ConsoleLink
 from il_ros.nodes.runtime.parameters import ParameterError, declare
+from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.nodes.teleop.targets import Teleop
 from il_ros.teleop.jog import Jog
 from il_ros.teleop.joy import JoyMap, StopButtons, parse_controls

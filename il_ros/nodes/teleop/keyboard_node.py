@@ -18,9 +18,9 @@ from std_msgs.msg import String
 
 from il_ros.core.specs import Vector
 from il_ros.nodes.runtime import managed, terminal
-from il_ros.nodes.runtime.consoles import ConsoleLink
 from il_ros.nodes.runtime.diagnostics import OK
 from il_ros.nodes.runtime.parameters import ParameterError, declare
+from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.nodes.teleop.targets import Teleop
 from il_ros.teleop.jog import Jog
 from il_ros.teleop.keyboard import Keyboard, KeyTimes

@@ -38,7 +38,7 @@ class DriveExpert:
         """Return [[linear.x, angular.z]] (1, 2), m/s and rad/s; `observation["scan"]` is (BEAMS,) metres."""
         free = self.free_way(np.asarray(observation["scan"], dtype=np.float64))
         worth = np.minimum(free, AHEAD_M) - ASIDE_M_PER_RAD * np.abs(self._angles)
-        weight = np.exp(SHARPNESS_PER_M * (worth - worth[self._allowed].max())) * self._allowed
+        weight = np.exp(SHARPNESS_PER_M * (worth - np.max(worth[self._allowed]))) * self._allowed
         heading = float(weight @ self._angles / weight.sum())
         room = float(np.interp(heading, self._angles, free)) * 0.5 + float(free[self._ahead]) * 0.5
         linear = CRUISE_M_S * np.clip((room - STOP_M) / 0.6, 0.0, 1.0) * max(0.0, np.cos(heading)) ** 2
@@ -52,5 +52,5 @@ class DriveExpert:
         inside = CLEARANCE_M**2 - across**2
         way = along - np.sqrt(np.maximum(inside, 0.0))
         way = np.where((inside > 0.0) & (along > 0.0), np.maximum(way, 0.0), np.inf)
-        free: Vector = np.minimum(way.min(axis=1), ranges_m.max())
+        free: Vector = np.minimum(way.min(axis=1), np.max(ranges_m))
         return free

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import mujoco
@@ -83,8 +84,20 @@ def _graphics(width: int, height: int) -> Any:
     kind = os.environ.get("MUJOCO_GL") or "egl"
     if kind not in ("egl", "osmesa", "glfw"):
         raise ValueError(f"MUJOCO_GL is '{kind}'; it must be egl (default), osmesa or glfw")
+    load_triton()
     try:
         # not mujoco.GLContext: its kind was fixed by the environment when mujoco was first imported
         return import_module(f"mujoco.{kind}").GLContext(width, height)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         raise RuntimeError(_MISSING.format(error=error)) from error
+
+
+def load_triton() -> None:
+    """Load Triton's library, if there is one; call this before anything opens Mesa's software renderer.
+
+    torch's CUDA build brings Triton, and its optimisers import it. Triton and Mesa's llvmpipe hold two versions of
+    LLVM: if Mesa's is loaded first, importing Triton ends the process by a segmentation fault. The other order is
+    fine (seen with Triton 3.7 and Mesa 22.3).
+    """
+    if find_spec("triton") is not None:
+        import_module("triton")
