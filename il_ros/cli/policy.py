@@ -151,7 +151,7 @@ def _row(record: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
         str(len(record.episodes)) if record.data else "-",
         str(record.labels) if record.data else "-",
         "-" if loss is None else f"{loss:.5f}",
-        record.state,
+        record.state if record.metrics.get("finished", True) else f"{record.state}, stopped early",
         "-" if rate is None else f"{record.driven_s / 60:.2f}",
         "-" if rate is None else f"{rate:.2f}",
         "-" if fared is None else f"{fared[0]}/{fared[1]}",

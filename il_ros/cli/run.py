@@ -60,7 +60,8 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
 
     The first SIGINT (Ctrl-C), SIGTERM or SIGHUP stops all nodes; later ones change nothing. Stopping by a signal
     is no failure, unless a node then fails or has to be killed.
-    A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only.
+    A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only. Ctrl-Z
+    suspends this process, and the nodes learn of it: the supervisor stops the robot.
     Files and graph are checked first (`ready`); nothing starts if they are wrong.
     """
     if not ready(specs):
@@ -79,6 +80,7 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
         show = _log_only if screen is None else screen.show
         with processes.ProcessGroup(commands, logs, show, terminal, patience, back) as group:
             woken.append(group.wake)
+            signal.signal(signal.SIGTSTP, group.suspend)  # the nodes have their own sessions
             ending = group.wait_unless(stopped)
             failed = group.stop()
     if ending is not None and ending.status != 0:

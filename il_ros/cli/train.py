@@ -204,17 +204,12 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
 
 def _default_out(resume: bool, overwrite: bool) -> Path:
     """Return the next version's folder, or with --resume the newest interrupted one; raises ValueError."""
-    from il_ros.policies.versions import CHECKPOINT, next_version
+    from il_ros.policies.versions import next_version
     from il_ros.training import outputs
 
     folder = Path(VERSIONS)
     if overwrite:
         raise ValueError(f"--overwrite needs --out: the folder whose policy is replaced, such as {folder}/v1")
-    if (folder / CHECKPOINT).exists():  # the default of version 0.1.0
-        raise ValueError(
-            f"{folder} is one training's folder, not one of versions, and its policy would be used instead of "
-            f"the new one: give another folder with --out, or rename {folder}"
-        )
     if not resume:
         return folder / next_version(folder)
     run = outputs.newest_saved(folder)

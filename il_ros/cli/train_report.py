@@ -79,7 +79,10 @@ class BarReporter:
         ]
         say(table(("result", ""), rows))
         if not outcome.finished:
-            say("stopped early; the same command with --resume continues")
+            say(
+                f"stopped early: policy {outcome.policy.version} is not fully trained, and `deploy` would run it; "
+                "the same command with --resume continues"
+            )
 
 
 class JsonReporter:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from il_ros.core import contract_fields, files, share
+from il_ros.core.safety import Safety, read_safety
 from il_ros.core.specs import (
     EXPIRED,
     EXPIRES_LEAST_S,
@@ -49,7 +50,7 @@ class Contract:
     """The observations and actions of a policy, and the control rate.
 
     `trigger`: the topic whose messages start a tick, with their stamp; None: a timer starts the ticks.
-    `text`: the file as written, excluded from comparison.
+    `text`: the file as written. `safety`: further layers behind the limiter. Both are excluded from comparison.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Contract:
     actions: tuple[ActionSpec, ...]
     trigger: str | None = None
     text: str = field(default="", compare=False, repr=False)
+    safety: Safety = field(default=Safety(), compare=False)
 
     @property
     def period_ns(self) -> int:
@@ -131,7 +133,7 @@ class Contract:
 
     def _meaning(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
-        del values["text"]
+        del values["text"], values["safety"]
         for action, fields in zip(self.actions, values["actions"], strict=True):
             # as hashed before these keys existed
             if self.expires_s(action) == self._default_expiry_s(action):
@@ -194,9 +196,10 @@ def parse(text: str, source: str) -> Contract:
     observed = [spec.topic for spec in observations]
     if trigger is not None and trigger not in observed:
         raise top.error("trigger", f"'{trigger}' is not an observed topic; one of: {', '.join(observed)}")
+    safety = read_safety(top.section("safety", required=False), by_key, actions)
     top.done()
     _refuse_clashes(top, observations, actions)
-    return Contract(name, rate_hz, observations, actions, trigger, text)
+    return Contract(name, rate_hz, observations, actions, trigger, text, safety)
 
 
 def differences(first: Contract, second: Contract) -> list[str]:

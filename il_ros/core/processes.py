@@ -25,6 +25,8 @@ _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 10.0
 """Time for a process to exit after SIGINT, in seconds; then it is killed."""
+_SUSPEND_S = 2.0
+"""Longest wait for the process that has the terminal to be suspended, in seconds."""
 RESPAWN_S = 2.0
 """Time until a failed process that may come back is started again, as of Nav2's launch files."""
 MOST_RESPAWNS = 100
@@ -155,6 +157,24 @@ class ProcessGroup:
         self._failed = tuple(each for each in endings if each.status not in INTERRUPTED)
         os.close(self._wake_fd)
         return self._failed
+
+    def suspend(self, *_: object) -> None:
+        """Send SIGTSTP (Ctrl-Z) to every process that the terminal does not reach, then suspend this process.
+
+        The process that has the terminal restores it before: afterwards the shell has it. To be used as a signal
+        handler.
+        """
+        for name, process in self._processes.items():
+            if name != self._terminal and process.poll() is None:
+                process.send_signal(signal.SIGTSTP)
+        own = self._processes.get(self._terminal)
+        changed = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
+        end_s = time.monotonic() + _SUSPEND_S
+        while own is not None and own.returncode is None and time.monotonic() < end_s:
+            if os.waitid(os.P_PID, own.pid, changed) is not None:
+                break
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGSTOP)
 
     def failure(self, ending: Ending, lines: int = 20) -> ChildError:
         """Return the error for a process that ended unexpectedly, with its last `lines` of output.

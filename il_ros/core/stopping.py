@@ -51,6 +51,7 @@ def stop_signals(
     numbers: Sequence[signal.Signals] = STOP_SIGNALS,
     launched_by: int | None = None,
     ending: bool = False,
+    suspended: Callable[[], object] = lambda: None,
 ) -> Iterator[Callable[[], bool]]:
     r"""Turn SIGINT, SIGTERM and SIGHUP into a flag; yield the function that reads it.
 
@@ -58,6 +59,8 @@ def stop_signals(
     a second SIGINT where there is no terminal, and sends SIGTERM while a slow disk still takes an episode.
     SIGQUIT (Ctrl-\) and SIGKILL end the process at once. SIGHUP stays ignored where it was (`nohup`).
     The end of the process `launched_by` counts as a signal.
+    SIGTSTP (Ctrl-Z) calls `suspended` in the other thread and does not suspend the process, because a robot would
+    keep its last velocity; a process that has its own handler, such as one that reads keys, keeps it.
 
     Python runs signal handlers only between two bytecodes of the main thread, which may stay in the
     executor's C++ code; the C handler itself writes the wake-up descriptor.
@@ -69,6 +72,9 @@ def stop_signals(
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     handlers = {number: signal.signal(number, lambda *_: None) for number in handled}
+    tstp_before = signal.getsignal(signal.SIGTSTP)
+    if tstp_before is signal.SIG_DFL:
+        signal.signal(signal.SIGTSTP, lambda *_: None)
     descriptor_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)  # see `hold_signals`
 
@@ -77,6 +83,8 @@ def stop_signals(
         wake()
 
     def on_signal(number: int) -> None:
+        if number == signal.SIGTSTP and tstp_before is signal.SIG_DFL:
+            suspended()
         if number not in handlers:
             return
         if not stopped.is_set():
@@ -99,6 +107,8 @@ def stop_signals(
         signal.set_wakeup_fd(descriptor_before)
         for number, handler in handlers.items():
             signal.signal(number, signal.SIG_IGN if ending or stopped.is_set() else handler)
+        if tstp_before is signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.close(writer)  # ends the watcher: its read returns nothing
         watcher.join(timeout=1.0)
         os.close(reader)

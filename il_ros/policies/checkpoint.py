@@ -139,18 +139,27 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
 
 
 def find(path: Path) -> Path:
-    """Return the checkpoint folder at or below `path`; raises CheckpointError if there is none."""
-    if (path / CONFIG).exists() or (path / MODEL).exists():
-        return path
-    if (path / CHECKPOINT / CONFIG).exists():
-        return path / CHECKPOINT
-    good = lineage.newest_good(path)
-    if good is not None:
-        return good / CHECKPOINT
-    what = "holds no checkpoint" if path.is_dir() else "no such folder"
+    """Return the checkpoint folder at or below `path`; raises CheckpointError if there is none.
+
+    In a folder of versions it is that of the newest good one, never a checkpoint that lies beside the versions.
+    """
+    loose = next((folder for folder in (path, path / CHECKPOINT) if _holds_checkpoint(folder)), None)
     if versions(path):
-        what = "all its versions are refused, rolled back or damaged (`il-ros policy versions`)"
+        good = lineage.newest_good(path)
+        if good is not None:
+            return good / CHECKPOINT
+        beside = f"; to use the checkpoint beside them, move it out of here: {loose}" if loose else ""
+        raise CheckpointError(
+            f"{path}: all its versions are refused, rolled back or damaged (`il-ros policy versions`){beside}"
+        )
+    if loose is not None:
+        return loose
+    what = "holds no checkpoint" if path.is_dir() else "no such folder"
     raise CheckpointError(f"{path}: {what}; a checkpoint has {MODEL}, {CONFIG} and {CONTRACT}")
+
+
+def _holds_checkpoint(folder: Path) -> bool:
+    return (folder / CONFIG).exists() or (folder / MODEL).exists()
 
 
 def refuse_other_contract(folder: Path, own: Contract, wanted: Contract) -> None:

@@ -131,6 +131,28 @@ def is_ours(run: Path) -> bool:
     return isinstance(values, dict) and _KNOWN.issuperset(values) and set(_ALWAYS).issubset(values)
 
 
+def describe(version: str, folder: Path, metrics: Mapping[str, Any]) -> str:
+    """Return a policy in one phrase: version, folder, when it was trained, and whether its training was complete.
+
+    `folder`: its run or its checkpoint; `metrics`: those of the checkpoint. What is not recorded is said to be
+    unknown: checkpoints from before 2026-11-29 do not say whether training was complete.
+    """
+    try:
+        trained_at = read(run_of(folder) or folder).trained_at
+    except LineageError:
+        trained_at = ""
+    when = f"trained at {trained_at}" if trained_at else "training time unknown"
+    finished, training = metrics.get("finished"), metrics.get("training")
+    if finished is None:
+        how = "whether training was complete is unknown"
+    elif finished:
+        how = "complete"
+    else:
+        planned = training.get("epochs", "?") if isinstance(training, Mapping) else "?"
+        how = f"training was STOPPED EARLY, after {metrics.get('epochs', '?')} of {planned} epochs"
+    return f"{version} ({folder}, {when}, {how})"
+
+
 def require_ours(run: Path) -> None:
     """Raise LineageError if a run has a version.json that this package did not write."""
     if os.path.lexists(run / FILE) and not is_ours(run):

@@ -54,6 +54,7 @@ _CHECKS = {
             "generation": check.whole(),
             "mode": check.text,
             "estop": _TEXT,
+            "at_rest": check.flag,
             "threshold": _NUMBER,
             "disagreement": _NUMBER,
         },
@@ -70,7 +71,11 @@ _CHECKS = {
     TRAINING: _some("an event", {"event": check.name_text, "job": check.text}, ("event",)),
     PROMOTION: _some(
         "a verdict",
-        {"version": check.text, "verdict": _some("a verdict", _VERDICT, tuple(_VERDICT))},
+        {
+            "version": check.text,
+            "policy": check.text,
+            "verdict": _some("a verdict", _VERDICT, tuple(_VERDICT)),
+        },
         ("verdict",),
     ),
 }

@@ -36,14 +36,18 @@ SCENARIOS = {
         ),
         Scenario(
             "deploy",
-            "A trained policy acts; an expert may take over.",
-            (arg.CHECKPOINT, arg.TAKEOVER, arg.RECORD, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED),
+            "A trained policy acts once a person lets it; an expert may take over.",
+            (
+                *(arg.CHECKPOINT, arg.START, arg.TAKEOVER, arg.SESSION, arg.DRIVES),
+                *(arg.RECORD, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED),
+            ),
             lambda given: (
                 *sim(given),
                 *policy(given),
                 *expert(given),
                 *supervisor(given),
                 *recorder(given),
+                *session(given),
                 *conductor(given),
             ),
         ),
@@ -51,7 +55,7 @@ SCENARIOS = {
             "dagger",
             "A policy acts, an expert corrects it, and the trainer trains the next policy from both.",
             (
-                *(arg.FIRST, arg.TRAINED, arg.CORRECTOR, arg.SESSION, arg.PERSON, arg.REPORT),
+                *(arg.FIRST, arg.TRAINED, arg.START, arg.CORRECTOR, arg.SESSION, arg.PERSON, arg.REPORT),
                 *(arg.MODE, arg.BETA, arg.UNIT),
                 *(arg.ASK, arg.PER_HOUR, arg.AT_ONCE, arg.WARM_UP, arg.LEAST),
                 *(arg.RECIPE, arg.ROOT, arg.OPERATOR, *arg.WORLD, *arg.UNATTENDED, arg.PER_ROUND),

@@ -74,7 +74,18 @@ EXPERT = Argument(
 TAKEOVER = Argument(
     "expert", "expert that may take over from the policy", "none", ("scripted", "joy", "leader", "none")
 )
-CHECKPOINT = Argument("checkpoint", "folder of the trained policy", "checkpoint")
+CHECKPOINT = Argument(
+    "checkpoint",
+    "folder of the trained policy, or of the versions v1, v2, ...: then the newest good one",
+    "checkpoint",
+)
+START = Argument(
+    "start",
+    "rest: the policy drives only after a key, a button or /dagger_supervisor/drive; driving: at once, without a "
+    "person. Episodes that run unattended always drive at once",
+    "rest",
+    ("rest", "driving"),
+)
 _RECORDER = "true: start a recorder; /recorder/start begins an episode"
 KEEP = Argument("record", _RECORDER, "false", _SWITCH)
 RECORD = Argument("record", _RECORDER, "true", _SWITCH)
@@ -108,6 +119,7 @@ CORRECTOR = Argument(
 SESSION = Argument(
     "session", "true: start a console with keys for one person (? lists them)", "true", _SWITCH
 )
+DRIVES = Argument("mode", "how authority passes between expert and policy", "priority", MODES)
 REPORT = Argument(
     "report", "true: write a report at the end of the session, ROOT_report/index.html", "true", _SWITCH
 )

@@ -13,7 +13,12 @@ Given = Mapping[str, str]
 def in_session(given: Given) -> bool:
     """Return whether a session console runs; unattended episodes need none."""
     wanted = given.get("session", "false") == "true"
-    return wanted and (given["person"] == "simulated" or not unattended(given))
+    return wanted and (given.get("person") == "simulated" or not unattended(given))
+
+
+def starts_at_rest(given: Given) -> bool:
+    """Return whether the robot moves only after a person has let it: where a policy runs, and not unattended."""
+    return given.get("start") == "rest" and (in_session(given) or not unattended(given))
 
 
 def unattended(given: Given) -> bool:

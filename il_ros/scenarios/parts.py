@@ -16,6 +16,7 @@ from il_ros.scenarios.given import (
     lockstep,
     number,
     simulated_takeovers,
+    starts_at_rest,
     task_contract,
     unattended,
 )
@@ -91,11 +92,16 @@ def expert(given: Given) -> tuple[NodeSpec, ...]:
 
 
 def supervisor(given: Given) -> tuple[NodeSpec, ...]:
-    """Return the supervisor, in the chosen mode."""
+    """Return the supervisor, in the chosen mode; at rest where a person lets the policy drive."""
     parameters: dict[str, Value] = {"contract": contract(given)}
+    at_rest = starts_at_rest(given)
+    if at_rest:
+        by_device = given["expert"] not in ("none", "scripted")  # a person drives by it, also at rest
+        parameters |= {"start": "rest", "manual": "expert" if by_device else ""}
     if "mode" in given:
+        parameters["mode"] = REST_MODE if in_session(given) and at_rest else given["mode"]
+    if "beta" in given:
         parameters |= {
-            "mode": REST_MODE if in_session(given) else given["mode"],
             "dagger.beta": given["beta"],
             "dagger.unit": given["unit"],
             "dagger.seed": int(number(given, "seed")),

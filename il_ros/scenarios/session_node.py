@@ -12,6 +12,8 @@ def session_options(given: Given) -> SessionOptions:
     """Return the options of the session."""
     return SessionOptions(
         mode=given["mode"],
+        trainer="policies" in given,
+        recorder=given.get("record", "true") == "true",
         simulator=given["sim"] == "true" and given["simulator"] != "gz",  # gz does not wait for the session
         teacher=given["expert"] == "scripted",
         time_limit_s=number(given, "time_limit_s"),
@@ -24,7 +26,8 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
 
     Raises ValueError when a simulated person has no scripted expert to act by.
     """
-    if given["person"] == "simulated" and given["expert"] != "scripted":
+    person = given.get("person", "you")
+    if person == "simulated" and given["expert"] != "scripted":
         raise ValueError("person:=simulated acts by the scripted expert: expert:=scripted is needed")
     options = session_options(given)
     return {
@@ -34,10 +37,12 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         "teacher": options.teacher,
         "time_limit_s": options.time_limit_s,
         "seed": options.seed,
-        "person": given["person"],
+        "person": person,
+        "trainer": options.trainer,
+        "recorder": options.recorder,
         "driving_keys": given["expert"] == "keyboard",
         "view": view_of(given["task"]) if given["sim"] == given["cameras"] == "true" else "",
-        "report": given["root"] if given["report"] == "true" else "",
+        "report": given["root"] if given.get("report") == "true" else "",
         "episodes": max(1, int(number(given, "episodes"))),
     }
 

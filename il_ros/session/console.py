@@ -85,7 +85,7 @@ def _driver(state: SessionState, person: str) -> str:
     if state.moment and state.recording and state.driver != EXPERT:
         return f"{_ORANGE}{_BOLD}{'time is paused until you drive' if state.paused else 'no driver'}{_PLAIN}"
     if state.paused or not (state.running or state.driver == EXPERT):
-        return f"{_DIM}at rest: n next start, ? keys{_PLAIN}"
+        return f"{_DIM}at rest: n next start, p run, ? keys{_PLAIN}"
     if state.driver == EXPERT:
         return f"{_ORANGE}{person} drive{'' if person == 'you' else 's'}{_PLAIN}"
     if state.driver != NOBODY:

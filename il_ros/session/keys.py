@@ -38,6 +38,9 @@ _AT_MOMENTS = {
 NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN)
 """User commands that are not available while recorded moments are labelled."""
 
+_OF_RECORDER = (NEXT, RECORD, SUCCESS, FAILURE, UNDO, LATER)
+_OF_TRAINER = (TRAIN,)
+
 COMMANDS = tuple(command for command, _ in KEYS.values())
 _NAMES = {" ": "space", "\x04": "ctrl-D"}
 
@@ -47,12 +50,21 @@ def command_of(key: str) -> str:
     return KEYS.get(key.lower() if len(key) == 1 else key, ("", ""))[0]
 
 
-def key_help(*, at_moments: bool = False, by_key: bool = True) -> tuple[str, ...]:
+def absent(*, trainer: bool, recorder: bool) -> tuple[str, ...]:
+    """Return the user commands whose node does not run."""
+    return (*(() if recorder else _OF_RECORDER), *(() if trainer else _OF_TRAINER))
+
+
+def key_help(
+    *, at_moments: bool = False, by_key: bool = True, trainer: bool = True, recorder: bool = True
+) -> tuple[str, ...]:
     """Return one help line per key.
 
     `at_moments`: recorded moments are labelled. `by_key`: takeovers are made by key, not by a device.
+    `trainer`, `recorder`: whether there is one.
     """
     unused = (*(NOT_AT_MOMENTS if at_moments else ()), *(() if by_key else (TAKE,)))
+    unused = (*unused, *absent(trainer=trainer, recorder=recorder))
     return tuple(
         f"{_NAMES.get(key, key):>6}  {_AT_MOMENTS.get(command, text) if at_moments else text}"
         for key, (command, text) in KEYS.items()

@@ -32,7 +32,7 @@ class SessionOptions:
     `mode`: the supervisor's mode while the policy may drive. `simulator`: there is a simulator with random
     starts, a pause and a success flag. `teacher`: a scripted expert drives after a takeover. `time_limit_s`:
     a longer episode in the simulator is a failure; 0: no limit. `seed`: of the first start. `moments`: the
-    episodes start at these in order, and only the operator drives.
+    episodes start at these in order, and only the operator drives. `trainer`, `recorder`: whether there is one.
     """
 
     mode: str = "hg_dagger"
@@ -41,6 +41,8 @@ class SessionOptions:
     time_limit_s: float = 0.0
     seed: int = 0
     moments: tuple[Start, ...] = ()
+    trainer: bool = True
+    recorder: bool = True
 
     @property
     def by_key(self) -> bool:

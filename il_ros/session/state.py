@@ -13,6 +13,7 @@ from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import EXPERT, POLICY, label
 from il_ros.records.takeovers import NO_DRIVER, LastDriver
 from il_ros.session.notice import Notice, NoticeKind
+from il_ros.session.setup import REST_MODE
 
 UNDONE = "undone"
 """The outcome of a discarded episode."""
@@ -25,7 +26,8 @@ Update = tuple["SessionState", tuple[Notice, ...]]
 class SessionState:
     """The input of the status line and of the user commands; "" and None: unknown.
 
-    `has_policy`: a policy has proposed. `running`: the policy may drive. `helping`: the scripted expert is
+    `has_policy`: a policy has proposed. `policy`: the first policy with its origin. `running`: the policy may
+    drive. `at_rest`: the supervisor waits until a person lets the sources drive. `helping`: the scripted expert is
     engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
     the running episode; `last_labels`: of the last one. `done`: number of ended episodes. `moment`: number of
@@ -44,6 +46,7 @@ class SessionState:
     uncertainty: float | None = None
     threshold: float | None = None
     version: str = ""
+    policy: str = ""
     has_policy: bool = False
     disagreement: float | None = None
     estop: str = ""
@@ -51,6 +54,7 @@ class SessionState:
     training: str = ""
     training_share: float | None = None
     running: bool = False
+    at_rest: bool = False
     helping: bool = False
     paused: bool = False
     judged: bool = False
@@ -134,8 +138,11 @@ def after_supervisor_status(state: SessionState, status: Mapping[str, Any]) -> U
         notices = (Notice(f"STOPPED: {estop}", NoticeKind.FAILURE),)
     if state.estop and not estop:
         notices = (Notice("the emergency stop is cleared"),)
+    at_rest = bool(status.get("at_rest"))
     after = replace(
         state,
+        at_rest=at_rest,
+        running=not at_rest and (status["mode"] != REST_MODE if status.get("mode") else state.running),
         estop=estop,
         threshold=status.get("threshold"),
         disagreement=status.get("disagreement"),
@@ -213,11 +220,15 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
 
 
 def after_promotion(state: SessionState, record: Mapping[str, Any]) -> Update:
-    """Process the policy server's verdict on a version; only refusals and roll-backs are shown.
+    """Process the policy server's verdict on a version; refusals and roll-backs are shown.
 
-    A promoted version is shown by its first decision.
+    The first policy is shown with its origin. A promoted version is shown by its first decision.
     """
     verdict = record["verdict"]
+    if record.get("policy") and not state.policy:
+        return replace(state, policy=record["policy"]), (
+            Notice(f"policy {record['policy']}", NoticeKind.POLICY),
+        )
     if verdict["state"] in BAD:
         control = f"; {record['version']} is in control" if record.get("version") else ""
         text = f"policy {verdict['version']} {verdict['state']}: {verdict['reason']}{control}"

@@ -16,6 +16,7 @@ from il_ros.session.setup import REST_MODE, SessionOptions
 from il_ros.session.state import UNDONE, SessionState
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
+DRIVE = "dagger_supervisor/drive"
 _STOPPED = "stopped; press c to clear the emergency stop first"
 MARKS = "~/marks"
 """Topic of the moments to label later: JSON with `stamp_ns`, `kind` and `episode`."""
@@ -60,6 +61,8 @@ def plan(command: str, state: SessionState, options: SessionOptions) -> CommandP
     """
     if options.moments and command in keys.NOT_AT_MOMENTS:
         return CommandPlan(lines=("not available while moments are labelled; ? lists the keys",))
+    if command in keys.absent(trainer=options.trainer, recorder=options.recorder):
+        return CommandPlan(lines=("not available: its node does not run here; ? lists the keys",))
     return _PLANS[command](state, options)
 
 
@@ -86,6 +89,8 @@ def after_call(state: SessionState, call: Call) -> SessionState:
         return replace(state, paused=bool(value))
     if call.name == ENGAGE:
         return replace(state, helping=bool(value))
+    if call.name == DRIVE:
+        return replace(state, at_rest=not value)
     if call.name == MODE and isinstance(value, dict):
         return replace(state, running=value["mode"] != REST_MODE)
     if call.name == "sim/set_parameters" and isinstance(value, dict):
@@ -109,7 +114,7 @@ def _next(state: SessionState, options: SessionOptions) -> CommandPlan:
         return _next_moment(state, options)
     calls = [Call("recorder/stop")] if state.recording else []
     if not options.simulator:
-        start = (Call("dagger_supervisor/restart"), Call("recorder/start"), _mode(options.mode))
+        start = (Call("dagger_supervisor/restart"), Call("recorder/start"), *_go(options.mode))
         return CommandPlan((*calls, *_release(state, options), *start))
     seed = options.seed if state.seed is None else state.seed + 1
     begin = _begin(options.mode, {"seed": seed}, {"seed": seed}, _release(state, options))
@@ -126,7 +131,7 @@ def _begin(
     return (
         Call(PAUSE, True),
         *release,
-        _mode(mode),
+        *_go(mode),
         Call("dagger_supervisor/restart"),
         Call("sim/set_parameters", simulator),
         Call("sim/reset"),
@@ -164,7 +169,7 @@ def _run(state: SessionState, options: SessionOptions) -> CommandPlan:
         return CommandPlan(_rest(state, options), ("the robot is at rest",))
     if state.estop:
         return CommandPlan(lines=(_STOPPED,))
-    return CommandPlan((_mode(options.mode), *_unpause(state)))
+    return CommandPlan((*_go(options.mode), *_unpause(state)))
 
 
 def _take(state: SessionState, options: SessionOptions) -> CommandPlan:
@@ -175,7 +180,12 @@ def _take(state: SessionState, options: SessionOptions) -> CommandPlan:
             else "take over by driving"
         )
         return CommandPlan(lines=(how,))
-    return CommandPlan((Call(ENGAGE, not state.helping), *(() if state.helping else _unpause(state))))
+    if state.helping:
+        return CommandPlan((Call(ENGAGE, False),))
+    if state.estop:
+        return CommandPlan(lines=(_STOPPED,))
+    allow = (Call(DRIVE, True),) if state.at_rest else ()
+    return CommandPlan((*allow, Call(ENGAGE, True), *_unpause(state)))
 
 
 def _mark(outcome: str) -> Callable[[SessionState, SessionOptions], CommandPlan]:
@@ -213,7 +223,9 @@ def _clear(state: SessionState, options: SessionOptions) -> CommandPlan:
 
 
 def _end(state: SessionState, options: SessionOptions) -> CommandPlan:
-    return CommandPlan((Call("recorder/stop"),) if state.recording else (), end=True)
+    stop = (Call("recorder/stop"),) if state.recording else ()
+    rest = (_mode(REST_MODE),) if state.running else ()  # the supervisor may outlive the session
+    return CommandPlan((*stop, *rest), end=True)
 
 
 _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
@@ -236,6 +248,11 @@ _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
 
 def _mode(name: str) -> Call:
     return Call(MODE, {"mode": name})
+
+
+def _go(mode: str) -> tuple[Call, ...]:
+    """Return the calls that let the sources drive in a mode; the mode first, so that no other source drives."""
+    return (_mode(mode), Call(DRIVE, True))
 
 
 def _rest(state: SessionState, options: SessionOptions) -> tuple[Call, ...]:

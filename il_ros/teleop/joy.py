@@ -88,6 +88,35 @@ class JoyMap:
         return rates
 
 
+class StopButtons:
+    """The buttons that stop the robot and release the stop, by index; -1: none. Each press counts once.
+
+    Raises ValueError when both are the same button.
+    """
+
+    def __init__(self, stop: int, clear: int) -> None:
+        if stop == clear >= 0:
+            raise ValueError(f"stop_button and clear_button are both button {stop}")
+        self._buttons = (stop, clear)
+        self._before = (False, False)
+
+    def require_free(self, drive: JoyMap) -> None:
+        """Raise ValueError when a button also drives the robot."""
+        taken = {control.index: control.action for control in drive.buttons} | {
+            drive.deadman_button: "the deadman"
+        }
+        for name, button in zip(("stop_button", "clear_button"), self._buttons, strict=True):
+            if button in taken:
+                raise ValueError(f"{name}: button {button} is {taken[button]} already; choose another, or -1")
+
+    def pressed(self, buttons: Sequence[int]) -> tuple[bool, bool]:
+        """Return whether stop and clear were pressed since the last call; missing buttons count as released."""
+        now = tuple(0 <= index < len(buttons) and bool(buttons[index]) for index in self._buttons)
+        stop, clear = (after and not before for after, before in zip(now, self._before, strict=True))
+        self._before = (now[0], now[1])
+        return stop, clear
+
+
 def _at(values: Sequence[float], index: int, what: str) -> float:
     if index >= len(values):
         raise ValueError(f"the map uses {what} {index}, but this gamepad has {len(values)} (counted from 0)")

@@ -107,7 +107,7 @@ class Keyboard:
                 f"select: {chosen}", 79, initial_indent="  ", subsequent_indent="          "
             )
             lines.append("  up/down (or K/J): move it")
-        rest = "space stop   X release   Ctrl-C quit" if alone else "X release"
+        rest = "X release   space EMERGENCY STOP   C clear it   Ctrl-C quit" if alone else "X release"
         return "\n".join([*lines, f"  + - faster, slower   {rest}"])
 
     def line(self, now_s: float) -> str:

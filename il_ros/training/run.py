@@ -141,9 +141,10 @@ def train(
             if stopped:
                 break
             if clock() - written_s > SAVE_EVERY_S:
-                _write(out, loop, identity, _policy(loop, dataset, recipe, normaliser, version, start))
+                unfinished = _policy(loop, dataset, recipe, normaliser, version, start, finished=False)
+                _write(out, loop, identity, unfinished)
                 written_s = clock()
-        policy = _policy(loop, dataset, recipe, normaliser, version, start)
+        policy = _policy(loop, dataset, recipe, normaliser, version, start, finished=not stopped)
         _write(out, loop, identity, policy)
     if loop.curves:
         curves.write_picture(out, loop.curves)
@@ -220,6 +221,8 @@ def _policy(
     normaliser: Normaliser,
     version: str,
     start: LoadedPolicy | None,
+    *,
+    finished: bool,
 ) -> LoadedPolicy:
     """Return the policy with the weights to keep; `loop` can continue training."""
     with torch.random.fork_rng(devices=[]):
@@ -232,7 +235,11 @@ def _policy(
         network,
         normaliser,
         version,
-        {**_metrics(loop, dataset, recipe), "parent": start.version if start else ""},
+        {
+            **_metrics(loop, dataset, recipe),
+            "parent": start.version if start else "",
+            "finished": finished,
+        },
     )
     return replace(policy, uncertainty_model=fit_uncertainty(policy, dataset, recipe.training.uncertainty))
 
@@ -260,7 +267,7 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
 
 def _lineage(policy: LoadedPolicy, recipe: Recipe) -> lineage.Lineage:
     metrics = policy.metrics
-    measured = ("epochs", "best_epoch", "train_loss", "validation_loss", "duration_s")
+    measured = ("epochs", "best_epoch", "train_loss", "validation_loss", "duration_s", "finished")
     return lineage.Lineage(
         policy.version,
         metrics["parent"],

@@ -1,5 +1,6 @@
 """`il-ros train` and `il-ros evaluate` from the command line."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import made_episodes as made
 import pytest
 
 from il_ros.cli.main import main
-from il_ros.policies import checkpoint
+from il_ros.policies import checkpoint, lineage
 
 QUICK = ["--set", "inputs=[joints]", "--set", "epochs=3", "--set", "hidden=[8]"]
 
@@ -88,12 +89,32 @@ def test_overwrite_needs_a_folder(here, capsys):
     assert tree(here) == before
 
 
-def test_a_policy_in_the_former_default_folder_is_not_hidden(here, capsys):
+def test_a_policy_in_the_former_default_folder_stays_and_the_next_version_is_used(here):
     assert main(["train", "episodes", "--out", "checkpoint", *QUICK]) == 0
     before = tree(here)
-    assert main(["train", "episodes", *QUICK]) == 2
-    assert "checkpoint is one training's folder, not one of versions" in capsys.readouterr().err
-    assert tree(here) == before
+    assert main(["train", "episodes", *QUICK]) == 0
+    assert {name: tree(here)[name] for name in before} == before
+    assert checkpoint.load(here / "checkpoint").version == "v1"
+
+
+def test_a_policy_whose_training_was_stopped_early_says_so_everywhere(here, capsys, monkeypatch):
+    from il_ros.cli import train
+
+    monkeypatch.setattr(train, "stop_signals", lambda: contextlib.nullcontext(lambda: True))  # Ctrl-C at once
+    assert main(["train", "episodes", *QUICK, "--set", "epochs=5"]) == 130
+    said = capsys.readouterr().out
+    assert "stopped early: policy v1 is not fully trained, and `deploy` would run it" in said
+    found = checkpoint.load(here / "checkpoint")
+    named = lineage.describe(found.version, here / "checkpoint" / "v1", found.metrics)
+    assert named.startswith(f"v1 ({here / 'checkpoint' / 'v1'}, trained at 20")
+    assert named.endswith("training was STOPPED EARLY, after 1 of 5 epochs)")
+    assert main(["policy", "versions", "checkpoint"]) == 0
+    assert "trained, stopped early" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert main(["train", "episodes", "--resume", *QUICK, "--set", "epochs=5"]) == 0
+    found = checkpoint.load(here / "checkpoint")
+    assert lineage.describe(found.version, Path("v1"), found.metrics).endswith("complete)")
 
 
 @pytest.mark.parametrize("out", [".", "checkpoint"])

@@ -135,6 +135,21 @@ def test_a_folder_of_versions_loads_the_newest_good_one(tmp_path):
         checkpoint.load(tmp_path)
 
 
+@pytest.mark.parametrize("beside", ["checkpoint", "."])
+def test_a_checkpoint_beside_the_versions_is_never_preferred(tmp_path, beside):
+    checkpoint.save(tmp_path / "v1" / "checkpoint", policy(version="v1"))
+    loose = tmp_path / "loose"
+    checkpoint.save(loose, policy(version="half"))
+    (tmp_path / beside).mkdir(exist_ok=True)
+    for file in loose.iterdir():
+        file.rename(tmp_path / beside / file.name)
+    loose.rmdir()
+    assert checkpoint.load(tmp_path).version == "v1"
+    lineage.write(tmp_path / "v1", Lineage("v1", state=ROLLED_BACK))
+    with pytest.raises(CheckpointError, match="to use the checkpoint beside them, move it out of here"):
+        checkpoint.load(tmp_path)
+
+
 def test_a_run_and_a_folder_of_versions_load_their_newest(tmp_path):
     for version in ("v2", "v10"):
         checkpoint.save(tmp_path / version / "checkpoint", policy(version=version))

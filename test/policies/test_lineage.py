@@ -194,3 +194,13 @@ def test_a_pardon_makes_a_version_good_again(tmp_path, state):
     assert lineage.is_good(run)
     with pytest.raises(LineageError, match="v1 is trained, neither refused nor rolled back"):
         lineage.pardon(run)
+
+
+def test_a_policy_of_unknown_origin_is_described_so(tmp_path):
+    assert lineage.describe("bc-1", tmp_path, {}) == (
+        f"bc-1 ({tmp_path}, training time unknown, whether training was complete is unknown)"
+    )
+    run = version(tmp_path, 3, trained_at="2026-11-29T10:00:00+00:00")
+    assert lineage.describe("v3", run / CHECKPOINT, {"finished": True}) == (
+        f"v3 ({run / CHECKPOINT}, trained at 2026-11-29T10:00:00+00:00, complete)"
+    )

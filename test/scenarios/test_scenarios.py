@@ -84,8 +84,45 @@ def test_a_user_program_has_long_time_outs_in_lockstep_only():
 
 
 def test_deploy_has_no_expert_by_default():
-    assert names("deploy", sim="false", record="false") == ["policy_server", "dagger_supervisor"]
+    wanted = ["policy_server", "dagger_supervisor"]
+    assert names("deploy", sim="false", record="false") == [*wanted, "session"]
+    assert names("deploy", sim="false", record="false", session="false") == wanted
     assert "expert" in names("deploy", expert="leader")
+
+
+def test_a_deployed_policy_drives_only_after_a_person_lets_it():
+    on_a_robot = {"sim": "false", "expert": "joy"}
+    for scenario in ("deploy", "dagger"):
+        for session in ("true", "false"):
+            given = {**on_a_robot, "session": session}
+            assert parameter(scenario, "dagger_supervisor", "start", **given) == "rest"
+            assert parameter(scenario, "dagger_supervisor", "manual", **given) == "expert"
+    assert parameter("deploy", "dagger_supervisor", "manual", expert="scripted") == ""  # it always proposes
+    assert parameter("deploy", "dagger_supervisor", "mode", **on_a_robot) == "expert"
+    assert parameter("deploy", "session", "mode", **on_a_robot) == "priority"
+    assert parameter("deploy", "session", "trainer", **on_a_robot) is False
+    assert parameter("dagger", "session", "trainer", **on_a_robot) is True
+    assert parameter("deploy", "session", "recorder", **on_a_robot, record="false") is False
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"start": "driving"},
+        {"start": "driving", "session": "false"},
+        {"episodes": "3"},  # unattended
+    ],
+)
+@pytest.mark.parametrize("scenario", ["deploy", "dagger"])
+def test_for_unattended_use_the_policy_drives_at_once(scenario, given):
+    (spec,) = (s for s in SCENARIOS[scenario].nodes(given) if s.name == "dagger_supervisor")
+    assert "start" not in spec.parameters
+    assert spec.parameters["mode"] == ("priority" if scenario == "deploy" else "hg_dagger")
+
+
+def test_a_simulated_person_lets_the_policy_drive_as_a_person_does():
+    given = {"episodes": "3", "person": "simulated"}
+    assert parameter("dagger", "dagger_supervisor", "start", **given) == "rest"
 
 
 def test_dagger_runs_everything_at_once():
@@ -186,7 +223,8 @@ def test_each_task_has_its_contract(task):
 
 
 def test_one_contract_serves_every_node_of_a_scenario():
-    specs = SCENARIOS["deploy"].nodes({"contract": "mine.yaml", "expert": "scripted"})
+    given = {"contract": "mine.yaml", "expert": "scripted", "session": "false"}
+    specs = SCENARIOS["deploy"].nodes(given)
     given = {spec.name: spec.parameters.get("contract") for spec in specs}
     assert given.pop("sim") is None
     assert given.pop("expert") == "arm_push"  # the scripted expert observes the task's state

@@ -201,3 +201,20 @@ def test_a_damaged_episode_is_shown():
         {"event": "damaged", "episode": "episode_000003", "reason": "cut off"},
     )
     assert texts == ("not trained on, damaged: episode_000003: cut off",)
+
+
+def test_the_first_policy_is_shown_with_its_origin_once():
+    said = {"version": "v3", "policy": "v3 (checkpoint/v3, complete)"}
+    said |= {"verdict": {"version": "v3", "state": "active", "reason": "configured"}}
+    state, texts = observed(after_promotion, SessionState(), said)
+    assert texts == ("policy v3 (checkpoint/v3, complete)",)
+    assert observed(after_promotion, state, said) == (state, ())
+
+
+def test_whether_the_policy_may_drive_follows_the_supervisor():
+    state, _ = after_supervisor_status(SessionState(), {"mode": "priority", "at_rest": True})
+    assert (state.at_rest, state.running) == (True, False)
+    state, _ = after_supervisor_status(state, {"mode": "priority", "at_rest": False})
+    assert (state.at_rest, state.running) == (False, True)
+    state, _ = after_supervisor_status(state, {"mode": "expert"})
+    assert not state.running

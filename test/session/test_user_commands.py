@@ -28,6 +28,7 @@ def test_the_next_start_pauses_time_until_everything_is_ready():
     assert [call.name for call in made] == [
         "sim/pause",
         "dagger_supervisor/set_parameters",
+        "dagger_supervisor/drive",
         "dagger_supervisor/restart",
         "sim/set_parameters",
         "sim/reset",
@@ -35,10 +36,10 @@ def test_the_next_start_pauses_time_until_everything_is_ready():
         "recorder/start",
         "sim/pause",
     ]
-    assert (made[0].value, made[-1].value, made[3].value) == (True, False, {"seed": 5})
+    assert (made[0].value, made[-1].value, made[4].value) == (True, False, {"seed": 5})
     state = after(keys.NEXT, SessionState(), SIM)
     assert (state.running, state.paused, state.seed, state.judged) == (True, False, 5, False)
-    assert plan(keys.NEXT, state, SIM).calls[3].value == {"seed": 6}
+    assert plan(keys.NEXT, state, SIM).calls[4].value == {"seed": 6}
 
 
 def test_on_a_robot_the_policy_drives_only_after_recording_has_started():
@@ -47,8 +48,9 @@ def test_on_a_robot_the_policy_drives_only_after_recording_has_started():
         "dagger_supervisor/restart",
         "recorder/start",
         "dagger_supervisor/set_parameters",
+        "dagger_supervisor/drive",
     ]
-    assert made[-1].value == {"mode": "hg_dagger"}
+    assert (made[-2].value, made[-1].value) == ({"mode": "hg_dagger"}, True)
 
 
 def test_next_ends_the_running_episode_and_is_refused_during_an_emergency_stop():
@@ -71,6 +73,31 @@ def test_take_engages_and_disengages_the_expert():
     assert state.helping
     assert plan(keys.TAKE, state, SIM).calls == (Call("expert/engage", False),)
     assert not after(keys.TAKE, state).helping
+
+
+def test_at_rest_the_keys_let_the_sources_drive():
+    resting = SessionState(at_rest=True)
+    assert plan(keys.RUN, resting, ROBOT).calls == (
+        Call("dagger_supervisor/set_parameters", {"mode": "hg_dagger"}),
+        Call("dagger_supervisor/drive", True),
+    )
+    assert plan(keys.TAKE, resting, SIM).calls == (
+        Call("dagger_supervisor/drive", True),
+        Call("expert/engage", True),
+    )
+    assert (after(keys.RUN, resting, ROBOT).at_rest, after(keys.TAKE, resting).at_rest) == (False, False)
+    stopped = plan(keys.TAKE, SessionState(at_rest=True, estop="pressed"), SIM)
+    assert (stopped.calls, stopped.lines) == ((), ("stopped; press c to clear the emergency stop first",))
+
+
+def test_commands_of_nodes_that_do_not_run_are_refused_and_not_in_the_help():
+    deployed = SessionOptions(trainer=False, recorder=False)
+    state = SessionState(recording="episode_000001")
+    refused = [command for command in keys.COMMANDS if not plan(command, state, deployed).calls]
+    absent = {"next", "record", "success", "failure", "undo", "later", "train"}
+    assert set(refused) == absent | {"help", "view", "clear"}
+    lines = keys.key_help(trainer=False, recorder=False)
+    assert len(lines) == len(keys.KEYS) - len(absent)
 
 
 def test_without_takeover_by_key_the_reason_is_shown():
@@ -137,6 +164,12 @@ def test_the_end_leaves_no_episode_open():
     assert names(keys.END, SessionState(recording="episode_000001")) == ["recorder/stop"]
 
 
+def test_the_end_of_the_session_leaves_no_policy_driving():
+    assert plan(keys.END, SessionState(running=True), SIM).calls == (
+        Call("dagger_supervisor/set_parameters", {"mode": "expert"}),
+    )
+
+
 def test_the_simulator_ends_an_episode_by_success_failure_or_time():
     running = SessionState(recording="episode_000001", judged=True)
     limited = SessionOptions(time_limit_s=10.0)
@@ -168,14 +201,15 @@ def test_at_a_recorded_moment_time_is_paused_until_the_operator_drives():
     assert [call.name for call in made.calls] == [
         "sim/pause",
         "dagger_supervisor/set_parameters",
+        "dagger_supervisor/drive",
         "dagger_supervisor/restart",
         "sim/set_parameters",
         "sim/reset",
         "recorder/set_parameters",
         "recorder/start",
     ]
-    assert made.calls[3].value == {"seed": 7, "state": (0.5,)}
-    assert made.calls[5].value == {"seed": 7, "made_from": "a at 1.00 s: marked"}
+    assert made.calls[4].value == {"seed": 7, "state": (0.5,)}
+    assert made.calls[6].value == {"seed": 7, "made_from": "a at 1.00 s: marked"}
     paused = replace(after(keys.NEXT, SessionState(), MOMENTS), recording="episode_000002")
     assert (paused.moment, paused.paused) == (1, True)
     assert resume_time(paused).calls == (Call("sim/pause", False),)
@@ -187,7 +221,7 @@ def test_at_a_recorded_moment_time_is_paused_until_the_operator_drives():
 def test_moments_follow_in_order_and_a_discarded_one_is_repeated():
     state = replace(after(keys.NEXT, SessionState(), MOMENTS), recording="episode_000002")
     second = plan(keys.NEXT, state, MOMENTS)
-    assert (second.calls[0].name, second.calls[4].value["seed"]) == ("recorder/stop", 8)
+    assert (second.calls[0].name, second.calls[5].value["seed"]) == ("recorder/stop", 8)
     undone = after(keys.UNDO, state, MOMENTS)
     assert plan(keys.NEXT, undone, MOMENTS).lines == ("moment 1 of 2: a at 1.00 s: marked",)
     last = plan(keys.NEXT, replace(state, moment=2, recording=""), MOMENTS)

@@ -7,6 +7,7 @@ class Screen:
     """A terminal whose keys the test types."""
 
     width, height = 120, 40
+    on_suspend = None
 
     def __init__(self):
         self.typed, self.lines, self.shown = [], [], ""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from il_ros.control.limiter.safety import Motion, SafetyLimiter
 from il_ros.control.limiter.starts import StartTolerance, start_problem, within
+from il_ros.control.limiter.workspace import Workspace
 from il_ros.core.contract import Contract
 
 Numbers = tuple[float, ...]
@@ -23,12 +24,16 @@ class Actuation:
 
     `keep_command`: keys whose ramps start from the last command even when a measurement is available.
     Example: a gripper that holds an object, where the measured opening differs from the commanded one.
-    `tolerance`: where ramps may start.
+    `tolerance`: where ramps may start. `workspace`: the box of the tool.
     Raises ValueError when `keep_command` names an unknown action.
     """
 
     def __init__(
-        self, contract: Contract, keep_command: Sequence[str] = (), tolerance: StartTolerance | None = None
+        self,
+        contract: Contract,
+        keep_command: Sequence[str] = (),
+        tolerance: StartTolerance | None = None,
+        workspace: Workspace | None = None,
     ):
         self._limiters = {action.key: SafetyLimiter(action) for action in contract.actions}
         for key in keep_command:
@@ -37,6 +42,7 @@ class Actuation:
                     f"keep_command: '{key}' is not an action; there are: {', '.join(self._limiters)}"
                 )
         self._tolerance = tolerance or StartTolerance()
+        self._workspace = workspace
         self._slices = contract.action_slices
         self._keep = frozenset(keep_command)
         self._motions: dict[str, Motion | None] = dict.fromkeys(self._limiters)
@@ -97,16 +103,32 @@ class Actuation:
         """
         self._held.clear()
         limited: list[str] = []
+        before: dict[str, Motion] = {}
+        after: dict[str, Motion] = {}
         for key, limiter in self._limiters.items():
             motion = self._motions[key]
             if motion is None:
                 raise ValueError(f"{key}: the start of the ramp is not known")
-            self._motions[key], acted = limiter.step(target[self._slices[key]], motion, dt_s)
+            before[key] = motion
+            after[key], acted = limiter.step(target[self._slices[key]], motion, dt_s)
             limited += [f"{key}/{what}" for what in acted]
+        limited += self._keep_within(before, after, dt_s)
+        self._motions.update(after)
         return limited
+
+    def _keep_within(self, before: Mapping[str, Motion], after: dict[str, Motion], dt_s: float) -> list[str]:
+        """Let the joints of the tool brake in `after` where their step would lead it out of the workspace."""
+        space = self._workspace
+        if space is None or not space.keys <= after.keys() or space.allows(before, after, self._limiters):
+            return []
+        for key in space.keys:
+            after[key] = self._limiters[key].brake(before[key], dt_s)
+        return [f"{key}/workspace" for key in sorted(space.keys)]
 
     def apply_safe(self, dt_s: float, *, emergency: bool = False) -> None:
         """Apply the safe behaviour of each key for one step of `dt_s` seconds."""
+        before = {key: motion for key, motion in self._motions.items() if motion is not None}
+        holding: dict[str, Motion] = dict(before)
         for key, limiter in self._limiters.items():
             motion = self._motions[key]
             if motion is None:
@@ -115,11 +137,13 @@ class Actuation:
             if emergency:
                 kind = "zero" if limiter.spec.is_velocity else "stop"
             if kind == "zero":
-                self._motions[key] = limiter.zero(motion)
+                holding[key] = limiter.zero(motion)
             elif kind == "stop":
-                self._motions[key] = limiter.brake(motion, dt_s)
+                holding[key] = limiter.brake(motion, dt_s)
             else:
-                self._motions[key], _ = limiter.step(self._held.setdefault(key, motion.sent), motion, dt_s)
+                holding[key], _ = limiter.step(self._held.setdefault(key, motion.sent), motion, dt_s)
+        self._keep_within(before, holding, dt_s)
+        self._motions.update(holding)
 
     def forget(self) -> None:
         """Forget the last command of all keys."""

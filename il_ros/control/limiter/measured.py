@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from il_ros.core.actions import References
 from il_ros.core.contract import Contract
@@ -28,6 +28,11 @@ class Measured:
             spec.topic: [self._streams[other.key] for other in self.specs if other.topic == spec.topic]
             for spec in self.specs
         }
+
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics of these observations."""
+        return self._of_topic.keys()
 
     def push(self, topic: str, raw: bytes, now_ns: int) -> None:
         """Add a serialised message.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from il_ros.control.limiter.actuation import Actuation
 from il_ros.control.limiter.measured import Measured
 from il_ros.control.limiter.starts import StartTolerance
+from il_ros.control.limiter.workspace import Workspace
 from il_ros.control.supervisor.watchdog import StepBudget
 from il_ros.core.contract import Contract
 from il_ros.records.decision import Numbers
@@ -15,7 +16,7 @@ from il_ros.records.decision import Numbers
 class CommandShaper:
     """The last command, and the ramp of the next one: from the last command, or from the measured state.
 
-    The options are those of `supervision.SupervisorOptions`.
+    The options are those of `supervision.SupervisorOptions`. `workspace`: the box of the tool.
     """
 
     def __init__(
@@ -27,9 +28,10 @@ class CommandShaper:
         hold_at_start: bool,
         tolerance: StartTolerance,
         simulated: bool,
+        workspace: Workspace | None = None,
     ) -> None:
         self.measured = Measured(contract)
-        self._actuation = Actuation(contract, keep_command, tolerance)
+        self._actuation = Actuation(contract, keep_command, tolerance, workspace)
         self._step_budget = StepBudget(contract.period_ns, simulated=simulated)
         self._simulated = simulated
         self._trusting, self._hold_at_start = without_measurement == "trust", hold_at_start

@@ -12,9 +12,12 @@ from enum import Enum, auto
 from il_ros.control.chunks import step_due
 from il_ros.control.limiter.shaper import CommandShaper
 from il_ros.control.supervisor.arbitration import Absences, Arbitration, ArbitrationInput, Mode
+from il_ros.control.supervisor.contact import ContactWatch
 from il_ros.control.supervisor.estop import EmergencyStop
+from il_ros.control.supervisor.following import FollowingCheck
 from il_ros.control.supervisor.generations import Generations
 from il_ros.control.supervisor.proposal_buffer import ProposalBuffer
+from il_ros.control.supervisor.rest import Rest
 from il_ros.core.contract import Contract
 from il_ros.records.decision import NOBODY, Decision, Numbers
 from il_ros.records.proposal import Proposal
@@ -41,8 +44,9 @@ class Target:
 class Decider:
     """Assigns authority, and limits the target of the source that has it; keeps the state of both.
 
-    `buffer`: the proposals to choose from. `estop`: while it is latched, no source gets authority.
-    `ended`: the reason for which none gets it any more, "" while running.
+    `buffer`: the proposals to choose from. `estop`: while it is latched, no source gets authority, and at `rest`
+    only a manual one. `contact` and `following` latch it. `ended`: the reason for which none gets authority any
+    more, "" while running. `simulated`: the robot's clock is the node's.
     """
 
     def __init__(
@@ -52,8 +56,16 @@ class Decider:
         shaper: CommandShaper,
         estop: EmergencyStop,
         mode: Mode,
+        rest: Rest,
+        contact: ContactWatch,
+        following: FollowingCheck,
+        *,
+        simulated: bool,
     ) -> None:
         self.mode = mode
+        self._rest, self._contact, self._following, self._simulated = rest, contact, following, simulated
+        self.stop_decided = False
+        """Whether the last decision answered the latched emergency stop."""
         self.authority, self.reason = NOBODY, "no source has proposed"
         self.ended = ""
         self.shaper = shaper
@@ -63,6 +75,11 @@ class Decider:
         self._expires_s = min(declared, default=math.inf)
         self._generations, self._mixed = Generations(), False
         self._handover_unreported = False
+
+    @property
+    def stop_due(self) -> bool:
+        """Whether the emergency stop latched since the last decision."""
+        return bool(self._estop.latched) and not self.stop_decided
 
     @property
     def generation(self) -> int:
@@ -93,6 +110,8 @@ class Decider:
         stopped = self._stopped()
         if stopped:
             return Arbitration(NOBODY, stopped), absences
+        if self._rest.active:
+            return self._rest.choose(absences), absences
         return self.mode.choose(ArbitrationInput(stamp_ns, self.authority, absences)), absences
 
     def waits(self, arbitration: Arbitration) -> bool:
@@ -109,6 +128,8 @@ class Decider:
     ) -> Decision:
         """Return the decision for the tick `stamp_ns`, taken at `time_ns`; see `CommandShaper.advance`."""
         winner = arbitration.authority
+        robot_ns = clocks_ns[0] if self._simulated else clocks_ns[1]
+        self.stop_decided = bool(self._estop.latched)
         if winner != self.authority and not (arbitration.mixed and self._mixed):
             self.hand_over(arbitration, absences, stamp_ns)
         elif not (self._handover_unreported and winner == self.authority):
@@ -121,10 +142,10 @@ class Decider:
         self._mixed, self._handover_unreported = arbitration.mixed, False
         proposals = self._buffer.for_tick(stamp_ns)
         proposal = None if winner == NOBODY else self._buffer.states[winner].proposal
-        target = self._target(winner, proposal, stamp_ns, time_ns)
-        limited = self.shaper.advance(
-            target.values, stamp_ns, time_ns, clocks_ns, emergency=bool(self._stopped())
-        )
+        target = self._target(winner, proposal, stamp_ns, time_ns, robot_ns)
+        emergency = bool(self._stopped()) and not self._estop.gentle
+        self._check_following(target, time_ns, robot_ns)
+        limited = self.shaper.advance(target.values, stamp_ns, time_ns, clocks_ns, emergency=emergency)
         if target.values is None:
             proposal = None
         else:
@@ -152,6 +173,7 @@ class Decider:
     def hand_over(self, arbitration: Arbitration, absences: Absences, from_ns: int) -> None:
         """Start a new generation under the winner of the arbitration, with a new ramp."""
         winner, before = arbitration.authority, self.authority
+        self._following.clear()
         self.authority, self._handover_unreported = winner, True
         self._generations.begin(from_ns, self._buffer.proposing_before(from_ns))
         if winner == NOBODY:
@@ -166,7 +188,19 @@ class Decider:
             self.reason = f"{winner} takes over from {before}"
         self.reason += f"; {arbitration.reason}" if arbitration.reason else ""
 
-    def _target(self, winner: str, proposal: Proposal | None, stamp_ns: int, time_ns: int) -> Target:
+    def _check_following(self, target: Target, time_ns: int, robot_ns: int) -> None:
+        """Latch the stop, from the next decision on, when the robot does not follow its commands."""
+        sent = self.shaper.sent
+        if target.values is None or sent is None or not self._following.needed:
+            self._following.clear()
+            return
+        problem = self._following.problem(sent, self.shaper.measured.at(time_ns)[0], robot_ns)
+        if problem:
+            self._estop.trip(problem)
+
+    def _target(
+        self, winner: str, proposal: Proposal | None, stamp_ns: int, time_ns: int, robot_ns: int
+    ) -> Target:
         """Return the target at the tick from the newest proposal of `winner`; no values while it may not move."""
         if proposal is None:
             return Target(None, TargetOrigin.NONE)
@@ -180,7 +214,7 @@ class Decider:
             expired = f"its last command has expired, {age_s:.3f} s old; expires_s is {self._expires_s:g}"
             return Target(None, TargetOrigin.NONE, expired)
         values: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
-        missing = self.shaper.start(values, time_ns)
+        missing = self._contact.missing(robot_ns) or self.shaper.start(values, time_ns)
         if missing:
             return Target(None, TargetOrigin.NONE, missing)
         if step == 0:

@@ -34,6 +34,7 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
         "mode": supervision.mode.name,
         **supervision.mode.state(now_ns),
         "estop": supervision.estop.latched,
+        "at_rest": supervision.at_rest,
         "contract": contract.name,
         "contract_hash": contract.hash,
         "sources": sources,
@@ -43,7 +44,7 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
 def change(supervision: Supervision) -> tuple[Any, ...]:
     """Return the values whose change must be published at once."""
     mode = supervision.mode
-    return (supervision.generation, supervision.estop.latched, mode.name, mode.request)
+    return (supervision.generation, supervision.estop.latched, supervision.at_rest, mode.name, mode.request)
 
 
 def to_json(record: dict[str, Any]) -> str:

@@ -12,50 +12,22 @@ bounds motion: the steady clock on a robot, /clock in simulation. A stamp never 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from il_ros.control.limiter.safety import quaternion_slices
 from il_ros.control.limiter.shaper import CommandShaper
-from il_ros.control.limiter.starts import StartTolerance
+from il_ros.control.limiter.workspace import Workspace
 from il_ros.control.supervisor.arbitration import Absences, Arbitration, Mode, Priority, Source
+from il_ros.control.supervisor.contact import ContactWatch
 from il_ros.control.supervisor.decider import Decider
 from il_ros.control.supervisor.estop import EmergencyStop
+from il_ros.control.supervisor.following import FollowingCheck
+from il_ros.control.supervisor.options import SupervisorOptions as SupervisorOptions
 from il_ros.control.supervisor.proposal_buffer import ProposalBuffer, Reception
+from il_ros.control.supervisor.rest import Rest
 from il_ros.control.supervisor.watchdog import Watchdog
 from il_ros.core.contract import Contract
 from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.proposal import Proposal
-
-
-@dataclass(frozen=True)
-class SupervisorOptions:
-    """Options of the supervisor.
-
-    `silence_s`: time without a decision (steady clock) after which the timer decides.
-    `without_measurement`: what to do when a ramp starts without a measurement. 'wait': apply the safe
-    behaviour meanwhile; 'trust': start from the last command, or from the first target.
-    `keep_command`: see Actuation. `hold_at_start`: hold the measured state before the first proposal, instead
-    of sending nothing. `start_tolerance` and `following_error`: `outside_s` and `from_command_s` of
-    StartTolerance, in seconds. `simulated`: the robot's clock is /clock, and a restart places the robot.
-    Raises ValueError when `without_measurement` is neither, or a tolerance is below 0.
-    """
-
-    silence_s: float
-    without_measurement: str = "wait"
-    keep_command: tuple[str, ...] = ()
-    hold_at_start: bool = False
-    start_tolerance: float = 0.1
-    following_error: float = 0.5
-    simulated: bool = False
-
-    def __post_init__(self) -> None:
-        if self.without_measurement not in ("wait", "trust"):
-            raise ValueError(f"without_measurement is 'wait' or 'trust', not '{self.without_measurement}'")
-        self.tolerance()
-
-    def tolerance(self) -> StartTolerance:
-        """Return where ramps may start."""
-        return StartTolerance(self.start_tolerance, self.following_error)
 
 
 class Supervision:
@@ -68,6 +40,7 @@ class Supervision:
         options: SupervisorOptions,
         estop: EmergencyStop | None = None,
         mode: Mode | None = None,
+        workspace: Workspace | None = None,
     ):
         self.proposal_buffer = ProposalBuffer(
             sources,
@@ -76,6 +49,11 @@ class Supervision:
             2 * options.silence_s,
             quaternion_slices(contract.actions),
         )
+        unknown = [name for name in options.manual if name not in self.proposal_buffer.states]
+        if unknown:
+            known = ", ".join(self.proposal_buffer.states)
+            raise ValueError(f"manual: '{unknown[0]}' is not a source; there are: {known}")
+        self._rest = Rest(options.start_at_rest, options.manual)
         self.estop = estop or EmergencyStop()
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
         self.skipped = 0
@@ -88,10 +66,20 @@ class Supervision:
             hold_at_start=options.hold_at_start,
             tolerance=options.tolerance(),
             simulated=options.simulated,
+            workspace=workspace,
         )
         self.measured = shaper.measured
+        self._contact = ContactWatch(contract)
         self._decider = Decider(
-            contract, self.proposal_buffer, shaper, self.estop, Priority() if mode is None else mode
+            contract,
+            self.proposal_buffer,
+            shaper,
+            self.estop,
+            Priority() if mode is None else mode,
+            self._rest,
+            self._contact,
+            FollowingCheck(contract, options.tolerance(), options.unresponsive_s, options.keep_command),
+            simulated=options.simulated,
         )
         self._simulated = options.simulated
         self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0
@@ -118,6 +106,16 @@ class Supervision:
         """Count of handovers, restarts and changes of mode."""
         return self._decider.generation
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether the robot is at rest until a person lets it drive."""
+        return self._rest.active
+
+    @property
+    def measurements(self) -> dict[str, str]:
+        """Type of each topic that `measure` needs."""
+        return {spec.topic: spec.type for spec in (*self.measured.specs, *self._contact.specs)}
+
     # ---- inputs ------------------------------------------------------------------------------------------
 
     def propose(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Decision | None:
@@ -136,6 +134,18 @@ class Supervision:
         self.skipped += decision is None and name == self.authority and self._ahead is None
         return decision
 
+    def measure(self, topic: str, raw: bytes, now_ns: int, steady_ns: int) -> Decision | None:
+        """Process a serialised message of the robot's sensors; return the stopping decision on a contact.
+
+        Raises KeyError when the topic is not needed, ValueError when the bytes are not a message.
+        """
+        if topic in self.measured.topics:
+            self.measured.push(topic, raw, now_ns)
+        contact = self._contact.push(topic, raw, now_ns, self._robot_ns(steady_ns))
+        if contact:
+            self.estop.trip(contact, gently=self._contact.gentle)
+        return self.answer_estop(now_ns, steady_ns)
+
     def fault(self, name: str, reason: str) -> None:
         """Record an unreadable message of source `name`, which is faulty until its next valid proposal."""
         self.proposal_buffer.reject(name, reason, faulty=True)
@@ -151,27 +161,42 @@ class Supervision:
             answer = self._answer(name, stamp_ns, now_ns, steady_ns)
             if answer is not None:
                 return answer
-        pressed = self.estop.check(steady_ns)
-        if not (self.watchdog.overdue(steady_ns) or pressed):
+        self.estop.check(steady_ns)
+        if not (self.watchdog.overdue(steady_ns) or self._decider.stop_due):
             return None
         before = (self.authority, self._shaper.sent)
         clock_stopped = now_ns <= self._decided_ns
         decision = self._decide_by_timer(now_ns, steady_ns)
         return None if clock_stopped and before == (self.authority, decision.sent) else decision
 
-    def press(self, name: str, pressed: bool, now_ns: int, steady_ns: int) -> Decision | None:
-        """Set the state of an emergency stop input; return the stopping decision when the stop latched."""
+    def answer_estop(self, now_ns: int, steady_ns: int) -> Decision | None:
+        """Return the stopping decision if the emergency stop latched since the last decision, else None."""
+        if not self._decider.stop_due:
+            return None
         self._notice_clock(now_ns)
-        return (
-            self._decide_by_timer(now_ns, steady_ns) if self.estop.update(name, pressed, steady_ns) else None
-        )
+        return self._decide_by_timer(now_ns, steady_ns)
 
     def reset_estop(self, steady_ns: int) -> str:
-        """Reset the emergency stop and restart; return the reason of a refusal, "" on success."""
+        """Reset the emergency stop and restart; return the reason of a refusal, "" on success.
+
+        With `start_at_rest` the robot is at rest afterwards.
+        """
         refused = self.estop.reset(steady_ns)
         if not refused:
+            self._decider.stop_decided = False
+            self._rest.begin()
             self.restart()
         return refused
+
+    def drive(self, allowed: bool) -> str:
+        """Let the sources drive, or go to rest; return the reason of a refusal, "" on success.
+
+        The next decision hands over, with a new generation and a ramp from the measured state.
+        """
+        if allowed and self.estop.latched:
+            return f"{self.estop.latched}; release the emergency stop first"
+        self._rest.active = not allowed
+        return ""
 
     def switch(self, mode: Mode) -> None:
         """Change the mode; start a new generation with a ramp from the measured state."""
@@ -183,6 +208,7 @@ class Supervision:
         Nothing is sent until a ramp starts, anywhere within the position limits.
         """
         self._shaper.forget()
+        self._rest.begin()
         self.restart()
 
     def restart(self) -> None:
@@ -211,6 +237,7 @@ class Supervision:
     def _notice_clock(self, now_ns: int) -> None:
         if now_ns < self._now_ns - self._period_ns:
             self.measured.clear()
+            self._contact.clear()
             self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0
             self.restart()
         self._now_ns = now_ns

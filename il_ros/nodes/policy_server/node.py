@@ -12,9 +12,10 @@ Roll-back: when interventions per minute rise above those of the previous versio
 (Trigger) is called, the previous version takes control at once. Refused and rolled-back versions are not
 examined again.
 
-`~/version` (String, latched) reports every verdict as JSON: "version" (in control), "before" (previous
-versions, a roll-back takes the last), "verdict" (version, state, reason, checks), "driving" (seconds and
-interventions by version), "at_s". The version's version.json has the same data.
+`~/version` (String, latched) reports every verdict as JSON: "version" (in control), "policy" (the same with
+folder, time and completeness of its training), "before" (previous versions, a roll-back takes the last),
+"verdict" (version, state, reason, checks), "driving" (seconds and interventions by version), "at_s". The
+version's version.json has the same data.
 
 `~/reload` (Trigger) loads the checkpoint that the parameter `checkpoint` names, without promotion, in the
 same thread. `~/version` reports when it is in control, or why it cannot be and the old one continues. A

@@ -121,6 +121,7 @@ class Versions:
         """Register the policy that the node was configured with, whatever its earlier verdict."""
         self.current, self._before = self._standing(policy, run), []
         self._note(run, state=ACTIVE, reason="configured")
+        self._node.get_logger().info(f"policy {shown(self._described())}")
         self._publish(policy.version, ACTIVE, "configured", {})
 
     def admit(self, policy: Any, run: Path, why: str, checks: Mapping[str, Any]) -> None:
@@ -259,6 +260,13 @@ class Versions:
                 f"{shown(str(file))} is damaged, or not a version.json of il_ros; nothing is written into it"
             )
 
+    def _described(self) -> str:
+        """Return the policy in control in one phrase, "" without one."""
+        if self.current is None:
+            return ""
+        policy = self.current.policy
+        return lineage.describe(policy.version, self.current.run, policy.metrics)
+
     def _say(self, sentence: str, warn: bool = False) -> None:
         self.last_verdict = sentence = shown(sentence, lines=True)
         log = self._node.get_logger()
@@ -272,6 +280,7 @@ class Versions:
         record = {
             "version": self.current.policy.version if self.current else "",
             "before": [standing.policy.version for standing in self._before],
+            "policy": self._described(),
             "verdict": {"version": version, "state": state, "reason": reason, "checks": dict(checks)},
             "driving": {
                 name: {"seconds": round(each.seconds, 1), "interventions": each.interventions}

@@ -159,7 +159,15 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         executor = EventsExecutor()
-        with stop_signals(lambda: executor.shutdown(0), launched_by=launched_by, ending=True) as stopped:
+        node: Any = None
+
+        def suspended() -> None:
+            if node is not None:
+                node.suspended()
+
+        with stop_signals(
+            lambda: executor.shutdown(0), launched_by=launched_by, ending=True, suspended=suspended
+        ) as stopped:
             try:
                 node = make_node()
             except (ParameterError, Refusal) as error:

@@ -58,6 +58,9 @@ class Shell(Base):
         """Return the status for the diagnostics; subclasses override."""
         return Status()
 
+    def suspended(self) -> None:
+        """React to Ctrl-Z, which does not suspend a node; called in another thread. Subclasses override."""
+
     def create_subscription(
         self, msg_type: Any, topic: str, callback: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 NO_TERMINAL = "standard input is not a terminal: start the node in its own terminal, not from a launch file"
 
@@ -26,8 +27,9 @@ def keys() -> Iterator[Terminal]:
     descriptor = sys.stdin.fileno()
     if not os.isatty(descriptor):
         raise NoTerminalError(NO_TERMINAL)
-    with _single_keys(descriptor):
-        yield Terminal(descriptor)
+    found = Terminal(descriptor)
+    with _single_keys(descriptor, found):
+        yield found
 
 
 @contextlib.contextmanager
@@ -44,19 +46,46 @@ def keys_or_none(*, anywhere: bool = False) -> Iterator[Terminal | None]:
             with contextlib.suppress(OSError):
                 descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
                 stack.callback(os.close, descriptor)
-                stack.enter_context(_single_keys(descriptor))
                 found = Terminal(descriptor, descriptor)
+                stack.enter_context(_single_keys(descriptor, found))
         yield found
 
 
 @contextlib.contextmanager
-def _single_keys(descriptor: int) -> Iterator[None]:
+def _single_keys(descriptor: int, terminal: Terminal) -> Iterator[None]:
+    """Read single keys inside the context, also after a suspension (Ctrl-Z) and `fg`.
+
+    Before the process is suspended, `terminal.on_suspend` is called and the terminal restored for the shell.
+    """
     before = termios.tcgetattr(descriptor)
+
+    def restore() -> None:
+        with contextlib.suppress(termios.error, OSError):  # the terminal was closed
+            termios.tcsetattr(descriptor, termios.TCSANOW, before)
+
+    def suspend(*_: object) -> None:
+        try:
+            terminal.on_suspend()
+        finally:
+            restore()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def resume(*_: object) -> None:
+        with contextlib.suppress(termios.error, OSError):
+            tty.setcbreak(descriptor)
+        terminal.redraw()
+
+    handlers = {
+        number: signal.signal(number, handler)
+        for number, handler in ((signal.SIGTSTP, suspend), (signal.SIGCONT, resume))
+    }
     try:
         tty.setcbreak(descriptor)
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        restore()
 
 
 class Terminal:
@@ -66,6 +95,8 @@ class Terminal:
         self._descriptor = descriptor
         self._screen = screen
         self._shown = ""
+        self.on_suspend: Callable[[], None] = lambda: None
+        """Called before the process is suspended."""
 
     @property
     def width(self) -> int:
@@ -96,6 +127,12 @@ class Terminal:
     def say(self, line: str) -> None:
         """Write a permanent line above the status."""
         self._write(f"{self._back()}{_erasing(line)}\n{_erasing(self._shown)}")
+
+    def redraw(self) -> None:
+        """Show the status again, for example after the shell wrote to the terminal."""
+        shown, self._shown = self._shown, ""
+        with contextlib.suppress(OSError):
+            self.show(shown)
 
     def _size(self) -> os.terminal_size:
         """Return columns and lines, 0 if unknown."""

@@ -31,6 +31,7 @@ from il_ros.nodes.runtime.waiting import ServiceRefusedError, WaitError
 from il_ros.nodes.session.console import Console
 from il_ros.nodes.session.parameters import declare_session
 from il_ros.nodes.session.services import Services
+from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.records import proposal, statuses
 from il_ros.records.decision import from_json
 from il_ros.session import keys
@@ -59,13 +60,21 @@ class Session(managed.PlainNode):
         chosen = declare_session(self)
         self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
         self._contract = chosen.contract
-        known = keys.key_help(at_moments=bool(self._options.moments), by_key=self._options.by_key)
+        known = keys.key_help(
+            at_moments=bool(self._options.moments),
+            by_key=self._options.by_key,
+            trainer=self._options.trainer,
+            recorder=self._options.recorder,
+        )
         person = "you" if self._person is None else "expert"
         self._console = Console(self, screen, (*known, *chosen.driving), person)
         self._no_keys = screen is None and self._person is None
         self.state = SessionState()
         self.ended: Future = Future()
         self._services_client = Services(self)
+        self._link = ConsoleLink(self, watched=screen is not None)
+        if screen is not None:
+            screen.on_suspend = self._link.suspend
         self._queue: deque[str] = deque()
         self.busy = False  # a user command is running; others may be queued
         self._running = ""
@@ -86,7 +95,11 @@ class Session(managed.PlainNode):
             self.get_logger().warning("no terminal: keys are unavailable; the gamepad's buttons work")
 
     def stop(self) -> None:
-        """Keep the status line on the screen, and write the report if the parameter `report` is set."""
+        """Keep the status line on the screen, and write the report if the parameter `report` is set.
+
+        Unless a person ended the session, the robot stops.
+        """
+        self._link.close(left=self.ended.done())
         self._console.leave(self.state)
         if value(self, "report"):
             self._console.report(Path(value(self, "report")))

@@ -62,6 +62,8 @@ def declare_session(node: Node) -> SessionSetup:
     driven = declare(
         node, "driving_keys", False, "teleop_keyboard receives the keys: the help lists them", read_only=True
     )
+    trainer = declare(node, "trainer", True, "a trainer runs: a key starts a training", read_only=True)
+    recorder = declare(node, "recorder", True, "a recorder runs: keys record episodes", read_only=True)
     declare_contract(node)
     try:
         buttons = keys.Buttons.parse(lines)
@@ -79,5 +81,5 @@ def declare_session(node: Node) -> SessionSetup:
         driving = tuple(Keyboard(contract, KeyTimes()).help(alone=False).splitlines())
     elif teacher:
         driving = (EXPERT_HELP,)
-    options = SessionOptions(mode, simulator, teacher, limit_s, seed, moments)
+    options = SessionOptions(mode, simulator, teacher, limit_s, seed, moments, trainer, recorder)
     return SessionSetup(options, buttons, person, contract, driving)

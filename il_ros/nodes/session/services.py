@@ -17,7 +17,7 @@ SERVICES: dict[Any, tuple[str, ...]] = {
         *(f"recorder/{name}" for name in RECORDER),
         *("sim/reset", "trainer/train", "dagger_supervisor/restart", "dagger_supervisor/reset_estop"),
     ),
-    SetBool: ("sim/pause", "expert/engage", "dagger_supervisor/estop"),
+    SetBool: ("sim/pause", "expert/engage", "dagger_supervisor/drive", "dagger_supervisor/estop"),
     SetParameters: ("sim/set_parameters", "recorder/set_parameters", "dagger_supervisor/set_parameters"),
 }
 """In this order, see `il_ros.nodes.runtime.retry`: the response to an undiscovered client is lost."""

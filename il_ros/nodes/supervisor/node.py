@@ -2,9 +2,9 @@
 
 The proposal of the source with authority passes one safety limiter; a record on `~/decision` follows every
 command. The parameter `mode`, settable at run time, selects the arbitration rule (`il_ros.interactive`).
-Services: `~/restart` (new generation, ramp from the measured state), `~/estop` (true latches),
-`~/reset_estop`. The topic `~/estop` (std_msgs/Bool) also latches the emergency stop, which stays latched
-across activations.
+Services: `~/drive` (true lets the sources drive, false: at rest), `~/restart` (new generation, ramp from the
+measured state), `~/estop` (true latches), `~/reset_estop`. The topic `~/estop` (std_msgs/Bool) and the consoles
+(`~/console`) also latch the emergency stop, which stays latched across activations.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.control.supervisor.status import change, status
@@ -29,6 +29,7 @@ from il_ros.control.supervisor.supervision import Supervision
 from il_ros.core import codecs, messages
 from il_ros.core.actions import command_difference
 from il_ros.core.contract import Contract
+from il_ros.core.tables import shown
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.nodes.runtime import managed
@@ -40,7 +41,7 @@ from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
 from il_ros.nodes.supervisor.estop import EstopInputs
 from il_ros.nodes.supervisor.modes import ModeParameters, RequestAnnouncer
-from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources
+from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources, workspace
 from il_ros.nodes.supervisor.report import SupervisorReport
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, to_json
@@ -60,19 +61,21 @@ class DaggerSupervisor(managed.ManagedNode):
         self._supervision: Supervision | None = None
         self._report: SupervisorReport | None = None
         self._doubled = ""
+        self._commands: list[tuple[Any, Any, slice]] = []
+        self._told_latch = ""
         super().__init__("dagger_supervisor", **kwargs)
         declare_contract(self)
         declare_supervision(self)
         self._modes = ModeParameters(self, self._check_mode, self._switch)
-        self._estop = EstopInputs(self, self._press, self._reset_estop)
+        self._estop = EstopInputs(self, self._latched, self._reset_estop)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._others = OtherPublishers(self, "only one node may command the robot")
-        self._commands: list[tuple[Any, Any, slice]] = []
         self._closing: list[Callable[[], Any]] = []
         self._announced: tuple[Any, ...] = ()
         self._announcer = RequestAnnouncer(self)
         self._status_publisher = self.create_publisher(String, "~/status", LATCHED)
         self.create_service(Trigger, "~/restart", self._on_restart)
+        self.create_service(SetBool, "~/drive", self._on_drive)
 
     # ---- lifecycle ---------------------------------------------------------------------------------------
 
@@ -83,7 +86,12 @@ class DaggerSupervisor(managed.ManagedNode):
             self._memory = ModeMemory(self._contract.period_ns, partial(command_difference, self._contract))
             mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._memory)
             self._supervision = Supervision(
-                self._contract, sources(self), options(self, self._contract), self._estop.latch, mode
+                self._contract,
+                sources(self),
+                options(self, self._contract),
+                self._estop.latch,
+                mode,
+                workspace(value(self, "contract"), self._contract),
             )
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
@@ -107,8 +115,7 @@ class DaggerSupervisor(managed.ManagedNode):
         self._decisions = self.create_publisher(String, "~/decision", QoSProfile(depth=10))
         self._closing.append(partial(self.destroy_publisher, self._decisions))
         supervision.activate()
-        measured = {spec.topic: spec.type for spec in supervision.measured.specs}
-        self._closing.append(RawSubscriptions(self, measured, self._on_measurement).close)
+        self._closing.append(RawSubscriptions(self, supervision.measurements, self._on_measurement).close)
         for source in supervision.proposal_buffer.sources:
             self._closing.append(self._subscribe_proposals(source.name, source.topic))
         period_s = self._contract.period_ns / 1e9
@@ -119,6 +126,8 @@ class DaggerSupervisor(managed.ManagedNode):
         ):
             timer = self.create_timer(seconds, callback, clock=self._steady)
             self._closing.append(partial(self.destroy_timer, timer))
+        if supervision.at_rest:
+            self._tell_how_to_drive()
         self._announce()
 
     def deactivate(self) -> None:
@@ -130,6 +139,15 @@ class DaggerSupervisor(managed.ManagedNode):
         self._commands.clear()
         while self._closing:
             self._closing.pop()()
+
+    def suspended(self) -> None:
+        """Stop the robot: the terminal that the nodes were started in was suspended."""
+        self._estop.suspended()
+
+    def destroy_node(self) -> None:
+        """Destroy the node, after the thread of the emergency stop."""
+        self._estop.close()
+        super().destroy_node()
 
     def cleanup(self) -> None:
         """Drop the contract and all received data."""
@@ -173,6 +191,7 @@ class DaggerSupervisor(managed.ManagedNode):
         contract, supervision = self._contract, self._supervision
         if not self._commands:
             return  # queued before the node was deactivated
+        self._answer_estop()  # in a flood of proposals its own task comes late
         try:
             proposed = proposal.decode(raw, contract.action_names, contract.period_ns)
         except proposal.ProposalError as error:
@@ -186,7 +205,8 @@ class DaggerSupervisor(managed.ManagedNode):
             self._report.add_latency(started_ns, time.perf_counter_ns())
 
     def _on_measurement(self, topic: str, raw: bytes, arrival_ns: int) -> None:
-        self._supervision.measured.push(topic, raw, arrival_ns)
+        if self._commands:
+            self._send(self._supervision.measure(topic, raw, arrival_ns, time.monotonic_ns()))
 
     def _on_timer(self) -> None:
         now_ns, steady_ns = self._times()
@@ -216,6 +236,7 @@ class DaggerSupervisor(managed.ManagedNode):
 
     def _announce(self) -> None:
         """Publish the status (authority, generation), and the request for the expert."""
+        self._tell_latch()
         self._announcer.show(self._supervision.mode, self._supervision.reason)
         self._announced = change(self._supervision)
         record = status(self._supervision, self._contract, *self._times())
@@ -249,11 +270,24 @@ class DaggerSupervisor(managed.ManagedNode):
 
     # ---- emergency stop and restart ----------------------------------------------------------------------
 
-    def _press(self, source: str, pressed: bool) -> None:
+    def _latched(self) -> None:
+        """Stop the robot in the executor's thread, ahead of what it has queued; called in another thread."""
+        self._tell_latch()
+        if self.executor is not None:
+            self.executor.create_task(self._answer_estop)
+
+    def _tell_latch(self) -> None:
+        """Log once why the emergency stop has latched."""
+        latched = self._estop.latch.latched
+        if latched != self._told_latch:
+            self._told_latch = latched
+            if latched:
+                self.get_logger().error(shown(latched))
+
+    def _answer_estop(self) -> None:
+        """Send the stopping decision if the emergency stop latched since the last decision."""
         if self._commands:
-            self._send(self._supervision.press(source, pressed, *self._times()))
-        else:
-            self._estop.latch.update(source, pressed, time.monotonic_ns())
+            self._send(self._supervision.answer_estop(*self._times()))
 
     def _reset_estop(self) -> str:
         if self._supervision is None:
@@ -268,6 +302,22 @@ class DaggerSupervisor(managed.ManagedNode):
         self._supervision.restart()
         self._announce()
         response.success, response.message = True, f"generation {self._supervision.generation}"
+        return response
+
+    def _tell_how_to_drive(self) -> None:
+        service = f"{self.get_fully_qualified_name()}/drive"
+        self.get_logger().info(
+            f"at rest; to let it drive: a key or button of the session, or "
+            f'ros2 service call {service} std_srvs/srv/SetBool "{{data: true}}"'
+        )
+
+    def _on_drive(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if not self._commands:
+            raise managed.Refusal(f"nothing to drive: the node is {self.state}")
+        refused = self._supervision.drive(request.data)
+        self._announce()
+        response.success = not refused
+        response.message = refused or ("at rest" if self._supervision.at_rest else "the sources may drive")
         return response
 
 

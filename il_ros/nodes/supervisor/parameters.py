@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
 
+from il_ros.control.limiter.urdf import read_chain
+from il_ros.control.limiter.workspace import Workspace
 from il_ros.control.supervisor.arbitration import Source
 from il_ros.control.supervisor.supervision import SupervisorOptions
+from il_ros.core import share
 from il_ros.core.contract import Contract
 from il_ros.nodes.runtime.parameters import CONFIGURE, declare, value
 
 TOPICS = {"policy": "policy_server/proposal", "expert": "expert/proposal"}
 PRIORITIES = {"policy": 10, "expert": 20}
+
+DRIVING, REST = "driving", "rest"
 
 SILENT_PERIODS = 1.5
 SILENT_SIMULATED_S = 1.0
@@ -67,6 +73,19 @@ def declare_supervision(node: Node) -> None:
         minimum=0.0,
     )  # fmt: skip
     settled(
+        "unresponsive_s", 1.0, "how long the measured state may stay farther from the commands than "
+        "following_error; then the robot stops (a protective stop, another controller). Not for keys of one number, "
+        "such as a gripper, nor for keep_command; 0: no check", unit="s", minimum=0.0,
+    )  # fmt: skip
+    settled(
+        "start", DRIVING, "at the start and after an emergency stop: driving, or rest until a person "
+        "lets the sources drive by ~/drive (a key or button of the session)", choices=(DRIVING, REST),
+    )  # fmt: skip
+    settled(
+        "manual", "", "sources that may drive at rest because a person drives by them, separated by "
+        "spaces, such as expert",
+    )  # fmt: skip
+    settled(
         "hold_at_start", False, "hold the measured state before the first proposal, instead of "
         "sending nothing",
     )  # fmt: skip
@@ -100,4 +119,20 @@ def options(node: Node, contract: Contract) -> SupervisorOptions:
         value(node, "start_tolerance"),
         value(node, "following_error"),
         value(node, "use_sim_time"),
+        value(node, "unresponsive_s"),
+        value(node, "start") == REST,
+        tuple(value(node, "manual").split()),
     )
+
+
+def workspace(contract_name: str, contract: Contract) -> Workspace | None:
+    """Return the workspace that a contract declares; the robot's description lies beside the contract's file.
+
+    Raises ValueError when the description cannot be used.
+    """
+    spec = contract.safety.workspace
+    if spec is None:
+        return None
+    named = Path(contract_name)
+    folder = named.parent if named.suffix else share.path("config", "contracts")
+    return Workspace(contract, spec, read_chain(folder / spec.description, spec.base, spec.tool))

@@ -1,4 +1,7 @@
-"""Executable `teleop_joy`, node `expert`: a gamepad (sensor_msgs/Joy) proposes while the deadman is held."""
+"""Executable `teleop_joy`, node `expert`: a gamepad (sensor_msgs/Joy) proposes while the deadman is held.
+
+One button is the emergency stop, another one releases it; both work without the deadman.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from sensor_msgs.msg import Joy
 from il_ros.core.specs import Vector
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.parameters import ParameterError, declare
+from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.nodes.teleop.targets import Teleop
 from il_ros.teleop.jog import Jog
-from il_ros.teleop.joy import JoyMap, parse_controls
+from il_ros.teleop.joy import JoyMap, StopButtons, parse_controls
 
 
 class TeleopJoy(Teleop):
@@ -40,7 +44,21 @@ class TeleopJoy(Teleop):
             minimum=0.01,
             read_only=True,
         )
+        stop = declare(
+            self,
+            "stop_button",
+            8,
+            "button of the emergency stop; -1: none",
+            minimum=-1,
+            maximum=64,
+            read_only=True,
+        )
+        clear = declare(
+            self, "clear_button", 10, "button that releases the emergency stop; -1: none", minimum=-1, maximum=64,
+            read_only=True,
+        )  # fmt: skip
         try:
+            self._stops = StopButtons(stop, clear)
             self._map = JoyMap(
                 names,
                 deadman,
@@ -48,9 +66,11 @@ class TeleopJoy(Teleop):
                 parse_controls(buttons, names, "buttons"),
                 deadzone,
             )
+            self._stops.require_free(self._map)
             self._jog = Jog(self.contract)
         except ValueError as error:
             raise ParameterError(str(error)) from error
+        self._link = ConsoleLink(self, watched=False)
         self._rates: Vector | None = None
         self._received_s = -self._timeout_s
         self.create_subscription(Joy, "joy", self._on_joy, 10)
@@ -63,6 +83,11 @@ class TeleopJoy(Teleop):
         return self._jog.step(self._rates, measured)
 
     def _on_joy(self, message: Joy) -> None:
+        stop, clear = self._stops.pressed(message.buttons)
+        if stop:
+            self._link.stop()
+        elif clear:
+            self._link.release()
         held, self._rates = self._rates is not None, None  # released if the next line raises
         self._rates = self._map.rates(message.axes, message.buttons)
         self._received_s = time.monotonic()

@@ -1,5 +1,7 @@
 """Executable `teleop_keyboard`, node `expert`: the keys of this terminal propose, also over SSH.
 
+Space is the emergency stop, and suspending, closing or losing the terminal stops the robot, too; `c` releases it.
+
 Two nodes cannot read one terminal: with `keys_topic` the session sends the keys (std_msgs/String).
 """
 
@@ -18,11 +20,17 @@ from il_ros.core.specs import Vector
 from il_ros.nodes.runtime import managed, terminal
 from il_ros.nodes.runtime.diagnostics import OK
 from il_ros.nodes.runtime.parameters import ParameterError, declare
+from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.nodes.teleop.targets import Teleop
 from il_ros.teleop.jog import Jog
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
 LOOK_EVERY_S = 0.02
+STOP_KEY, CLEAR_KEY = " ", "c"
+CLOSED = (
+    "the robot is stopped (emergency stop); key c of a console, or "
+    "ros2 service call /dagger_supervisor/reset_estop std_srvs/srv/Trigger, releases it"
+)
 
 
 class TeleopKeyboard(Teleop):
@@ -39,7 +47,11 @@ class TeleopKeyboard(Teleop):
             self.create_subscription(String, topic, self._on_key, 10)
         elif keys is None:
             raise ParameterError(f"{terminal.NO_TERMINAL}, or give parameter keys_topic")
-        sys.stderr.write(f"{self._keyboard.help()}\n")
+        alone = self._terminal is not None
+        self._link = ConsoleLink(self, watched=alone, tell=self._say) if alone else None
+        if self._terminal is not None and self._link is not None:
+            self._terminal.on_suspend = self._link.suspend
+        sys.stderr.write(f"{self._keyboard.help(alone=alone)}\n")
         # steady clock: keys arrive in real time, also while /clock is paused
         self.create_timer(LOOK_EVERY_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -74,21 +86,36 @@ class TeleopKeyboard(Teleop):
         return self._jog.step(rates, measured)
 
     def stop(self) -> None:
-        """Stop, and keep the status line on the screen."""
+        """Stop the robot with the console, and keep the status line on the screen."""
         super().stop()
-        if self._terminal is not None:
-            sys.stderr.write("\n")
+        if self._link is not None:
+            self._link.close(left=False)
+            sys.stderr.write(f"\n{CLOSED}\n")
 
     def _look(self) -> None:
         now_s = time.monotonic()
         silent = self._keyboard.rates(now_s) is None
         for key in self._terminal.pressed() if self._terminal is not None else ():
-            self._keyboard.press(key, now_s)
+            self._press(key, now_s)
         self._show(now_s)
         if self._keyboard.rates(now_s) is None:
             self.release()
         elif silent:
             self.take_over()
+
+    def _press(self, key: str, now_s: float) -> None:
+        """Process a key of the own terminal; the emergency stop and its release come before driving."""
+        assert self._link is not None
+        if key == STOP_KEY:
+            self._link.stop()
+        if key.lower() == CLEAR_KEY:
+            self._link.release()
+        else:
+            self._keyboard.press(key, now_s)
+
+    def _say(self, line: str) -> None:
+        if self._terminal is not None:
+            self._terminal.say(line)
 
     def _show(self, now_s: float) -> None:
         if self._terminal is None:

@@ -248,9 +248,10 @@ def test_all_commands_obey_the_limits_from_the_last_command_or_the_measured_stat
         elif kind == "restart":
             bench.core.restart()
         elif kind == "press":
-            decision = bench.core.press("topic", True, bench.at(k), bench.at(k))
+            bench.core.estop.update("topic", True, bench.at(k))
+            decision = bench.core.answer_estop(bench.at(k), bench.at(k))
         else:
-            bench.core.press("topic", False, bench.at(k), bench.at(k))
+            bench.core.estop.update("topic", False, bench.at(k))
             bench.core.reset_estop(bench.at(k))
         if decision is None or decision.sent is None:
             continue

@@ -7,59 +7,107 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from limited_motion import PERIOD, LimitedMotion, LimitError
 
-from il_ros.control.limiter import actuation, safety
+from bench.support.limit_events import NAMES, RandomEvents
+from bench.support.limit_oracle import CONTRACTS, LimitedMotion, LimitError, Worst
+from il_ros.control.limiter import actuation, rotation, safety
 from il_ros.control.limiter.actuation import Actuation
+from il_ros.control.limiter.rotation import RotationLimits
 from il_ros.control.limiter.safety import Motion, SafetyLimiter
 from il_ros.control.supervisor.watchdog import StepBudget
+from il_ros.interactive.modes.memory import ModeMemory
+from il_ros.interactive.modes.options import ModeOptions, make_mode
+from il_ros.records.labelling import MODES
 
+PERIOD = 50_000_000
 SOURCE = st.sampled_from(["policy", "expert"])
 VALUE = st.floats(-1.5, 1.5) | st.sampled_from([0.0, 1.0, -1.0, 50.0, 1e6, -1e300, 1e308, math.nan, math.inf])
 STATE = st.floats(-1.2, 1.2) | st.sampled_from([0.0, 1e6, -1e308])
-AHEAD = st.sampled_from([0, 0, 0, PERIOD // 2, PERIOD, 3 * PERIOD, -PERIOD, 199_000_000])
-PAUSE = st.sampled_from([0, 1_000, PERIOD // 5, PERIOD // 2, PERIOD, PERIOD, 3 * PERIOD, 10**9])
+AHEAD = st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0, 3.0, -1.0])  # control periods
+PAUSE = st.sampled_from([0.0, 1e-4, 0.2, 0.5, 1.0, 1.0, 3.0, 20.0])
+SIZE = 16  # numbers that are drawn for an action; a contract uses the first of them
+MODE = st.sampled_from(MODES)
+
+
+def mode_of(own, name):
+    options = ModeOptions(mode=name, beta="constant:0.5")
+    return make_mode(options, own, NAMES, ModeMemory(own.period_ns))
 
 
 class AnyEvents(RuleBasedStateMachine):
-    """Arbitrary events on a robot or in a simulation; the oracle raises LimitError."""
+    """Arbitrary events on a robot or in a simulation, under any contract and mode; the oracle raises LimitError."""
 
     @initialize(
-        simulated=st.booleans(), without=st.sampled_from(["wait", "trust"]), hold=st.booleans(),
-        position=st.floats(-1.05, 1.05),
+        name=st.sampled_from(sorted(CONTRACTS)), simulated=st.booleans(), mode=MODE, hold=st.booleans(),
+        without=st.sampled_from(["wait", "trust"]), rest=st.booleans(),
+        state=st.lists(STATE, min_size=SIZE, max_size=SIZE),
     )  # fmt: skip
-    def begin(self, simulated, without, hold, position):
-        self.motion = LimitedMotion(simulated=simulated, without_measurement=without, hold_at_start=hold)
-        self.motion.measure(position)
+    def begin(self, name, simulated, mode, hold, without, rest, state):
+        self.own = own = CONTRACTS[name]
+        self.rotations = [
+            slice(part.stop - 4, part.stop) for key, part in own.action_slices.items() if key == "hand"
+        ]
+        self.motion = LimitedMotion(
+            own, simulated=simulated, mode=mode_of(own, mode), without_measurement=without, hold_at_start=hold,
+            start_at_rest=rest,
+        )  # fmt: skip
+        self.measure(state)
 
-    @rule(source=SOURCE, arm=VALUE, base=VALUE, ahead=AHEAD, steps=st.integers(1, 5), current=st.booleans())
-    def propose(self, source, arm, base, ahead, steps, current):
-        self.motion.propose(source, arm, base, ahead_ns=ahead, steps=steps, current=current)
+    def row(self, values, *, turn=True):
+        """Return an action (A,): rotations of norm 1 if that is possible and wanted."""
+        row = np.resize(np.array(values), self.own.action_size)
+        for part in self.rotations:
+            norm = math.hypot(*row[part])
+            if turn and math.isfinite(norm) and norm > 0:
+                row[part] /= norm
+        return row
 
-    @rule(source=SOURCE, arm=VALUE, base=VALUE, count=st.integers(2, 20), apart=st.integers(1, PERIOD))
-    def burst(self, source, arm, base, count, apart):
-        for k in range(count):
-            self.motion.propose(source, arm, base, ahead_ns=min(k * apart, 199_000_000))
+    def where(self, offset):
+        """Return a state (A,) off from the last command by `offset` s of motion at the speed limit."""
+        speed = np.concatenate([action.limits.arrays()[2] for action in self.own.actions])
+        if self.motion.sent is None:
+            return self.row([0.01] * SIZE)
+        row = np.array(self.motion.sent) + offset * speed
+        for part in self.rotations:  # less than the offset
+            row[part] = np.array(self.motion.sent)[part] + np.array([offset, 0.0, 0.0, 0.0]) / 3
+            row[part] /= np.linalg.norm(row[part])
+        return row
 
     @rule(
-        source=SOURCE, arm=st.floats(-1.2, 1.2), base=st.floats(-1.0, 1.0), count=st.integers(2, 20),
-        apart=st.floats(-0.3, 0.3),
+        source=SOURCE, values=st.lists(VALUE, min_size=SIZE, max_size=SIZE), ahead=AHEAD, steps=st.integers(1, 5),
+        current=st.booleans(), turn=st.booleans(),
     )  # fmt: skip
-    def drive(self, source, arm, base, count, apart):
-        """Drive a robot that follows its commands with a constant error."""
+    def propose(self, source, values, ahead, steps, current, turn):
+        ahead_ns = int(ahead * self.own.period_ns)
+        self.motion.propose(
+            source, *[self.row(values, turn=turn)] * steps, ahead_ns=ahead_ns, current=current
+        )
+
+    @rule(source=SOURCE, value=st.floats(-1.5, 1.5), count=st.integers(2, 20), apart=st.floats(1e-9, 1.0))
+    def burst(self, source, value, count, apart):
+        for k in range(count):
+            ahead_ns = min(int(k * apart * self.own.period_ns), 199_000_000)
+            self.motion.propose(source, self.row([value] * SIZE), ahead_ns=ahead_ns)
+
+    @rule(
+        source=SOURCE, values=st.lists(st.floats(-1.2, 1.2), min_size=SIZE, max_size=SIZE), count=st.integers(2, 20),
+        apart=st.floats(-0.3, 0.3), length=st.sampled_from([1.0, 1.0, 0.4, 1.3]),
+    )  # fmt: skip
+    def drive(self, source, values, count, apart, length):
+        """Drive a robot that follows its commands with a constant error, by regular or irregular ticks."""
+        self.motion.drive()
         for _ in range(count):
-            self.motion.wait(PERIOD)
-            where = 0.0 if self.motion.arm is None else self.motion.arm[0]
-            self.motion.measure(where + apart)
-            self.motion.propose(source, arm, base)
+            self.motion.wait(int(length * self.own.period_ns))
+            self.motion.measure(self.where(apart))
+            self.motion.propose(source, self.row(values))
 
-    @rule(position=STATE)
-    def measure(self, position):
-        self.motion.measure(position)
+    @rule(values=st.lists(STATE, min_size=SIZE, max_size=SIZE), turn=st.booleans())
+    def measure(self, values, turn=True):
+        self.motion.measure(self.row(values, turn=turn))
 
-    @rule(steady=PAUSE, stopped=st.booleans())
-    def wait(self, steady, stopped):
-        self.motion.wait(steady, 0 if stopped else None)
+    @rule(pause=PAUSE, stopped=st.booleans())
+    def wait(self, pause, stopped):
+        self.motion.wait(int(pause * self.own.period_ns), 0 if stopped else None)
         self.motion.tick()
 
     @rule(step=st.sampled_from([-(10**9), -PERIOD, -1, 1, PERIOD, 10**9]))
@@ -71,41 +119,35 @@ class AnyEvents(RuleBasedStateMachine):
     def release(self, source):
         self.motion.release(source)
 
-    @rule(what=st.sampled_from(["stop", "resume", "restart", "switch", "activate", "tick"]))
+    @rule(mode=MODE)
+    def switch(self, mode):
+        self.motion.switch(mode_of(self.own, mode))
+
+    @rule(what=st.sampled_from(["stop", "resume", "restart", "activate", "tick"]))
     def command(self, what):
         getattr(self.motion, what)()
+
+    @rule(allowed=st.booleans())
+    def rest(self, allowed):
+        self.motion.drive(allowed)
 
 
 AnyEvents.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestNoCommandBreaksALimit = AnyEvents.TestCase
 
 
-@pytest.mark.parametrize("simulated", [False, True])
-def test_thousands_of_commands_in_one_run_obey_the_limits(simulated):
-    rng = np.random.default_rng(20261129)
-    motion = LimitedMotion(simulated=simulated)
-    for _ in range(8000):
-        kind = rng.choice(13)
-        source = ("policy", "expert")[rng.integers(2)]
-        arm, base = rng.uniform(-1.3, 1.3), rng.uniform(-1.2, 1.2)
-        if kind < 6:
-            motion.wait(int(rng.choice([PERIOD, PERIOD, PERIOD // 3, 2 * PERIOD])))
-            motion.measure((motion.arm or (0.0,))[0] + rng.uniform(-0.2, 0.2))
-            motion.propose(source, arm, base)
-        elif kind == 6:
-            for k in range(int(rng.integers(1, 10))):
-                motion.propose(source, arm, base, ahead_ns=k * PERIOD // 3)
-        elif kind == 7:
-            motion.measure(float(rng.choice([1e6, -3.0, 0.0, 1.05])))
-            motion.propose(source, arm, base)
-        elif kind == 8:
-            motion.wait(int(rng.choice([PERIOD, 5 * PERIOD])))
-            motion.tick()
-        elif kind == 9:
-            motion.step_clock(int(rng.choice([-(10**9), 10**9])))
-        else:
-            motion.apply([[("restart",)], [("switch",)], [("stop",), ("resume",)]][kind - 10])
-    assert motion.commands > 3000
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_thousands_of_commands_under_random_events_obey_the_limits(name):
+    worst, commands = Worst(), 0
+    for seed in range(16):
+        events = RandomEvents(CONTRACTS[name], np.random.default_rng(20261129 + seed), worst)
+        events.run(400)
+        commands += events.motion.commands
+    assert commands > 2000
+    ends = set() if name == "joints_without_end" else {"position"}
+    limits = {"speed", "acceleration"} | ends | ({"angular speed"} if name == "pose_and_gripper" else set())
+    assert all(worst.ratios[limit] > 0.999 for limit in limits)  # the limits were reached
+    assert all(ratio < 1.000001 for ratio in worst.ratios.values())
 
 
 # ---- planted bugs: the oracle must detect each -------------------------------------------------------------
@@ -115,22 +157,22 @@ def following(motion, count, arm=1.0, base=1.0, source="policy"):
     """Let the robot follow its commands exactly."""
     for _ in range(count):
         motion.wait(PERIOD)
-        motion.measure(0.0 if motion.arm is None else motion.arm[0])
-        motion.propose(source, arm, base)
+        motion.measure(motion.sent or (0.0, 0.0))
+        motion.propose(source, (arm, base))
 
 
 def glitch(motion):
     following(motion, 9)
     motion.wait(PERIOD)
-    motion.measure(1e6)
-    motion.propose("expert", 1.0, 0.0)
+    motion.measure((1e6, 0.0))
+    motion.propose("expert", (1.0, 0.0))
 
 
 def glitch_within_the_limits(motion):
     following(motion, 9)
     motion.wait(PERIOD)
-    motion.measure(-0.9)
-    motion.propose("expert", 1.0, 0.0)
+    motion.measure((-0.9, 0.0))
+    motion.propose("expert", (1.0, 0.0))
 
 
 def handover(motion):
@@ -148,14 +190,14 @@ def burst_ahead(motion):
     following(motion, 3)
     for k in range(1, 15):  # a quarter period apart, stamped half a period apart
         motion.wait(12_500_000)
-        motion.propose("policy", 1.0, 1.0, ahead_ns=k * 12_500_000)
+        motion.propose("policy", (1.0, 1.0), ahead_ns=k * 12_500_000)
 
 
 def clock_steps(motion):
     following(motion, 3)
     for _ in range(15):
         motion.wait(12_500_000, PERIOD)
-        motion.propose("policy", 1.0, 1.0)
+        motion.propose("policy", (1.0, 1.0))
 
 
 def start_at_rest(self, measured, speed=None):
@@ -183,7 +225,7 @@ BUGS = {
         actuation, "start_problem", lambda *_: "", glitch_within_the_limits, "start",
     ),
     "starts a ramp at rest": (SafetyLimiter, "start", start_at_rest, handover, "start"),
-    "stops the base at once at a restart": (Actuation, "rest", rest_at_once, restart, "base acceleration"),
+    "stops the base at once at a restart": (Actuation, "rest", rest_at_once, restart, "velocity change"),
     "counts stamps as time": (StepBudget, "spend", stamps_are_time, burst_ahead, "time"),
     "counts clock steps as time": (StepBudget, "spend", clock_is_time, clock_steps, "time"),
     "ignores the speed": (
@@ -198,6 +240,40 @@ BUGS = {
         "position",
     ),
 }  # fmt: skip
+
+
+TURN = (0.0, 0.0, 0.5, 0.0, 0.0, math.sin(0.5), math.cos(0.5), 0.04)  # 1 rad about z
+
+
+def turning(motion):
+    """Turn the tool: 1 rad at 1 rad/s and 4 rad/s^2."""
+    for _ in range(9):
+        motion.wait(PERIOD)
+        motion.measure(motion.sent or (0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0, 0.04))
+        motion.propose("policy", TURN)
+
+
+TURNING_BUGS = {
+    "ignores the angular speed": (
+        RotationLimits, "step", lambda self, target, before, sent, velocity, dt_s: (target, (0.0,) * 3, ""),
+        "angular speed",
+    ),
+    "ignores the angular acceleration": (
+        safety, "RotationLimits", lambda speed, _: RotationLimits(speed, math.inf), "angular acceleration",
+    ),
+    "sends a quaternion that is not a rotation": (
+        rotation, "turned", lambda quaternion, vector: tuple(1.01 * part for part in quaternion), "norm",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", TURNING_BUGS)
+def test_the_oracle_detects_a_limiter_that(monkeypatch, bug):
+    where, name, planted, broken = TURNING_BUGS[bug]
+    turning(LimitedMotion(CONTRACTS["pose_and_gripper"]))
+    monkeypatch.setattr(where, name, planted)
+    with pytest.raises(LimitError, match=f"^{broken}: "):
+        turning(LimitedMotion(CONTRACTS["pose_and_gripper"]))
 
 
 @pytest.mark.parametrize("bug", BUGS)

@@ -26,8 +26,9 @@ def test_a_glitch_starts_no_ramp_and_the_last_command_stays(bench_of, event):
     elif event == "switch":
         bench.core.switch(Priority())
     elif event == "reset":
-        bench.core.press("topic", True, bench.at(0), bench.at(0))
-        bench.core.press("topic", False, bench.at(0), bench.at(0))
+        bench.core.estop.update("topic", True, bench.at(0))
+        bench.core.answer_estop(bench.at(0), bench.at(0))
+        bench.core.estop.update("topic", False, bench.at(0))
         assert bench.core.reset_estop(bench.at(0)) == ""
     decision = glitch(bench, 1)
     assert (decision.authority, decision.sent) == (NOBODY, (0.5,))

@@ -6,6 +6,7 @@ import pytest
 from il_ros.core import contract, messages
 from il_ros.nodes.runtime.parameters import ParameterError
 from il_ros.nodes.runtime.shell import Refusal
+from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.nodes.teleop.joy_node import TeleopJoy
 from il_ros.records import proposal
 
@@ -114,3 +115,42 @@ def test_a_wrong_line_is_refused_at_start(graph, contract_file):
 def test_a_missing_contract_is_refused_at_start(graph):
     with pytest.raises(Refusal, match=r"nowhere\.yaml"):
         graph.start(TeleopJoy, contract="/nowhere.yaml", axes=AXES)
+
+
+def pad(*pressed):
+    buttons = np.array([index in pressed for index in range(11)], np.int32)
+    return messages.make(JOY, axes=np.array([0, 1], np.float32), buttons=buttons)
+
+
+def test_the_stop_button_stops_the_robot_without_the_deadman_and_the_other_one_releases_it(
+    graph, joy, contract_file
+):
+    _, publish, _ = joy
+    supervisor = graph.start(DaggerSupervisor, contract=contract_file, discovery_s=0.1)
+    estop = supervisor._supervision.estop
+
+    def pressed(button, condition):
+        def press():
+            publish(pad(button))
+            publish(pad())
+            return condition()
+
+        return press
+
+    graph.until(pressed(8, lambda: estop.latched), "the stop")
+    assert estop.latched.startswith("emergency stop pressed (")
+    graph.until(pressed(10, lambda: not estop.latched), "the release")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"stop_button": 0}, "stop_button: button 0 is the deadman already; choose another, or -1"),
+        ({"clear_button": 3, "buttons": ["base/linear.x 3 0.1"]}, "clear_button: button 3 is base/linear.x"),
+        ({"stop_button": 10}, "stop_button and clear_button are both button 10"),
+    ],
+)
+def test_a_stop_button_has_no_second_function(graph, contract_file, parameters, message):
+    given = {"axes": AXES, "deadman_button": 0, **parameters}
+    with pytest.raises(ParameterError, match=message):
+        graph.start(TeleopJoy, contract=contract_file, **given)

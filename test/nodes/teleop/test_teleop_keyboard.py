@@ -1,8 +1,10 @@
 """The keyboard node in a real pseudo-terminal, as over SSH."""
 
+import signal
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from pseudo_terminal import InTerminal
 
 from il_ros.core import contract
 from il_ros.nodes.runtime.terminal import split_keys
+from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.records import proposal
 
 BASE = """
@@ -76,6 +79,82 @@ def test_keys_propose_then_it_releases_and_restores_the_terminal(graph, session)
     assert session.wait() == 0
     assert "Traceback" not in session.screen
     assert termios.tcgetattr(session.terminal) == session.before
+
+
+@pytest.fixture
+def supervisor(graph, contract_file):
+    """Return a function that waits for the reason of the supervisor's emergency stop."""
+    node = graph.start(DaggerSupervisor, contract=contract_file, discovery_s=0.1, console_timeout_s=1.5)
+
+    def latched(session, reason):
+        def now():
+            session.read()
+            return reason in node._supervision.estop.latched
+
+        graph.until(
+            now, f"{reason}; it is: {node._supervision.estop.latched!r}; screen: {session.screen[-300:]}"
+        )
+
+    latched.node = node
+    return latched
+
+
+def suspended(session):
+    state = Path(f"/proc/{session.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state == "T"
+
+
+def echoes(session):
+    return bool(termios.tcgetattr(session.terminal)[3] & termios.ECHO)
+
+
+def test_space_stops_the_robot_and_c_releases_it(graph, session, supervisor):
+    graph.until(lambda: "space EMERGENCY STOP" in session.read(), "the key map")
+    graph.until(lambda: supervisor.node._supervision.estop._consoles, "the console is known")
+    session.type(" ")
+    supervisor(session, "emergency stop pressed (/expert)")
+
+    def released():
+        session.type("c")
+        session.read()
+        return not supervisor.node._supervision.estop.latched
+
+    graph.until(released, "the release")
+    graph.until(lambda: "the robot may move again" in session.read(), "the outcome on the screen")
+
+
+def test_ctrl_z_stops_the_robot_and_fg_makes_the_keys_work_again(graph, session, supervisor):
+    graph.until(lambda: supervisor.node._supervision.estop._consoles, "the console is known")
+    assert not echoes(session)
+    session.type("\x1a")
+    supervisor(session, "console /expert suspended")
+    graph.until(lambda: suspended(session), "the suspension")
+    assert echoes(session)  # for the shell
+    session.process.send_signal(signal.SIGCONT)
+    graph.until(lambda: not echoes(session), "single keys again")
+    graph.until(lambda: supervisor.node._supervision.estop._consoles, "the console is watched again")
+
+    def released():
+        session.type("c")
+        session.read()
+        return not supervisor.node._supervision.estop.latched
+
+    graph.until(released, "the release by a key")
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (signal.SIGHUP, "console /expert closed"),  # the terminal was closed, or SSH lost
+        (signal.SIGSTOP, "console /expert lost"),
+        (signal.SIGKILL, "console /expert lost"),
+        (signal.SIGINT, "console /expert closed"),
+    ],
+)
+def test_a_console_that_ends_or_freezes_stops_the_robot(graph, session, supervisor, number, reason):
+    graph.until(lambda: supervisor.node._supervision.estop._consoles, "the console is known")
+    session.process.send_signal(number)
+    supervisor(session, reason)
 
 
 def test_without_a_terminal_it_reports_that(contract_file):
