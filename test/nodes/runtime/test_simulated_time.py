@@ -79,7 +79,7 @@ def test_without_simulated_time_there_is_nothing_to_say(graph, contract_file):
 
 
 def test_the_environment_says_so_when_it_waits_in_vain(contract_file):
-    link = Link(contract.load(contract_file), "env", "", simulated=True, lockstep=False, source="policy")
+    link = Link(contract.load(contract_file), "env", "", clock="/clock", lockstep=False, source="policy")
     try:
         with pytest.raises(RosEnvError) as caught:
             link.until(lambda: False, 0.5, "the first frame")
@@ -90,9 +90,7 @@ def test_the_environment_says_so_when_it_waits_in_vain(contract_file):
 
 def test_a_second_simulator_is_refused(graph):
     sim = started(graph)
-    with pytest.raises(
-        managed.Refusal, match=r"/sim publishes on /clock; only one node may publish it: stop one"
-    ):
+    with pytest.raises(managed.Refusal, match=r"publishes on /clock; only one node may publish it: stop one"):
         graph.start(Sim, task="drive", cameras=False)
     assert graph.outside.count_publishers("/clock") == 1
     before_ns = sim.task.time_ns
