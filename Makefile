@@ -29,7 +29,7 @@ test: setup  ## run all tests (ARGS="test/episodes -k recover" selects; GAZEBO=n
 test-pythons:  ## run all tests on other Pythons, with the package index's own torch (3 GB each; PYTHONS="python3.12 ...")
 	@scripts/test-pythons
 
-bench: setup gazebo  ## run bench/*.py, JSON output (40 minutes on an idle computer); bench/learning is run by hand
+bench: setup gazebo  ## run bench/*.py, JSON output (50 minutes on an idle computer); bench/learning is run by hand
 	@set -e; for script in bench/*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done
 
 lint: setup  ## check style and types

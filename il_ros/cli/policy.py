@@ -1,4 +1,4 @@
-"""`il-ros policy versions`: the trained versions, their lineage and their success."""
+"""`il-ros policy`: the trained versions, their lineage and their success; the pardon of a version."""
 
 from __future__ import annotations
 
@@ -46,7 +46,46 @@ def add_parser(subparsers: Any) -> None:
     listing.add_argument(
         "--root", type=Path, help="folder of the recorded episodes; adds the successes of each version"
     )
-    parser.set_defaults(run=run)
+    listing.set_defaults(run=run)
+    pardoning = verbs.add_parser(
+        "pardon",
+        help="make a refused or rolled-back version usable again",
+        description="Take back the verdict on a version that was refused or rolled back: it may be examined, "
+        "drive, and be the start of a training again. A running policy server notices it within a second.",
+    )
+    pardoning.add_argument("version", help="its name, such as v3")
+    pardoning.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("checkpoint"),
+        help="of the versions; default: ./checkpoint",
+    )
+    pardoning.set_defaults(run=pardon)
+
+
+def pardon(args: argparse.Namespace) -> int:
+    """Pardon a version; return 1 when there is none of that name, or it needs no pardon."""
+    run_folder = args.folder / args.version
+    if run_folder not in versions(args.folder):
+        known = ", ".join(each.name for each in versions(args.folder)) or "none"
+        say(
+            f"il-ros policy: {args.folder} has no version '{args.version}'; there are: {known}",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        was = lineage.pardon(run_folder)
+    except (LineageError, OSError) as error:
+        say(f"il-ros policy: {error}", file=sys.stderr)
+        return 1
+    say(f"{args.version} was {was.state} ({was.reason}); now it counts as trained.")
+    newest = lineage.newest_good(args.folder)
+    if newest == run_folder:
+        say(f"It is the newest good version in {args.folder}: the next start drives with it.")
+    else:
+        say(f"To drive with it:  il-ros run deploy --checkpoint {run_folder}")
+    return 0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,12 +103,12 @@ def run(args: argparse.Namespace) -> int:
     damaged = []
     for run_folder in runs:
         try:
-            told = lineage.read(run_folder)
+            record = lineage.read(run_folder)
         except LineageError as error:
             damaged.append(str(error))
             rows.append((run_folder.name, *("?",) * 4, "damaged", *("?",) * 3, "not used; see below"))
             continue
-        rows.append(_row(told, fared.get(told.version)))
+        rows.append(_row(record, fared.get(record.version)))
     say(table(HEADER, rows, right=HEADER[2:5] + HEADER[6:9]))
     for sentence in damaged:
         say(sentence, file=sys.stderr)
@@ -103,18 +142,18 @@ def _version(entry: Entry) -> str:
         return ""
 
 
-def _row(told: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
-    loss = told.metrics.get("validation_loss")
-    rate = told.interventions_per_minute
+def _row(record: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
+    loss = record.metrics.get("validation_loss")
+    rate = record.interventions_per_minute
     return (
-        told.version,
-        told.parent or "-",
-        str(len(told.episodes)) if told.data else "-",
-        str(told.labels) if told.data else "-",
+        record.version,
+        record.parent or "-",
+        str(len(record.episodes)) if record.data else "-",
+        str(record.labels) if record.data else "-",
         "-" if loss is None else f"{loss:.5f}",
-        told.state if told.metrics.get("finished", True) else f"{told.state}, stopped early",
-        "-" if rate is None else f"{told.driven_s / 60:.2f}",
+        record.state if record.metrics.get("finished", True) else f"{record.state}, stopped early",
+        "-" if rate is None else f"{record.driven_s / 60:.2f}",
         "-" if rate is None else f"{rate:.2f}",
         "-" if fared is None else f"{fared[0]}/{fared[1]}",
-        told.reason,
+        record.reason,
     )

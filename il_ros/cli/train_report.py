@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 class Reporter(Protocol):
     """Prints a training's progress."""
 
-    def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
-        """Print the data, and the version of the initial weights, or why they were refused."""
+    def start(
+        self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Print the data, the version of the initial weights or why they were refused, and the notes."""
+
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
 
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
@@ -34,14 +40,20 @@ class BarReporter:
     def __init__(self, out: Path) -> None:
         self._out = out
 
-    def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
-        """Print the data, and the version of the initial weights, or why they were refused."""
+    def start(
+        self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Print the data, the version of the initial weights or why they were refused, and the notes."""
         from tqdm import tqdm
 
-        say("\n".join(dataset.summary.lines()))
+        say("\n".join([*dataset.summary.lines(), *(f"  {note}" for note in notes)]))
         if parent or refusal:
             say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
+
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
+        say(f"  warning: {sentence}")
 
     def epoch(self, point: EpochMetrics) -> None:
         """Advance the bar."""
@@ -76,8 +88,10 @@ class BarReporter:
 class JsonReporter:
     """Output for programs: one JSON object per line."""
 
-    def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
-        """Print the amount of data, and the version of the initial weights, or why they were refused."""
+    def start(
+        self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Print the amount of data, the version of the initial weights or why they were refused, and the notes."""
         summary = dataset.summary
         self._epochs = recipe.training.epochs
         _say(
@@ -88,8 +102,13 @@ class JsonReporter:
             frames=summary.frames,
             left_out=dict(summary.left_out),
             omissions=dict(summary.omissions),
+            notes=[*summary.notes, *notes],
             warnings=[*summary.warnings, *([refusal] if refusal else [])],
         )
+
+    def warning(self, sentence: str) -> None:
+        """Print a warning about the data."""
+        _say(event="fitted", warnings=[sentence])
 
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""

@@ -172,7 +172,7 @@ def find(name: str) -> Contract:
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     if name not in known:
         raise ContractError(
-            f"contract '{name}' is neither a .yaml file nor one of config/contracts: {', '.join(known)}"
+            f"contract '{name}' is neither a .yaml file nor one of {folder}: {', '.join(known)}"
         )
     return load(folder / f"{name}.yaml")
 

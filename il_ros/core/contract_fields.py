@@ -1,4 +1,8 @@
-"""Parsing and validation of one observation or one action of a contract file."""
+"""Parsing and validation of one observation or one action of a contract file.
+
+`unit` of an observation tells which numbers share a scale, see docs/normalisation.md: `rad` for all numbers,
+`rad (gripper m)` with exceptions by name, or `m, m, rad` for each name or element.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from il_ros.core.tables import counted
 
+_STEP = 1 << 20
+
 
 class UnreadableFileError(OSError):
     """A file that is not a regular one, or is too large; the message names the fault, not the file."""
@@ -31,7 +33,11 @@ def read_bytes(path: Path, most: int) -> bytes:
         if found.st_size > most:
             raise UnreadableFileError(f"has {counted(found.st_size, 'byte')}; at most {most} are read")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(most + 1)  # it may have grown
+            content = file.read(found.st_size + 1)  # reading allocates what is asked for
+            while len(content) > found.st_size and len(content) <= most:  # it has grown
+                if not (more := file.read(min(_STEP, most + 1 - len(content)))):
+                    break
+                content += more
     finally:
         os.close(descriptor)
     if len(content) > most:

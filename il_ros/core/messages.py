@@ -7,7 +7,7 @@ serialised bytes, so the same code decodes live messages and bags.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +26,11 @@ class MessageError(ValueError):
 _store = get_typestore(Stores.ROS2_JAZZY)
 
 _CDR_LITTLE_ENDIAN = 1
+MOST_DEFINITION = 200_000
+"""Characters of a type's definition."""
+MOST_FIXED = 1_000_000
+"""Values of fixed size in one message."""
+DEEPEST_TYPE = 30
 
 
 def make(type_name: str, **fields: Any) -> Message:
@@ -126,17 +131,49 @@ def known(type_name: str) -> bool:
 def register(definitions: str, type_name: str) -> None:
     """Add a type to the store from its ros2msg text, as in a bag's schema; known types are kept.
 
-    Raises ValueError when the text is not a message definition.
+    Raises ValueError when the text is not a message definition, names a type that it does not define, contains
+    itself, or has too many numbers in arrays of fixed size.
     """
     if known(type_name):
         return
     from rosbags.typesys import get_types_from_msg
 
+    if len(definitions) > MOST_DEFINITION:
+        raise ValueError(f"the definition of {type_name} has more than {MOST_DEFINITION} characters")
     try:
         types = get_types_from_msg(definitions, type_name)
-    except Exception as error:
+        fresh = {name: kind for name, kind in types.items() if not known(name)}
+        sizes: dict[str, int] = {}
+        for name in fresh:
+            _fixed_size(name, fresh, sizes, ())
+        _store.register(fresh)
+    except Exception as error:  # the parser raises different errors
         raise ValueError(f"cannot read the definition of {type_name}: {error}") from error
-    _store.register({name: kind for name, kind in types.items() if not known(name)})
+
+
+def _fixed_size(name: str, fresh: Mapping[str, Any], sizes: dict[str, int], inside: tuple[str, ...]) -> int:
+    """Return how many values of fixed size a type has, and store it; raises ValueError if it cannot be made."""
+    from rosbags.interfaces import Nodetype
+
+    if name in sizes:
+        return sizes[name]
+    if name in inside or len(inside) > DEEPEST_TYPE:
+        raise ValueError(f"{name} contains itself, or is nested too deeply")
+    if name not in fresh:
+        if not known(name):
+            raise ValueError(f"{name} is not defined")
+        return 1
+    total = 1
+    for _, (node, detail) in fresh[name][1]:
+        count = 1
+        if node in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+            (node, detail), count = detail[0], detail[1] if node is Nodetype.ARRAY else 1
+        named = node is Nodetype.NAME
+        total += count * (_fixed_size(detail, fresh, sizes, (*inside, name)) if named else 1)
+    if total > MOST_FIXED:
+        raise ValueError(f"{name} has more than {MOST_FIXED} values of fixed size")
+    sizes[name] = total
+    return total
 
 
 def _require_known(type_name: str) -> None:

@@ -207,12 +207,12 @@ def parse(text: str, source: str) -> Section:
     return Section(node, source)
 
 
-def load(text: str, source: str) -> Any:
+def load(text: str, source: str, *, characters: int = MOST_CHARACTERS, values: int = MOST_VALUES) -> Any:
     """Return the value of a YAML text: None, bool, int, float, str, date, list or dict.
 
-    Raises YamlError as `parse` does, but for a value of any type.
+    `characters`, `values`: the bounds. Raises YamlError as `parse` does, but for a value of any type.
     """
-    node = _compose(text, source)
+    node = _compose(text, source, characters, values)
     try:
         return None if node is None else _construct(node)
     except _READS as error:
@@ -230,9 +230,10 @@ def brief(value: Any) -> str:
 class _Loader(yaml.SafeLoader):
     """Composes one document; raises YAMLError beyond the bounds."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, values: int) -> None:
         super().__init__(text)
-        self._depth = 0
+        self._values = values
+        self._depth = self._composed = 0
         self._extents: dict[int, tuple[int, int]] = {}  # id of a composed node -> values in it, depth below
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -242,6 +243,9 @@ class _Loader(yaml.SafeLoader):
         self._depth += 1
         if self._depth > DEEPEST:
             raise yaml.YAMLError(f"line {line}: deeper than {DEEPEST} levels")
+        self._composed += 1  # counted here as well: the rest of a long list is not even read
+        if self._composed > self._values:
+            raise yaml.YAMLError(f"line {line}: more than {counted(self._values, 'value')}")
         node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
         self._depth -= 1
         if node is not None and not isinstance(event, yaml.AliasEvent):
@@ -256,18 +260,20 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"line {line}: an alias stands inside of what it names")
         values = 1 + sum(self._extents[id(part)][0] for part in parts)
         depth = 1 + max((self._extents[id(part)][1] for part in parts), default=0)
-        if values > MOST_VALUES or depth > DEEPEST:
+        if values > self._values or depth > DEEPEST:
             raise yaml.YAMLError(
-                f"line {line}: more than {MOST_VALUES} values or {DEEPEST} levels, with aliases written out"
+                f"line {line}: more than {counted(self._values, 'value')} or {DEEPEST} levels, with aliases written out"
             )
         return values, depth
 
 
-def _compose(text: str, source: str) -> yaml.Node | None:
-    if len(text) > MOST_CHARACTERS:
-        raise YamlError(f"{source}: has {len(text)} characters; at most {MOST_CHARACTERS} are read")
+def _compose(
+    text: str, source: str, characters: int = MOST_CHARACTERS, values: int = MOST_VALUES
+) -> yaml.Node | None:
+    if len(text) > characters:
+        raise YamlError(f"{source}: has {len(text)} characters; at most {characters} are read")
     try:
-        loader = _Loader(text)
+        loader = _Loader(text, values)
         try:
             node: yaml.Node | None = loader.get_single_node()  # type: ignore[no-untyped-call]
             return node

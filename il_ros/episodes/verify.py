@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
 from il_ros.core import contract as contracts
 from il_ros.core import messages
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.replay import Skipped, count_reasons, open_replay
-from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag
+from il_ros.episodes.bag import metadata
+from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag, require_whole
 from il_ros.episodes.bag.topics import MismatchError, resolve
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo, StreamInfo
@@ -56,6 +55,7 @@ def verify(folder: Path, contract: Contract | None = None) -> VerifyReport:
         return VerifyReport(folder, errors=(entry.reason,))
     warnings = [] if entry.state == "ready" else [f"{entry.state}: {entry.reason}"]
     try:
+        require_whole(folder)
         bag = open_bag(folder)
         errors, stream_warnings, count, ages = _check_messages(bag)
         warnings += stream_warnings + _check_metadata(bag, count)
@@ -136,10 +136,8 @@ def _check_metadata(bag: Bag, count: int) -> list[str]:
     """Check `metadata.yaml`; errors in it are warnings, because only other tools read it."""
     path = bag.path / METADATA_FILE
     try:
-        listed = yaml.safe_load(path.read_text(encoding="utf-8"))["rosbag2_bagfile_information"][
-            "message_count"
-        ]
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
+        listed = metadata.read(path)["rosbag2_bagfile_information"]["message_count"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{path} can't be read, `ros2 bag` needs it ({error!r}); {RECOVER} {bag.path}"]
     if listed != count:
         return [f"{path} says {counted(listed, 'message')}, the bag has {count}; {RECOVER} {bag.path}"]
@@ -196,4 +194,4 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
     report = replace(report, ticks=frames + len(ticks), frames=frames, unlabelled=unlabelled)
     if frames == 0:
         return _add(report, ["no usable frame", *reasons], [])
-    return _add(report, [], reasons)
+    return _add(report, [], [*reasons, *replay.notes])

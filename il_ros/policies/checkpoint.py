@@ -26,7 +26,7 @@ from torch import Tensor
 from il_ros.core import atomic, contract, files, settings
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.settings import SettingsError
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, shown
 from il_ros.policies import lineage, weights
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import family, make_network
@@ -35,6 +35,8 @@ from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import DISTANCE, RAW, UncertaintyModel
 from il_ros.policies.versions import CHECKPOINT, fault_of, versions
+from il_ros.records import strict_json as check
+from il_ros.records.strict_json import JsonError
 
 FORMAT = 1
 MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
@@ -184,9 +186,38 @@ def _read_config(file: Path) -> dict[str, Any]:
             raise CheckpointError(f"{file}: '{key}' is missing or not a {kind.__name__}")
     if fault := fault_of(config["version"]):
         raise CheckpointError(f"{file}: {fault}")
+    try:
+        _METRICS(config["metrics"], "metrics")
+    except JsonError as error:
+        raise CheckpointError(f"{file}: {error}") from error
     if config["format"] != FORMAT:
         raise CheckpointError(f"{file}: format {config['format']} is unknown; this version reads {FORMAT}")
     return dict(config)
+
+
+def _episode_name(value: Any, name: str) -> str:
+    """Check an episode's name: the name of a folder among the episodes, which leads nowhere else."""
+    text: str = check.name_text(value, name)
+    if "/" in text or "\0" in text or text in (".", ".."):
+        raise JsonError(f"{name} is {shown(text)}; it must be the name of an episode's folder")
+    return text
+
+
+_TRAINING = {"batch_size": check.whole(1)}
+_METRICS = check.record(
+    "metrics",
+    {
+        "data": check.mapping(check.several(_episode_name)),
+        "tasks": check.several(check.text),
+        "frames": check.or_null(check.whole()),
+        "steps": check.or_null(check.whole()),
+        "duration_s": check.or_null(check.number(0.0)),
+        "training": check.record("training", _TRAINING, others=True),
+    },
+    optional=("data", "tasks", "frames", "steps", "duration_s", "training"),
+    others=True,
+)
+"""The metrics that other parts of the package use."""
 
 
 def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
@@ -204,18 +235,18 @@ def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
 def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -> UncertaintyModel:
     """Return the uncertainty model; older checkpoints without that key have kind RAW."""
     former = "doubt" in config
-    said = config["doubt"] if former else config.get("uncertainty", {"kind": RAW, "scale": 1.0})
+    stated = config["doubt"] if former else config.get("uncertainty", {"kind": RAW, "scale": 1.0})
     file = folder / (FORMER_UNCERTAINTY if former else UNCERTAINTY)
     try:
-        if said["kind"] != DISTANCE:
-            return UncertaintyModel(said["kind"], said["scale"])
+        if stated["kind"] != DISTANCE:
+            return UncertaintyModel(stated["kind"], stated["scale"])
         stored = _bytes(file, _MOST_STATES)
-        if hashlib.sha256(stored).hexdigest() != said["sha256"]:
+        if hashlib.sha256(stored).hexdigest() != stated["sha256"]:
             raise CheckpointError(f"{file}: its checksum differs from the one in {CONFIG}")
         shown = load_tensors(stored)["shown"].numpy()
         if shown.ndim != 2 or shown.shape[1] != features:
             raise CheckpointError(f"{file}: states have shape {shown.shape}; (K, {features}) is required")
-        return UncertaintyModel(DISTANCE, said["scale"], shown)
+        return UncertaintyModel(DISTANCE, stated["scale"], shown)
     except CheckpointError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -6,7 +6,8 @@ joints as cosine and sine: q and -q, and angles a whole turn apart, map to the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import XYZW, ObservationSpec, Vector
 from il_ros.policies.protocol import PolicyError
 from il_ros.policies.rotations import columns_of
+from il_ros.policies.units import groups_of, units_of
 
 Array = np.ndarray[Any, Any]
 
@@ -60,12 +62,36 @@ class Inputs:
         return tuple(f"{spec.key}/{element}" for spec in self.state for element in spec.elements)
 
     @cached_property
-    def groups(self) -> tuple[str, ...]:
-        """The unit group of each of the F features, such as 'joints/position'."""
-        plain = [_group(self.elements[index]) for index in self._plain]
-        rotated = [_group(self.elements[first]) for first in self._quaternions for _ in range(6)]
-        turning = [f"{_group(self.elements[index])} turn" for index in self._angles for _ in range(2)]
+    def units(self) -> tuple[str, ...]:
+        """The unit of each of the F features, "" if unknown; see `il_ros.policies.units`."""
+        raw = [unit for spec in self.state for unit in units_of(spec)]
+        circles = 6 * len(self._quaternions) + 2 * len(self._angles)
+        return (*(raw[index] for index in self._plain), *["1"] * circles)
+
+    @cached_property
+    def features_of(self) -> tuple[str, ...]:
+        """The name of each of the F features: an element, and the place in an orientation or a circle."""
+        plain = [self.elements[index] for index in self._plain]
+        keys = [self.elements[first].partition("/")[0] for first in self._quaternions]
+        rotated = [f"{key}/orientation.{place}" for key in keys for place in range(6)]
+        turning = [f"{self.elements[index]}.{part}" for index in self._angles for part in ("cos", "sin")]
         return (*plain, *rotated, *turning)
+
+    def names_where(self, chosen: Array) -> tuple[str, ...]:
+        """Return the names of the chosen features (F,); one name for a whole observation or field."""
+        names = [name for name, taken in zip(self.features_of, chosen, strict=True) if taken]
+        for level in (_key_name, _field_name):
+            whole, found = Counter(map(level, self.features_of)), Counter(map(level, names))
+            names = [level(name) if found[level(name)] == whole[level(name)] else name for name in names]
+        return tuple(dict.fromkeys(names))
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The unit group of each of the F features, such as 'joints/position [rad]'."""
+        raw = [group for spec in self.state for group in groups_of(spec)]
+        rotated = [raw[first] for first in self._quaternions for _ in range(6)]
+        turning = [f"{raw[index]} turn" for index in self._angles for _ in range(2)]
+        return (*(raw[index] for index in self._plain), *rotated, *turning)
 
     def raw(self, observations: Mapping[str, Array]) -> Vector:
         """Return the state (D,) of one observation, or (T, D) of an episode's arrays.
@@ -159,7 +185,17 @@ class Inputs:
         return PolicyError(f"observations differ in their number of frames: {shapes}")
 
 
-def _group(element: str) -> str:
+def _field_name(name: str) -> str:
     """Return 'joints/position' of 'joints/position/joint1', 'object/position' of 'object/position.x'."""
-    key, _, rest = element.partition("/")
-    return f"{key}/{rest.replace('/', '.').partition('.')[0]}"
+    key, _, element = name.partition("/")
+    return f"{key}/{element.replace('/', '.').partition('.')[0]}"
+
+
+def _key_name(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return names in a row, of many the first ones and their number."""
+    left = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + left

@@ -1,7 +1,7 @@
 """Metadata of a trained version: its origin, its state, and how it performed.
 
-The training process writes RUN/version.json before it publishes the version; afterwards only the policy
-server writes it. Every write is atomic. A file of that name that something else wrote is never replaced.
+The training process writes RUN/version.json before it publishes the version; afterwards the policy server and
+`il-ros policy pardon` do. Every write is atomic. A file of that name that something else wrote is never replaced.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Lineage:
     `parent`: the version that training started from, "" if none. `data`: episode names under 'train' and
     'validation'; `labels`: number of frames in them. `metrics`: training metrics. `state` and `reason`: see
     STATES. `checks`: results of the promotion checks. `driven_s`: seconds in control. `interventions`:
-    number of human interventions while in control.
+    number of human interventions while in control. `pardons`: how often a person took back a verdict.
     """
 
     version: str
@@ -60,6 +60,7 @@ class Lineage:
     checks: Mapping[str, Any] = field(default_factory=dict)
     driven_s: float = 0.0
     interventions: int = 0
+    pardons: int = 0
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -68,10 +69,13 @@ class Lineage:
             self._require(name, isinstance(getattr(self, name), str), "text")
         for name in ("recipe", "metrics", "checks"):
             self._require(name, isinstance(getattr(self, name), Mapping), "a mapping")
+        loss = self.metrics.get("validation_loss")
+        if loss is not None and type(loss) not in (int, float):
+            raise LineageError(f"metrics.validation_loss is {brief(loss)}; it must be a number")
         self._require("data", _is_data(self.data), "a mapping to lists of episode names")
-        for name in ("labels", "interventions"):
+        for name in ("labels", "interventions", "pardons"):
             self._require(name, type(getattr(self, name)) is int, "a whole number")
-        for name in ("labels", "interventions", "driven_s"):
+        for name in ("labels", "interventions", "pardons", "driven_s"):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             self._require(name, number and 0 <= value < _MOST and math.isfinite(value), "a number from 0 on")
@@ -175,10 +179,34 @@ def is_good(run: Path) -> bool:
 def recorded_bad(run: Path) -> str:
     """Return why a version must not be promoted by its version.json, else ""."""
     try:
-        told = read(run)
+        record = read(run)
     except LineageError as error:
         return f"{REFUSED}: {error}"
-    return f"{told.state}: {told.reason}" if told.state in BAD else ""
+    return f"{record.state}: {record.reason}" if record.state in BAD else ""
+
+
+def pardons_of(run: Path) -> int:
+    """Return how often a version was pardoned; 0 without a readable file."""
+    try:
+        return read(run).pardons
+    except LineageError:
+        return 0
+
+
+def pardon(run: Path) -> Lineage:
+    """Make a refused or rolled-back version usable again, in its version.json; return what it was.
+
+    The driving record of a rolled-back version is deleted: it is what the roll-back was decided on. Raises
+    LineageError if the version is not refused or rolled back, or its file is unusable, OSError if it cannot be
+    written.
+    """
+    was = read(run)
+    if was.state not in BAD:
+        raise LineageError(f"{run / FILE}: {was.version} is {was.state}, neither {REFUSED} nor {ROLLED_BACK}")
+    reason = f"pardoned; it was {was.state}: {was.reason}"
+    now = replace(was, state=TRAINED, reason=reason, pardons=was.pardons + 1)
+    write(run, replace(now, driven_s=0.0, interventions=0) if was.state == ROLLED_BACK else now)
+    return was
 
 
 def newest_good(folder: Path, without: Collection[str] = ()) -> Path | None:

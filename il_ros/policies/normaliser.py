@@ -6,13 +6,14 @@ The parameters are fitted on training frames only and stored in the checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
+from il_ros.policies.units import NOISE_FLOORS, RELATIVE_FLOOR
 
 ACTION_SCALES = ("min_max", "std")
 _SMALLEST_SHARE = 0.1
@@ -45,20 +46,81 @@ class Affine:
 
 
 @dataclass(frozen=True)
+class ShownRange:
+    """The range of the state features that the demonstrations showed, (F,) each, in the features' units.
+
+    `lower` and `upper`: the range with its margin, to which inputs are clipped. `floor`: the noise floor, up to
+    which a value beyond the range is not reported. `still`: the feature never moved by more than that.
+    Raises ValueError if they do not fit together.
+    """
+
+    lower: Vector
+    upper: Vector
+    floor: Vector
+    still: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        shapes = {part.shape for part in (self.lower, self.upper, self.floor, self.still)}
+        if len(shapes) > 1 or self.lower.ndim != 1 or self.still.dtype != np.bool_:
+            raise ValueError("lower, upper, floor and still of what was shown must be lists of one length")
+        numbers = np.concatenate([self.lower, self.upper, self.floor])
+        if not (np.isfinite(numbers).all() and (self.lower <= self.upper).all() and (self.floor >= 0).all()):
+            raise ValueError("the range that was shown must be finite, with lower <= upper and floor >= 0")
+
+    def clip(self, features: Vector) -> Vector:
+        """Return features (..., F) within the range."""
+        return np.clip(features, self.lower, self.upper)
+
+    def outside(self, features: Vector) -> Vector:
+        """Return how far features (..., F) are beyond the range and the noise floor; 0 within."""
+        beyond = np.maximum(self.lower - features, features - self.upper)
+        return np.maximum(beyond - self.floor, 0.0)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return a JSON-compatible dictionary; floats survive bit for bit."""
+        return {name: getattr(self, name).tolist() for name in ("lower", "upper", "floor", "still")}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> ShownRange:
+        """Return the inverse of `to_plain`; raises KeyError, TypeError or ValueError on invalid values."""
+        lower, upper, floor = (np.array(values[name], float) for name in ("lower", "upper", "floor"))
+        return cls(lower, upper, floor, np.array(values["still"], dtype=bool))
+
+
+@dataclass(frozen=True)
 class Normaliser:
     """The maps of the state features (F,) and of the actions (A,), and (centre, scale) of each image key."""
 
     state: Affine
     actions: Affine
     images: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    shown: ShownRange | None = None
+    """None in checkpoints from before 2026-11-29: their inputs are not clipped."""
+
+    def __post_init__(self) -> None:
+        if self.shown is not None and self.shown.lower.shape != self.state.centre.shape:
+            raise ValueError(
+                f"shown has {self.shown.lower.size} features, but state has {self.state.centre.size}"
+            )
+
+    def inputs(self, features: Vector) -> Vector:
+        """Return features (..., F) clipped to the shown range, then normalised: the network's state input."""
+        return self.state.normalise(features if self.shown is None else self.shown.clip(features))
+
+    def excess(self, features: Vector) -> Vector:
+        """Return how far features (..., F) are outside the shown range, in scales; 0 within the noise floor."""
+        if self.shown is None:
+            return np.zeros(features.shape)
+        return self.shown.outside(features) / self.state.scale
 
     def to_plain(self) -> dict[str, Any]:
         """Return a JSON-compatible dictionary; floats survive bit for bit."""
-        return {
+        plain: dict[str, Any] = {
             "state": {"centre": self.state.centre.tolist(), "scale": self.state.scale.tolist()},
             "actions": {"centre": self.actions.centre.tolist(), "scale": self.actions.scale.tolist()},
             "images": {key: list(pair) for key, pair in self.images.items()},
         }
+        return plain if self.shown is None else {**plain, "shown": self.shown.to_plain()}
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Normaliser:
@@ -68,20 +130,63 @@ class Normaliser:
             for part in ("state", "actions")
         }
         images = {key: (float(centre), float(scale)) for key, (centre, scale) in values["images"].items()}
-        return cls(maps["state"], maps["actions"], images)
+        shown = ShownRange.from_plain(values["shown"]) if "shown" in values else None
+        return cls(maps["state"], maps["actions"], images, shown)
 
 
-def fit_state(features: Vector, groups: Sequence[str]) -> Affine:
+def noise_floors(features: Vector, units: Sequence[str]) -> Vector:
+    """Return the noise floor (F,) of features (N, F) by their units; relative where a unit has none."""
+    relative = RELATIVE_FLOOR * np.abs(features).max(axis=0, initial=0.0)
+    return np.array([NOISE_FLOORS.get(unit, own) for unit, own in zip(units, relative, strict=True)], float)
+
+
+def fit_state(features: Vector, groups: Sequence[str], floors: Vector) -> Affine:
     """Return the map of features (N, F) to mean 0 and standard deviation 1; constants are only centred.
 
-    `groups` (F,): the unit group of each feature; features in one group share a unit.
+    `groups` (F,): the unit group of each feature; features in one group share a unit. `floors` (F,): the
+    scale is at least the noise floor, and a tenth of the largest deviation in the group.
     """
+    centre = features.mean(axis=0)
+    return Affine(centre, _scale(features, features.std(axis=0), groups, floors))
+
+
+def fit_shown(features: Vector, floors: Vector, margin: float) -> ShownRange:
+    """Return the range of features (N, F), and `margin` standard deviations beyond it."""
     deviation = features.std(axis=0)
+    beyond = margin * deviation
+    return ShownRange(
+        features.min(axis=0) - beyond, features.max(axis=0) + beyond, floors, deviation <= floors
+    )
+
+
+def extended(before: Normaliser, features: Vector, groups: Sequence[str], margin: float) -> Normaliser:
+    """Return a normaliser for further training of a network with that of `before`, on features (N, F).
+
+    The range grows. A feature that did not move before gets a larger scale when it moves now: its normalised
+    value was 0, so the network's output stays the same. All else stays, because the weights depend on it.
+    """
+    if before.shown is None:
+        return before
+    floors = before.shown.floor
+    own = fit_shown(features, floors, margin)
+    centre, scale = before.state.centre, before.state.scale
+    moved = np.sqrt(np.mean((features - centre) ** 2, axis=0))
+    wider = np.where(before.shown.still, np.maximum(scale, _scale(features, moved, groups, floors)), scale)
+    shown = ShownRange(
+        np.minimum(before.shown.lower, own.lower),
+        np.maximum(before.shown.upper, own.upper),
+        floors,
+        before.shown.still & (moved <= floors),
+    )
+    return replace(before, state=Affine(centre, wider), shown=shown)
+
+
+def _scale(features: Vector, deviation: Vector, groups: Sequence[str], floors: Vector) -> Vector:
     names = np.array(groups, dtype=np.str_)
-    floor = np.array([deviation[names == name].max() for name in names]) * _SMALLEST_SHARE
-    scale = np.maximum(deviation, floor)
+    share = np.array([deviation[names == name].max() for name in names]) * _SMALLEST_SHARE
+    scale = np.maximum(np.maximum(deviation, share), floors)
     negligible = scale <= 1e-9 * np.maximum(1.0, np.abs(features).max(axis=0, initial=0.0))
-    return Affine(features.mean(axis=0), np.where(negligible, 1.0, scale))
+    return np.where(negligible, 1.0, scale)
 
 
 def fit_actions(actions: Vector, how: str, ranges: Vector, groups: NDArray[np.intp] | None = None) -> Affine:

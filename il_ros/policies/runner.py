@@ -61,9 +61,20 @@ class LoadedPolicy:
     def normalised_state(self, observations: Observation) -> Vector:
         """Return the network's state input: (F,) of one observation, or (T, F) of an episode's arrays.
 
-        Raises PolicyError, naming the key, if an observation is missing or not finite.
+        It is clipped to what the demonstrations showed. Raises PolicyError, naming the key, if an observation is
+        missing or not finite.
         """
-        return self.normaliser.state.normalise(self.inputs.state_features(observations))
+        return self.normaliser.inputs(self.inputs.state_features(observations))
+
+    def beyond_shown(self, observation: Observation) -> dict[str, float]:
+        """Return the features outside what the demonstrations showed, with their distance in scales.
+
+        Empty for a checkpoint that does not record the range. Raises PolicyError as `normalised_state`.
+        """
+        excess = self.normaliser.excess(self.inputs.state_features(observation))
+        return {
+            name: float(far) for name, far in zip(self.inputs.features_of, excess, strict=True) if far > 0
+        }
 
     def act(self, observation: Observation) -> Vector:
         """Return (H, A) absolute commands in the contract's flat order and units; raises PolicyError."""
@@ -73,11 +84,18 @@ class LoadedPolicy:
         """Return the commands (H, A) and their uncertainty (>= 0), None if the policy has no uncertainty.
 
         The uncertainty is in units of normalised actions (demonstrated actions lie within about -1..1), or
-        in the units of the calibration in `uncertainty_model`. Raises PolicyError, naming the key, if an
-        observation is missing or not finite, and if the network's output is not finite.
+        in the units of the calibration in `uncertainty_model`. The largest distance of a state feature beyond
+        what was shown, in scales, is added to it, also if it is None otherwise. Raises PolicyError, naming the
+        key, if an observation is missing or not finite, and if the network's output is not finite.
         """
+        commands, own, beyond = self.act_in_parts(observation)
+        return commands, (own or 0.0) + beyond if beyond else own
+
+    def act_in_parts(self, observation: Observation) -> tuple[Vector, float | None, float]:
+        """Return the commands, and the two parts of their uncertainty: its own, and the distance beyond."""
         inputs = self.inputs
-        state = self.normalised_state(observation)
+        features = inputs.state_features(observation)
+        state = self.normaliser.inputs(features)
         images = {spec.key: inputs.image(spec, observation) for spec in inputs.images}
         chunk, uncertainty = self._forward(state, images)
         restored = self.normaliser.actions.restore(chunk.astype(np.float64))
@@ -91,7 +109,8 @@ class LoadedPolicy:
             commands = self.form.commands(restored, observation)
         except ValueError as error:
             raise PolicyError(f"policy {self.version}: {error}") from error
-        return commands, self.uncertainty_model.of(state, uncertainty)
+        own = self.uncertainty_model.of(state, uncertainty)
+        return commands, own, float(self.normaliser.excess(features).max(initial=0.0))
 
     def difference(self, commands: Vector, others: Vector) -> Vector:
         """Return the difference (..., L) of absolute commands (..., A) in units of normalised actions, as learnt."""

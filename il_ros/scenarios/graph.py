@@ -8,6 +8,7 @@ them for ROS 2's launch. The scenarios are in `il_ros.scenarios`.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,6 +134,25 @@ def warnings_of(specs: Sequence[Spec]) -> tuple[str, ...]:
     )
 
 
+def secured() -> bool:
+    """Return whether SROS2 is switched on."""
+    return os.environ.get("ROS_SECURITY_ENABLE", "").lower() == "true"  # as rcl reads it
+
+
+def ros_arguments(spec: NodeSpec, pushed: str = "") -> list[str]:
+    """Return a node's log level and, with SROS2 switched on, its enclave: its name with its namespace."""
+    words = ["--log-level", spec.log_level] if spec.log_level else []
+    if secured():
+        words += ["--enclave", full_name(spec.name, spec.namespace, pushed)]
+    return words
+
+
+def full_name(name: str, namespace: str, pushed: str = "") -> str:
+    """Return a name in a node's namespace, which `pushed` contains unless it is absolute: /left/recorder."""
+    outer = "" if namespace.startswith("/") else pushed
+    return "/" + "/".join(part.strip("/") for part in (outer, namespace, name) if part.strip("/"))
+
+
 def command(spec: Spec) -> list[str]:
     """Return the command line of a program or a node; nodes of this package run in this interpreter."""
     if isinstance(spec, Program):
@@ -148,8 +168,7 @@ def command(spec: Spec) -> list[str]:
         words += ["-r", f"{old}:={new}"]
     for file in spec.files:
         words += ["--params-file", file]
-    if spec.log_level:
-        words += ["--log-level", spec.log_level]
+    words += ros_arguments(spec)
     for name, value in spec.parameters.items():
         text = json.dumps(value)  # a subset of YAML without ambiguous scalars, but for infinity
         words += ["-p", f"{name}:={text.replace('Infinity', '.inf')}"]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from il_ros.core import share
 from il_ros.scenarios import parameter_file
 from il_ros.scenarios.given import Given
-from il_ros.scenarios.graph import Arguments, NodeSpec, Value
+from il_ros.scenarios.graph import Arguments, NodeSpec, Value, full_name
 from il_ros.scenarios.node_parameters import known
 from il_ros.scenarios.parameter_file import Started
 
@@ -42,16 +42,16 @@ def node(
         values["autostart"] = given["autostart"] == "true"
     if sim_time is not None or given.get("sim") == "true":
         required = {*required, "use_sim_time"}
-    full_name = _full_name(given, name)
+    whole = full_name(name, given["namespace"], _pushed(given))
     kept: dict[str, Value] = {}
     warnings: list[str] = []
     if given.get("params_file"):
         entries = parameter_file.read(given["params_file"])
-        warnings += parameter_file.check(entries, [Started(executable, full_name)])
-        for key, entry in parameter_file.values_for(entries, full_name).items():
+        warnings += parameter_file.check(entries, [Started(executable, whole)])
+        for key, entry in parameter_file.values_for(entries, whole).items():
             if key in required and entry.value != values.get(key, entry.value) and key != "use_sim_time":
                 warnings.append(
-                    f"{entry.where}: node {full_name}: {key} stays {values[key]!r}, as the scenario needs"
+                    f"{entry.where}: node {whole}: {key} stays {values[key]!r}, as the scenario needs"
                 )
             elif key not in values or not (key in required or _was_given(given, key, source or {})):
                 kept[key] = entry.value
@@ -60,7 +60,7 @@ def node(
         name,
         {**values, **kept},
         (str(shipped),) if shipped.is_file() else (),
-        OWN_CLOCK if given.get("sim") == "true" and given["namespace"] + _pushed(given) else (),
+        OWN_CLOCK if given.get("sim") == "true" and whole != f"/{name}" else (),
         namespace=given["namespace"],
         respawn=given.get("use_respawn") == "true" and executable in MAY_COME_BACK,
         log_level=given.get("log_level", ""),
@@ -75,10 +75,4 @@ def _was_given(given: Given, parameter: str, source: Mapping[str, str]) -> bool:
 
 
 def _pushed(given: Given) -> str:
-    return given.pushed if isinstance(given, Arguments) and not given["namespace"].startswith("/") else ""
-
-
-def _full_name(given: Given, name: str) -> str:
-    """Return the node's name with its namespace, such as /left/recorder."""
-    own, pushed = given["namespace"], _pushed(given)
-    return "/" + "/".join(part.strip("/") for part in (pushed, own, name) if part.strip("/"))
+    return given.pushed if isinstance(given, Arguments) else ""

@@ -6,9 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from il_ros.core import files
 from il_ros.core.settings import build, plain
 from il_ros.session.moments import MarkedMoment, RelabelError
 from il_ros.session.setup import Start
+
+_MOST_BYTES = 256 << 20
 
 
 def write_starts(path: Path, moments: Sequence[MarkedMoment]) -> None:
@@ -27,8 +30,8 @@ def read_starts(path: Path) -> tuple[Start, ...]:
     Raises ValueError with file, entry and value when the content is invalid, OSError when reading fails.
     """
     try:
-        entries = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        entries = files.read_json(path, _MOST_BYTES)
+    except ValueError as error:
         raise ValueError(f"{path}: invalid JSON: {error}") from error
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path}: must be a list of at least one moment")

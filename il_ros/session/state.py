@@ -32,7 +32,7 @@ class SessionState:
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
     the running episode; `last_labels`: of the last one. `done`: number of ended episodes. `moment`: number of
     recorded moments returned to. `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the
-    episode's first decision.
+    episode's first decision. `warned`: the recorder's warnings about the running episode.
     """
 
     now_ns: int = 0
@@ -72,6 +72,7 @@ class SessionState:
     done: int = 0
     recorder_known: bool = False
     supervisor_known: bool = False
+    warned: tuple[str, ...] = ()
 
     @property
     def recorded_s(self) -> float:
@@ -181,6 +182,9 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
             )
             counts = f"{_interventions(state.interventions)}, {counted(state.episode_labels, 'label')}"
             notices.append(Notice(f"{state.recording} ended after {state.recorded_s:.1f} s: {counts}"))
+    warned = tuple(status.get("warnings") or ())
+    notices += [Notice(text, NoticeKind.FAILURE) for text in warned if text not in state.warned]
+    after = replace(after, warned=warned)
     name, outcome = last.get("episode", ""), last.get("outcome", "")
     if name == after.last and outcome != after.outcome != UNDONE:
         text = f"{name}: {outcome}" + _grade(last, first=not after.outcome)
@@ -209,8 +213,8 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
     if kind in ends:
         notice = Notice(f"{job}: {ends[kind]}", NoticeKind.FAILURE if kind == "failed" else NoticeKind.INFO)
         return replace(state, training="", training_share=None), (notice,)
-    if kind == "damaged":
-        text = f"not trained on, damaged: {event['episode']}: {event['reason']}"
+    if kind in ("damaged", "poor"):
+        text = f"not trained on, {kind}: {event['episode']}: {event['reason']}"
         return state, (Notice(text, NoticeKind.FAILURE),)
     return state, ()
 

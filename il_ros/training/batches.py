@@ -73,7 +73,7 @@ class Batches:
         device: str,
         replay: ReplayPlan | None = None,
     ) -> None:
-        features = normaliser.state.normalise(samples.features)
+        features = normaliser.inputs(samples.features)
         self._state = _tensor(features, device)
         self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
         self._weight = None if (samples.weights == 1).all() else _tensor(samples.weights, device)

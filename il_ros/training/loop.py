@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from il_ros.core.strict_yaml import brief
 from il_ros.policies.protocol import Network
 from il_ros.training.batches import Batch, Batches, shifted
 from il_ros.training.optimiser.adam import AdamW
@@ -156,9 +157,12 @@ class TrainingLoop:
     def restore(self, tensors: Mapping[str, Tensor], curves: list[dict[str, Any]]) -> None:
         """Continue from the results of `tensors` and `curves_plain`.
 
-        Raises KeyError, TypeError or RuntimeError if they belong to another network.
+        Raises KeyError, TypeError, ValueError or RuntimeError if they are damaged or belong to another network.
         """
         restored = [_metrics(values) for values in curves]
+        for name, now in self.tensors().items():
+            if tensors[name].shape != now.shape or tensors[name].dtype != now.dtype:
+                raise ValueError(f"'{name}' has shape {tuple(tensors[name].shape)}, not {tuple(now.shape)}")
         with torch.no_grad():
             self.flat.values.copy_(tensors["values"])
             self.best.copy_(tensors["best"])
@@ -167,7 +171,11 @@ class TrainingLoop:
         self.curves = restored
 
 
-def _metrics(values: Mapping[str, Any]) -> EpochMetrics:
+def _metrics(values: Any) -> EpochMetrics:
+    """Return the metrics in a JSON object; raises TypeError if it is another value."""
+    kinds = (int, float, type(None))
+    if not isinstance(values, dict) or not all(isinstance(value, kinds) for value in values.values()):
+        raise TypeError(f"metrics must be an object of numbers, not {brief(values)}")
     measured: dict[str, Any] = {key: math.nan if value is None else value for key, value in values.items()}
     return EpochMetrics(**measured)
 

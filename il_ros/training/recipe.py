@@ -22,6 +22,8 @@ Learning from Offline Human Demonstrations for Robot Manipulation", 2021), espec
 and weights that were selected on the held-out episodes cannot be tested on them for promotion.
 """
 
+ADDED = ("input_margin",)
+"""Keys of `training` that recipes from before 2026-11-29 lack; an interrupted training keeps its normaliser."""
 RENAMED = {"doubt": "uncertainty"}
 """Keys of `training` in recipes from before 2026-11-29, and their present names."""
 
@@ -39,6 +41,7 @@ class Training:
     weight_decay: float = 0.0
     gradient_clip: float = 0.0
     state_noise: float = 0.0
+    input_margin: float = 1.0
     shift_px: int = 0
     validation: float = 0.1
     validation_most: int = 3
@@ -53,9 +56,10 @@ class Training:
     recovery_s: float = 1.0
     lapse: float = 1.0
     lapse_s: float = 1.0
+    still_every: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "validation_most", "validate_every", "threads"):
+        for name in ("epochs", "batch_size", "validation_most", "validate_every", "threads", "still_every"):
             at_least(name, getattr(self, name), 1)
         for name in (
             "seconds",
@@ -63,6 +67,7 @@ class Training:
             "weight_decay",
             "gradient_clip",
             "state_noise",
+            "input_margin",
             "shift_px",
             "patience",
         ):

@@ -9,7 +9,7 @@ OUT/checkpoint/             the policy, replaced atomically during training
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -27,12 +27,21 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import make_network
-from il_ros.policies.features import Inputs
-from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_depth, fit_state
+from il_ros.policies.features import Inputs, listed
+from il_ros.policies.normaliser import (
+    PIXELS,
+    Normaliser,
+    extended,
+    fit_actions,
+    fit_depth,
+    fit_shown,
+    fit_state,
+    noise_floors,
+)
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
-from il_ros.training import curves, outputs, saved
+from il_ros.training import curves, outputs, saved, thinning
 from il_ros.training.batches import Batches
 from il_ros.training.loop import EpochMetrics, TrainingLoop
 from il_ros.training.recipe import Recipe
@@ -43,6 +52,8 @@ from il_ros.training.uncertainty import fit_uncertainty
 SAVE_EVERY_S = 20.0
 _DEPTH_FRAMES = 200
 
+OnWarning = Callable[[str], None]
+"""Called before the first epoch with each warning about the training data."""
 OnEpoch = Callable[[EpochMetrics], bool]
 """Called after each epoch; returning False stops the run, which can be resumed later."""
 
@@ -65,13 +76,15 @@ def train(
     version: str = "",
     resume: bool = False,
     start: LoadedPolicy | None = None,
+    on_warning: OnWarning = lambda _: None,
     on_epoch: OnEpoch = lambda _: True,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Train a policy and write it to `out`.
 
     `resume`: continue the run in `out`. `start`: initialise with the weights of this policy, which must be
-    compatible (`warm_start.incompatibility`), and keep its normaliser, on which the weights depend.
+    compatible (`warm_start.incompatibility`), and keep its normaliser, on which the weights depend; the range
+    to which inputs are clipped grows.
     If the recipe's time limit is too short for all frames, only a part of the old frames is replayed.
     Raises OutputError if `out` holds anything that no training wrote, ValueError on unusable data, TrainingError
     if a run cannot be resumed or its loss is not finite, OSError if `out` cannot be written.
@@ -81,16 +94,25 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
     horizon, weighting = recipe.policy.horizon, recipe.training.weighting
-    form = ActionForm(dataset.contract) if start is None else start.form
-    training_samples = samples(dataset.train, inputs, horizon, weighting, form)
-    if start is None:
+    interrupted = None
+    if resume and (out / CHECKPOINT / checkpoint.CONFIG).exists():
+        interrupted = checkpoint.load(out / CHECKPOINT)  # the saved weights depend on its normaliser
+    before = interrupted or start
+    form = ActionForm(dataset.contract) if before is None else before.form
+    used = thinning.kept_frames(dataset.train, inputs, recipe.training.still_every)
+    training_samples = samples(dataset.train, inputs, horizon, weighting, form).only(np.concatenate(used))
+    if interrupted is not None:
+        normaliser = interrupted.normaliser
+    elif start is None:
         normaliser = fit_normaliser(training_samples, inputs, dataset.contract, recipe)
     else:
-        normaliser = start.normaliser
+        normaliser = extended_normaliser(start, training_samples, inputs, recipe, _names(dataset)["train"])
+    if warning := still_warning(normaliser, inputs):
+        on_warning(warning)
     device = recipe.training.device
     training, replay = recipe.training, None
     if start is not None:
-        training, replay = warm_start.replayed(dataset.train, start.metrics, training)
+        training, replay = warm_start.replayed(dataset.train, start.metrics, training, used)
     train_batches = Batches(training_samples, inputs, normaliser, device, replay)
     validation = None
     if dataset.validation:
@@ -141,10 +163,38 @@ def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe
         some = np.linspace(0, len(frames) - 1, min(len(frames), _DEPTH_FRAMES)).astype(int).tolist()
         depth = spec.image is not None and spec.image.encoding == "depth"
         images[spec.key] = fit_depth(frames.take(some)) if depth else PIXELS
+    floors = noise_floors(training.features, inputs.units)
     return Normaliser(
-        fit_state(training.features, inputs.groups),
+        fit_state(training.features, inputs.groups, floors),
         fit_actions(demonstrated, recipe.policy.action_scale, form.ranges, form.groups),
         images,
+        fit_shown(training.features, floors, recipe.training.input_margin),
+    )
+
+
+def extended_normaliser(
+    start: LoadedPolicy, training: Samples, inputs: Inputs, recipe: Recipe, episodes: Sequence[str]
+) -> Normaliser:
+    """Return the normaliser for training from the weights of `start` on samples of these `episodes`.
+
+    A policy without a recorded range gets one if all of its training episodes are among them.
+    """
+    before, margin = start.normaliser, recipe.training.input_margin
+    learnt = set(start.metrics.get("data", {}).get("train", ()))
+    if before.shown is None and learnt and learnt <= set(episodes):
+        floors = noise_floors(training.features, inputs.units)
+        return replace(before, shown=fit_shown(training.features, floors, margin))
+    return extended(before, training.features, inputs.groups, margin)
+
+
+def still_warning(normaliser: Normaliser, inputs: Inputs) -> str:
+    """Return a sentence that names the inputs that never moved in the demonstrations, "" if all did."""
+    still = () if normaliser.shown is None else inputs.names_where(normaliser.shown.still)
+    if not still:
+        return ""
+    return (
+        f"never moved in the demonstrations: {listed(still)}; the policy does not react to a change there, "
+        "which raises its uncertainty instead"
     )
 
 

@@ -11,12 +11,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from il_ros.core import atomic
+from il_ros.core import atomic, files
 from il_ros.training.loop import TrainingError, TrainingLoop
-from il_ros.training.recipe import RENAMED
+from il_ros.training.recipe import ADDED, RENAMED
 
 FOLDER = "resume"
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError)
+"""What a value of another type raises; torch raises RuntimeError, and deep JSON RecursionError, which is one."""
 STATE, TENSORS = FILES = ("state.json", "state.safetensors")
+_MOST_STATE, _MOST_TENSORS = 256 << 20, 8 << 30
+
+
+LATER = {"still_every": 1}
+"""Keys of a recipe's training that did not exist in version 0.1.0, with the value that it worked by."""
 
 
 def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
@@ -33,6 +40,19 @@ def exists(run: Path) -> bool:
     return (run / FOLDER / STATE).exists()
 
 
+def data(run: Path) -> Mapping[str, list[str]]:
+    """Return the names of the `train` and `validation` episodes of a saved run.
+
+    Raises TrainingError when there is no saved state, or it is damaged.
+    """
+    path = run / FOLDER / STATE
+    try:
+        names = json.loads(files.read_text(path, _MOST_STATE))["run"]["data"]
+        return {part: [str(name) for name in names[part]] for part in ("train", "validation")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
+
+
 def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     """Restore `loop` to the saved state of the run.
 
@@ -40,12 +60,13 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     """
     folder = run / FOLDER
     try:
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        tensors = load_tensors((folder / TENSORS).read_bytes())
-        different = _differences(_renamed(state["run"]), json.loads(json.dumps(identity)))
+        state = files.read_json(folder / STATE, _MOST_STATE)
+        tensors = load_tensors(files.read_bytes(folder / TENSORS, _MOST_TENSORS))
+        now = json.loads(json.dumps(identity))
+        different = _differences(_completed(_renamed(state["run"]), now), now)
         if not different:
             loop.restore(tensors, state["curves"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*_DAMAGED, OSError, SafetensorError) as error:
         raise TrainingError(f"{folder}: cannot resume: {error}") from error
     if different:
         lines = "\n  ".join(different)
@@ -55,10 +76,17 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
 
 
 def _renamed(run: Any) -> Any:
-    """Return the saved identity with the recipe's former keys renamed."""
+    """Return the saved identity with the recipe's former keys renamed, and the values of later ones."""
     training = run["recipe"]["training"]
-    now = {RENAMED.get(key, key): value for key, value in training.items()}
+    now = {**LATER, **{RENAMED.get(key, key): value for key, value in training.items()}}
     return {**run, "recipe": {**run["recipe"], "training": now}}
+
+
+def _completed(run: Any, now: Any) -> Any:
+    """Return the saved identity with the recipe's later keys, as they are now."""
+    training, given = run["recipe"]["training"], now["recipe"]["training"]
+    added = {key: given[key] for key in ADDED if key in given and key not in training}
+    return {**run, "recipe": {**run["recipe"], "training": {**training, **added}}}
 
 
 def _differences(before: Any, now: Any, path: str = "") -> list[str]:

@@ -41,5 +41,5 @@ def _predictions(
     """Yield normalised state, chunk and raw uncertainty for the first `most` frames of an episode."""
     for frame in range(min(most, len(episode))):
         observation = {key: np.asarray(values[frame]) for key, values in episode.observations.items()}
-        chunk, own = policy.act_with_uncertainty(observation)
+        chunk, own, _ = policy.act_in_parts(observation)
         yield policy.normalised_state(observation), chunk, own

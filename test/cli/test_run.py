@@ -27,9 +27,9 @@ def test_a_node_that_fails_to_start_is_reported_with_its_output(capsys, tmp_path
     wrong.write_text("/**: {ros__parameters: {camera_width: -5}}")
     words = ["--params-file", str(wrong), "--logs", str(tmp_path)]
     assert main.main(["run", "sim", *words]) == 1
-    told = capsys.readouterr()
-    assert "sim ended (exit status 1); its output is above" in told.err
-    assert (told.out + told.err).count("camera_width is -5") == 1
+    printed = capsys.readouterr()
+    assert "sim ended (exit status 1); its output is above" in printed.err
+    assert (printed.out + printed.err).count("camera_width is -5") == 1
 
 
 def test_the_former_flag_says_the_new_one(capsys):

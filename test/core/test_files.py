@@ -51,3 +51,25 @@ def test_what_is_not_json_is_a_value_error(tmp_path, text):
     (tmp_path / "f").write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError):  # noqa: PT011 - each parser has its own words
         read_json(tmp_path / "f", 1 << 20)
+
+
+def test_reading_takes_memory_for_what_is_there_and_not_for_what_is_allowed(tmp_path):
+    (tmp_path / "small").write_bytes(b"abc")
+    assert read_bytes(tmp_path / "small", 1 << 50) == b"abc"  # a petabyte could not be allocated
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_whole_or_refused(tmp_path, monkeypatch):
+    path = tmp_path / "grows"
+    path.write_bytes(b"abc")
+    fstat = os.fstat
+
+    def then_it_grows(descriptor):
+        found = fstat(descriptor)
+        path.write_bytes(b"abc" * 1000)
+        return found
+
+    monkeypatch.setattr(os, "fstat", then_it_grows)
+    assert read_bytes(path, 3000) == b"abc" * 1000
+    path.write_bytes(b"abc")
+    with pytest.raises(UnreadableFileError, match="more than 2999 bytes"):
+        read_bytes(path, 2999)

@@ -202,6 +202,48 @@ def test_a_jpeg_of_a_hundred_scans_is_refused():
         decode_compressed(EXACT, compressed(many))
 
 
+def test_a_large_jpeg_may_have_fewer_scans():
+    raw = encoded(
+        ".jpg", np.zeros((4000, 4000), np.uint8)
+    )  # 200 million pixels in all: 12 scans of 16 million
+    many = raw[:-2] + b"\xff\xda\x00\x02" * 12 + raw[-2:]
+    with pytest.raises(ValueError, match="13 scans; at most 12 are decoded at 4000x4000"):
+        decode_compressed(ImageSpec(64, 64, "mono8", "stretch"), compressed(many))
+
+
+@pytest.mark.parametrize("length", [b"\xcc\xe1\x7f\xa1", b"\x7f\xff\xff\xff", b"\0\0\xff\xff"])
+def test_a_png_that_states_more_than_it_holds_is_refused_before_anything_is_allocated(length):
+    raw = encoded(".png", RGB)
+    place = raw.index(b"IDAT") - 4
+    assert not read_header(raw[:place] + length + raw[place + 4 :]).whole
+    assert not read_header(raw[:-13]).whole  # cut short
+    assert not read_header(raw[:-1]).whole
+    assert read_header(raw).whole
+
+
+def png_chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def test_a_png_whose_pixels_unpack_to_far_more_than_its_size_is_refused():
+    packer = zlib.compressobj(9)
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()  # 300 MB
+    small = encoded(".png", np.zeros((6, 8), np.uint8))
+    raw = small[:33] + png_chunk(b"IDAT", bomb) + png_chunk(b"IEND", b"")
+    assert len(raw) < 400_000
+    assert read_header(raw) is None
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)  # hardly compressible
+    right = encoded(".png", noise)
+    assert len(right) > 400_000
+    assert read_header(right) == PictureHeader(640, 480)
+    np.testing.assert_array_equal(decode_compressed(ImageSpec(640, 480), compressed(right)), noise[..., ::-1])
+
+
+def test_an_animated_png_is_refused():
+    raw = encoded(".png", RGB)
+    assert read_header(raw[:33] + png_chunk(b"acTL", bytes(8)) + raw[33:]) is None
+
+
 def test_a_rotated_jpeg_of_the_right_size_is_decoded():
     # EXIF orientation 6: the camera was turned by 90 degrees, width and height are exchanged
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"

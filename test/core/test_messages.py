@@ -59,3 +59,25 @@ def test_a_type_can_be_registered_from_its_definition():
     back = messages.decode("tank_msgs/msg/Level", messages.encode("tank_msgs/msg/Level", message))
     assert (back.level, back.name) == (2.5, "left")
     assert "float64 level" in messages.definition("tank_msgs/msg/Level")
+
+
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        ("sttring name", "odd_msgs/msg/sttring is not defined"),
+        ("Itself it", "contains itself"),
+        ("uint8[2000000000] data", "more than 1000000 values of fixed size"),
+        ("int32 a\nint32 a", "conflicting"),
+        ("int32 3a", "cannot read the definition"),
+        ("int32 a\n" * 30_000, "more than 200000 characters"),
+        (
+            f"T0[100] a\n{'=' * 80}\nMSG: odd_msgs/T0\nT1[100] a\n{'=' * 80}\nMSG: odd_msgs/T1\nint8[200] a",
+            "more than",
+        ),
+    ],
+)
+def test_a_definition_that_cannot_be_used_is_refused_and_not_kept(definition, said):
+    name = "odd_msgs/msg/Itself"
+    with pytest.raises(ValueError, match=said):
+        messages.register(definition, name)
+    assert not messages.known(name)

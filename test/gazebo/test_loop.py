@@ -127,12 +127,12 @@ def test_dagger_rounds_mix_sources_label_the_policys_ticks_and_train_the_next_po
     assert [each.episodes for each in made_of[-ROUNDS:]] == [
         set(names[: SHOWN["push"] + ROUND * (k + 1)]) for k in range(ROUNDS)
     ]
-    told = loop.folder / "again.json"
+    result = loop.folder / "again.json"
     newest = versions(policies)[-1]
     words = ["evaluate", str(newest), "--simulator", "gazebo_classic", "--episodes", str(HELD_OUT)]
-    words += ["--json", str(told)]
+    words += ["--json", str(result)]
     loop.processes("evaluate", {"evaluate": [sys.executable, "-m", "il_ros", *words]}, "evaluate")
-    assert json.loads(told.read_text())["successes"] >= ENOUGH["push"]
+    assert json.loads(result.read_text())["successes"] >= ENOUGH["push"]
 
 
 def decisions(folder):

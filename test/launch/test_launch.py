@@ -70,8 +70,8 @@ def test_record_runs_unattended_episodes_and_ends(workspace, tmp_path):
     assert result.exists(), ran.stdout
     assert [trial["outcome"] for trial in json.loads(result.read_text())["trials"]] == ["success"] * 2
     (_, second) = sorted((tmp_path / "episodes").glob("episode_*"))
-    told = json.loads((second / "episode.json").read_text())
-    assert (told["operator"], told["outcome"], told["seed"]) == ("12", "success", 1)
+    info = json.loads((second / "episode.json").read_text())
+    assert (info["operator"], info["outcome"], info["seed"]) == ("12", "success", 1)
 
 
 def test_a_namespace_contains_every_node(workspace, tmp_path):
@@ -223,3 +223,40 @@ def test_a_wrong_argument_is_refused_before_any_process_starts(workspace):
 def test_ros2_run_finds_the_nodes(workspace):
     ran = workspace.run(*ROS2, "run", "il_ros", "scripted_expert", "--ros-args", "-p", "contract:=nothing")
     assert "cannot start" in ran.stdout
+
+
+TWO_ROBOTS = """
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import PushRosNamespace
+from launch_ros.substitutions import FindPackageShare
+
+def robot(name, seed):
+    file = PathJoinSubstitution([FindPackageShare("il_ros"), "launch", "record.launch.py"])
+    given = {"task": "drive", "speed": "0", "cameras": "false", "episodes": "1", "seed": seed,
+             "root": f"ROOT/{name}", "result": f"ROOT/{name}.json"}
+    include = IncludeLaunchDescription(PythonLaunchDescriptionSource(file), launch_arguments=given.items())
+    return GroupAction([PushRosNamespace(name), include])
+
+def generate_launch_description():
+    return LaunchDescription([robot("left", "3"), robot("right", "4")])
+"""
+
+
+def test_two_robots_from_ones_own_launch_file_have_their_own_time(workspace, tmp_path):
+    """The first robot that has finished ends the launch: the other one's episode may be cut short."""
+    file = tmp_path / "two.launch.py"
+    file.write_text(TWO_ROBOTS.replace("ROOT", str(tmp_path)))
+    launched = Launched(workspace, tmp_path, launch_file=file)
+    with launched:
+        assert launched.end() == 0, launched.output
+    results = [tmp_path / f"{name}.json" for name in ("left", "right")]
+    finished = [json.loads(result.read_text())["trials"] for result in results if result.exists()]
+    assert finished, launched.output
+    assert all(trial["outcome"] == "success" for (trial,) in finished)
+    for name in ("left", "right"):
+        assert f"[{name}.dagger_supervisor]: activate: done" in launched.output
+    assert "already" not in launched.output
+    assert "Traceback" not in launched.output

@@ -363,3 +363,25 @@ def test_an_invalid_uncertainty_kind_is_named(folder):
         CheckpointError, match="uncertainty: uncertainty must be one of raw, own, distance, chunk"
     ):
         checkpoint.load(folder, made.CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        (
+            {"data": {"train": ["../../elsewhere"]}},
+            r"metrics\.data\[train\]\[0\] is .*the name of an episode's folder",
+        ),
+        ({"data": {"train": [".."]}}, "the name of an episode's folder"),
+        ({"data": ["episode_000001"]}, "metrics.data is .* an object"),
+        ({"training": {"batch_size": "many"}}, "metrics.training.batch_size is 'many'"),
+        ({"training": {}}, "metrics.training without 'batch_size'"),
+        ({"steps": -1}, "metrics.steps is -1"),
+        ({"tasks": "push"}, "metrics.tasks is 'push'; it must be a list"),
+    ],
+)
+def test_metrics_that_others_use_are_checked(folder, metrics, said):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "metrics": metrics}))
+    with pytest.raises(CheckpointError, match=said):
+        checkpoint.load(folder)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from il_ros.core import contract
-from il_ros.policies.features import Inputs
+from il_ros.policies.features import Inputs, listed
 from il_ros.policies.protocol import PolicyError
 
 INPUTS = Inputs.of(made.CONTRACT)
@@ -24,7 +24,21 @@ def test_an_orientation_becomes_two_columns_of_its_rotation():
     half = np.sqrt(0.5)  # a quarter turn about z: x goes to y, y to -x
     raw = np.array([1.0, 2, 3, 4, 5, 0, 0, half, half])
     np.testing.assert_allclose(INPUTS.features(raw), [1, 2, 3, 4, 5, 0, 1, 0, -1, 0, 0], atol=1e-12)
-    assert INPUTS.groups == ("joints/position",) * 2 + ("object/position",) * 3 + ("object/orientation",) * 6
+    groups = ("joints/position [rad]",) * 2 + ("object/position [m]",) * 3
+    assert INPUTS.groups == groups + ("object/orientation [1]",) * 6
+    assert INPUTS.units == ("rad",) * 2 + ("m",) * 3 + ("1",) * 6
+    assert INPUTS.features_of[4:7] == ("object/position.z", "object/orientation.0", "object/orientation.1")
+
+
+def test_features_are_named_as_briefly_as_possible():
+    def named(*places):
+        return INPUTS.names_where(np.isin(np.arange(11), places))
+
+    assert named() == ()
+    assert named(0, 4) == ("joints/position/a", "object/position.z")
+    assert named(0, 1, 2, 3, 4) == ("joints", "object/position")
+    assert named(*range(2, 11)) == ("object",)
+    assert listed("abcdefgh") == "a, b, c, d, e, f and 2 more"
 
 
 @given(arrays(float, 4, elements=st.floats(-1, 1)).filter(lambda q: np.linalg.norm(q) > 0.1))
@@ -99,7 +113,8 @@ def test_a_continuous_joint_becomes_cosine_and_sine():
     text = made.TEXT.replace("reference: joints,", "reference: joints, continuous: [b],")
     own = contract.parse(text.replace("lower: -1, upper: 1,", ""), "turning.yaml")
     inputs = Inputs.of(own, ("joints",))
-    assert inputs.groups == ("joints/position", "joints/position turn", "joints/position turn")
+    assert inputs.groups == ("joints/position [rad]", *("joints/position [rad] turn",) * 2)
+    assert inputs.units == ("rad", "1", "1")
     np.testing.assert_allclose(inputs.features(np.array([0.3, np.pi / 6])), [0.3, np.sqrt(0.75), 0.5])
     angles = np.array([[0.3, np.pi - 0.01], [0.3, -np.pi - 0.01], [0.3, 9 * np.pi - 0.01]])
     np.testing.assert_allclose(inputs.features(angles), np.tile(inputs.features(angles[0]), (3, 1)))

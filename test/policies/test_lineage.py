@@ -180,6 +180,22 @@ def test_a_link_in_place_of_an_unfinished_training_is_not_followed(tmp_path):
     assert (tmp_path / "mine" / "curves.csv").exists()
 
 
+@pytest.mark.parametrize("state", ["refused", "rolled back"])
+def test_a_pardon_makes_a_version_good_again(tmp_path, state):
+    run = tmp_path / "v1"
+    run.mkdir()
+    lineage.write(run, Lineage("v1", state=state, reason="forged", driven_s=4.0, interventions=416))
+    assert lineage.pardon(run).state == state
+    told = lineage.read(run)
+    assert (told.state, told.pardons) == ("trained", 1)
+    assert told.reason == f"pardoned; it was {state}: forged"
+    # the roll-back was decided on the driving record
+    assert (told.driven_s, told.interventions) == ((0.0, 0) if state == "rolled back" else (4.0, 416))
+    assert lineage.is_good(run)
+    with pytest.raises(LineageError, match="v1 is trained, neither refused nor rolled back"):
+        lineage.pardon(run)
+
+
 def test_a_policy_of_unknown_origin_is_described_so(tmp_path):
     assert lineage.describe("bc-1", tmp_path, {}) == (
         f"bc-1 ({tmp_path}, training time unknown, whether training was complete is unknown)"

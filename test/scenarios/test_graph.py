@@ -51,3 +51,11 @@ def test_the_command_has_name_namespace_remappings_files_and_parameters():
 )
 def test_a_parameter_keeps_its_type_on_the_command_line(value, written):
     assert command(NodeSpec("sim", "sim", {"x": value}))[-1] == f"x:={written}"
+
+
+def test_with_security_each_node_has_the_enclave_of_its_name(monkeypatch):
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    words = command(NodeSpec("recorder", "recorder", namespace="left"))
+    assert words[words.index("--enclave") + 1] == "/left/recorder"
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "false")
+    assert "--enclave" not in command(NodeSpec("recorder", "recorder"))

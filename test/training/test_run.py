@@ -7,6 +7,8 @@ from dataclasses import replace
 import made_arrays as made
 import numpy as np
 import pytest
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 from il_ros.policies import checkpoint
 from il_ros.policies.versions import RUN_FILES
@@ -99,6 +101,33 @@ def test_a_damaged_state_is_not_resumed(tmp_path):
         train(made.dataset(), RECIPE, tmp_path, resume=True)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: {**state, "curves": [5.0]},
+        lambda state: {**state, "curves": [{**state["curves"][0], "epoch": "one"}]},
+        lambda state: {**state, "run": 5},
+        lambda state: {**state, "run": {**state["run"], "recipe": {"training": 5}}},
+        lambda state: [state],
+    ],
+)
+def test_a_state_of_other_types_is_not_resumed(tmp_path, damage):
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
+    file = tmp_path / "resume" / "state.json"
+    file.write_text(json.dumps(damage(json.loads(file.read_text()))))
+    with pytest.raises(TrainingError, match="cannot resume"):
+        train(made.dataset(), RECIPE, tmp_path, resume=True)
+
+
+def test_weights_of_another_size_are_not_resumed(tmp_path):
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda _: False)
+    file = tmp_path / "resume" / "state.safetensors"
+    tensors = load_tensors(file.read_bytes())
+    file.write_bytes(save_tensors({**tensors, "best": tensors["best"][:1]}))  # would fill all weights
+    with pytest.raises(TrainingError, match=r"'best' has shape \(1,\), not"):
+        train(made.dataset(), RECIPE, tmp_path, resume=True)
+
+
 def test_a_short_warm_start_replays_some_old_frames(tmp_path):
     recipe = changed(RECIPE, ["epochs=4", "batch_size=10"])
     first = train(made.dataset(train=7), recipe, tmp_path / "v1", version="v1")
@@ -119,3 +148,84 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         train(made.dataset(), RECIPE, tmp_path / "file" / "out")
+
+
+def still(number, object_m=(0.4, 0.1, 0.2), noise_m=1e-5):
+    """An episode in which the object stands, apart from noise, and the command is half the joints."""
+    plain = made.episode(number)
+    noise = np.random.default_rng(number).normal(0.0, noise_m, (len(plain), 3))
+    pose = np.concatenate([object_m + noise, plain.observations["object"][:, 3:]], axis=1)
+    joints = plain.observations["joints"]
+    return replace(plain, observations={"joints": joints, "object": pose}, commands=0.5 * joints)
+
+
+def standing(*episodes):
+    return replace(made.dataset(), train=tuple(episodes), validation=())
+
+
+ELSEWHERE = {"joints": np.array([0.2, -0.4]), "object": np.array([0.41, 0.1, 0.2, 0, 0, 0, 1])}
+
+
+def test_an_input_that_never_moved_is_named_and_does_not_move_the_command(tmp_path):
+    warnings = []
+    data = standing(*map(still, range(4)))
+    recipe = changed(RECIPE, ["epochs=40", "learning_rate=0.01", "batch_size=16"])
+    policy = train(data, recipe, tmp_path, on_warning=warnings.append).policy
+    (warning,) = warnings
+    assert warning.startswith("never moved in the demonstrations: object;")
+    commands, uncertainty = policy.act_with_uncertainty(ELSEWHERE)
+    np.testing.assert_allclose(commands[0], [0.1, -0.2], atol=0.05)  # the object is 10 mm aside
+    # the range shown ends within 0.1 mm, and 1 mm is noise, in scales of 1 mm
+    assert uncertainty == pytest.approx(9, abs=0.1)
+    assert max(policy.beyond_shown(ELSEWHERE)) == "object/position.x"
+    as_shown = {**ELSEWHERE, "object": np.array([0.4, 0.1, 0.2, 0, 0, 0, 1])}
+    assert policy.act_with_uncertainty(as_shown)[1] is None
+    assert policy.beyond_shown(as_shown) == {}
+
+
+def test_nothing_is_warned_of_when_every_input_moved(tmp_path):
+    warnings = []
+    turned = np.random.default_rng(0).normal(size=(30, 4))
+    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
+    plain = made.episode(0)
+    pose = np.concatenate([plain.observations["object"][:, :3], turned], axis=1)
+    moved = replace(plain, observations={"joints": plain.observations["joints"], "object": pose})
+    train(standing(moved), RECIPE, tmp_path, on_warning=warnings.append)
+    assert warnings == []
+
+
+def test_further_training_learns_from_an_input_that_begins_to_move(tmp_path):
+    recipe = changed(RECIPE, ["epochs=60", "learning_rate=0.01", "batch_size=16"])
+    before = train(standing(*map(still, range(4))), recipe, tmp_path / "v1").policy
+    data = standing(*map(still, range(4)), *map(made.episode, range(4, 12)))
+    warnings = []
+    after = train(data, recipe, tmp_path / "v2", start=before, on_warning=warnings.append).policy
+    assert "object/position" not in warnings[0]
+    seen = made.observation(seed=20)
+    wanted = 0.5 * seen["joints"] + seen["object"][:2]
+    assert np.abs(after.act(seen)[0] - wanted).max() < 0.1
+    assert np.abs(before.act(seen)[0] - 0.5 * seen["joints"]).max() < 0.1
+
+
+def test_a_policy_without_a_range_gets_one_when_it_learns_from_all_its_episodes_again(tmp_path):
+    trained = train(made.dataset(), RECIPE, tmp_path / "v1").policy
+    old = replace(trained, normaliser=replace(trained.normaliser, shown=None))
+    again = train(made.dataset(), RECIPE, tmp_path / "v2", start=old).policy
+    assert again.normaliser.to_plain() == trained.normaliser.to_plain()
+    fewer = train(standing(made.episode(0)), RECIPE, tmp_path / "v3", start=old).policy
+    assert fewer.normaliser.shown is None  # other episodes may have shown more
+
+
+def test_a_resumed_run_keeps_its_normaliser(tmp_path):
+    train(made.dataset(), RECIPE, tmp_path, on_epoch=lambda point: point.epoch < 2)
+    config = tmp_path / "checkpoint" / "config.json"
+    written = json.loads(config.read_text())
+    del written["normaliser"]["shown"]  # as an earlier version of the package wrote it
+    written["normaliser"]["state"]["scale"][0] *= 2
+    config.write_text(json.dumps(written))
+    state = tmp_path / "resume" / "state.json"
+    saved = json.loads(state.read_text())
+    del saved["run"]["recipe"]["training"]["input_margin"]
+    state.write_text(json.dumps(saved))
+    resumed = train(made.dataset(), RECIPE, tmp_path, resume=True)
+    assert resumed.policy.normaliser.to_plain() == written["normaliser"]

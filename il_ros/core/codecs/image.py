@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from il_ros.core.codecs.compressed_depth import DepthPayload, is_compressed_depth
-from il_ros.core.codecs.picture_header import MOST_SCANS, PictureHeader, read_header
+from il_ros.core.codecs.picture_header import MOST_PASSED, MOST_SCANS, PictureHeader, read_header
 from il_ros.core.codecs.pixels import metres, pixels_of
 from il_ros.core.messages import Message
 from il_ros.core.specs import MOST_PIXELS, ImageSpec
@@ -146,8 +146,12 @@ def _require_bounded(header: PictureHeader) -> None:
         raise ValueError(
             f"the image is {header.width}x{header.height}; at most {MOST_PIXELS} pixels are decoded"
         )
-    if header.scans > MOST_SCANS:
-        raise ValueError(f"the jpeg has {counted(header.scans, 'scan')}; at most {MOST_SCANS} are decoded")
+    most = min(MOST_SCANS, MOST_PASSED // (header.width * header.height))
+    if header.scans > most:
+        raise ValueError(
+            f"the jpeg has {counted(header.scans, 'scan')}; at most {most} are decoded at "
+            f"{header.width}x{header.height}"
+        )
 
 
 def fit(spec: ImageSpec, image: Array) -> Array:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from il_ros.core import files
 from il_ros.core.contract import Contract
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.replay import Frame, Skipped, count_reasons
@@ -19,6 +20,7 @@ from il_ros.episodes.arrays.replay import Frame, Skipped, count_reasons
 Array = np.ndarray[Any, Any]
 
 MANIFEST = "manifest.json"
+_MOST_MANIFEST = 256 << 20
 _HEADER_SIZE = 256
 _MAP_FROM_BYTES = 1_000_000
 """Smaller arrays are read into memory: each mapped array holds an open file."""
@@ -71,6 +73,7 @@ def write(
     replay: Iterable[Frame | Skipped],
     key: Mapping[str, Any],
     takeovers_ns: Sequence[int] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the frames of a replay into `folder`; the manifest stores `key`, which identifies their source.
 
@@ -115,6 +118,7 @@ def write(
         "skipped": reasons,
         "authority": authority if any(authority) else [],
         "takeovers_ns": list(takeovers_ns),
+        "notes": list(notes),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
@@ -122,7 +126,7 @@ def write(
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Return the manifest that `write` saved; None when it is missing or damaged."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = files.read_json(folder / MANIFEST, _MOST_MANIFEST)
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) else None

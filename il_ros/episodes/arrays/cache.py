@@ -12,22 +12,25 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays import array_files
+from il_ros.episodes.arrays.array_files import Array
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.replay import open_replay
-from il_ros.episodes.bag.reader import bag_files, open_bag
+from il_ros.episodes.bag.reader import bag_files, open_bag, require_whole
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, Rule
 
 FOLDER = ".cache"
-VERSION = 4
+VERSION = 5
 """Increment whenever a code change makes the same bag give different arrays."""
 
 
@@ -74,10 +77,11 @@ def load(entry: Entry, contract: Contract, cache: Path, rule: Rule = BY_MODE) ->
 def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -> EpisodeArrays | None:
     """Return the arrays in `folder`; None when they are missing, damaged or made from another bag."""
     manifest = array_files.read_manifest(folder)
-    if manifest is None or manifest["key"] != key:
+    if manifest is None or manifest.get("key") != key:
         return None
     try:
         observations, commands, offsets, ticks_ns = array_files.read(folder, contract)
+        _require_fitting(observations, commands, ticks_ns, contract)
         return EpisodeArrays(
             name=entry.name,
             observations=observations,
@@ -90,17 +94,31 @@ def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -
             authority=tuple(manifest["authority"]),
             skipped=manifest["skipped"],
             takeovers_ns=tuple(manifest["takeovers_ns"]),
+            notes=tuple(manifest["notes"]),
         )
-    except (OSError, ValueError, EOFError):  # a file truncated by a power failure; it is rebuilt
+    except Exception:  # a file cut by a power failure, on which NumPy raises many errors; it is rebuilt
         return None
+
+
+def _require_fitting(
+    observations: Mapping[str, Array], commands: Array, ticks_ns: Array, contract: Contract
+) -> None:
+    """Raise ValueError unless arrays have the shapes and types of the contract."""
+    wanted = {spec.key: (spec.shape, spec.dtype.kind) for spec in contract.observations}
+    found = {key: (array.shape[1:], array.dtype.kind) for key, array in observations.items()}
+    if found != wanted or commands.shape[1:] != (contract.action_size,) or commands.dtype != np.float64:
+        raise ValueError(f"arrays are {found}; {wanted} are required")
+    if ticks_ns.ndim != 1 or ticks_ns.dtype != np.int64:
+        raise ValueError(f"ticks_ns is {ticks_ns.dtype} {ticks_ns.shape}")
 
 
 def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[str, Any]) -> None:
     """Build the arrays in a temporary folder, then rename it to `folder`."""
     fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
     try:
+        require_whole(entry.folder)
         replay = open_replay(open_bag(entry.folder), contract, entry.info, rule)
-        array_files.write(fresh, contract, replay, key, replay.takeovers_ns)
+        array_files.write(fresh, contract, replay, key, replay.takeovers_ns, replay.notes)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     except OSError as error:
@@ -122,7 +140,14 @@ def _key(entry: Entry, rule: Rule) -> dict[str, Any]:
         "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files],
         "episode": None
         if info is None
-        else [info.started_ns, info.stopped_ns, info.topics, info.decision_topic, info.contract_hash],
+        else [
+            info.started_ns,
+            info.stopped_ns,
+            info.succeeded_ns,
+            info.topics,
+            info.decision_topic,
+            info.contract_hash,
+        ],
     }
 
 

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from il_ros.core import files, strict_yaml
+
 VERSION = 8
+MOST_CHARACTERS, MOST_VALUES = 2_000_000, 200_000
+"""Of a file that is read: a bag of a thousand files has a tenth of it."""
 _FOREVER = {"sec": 2147483647, "nsec": 4294967295}
 
 
@@ -66,7 +71,8 @@ class Topic:
 class BagSummary:
     """The contents of a bag; times are log times in nanoseconds, zero when it holds no message.
 
-    `parts`: the files of a split recording; `file` is then empty.
+    `parts`: the files of a split recording; `file` is then empty. `compression`: format and mode ('zstd',
+    'MESSAGE') of messages that rosbag2 compressed one by one; empty otherwise.
     """
 
     file: str
@@ -76,6 +82,7 @@ class BagSummary:
     distro: str = "jazzy"
     custom: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[BagSummary] = ()
+    compression: tuple[str, str] = ("", "")
 
     @property
     def messages(self) -> int:
@@ -91,6 +98,15 @@ def render(summary: BagSummary) -> str:
 def render_information(summary: BagSummary) -> str:
     """Return the text that rosbag2 also stores in the MCAP file, as the metadata record 'rosbag2'."""
     return yaml.safe_dump(_information(summary), sort_keys=False).strip()
+
+
+def read(path: Path) -> Any:
+    """Return the value of a `metadata.yaml`, whatever it holds; raises OSError and ValueError.
+
+    Another recorder's file: bounded, because it may hold anything.
+    """
+    text = files.read_text(path, 4 * MOST_CHARACTERS)
+    return strict_yaml.load(text, str(path), characters=MOST_CHARACTERS, values=MOST_VALUES)
 
 
 def merge(parts: Sequence[BagSummary]) -> BagSummary:
@@ -124,8 +140,8 @@ def _information(summary: BagSummary) -> dict[str, Any]:
         "starting_time": start,
         "message_count": summary.messages,
         "topics_with_message_count": [_topic(topic) for topic in summary.topics],
-        "compression_format": "",  # rosbag2 does not list the compression of chunks inside the file
-        "compression_mode": "",
+        "compression_format": summary.compression[0],  # rosbag2 does not list that of chunks in the file
+        "compression_mode": summary.compression[1],
         "relative_file_paths": [part.file for part in parts],
         "files": [_file(part) for part in parts],
         "custom_data": dict(summary.custom),

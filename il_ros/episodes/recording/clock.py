@@ -41,7 +41,8 @@ class RecordingClock:
     def step_ns(self) -> int:
         """Return how far ROS time has been set since the tie, below zero if back; 0 if it has not."""
         if self._steady_ns is None:
-            return min(0, self._ros_ns() - self.now_ns())
+            newest_ns = self.now_ns()  # first: the clock goes on between the two readings
+            return min(0, self._ros_ns() - newest_ns)
         step_ns = self._deviation_ns()
         if abs(step_ns) <= TOLERANCE_NS:
             return 0

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 
@@ -15,6 +14,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
+from il_ros.policies.normaliser import extended
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.training.batches import Batches
 from il_ros.training.loop import TrainingLoop
@@ -42,8 +42,12 @@ class Learner:
         inputs = Inputs.of(self.contract, settings.inputs)
         form = ActionForm(self.contract) if before is None else before.form
         data = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting, form)
-        fitted = partial(fit_normaliser, data, inputs, self.contract, self.recipe)
-        normaliser = fitted() if before is None else before.normaliser
+        if before is None:
+            normaliser = fit_normaliser(data, inputs, self.contract, self.recipe)
+        else:
+            normaliser = extended(
+                before.normaliser, data.features, inputs.groups, self.recipe.training.input_margin
+            )
         batches = Batches(data, inputs, normaliser, self.recipe.training.device)
         epochs = max(1, round(self.steps / math.ceil(len(data) / self.recipe.training.batch_size)))
         training = replace(self.recipe.training, epochs=epochs, keep="last", patience=0)

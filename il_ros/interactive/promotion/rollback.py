@@ -7,6 +7,8 @@ no worse than the earlier ones, each intervention would fall to it with at most 
 The test is repeated at each intervention, so the significance level is divided among them (`Evidence.at`).
 There is no minimum driving time: three interventions in four seconds suffice against a minute without any,
 two in two minutes do not.
+
+Decisions are evidence only if they are beyond doubt those of the one supervisor: see `TrustedDecisions`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ from il_ros.records.takeovers import LastDriver
 
 LONGEST_STEP_NS = 200_000_000
 """Maximum driving time counted between two decisions: pauses do not count."""
+REACH_NS = 10_000_000_000
+"""Largest difference of a decision's stamps to the clock."""
+MOST_WAITING = 5000
+"""Decisions that may wait for the next look."""
 LEAST_S = 0.05
 """Minimum driving time per intervention: the count starts at zero with the version's first decision."""
 
@@ -66,9 +72,59 @@ class DrivingLog:
             driving = self.of(decision.version)
             self.by_version[decision.version] = replace(driving, seconds=driving.seconds + step_s)
 
+    def interrupt(self) -> None:
+        """Forget the last decision: the next one is not its successor."""
+        self._stamp_ns, self._last = 0, LastDriver()
+
     def of(self, version: str) -> Driving:
         """Return the driving record of a version."""
         return self.by_version.get(version, Driving())
+
+
+class TrustedDecisions:
+    """Passes decisions to a driving log once they are evidence: all those since the last look, or none of them.
+
+    None is if there was more than one publisher of decisions since the last look, even for a moment, or if a
+    stamp was farther from the clock than `REACH_NS`.
+
+    `.doubt`: why the newest decisions are no evidence, "" if they are.
+    """
+
+    def __init__(self, log: DrivingLog) -> None:
+        self._log = log
+        self._waiting: list[Decision] = []
+        self._found = ""
+        self._publishers = 0
+        self.doubt = ""
+
+    def observe(self, decision: Decision, now_ns: int) -> None:
+        """Store a decision that arrived at `now_ns`."""
+        apart_ns = max((decision.stamp_ns - now_ns, decision.sent_ns - now_ns), key=abs)
+        if abs(apart_ns) > REACH_NS:
+            where = "ahead of" if apart_ns > 0 else "behind"
+            self._found = f"their stamps are {abs(apart_ns) / 1e9:.0f} s {where} this node's clock"
+        if len(self._waiting) >= MOST_WAITING:
+            self._found = f"more than {MOST_WAITING} of them came at once"
+        if not self._found:
+            self._waiting.append(decision)
+
+    def look(self, publishers: int, appeared: int) -> None:
+        """Pass the decisions since the last look on, unless they are no evidence.
+
+        `publishers`: their number now; `appeared`: how many were found since the last look.
+        """
+        if publishers > 1:
+            self._found = f"{publishers} nodes publish them"
+        elif self._publishers + appeared > 1:
+            self._found = "another node published some, or the supervisor was activated again"
+        self._publishers = publishers
+        waiting, self._waiting = self._waiting, []
+        self.doubt, self._found = self._found, ""
+        if self.doubt:
+            self._log.interrupt()
+            return
+        for decision in waiting:
+            self._log.observe(decision)
 
 
 @dataclass(frozen=True)

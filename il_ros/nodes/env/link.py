@@ -22,6 +22,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.nodes.runtime import managed, retry  # noqa: F401 - runtime sets Fast DDS's profile, before any node
+from il_ros.nodes.runtime.publishers import SimulatedTime
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
@@ -66,6 +67,7 @@ class Link:
             cli_args=["--ros-args", "-r", f"/clock:={clock}"] if clock else None,
             parameter_overrides=[Parameter("use_sim_time", value=bool(clock))],
         )
+        self._time = SimulatedTime(self.node)
         self._executor = EventsExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._synchroniser = Synchroniser(contract.observations)
@@ -165,7 +167,8 @@ class Link:
         while not condition():
             left_s = end_s - time.monotonic()
             if left_s <= 0:
-                raise RosEnvError(f"{what}: not within {timeout_s:g} s")
+                clock = self._time.twice() or self._time.missing()
+                raise RosEnvError(f"{what}: not within {timeout_s:g} s{clock and '; '}{clock}")
             arrived = Future()
             self._waiting = (condition, arrived)
             # graph changes, such as a new subscriber, wake no callback: poll

@@ -44,7 +44,9 @@ from il_ros.nodes.runtime.diagnostics import WARN, Status
 from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.proposer import Proposer, declare_tick
+from il_ros.nodes.runtime.publishers import SoleUse
 from il_ros.policies.disagreement import chunk_disagreement
+from il_ros.policies.features import listed
 from il_ros.records.proposal import Answer
 
 
@@ -66,10 +68,14 @@ class PolicyServer(managed.ManagedNode):
         self._policy: Any = None
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
         self._was_configured = False
+        self._newest: Any = None  # the last observation that was answered
         self._before: tuple[int, Vector] | None = None  # the tick and the chunk of the last answer
         self._proposer: Proposer | None = None
         self._generation: GenerationListener | None = None
         self.create_service(Trigger, "~/reload", self._reload)
+        self._sole = SoleUse(
+            self, ["~/version"], "two policy servers contradict each other, stop one of them"
+        )
         self._versions = Versions(self, self._swap)
         self._candidates = Candidates(
             self, lambda: self._policy, self._wanted, self._on_verdict, self._versions.known
@@ -102,21 +108,24 @@ class PolicyServer(managed.ManagedNode):
         """Release the policy."""
         self.deactivate()
         self._versions.close()
-        self._policy = None
+        self._policy = self._newest = None
 
     def stop(self) -> None:
         """Stop the node and wait for a running examination."""
         self._candidates.close()
+        self._versions.end()
         super().stop()
 
     def status(self) -> Status:
         """Return the proposer's status with the policy's version."""
         named = {"checkpoint": value(self, "checkpoint"), **self._versions.values}
         named["examining"] = self._candidates.examining
+        if self._policy is not None and self._newest is not None:
+            named["beyond the demonstrations"] = self._beyond_shown()
         if self._proposer is None:
-            return Status(WARN, f"{self.state}: not proposing", named)
+            return self._sole.status(Status(WARN, f"{self.state}: not proposing", named))
         status = self._proposer.status()
-        return Status(status.level, status.message, named | dict(status.values))
+        return self._sole.status(Status(status.level, status.message, named | dict(status.values)))
 
     def _wanted(self) -> Contract | None:
         return load_contract(value(self, "contract")) if value(self, "contract") else None
@@ -150,11 +159,13 @@ class PolicyServer(managed.ManagedNode):
 
     def _answer(self, observation: Observation) -> Answer:
         try:
-            chunk, uncertainty = self._policy.act_with_uncertainty(observation.values)
+            chunk, own, beyond = self._policy.act_in_parts(observation.values)
         except ValueError as error:  # invalid input or output of the policy
             raise managed.Refusal(str(error)) from error
-        if uncertainty is None:
-            uncertainty = self._chunk_uncertainty(observation.tick_ns, chunk)
+        if own is None:
+            own = self._chunk_uncertainty(observation.tick_ns, chunk)
+        uncertainty = (own or 0.0) + beyond if beyond else own
+        self._newest = observation.values
         self._before = (observation.tick_ns, chunk)
         self._candidates.shadow.push(observation.values, chunk)
         assert self._generation is not None
@@ -170,6 +181,15 @@ class PolicyServer(managed.ManagedNode):
         apart = chunk_disagreement(before, chunk, ticks, self._policy.difference)
         uncertainty: float | None = self._policy.uncertainty_model.calibrated(apart)
         return uncertainty
+
+    def _beyond_shown(self) -> str:
+        """Return what the newest observation has beyond the demonstrations, farthest first."""
+        try:
+            beyond = self._policy.beyond_shown(self._newest)
+        except ValueError:  # it belongs to the policy before
+            return ""
+        farthest = sorted(beyond, key=lambda name: -beyond[name])
+        return listed([f"{name} by {beyond[name]:.2g} scales" for name in farthest])
 
     def _reset_memory(self) -> None:
         """Reset the policy's memory after a handover or restart; without memory, drop its last chunk.

@@ -18,10 +18,11 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from il_ros.core.tables import shown
-from il_ros.interactive.promotion.rollback import Driving, DrivingLog, Evidence, worse
+from il_ros.interactive.promotion.rollback import Driving, DrivingLog, Evidence, TrustedDecisions, worse
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.shell import Refusal
+from il_ros.nodes.runtime.streams import MATCHED, NO_EVENTS, Events
 from il_ros.policies import lineage
 from il_ros.policies.lineage import ACTIVE, BAD, REFUSED, REPLACED, ROLLED_BACK, Lineage, LineageError
 from il_ros.records.decision import decode
@@ -69,15 +70,21 @@ class Versions:
         self.current: LoadedVersion | None = None
         self._before: list[LoadedVersion] = []
         self._log = DrivingLog()
-        self._excluded: dict[Path, str] = {}  # kept in memory too: version.json may not be writable
+        self._decisions = TrustedDecisions(self._log)
+        self._doubt = ""
+        # kept in memory too: version.json may not be writable; with the number of pardons by then
+        self._excluded: dict[Path, tuple[str, int]] = {}
         self._foreign: set[Path] = set()  # runs with a version.json of something else
         self.last_verdict = ""
         self._publisher = node.create_publisher(String, "~/version", LATCHED)
         node.create_service(Trigger, "~/rollback", self._on_rollback)
-        node.create_subscription(
-            String, value(node, "supervisor_decisions"), self._on_decision, QoSProfile(depth=50), raw=True
+        self._topic = node.resolve_topic_name(value(node, "supervisor_decisions"))
+        self._subscription = node.create_subscription(
+            String, self._topic, self._on_decision, QoSProfile(depth=50), raw=True, event_callbacks=NO_EVENTS
         )
-        node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._events = Events(self._subscription, {MATCHED: self._on_matched})
+        self._publishers = self._appeared = 0
+        self._timer = node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     @property
     def values(self) -> dict[str, Any]:
@@ -90,6 +97,7 @@ class Versions:
             "version before": self._before[-1].policy.version if self._before else "",
             "driven [s]": driving.seconds,
             "interventions per minute": driving.per_minute,
+            "not counted because": self._doubt,
             "last verdict": self.last_verdict,
         }
 
@@ -99,12 +107,12 @@ class Versions:
         """Return why a version is not examined (in control, refused or rolled back here), else ""."""
         if self.current is not None and run == self.current.run:
             return "it is in control"
-        return self._excluded.get(run, "")
+        return self._excluded.get(run, ("", 0))[0]
 
     def refuse(self, run: Path, reason: str, checks: Mapping[str, Any], *, lasting: bool = True) -> None:
         """Announce that a candidate is refused; `lasting`: it stays refused."""
         if lasting:
-            self._excluded[run] = f"refused: {reason}"
+            self._exclude(run, f"refused: {reason}")
             self._note(run, state=REFUSED, reason=reason, checks=dict(checks))
         self._say(f"{run.name} refused: {reason}", warn=True)
         self._publish(run.name, REFUSED, reason, checks)
@@ -135,7 +143,7 @@ class Versions:
             raise Refusal("there is no previous version to go back to")
         bad, self.current = self.current, self._before.pop()
         self._take(self.current.policy)
-        self._excluded[bad.run] = f"rolled back: {why}"
+        self._exclude(bad.run, f"rolled back: {why}")
         self._note(bad.run, state=ROLLED_BACK, reason=why)
         self._note(self.current.run, state=ACTIVE, reason=f"after the roll-back of {bad.policy.version}")
         sentence = (
@@ -151,16 +159,34 @@ class Versions:
             self._note(self.current.run)
         self.current, self._before = None, []
 
+    def end(self) -> None:
+        """Release the events, which keep the subscription alive; nothing is observed any more."""
+        self._events.close()
+        self._node.destroy_timer(self._timer)
+
     # ---- what comes in -----------------------------------------------------------------------------------
 
     def _on_decision(self, raw: bytes) -> None:
-        self._log.observe(decode(raw))
+        self._decisions.observe(decode(raw), self._node.get_clock().now().nanoseconds)
+
+    def _on_matched(self, event: Any) -> None:
+        self._publishers, self._appeared = event.current_count, event.total_count_change
 
     def _on_rollback(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = True, self.go_back("requested")
         return response
 
     def _look(self) -> None:
+        self._appeared = 0
+        self._events.look()
+        self._decisions.look(self._publishers, self._appeared)
+        doubt = self._decisions.doubt
+        if doubt and doubt != self._doubt:
+            self._node.get_logger().warning(
+                f"decisions on {self._topic} do not count for or against a version: {shown(doubt)}"
+            )
+        self._doubt = doubt
+        self._look_for_pardons()
         if self.current is None:
             return
         self._note(self.current.run)
@@ -172,11 +198,24 @@ class Versions:
         if why:
             self.go_back(why)
 
+    def _exclude(self, run: Path, why: str) -> None:
+        self._excluded[run] = why, lineage.pardons_of(run)
+
+    def _look_for_pardons(self) -> None:
+        """Forget the verdict on each version that a person pardoned since (`il-ros policy pardon`)."""
+        for run, (_, pardons) in list(self._excluded.items()):
+            if lineage.pardons_of(run) > pardons and lineage.is_good(run):
+                del self._excluded[run]
+                told = lineage.read(run)
+                if self.current is None or self.current.run != run:
+                    self._log.by_version[told.version] = Driving(told.driven_s, told.interventions)
+                self._say(f"version {told.version} was pardoned: it may be examined and drive again")
+
     # ---- what is written and said ------------------------------------------------------------------------
 
     def _standing(self, policy: Any, run: Path) -> LoadedVersion:
         """Return a policy that takes control; warn when it was refused or rolled back earlier."""
-        bad = self._excluded.get(run, "") or lineage.recorded_bad(run)
+        bad = self._excluded.get(run, ("", 0))[0] or lineage.recorded_bad(run)
         if bad:
             self._node.get_logger().warning(
                 f"{shown(run.name)} was {shown(bad)}; it is in control because the parameter `checkpoint` names it"
@@ -185,11 +224,11 @@ class Versions:
             self._driving(lineage.read(run))
         return LoadedVersion(policy, run, self._log.of(policy.version))
 
-    def _driving(self, told: Lineage) -> Driving:
+    def _driving(self, record: Lineage) -> Driving:
         """Return a version's driving record; initially that of its lineage."""
-        if told.version not in self._log.by_version and told.driven_s:
-            self._log.by_version[told.version] = Driving(told.driven_s, told.interventions)
-        return self._log.of(told.version)
+        if record.version not in self._log.by_version and record.driven_s:
+            self._log.by_version[record.version] = Driving(record.driven_s, record.interventions)
+        return self._log.of(record.version)
 
     def _note(self, run: Path, **changes: Any) -> None:
         """Write changes and the driving record into a run's version.json, if it has one of this package.
@@ -200,14 +239,14 @@ class Versions:
             self._tell_foreign(run)
             return
         try:
-            told = lineage.read(run)
-            driving = self._driving(told)
+            record = lineage.read(run)
+            driving = self._driving(record)
             drove: dict[str, Any] = {
                 "driven_s": round(driving.seconds, 3),
                 "interventions": driving.interventions,
             }
-            changed = replace(told, **drove, **({} if told.state in BAD else changes))
-            if changed != told:
+            changed = replace(record, **drove, **({} if record.state in BAD else changes))
+            if changed != record:
                 lineage.write(run, changed, durable=False)  # ticks must not wait for the disk
         except (LineageError, OSError) as error:
             self._node.report_error("version.json", Refusal(shown(str(error))))

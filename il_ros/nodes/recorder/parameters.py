@@ -65,8 +65,8 @@ def declare_all(node: Node) -> None:
         "ahead_s",
         -1.0,
         "how far the stamps of a required stream may be ahead of the recorder's clock (median) before its driver's "
-        f"clock counts as wrong; below 0: {AHEAD_S:g} s, or {AHEAD_SIMULATED_S:g} s with use_sim_time, because "
-        "/clock may be published less often than the sensors",
+        f"clock counts as wrong; below 0: {AHEAD_S:g} s; with use_sim_time {AHEAD_SIMULATED_S:g} s, and at least two "
+        "control periods, because /clock may be published less often than the sensors",
         unit="s",
     )
     fixed(
@@ -106,9 +106,12 @@ def declare_all(node: Node) -> None:
     )
 
 
-def options(node: Node) -> RecordOptions:
+def options(node: Node, contract: Contract) -> RecordOptions:
     """Return the recording options; raises ValueError on invalid parameters."""
     longest_s, ahead_s = value(node, "max_duration_s"), value(node, "ahead_s")
+    if ahead_s < 0:  # sensors may overtake the /clock of their tick
+        simulated_s = max(AHEAD_SIMULATED_S, 2 * contract.period_ns / 1e9)
+        ahead_s = simulated_s if value(node, "use_sim_time") else AHEAD_S
     return RecordOptions(
         root=Path(value(node, "root")).expanduser(),
         pre_roll_s=value(node, "pre_roll_s"),
@@ -121,7 +124,7 @@ def options(node: Node) -> RecordOptions:
         sync_s=value(node, "sync_s"),
         queue_bytes=value(node, "queue_bytes"),
         silence_s=value(node, "silence_s"),
-        ahead_s=ahead_s if ahead_s >= 0 else AHEAD_SIMULATED_S if value(node, "use_sim_time") else AHEAD_S,
+        ahead_s=ahead_s,
     )
 
 

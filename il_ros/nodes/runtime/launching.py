@@ -19,7 +19,7 @@ from il_ros.core.processes import INTERRUPTED, MOST_RESPAWNS, RESPAWN_S
 from il_ros.core.stopping import LAUNCHER_VARIABLE
 from il_ros.nodes.runtime import preflight, process
 from il_ros.scenarios import domain
-from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, terminal_of, warnings_of
+from il_ros.scenarios.graph import Argument, Program, Scenario, Spec, ros_arguments, terminal_of, warnings_of
 
 _LISTS: dict[type, Any] = {bool: List[bool], int: List[int], float: List[float], str: List[str]}  # noqa: UP006
 
@@ -48,7 +48,7 @@ def describe(scenario: Scenario) -> LaunchDescription:
         others = {"both": "log"} if sys.stdin.isatty() else "log"
         said = [*told, *(f"warning: {each}" for each in warnings_of(specs))]
         outputs = ["screen" if taken in ("", spec.name) else others for spec in specs]
-        nodes = [_node(spec, output) for spec, output in zip(specs, outputs, strict=True)]
+        nodes = [_node(spec, output, pushed) for spec, output in zip(specs, outputs, strict=True)]
         return [*(LogInfo(msg=each) for each in said), *nodes]
 
     return LaunchDescription(
@@ -68,7 +68,7 @@ def _argument(argument: Argument) -> DeclareLaunchArgument:
     )
 
 
-def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
+def _node(spec: Spec, output: str | dict[str, str], pushed: str) -> Node | ExecuteProcess:
     environment = {LAUNCHER_VARIABLE: str(os.getpid())}
     if isinstance(spec, Program):
         return ExecuteProcess(
@@ -98,7 +98,7 @@ def _node(spec: Spec, output: str | dict[str, str]) -> Node | ExecuteProcess:
         remappings=list(spec.remappings),
         output=output,
         additional_env=environment,
-        ros_arguments=["--log-level", spec.log_level] if spec.log_level else None,
+        ros_arguments=ros_arguments(spec, pushed) or None,
         **options,
     )
 

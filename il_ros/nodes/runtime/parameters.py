@@ -62,7 +62,7 @@ def declare(
     except InvalidParameterTypeException as error:
         given = node._parameter_overrides[name]
         raise ParameterError(
-            f"parameter {name} is {given.value!r} (a {given.type_.name.lower()}), "
+            f"parameter {name} is {given.value!r} ({_article(given.type_.name.lower())}), "
             f"expected {_kind(default)}. {text}"
         ) from error
     except InvalidParameterValueException as error:
@@ -90,10 +90,16 @@ def value(node: Node, name: str) -> Any:
         return []
 
 
+def _article(kind: str) -> str:
+    """Return a ROS type's name in words: 'an integer', 'a string array'."""
+    words = kind.replace("_", " ")
+    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+
+
 def _kind(default: Any) -> str:
     """Describe the expected type."""
     if isinstance(default, Parameter.Type):
-        return f"a {default.name.lower()}"
+        return _article(default.name.lower())
     if isinstance(default, (list, tuple)):
         return f"a list of {type(default[0]).__name__ if default else 'str'}"
     return type(default).__name__

@@ -7,14 +7,17 @@ import time
 from collections.abc import Iterator, Sequence
 
 import rclpy
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from il_ros.core import contract
 from il_ros.nodes.runtime import process
 from il_ros.scenarios.checks import CheckError, check_files, contracts_of
-from il_ros.scenarios.graph import NodeSpec, Spec
+from il_ros.scenarios.graph import NodeSpec, Spec, full_name, secured
 
+OPERATOR = "/session"
+"""The enclave of the check, with SROS2: the operator's. See docs/security.md."""
 DISCOVERY_S = 1.0
 """Time in which running nodes are discovered; a problem is found earlier."""
 _LOOK_S = 0.1
@@ -33,7 +36,13 @@ def check(specs: Sequence[Spec], pushed: str = "") -> None:
 def _look(specs: Sequence[Spec], pushed: str) -> list[str]:
     process.set_dds_profile()
     context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    arguments = ["--ros-args", "--enclave", OPERATOR] if secured() else []
+    try:
+        rclpy.init(args=arguments, context=context, signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:
+        raise CheckError(
+            f"ROS cannot start (with SROS2, the enclave {OPERATOR} is needed): {error}"
+        ) from error
     try:
         node = Node(
             f"_check_{os.getpid()}",
@@ -92,8 +101,4 @@ def _publishers(node: Node, topic: str, does: str) -> Iterator[str]:
 
 def _resolved(spec: NodeSpec, pushed: str, name: str) -> str:
     """Return the full name of a topic or node in the node's namespace."""
-    if name.startswith("/"):
-        return name
-    outer = "" if spec.namespace.startswith("/") else pushed
-    parts = (part.strip("/") for part in (outer, spec.namespace, name))
-    return "/" + "/".join(part for part in parts if part)
+    return name if name.startswith("/") else full_name(name, spec.namespace, pushed)

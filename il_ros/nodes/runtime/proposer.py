@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.core.tables import shown
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.nodes.runtime.publishers import publisher_names
+from il_ros.nodes.runtime.publishers import SoleUse, publisher_names
 from il_ros.nodes.runtime.shell import Refusal
 from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
@@ -91,6 +91,9 @@ class Proposer:
         topics = dict(self._observed)
         if self._trigger is not None:
             topics[self._trigger] = contract.topics[self._trigger]
+        self._sole = SoleUse(
+            node, ["~/proposal"], "two sources of one name contradict each other, stop one of them"
+        )
         self._streams = RawSubscriptions(node, topics, self._receive)
         # node's clock: with use_sim_time, ticks follow /clock
         self._timer = None
@@ -132,6 +135,9 @@ class Proposer:
             if count
         }
         values |= self._latency.summary()
+        return self._sole.status(self._ticking(values))
+
+    def _ticking(self, values: Mapping[str, Any]) -> Status:
         quiet_s = time.monotonic() - self._ticked_s
         if quiet_s > QUIET_S:
             cause = f"nothing on '{self._trigger}'" if self._trigger else "the node's clock does not advance"

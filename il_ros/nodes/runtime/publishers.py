@@ -8,6 +8,8 @@ from typing import Any
 
 from rclpy.node import Node
 
+from il_ros.core.tables import shown
+from il_ros.nodes.runtime.diagnostics import ERROR, Status
 from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 
 LOOK_AGAIN_S = 0.05
@@ -53,15 +55,48 @@ class OtherPublishers:
         return self.found
 
     def _look(self, topics: Sequence[str], ours: int) -> str:
-        for topic in topics:
-            names = publisher_names(self._node, topic)
-            own = self._node.get_fully_qualified_name()
-            for _ in range(ours):
-                if own in names:
-                    names.remove(own)  # once: a second node may have the same name
-            if names:
-                return f"{names[0]} publishes on {self._node.resolve_topic_name(topic)}; {self._rule}"
-        return ""
+        found = other_publisher(self._node, topics, ours)
+        return f"{found}; {self._rule}" if found else ""
+
+
+class SoleUse:
+    """Tells of another node that publishes on topics of this one: a second start of it, mostly.
+
+    `rule`: what the sentence says of it. Both go on: which one is right, only a person knows.
+    """
+
+    def __init__(self, node: Node, topics: Sequence[str], rule: str) -> None:
+        self._node, self._topics, self._rule = node, topics, rule
+        self._told = ""
+
+    def status(self, status: Status) -> Status:
+        """Return the status, as an error while there is another node; log its name once."""
+        found = other_publisher(self._node, self._topics, ours=1)
+        sentence = f"{found}, too; {self._rule}" if found else ""
+        if sentence and sentence != self._told:
+            self._node.get_logger().error(shown(sentence))
+        self._told = sentence
+        return Status(ERROR, sentence, status.values) if sentence else status
+
+
+def other_publisher(node: Node, topics: Sequence[str], ours: int) -> str:
+    """Return 'NODE publishes on TOPIC' about a publisher besides `ours` of this node, "" if there is none."""
+    for topic in topics:
+        resolved = node.resolve_topic_name(topic)
+        if node.count_publishers(resolved) <= ours:  # names cost more
+            continue
+        names = publisher_names(node, topic)
+        own = node.get_fully_qualified_name()
+        for _ in range(ours):
+            if own in names:
+                names.remove(own)  # once: a second node may have the same name
+        if names:
+            # a killed process stays known for the discovery's lease
+            another = (
+                "another node of this name (or one that was just killed)" if names[0] == own else names[0]
+            )
+            return f"{another} publishes on {resolved}"
+    return ""
 
 
 class SimulatedTime:
@@ -77,9 +112,8 @@ class SimulatedTime:
         names = self._publishers()
         if len(names) < 2:
             return ""
-        return (
-            f"{names[0]} and {names[1]} both publish {CLOCK}, so time jumps between the two: stop one of them"
-        )
+        both = f"{names[0]} and {names[1]} both publish {self._topic()}"
+        return f"{both}, so time jumps between the two: stop one of them"
 
     def missing(self) -> str:
         """Return a sentence if no time has arrived on /clock for a while after the node's start, else ""."""
@@ -89,18 +123,21 @@ class SimulatedTime:
             return ""
         names = self._publishers()
         if names:
-            return f"use_sim_time is set, but {names[0]} has not published a time on {CLOCK} yet"
+            return f"use_sim_time is set, but {names[0]} has not published a time on {self._topic()} yet"
         return (
-            f"use_sim_time is set, but nothing publishes {CLOCK}: time stands still. Start the simulator, or set "
-            f"use_sim_time to false"
+            f"use_sim_time is set, but nothing publishes {self._topic()}: time stands still. Start the simulator, "
+            f"or set use_sim_time to false"
         )
 
     def _simulated(self) -> bool:
         return bool(value(self._node, "use_sim_time"))
 
+    def _topic(self) -> str:
+        """Return the clock's topic: with several robots it is remapped into the namespace."""
+        return str(self._node.resolve_topic_name(CLOCK))
+
     def _publishers(self) -> list[str]:
-        topic = self._node.resolve_topic_name(CLOCK)
-        return sorted(_name(info) for info in self._node.get_publishers_info_by_topic(topic))
+        return sorted(_name(info) for info in self._node.get_publishers_info_by_topic(self._topic()))
 
 
 def _name(info: Any) -> str:

@@ -17,7 +17,7 @@ from il_ros.session.setup import SessionOptions
 from il_ros.session.starts import read_starts
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
-EXPERT_HELP = "        the scripted expert drives when you take over; with --expert keyboard your keys do"
+EXPERT_HELP = "        the scripted expert drives when you take over; with the expert keyboard your keys do"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from il_ros.nodes.runtime.streams import message_class
 from il_ros.sim.tasks.reading import Reading
 from il_ros.sim.tasks.task import Task
 
+OWN_CLOCK = "clock"
+"""Topic of simulated time, relative: /clock without a namespace."""
 DEPTH = 5  # frames that a slow subscriber may lag
 CLOCK, BOOL, STRING = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool", "std_msgs/msg/String"
 
@@ -33,7 +35,7 @@ class FramePublisher:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         sensors = QoSProfile(depth=DEPTH, reliability=reliability)
         self._task = task
-        self._clock = node.create_publisher(Clock, "clock", QoSProfile(depth=DEPTH)) if clock else None
+        self._clock = node.create_publisher(Clock, OWN_CLOCK, QoSProfile(depth=DEPTH)) if clock else None
         self._sensors: dict[str, Any] = {
             topic: node.create_publisher(message_class(kind), topic, sensors)
             for topic, kind in task.streams.items()
@@ -44,6 +46,11 @@ class FramePublisher:
         self._success = node.create_publisher(Bool, "task/success", LATCHED)
         self._failed = node.create_publisher(Bool, "task/failed", LATCHED)
         self._episode = node.create_publisher(String, "task/episode", LATCHED)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics on which nobody else may publish."""
+        return ("task/episode", *self._sensors)
 
     def episode(self, seed: int, number: int) -> None:
         """Publish the seed and number of a new episode."""

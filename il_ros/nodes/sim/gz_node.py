@@ -26,6 +26,7 @@ from il_ros.core.messages import Message
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.publishers import SoleUse
 from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
 from il_ros.nodes.sim.frames import FramePublisher
 from il_ros.records.ticks import Ticks
@@ -60,6 +61,9 @@ class SimGz(managed.PlainNode):
         self._commanded = True
         self._ticked = self._episodes = self._refused = 0
         self._frames = FramePublisher(self, self.task, clock=False, reliable=True)
+        self._sole = SoleUse(
+            self, self._frames.topics, "two simulators contradict each other, stop one of them"
+        )
         self._targets = {
             target: self.create_publisher(Float64, target, QoSProfile(depth=1))
             for target in self.scene.targets
@@ -75,6 +79,9 @@ class SimGz(managed.PlainNode):
 
     def status(self) -> Status:
         """Return the state of the connection to gz."""
+        return self._sole.status(self._connected())
+
+    def _connected(self) -> Status:
         values = {"ticks": self._ticked, "episodes": self._episodes, "refused messages": self._refused}
         if missing := self.scene.missing:
             return Status(WARN, f"no message on {', '.join(missing)}: do gz and its bridge run?", values)

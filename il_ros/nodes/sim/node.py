@@ -26,9 +26,9 @@ from il_ros.core.tables import counted
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.nodes.runtime.publishers import CLOCK, OtherPublishers
+from il_ros.nodes.runtime.publishers import OtherPublishers, SoleUse
 from il_ros.nodes.runtime.streams import message_class
-from il_ros.nodes.sim.frames import FramePublisher
+from il_ros.nodes.sim.frames import OWN_CLOCK, FramePublisher
 from il_ros.nodes.sim.parameters import declare_pace, declare_task
 from il_ros.records import decision, proposal
 from il_ros.sim.pacing import Pace, Pacing
@@ -60,13 +60,16 @@ class Sim(managed.PlainNode):
             choices=("reliable", "best_effort"), read_only=True,
         )  # fmt: skip
         other = OtherPublishers(self, "only one node may publish it: stop one, or set publish_clock to false")
-        refused = other.before_publishing([CLOCK]) if clock else ""
+        refused = other.before_publishing([OWN_CLOCK]) if clock else ""
         if refused:
             raise managed.Refusal(refused)
         self._frames = FramePublisher(self, self.task, clock=clock, reliable=reliability == "reliable")
         self._commands: dict[str, Message] = {}
         self._episodes = 0
         self._refused = 0
+        self._sole = SoleUse(
+            self, self._frames.topics, "two simulators contradict each other, stop one of them"
+        )
         self._unanswered = 0
         self._measured = (time.monotonic(), 0)
         self._pacing = Pacing(self._pace(), time.monotonic())
@@ -96,6 +99,9 @@ class Sim(managed.PlainNode):
 
     def status(self) -> Status:
         """Return the simulation speed and the number of late or unanswered steps."""
+        return self._sole.status(self._running())
+
+    def _running(self) -> Status:
         then_s, then_ns = self._measured
         now_s, now_ns = time.monotonic(), self.task.time_ns
         self._measured = (now_s, now_ns)

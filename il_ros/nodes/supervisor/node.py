@@ -34,7 +34,7 @@ from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
-from il_ros.nodes.runtime.diagnostics import Status
+from il_ros.nodes.runtime.diagnostics import OK, WARN, Status
 from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.publishers import OtherPublishers, publisher_names
 from il_ros.nodes.runtime.qos import LATCHED
@@ -60,6 +60,7 @@ class DaggerSupervisor(managed.ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         self._supervision: Supervision | None = None
         self._report: SupervisorReport | None = None
+        self._doubled = ""
         self._commands: list[tuple[Any, Any, slice]] = []
         self._told_latch = ""
         super().__init__("dagger_supervisor", **kwargs)
@@ -160,9 +161,22 @@ class DaggerSupervisor(managed.ManagedNode):
         without_subscriber = [
             action.topic for publisher, action, _ in self._commands if not publisher.get_subscription_count()
         ]
-        return self._report.status(
+        found = self._report.status(
             self._supervision, self.state, self._others.found, without_subscriber, *self._times()
         )
+        return self._with_doubled_sources(found)
+
+    def _with_doubled_sources(self, found: Status) -> Status:
+        """Return the status, with a warning while a source's proposals have two publishers; log it once."""
+        topics = (self.resolve_topic_name(s.topic) for s in self._supervision.proposal_buffer.sources)
+        doubled = [topic for topic in topics if self.count_publishers(topic) > 1] if self._commands else []
+        sentence = (
+            f"more than one node publishes on {', '.join(doubled)}: stop all but one" if doubled else ""
+        )
+        if sentence and sentence != self._doubled:
+            self.get_logger().error(sentence)
+        self._doubled = sentence
+        return Status(WARN, sentence, found.values) if sentence and found.level == OK else found
 
     # ---- what comes in -----------------------------------------------------------------------------------
 

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from il_ros.interactive.promotion.rollback import Driving, DrivingLog, Evidence, chance_of_rise, worse
+from il_ros.interactive.promotion.rollback import (
+    MOST_WAITING,
+    REACH_NS,
+    Driving,
+    DrivingLog,
+    Evidence,
+    TrustedDecisions,
+    chance_of_rise,
+    worse,
+)
 from il_ros.records.decision import Decision
 
 MS = 1_000_000
@@ -133,3 +142,80 @@ def test_a_bad_version_is_rolled_back_within_a_few_interventions():
 def test_invalid_evidence_is_refused():
     with pytest.raises(ValueError, match="chance"):
         Evidence(chance=1.5)
+
+
+class Trusted:
+    """Decisions by the policy and takeovers, every 50 ms, through `TrustedDecisions`."""
+
+    def __init__(self):
+        self.log, self.now_ns = DrivingLog(), 1_000_000 * MS
+        self.decisions = TrustedDecisions(self.log)
+        self.decisions.look(publishers=1, appeared=1)
+
+    def __call__(self, *authorities, ahead_ns=0):
+        for authority in authorities:
+            self.now_ns += 50 * MS
+            stamp_ns, version = self.now_ns + ahead_ns, "v1" if authority == "policy" else ""
+            made = Decision(stamp_ns, stamp_ns, authority, "why", version=version, mode="hg_dagger")
+            self.decisions.observe(made, self.now_ns)
+        return self
+
+    def look(self, publishers=1, appeared=0):
+        self.decisions.look(publishers, appeared)
+        return self.log.of("v1")
+
+
+P, E = "policy", "expert"
+
+
+def test_decisions_of_the_only_publisher_are_evidence_from_the_next_look_on():
+    trusted = Trusted()(P, P, P, E)
+    assert trusted.log.of("v1") == Driving()
+    assert trusted.look() == Driving(pytest.approx(0.1), 1)
+    assert trusted.decisions.doubt == ""
+
+
+@pytest.mark.parametrize(
+    ("publishers", "appeared", "doubt"),
+    [(2, 1, "2 nodes publish them"), (1, 1, "another node published some"), (2, 0, "2 nodes")],
+)
+def test_with_a_second_publisher_even_for_a_moment_no_decision_is_evidence(publishers, appeared, doubt):
+    trusted = Trusted()
+    trusted(P, E, P, E, P, E)
+    assert trusted.look(publishers, appeared) == Driving()
+    assert doubt in trusted.decisions.doubt
+    trusted(P, E)
+    assert trusted.look(publishers=publishers).interventions == (0 if publishers > 1 else 1)
+
+
+def test_a_takeover_across_doubtful_decisions_does_not_count():
+    trusted = Trusted()
+    trusted(P, P).look()
+    trusted(P).look(publishers=2)
+    trusted(E).look(publishers=1)
+    assert trusted.log.of("v1") == Driving(pytest.approx(0.05), 0)
+
+
+@pytest.mark.parametrize(
+    ("ahead_ns", "doubt"),
+    [
+        (REACH_NS + 1, "10 s ahead of this node's clock"),
+        (-REACH_NS - 10**9, "11 s behind"),
+        (REACH_NS, ""),
+        (-REACH_NS, ""),
+    ],
+)
+def test_stamps_outside_the_clocks_reach_are_no_evidence(ahead_ns, doubt):
+    trusted = Trusted()
+    driven = trusted(P, P, E, ahead_ns=ahead_ns)(P).look()
+    assert driven.interventions == (0 if doubt else 1)
+    assert doubt in trusted.decisions.doubt
+
+
+def test_a_flood_of_decisions_is_no_evidence_and_takes_bounded_memory():
+    trusted = Trusted()
+    for _ in range(MOST_WAITING + 2):
+        trusted(P)
+    assert len(trusted.decisions._waiting) == MOST_WAITING
+    assert trusted.look() == Driving()
+    assert "came at once" in trusted.decisions.doubt

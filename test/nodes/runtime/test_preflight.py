@@ -132,3 +132,11 @@ def test_discovery_stays_on_this_computer_unless_told_otherwise(monkeypatch, env
     assert domain.keep_local() is limited
     wanted = "LOCALHOST" if limited else environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "")
     assert domain.os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == wanted
+
+
+def test_security_without_a_keystore_is_said(monkeypatch):
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    monkeypatch.setenv("ROS_SECURITY_STRATEGY", "Enforce")
+    monkeypatch.delenv("ROS_SECURITY_KEYSTORE", raising=False)
+    with pytest.raises(CheckError, match="with SROS2, the enclave /session is needed"):
+        preflight.check(SCENARIOS["record"].nodes({"sim": "false", "expert": "none", "task": "drive"}))

@@ -306,17 +306,17 @@ def test_an_integer_is_converted_to_a_float_and_a_list_is_kept(graph):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"rate": 0.5}, r"rate is 0\.5, expected at least 1\.0 and at most 100\.0\. rate of ticks \[Hz\]"),
         ({"rate": float("nan")}, "rate is nan"),
         ({"rate": "fast"}, r"rate is 'fast' \(a string\), expected float"),
         ({"mode": "dance"}, "mode is 'dance', expected one of hold, stop"),
-        ({"lines": 3}, r"lines is 3 \(a integer\), expected a list of str"),
+        ({"lines": 3}, r"lines is 3 \(an integer\), expected a list of str"),
     ],
 )
-def test_a_wrong_parameter_is_refused_with_value_and_allowed_values(graph, given, said):
-    with pytest.raises(ParameterError, match=said):
+def test_a_wrong_parameter_is_refused_with_value_and_allowed_values(graph, given, message):
+    with pytest.raises(ParameterError, match=message):
         graph.start(Settings, **given)
 
 

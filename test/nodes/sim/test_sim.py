@@ -13,6 +13,7 @@ from std_srvs.srv import Trigger
 
 from il_ros.core import messages
 from il_ros.nodes.runtime import managed
+from il_ros.nodes.runtime.diagnostics import ERROR
 from il_ros.nodes.sim.node import Sim
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -196,3 +197,11 @@ def test_without_gazebo_the_node_refuses_with_the_command_to_run(start, monkeypa
     monkeypatch.setenv("IL_ROS_GAZEBO", str(tmp_path))
     with pytest.raises(managed.Refusal, match=r"parameter simulator: there is no Gazebo at .* make gazebo"):
         start(simulator="gazebo_classic")
+
+
+def test_a_second_simulator_is_told_by_both(graph, start):
+    both = [start(), start(publish_clock=False)]
+    for sim in both:
+        graph.until(lambda sim=sim: "publishes on" in sim.status().message, "the status")
+        assert sim.status().level == ERROR
+        assert "/task/episode, too; two simulators contradict each other" in sim.status().message

@@ -53,3 +53,19 @@ def test_each_namespace_has_its_own_clock_and_its_own_episodes(graph, tmp_path):
         assert {after - before for before, after in itertools.pairwise(decided)} == {50_000_000}  # 20 Hz
         stamps = [each.clock.sec * 10**9 + each.clock.nanosec for each in clocks[name]]
         assert all(before <= after for before, after in itertools.pairwise(stamps[1:]))
+
+
+def test_a_simulator_refuses_a_second_clock_in_its_own_namespace_only(tmp_path, graph):
+    graph.publisher("/clock", CLOCK)
+    graph.publisher("/left/clock", CLOCK)
+    words = [sys.executable, "-m", "il_ros.nodes.start", "sim", "--ros-args", "-p", "cameras:=false"]
+    left = subprocess.run([*words, "-r", "__ns:=/left"], capture_output=True, text=True, timeout=LONG_S)
+    assert left.returncode == 1
+    assert "/outside publishes on /left/clock" in left.stderr
+    clocks = graph.received("/right/clock", CLOCK)
+    right = subprocess.Popen([*words, "-r", "__ns:=/right"])
+    try:
+        graph.until(lambda: clocks, "time in the other namespace", LONG_S)
+    finally:
+        right.terminate()
+        assert right.wait(60) == 0

@@ -86,8 +86,8 @@ def test_each_tick_of_the_trigger_gets_one_proposal_with_its_stamp(graph):
 
 def test_a_source_that_stops_proposing_releases_once_and_so_does_an_ending_node(graph):
     source, robot = graph.start(Source), Robot(graph)
-    speak, hush = source.answer, lambda observation: None
-    for tick, answer in enumerate((hush, speak, hush, hush, speak)):
+    propose, silent = source.answer, lambda observation: None
+    for tick, answer in enumerate((silent, propose, silent, silent, propose)):
         source.answer = answer
         robot.goal((1000 + 50 * tick) * MS)
         robot.joints((1000 + 50 * tick) * MS)
@@ -190,6 +190,15 @@ def test_a_silent_trigger_is_named(graph):
 def test_without_a_trigger_a_timer_ticks_at_the_rate(graph):
     source = graph.start(Source, tick="timer")
     graph.until(lambda: source.status().values.get("ticks without observation", 0) >= 3, "three ticks")
+
+
+def test_a_second_source_of_the_same_name_is_told(graph):
+    first, second = graph.start(Source), graph.start(Source)
+    for source in (first, second):
+        graph.until(lambda source=source: source.status().level == ERROR, "the status")
+        assert "publishes on /expert/proposal, too; two sources of one name" in source.status().message
+    second.proposer.close()
+    graph.until(lambda: first.status().level == WARN, "the end of the second")
 
 
 def test_closed_it_is_silent(graph):

@@ -1,0 +1,112 @@
+"""The unit of each observed number, and the noise floor of each unit.
+
+| message                 | unit                                                                                  |
+|-------------------------|---------------------------------------------------------------------------------------|
+| joint states            | position: `unit` of the contract, rad if omitted; velocity: that per second; effort: Nm |
+|                         | for rad, N for m                                                                      |
+| arrays                  | `unit` of the contract; unknown if omitted                                            |
+| all others with numbers | those of ROS (REP 103): m, rad, m/s, rad/s, m/s^2, N, Nm; `unit` is a comment         |
+
+`unit` is one unit for all numbers (`rad`), one with exceptions by name (`rad (gripper m)`), or one per name or
+element, separated by commas (`m, m, rad`). Another text is a unit of its own, without a noise floor.
+
+Numbers of one observation, one field and one known unit form a group, whether an array lists `names` or states
+its `size`. A number of an unknown unit is a group of its own.
+"""
+
+from __future__ import annotations
+
+import re
+
+from il_ros.core.specs import ARRAY, JOINT_STATE, LASER_SCAN, ObservationSpec
+
+NOISE_FLOORS = {
+    "m": 1e-3,
+    "cm": 0.1,
+    "mm": 1.0,
+    "rad": 1e-3,
+    "deg": 0.06,
+    "m/s": 5e-3,
+    "rad/s": 5e-3,
+    "deg/s": 0.3,
+    "m/s^2": 0.1,
+    "N": 0.1,
+    "Nm": 0.01,
+    "1": 1e-3,
+}
+"""By unit: a standard deviation up to this is no motion. '1': without a unit, such as a rotation matrix."""
+RELATIVE_FLOOR = 1e-3
+"""Noise floor of another or unknown unit, as a share of the largest magnitude."""
+
+_ALIASES = {
+    "N m": "Nm",
+    "N*m": "Nm",
+    "N·m": "Nm",
+    "m/s²": "m/s^2",
+    "m/s2": "m/s^2",
+    "°": "deg",
+    "radian": "rad",
+}
+_ROS = {
+    "position": "m",
+    "orientation": "1",
+    "linear": "m/s",
+    "angular": "rad/s",
+    "angular_velocity": "rad/s",
+    "linear_acceleration": "m/s^2",
+    "force": "N",
+    "torque": "Nm",
+}
+_EXCEPTIONS = re.compile(r"(?P<unit>[^()]+)\((?P<exceptions>[^()]+)\)")
+
+
+def units_of(spec: ObservationSpec) -> tuple[str, ...]:
+    """Return the unit of each element of a numeric observation, "" if unknown."""
+    if spec.type == LASER_SCAN:
+        return ("m",) * spec.size
+    if spec.type == ARRAY:
+        return _declared(spec.unit, spec.elements)
+    if spec.type == JOINT_STATE:
+        of_joint = dict(zip(spec.names, _declared(spec.unit or "rad", spec.names), strict=True))
+        pairs = (element.split("/", 1) for element in spec.elements)
+        return tuple(_of_field(field, of_joint[name]) for field, name in pairs)
+    return tuple(_ROS.get(element.partition(".")[0], "") for element in spec.elements)
+
+
+def groups_of(spec: ObservationSpec) -> tuple[str, ...]:
+    """Return the group of each element: 'arm/position [rad]', or 'load/data/0' if its unit is unknown."""
+    return tuple(
+        f"{spec.key}/{_field_of(spec, element)} [{unit}]" if unit else f"{spec.key}/{element}"
+        for element, unit in zip(spec.elements, units_of(spec), strict=True)
+    )
+
+
+def _field_of(spec: ObservationSpec, element: str) -> str:
+    return "data" if spec.type == ARRAY else element.replace("/", ".").partition(".")[0]
+
+
+def _of_field(field: str, unit: str) -> str:
+    if field == "velocity":
+        return f"{unit}/s" if unit else ""
+    if field == "effort":
+        return {"rad": "Nm", "deg": "Nm", "m": "N", "cm": "N", "mm": "N"}.get(unit, "")
+    return unit
+
+
+def _declared(text: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the unit of each name by the text of `unit`."""
+    match = _EXCEPTIONS.fullmatch(text.strip())
+    if match is not None:
+        pairs = [part.strip().partition(" ") for part in match["exceptions"].split(",")]
+        exceptions = {name: _unit(unit) for name, _, unit in pairs}
+        if exceptions.keys() <= set(names) and all(exceptions.values()):
+            return tuple(exceptions.get(name, _unit(match["unit"])) for name in names)
+    listed = text.split(",")
+    if len(listed) == len(names):
+        return tuple(_unit(unit) for unit in listed)
+    return (_unit(text),) * len(names)
+
+
+def _unit(text: str) -> str:
+    unit = " ".join(text.split())
+    return _ALIASES.get(unit, unit)
