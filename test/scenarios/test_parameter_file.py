@@ -212,7 +212,7 @@ def test_the_former_argument_says_the_new_one():
 
 
 def test_autostart_and_log_level_reach_the_nodes():
-    specs = SCENARIOS["deploy"].nodes({"autostart": "false", "log_level": "debug"})
+    specs = SCENARIOS["deploy"].nodes({"autostart": "false", "log_level": "debug", "session": "false"})
     given = {spec.name: spec.parameters.get("autostart") for spec in specs}
     assert given == {"sim": None, "policy_server": False, "dagger_supervisor": False, "recorder": False}
     words = command(specs[0])
