@@ -165,9 +165,10 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
         return shown and status.message.startswith("/joint_states: stamped about 0.3 s ahead")
 
     graph.until(told, "ages below zero")
-    recorder.set_parameters([_parameter("ahead_s", 0.5)])
-    recorder.trigger_deactivate()
-    recorder.trigger_activate()  # options are read at activation
+    recorder.trigger_deactivate()  # options are read at activation, and can't be changed while they are in use
+    (changed,) = recorder.set_parameters([_parameter("ahead_s", 0.5)])
+    assert changed.successful, changed.reason
+    recorder.trigger_activate()
     graph.until(lambda: not ahead() and not recorder._recorder.silent_streams(), "joint states again")
     assert call(graph, "start") == "episode_000001"
 
