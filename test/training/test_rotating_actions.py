@@ -171,6 +171,17 @@ def test_a_driver_that_counts_turns_gives_the_same_labels(tmp_path):
         np.testing.assert_allclose(found[0].features, found[1].features, atol=1e-9)
 
 
+def test_a_joint_that_jumps_by_a_turn_and_is_not_declared_is_told(tmp_path):
+    data = led_around(tmp_path / "eps", "delta")
+    assert data.summary.warnings == ()
+    undeclared = contract.parse(TURNING.format(mode="delta").replace("continuous: [a],", ""), "undeclared")
+    (warning,) = Dataset.open(tmp_path / "eps", undeclared, validation=0).summary.warnings
+    # it turns by 0.025 rad a tick, so the last tick before the end is at most that far from pi
+    assert warning.startswith("arm/a is measured at 3.1")
+    assert "and a tick later at -3.1" in warning
+    assert warning.endswith("(rec0): if it has no end, declare 'continuous: [a]' at actions.arm")
+
+
 def former_policy(data):
     """A policy as version 0.1.0 made it: it learns the numbers of the quaternion."""
     inputs = Inputs.of(CARTESIAN)

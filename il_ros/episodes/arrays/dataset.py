@@ -14,6 +14,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.arrays.turns import turn_warnings
 from il_ros.episodes.bag.reader import BagError, BeingRecordedError
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry, Omission, Selection, scan
@@ -151,7 +152,7 @@ class Dataset:
         skipped: Counter[str] = Counter()
         for episode in episodes:
             skipped.update(episode.skipped)
-        warnings = _notes(episodes)
+        warnings = [*_notes(episodes), *turn_warnings(contract, episodes)]
         if validation > 0 and not kept:
             alone = len(episodes) == 1
             why = (

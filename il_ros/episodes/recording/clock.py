@@ -8,7 +8,7 @@ Clock = Callable[[], int]
 """Returns a time in nanoseconds."""
 
 TOLERANCE_NS = 20_000_000
-"""A smaller step is not noticed: the two clocks are not read at the same moment."""
+"""A smaller step is not noticed: two clocks are not read at the same moment, nor /clock in the order of its times."""
 
 
 class RecordingClock:
@@ -42,7 +42,8 @@ class RecordingClock:
         """Return how far ROS time has been set since the tie, below zero if back; 0 if it has not."""
         if self._steady_ns is None:
             newest_ns = self.now_ns()  # first: the clock goes on between the two readings
-            return min(0, self._ros_ns() - newest_ns)
+            back_ns = self._ros_ns() - newest_ns
+            return back_ns if back_ns < -TOLERANCE_NS else 0
         step_ns = self._deviation_ns()
         if abs(step_ns) <= TOLERANCE_NS:
             return 0

@@ -258,3 +258,13 @@ def test_a_clock_that_goes_on_between_its_readings_was_not_set_back():
     times = iter(range(EPOCH, EPOCH + 1000))
     clock = RecordingClock(lambda: next(times))  # each reading is a nanosecond later
     assert [clock.step_ns() for _ in range(5)] == [0] * 5
+
+
+def test_a_clock_of_the_node_that_comes_out_of_order_by_a_few_ms_was_not_set():
+    times_ns = [100 * MS]
+    clock = RecordingClock(lambda: times_ns[-1])
+    assert clock.now_ns() == 100 * MS
+    times_ns.append(80 * MS)
+    assert (clock.step_ns(), clock.now_ns()) == (0, 100 * MS)
+    times_ns.append(79 * MS)
+    assert clock.step_ns() == -21 * MS

@@ -166,14 +166,12 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
         return below_zero and bool(re.match(ahead_of_clock, status.message))
 
     graph.until(told, "ages below zero")
-    recorder.trigger_deactivate()
-    recorder.set_parameters([_parameter("ahead_s", 0.5)])
-    recorder.trigger_activate()  # options are read at activation
-
-    def started() -> bool:  # once the clock has reached the stamps
-        return not ahead() and graph.call("/recorder/start", Trigger).success
-
-    graph.until(started, "the start")
+    recorder.trigger_deactivate()  # options are read at activation, and can't be changed while they are in use
+    (changed,) = recorder.set_parameters([_parameter("ahead_s", 0.5)])
+    assert changed.successful, changed.reason
+    recorder.trigger_activate()
+    graph.until(lambda: not ahead() and not recorder._recorder.silent_streams(), "joint states again")
+    assert call(graph, "start") == "episode_000001"
 
 
 def test_a_start_that_could_teach_nothing_is_refused(graph, start):
