@@ -153,7 +153,7 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
     assert "/joint_states: stamped about 0.3 s ahead of the recorder's clock" in answer
     assert "set 'stamp: arrival' in the contract" in answer
 
-    def told() -> bool:
+    def measured() -> bool:
         ahead()
         if not reports:
             return False
@@ -164,7 +164,7 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
         )
         return shown and status.message.startswith("/joint_states: stamped about 0.3 s ahead")
 
-    graph.until(told, "ages below zero")
+    graph.until(measured, "ages below zero")
     recorder.set_parameters([_parameter("ahead_s", 0.5)])
     recorder.trigger_deactivate()
     recorder.trigger_activate()  # options are read at activation
