@@ -81,15 +81,15 @@ def test_a_source_names_two_publishers_of_the_same_joints(graph, driver):
     source, arm, other = graph.start(Source), driver("arm_driver"), driver("gui")
     proposals = graph.received("expert/proposal", proposal.TYPE)
 
-    def told():
+    def reported():
         arm(["arm", "finger"], [0.5, 0.02], "base_link")
         other(["finger", "arm"], [0, 0])
         return "two publishers" in source.proposer.status().message
 
-    graph.until(told, "the reason")
+    graph.until(reported, "the reason")
     count = len(proposals)
     for _ in range(10):
-        told()
+        reported()
         graph.spin(0.02)
     assert len(proposals) == count
     status = source.proposer.status()
@@ -122,14 +122,14 @@ def test_the_supervisor_starts_no_ramp_between_two_publishers_of_the_same_joints
     rig = Rig(graph, contract_file).ready()
     other = driver("gui")
 
-    def told():
+    def reported():
         rig.measure(0.1, 0.2)
         other(["joint1", "joint2", "other"], [0, 0, 0])
         graph.spin(0.02)
         decision = rig.propose("policy", 0.11, 0.22, 0.0)
         return "two publishers" in decision.reason and decision
 
-    decision = graph.until(told, "the reason")
+    decision = graph.until(reported, "the reason")
     assert decision.sent is None
     assert "/gui" in decision.reason.rpartition("the topic's publishers: ")[2]
     assert "/outside" in decision.reason.rpartition("the topic's publishers: ")[2]

@@ -59,7 +59,7 @@ def test_without_a_simulator_the_file_sets_simulated_time(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             "recorder:\n  ros__parameters:\n    opertor: ada",
@@ -104,10 +104,10 @@ def test_without_a_simulator_the_file_sets_simulated_time(tmp_path):
         ("a: [1", "mine.yaml"),
     ],
 )
-def test_a_wrong_file_is_an_error_with_line_and_node(tmp_path, text, said):
+def test_a_wrong_file_is_an_error_with_line_and_node(tmp_path, text, message):
     with pytest.raises(ParameterFileError) as error:
         nodes(tmp_path, text)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_other_names_are_warned_of_once_and_other_nodes_are_let_be(tmp_path):

@@ -40,7 +40,7 @@ class AtTheKeys:
         """Press a key after the previous command has ended (else it may be ignored), and wait."""
         self.graph.until(lambda: not self.node.busy, f"rest before {what}")
         self.screen.typed.append(key)
-        self.graph.until(lambda: until(self.state), f"{what}; told: {self.screen.lines}")
+        self.graph.until(lambda: until(self.state), f"{what}; shown: {self.screen.lines}")
 
     def drives(self, source, ticks=5):
         seen = []
@@ -49,4 +49,4 @@ class AtTheKeys:
             seen[:] = [*seen, self.state.now_ns] if self.state.driver == source else []
             return len(set(seen)) >= ticks
 
-        self.graph.until(long_enough, f"{source} drives; told: {self.screen.lines}")
+        self.graph.until(long_enough, f"{source} drives; shown: {self.screen.lines}")

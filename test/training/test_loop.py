@@ -24,12 +24,16 @@ def prepared(changes=(), own=made.CONTRACT, family="bc"):
     recipe = changed(Recipe(family), [*SMALL, *changes])
     data = made.dataset(own=own)
     inputs = Inputs.of(own)
-    taught = samples(data.train, inputs, recipe.policy.horizon)
-    normaliser = fit_normaliser(taught, inputs, own, recipe)
+    training_samples = samples(data.train, inputs, recipe.policy.horizon)
+    normaliser = fit_normaliser(training_samples, inputs, own, recipe)
     validation = samples(data.validation, inputs, recipe.policy.horizon)
     torch.manual_seed(recipe.training.seed)
     loop = TrainingLoop(make_network(family, recipe.policy, own, normaliser), recipe.training)
-    return loop, Batches(taught, inputs, normaliser, "cpu"), Batches(validation, inputs, normaliser, "cpu")
+    return (
+        loop,
+        Batches(training_samples, inputs, normaliser, "cpu"),
+        Batches(validation, inputs, normaliser, "cpu"),
+    )
 
 
 def ticking():

@@ -72,8 +72,8 @@ def silent_network(loss):
 def test_loss_and_gradient_use_the_weights(loss, alike, weighted):
     network, plain = silent_network(loss)
     for weighting, expected in ((Weighting(), alike), (Weighting(recovery=3, recovery_s=0.5), weighted)):
-        taught = samples([taken_over()], INPUTS, 1, weighting)
-        batches = Batches(taught, INPUTS, plain, "cpu")
+        training_samples = samples([taken_over()], INPUTS, 1, weighting)
+        batches = Batches(training_samples, INPUTS, plain, "cpu")
         assert mean_loss(network, batches) == pytest.approx(expected)
         (batch,) = batches.in_order(8)
         flat = FlatParameters(network)
@@ -82,8 +82,10 @@ def test_loss_and_gradient_use_the_weights(loss, alike, weighted):
         by_autograd(network, flat, batch)
         torch.testing.assert_close(fast, flat.gradient)
         # d/db of the mean of |b - y| or (b - y)^2 at b = 0, where only the last layer's bias has one
-        slope = -(np.sign(taught.actions) if loss == "l1" else 2 * taught.actions)[:, 0, 0]
-        weight = taught.weights[:, 0]
+        slope = -(np.sign(training_samples.actions) if loss == "l1" else 2 * training_samples.actions)[
+            :, 0, 0
+        ]
+        weight = training_samples.weights[:, 0]
         total = (slope * weight).sum() / weight.sum()
         assert flat.gradient.sum().item() == pytest.approx(total)
 

@@ -156,7 +156,7 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
     assert re.search(ahead_of_clock, answer)
     assert "set 'stamp: arrival' in the contract" in answer
 
-    def told() -> bool:
+    def measured() -> bool:
         ahead()
         if not reports:
             return False
@@ -165,7 +165,7 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
         below_zero = ", age p50 -" in values.get("/joint_states", "")
         return below_zero and bool(re.match(ahead_of_clock, status.message))
 
-    graph.until(told, "ages below zero")
+    graph.until(measured, "ages below zero")
     recorder.trigger_deactivate()  # options are read at activation, and can't be changed while they are in use
     (changed,) = recorder.set_parameters([_parameter("ahead_s", 0.5)])
     assert changed.successful, changed.reason

@@ -81,9 +81,9 @@ def test_a_running_node_of_the_same_name_is_named(graph):
     preflight.check(specs)
     other = graph._add(rclpy.create_node("recorder", namespace="left"))
     preflight.check(specs)
-    said = refused(graph, "record", **given, namespace="left")
-    assert said.startswith("a node /left/recorder is already running in ROS domain ")
-    assert "\n" not in said
+    refusal = refused(graph, "record", **given, namespace="left")
+    assert refusal.startswith("a node /left/recorder is already running in ROS domain ")
+    assert "\n" not in refusal
     assert "a node /left/recorder is" in refused(graph, "record", "/left", **given)
     graph.executor.remove_node(other)
 
@@ -94,16 +94,16 @@ def test_another_commanding_node_and_another_clock_are_named(graph):
     assert "/outside already commands the robot on /cmd_vel" in refused(graph, "record", **given)
     preflight.check(SCENARIOS["record"].nodes({**given, "namespace": "left"}))
     graph.publisher("right/clock", "rosgraph_msgs/msg/Clock")
-    said = refused(graph, "sim", namespace="right")
-    assert "/outside already publishes simulated time on /right/clock" in said
+    refusal = refused(graph, "sim", namespace="right")
+    assert "/outside already publishes simulated time on /right/clock" in refusal
 
 
 def test_a_topic_of_another_type_is_named(graph):
     graph.publisher("scan", "geometry_msgs/msg/TwistStamped")
     given = {"sim": "false", "expert": "none", "task": "drive"}
-    said = refused(graph, "record", **given)
+    refusal = refused(graph, "record", **given)
     assert (
-        said
+        refusal
         == "/scan has type geometry_msgs/msg/TwistStamped on the graph; drive says sensor_msgs/msg/LaserScan"
     )
 

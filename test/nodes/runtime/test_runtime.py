@@ -329,7 +329,7 @@ class Settled(managed.ManagedNode):
 
 
 @pytest.mark.parametrize(
-    ("state", "name", "said"),
+    ("state", "name", "message"),
     [
         ("unconfigured", "robot", ""),
         ("unconfigured", "folder", ""),
@@ -353,14 +353,14 @@ class Settled(managed.ManagedNode):
         ("active", "label", ""),
     ],
 )
-def test_a_parameter_that_was_read_refuses_a_change_until_it_is_read_again(graph, state, name, said):
+def test_a_parameter_that_was_read_refuses_a_change_until_it_is_read_again(graph, state, name, message):
     node = graph.start(Settled, autostart=state == "active")
     if state == "inactive":
         node.trigger_configure()
     before = value(node, name)
     (result,) = node.set_parameters([Parameter(name, value="new")])
-    assert (result.successful, result.reason) == (not said, said)
-    assert value(node, name) == (before if said else "new")
+    assert (result.successful, result.reason) == (not message, message)
+    assert value(node, name) == (before if message else "new")
     (again,) = node.set_parameters([Parameter(name, value=value(node, name))])
     assert again.successful  # no change, as when a whole file is loaded
 

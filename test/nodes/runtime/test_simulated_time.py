@@ -55,10 +55,10 @@ def test_without_a_clock_the_node_says_so_on_diagnostics(graph, contract_file, k
     )
     found = graph.received("/diagnostics", STATUS)
 
-    def said():
+    def reported():
         return any(status.message == NO_CLOCK for array in found for status in array.status)
 
-    graph.until(said, f"what {node.get_name()} says about /clock")
+    graph.until(reported, f"what {node.get_name()} says about /clock")
     (level,) = {status.level for array in found for status in array.status if status.message == NO_CLOCK}
     assert bytes([level]) == ERROR
     clock = graph.outside.create_publisher(Clock, "/clock", 1)

@@ -16,7 +16,7 @@ def start(executable, *words):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             ["-p", "opertor:=ada"],
@@ -26,10 +26,10 @@ def start(executable, *words):
         (["--params-file", "none.yaml"], "none.yaml: there is no such file"),
     ],
 )
-def test_a_misspelt_parameter_ends_a_node_that_was_started_alone(words, said):
+def test_a_misspelt_parameter_ends_a_node_that_was_started_alone(words, message):
     ran = start("recorder", *words)
     assert ran.returncode == 1
-    assert said in ran.stderr
+    assert message in ran.stderr
     assert ran.stderr.startswith("recorder cannot start: ")
     assert "Traceback" not in ran.stderr
 

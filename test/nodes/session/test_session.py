@@ -158,7 +158,7 @@ def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
         for pressed in (True, False):
             buttons = np.array([pressed and at == index[command] for at in range(11)], np.int32)
             publish(messages.make(JOY, axes=np.zeros(0, np.float32), buttons=buttons))
-        robot.until(lambda: until(person.state), f"{what}; told: {person.screen.lines}")
+        robot.until(lambda: until(person.state), f"{what}; shown: {person.screen.lines}")
 
     press("next", lambda state: state.recording, "an episode begins")
     assert any(line.endswith("10 clear") for line in person.screen.lines)  # the help of the buttons
@@ -182,7 +182,7 @@ def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
 def test_an_expert_request_rings_the_sessions_terminal(robot):
     person = AtTheKeys(robot, mode="gated", teacher=False)
     person.type("n", lambda state: state.recording, "an episode begins")
-    person.graph.until(lambda: person.state.wanted, f"a request; told: {person.screen.lines}")
+    person.graph.until(lambda: person.state.wanted, f"a request; shown: {person.screen.lines}")
     assert [line for line in person.screen.lines if "\a" in line and "expert requested" in line]
     person.graph.until(lambda: "expert requested:" in person.screen.shown, "the status line")
 
