@@ -218,6 +218,7 @@ def test_a_png_that_states_more_than_it_holds_is_refused_before_anything_is_allo
     assert not read_header(raw[:place] + length + raw[place + 4 :]).whole
     assert not read_header(raw[:-13]).whole  # cut short
     assert not read_header(raw[:-1]).whole
+    assert not read_header(raw[:-12] + length + raw[-8:]).whole  # the last chunk, IEND, is one as well
     assert read_header(raw).whole
 
 

@@ -47,8 +47,8 @@ def _png(raw: bytes) -> PictureHeader | None:
     if len(raw) < 33 or raw[12:16] != b"IHDR":
         return None
     width, height = int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
-    place, parts = len(_PNG), list[bytes]()
-    while raw[place + 4 : place + 8] != b"IEND":
+    place, name, parts = len(_PNG), b"", list[bytes]()
+    while name != b"IEND":
         size, name = int.from_bytes(raw[place : place + 4], "big"), raw[place + 4 : place + 8]
         if place + 12 + size > len(raw):
             return PictureHeader(width, height, whole=False)
@@ -58,8 +58,7 @@ def _png(raw: bytes) -> PictureHeader | None:
             parts.append(raw[place + 8 : place + 8 + size])
         place += 12 + size
     bits = raw[24] * _CHANNELS.get(raw[25], 4)
-    whole = place + 12 <= len(raw)
-    header = PictureHeader(width, height, whole=whole)
+    header = PictureHeader(width, height)
     return header if _fits(parts, (width * bits // 8 + 2) * height) else None
 
 
