@@ -16,6 +16,7 @@ from il_ros.core.specs import STRING
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.lineage import Lineage
 from il_ros.records.decision import NOBODY, from_json
+from il_ros.training import recipe as recipes
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SLOWLY = (0.1, 0.0)  # m/s and rad/s
@@ -25,7 +26,8 @@ SLOWLY = (0.1, 0.0)  # m/s and rad/s
 def deployed(tmp_path):
     own = contract.load(share.path("config", "contracts", "drive.yaml"))
     run = tmp_path / "checkpoint" / "v2"
-    unfinished = {"finished": False, "epochs": 3, "training": {"epochs": 40}}
+    training = {**recipes.load("bc_mlp", ["epochs=40"]).to_plain()["training"]}
+    unfinished = {"finished": False, "epochs": 3, "training": training}
     inputs = (own.observations[0].key,)
     checkpoint.save(run / "checkpoint", constant_policy(own, SLOWLY, "v2", unfinished, inputs=inputs))
     lineage.write(run, Lineage("v2", trained_at="2026-11-29T10:00:00+00:00"))
