@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -18,7 +19,11 @@ COMMANDS = {
     "demo": ("il_ros.cli.demo", "demonstrate, record, train and run one task in simulation"),
     "session": ("il_ros.cli.session", "correct a policy while it runs"),
     "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
+    "completion": ("il_ros.cli.completion", "print the script for tab completion in your shell"),
 }
+
+COMPLETING = "_ARGCOMPLETE"
+"""Set by the shell while it completes words (`il-ros completion`)."""
 
 _EXAMPLES = """\
 examples:
@@ -34,12 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: success. 1: failure, with the reason on stderr. 2: invalid arguments. 130: Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(words[0] if words else "")
-    if not words:
-        parser.print_help()
-        return 0
-    args = parser.parse_args(words)
     try:
+        if COMPLETING in os.environ:
+            return _complete()
+        parser = _parser(words[0] if words else "")
+        if not words:
+            parser.print_help()
+            return 0
+        args = parser.parse_args(words)
         return int(args.run(args))
     except KeyboardInterrupt:
         say("interrupted", file=sys.stderr)
@@ -47,6 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `il-ros episodes list | head`
         sys.stderr.close()
         return 0
+
+
+def _complete() -> int:
+    """Answer the shell's request for the possible next words; argcomplete ends the process."""
+    import argcomplete
+
+    typed = os.environ.get("COMP_LINE", "").split()
+    argcomplete.autocomplete(_parser(typed[1] if len(typed) > 1 else ""))
+    return 0
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

@@ -60,7 +60,15 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     slow = [spec.name for spec in specs if isinstance(spec, NodeSpec) and spec.executable in SLOW_TO_STOP]
     patience = dict.fromkeys(slow, float(SLOW_STOP_S))
     try:
-        with processes.ProcessGroup(commands, logs, show, terminal, patience) as group:
+        group = processes.ProcessGroup(commands, logs, show, terminal, patience)
+    except OSError as error:  # a read-only folder, a command that is not installed
+        hint = "" if error.filename is None or str(logs) not in str(error.filename) else ", or choose --logs"
+        say(f"il-ros: the nodes were not started: {error}{hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    try:
+        with group:
             ending = group.wait()
             if ending.status != 0:
                 say(group.failure(ending), file=sys.stderr)

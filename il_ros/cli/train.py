@@ -123,9 +123,11 @@ def run(args: argparse.Namespace) -> int:
         if args.out is None:
             args.out = _default_out(args)
         _keep(args)
-        dataset, recipe = _open(args)
+        reporter = (
+            JsonReporter() if args.progress == "json" else BarReporter(args.data, args.out, _again(args))
+        )
+        dataset, recipe = _open(args, reporter)
         start, recipe, refusal = _begin(args, dataset, recipe)
-        reporter = JsonReporter() if args.progress == "json" else BarReporter(args.out)
         reporter.start(dataset, recipe, start.version if start else "", refusal)
         with stop_signals() as stopped:
             outcome = _train(args, dataset, recipe, start, reporter, stopped)
@@ -137,6 +139,16 @@ def run(args: argparse.Namespace) -> int:
         return 2
     reporter.done(outcome)
     return 0 if outcome.finished else 130
+
+
+def _again(args: argparse.Namespace) -> list[str]:
+    """Return the options that say what is trained, which a continuation must repeat."""
+    words = [word for change in args.set for word in ("--set", change)]
+    words += [word for outcome in args.outcome or () for word in ("--outcome", outcome)]
+    words += [word for task in args.task for word in ("--task", task)]
+    for name, given in (("--contract", args.contract), ("--recipe", args.recipe), ("--from", args.start)):
+        words += [name, str(given)] if given else []
+    return words
 
 
 def lower_priority() -> None:
@@ -246,9 +258,7 @@ def _train(
     )
 
 
-def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
-    from tqdm import tqdm
-
+def _open(args: argparse.Namespace, reporter: BarReporter | JsonReporter) -> tuple[Dataset, Recipe]:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
     from il_ros.training import recipe as recipes
@@ -263,7 +273,7 @@ def _open(args: argparse.Namespace) -> tuple[Dataset, Recipe]:
         validation=recipe.training.validation,
         validation_most=recipe.training.validation_most,
         seed=recipe.training.seed,
-        progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
+        progress=reporter.reading,
     )
     return dataset, recipe
 
@@ -274,13 +284,10 @@ def contract_of(name: str | None, data: Path) -> Contract:
     Raises ValueError when there is none, or the episodes have several.
     """
     from il_ros.core import contract as contracts
-    from il_ros.core import share
     from il_ros.episodes.catalogue import scan
 
     if name:
-        return contracts.load(
-            name if Path(name).suffix else share.path("config", "contracts", f"{name}.yaml")
-        )
+        return contracts.named(name)
     recorded = {
         entry.info.contract_hash: entry
         for entry in scan(data).usable

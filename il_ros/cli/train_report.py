@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import math
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.cli import next_steps
 from il_ros.core.tables import say, table
+from il_ros.training.advice import memorised
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.episodes.catalogue import Entry
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
 
 
 class BarReporter:
-    """Output for people: a bar with both losses, then a table."""
+    """Output for people: a bar with both losses, then a table and the next step.
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
+    `data`, `out`: the folders of episodes and result. `changes`: the words of the command that a continuation
+    needs again.
+    """
+
+    def __init__(self, data: Path, out: Path, changes: Sequence[str]) -> None:
+        self._data, self._out, self._changes = data, out, tuple(changes)
 
     def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
         """Print the data, and the version of the initial weights, or why they were refused."""
@@ -27,6 +36,9 @@ class BarReporter:
         say("\n".join(dataset.summary.lines()))
         if parent or refusal:
             say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
+        device, why = _device(dataset, recipe)
+        if device != "cpu" or why:
+            say(f"training on {device}" + (f": {why}" if why else ""))
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
 
     def epoch(self, point: Any) -> None:
@@ -35,6 +47,13 @@ class BarReporter:
             f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}", False
         )
         self._bar.update(point.epoch - self._bar.n)
+
+    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
+        """Show a bar while the episodes are decoded."""
+        from tqdm import tqdm
+
+        bar: Iterable[Entry] = tqdm(entries, "reading", unit="episode", leave=False, disable=None)
+        return bar
 
     def done(self, outcome: Outcome) -> None:
         """Print the result and where it was saved."""
@@ -53,7 +72,12 @@ class BarReporter:
         ]
         say(table(("result", ""), rows))
         if not outcome.finished:
-            say("stopped early; the same command with --resume continues")
+            words = ["il-ros", "train", str(self._data), "--out", str(self._out), "--resume", *self._changes]
+            say(f"stopped early; this continues: {shlex.join(words)}")
+            return
+        if sentence := memorised(metrics):
+            say(sentence)
+        next_steps.tell(next_steps.after_training(self._out, outcome.checkpoint, metrics["tasks"]))
 
 
 class JsonReporter:
@@ -72,7 +96,14 @@ class JsonReporter:
             left_out=dict(summary.left_out),
             omissions=dict(summary.omissions),
             warnings=[*summary.warnings, *([refusal] if refusal else [])],
+            device=_device(dataset, recipe)[0],
         )
+
+    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
+        """Print the number of each episode as it is decoded."""
+        for number, entry in enumerate(entries, 1):
+            _say(event="reading", episode=number, episodes=len(entries))
+            yield entry
 
     def epoch(self, point: Any) -> None:
         """Print the metrics of an epoch."""
@@ -93,11 +124,21 @@ class JsonReporter:
             finished=outcome.finished,
             checkpoint=str(outcome.checkpoint.resolve()),
             version=outcome.policy.version,
+            advice=memorised(outcome.policy.metrics),
             **{
                 key: outcome.policy.metrics[key]
                 for key in ("epochs", "train_loss", "validation_loss", "duration_s")
             },
         )
+
+
+def _device(dataset: Dataset, recipe: Recipe) -> tuple[str, str]:
+    """Return the training's device, and why `auto` is the CPU for a policy with cameras."""
+    from il_ros.training.device import device_of
+
+    chosen = recipe.policy.inputs
+    images = any(spec.image and spec.key in (chosen or (spec.key,)) for spec in dataset.contract.observations)
+    return device_of(recipe.training.device, images=images)
 
 
 def _say(**values: Any) -> None:

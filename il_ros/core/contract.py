@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from il_ros.core import contract_fields, files
+from il_ros.core import contract_fields, files, share
 from il_ros.core.specs import MOST_MEGAPIXELS, MOST_NUMBERS, ActionSpec, ObservationSpec, StreamSpec
 from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
@@ -93,6 +93,14 @@ class Contract:
             values[kind] = {spec["key"]: spec for spec in values[kind]}
             values[f"order of {kind}"] = list(values[kind])
         return values
+
+
+def named(name: str) -> Contract:
+    """Return the contract in the file `name`, or the one of this name in config/contracts.
+
+    Raises ContractError when it is invalid, FileNotFoundError when there is none of that name.
+    """
+    return load(Path(name) if Path(name).suffix else share.path("config", "contracts", f"{name}.yaml"))
 
 
 def load(path: str | Path) -> Contract:

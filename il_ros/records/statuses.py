@@ -76,8 +76,10 @@ _EVENTS = {
             "episodes": check.mapping(_some("an episode", _COUNTS, tuple(_COUNTS))),
         },
     ),
-    "start": _some("an event", {"frames": check.whole()}),
-    "epoch": _some("an event", {"epoch": _COUNT, "epochs": _COUNT}),
+    "reading": _some("an event", {"episode": _COUNT, "episodes": _COUNT}),
+    "start": _some("an event", {"frames": check.whole(), "at_s": _NUMBER}),
+    "epoch": _some("an event", {"epoch": _COUNT, "epochs": _COUNT, "at_s": _NUMBER}),
+    "done": _some("an event", {"advice": check.text}),
     "failed": _some("an event", {"reason": check.text}),
     "damaged": _some("an event", {"episode": check.text, "reason": check.text}, ("episode", "reason")),
 }

@@ -109,7 +109,9 @@ def command(spec: Spec) -> list[str]:
     if isinstance(spec, Program):
         return list(spec.words)
     if spec.package == "il_ros":
-        words = [sys.executable, "-m", NODES[spec.executable]]
+        if spec.executable not in NODES:
+            raise KeyError(f"il_ros has no executable {spec.executable!r}")
+        words = [sys.executable, "-m", "il_ros.nodes.begin", spec.executable]
     else:
         words = ["ros2", "run", spec.package, spec.executable]
     words += ["--ros-args", "-r", f"__node:={spec.name}"]

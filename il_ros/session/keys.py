@@ -47,12 +47,16 @@ def command_of(key: str) -> str:
     return KEYS.get(key.lower() if len(key) == 1 else key, ("", ""))[0]
 
 
-def key_help(*, at_moments: bool = False, by_key: bool = True) -> tuple[str, ...]:
-    """Return one help line per key.
+def key_help(
+    *, at_moments: bool = False, by_key: bool = True, simulator: bool = True, camera: bool = True
+) -> tuple[str, ...]:
+    """Return one help line per key that has an effect.
 
     `at_moments`: recorded moments are labelled. `by_key`: takeovers are made by key, not by a device.
+    `simulator`: moments can be restored later. `camera`: there is an image to show.
     """
     unused = (*(NOT_AT_MOMENTS if at_moments else ()), *(() if by_key else (TAKE,)))
+    unused += (*(() if simulator else (LATER,)), *(() if camera else (VIEW,)))
     return tuple(
         f"{_NAMES.get(key, key):>6}  {_AT_MOMENTS.get(command, text) if at_moments else text}"
         for key, (command, text) in KEYS.items()

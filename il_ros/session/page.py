@@ -12,6 +12,7 @@ from string import Template
 import numpy as np
 
 from il_ros.core import atomic
+from il_ros.core.tables import grouped
 from il_ros.session import plots
 from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 
@@ -57,7 +58,7 @@ def write(facts: Facts, folder: Path) -> Path:
         undone=_undone(facts),
         header="".join(f"<th>{name}</th>" for name in HEADER),
         rows="".join(_row(version) for version in facts.versions),
-        left_out="".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in facts.left_out),
+        left_out="".join(f"<li>{escape(line)}</li>" for line in grouped(facts.left_out)),
         shown=len(shown),
     )
     path = folder / "index.html"

@@ -32,7 +32,8 @@ class SessionOptions:
     `mode`: the supervisor's mode while the policy may drive. `simulator`: there is a simulator with random
     starts, a pause and a success flag. `teacher`: a scripted expert drives after a takeover. `time_limit_s`:
     a longer episode in the simulator is a failure; 0: no limit. `seed`: of the first start. `moments`: the
-    episodes start at these in order, and only the operator drives.
+    episodes start at these in order, and only the operator drives. `root`: the folder of the episodes, for
+    printed commands.
     """
 
     mode: str = "hg_dagger"
@@ -41,6 +42,12 @@ class SessionOptions:
     time_limit_s: float = 0.0
     seed: int = 0
     moments: tuple[Start, ...] = ()
+    root: str = "episodes"
+
+    @property
+    def driver(self) -> str:
+        """Who drives after a takeover, for the console."""
+        return "the teacher" if self.teacher else "you"
 
     @property
     def by_key(self) -> bool:

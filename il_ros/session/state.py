@@ -13,6 +13,8 @@ from il_ros.records.labelling import EXPERT, POLICY, label
 from il_ros.records.takeovers import NO_DRIVER, LastDriver
 from il_ros.session.notice import Notice, NoticeKind
 
+YOU = "you"
+"""The person at the keys, if no scripted expert drives for them."""
 UNDONE = "undone"
 """The outcome of a discarded episode."""
 
@@ -24,6 +26,8 @@ Update = tuple["SessionState", tuple[Notice, ...]]
 class SessionState:
     """The input of the status line and of the user commands; "" and None: unknown.
 
+    `expert`: who drives after a takeover. `training_share`: of the epochs (None: reading the episodes).
+    `training_left_s`: estimated time to the end, None if unknown.
     `has_policy`: a policy has proposed. `running`: the policy may drive. `helping`: the scripted expert is
     engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
@@ -32,6 +36,7 @@ class SessionState:
     episode's first decision.
     """
 
+    expert: str = YOU
     now_ns: int = 0
     recording: str = ""
     started_ns: int = 0
@@ -49,6 +54,8 @@ class SessionState:
     wanted: str = ""
     training: str = ""
     training_share: float | None = None
+    training_began_s: float | None = None
+    training_left_s: float | None = None
     running: bool = False
     helping: bool = False
     paused: bool = False
@@ -108,7 +115,8 @@ def after_decision(state: SessionState, decision: Decision) -> Update:
         uncertainty = (
             "" if decision.uncertainty is None else f"  (policy uncertainty: {decision.uncertainty:.2g})"
         )
-        notices.append(Notice(f"you drive{uncertainty}", NoticeKind.EXPERT))
+        text = f"{state.expert} {'drive' if state.expert == YOU else 'drives'}{uncertainty}"
+        notices.append(Notice(text, NoticeKind.EXPERT))
     elif decision.authority != EXPERT and state.taken_ns is not None:
         held_s = (decision.stamp_ns - state.taken_ns) / 1e9
         got = state.labels - state.taken_labels
@@ -190,21 +198,37 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
         corrected = any(each["interventions"] for each in event.get("episodes", {}).values())
         notice = Notice(f"{new} of the {wanted} labels that start a training; b starts it now")
         return state, (notice,) if 0 < new < wanted and not corrected else ()
+    now_s = event.get("at_s")
     if kind == "began":
-        return replace(state, training=job, training_share=None), ()
+        return replace(_no_training(state), training=job), ()
+    if kind == "reading" and event.get("episode") and event.get("episodes"):
+        share = (event["episode"] - 1) / event["episodes"]
+        return replace(_no_training(state), training=f"{job}, reading", training_share=share), ()
     if kind == "start":
         frames = f", {event['frames']} frames" if "frames" in event else ""
-        return replace(state, training=job, training_share=0.0), (Notice(f"{job}{frames}"),)
+        after = replace(_no_training(state), training=job, training_share=0.0, training_began_s=now_s)
+        return after, (Notice(f"{job}{frames}"),)
     if kind == "epoch" and total and at is not None:
-        return replace(state, training=job, training_share=float(at) / float(total)), ()
+        share = min(1.0, float(at) / float(total))
+        left_s = None
+        if now_s is not None and state.training_began_s is not None and share > 0:
+            left_s = max(0.0, (now_s - state.training_began_s) * (1 - share) / share)
+        return replace(state, training=job, training_share=share, training_left_s=left_s), ()
     ends = {"done": "done", "cancelled": "cancelled", "failed": f"failed: {event.get('reason', '')}"}
     if kind in ends:
-        notice = Notice(f"{job}: {ends[kind]}", NoticeKind.FAILURE if kind == "failed" else NoticeKind.INFO)
-        return replace(state, training="", training_share=None), (notice,)
+        notices = [
+            Notice(f"{job}: {ends[kind]}", NoticeKind.FAILURE if kind == "failed" else NoticeKind.INFO)
+        ]
+        notices += [Notice(event["advice"])] if kind == "done" and event.get("advice") else []
+        return _no_training(state), tuple(notices)
     if kind == "damaged":
         text = f"not trained on, damaged: {event['episode']}: {event['reason']}"
         return state, (Notice(text, NoticeKind.FAILURE),)
     return state, ()
+
+
+def _no_training(state: SessionState) -> SessionState:
+    return replace(state, training="", training_share=None, training_began_s=None, training_left_s=None)
 
 
 def after_promotion(state: SessionState, record: Mapping[str, Any]) -> Update:

@@ -7,8 +7,10 @@ the session's mode, in which the policy may drive.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 from il_ros.session import keys
@@ -67,6 +69,16 @@ def resume_time(state: SessionState) -> CommandPlan:
     """Return the plan that resumes simulated time, paused at a recorded moment, once the operator drives."""
     paused = state.moment and state.recording and state.paused
     return CommandPlan((Call(PAUSE, False),)) if paused else CommandPlan()
+
+
+def unrecorded(state: SessionState, options: SessionOptions) -> str:
+    """Return what to tell an operator who drives at no recorded moment, which records nothing; "" otherwise."""
+    if not options.moments or state.recording:
+        return ""
+    left = state.moment < len(options.moments)
+    return (
+        "nothing is recorded: press n first" if left else "that was the last moment; ctrl-D ends the session"
+    )
 
 
 def automatic_command(state: SessionState, options: SessionOptions) -> str:
@@ -182,7 +194,9 @@ def _mark(outcome: str) -> Callable[[SessionState, SessionOptions], CommandPlan]
     def act(state: SessionState, options: SessionOptions) -> CommandPlan:
         mark = Call(f"recorder/mark_{outcome}")
         if not state.recording:
-            return CommandPlan((mark,)) if state.last else CommandPlan(lines=("no episode to mark yet",))
+            if not state.last:
+                return CommandPlan(lines=("no episode to mark yet; n begins one",))
+            return CommandPlan((mark,))
         return CommandPlan((mark, Call("recorder/stop"), *_rest(state, options)))
 
     return act
@@ -191,13 +205,18 @@ def _mark(outcome: str) -> Callable[[SessionState, SessionOptions], CommandPlan]
 def _undo(state: SessionState, options: SessionOptions) -> CommandPlan:
     name = state.recording or state.last
     if not name:
-        return CommandPlan(lines=("no episode to undo yet",))
+        return CommandPlan(lines=("no episode to undo yet; n begins one",))
     rest = _rest(state, options) if state.recording else ()
-    lines = (f"{name} discarded; `il-ros episodes undo {int(name[-6:])}` restores it",)
+    undo = shlex.join(["il-ros", "episodes", "undo", str(Path(options.root) / name)])
+    lines = (f"{name} discarded; this restores it: {undo}",)
     return CommandPlan((Call("recorder/discard"), *rest), lines)
 
 
 def _later(state: SessionState, options: SessionOptions) -> CommandPlan:
+    if not options.simulator:
+        return CommandPlan(
+            lines=("a robot cannot return to a moment: only the simulator's can be labelled later",)
+        )
     if not state.recording:
         return CommandPlan(lines=("no episode is being recorded, so no moment can be marked",))
     mark = json.dumps({"stamp_ns": state.now_ns, "kind": "label_later", "episode": state.recording})

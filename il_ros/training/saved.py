@@ -42,7 +42,7 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         tensors = load_tensors((folder / TENSORS).read_bytes())
-        different = _differences(_renamed(state["run"]), json.loads(json.dumps(identity)))
+        different = _differences(_comparable(state["run"]), _comparable(json.loads(json.dumps(identity))))
         if not different:
             loop.restore(tensors, state["curves"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -54,10 +54,10 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
         )
 
 
-def _renamed(run: Any) -> Any:
-    """Return the saved identity with the recipe's former keys renamed."""
+def _comparable(run: Any) -> Any:
+    """Return an identity with the recipe's former keys renamed, without the device: any may continue."""
     training = run["recipe"]["training"]
-    now = {RENAMED.get(key, key): value for key, value in training.items()}
+    now = {RENAMED.get(key, key): value for key, value in training.items() if key != "device"}
     return {**run, "recipe": {**run["recipe"], "training": now}}
 
 

@@ -177,7 +177,7 @@ def of_a_root(root):
     own = contracts.parse(entries[0].info.contract_text, str(root))
     read = Dataset.open(root, own, Selection(outcomes=("success", "failure", "unmarked")), validation=0)
     news, facts = EpisodeWatcher(root).look(), report.read(root)
-    left = to_label(entries, root)
+    left = to_label(entries)
     return {
         "arrays": {each.name: arrays(each) for each in read.train},
         "left out of training": [name for name, _ in read.summary.left_out],

@@ -39,7 +39,7 @@ def test_names_invalid_in_ros_are_refused(executable, name):
 def test_the_command_has_name_namespace_remappings_files_and_parameters():
     spec = NodeSpec("sim", "world", {"speed": 0.5}, ("a.yaml",), (("scan", "lidar"),), "robot1")
     assert command(spec) == [
-        *(sys.executable, "-m", "il_ros.nodes.sim.node", "--ros-args"),
+        *(sys.executable, "-m", "il_ros.nodes.begin", "sim", "--ros-args"),
         *("-r", "__node:=world", "-r", "__ns:=/robot1", "-r", "scan:=lidar"),
         *("--params-file", "a.yaml", "-p", "speed:=0.5"),
     ]

@@ -201,3 +201,29 @@ def test_a_damaged_episode_is_shown():
         {"event": "damaged", "episode": "episode_000003", "reason": "cut off"},
     )
     assert texts == ("not trained on, damaged: episode_000003: cut off",)
+
+
+def test_the_time_left_of_a_training_follows_from_its_share():
+    job = {"job": "training v1"}
+    state, _ = observed(
+        after_training_event, SessionState(), job | {"event": "reading", "episode": 3, "episodes": 4}
+    )
+    assert (state.training, state.training_share, state.training_left_s) == (
+        "training v1, reading",
+        0.5,
+        None,
+    )
+    state, _ = observed(after_training_event, state, job | {"event": "start", "at_s": 100.0})
+    assert (state.training, state.training_share, state.training_left_s) == ("training v1", 0.0, None)
+    epoch = {"event": "epoch", "epoch": 10, "epochs": 40, "at_s": 104.0}
+    state, _ = observed(after_training_event, state, job | epoch)
+    assert state.training_left_s == 12.0  # a quarter took 4 s
+    done = {"event": "done", "advice": "memorised: show more demonstrations"}
+    state, texts = observed(after_training_event, state, job | done)
+    assert (state.training_left_s, state.training_began_s) == (None, None)
+    assert texts == ("training v1: done", "memorised: show more demonstrations")
+
+
+def test_a_scripted_expert_is_not_called_you():
+    state = SessionState(recording="episode_000001", expert="the teacher")
+    assert drive(state, "policy", "expert")[1] == ["the teacher drives"]

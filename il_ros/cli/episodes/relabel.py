@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
+from il_ros.cli import next_steps
 from il_ros.cli.episodes.choice import entries_of
 from il_ros.core.tables import say
 from il_ros.scenarios import TASKS
@@ -22,7 +24,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         help="let the scripted expert demonstrate, in the simulator, from marked or uncertain moments",
         description="Restore the moments that a person marked (key l in a session), and with --uncertain the "
         "most uncertain ones, in the simulator, and record the scripted expert from there: ordinary episodes "
-        "under --root that training uses. With `il-ros session relabel` a person demonstrates instead.",
+        "beside their sources that training uses. With `il-ros session relabel` a person demonstrates instead.",
     )
     add_moments(parser)
     parser.add_argument(
@@ -66,7 +68,7 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
     Raises RelabelError when the simulator does not have a moment's task.
     """
     root = Path(args.root)
-    found = to_label(entries_of(args.episodes, root), root, uncertain=args.uncertain, before_s=args.before)
+    found = to_label(entries_of(args.episodes, root), uncertain=args.uncertain, before_s=args.before)
     for sentence in found.stateless:
         say(sentence)
     for sentence in found.left_out:
@@ -88,18 +90,21 @@ def _relabel(args: argparse.Namespace) -> int:
     from il_ros.sim.fitting import task_for
 
     found = chosen_moments(args)
-    made = 0
+    made: Counter[Path] = Counter()
     for moment in found.moments:
         observed = contract.load(share.path("config", "contracts", f"{TASKS[moment.info.task]}.yaml"))
         with closing(task_for(moment.info.task, contract_of(moment))) as task:
             act = make_expert(moment.info.task).act
-            folder = relabel(moment, task, act, observed, Path(args.root), args.seconds)
-        made += folder is not None
+            folder = relabel(moment, task, act, observed, moment.root, args.seconds)
+        if folder is not None:
+            made[moment.root] += 1
         say(
-            f"{folder.name}  from {moment.words}"
+            f"{folder}  from {moment.words}"
             if folder is not None
             else f"not labelled: {moment.words}: the expert can't complete the task from there"
         )
     unable = len(found.stateless)
-    say(f"{made} episodes made" + (f", {unable} without states" if unable else ""))
+    say(f"{made.total()} episodes made" + (f", {unable} without states" if unable else ""))
+    for root in made:
+        next_steps.tell(next_steps.after_recording(root))
     return 0 if found.moments or found.labelled or not unable else 1

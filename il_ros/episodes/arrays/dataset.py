@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core.contract import Contract
+from il_ros.core.tables import grouped
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.bag.reader import BagError, BeingRecordedError
@@ -48,7 +49,7 @@ class DatasetSummary:
             f"{len(self.train)} to train, {len(self.validation)} to validate"
         ]
         out += [f"  {ticks} ticks without a frame: {reason}" for reason, ticks in self.skipped.items()]
-        out += [f"  left out {name}: {reason}" for name, reason in self.left_out]
+        out += [f"  left out {line}" for line in grouped(self.left_out)]
         return out + [f"  warning: {warning}" for warning in self.warnings]
 
 
@@ -93,7 +94,7 @@ class Dataset:
                 left_out.append((entry.name, str(error)))
                 omissions[entry.name] = _omission(error)
         if not episodes:
-            listed = "\n".join(f"  {name}: {reason}" for name, reason in left_out)
+            listed = "\n".join(f"  {line}" for line in grouped(left_out))
             raise DatasetError(
                 f"{root}: no episode to train on\n{listed or '  the folder holds no episodes'}"
             )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rclpy.node import Node
 
-from il_ros.core import contract, share
+from il_ros.core import contract
 from il_ros.core.contract import Contract, ContractError
 from il_ros.nodes.runtime.parameters import declare
 from il_ros.nodes.runtime.shell import Refusal
@@ -25,7 +23,6 @@ def load_contract(name: str) -> Contract:
             "parameter contract is empty: give the path of a contract file, or the name of a shipped one"
         )
     try:
-        path = Path(name) if Path(name).suffix else share.path("config", "contracts", f"{name}.yaml")
-        return contract.load(path)
+        return contract.named(name)
     except (ContractError, FileNotFoundError) as error:
         raise Refusal(str(error)) from error

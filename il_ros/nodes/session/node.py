@@ -44,9 +44,11 @@ from il_ros.session.user_commands import (
     automatic_command,
     plan,
     resume_time,
+    unrecorded,
 )
 
 LOOK_EVERY_S = 0.02
+TELL_AGAIN_S = 5.0
 SHOW_EVERY_S = 0.1
 DEEP = QoSProfile(depth=100)
 
@@ -59,11 +61,17 @@ class Session(managed.PlainNode):
         chosen = declare_session(self)
         self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
         self._contract = chosen.contract
-        known = keys.key_help(at_moments=bool(self._options.moments), by_key=self._options.by_key)
-        person = "you" if self._person is None else "expert"
-        self._console = Console(self, screen, (*known, *chosen.driving), person)
+        self._console = Console(self, screen)
+        known = keys.key_help(
+            at_moments=bool(self._options.moments),
+            by_key=self._options.by_key,
+            simulator=self._options.simulator,
+            camera=self._console.camera,
+        )
+        self._console.help_lines = (*([chosen.goal, ""] if chosen.goal else []), *known, *chosen.driving)
         self._no_keys = screen is None and self._person is None
-        self.state = SessionState()
+        self._told_unrecorded_s = -TELL_AGAIN_S
+        self.state = SessionState(expert=self._options.driver)
         self.ended: Future = Future()
         self._services_client = Services(self)
         self._queue: deque[str] = deque()
@@ -98,7 +106,8 @@ class Session(managed.PlainNode):
     def command(self, command: str) -> None:
         """Run a user command: at once if it is urgent, otherwise after those queued before."""
         if command == keys.VIEW:
-            self._console.switch_view()
+            if not self._console.switch_view():
+                self._console.tell([Notice("there is no camera image to show")])
             return
         if command == keys.HELP:
             self._console.help(*self._gamepad)
@@ -139,6 +148,7 @@ class Session(managed.PlainNode):
                 self.command(command)
             else:
                 self._keys.publish(String(data=key))
+                self._tell_unrecorded()
                 self._resume()
         self._poll_person()
 
@@ -173,7 +183,15 @@ class Session(managed.PlainNode):
     def _on_driving(self, raw: bytes) -> None:
         assert self._contract is not None
         if not proposal.decode(raw, self._contract.action_names, self._contract.period_ns).releases:
+            self._tell_unrecorded()
             self._resume()
+
+    def _tell_unrecorded(self) -> None:
+        """Say that driving records nothing now, at most every few seconds."""
+        text, now_s = unrecorded(self.state, self._options), time.monotonic()
+        if text and now_s - self._told_unrecorded_s >= TELL_AGAIN_S:
+            self._told_unrecorded_s = now_s
+            self._console.tell([Notice(text, NoticeKind.FAILURE)])
 
     def _resume(self) -> None:
         """Resume simulated time that was paused at a recorded moment."""

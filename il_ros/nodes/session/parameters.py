@@ -22,13 +22,14 @@ EXPERT_HELP = "        the scripted expert drives when you take over; with --exp
 
 @dataclass(frozen=True)
 class SessionSetup:
-    """`contract`: None if not needed; `driving`: help lines on how to drive the robot."""
+    """`contract`: None if not needed; `driving`: help lines on how to drive the robot; `goal`: of the task."""
 
     options: SessionOptions
     buttons: keys.Buttons
     person: SimulatedPerson | None
     contract: Contract | None
     driving: tuple[str, ...]
+    goal: str
 
 
 def declare_session(node: Node) -> SessionSetup:
@@ -54,6 +55,11 @@ def declare_session(node: Node) -> SessionSetup:
         node, "episodes", 10, "episodes after which a simulated person ends the session", minimum=1,
         read_only=True,
     )  # fmt: skip
+    root = declare(
+        node, "root", "episodes", "folder of the episodes, for the commands that the console prints",
+        read_only=True,
+    )  # fmt: skip
+    goal = declare(node, "goal", "", "the task, in one line shown at the start; empty: none", read_only=True)
     declare(node, "report", "", "folder of episodes to report on at the end; empty: no report")
     starts = declare(
         node, "moments", "", "file of recorded moments to label (il-ros session relabel); empty: none",
@@ -79,5 +85,5 @@ def declare_session(node: Node) -> SessionSetup:
         driving = tuple(Keyboard(contract, KeyTimes()).help(alone=False).splitlines())
     elif teacher:
         driving = (EXPERT_HELP,)
-    options = SessionOptions(mode, simulator, teacher, limit_s, seed, moments)
-    return SessionSetup(options, buttons, person, contract, driving)
+    options = SessionOptions(mode, simulator, teacher, limit_s, seed, moments, root)
+    return SessionSetup(options, buttons, person, contract, driving, goal)
