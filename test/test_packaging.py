@@ -22,7 +22,8 @@ def executables_in_the_tree() -> set[str]:
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in files
-        if '\nif __name__ == "__main__":' in path.read_text()
+        if path.name != "begin.py"  # runs any of them
+        and '\nif __name__ == "__main__":' in path.read_text()
     }
 
 

@@ -14,7 +14,7 @@ from types import FrameType
 from il_ros.core.executables import NODES
 
 
-def main() -> int:
+def begin() -> int:
     """Import and run the node; return its exit code."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
@@ -27,4 +27,4 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(begin())
