@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from il_ros.core import processes
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
 from il_ros.core.tables import say
 from il_ros.scenarios import SCENARIOS
-from il_ros.scenarios.graph import NodeSpec, Scenario, Spec, command, terminal_of
+from il_ros.scenarios.graph import Argument, NodeSpec, Scenario, Spec, as_flags, command, terminal_of
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         specs = scenario.nodes(given)
     except ValueError as error:
-        say(f"il-ros run {scenario.name}: {error}", file=sys.stderr)
+        told = as_flags(str(error), scenario.arguments)
+        say(f"il-ros run {scenario.name}: {told}", file=sys.stderr)
         return 2
     return run_nodes(specs, args.logs)
 
@@ -91,13 +92,44 @@ def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
 def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
     """Add the scenario's arguments and the folder of the logs."""
     for argument in scenario.arguments:
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if argument.is_switch else {}
         parser.add_argument(
-            "--" + argument.name.replace("_", "-"),
+            argument.flag,
+            **switch,
             default=argument.default,
             choices=argument.choices or None,
-            help=argument.description,
+            help=_help(argument, scenario),
         )
+        if argument.is_switch:
+            without = f"--no-{argument.flag.removeprefix('--')}"
+            parser.add_argument(
+                without, dest=argument.name, action="store_const", const="false",
+                default=argparse.SUPPRESS, help=argparse.SUPPRESS,
+            )  # fmt: skip
+        if argument.formerly:
+            parser.add_argument(
+                "--" + argument.formerly.replace("_", "-"),
+                type=renamed(argument.flag),
+                default=argparse.SUPPRESS,
+                help=argparse.SUPPRESS,
+            )
     parser.add_argument("--logs", type=Path, default=Path("log"), help="folder for each node's output")
+
+
+def _help(argument: Argument, scenario: Scenario) -> str:
+    text = as_flags(argument.description, scenario.arguments).replace("%", "%%")
+    return (
+        f"{text}; --no-{argument.flag.removeprefix('--')} is short for false" if argument.is_switch else text
+    )
+
+
+def renamed(now: str) -> Callable[[str], NoReturn]:
+    """Return an argument type that refuses an option's earlier name and says its name `now`."""
+
+    def refuse(_text: str) -> NoReturn:
+        raise argparse.ArgumentTypeError(f"this option is called {now} now")
+
+    return refuse
 
 
 def _show(name: str, line: str) -> None:

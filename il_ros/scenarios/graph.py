@@ -8,6 +8,7 @@ them for ROS 2's launch. The scenarios are in `il_ros.scenarios`.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,18 +19,36 @@ from il_ros.core.executables import NODES
 Value: TypeAlias = bool | int | float | str
 
 
+SWITCH = ("true", "false")
+
+
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a scenario, printed by `--show-args` and `--help`."""
+    """One argument of a scenario, printed by `--show-args` and `--help`.
+
+    Texts spell arguments as launch does (`sim:=false`); `as_flags` respells them for the command line.
+    `formerly`: its earlier name, which is refused.
+    """
 
     name: str
     description: str
     default: str
     choices: tuple[str, ...] = ()
+    formerly: str = ""
 
     def __post_init__(self) -> None:
         if self.choices and self.default not in self.choices:
             raise ValueError(f"argument {self.name}: default {self.default!r} is not one of {self.choices}")
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the values are true and false."""
+        return self.choices == SWITCH
+
+    @property
+    def flag(self) -> str:
+        """Its spelling on the command line."""
+        return f"--{self.name.replace('_', '-')}"
 
     def check(self, value: str) -> str:
         """Return `value`; raises ValueError when it is not one of the choices."""
@@ -97,11 +116,28 @@ class Scenario:
         Raises ValueError for an unknown argument or an invalid value, naming the valid ones.
         """
         known = {argument.name: argument for argument in self.arguments}
+        former = {argument.formerly: argument.name for argument in self.arguments if argument.formerly}
         for name in given:
+            if name in former and name not in known:
+                raise ValueError(f"{name}:= is called {former[name]}:= now")
             if name not in known:
                 raise ValueError(f"{self.name} has no argument {name!r}; it has: {', '.join(known)}")
         values = {name: known[name].check(given.get(name, known[name].default)) for name in known}
         return self.build(values)
+
+
+def as_flags(text: str, arguments: Sequence[Argument]) -> str:
+    """Return a text about `arguments`, spelt as launch does, as the command line spells them."""
+    named = {argument.name: argument for argument in arguments}
+
+    def flag(found: re.Match[str]) -> str:
+        argument, value = named[found["name"]], found["value"]
+        if argument.is_switch and value in SWITCH:
+            return argument.flag if value == "true" else f"--no-{argument.flag.removeprefix('--')}"
+        return f"{argument.flag} {value}" if value else argument.flag
+
+    names = "|".join(sorted(named, key=len, reverse=True))
+    return re.sub(rf"\b(?P<name>{names}):=(?P<value>[^\s,;:()]*)", flag, text)
 
 
 def command(spec: Spec) -> list[str]:

@@ -78,7 +78,7 @@ def expert(given: Given) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Value] = {"contract": contract(given)}
     if executable == "scripted_expert":
         # The scripted expert observes the task's state, even when the policy observes images.
-        seen = task_contract(given, "it has no scripted expert; choose another expert:=")
+        seen = task_contract(given, "it has no scripted expert; choose another with expert:=")
         parameters |= {"task": given["task"], "contract": seen}
         parameters["engaged"] = not (in_session(given) and session_options(given).by_key)
         if simulated_takeovers(given):
@@ -160,8 +160,8 @@ def policy(given: Given) -> tuple[NodeSpec, ...]:
 def trainer(given: Given) -> tuple[NodeSpec, ...]:
     """Return the trainer, which trains on request or as episodes arrive."""
     parameters: dict[str, Value] = {name: given[name] for name in ("root", "contract", "recipe")}
-    parameters["checkpoint"] = given.get("policies", given["checkpoint"])
-    parameters["watch"] = "policies" in given
+    parameters["checkpoint"] = given["policies"]
+    parameters["watch"] = "mode" in given  # beside a supervisor; the scenario `train` trains on request
     if in_rounds(given):
         parameters["train_after"] = 0  # the conductor requests training
     return (node(given, "trainer", "trainer", parameters),)

@@ -12,8 +12,9 @@ class Jog:
     """Converts rates (A,) to absolute targets (A,), tick by tick.
 
     The target of a velocity is the rate itself. The target of a position starts at the measured position,
-    moves by rate x time between the ticks (ticks come irregularly: two may be 8 ms apart), stays within the limits, and leads the measured position by at most `lead_s`
-    seconds of motion: the target of a blocked joint does not run away.
+    moves by rate x time between the ticks (ticks come irregularly: two may be 8 ms apart), stays within the
+    limits, and leads the measured position by at most `lead_s` seconds of motion: the target of a blocked joint
+    does not run away.
     """
 
     def __init__(self, contract: Contract, lead_s: float = 0.5) -> None:

@@ -95,4 +95,7 @@ def test_a_report_without_episodes_is_refused(tmp_path, capsys):
 def test_a_simulated_person_without_a_scripted_expert_is_refused(tmp_path, capsys):
     given = ["--person", "simulated", "--expert", "joy", "--root", str(tmp_path)]
     assert main(["session", "run", *given]) == 2
-    assert "expert:=scripted is needed" in capsys.readouterr().err
+    assert (
+        "--person simulated acts by the scripted expert: --expert scripted is needed"
+        in capsys.readouterr().err
+    )

@@ -207,7 +207,7 @@ def test_a_user_defined_task_is_recorded_by_name():
         ({"sim": "true"}, "a robot's own task needs sim:=false"),
         ({"sim": "true", "simulator": "gz"}, "a robot's own task needs sim:=false"),
         ({"contract": ""}, "contract:= is needed"),
-        ({"expert": "scripted"}, "has no scripted expert; choose another expert:="),
+        ({"expert": "scripted"}, "has no scripted expert; choose another with expert:="),
     ],
 )
 def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, said):

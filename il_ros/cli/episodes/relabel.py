@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.episodes.choice import entries_of
+from il_ros.cli.run import renamed
 from il_ros.core.tables import say
 from il_ros.scenarios import TASKS
 from il_ros.session.moments import RelabelError, ToLabel, to_label
@@ -43,7 +43,7 @@ def add_moments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="also the N moments of each episode at which the policy was most uncertain",
     )
-    parser.add_argument("--doubtful", type=_former("--uncertain"), help=argparse.SUPPRESS)
+    parser.add_argument("--doubtful", type=renamed("--uncertain"), help=argparse.SUPPRESS)
     parser.add_argument(
         "--before",
         type=float,
@@ -51,15 +51,6 @@ def add_moments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds before a mark, for a person's reaction time (0.5)",
     )
-
-
-def _former(now: str) -> Callable[[str], NoReturn]:
-    """Return an argument type that refuses an option's earlier name and says its name `now`."""
-
-    def refuse(_text: str) -> NoReturn:
-        raise argparse.ArgumentTypeError(f"this option is called {now} now")
-
-    return refuse
 
 
 def chosen_moments(args: argparse.Namespace) -> ToLabel:

@@ -11,7 +11,6 @@ from std_srvs.srv import SetBool, Trigger
 from il_ros.nodes.env.link import Link, RosEnvError
 from il_ros.nodes.runtime.waiting import parameters
 
-
 DISCOVERY_S = 10.0  # a stream without a message after this time is silent
 SHOWN_WITHIN_S = 1.0  # a first frame not received within this time after a reset was lost
 

@@ -21,6 +21,9 @@ def describe(scenario: Scenario) -> LaunchDescription:
 
     def start(context: LaunchContext) -> list[Node | ExecuteProcess]:
         names = [argument.name for argument in scenario.arguments]
+        names += [
+            each.formerly for each in scenario.arguments if each.formerly in context.launch_configurations
+        ]
         specs = scenario.nodes({n: LaunchConfiguration(n).perform(context) for n in names})
         taken = terminal_of(specs)
         # launch's "log" still shows standard error, which would corrupt the console
