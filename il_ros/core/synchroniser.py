@@ -40,10 +40,14 @@ class Observation:
 
 @dataclass(frozen=True)
 class NoObservation:
-    """The reasons why there is no observation at a tick, one sentence per stream."""
+    """The reasons why there is no observation at a tick, one sentence per stream.
+
+    `untimely`: every stream has messages, but not of the right time, as in a process that is late.
+    """
 
     tick_ns: int
     reasons: tuple[str, ...]
+    untimely: bool = False
 
 
 @dataclass
@@ -121,18 +125,21 @@ class Synchroniser:
         values: dict[str, Array] = {}
         ages_s: dict[str, float] = {}
         reasons: list[str] = []
+        untimely = True
         for spec in self._specs:
             entry, reason = self._at(spec, tick_ns)
             if entry is None:
                 reasons.append(reason)
+                untimely = untimely and bool(self._streams[spec.topic])
                 continue
             try:
                 values[spec.key] = self._decoded(spec, entry)
                 ages_s[spec.key] = (tick_ns - entry.stamp_ns) / 1e9
             except CodecError as error:
                 reasons.append(str(error))
+                untimely = False
         if reasons:
-            return NoObservation(tick_ns, tuple(reasons))
+            return NoObservation(tick_ns, tuple(reasons), untimely)
         return Observation(tick_ns, values, ages_s)
 
     def clear(self) -> None:

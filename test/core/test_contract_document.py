@@ -9,7 +9,9 @@ from il_ros.core import contract, contract_fields
 from il_ros.core.specs import ACTION_TYPES, OBSERVATION_TYPES
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "contract.yaml"
-READ = re.compile(r"\b(?:section|part|top)\.(?:text|texts|number|numbers|integer|boolean|section)\(\s*\"(\w+)\"")
+READ = re.compile(
+    r"\b(?:section|part|top)\.(?:text|texts|number|numbers|integer|boolean|section)\(\s*\"(\w+)\""
+)
 
 
 def fields():
