@@ -76,6 +76,7 @@ _EVENTS = {
             "episodes": check.mapping(_some("an episode", _COUNTS, tuple(_COUNTS))),
         },
     ),
+    "began": _some("an event", {"command": check.text}),
     "reading": _some("an event", {"episode": _COUNT, "episodes": _COUNT}),
     "start": _some("an event", {"frames": check.whole(), "at_s": _NUMBER}),
     "epoch": _some("an event", {"epoch": _COUNT, "epochs": _COUNT, "at_s": _NUMBER}),

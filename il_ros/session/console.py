@@ -11,7 +11,7 @@ from il_ros.core.tables import shown
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
-from il_ros.session.state import YOU, SessionState
+from il_ros.session.state import YOU, Ending, SessionState, short_time
 
 _PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"
@@ -77,6 +77,8 @@ def _episode(state: SessionState) -> str:
 def _driver(state: SessionState) -> str:
     if state.estop:
         return state.estop
+    if state.ending is Ending.WAITING:
+        return f"{_BOLD}the session ends when the training is done{_PLAIN}"
     if state.wanted:
         return f"{_ORANGE}{_BOLD}expert requested:{_PLAIN} {state.wanted}"
     if state.moment and state.recording and state.driver != EXPERT:
@@ -109,12 +111,8 @@ def _training(state: SessionState) -> str:
         return state.training
     full = round(_BAR_CELLS * min(1.0, state.training_share))
     bar = f"{'█' * full}{_DIM}{'░' * (_BAR_CELLS - full)}{_PLAIN}"
-    left = "" if state.training_left_s is None else f", {_short_time(state.training_left_s)} left"
+    left = "" if state.training_left_s is None else f", {short_time(state.training_left_s)} left"
     return f"{state.training} {bar} {100 * state.training_share:.0f} %{left}"
-
-
-def _short_time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _counts(state: SessionState) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 NEXT, RECORD, RUN, TAKE = "next", "record", "run", "take"
 SUCCESS, FAILURE, UNDO, LATER = "success", "failure", "undo", "later"
 STOP, CLEAR, TRAIN, HELP, END = "stop", "clear", "train", "help", "end"
-VIEW = "view"
+VIEW, WAIT = "view", "wait"
 
 KEYS = {
     "n": (NEXT, "next start: record a new episode, the policy drives"),
@@ -24,6 +24,7 @@ KEYS = {
     " ": (STOP, "EMERGENCY STOP"),
     "c": (CLEAR, "clear the emergency stop"),
     "?": (HELP, "this help"),
+    "y": (WAIT, "end the session when the running training is done"),
     "\x04": (END, "end the session"),
 }
 """The user command of each key, and its description."""
@@ -35,7 +36,7 @@ _AT_MOMENTS = {
     FAILURE: "failure: mark and end the episode",
     UNDO: "discard it; n returns to the same moment",
 }
-NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN)
+NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN, WAIT)
 """User commands that are not available while recorded moments are labelled."""
 
 COMMANDS = tuple(command for command, _ in KEYS.values())

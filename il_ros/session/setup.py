@@ -33,7 +33,7 @@ class SessionOptions:
     starts, a pause and a success flag. `teacher`: a scripted expert drives after a takeover. `time_limit_s`:
     a longer episode in the simulator is a failure; 0: no limit. `seed`: of the first start. `moments`: the
     episodes start at these in order, and only the operator drives. `root`: the folder of the episodes, for
-    printed commands.
+    printed commands. `present`: a person operates the session, and can answer a question.
     """
 
     mode: str = "hg_dagger"
@@ -43,6 +43,7 @@ class SessionOptions:
     seed: int = 0
     moments: tuple[Start, ...] = ()
     root: str = "episodes"
+    present: bool = True
 
     @property
     def driver(self) -> str:

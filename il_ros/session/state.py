@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any
 
 from il_ros.policies.lineage import BAD
@@ -18,6 +19,19 @@ YOU = "you"
 UNDONE = "undone"
 """The outcome of a discarded episode."""
 
+
+class Ending(Enum):
+    """How far the end of the session is."""
+
+    NONE = auto()
+    ASKED = auto()
+    """The operator asked for it while a training runs."""
+    WAITING = auto()
+    """The session ends when the training has."""
+    DUE = auto()
+    """It has."""
+
+
 Update = tuple["SessionState", tuple[Notice, ...]]
 """The state after a message, and the events to show."""
 
@@ -27,7 +41,7 @@ class SessionState:
     """The input of the status line and of the user commands; "" and None: unknown.
 
     `expert`: who drives after a takeover. `training_share`: of the epochs (None: reading the episodes).
-    `training_left_s`: estimated time to the end, None if unknown.
+    `training_left_s`: estimated time to the end, None if unknown. `training_command`: trains the same later.
     `has_policy`: a policy has proposed. `running`: the policy may drive. `helping`: the scripted expert is
     engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
@@ -56,6 +70,8 @@ class SessionState:
     training_share: float | None = None
     training_began_s: float | None = None
     training_left_s: float | None = None
+    training_command: str = ""
+    ending: Ending = Ending.NONE
     running: bool = False
     helping: bool = False
     paused: bool = False
@@ -200,13 +216,13 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
         return state, (notice,) if 0 < new < wanted and not corrected else ()
     now_s = event.get("at_s")
     if kind == "began":
-        return replace(_no_training(state), training=job), ()
+        return replace(_no_training(state), training=job, training_command=event.get("command", "")), ()
     if kind == "reading" and event.get("episode") and event.get("episodes"):
         share = (event["episode"] - 1) / event["episodes"]
-        return replace(_no_training(state), training=f"{job}, reading", training_share=share), ()
+        return replace(state, training=f"{job}, reading", training_share=share), ()
     if kind == "start":
         frames = f", {event['frames']} frames" if "frames" in event else ""
-        after = replace(_no_training(state), training=job, training_share=0.0, training_began_s=now_s)
+        after = replace(state, training=job, training_share=0.0, training_began_s=now_s, training_left_s=None)
         return after, (Notice(f"{job}{frames}"),)
     if kind == "epoch" and total and at is not None:
         share = min(1.0, float(at) / float(total))
@@ -220,7 +236,9 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
             Notice(f"{job}: {ends[kind]}", NoticeKind.FAILURE if kind == "failed" else NoticeKind.INFO)
         ]
         notices += [Notice(event["advice"])] if kind == "done" and event.get("advice") else []
-        return _no_training(state), tuple(notices)
+        return _training_over(_no_training(state), kind), tuple(notices)
+    if kind == "announced":
+        return _training_over(state, kind), ()
     if kind == "damaged":
         text = f"not trained on, damaged: {event['episode']}: {event['reason']}"
         return state, (Notice(text, NoticeKind.FAILURE),)
@@ -228,7 +246,34 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
 
 
 def _no_training(state: SessionState) -> SessionState:
-    return replace(state, training="", training_share=None, training_began_s=None, training_left_s=None)
+    return replace(
+        state,
+        training="",
+        training_share=None,
+        training_began_s=None,
+        training_left_s=None,
+        training_command="",
+    )
+
+
+def _training_over(state: SessionState, kind: Any) -> SessionState:
+    """Make the end due that waited for a training; a trained policy has its final folder once announced."""
+    due = state.ending is Ending.WAITING and kind in ("announced", "cancelled", "failed")
+    return replace(state, ending=Ending.DUE) if due else state
+
+
+def training_words(state: SessionState) -> str:
+    """Return the running training with its progress, such as 'training v1 (25 %, 40 s left)'; "" without one."""
+    if not state.training:
+        return ""
+    parts = [] if state.training_share is None else [f"{100 * state.training_share:.0f} %"]
+    parts += [] if state.training_left_s is None else [f"{short_time(state.training_left_s)} left"]
+    return state.training + (f" ({', '.join(parts)})" if parts else "")
+
+
+def short_time(seconds: float) -> str:
+    """Return '40 s', or '3 min' from 90 s on."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def after_promotion(state: SessionState, record: Mapping[str, Any]) -> Update:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from il_ros.session import keys
 from il_ros.session.setup import REST_MODE, SessionOptions
-from il_ros.session.state import UNDONE, SessionState
+from il_ros.session.state import UNDONE, Ending, SessionState, training_words
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
 _STOPPED = "stopped; press c to clear the emergency stop first"
@@ -38,12 +38,13 @@ class Call:
 class CommandPlan:
     """The calls of a user command in order, and the lines to show; a refused call ends the plan.
 
-    `end`: the command ends the session.
+    `end`: the command ends the session. `ending`: how far its end is afterwards.
     """
 
     calls: tuple[Call, ...] = ()
     lines: tuple[str, ...] = ()
     end: bool = False
+    ending: Ending = Ending.NONE
 
     @property
     def ends_episode(self) -> bool:
@@ -232,7 +233,21 @@ def _clear(state: SessionState, options: SessionOptions) -> CommandPlan:
 
 
 def _end(state: SessionState, options: SessionOptions) -> CommandPlan:
-    return CommandPlan((Call("recorder/stop"),) if state.recording else (), end=True)
+    stop = (Call("recorder/stop"),) if state.recording else ()
+    if not state.training or not options.present or state.ending is not Ending.NONE:
+        return CommandPlan(stop, end=True)
+    rest = _rest(state, options) if state.recording or state.running else ()
+    lines = (f"{training_words(state)} is running.  y: wait for it, then end.  ctrl-D again: end now.",)
+    return CommandPlan((*stop, *rest), lines, ending=Ending.ASKED)
+
+
+def _wait(state: SessionState, options: SessionOptions) -> CommandPlan:
+    if not state.training:
+        return CommandPlan(lines=("no training is running; ctrl-D ends the session",))
+    stop = (Call("recorder/stop"),) if state.recording else ()
+    rest = _rest(state, options) if state.recording or state.running else ()
+    lines = (f"the session ends after {training_words(state)}; ctrl-D ends it now, n continues it",)
+    return CommandPlan((*stop, *rest), lines, ending=Ending.WAITING)
 
 
 _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
@@ -249,6 +264,7 @@ _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
     keys.TRAIN: lambda state, options: CommandPlan((Call("trainer/train"),)),
     keys.HELP: lambda state, options: CommandPlan(),
     keys.VIEW: lambda state, options: CommandPlan(),
+    keys.WAIT: _wait,
     keys.END: _end,
 }
 

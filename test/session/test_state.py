@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from il_ros.records.decision import Decision
 from il_ros.session.state import (
+    Ending,
     SessionState,
     after_decision,
     after_promotion,
@@ -227,3 +230,25 @@ def test_the_time_left_of_a_training_follows_from_its_share():
 def test_a_scripted_expert_is_not_called_you():
     state = SessionState(recording="episode_000001", expert="the teacher")
     assert drive(state, "policy", "expert")[1] == ["the teacher drives"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "due"), [("announced", True), ("cancelled", True), ("failed", True), ("done", False)]
+)
+def test_a_waiting_session_ends_when_the_policy_has_its_final_folder(kind, due):
+    """After `done` the trainer still renames the folder; it announces the policy then."""
+    waiting = SessionState(training="training v1", ending=Ending.WAITING)
+    state, _ = observed(after_training_event, waiting, {"event": kind, "job": "training v1", "reason": "x"})
+    assert (state.ending is Ending.DUE) == due
+    idle = SessionState(training="training v1")
+    assert (
+        observed(after_training_event, idle, {"event": kind, "job": "", "reason": "x"})[0].ending
+        is Ending.NONE
+    )
+
+
+def test_the_command_that_trains_an_interrupted_version_is_kept():
+    began = {"event": "began", "job": "training v2", "command": "il-ros train episodes --out checkpoint/v2"}
+    state, _ = observed(after_training_event, SessionState(), began)
+    state, _ = observed(after_training_event, state, {"event": "start", "job": "training v2"})
+    assert state.training_command == "il-ros train episodes --out checkpoint/v2"

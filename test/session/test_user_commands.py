@@ -7,7 +7,7 @@ import pytest
 
 from il_ros.session import keys
 from il_ros.session.setup import SessionOptions, Start
-from il_ros.session.state import SessionState
+from il_ros.session.state import Ending, SessionState
 from il_ros.session.user_commands import (
     MARKS,
     Call,
@@ -224,3 +224,28 @@ def test_on_a_robot_no_moment_can_be_labelled_later():
     made = plan(keys.LATER, SessionState(recording="episode_000002", now_ns=3), ROBOT)
     assert made.calls == ()
     assert "only the simulator's can be labelled later" in made.lines[0]
+
+
+TRAINING = SessionState(training="training v1", training_share=0.25, training_left_s=40.4)
+
+
+def test_an_end_during_a_training_says_so_and_offers_to_wait():
+    asked = plan(keys.END, replace(TRAINING, recording="episode_000003", running=True), SIM)
+    assert [call.name for call in asked.calls] == [
+        "recorder/stop",
+        "dagger_supervisor/set_parameters",
+        "sim/pause",
+    ]
+    assert (asked.end, asked.ending) == (False, Ending.ASKED)
+    assert asked.lines == (
+        "training v1 (25 %, 40 s left) is running.  y: wait for it, then end.  ctrl-D again: end now.",
+    )
+    again = plan(keys.END, replace(TRAINING, ending=Ending.ASKED), SIM)
+    assert (again.end, again.calls) == (True, ())
+    waits = plan(keys.WAIT, replace(TRAINING, ending=Ending.ASKED), SIM)
+    assert (waits.end, waits.ending) == (False, Ending.WAITING)
+    assert plan(keys.END, replace(TRAINING, ending=Ending.WAITING), SIM).end
+    assert plan(keys.END, replace(TRAINING, ending=Ending.DUE, training=""), SIM).end
+    assert plan(keys.END, TRAINING, replace(SIM, present=False)).end  # a simulated person does not answer
+    assert plan(keys.NEXT, replace(TRAINING, ending=Ending.WAITING), SIM).ending is Ending.NONE
+    assert plan(keys.WAIT, SessionState(), SIM).lines == ("no training is running; ctrl-D ends the session",)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,14 @@ from il_ros.records import proposal, statuses
 from il_ros.records.decision import from_json
 from il_ros.session import keys
 from il_ros.session.notice import Notice, NoticeKind
-from il_ros.session.state import UPDATES, SessionState, after_decision, after_task
+from il_ros.session.state import (
+    UPDATES,
+    Ending,
+    SessionState,
+    after_decision,
+    after_task,
+    training_words,
+)
 from il_ros.session.user_commands import (
     URGENT,
     Call,
@@ -94,8 +102,11 @@ class Session(managed.PlainNode):
             self.get_logger().warning("no terminal: keys are unavailable; the gamepad's buttons work")
 
     def stop(self) -> None:
-        """Keep the status line on the screen, and write the report if the parameter `report` is set."""
+        """Keep the status line on the screen; name an unfinished training; write the report if `report` is set."""
         self._console.leave(self.state)
+        if self.state.training:
+            later = f"; this trains it: {self.state.training_command}" if self.state.training_command else ""
+            self._console.tell([Notice(f"{training_words(self.state)} ends unfinished{later}")])
         if value(self, "report"):
             self._console.report(Path(value(self, "report")))
 
@@ -113,6 +124,7 @@ class Session(managed.PlainNode):
             self._console.help(*self._gamepad)
             return
         if command in URGENT:
+            self.state = replace(self.state, ending=Ending.NONE)  # the operator goes on
             self.executor.create_task(self._carry_out, plan(command, self.state, self._options))
             return
         if command in (self._running, *self._queue):
@@ -163,6 +175,8 @@ class Session(managed.PlainNode):
     def _on_json(self, topic: str, message: String) -> None:
         self.state, notices = UPDATES[topic](self.state, statuses.read(topic, message.data))
         self._console.tell(notices)
+        if self.state.ending is Ending.DUE:
+            self.command(keys.END)
 
     def _on_decision(self, message: String) -> None:
         self.state, notices = after_decision(self.state, from_json(message.data))
@@ -226,6 +240,7 @@ class Session(managed.PlainNode):
                 if made.ends_episode:
                     self._ended_for = self.state.recording
                 await self._carry_out(made)
+                self.state = replace(self.state, ending=made.ending)
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)
         finally:

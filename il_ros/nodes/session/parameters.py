@@ -85,5 +85,7 @@ def declare_session(node: Node) -> SessionSetup:
         driving = tuple(Keyboard(contract, KeyTimes()).help(alone=False).splitlines())
     elif teacher:
         driving = (EXPERT_HELP,)
-    options = SessionOptions(mode, simulator, teacher, limit_s, seed, moments, root)
+    options = SessionOptions(
+        mode, simulator, teacher, limit_s, seed, moments, root, present=operator == "you"
+    )
     return SessionSetup(options, buttons, person, contract, driving, goal)

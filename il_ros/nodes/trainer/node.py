@@ -81,8 +81,13 @@ class Trainer(managed.PlainNode):
         return Status(status.level, status.message, values)
 
     def stop(self) -> None:
-        """End the running job and the resident process."""
+        """End the running job and the resident process; name a training that stays unfinished."""
         if self._job is not None:
+            if self._training is not None:
+                plan, version = self._training
+                self.get_logger().warning(
+                    shown(f"{self._what} ends unfinished; this trains it: {plan.by_hand(version)}")
+                )
             self._job.close()
             self._job = None
         if self._resident is not None:
@@ -113,7 +118,8 @@ class Trainer(managed.PlainNode):
         self._begin(plan.words(version), f"training {version}")
         self._training = (plan, version)
         parent = "" if start is None else start.name
-        self._report_event({"event": "began", "version": version, "parent": parent, "why": why})
+        began = {"event": "began", "version": version, "parent": parent, "why": why}
+        self._report_event(began | {"command": plan.by_hand(version)})
         self.get_logger().info(f"training {version} from {parent or 'scratch'}: {why}")
         return version
 

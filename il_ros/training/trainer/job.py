@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -55,6 +56,15 @@ class TrainingPlan:
             words += ["--from", str(self.start), "--warm-epochs", str(self.warm_epochs)]
             words += ["--warm-seconds", str(self.warm_s)]
         return words + _options(self.background)
+
+    def by_hand(self, version: str) -> str:
+        """Return the command with which a person trains the same, for a training that ended unfinished."""
+        words = ["il-ros", "train", str(self.root), "--out", str(self.versions / version)]
+        for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
+            words += [name, value] if value else []
+        words += [word for change in self.changes for word in ("--set", change)]
+        words += [word for outcome in self.outcomes for word in ("--outcome", outcome)]
+        return shlex.join(words)
 
     def running(self, version: str) -> Path:
         """Return the folder of a version during its training; it is not a valid version name."""
