@@ -17,6 +17,7 @@ COMMANDS = {
     "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
     "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
     "demo": ("il_ros.cli.demo", "demonstrate, record, train and run one task in simulation"),
+    "record": ("il_ros.cli.record", "record demonstrations by keys, in simulation or on a robot"),
     "session": ("il_ros.cli.session", "correct a policy while it runs"),
     "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
     "completion": ("il_ros.cli.completion", "print the script for tab completion in your shell"),

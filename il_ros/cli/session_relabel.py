@@ -18,8 +18,8 @@ from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
 from il_ros.scenarios import domain
 from il_ros.scenarios.relabel import DEVICES, relabel_nodes
-from il_ros.session.moments import MarkedMoment, RelabelError
-from il_ros.session.starts import write_starts
+from il_ros.session.relabelling.moments import MarkedMoment, RelabelError
+from il_ros.session.relabelling.starts import write_starts
 
 _DESCRIPTION = """\
 Restore marked moments (key l in a session), and with --uncertain the most uncertain ones, in the simulator,

@@ -42,7 +42,7 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         "driving_keys": given["expert"] == "keyboard",
         "root": given["root"],
         "goal": goal_of(given["task"]) if given["sim"] == "true" else "",
-        **_view(given, contract),
+        **view_parameters(given, contract),
         "report": given["root"] if given["report"] == "true" else "",
         "episodes": max(1, int(number(given, "episodes"))),
     }
@@ -53,7 +53,7 @@ def goal_of(task: str) -> str:
     return f"task {task}: {task_class(task).goal}"
 
 
-def _view(given: Given, contract: str) -> dict[str, Value]:
+def view_parameters(given: Given, contract: str) -> dict[str, Value]:
     """Return the camera that the console shows: the simulator's best, or the robot's first in the contract."""
     if given["sim"] == "true":
         return {"view": view_of(given["task"]) if given["cameras"] == "true" else ""}

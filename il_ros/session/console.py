@@ -11,7 +11,7 @@ from il_ros.core.tables import shown
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
-from il_ros.session.state import YOU, Ending, SessionState, short_time
+from il_ros.session.state import YOU, SessionEnd, SessionState, short_time
 
 _PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"
@@ -77,8 +77,10 @@ def _episode(state: SessionState) -> str:
 def _driver(state: SessionState) -> str:
     if state.estop:
         return state.estop
-    if state.ending is Ending.WAITING:
+    if state.ending is SessionEnd.WAITING:
         return f"{_BOLD}the session ends when the training is done{_PLAIN}"
+    if state.phase:
+        return f"{_BOLD}{state.phase}{_PLAIN}"
     if state.wanted:
         return f"{_ORANGE}{_BOLD}expert requested:{_PLAIN} {state.wanted}"
     if state.moment and state.recording and state.driver != EXPERT:

@@ -36,6 +36,13 @@ _AT_MOMENTS = {
     FAILURE: "failure: mark and end the episode",
     UNDO: "discard it; n returns to the same moment",
 }
+_RECORDING = {
+    NEXT: "next take: countdown, then recording; during a countdown: at once",
+    RECORD: "record at once, or stop recording without a verdict",
+    UNDO: "discard this take, or the last one; cancel a countdown",
+}
+WITH_POLICY = (RUN, TRAIN, WAIT)
+"""User commands that need a policy or a trainer."""
 NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN, WAIT)
 """User commands that are not available while recorded moments are labelled."""
 
@@ -49,17 +56,25 @@ def command_of(key: str) -> str:
 
 
 def key_help(
-    *, at_moments: bool = False, by_key: bool = True, simulator: bool = True, camera: bool = True
+    *,
+    at_moments: bool = False,
+    by_key: bool = True,
+    simulator: bool = True,
+    camera: bool = True,
+    learns: bool = True,
 ) -> tuple[str, ...]:
     """Return one help line per key that has an effect.
 
     `at_moments`: recorded moments are labelled. `by_key`: takeovers are made by key, not by a device.
-    `simulator`: moments can be restored later. `camera`: there is an image to show.
+    `simulator`: moments can be restored later. `camera`: there is an image to show. `learns`: policy and trainer
+    run beside; otherwise the session only records.
     """
     unused = (*(NOT_AT_MOMENTS if at_moments else ()), *(() if by_key else (TAKE,)))
     unused += (*(() if simulator else (LATER,)), *(() if camera else (VIEW,)))
+    unused += () if learns else WITH_POLICY
+    other = _AT_MOMENTS if at_moments else {} if learns else _RECORDING
     return tuple(
-        f"{_NAMES.get(key, key):>6}  {_AT_MOMENTS.get(command, text) if at_moments else text}"
+        f"{_NAMES.get(key, key):>6}  {other.get(command, text)}"
         for key, (command, text) in KEYS.items()
         if command not in unused
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from il_ros.session.takes import TakeOptions
 
 REST_MODE = "expert"
 """The supervisor's mode between episodes: only the operator can drive."""
@@ -34,6 +36,7 @@ class SessionOptions:
     a longer episode in the simulator is a failure; 0: no limit. `seed`: of the first start. `moments`: the
     episodes start at these in order, and only the operator drives. `root`: the folder of the episodes, for
     printed commands. `present`: a person operates the session, and can answer a question.
+    `learns`: policy and trainer run beside; otherwise the session only records. `takes`: countdown, reset phase.
     """
 
     mode: str = "hg_dagger"
@@ -44,6 +47,8 @@ class SessionOptions:
     moments: tuple[Start, ...] = ()
     root: str = "episodes"
     present: bool = True
+    learns: bool = True
+    takes: TakeOptions = field(default_factory=TakeOptions)
 
     @property
     def driver(self) -> str:

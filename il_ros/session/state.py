@@ -20,7 +20,7 @@ UNDONE = "undone"
 """The outcome of a discarded episode."""
 
 
-class Ending(Enum):
+class SessionEnd(Enum):
     """How far the end of the session is."""
 
     NONE = auto()
@@ -42,6 +42,7 @@ class SessionState:
 
     `expert`: who drives after a takeover. `training_share`: of the epochs (None: reading the episodes).
     `training_left_s`: estimated time to the end, None if unknown. `training_command`: trains the same later.
+    `phase`: countdown or reset phase, in words. `discarded`: the last episode that was discarded.
     `has_policy`: a policy has proposed. `running`: the policy may drive. `helping`: the scripted expert is
     engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
@@ -71,7 +72,9 @@ class SessionState:
     training_began_s: float | None = None
     training_left_s: float | None = None
     training_command: str = ""
-    ending: Ending = Ending.NONE
+    ending: SessionEnd = SessionEnd.NONE
+    phase: str = ""
+    discarded: str = ""
     running: bool = False
     helping: bool = False
     paused: bool = False
@@ -198,7 +201,9 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
             counts = f"{_count(state.interventions)}, {state.episode_labels} labels"
             notices.append(Notice(f"{state.recording} ended after {state.recorded_s:.1f} s: {counts}"))
     name, outcome = last.get("episode", ""), last.get("outcome", "")
-    if name == after.last and outcome != after.outcome != UNDONE:
+    if name == after.last and last.get("discarded"):
+        after = replace(after, outcome=UNDONE)
+    elif name == after.last and outcome != after.outcome != UNDONE:
         text = f"{name}: {outcome}" + _grade(last, first=not after.outcome)
         notices.append(Notice(text, _OUTCOME_KINDS.get(outcome, NoticeKind.INFO)))
         after = replace(after, outcome=outcome)
@@ -258,8 +263,8 @@ def _no_training(state: SessionState) -> SessionState:
 
 def _training_over(state: SessionState, kind: Any) -> SessionState:
     """Make the end due that waited for a training; a trained policy has its final folder once announced."""
-    due = state.ending is Ending.WAITING and kind in ("announced", "cancelled", "failed")
-    return replace(state, ending=Ending.DUE) if due else state
+    due = state.ending is SessionEnd.WAITING and kind in ("announced", "cancelled", "failed")
+    return replace(state, ending=SessionEnd.DUE) if due else state
 
 
 def training_words(state: SessionState) -> str:

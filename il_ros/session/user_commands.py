@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from il_ros.session import keys
 from il_ros.session.setup import REST_MODE, SessionOptions
-from il_ros.session.state import UNDONE, Ending, SessionState, training_words
+from il_ros.session.state import UNDONE, SessionEnd, SessionState, training_words
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
 _STOPPED = "stopped; press c to clear the emergency stop first"
@@ -44,7 +44,7 @@ class CommandPlan:
     calls: tuple[Call, ...] = ()
     lines: tuple[str, ...] = ()
     end: bool = False
-    ending: Ending = Ending.NONE
+    ending: SessionEnd = SessionEnd.NONE
 
     @property
     def ends_episode(self) -> bool:
@@ -63,6 +63,8 @@ def plan(command: str, state: SessionState, options: SessionOptions) -> CommandP
     """
     if options.moments and command in keys.NOT_AT_MOMENTS:
         return CommandPlan(lines=("not available while moments are labelled; ? lists the keys",))
+    if not options.learns and command in keys.WITH_POLICY:
+        return CommandPlan(lines=("not available while demonstrations are recorded; ? lists the keys",))
     return _PLANS[command](state, options)
 
 
@@ -110,6 +112,7 @@ def after_call(state: SessionState, call: Call) -> SessionState:
     if call.name == "recorder/discard":
         lost = state.episode_labels if state.recording else state.last_labels
         undone = replace(state, labels=state.labels - lost, episode_labels=0, last_labels=0)
+        undone = replace(undone, discarded=state.recording or state.last)
         undone = replace(undone, moment=max(0, state.moment - 1))
         return undone if state.recording else replace(undone, outcome=UNDONE)
     return state
@@ -234,11 +237,11 @@ def _clear(state: SessionState, options: SessionOptions) -> CommandPlan:
 
 def _end(state: SessionState, options: SessionOptions) -> CommandPlan:
     stop = (Call("recorder/stop"),) if state.recording else ()
-    if not state.training or not options.present or state.ending is not Ending.NONE:
+    if not state.training or not options.present or state.ending is not SessionEnd.NONE:
         return CommandPlan(stop, end=True)
     rest = _rest(state, options) if state.recording or state.running else ()
     lines = (f"{training_words(state)} is running.  y: wait for it, then end.  ctrl-D again: end now.",)
-    return CommandPlan((*stop, *rest), lines, ending=Ending.ASKED)
+    return CommandPlan((*stop, *rest), lines, ending=SessionEnd.ASKED)
 
 
 def _wait(state: SessionState, options: SessionOptions) -> CommandPlan:
@@ -247,7 +250,7 @@ def _wait(state: SessionState, options: SessionOptions) -> CommandPlan:
     stop = (Call("recorder/stop"),) if state.recording else ()
     rest = _rest(state, options) if state.recording or state.running else ()
     lines = (f"the session ends after {training_words(state)}; ctrl-D ends it now, n continues it",)
-    return CommandPlan((*stop, *rest), lines, ending=Ending.WAITING)
+    return CommandPlan((*stop, *rest), lines, ending=SessionEnd.WAITING)
 
 
 _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {

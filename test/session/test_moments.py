@@ -6,7 +6,7 @@ import pytest
 
 from il_ros.episodes.catalogue import look
 from il_ros.session.curves import decision_curves
-from il_ros.session.moments import moments, to_label
+from il_ros.session.relabelling.moments import moments, to_label
 
 MARK = '{"stamp_ns": %d, "kind": "label_later", "episode": "episode_000001"}' % made.stamp(6)  # noqa: UP031
 

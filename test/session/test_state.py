@@ -6,7 +6,7 @@ import pytest
 
 from il_ros.records.decision import Decision
 from il_ros.session.state import (
-    Ending,
+    SessionEnd,
     SessionState,
     after_decision,
     after_promotion,
@@ -237,13 +237,13 @@ def test_a_scripted_expert_is_not_called_you():
 )
 def test_a_waiting_session_ends_when_the_policy_has_its_final_folder(kind, due):
     """After `done` the trainer still renames the folder; it announces the policy then."""
-    waiting = SessionState(training="training v1", ending=Ending.WAITING)
+    waiting = SessionState(training="training v1", ending=SessionEnd.WAITING)
     state, _ = observed(after_training_event, waiting, {"event": kind, "job": "training v1", "reason": "x"})
-    assert (state.ending is Ending.DUE) == due
+    assert (state.ending is SessionEnd.DUE) == due
     idle = SessionState(training="training v1")
     assert (
         observed(after_training_event, idle, {"event": kind, "job": "", "reason": "x"})[0].ending
-        is Ending.NONE
+        is SessionEnd.NONE
     )
 
 

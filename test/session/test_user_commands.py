@@ -7,7 +7,7 @@ import pytest
 
 from il_ros.session import keys
 from il_ros.session.setup import SessionOptions, Start
-from il_ros.session.state import Ending, SessionState
+from il_ros.session.state import SessionEnd, SessionState
 from il_ros.session.user_commands import (
     MARKS,
     Call,
@@ -236,16 +236,16 @@ def test_an_end_during_a_training_says_so_and_offers_to_wait():
         "dagger_supervisor/set_parameters",
         "sim/pause",
     ]
-    assert (asked.end, asked.ending) == (False, Ending.ASKED)
+    assert (asked.end, asked.ending) == (False, SessionEnd.ASKED)
     assert asked.lines == (
         "training v1 (25 %, 40 s left) is running.  y: wait for it, then end.  ctrl-D again: end now.",
     )
-    again = plan(keys.END, replace(TRAINING, ending=Ending.ASKED), SIM)
+    again = plan(keys.END, replace(TRAINING, ending=SessionEnd.ASKED), SIM)
     assert (again.end, again.calls) == (True, ())
-    waits = plan(keys.WAIT, replace(TRAINING, ending=Ending.ASKED), SIM)
-    assert (waits.end, waits.ending) == (False, Ending.WAITING)
-    assert plan(keys.END, replace(TRAINING, ending=Ending.WAITING), SIM).end
-    assert plan(keys.END, replace(TRAINING, ending=Ending.DUE, training=""), SIM).end
+    waits = plan(keys.WAIT, replace(TRAINING, ending=SessionEnd.ASKED), SIM)
+    assert (waits.end, waits.ending) == (False, SessionEnd.WAITING)
+    assert plan(keys.END, replace(TRAINING, ending=SessionEnd.WAITING), SIM).end
+    assert plan(keys.END, replace(TRAINING, ending=SessionEnd.DUE, training=""), SIM).end
     assert plan(keys.END, TRAINING, replace(SIM, present=False)).end  # a simulated person does not answer
-    assert plan(keys.NEXT, replace(TRAINING, ending=Ending.WAITING), SIM).ending is Ending.NONE
+    assert plan(keys.NEXT, replace(TRAINING, ending=SessionEnd.WAITING), SIM).ending is SessionEnd.NONE
     assert plan(keys.WAIT, SessionState(), SIM).lines == ("no training is running; ctrl-D ends the session",)

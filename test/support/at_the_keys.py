@@ -10,6 +10,7 @@ class Screen:
 
     def __init__(self):
         self.typed, self.told, self.shown = [], [], ""
+        self.bells = 0
 
     def pressed(self):
         keys, self.typed = self.typed, []
@@ -17,6 +18,9 @@ class Screen:
 
     def show(self, line):
         self.shown = line
+
+    def ring(self, times):
+        self.bells += times
 
     def say(self, line):
         self.told.append(line)

@@ -13,7 +13,7 @@ from il_ros.cli.episodes.choice import entries_of
 from il_ros.cli.run import renamed
 from il_ros.core.tables import say
 from il_ros.scenarios import TASKS
-from il_ros.session.moments import RelabelError, ToLabel, to_label
+from il_ros.session.relabelling.moments import RelabelError, ToLabel, to_label
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -76,7 +76,7 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
 
 def _relabel(args: argparse.Namespace) -> int:
     from il_ros.core import contract, share
-    from il_ros.session.relabel import contract_of, relabel
+    from il_ros.session.relabelling.relabel import contract_of, relabel
     from il_ros.sim.experts import make_expert
     from il_ros.sim.fitting import task_for
 

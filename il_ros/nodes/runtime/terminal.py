@@ -97,6 +97,10 @@ class Terminal:
         """Write a permanent line above the status."""
         self._write(f"{self._back()}{_erasing(line)}\n{_erasing(self._shown)}")
 
+    def ring(self, times: int) -> None:
+        """Ring the bell."""
+        self._write("\a" * times)
+
     def _size(self) -> os.terminal_size:
         """Return columns and lines, 0 if unknown."""
         try:

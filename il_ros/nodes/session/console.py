@@ -65,6 +65,11 @@ class Console:
             else:
                 self._node.get_logger().info(shown(notice.text))
 
+    def ring(self, times: int) -> None:
+        """Ring the terminal's bell."""
+        if self._screen is not None and times:
+            self._screen.ring(times)
+
     def leave(self, state: SessionState) -> None:
         """Keep the last status line on the screen."""
         if self._screen is not None:

@@ -34,16 +34,17 @@ from il_ros.nodes.session.parameters import declare_session
 from il_ros.nodes.session.services import Services
 from il_ros.records import proposal, statuses
 from il_ros.records.decision import from_json
-from il_ros.session import keys
+from il_ros.session import keys, takes
 from il_ros.session.notice import Notice, NoticeKind
 from il_ros.session.state import (
     UPDATES,
-    Ending,
+    SessionEnd,
     SessionState,
     after_decision,
     after_task,
     training_words,
 )
+from il_ros.session.takes import Takes
 from il_ros.session.user_commands import (
     URGENT,
     Call,
@@ -75,10 +76,13 @@ class Session(managed.PlainNode):
             by_key=self._options.by_key,
             simulator=self._options.simulator,
             camera=self._console.camera,
+            learns=self._options.learns,
         )
         self._console.help_lines = (*([chosen.goal, ""] if chosen.goal else []), *known, *chosen.driving)
         self._no_keys = screen is None and self._person is None
         self._told_unrecorded_s = -TELL_AGAIN_S
+        self._takes = Takes()
+        self._discarding = ""
         self.state = SessionState(expert=self._options.driver)
         self.ended: Future = Future()
         self._services_client = Services(self)
@@ -115,7 +119,14 @@ class Session(managed.PlainNode):
         return Status(message=self._console.line(self.state, colour=False))
 
     def command(self, command: str) -> None:
-        """Run a user command: at once if it is urgent, otherwise after those queued before."""
+        """Run a user command, after the countdown if there is one: at once if urgent, else after the queued ones."""
+        made = takes.on_command(self._takes, command, self._options.takes, time.monotonic())
+        if made is not None:
+            self._take(made)
+        else:
+            self._command(command)
+
+    def _command(self, command: str) -> None:
         if command == keys.VIEW:
             if not self._console.switch_view():
                 self._console.tell([Notice("there is no camera image to show")])
@@ -124,7 +135,7 @@ class Session(managed.PlainNode):
             self._console.help(*self._gamepad)
             return
         if command in URGENT:
-            self.state = replace(self.state, ending=Ending.NONE)  # the operator goes on
+            self.state = replace(self.state, ending=SessionEnd.NONE)  # the operator goes on
             self.executor.create_task(self._carry_out, plan(command, self.state, self._options))
             return
         if command in (self._running, *self._queue):
@@ -162,7 +173,24 @@ class Session(managed.PlainNode):
                 self._keys.publish(String(data=key))
                 self._tell_unrecorded()
                 self._resume()
+        if self._options.takes.countdown_s > 0 or self._options.takes.takes:
+            self._look_at_takes()
         self._poll_person()
+
+    def _look_at_takes(self) -> None:
+        """Advance countdown and reset phase."""
+        now_s, options, state = time.monotonic(), self._options.takes, self.state
+        # the end of an episode that is being discarded is known before the answer to the command
+        discarded = self._discarding or state.discarded
+        self._take(takes.step(self._takes, state.recording, state.last, discarded, options, now_s))
+        self.state = replace(self.state, phase=takes.words(self._takes, options, now_s))
+
+    def _take(self, made: takes.TakeStep) -> None:
+        self._takes = made.takes
+        self._console.tell([Notice(line) for line in made.lines])
+        self._console.ring(made.bells)
+        if made.command:
+            self._command(made.command)
 
     def _on_joy(self, message: Joy) -> None:
         if self._buttons.commands and not self._gamepad:
@@ -175,7 +203,7 @@ class Session(managed.PlainNode):
     def _on_json(self, topic: str, message: String) -> None:
         self.state, notices = UPDATES[topic](self.state, statuses.read(topic, message.data))
         self._console.tell(notices)
-        if self.state.ending is Ending.DUE:
+        if self.state.ending is SessionEnd.DUE:
             self.command(keys.END)
 
     def _on_decision(self, message: String) -> None:
@@ -239,7 +267,10 @@ class Session(managed.PlainNode):
                 made = plan(self._running, self.state, self._options)
                 if made.ends_episode:
                     self._ended_for = self.state.recording
+                if self._running == keys.UNDO:
+                    self._discarding = self.state.recording or self.state.last
                 await self._carry_out(made)
+                self._discarding = ""
                 self.state = replace(self.state, ending=made.ending)
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)

@@ -15,8 +15,8 @@ from il_ros.nodes.sim.node import Sim
 from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.nodes.teleop.keyboard_node import TeleopKeyboard
 from il_ros.records.decision import NOBODY
-from il_ros.session.moments import to_label
-from il_ros.session.starts import write_starts
+from il_ros.session.relabelling.moments import to_label
+from il_ros.session.relabelling.starts import write_starts
 
 JOINT1_UP, RELEASED = "k", "x"
 

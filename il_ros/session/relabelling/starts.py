@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from il_ros.core.settings import build, plain
-from il_ros.session.moments import MarkedMoment, RelabelError
+from il_ros.session.relabelling.moments import MarkedMoment, RelabelError
 from il_ros.session.setup import Start
 
 
