@@ -58,7 +58,7 @@ def test_a_person_records_takes_by_keys_and_learns_the_next_step(record, tmp_pat
     assert "start a training" not in help_lines
     begun(terminal, "recording starts in 2 s (u cancels)")
     shown(terminal, "episode_000001 is being recorded")
-    assert terminal.screen.count("\a") == 4  # two seconds, and two for the start
+    assert "\a" in terminal.screen  # test_takes.py counts them
     shown(terminal, "you drive", press="k")
     terminal.type("g")
     shown(terminal, "take 1; reset the scene: n starts the next")
@@ -95,7 +95,8 @@ def test_unattended_takes_follow_each_other_and_end_by_themselves(record, tmp_pa
     assert "\a" not in terminal.screen
     assert "all 2 takes are recorded" in terminal.screen
     entries = scan(tmp_path / "my episodes").usable
-    assert [(entry.outcome, entry.info.seed) for entry in entries] == [("success", 0), ("success", 1)]
+    assert [entry.outcome for entry in entries] == ["success", "success"]
+    assert entries[1].info.seed == entries[0].info.seed + 1
 
 
 def test_attached_only_the_console_starts():
