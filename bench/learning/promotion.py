@@ -49,9 +49,9 @@ class PromotionCheck:
         }
 
     def errors(self, policy):
-        scale = self.driving.normaliser.actions.scale
+        apart = self.driving.difference
         return {
-            kind: criteria.replay_error(policy.act, frames, scale) for kind, frames in self.frames.items()
+            kind: criteria.replay_error(policy.act, frames, apart) for kind, frames in self.frames.items()
         }
 
     def judged(self, kind, candidate):

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
+from il_ros.cli.train import lower_priority
 from il_ros.core.tables import say, table
 from il_ros.sim import HELD_OUT_SEED
+from il_ros.training.trainer.plans import EvaluationPlan
 
 if TYPE_CHECKING:
     from il_ros.core.contract import Contract
@@ -56,32 +58,56 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate; return 0 when done, whatever the success rate, and 2 on an invalid request."""
-    from il_ros.cli.train import lower_priority
+    try:
+        plan = plan_of(args)
+    except ValueError as error:
+        say(f"il-ros evaluate: {error}", file=sys.stderr)
+        return 2
+    return carry_out(plan, for_programs=args.progress == "json", file=args.json)
+
+
+def plan_of(args: argparse.Namespace) -> EvaluationPlan:
+    """Return the plan that the options describe; raises PlanError."""
+    return EvaluationPlan(
+        checkpoint=args.checkpoint,
+        episodes=args.episodes,
+        task=args.task,
+        simulator=args.simulator,
+        seed=args.seed,
+        hold_s=args.hold,
+        threads=args.threads,
+        background=args.background,
+    )
+
+
+def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = None) -> int:
+    """Evaluate by a plan; return the exit status of `il-ros evaluate`.
+
+    `for_programs`: print one JSON object per line. `file`: receives the result as JSON.
+    """
     from il_ros.core import atomic
     from il_ros.policies import checkpoint
 
-    if args.background:
+    if plan.background:
         lower_priority()
     try:
-        if args.episodes < 1:
-            raise ValueError(f"--episodes {args.episodes}: at least 1 is needed")
         import torch
 
-        torch.set_num_threads(args.threads)
-        policy = checkpoint.load(args.checkpoint)
-        task = make_task(args.task or trained_on(policy), policy.contract, args.simulator)
+        torch.set_num_threads(plan.threads)
+        policy = checkpoint.load(plan.checkpoint)
+        task = make_task(plan.task or trained_on(policy), policy.contract, plan.simulator)
         with closing(task):
-            result = _evaluate(args, policy, task)
-        if args.json is not None:
-            atomic.write_text(args.json, json.dumps(result.to_plain(), indent=1) + "\n")
+            result = _evaluate(plan, policy, task, for_programs)
+        if file is not None:
+            atomic.write_text(file, json.dumps(result.to_plain(), indent=1) + "\n")
     except (ValueError, OSError) as error:
         say(f"il-ros evaluate: {error}", file=sys.stderr)
         return 2
-    if args.progress == "json":
+    if for_programs:
         say(json.dumps({"event": "done", **result.to_plain()}), flush=True)
     else:
         say(summary(result))
-        next_steps.tell(next_steps.after_evaluation(args.checkpoint, result.task))
+        next_steps.tell(next_steps.after_evaluation(plan.checkpoint, result.task))
     return 0
 
 
@@ -131,13 +157,12 @@ def make_task(name: str, contract: Contract, simulator: str = "mujoco") -> Task:
         raise ValueError(f"--simulator {simulator}: {error}") from error
 
 
-def _evaluate(args: argparse.Namespace, policy: LoadedPolicy, task: Task) -> Evaluation:
+def _evaluate(plan: EvaluationPlan, policy: LoadedPolicy, task: Task, quiet: bool) -> Evaluation:
     from tqdm import tqdm
 
     from il_ros.training.evaluate import Episode, evaluate
 
-    quiet = args.progress == "json"
-    bar = tqdm(total=args.episodes, desc="evaluating", unit="episode", disable=True if quiet else None)
+    bar = tqdm(total=plan.episodes, desc="evaluating", unit="episode", disable=True if quiet else None)
     successes = 0
 
     def on_episode(episode: Episode) -> None:
@@ -148,7 +173,7 @@ def _evaluate(args: argparse.Namespace, policy: LoadedPolicy, task: Task) -> Eva
         if quiet:
             say(json.dumps({"event": "episode", "seed": episode.seed, "ending": episode.ending}), flush=True)
 
-    seeds = range(args.seed, args.seed + args.episodes)
+    seeds = range(plan.seed, plan.seed + plan.episodes)
     with bar:
         return evaluate(
             policy,
@@ -156,6 +181,6 @@ def _evaluate(args: argparse.Namespace, policy: LoadedPolicy, task: Task) -> Eva
             task,
             seeds,
             version=policy.version,
-            hold_s=args.hold,
+            hold_s=plan.hold_s,
             on_episode=on_episode,
         )

@@ -12,7 +12,7 @@ from typing import Any
 from il_ros.cli import next_steps
 from il_ros.cli import run as runner
 from il_ros.cli.episodes.relabel import add_moments, chosen_moments
-from il_ros.core.tables import say
+from il_ros.core.tables import counted, say
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
@@ -86,7 +86,8 @@ def _tell(chosen: list[MarkedMoment], others: int) -> int:
     for moment in chosen:
         say(f"{made.get(moment.words, 'not labelled'):14}  {moment.words}")
     if others:
-        say(f"{others} moments of another task, contract or folder remain: run the same command again")
+        left = f"{counted(others, 'moment')} left of another task, contract or folder"
+        say(f"{left}: run the same command again")
     if any(moment.words in made for moment in chosen):
         next_steps.tell(next_steps.after_recording(root))
     return 0

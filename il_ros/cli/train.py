@@ -12,8 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from il_ros.cli.train_report import BarReporter, JsonReporter
+from il_ros.cli.train_report import BarReporter, JsonReporter, Reporter
 from il_ros.core.tables import say
+from il_ros.records.outcomes import OUTCOMES, SUCCESS, UNMARKED
+from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from il_ros.core.contract import Contract
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.policies.runner import LoadedPolicy
+    from il_ros.training.loop import EpochMetrics
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
 
@@ -53,7 +56,9 @@ def add_parser(subparsers: Any) -> None:
         help=f"folder for the result (default: the next version in ./{VERSIONS}, such as {VERSIONS}/v1; "
         "with --resume the newest interrupted one)",
     )
-    parser.add_argument("--contract", help="file, or name in config/contracts (default: the recorded one)")
+    parser.add_argument(
+        "--contract", default="", help="file, or name in config/contracts (default: the recorded one)"
+    )
     parser.add_argument(
         "--recipe",
         default="",
@@ -65,7 +70,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--outcome",
         action="append",
-        choices=("success", "failure", "unmarked"),
+        choices=OUTCOMES,
         help="train on episodes with this outcome; may be repeated (default: success and unmarked)",
     )
     parser.add_argument(
@@ -114,23 +119,28 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 0 when done, 130 when stopped, 1 when training failed, 2 on an invalid request."""
-    if args.background:
+    try:
+        plan = plan_of(args)
+    except (ValueError, OSError) as error:
+        say(f"il-ros train: {error}", file=sys.stderr)
+        return 2
+    return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan))
+
+
+def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
+    """Train by a plan; return the exit status of `il-ros train`."""
+    if plan.background:
         lower_priority()
     from il_ros.episodes.arrays.dataset import DatasetError
     from il_ros.training.loop import TrainingError
 
     try:
-        if args.out is None:
-            args.out = _default_out(args)
-        _keep(args)
-        reporter = (
-            JsonReporter() if args.progress == "json" else BarReporter(args.data, args.out, _again(args))
-        )
-        dataset, recipe = _open(args, reporter)
-        start, recipe, refusal = _begin(args, dataset, recipe)
+        _keep(plan)
+        dataset, recipe = _open(plan, reporter)
+        start, recipe, refusal = _begin(plan, dataset, recipe)
         reporter.start(dataset, recipe, start.version if start else "", refusal)
         with stop_signals() as stopped:
-            outcome = _train(args, dataset, recipe, start, reporter, stopped)
+            outcome = _train(plan, dataset, recipe, start, reporter, stopped)
     except TrainingError as error:
         say(f"il-ros train: {error}", file=sys.stderr)
         return 1
@@ -139,16 +149,6 @@ def run(args: argparse.Namespace) -> int:
         return 2
     reporter.done(outcome)
     return 0 if outcome.finished else 130
-
-
-def _again(args: argparse.Namespace) -> list[str]:
-    """Return the options that say what is trained, which a continuation must repeat."""
-    words = [word for change in args.set for word in ("--set", change)]
-    words += [word for outcome in args.outcome or () for word in ("--outcome", outcome)]
-    words += [word for task in args.task for word in ("--task", task)]
-    for name, given in (("--contract", args.contract), ("--recipe", args.recipe), ("--from", args.start)):
-        words += [name, str(given)] if given else []
-    return words
 
 
 def lower_priority() -> None:
@@ -176,20 +176,40 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _default_out(args: argparse.Namespace) -> Path:
+def plan_of(args: argparse.Namespace) -> TrainingPlan:
+    """Return the plan that the options describe; raises ValueError when they contradict each other."""
+    return TrainingPlan(
+        data=args.data,
+        out=_default_out(args.resume, args.overwrite) if args.out is None else args.out,
+        version=args.version,
+        contract=args.contract,
+        recipe=args.recipe,
+        changes=tuple(args.set),
+        outcomes=tuple(args.outcome or (SUCCESS, UNMARKED)),
+        tasks=tuple(args.task),
+        resume=args.resume,
+        overwrite=args.overwrite,
+        start=args.start,
+        warm_epochs=args.warm_epochs,
+        warm_s=args.warm_seconds,
+        background=args.background,
+    )
+
+
+def _default_out(resume: bool, overwrite: bool) -> Path:
     """Return the next version's folder, or with --resume the newest interrupted one; raises ValueError."""
     from il_ros.policies.versions import CHECKPOINT, next_version
     from il_ros.training import outputs
 
     folder = Path(VERSIONS)
-    if args.overwrite:
+    if overwrite:
         raise ValueError(f"--overwrite needs --out: the folder whose policy is replaced, such as {folder}/v1")
     if (folder / CHECKPOINT).exists():  # the default of version 0.1.0
         raise ValueError(
             f"{folder} is one training's folder, not one of versions, and its policy would be used instead of "
             f"the new one: give another folder with --out, or rename {folder}"
         )
-    if not args.resume:
+    if not resume:
         return folder / next_version(folder)
     run = outputs.newest_saved(folder)
     if run is None:
@@ -197,79 +217,75 @@ def _default_out(args: argparse.Namespace) -> Path:
     return run
 
 
-def _keep(args: argparse.Namespace) -> None:
+def _keep(plan: TrainingPlan) -> None:
     """Raise ValueError when training would replace what no training wrote, or a policy without --overwrite."""
     from il_ros.policies import checkpoint
-    from il_ros.policies.versions import CHECKPOINT, fault_of, next_version, taken
+    from il_ros.policies.versions import CHECKPOINT, next_version, taken
     from il_ros.training import outputs
 
-    if fault := fault_of(args.version):
-        raise ValueError(f"--version: {fault}")
-    for folder in (args.out, args.out / CHECKPOINT):
+    for folder in (plan.out, plan.out / CHECKPOINT):
         if taken(folder):
             raise ValueError(
                 f"{folder} holds versions ({', '.join(taken(folder)[-3:])}), and a training writes one. "
-                f"Type:  il-ros train {args.data} --out {folder / next_version(folder)}"
+                f"Type:  il-ros train {plan.data} --out {folder / next_version(folder)}"
             )
-    outputs.require_writable(args.out)
-    if args.resume or args.overwrite or not (args.out / CHECKPOINT).exists():
+    outputs.require_writable(plan.out)
+    if plan.resume or plan.overwrite or not (plan.out / CHECKPOINT).exists():
         return
     try:
-        what = f"policy {checkpoint.load(args.out / CHECKPOINT).version}"
+        what = f"policy {checkpoint.load(plan.out / CHECKPOINT).version}"
     except ValueError:  # damaged: do not replace it without --overwrite
         what = "a checkpoint"
     raise ValueError(
-        f"{args.out} already holds {what}: --resume continues its training, --overwrite replaces it, "
+        f"{plan.out} already holds {what}: --resume continues its training, --overwrite replaces it, "
         "another --out keeps both"
     )
 
 
-def _begin(
-    args: argparse.Namespace, dataset: Dataset, recipe: Recipe
-) -> tuple[LoadedPolicy | None, Recipe, str]:
+def _begin(plan: TrainingPlan, dataset: Dataset, recipe: Recipe) -> tuple[LoadedPolicy | None, Recipe, str]:
     from il_ros.training.trainer import warm_start
 
-    return warm_start.begin(args.start, dataset.contract, recipe, args.warm_epochs, args.warm_seconds)
+    return warm_start.begin(plan.start, dataset.contract, recipe, plan.warm_epochs, plan.warm_s)
 
 
 def _train(
-    args: argparse.Namespace,
+    plan: TrainingPlan,
     dataset: Dataset,
     recipe: Recipe,
     start: LoadedPolicy | None,
-    reporter: Any,
+    reporter: Reporter,
     stopped: Callable[[], bool],
 ) -> Outcome:
     from il_ros.policies.versions import named_by
     from il_ros.training.run import train
 
-    def on_epoch(point: Any) -> bool:
+    def on_epoch(point: EpochMetrics) -> bool:
         reporter.epoch(point)
         return not stopped()
 
     return train(
         dataset,
         recipe,
-        args.out,
-        version=args.version or named_by(args.out),
-        resume=args.resume,
+        plan.out,
+        version=plan.version or named_by(plan.out),
+        resume=plan.resume,
         start=start,
         on_epoch=on_epoch,
     )
 
 
-def _open(args: argparse.Namespace, reporter: BarReporter | JsonReporter) -> tuple[Dataset, Recipe]:
+def _open(plan: TrainingPlan, reporter: Reporter) -> tuple[Dataset, Recipe]:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
     from il_ros.training import recipe as recipes
 
-    own = contract_of(args.contract, args.data)
-    name = args.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "ensemble")
-    recipe = recipes.load(name, args.set)
+    own = contract_of(plan.contract, plan.data)
+    name = plan.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "ensemble")
+    recipe = recipes.load(name, plan.changes)
     dataset = Dataset.open(
-        args.data,
+        plan.data,
         own,
-        Selection(outcomes=tuple(args.outcome or ("success", "unmarked")), tasks=tuple(args.task)),
+        Selection(outcomes=plan.outcomes, tasks=plan.tasks),
         validation=recipe.training.validation,
         validation_most=recipe.training.validation_most,
         seed=recipe.training.seed,
@@ -278,8 +294,8 @@ def _open(args: argparse.Namespace, reporter: BarReporter | JsonReporter) -> tup
     return dataset, recipe
 
 
-def contract_of(name: str | None, data: Path) -> Contract:
-    """Return the contract of file or packaged name `name`, or, when None, of the recorded episodes.
+def contract_of(name: str, data: Path) -> Contract:
+    """Return the contract of file or packaged name `name`, or, when "", of the recorded episodes.
 
     Raises ValueError when there is none, or the episodes have several.
     """

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from il_ros.cli import next_steps
 from il_ros.core.tables import say, table
@@ -15,19 +13,36 @@ from il_ros.training.advice import memorised
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Entry
+    from il_ros.training.loop import EpochMetrics
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
+    from il_ros.training.trainer.plans import TrainingPlan
+
+
+class Reporter(Protocol):
+    """Prints a training's progress."""
+
+    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
+        """Return the entries, showing the progress as they are decoded."""
+
+    def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
+        """Print the data, and the version of the initial weights, or why they were refused."""
+
+    def epoch(self, point: EpochMetrics) -> None:
+        """Print the metrics of an epoch."""
+
+    def done(self, outcome: Outcome) -> None:
+        """Print the result."""
 
 
 class BarReporter:
     """Output for people: a bar with both losses, then a table and the next step.
 
-    `data`, `out`: the folders of episodes and result. `changes`: the words of the command that a continuation
-    needs again.
+    The command that continues a stopped training repeats the options of `plan`.
     """
 
-    def __init__(self, data: Path, out: Path, changes: Sequence[str]) -> None:
-        self._data, self._out, self._changes = data, out, tuple(changes)
+    def __init__(self, plan: TrainingPlan) -> None:
+        self._plan, self._out = plan, plan.out
 
     def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
         """Print the data, and the version of the initial weights, or why they were refused."""
@@ -41,7 +56,7 @@ class BarReporter:
             say(f"training on {device}" + (f": {why}" if why else ""))
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
 
-    def epoch(self, point: Any) -> None:
+    def epoch(self, point: EpochMetrics) -> None:
         """Advance the bar."""
         self._bar.set_postfix_str(
             f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}", False
@@ -72,8 +87,7 @@ class BarReporter:
         ]
         say(table(("result", ""), rows))
         if not outcome.finished:
-            words = ["il-ros", "train", str(self._data), "--out", str(self._out), "--resume", *self._changes]
-            say(f"stopped early; this continues: {shlex.join(words)}")
+            say(f"stopped early; this continues: {self._plan.by_hand(self._out, resume=True)}")
             return
         if sentence := memorised(metrics):
             say(sentence)
@@ -105,7 +119,7 @@ class JsonReporter:
             _say(event="reading", episode=number, episodes=len(entries))
             yield entry
 
-    def epoch(self, point: Any) -> None:
+    def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
         validation = None if math.isnan(point.validation_loss) else point.validation_loss
         _say(

@@ -42,7 +42,7 @@ class PlaybackPhase(Enum):
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class TargetSeries:
     """Targets (T, A) of the actions `names` (A) at `times_s` (T,), increasing from 0; T = 1: a position to go to.
 
     Raises PlaybackError when that does not hold.
@@ -70,7 +70,7 @@ class Trajectory:
         atomic.write_text(path, json.dumps(values) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> Trajectory:
+    def load(cls, path: Path) -> TargetSeries:
         """Read the file; raises PlaybackError naming it."""
         try:
             values = json.loads(files.read_text(path, _MOST_BYTES))
@@ -87,7 +87,7 @@ class Playback:
     trajectory has other actions than the contract, or exceeds its position limits.
     """
 
-    def __init__(self, contract: Contract, trajectory: Trajectory, speed: float) -> None:
+    def __init__(self, contract: Contract, trajectory: TargetSeries, speed: float) -> None:
         if not 0 < speed <= 1:
             raise PlaybackError(f"speed is {speed:g}; it must be above 0 and at most 1")
         if trajectory.names != contract.action_names:
@@ -135,7 +135,7 @@ class Playback:
             return f"playing: {played:.1f} of {self._trajectory.times_s[-1]:.1f} s"
         if self.phase is PlaybackPhase.FAILED:
             return f"not reached: {self.why}"
-        return self.phase.value
+        return str(self.phase.value)
 
     def _lead(self, measured: Vector, now_s: float) -> None:
         first = self._trajectory.targets[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +17,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from il_ros.core import contract_fields, files, share
-from il_ros.core.specs import MOST_MEGAPIXELS, MOST_NUMBERS, ActionSpec, ObservationSpec, StreamSpec
+from il_ros.core.specs import (
+    EXPIRED,
+    EXPIRES_LEAST_S,
+    EXPIRES_PERIODS,
+    MOST_MEGAPIXELS,
+    MOST_NUMBERS,
+    ActionSpec,
+    ObservationSpec,
+    ScanSpec,
+    StreamSpec,
+    Vector,
+)
 from il_ros.core.strict_yaml import MOST_CHARACTERS, Section, YamlError
 from il_ros.core.strict_yaml import parse as parse_yaml
 
 Spec = TypeVar("Spec", bound=StreamSpec)
+
+_ADDED = {"scan": dataclasses.asdict(ScanSpec()), "continuous": ()}
+"""Fields that specs of version 0.1.0 lacked, with their defaults: with these, a contract's hash stays the same."""
 
 ContractError = YamlError
 """An invalid contract; the message names file, line, field, value and the expected value."""
@@ -80,6 +97,32 @@ class Contract:
         """Return the action `key`; raises KeyError that lists the known keys."""
         return _find(self.actions, key, self.name)
 
+    def expires_s(self, action: ActionSpec) -> float:
+        """Return how long a command of `action` counts after its arrival, in seconds.
+
+        Infinite: until it is superseded, the default of positions. The default of velocities is EXPIRES_PERIODS
+        periods, and at least EXPIRES_LEAST_S.
+        """
+        return self._default_expiry_s(action) if action.expires_s is None else action.expires_s
+
+    @property
+    def expiry_warnings(self) -> tuple[str, ...]:
+        """One sentence per velocity action that does not declare `expires_s`: the default that is used."""
+        return tuple(
+            f"contract '{self.name}', actions.{action.key}: expires_s is not declared; a velocity command counts "
+            f"for {self.expires_s(action):g} s ({EXPIRES_PERIODS} periods, at least {EXPIRES_LEAST_S:g} s)"
+            for action in self.actions
+            if action.is_velocity and action.expires_s is None
+        )
+
+    def _default_expiry_s(self, action: ActionSpec) -> float:
+        return max(EXPIRES_PERIODS / self.rate_hz, EXPIRES_LEAST_S) if action.is_velocity else math.inf
+
+    @cached_property
+    def turns(self) -> Vector:
+        """The whole turn of each number of the flat action vector that is a continuous joint's; 0 for others (A,)."""
+        return np.concatenate([action.turns for action in self.actions])
+
     @cached_property
     def hash(self) -> str:
         """Hash of the meaning, sixteen hex digits; comments, layout and name are excluded."""
@@ -89,7 +132,16 @@ class Contract:
     def _meaning(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
         del values["text"]
+        for action, fields in zip(self.actions, values["actions"], strict=True):
+            # as hashed before these keys existed
+            if self.expires_s(action) == self._default_expiry_s(action):
+                del fields["expires_s"]
+            if action.expired == EXPIRED[0]:
+                del fields["expired"]
         for kind in ("observations", "actions"):
+            for spec in values[kind]:
+                for key in [key for key, default in _ADDED.items() if spec.get(key) == default]:
+                    del spec[key]
             values[kind] = {spec["key"]: spec for spec in values[kind]}
             values[f"order of {kind}"] = list(values[kind])
         return values
@@ -129,6 +181,7 @@ def parse(text: str, source: str) -> Contract:
     observations = _each(top, "observations", _bounded(contract_fields.observation))
     by_key = {spec.key: spec for spec in observations}
     actions = _each(top, "actions", lambda key, section: contract_fields.action(key, section, by_key))
+    observations = contract_fields.with_continuous(observations, actions)
     trigger = top.text("trigger", "") or None
     observed = [spec.topic for spec in observations]
     if trigger is not None and trigger not in observed:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from il_ros.core.specs import (
     ACTION_TYPES,
     ARRAY,
     COMPONENTS,
     COMPRESSED_IMAGE,
+    EXPIRED,
     IMAGE,
     IMAGE_ENCODINGS,
     IMAGE_FITS,
     JOINT_FIELDS,
     JOINT_STATE,
+    JOINT_TRAJECTORY,
     LASER_SCAN,
     MOST_NUMBERS,
     MOST_PIXELS,
+    NAN_BEAMS,
     OBSERVATION_TYPES,
     POSE,
     STRING,
@@ -26,10 +30,15 @@ from il_ros.core.specs import (
     ImageSpec,
     Limits,
     ObservationSpec,
+    ScanSpec,
     component_names,
+    turn_of,
 )
 from il_ros.core.strict_yaml import Section, brief
 
+_JOINTS = (ARRAY, JOINT_STATE, JOINT_TRAJECTORY)
+_WHOLE = 1e-3
+"""How exactly limits must be a whole turn apart, as a share of it."""
 _HEADERLESS = (ARRAY, STRING, "geometry_msgs/msg/Twist")
 
 
@@ -55,6 +64,8 @@ def observation(key: str, section: Section) -> ObservationSpec:
         unit=section.text("unit", ""),
         image=_image(section) if type_name in (IMAGE, COMPRESSED_IMAGE) else None,
         stamp=stamp,
+        scan=_scan(section) if type_name == LASER_SCAN else ScanSpec(),
+        continuous=_observed_continuous(section, names, fields),
     )
 
 
@@ -78,12 +89,25 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
     if mode == "delta" and (velocity or type_name == POSE):
         raise section.error("mode", "'delta' is for joint positions; velocities and poses are 'absolute'")
     reference, index = _reference(section, names, observations, required=not velocity)
+    expires_s = section.number("expires_s", math.nan)
+    expired = section.text("expired", EXPIRED[0], choices=EXPIRED)
+    if expired == "stop" and not velocity:
+        raise section.error(
+            "expired", "'stop' is a velocity of 0; an expired position has no label: 'no_label'"
+        )
+    continuous = _continuous(section, names) if type_name in _JOINTS else ()
+    if continuous and velocity:
+        raise section.error("continuous", "is for positions; a velocity has no end anyway")
+    measured = observations.get(reference or "")
+    if measured is not None and type_name in _JOINTS and not velocity:
+        continuous = tuple(name for name in names if name in (*continuous, *measured.continuous))
+    turn = turn_of(section.text("unit", ""))
     return ActionSpec(
         key=key,
         topic=_topic(section),
         type=type_name,
         names=names,
-        limits=_limits(section, len(names), velocity),
+        limits=_limits(section, names, velocity, dict.fromkeys(continuous, turn)),
         unit=section.text("unit", ""),
         quantity=quantity,
         mode=mode,
@@ -91,7 +115,22 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
         reference_index=index,
         safe=safe,
         frame_id=section.text("frame_id", ""),
+        expires_s=None if math.isnan(expires_s) else expires_s,
+        expired=expired,
+        continuous=continuous,
     )
+
+
+def with_continuous(
+    observations: Iterable[ObservationSpec], actions: Sequence[ActionSpec]
+) -> tuple[ObservationSpec, ...]:
+    """Return the observations, with the joints that actions declare as continuous marked there as well."""
+    found = []
+    for spec in observations:
+        declared = [name for action in actions if action.reference == spec.key for name in action.continuous]
+        continuous = tuple(name for name in spec.names if name in (*spec.continuous, *declared))
+        found.append(replace(spec, continuous=continuous))
+    return tuple(found)
 
 
 def _topic(section: Section) -> str:
@@ -168,6 +207,40 @@ def _image(section: Section) -> ImageSpec:
     return spec
 
 
+def _observed_continuous(
+    section: Section, names: tuple[str, ...], fields: tuple[str, ...]
+) -> tuple[str, ...]:
+    if not names:
+        return ()
+    continuous = _continuous(section, names)
+    if continuous and fields not in (("data",), ()) and "position" not in fields:
+        raise section.error("continuous", f"is for positions, but fields are {list(fields)}")
+    return continuous
+
+
+def _continuous(section: Section, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Read the joints without end: a list of names, or true for all."""
+    everything = section.flag_or_texts("continuous")
+    if isinstance(everything, bool):
+        return names if everything else ()
+    for name in everything:
+        if name not in names:
+            raise section.error("continuous", f"'{name}' is not among the names: {', '.join(names)}")
+    return everything
+
+
+def _scan(section: Section) -> ScanSpec:
+    angles = section.numbers("angles", 2, positive=False)
+    if angles is not None:
+        first, last = angles
+        if not (math.isfinite(first) and math.isfinite(last) and 0 < abs(last - first) <= 2 * math.pi + 1e-3):
+            raise section.error("angles", f"[{first:g}, {last:g}] must be two angles in rad within one turn")
+    return ScanSpec(
+        None if angles is None else (angles[0], angles[1]),
+        section.text("nan_beams", ScanSpec().nan_beams, choices=NAN_BEAMS),
+    )
+
+
 def _reference(
     section: Section, names: tuple[str, ...], observations: Mapping[str, ObservationSpec], required: bool
 ) -> tuple[str | None, tuple[int, ...]]:
@@ -189,9 +262,12 @@ def _reference(
     return key, tuple(index)
 
 
-def _limits(section: Section, count: int, velocity: bool) -> Limits:
-    """Read the limits. The speed limit is mandatory, because the safety limiter depends on it."""
-    part = section.section("limits")
+def _limits(section: Section, names: tuple[str, ...], velocity: bool, turns: Mapping[str, float]) -> Limits:
+    """Read the limits. The speed limit is mandatory, because the safety limiter depends on it.
+
+    `turns`: the whole turn of each continuous joint; its position limits are such a turn, or absent.
+    """
+    part, count = section.section("limits"), len(names)
     assert part is not None
     lower = part.numbers("lower", count, positive=False) or (-math.inf,) * count
     upper = part.numbers("upper", count, positive=False) or (math.inf,) * count
@@ -200,9 +276,17 @@ def _limits(section: Section, count: int, velocity: bool) -> Limits:
     if speed is None:
         unit = "m/s or rad/s of the base" if velocity else "units per second of each joint"
         raise part.error("speed", f"missing; the safety limiter needs it ({unit})")
-    for low, high in zip(lower, upper, strict=True):
+    for name, low, high in zip(names, lower, upper, strict=True):
         if low >= high:
             raise part.error("lower", f"{low:g} is not below upper {high:g}")
+        turn = turns.get(name)
+        without = math.isinf(low) and math.isinf(high)
+        if turn is not None and not (without or abs(high - low - turn) <= _WHOLE * turn):
+            raise part.error(
+                "lower",
+                f"'{name}' is continuous, so its limits are a whole turn ({turn:g}) apart, or -.inf and .inf; "
+                f"not {low:g} and {high:g}",
+            )
     if velocity and any(low > 0 or high < 0 for low, high in zip(lower, upper, strict=True)):
         raise part.error("lower", "velocity limits must include 0, so that the robot can stop")
     part.done()

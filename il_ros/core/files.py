@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from il_ros.core.tables import counted
+
 
 class UnreadableFileError(OSError):
     """A file that is not a regular one, or is too large; the message names the fault, not the file."""
@@ -27,13 +29,13 @@ def read_bytes(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise UnreadableFileError(f"is {_kind(found.st_mode)}, not a regular file")
         if found.st_size > most:
-            raise UnreadableFileError(f"has {found.st_size} bytes; at most {most} are read")
+            raise UnreadableFileError(f"has {counted(found.st_size, 'byte')}; at most {most} are read")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(most + 1)  # it may have grown
     finally:
         os.close(descriptor)
     if len(content) > most:
-        raise UnreadableFileError(f"has more than {most} bytes")
+        raise UnreadableFileError(f"has more than {counted(most, 'byte')}")
     return content
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from rosbags.typesys import Stores, get_typestore
 
+from il_ros.core.tables import counted
+
 Message = Any
 """A message dataclass; its fields have the names of the ROS definition, arrays are numpy arrays."""
 
@@ -57,13 +59,13 @@ def decode(type_name: str, raw: bytes) -> Message:
     """
     _require_known(type_name)
     if len(raw) < 4 or raw[0] != 0 or raw[1] > _CDR_LITTLE_ENDIAN:
-        raise MessageError(f"{len(raw)} bytes are not a {type_name}: no CDR header in front")
+        raise MessageError(f"not a {type_name} ({counted(len(raw), 'byte')}): no CDR header in front")
     layout = _store.get_msgdef(type_name)
     read = layout.deserialize_cdr_le if raw[1] else layout.deserialize_cdr_be
     try:
         message, _ = read(memoryview(raw)[4:], 0, layout.cls, _store)
     except Exception as error:  # the generated parsers raise various exceptions
-        raise MessageError(f"{len(raw)} bytes are not a {type_name}: {error!r}") from error
+        raise MessageError(f"not a {type_name} ({counted(len(raw), 'byte')}): {error!r}") from error
     return message
 
 
@@ -85,7 +87,9 @@ def raw_stamp_ns(type_name: str, raw: bytes) -> int | None:
     if not has_header(type_name):
         return None
     if len(raw) < 12:
-        raise MessageError(f"{len(raw)} bytes are too few for a {type_name}: its header alone takes 12")
+        raise MessageError(
+            f"{counted(len(raw), 'byte')} cannot hold a {type_name}: its header alone takes 12"
+        )
     order = "<" if raw[1] & _CDR_LITTLE_ENDIAN else ">"
     seconds, nanoseconds = struct.unpack_from(order + "iI", raw, 4)
     return (seconds * 1_000_000_000 + nanoseconds) or None

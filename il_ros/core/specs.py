@@ -6,7 +6,9 @@ commanded, and the numbers in each of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -41,6 +43,11 @@ ACTION_TYPES = (ARRAY, JOINT_TRAJECTORY, JOINT_STATE, *TWISTS, POSE)
 JOINT_FIELDS = ("position", "velocity", "effort")
 IMAGE_ENCODINGS = ("rgb8", "mono8", "depth")
 IMAGE_FITS = ("exact", "resize", "crop", "stretch")
+NAN_BEAMS = ("nearest", "range_max", "range_min", "error")
+
+EXPIRES_PERIODS, EXPIRES_LEAST_S = 5, 0.25
+"""A velocity command counts for this many control periods, and at least this long, unless the contract says."""
+EXPIRED = ("no_label", "stop")
 
 MOST_NUMBERS = 100_000
 """Numbers that all observations of a contract may have together."""
@@ -53,6 +60,11 @@ MOST_MEGAPIXELS = 64
 def component_names(type_name: str) -> tuple[str, ...]:
     """Return the names of all numbers of a type with fixed components: 'linear.x', ..."""
     return tuple(f"{part}.{axis}" for part, axes in COMPONENTS[type_name].items() for axis in axes)
+
+
+def turn_of(unit: str) -> float:
+    """Return a whole turn in an angle's unit: 360 for degrees, otherwise 2 pi."""
+    return 360.0 if unit.strip().lower().startswith(("deg", "°")) else 2 * math.pi
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,18 @@ class ImageSpec:
 
 
 @dataclass(frozen=True)
+class ScanSpec:
+    """The beams of a laser scan for the policy.
+
+    `angles`: those of the first and the last beam, in rad; None: as each scan has them. `nan_beams`: what a beam
+    without a valid measurement (NaN) is: the nearest measured one, range_max, range_min, or an error.
+    """
+
+    angles: tuple[float, float] | None = None
+    nan_beams: str = "nearest"
+
+
+@dataclass(frozen=True)
 class StreamSpec:
     """A topic of a contract, with its unique key."""
 
@@ -90,6 +114,7 @@ class ObservationSpec(StreamSpec):
 
     `stamp` selects the time of a message: 'header', or 'arrival' (for drivers with a wrong clock, and for
     types without a header). `max_age_s`: maximum age at a tick, in seconds.
+    `continuous`: the names of joints without end, whose position is an angle, the same after each whole turn.
     """
 
     max_age_s: float
@@ -99,6 +124,8 @@ class ObservationSpec(StreamSpec):
     unit: str = ""
     image: ImageSpec | None = None
     stamp: str = "header"
+    scan: ScanSpec = ScanSpec()
+    continuous: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -120,6 +147,12 @@ class ObservationSpec(StreamSpec):
         return len(self.elements)
 
     @cached_property
+    def turns(self) -> Vector:
+        """The whole turn of each number that is the angle of a continuous joint, in its unit; 0 for the others (D,)."""
+        angles = {f"position/{name}" for name in self.continuous} | set(self.continuous)
+        return np.array([turn_of(self.unit) if each in angles else 0.0 for each in self.elements])
+
+    @cached_property
     def places(self) -> dict[str, int]:
         """The index of each element."""
         return {element: place for place, element in enumerate(self.elements)}
@@ -130,6 +163,19 @@ class ObservationSpec(StreamSpec):
         if self.image is not None:
             return np.dtype(np.float32 if self.image.encoding == "depth" else np.uint8)
         return np.dtype(np.str_) if self.kind == "text" else np.dtype(np.float64)
+
+
+def narrowed(spec: ObservationSpec, used: Iterable[int]) -> ObservationSpec:
+    """Return the observation with only the joint state fields that have one of the `used` elements (indices).
+
+    Other observations are returned as they are. A velocity or an effort that is missing or NaN then does not
+    matter to those who need the positions only.
+    """
+    if spec.type != JOINT_STATE:
+        return spec
+    kept = dict.fromkeys(spec.elements[index].partition("/")[0] for index in sorted(set(used)))
+    elements = tuple(f"{part}/{name}" for part in kept for name in spec.names)
+    return replace(spec, fields=tuple(kept), elements=elements)
 
 
 @dataclass(frozen=True)
@@ -160,6 +206,10 @@ class ActionSpec(StreamSpec):
     their indices there; holds and ramps start from these values.
     `safe`: the behaviour without a source in authority: hold the position, zero the velocity, or stop
     (decelerate within the limits, then hold).
+    `expires_s`: how long a command counts after its arrival, in seconds; None: see `Contract.expires_s`.
+    `expired`: the label after that: none ('no_label'), or a zero velocity ('stop').
+    `continuous`: the names of joints without end. Their commands go the shortest way. Position limits of such a
+    joint are a whole turn, in which its commands are then kept, or absent: commands then go on from the last one.
     """
 
     names: tuple[str, ...]
@@ -171,11 +221,19 @@ class ActionSpec(StreamSpec):
     reference_index: tuple[int, ...] = ()
     safe: str = "hold"
     frame_id: str = ""
+    expires_s: float | None = None
+    expired: str = "no_label"
+    continuous: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """Count of numbers A_k."""
         return len(self.names)
+
+    @cached_property
+    def turns(self) -> Vector:
+        """The whole turn of each continuous joint, in the action's unit; 0 for the others (A_k,)."""
+        return np.array([turn_of(self.unit) if name in self.continuous else 0.0 for name in self.names])
 
     @property
     def is_velocity(self) -> bool:

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from il_ros.core.tables import counted
+
 MOST_CHARACTERS = 100_000
 MOST_VALUES = 20_000
 """Keys, lists and values of a text; an alias counts as often as it is used."""
@@ -123,6 +125,18 @@ class Section:
             before.add(value)
         return tuple(values)
 
+    def flag_or_texts(self, key: str) -> bool | tuple[str, ...]:
+        """Return true, false or a list of distinct strings; false when absent."""
+        node = self._take(key, False)
+        value = False if node is None else self._construct(key, node)
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, list):
+            raise self.error(
+                key, f"must be true, false or a list of names such as [a, b], not {brief(value)}"
+            )
+        return self.texts(key)
+
     def numbers(self, key: str, count: int, *, positive: bool) -> tuple[float, ...] | None:
         """Return `count` numbers, where one number stands for all; None when absent."""
         node = self._take(key, False)
@@ -132,7 +146,7 @@ class Section:
         if not isinstance(values, list):
             values = [values] * count
         if len(values) != count:
-            raise self.error(key, f"has {len(values)} values; {count} are needed (or one for all)")
+            raise self.error(key, f"has {counted(len(values), 'value')}; needed: {count} (or one for all)")
         return tuple(self._number(key, value, positive) for value in values)
 
     def _number(self, key: str, value: Any, positive: bool) -> float:

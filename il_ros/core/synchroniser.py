@@ -2,19 +2,23 @@
 
 An observation is causal: of each stream it contains the newest message stamped at or before the tick. If a
 stream is missing or older than its maximum age, there is no observation, with the reason; no value is made
-up.
+up. The joints of a robot may come in several messages on one topic, each with some of them: then this holds
+for each joint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from il_ros.core import messages
-from il_ros.core.codecs import CodecError, decode
+from il_ros.core.codecs import CodecError, decode, require_finite
+from il_ros.core.codecs.image import other_view, size_of
+from il_ros.core.codecs.joint_layout import JointLayout
+from il_ros.core.codecs.joint_sources import MOST_LAYOUTS, JointSources
 from il_ros.core.codecs.joint_state import JointStateReader
 from il_ros.core.specs import JOINT_STATE, ObservationSpec
 
@@ -31,7 +35,10 @@ ANOTHER_CLOCK = "it is stamped by another clock: check use_sim_time"
 
 @dataclass(frozen=True)
 class Observation:
-    """The observation at a tick: `values[key]` has the shape `ObservationSpec.shape` and is read-only."""
+    """The observation at a tick: `values[key]` has the shape `ObservationSpec.shape` and is read-only.
+
+    `ages_s[key]`: the age of its message at the tick; of several messages, of the oldest one.
+    """
 
     tick_ns: int
     values: Mapping[str, Array]
@@ -50,10 +57,15 @@ class NoObservation:
     untimely: bool = False
 
 
+class _UntimelyError(CodecError):
+    """A stream has messages, but none of the right time for the tick."""
+
+
 @dataclass
 class _Entry:
     stamp_ns: int
     raw: bytes
+    layout: JointLayout | None = None
     decoded: dict[str, Array] = field(default_factory=dict)
 
 
@@ -62,17 +74,33 @@ class Synchroniser:
 
     Messages are stored as bytes and decoded only when a tick needs them: a camera may be faster than the
     policy.
+    `publishers`: returns the names of a topic's publishers, for the reason that a joint has two of them; offline
+    they are not known.
     """
 
-    def __init__(self, specs: Sequence[ObservationSpec]):
+    def __init__(
+        self,
+        specs: Sequence[ObservationSpec],
+        publishers: Callable[[str], Sequence[str]] = lambda topic: (),
+    ):
         self._specs = tuple(specs)
+        self._publishers = publishers
         self._types = {spec.topic: spec.type for spec in specs}
         self._by_arrival = {spec.topic for spec in specs if spec.stamp == "arrival"}
-        self._streams: dict[str, list[_Entry]] = {topic: [] for topic in self._types}
+        # of a topic of joint states, one stream per layout of its messages
+        self._streams: dict[str, dict[JointLayout | None, list[_Entry]]] = {
+            topic: {} for topic in self._types
+        }
+        self._sources = {
+            topic: JointSources(spec for spec in specs if spec.topic == topic)
+            for topic, type_name in self._types.items()
+            if type_name == JOINT_STATE
+        }
         self._readers = {spec.key: JointStateReader(spec) for spec in specs if spec.type == JOINT_STATE}
+        self._first_sizes: dict[str, tuple[int, int]] = {}
         self._last_tick_ns = -1
         self.disordered = dict.fromkeys(self._types, 0)
-        """Count of messages per topic whose stamp was not after that of their predecessor."""
+        """Count of messages per topic whose stamp was not after that of their predecessor (of the same layout)."""
         self.ahead = dict.fromkeys(self._types, 0)
         """Count of messages per topic that were stamped further ahead of their arrival than AHEAD_NS."""
         self._early: dict[str, _Entry] = {}
@@ -100,10 +128,7 @@ class Synchroniser:
                 self.ahead[topic] += 1
             self._early[topic] = _Entry(stamp_ns, raw)
             return stamp_ns
-        stream = self._streams[topic]
-        if stream and stamp_ns <= stream[-1].stamp_ns:
-            self.disordered[topic] += 1
-        self._insert(stream, _Entry(stamp_ns, raw))
+        self.disordered[topic] += self._insert(topic, _Entry(stamp_ns, raw))
         return stamp_ns
 
     def sample(self, tick_ns: int) -> Observation | NoObservation:
@@ -127,53 +152,82 @@ class Synchroniser:
         reasons: list[str] = []
         untimely = True
         for spec in self._specs:
-            entry, reason = self._at(spec, tick_ns)
-            if entry is None:
-                reasons.append(reason)
-                untimely = untimely and bool(self._streams[spec.topic])
-                continue
             try:
-                values[spec.key] = self._decoded(spec, entry)
-                ages_s[spec.key] = (tick_ns - entry.stamp_ns) / 1e9
+                values[spec.key], stamp_ns = self._sampled(spec, tick_ns)
+                ages_s[spec.key] = (tick_ns - stamp_ns) / 1e9
             except CodecError as error:
                 reasons.append(str(error))
-                untimely = False
+                untimely = untimely and isinstance(error, _UntimelyError)
         if reasons:
             return NoObservation(tick_ns, tuple(reasons), untimely)
         return Observation(tick_ns, values, ages_s)
 
     def clear(self) -> None:
         """Discard all messages, for example after the clock was set back."""
-        for stream in self._streams.values():
-            stream.clear()
+        for streams in self._streams.values():
+            streams.clear()
+        for sources in self._sources.values():
+            sources.clear()
         self._early.clear()
+        self._first_sizes.clear()
         self._last_tick_ns = -1
 
-    def _at(self, spec: ObservationSpec, tick_ns: int) -> tuple[_Entry | None, str]:
-        stream = self._streams[spec.topic]
-        name = f"{spec.key} ({spec.topic})"
+    def _sampled(self, spec: ObservationSpec, tick_ns: int) -> tuple[Array, int]:
+        """Return the value at the tick and the stamp of its (oldest) message; raises CodecError with the reason."""
         early = self._early.get(spec.topic)
         if early is not None and early.stamp_ns <= tick_ns:
-            self._insert(stream, self._early.pop(spec.topic))
+            self._insert(spec.topic, self._early.pop(spec.topic))
             early = None
-        if not stream and early is None:
-            return None, f"{name}: nothing received"
-        place = _after(stream, tick_ns)
-        if place == 0:
-            oldest = stream[0] if stream else early
-            assert oldest is not None
-            ahead_s = (oldest.stamp_ns - tick_ns) / 1e9
-            off = "if the driver's clock is wrong, set 'stamp: arrival'"
-            why = ANOTHER_CLOCK if ahead_s > CLOCKS_APART_S else off
-            return None, (
-                f"{name}: no message at or before the tick, the oldest is {ahead_s:.3f} s after it; {why}"
-            )
-        entry = stream[place - 1]
-        age_s = (tick_ns - entry.stamp_ns) / 1e9
-        if age_s > spec.max_age_s:
-            why = ANOTHER_CLOCK if age_s > CLOCKS_APART_S else f"max_age_s is {spec.max_age_s:g}"
-            return None, f"{name}: stale, {age_s:.3f} s old at the tick; {why}"
-        return entry, ""
+        streams = self._streams[spec.topic]
+        sources = self._sources.get(spec.topic)
+        if sources is not None:
+            fault = sources.fault(tick_ns, spec.names)
+            if fault:
+                named = ", ".join(self._publishers(spec.topic))
+                raise CodecError(
+                    f"{_name(spec)}: {fault}" + (f"; the topic's publishers: {named}" if named else "")
+                )
+        newest = [stream[place - 1] for stream in streams.values() if (place := _after(stream, tick_ns))]
+        if not newest:
+            oldest = min((stream[0] for stream in streams.values()), key=_stamp_ns, default=early)
+            kind = CodecError if oldest is None else _UntimelyError
+            raise kind(_nothing_yet(spec, oldest, tick_ns))
+        if len(newest) > 1:
+            return self._merged(spec, newest, tick_ns)
+        (entry,) = newest
+        _require_recent(spec, "", entry, tick_ns)
+        return self._decoded(spec, entry), entry.stamp_ns
+
+    def _merged(self, spec: ObservationSpec, newest: Sequence[_Entry], tick_ns: int) -> tuple[Array, int]:
+        """Return the value made of messages of several layouts: of each joint, from the newest one that has it."""
+        newest = sorted(newest, key=_stamp_ns, reverse=True)
+        if newest[0].layout is None:  # not a whole JointState: it costs the ticks up to the next message
+            return self._decoded(spec, newest[0]), newest[0].stamp_ns
+        wanted = [(part, name) for part in spec.fields for name in spec.names]
+        chosen = []
+        for part, name in wanted:
+            entry = next((each for each in newest if each.layout and each.layout.has(part, name)), None)
+            if entry is None:
+                layouts = "; ".join(str(each.layout) for each in newest if each.layout)
+                raise CodecError(
+                    f"{_name(spec)}: joint '{name}' is missing in '{part}'; the messages have: {layouts}"
+                )
+            chosen.append(entry)
+        oldest = min(chosen, key=_stamp_ns)
+        part, name = wanted[chosen.index(oldest)]
+        _require_recent(spec, f"{part}/{name}", oldest, tick_ns, newest[0])
+        if all(entry is oldest for entry in chosen):
+            return self._decoded(spec, oldest), oldest.stamp_ns
+        value = np.empty(len(wanted))
+        for place, ((part, name), entry) in enumerate(zip(wanted, chosen, strict=True)):
+            assert entry.layout is not None
+            try:
+                value[place] = entry.layout.value(entry.raw, part, name)
+            except ValueError as error:
+                raise CodecError(f"{_name(spec)}: {error}") from error
+        value = require_finite(value, spec.elements, spec.key)
+        value.setflags(write=False)
+        return value, oldest.stamp_ns
 
     def _decoded(self, spec: ObservationSpec, entry: _Entry) -> Array:
         if spec.key not in entry.decoded:
@@ -184,18 +238,38 @@ class Synchroniser:
                     message = messages.decode(spec.type, entry.raw)
                 except ValueError as error:
                     raise CodecError(f"{spec.key} ({spec.topic}): {error}") from error
+                self._require_same_view(spec, message)
                 value = decode(spec, message)
             value.setflags(write=False)
             entry.decoded[spec.key] = value
         return entry.decoded[spec.key]
 
-    @classmethod
-    def _insert(cls, stream: list[_Entry], entry: _Entry) -> None:
-        """Add a message at its place in time, unless there is one with the same stamp; drop old ones."""
+    def _require_same_view(self, spec: ObservationSpec, message: messages.Message) -> None:
+        """Raise CodecError when a camera changed its aspect ratio, and the contract's `fit` would hide that."""
+        size = None if spec.image is None else size_of(message)
+        if spec.image is None or size is None:
+            return
+        why = other_view(spec.image, size, self._first_sizes.setdefault(spec.topic, size))
+        if why:
+            raise CodecError(f"{_name(spec)}: {why}")
+
+    def _insert(self, topic: str, entry: _Entry) -> bool:
+        """Add a message at its place in time, unless there is one with the same stamp; drop old ones.
+
+        Returns whether its stamp was not after that of its predecessor.
+        """
+        sources, streams = self._sources.get(topic), self._streams[topic]
+        if sources is not None:
+            entry.layout = sources.observe(entry.raw, entry.stamp_ns)
+        stream = streams.setdefault(entry.layout, [])
         place = _after(stream, entry.stamp_ns)
+        disordered = place < len(stream) or (place > 0 and stream[place - 1].stamp_ns == entry.stamp_ns)
         if place == 0 or stream[place - 1].stamp_ns < entry.stamp_ns:
             stream.insert(place, entry)
-            cls._drop_before(stream, stream[-1].stamp_ns - HISTORY_NS)
+            self._drop_before(stream, stream[-1].stamp_ns - HISTORY_NS)
+        if len(streams) > MOST_LAYOUTS:
+            del streams[min(streams, key=lambda layout: streams[layout][-1].stamp_ns)]
+        return disordered
 
     @staticmethod
     def _drop_before(stream: list[_Entry], before_ns: int) -> None:
@@ -212,3 +286,37 @@ def _after(stream: list[_Entry], time_ns: int) -> int:
     while place and stream[place - 1].stamp_ns > time_ns:
         place -= 1
     return place
+
+
+def _stamp_ns(entry: _Entry) -> int:
+    return entry.stamp_ns
+
+
+def _name(spec: ObservationSpec) -> str:
+    return f"{spec.key} ({spec.topic})"
+
+
+def _nothing_yet(spec: ObservationSpec, oldest: _Entry | None, tick_ns: int) -> str:
+    """Return why there is no message at or before the tick; `oldest`: the first one after it, None without any."""
+    if oldest is None:
+        return f"{_name(spec)}: nothing received"
+    ahead_s = (oldest.stamp_ns - tick_ns) / 1e9
+    off = "if the driver's clock is wrong, set 'stamp: arrival'"
+    why = ANOTHER_CLOCK if ahead_s > CLOCKS_APART_S else off
+    return f"{_name(spec)}: no message at or before the tick, the oldest is {ahead_s:.3f} s after it; {why}"
+
+
+def _require_recent(
+    spec: ObservationSpec, element: str, entry: _Entry, tick_ns: int, newest: _Entry | None = None
+) -> None:
+    """Raise CodecError when the message is older than the contract allows.
+
+    `element`: the one that is taken from it, if there are several messages; `newest`: the newest of these.
+    """
+    age_s = (tick_ns - entry.stamp_ns) / 1e9
+    if age_s <= spec.max_age_s:
+        return
+    why = ANOTHER_CLOCK if age_s > CLOCKS_APART_S else f"max_age_s is {spec.max_age_s:g}"
+    which = f"{element} is stale" if element else "stale"
+    last = f"; the newest message has {newest.layout}" if newest is not None and newest is not entry else ""
+    raise _UntimelyError(f"{_name(spec)}: {which}, {age_s:.3f} s old at the tick; {why}{last}")

@@ -66,6 +66,11 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[: _MOST_NAMES - 1])} and {len(names) - _MOST_NAMES + 1} others"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return '1 frame', '2 frames'; `noun`: one that takes an s, perhaps with an adjective before it."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def seconds(value: float | None) -> str:
     """Return '12.3', or '-' for None."""
     return "-" if value is None else f"{value:.1f}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 
 from il_ros.core import atomic
+from il_ros.core.tables import counted
 from il_ros.demo import pictures
 from il_ros.demo.phases import DemoPlan
 from il_ros.demo.summary import DemoSummary, Score
@@ -43,8 +44,8 @@ def write(plan: DemoPlan, summary: DemoSummary, performed: Trials) -> Path:
         training=_training(plan),
         rows=_row("expert", summary.expert) + _row("policy, held-out starts", summary.policy),
         folder=escape(str(plan.folder)),
-        **_figures("policy", summary.policy),
-        **_figures("expert", summary.expert),
+        **_figures("policy", summary.policy, "held-out episode"),
+        **_figures("expert", summary.expert, "demonstration"),
     )
     path = plan.folder / "index.html"
     atomic.write_text(path, text)
@@ -94,7 +95,8 @@ def _reasons(failed: Iterable[Trial]) -> str:
 def _training(plan: DemoPlan) -> str:
     metrics = json.loads((plan.checkpoint / "config.json").read_text())["metrics"]
     return (
-        f"Behaviour cloning of {metrics['frames']} frames from {len(metrics['data']['train'])} episodes; "
+        f"Behaviour cloning of {counted(metrics['frames'], 'frame')} from "
+        f"{counted(len(metrics['data']['train']), 'episode')}; "
         f"{len(metrics['data']['validation'])} more were used for validation only; the weights of epoch "
         f"{metrics['best_epoch']} of {metrics['epochs']} were kept."
     )
@@ -114,16 +116,16 @@ def _phases(summary: DemoSummary) -> str:
     )
 
 
-def _figures(name: str, score: Score) -> dict[str, object]:
+def _figures(name: str, score: Score, noun: str) -> dict[str, object]:
     return {
         f"{name}_rate": f"{100 * score.rate:.0f} %",
-        f"{name}_episodes": score.episodes,
+        f"{name}_episodes": counted(score.episodes, noun),
         f"{name}_interval": f"{100 * score.interval[0]:.0f}–{100 * score.interval[1]:.0f} %",
     }
 
 
 def _row(name: str, score: Score) -> str:
-    figures = _figures("it", score)
+    figures = _figures("it", score, "episode")
     cells = (name, score.episodes, score.successes, figures["it_rate"], figures["it_interval"])
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
 

@@ -43,7 +43,7 @@ def count_episode(entry: Entry) -> EpisodeCounts:
     if sum(file.stat().st_size for file in bag_files(entry.folder)) > LARGE_BYTES:
         return EpisodeCounts(bag.topics[topic].messages, 1)
     start_ns = entry.info.started_ns if entry.info is not None else 0  # earlier messages are pre-roll
-    demonstrated = (message for message in bag.messages([topic]) if message.log_ns >= start_ns)
+    demonstrated = (message for message in bag.before_step([topic]) if message.log_ns >= start_ns)
     found, left_out = read_decisions(demonstrated)
     return replace(count_decisions([each.decision for each in found]), left_out=tuple(left_out))
 

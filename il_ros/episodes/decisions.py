@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from il_ros.core.synchroniser import AHEAD_NS
+from il_ros.core.tables import counted
 from il_ros.episodes.bag.reader import BagMessage
 from il_ros.records.decision import Decision, DecisionError, decode
 
@@ -34,8 +35,8 @@ def read_decision(message: BagMessage, actions: int | None = None) -> Decision:
     vector = next((each for each in (decision.sent, *decision.proposals.values()) if each is not None), None)
     if actions is not None and vector is not None and len(vector) != actions:
         raise DecisionError(
-            f"not a usable decision: the command or proposal has {len(vector)} numbers; "
-            f"the contract has {actions} actions"
+            f"not a usable decision: the command or proposal has {counted(len(vector), 'number')}; "
+            f"the contract has {counted(actions, 'action')}"
         )
     return decision
 
@@ -67,4 +68,4 @@ def summary(left_out: Sequence[str]) -> str:
     if not left_out:
         return ""
     (reason, _), *_ = Counter(left_out).most_common(1)
-    return reason if len(left_out) == 1 else f"{len(left_out)} messages; most often: {reason}"
+    return reason if len(left_out) == 1 else f"{counted(len(left_out), 'message')}; most often: {reason}"

@@ -25,6 +25,9 @@ SCHEMA = 1
 LEVELS = ("good", "fair", "poor")
 """The levels of a grade."""
 
+CLOCKS = ("steady", "node")
+"""The clocks of a recording's log times: see `EpisodeInfo.clock`."""
+
 INFO_FILE = "episode.json"
 METADATA_FILE = "metadata.yaml"
 TOMBSTONE = "discarded.json"
@@ -51,7 +54,7 @@ class StreamInfo:
     rate_hz: float | None = None
     age_p50_s: float | None = None
     age_p99_s: float | None = None
-    """Age = reception minus header stamp."""
+    """Age = reception minus header stamp; below zero when the driver's clock is ahead of the recorder's."""
     longest_gap_s: float | None = None
     stale_s: float = 0.0
     """Total time during which the newest message was older than the contract's max_age_s."""
@@ -59,6 +62,10 @@ class StreamInfo:
     backwards: int = 0
     """Number of header stamps earlier than the stamp before."""
     required: bool = False
+    ahead: int = 0
+    """Number of messages stamped more than a second after their reception; synchronisers set them apart."""
+    by_arrival: bool = False
+    """Whether the contract ignores the header stamps."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,9 @@ class EpisodeInfo:
     complete: bool = False
     made_from: str = ""
     """For an episode recorded from a state of another one: that episode, the time and the reason."""
+    clock: str = ""
+    """The clock of the log times: 'steady' (tied to ROS time once), 'node' (ROS time, such as simulated time), or
+    '' in episodes of earlier versions (the node's, also after it was set). If it is set, the episode ends."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -255,13 +265,15 @@ _STREAM = _fields(
         "bytes": _COUNT,
         "lost": _COUNT,
         "rate_hz": check.or_null(_SECONDS),
-        "age_p50_s": check.or_null(_SECONDS),
-        "age_p99_s": check.or_null(_SECONDS),
+        "age_p50_s": check.or_null(check.number()),
+        "age_p99_s": check.or_null(check.number()),
         "longest_gap_s": check.or_null(_SECONDS),
         "stale_s": _SECONDS,
         "silent_at_end_s": check.or_null(_SECONDS),
         "backwards": _COUNT,
         "required": check.flag,
+        "ahead": _COUNT,
+        "by_arrival": check.flag,
     },
 )
 _GRADE = _fields(
@@ -300,6 +312,7 @@ _INFO = _fields(
         "grade": check.or_null(_GRADE),
         "complete": check.flag,
         "made_from": check.text,
+        "clock": check.one_of("", *CLOCKS),
         "schema": _COUNT,
     },
 )

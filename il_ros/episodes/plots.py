@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
 
 _COLOURS = {"expert": "tab:orange", "policy": "tab:blue", "none": "tab:red"}
@@ -49,7 +50,7 @@ def plot_episode(
     times_s = (np.asarray(episode.ticks_ns) - int(episode.ticks_ns[0])) / 1e9
     figure.suptitle(
         f"{episode.name}: {episode.task or 'no task'}, {episode.outcome}, "
-        f"{len(episode)} frames in {episode.duration_s:.1f} s"
+        f"{counted(len(episode), 'frame')} in {episode.duration_s:.1f} s"
     )
     for panel, spec in zip(panels, numeric, strict=False):
         _lines(panel, times_s, np.asarray(episode.observations[spec.key]), episode.runs, spec.elements)

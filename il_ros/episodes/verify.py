@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -11,12 +12,16 @@ import yaml
 from il_ros.core import contract as contracts
 from il_ros.core import messages
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.tables import counted
 from il_ros.episodes.arrays.replay import Skipped, count_reasons, open_replay
 from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag
-from il_ros.episodes.bag.topics import MismatchError
+from il_ros.episodes.bag.topics import MismatchError, resolve
 from il_ros.episodes.catalogue import Entry, look
-from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo
-from il_ros.records.labelling import DRIVEN
+from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo, StreamInfo
+from il_ros.episodes.recording.grade import wrong_clock
+from il_ros.episodes.recording.monitor import Histogram
+from il_ros.episodes.recording.options import AHEAD_S
+from il_ros.records.labelling import DRIVEN, NoLabel
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class VerifyReport:
     """The result of a verification. `errors` make an episode unusable, `warnings` do not.
 
     `ticks`: number of ticks. `frames`: number of ticks with a frame. Both are None when not checked.
+    `unlabelled`: number of ticks with an observation but without a label, by kind.
     """
 
     folder: Path
@@ -32,6 +38,7 @@ class VerifyReport:
     messages: int = 0
     ticks: int | None = None
     frames: int | None = None
+    unlabelled: Mapping[NoLabel, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -50,7 +57,7 @@ def verify(folder: Path, contract: Contract | None = None) -> VerifyReport:
     warnings = [] if entry.state == "ready" else [f"{entry.state}: {entry.reason}"]
     try:
         bag = open_bag(folder)
-        errors, stream_warnings, count = _check_messages(bag)
+        errors, stream_warnings, count, ages = _check_messages(bag)
         warnings += stream_warnings + _check_metadata(bag, count)
         report = VerifyReport(folder, tuple(errors), tuple(warnings), count)
         info_errors, info_warnings, own = _check_info(entry.info)
@@ -58,6 +65,7 @@ def verify(folder: Path, contract: Contract | None = None) -> VerifyReport:
         used = own if contract is None else contract
         if used is None:
             return _add(report, [], ["it holds no contract, so frames were not checked; use --contract FILE"])
+        report = _add(report, [], _check_clocks(bag, entry.info, used, ages))
         return _check_frames(report, bag, entry, used)
     except BagError as error:
         return VerifyReport(folder, (str(error),), tuple(warnings))
@@ -67,12 +75,13 @@ def _add(report: VerifyReport, errors: list[str], warnings: list[str]) -> Verify
     return replace(report, errors=(*report.errors, *errors), warnings=(*report.warnings, *warnings))
 
 
-def _check_messages(bag: Bag) -> tuple[list[str], list[str], int]:
-    """Decode every message of a known type; return errors, warnings and the number of messages."""
+def _check_messages(bag: Bag) -> tuple[list[str], list[str], int, dict[str, Histogram]]:
+    """Decode every message of a known type; return errors, warnings, the number of messages, and ages by topic."""
     counts: Counter[str] = Counter()
     backwards: Counter[str] = Counter()
     bad: dict[str, tuple[int, str]] = {}
     newest: dict[str, int] = {}
+    ages: dict[str, Histogram] = {}
     for item in bag.messages():
         counts[item.topic] += 1
         if not messages.known(item.type):
@@ -85,14 +94,42 @@ def _check_messages(bag: Bag) -> tuple[list[str], list[str], int]:
         if stamp_ns is not None:
             backwards[item.topic] += stamp_ns < newest.get(item.topic, stamp_ns)
             newest[item.topic] = stamp_ns
-    errors = [f"{topic}: {count} messages don't decode: {error}" for topic, (count, error) in bad.items()]
+            ages.setdefault(item.topic, Histogram()).add((item.log_ns - stamp_ns) / 1e9)
+    errors = [
+        f"{topic}: {counted(count, 'message')} cannot be decoded: {error}"
+        for topic, (count, error) in bad.items()
+    ]
     errors += [
-        f"{topic}: the file's index says {summary.messages} messages, the file holds {counts[topic]}"
+        f"{topic}: the file's index says {counted(summary.messages, 'message')}, the file holds {counts[topic]}"
         for topic, summary in bag.topics.items()
         if counts[topic] != summary.messages
     ]
-    warnings = [f"{topic}: its stamps went back {count} times" for topic, count in backwards.items() if count]
-    return errors, warnings, counts.total()
+    warnings = [
+        f"{topic}: its stamps went back {counted(count, 'time')}"
+        for topic, count in backwards.items()
+        if count
+    ]
+    return errors, warnings, counts.total(), ages
+
+
+def _check_clocks(
+    bag: Bag, info: EpisodeInfo | None, contract: Contract, ages: Mapping[str, Histogram]
+) -> list[str]:
+    """Return a warning for each observed stream whose driver's clock is ahead of the recorder's.
+
+    In episodes that name their clock, the grade says it.
+    """
+    if info is not None and info.clock:
+        return []
+    topics = {
+        spec.topic: resolve(spec.topic, bag, info) for spec in contract.observations if spec.stamp == "header"
+    }
+    streams = [
+        StreamInfo(name, contract.topics[topic], age_p50_s=ages[name].quantile(0.5), required=True)
+        for topic, name in topics.items()
+        if name is not None and name in ages
+    ]
+    return [wrong for stream in streams if (wrong := wrong_clock(stream, AHEAD_S))]
 
 
 def _check_metadata(bag: Bag, count: int) -> list[str]:
@@ -105,7 +142,7 @@ def _check_metadata(bag: Bag, count: int) -> list[str]:
     except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
         return [f"{path} can't be read, `ros2 bag` needs it ({error!r}); {RECOVER} {bag.path}"]
     if listed != count:
-        return [f"{path} says {listed} messages, the bag has {count}; {RECOVER} {bag.path}"]
+        return [f"{path} says {counted(listed, 'message')}, the bag has {count}; {RECOVER} {bag.path}"]
     return []
 
 
@@ -139,15 +176,24 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
     frames = 0
     try:
         # label by any driver: an episode without training labels may still be intact
-        for item in open_replay(bag, contract, entry.info, DRIVEN):
+        replay = open_replay(bag, contract, entry.info, DRIVEN)
+        for item in replay:
             if isinstance(item, Skipped):
                 skipped.append(item)
             else:
                 frames += 1
     except MismatchError as error:
         return _add(report, [str(error)], [])
-    reasons = [f"{count} ticks without a frame: {reason}" for reason, count in count_reasons(skipped).items()]
-    report = replace(report, ticks=frames + len(skipped), frames=frames)
+    ticks = [item for item in skipped if item.tick_ns is not None]
+    records = [item for item in skipped if item.tick_ns is None]
+    reasons = [
+        f"{counted(count, 'tick')} without a frame: {reason}"
+        for reason, count in count_reasons(ticks).items()
+    ]
+    reasons += [f"{count} left out: {reason}" for reason, count in count_reasons(records).items()]
+    reasons += contract.expiry_warnings if replay.from_commands else ()
+    unlabelled = Counter(item.missing for item in skipped if item.missing is not None)
+    report = replace(report, ticks=frames + len(ticks), frames=frames, unlabelled=unlabelled)
     if frames == 0:
         return _add(report, ["no usable frame", *reasons], [])
     return _add(report, [], reasons)

@@ -12,6 +12,7 @@ import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.codecs.image import decode_image, decode_picture
+from il_ros.core.codecs.pixels import best_encoding
 from il_ros.core.specs import COMPRESSED_IMAGE, IMAGE, MOST_PIXELS, ImageSpec
 from il_ros.episodes.arrays.replay import span_of
 from il_ros.episodes.bag.reader import Bag, BagMessage
@@ -203,8 +204,7 @@ def picture_of(kind: str, raw: bytes) -> Picture:
     if kind == COMPRESSED_IMAGE:
         pixels = _compressed(image)
     else:
-        encoding = {"mono8": "mono8", "8UC1": "mono8", "16UC1": "depth", "32FC1": "depth"}
-        spec = ImageSpec(int(image.width), int(image.height), encoding.get(image.encoding, "rgb8"))
+        spec = ImageSpec(int(image.width), int(image.height), best_encoding(image.encoding))
         pixels = decode_image(spec, image)
     if pixels.dtype != np.uint8:
         pixels = (np.clip(pixels / _DEPTH_RANGE_M, 0, 1) * 255).astype(np.uint8)

@@ -26,7 +26,9 @@ from torch import Tensor
 from il_ros.core import atomic, contract, files, settings
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.settings import SettingsError
+from il_ros.core.tables import counted
 from il_ros.policies import lineage, weights
+from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
@@ -212,12 +214,15 @@ def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -
 
 
 def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inputs) -> None:
-    for part, found, needed in (
-        ("actions", normaliser.actions.centre, own.action_size),
-        ("state", normaliser.state.centre, len(inputs.groups)),
-    ):
-        if found.shape != (needed,):
-            raise CheckpointError(f"{file}: normaliser.{part} has {found.size} values; {needed} are required")
+    state, learnt, needed = normaliser.state.centre, normaliser.actions.centre, len(inputs.groups)
+    if state.shape != (needed,):
+        raise CheckpointError(
+            f"{file}: normaliser.state has {counted(state.size, 'value')}; required: {needed}"
+        )
+    try:
+        ActionForm.of_size(own, learnt.size if learnt.ndim == 1 else 0)
+    except ValueError as error:
+        raise CheckpointError(f"{file}: normaliser.{error}") from error
 
 
 def _weights(file: Path, checksum: str, described: Mapping[str, Tensor]) -> dict[str, Tensor]:

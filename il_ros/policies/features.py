@@ -1,7 +1,7 @@
 """Conversion of a contract's observations to network inputs: one state vector, and images.
 
-Orientations are encoded as the first two columns of the rotation matrix (Zhou et al. 2019, "On the
-Continuity of Rotation Representations", section 4.2): q and -q map to the same features, continuously.
+Orientations are encoded as the first two columns of the rotation matrix (`rotations`), the angles of continuous
+joints as cosine and sine: q and -q, and angles a whole turn apart, map to the same features, continuously.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from il_ros.core.contract import Contract
 from il_ros.core.specs import XYZW, ObservationSpec, Vector
 from il_ros.policies.protocol import PolicyError
+from il_ros.policies.rotations import columns_of
 
 Array = np.ndarray[Any, Any]
 
@@ -63,7 +64,8 @@ class Inputs:
         """The unit group of each of the F features, such as 'joints/position'."""
         plain = [_group(self.elements[index]) for index in self._plain]
         rotated = [_group(self.elements[first]) for first in self._quaternions for _ in range(6)]
-        return (*plain, *rotated)
+        turning = [f"{_group(self.elements[index])} turn" for index in self._angles for _ in range(2)]
+        return (*plain, *rotated, *turning)
 
     def raw(self, observations: Mapping[str, Array]) -> Vector:
         """Return the state (D,) of one observation, or (T, D) of an episode's arrays.
@@ -85,16 +87,18 @@ class Inputs:
         return self.features(self.raw(observations))
 
     def features(self, raw: Vector) -> Vector:
-        """Return the features (..., F) of raw states (..., D): unchanged values, then six per orientation."""
-        if not self._quaternions:
+        """Return the features (..., F) of raw states (..., D).
+
+        They are the unchanged values, then six per orientation, then cosine and sine per continuous joint.
+        """
+        if not (self._quaternions or self._angles):
             return raw
-        quaternions = raw[..., self._quaternion_index]  # (..., Q, 4)
-        products = quaternions[..., :, None] * quaternions[..., None, :]  # (..., Q, 4, 4)
-        products = products.reshape(*quaternions.shape[:-1], 16)
-        # some drivers send an all-zero quaternion for "no orientation": it becomes the identity rotation
-        norms = np.maximum(products @ _SQUARED_NORM, 1e-300)[..., None]
-        columns = _IDENTITY + products @ _TO_COLUMNS / norms  # (..., Q, 6)
-        return np.concatenate([raw[..., self._plain], columns.reshape(*raw.shape[:-1], -1)], axis=-1)
+        shape = raw.shape[:-1]
+        columns = columns_of(raw[..., self._quaternion_index])  # (..., Q, 6)
+        angles = raw[..., list(self._angles)] * (2 * np.pi / self._turns[list(self._angles)])
+        circles = np.stack([np.cos(angles), np.sin(angles)], axis=-1)  # (..., C, 2)
+        parts = (raw[..., self._plain], columns.reshape(*shape, -1), circles.reshape(*shape, -1))
+        return np.concatenate(parts, axis=-1)
 
     def image(self, spec: ObservationSpec, observation: Mapping[str, Array]) -> Array:
         """Return one frame (H, W, C); raises PolicyError naming the key if it is missing or invalid."""
@@ -119,11 +123,21 @@ class Inputs:
 
     @cached_property
     def _quaternion_index(self) -> Array:
-        return np.array(self._quaternions)[:, None] + np.arange(4)
+        return np.array(self._quaternions, np.intp)[:, None] + np.arange(4)
+
+    @cached_property
+    def _turns(self) -> Vector:
+        """The whole turn of each raw value that is a continuous joint's angle, 0 for the others (D,)."""
+        return np.concatenate([np.zeros(0), *(spec.turns for spec in self.state)])
+
+    @cached_property
+    def _angles(self) -> tuple[int, ...]:
+        """The index in the raw vector of each angle of a continuous joint."""
+        return tuple(np.flatnonzero(self._turns > 0).tolist())
 
     @cached_property
     def _plain(self) -> Array:
-        taken = {first + offset for first in self._quaternions for offset in range(4)}
+        taken = {first + offset for first in self._quaternions for offset in range(4)} | set(self._angles)
         return np.array([index for index in range(len(self.elements)) if index not in taken], dtype=np.intp)
 
     def _error(self, observations: Mapping[str, Array]) -> PolicyError:
@@ -149,25 +163,3 @@ def _group(element: str) -> str:
     """Return 'joints/position' of 'joints/position/joint1', 'object/position' of 'object/position.x'."""
     key, _, rest = element.partition("/")
     return f"{key}/{rest.replace('/', '.').partition('.')[0]}"
-
-
-def _rotation_tables() -> tuple[Vector, Vector, Vector]:
-    """Return (16, 6), (16,), (6,): maps from products of x y z w to columns and norm, and the offset."""
-    x, y, z, w = range(4)
-    columns = np.zeros((4, 4, 6))
-    for place, terms in enumerate(
-        (
-            ((-2, y, y), (-2, z, z)),
-            ((2, x, y), (2, z, w)),
-            ((2, x, z), (-2, y, w)),
-            ((2, x, y), (-2, z, w)),
-            ((-2, x, x), (-2, z, z)),
-            ((2, y, z), (2, x, w)),
-        )
-    ):
-        for factor, first, second in terms:
-            columns[first, second, place] = factor
-    return columns.reshape(16, 6), np.eye(4).reshape(16), np.array([1.0, 0, 0, 0, 1, 0])
-
-
-_TO_COLUMNS, _SQUARED_NORM, _IDENTITY = _rotation_tables()

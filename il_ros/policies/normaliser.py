@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
 
@@ -83,18 +84,23 @@ def fit_state(features: Vector, groups: Sequence[str]) -> Affine:
     return Affine(features.mean(axis=0), np.where(negligible, 1.0, scale))
 
 
-def fit_actions(actions: Vector, how: str, ranges: Vector) -> Affine:
-    """Return the map of actions (N, A) to -1..1 ('min_max') or to mean 0 and standard deviation 1 ('std').
+def fit_actions(actions: Vector, how: str, ranges: Vector, groups: NDArray[np.intp] | None = None) -> Affine:
+    """Return the map of actions (N, L) to -1..1 ('min_max') or to mean 0 and standard deviation 1 ('std').
 
-    `ranges` (A,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension
+    `ranges` (L,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension
     is at least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension
-    stay small.
+    stay small. `groups` (L,): dimensions of one group, such as those of an orientation, share the largest scale;
+    None: each is a group of its own.
     """
     floor = np.where(np.isfinite(ranges), ranges, 1.0) / 1000
     if how == "std":
-        return Affine(actions.mean(axis=0), np.maximum(actions.std(axis=0), floor))
-    low, high = actions.min(axis=0), actions.max(axis=0)
-    return Affine((low + high) / 2, np.maximum((high - low) / 2, floor))
+        centre, scale = actions.mean(axis=0), np.maximum(actions.std(axis=0), floor)
+    else:
+        low, high = actions.min(axis=0), actions.max(axis=0)
+        centre, scale = (low + high) / 2, np.maximum((high - low) / 2, floor)
+    if groups is not None:
+        scale = np.array([scale[groups == group].max() for group in groups])
+    return Affine(centre, scale)
 
 
 def fit_depth(frames: np.ndarray[Any, Any]) -> tuple[float, float]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from il_ros.core import actions
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
+from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Array, Network, Observation, PolicyError
@@ -49,6 +49,11 @@ class LoadedPolicy:
         return int(self.settings.horizon)
 
     @cached_property
+    def form(self) -> ActionForm:
+        """The form in which the policy has learnt its actions."""
+        return ActionForm.of_size(self.contract, len(self.normaliser.actions.centre))
+
+    @cached_property
     def inputs(self) -> Inputs:
         """The observations that the policy uses."""
         return Inputs.of(self.contract, self.settings.inputs)
@@ -78,13 +83,19 @@ class LoadedPolicy:
         restored = self.normaliser.actions.restore(chunk.astype(np.float64))
         if not np.isfinite(restored).all():
             step, column = np.argwhere(~np.isfinite(restored))[0]
-            name = self.contract.action_names[column]
+            name = self.form.names[column]
             raise PolicyError(f"policy {self.version}: {name} is {restored[step, column]} at step {step}")
         if uncertainty is not None and not np.isfinite(uncertainty):
             raise PolicyError(f"policy {self.version}: its uncertainty is {uncertainty}")
-        return actions.absolute(self.contract, restored, observation), self.uncertainty_model.of(
-            state, uncertainty
-        )
+        try:
+            commands = self.form.commands(restored, observation)
+        except ValueError as error:
+            raise PolicyError(f"policy {self.version}: {error}") from error
+        return commands, self.uncertainty_model.of(state, uncertainty)
+
+    def difference(self, commands: Vector, others: Vector) -> Vector:
+        """Return the difference (..., L) of absolute commands (..., A) in units of normalised actions, as learnt."""
+        return self.form.difference(commands, others) / self.normaliser.actions.scale
 
     @cached_property
     def _forward(self) -> Forward:

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from il_ros.policies.disagreement import chunk_disagreement
+from il_ros.policies.disagreement import Difference, chunk_disagreement
 from il_ros.policies.protocol import Array
 
 RAW, OWN, DISTANCE, CHUNK = KINDS = ("raw", "own", "distance", "chunk")
@@ -89,12 +89,12 @@ def calibrate(
     kind: str,
     states: Array,
     held_out: Sequence[Sequence[tuple[Array, Array, float | None]]],
-    action_scale: Array,
+    difference: Difference,
 ) -> UncertaintyModel:
     """Return the calibrated uncertainty model of a kind; `states` (N, F): the training states.
 
     `held_out`: episodes of (state (F,), chunk (H, A), own uncertainty or None), one tuple per tick.
-    `action_scale` (A,).
+    `difference`: that of two commands, in normalised actions.
     Raises ValueError if the kind is not available: no numeric state, no own uncertainty, or chunks of one
     step.
     """
@@ -105,7 +105,7 @@ def calibrate(
         if not states.size:
             raise ValueError("uncertainty: distance needs numeric observations; this policy has none")
         shown = landmarks(states)
-    found = np.array([value for value in _raw(kind, shown, held_out, action_scale) if value is not None])
+    found = np.array([value for value in _raw(kind, shown, held_out, difference) if value is not None])
     if not len(found):
         why = "its network predicts none" if kind == OWN else "horizon must be at least 2"
         raise ValueError(f"uncertainty: {kind} is not available: {why}")
@@ -116,12 +116,12 @@ def _raw(
     kind: str,
     shown: Array,
     held_out: Sequence[Sequence[tuple[Array, Array, float | None]]],
-    action_scale: Array,
+    difference: Difference,
 ) -> Iterator[float | None]:
     for episode in held_out:
         if kind == CHUNK:
             for (_, before, _), (_, after, _) in pairwise(episode):
-                yield chunk_disagreement(before, after, 1, action_scale)
+                yield chunk_disagreement(before, after, 1, difference)
         else:
             for state, _, own in episode:
                 yield distance(shown, state) if kind == DISTANCE else own

@@ -51,6 +51,24 @@ def taken(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: int(name[1:]))
 
 
+def begin_next(folder: Path) -> tuple[str, Path]:
+    """Return the next version's name, and its folder during its training, which is not a valid version name.
+
+    Remove what an earlier attempt left behind. Raises FileExistsError if its folder holds anything else.
+    """
+    version = next_version(folder)
+    run = folder / f"{version}{RUNNING}"
+    remove_unfinished(run)
+    return version, run
+
+
+def publish(run: Path, version: str) -> Path:
+    """Rename the folder of a finished training to its version's final name, and return it."""
+    place = run.with_name(version)
+    run.rename(place)
+    return place
+
+
 def remove_unfinished(run: Path) -> None:
     """Delete what an unfinished training left behind; raises FileExistsError if `run` holds anything else."""
     if run.is_symlink() or (run.exists() and not run.is_dir()):

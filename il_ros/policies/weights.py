@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from il_ros.core.files import json_of
+from il_ros.core.tables import counted
 
 MOST_HEADER = 1 << 20
 MOST_BYTES = 1 << 30
@@ -60,7 +61,7 @@ def mismatch(raw: bytes, described: Mapping[str, Tensor]) -> str:
             return f"weight '{name}' is not part of the network"
     data = len(raw) - _LENGTH - length
     if data != size_of(described):
-        return f"holds {data} bytes of weights; {size_of(described)} are required"
+        return f"holds {counted(data, 'byte')} of weights; required: {size_of(described)}"
     return ""
 
 

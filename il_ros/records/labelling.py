@@ -22,12 +22,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from il_ros.records.decision import MODES as MODES
 from il_ros.records.decision import NOBODY, Decision, Numbers
 
 EXPERT, POLICY = "expert", "policy"
 """Names of the two sources with a fixed meaning; further sources may have any name."""
+
+
+class NoLabel(str, Enum):
+    """The kind of reason why a tick has no label; a sentence accompanies it."""
+
+    NO_AUTHORITY = "no_authority"
+    BY_RULE = "by_rule"
+    NO_COMMAND = "no_command"
+    EXPIRED = "expired"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 from il_ros.records import proposal_wire
 
 TYPE = "trajectory_msgs/msg/JointTrajectory"
@@ -77,6 +78,25 @@ class Proposal:
         return len(self.chunk) == 0
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A source's answer to one tick; the fields are those of its `Proposal`.
+
+    `chunk` (H, A), `version`, `generation` and `uncertainty` belong together: a source returns them at once, so that
+    none can be of another answer.
+    """
+
+    chunk: Vector
+    version: str = ""
+    generation: int | None = None
+    uncertainty: float | None = None
+
+
+def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
+    """Return the proposal of a source's answer to the tick `stamp_ns`; raises ProposalError as Proposal does."""
+    return Proposal(source, stamp_ns, answer.chunk, answer.version, answer.generation, answer.uncertainty)
+
+
 def releasing(source: str, stamp_ns: int, size: int) -> Proposal:
     """Return the proposal by which a source with `size` actions releases authority at `stamp_ns`."""
     return Proposal(source, stamp_ns, np.empty((0, size)))
@@ -116,7 +136,7 @@ def from_message(message: messages.Message, names: Sequence[str], period_ns: int
     for step, point in enumerate(message.points):
         if len(point.positions) != len(names):
             raise ProposalError(
-                f"points[{step}] has {len(point.positions)} positions for {len(names)} joints"
+                f"points[{step}] has {counted(len(point.positions), 'position')} for {counted(len(names), 'joint')}"
             )
         after_ns = point.time_from_start.sec * 1_000_000_000 + point.time_from_start.nanosec
         if abs(after_ns - step * period_ns) > period_ns // 10:
@@ -161,7 +181,9 @@ def decode(raw: bytes, names: Sequence[str], period_ns: int) -> Proposal:
 
 def _require_size(proposal: Proposal, names: Sequence[str]) -> None:
     if proposal.chunk.shape[1] != len(names):
-        raise ProposalError(f"the chunk has {proposal.chunk.shape[1]} actions, the contract {len(names)}")
+        raise ProposalError(
+            f"the chunk has {counted(proposal.chunk.shape[1], 'action')}, the contract {len(names)}"
+        )
 
 
 def _text(proposal: Proposal) -> str:

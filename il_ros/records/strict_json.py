@@ -17,6 +17,7 @@ import reprlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from il_ros.core.tables import counted
 from il_ros.core.tables import shown as printable
 
 MOST_NS = 2**63 - 1
@@ -133,7 +134,7 @@ def several(inner: Check, least: int = 0) -> Check:
         if not isinstance(value, list):
             raise _wrong(name, value, "a list")
         if len(value) < least:
-            raise _wrong(name, value, f"a list of at least {least} value" + "s" * (least > 1))
+            raise _wrong(name, value, f"a list of at least {counted(least, 'value')}")
         return tuple([inner(item, f"{name}[{place}]") for place, item in enumerate(value)])
 
     return check

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 
+from il_ros.core.tables import counted
 from il_ros.records import strict_json as check
 from il_ros.records.outcomes import FAILURE, SUCCESS
 
@@ -52,7 +53,7 @@ class Trials:
         if self.planned < 1:
             raise TrialsError(f"episodes is {self.planned}; at least 1 is needed")
         if len(self.done) > self.planned:
-            raise TrialsError(f"{len(self.done)} trials done, but {self.planned} planned")
+            raise TrialsError(f"{counted(len(self.done), 'trial')} done, but {self.planned} planned")
 
     @property
     def next_seed(self) -> int | None:
@@ -134,7 +135,7 @@ def success_interval(successes: int, count: int, z: float = 1.959964) -> tuple[f
     Raises ValueError unless 0 <= successes <= count and count > 0.
     """
     if not 0 <= successes <= count or count == 0:
-        raise ValueError(f"{successes} successes of {count} trials give no rate")
+        raise ValueError(f"no success rate of {successes} successes in {counted(count, 'trial')}")
     rate = successes / count
     middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))

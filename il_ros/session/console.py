@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from il_ros.core.tables import shown
+from il_ros.core.tables import counted, shown
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
@@ -119,11 +119,7 @@ def _training(state: SessionState) -> str:
 
 def _counts(state: SessionState) -> str:
     return (
-        f"{state.labels} labels in {_number(state.done + bool(state.recording), 'episode')}"
+        f"{counted(state.labels, 'label')} in {counted(state.done + bool(state.recording), 'episode')}"
         if state.done
-        else (f"{state.labels} labels")
+        else counted(state.labels, "label")
     )
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -12,7 +12,7 @@ from string import Template
 import numpy as np
 
 from il_ros.core import atomic
-from il_ros.core.tables import grouped
+from il_ros.core.tables import counted, grouped
 from il_ros.session import plots
 from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 
@@ -54,12 +54,12 @@ def write(facts: Facts, folder: Path) -> Path:
         labels=f"{sum(episode.labels for episode in kept):,}".replace(",", " "),
         minutes=f"{minutes:.1f}",
         expert=f"{sum(episode.expert_s for episode in kept) / 60:.1f}",
-        episodes=len(kept),
+        episodes=counted(len(kept), "episode"),
         undone=_undone(facts),
         header="".join(f"<th>{name}</th>" for name in HEADER),
         rows="".join(_row(version) for version in facts.versions),
         left_out="".join(f"<li>{escape(line)}</li>" for line in grouped(facts.left_out)),
-        shown=len(shown),
+        shown=counted(len(shown), "episode"),
     )
     path = folder / "index.html"
     atomic.write_text(path, text)

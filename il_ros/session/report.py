@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from il_ros.core.contract import parse
-from il_ros.core.tables import grouped, table
+from il_ros.core.tables import counted, grouped, table
 from il_ros.episodes.arrays.late_proposals import LateProposals
 from il_ros.episodes.arrays.replay import span_of
 from il_ros.episodes.bag.reader import open_bag
@@ -77,7 +77,7 @@ def text(facts: Facts) -> str:
         table(header, rows, header[1:]),
         "",
         f"episodes kept: {len(kept)}, {minutes:.1f} min; the expert drove {expert:.1f} min of them; "
-        f"{sum(episode.labels for episode in kept)} labels"
+        f"{counted(sum(episode.labels for episode in kept), 'label')}"
         + (f"; {discarded} discarded" if discarded else ""),
     ]
     return "\n".join([*lines, *(f"  left out {line}" for line in grouped(facts.left_out))])
@@ -95,12 +95,12 @@ def _episode(entry: Entry) -> tuple[EpisodeFacts, list[str]]:
     contract = parse(info.contract_text, f"{entry.folder} (its contract)")
     streams = find_streams(contract, bag, info)
     span = span_of(bag, info)
-    recorded = bag.messages({streams.decisions}) if streams.decisions else iter(())
+    recorded = bag.before_step({streams.decisions}) if streams.decisions else iter(())
     demonstrated = (message for message in recorded if message.log_ns in span)
     decisions, left_out = read_decisions(demonstrated, streams.decided)
     if not decisions:
         raise ValueError("; ".join([f"{entry.folder}: contains no decision", *left_out[:1]]))
-    late = LateProposals(bag.messages({streams.expert.topic}) if streams.expert else (), streams.expert)
+    late = LateProposals(bag.before_step({streams.expert.topic}) if streams.expert else (), streams.expert)
     facts = facts_of(
         entry.name,
         entry.outcome,

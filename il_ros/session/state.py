@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
+from il_ros.core.tables import counted
 from il_ros.policies.lineage import BAD
 from il_ros.records import statuses
 from il_ros.records.decision import NOBODY, Decision
@@ -140,7 +141,7 @@ def after_decision(state: SessionState, decision: Decision) -> Update:
         held_s = (decision.stamp_ns - state.taken_ns) / 1e9
         got = state.labels - state.taken_labels
         if state.driver == EXPERT:
-            labels = f", {got} labels" if got else ""
+            labels = f", {counted(got, 'label')}" if got else ""
             notices.append(Notice(f"handed back after {held_s:.1f} s{labels}"))
         after = replace(after, taken_ns=None)
     if decision.version and decision.authority != EXPERT and decision.version != state.version:
@@ -198,7 +199,7 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
                 done=state.done + 1,
                 taken_ns=None,
             )
-            counts = f"{_count(state.interventions)}, {state.episode_labels} labels"
+            counts = f"{_interventions(state.interventions)}, {counted(state.episode_labels, 'label')}"
             notices.append(Notice(f"{state.recording} ended after {state.recorded_s:.1f} s: {counts}"))
     name, outcome = last.get("episode", ""), last.get("outcome", "")
     if name == after.last and last.get("discarded"):
@@ -217,7 +218,7 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
     if kind == "noticed":
         new, wanted = event.get("labels", 0), event.get("train_after", 0)
         corrected = any(each["interventions"] for each in event.get("episodes", {}).values())
-        notice = Notice(f"{new} of the {wanted} labels that start a training; b starts it now")
+        notice = Notice(f"{new} of {counted(wanted, 'label')} needed for a training; b starts it now")
         return state, (notice,) if 0 < new < wanted and not corrected else ()
     now_s = event.get("at_s")
     if kind == "began":
@@ -226,7 +227,7 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
         share = (event["episode"] - 1) / event["episodes"]
         return replace(state, training=f"{job}, reading", training_share=share), ()
     if kind == "start":
-        frames = f", {event['frames']} frames" if "frames" in event else ""
+        frames = f", {counted(event['frames'], 'frame')}" if "frames" in event else ""
         after = replace(state, training=job, training_share=0.0, training_began_s=now_s, training_left_s=None)
         return after, (Notice(f"{job}{frames}"),)
     if kind == "epoch" and total and at is not None:
@@ -318,8 +319,8 @@ UPDATES: dict[str, Callable[[SessionState, Mapping[str, Any]], Update]] = {
 _OUTCOME_KINDS = {"success": NoticeKind.SUCCESS, "failure": NoticeKind.FAILURE}
 
 
-def _count(interventions: int) -> str:
-    return {0: "no intervention", 1: "1 intervention"}.get(interventions, f"{interventions} interventions")
+def _interventions(count: int) -> str:
+    return counted(count, "intervention") if count else "no intervention"
 
 
 def _grade(last: Mapping[str, Any], *, first: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from il_ros.core.actions import shortest
 from il_ros.core.contract import Contract
 from il_ros.core.specs import POSE, Vector
 
@@ -33,6 +34,8 @@ class Jog:
         limits = [spec.limits.arrays() for spec in contract.actions]
         self._lower = np.concatenate([lower for lower, _, _, _ in limits])
         self._upper = np.concatenate([upper for _, upper, _, _ in limits])
+        self._turns = contract.turns
+        self._lower[self._turns > 0], self._upper[self._turns > 0] = -np.inf, np.inf
         self._target: Vector | None = None
 
     def release(self) -> None:
@@ -52,6 +55,8 @@ class Jog:
             raise ValueError(f"{name} can't be jogged: it is not measured")
         if self._target is None:
             self._target = measured.copy()
+        apart = measured - self._target
+        measured = measured - (apart - shortest(apart, self._turns))  # in the turn of the target
         since_ns = tick_ns - self._period_ns if self._ticked_ns is None else self._ticked_ns
         self._ticked_ns = max(since_ns, tick_ns)
         old, step = self._target, self._target + rates * max(0.0, (tick_ns - since_ns) / 1e9)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from il_ros.core.actions import shortest
 from il_ros.core.specs import Vector
 
 ALIGNMENTS = ("refuse", "blend", "relative")
@@ -77,13 +79,26 @@ class Alignment:
 
 
 class Leader:
-    """Converts the leader's joints to targets (A,) while engaged."""
+    """Converts the leader's joints to targets (A,) while engaged.
 
-    def __init__(self, joints: Sequence[LeaderJoint], alignment: Alignment) -> None:
+    `turns` (A,): the whole turn of each action that is a continuous joint's, 0 for the others; None: there is no such
+    joint. The leader's joint (in rad) is then followed past the end of its turn, and differences are the shortest way.
+    """
+
+    def __init__(
+        self, joints: Sequence[LeaderJoint], alignment: Alignment, turns: Vector | None = None
+    ) -> None:
         self._joints = tuple(joints)
         self._alignment = alignment
+        self._turns = np.zeros(len(self._joints)) if turns is None else turns
+        self._followed: dict[str, float] = {}
         self._difference: Vector | None = None
         self._engaged_s = 0.0
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """The names of the leader's joints that are needed."""
+        return tuple(joint.joint for joint in self._joints)
 
     @property
     def engaged(self) -> bool:
@@ -96,17 +111,23 @@ class Leader:
         Raises ValueError naming a joint that is missing or not finite.
         """
         values = []
-        for joint in self._joints:
+        for joint, turn in zip(self._joints, self._turns, strict=True):
             if joint.joint not in positions:
                 raise ValueError(f"the leader reports no '{joint.joint}'; it has: {', '.join(positions)}")
             if not np.isfinite(positions[joint.joint]):
                 raise ValueError(f"the leader's '{joint.joint}' is {positions[joint.joint]}")
-            values.append(joint.scale * positions[joint.joint] + joint.offset)
+            position = positions[joint.joint]
+            if turn and self.engaged:
+                before = self._followed.get(joint.action, position)
+                position = before + math.remainder(position - before, 2 * math.pi)
+                self._followed[joint.action] = position
+            values.append(joint.scale * position + joint.offset)
         return np.array(values)
 
     def engage(self, positions: Mapping[str, float], measured: Vector, now_s: float) -> None:
         """Engage; `measured` (A,): the follower's positions. Raises MisalignedError when too far apart."""
-        difference = measured - self.mapped(positions)
+        self.release()
+        difference = shortest(measured - self.mapped(positions), self._turns)
         worst = int(np.argmax(np.abs(difference)))
         limit = self._alignment.max_difference
         if self._alignment.how != "relative" and not abs(difference[worst]) <= limit:
@@ -115,10 +136,12 @@ class Leader:
                 f"{self._joints[worst].joint}, {limit:g} is allowed; bring the leader nearer"
             )
         self._difference, self._engaged_s = difference, now_s
+        self.mapped(positions)  # from here on, continuous joints are followed
 
     def release(self) -> None:
         """Disengage; may be called at any time."""
         self._difference = None
+        self._followed.clear()
 
     def target(self, positions: Mapping[str, float], now_s: float) -> Vector:
         """Return the targets (A,) for the leader's current joints; raises ValueError when not engaged."""

@@ -25,6 +25,7 @@ from il_ros.core.contract import Contract
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint, lineage
+from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_depth, fit_state
@@ -82,7 +83,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
     horizon, weighting = recipe.policy.horizon, recipe.training.weighting
-    training_samples = samples(dataset.train, inputs, horizon, weighting)
+    form = ActionForm(dataset.contract) if start is None else start.form
+    training_samples = samples(dataset.train, inputs, horizon, weighting, form)
     if start is None:
         normaliser = fit_normaliser(training_samples, inputs, dataset.contract, recipe)
     else:
@@ -94,7 +96,7 @@ def train(
     train_batches = Batches(training_samples, inputs, normaliser, device, replay)
     validation = None
     if dataset.validation:
-        validation_samples = samples(dataset.validation, inputs, horizon, weighting)
+        validation_samples = samples(dataset.validation, inputs, horizon, weighting, form)
         validation = Batches(validation_samples, inputs, normaliser, device)
     with torch_settings(recipe.training.threads):
         with torch.random.fork_rng(devices=[]):
@@ -131,10 +133,8 @@ def train(
 
 
 def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
-    """Return the normaliser fitted to the training samples."""
-    ranges = np.concatenate(
-        [np.subtract(action.limits.upper, action.limits.lower) for action in contract.actions]
-    )
+    """Return the normaliser fitted to the training samples, whose actions are in the contract's `ActionForm`."""
+    form = ActionForm(contract)
     demonstrated = training.actions[training.weights > 0]
     images = {}
     for spec in inputs.images:
@@ -144,7 +144,7 @@ def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe
         images[spec.key] = fit_depth(frames.take(some)) if depth else PIXELS
     return Normaliser(
         fit_state(training.features, inputs.groups),
-        fit_actions(demonstrated, recipe.policy.action_scale, ranges),
+        fit_actions(demonstrated, recipe.policy.action_scale, form.ranges, form.groups),
         images,
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
 from il_ros.training.weighting import UNIFORM, Weighting, weights_of
@@ -42,9 +43,10 @@ class CameraFrames:
 class Samples:
     """N samples, in the order of the episodes' frames.
 
-    `features` (N, F): state features, not normalised. `actions` (N, H, A): the training targets of the
-    chunk's steps in the contract's units; beyond the end of a run the last step is repeated. `weights` (N,
-    H): the weight of each step, see `Weighting`; 0 for repeated steps. `images`: N frames per camera.
+    `features` (N, F): state features, not normalised. `actions` (N, H, L): the training targets of the
+    chunk's steps, in the contract's units unless their form (`ActionForm`) is another; beyond the end of a run
+    the last step is repeated. `weights` (N, H): the weight of each step, see `Weighting`; 0 for repeated steps.
+    `images`: N frames per camera.
     """
 
     features: Vector
@@ -57,12 +59,16 @@ class Samples:
 
 
 def samples(
-    episodes: Sequence[EpisodeArrays], inputs: Inputs, horizon: int, weighting: Weighting = UNIFORM
+    episodes: Sequence[EpisodeArrays],
+    inputs: Inputs,
+    horizon: int,
+    weighting: Weighting = UNIFORM,
+    form: ActionForm | None = None,
 ) -> Samples:
     """Return one sample per frame of the episodes.
 
-    A chunk never crosses a gap or the end of its episode. Raises ValueError naming episode, key and frame on
-    NaN or infinity.
+    `form`: the learnt form of the actions; None: the commands minus the offsets. A chunk never crosses a gap or
+    the end of its episode. Raises ValueError naming episode, key and frame on NaN or infinity.
     """
     features, chunks, weights = [], [], []
     for episode in episodes:
@@ -74,7 +80,8 @@ def samples(
             frame, column = np.argwhere(~np.isfinite(episode.commands))[0]
             raise ValueError(f"{episode.name}: command {column} of frame {frame} is NaN or infinity")
         steps, inside = _steps(episode, horizon)
-        chunks.append(np.asarray(episode.commands)[steps] - np.asarray(episode.offsets)[:, None])
+        commands, offsets = np.asarray(episode.commands)[steps], np.asarray(episode.offsets)[:, None]
+        chunks.append(commands - offsets if form is None else form.learnt(commands, offsets))
         weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32))
     images = {
         spec.key: CameraFrames([episode.observations[spec.key] for episode in episodes])

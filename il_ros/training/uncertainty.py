@@ -32,7 +32,7 @@ def fit_uncertainty(
         left -= len(held_out[-1])
         if left <= 0:
             break
-    return calibrate(kind, states, held_out, policy.normaliser.actions.scale)
+    return calibrate(kind, states, held_out, policy.difference)
 
 
 def _predictions(

@@ -168,7 +168,7 @@ def test_a_file_that_appears_during_the_training_is_not_overwritten(root, tmp_pa
 
 def test_a_version_of_two_words_is_refused_before_training(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), "--version", "a b", *QUICK]) == 2
-    assert "--version: version 'a b' must be one word" in capsys.readouterr().err
+    assert "il-ros train: version 'a b' must be one word" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from il_ros.control.playback import Playback, PlaybackError, PlaybackPhase, Trajectory
+from il_ros.control.playback import Playback, PlaybackError, PlaybackPhase, TargetSeries
 from il_ros.core import contract
 
 TEXT = """
@@ -21,7 +21,7 @@ NAMES = BOTH.action_names
 
 
 def made(times_s, targets):
-    return Trajectory(NAMES, np.array(times_s, float), np.array(targets, float))
+    return TargetSeries(NAMES, np.array(times_s, float), np.array(targets, float))
 
 
 def test_it_leads_in_a_straight_line_at_the_share_of_the_speed_limits():
@@ -78,7 +78,7 @@ def test_a_position_outside_the_limits_is_named():
 
 
 def test_another_robots_recording_is_refused():
-    other = Trajectory(("arm/x",), np.zeros(1), np.zeros((1, 1)))
+    other = TargetSeries(("arm/x",), np.zeros(1), np.zeros((1, 1)))
     with pytest.raises(
         PlaybackError, match=r"the actions are arm/x; contract 'both' has arm/a, arm/b, base/"
     ):
@@ -89,11 +89,11 @@ def test_a_file_is_read_back_and_an_odd_one_is_named(tmp_path):
     path = tmp_path / "t.json"
     saved = made([0, 0.1], [[0.1, 0, 0], [0.2, 1 / 3, 0]])
     saved.save(path)
-    np.testing.assert_array_equal(Trajectory.load(path).targets, saved.targets)
+    np.testing.assert_array_equal(TargetSeries.load(path).targets, saved.targets)
     for text in ("{", "[]", '{"names": ["a"], "times_s": [0], "targets": [[1, 2]]}', '{"names": 3}'):
         path.write_text(text)
         with pytest.raises(PlaybackError, match=r"t\.json: "):
-            Trajectory.load(path)
+            TargetSeries.load(path)
 
 
 @pytest.mark.parametrize("times_s", [[0.1, 0.2], [0.0, 0.0], [0.0, float("nan")]])

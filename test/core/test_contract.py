@@ -97,7 +97,7 @@ def test_the_safe_behaviour_defaults_to_zero_for_velocities_and_hold_for_positio
         ("width: 8, ", "", "observations.camera.image.width: missing"),
         ("height: 6}", "height: 6, fit: squash}", "'squash' is not known"),
         ("reference: joints", "reference: camera", "'camera' doesn't measure 'b'"),
-        ("upper: [1, 2]", "upper: [1, 2, 3]", "has 3 values; 2 are needed"),
+        ("upper: [1, 2]", "upper: [1, 2, 3]", "has 3 values; needed: 2"),
         ("upper: [1, 2]", "upper: -1", "-1 is not below upper -1"),
         (", speed: 0.5}", "}", "actions.arm.limits.speed: missing"),
         ("    reference: joints\n", "", "actions.arm.reference: missing"),
@@ -153,3 +153,52 @@ def test_order_of_actions_is_part_of_the_meaning():
 @pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_contracts_load_and_have_the_name_of_their_file(path):
     assert contract.load(path).name == path.stem
+
+
+def test_velocities_expire_by_default_and_positions_do_not():
+    # 10 Hz: 5 periods are 0.5 s; at 50 Hz they would be 0.1 s, but it is at least 0.25 s
+    c = contract.parse(TEXT, "c.yaml")
+    assert [c.expires_s(action) for action in c.actions] == [np.inf, 0.5]
+    fast = contract.parse(TEXT.replace("rate_hz: 10", "rate_hz: 50"), "c.yaml")
+    assert fast.expires_s(fast.action("base")) == 0.25
+    assert c.expiry_warnings == (
+        "contract 'two_joints', actions.base: expires_s is not declared; a velocity command counts for 0.5 s "
+        "(5 periods, at least 0.25 s)",
+    )
+
+
+def test_a_declared_default_means_the_same_as_an_undeclared_one():
+    c = contract.parse(TEXT, "c.yaml")
+    said = contract.parse(TEXT + "    expires_s: 0.5\n    expired: no_label\n", "c.yaml")
+    assert said.expiry_warnings == ()
+    assert said.hash == c.hash
+    assert contract.differences(c, said) == []
+    other = contract.parse(TEXT + "    expires_s: 1\n    expired: stop\n", "c.yaml")
+    assert other.hash != c.hash
+    assert contract.differences(c, other) == [
+        "actions.base.expires_s: absent here, 1.0 there",
+        "actions.base.expired: absent here, stop there",
+    ]
+
+
+def test_the_hash_of_an_old_contract_stays():
+    assert contract.parse(TEXT, "c.yaml").hash == "fdeb2932e4db3262"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("expires_s: 0", "expires_s: must be above 0, not 0"),
+        ("expires_s: soon", "expires_s: must be a number, not 'soon'"),
+        ("expired: zero", "expired: 'zero' is not known; one of: no_label, stop"),
+    ],
+)
+def test_an_odd_expiry_is_an_error(line, says):
+    with pytest.raises(contract.ContractError, match=says):
+        contract.parse(TEXT + f"    {line}\n", "c.yaml")
+
+
+def test_an_expired_position_cannot_be_a_stop():
+    text = TEXT.replace("    reference: joints\n", "    reference: joints\n    expired: stop\n")
+    with pytest.raises(contract.ContractError, match="an expired position has no label"):
+        contract.parse(text, "c.yaml")

@@ -10,7 +10,7 @@ from il_ros.core.specs import ACTION_TYPES, OBSERVATION_TYPES
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "contract.yaml"
 READ = re.compile(
-    r"\b(?:section|part|top)\.(?:text|texts|number|numbers|integer|boolean|section)\(\s*\"(\w+)\""
+    r"\b(?:section|part|top)\.(?:text|texts|number|numbers|integer|flag_or_texts|section)\(\s*\"(\w+)\""
 )
 
 

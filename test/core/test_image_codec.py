@@ -71,7 +71,7 @@ def test_data_as_bytes_and_as_array_are_both_decoded():
             image(RGB[..., :1], "mono8"),
             "encoding 'mono8' cannot be converted to 'rgb8'; accepted: rgb8, bgr8",
         ),
-        (image(RGB, "yuv422"), "encoding 'yuv422'"),
+        (image(RGB, "yuv422"), "encoding 'yuv422' shares colours between pixels; 3x2 must be even"),
         (image(RGB, "rgb8", step=8), "needs 9 bytes per row"),
         (image(RGB[:1], "rgb8", height=2), "needs 9 bytes per row and 18 in total, but has 9"),
         (image(RGB[:, :2], "rgb8"), "image is 2x2, the contract says 3x2"),
@@ -121,7 +121,7 @@ def test_compressed_images():
 @pytest.mark.parametrize("data", [b"", b"not an image"])
 def test_invalid_compressed_data_is_rejected(data):
     message = make("sensor_msgs/msg/CompressedImage", format="jpeg", data=np.frombuffer(data, dtype=np.uint8))
-    with pytest.raises(ValueError, match="are not a jpeg or png image"):
+    with pytest.raises(ValueError, match="not a jpeg or png image"):
         decode_compressed(ImageSpec(8, 6), message)
 
 
@@ -220,9 +220,12 @@ def test_a_crop_without_pixels_and_an_impossible_resize_are_errors():
 
 
 def test_a_damaged_picture_is_an_error_and_not_an_opencv_exception():
-    head = black_png(3, 2)[:40]
-    with pytest.raises(ValueError, match="are not a jpeg or png image"):
-        decode_compressed(ImageSpec(3, 2, "depth"), compressed(head))
+    raw = black_png(3, 2)
+    with pytest.raises(ValueError, match=r"not a whole picture \(40 bytes, format 'png'\): it is cut short"):
+        decode_compressed(ImageSpec(3, 2, "depth"), compressed(raw[:40]))
+    damaged = raw[:45] + b"\xff" * 10 + raw[55:]
+    with pytest.raises(ValueError, match="not a jpeg or png image that can be decoded"):
+        decode_compressed(ImageSpec(3, 2, "mono8"), compressed(damaged))
 
 
 def test_a_picture_of_any_bounded_size_is_decoded_for_a_video(monkeypatch):

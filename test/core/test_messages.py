@@ -47,7 +47,7 @@ def test_unknown_types_and_invalid_bytes_are_rejected():
         messages.make("sensor_msgs/Image")
     with pytest.raises(ValueError, match="unknown message type"):
         messages.decode("nobody_msgs/msg/Thing", b"")
-    with pytest.raises(ValueError, match="are not a sensor_msgs/msg/JointState"):
+    with pytest.raises(ValueError, match="not a sensor_msgs/msg/JointState"):
         messages.decode("sensor_msgs/msg/JointState", b"\0\1\0\0\xff")
     with pytest.raises(ValueError, match="header alone takes 12"):
         messages.raw_stamp_ns("sensor_msgs/msg/Imu", b"\0\1\0\0")

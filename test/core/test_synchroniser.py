@@ -47,6 +47,12 @@ def filled(*stamps_and_values):
     return sync
 
 
+def kept(sync):
+    """The buffered joint states; all have one layout."""
+    (stream,) = sync._streams["j"].values()
+    return stream
+
+
 def sampled(sync, tick_ms):
     return sync.sample(START + tick_ms * MS)
 
@@ -102,7 +108,7 @@ def test_an_invalid_message_gives_a_reason_and_no_exception():
     sync = filled((0, np.nan))
     assert sampled(sync, 0).reasons == ("joints: position/a is nan, not a finite number",)
     sync.push("j", joints(10, 1)[:20], START)
-    assert "are not a sensor_msgs/msg/JointState" in sampled(sync, 10).reasons[0]
+    assert "not a sensor_msgs/msg/JointState" in sampled(sync, 10).reasons[0]
 
 
 def test_messages_out_of_order_are_sorted_and_counted():
@@ -136,7 +142,7 @@ def test_observations_cannot_be_edited():
 
 def test_memory_stays_bounded_with_and_without_sampling():
     sync = filled(*[(i, i) for i in range(5000)])
-    assert len(sync._streams["j"]) <= 1002  # one second at 1 kHz, and the newest message before it
+    assert len(kept(sync)) <= 1002  # one second at 1 kHz, and the newest message before it
 
 
 @given(
@@ -165,7 +171,7 @@ def test_a_message_stamped_far_ahead_costs_only_itself():
         sync.push("j", joints(stamp_ms, index), START + at_ms * MS)
     assert sync.ahead == {"j": 1, "f": 0}
     assert sync.disordered["j"] == 0
-    assert len(sync._streams["j"]) <= 32  # those of the last second, and the one before
+    assert len(kept(sync)) <= 32  # those of the last second, and the one before
     assert sampled(sync, 33 * 1799).values["joints"] == [1799]
 
 
@@ -190,4 +196,58 @@ def test_messages_older_than_the_history_are_not_accumulated():
     sync = filled((10_000, 1))
     for index in range(500):
         sync.push("j", joints(index, index), START + 10_000 * MS)
-    assert len(sync._streams["j"]) <= 2
+    assert len(kept(sync)) <= 2
+
+
+# ---- cameras ---------------------------------------------------------------------------------------------
+
+
+def camera(fit):
+    text = f"""
+name: t
+rate_hz: 10
+observations:
+  cam: {{topic: cam, type: sensor_msgs/msg/Image, image: {{width: 4, height: 4, fit: {fit}}}, max_age_s: 1}}
+actions:
+  base: {{topic: c, type: geometry_msgs/msg/Twist, names: [linear.x], limits: {{speed: 1}}}}
+"""
+    return Synchroniser(contract.parse(text, "t").observations)
+
+
+def picture(sync, at_ms, width, height):
+    head = {
+        "header": messages.header(START + at_ms * MS),
+        "width": width,
+        "height": height,
+        "step": 3 * width,
+    }
+    data = np.full(3 * width * height, 9, np.uint8)
+    message = messages.make("sensor_msgs/msg/Image", encoding="rgb8", data=data, **head)
+    sync.push("cam", messages.encode("sensor_msgs/msg/Image", message), START + at_ms * MS)
+    return sync.sample(START + at_ms * MS)
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_a_camera_that_changes_its_view_has_no_picture(fit):
+    sync = camera(fit)
+    assert isinstance(picture(sync, 0, 8, 8), Observation)
+    assert isinstance(picture(sync, 10, 16, 16), Observation)  # the same view
+    assert picture(sync, 20, 16, 9).reasons == (
+        "cam (cam): the image is 16x9, but the first one was 8x8; an image of another aspect ratio shows another part "
+        "of the scene",
+    )
+    assert isinstance(picture(sync, 30, 8, 8), Observation)  # each message for itself
+
+
+def test_a_picture_that_does_not_fit_says_so():
+    sync = camera("resize")
+    assert isinstance(picture(sync, 0, 8, 8), Observation)
+    assert "16x9 cannot be resized to 4x4 without distortion" in picture(sync, 10, 16, 9).reasons[0]
+    assert "the image is 8x8, the contract says 4x4" in picture(camera("exact"), 0, 8, 8).reasons[0]
+
+
+def test_after_the_clock_was_set_back_the_next_picture_is_the_first():
+    sync = camera("crop")
+    picture(sync, 5000, 8, 8)
+    sync.sample(START)
+    assert isinstance(picture(sync, 10, 16, 9), Observation)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from il_ros.core.tables import grouped, say, seconds, shown, size, table
+from il_ros.core.tables import counted, grouped, say, seconds, shown, size, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -22,6 +22,11 @@ def test_sizes_are_human_readable():
         "12.3 MB",
         "5000.0 GB",
     ]
+
+
+def test_a_count_and_its_noun_agree_in_number():
+    assert [counted(n, "frame") for n in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
+    assert counted(1, "damaged chunk") == "1 damaged chunk"
 
 
 def test_unknown_seconds_are_a_dash():

@@ -22,7 +22,18 @@ def test_info_round_trips(tmp_path: Path):
         started_ns=5_000_000_000,
         stopped_ns=7_500_000_000,
         faults=("disk full",),
-        streams=(StreamInfo("/joint_states", "sensor_msgs/msg/JointState", messages=3, rate_hz=2.0),),
+        streams=(
+            StreamInfo(
+                "/joint_states",
+                "sensor_msgs/msg/JointState",
+                messages=3,
+                rate_hz=2.0,
+                age_p50_s=-0.3,
+                ahead=1,
+                by_arrival=True,
+            ),
+        ),
+        clock="steady",
         grade=Grade("fair", ("idle for half of it",), idle_share=0.5),
         complete=True,
     )

@@ -36,7 +36,7 @@ def test_a_flipped_byte_is_an_error(tmp_path):
 def test_messages_that_do_not_decode_are_counted_by_topic(tmp_path):
     items = [item._replace(raw=item.raw[:16]) if "arm" in item.topic else item for item in made.recorded(10)]
     report = verify(made.write(tmp_path, items))
-    assert report.errors[0].startswith("/arm/commands: 10 messages don't decode: 16 bytes are not a std_msgs")
+    assert report.errors[0].startswith("/arm/commands: 10 messages cannot be decoded: not a std_msgs")
 
 
 @pytest.mark.parametrize("says", made.odd_decisions())
@@ -44,7 +44,7 @@ def test_one_odd_decision_is_one_warning(tmp_path, says):
     report = verify(made.write(tmp_path, [*made.recorded(10), made.text(5, made.odd_decisions()[says])]))
     assert (report.ok, report.messages, report.frames) == (True, 51, 10)
     (warning,) = report.warnings
-    assert "1 ticks without a frame: a message of /dagger_supervisor/decision is not a " in warning
+    assert "1 left out: a message of /dagger_supervisor/decision is not a " in warning
     assert says in warning
 
 

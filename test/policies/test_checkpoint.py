@@ -203,7 +203,7 @@ def edit_contract(folder):
                     "images": {},
                 },
             ),
-            r"config.json: normaliser\.state has 1 values; 11 are required",
+            r"config.json: normaliser\.state has 1 value; required: 11",
         ),
     ],
 )

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from il_ros.policies.disagreement import chunk_disagreement
+from il_ros.policies.disagreement import chunk_disagreement, scaled
 
 BEFORE = np.array([[0.0, 0.0], [1.0, 10.0], [2.0, 20.0]])
-SCALE = np.array([1.0, 10.0])
+SCALE = scaled(np.array([1.0, 10.0]))
 
 
 def test_a_chunk_equal_to_the_prediction_has_no_disagreement():

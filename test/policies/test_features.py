@@ -93,3 +93,13 @@ def test_an_image_of_another_size_is_rejected():
         PolicyError, match=r"'camera' is \(10, 10, 3\) uint8; \(24, 32, 3\) uint8 is required"
     ):
         inputs.image(spec, {"camera": np.zeros((10, 10, 3), np.uint8)})
+
+
+def test_a_continuous_joint_becomes_cosine_and_sine():
+    text = made.TEXT.replace("reference: joints,", "reference: joints, continuous: [b],")
+    own = contract.parse(text.replace("lower: -1, upper: 1,", ""), "turning.yaml")
+    inputs = Inputs.of(own, ("joints",))
+    assert inputs.groups == ("joints/position", "joints/position turn", "joints/position turn")
+    np.testing.assert_allclose(inputs.features(np.array([0.3, np.pi / 6])), [0.3, np.sqrt(0.75), 0.5])
+    angles = np.array([[0.3, np.pi - 0.01], [0.3, -np.pi - 0.01], [0.3, 9 * np.pi - 0.01]])
+    np.testing.assert_allclose(inputs.features(angles), np.tile(inputs.features(angles[0]), (3, 1)))

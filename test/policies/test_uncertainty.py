@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from il_ros.policies.disagreement import scaled
 from il_ros.policies.uncertainty import UncertaintyModel, calibrate, distance, landmarks
 
-ACTION = np.array([1.0, 2.0])
+ACTION = scaled(np.array([1.0, 2.0]))
 
 
 def episode(*ticks):

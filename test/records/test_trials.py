@@ -91,7 +91,7 @@ def test_the_interval_stays_between_0_and_1(count):
 
 
 def test_without_trials_there_is_no_rate():
-    with pytest.raises(ValueError, match="0 successes of 0 trials"):
+    with pytest.raises(ValueError, match="0 successes in 0 trials"):
         success_interval(0, 0)
 
 

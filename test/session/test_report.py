@@ -112,7 +112,7 @@ def test_the_page_draws_uncertainty_only_for_episodes_with_a_policy(tmp_path):
     episodes = (shown, shown, GOOD)
     page.write(Facts(tmp_path, episodes, tuple(by_version(episodes)), ()), tmp_path / "report")
     text = (tmp_path / "report" / "index.html").read_text()
-    assert "The last 1 episodes" in text
+    assert "The last 1 episode over" in text
     page.write(Facts(tmp_path, (shown, shown), tuple(by_version([shown, shown])), ()), tmp_path / "first")
     assert "The last 2 episodes" in (tmp_path / "first" / "index.html").read_text()
 

@@ -154,7 +154,7 @@ def test_missing_labels_for_a_training_are_shown_unless_a_correction_starts_one(
     shown = {"episode_000001": {"labelled": 71, "interventions": 0}}
     event = {"event": "noticed", "job": "", "episodes": shown, "discarded": [], "train_after": 200}
     _, texts = observed(after_training_event, SessionState(), event | {"labels": 71})
-    assert texts == ("71 of the 200 labels that start a training; b starts it now",)
+    assert texts == ("71 of 200 labels needed for a training; b starts it now",)
     assert observed(after_training_event, SessionState(), event | {"labels": 240})[1] == ()
     corrected = {"episode_000002": {"labelled": 20, "interventions": 1}}
     assert (

@@ -105,7 +105,7 @@ def test_joints_go_where_they_are_commanded_and_the_last_command_holds():
 @pytest.mark.parametrize(
     ("topic", "values", "said"),
     [
-        (ARM_COMMAND, [0.0, 0.0], "6 numbers are needed, not 2"),
+        (ARM_COMMAND, [0.0, 0.0], "needs 6 numbers, not 2"),
         (ARM_COMMAND, [0.0, 0.0, np.nan, 0.0, 0.0, 0.0], "finite, not [0.0, 0.0, nan"),
         (GRIPPER_COMMAND, [np.inf], "finite, not [inf]"),
         ("cmd_vel", [1.0], "the arm has no such command topic; it has: arm_position_controller/commands"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from il_ros.core import contract
 from il_ros.teleop.jog import Jog
 
 TICK_NS = 100_000_000  # the contracts' period
@@ -78,3 +79,20 @@ def test_after_a_gap_the_target_still_leads_by_at_most_lead_s(arm):
     jog, rates = Jog(arm, lead_s=0.5), np.array([0.4, 0.0])
     jog.step(rates, AT_ZERO, TICK_NS)
     np.testing.assert_allclose(jog.step(rates, AT_ZERO, 100 * TICK_NS)[0], 0.2)
+
+
+def test_a_continuous_joint_is_jogged_over_the_end_of_its_turn():
+    text = """
+name: t
+rate_hz: 10
+observations:
+  joints: {topic: j, type: sensor_msgs/msg/JointState, names: [a], max_age_s: 1}
+actions:
+  arm: {topic: c, type: std_msgs/msg/Float64MultiArray, names: [a], reference: joints, continuous: true,
+        limits: {lower: -3.1416, upper: 3.1416, speed: 1}}
+"""
+    jog, angle = Jog(contract.parse(text, "t")), 3.0
+    for step in range(1, 11):
+        measured = np.array([(angle + np.pi) % (2 * np.pi) - np.pi])
+        angle = jog.step(np.array([0.5]), measured, step * TICK_NS)[0]  # the joint follows at once
+        assert angle == pytest.approx(3.0 + 0.05 * step)

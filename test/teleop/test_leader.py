@@ -92,3 +92,41 @@ def test_wrong_lines_are_refused(lines, said):
 def test_a_wrong_alignment_is_refused(wrong):
     with pytest.raises(ValueError, match=r"must be"):
         Alignment(**wrong)
+
+
+# ---- joints without end ----------------------------------------------------------------------------------
+
+TURN = 2 * np.pi
+
+
+def turning(how, scale=1.0, **options):
+    return Leader([LeaderJoint("arm/a", "l1", scale)], Alignment(how, **options), np.array([TURN]))
+
+
+def test_a_continuous_joint_engages_over_the_end_of_a_turn():
+    leader = turning("refuse", max_difference=0.2)
+    leader.engage({"l1": -3.1}, np.array([3.1]), 0.0)  # 0.083 rad apart
+    np.testing.assert_allclose(leader.target({"l1": -3.1}, 0.0), [-3.1])
+    with pytest.raises(MisalignedError, match=r"the follower is -0\.283 from"):
+        leader.engage({"l1": -3.0}, np.array([3.0]), 0.0)
+
+
+def test_a_blend_takes_the_shortest_way():
+    leader = turning("blend", max_difference=0.5, blend_s=2.0)
+    leader.engage({"l1": -3.1}, np.array([3.1]), 10.0)
+    np.testing.assert_allclose(leader.target({"l1": -3.1}, 11.0), [-3.1 - (TURN - 6.2) / 2])
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, -2.0])
+def test_a_leader_is_followed_over_the_end_of_its_turn(scale):
+    leader = turning("relative", scale)
+    for _ in range(2):
+        leader.engage({"l1": 3.0}, np.array([0.0]), 0.0)
+        (first,) = leader.target({"l1": 3.0}, 0.0)
+        np.testing.assert_allclose(
+            first / TURN, round(first / TURN), atol=1e-12
+        )  # at the follower, in any turn
+        for step in range(1, 30):  # 0.5 rad a step, reported from -pi to pi
+            target = leader.target({"l1": np.remainder(3.0 + 0.5 * step + np.pi, TURN) - np.pi}, 0.0)
+            np.testing.assert_allclose(target - first, [scale * 0.5 * step])
+        leader.release()

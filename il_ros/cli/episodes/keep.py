@@ -10,7 +10,7 @@ from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract, entries_of, folder_of
 from il_ros.core import contract as contracts
-from il_ros.core.tables import say, seconds, size
+from il_ros.core.tables import counted, say, seconds, size
 from il_ros.episodes import layout
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.bag.recover import RecoverError, Recovery, recover
@@ -70,15 +70,17 @@ def _verify(args: argparse.Namespace) -> int:
         counts[state] += 1
         _print_report(report, state)
     say(
-        f"\n{len(entries)} episodes: "
+        f"\n{counted(len(entries), 'episode')}: "
         + ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     )
     return 1 if counts["unusable"] else 0
 
 
 def _print_report(report: VerifyReport, state: str) -> None:
-    frames = "" if report.frames is None else f", {report.frames} frames of {report.ticks} ticks"
-    say(f"{report.folder.name}: {state}, {report.messages} messages{frames}")
+    frames = ""
+    if report.frames is not None and report.ticks is not None:
+        frames = f", {counted(report.frames, 'frame')} of {counted(report.ticks, 'tick')}"
+    say(f"{report.folder.name}: {state}, {counted(report.messages, 'message')}{frames}")
     for error in report.errors:
         say(f"  error: {error}")
     for warning in report.warnings:
@@ -102,10 +104,12 @@ def _recover(args: argparse.Namespace) -> int:
 
 def _print_recovery(done: Recovery) -> None:
     lost = f", {size(done.cut_bytes)} at its end unusable" if done.cut_bytes else ""
-    lost += f", {done.damaged_chunks} damaged chunks left out" if done.damaged_chunks else ""
-    lost += f", {done.undeclared} messages of undeclared topics left out" if done.undeclared else ""
+    lost += f", {counted(done.damaged_chunks, 'damaged chunk')} left out" if done.damaged_chunks else ""
+    lost += (
+        f", {counted(done.undeclared, 'message')} of undeclared topics left out" if done.undeclared else ""
+    )
     what = "recovered" if done.changed else "was complete already"
-    say(f"{done.folder.name}: {what}, {done.messages} messages{lost}")
+    say(f"{done.folder.name}: {what}, {counted(done.messages, 'message')}{lost}")
     for span in done.spans[:_MOST_SPANS]:
         times = [
             f"{word} {seconds(time_s)} s"

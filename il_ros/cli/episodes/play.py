@@ -12,7 +12,7 @@ from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract, add_episode, contract_for, entry_of
 from il_ros.core.contract import Contract
-from il_ros.core.tables import say
+from il_ros.core.tables import counted, say
 from il_ros.episodes.arrays.replay import Frame, Replay, Skipped, count_reasons, open_replay
 from il_ros.episodes.bag.reader import open_bag
 
@@ -61,9 +61,10 @@ def _replay(args: argparse.Namespace) -> int:
     contract = contract_for(entry, args.contract)
     replay = open_replay(open_bag(entry.folder), contract, entry.info)
     frames, skipped = _played(replay, contract, args.csv)
-    say(f"{entry.name} under contract '{contract.name}': {frames} frames of {frames + len(skipped)} ticks")
+    amount = f"{counted(frames, 'frame')} of {counted(frames + len(skipped), 'tick')}"
+    say(f"{entry.name} under contract '{contract.name}': {amount}")
     for reason, count in count_reasons(skipped).items():
-        say(f"  {count} ticks without a frame: {reason}")
+        say(f"  {counted(count, 'tick')} without a frame: {reason}")
     if args.csv is not None:
         say(f"written: {args.csv}")
     return 0 if frames else 1
@@ -138,5 +139,5 @@ def _video(args: argparse.Namespace) -> int:
         count = write_sheet(bag, entry.info, output, pictures=args.pictures, topics=args.topic)
     else:
         count = write_video(bag, entry.info, output, fps=args.fps, topics=args.topic)
-    say(f"written: {output} ({count} pictures)")
+    say(f"written: {output} ({counted(count, 'picture')})")
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 from il_ros.cli import next_steps
 from il_ros.cli.episodes.choice import entries_of
 from il_ros.cli.run import renamed
-from il_ros.core.tables import say
+from il_ros.core.tables import counted, say
 from il_ros.scenarios import TASKS
 from il_ros.session.relabelling.moments import RelabelError, ToLabel, to_label
 
@@ -65,7 +65,7 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
     for sentence in found.left_out:
         say(f"left out: {sentence}")
     if found.labelled:
-        say(f"already labelled: {found.labelled} moments")
+        say(f"already labelled: {counted(found.labelled, 'moment')}")
     for moment in found.moments:
         if moment.info.task not in TASKS:
             raise RelabelError(
@@ -95,7 +95,7 @@ def _relabel(args: argparse.Namespace) -> int:
             else f"not labelled: {moment.words}: the expert can't complete the task from there"
         )
     unable = len(found.stateless)
-    say(f"{made.total()} episodes made" + (f", {unable} without states" if unable else ""))
+    say(f"{counted(made.total(), 'episode')} made" + (f", {unable} without states" if unable else ""))
     for root in made:
         next_steps.tell(next_steps.after_recording(root))
     return 0 if found.moments or found.labelled or not unable else 1

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli.episodes.choice import add_episode, entry_of
-from il_ros.core.tables import say, seconds, shown, size, table
+from il_ros.core.tables import counted, say, seconds, shown, size, table
 from il_ros.episodes.bag.reader import BagError, bag_files, open_bag
 from il_ros.episodes.catalogue import Catalogue, Entry, scan
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
+
+_CLOCKS = {
+    "steady": "steady, tied to ROS time once",
+    "node": "ROS time",
+    "": "ROS time, also after it was set (an earlier version)",
+}
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -68,7 +74,7 @@ def _totals(catalogue: Catalogue) -> str:
     outcomes = Counter(entry.outcome for entry in catalogue.usable)
     total_s = sum(entry.info.duration_s or 0.0 for entry in catalogue.usable if entry.info is not None)
     return (
-        f"\n{len(catalogue.entries)} episodes: {_counted(states)}. "
+        f"\n{counted(len(catalogue.entries), 'episode')}: {_counted(states)}. "
         f"Usable: {_counted(outcomes) or 'none'}, {total_s:.1f} s in all."
     )
 
@@ -101,6 +107,7 @@ def _print_info(info: EpisodeInfo) -> None:
         "stopped": info.stop_reason,
         "contract": f"{info.contract_name} ({info.contract_hash})" if info.contract_hash else "",
         "decisions": info.decision_topic,
+        "clock": _CLOCKS[info.clock],
         "grade": "" if info.grade is None else info.grade.level,
     }
     for name, text in facts.items():
@@ -113,7 +120,18 @@ def _print_info(info: EpisodeInfo) -> None:
 
 
 def _streams(streams: tuple[StreamInfo, ...]) -> str:
-    header = ("topic", "type", "messages", "Hz", "lost", "age p99 ms", "gap s", "stale s", "size")
+    header = (
+        "topic",
+        "type",
+        "messages",
+        "Hz",
+        "lost",
+        "age p50 ms",
+        "age p99 ms",
+        "gap s",
+        "stale s",
+        "size",
+    )
     rows = [
         (
             stream.topic,
@@ -121,7 +139,10 @@ def _streams(streams: tuple[StreamInfo, ...]) -> str:
             str(stream.messages),
             seconds(stream.rate_hz),
             str(stream.lost),
-            "-" if stream.age_p99_s is None else f"{stream.age_p99_s * 1e3:.1f}",
+            *(
+                "-" if age_s is None else f"{age_s * 1e3:.1f}"
+                for age_s in (stream.age_p50_s, stream.age_p99_s)
+            ),
             "-" if stream.longest_gap_s is None else f"{stream.longest_gap_s:.2f}",
             f"{stream.stale_s:.2f}",
             size(stream.bytes),
@@ -141,7 +162,7 @@ def _print_bag(entry: Entry) -> int:
         if str(error) != entry.reason:
             say(f"\n{error}")
         return 0
-    say(f"{'bag':<12} {bag.messages_total} messages in {bag.duration_s:.2f} s\n")
+    say(f"{'bag':<12} {counted(bag.messages_total, 'message')} in {bag.duration_s:.2f} s\n")
     rows = [(name, topic.type, str(topic.messages)) for name, topic in sorted(bag.topics.items())]
     say(table(("topic", "type", "messages"), rows, right=("messages",)))
     return 0

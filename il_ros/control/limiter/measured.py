@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from il_ros.core.actions import References
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ObservationSpec
 from il_ros.core.synchroniser import NoObservation, Synchroniser
@@ -14,9 +17,13 @@ class Measured:
 
     def __init__(self, contract: Contract):
         self._actions = [action for action in contract.actions if action.reference is not None]
-        keys = dict.fromkeys(action.reference for action in self._actions if action.reference is not None)
-        self.specs: tuple[ObservationSpec, ...] = tuple(contract.observation(key) for key in keys)
-        self._streams = {spec.key: Synchroniser([spec]) for spec in self.specs}
+        self._references = References(contract)
+        self.specs: tuple[ObservationSpec, ...] = self._references.specs
+        self.publishers: Callable[[str], Sequence[str]] = lambda topic: ()
+        """Returns the names of a topic's publishers; see `Synchroniser`."""
+        self._streams = {
+            spec.key: Synchroniser([spec], lambda topic: self.publishers(topic)) for spec in self.specs
+        }
         self._of_topic = {
             spec.topic: [self._streams[other.key] for other in self.specs if other.topic == spec.topic]
             for spec in self.specs
@@ -40,8 +47,9 @@ class Measured:
         for action in self._actions:
             found = seen[str(action.reference)]
             if not isinstance(found, NoObservation):
-                state = found.values[str(action.reference)]
-                values[action.key] = tuple(float(state[index]) for index in action.reference_index)
+                state = self._references.of(action, found.values)
+                assert state is not None
+                values[action.key] = tuple(map(float, state))
         return values, "; ".join(reasons)
 
     def clear(self) -> None:

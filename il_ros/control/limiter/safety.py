@@ -5,7 +5,9 @@ Velocity actions obey their range and their change per second. One factor slows 
 the path stays straight unless an axis is already braking before a limit.
 The orientation of a pose is limited as a rotation (`rotation`): the smallest of its four speed limits is the
 limit of the angular speed in rad/s, the smallest of its four acceleration limits that in rad/s^2.
-A target within the limits passes bit for bit.
+Continuous joints go the shortest way: their targets and commands count modulo a whole turn. Their commands go on from
+the last one, or are kept within the turn that the position limits say.
+A target within the limits passes bit for bit, up to whole turns.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass, replace
 from il_ros.control.limiter.profile import TOLERANCE, AxisLimits, approach_speed, speed_range, speed_within
 from il_ros.control.limiter.rotation import RotationLimits, norm_problem, same_sign, unit
 from il_ros.core.specs import POSE, ActionSpec
+from il_ros.core.tables import counted
 
 LARGEST = 1e9
 """Largest absolute number of a command, in its unit. It replaces missing position limits: beyond it, sums and
@@ -56,6 +59,18 @@ class SafetyLimiter:
             )
         )
         """The limits of each number (A_k); of a pose's orientation, only the position limits apply to a number."""
+        self.turns = tuple(map(float, spec.turns))
+        """The whole turn of each number that is a continuous joint's, 0 for others (A_k)."""
+        self._continuous = any(self.turns)
+        self._kept = tuple(  # the turn [lower, upper) in which the commands of a continuous joint are kept
+            (lower, turn) if turn and math.isfinite(upper - lower) else None
+            for turn, lower, upper in zip(self.turns, limits.lower, limits.upper, strict=True)
+        )
+        if self._continuous:
+            self.axes = tuple(
+                AxisLimits(-LARGEST, LARGEST, axis.speed, axis.acceleration) if turn else axis
+                for turn, axis in zip(self.turns, self.axes, strict=True)
+            )
         self.rotation: RotationLimits | None = None
         """The limits of a pose's orientation, None for other actions."""
         self._axes = self.axes
@@ -119,7 +134,7 @@ class SafetyLimiter:
         sent = tuple(
             _inside(axis, p, p + v * dt_s) for axis, p, v in zip(self._axes, motion.sent, slower, strict=True)
         )
-        return Motion(sent, slower)
+        return Motion(self._within_turn(sent) if self._continuous else sent, slower)
 
     def zero(self, motion: Motion) -> Motion:
         """Return zero velocity, or the last commanded position at zero speed, without deceleration."""
@@ -141,6 +156,35 @@ class SafetyLimiter:
         return _joined(after, Motion(sent, speed, wanted)), limited
 
     def _positions(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, Acted]:
+        if self._continuous:
+            return self._turning(target, motion, dt_s)
+        return self._axis_by_axis(target, motion, dt_s)
+
+    def _turning(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, Acted]:
+        """Return the next motion with continuous joints: the target in the turn that is nearest to the last command."""
+        wanted = self.nearest(target, motion.sent)
+        before = None if motion.target is None else self.nearest(motion.target, wanted)
+        after, acted = self._axis_by_axis(wanted, replace(motion, target=before), dt_s)
+        return replace(after, sent=self._within_turn(after.sent), target=target), acted
+
+    def nearest(self, values: Sequence[float], other: Sequence[float]) -> Numbers:
+        """Return values (A_k,), those of continuous joints in the turn that is nearest to `other` (A_k,)."""
+        if not self._continuous:
+            return tuple(values)
+        return tuple(
+            value - turn * round((value - near) / turn) if turn and abs(value - near) > turn / 2 else value
+            for value, near, turn in zip(values, other, self.turns, strict=True)
+        )
+
+    def _within_turn(self, sent: Numbers) -> Numbers:
+        return tuple(
+            value
+            if kept is None or 0 <= value - kept[0] <= kept[1]
+            else kept[0] + (value - kept[0]) % kept[1]
+            for value, kept in zip(sent, self._kept, strict=True)
+        )
+
+    def _axis_by_axis(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, Acted]:
         speeds = self._free(target, motion, dt_s)
         if speeds is not None:
             return Motion(target, speeds, target), []
@@ -218,7 +262,7 @@ def problem(values: Sequence[float], names: Sequence[str], quaternions: Sequence
     `quaternions` (their places) is not a rotation.
     """
     if len(values) != len(names):
-        return f"{len(values)} numbers instead of {len(names)}"
+        return f"{counted(len(values), 'number')} instead of {len(names)}"
     for name, value in zip(names, values, strict=True):
         if not math.isfinite(value):
             return f"{name} is {value}"

@@ -58,8 +58,9 @@ def start_problem(
             )
     if last is None:
         return ""
+    near = limiter.nearest(state, last.sent)
     for name, value, sent, axis in zip(
-        names[:positions], state, last.sent[:positions], limiter.axes[:positions], strict=False
+        names[:positions], near, last.sent[:positions], limiter.axes[:positions], strict=False
     ):
         most = axis.speed * tolerance.from_command_s
         if not abs(value - sent) <= most + _ROUNDING:

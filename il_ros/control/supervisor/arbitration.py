@@ -62,13 +62,15 @@ class SourceState:
         self, proposal: Proposal, now_ns: int, steady_ns: int, unbroken: bool = False
     ) -> SourceState:
         """Return the state after an accepted proposal; `unbroken`: the source was not absent before it."""
-        return replace(
-            self,
+        return SourceState(  # at every tick; `replace` takes longer
             proposal=proposal,
             arrival_ns=now_ns,
             arrival_steady_ns=steady_ns,
             fault="",
+            rejection=self.rejection,
             accepted=self.accepted + 1,
+            rejected=self.rejected,
+            released_ns=self.released_ns,
             released=False,
             run=self.run + 1 if unbroken else 1,
         )

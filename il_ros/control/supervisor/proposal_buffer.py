@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum, auto
 
 import numpy as np
 
@@ -12,6 +13,18 @@ from il_ros.control.supervisor.arbitration import Absence, Source, SourceState, 
 from il_ros.core.specs import Vector
 from il_ros.records.decision import Numbers
 from il_ros.records.proposal import Proposal
+
+
+class Reception(Enum):
+    """What became of a received proposal.
+
+    LATE: the stamp is wrong, there is nothing to decide. FAULTY: not a valid command, so its source is absent from now
+    on, which requires a decision.
+    """
+
+    ACCEPTED = auto()
+    FAULTY = auto()
+    LATE = auto()
 
 
 class ProposalBuffer:
@@ -36,10 +49,10 @@ class ProposalBuffer:
         self._quaternions = tuple(quaternions)
         self._rejected: dict[str, str] = {}
 
-    def add(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> bool:
-        """Add a proposal from the topic of source `name`; return False when its stamp is wrong.
+    def add(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Reception:
+        """Add a proposal from the topic of source `name`; return what became of it.
 
-        The result for an invalid command is True: its source is now faulty, which requires a decision.
+        A proposal that is faulty and late makes its source faulty, but requires no decision for its tick.
         """
         state = self.states[name]
         fault = self._fault(name, proposal)
@@ -52,7 +65,8 @@ class ProposalBuffer:
             unbroken = not absence(self._by_name[name], state, now_ns, steady_ns, self._patience_ns)
             # in a simulation /clock may arrive after the proposal
             self.states[name] = state.accepting(proposal, max(now_ns, proposal.stamp_ns), steady_ns, unbroken)
-        return not late
+            return Reception.ACCEPTED
+        return Reception.LATE if late else Reception.FAULTY
 
     def release(self, name: str, proposal: Proposal, now_ns: int) -> bool:
         """Process a release by source `name`; return False when it is outdated or names another source."""

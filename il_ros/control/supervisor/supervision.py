@@ -1,8 +1,9 @@
 """The supervisor without ROS: proposals, measurements and timer ticks with their times in; decisions out.
 
 The supervisor decides as soon as the source in authority has proposed for a new tick. Without a proposal the
-timer decides: it continues the source's last chunk, then repeats the last target, until the source times out
-and authority passes to the next source or to the declared safe behaviour. There is one decision per tick.
+timer decides: it continues the source's last chunk, then repeats the last target until that expires
+(`Contract.expires_s`) or the source times out. Authority then passes to the next source or to the declared
+safe behaviour. There is one decision per tick.
 
 Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic. The robot's clock
 bounds motion: the steady clock on a robot, /clock in simulation. A stamp never counts as time.
@@ -12,26 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 
-from il_ros.control.chunks import step_due
 from il_ros.control.limiter.safety import quaternion_slices
 from il_ros.control.limiter.shaper import CommandShaper
 from il_ros.control.limiter.starts import StartTolerance
-from il_ros.control.supervisor.arbitration import (
-    Absences,
-    Arbitration,
-    ArbitrationInput,
-    Mode,
-    Priority,
-    Source,
-)
+from il_ros.control.supervisor.arbitration import Absences, Arbitration, Mode, Priority, Source
+from il_ros.control.supervisor.decider import Decider
 from il_ros.control.supervisor.estop import EmergencyStop
-from il_ros.control.supervisor.generations import Generations
-from il_ros.control.supervisor.proposal_buffer import ProposalBuffer
+from il_ros.control.supervisor.proposal_buffer import ProposalBuffer, Reception
 from il_ros.control.supervisor.watchdog import Watchdog
 from il_ros.core.contract import Contract
-from il_ros.records.decision import NOBODY, Decision, Numbers
+from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.proposal import Proposal
 
 
@@ -66,26 +58,8 @@ class SupervisorOptions:
         return StartTolerance(self.start_tolerance, self.following_error)
 
 
-class TargetOrigin(Enum):
-    """How the target of a decision was obtained."""
-
-    NONE = auto()
-    PROPOSED = auto()
-    CONTINUED = auto()
-    REPEATED = auto()
-
-
-@dataclass(frozen=True)
-class Target:
-    """The target of a decision: `values` (A,) or None, their origin, and a remark for the decision's reason."""
-
-    values: Numbers | None
-    origin: TargetOrigin
-    remark: str = ""
-
-
 class Supervision:
-    """Decides which source has authority and what is sent. It holds the full state, but no clock."""
+    """Decides when to decide; `Decider` decides what. Together they hold the full state, but no clock."""
 
     def __init__(
         self,
@@ -104,12 +78,10 @@ class Supervision:
         )
         self.estop = estop or EmergencyStop()
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
-        self.mode: Mode = Priority() if mode is None else mode
-        self.authority, self.reason = NOBODY, "no source has proposed"
         self.skipped = 0
         """Count of accepted proposals without a decision: their tick, or the one just before, was answered."""
         self._period_ns = contract.period_ns
-        self._shaper = CommandShaper(
+        self._shaper = shaper = CommandShaper(
             contract,
             without_measurement=options.without_measurement,
             keep_command=options.keep_command,
@@ -117,18 +89,34 @@ class Supervision:
             tolerance=options.tolerance(),
             simulated=options.simulated,
         )
-        self.measured = self._shaper.measured
+        self.measured = shaper.measured
+        self._decider = Decider(
+            contract, self.proposal_buffer, shaper, self.estop, Priority() if mode is None else mode
+        )
         self._simulated = options.simulated
         self._now_ns = self._stamp_ns = self._decided_ns = self._moved_ns = 0
         self._ahead: tuple[str, int] | None = None
-        self._generations, self._mixed = Generations(), False
-        self._by_timer, self._ended = True, ""
-        self._handover_unreported = False
+        self._by_timer = True
+
+    @property
+    def authority(self) -> str:
+        """The source in authority, or NOBODY."""
+        return self._decider.authority
+
+    @property
+    def reason(self) -> str:
+        """Why it has authority, or why none has."""
+        return self._decider.reason
+
+    @property
+    def mode(self) -> Mode:
+        """The rule that assigns authority."""
+        return self._decider.mode
 
     @property
     def generation(self) -> int:
         """Count of handovers, restarts and changes of mode."""
-        return self._generations.number
+        return self._decider.generation
 
     # ---- inputs ------------------------------------------------------------------------------------------
 
@@ -137,10 +125,11 @@ class Supervision:
         self._notice_clock(now_ns)
         if proposal.releases:
             return self._release(name, proposal, now_ns, steady_ns)
-        if not self.proposal_buffer.add(name, proposal, now_ns, steady_ns):
+        reception = self.proposal_buffer.add(name, proposal, now_ns, steady_ns)
+        if reception is Reception.LATE:
             return None
-        if self.proposal_buffer.states[name].proposal is proposal:
-            self.mode.observe(name, proposal)
+        if reception is Reception.ACCEPTED:
+            self._decider.mode.observe(name, proposal)
         stamp_ns = proposal.stamp_ns
         self._ahead = None
         decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
@@ -186,9 +175,7 @@ class Supervision:
 
     def switch(self, mode: Mode) -> None:
         """Change the mode; start a new generation with a ramp from the measured state."""
-        self.mode, self._mixed = mode, False
-        self._generations.begin(self._now_ns, self.proposal_buffer.states)
-        self._shaper.begin()
+        self._decider.switch(mode, self._now_ns)
 
     def activate(self) -> None:
         """Restart without a last command: other nodes may have moved the robot meanwhile.
@@ -203,17 +190,12 @@ class Supervision:
 
         On a robot, that state must be near the last command; a simulator may have placed the robot elsewhere.
         """
-        self._generations.begin(self._now_ns, self.proposal_buffer.states)
-        self.proposal_buffer.forget()
-        self.mode.restart()
-        self.authority, self.reason, self._ended, self._mixed = NOBODY, "restarted", "", False
-        self._handover_unreported = False
         self._ahead = None
-        self._shaper.restart(placed=self._simulated)
+        self._decider.restart(self._now_ns, placed=self._simulated)
 
     def finish(self, now_ns: int, steady_ns: int) -> Decision | None:
         """Return the final decision, which stops the robot; None when no command was ever sent."""
-        self._ended = "deactivated"
+        self._decider.ended = "deactivated"
         decision = self._decide_by_timer(now_ns, steady_ns)
         return None if decision.sent is None else decision
 
@@ -221,10 +203,9 @@ class Supervision:
         """Hand over at once; the command follows with the next source's proposal, or now without a source."""
         if not self.proposal_buffer.release(name, proposal, now_ns):
             return None
-        absences = self.proposal_buffer.absences(now_ns, steady_ns)
-        arbitration = self._arbitrate(proposal.stamp_ns, absences)
+        arbitration, absences = self._decider.arbitrate(proposal.stamp_ns, now_ns, steady_ns)
         if self.authority == name != arbitration.authority:
-            self._hand_over(arbitration, absences, max(proposal.stamp_ns, self._stamp_ns + 1))
+            self._decider.hand_over(arbitration, absences, max(proposal.stamp_ns, self._stamp_ns + 1))
         return self._answer(name, proposal.stamp_ns, max(now_ns, proposal.stamp_ns), steady_ns)
 
     def _notice_clock(self, now_ns: int) -> None:
@@ -243,11 +224,10 @@ class Supervision:
         """Decide for the tick `stamp_ns`, unless it was decided or the source in authority is still due."""
         if stamp_ns <= self._stamp_ns:
             return None
-        absences = self.proposal_buffer.absences(time_ns, steady_ns)
-        arbitration = self._arbitrate(stamp_ns, absences)
-        winner = arbitration.authority
-        if arbitration.early and self.authority == NOBODY and not self._handover_unreported:
+        arbitration, absences = self._decider.arbitrate(stamp_ns, time_ns, steady_ns)
+        if self._decider.waits(arbitration):
             return None
+        winner = arbitration.authority
         if winner not in (name, NOBODY):
             other = self.proposal_buffer.states[winner].proposal
             if other is None or other.stamp_ns < stamp_ns:
@@ -264,104 +244,17 @@ class Supervision:
 
     def _decide_by_timer(self, now_ns: int, steady_ns: int) -> Decision:
         self._by_timer = True
-        absences = self.proposal_buffer.absences(now_ns, steady_ns)
         # Stamp the tick that is due by now, not the present time: with the present time, the next proposals
         # would be for ticks already decided, and the timer would decide all following ticks.
         due_ns = now_ns - self.proposal_buffer.lag_ns(self.authority)
         stamp_ns = max(due_ns, self._stamp_ns + 1)  # stamps increase, even when the clock stands still
-        return self._decide(self._arbitrate(stamp_ns, absences), absences, stamp_ns, now_ns, steady_ns)
-
-    def _arbitrate(self, stamp_ns: int, absences: Absences) -> Arbitration:
-        if self._stopped():
-            return Arbitration(NOBODY, self._stopped())
-        return self.mode.choose(ArbitrationInput(stamp_ns, self.authority, absences))
-
-    def _stopped(self) -> str:
-        return self.estop.latched or self._ended
-
-    # ---- what to decide ----------------------------------------------------------------------------------
+        arbitration, absences = self._decider.arbitrate(stamp_ns, now_ns, steady_ns)
+        return self._decide(arbitration, absences, stamp_ns, now_ns, steady_ns)
 
     def _decide(
         self, arbitration: Arbitration, absences: Absences, stamp_ns: int, time_ns: int, steady_ns: int
     ) -> Decision:
-        winner = arbitration.authority
-        if winner != self.authority and not (arbitration.mixed and self._mixed):
-            self._hand_over(arbitration, absences, stamp_ns)
-        elif not (self._handover_unreported and winner == self.authority):
-            self.authority = winner
-            self.reason = (
-                _no_authority_reason(arbitration, absences)
-                if winner == NOBODY
-                else arbitration.reason or "proposed"
-            )
-        self._mixed, self._handover_unreported = arbitration.mixed, False
-        proposals = self.proposal_buffer.for_tick(stamp_ns)
-        target = self._target(winner, stamp_ns, time_ns)
         clocks_ns = self._now_ns, steady_ns
-        limited = self._shaper.advance(
-            target.values, stamp_ns, time_ns, clocks_ns, emergency=bool(self._stopped())
-        )
-        if target.values is not None:
-            proposals[winner] = None if target.origin is TargetOrigin.REPEATED else target.values
-        proposal = None if target.values is None else self.proposal_buffer.states[winner].proposal
+        decision = self._decider.decide(arbitration, absences, stamp_ns, time_ns, clocks_ns)
         self._stamp_ns, self._decided_ns, self._moved_ns = stamp_ns, time_ns, self._robot_ns(steady_ns)
-        return Decision(
-            stamp_ns=stamp_ns,
-            sent_ns=time_ns,
-            authority=NOBODY if target.values is None else winner,
-            reason=f"{self.reason}; {target.remark}" if target.remark else self.reason,
-            proposals=proposals,
-            sent=self._shaper.sent,
-            limited=limited,
-            generation=self.generation,
-            version=proposal.version if proposal else "",
-            beta=arbitration.beta,
-            uncertainty=proposal.uncertainty
-            if proposal and proposal.uncertainty is not None
-            else self.mode.uncertainty,
-            rejected=self.proposal_buffer.rejections(),
-            mode=self.mode.name,
-            disagreement=self.mode.disagreement(stamp_ns),
-            queried=arbitration.queried,
-        )
-
-    def _hand_over(self, arbitration: Arbitration, absences: Absences, from_ns: int) -> None:
-        """Start a new generation under the winner of the arbitration, with a new ramp."""
-        winner, before = arbitration.authority, self.authority
-        self.authority, self._handover_unreported = winner, True
-        self._generations.begin(from_ns, self.proposal_buffer.proposing_before(from_ns))
-        if winner == NOBODY:
-            self.reason = _no_authority_reason(arbitration, absences)
-            return
-        self._shaper.begin()
-        if before == NOBODY:
-            self.reason = f"{winner} has authority"
-        elif absences[before]:
-            self.reason = f"{winner} has authority: {before} {absences[before]}"
-        else:
-            self.reason = f"{winner} takes over from {before}"
-        self.reason += f"; {arbitration.reason}" if arbitration.reason else ""
-
-    def _target(self, winner: str, stamp_ns: int, time_ns: int) -> Target:
-        """Return the target of `winner` at the tick; without values while it may not move the robot yet."""
-        proposal = None if winner == NOBODY else self.proposal_buffer.states[winner].proposal
-        if proposal is None:
-            return Target(None, TargetOrigin.NONE)
-        if not self._generations.admits(winner, proposal):
-            waiting = f"waiting for its first proposal of generation {self.generation}"
-            return Target(None, TargetOrigin.NONE, waiting)
-        step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
-        last = len(proposal.chunk) - 1
-        values: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
-        missing = self._shaper.start(values, time_ns)
-        if missing:
-            return Target(None, TargetOrigin.NONE, missing)
-        if step == 0:
-            return Target(values, TargetOrigin.PROPOSED)
-        if step > last:
-            return Target(values, TargetOrigin.REPEATED, "silent this tick, last target repeated")
-        return Target(values, TargetOrigin.CONTINUED, f"step {step} of its last chunk")
-
-
-def _no_authority_reason(arbitration: Arbitration, absences: Absences) -> str:
-    return arbitration.reason or "; ".join(f"{name} {why}" for name, why in absences.items() if why)
+        return decision

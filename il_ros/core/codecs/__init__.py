@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from il_ros.core import messages
+from il_ros.core.codecs import trajectory
 from il_ros.core.codecs.image import decode_compressed, decode_image
+from il_ros.core.codecs.laser_scan import decode_scan
 from il_ros.core.messages import Message
 from il_ros.core.specs import (
     ARRAY,
@@ -26,6 +28,7 @@ from il_ros.core.specs import (
     ObservationSpec,
     Vector,
 )
+from il_ros.core.tables import counted
 
 
 class CodecError(ValueError):
@@ -35,18 +38,19 @@ class CodecError(ValueError):
 def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[Any, Any]:
     """Return the values of a message that the spec selects, in shape `spec.shape` (actions: (A_k,)).
 
-    Numbers are float64, images uint8 (depth: float32 metres), text a 0-d string array.
+    Numbers are float64, images uint8 (depth: float32 metres), text a 0-d string array. Of a JointTrajectory it
+    is the last point; `trajectory.read` gives the values at a time.
     Raises CodecError when a joint or a number is missing, a size is wrong, or a number is not finite.
     """
     try:
         if isinstance(spec, ActionSpec):
-            return _finite(_command(spec, message), spec.names, spec.key)
+            return require_finite(_command(spec, message), spec.names, spec.key)
         if spec.image is not None:
             read = decode_image if spec.type == IMAGE else decode_compressed
             return read(spec.image, message)
         if spec.type == STRING:
             return np.array(message.data, dtype=np.str_)
-        return _finite(_numbers(spec, message), spec.elements, spec.key)
+        return require_finite(_numbers(spec, message), spec.elements, spec.key)
     except CodecError:
         raise
     except ValueError as error:
@@ -63,9 +67,17 @@ def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) 
     """
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (action.size,):
-        raise CodecError(f"{action.key}: {action.size} numbers are needed, not shape {values.shape}")
-    _finite(values, action.names, action.key)
+        raise CodecError(f"{action.key}: needs {counted(action.size, 'number')}, not shape {values.shape}")
+    require_finite(values, action.names, action.key)
     return _ENCODERS[action.type](action, values, stamp_ns)
+
+
+def require_finite(values: Vector, names: Sequence[str], key: str) -> Vector:
+    """Return the values (A,); raises CodecError that names the first one that is not a finite number."""
+    if not np.isfinite(values).all():
+        index = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise CodecError(f"{key}: {names[index]} is {values[index]}, not a finite number")
+    return values
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------
@@ -77,7 +89,7 @@ def _numbers(spec: ObservationSpec, message: Message) -> Vector:
     if spec.type == ARRAY:
         return _sized(message.data, spec.size, "data")
     if spec.type == LASER_SCAN:
-        return _scan(message, spec.size)
+        return decode_scan(message, spec.size, spec.scan)
     return np.array([_component(spec.type, message, name) for name in spec.elements])
 
 
@@ -87,7 +99,9 @@ def _joints(message: Message, part: str, names: Sequence[str]) -> Vector:
     if len(values) == 0:
         raise ValueError(f"the message has no '{part}'")
     if len(values) != len(message.name):
-        raise ValueError(f"{len(message.name)} names but {len(values)} values of '{part}'")
+        raise ValueError(
+            f"{counted(len(message.name), 'name')} but {counted(len(values), 'value')} of '{part}'"
+        )
     place = _places(message.name, names)
     missing = [name for name in names if name not in place]
     if missing:
@@ -105,12 +119,6 @@ def _places(found: Sequence[str], names: Sequence[str]) -> dict[str, int]:
     return place
 
 
-def _scan(message: Message, size: int) -> Vector:
-    """Return ranges clipped to [range_min, range_max]: by REP 117 +inf means no return, -inf too close."""
-    ranges = _sized(message.ranges, size, "ranges")
-    return np.clip(ranges, float(message.range_min), float(message.range_max))
-
-
 def _component(type_name: str, message: Message, name: str) -> float:
     part, axis = name.split(".")
     if type_name == "nav_msgs/msg/Odometry":
@@ -125,15 +133,8 @@ def _component(type_name: str, message: Message, name: str) -> float:
 def _sized(values: Any, size: int, field: str) -> Vector:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (size,):
-        raise ValueError(f"{field} has {array.size} numbers; the contract says {size}")
+        raise ValueError(f"{field} has {counted(array.size, 'number')}; the contract says {size}")
     return array
-
-
-def _finite(values: Vector, names: Sequence[str], key: str) -> Vector:
-    if not np.isfinite(values).all():
-        index = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise CodecError(f"{key}: {names[index]} is {values[index]}, not a finite number")
-    return values
 
 
 # ---- commands --------------------------------------------------------------------------------------------
@@ -146,17 +147,8 @@ def _command(action: ActionSpec, message: Message) -> Vector:
     if action.type == JOINT_STATE:
         return _joints(message, part, action.names)
     if action.type == JOINT_TRAJECTORY:
-        if not message.points:
-            raise ValueError("the trajectory has no points")
-        values = getattr(message.points[0], "positions" if part == "position" else "velocities")
-        place = _places(message.joint_names, action.names)
-        missing = [name for name in action.names if name not in place]
-        if missing or len(values) != len(message.joint_names):
-            raise ValueError(
-                f"{len(values)} {part} values for joints {', '.join(message.joint_names)}; "
-                f"expected: {', '.join(action.names)}"
-            )
-        return np.array([values[place[name]] for name in action.names], dtype=np.float64)
+        plan = trajectory.read(action, message)
+        return plan.at(plan.duration_s)
     return np.array([_component(action.type, message, name) for name in action.names])
 
 

@@ -1,35 +1,20 @@
-"""Decoding of camera messages to arrays: encodings, padded rows, byte order, and the contract's size."""
+"""Decoding of camera messages to arrays of the contract's size and encoding."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from il_ros.core.codecs.compressed_depth import DepthPayload, is_compressed_depth
 from il_ros.core.codecs.picture_header import MOST_SCANS, PictureHeader, read_header
+from il_ros.core.codecs.pixels import metres, pixels_of
 from il_ros.core.messages import Message
 from il_ros.core.specs import MOST_PIXELS, ImageSpec
+from il_ros.core.tables import counted
 
 Array = np.ndarray[Any, Any]
-
-# encoding on the wire -> (bytes per channel, channels)
-_LAYOUT = {
-    "rgb8": (1, 3),
-    "bgr8": (1, 3),
-    "rgba8": (1, 4),
-    "bgra8": (1, 4),
-    "mono8": (1, 1),
-    "8UC1": (1, 1),
-    "16UC1": (2, 1),
-    "32FC1": (4, 1),
-}
-# encoding in the contract -> accepted encodings on the wire
-_ACCEPTED = {
-    "rgb8": ("rgb8", "bgr8", "rgba8", "bgra8"),
-    "mono8": ("mono8", "8UC1"),
-    "depth": ("16UC1", "32FC1"),
-}
-_MM_PER_M = 1000.0
 
 
 def decode_image(spec: ImageSpec, message: Message) -> Array:
@@ -37,68 +22,113 @@ def decode_image(spec: ImageSpec, message: Message) -> Array:
 
     Raises ValueError on a wrong encoding, size or byte count.
     """
-    _require_accepted(spec, message.encoding)
-    height, width, step = int(message.height), int(message.width), int(message.step)
-    bytes_each, channels = _LAYOUT[message.encoding]
-    row = width * channels * bytes_each
-    data = np.frombuffer(message.data, dtype=np.uint8) if isinstance(message.data, bytes) else message.data
-    data = np.asarray(data, dtype=np.uint8)
-    if height < 1 or width < 1 or step < row or data.size != step * height:
-        raise ValueError(
-            f"the image is {width}x{height} {message.encoding} with rows of {step} bytes, "
-            f"needs {row} bytes per row and {max(step, row) * height} in total, but has {data.size}"
-        )
-    pixels = data.reshape(height, step)[:, :row]  # rows may be padded
-    order = ">" if message.is_bigendian else "<"
-    if bytes_each > 1:
-        pixels = np.ascontiguousarray(pixels).view(f"{order}{'u' if bytes_each == 2 else 'f'}{bytes_each}")
-    return fit(spec, _colours(pixels.reshape(height, width, channels), message.encoding))
+    return fit(spec, pixels_of(message, spec.encoding))
 
 
 def decode_compressed(spec: ImageSpec, message: Message) -> Array:
-    """Return a sensor_msgs/CompressedImage (jpeg or png) as (H, W, C), colours in RGB order.
+    """Return a sensor_msgs/CompressedImage (jpeg, png or compressedDepth) as (H, W, C), colours in RGB order.
 
     The size is read from the picture's header first, because a picture of a few kilobytes can decode to
     gigabytes.
-    Raises ValueError when the bytes are not an image or do not match the contract's size or encoding.
+    Raises ValueError when the bytes are not a whole image or do not match the contract's size or encoding.
     """
     import cv2
 
     if spec.encoding == "depth":
-        flags = cv2.IMREAD_UNCHANGED
-    else:
-        flags = cv2.IMREAD_COLOR_RGB if spec.encoding == "rgb8" else cv2.IMREAD_GRAYSCALE
-    raw = bytes(message.data)
-    header = read_header(raw)
-    pixels = None
-    if header is not None:
-        _require_decodable(spec, header)
-        pixels = _decoded(raw, flags)
-    if pixels is None:
-        raise _not_a_picture(raw, message)
-    if spec.encoding == "depth":
-        if pixels.dtype != np.uint16 or pixels.ndim != 2:
-            raise ValueError(f"compressed depth must be 16-bit png, not {pixels.dtype} {pixels.shape}")
-        return fit(spec, _metres(pixels[..., None]))
-    return fit(spec, pixels if pixels.ndim == 3 else pixels[..., None])
+        return fit(spec, _depth(message, lambda header: _require_decodable(spec, header)))
+    if is_compressed_depth(message):
+        raise ValueError(
+            f"format '{message.format}' cannot be converted to '{spec.encoding}', only to 'depth'"
+        )
+    flags = cv2.IMREAD_COLOR if spec.encoding == "rgb8" else cv2.IMREAD_GRAYSCALE
+    pixels = _picture(bytes(message.data), message, flags, lambda header: _require_decodable(spec, header))
+    return fit(spec, pixels)
 
 
 def decode_picture(message: Message) -> Array:
-    """Return a sensor_msgs/CompressedImage of any bounded size as (H, W, 3), colours in RGB order.
+    """Return a sensor_msgs/CompressedImage of any bounded size: (H, W, 3) uint8 in RGB order.
 
-    Raises ValueError when the bytes are not an image, or it is too large.
+    compressedDepth becomes (H, W, 1) float32 metres.
+    Raises ValueError when the bytes are not a whole image, or it is too large.
     """
     import cv2
 
-    raw = bytes(message.data)
-    header = read_header(raw)
-    pixels = None
-    if header is not None:
-        _require_bounded(header)
-        pixels = _decoded(raw, cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
-        raise _not_a_picture(raw, message)
+    if is_compressed_depth(message):
+        return _depth(message, _require_bounded)
+    return _picture(bytes(message.data), message, cv2.IMREAD_COLOR, _require_bounded)
+
+
+def size_of(message: Message) -> tuple[int, int] | None:
+    """Return width and height of an Image or CompressedImage without decoding it; None when it has no size."""
+    if hasattr(message, "width"):
+        return int(message.width), int(message.height)
+    try:
+        payload = DepthPayload(message) if is_compressed_depth(message) else None
+        if payload is not None and payload.is_rvl:
+            return payload.rvl_size()
+    except ValueError:
+        return None
+    header = read_header(bytes(message.data) if payload is None else payload.raw)
+    return None if header is None else (header.width, header.height)
+
+
+def other_view(spec: ImageSpec, size: tuple[int, int], first: tuple[int, int]) -> str:
+    """Return why an image shows another part of the scene than the first one, "" when it does not.
+
+    With fit crop or stretch, an image of another aspect ratio is fitted without an error, but not to the same
+    pixels. `size`, `first`: width and height of the two images.
+    """
+    (width, height), (first_width, first_height) = size, first
+    if spec.fit in ("exact", "resize"):
+        return ""
+    if abs(width * first_height - height * first_width) <= max(*size, *first):
+        return ""
+    return (
+        f"the image is {width}x{height}, but the first one was {first_width}x{first_height}; an image of another "
+        "aspect ratio shows another part of the scene"
+    )
+
+
+def _depth(message: Message, require: Callable[[PictureHeader], None]) -> Array:
+    """Return depth (H, W, 1) in metres from a 16-bit png or from compressedDepth; `require` checks the size."""
+    import cv2
+
+    if not is_compressed_depth(message):
+        return metres(_sixteen_bits(_picture(bytes(message.data), message, cv2.IMREAD_UNCHANGED, require)))
+    payload = DepthPayload(message)
+    if payload.is_rvl:
+        require(PictureHeader(*payload.rvl_size()))
+        return payload.metres(payload.rvl_pixels())[..., None]
+    pixels = _sixteen_bits(_picture(payload.raw, message, cv2.IMREAD_UNCHANGED, require))
+    return payload.metres(pixels[..., 0])[..., None]
+
+
+def _sixteen_bits(pixels: Array) -> Array:
+    if pixels.dtype != np.uint16 or pixels.shape[2] != 1:
+        raise ValueError(f"compressed depth must be 16-bit png, not {pixels.dtype} {pixels.shape}")
     return pixels
+
+
+def _picture(raw: bytes, message: Message, flags: int, require: Callable[[PictureHeader], None]) -> Array:
+    """Return a jpeg or png as (H, W, C), colours in RGB order; `require` checks its header before it is decoded."""
+    import cv2
+
+    said = f"({counted(len(raw), 'byte')}, format '{message.format}')"
+    header = read_header(raw)
+    if header is None:
+        raise ValueError(f"not a jpeg or png image {said}")
+    require(header)
+    if not header.whole:  # decoded, a cut jpeg has grey rows
+        raise ValueError(f"not a whole picture {said}: it is cut short")
+    try:
+        pixels: Array | None = cv2.imdecode(np.frombuffer(raw, dtype=np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ValueError(f"not a jpeg or png image that can be decoded {said}")
+    if pixels.ndim == 2:
+        return pixels[..., None]
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if flags == cv2.IMREAD_COLOR else pixels
 
 
 def _require_decodable(spec: ImageSpec, header: PictureHeader) -> None:
@@ -117,21 +147,7 @@ def _require_bounded(header: PictureHeader) -> None:
             f"the image is {header.width}x{header.height}; at most {MOST_PIXELS} pixels are decoded"
         )
     if header.scans > MOST_SCANS:
-        raise ValueError(f"the jpeg has {header.scans} scans; at most {MOST_SCANS} are decoded")
-
-
-def _not_a_picture(raw: bytes, message: Message) -> ValueError:
-    return ValueError(f"the {len(raw)} bytes with format '{message.format}' are not a jpeg or png image")
-
-
-def _decoded(raw: bytes, flags: int) -> Array | None:
-    import cv2
-
-    try:
-        pixels: Array | None = cv2.imdecode(np.frombuffer(raw, dtype=np.uint8), flags)
-    except cv2.error:
-        return None
-    return pixels
+        raise ValueError(f"the jpeg has {counted(header.scans, 'scan')}; at most {MOST_SCANS} are decoded")
 
 
 def fit(spec: ImageSpec, image: Array) -> Array:
@@ -170,29 +186,6 @@ def _another_size(spec: ImageSpec, width: int, height: int) -> ValueError:
         f"the image is {width}x{height}, the contract says {spec.width}x{spec.height} "
         "(see fit: resize | crop)"
     )
-
-
-def _require_accepted(spec: ImageSpec, encoding: str) -> None:
-    accepted = _ACCEPTED[spec.encoding]
-    if encoding not in accepted:
-        raise ValueError(
-            f"encoding '{encoding}' cannot be converted to '{spec.encoding}'; accepted: {', '.join(accepted)}"
-        )
-
-
-def _colours(pixels: Array, encoding: str) -> Array:
-    if encoding in ("bgr8", "bgra8"):
-        return pixels[..., 2::-1]
-    if encoding == "rgba8":
-        return pixels[..., :3]
-    return _metres(pixels) if encoding in ("16UC1", "32FC1") else pixels
-
-
-def _metres(pixels: Array) -> Array:
-    """Return depth in metres, 0 without measurement, from 16-bit (mm, 0) or 32-bit (m, NaN or inf) pixels."""
-    if pixels.dtype.kind == "u":
-        return (pixels / _MM_PER_M).astype(np.float32)
-    return np.where(np.isfinite(pixels), pixels, 0.0).astype(np.float32)
 
 
 def _middle(image: Array, aspect: float) -> Array:

@@ -8,7 +8,9 @@ MOST_SCANS = 100
 """Scans of a jpeg; a progressive one has about ten, and each costs a pass over all pixels."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8"
+_PNG_END = b"\0\0\0\0IEND"
+_CHECKSUM = 4
+_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _SCAN = 0xDA
 _ALONE = (0x01, *range(0xD0, 0xD8))  # markers without a length
 _FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
@@ -16,11 +18,12 @@ _FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """The size of a picture in pixels, and the number of scans (1 for png)."""
+    """The size of a picture in pixels, the number of scans (1 for png), and whether its end is there."""
 
     width: int
     height: int
     scans: int = 1
+    whole: bool = True
 
 
 def read_header(raw: bytes) -> PictureHeader | None:
@@ -32,7 +35,9 @@ def read_header(raw: bytes) -> PictureHeader | None:
 def _png(raw: bytes) -> PictureHeader | None:
     if len(raw) < 24 or raw[12:16] != b"IHDR":
         return None
-    return PictureHeader(int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big"))
+    end = raw.rfind(_PNG_END)
+    whole = 0 < end <= len(raw) - len(_PNG_END) - _CHECKSUM
+    return PictureHeader(int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big"), whole=whole)
 
 
 def _jpeg(raw: bytes) -> PictureHeader | None:
@@ -46,8 +51,11 @@ def _jpeg(raw: bytes) -> PictureHeader | None:
             place += 2
         elif marker in _FRAMES:
             height, width = raw[place + 5 : place + 7], raw[place + 7 : place + 9]
-            scans = raw.count(bytes((0xFF, _SCAN)), place)
-            return PictureHeader(int.from_bytes(width, "big"), int.from_bytes(height, "big"), scans)
+            scan = bytes((0xFF, _SCAN))
+            scans = raw.count(scan, place)
+            last = raw.rfind(scan, place)
+            whole = 0 < last < raw.rfind(_JPEG_END)  # compressed data never hold a marker
+            return PictureHeader(int.from_bytes(width, "big"), int.from_bytes(height, "big"), scans, whole)
         elif marker == _SCAN:
             return None
         else:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from il_ros.core.contract import Contract
+from il_ros.core.tables import counted
 from il_ros.episodes.arrays.replay import Frame, Skipped, count_reasons
 
 Array = np.ndarray[Any, Any]
@@ -105,7 +106,7 @@ def write(
             authority.append(item.authority)
     reasons = count_reasons(skipped)
     if not authority:
-        listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.items())
+        listed = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in reasons.items())
         raise NoFramesError(f"no usable frame: {listed or 'it has no ticks'}")
     for name, values in texts.items():
         np.save(folder / f"{_observed(name)}.npy", np.array(values, dtype=np.str_))

@@ -27,7 +27,7 @@ from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, Rule
 
 FOLDER = ".cache"
-VERSION = 3
+VERSION = 4
 """Increment whenever a code change makes the same bag give different arrays."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core.contract import Contract
-from il_ros.core.tables import grouped
+from il_ros.core.tables import counted, grouped
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.bag.reader import BagError, BeingRecordedError
@@ -45,10 +45,12 @@ class DatasetSummary:
         """Return the summary as printable lines."""
         count = len(self.train) + len(self.validation)
         out = [
-            f"{count} episodes, {self.frames} frames: "
+            f"{counted(count, 'episode')}, {counted(self.frames, 'frame')}: "
             f"{len(self.train)} to train, {len(self.validation)} to validate"
         ]
-        out += [f"  {ticks} ticks without a frame: {reason}" for reason, ticks in self.skipped.items()]
+        out += [
+            f"  {counted(ticks, 'tick')} without a frame: {reason}" for reason, ticks in self.skipped.items()
+        ]
         out += [f"  left out {line}" for line in grouped(self.left_out)]
         return out + [f"  warning: {warning}" for warning in self.warnings]
 
@@ -120,6 +122,8 @@ class Dataset:
         warnings = []
         if validation > 0 and not kept:
             warnings.append("there is only one episode: it is used for training, none for validation")
+        if any(not episode.authority for episode in episodes):  # labelled by commands, not by decisions
+            warnings += contract.expiry_warnings
         summary = DatasetSummary(
             train=tuple(episode.name for episode in train),
             validation=tuple(episode.name for episode in kept),

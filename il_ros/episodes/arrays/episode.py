@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 from il_ros.records.outcomes import UNMARKED
 
 Array = np.ndarray[Any, Any]
@@ -55,7 +56,9 @@ class EpisodeArrays:
         lengths |= {key: len(values) for key, values in self.observations.items()}
         for what, length in lengths.items():
             if length != frames:
-                raise ValueError(f"{self.name}: {what} has {length} frames, but there are {frames} ticks")
+                raise ValueError(
+                    f"{self.name}: {what} has {counted(length, 'frame')} for {counted(frames, 'tick')}"
+                )
         if frames > 1 and np.diff(self.ticks_ns).min() <= 0:
             raise ValueError(f"{self.name}: ticks_ns must be strictly increasing")
         if self.period_ns <= 0:

@@ -17,6 +17,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.messages import MessageError
 from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
+from il_ros.core.tables import counted
 from il_ros.episodes.arrays.tick_labels import (
     Span,
     TickLabel,
@@ -28,7 +29,7 @@ from il_ros.episodes.arrays.tick_labels import (
 from il_ros.episodes.bag.reader import Bag, BagMessage
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
-from il_ros.records.labelling import BY_MODE, Rule
+from il_ros.records.labelling import BY_MODE, NoLabel, Rule
 from il_ros.records.takeovers import takeovers
 
 
@@ -52,10 +53,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A tick without a frame, and the reasons; `tick_ns` is None for a record that belongs to no tick."""
+    """A tick without a frame, and the reasons; `tick_ns` is None for a record that belongs to no tick.
+
+    `missing`: the kind of reason why a tick with an observation has no label.
+    """
 
     tick_ns: int | None
     reasons: tuple[str, ...]
+    missing: NoLabel | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Replay:
     """An episode opened under a contract. Iterate to get its frames; `len` is the number of ticks.
 
     `left_out`: reasons, one for each record without a tick. `observed`: the contract's topic -> the bag's.
+    `from_commands`: the labels are the commands on the topics, not the supervisor's decisions.
     """
 
     bag: Bag
@@ -70,6 +76,7 @@ class Replay:
     tick_labels: Sequence[TickLabel]
     left_out: Sequence[str]
     observed: Mapping[str, str]
+    from_commands: bool = False
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -85,7 +92,8 @@ class Replay:
         yield from (Skipped(None, (reason,)) for reason in self.left_out)
         contract_topic = {name: topic for topic, name in self.observed.items()}
         recorded = (
-            item._replace(topic=contract_topic[item.topic]) for item in self.bag.messages(set(contract_topic))
+            item._replace(topic=contract_topic[item.topic])
+            for item in self.bag.before_step(set(contract_topic))
         )
         refused: list[str] = []
         specs, trigger = self.contract.observations, self.contract.trigger
@@ -98,9 +106,11 @@ class Replay:
         if isinstance(observation, NoObservation):
             return Skipped(label.tick_ns, observation.reasons)
         if label.command is None:
-            return Skipped(label.tick_ns, (label.reason,))
+            return Skipped(label.tick_ns, (label.reason,), label.missing)
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
-        return Frame(observation, label.command, offset, label.authority)
+        # the command of a continuous joint in the turn of its measurement, so that the two can be subtracted
+        whole_turns = (label.command - offset) - actions.differences(self.contract, label.command, offset)
+        return Frame(observation, label.command - whole_turns, offset, label.authority)
 
 
 def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Rule = BY_MODE) -> Replay:
@@ -110,16 +120,25 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
     Raises MismatchError when the bag lacks what the contract needs, BagError when it is damaged.
     """
     streams = find_streams(contract, bag, info)
-    recorded = bag.messages(label_topics(contract, streams))
+    recorded = bag.before_step(label_topics(contract, streams))
     found, left_out = label_ticks(recorded, contract, streams, span_of(bag, info), rule)
-    return Replay(bag, contract, found, left_out, streams.observed)
+    if bag.step is not None:
+        ticked = streams.decisions or streams.observed.get(contract.trigger or "")
+        count = f": {counted(bag.step.count(ticked), 'message')} of {ticked}" if ticked else ""
+        left_out.append(f"{bag.step}; what was recorded after that is not used{count}")
+    return Replay(bag, contract, found, left_out, streams.observed, streams.decisions is None)
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:
-    """Return the demonstration's span in log time; without a stop time it ends with the bag."""
-    if info is None:
-        return Span(bag.start_ns, bag.end_ns)
-    return Span(info.started_ns or bag.start_ns, bag.end_ns if info.stopped_ns is None else info.stopped_ns)
+    """Return the demonstration's span in log time; without a stop time it ends with the bag.
+
+    If the recorder's clock was set back, it ends there. Raises BagError when the bag is damaged.
+    """
+    stop_ns = bag.end_ns if info is None or info.stopped_ns is None else info.stopped_ns
+    if bag.step is not None:
+        stop_ns = bag.step.before_ns
+    started_ns = info.started_ns if info is not None else 0
+    return Span(started_ns or bag.start_ns, stop_ns)
 
 
 def observe(
@@ -133,8 +152,8 @@ def observe(
 
     `recorded`: the bag's messages by log time, under the contract's topic names. As in the live node, a
     triggered tick is sampled as soon as its trigger message has been pushed, any other tick when the clock
-    (the log time) has passed it. `refuse` is called with the reason for each message that is too short for a
-    header and therefore left out.
+    (the log time) has passed it. `refuse` is called with the reason for each message that is not used: too short
+    for a header, or stamped too far ahead of its arrival.
     """
     synchroniser = Synchroniser(specs)
     pending = list(reversed(list(ticks)))  # the next tick is last
@@ -143,8 +162,14 @@ def observe(
         trigger_ns = stamp_ns(message, by_arrival) if message.topic == trigger else None
         while pending and _is_past(pending[-1], message.log_ns, trigger_ns):
             yield synchroniser.sample(pending.pop().tick_ns)
+        ahead = synchroniser.ahead[message.topic]
         try:
-            synchroniser.push(message.topic, message.raw, message.log_ns)
+            stamped_ns = synchroniser.push(message.topic, message.raw, message.log_ns)
+            if synchroniser.ahead[message.topic] > ahead:
+                ahead_s = (stamped_ns - message.log_ns) / 1e9
+                refuse(
+                    f"a message of {message.topic} was set apart: stamped {ahead_s:.3f} s after it arrived"
+                )
         except MessageError as error:
             refuse(f"a message of {message.topic} was left out: {error}")
         if pending and pending[-1].tick_ns == trigger_ns:

@@ -3,28 +3,27 @@
 With decisions in the bag, the ticks are their stamps, and a `Rule` chooses the label from the decision; the
 default is the rule of the decision's mode. Without decisions, the ticks are the trigger stream's stamps at
 the contract's rate, or a regular grid when the contract has no trigger, and the label is the last command
-before the next tick.
+before the next tick, if it has not expired (`command_labels`).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from il_ros.core import messages
-from il_ros.core.codecs import CodecError, decode
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.core.synchroniser import HISTORY_NS
+from il_ros.episodes.arrays.command_labels import ActionCommands, UnlabelledError, command_topics
 from il_ros.episodes.arrays.late_proposals import LateProposals
 from il_ros.episodes.bag.reader import BagMessage
 from il_ros.episodes.bag.topics import ContractTopics
 from il_ros.episodes.decisions import left_out_reason, read_decision
 from il_ros.records.decision import NOBODY, Decision, DecisionError
-from il_ros.records.labelling import BY_MODE, Rule
+from il_ros.records.labelling import BY_MODE, NoLabel, Rule
 from il_ros.records.ticks import Ticks
 
 
@@ -34,7 +33,8 @@ class TickLabel:
 
     `arrival_ns`: log time of the message that defines the tick. `triggered`: the tick is the stamp of a
     trigger message and is sampled on its arrival; other ticks are sampled when the clock passes them.
-    `command` (A,): absolute, in the contract's order; None without a label, and `reason` says why.
+    `command` (A,): absolute, in the contract's order; None without a label, and `reason` says why, `missing`
+    its kind.
     """
 
     tick_ns: int
@@ -44,6 +44,7 @@ class TickLabel:
     reason: str = ""
     authority: str = ""
     mode: str = ""
+    missing: NoLabel | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def label_ticks(
 
 def label_topics(contract: Contract, streams: ContractTopics) -> set[str]:
     """Return the bag's topics that `label_ticks` needs."""
-    names = {streams.decisions} if streams.decisions else set(streams.commanded.values())
+    names = {streams.decisions} if streams.decisions else command_topics(contract, streams)
     if streams.expert is not None:
         names.add(streams.expert.topic)
     return names | ({streams.observed[contract.trigger]} if contract.trigger else set())
@@ -138,11 +139,11 @@ def _tick_label(decision: Decision, arrival_ns: int, streams: ContractTopics, ru
     base = TickLabel(decision.stamp_ns, arrival_ns, False, authority=decision.authority, mode=decision.mode)
     if values is None:
         if decision.authority == NOBODY:
-            return replace(base, reason=f"no source had authority: {decision.reason}")
+            reason = f"no source had authority: {decision.reason}"
+            return replace(base, reason=reason, missing=NoLabel.NO_AUTHORITY)
         mode = f" in mode {decision.mode}" if decision.mode else ""
-        return replace(
-            base, reason=f"no label by rule '{rule.name}'{mode}, {decision.authority} had authority"
-        )
+        reason = f"no label by rule '{rule.name}'{mode}, {decision.authority} had authority"
+        return replace(base, reason=reason, missing=NoLabel.BY_RULE)
     return replace(base, command=np.asarray(values, dtype=np.float64)[streams.columns])
 
 
@@ -187,27 +188,16 @@ def _commanded(
     streams: ContractTopics,
     by_topic: Mapping[str, Sequence[BagMessage]],
 ) -> list[TickLabel]:
-    """Label each tick with the newest commands that arrived before the next tick."""
-    if not ticks:
-        return []
-    commands = [by_topic.get(streams.commanded[action.topic], []) for action in contract.actions]
-    log_times = [[item.log_ns for item in items] for items in commands]
-    out = []
-    ends = [*(after.arrival_ns for after in ticks[1:]), ticks[-1].arrival_ns + contract.period_ns]
-    for tick, end_ns in zip(ticks, ends, strict=True):
-        counts = [bisect_left(times, end_ns) for times in log_times]
-        newest = [items[count - 1] if count else None for items, count in zip(commands, counts, strict=True)]
-        out.append(_with_command(tick, contract, newest))
-    return out
+    """Label each tick with the commands in force: see `ActionCommands`."""
+    actions = [ActionCommands(contract, action, streams, by_topic) for action in contract.actions]
+    ends = [after.arrival_ns for after in ticks[1:]]
+    ends += [tick.arrival_ns + contract.period_ns for tick in ticks[-1:]]
+    return [_with_command(tick, end_ns, actions) for tick, end_ns in zip(ticks, ends, strict=True)]
 
 
-def _with_command(tick: TickLabel, contract: Contract, newest: Sequence[BagMessage | None]) -> TickLabel:
-    parts = []
-    for action, message in zip(contract.actions, newest, strict=True):
-        if message is None:
-            return replace(tick, reason=f"{action.key} ({action.topic}): no command yet")
-        try:
-            parts.append(decode(action, messages.decode(message.type, message.raw)))
-        except (CodecError, ValueError) as error:
-            return replace(tick, reason=str(error))
+def _with_command(tick: TickLabel, end_ns: int, actions: Sequence[ActionCommands]) -> TickLabel:
+    try:
+        parts = [action.at(tick.tick_ns, tick.arrival_ns, end_ns) for action in actions]
+    except UnlabelledError as missing:
+        return replace(tick, reason=str(missing), missing=missing.kind)
     return replace(tick, command=np.concatenate(parts))

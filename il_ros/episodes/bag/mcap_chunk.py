@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from il_ros.core.tables import counted
 from il_ros.episodes.bag.mcap_parse import PREFIX, Content, Malformed
 
 LARGEST_BYTES = 1 << 30
@@ -68,7 +69,7 @@ def unpack(head: ChunkHead, stored: memoryview, *, check: bool = True) -> memory
     if head.crc and check and not right:
         raise ChunkError("the chunk's checksum is wrong")
     if len(records) != head.size and not (right and not head.compression):
-        raise ChunkError(f"the chunk states {head.size} bytes, but does not hold as many")
+        raise ChunkError(f"the chunk states {counted(head.size, 'byte')}, but does not hold as many")
     return records
 
 
@@ -80,7 +81,9 @@ def unpack_part(head: ChunkHead, stored: memoryview) -> memoryview:
     if not head.compression:
         return stored
     if head.size > LARGEST_BYTES:
-        raise ChunkError(f"the chunk states {head.size} bytes; {LARGEST_BYTES} at most are unpacked")
+        raise ChunkError(
+            f"the chunk states {counted(head.size, 'byte')}; {LARGEST_BYTES} at most are unpacked"
+        )
     try:
         records = _decompress(head.compression, stored, head.size)
     except ChunkError:
@@ -88,7 +91,7 @@ def unpack_part(head: ChunkHead, stored: memoryview) -> memoryview:
     except Exception as error:  # each library raises its own errors on damaged data
         raise ChunkError(f"the chunk can't be unpacked: {error}") from error
     if len(records) > head.size:
-        raise ChunkError(f"the chunk states {head.size} bytes, but holds more")
+        raise ChunkError(f"the chunk states {counted(head.size, 'byte')}, but holds more")
     return records
 
 
@@ -120,7 +123,7 @@ def _decompress(compression: str, data: Content, limit: int) -> memoryview:
 
         stated = zstandard.get_frame_parameters(bytes(data[:32])).content_size
         if stated not in (limit, zstandard.CONTENTSIZE_UNKNOWN):
-            raise ChunkError(f"the chunk states {limit} bytes, but its frame states {stated}")
+            raise ChunkError(f"the chunk states {counted(limit, 'byte')}, but its frame states {stated}")
         parts: list[bytes] = []
         left = limit + 1
         with zstandard.ZstdDecompressor().stream_reader(data) as reader:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from typing import IO, Any, NamedTuple
 
+from il_ros.core.tables import counted
 from il_ros.episodes.bag import mcap_parse
 from il_ros.episodes.bag import mcap_records as mcap
 from il_ros.episodes.bag.mcap_chunk import ChunkError, read_head, records_in, unpack
@@ -102,7 +103,7 @@ def _records(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         opcode, length = PREFIX.unpack(prefix)
         place += PREFIX.size + length
         if place > size:
-            raise EOFError(f"a record of {length} bytes ends after the file")
+            raise EOFError(f"a record of {counted(length, 'byte')} ends after the file")
         content = stream.read(length)
         if opcode == mcap.DATA_END:
             stored = mcap_parse.parse(opcode, content, exact=False).crc
@@ -128,7 +129,7 @@ def _unpacked(content: bytes) -> memoryview:
     head = read_head(content)
     stored = memoryview(content)[head.bytes :]
     if len(stored) != head.stored:
-        raise ChunkError(f"the chunk states {head.stored} stored bytes; it has {len(stored)}")
+        raise ChunkError(f"the chunk states {counted(head.stored, 'stored byte')}; it has {len(stored)}")
     return memoryview(unpack(head, stored))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from il_ros.core.tables import counted
 from il_ros.episodes.bag import mcap_records as mcap
 
 PREFIX = struct.Struct("<BQ")
@@ -143,7 +144,7 @@ def parse(opcode: int, content: Content, *, exact: bool = True) -> Any:
     fields = _Fields(content)
     record = kind(fields)
     if exact and fields.place != len(content):
-        raise Malformed(f"the record has {len(content)} bytes, its fields {fields.place}")
+        raise Malformed(f"the record has {counted(len(content), 'byte')}, its fields {fields.place}")
     return record
 
 
@@ -156,7 +157,7 @@ class _Fields:
     def take(self, size: int) -> Content:
         end = self.place + size
         if end > len(self.content):
-            raise Malformed(f"a field of {size} bytes ends after the record")
+            raise Malformed(f"a field of {counted(size, 'byte')} ends after the record")
         part, self.place = self.content[self.place : end], end
         return part
 
@@ -182,7 +183,9 @@ class _Fields:
         """Return pairs of numbers; `form`: of one pair, for `struct`."""
         layout, part = struct.Struct(form), self.take(self.number(4))
         if len(part) % layout.size:
-            raise Malformed(f"a list of {len(part)} bytes does not consist of pairs of {layout.size} bytes")
+            raise Malformed(
+                f"a list of {counted(len(part), 'byte')} does not consist of pairs of {counted(layout.size, 'byte')}"
+            )
         return tuple(layout.iter_unpack(part))
 
 

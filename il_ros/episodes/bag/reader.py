@@ -8,9 +8,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from il_ros.episodes.bag import clock_steps
+from il_ros.episodes.bag.clock_steps import Step
 from il_ros.episodes.bag.mcap_messages import Declared, declared_in, messages_by_time, unindexed_messages
 from il_ros.episodes.bag.sink import being_written
 
@@ -79,6 +82,27 @@ class Bag:
         Raises BagError, possibly after some messages, when the file is damaged.
         """
         return self.source(topics)
+
+    @cached_property
+    def step(self) -> Step | None:
+        """The first moment at which the recorder's clock was set back, None if it never was.
+
+        Raises BagError when the file is damaged.
+        """
+        try:
+            return clock_steps.find(bag_files(self.path))
+        except Exception as error:  # the parser raises whatever its step ran into
+            raise _damaged(self.path, error) from error
+
+    def before_step(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+        """Yield as `messages` does, but only what was written before the recorder's clock was set back.
+
+        Later log times are of a time that had been recorded already: sorted, the two would be mixed.
+        """
+        if self.step is None:
+            return self.messages(topics)
+        keep = self.step.filter()
+        return (message for message in self.messages(topics) if keep(message.topic, message.log_ns))
 
 
 def open_bag(path: Path) -> Bag:

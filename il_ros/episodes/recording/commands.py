@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from il_ros.core import codecs, messages
+from il_ros.core.codecs import trajectory
 from il_ros.core.contract import Contract
+from il_ros.core.specs import JOINT_TRAJECTORY
+from il_ros.core.tables import counted
 from il_ros.records import decision as decisions
 
 Vector = np.ndarray[Any, Any]
 
 STILL = 1e-4
 """A command is idle when no position differs from the last by more than this, and no velocity exceeds it."""
+
+
+@dataclass(frozen=True)
+class _Command:
+    """A command: its log time and values, and the log times until which it moves the robot and counts.
+
+    `stops`: after that a velocity of 0 counts.
+    """
+
+    log_ns: int
+    values: Vector
+    velocity: Vector
+    moves_until_ns: int
+    expires_ns: float
+    stops: bool
 
 
 class CommandCounts:
@@ -24,11 +44,13 @@ class CommandCounts:
     """
 
     def __init__(self, contract: Contract):
+        self._contract = contract
         self._actions = {spec.topic: spec for spec in contract.actions}
         self._velocity = np.array([spec.is_velocity for spec in contract.actions for _ in range(spec.size)])
-        self._last: dict[str, tuple[int, Vector]] = {}
-        self._span_ns: dict[str, int] = {}
-        self._idle_ns: dict[str, int] = {}
+        self._last: dict[str, _Command] = {}
+        self._span_ns: dict[str, float] = {}
+        self._idle_ns: dict[str, float] = {}
+        self._expired_ns: dict[str, float] = {}
         self.total = self.decisions = self.clipped = self.unreadable = 0
         self.first_error = ""
 
@@ -41,7 +63,8 @@ class CommandCounts:
             self._refuse(str(error))
             return
         if made.sent is not None and len(made.sent) != len(self._velocity):
-            self._refuse(f"sent has {len(made.sent)} numbers; the contract has {len(self._velocity)} actions")
+            actions = counted(len(self._velocity), "action")
+            self._refuse(f"sent has {counted(len(made.sent), 'number')}; the contract has {actions}")
             return
         self.decisions += 1
         self.clipped += bool(made.limited)
@@ -52,12 +75,25 @@ class CommandCounts:
         """Count a message on the contract's command `topic`."""
         self.total += 1
         spec = self._actions[topic]
+        moves_s = 0.0
         try:
-            values = codecs.decode(spec, messages.decode(spec.type, raw))
+            message = messages.decode(spec.type, raw)
+            values = codecs.decode(spec, message)
+            if spec.type == JOINT_TRAJECTORY:
+                plan = trajectory.read(spec, message)
+                moves_s = plan.duration_s if plan.moves(STILL) else 0.0
         except ValueError as error:
             self._refuse(f"{topic}: {error}")
             return
-        self._move(topic, log_ns, values, np.full(spec.size, spec.is_velocity))
+        velocity = np.full(spec.size, spec.is_velocity)
+        expires_s = self._contract.expires_s(spec)
+        self._move(topic, log_ns, values, velocity, moves_s, expires_s, spec.expired == "stop")
+
+    def end(self, stopped_ns: int) -> None:
+        """Count the last command of each topic, until it expires or the trajectory ends, up to the episode's end."""
+        for key, last in self._last.items():
+            if last.moves_until_ns > last.log_ns or last.expires_ns < math.inf:
+                self._close(key, last, stopped_ns, last.values)
 
     @property
     def fault(self) -> str:
@@ -79,7 +115,7 @@ class CommandCounts:
 
     @property
     def idle_share(self) -> float | None:
-        """Share of the time without commanded motion; None without commands."""
+        """Share of the time without commanded motion, while commands are in force; None without commands."""
         spans = {key: span for key, span in self._span_ns.items() if span > 0}
         if "decision" in spans:
             return self._idle_ns["decision"] / spans["decision"]
@@ -87,17 +123,53 @@ class CommandCounts:
             return None
         return min(self._idle_ns[key] / span for key, span in spans.items())  # the least idle topic
 
+    @property
+    def expired_share(self) -> float | None:
+        """Share of the time without a label: a command had expired, and no new one had come. None without commands.
+
+        Decisions do not expire: each is the label of its own tick.
+        """
+        spans = {key: span for key, span in self._span_ns.items() if span > 0}
+        if "decision" in spans or not spans:
+            return None
+        return max(self._expired_ns[key] / span for key, span in spans.items())
+
     def _refuse(self, reason: str) -> None:
         self.unreadable += 1
         self.first_error = self.first_error or reason
 
-    def _move(self, key: str, log_ns: int, values: Vector, velocity: Vector) -> None:
-        before = self._last.get(key)
-        self._last[key] = (log_ns, values)
-        if before is None:
-            return
-        span_ns = max(0, log_ns - before[0])
-        motion = np.where(velocity, values, values - before[1])
-        self._span_ns[key] = self._span_ns.get(key, 0) + span_ns
-        idle_ns = span_ns if np.abs(motion).max(initial=0.0) <= STILL else 0
-        self._idle_ns[key] = self._idle_ns.get(key, 0) + idle_ns
+    def _move(
+        self,
+        key: str,
+        log_ns: int,
+        values: Vector,
+        velocity: Vector,
+        moves_s: float = 0.0,
+        expires_s: float = math.inf,
+        stops: bool = False,
+    ) -> None:
+        last = self._last.get(key)
+        if last is not None:
+            self._close(key, last, log_ns, values)
+        moves_until_ns = log_ns + round(1e9 * moves_s)  # whole numbers: a float rounds today's time by 256 ns
+        expires_ns = moves_until_ns + round(1e9 * expires_s) if expires_s < math.inf else math.inf
+        self._last[key] = _Command(log_ns, values, velocity, moves_until_ns, expires_ns, stops)
+
+    def _close(self, key: str, last: _Command, until_ns: int, values: Vector) -> None:
+        """Count the time from a command to the next one, with these values, or to the end."""
+        span_ns = max(0, until_ns - last.log_ns)
+        expired_ns = min(span_ns, max(0.0, until_ns - last.expires_ns))
+        motion = np.where(last.velocity, last.values, values - last.values)
+        idle_ns = span_ns - expired_ns
+        if last.moves_until_ns > last.log_ns:
+            idle_ns -= min(idle_ns, last.moves_until_ns - last.log_ns)
+        elif np.abs(motion).max(initial=0.0) > STILL:
+            idle_ns = 0.0
+        if last.stops:
+            idle_ns, expired_ns = idle_ns + expired_ns, 0.0
+        for counts, counted_ns in (
+            (self._span_ns, span_ns),
+            (self._idle_ns, idle_ns),
+            (self._expired_ns, expired_ns),
+        ):
+            counts[key] = counts.get(key, 0.0) + counted_ns

@@ -56,6 +56,7 @@ class EpisodeWriter:
         self._saving = threading.Lock()
         self._tombstone: tuple[str, str] | None = None
         self._received: tuple[StreamInfo, ...] = ()
+        self._faults: list[str] = []
         self._bag = open_bag(folder, options)
         if info.contract_text:
             contract = {"name": info.contract_name, "hash": info.contract_hash, "text": info.contract_text}
@@ -94,6 +95,10 @@ class EpisodeWriter:
         self._put_bytes += len(raw)
         if self.backlog_bytes >= self._options.chunk_bytes:
             self._wake.set()
+
+    def add_fault(self, fault: str) -> None:
+        """Keep a sentence about what is wrong with the episode, which makes it poor; writing goes on."""
+        self._faults.append(fault)
 
     def finish(self, stopped_ns: int, reason: str, streams: Sequence[StreamInfo]) -> None:
         """Make the thread complete the episode with these statistics and set `done`."""
@@ -164,6 +169,7 @@ class EpisodeWriter:
 
     def _complete(self) -> None:
         faults = [self.failure] if self.failure else []
+        faults += self._faults
         try:
             self._bag.close()
             complete = True
@@ -173,6 +179,8 @@ class EpisodeWriter:
         streams = tuple(self._with_losses(stream) for stream in self._received)
         counts = self._command_counts
         unreadable = [counts.fault] if counts and counts.fault else []
+        if counts and self.info.stopped_ns is not None:
+            counts.end(self.info.stopped_ns)
         self.info = dataclasses.replace(
             self.info,
             streams=streams,
@@ -182,7 +190,9 @@ class EpisodeWriter:
                 self.info.duration_s or 0.0,
                 clipped_share=counts.clipped_share if counts else None,
                 idle_share=counts.idle_share if counts else None,
+                expired_share=counts.expired_share if counts else None,
                 unreadable_share=counts.unreadable_share if counts else None,
+                ahead_s=self._options.ahead_s,
                 faults=faults,
             ),
             complete=complete,

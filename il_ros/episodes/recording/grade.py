@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from il_ros.core.synchroniser import ANOTHER_CLOCK
+from il_ros.core.tables import counted
 from il_ros.episodes.layout import LEVELS, Grade, StreamInfo
 
 
@@ -34,6 +36,10 @@ CLIPPED = Bounds(fair=0.10, poor=0.50)
 IDLE = Bounds(fair=0.30, poor=0.80)
 """Share of the episode's duration without commanded motion."""
 SHORTEST_S = 0.5
+AHEAD_OF_CLOCK = (
+    "ahead of the recorder's clock, so it is used that much too late: synchronise the driver's clock, or "
+    "set 'stamp: arrival' in the contract"
+)
 ANOTHER_CLOCK_S = 600.0
 """A larger median age means that the stream's stamps come from another clock."""
 
@@ -44,19 +50,29 @@ def grade(
     *,
     clipped_share: float | None = None,
     idle_share: float | None = None,
+    expired_share: float | None = None,
     unreadable_share: float | None = None,
+    ahead_s: float = math.inf,
     faults: Sequence[str] = (),
 ) -> Grade:
-    """Return the grade with its reasons, worst first. Each of `faults` makes the episode poor."""
+    """Return the grade with its reasons, worst first. Each of `faults` makes the episode poor.
+
+    `ahead_s`: see RecordOptions.
+    """
     findings = [(2, fault) for fault in faults]
     if duration_s < SHORTEST_S:
         findings.append((2, f"only {duration_s:.2f} s long"))
     for stream in streams:
         findings += _stream(stream, duration_s)
+        findings += _clock(stream, ahead_s)
     if clipped_share is not None and (level := CLIPPED.level(clipped_share)):
         findings.append((level, f"the safety limiter changed {clipped_share:.0%} of the commands"))
     if idle_share is not None and (level := IDLE.level(idle_share)):
         findings.append((level, f"no motion was commanded for {idle_share:.0%} of it"))
+    if expired_share is not None and (level := IDLE.level(expired_share)):
+        findings.append(
+            (level, f"the last command had expired for {expired_share:.0%} of it: no labels there")
+        )
     if unreadable_share is not None and (level := LOST.level(unreadable_share)):
         findings.append((level, f"{unreadable_share:.2%} of the decisions and commands could not be read"))
     findings.sort(key=lambda finding: -finding[0])
@@ -76,11 +92,34 @@ def _stream(stream: StreamInfo, duration_s: float) -> Iterator[tuple[int, str]]:
             yield 2, f"{stream.topic}: no message"
         return
     if level := LOST.level(stream.lost / (stream.lost + stream.messages)):
-        yield level, f"{stream.topic}: {stream.lost} of {stream.lost + stream.messages} messages lost"
+        yield (
+            level,
+            f"{stream.topic}: {stream.lost} of {counted(stream.lost + stream.messages, 'message')} lost",
+        )
     if duration_s > 0 and (level := STALE.level(stream.stale_s / duration_s)):
         yield level, f"{stream.topic}: stale for {stream.stale_s:.2f} s{_why_stale(stream)}"
     if stream.backwards:
-        yield 1, f"{stream.topic}: its stamps went back {stream.backwards} times"
+        yield 1, f"{stream.topic}: its stamps went back {counted(stream.backwards, 'time')}"
+
+
+def _clock(stream: StreamInfo, ahead_s: float) -> Iterator[tuple[int, str]]:
+    if stream.by_arrival or not stream.messages:
+        return
+    if wrong := wrong_clock(stream, ahead_s):
+        yield 2, wrong
+    elif level := LOST.level(stream.ahead / stream.messages):
+        yield (
+            level,
+            f"{stream.topic}: {counted(stream.ahead, 'message')} stamped more than 1 s ahead, not used",
+        )
+
+
+def wrong_clock(stream: StreamInfo, ahead_s: float) -> str:
+    """Return a sentence if the stream's stamps are ahead of the recorder's clock, else an empty string."""
+    ahead = -(stream.age_p50_s or 0.0)
+    if not stream.required or stream.by_arrival or ahead <= ahead_s:
+        return ""
+    return f"{stream.topic}: stamped about {ahead:.2g} s {AHEAD_OF_CLOCK}"
 
 
 def _why_stale(stream: StreamInfo) -> str:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
+from il_ros.core.synchroniser import AHEAD_NS
 from il_ros.episodes.layout import StreamInfo
 
 _BINS_PER_DECADE = 20
 _SMALLEST_S = 1e-6
+_MOST_SOURCES = 64
 _BINS = 9 * _BINS_PER_DECADE  # up to 1000 s
 
 
 class Histogram:
-    """Counts of durations in logarithmic bins 12 % wide, from 1 us to 1000 s."""
+    """Counts of durations in logarithmic bins 12 % wide, from 1 us to 1000 s, below zero as above it."""
 
     def __init__(self) -> None:
-        self._counts = [0] * (_BINS + 1)
+        self._counts = [0] * (2 * _BINS + 1)  # the middle one is zero
         self._total = 0
 
     def add(self, duration_s: float) -> None:
-        """Count a duration; values out of range go to the first or last bin."""
-        if duration_s <= _SMALLEST_S:
-            place = 0
-        else:
-            place = min(_BINS, 1 + int(_BINS_PER_DECADE * math.log10(duration_s / _SMALLEST_S)))
-        self._counts[place] += 1
+        """Add a duration; a size out of range goes to the first or last bin."""
+        size_s = abs(duration_s)
+        place = 0
+        if size_s > _SMALLEST_S:
+            place = min(_BINS, 1 + int(_BINS_PER_DECADE * math.log10(size_s / _SMALLEST_S)))
+        self._counts[_BINS + (place if duration_s > 0 else -place)] += 1
         self._total += 1
 
     def quantile(self, share: float) -> float | None:
@@ -32,33 +35,58 @@ class Histogram:
         if not self._total:
             return None
         left = share * self._total
-        for place, count in enumerate(self._counts):
+        for index, count in enumerate(self._counts):
             left -= count
             if left <= 0 and count:
-                return 0.0 if place == 0 else _SMALLEST_S * 10.0 ** ((place - 0.5) / _BINS_PER_DECADE)
+                place = index - _BINS
+                if place == 0:
+                    return 0.0
+                return math.copysign(_SMALLEST_S * 10.0 ** ((abs(place) - 0.5) / _BINS_PER_DECADE), place)
         raise AssertionError("the counts don't add up to their total")
 
 
 class StreamMonitor:
     """Statistics of one topic since construction. Times are on the node's clock, in nanoseconds.
 
-    A stream is stale while its newest message is older than `max_age_s`, from its first message on.
+    A stream is stale while its newest message is older than `max_age_s`, from its first message on. A stream of
+    joint states with several sources is stale while one of its joints is.
+    `by_arrival`: the contract ignores its stamps, so they are counted but have no consequence.
     """
 
-    def __init__(self, topic: str, type_name: str, *, max_age_s: float = math.inf, required: bool = False):
-        self.topic, self.type, self.required = topic, type_name, required
-        self.messages = self.bytes = self.lost = self.backwards = 0
+    def __init__(
+        self,
+        topic: str,
+        type_name: str,
+        *,
+        max_age_s: float = math.inf,
+        required: bool = False,
+        by_arrival: bool = False,
+    ):
+        self.topic, self.type, self.required, self.by_arrival = topic, type_name, required, by_arrival
+        self.messages = self.bytes = self.lost = self.backwards = self.ahead = 0
         self.last_ns: int | None = None
         self._max_age_s = max_age_s
         self._first_ns = 0
-        self._last_stamp_ns: int | None = None
+        self._last_stamps_ns: dict[Hashable, int] = {}
         self._fresh_until_ns = math.inf
         self._stale_ns = 0.0
         self._longest_gap_ns: int | None = None
         self._ages = Histogram()
 
-    def observe(self, log_ns: int, size: int, stamp_ns: int | None) -> None:
-        """Count a message received at `log_ns`; `stamp_ns`: its header stamp, None without a header."""
+    def observe(
+        self,
+        log_ns: int,
+        size: int,
+        stamp_ns: int | None,
+        *,
+        source: Hashable = None,
+        oldest_ns: float | None = None,
+    ) -> None:
+        """Count a message received at `log_ns`; `stamp_ns`: its header stamp, None without a header.
+
+        `source`: which of the stream's publishers sent it, as far as it is known. `oldest_ns`: the time of the oldest
+        part of the stream's present value, minus infinity for one that never came; None: this message is all of it.
+        """
         if self.last_ns is None:
             self._first_ns = log_ns
         else:
@@ -69,10 +97,15 @@ class StreamMonitor:
         self.last_ns = log_ns
         if stamp_ns is not None:
             self._ages.add((log_ns - stamp_ns) / 1e9)
-            if self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns:
+            if stamp_ns < self._last_stamps_ns.get(source, stamp_ns):
                 self.backwards += 1
-            self._last_stamp_ns = stamp_ns
-        self._fresh_until_ns = (log_ns if stamp_ns is None else stamp_ns) + self._max_age_s * 1e9
+            self.ahead += stamp_ns > log_ns + AHEAD_NS
+            if len(self._last_stamps_ns) > _MOST_SOURCES:
+                self._last_stamps_ns.clear()
+            self._last_stamps_ns[source] = stamp_ns
+        if oldest_ns is None:
+            oldest_ns = log_ns if stamp_ns is None or self.by_arrival else min(stamp_ns, log_ns)
+        self._fresh_until_ns = oldest_ns if math.isinf(oldest_ns) else oldest_ns + self._max_age_s * 1e9
 
     def lose(self, count: int) -> None:
         """Count messages known to be missing."""
@@ -81,7 +114,9 @@ class StreamMonitor:
     def info(self, now_ns: int) -> StreamInfo:
         """Return the statistics up to now."""
         if self.last_ns is None:
-            return StreamInfo(self.topic, self.type, lost=self.lost, required=self.required)
+            return StreamInfo(
+                self.topic, self.type, lost=self.lost, required=self.required, by_arrival=self.by_arrival
+            )
         span_ns = self.last_ns - self._first_ns
         stale_ns = self._stale_ns + max(0.0, now_ns - max(self._fresh_until_ns, self.last_ns))
         return StreamInfo(
@@ -98,4 +133,6 @@ class StreamMonitor:
             silent_at_end_s=max(0, now_ns - self.last_ns) / 1e9,
             backwards=self.backwards,
             required=self.required,
+            ahead=self.ahead,
+            by_arrival=self.by_arrival,
         )

@@ -11,6 +11,8 @@ from il_ros.episodes.bag.mcap_file import CHUNK_BYTES, COMPRESSIONS
 from il_ros.episodes.bag.metadata import Qos
 
 MIB = 1024 * 1024
+AHEAD_S, AHEAD_SIMULATED_S = 0.02, 0.2
+"""Defaults of `RecordOptions.ahead_s`; simulated time may be published less often than the sensors."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,15 @@ class RecordOptions:
     """Maximum size of queued messages; a longer queue ends the episode."""
     silence_s: float = 1.0
     """A required stream is silent after this time without a message, or after its max_age_s if longer."""
+    ahead_s: float = AHEAD_S
+    """A required stream whose stamps are further ahead of the recorder's clock (median) has a wrong clock."""
 
     def __post_init__(self) -> None:
         if self.compression not in COMPRESSIONS:
             raise ValueError(
                 f"compression is '{self.compression}'; it must be one of: {', '.join(COMPRESSIONS)}"
             )
-        for name in ("pre_roll_s", "min_free_disk_bytes"):
+        for name in ("pre_roll_s", "min_free_disk_bytes", "ahead_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it can't be negative")
         for name in ("pre_roll_bytes", "max_duration_s", "chunk_bytes", "flush_s", "sync_s", "queue_bytes"):
@@ -68,7 +72,7 @@ class RecordedStream:
 
     `required`: no episode starts while it is silent. `latched`: its last message stays valid until the next,
     and is written at the beginning of every episode. `role`: 'decision' for the supervisor's decisions,
-    'command' for a topic that the contract commands, else 'data'.
+    'command' for a topic that the contract commands, else 'data'. `by_arrival`: the contract ignores its stamps.
     """
 
     topic: str
@@ -79,6 +83,7 @@ class RecordedStream:
     qos: Qos | None = None
     contract_topic: str = ""
     role: str = "data"
+    by_arrival: bool = False
 
 
 def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[RecordedStream]:
@@ -90,6 +95,7 @@ def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[Record
     for spec in contract.observations:
         ages[spec.topic] = min(spec.max_age_s, ages.get(spec.topic, math.inf))
     commanded = {spec.topic for spec in contract.actions}
+    by_header = {spec.topic for spec in contract.observations if spec.stamp == "header"}
     return [
         RecordedStream(
             resolve[topic],
@@ -98,6 +104,7 @@ def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[Record
             max_age_s=ages.get(topic, math.inf),
             contract_topic=topic,
             role="command" if topic in commanded else "data",
+            by_arrival=topic in ages and topic not in by_header,
         )
         for topic, type_name in contract.topics.items()
     ]

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,13 +21,13 @@ from il_ros.core.contract import Contract
 from il_ros.episodes import layout
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
+from il_ros.episodes.recording.clock import Clock, RecordingClock, said
 from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.episode_writer import EpisodeWriter, FreeBytes, OpenBag
-from il_ros.episodes.recording.monitor import StreamMonitor
+from il_ros.episodes.recording.grade import wrong_clock
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions
-
-_HEADER_BYTES = 12
-"""CDR encapsulation, seconds and nanoseconds."""
+from il_ros.episodes.recording.pre_roll import PreRoll
+from il_ros.episodes.recording.stream import Stream
 
 
 class RecordError(RuntimeError):
@@ -44,106 +43,21 @@ class Event:
     text: str
 
 
-class Stream:
-    """A received topic, with its live and its per-episode statistics. Times are node clock nanoseconds."""
-
-    def __init__(self, spec: RecordedStream):
-        self.spec = spec
-        self._last_ns: int | None = None
-        self._live, self._episode = self._monitor(), self._monitor()
-
-    def observe(self, log_ns: int, raw: bytes, *, recording: bool) -> None:
-        """Count a message; a message too short for a header has no stamp."""
-        self._last_ns = log_ns
-        stamp_ns = messages.raw_stamp_ns(self.spec.type, raw) if len(raw) >= _HEADER_BYTES else None
-        self._live.observe(log_ns, len(raw), stamp_ns)
-        if recording:
-            self._episode.observe(log_ns, len(raw), stamp_ns)
-
-    def lose(self, count: int, *, recording: bool) -> None:
-        """Count messages that the middleware reports as lost."""
-        self._live.lose(count)
-        if recording:
-            self._episode.lose(count)
-
-    def begin_episode(self) -> None:
-        """Reset the episode's statistics."""
-        self._episode = self._monitor()
-
-    def episode(self, now_ns: int) -> StreamInfo:
-        """Return the statistics since the episode began."""
-        return self._episode.info(now_ns)
-
-    def take_live(self, now_ns: int) -> StreamInfo:
-        """Return the live statistics and reset them."""
-        info = self._live.info(now_ns)
-        self._live = self._monitor()
-        return info
-
-    def silence(self, now_ns: int, allowed_s: float) -> str:
-        """Return a description if this required stream is silent, else an empty string."""
-        if not self.spec.required:
-            return ""
-        if self._last_ns is None:
-            return f"{self.spec.topic} (never any)"
-        silent_s = (now_ns - self._last_ns) / 1e9
-        if self.spec.latched or silent_s <= max(allowed_s, self.spec.max_age_s):
-            return ""
-        return f"{self.spec.topic} (for {silent_s:.1f} s)"
-
-    def _monitor(self) -> StreamMonitor:
-        spec = self.spec
-        return StreamMonitor(spec.topic, spec.type, max_age_s=spec.max_age_s, required=spec.required)
-
-
-class PreRoll:
-    """Buffers the messages of the last `span_s` seconds within `most_bytes`, and latched topics' newest."""
-
-    def __init__(self, span_s: float, most_bytes: int):
-        self._span_ns, self._most_bytes = round(span_s * 1e9), most_bytes
-        self._recent: deque[tuple[RecordedStream, int, bytes]] = deque()
-        self._latched: dict[str, tuple[RecordedStream, int, bytes]] = {}
-        self.bytes = 0
-
-    def add(self, spec: RecordedStream, log_ns: int, raw: bytes) -> None:
-        """Add a message and drop old ones; when the clock jumps back, drop all earlier messages."""
-        entry = (spec, log_ns, raw)
-        if spec.latched:
-            self._latched[spec.topic] = entry
-        self._recent.append(entry)
-        self.bytes += len(raw)
-        while self._recent and not self._keeps(self._recent[0][1], log_ns):
-            self.bytes -= len(self._recent.popleft()[2])
-
-    def at(self, now_ns: int) -> list[tuple[RecordedStream, int, bytes, int]]:
-        """Return the first messages of a bag started now: (spec, log time, bytes, publish time).
-
-        An older latched message gets the first log time and keeps its reception as publish time.
-        """
-        recent = [entry for entry in self._recent if now_ns - self._span_ns < entry[1] <= now_ns]
-        first_ns = min((log_ns for _, log_ns, _ in recent), default=now_ns)
-        held = {id(entry) for entry in recent}
-        older = [entry for entry in self._latched.values() if id(entry) not in held]
-        return [(spec, first_ns, raw, log_ns) for spec, log_ns, raw in older] + [
-            (spec, log_ns, raw, log_ns) for spec, log_ns, raw in recent
-        ]
-
-    def _keeps(self, oldest_ns: int, now_ns: int) -> bool:
-        return now_ns - self._span_ns < oldest_ns <= now_ns and self.bytes <= self._most_bytes
-
-
 class EpisodeRecorder:
     """Receives streams and records episodes. Call all methods from one thread.
 
-    `clock_ns`: the node's clock, real or simulated. `wall`: returns the wall time.
+    `clock_ns`: the node's clock, real or simulated. `steady_ns`: a clock that cannot be set, where time is not
+    simulated; see RecordingClock. When the node's clock is set, a running episode ends with a fault.
+    `wall`: returns the wall time.
     """
 
     def __init__(
         self,
         options: RecordOptions,
         contract: Contract | None,
-        clock_ns: Callable[[], int],
+        clock_ns: Clock,
         *,
+        steady_ns: Clock | None = None,
         wall: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
         free_bytes: FreeBytes = lambda path: shutil.disk_usage(path).free,
         open_bag: OpenBag | None = None,
@@ -154,11 +68,15 @@ class EpisodeRecorder:
         """Episodes completed so far."""
         self.last: EpisodeWriter | None = None
         """The last stopped episode."""
-        self._clock_ns, self._wall, self._free_bytes = clock_ns, wall, free_bytes
+        self._clock = RecordingClock(clock_ns, steady_ns)
+        self._wall, self._free_bytes = wall, free_bytes
         self._open_bag = open_bag or _open_bag
         self._writer: EpisodeWriter | None = None
         self._unsaved: list[EpisodeWriter] = []
         self._events: list[Event] = []
+        self._told: set[str] = set()
+        self.publishers: Callable[[str], Sequence[str]] = lambda topic: ()
+        """Returns the names of a topic's publishers, where they are known."""
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
 
     def add_stream(self, spec: RecordedStream) -> Stream:
@@ -171,34 +89,48 @@ class EpisodeRecorder:
         if known:
             known.spec = spec
             return known
-        self.streams[spec.topic] = Stream(spec)
+        every = self.contract.observations if self.contract else ()
+        observations = [each for each in every if each.topic == spec.contract_topic]
+        self.streams[spec.topic] = Stream(spec, observations)
         return self.streams[spec.topic]
 
     def receive(self, stream: Stream, raw: bytes) -> None:
         """Process a serialised message at its reception."""
-        log_ns = self._clock_ns()
+        self._notice_step()
+        log_ns = self._clock.now_ns()
         stream.observe(log_ns, raw, recording=self._writer is not None)
         if self._writer:
             self._writer.put(stream.spec, log_ns, raw, log_ns)
+            if stream.fault and stream.spec.topic not in self._told:
+                self._told.add(stream.spec.topic)
+                fault = self._two_publishers(stream)
+                self._writer.add_fault(fault)
+                self._add_event("fault", self._writer, fault)
         self._pre_roll.add(stream.spec, log_ns, raw)
 
     def start(self, label: Label = Label()) -> str:  # noqa: B008 - frozen
         """Begin an episode and return its name.
 
-        Raises RecordError while one is running, when a required stream is silent, and when the disk is full
-        or can't be written.
+        Raises RecordError while one is running, when a required stream or joint is silent, when its stamps are ahead
+        of the clock, when a joint has two publishers, and when the disk is full or can't be written.
         """
+        self._notice_step()
         if self._writer:
             raise RecordError(f"{self._writer.info.name} is being recorded; stop or discard it first")
         silent = self.silent_streams()
         if silent:
             raise RecordError(f"not started, no messages on: {'; '.join(silent)}")
-        now_ns = self._clock_ns()
+        wrong = self.wrong_clocks()
+        wrong += [self._two_publishers(stream) for stream in self.streams.values() if stream.fault]
+        if wrong:
+            raise RecordError(f"not started, {'; '.join(wrong)}")
+        now_ns = self._clock.now_ns()
         try:
             folder = self._claim()
             self._writer = self._begin(folder, label, now_ns)
         except OSError as error:
             raise RecordError(f"not started, {self.options.root} can't be written: {error}") from error
+        self._told.clear()
         for stream in self.streams.values():
             stream.begin_episode()
         for spec, log_ns, raw, publish_ns in self._pre_roll.at(now_ns):
@@ -206,18 +138,22 @@ class EpisodeRecorder:
         self._add_event("started", self._writer, f"recording into {folder}")
         return folder.name
 
-    def stop(self, reason: str = "stopped") -> str:
+    def stop(self, reason: str = "stopped", *, fault: str = "") -> str:
         """End the episode and return its name; the writer thread saves it, and `poll` reports when done.
 
+        `fault`: a sentence that makes the episode poor.
         Raises RecordError when none is running.
         """
         if not self._writer:
-            raise RecordError("nothing is being recorded")
-        writer, now_ns = self._writer, self._clock_ns()
+            ended = f"; {self.last.info.name} ended: {self.last.info.stop_reason}" if self.last else ""
+            raise RecordError(f"nothing is being recorded{ended}")
+        writer, now_ns = self._writer, self._clock.now_ns()
+        if fault:
+            writer.add_fault(fault)
         writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()])
         self._writer, self.last = None, writer
         self._unsaved.append(writer)
-        self._add_event("fault" if writer.failure else "ended", writer, f"ended: {reason}")
+        self._add_event("fault" if writer.failure or fault else "ended", writer, f"ended: {reason}")
         return writer.info.name
 
     def mark(self, outcome: str) -> str:
@@ -252,11 +188,12 @@ class EpisodeRecorder:
         return writer.info.name
 
     def poll(self) -> list[Event]:
-        """End a failed or too long episode; return the events since the last call."""
+        """End a failed or too long episode, or one whose clock was set; return the events since the last call."""
+        self._notice_step()
         writer = self._writer
         if writer and writer.failure:
             self.stop(writer.failure)
-        elif writer and self._clock_ns() - writer.info.started_ns >= self.options.max_duration_s * 1e9:
+        elif writer and self._clock.now_ns() - writer.info.started_ns >= self.options.max_duration_s * 1e9:
             self.stop(f"after max_duration_s = {self.options.max_duration_s:g}")
         for saved in [writer for writer in self._unsaved if writer.done.is_set()]:
             self._unsaved.remove(saved)
@@ -275,13 +212,18 @@ class EpisodeRecorder:
 
         Silence is measured on the node's clock, so a paused simulator is not silent.
         """
-        now_ns = self._clock_ns()
+        now_ns = self._clock.now_ns()
         words = [stream.silence(now_ns, self.options.silence_s) for stream in self.streams.values()]
+        return [word for word in words if word]
+
+    def wrong_clocks(self) -> list[str]:
+        """Return a description of each required stream whose recent stamps are ahead of the clock."""
+        words = [wrong_clock(stream.recent(), self.options.ahead_s) for stream in self.streams.values()]
         return [word for word in words if word]
 
     def live(self) -> list[StreamInfo]:
         """Return each stream's statistics since the last call."""
-        now_ns = self._clock_ns()
+        now_ns = self._clock.now_ns()
         return [stream.take_live(now_ns) for stream in self.streams.values()]
 
     def lose(self, stream: Stream, count: int) -> None:
@@ -300,7 +242,7 @@ class EpisodeRecorder:
 
     def duration_s(self) -> float:
         """Return the running episode's duration on the node's clock; 0 when there is none."""
-        return (self._clock_ns() - self._writer.info.started_ns) / 1e9 if self._writer else 0.0
+        return (self._clock.now_ns() - self._writer.info.started_ns) / 1e9 if self._writer else 0.0
 
     def close(self, timeout_s: float = 30.0) -> None:
         """End the running episode and wait until all episodes are saved.
@@ -312,6 +254,12 @@ class EpisodeRecorder:
         late = [writer.info.name for writer in self._unsaved if not writer.done.wait(timeout_s)]
         if late:
             raise RecordError(f"not saved within {timeout_s:g} s: {', '.join(late)}")
+
+    def _two_publishers(self, stream: Stream) -> str:
+        names = ", ".join(self.publishers(stream.spec.topic))
+        return f"{stream.spec.topic}: {stream.fault}" + (
+            f"; the topic's publishers: {names}" if names else ""
+        )
 
     def _claim(self) -> Path:
         root = self.options.root
@@ -339,6 +287,7 @@ class EpisodeRecorder:
             topics={spec.contract_topic: spec.topic for spec in specs if spec.contract_topic},
             decision_topic=next((spec.topic for spec in specs if spec.role == "decision"), ""),
             started_ns=now_ns,
+            clock=self._clock.kind,
             recorded_at=self._wall().isoformat(timespec="seconds"),
         )
         try:
@@ -354,6 +303,18 @@ class EpisodeRecorder:
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)  # it is new and holds no message
             raise
+
+    def _notice_step(self) -> None:
+        """End the episode with a fault when the clock was set: stamps and log times no longer agree."""
+        step_ns = self._clock.step_ns()
+        if not step_ns:
+            return
+        if self._writer:
+            self.stop(said(step_ns), fault=said(step_ns))
+        self._pre_roll.clear()
+        self._clock.tie()
+        for stream in self.streams.values():
+            stream.forget()
 
     def _current(self, verb: str) -> EpisodeWriter:
         writer = self._writer or self.last

@@ -141,5 +141,6 @@ def _motions(episode: EpisodeArrays, contract: Contract) -> Vector:
     rows = []
     for step, command in enumerate(np.asarray(episode.commands)):
         seen = {key: values[step] for key, values in episode.observations.items()}
-        rows.append(command - np.nan_to_num(actions.measured(contract, seen)))
+        measured = np.nan_to_num(actions.measured(contract, seen))
+        rows.append(actions.shortest(command - measured, contract.turns))
     return np.array(rows)

@@ -12,6 +12,7 @@ import torch
 
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.runner import LoadedPolicy
@@ -39,7 +40,8 @@ class Learner:
         """
         settings = self.recipe.policy
         inputs = Inputs.of(self.contract, settings.inputs)
-        data = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting)
+        form = ActionForm(self.contract) if before is None else before.form
+        data = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting, form)
         fitted = partial(fit_normaliser, data, inputs, self.contract, self.recipe)
         normaliser = fitted() if before is None else before.normaliser
         batches = Batches(data, inputs, normaliser, self.recipe.training.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,19 +14,18 @@ MEMORY = 8  # largest lag of one source behind the other, in ticks
 FRESH_PERIODS = 1.5
 
 
-def distance(a: Vector, b: Vector) -> float:
-    """Return the root mean square difference of two actions (A,), in their units."""
-    return float(np.sqrt(np.mean((a - b) ** 2)))
+Difference = Callable[[Vector, Vector], Vector]
+"""Returns the difference (A,) of two absolute actions (A,), in their units."""
 
 
 class Disagreement:
     """Compares the first steps of two sources' proposals whose stamps differ by less than half a period.
 
-    With a period of 0 nothing is compared.
+    The disagreement is the root mean square of their `difference`. With a period of 0 nothing is compared.
     """
 
-    def __init__(self, period_ns: int, sources: Sequence[str]) -> None:
-        self._period_ns = period_ns
+    def __init__(self, period_ns: int, sources: Sequence[str], difference: Difference = np.subtract) -> None:
+        self._period_ns, self._difference = period_ns, difference
         self._open: dict[str, list[tuple[int, Vector]]] = {name: [] for name in sources}
         self.last: float | None = None
         self.ticks = 0
@@ -51,7 +50,8 @@ class Disagreement:
         for place, (stamp_ns, action) in enumerate(theirs):
             if 2 * abs(stamp_ns - proposal.stamp_ns) < self._period_ns:
                 del theirs[: place + 1]
-                self.last, self._stamp_ns = distance(action, proposal.chunk[0]), stamp_ns
+                apart = self._difference(action, proposal.chunk[0])
+                self.last, self._stamp_ns = float(np.sqrt(np.mean(apart**2))), stamp_ns
                 self.ticks += 1
                 self._sum += self.last
                 return self.last

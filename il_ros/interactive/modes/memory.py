@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from il_ros.interactive.modes.disagreement import Disagreement
+from il_ros.interactive.modes.disagreement import Difference, Disagreement
 from il_ros.interactive.modes.thresholds import AttentionHistory, InterventionThreshold
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.records.proposal import Proposal
@@ -14,10 +14,11 @@ class ModeMemory:
     """The policy versions seen, the newest uncertainty, the intervention threshold and the request history.
 
     `period_ns`: the control period, within which the sources' proposals are compared; 0: no comparison.
+    `difference`: that of two actions.
     """
 
-    def __init__(self, period_ns: int = 0) -> None:
-        self.disagreement = Disagreement(period_ns, (POLICY, EXPERT))
+    def __init__(self, period_ns: int = 0, difference: Difference = np.subtract) -> None:
+        self.disagreement = Disagreement(period_ns, (POLICY, EXPERT), difference)
         self.threshold = InterventionThreshold()
         self.attention = AttentionHistory()
         self.uncertainty: float | None = None

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from il_ros.core.tables import counted
+
 S = 1_000_000_000
 HOUR_S = 3600.0
 KEPT_UNCERTAINTIES = 2000
@@ -167,5 +169,5 @@ class AttentionBudget:
     def spend(self, now_ns: int) -> None:
         """Record a request. Raises ValueError when none is left."""
         if self.left(now_ns) < 1:
-            raise ValueError(f"the budget of {self._per_hour} requests an hour is spent for now")
+            raise ValueError(f"the budget of {counted(self._per_hour, 'request')} an hour is spent for now")
         self._attention.requests_ns.append(now_ns)

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.episode import EpisodeArrays
+    from il_ros.policies.disagreement import Difference
 
 Observation = Mapping[str, np.ndarray[Any, Any]]
 Act = Callable[[Observation], Vector]
@@ -61,18 +63,21 @@ def frames(episodes: Sequence[EpisodeArrays], most: int) -> Iterator[tuple[Obser
         yield seen, np.asarray(episode.commands[frame])
 
 
-def replay_error(act: Act, replay: Sequence[tuple[Observation, Vector]], scale: Vector) -> float:
-    """Return the mean absolute error of a policy on labelled frames; raises ValueError as `act` does."""
-    return math.fsum(_apart(act(seen), wanted, scale) for seen, wanted in replay) / len(replay)
+def replay_error(act: Act, replay: Sequence[tuple[Observation, Vector]], apart: Difference) -> float:
+    """Return the mean absolute error of a policy on labelled frames; raises ValueError as `act` does.
+
+    `apart`: the difference of two commands in normalised actions.
+    """
+    return math.fsum(_mean(act(seen), wanted, apart) for seen, wanted in replay) / len(replay)
 
 
-def difference(first: Vector, second: Vector, scale: Vector) -> float:
+def difference(first: Vector, second: Vector, apart: Difference) -> float:
     """Return the mean absolute difference of the first actions of two chunks (H, A)."""
-    return _apart(first, second[0], scale)
+    return _mean(first, second[0], apart)
 
 
-def _apart(chunk: Vector, command: Vector, scale: Vector) -> float:
-    return float(np.mean(np.abs((chunk[0] - command) / scale)))
+def _mean(chunk: Vector, command: Vector, apart: Difference) -> float:
+    return float(np.mean(np.abs(apart(chunk[0], command))))
 
 
 def judge_held_out(candidate: float, driving: float | None, limits: PromotionLimits) -> str:
@@ -135,6 +140,6 @@ def judge_shadow(differences: Sequence[float], limits: PromotionLimits) -> str:
     if mean <= limits.disagreement:
         return ""
     return (
-        f"its mean difference from the driving policy in shadow is {mean:.2f} over {len(differences)} ticks; "
-        f"the limit is {limits.disagreement:.2f}"
+        f"its mean difference from the driving policy in shadow is {mean:.2f} over "
+        f"{counted(len(differences), 'tick')}; the limit is {limits.disagreement:.2f}"
     )

@@ -20,6 +20,7 @@ from il_ros.interactive.promotion.criteria import Observation, PromotionLimits
 from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up, zero_observation
 
 if TYPE_CHECKING:
+    from il_ros.policies.disagreement import Difference
     from il_ros.policies.runner import LoadedPolicy
 
 TIMED = 200
@@ -123,15 +124,15 @@ def _measure(
     clock: _Laps,
 ) -> str:
     warm_up(candidate)
-    scale = (candidate if driving is None else driving).normaliser.actions.scale
+    apart = (candidate if driving is None else driving).difference
     timed = _Timed(candidate)
     seen: list[Observation] = []
     for kind, names, judge in replays.replay_sets(candidate, driving):
         replay, checks[kind] = replays.frames(names, candidate.contract, plan.root)
         if not replay:
             continue
-        error = criteria.replay_error(timed.act, replay, scale)
-        before = None if driving is None else criteria.replay_error(_yielding(driving), replay, scale)
+        error = criteria.replay_error(timed.act, replay, apart)
+        before = None if driving is None else criteria.replay_error(_yielding(driving), replay, apart)
         checks[kind] |= {"error": error, "driving_error": before}
         clock.lap(f"{kind}_s")
         if refused := judge(error, before, plan.limits):
@@ -146,28 +147,28 @@ def _measure(
     clock.lap("latency_s")
     if refused or driving is None or not plan.shadow_ticks:
         return refused
-    apart = _in_shadow(candidate, plan, shadow, scale)
-    checks |= {"shadow_ticks": len(apart), "shadow_difference": float(np.mean(apart)) if apart else None}
+    found = _in_shadow(candidate, plan, shadow, apart)
+    checks |= {"shadow_ticks": len(found), "shadow_difference": float(np.mean(found)) if found else None}
     clock.lap("shadow_s")
-    return criteria.judge_shadow(apart, plan.limits)
+    return criteria.judge_shadow(found, plan.limits)
 
 
 def _in_shadow(
-    candidate: LoadedPolicy, plan: ExaminationPlan, shadow: ShadowBuffer, scale: Any
+    candidate: LoadedPolicy, plan: ExaminationPlan, shadow: ShadowBuffer, apart: Difference
 ) -> list[float]:
     shadow.clear()
     shadow.active = True
     end_s = time.monotonic() + plan.shadow_s
-    apart: list[float] = []
+    found: list[float] = []
     try:
-        while len(apart) < plan.shadow_ticks and time.monotonic() < end_s:
+        while len(found) < plan.shadow_ticks and time.monotonic() < end_s:
             tick = shadow.pop()
             if tick is None:
                 time.sleep(0.002)
                 continue
             observation, chunk = tick
-            apart.append(criteria.difference(candidate.act(observation), chunk, scale))
-        return apart
+            found.append(criteria.difference(candidate.act(observation), chunk, apart))
+        return found
     finally:
         shadow.active = False
 

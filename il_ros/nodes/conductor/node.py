@@ -25,7 +25,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from il_ros.core import atomic, messages
-from il_ros.core.tables import say, shown
+from il_ros.core.tables import counted, say, shown
 from il_ros.nodes.conductor.giving_up import GivingUp
 from il_ros.nodes.conductor.rounds import Rounds
 from il_ros.nodes.runtime import managed
@@ -108,7 +108,9 @@ class Conductor(managed.PlainNode):
     def status(self) -> Status:
         """Return the number of finished episodes."""
         values = {"episodes done": len(self.trials.done), "successes": self.trials.successes}
-        return Status(message=f"{len(self.trials.done)} of {self.trials.planned} episodes", values=values)
+        return Status(
+            message=f"{len(self.trials.done)} of {counted(self.trials.planned, 'episode')}", values=values
+        )
 
     async def _conduct(self) -> None:
         """Run all trials; must not raise, because an exception would stop the executor."""
@@ -119,7 +121,7 @@ class Conductor(managed.PlainNode):
                 done = len(self.trials.done)
                 if self._rounds.over(done):
                     result = await self._rounds.improve(self.trials.done[-1].episode, self._timeout_s)
-                    self.get_logger().info(shown(f"after {done} episodes: {result}"))
+                    self.get_logger().info(shown(f"after {counted(done, 'episode')}: {result}"))
             self.ended.set_result(0)
         except Exception as error:
             seed = self.trials.next_seed

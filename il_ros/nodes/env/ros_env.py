@@ -21,6 +21,7 @@ import numpy as np
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import NoObservation
+from il_ros.core.tables import counted
 from il_ros.nodes.env.link import Link, RosEnvError
 from il_ros.nodes.env.spaces import action_space, observation_space
 from il_ros.nodes.env.start import CallerReset, SimulatorReset
@@ -125,7 +126,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         if skipped and self._lockstep:
             self._end()
             raise RosEnvError(
-                f"lockstep: the simulator skipped {skipped} ticks; its wait for a proposal timed out"
+                f"lockstep: the simulator skipped {counted(skipped, 'tick')}; its wait for a proposal timed out"
             )
         info: dict[str, Any] = {"time_s": elapsed_ns / 1e9, "skipped": skipped, **self._decided()}
         terminated = bool(link.success or link.failed)

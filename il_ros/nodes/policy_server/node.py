@@ -28,10 +28,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from std_srvs.srv import Trigger
 
 from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import Observation
 from il_ros.interactive.promotion.examination import Verdict
 from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up
@@ -42,8 +42,9 @@ from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import WARN, Status
 from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.policies.disagreement import chunk_disagreement
+from il_ros.records.proposal import Answer
 
 
 class PolicyServer(managed.ManagedNode):
@@ -64,8 +65,7 @@ class PolicyServer(managed.ManagedNode):
         self._policy: Any = None
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
         self._was_configured = False
-        self._uncertainty: float | None = None  # of the last answer
-        self._before: tuple[int, np.ndarray[Any, Any]] | None = None  # its tick and its chunk
+        self._before: tuple[int, Vector] | None = None  # the tick and the chunk of the last answer
         self._proposer: Proposer | None = None
         self._generation: GenerationListener | None = None
         self.create_service(Trigger, "~/reload", self._reload)
@@ -88,7 +88,7 @@ class PolicyServer(managed.ManagedNode):
         self._before = None
         warm_up(self._policy)
         self._generation = GenerationListener(self, self._reset_memory)
-        self._proposer = Proposer(self, self._policy.contract, self._answer, self._identity)
+        self._proposer = Proposer(self, self._policy.contract, self._source, self._answer)
 
     def deactivate(self) -> None:
         """Stop proposing."""
@@ -147,32 +147,28 @@ class PolicyServer(managed.ManagedNode):
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
 
-    def _answer(self, observation: Observation) -> np.ndarray[Any, Any]:
+    def _answer(self, observation: Observation) -> Answer:
         try:
             chunk, uncertainty = self._policy.act_with_uncertainty(observation.values)
         except ValueError as error:  # invalid input or output of the policy
             raise managed.Refusal(str(error)) from error
-        self._uncertainty = (
-            self._chunk_uncertainty(observation.tick_ns, chunk) if uncertainty is None else uncertainty
-        )
+        if uncertainty is None:
+            uncertainty = self._chunk_uncertainty(observation.tick_ns, chunk)
         self._before = (observation.tick_ns, chunk)
         self._candidates.shadow.push(observation.values, chunk)
-        return chunk
+        assert self._generation is not None
+        generation = self._generation.generation if hasattr(self._policy, "reset") else None
+        return Answer(chunk, self._policy.version, generation, uncertainty)
 
-    def _chunk_uncertainty(self, tick_ns: int, chunk: np.ndarray[Any, Any]) -> float | None:
+    def _chunk_uncertainty(self, tick_ns: int, chunk: Vector) -> float | None:
         """Return the uncertainty from the chunk's distance to the previous one, None without one."""
         if self._before is None:
             return None
         before_ns, before = self._before
         ticks = round((tick_ns - before_ns) / self._policy.contract.period_ns)
-        apart = chunk_disagreement(before, chunk, ticks, self._policy.normaliser.actions.scale)
+        apart = chunk_disagreement(before, chunk, ticks, self._policy.difference)
         uncertainty: float | None = self._policy.uncertainty_model.calibrated(apart)
         return uncertainty
-
-    def _identity(self) -> Identity:
-        assert self._generation is not None
-        generation = self._generation.generation if hasattr(self._policy, "reset") else None
-        return Identity(self._source, self._policy.version, generation, self._uncertainty)
 
     def _reset_memory(self) -> None:
         """Reset the policy's memory after a handover or restart; without memory, drop its last chunk.

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -30,7 +31,7 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import load_contract
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import value
-from il_ros.nodes.runtime.publishers import OtherPublishers
+from il_ros.nodes.runtime.publishers import OtherPublishers, publisher_names
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.records.outcomes import OUTCOMES
 
@@ -74,6 +75,8 @@ class Recorder(managed.ManagedNode):
             parameters.wanted(self, self._contract)
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
+        for warning in self._contract.expiry_warnings:
+            self.get_logger().warning(shown(warning))
 
     def activate(self) -> None:
         """Subscribe, which fills the pre-roll and allows starts; raises Refusal beside another recorder."""
@@ -81,9 +84,14 @@ class Recorder(managed.ManagedNode):
         if other:
             raise managed.Refusal(other)
         clock = self.get_clock()
+        simulated = value(self, "use_sim_time")
         self._recorder = EpisodeRecorder(
-            parameters.options(self), self._contract, lambda: clock.now().nanoseconds
+            parameters.options(self),
+            self._contract,
+            lambda: clock.now().nanoseconds,
+            steady_ns=None if simulated else time.monotonic_ns,
         )
+        self._recorder.publishers = partial(publisher_names, self)
         try:
             wanted = parameters.wanted(self, self._contract)
             self._streams = RecorderStreams(self, self._recorder, wanted)
@@ -117,7 +125,7 @@ class Recorder(managed.ManagedNode):
         recorder = self._recorder
         if recorder is None:
             return Status(WARN, f"{self.state}: not receiving")
-        silent = recorder.silent_streams()
+        silent, wrong = recorder.silent_streams(), recorder.wrong_clocks()
         writer = recorder.writer
         values: dict[str, Any] = {
             "root": recorder.options.root,
@@ -130,11 +138,16 @@ class Recorder(managed.ManagedNode):
             return Status(ERROR, self._fault[1], values)
         if silent:
             return Status(WARN, f"silent: {'; '.join(silent)}", values)
+        if wrong:
+            return Status(ERROR, "; ".join(wrong), values)
         return Status(OK, f"recording {writer.info.name}" if writer else "ready", values)
 
     def _start(self, recorder: EpisodeRecorder) -> str:
         if value(self, "use_sim_time") and self.get_clock().now().nanoseconds == 0:
             raise RecordError("not started, use_sim_time is set and there is no /clock yet")
+        twice = self.simulated_time.twice()
+        if twice:
+            raise RecordError(f"not started, {twice}")
         name = recorder.start(parameters.label(self))
         self.set_parameters([Parameter("outcome", value="unmarked")])
         return name
@@ -220,8 +233,10 @@ def _words(info: StreamInfo) -> str:
     if not info.messages:
         return "silent"
     rate = "" if info.rate_hz is None else f"{info.rate_hz:.1f} Hz, "
-    age = "" if info.age_p99_s is None else f", age p99 {1000 * info.age_p99_s:.1f} ms"
-    return f"{rate}{info.lost} lost{age}"
+    ages = (("p50", info.age_p50_s), ("p99", info.age_p99_s))
+    age = "".join(f", age {name} {1000 * age_s:.1f} ms" for name, age_s in ages if age_s is not None)
+    ahead = f", {info.ahead} stamped more than 1 s ahead" if info.ahead else ""
+    return f"{rate}{info.lost} lost{age}{ahead}"
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -12,7 +12,15 @@ from rclpy.node import Node
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ARRAY, JOINT_TRAJECTORY, STRING
 from il_ros.episodes.bag.mcap_file import COMPRESSIONS
-from il_ros.episodes.recording.options import MIB, Label, RecordedStream, RecordOptions, contract_streams
+from il_ros.episodes.recording.options import (
+    AHEAD_S,
+    AHEAD_SIMULATED_S,
+    MIB,
+    Label,
+    RecordedStream,
+    RecordOptions,
+    contract_streams,
+)
 from il_ros.nodes.recorder.streams import Wanted, wanted_extra
 from il_ros.nodes.runtime.contracts import declare_contract
 from il_ros.nodes.runtime.parameters import declare, value
@@ -49,6 +57,14 @@ def declare_all(node: Node) -> None:
         "time without a message after which a required stream is silent",
         unit="s",
         minimum=0,
+    )
+    say(
+        "ahead_s",
+        -1.0,
+        "how far the stamps of a required stream may be ahead of the recorder's clock (median) before its driver's "
+        f"clock counts as wrong; below 0: {AHEAD_S:g} s, or {AHEAD_SIMULATED_S:g} s with use_sim_time, because "
+        "/clock may be published less often than the sensors",
+        unit="s",
     )
     say(
         "compression",
@@ -89,7 +105,7 @@ def declare_all(node: Node) -> None:
 
 def options(node: Node) -> RecordOptions:
     """Return the recording options; raises ValueError on invalid parameters."""
-    longest_s = value(node, "max_duration_s")
+    longest_s, ahead_s = value(node, "max_duration_s"), value(node, "ahead_s")
     return RecordOptions(
         root=Path(value(node, "root")).expanduser(),
         pre_roll_s=value(node, "pre_roll_s"),
@@ -102,6 +118,7 @@ def options(node: Node) -> RecordOptions:
         sync_s=value(node, "sync_s"),
         queue_bytes=value(node, "queue_bytes"),
         silence_s=value(node, "silence_s"),
+        ahead_s=ahead_s if ahead_s >= 0 else AHEAD_SIMULATED_S if value(node, "use_sim_time") else AHEAD_S,
     )
 
 

@@ -102,6 +102,10 @@ class ManagedNode(Shell, LifecycleNode):
 
     def on_activate(self, _state: Any) -> TransitionCallbackReturn:
         """Lifecycle callback."""
+        twice = self.simulated_time.twice()
+        if twice:
+            self.report_error("activate refused", Refusal(twice))
+            return TransitionCallbackReturn.FAILURE
         result = self._transition(self.activate)
         if result != TransitionCallbackReturn.SUCCESS:
             self.deactivate()  # what was activated before the failure must not go on

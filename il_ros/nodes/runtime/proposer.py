@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,18 +22,20 @@ from il_ros.control.supervisor.frozen import FrozenCameras
 from il_ros.control.supervisor.latency import Latency
 from il_ros.core import messages
 from il_ros.core.contract import Contract
-from il_ros.core.specs import ObservationSpec
+from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.core.tables import shown
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.publishers import publisher_names
 from il_ros.nodes.runtime.shell import Refusal
 from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
+from il_ros.records.proposal import Answer
 from il_ros.records.ticks import Ticks
 
-Answer = Callable[[Observation], "np.ndarray[Any, Any] | None"]
-"""Returns the chunk (H, A) to propose, or None to stay silent; raises Refusal when it cannot answer."""
+AnswerTick = Callable[[Observation], "Answer | None"]
+"""Returns what to propose, or None to stay silent; raises Refusal when it cannot answer."""
 
 WARN_EVERY_S = 2.0
 FROZEN_S = 0.5  # sensor noise changes every frame, even of a static scene
@@ -41,16 +43,6 @@ QUIET_S = 1.0  # time without a tick after which the status warns
 START_S = 1.0  # after the first tick: streams begin one after the other, which is not worth a warning
 BEAT_S, BEATS = 0.1, 20  # period and number of the beats that measure how late this process is
 LATE_S = 0.25
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The fields of a proposal that describe its source; see `Proposal`."""
-
-    source: str
-    version: str = ""
-    generation: int | None = None
-    uncertainty: float | None = None
 
 
 def declare_tick(node: Node) -> None:
@@ -98,25 +90,25 @@ class _Lag:
 
 
 class Proposer:
-    """Publishes the result of `answer` at each tick, which the contract's trigger or a timer starts.
+    """Publishes the answer of `source` at each tick, which the contract's trigger or a timer starts.
 
-    `observations`: those that `answer` needs; default: all of the contract's. `identity()` is called for each
-    proposal. Without an observation nothing is proposed, and a warning every two seconds gives the reasons, or
-    says that this process is overloaded. In the first second, while the streams begin, only the status says so.
-    An answer with NaN or infinity is an error and is not proposed. Call `close` to end.
+    `observations`: those that `answer` needs; default: all of the contract's. Without an observation nothing is
+    proposed, and a warning every two seconds gives the reasons, or says that this process is overloaded. In the
+    first second, while the streams begin, only the status says so. A chunk with NaN or infinity is an error and is
+    not proposed. Call `close` to end.
     """
 
     def __init__(
         self,
         node: Node,
         contract: Contract,
-        answer: Answer,
-        identity: Callable[[], Identity],
+        source: str,
+        answer: AnswerTick,
         observations: Sequence[ObservationSpec] | None = None,
     ) -> None:
-        self._node, self._contract, self._answer, self._identity = node, contract, answer, identity
+        self._node, self._contract, self._source, self._answer = node, contract, source, answer
         needed = contract.observations if observations is None else observations
-        self._synchroniser = Synchroniser(needed)
+        self._synchroniser = Synchroniser(needed, partial(publisher_names, node))
         self._frozen = FrozenCameras(needed, _frozen_s(node))
         self._observed = self._synchroniser.topics
         self._ticks = Ticks(contract.period_ns)
@@ -154,7 +146,7 @@ class Proposer:
         if not self._proposed_ns:
             return
         stamp_ns = max(self._now_ns(), self._proposed_ns)
-        released = proposal.releasing(self._identity().source, stamp_ns, self._contract.action_size)
+        released = proposal.releasing(self._source, stamp_ns, self._contract.action_size)
         self._publisher.publish(
             proposal.encode(released, self._contract.action_names, self._contract.period_ns)
         )
@@ -169,6 +161,11 @@ class Proposer:
     def status(self) -> Status:
         """Return the result of the last tick, counts of all ticks, latencies of the last thousand."""
         values: dict[str, Any] = {f"ticks {name}": count for name, count in sorted(self._counts.items())}
+        values |= {
+            f"{topic} stamped more than 1 s ahead": count
+            for topic, count in self._synchroniser.ahead.items()
+            if count
+        }
         values |= self._latency.summary()
         quiet_s = time.monotonic() - self._ticked_s
         if quiet_s > QUIET_S:
@@ -198,23 +195,20 @@ class Proposer:
             self._silent("frozen", ERROR, f"not proposed: {frozen}")
             return
         try:
-            chunk = self._answer(observation)
+            answer = self._answer(observation)
         except Refusal as refusal:
             self._silent("refused", ERROR, f"not proposed: {refusal}")
             return
         answered_ns = time.perf_counter_ns()
-        if chunk is None:
+        if answer is None:
             self.release()
             self._silent("silent by choice", OK, "silent by choice")
             return
-        if not np.isfinite(chunk).all():
-            self._silent("not finite", ERROR, _not_finite(chunk, self._contract))
+        if not np.isfinite(answer.chunk).all():
+            self._silent("not finite", ERROR, _not_finite(answer.chunk, self._contract))
             return
-        identity = self._identity()
-        answer = proposal.Proposal(
-            identity.source, tick_ns, chunk, identity.version, identity.generation, identity.uncertainty
-        )
-        raw = proposal.encode(answer, self._contract.action_names, self._contract.period_ns)
+        proposed = proposal.proposing(self._source, tick_ns, answer)
+        raw = proposal.encode(proposed, self._contract.action_names, self._contract.period_ns)
         self._publisher.publish(raw)
         self._proposed_ns = tick_ns
         self._counts["answered"] += 1
@@ -263,7 +257,7 @@ def _frozen_s(node: Node) -> float:
     return 0.0 if value(node, "use_sim_time") else FROZEN_S
 
 
-def _not_finite(chunk: np.ndarray[Any, Any], contract: Contract) -> str:
+def _not_finite(chunk: Vector, contract: Contract) -> str:
     """Return a sentence that names the first non-finite value of the chunk (H, A)."""
     step, column = np.argwhere(~np.isfinite(chunk))[0]
     return (

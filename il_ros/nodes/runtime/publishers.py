@@ -1,4 +1,4 @@
-"""Detect other publishers on topics that only one node may publish on."""
+"""Detect other publishers on topics that only one node may publish on, and a /clock with none or two."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from rclpy.node import Node
 from il_ros.nodes.runtime.parameters import declare, value
 
 LOOK_AGAIN_S = 0.05
+CLOCK = "/clock"
+CLOCK_PATIENCE_S = 2.0  # time for discovery and the first /clock
+
+
+def publisher_names(node: Node, topic: str) -> list[str]:
+    """Return the full names of the nodes that publish on a topic, a name once for each of its publishers."""
+    return [_name(info) for info in node.get_publishers_info_by_topic(node.resolve_topic_name(topic))]
 
 
 class OtherPublishers:
@@ -47,15 +54,53 @@ class OtherPublishers:
 
     def _look(self, topics: Sequence[str], ours: int) -> str:
         for topic in topics:
-            resolved = self._node.resolve_topic_name(topic)
-            names = [_name(info) for info in self._node.get_publishers_info_by_topic(resolved)]
+            names = publisher_names(self._node, topic)
             own = self._node.get_fully_qualified_name()
             for _ in range(ours):
                 if own in names:
                     names.remove(own)  # once: a second node may have the same name
             if names:
-                return f"{names[0]} publishes on {resolved}; {self._rule}"
+                return f"{names[0]} publishes on {self._node.resolve_topic_name(topic)}; {self._rule}"
         return ""
+
+
+class SimulatedTime:
+    """Whether a node's time can be relied on where it is simulated; elsewhere there is nothing to check."""
+
+    def __init__(self, node: Node) -> None:
+        self._node, self._born_s = node, time.monotonic()
+
+    def twice(self) -> str:
+        """Return a sentence if two nodes publish /clock, else "" (time would jump between the two)."""
+        if not self._simulated():
+            return ""
+        names = self._publishers()
+        if len(names) < 2:
+            return ""
+        return (
+            f"{names[0]} and {names[1]} both publish {CLOCK}, so time jumps between the two: stop one of them"
+        )
+
+    def missing(self) -> str:
+        """Return a sentence if no time has arrived on /clock for a while after the node's start, else ""."""
+        if not self._simulated() or self._node.get_clock().now().nanoseconds:
+            return ""
+        if time.monotonic() - self._born_s < CLOCK_PATIENCE_S:
+            return ""
+        names = self._publishers()
+        if names:
+            return f"use_sim_time is set, but {names[0]} has not published a time on {CLOCK} yet"
+        return (
+            f"use_sim_time is set, but nothing publishes {CLOCK}: time stands still. Start the simulator, or set "
+            f"use_sim_time to false"
+        )
+
+    def _simulated(self) -> bool:
+        return bool(value(self._node, "use_sim_time"))
+
+    def _publishers(self) -> list[str]:
+        topic = self._node.resolve_topic_name(CLOCK)
+        return sorted(_name(info) for info in self._node.get_publishers_info_by_topic(topic))
 
 
 def _name(info: Any) -> str:

@@ -16,8 +16,10 @@ from il_ros.core.tables import shown
 from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.diagnostics import ERROR, Diagnostics, Status
 from il_ros.nodes.runtime.parameters import declare
+from il_ros.nodes.runtime.publishers import SimulatedTime
 
 ERROR_SHOWN_S = 10.0  # how long the diagnostics show an error of a callback
+CLOCK_SAID_EVERY_S = 10.0
 
 
 class Refusal(Exception):  # noqa: N818 - not an error
@@ -36,6 +38,8 @@ else:
 class Shell(Base):
     """Guarded callbacks, diagnostics and real-time priority. Mix in before a Node class.
 
+    Simulated time without /clock, or with two, is logged and shown in the diagnostics of every node.
+
     An exception in a timer, subscription or service callback is logged with its traceback and shown in the
     diagnostics for ten seconds; the node keeps running. A message that its reader refuses (MessageError) is
     logged without a traceback: the fault is its sender's. A service whose response has `success` and `message`
@@ -48,6 +52,7 @@ class Shell(Base):
     """Whether the node is alone in its process and may change process settings."""
     _last_error: tuple[float, str] | None = None
     diagnostics: Diagnostics
+    simulated_time: SimulatedTime
 
     def status(self) -> Status:
         """Return the status for the diagnostics; subclasses override."""
@@ -113,10 +118,15 @@ class Shell(Base):
         problem = process.set_realtime(priority) if priority else ""
         if problem:
             self.get_logger().warning(problem)
+        self.simulated_time = SimulatedTime(self)
         self.diagnostics = Diagnostics(self, self._status_with_errors)
 
     def _status_with_errors(self) -> Status:
         status = self.status()
+        wrong = self.simulated_time.twice() or self.simulated_time.missing()
+        if wrong:
+            self.get_logger().error(shown(wrong), throttle_duration_sec=CLOCK_SAID_EVERY_S)
+            return Status(ERROR, wrong, status.values)
         if self._last_error is None or time.monotonic() - self._last_error[0] > ERROR_SHOWN_S:
             return status
         return Status(ERROR, self._last_error[1], status.values)

@@ -26,9 +26,10 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import WARN, Status
 from il_ros.nodes.runtime.parameters import declare
-from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.records import proposal
+from il_ros.records.proposal import Answer
 from il_ros.sim.experts import make_expert
 
 GIVEN_UP = "has given up: the task cannot be completed from this state"
@@ -45,7 +46,7 @@ class ScriptedExpert(managed.PlainNode):
             self, "task", "", "task whose expert acts: reach, push, pick_place or drive", read_only=True
         )
         self._engaged = declare(self, "engaged", True, "propose from the start, without waiting for ~/engage")
-        self._identity = Identity(declare(self, "source", "expert", "name of this source in its proposals"))
+        self._source: str = declare(self, "source", "expert", "name of this source in its proposals")
         shown = declare(
             self, "demonstrations", "", "folder of episodes: propose only while the policy errs, by the "
             "model of a person who moves as in these episodes; empty: whenever engaged", read_only=True,
@@ -59,7 +60,7 @@ class ScriptedExpert(managed.PlainNode):
         self.create_service(SetBool, "~/engage", self._on_engage)
         self._given_up = False
         self._intervener = self._make_intervener(Path(shown), seed) if shown else None
-        self._proposer = Proposer(self, self._contract, self._answer, lambda: self._identity)
+        self._proposer = Proposer(self, self._contract, self._source, self._answer)
 
     def status(self) -> Status:
         """Return the proposer's status, or a warning when the expert has given up."""
@@ -70,19 +71,19 @@ class ScriptedExpert(managed.PlainNode):
         """Release authority and stop proposing."""
         self._proposer.close()
 
-    def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:
+    def _answer(self, observation: Observation) -> Answer | None:
         chunk = self._expert.act(observation.values)
         self._advise(observation.tick_ns, chunk)
         if chunk is None:
             return None
         if self._intervener is None:
-            return chunk if self._engaged else None
+            return Answer(chunk) if self._engaged else None
         self._intervener.advice(observation.tick_ns, chunk[0])
-        return chunk + self._intervener.tremor if self._intervener.drives else None
+        return Answer(chunk + self._intervener.tremor) if self._intervener.drives else None
 
     def _advise(self, tick_ns: int, chunk: np.ndarray[Any, Any] | None) -> None:
         """Publish the action for a tick, or an advice without steps when the expert has given up."""
-        source, names = self._identity.source, self._contract.action_names
+        source, names = self._source, self._contract.action_names
         if chunk is None:
             advice = proposal.releasing(source, tick_ns, len(names))
             if not self._given_up:

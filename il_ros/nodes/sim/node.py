@@ -22,9 +22,11 @@ from std_srvs.srv import SetBool, Trigger
 
 from il_ros.core import messages
 from il_ros.core.messages import Message
+from il_ros.core.tables import counted
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.publishers import CLOCK, OtherPublishers
 from il_ros.nodes.runtime.streams import message_class
 from il_ros.nodes.sim.frames import FramePublisher
 from il_ros.nodes.sim.parameters import declare_pace, declare_task
@@ -53,6 +55,10 @@ class Sim(managed.PlainNode):
             self, "sensor_reliability", "reliable", "QoS of the sensors; lockstep needs reliable ones",
             choices=("reliable", "best_effort"), read_only=True,
         )  # fmt: skip
+        other = OtherPublishers(self, "only one node may publish it: stop one, or set publish_clock to false")
+        refused = other.before_publishing([CLOCK]) if clock else ""
+        if refused:
+            raise managed.Refusal(refused)
         self._frames = FramePublisher(self, self.task, clock=clock, reliable=reliability == "reliable")
         self._commands: dict[str, Message] = {}
         self._episodes = 0
@@ -103,7 +109,9 @@ class Sim(managed.PlainNode):
         if self._paused:
             return Status(OK, "paused", values)
         if unanswered:
-            return Status(WARN, f"lockstep: {unanswered} frames since the last report got no answer", values)
+            return Status(
+                WARN, f"lockstep: no answer to {counted(unanswered, 'frame')} since the last report", values
+            )
         wanted = value(self, "speed")
         if wanted and factor < 0.9 * wanted:
             return Status(

@@ -27,6 +27,7 @@ from il_ros.control.supervisor.status import change, status
 from il_ros.control.supervisor.status import to_json as status_json
 from il_ros.control.supervisor.supervision import Supervision
 from il_ros.core import codecs, messages
+from il_ros.core.actions import command_difference
 from il_ros.core.contract import Contract
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
@@ -34,7 +35,7 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import Status
 from il_ros.nodes.runtime.parameters import value
-from il_ros.nodes.runtime.publishers import OtherPublishers
+from il_ros.nodes.runtime.publishers import OtherPublishers, publisher_names
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
 from il_ros.nodes.supervisor.estop import EstopInputs
@@ -78,13 +79,14 @@ class DaggerSupervisor(managed.ManagedNode):
         """Read the contract and the parameters; send nothing."""
         self._contract: Contract = load_contract(value(self, "contract"))
         try:
-            self._memory = ModeMemory(self._contract.period_ns)
+            self._memory = ModeMemory(self._contract.period_ns, partial(command_difference, self._contract))
             mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._memory)
             self._supervision = Supervision(
                 self._contract, sources(self), options(self, self._contract), self._estop.latch, mode
             )
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
+        self._supervision.measured.publishers = partial(publisher_names, self)
         self._report = SupervisorReport()
 
     def activate(self) -> None:

@@ -10,7 +10,9 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool
 
+from il_ros.core.messages import MessageError
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.parameters import ParameterError, declare
 from il_ros.nodes.runtime.shell import Refusal
@@ -38,11 +40,12 @@ class TeleopLeader(Teleop):
         self._timeout_s = declare(self, "timeout", 0.2, silence, unit="s", minimum=0.01, read_only=True)
         try:
             parsed = parse_joints(joints, self.contract.action_names)
-            self._leader = Leader(parsed, Alignment(how, difference, blend_s))
+            self._leader = Leader(parsed, Alignment(how, difference, blend_s), self.contract.turns)
         except ValueError as error:
             raise ParameterError(str(error)) from error
         self._positions: dict[str, float] = {}
-        self._received_s = self._measured_s = float("-inf")
+        self._received_s: dict[str, float] = {}
+        self._measured_s = float("-inf")
         self._measured: Vector | None = None
         self.create_subscription(JointState, "leader/joint_states", self._on_leader, 10)
         self.create_subscription(Bool, "~/enable", self._on_pedal, 10)
@@ -63,8 +66,14 @@ class TeleopLeader(Teleop):
             return None
 
     def _on_leader(self, message: JointState) -> None:
-        self._positions = dict(zip(message.name, message.position, strict=True))
-        self._received_s = time.monotonic()
+        """Take the positions of a message, which may be those of a part of the leader's joints."""
+        if not message.position:
+            return
+        if len(message.position) != len(message.name):
+            counts = f"{counted(len(message.name), 'name')} and {counted(len(message.position), 'position')}"
+            raise MessageError(f"leader/joint_states: {counts} in a message")
+        self._positions.update(zip(message.name, message.position, strict=True))
+        self._received_s.update(dict.fromkeys(message.name, time.monotonic()))
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._clutch(request.data)
@@ -92,8 +101,11 @@ class TeleopLeader(Teleop):
         self.get_logger().info("leader engaged")
 
     def _require_leader(self, now_s: float) -> None:
-        if now_s - self._received_s > self._timeout_s:
+        if not any(now_s - at_s <= self._timeout_s for at_s in self._received_s.values()):
             raise ValueError(f"nothing on leader/joint_states for {self._timeout_s:g} s")
+        for joint in self._leader.joints:
+            if joint in self._received_s and now_s - self._received_s[joint] > self._timeout_s:
+                raise ValueError(f"nothing of '{joint}' on leader/joint_states for {self._timeout_s:g} s")
 
 
 def main(args: Sequence[str] | None = None) -> int:

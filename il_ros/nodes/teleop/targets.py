@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from il_ros.core import actions
+from il_ros.core.actions import References
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import Observation
@@ -14,7 +14,8 @@ from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import Status
 from il_ros.nodes.runtime.parameters import declare
-from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import Proposer, declare_tick
+from il_ros.records.proposal import Answer
 
 
 class Teleop(managed.PlainNode):
@@ -30,10 +31,8 @@ class Teleop(managed.PlainNode):
         self.contract: Contract = load_contract(declare_contract(self))
         source = declare(self, "source", "expert", "name of this source in its proposals", read_only=True)
         self.set_up()
-        references = {spec.reference for spec in self.contract.actions}
-        needed = [spec for spec in self.contract.observations if spec.key in references]
-        identity = Identity(source)
-        self._proposer = Proposer(self, self.contract, self._answer, lambda: identity, needed)
+        self._references = References(self.contract)
+        self._proposer = Proposer(self, self.contract, source, self._answer, self._references.specs)
 
     def set_up(self) -> None:
         """Declare parameters, create the core, subscribe; raises ParameterError. Subclasses override."""
@@ -58,6 +57,6 @@ class Teleop(managed.PlainNode):
         """Release authority and stop proposing."""
         self._proposer.close()
 
-    def _answer(self, observation: Observation) -> np.ndarray[Any, Any] | None:
-        target = self.target(actions.measured(self.contract, observation.values), observation.tick_ns)
-        return None if target is None else target[np.newaxis]
+    def _answer(self, observation: Observation) -> Answer | None:
+        target = self.target(self._references.measured(observation.values), observation.tick_ns)
+        return None if target is None else Answer(target[np.newaxis])

@@ -35,8 +35,10 @@ from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.trainer.parameters import declare_all, evaluation_plan, training_plan
 from il_ros.nodes.trainer.watch import LoadThrottle, Watcher
 from il_ros.policies import lineage
-from il_ros.policies.versions import versions
-from il_ros.training.trainer.job import STOPPED, Job, TrainingPlan, python_command
+from il_ros.policies.versions import begin_next, publish, versions
+from il_ros.training.trainer import job as jobs
+from il_ros.training.trainer.job import STOPPED, Job
+from il_ros.training.trainer.plans import Plan
 from il_ros.training.trainer.resident import Resident, ResidentJob
 
 POLL_S = 0.05
@@ -53,9 +55,9 @@ class Trainer(managed.PlainNode):
         for name, answer in (("train", self._train), ("evaluate", self._evaluate), ("cancel", self._cancel)):
             self.create_service(Trigger, f"~/{name}", answer)
         self._job: Job | ResidentJob | None = None
-        self._what = ""
+        self._what = self._by_hand = ""
         self._warned: set[tuple[str, str]] = set()
-        self._training: tuple[TrainingPlan, str] | None = None
+        self._training: tuple[Path, str] | None = None  # its folder until it is published; its version
         self._status = Status(OK, "waiting for ~/train")
         self.create_timer(POLL_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._throttle = LoadThrottle(self, self._pause, self._report_event)
@@ -84,9 +86,8 @@ class Trainer(managed.PlainNode):
         """End the running job and the resident process; name a training that stays unfinished."""
         if self._job is not None:
             if self._training is not None:
-                plan, version = self._training
                 self.get_logger().warning(
-                    shown(f"{self._what} ends unfinished; this trains it: {plan.by_hand(version)}")
+                    shown(f"{self._what} ends unfinished; this trains it: {self._by_hand}")
                 )
             self._job.close()
             self._job = None
@@ -113,13 +114,14 @@ class Trainer(managed.PlainNode):
         return True
 
     def _begin_training(self, start: Path | None, why: str) -> str:
-        plan = training_plan(self, start)
-        version = plan.next_version()
-        self._begin(plan.words(version), f"training {version}")
-        self._training = (plan, version)
+        version, run = begin_next(self._versions)
+        plan = training_plan(self, start, version, run)
+        self._begin(plan, f"training {version}")
+        self._by_hand = plan.by_hand(self._versions / version)
+        self._training = (run, version)
         parent = "" if start is None else start.name
         began = {"event": "began", "version": version, "parent": parent, "why": why}
-        self._report_event(began | {"command": plan.by_hand(version)})
+        self._report_event(began | {"command": self._by_hand})
         self.get_logger().info(f"training {version} from {parent or 'scratch'}: {why}")
         return version
 
@@ -128,7 +130,7 @@ class Trainer(managed.PlainNode):
         trained = versions(self._versions)
         if not trained:
             raise managed.Refusal(f"nothing to evaluate: {self._versions} holds no trained policy")
-        self._begin(evaluation_plan(self, trained[-1]).words(), f"evaluating {trained[-1].name}")
+        self._begin(evaluation_plan(self, trained[-1]), f"evaluating {trained[-1].name}")
         response.success, response.message = True, trained[-1].name
         return response
 
@@ -143,8 +145,8 @@ class Trainer(managed.PlainNode):
         if self._job is not None:
             raise managed.Refusal(f"busy: {self._status.message}")
 
-    def _begin(self, words: list[str], what: str) -> None:
-        self._job = Job(python_command(words)) if self._resident is None else self._resident.begin(words)
+    def _begin(self, plan: Plan, what: str) -> None:
+        self._job = jobs.begin(plan) if self._resident is None else self._resident.begin(plan)
         self._what, self._training = what, None
         self._status = Status(OK, what)
         if self._throttle.throttle.paused:
@@ -188,8 +190,7 @@ class Trainer(managed.PlainNode):
             self._status = Status(OK, f"{self._what}: done", self._status.values)
             self.get_logger().info(self._status.message)
             if self._training is not None:
-                plan, version = self._training
-                self._announce(plan.publish(version))
+                self._announce(publish(*self._training))
         elif status in STOPPED:
             self._report_event({"event": "cancelled"})
             self._status = Status(OK, f"{self._what}: cancelled")

@@ -7,9 +7,9 @@ from pathlib import Path
 from rclpy.node import Node
 
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.records.outcomes import OUTCOMES
+from il_ros.records.outcomes import OUTCOMES, SUCCESS, UNMARKED
 from il_ros.sim import HELD_OUT_SEED
-from il_ros.training.trainer.job import EvaluationPlan, TrainingPlan
+from il_ros.training.trainer.plans import EvaluationPlan, TrainingPlan
 
 
 def declare_all(node: Node) -> None:
@@ -39,24 +39,28 @@ def declare_all(node: Node) -> None:
     declare(node, "seed", HELD_OUT_SEED, "first seed of an evaluation", minimum=0)
 
 
-def training_plan(node: Node, start: Path | None) -> TrainingPlan:
-    """Return the training plan, from the weights of version `start` or from scratch (None)."""
+def training_plan(node: Node, start: Path | None, version: str, out: Path) -> TrainingPlan:
+    """Return the plan of the training of `version` in `out`, from the weights of `start` or from scratch (None).
+
+    Raises PlanError when a parameter is no valid field of it.
+    """
     return TrainingPlan(
-        root=Path(value(node, "root")),
-        versions=Path(value(node, "checkpoint")),
+        data=Path(value(node, "root")),
+        out=out,
+        version=version,
         contract=value(node, "contract"),
         recipe=value(node, "recipe"),
         changes=tuple(value(node, "changes")),
-        background=value(node, "background"),
-        outcomes=OUTCOMES if value(node, "watch") else (),
+        outcomes=OUTCOMES if value(node, "watch") else (SUCCESS, UNMARKED),
         start=start,
         warm_epochs=value(node, "warm_epochs"),
         warm_s=value(node, "warm_s"),
+        background=value(node, "background"),
     )
 
 
 def evaluation_plan(node: Node, checkpoint: Path) -> EvaluationPlan:
-    """Return the plan to evaluate a trained policy."""
+    """Return the plan to evaluate a trained policy; raises PlanError as `training_plan` does."""
     return EvaluationPlan(
         checkpoint=checkpoint,
         task=value(node, "task"),

@@ -39,6 +39,9 @@ def family(name: str) -> Family:
 
 
 def make_network(name: str, settings: Any, contract: Contract, normaliser: Normaliser) -> Network:
-    """Return a network of the family; its initial weights come from torch's global generator."""
+    """Return a network of the family; its initial weights come from torch's global generator.
+
+    It learns as many numbers per action as the normaliser has (`ActionForm`).
+    """
     inputs = Inputs.of(contract, settings.inputs)
-    return family(name).network(settings, inputs, contract.action_size, normaliser)
+    return family(name).network(settings, inputs, len(normaliser.actions.centre), normaliser)

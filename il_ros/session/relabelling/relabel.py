@@ -17,7 +17,8 @@ from il_ros.core.contract import Contract, parse
 from il_ros.core.specs import STRING, Vector
 from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions, contract_streams
-from il_ros.episodes.recording.record import EpisodeRecorder, Stream
+from il_ros.episodes.recording.record import EpisodeRecorder
+from il_ros.episodes.recording.stream import Stream
 from il_ros.policies.protocol import Observation
 from il_ros.records.decision import Decision, to_json
 from il_ros.records.labelling import EXPERT

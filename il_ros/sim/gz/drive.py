@@ -10,6 +10,7 @@ import numpy as np
 from il_ros.core import messages
 from il_ros.core.messages import Message
 from il_ros.core.specs import LASER_SCAN, Vector
+from il_ros.core.tables import counted
 from il_ros.sim.gz.state import BridgeListener, ResetPosition
 from il_ros.sim.tasks import corridor_pieces
 from il_ros.sim.tasks.corridor import Corridor, Place
@@ -40,7 +41,7 @@ class BridgedDrive(BridgeListener):
         if topic == BRIDGED_SCAN:
             ranges = np.asarray(message.ranges, np.float64)
             if ranges.shape != (BEAMS,):
-                raise ValueError(f"{topic}: {ranges.size} beams; the task's laser has {BEAMS}")
+                raise ValueError(f"{topic}: {counted(ranges.size, 'beam')}; the task's laser has {BEAMS}")
             self._ranges = ranges
             self.stamps["scan"] = messages.stamp_ns(message) or 0
             return

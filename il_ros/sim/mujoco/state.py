@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 
 _KIND = mujoco.mjtState.mjSTATE_INTEGRATION
 
@@ -25,6 +26,6 @@ def restore(model: mujoco.MjModel, data: mujoco.MjData, state: Vector) -> None:
     needed = mujoco.mj_stateSize(model, _KIND)
     if state.shape != (needed,):
         raise ValueError(
-            f"a state of {state.size} numbers is another model's; this model's state has {needed}"
+            f"a state of {counted(state.size, 'number')} is another model's; this model's state has {needed}"
         )
     mujoco.mj_setState(model, data, np.ascontiguousarray(state), _KIND)

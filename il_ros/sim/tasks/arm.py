@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from il_ros.core import messages
 from il_ros.core.messages import Message
 from il_ros.core.specs import ARRAY, IMAGE, JOINT_STATE, POSE, Vector
+from il_ros.core.tables import counted
 from il_ros.sim.tasks import reading
 from il_ros.sim.tasks.arm_scene import ArmScene
 from il_ros.sim.tasks.kinematics import pointing_down
@@ -169,7 +170,9 @@ def _checked(topic: str, message: Message) -> Vector:
         raise ValueError(f"{topic}: the arm has no such command topic; it has: {', '.join(sizes)}")
     values = np.asarray(message.data, dtype=np.float64)
     if values.shape != (sizes[topic],):
-        raise ValueError(f"{topic}: {sizes[topic]} numbers are needed, not {values.size}: {values.tolist()}")
+        raise ValueError(
+            f"{topic}: needs {counted(sizes[topic], 'number')}, not {values.size}: {values.tolist()}"
+        )
     if not np.isfinite(values).all():
         raise ValueError(f"{topic}: every number must be finite, not {values.tolist()}")
     return values

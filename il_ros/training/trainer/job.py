@@ -1,106 +1,29 @@
 """Training and evaluation jobs in child processes, so that the caller stays responsive.
 
-The caller polls a job and never blocks. A job prints one JSON object per line (`--progress json`); the last
-of its other lines is the error message of a failed job.
+The process reads its plan from standard input (`il_ros.cli.worker`). The caller polls a job and never blocks. A job
+prints one JSON object per line; the last of its other lines is the error message of a failed job.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from il_ros.core.processes import prepare_child
-from il_ros.policies.versions import RUNNING, next_version, remove_unfinished
-from il_ros.sim import HELD_OUT_SEED
+from il_ros.training.trainer import plans
+from il_ros.training.trainer.plans import Plan
 
 Event = dict[str, Any]
+WORKER = (sys.executable, "-m", "il_ros.cli.worker")
 KILL_AFTER_S = 10.0
 STOPPED = (130, -signal.SIGINT)
 """Exit statuses of an interrupted job."""
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """The arguments of a training, see `il-ros train`. `versions`: the folder that receives v1, v2, ..."""
-
-    root: Path
-    versions: Path
-    contract: str = ""
-    recipe: str = ""
-    changes: tuple[str, ...] = ()
-    background: bool = True
-    outcomes: tuple[str, ...] = ()
-    start: Path | None = None
-    warm_epochs: int = 0
-    warm_s: float = 0.0
-
-    def words(self, version: str) -> list[str]:
-        """Return the arguments of `il-ros`; the output goes to `running(version)`."""
-        words = ["train", str(self.root), "--out", str(self.running(version)), "--version", version]
-        for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
-            words += [name, value] if value else []
-        for change in self.changes:
-            words += ["--set", change]
-        for outcome in self.outcomes:
-            words += ["--outcome", outcome]
-        if self.start is not None:
-            words += ["--from", str(self.start), "--warm-epochs", str(self.warm_epochs)]
-            words += ["--warm-seconds", str(self.warm_s)]
-        return words + _options(self.background)
-
-    def by_hand(self, version: str) -> str:
-        """Return the command with which a person trains the same, for a training that ended unfinished."""
-        words = ["il-ros", "train", str(self.root), "--out", str(self.versions / version)]
-        for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
-            words += [name, value] if value else []
-        words += [word for change in self.changes for word in ("--set", change)]
-        words += [word for outcome in self.outcomes for word in ("--outcome", outcome)]
-        return shlex.join(words)
-
-    def running(self, version: str) -> Path:
-        """Return the folder of a version during its training; it is not a valid version name."""
-        return self.versions / f"{version}{RUNNING}"
-
-    def next_version(self) -> str:
-        """Return the next version's name; remove what an earlier attempt left behind.
-
-        Raises FileExistsError if its folder holds anything else.
-        """
-        version = next_version(self.versions)
-        remove_unfinished(self.running(version))
-        return version
-
-    def publish(self, version: str) -> Path:
-        """Rename a finished version's folder to its final name, and return it."""
-        place = self.versions / version
-        self.running(version).rename(place)
-        return place
-
-
-@dataclass(frozen=True)
-class EvaluationPlan:
-    """The arguments of an evaluation, see `il-ros evaluate`."""
-
-    checkpoint: Path
-    task: str = ""
-    episodes: int = 20
-    seed: int = HELD_OUT_SEED
-    background: bool = True
-
-    def words(self) -> list[str]:
-        """Return the arguments of `il-ros`."""
-        words = ["evaluate", str(self.checkpoint), "--episodes", str(self.episodes), "--seed", str(self.seed)]
-        words += ["--task", self.task] if self.task else []
-        return words + _options(self.background)
 
 
 class Output:
@@ -146,11 +69,11 @@ class Output:
         return []
 
 
-def begin_child(command: Sequence[str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    """Start a child process with piped standard output that is killed with the parent's thread."""
+def begin_child(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a child process with piped standard input and output that is killed with the parent's thread."""
     return subprocess.Popen(
         command,
-        stdin=stdin,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # the parent forwards Ctrl-C
@@ -177,12 +100,18 @@ def interrupt_child(process: subprocess.Popen[bytes]) -> None:
 
 
 class Job:
-    """A child process that runs one command. It is killed with its parent."""
+    """A child process that runs one command, with `text` as its standard input. It is killed with its parent."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], text: str = "") -> None:
         self._process = begin_child(command)
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._output = Output(self._process.stdout)
+        try:
+            self._process.stdin.write(text.encode())
+            self._process.stdin.close()
+        except BrokenPipeError:  # it has died; its status and its output give the reason
+            pass
 
     def poll(self) -> tuple[list[Event], int | None]:
         """Return the events since the last call, and the exit status once the process has ended."""
@@ -209,10 +138,6 @@ class Job:
         return self._output.last_line
 
 
-def python_command(words: Sequence[str]) -> list[str]:
-    """Return the command line of `il-ros` with these arguments, in this interpreter."""
-    return [sys.executable, "-m", "il_ros", *words]
-
-
-def _options(background: bool) -> list[str]:
-    return ["--progress", "json", *(["--background"] if background else [])]
+def begin(plan: Plan) -> Job:
+    """Start the process that carries out a plan."""
+    return Job(WORKER, plans.encode(plan))

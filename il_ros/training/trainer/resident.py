@@ -1,4 +1,4 @@
-"""A resident process that has imported everything for training and runs `il-ros` commands in sequence.
+"""A resident process that has imported everything for training and carries out plans in sequence.
 
 Importing torch takes seconds on a busy machine, which would delay the policy after a correction. A
 `ResidentJob` has the interface of `Job`.
@@ -6,17 +6,16 @@ Importing torch takes seconds on a busy machine, which would delay the policy af
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
-import sys
-from collections.abc import Sequence
 from typing import Any
 
-from il_ros.training.trainer.job import Event, Output, begin_child, end_child, interrupt_child
+from il_ros.training.trainer import plans
+from il_ros.training.trainer.job import WORKER, Event, Output, begin_child, end_child, interrupt_child
+from il_ros.training.trainer.plans import Plan
 
 ENDED = "ended"
-"""The event, with its `status`, that marks the end of a command."""
+"""The event, with its `status`, that marks the end of a plan."""
 
 
 class Resident:
@@ -40,19 +39,19 @@ class Resident:
         if self._process is not None and self._process.poll() is None:
             return
         self._release()
-        words = ["-m", "il_ros.cli.resident", *(["--background"] if self._background else [])]
-        self._process = begin_child([sys.executable, *words], stdin=subprocess.PIPE)
+        words = ["--resident", *(["--background"] if self._background else [])]
+        self._process = begin_child([*WORKER, *words])
         assert self._process.stdout is not None
         self._output = Output(self._process.stdout)
 
-    def begin(self, words: Sequence[str]) -> ResidentJob:
-        """Run a command of `il-ros`, given by its arguments; one at a time."""
+    def begin(self, plan: Plan) -> ResidentJob:
+        """Carry out a plan; one at a time."""
         self.warm_up()
         for attempt in range(2):
             assert self._process is not None
             assert self._process.stdin is not None
             try:
-                self._process.stdin.write(json.dumps(list(words)).encode() + b"\n")
+                self._process.stdin.write(plans.encode(plan).encode() + b"\n")
                 self._process.stdin.flush()
                 break
             except BrokenPipeError:  # it has just died
@@ -91,14 +90,14 @@ class Resident:
 
 
 class ResidentJob:
-    """One command of a resident process, with the interface of `Job`; `close` keeps the process running."""
+    """One plan of a resident process, with the interface of `Job`; `close` keeps the process running."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: Output) -> None:
         self._process, self._output = process, output
         self._status: int | None = None
 
     def poll(self) -> tuple[list[Event], int | None]:
-        """Return the events since the last call, and the status once the command has ended."""
+        """Return the events since the last call, and the status once the plan has ended."""
         died = self._process.poll()
         events = []
         for event in self._output.read() if self._status is None else []:
@@ -116,18 +115,18 @@ class ResidentJob:
             self._process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
 
     def interrupt(self) -> None:
-        """Interrupt the command; a second call ends it immediately."""
+        """Interrupt the job; a second call ends it immediately."""
         if self._status is None:
             interrupt_child(self._process)
 
     def close(self) -> None:
-        """End the process if the command is still running; otherwise leave it for the next command."""
+        """End the process if the job is still running; otherwise leave it for the next one."""
         if self._status is None:
             end_child(self._process)
         else:
-            self.pause(False)  # it may be paused although the command has ended
+            self.pause(False)  # it may be paused although the job has ended
 
     @property
     def last_line(self) -> str:
-        """The last line that is not an event; if the command failed, its error message."""
+        """The last line that is not an event; if the job failed, its error message."""
         return self._output.last_line

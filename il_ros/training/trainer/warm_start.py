@@ -18,6 +18,7 @@ from il_ros.core import settings
 from il_ros.core.contract import Contract, differences
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
+from il_ros.policies.action_form import ActionForm
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.training.batches import ReplayPlan
 from il_ros.training.recipe import Recipe, Training
@@ -90,6 +91,8 @@ def incompatibility(start: LoadedPolicy, contract: Contract, recipe: Recipe) -> 
         return f"another contract: {'; '.join(changes)}"
     if start.family != recipe.family:
         return f"family is {start.family}, the recipe's {recipe.family}"
+    if start.form.size != ActionForm(contract).size:
+        return "it learnt the numbers of quaternions, orientations are learnt as rotation matrices now"
     before, now = settings.plain(start.settings), settings.plain(recipe.policy)
     changed = [
         f"policy.{key} is {before.get(key)}, the recipe's {now[key]}"

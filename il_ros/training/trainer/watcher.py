@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from il_ros.core.tables import counted
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import look
 from il_ros.episodes.counts import EpisodeCounts, count_episode
@@ -143,8 +144,8 @@ class RetrainTrigger:
             return f"discarded: {', '.join(sorted(self.undone))}"
         corrected = sorted(name for name, count in self.new.items() if count.labelled and count.interventions)
         if corrected:
-            return f"corrected: {', '.join(corrected)}; {self.labelled} new labels"
-        return f"{self.labelled} new labels" if self.labelled >= self.labels else ""
+            return f"corrected: {', '.join(corrected)}; {counted(self.labelled, 'new label')}"
+        return f"{counted(self.labelled, 'new label')}" if self.labelled >= self.labels else ""
 
     @property
     def labelled(self) -> int:

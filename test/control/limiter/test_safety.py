@@ -162,7 +162,7 @@ def test_a_pose_turns_the_short_way():  # q and -q are the same rotation
 
 def test_a_number_that_is_not_finite_is_named():
     assert problem((0.0, math.nan), ("a", "b")) == "b is nan"
-    assert problem((0.0,), ("a", "b")) == "1 numbers instead of 2"
+    assert problem((0.0,), ("a", "b")) == "1 number instead of 2"
     assert problem((0.0, 1.0), ("a", "b")) is None
 
 

@@ -140,6 +140,18 @@ def test_a_silent_base_is_stopped_at_its_time_out(bench_of):
     assert bench.tick(5.5).sent == (0.0, 0.0)
 
 
+def test_a_velocity_that_has_expired_is_not_repeated_and_its_source_drives_on_with_the_next(bench_of):
+    bench = bench_of(bench_of.BASE + "    expires_s: 0.1\n")
+    bench.measure(0)
+    bench.propose(0, 0.0, 0.1)
+    assert bench.tick(1.5).sent == (0.0, 0.1)  # 0.075 s old
+    expired = bench.tick(2.5)
+    assert (expired.authority, expired.sent) == (NOBODY, (0.0, 0.0))
+    assert expired.reason.endswith("its last command has expired, 0.125 s old; expires_s is 0.1")
+    again = bench.propose(4, 0.0, 0.1)
+    assert (again.authority, again.sent) == ("policy", (0.0, 0.1))
+
+
 def test_a_stopped_clock_is_detected_by_the_steady_clock(bench_of):
     bench = bench_of(bench_of.BASE)
     bench.measure(0)

@@ -45,9 +45,9 @@ def test_length_and_duration():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"observations": {"joints": np.zeros((2, 3))}}, "joints has 2 frames, but there are 3 ticks"),
+        ({"observations": {"joints": np.zeros((2, 3))}}, "joints has 2 frames for 3 ticks"),
         ({"commands": np.zeros((3, 3))}, r"commands \(3, 3\) and offsets \(3, 2\) must be"),
-        ({"authority": ("expert",)}, "authority has 1 frames"),
+        ({"authority": ("expert",)}, "authority has 1 frame for"),
         ({"ticks_ns": np.array([0, 2, 2])}, "must be strictly increasing"),
         ({"ticks_ns": np.array([], dtype=np.int64)}, "has no frames"),
         ({"period_ns": 0}, "period_ns must be positive"),

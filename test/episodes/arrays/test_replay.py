@@ -135,7 +135,7 @@ def test_an_image_too_short_for_a_header_costs_itself_and_is_named(tmp_path):
     out = replay(made.write(tmp_path, items))
     assert len(frames(out)) == 5  # the image of tick 1, 50 ms old, is new enough for tick 2
     assert count_reasons(item for item in out if isinstance(item, Skipped)) == {
-        "a message of camera/image_raw was left out: 6 bytes are too few for a sensor_msgs/msg/Image: its "
+        "a message of camera/image_raw was left out: 6 bytes cannot hold a sensor_msgs/msg/Image: its "
         "header alone takes 12": 1
     }
 

@@ -74,3 +74,77 @@ def test_no_bytes_raise_an_error(raw: bytes, text: str):
         counts.decision(0, data)
         counts.command("arm_position_controller/commands", 0, data)
     assert counts.total == 6
+
+
+BASE = contract.parse(
+    """
+name: base
+rate_hz: 20
+observations: {joints: {topic: j, type: sensor_msgs/msg/JointState, names: [a], max_age_s: 0.2}}
+actions:
+  base: {topic: cmd_vel, type: geometry_msgs/msg/Twist, names: [linear.x], limits: {speed: 1}}
+""",
+    "base",
+)
+STOPPING = contract.parse(BASE.text.replace("limits:", "expired: stop, limits:"), "base")
+PLAN = contract.parse(
+    BASE.text.replace("geometry_msgs/msg/Twist", "trajectory_msgs/msg/JointTrajectory").replace(
+        "names: [linear.x]", "names: [a], reference: joints"
+    ),
+    "plan",
+)
+
+
+def twist(speed: float) -> bytes:
+    vector = messages.make("geometry_msgs/msg/Vector3", x=speed)
+    return messages.encode("geometry_msgs/msg/Twist", messages.make("geometry_msgs/msg/Twist", linear=vector))
+
+
+def test_time_after_a_velocity_has_expired_is_without_label_and_not_idle():
+    counts = CommandCounts(BASE)
+    counts.command("cmd_vel", 0, twist(0.5))
+    counts.command("cmd_vel", 100 * MS, twist(0.5))  # in force until 350 ms
+    counts.command("cmd_vel", 750 * MS, twist(0.0))  # 400 ms after it had expired; idle until 1000 ms
+    counts.end(2000 * MS)
+    assert counts.expired_share == pytest.approx((400 + 1000) / 2000)
+    assert counts.idle_share == pytest.approx(250 / 2000)
+
+
+def test_a_velocity_that_becomes_a_stop_has_a_label_and_is_idle():
+    counts = CommandCounts(STOPPING)
+    counts.command("cmd_vel", 0, twist(0.5))
+    counts.end(1000 * MS)
+    assert (counts.expired_share, counts.idle_share) == (0.0, 0.75)
+
+
+def test_a_trajectory_moves_until_its_end_and_never_expires():
+    point = "trajectory_msgs/msg/JointTrajectoryPoint"
+    duration = messages.make("builtin_interfaces/msg/Duration", sec=3)
+    points = [
+        messages.make(point, positions=np.array([0.0])),
+        messages.make(point, positions=np.array([1.0]), time_from_start=duration),
+    ]
+    kind = "trajectory_msgs/msg/JointTrajectory"
+    counts = CommandCounts(PLAN)
+    counts.command("cmd_vel", 0, messages.encode(kind, messages.make(kind, joint_names=["a"], points=points)))
+    counts.end(4000 * MS)
+    assert (counts.expired_share, counts.idle_share) == (0.0, 0.25)
+
+
+def test_steps_of_a_slow_ramp_are_motion_at_any_time_of_day():
+    begin_ns = 1_760_000_000_000_000_003  # beyond the whole numbers that a float holds
+    counts = CommandCounts(PLAN)
+    kind, point = "trajectory_msgs/msg/JointTrajectory", "trajectory_msgs/msg/JointTrajectoryPoint"
+    for k in range(11):
+        points = [messages.make(point, positions=np.array([0.006 * k]))]
+        raw = messages.encode(kind, messages.make(kind, joint_names=["a"], points=points))
+        counts.command("cmd_vel", begin_ns + 20 * k * MS, raw)
+    counts.end(begin_ns + 200 * MS)
+    assert (counts.idle_share, counts.expired_share) == (0.0, 0.0)
+
+
+def test_decisions_do_not_expire(counts: CommandCounts):
+    counts.decision(0, decision(0.1))
+    counts.decision(5000 * MS, decision(0.2))
+    counts.end(9000 * MS)
+    assert counts.expired_share is None

@@ -48,7 +48,7 @@ def test_the_worst_reason_comes_first_and_sets_the_level():
         "disk full",
         "the safety limiter changed 60% of the commands",
         "no motion was commanded for 90% of it",
-        "/joint_states: its stamps went back 1 times",
+        "/joint_states: its stamps went back 1 time",
     )
 
 
@@ -72,3 +72,12 @@ def test_bounds_in_the_wrong_order_are_rejected():
 def test_unreadable_decisions_count_like_lost_messages(share: float, level: str, reasons: tuple[str, ...]):
     result = grade([stream()], 5.0, unreadable_share=share)
     assert (result.level, result.reasons) == (level, reasons)
+
+
+def test_time_without_labels_is_graded():
+    assert grade([stream()], 5.0, expired_share=0.3).level == "good"
+    result = grade([stream()], 5.0, expired_share=0.68)
+    assert (result.level, result.reasons) == (
+        "fair",
+        ("the last command had expired for 68% of it: no labels there",),
+    )

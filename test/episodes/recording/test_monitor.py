@@ -62,6 +62,26 @@ def test_without_messages_the_rate_is_none_not_zero():
     assert (info.messages, info.rate_hz, info.silent_at_end_s, info.required) == (0, None, None, True)
 
 
+def test_ages_below_zero_are_kept_and_do_not_make_the_stream_fresh():
+    stream = monitor(max_age_s=0.1)
+    for k in range(3):
+        stream.observe(k * 1000 * MS, 1, stamp_ns=k * 1000 * MS + (300 * MS if k < 2 else -300 * MS))
+    info = stream.info(2000 * MS)
+    assert info.age_p50_s == pytest.approx(-0.3, rel=0.13)
+    assert info.age_p99_s == pytest.approx(0.3, rel=0.13)
+    assert info.stale_s == pytest.approx(
+        1.8
+    )  # 0.9 s of each: a stamp ahead does not count beyond the arrival
+    assert info.ahead == 0
+
+
+def test_messages_stamped_more_than_a_second_ahead_are_counted():
+    stream = monitor()
+    for ahead_ms in (999, 1001, 37_000):
+        stream.observe(5000 * MS, 1, stamp_ns=(5000 + ahead_ms) * MS)
+    assert stream.info(5000 * MS).ahead == 2
+
+
 @given(st.floats(2e-6, 900.0), st.integers(1, 50))
 def test_quantiles_are_within_a_bin(duration_s, count):
     histogram = Histogram()
@@ -69,3 +89,6 @@ def test_quantiles_are_within_a_bin(duration_s, count):
         histogram.add(duration_s)
     assert histogram.quantile(0.5) == pytest.approx(duration_s, rel=0.13)
     assert histogram.quantile(0.99) == histogram.quantile(0.01)
+    below = Histogram()
+    below.add(-duration_s)
+    assert below.quantile(0.5) == -histogram.quantile(0.5)

@@ -6,6 +6,7 @@ import pytest
 
 from il_ros.interactive.promotion import criteria
 from il_ros.interactive.promotion.criteria import PromotionLimits
+from il_ros.policies.disagreement import scaled
 
 LIMITS = PromotionLimits(tolerance=0.2, slack=0.02, latency=0.5, disagreement=1.0)
 
@@ -55,7 +56,7 @@ def test_in_shadow_the_mean_difference_is_limited():
 def test_differences_are_in_normalised_actions_of_the_first_step():
     """(2 / 2, 0 / 4): the mean of 1 and 0."""
     apart = criteria.difference(
-        np.array([[2.0, 0.0], [9, 9]]), np.array([[0.0, 0.0], [0, 0]]), np.array([2.0, 4.0])
+        np.array([[2.0, 0.0], [9, 9]]), np.array([[0.0, 0.0], [0, 0]]), scaled(np.array([2.0, 4.0]))
     )
     assert apart == pytest.approx(0.5)
 
@@ -67,6 +68,6 @@ def test_the_replay_error_and_the_frames_spread_over_the_episodes():
     last = episodes[-1]
     np.testing.assert_array_equal(replay[-1][1], last.commands[-1])
     wrong_by_one = iter([wanted + 1.0 for _, wanted in replay])
-    scale = np.full(last.commands.shape[1], 2.0)
-    assert criteria.replay_error(lambda _: next(wrong_by_one)[None], replay, scale) == pytest.approx(0.5)
+    apart = scaled(np.full(last.commands.shape[1], 2.0))
+    assert criteria.replay_error(lambda _: next(wrong_by_one)[None], replay, apart) == pytest.approx(0.5)
     assert len(list(criteria.frames(episodes, 1000))) == 10

@@ -43,8 +43,8 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-def joints(position: float):
-    stamp = messages.header(time.time_ns())
+def joints(position: float, ahead_s: float = 0.0):
+    stamp = messages.header(time.time_ns() + round(ahead_s * 1e9))
     return messages.make(JOINTS, header=stamp, name=["joint1"], position=np.array([position]))
 
 
@@ -115,6 +115,7 @@ def test_published_messages_are_in_the_bag(graph, start, arm, tmp_path: Path):
     info = saved(graph, recorder, "episode_000001")
     assert positions(tmp_path / "root" / "episode_000001") == [k / 10 for k in range(50)]
     assert (info.outcome, info.task, info.seed, info.complete) == ("success", "push", 5, True)
+    assert info.clock == "steady"
     assert info.topics == {"joint_states": "/joint_states", "commands": "/commands"}
     stream = info.streams[0]
     assert (stream.topic, stream.messages, stream.lost, stream.required) == ("/joint_states", 50, 0, True)
@@ -134,6 +135,40 @@ def test_recorded_streams_have_no_events_in_the_executor(start):
 def test_start_is_refused_and_the_silent_stream_named(graph, start):
     start()
     assert call(graph, "start", expected=False) == "not started, no messages on: /joint_states (never any)"
+
+
+def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(graph, start, arm):
+    reports = []
+    graph.outside.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
+    recorder = start()
+    arm.flowing(recorder)
+
+    def ahead() -> bool:
+        arm(joints(0.0, ahead_s=0.3))
+        return bool(recorder._recorder.wrong_clocks())
+
+    graph.until(ahead, "the recorder's complaint")
+    answer = call(graph, "start", expected=False)
+    assert "/joint_states: stamped about 0.3 s ahead of the recorder's clock" in answer
+    assert "set 'stamp: arrival' in the contract" in answer
+
+    def told() -> bool:
+        ahead()
+        if not reports:
+            return False
+        status = reports[-1].status[0]
+        values = {item.key: item.value for item in status.values}
+        shown = "age p50 -2" in values.get("/joint_states", "") or "age p50 -3" in values.get(
+            "/joint_states", ""
+        )
+        return shown and status.message.startswith("/joint_states: stamped about 0.3 s ahead")
+
+    graph.until(told, "ages below zero")
+    recorder.set_parameters([_parameter("ahead_s", 0.5)])
+    recorder.trigger_deactivate()
+    recorder.trigger_activate()  # options are read at activation
+    graph.until(lambda: not ahead() and not recorder._recorder.silent_streams(), "joint states again")
+    assert call(graph, "start") == "episode_000001"
 
 
 def test_best_effort_and_latched_publishers_are_recorded_and_latched_messages_begin_every_bag(
@@ -211,7 +246,7 @@ def test_status_and_diagnostics_report_the_recording(graph, start, arm):
     def told() -> bool:
         arm(joints(0.0))
         values = {item.key: item.value for item in reports[-1].status[0].values}
-        return " Hz, 0 lost, age p99" in values.get("/joint_states", "")
+        return " Hz, 0 lost, age p50" in values.get("/joint_states", "")
 
     graph.until(told, "rate, losses and age")
     call(graph, "stop")

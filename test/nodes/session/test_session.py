@@ -19,13 +19,14 @@ from il_ros.episodes.layout import load_info
 from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
-from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.session.node import Session
 from il_ros.nodes.sim.expert_node import ScriptedExpert
 from il_ros.nodes.sim.node import Sim
 from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.nodes.trainer.node import Trainer
+from il_ros.records.proposal import Answer
 from il_ros.session import keys, report
 from il_ros.session.curves import decision_curves
 
@@ -39,11 +40,11 @@ class StandStill(managed.PlainNode):
         super().__init__("policy_server", **kwargs)
         declare_tick(self)
         self.contract = load_contract(declare_contract(self))
-        identity = Identity("policy", "still-1", uncertainty=0.5)
-        self.proposer = Proposer(self, self.contract, self.answer, lambda: identity)
+        self.proposer = Proposer(self, self.contract, "policy", self.answer)
 
     def answer(self, observation):
-        return actions.measured(self.contract, observation.values)[np.newaxis]
+        still = actions.measured(self.contract, observation.values)[np.newaxis]
+        return Answer(still, "still-1", uncertainty=0.5)
 
     def stop(self):
         self.proposer.close()

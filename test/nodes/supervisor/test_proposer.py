@@ -11,8 +11,9 @@ from rcl_interfaces.msg import Log
 from il_ros.core import contract, messages
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN
-from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.records import proposal
+from il_ros.records.proposal import Answer
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 MS = 1_000_000
@@ -39,14 +40,15 @@ class Source(managed.PlainNode):
         declare_tick(self)
         self.seen = []
         self.answer = lambda observation: np.tile(observation.values["joints"], (2, 1))
-        self.proposer = Proposer(self, CONTRACT, self._answer, lambda: Identity("expert", "v3", 4, 0.5))
+        self.proposer = Proposer(self, CONTRACT, "expert", self._answer)
 
     def status(self):
         return self.proposer.status()
 
     def _answer(self, observation):
         self.seen.append(observation)
-        return self.answer(observation)
+        chunk = self.answer(observation)
+        return None if chunk is None else Answer(chunk, "v3", 4, 0.5)
 
 
 class Robot:
@@ -123,6 +125,14 @@ def test_without_an_observation_nothing_is_proposed_and_the_reason_is_given(grap
     assert "goal (goal): nothing received" in status.message
     assert source.seen == []
     assert robot.proposals == []
+
+
+def test_messages_stamped_far_ahead_are_counted_in_the_status(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    for _ in range(3):
+        robot.goal(source.get_clock().now().nanoseconds + 37_000 * MS)
+    key = "goal stamped more than 1 s ahead"
+    graph.until(lambda: source.status().values.get(key) == 3, "three of them")
 
 
 def test_a_stale_stream_stops_proposals_until_it_is_fresh(graph):

@@ -53,7 +53,9 @@ class Arms:
         """Return True once the node has answered or skipped a new tick."""
         self._stamp_ns += CONTRACT.period_ns
         if leader is not None:
-            self._leader(joints(["l1", "l2"], leader))
+            for name, position in zip(("l1", "l2"), leader, strict=True):  # each by a message of its own
+                if position is not None:
+                    self._leader(joints([name], [position]))
         self._follower(joints(["a", "b"], follower, self._stamp_ns))
         self.graph.spin(0.02)
 
@@ -177,6 +179,18 @@ def test_a_silent_leader_is_released_until_enabled_again(graph, tmp_path):
     arms.tick()
     arms.tick()
     assert len(arms.proposals) == count
+
+
+def test_a_leader_of_which_one_joint_falls_silent_is_released(graph, tmp_path):
+    arms = Arms(graph, tmp_path, timeout=1.0)
+    arms.engage()
+
+    def release():
+        arms.tick(leader=(0.1, None))
+        return arms.node.status().message == "silent by choice"
+
+    graph.until(release, "silence after 1 s without l2")
+    arms.refusal("nothing of 'l2' on leader/joint_states for 1 s", leader=(0.1, None))
 
 
 @pytest.mark.parametrize("lines", [["arm/a l1"], ["arm/a l1 x", "arm/b l2"]])

@@ -1,32 +1,52 @@
 """The resident training process: consecutive jobs, interruption, and death."""
 
 import time
+from dataclasses import replace
 
 import made_episodes as made
 import psutil
 import pytest
 
 from il_ros.policies import checkpoint, lineage
-from il_ros.policies.versions import versions
-from il_ros.training.trainer.job import TrainingPlan
+from il_ros.policies.versions import begin_next, publish, versions
+from il_ros.training.trainer.plans import TrainingPlan
 from il_ros.training.trainer.resident import Resident
 
 LONG_S = 120.0  # a process that imports torch, on a busy machine
 QUICK = ("inputs=[joints]", "hidden=[8]", "epochs=2")
 
 
-@pytest.fixture
-def resident():
-    made_one = Resident(background=False)
+class Watched(Resident):
+    """A resident process whose last job is known."""
+
+    job = None
+
+    def begin(self, plan):
+        self.job = super().begin(plan)
+        return self.job
+
+
+@pytest.fixture(scope="module")
+def one_process():
+    """One process for all tests, because it imports torch for seconds; a test may kill it."""
+    made_one = Watched(background=False)
     yield made_one
     made_one.close()
 
 
 @pytest.fixture
+def resident(one_process):
+    yield one_process
+    if one_process.job is not None:
+        one_process.job.close()  # ends the process if the test left the job running
+
+
+@pytest.fixture
 def plan(tmp_path):
+    """A training of seconds; `out` is given by `trained`."""
     for number in range(2):
         made.write(tmp_path / "episodes", made.recorded(20), number=number)
-    return TrainingPlan(tmp_path / "episodes", tmp_path / "policies", changes=QUICK, background=False)
+    return TrainingPlan(tmp_path / "episodes", tmp_path / "policies" / "v1", changes=QUICK)
 
 
 def finish(job, until=lambda events: False):
@@ -47,26 +67,31 @@ def until_it_is(process, wanted):
 
 
 def trained(resident, plan):
-    version = plan.next_version()
-    _, status = finish(resident.begin(plan.words(version)))
+    """Train the next version in the folder of the plan's one, and return its folder."""
+    version, run = begin_next(plan.out.parent)
+    _, status = finish(resident.begin(replace(plan, version=version, out=run)))
     assert status == 0
-    return plan.publish(version)
+    return publish(run, version)
 
 
-def test_one_process_runs_consecutive_warm_started_trainings(resident, plan, tmp_path):
+def endless(plan):
+    _, run = begin_next(plan.out.parent)
+    return replace(plan, out=run, changes=(*QUICK[:2], "epochs=1000000"))
+
+
+def test_one_process_runs_consecutive_warm_started_trainings(resident, plan):
     first = trained(resident, plan)
     process = resident.process
-    warm = TrainingPlan(**{**vars(plan), "start": first, "warm_epochs": 1})
-    second = trained(resident, warm)
+    second = trained(resident, replace(plan, start=first, warm_epochs=1))
     assert resident.process is process
     known = lineage.read(second)
-    assert (known.parent, known.metrics["epochs"], known.labels) == ("v1", 1, 40)
+    assert (known.version, known.parent, known.metrics["epochs"], known.labels) == ("v2", "v1", 1, 40)
     assert known.data == lineage.read(first).data
     assert checkpoint.load(second).normaliser.to_plain() == checkpoint.load(first).normaliser.to_plain()
 
 
-def test_an_invalid_command_reports_its_error_and_the_next_one_runs(resident, plan):
-    bad = resident.begin(["train", str(plan.root), "--out", "x", "--set", "epcohs=1"])
+def test_an_invalid_plan_reports_its_error_and_the_next_one_runs(resident, plan):
+    bad = resident.begin(replace(plan, changes=("epcohs=1",)))
     _, status = finish(bad)
     assert status == 2
     assert "did you mean 'epochs'" in bad.last_line
@@ -74,8 +99,7 @@ def test_an_invalid_command_reports_its_error_and_the_next_one_runs(resident, pl
 
 
 def test_an_interrupted_training_ends_and_the_process_stays(resident, plan):
-    endless = TrainingPlan(**{**vars(plan), "changes": (*QUICK[:2], "epochs=1000000")})
-    job = resident.begin(endless.words("v1"))
+    job = resident.begin(endless(plan))
     finish(job, lambda events: any(event["event"] == "epoch" for event in events))
     process = resident.process
     job.interrupt()
@@ -84,8 +108,8 @@ def test_an_interrupted_training_ends_and_the_process_stays(resident, plan):
     assert resident.process is process
 
 
-def test_a_process_paused_at_the_end_of_its_command_is_resumed(resident):
-    job = resident.begin(["train", "nothing there", "--out", "x"])
+def test_a_process_paused_at_the_end_of_its_job_is_resumed(resident, tmp_path):
+    job = resident.begin(TrainingPlan(tmp_path / "nothing there", tmp_path / "x"))
     assert finish(job)[1] == 2
     job.pause(True)  # the caller has not polled the end yet
     until_it_is(resident.process, lambda status: status == psutil.STATUS_STOPPED)
@@ -94,22 +118,22 @@ def test_a_process_paused_at_the_end_of_its_command_is_resumed(resident):
 
 
 def test_a_killed_process_leaves_no_version_and_the_next_job_has_a_new_one(resident, plan):
-    endless = TrainingPlan(**{**vars(plan), "changes": (*QUICK[:2], "epochs=1000000")})
-    job = resident.begin(endless.words("v1"))
+    job = resident.begin(endless(plan))
     finish(job, lambda events: any(event["event"] == "epoch" for event in events))
     resident.process.kill()
     assert finish(job)[1] == -9
-    assert versions(plan.versions) == []
+    assert versions(plan.out.parent) == []
     run = trained(resident, plan)
-    assert [run] == versions(plan.versions)
+    assert [run] == versions(plan.out.parent)
     assert run.name == "v1"
 
 
 def test_incompatible_weights_are_not_used_and_a_warning_says_so(resident, plan):
     first = trained(resident, plan)
-    wider = TrainingPlan(**{**vars(plan), "start": first, "changes": (QUICK[0], "hidden=[9]", "epochs=2")})
-    version = wider.next_version()
-    events, status = finish(resident.begin(wider.words(version)))
+    wider = replace(
+        plan, out=plan.out.with_name("v2"), start=first, changes=(QUICK[0], "hidden=[9]", "epochs=2")
+    )
+    events, status = finish(resident.begin(wider))
     (begun,) = (event for event in events if event["event"] == "start")
     assert status == 0
     assert (begun["parent"], begun["epochs"]) == ("", 2)

@@ -1,0 +1,172 @@
+"""The plan of a training or of an evaluation: one JSON document, which the process that does it reads.
+
+The trainer sends a plan to its process (`encode`, `decode`); the command line makes the same plan from its options.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from il_ros.policies.versions import fault_of
+from il_ros.records import strict_json as check
+from il_ros.records.outcomes import OUTCOMES, SUCCESS, UNMARKED
+from il_ros.records.strict_json import JsonError
+from il_ros.sim import HELD_OUT_SEED
+
+
+class PlanError(ValueError):
+    """A text that is not a plan, or a plan with an invalid field; the error names field, value and remedy."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What to train on, how, and where to write the result; the options of `il-ros train`.
+
+    `data`: the folder of the episodes. `out`: the folder of the result. `version`: of the policy, "": named after
+    `out`. `contract`, `recipe`: a file or a packaged name, "": the recorded contract, the default recipe.
+    `changes`: of the recipe, KEY=VALUE each. `outcomes`, `tasks`: of the episodes to use; without tasks, of all.
+    `resume`: continue the run in `out`. `overwrite`: replace the policy in `out`.
+    `start`: the checkpoint whose weights and normaliser are the initial ones, with `warm_epochs` epochs and at most
+    `warm_s` seconds; 0: the recipe's. `background`: run at idle priority.
+    Raises PlanError on an invalid field.
+    """
+
+    data: Path
+    out: Path
+    version: str = ""
+    contract: str = ""
+    recipe: str = ""
+    changes: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = (SUCCESS, UNMARKED)
+    tasks: tuple[str, ...] = ()
+    resume: bool = False
+    overwrite: bool = False
+    start: Path | None = None
+    warm_epochs: int = 0
+    warm_s: float = 0.0
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        _require_valid(self)
+        if fault := fault_of(self.version):
+            raise PlanError(fault)
+
+    def by_hand(self, out: Path, *, resume: bool = False) -> str:
+        """Return the command with which a person trains the same into `out`, from scratch, or continues it."""
+        words = ["il-ros", "train", str(self.data), "--out", str(out)]
+        for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
+            words += [name, value] if value else []
+        words += [word for change in self.changes for word in ("--set", change)]
+        if self.outcomes != (SUCCESS, UNMARKED):
+            words += [word for outcome in self.outcomes for word in ("--outcome", outcome)]
+        words += [word for task in self.tasks for word in ("--task", task)]
+        if resume:
+            words += ["--resume", *([] if self.start is None else ["--from", str(self.start)])]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Which policy to evaluate, and in which episodes; the options of `il-ros evaluate`.
+
+    `checkpoint`: the folder of the checkpoint or of its training. `episodes`: their number. `task`: the simulated
+    task, "": the one trained on. `seed`: of the first episode. `hold_s`: seconds for which success must hold.
+    `threads`: of the policy's computation. `background`: run at idle priority.
+    Raises PlanError on an invalid field.
+    """
+
+    checkpoint: Path
+    episodes: int
+    task: str = ""
+    simulator: str = "mujoco"
+    seed: int = HELD_OUT_SEED
+    hold_s: float = 0.0
+    threads: int = 1
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        _require_valid(self)
+
+
+Plan = TrainingPlan | EvaluationPlan
+
+
+def encode(plan: Plan) -> str:
+    """Return the plan as a JSON document of one line."""
+    return json.dumps({"job": _JOB_OF[type(plan)], **_plain(plan)})
+
+
+def decode(text: str) -> Plan:
+    """Return the plan in a document; raises PlanError on any other text."""
+    try:
+        document = check.loads(text)
+        job = check.record("a plan", {"job": check.one_of(*_KINDS)}, others=True)(document, "")["job"]
+        kind, checks = _KINDS[job]
+        values = check.record(f"a plan to {job}", {"job": check.text, **checks})(document, "")
+    except JsonError as error:
+        raise PlanError(str(error)) from error
+    del values["job"]
+    made: Plan = kind(**values)
+    return made
+
+
+def _require_valid(plan: Plan) -> None:
+    _, checks = _KINDS[_JOB_OF[type(plan)]]
+    try:
+        check.record("a plan", checks)(_plain(plan), "")
+    except JsonError as error:
+        raise PlanError(str(error)) from error
+
+
+def _plain(plan: Plan) -> dict[str, Any]:
+    return {field.name: _plain_value(getattr(plan, field.name)) for field in fields(plan)}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _path(value: Any, name: str) -> Path:
+    """Check the name of a file, which need not be UTF-8."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise JsonError(f"{name} is {check.shown(value)}; it must be the name of a file or folder")
+    return Path(value)
+
+
+_TRAINING: dict[str, check.Check] = {
+    "data": _path,
+    "out": _path,
+    "version": check.text,
+    "contract": check.text,
+    "recipe": check.text,
+    "changes": check.several(check.text),
+    "outcomes": check.several(check.one_of(*OUTCOMES), least=1),
+    "tasks": check.several(check.text),
+    "resume": check.flag,
+    "overwrite": check.flag,
+    "start": check.or_null(_path),
+    "warm_epochs": check.whole(),
+    "warm_s": check.number(0.0),
+    "background": check.flag,
+}
+_EVALUATION: dict[str, check.Check] = {
+    "checkpoint": _path,
+    "episodes": check.whole(1),
+    "task": check.text,
+    "simulator": check.text,
+    "seed": check.whole(),
+    "hold_s": check.number(0.0),
+    "threads": check.whole(1, 1024),
+    "background": check.flag,
+}
+_KINDS: dict[str, tuple[type[Any], dict[str, check.Check]]] = {
+    "train": (TrainingPlan, _TRAINING),
+    "evaluate": (EvaluationPlan, _EVALUATION),
+}
+_JOB_OF: dict[type[Any], str] = {kind: job for job, (kind, _) in _KINDS.items()}

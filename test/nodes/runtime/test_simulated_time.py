@@ -1,0 +1,109 @@
+"""Simulated time without /clock is said by every node, and a second /clock is refused."""
+
+import importlib
+
+import pytest
+from rosgraph_msgs.msg import Clock
+from sim_node import started
+from std_srvs.srv import Trigger
+
+from il_ros.core.executables import NODES
+from il_ros.nodes.policy_server.node import PolicyServer
+from il_ros.nodes.recorder.node import Recorder
+from il_ros.nodes.runtime import managed, publishers, shell
+from il_ros.nodes.runtime.diagnostics import ERROR
+from il_ros.nodes.sim.expert_node import ScriptedExpert
+from il_ros.nodes.sim.node import Sim
+from il_ros.nodes.supervisor.node import DaggerSupervisor
+from il_ros.nodes.trainer.node import Trainer
+
+STATUS = "diagnostic_msgs/msg/DiagnosticArray"
+NO_CLOCK = (
+    "use_sim_time is set, but nothing publishes /clock: time stands still. Start the simulator, or set "
+    "use_sim_time to false"
+)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    monkeypatch.setattr(publishers, "CLOCK_PATIENCE_S", 0.1)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_every_node_has_the_check(name):
+    module = importlib.import_module(NODES[name])
+    classes = [kind for kind in vars(module).values() if isinstance(kind, type)]
+    assert [kind for kind in classes if issubclass(kind, shell.Shell) and kind.__module__ == module.__name__]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (Recorder, {"contract": "", "root": ""}),
+        (DaggerSupervisor, {"contract": ""}),
+        (PolicyServer, {"contract": ""}),
+        (Trainer, {"root": ""}),
+        (ScriptedExpert, {"task": "drive", "contract": "drive"}),
+    ],
+)
+def test_without_a_clock_the_node_says_so_on_diagnostics(graph, contract_file, kind, given, tmp_path):
+    paths = {"contract": str(contract_file), "root": str(tmp_path)}
+    node = graph.start(
+        kind, use_sim_time=True, **{name: value or paths[name] for name, value in given.items()}
+    )
+    found = graph.received("/diagnostics", STATUS)
+
+    def said():
+        return any(status.message == NO_CLOCK for array in found for status in array.status)
+
+    graph.until(said, f"what {node.get_name()} says about /clock")
+    (level,) = {status.level for array in found for status in array.status if status.message == NO_CLOCK}
+    assert bytes([level]) == ERROR
+    clock = graph.outside.create_publisher(Clock, "/clock", 1)
+
+    def silent():
+        message = Clock()
+        message.clock.sec = 5
+        clock.publish(message)
+        return found and found[-1].status[0].message != NO_CLOCK
+
+    graph.until(silent, "the end of the complaint")
+
+
+def test_without_simulated_time_there_is_nothing_to_say(graph, contract_file):
+    node = graph.start(DaggerSupervisor, contract=str(contract_file))
+    graph.spin(0.2)
+    assert (node.simulated_time.missing(), node.simulated_time.twice()) == ("", "")
+
+
+def test_a_second_simulator_is_refused(graph):
+    sim = started(graph)
+    with pytest.raises(
+        managed.Refusal, match=r"/sim publishes on /clock; only one node may publish it: stop one"
+    ):
+        graph.start(Sim, task="drive", cameras=False)
+    assert graph.outside.count_publishers("/clock") == 1
+    before_ns = sim.task.time_ns
+    graph.until(lambda: sim.task.time_ns > before_ns, "the first one's next step")
+
+
+def test_with_two_clocks_nothing_is_activated_or_recorded(graph, contract_file, tmp_path):
+    recorder = graph.start(
+        Recorder, contract=str(contract_file), root=str(tmp_path), use_sim_time=True, discovery_s=0.0
+    )
+    clocks = [graph.outside.create_publisher(Clock, "/clock", 1) for _ in range(2)]
+    graph.until(lambda: recorder.simulated_time.twice(), "both clocks")
+    message = Clock()
+    message.clock.sec = 5
+    clocks[0].publish(message)
+    graph.until(lambda: recorder.get_clock().now().nanoseconds, "the time")
+    answer = graph.call("recorder/start", Trigger)
+    both = "/outside and /outside both publish /clock, so time jumps between the two: stop one of them"
+    assert (answer.success, answer.message) == (False, f"not started, {both}")
+    recorder.trigger_deactivate()
+    recorder.trigger_activate()
+    assert recorder.state == "inactive"
+    graph.outside.destroy_publisher(clocks[1])
+    graph.until(lambda: not recorder.simulated_time.twice(), "one clock alone")
+    recorder.trigger_activate()
+    assert recorder.state == "active"
