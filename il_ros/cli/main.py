@@ -18,6 +18,8 @@ COMMANDS = {
     "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
     "demo": ("il_ros.cli.demo", "demonstrate, record, train and run one task in simulation"),
     "record": ("il_ros.cli.record", "record demonstrations by keys, in simulation or on a robot"),
+    "home": ("il_ros.cli.on_robot:add_home", "lead the robot to its home position, through the limiter"),
+    "replay": ("il_ros.cli.on_robot:add_replay", "play an episode's commands again on the robot"),
     "session": ("il_ros.cli.session", "correct a policy while it runs"),
     "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
     "completion": ("il_ros.cli.completion", "print the script for tab completion in your shell"),
@@ -78,7 +80,8 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module, text) in COMMANDS.items():
         if name == chosen:
-            importlib.import_module(module).add_parser(subparsers)
+            place, _, function = module.partition(":")
+            getattr(importlib.import_module(place), function or "add_parser")(subparsers)
         else:
             subparsers.add_parser(name, help=text)
     return parser

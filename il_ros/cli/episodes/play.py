@@ -29,7 +29,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     add_episode(parser)
     add_contract(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, observations and actions")
-    parser.set_defaults(act=_replay)
+    parser.set_defaults(act=replay)
 
     parser = verbs.add_parser(
         "plot", parents=[common], help="plot measurements, commands and uncertainty over time"
@@ -56,11 +56,12 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_video)
 
 
-def _replay(args: argparse.Namespace) -> int:
+def replay(args: argparse.Namespace) -> int:
+    """Print how many ticks of the episode give a frame, and why others give none; 1 without a frame."""
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
-    replay = open_replay(open_bag(entry.folder), contract, entry.info)
-    frames, skipped = _played(replay, contract, args.csv)
+    played = open_replay(open_bag(entry.folder), contract, entry.info)
+    frames, skipped = _played(played, contract, args.csv)
     amount = f"{counted(frames, 'frame')} of {counted(frames + len(skipped), 'tick')}"
     say(f"{entry.name} under contract '{contract.name}': {amount}")
     for reason, count in count_reasons(skipped).items():
