@@ -22,6 +22,7 @@ Picture = np.ndarray[Any, Any]
 
 _DEPTH_RANGE_M = 4.0
 _TYPICAL_HEIGHT = 240
+_GAP_PX = 6
 VIDEO_SUFFIXES, SHEET_SUFFIXES = (".mp4",), (".png",)
 
 
@@ -129,11 +130,20 @@ def write_sheet(
     columns = max(1, min(len(stills), round(np.sqrt(len(stills) * 1.2))))
     blank = np.zeros_like(stills[0].picture)
     cells = [still.picture for still in stills] + [blank] * (-len(stills) % columns)
-    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
-    done, data = cv2.imencode(".png", np.vstack(rows)[..., ::-1])
+    rows = [_joined(cells[start : start + columns], 1) for start in range(0, len(cells), columns)]
+    done, data = cv2.imencode(".png", _joined(rows, 0)[..., ::-1])
     assert done
     path.write_bytes(data.tobytes())
     return len(stills)
+
+
+def _joined(pictures: Sequence[Picture], axis: int) -> Picture:
+    """Return pictures (H, W, 3) side by side (axis 1) or one above the other (0), with white gaps between them."""
+    shape = list(pictures[0].shape)
+    shape[axis] = _GAP_PX
+    gap = np.full(shape, 255, dtype=np.uint8)
+    spaced = [part for picture in pictures for part in (gap, picture)][1:]
+    return np.concatenate(spaced, axis=axis)
 
 
 def _stills(bag: Bag, times_ns: Sequence[int], topics: Sequence[str]) -> Iterator[Still]:
@@ -187,12 +197,27 @@ def _still(
         else:
             parts.append(np.zeros((cell[1], cell[0], 3), dtype=np.uint8))
     time_s = (time_ns - start_ns) / 1e9
+    if len(parts) > 1:
+        for topic, part in zip(sizes, parts, strict=True):
+            name = topic.strip("/").removesuffix("/image_raw").removesuffix("/compressed")
+            _write(
+                part,
+                "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in name),
+                34,
+            )
     picture = np.hstack(parts)
+    _write(picture, f"{time_s:.2f} s", 16)
+    return Still(time_s, picture)
+
+
+def _write(picture: Picture, text: str, y: int) -> None:
+    """Write a line of text on a picture, white with a dark edge, readable on any background."""
+    import cv2
+
     for colour, thickness in ((0, 3), (255, 1)):
         cv2.putText(
-            picture, f"{time_s:.2f} s", (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (colour,) * 3, thickness
+            picture, text, (6, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (colour,) * 3, thickness, cv2.LINE_AA
         )
-    return Still(time_s, picture)
 
 
 def picture_of(kind: str, raw: bytes) -> Picture:

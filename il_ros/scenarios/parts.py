@@ -24,6 +24,7 @@ from il_ros.scenarios.gz_sim import server_and_bridge
 from il_ros.scenarios.node import node
 from il_ros.scenarios.session_node import session_options, session_parameters
 from il_ros.session.setup import REST_MODE
+from il_ros.sim.tasks.task import camera_names
 
 THINKING_S = 60.0
 """Time-out for one action of a program in lockstep; afterwards the simulator steps without it."""
@@ -118,7 +119,15 @@ def recorder(given: Given) -> tuple[NodeSpec, ...]:
         "task": given["task"],
         "operator": given["operator"],
     }
+    if given["sim"] == given["cameras"] == "true" and (in_session(given) or "attach" in given):
+        # a person sees them in the report; unattended episodes are for training only
+        parameters["camera_topics"] = " ".join(f"{name}/image_raw" for name in _cameras(given["task"]))
     return (node(given, "recorder", "recorder", parameters),)
+
+
+def _cameras(task: str) -> list[str]:
+    """Return the names of the topics' cameras of a simulated task, as the simulator publishes them."""
+    return [name if name == "camera" else f"{name}_camera" for name in camera_names(task)]
 
 
 def session(given: Given) -> tuple[NodeSpec, ...]:

@@ -49,9 +49,11 @@ def test_cameras_are_side_by_side_and_a_silent_one_is_black(tmp_path):
     path = tmp_path / "sheet.png"
     assert write_sheet(bag, info, path, pictures=2) == 2
     sheet = cv2.imread(str(path))
-    assert sheet.shape == (240, 1280, 3)  # two times, two 320x240 images: 64x48 is enlarged to height 240
-    # rows below the clock
-    means = [sheet[60:, 320 * k + 100 : 320 * k + 300].mean() for k in range(4)]
+    # two times, two 320x240 images: 64x48 is enlarged to height 240; 6 pixels between the times
+    assert sheet.shape == (240, 1286, 3)
+    assert sheet[:, 640:646].min() == 255
+    # rows below the clock and the cameras' names
+    means = [sheet[60:, 320 * k + 6 * (k > 1) + 100 : 320 * k + 6 * (k > 1) + 300].mean() for k in range(4)]
     np.testing.assert_allclose(means, [200, 0, 200, 100], atol=1)
 
 

@@ -230,3 +230,13 @@ def test_unattended_episodes_need_the_simulator():
 def test_an_argument_that_is_not_a_number_is_refused_by_name():
     with pytest.raises(ValueError, match="speed:=fast is not a number"):
         SCENARIOS["sim"].nodes({"speed": "fast"})
+
+
+def test_a_persons_session_records_the_simulators_cameras():
+    both = "overhead_camera/image_raw wrist_camera/image_raw"
+    assert parameter("dagger", "recorder", "camera_topics") == both
+    assert parameter("dagger", "recorder", "camera_topics", task="drive") == "camera/image_raw"
+    for scenario, given in (("dagger", {"cameras": "false"}), ("record", {"episodes": "3"})):
+        nodes = SCENARIOS[scenario].nodes(given)
+        (recorder,) = (spec for spec in nodes if spec.name == "recorder")
+        assert "camera_topics" not in recorder.parameters

@@ -116,16 +116,19 @@ def _csv_row(frame: Frame, contract: Contract) -> list[Any]:
 def _plot(args: argparse.Namespace) -> int:
     from il_ros.episodes.arrays import cache
     from il_ros.episodes.plots import plot_episode
+    from il_ros.episodes.video import require_suffix
     from il_ros.records.labelling import DRIVEN
-    from il_ros.session.curves import decision_curves
+    from il_ros.session.curves import decision_curves, limited_ticks
 
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
     output = args.output or Path(f"{entry.name}.png")
+    require_suffix(output, (".png", ".pdf", ".svg"))
     # a temporary cache: plotting writes nothing into the folder of the episodes
     with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:
         curves = decision_curves(entry, lambda reason: say(f"left out from {reason}", file=sys.stderr))
-        plot_episode(cache.load(entry, contract, Path(folder), DRIVEN), contract, output, curves)
+        arrays = cache.load(entry, contract, Path(folder), DRIVEN)
+        plot_episode(arrays, contract, output, curves, limited_ticks(entry))
     say(f"written: {output}")
     return 0
 
