@@ -81,7 +81,7 @@ setup(
     entry_points={
         "console_scripts": [
             "il-ros = il_ros.cli.main:main",
-            *(f"{node} = {module}:main" for node, module in NODES.items()),
+            *(f"{node} = il_ros.nodes.start:{node}" for node in NODES),
         ]
     },
 )

@@ -105,15 +105,15 @@ def once(name: str, command: list[str]) -> dict[str, float]:
 
     rclpy.init()
     node = rclpy.create_node("listener")
-    heard: Future = Future()
+    received: Future = Future()
     seen: list[float] = []
 
     def receive(message: DiagnosticArray) -> None:
         if message.status[0].name != name:  # from a node that is still shutting down
             return
         seen.append(time.perf_counter())
-        if not heard.done():
-            heard.set_result(True)
+        if not received.done():
+            received.set_result(True)
 
     node.create_subscription(DiagnosticArray, "/diagnostics", receive, 10)
     executor = EventsExecutor()
@@ -122,7 +122,7 @@ def once(name: str, command: list[str]) -> dict[str, float]:
     began = time.perf_counter()
     try:
         with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            executor.spin_until_future_complete(heard, 30.0)
+            executor.spin_until_future_complete(received, 30.0)
             if not seen:
                 return {}
             executor.spin_until_future_complete(Future(), 5.0)

@@ -26,16 +26,16 @@ Figures = Callable[[Any], dict[str, float]]
 BENCHES: dict[str, tuple[list[str], Figures]] = {
     "control path": (
         ["bench/control_path.py", "--only", "ours", "--duration", "6", "--rates", "100", "--load", "0"],
-        lambda told: {"control path, p50": told["cases"][0]["ours"]["p50_ms"]},
+        lambda figures: {"control path, p50": figures["cases"][0]["ours"]["p50_ms"]},
     ),
     "recorder": (
         ["bench/recorder.py", "--only", "recorder", "--seconds", "6"],
-        lambda told: {"recorder, CPU": told["recorder"]["cpu_percent_of_a_core"]},
+        lambda figures: {"recorder, CPU": figures["recorder"]["cpu_percent_of_a_core"]},
     ),
     "training": (
         ["bench/training.py", "--repeats", "1", "--samples", "10000"],
-        lambda told: {
-            f"training, ms a step, {name}": told[name]["ms_per_step"]["ours"]
+        lambda figures: {
+            f"training, ms a step, {name}": figures[name]["ms_per_step"]["ours"]
             for name in ("batch_64", "ensemble_batch_16")
         },
     ),

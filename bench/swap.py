@@ -69,12 +69,12 @@ def main() -> None:
     own = load_contract(arguments.contract)
     prepare(folder, arguments)
     load = os.getloadavg()[0]
-    heard = sitting(folder, own, arguments)
+    observed = run_session(folder, own, arguments)
     machine = {
         "cores": len(os.sched_getaffinity(0)),
         "load_1min_before_and_after": [load, os.getloadavg()[0]],
     }
-    swaps = [swap for swap in (heard.swap(name, folder / SHOWN) for name in heard.versions) if swap]
+    swaps = [swap for swap in (observed.swap(name, folder / SHOWN) for name in observed.versions) if swap]
     drove = [swap for swap in swaps if swap["state"] == "active"]
     rated = [folder / POLICIES / name for name in ("v1", *(swap["version"] for swap in drove[-1:]))]
     print(
@@ -88,8 +88,8 @@ def main() -> None:
                 "swaps": swaps,
                 "total_s": spread(swap["total"] for swap in drove),
                 "of_the_first_s": spread(swap["of_the_first"] for swap in drove),
-                "ticks": heard.ticks(),
-                "pauses": sum(event["event"] == "paused" for event in heard.events),
+                "ticks": observed.ticks(),
+                "pauses": sum(event["event"] == "paused" for event in observed.events),
                 "rated": [rate(run, arguments.rated) for run in rated if arguments.rated],
             },
             indent=1,
@@ -148,7 +148,7 @@ def rate(run: Path, episodes: int) -> dict:
     }
 
 
-def sitting(folder: Path, own: contract.Contract, arguments: argparse.Namespace) -> SwapEvents:
+def run_session(folder: Path, own: contract.Contract, arguments: argparse.Namespace) -> SwapEvents:
     """Run the scenario until its episodes are finished and the last one has been trained on."""
     policies = folder / POLICIES
     specs = SCENARIOS["dagger"].nodes(
@@ -178,17 +178,17 @@ def sitting(folder: Path, own: contract.Contract, arguments: argparse.Namespace)
     specs = [spec for spec in specs if spec.name != "conductor"] + [
         spec for spec in specs if spec.name == "conductor"
     ]
-    heard = SwapEvents(own)
+    observed = SwapEvents(own)
     with ProcessGroup({spec.name: command(spec) for spec in specs}, folder / "log", lambda *_: None) as group:
-        heard.start()
+        observed.start()
         try:
-            wait_for_end(group, heard)
+            wait_for_end(group, observed)
         finally:
-            heard.stop()
-    return heard
+            observed.stop()
+    return observed
 
 
-def wait_for_end(group: ProcessGroup, heard: SwapEvents) -> None:
+def wait_for_end(group: ProcessGroup, observed: SwapEvents) -> None:
     """Return when the conductor has finished and the promotion decision on its data is made."""
     ending = group.wait(LONGEST_S)
     if ending.name != "conductor" or ending.status != 0:
@@ -196,9 +196,9 @@ def wait_for_end(group: ProcessGroup, heard: SwapEvents) -> None:
     end_s = time.monotonic() + 300
     while time.monotonic() < end_s:
         time.sleep(2.0)  # the trainer may not have found the last episode yet
-        began = {event["version"] for event in heard.events if event["event"] == "began"}
-        over = {v["version"] for v in heard.verdicts}
-        failed = any(event["event"] == "failed" for event in heard.events)
+        began = {event["version"] for event in observed.events if event["event"] == "began"}
+        over = {v["version"] for v in observed.verdicts}
+        failed = any(event["event"] == "failed" for event in observed.events)
         if began <= over or failed:
             return
 

@@ -241,9 +241,9 @@ class Loop:
             self._decided.setdefault(from_json(messages.decode(STRING, raw).data).stamp_ns, time.time())
 
         def on_proposal(raw: bytes) -> None:
-            heard = proposal.decode(raw, self._own.action_names, self._own.period_ns)
-            if not heard.releases:
-                self._proposed[heard.stamp_ns] = heard.version
+            proposed = proposal.decode(raw, self._own.action_names, self._own.period_ns)
+            if not proposed.releases:
+                self._proposed[proposed.stamp_ns] = proposed.version
 
         def on_version(raw: bytes) -> None:
             message = json.loads(messages.decode(STRING, raw).data)

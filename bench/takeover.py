@@ -138,12 +138,12 @@ def measure(rate: int, presses: int) -> dict[str, list[float]]:
             if time.monotonic() > end_s:
                 sys.exit(f"{what}: not within {longest_s:g} s")
 
-    def change(who: str, held: bool) -> tuple[float, float]:
+    def change(source: str, held: bool) -> tuple[float, float]:
         """Press or release; return the ms to the first command of source `who`, and the ms since its tick."""
         count = len(made)
         at_ns = press(held)
-        until(lambda: any(name == who for name, *_ in made[count:]), LONGEST_S, f"{who} drives")
-        came_ns, stamp_ns = next(rest for name, *rest in made[count:] if name == who)
+        until(lambda: any(name == source for name, *_ in made[count:]), LONGEST_S, f"{source} drives")
+        came_ns, stamp_ns = next(rest for name, *rest in made[count:] if name == source)
         return (came_ns - at_ns) / 1e6, (came_ns - ticks.get(stamp_ns, at_ns)) / 1e6
 
     until(lambda: gamepad.get_subscription_count(), 60, "the gamepad's node")
@@ -151,9 +151,9 @@ def measure(rate: int, presses: int) -> dict[str, list[float]]:
     rng = np.random.default_rng(0)
     taken, back = [], []
     for _ in range(presses):
-        for who, held, found in (("expert", True, taken), ("policy", False, back)):
+        for source, held, found in (("expert", True, taken), ("policy", False, back)):
             executor.spin_until_future_complete(never, (SETTLE_PERIODS + rng.random()) / rate)
-            found.append(change(who, held))  # a takeover does not wait for a tick
+            found.append(change(source, held))  # a takeover does not wait for a tick
     if len(made) > len(arrivals):
         sys.exit(f"{len(arrivals)} commands and {len(made)} decisions: they cannot be paired")
     rclpy.shutdown()

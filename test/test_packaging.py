@@ -18,12 +18,11 @@ MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
 
 
 def executables_in_the_tree() -> set[str]:
-    files = sorted((ROOT / "il_ros" / "nodes").rglob("*.py"))
+    files = sorted((ROOT / "il_ros" / "nodes").glob("*/*.py"))  # start.py starts them all
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in files
-        if path.name != "begin.py"  # runs any of them
-        and '\nif __name__ == "__main__":' in path.read_text()
+        if '\nif __name__ == "__main__":' in path.read_text()
     }
 
 

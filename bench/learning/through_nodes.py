@@ -156,7 +156,7 @@ class Lab:
     def conduct(self, scenario, title, episodes, seed, limit_s, log, **given):
         """Run a scenario's episodes of the task from consecutive starts, beginning at `seed`."""
         given |= {"task": self.args.task, "episodes": str(episodes), "seed": str(seed)}
-        given |= {"time_limit_s": str(limit_s), "parameters": str(self.parameters)}
+        given |= {"time_limit_s": str(limit_s), "params_file": str(self.parameters)}
         return conduct(scenario, title, log, **given)
 
     def rated(self, method, run, root, stage, names=None):

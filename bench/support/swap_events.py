@@ -146,9 +146,9 @@ class SwapEvents:
                 self._first_s.setdefault(decision.version, time.time())
 
         def on_proposal(raw: bytes) -> None:
-            heard = proposal.decode(raw, own.action_names, own.period_ns)
-            if not heard.releases:
-                self._proposed[heard.stamp_ns] = heard.version
+            proposed = proposal.decode(raw, own.action_names, own.period_ns)
+            if not proposed.releases:
+                self._proposed[proposed.stamp_ns] = proposed.version
 
         for topic, kind, callback, qos in (
             ("trainer/progress", STRING, on_event, 100),

@@ -23,11 +23,11 @@ from il_ros.episodes.bag.reader import BagError, open_bag
 from il_ros.episodes.decisions import read_decisions
 from il_ros.scenarios import TASKS, domain
 from il_ros.scenarios import arguments as arg
-from il_ros.scenarios.graph import Scenario, as_flags
+from il_ros.scenarios.graph import Arguments, Scenario, as_flags
 from il_ros.scenarios.playback import playback_nodes
 
 _WORLD = Scenario(
-    "world", "", (arg.TASK, arg.CONTRACT, arg.SIM, arg.SIM_TIME, arg.NAMESPACE, arg.PARAMETERS), lambda _: ()
+    "world", "", (arg.TASK, arg.CONTRACT, arg.SIM, arg.SIM_TIME, arg.NAMESPACE, arg.PARAMS_FILE), lambda _: ()
 )
 _DEFAULTS = {"simulator": "mujoco", "speed": "1", "seed": "0", "cameras": "false", "episodes": "0"}
 
@@ -89,7 +89,8 @@ def _run(verb: str, args: argparse.Namespace) -> int:
 
         words.act = replay
         return episodes.run(words)
-    given = {argument.name: getattr(args, argument.name) for argument in _WORLD.arguments} | _DEFAULTS
+    defaults = {argument.name: argument.default for argument in _WORLD.arguments} | _DEFAULTS
+    given = Arguments(defaults | runner.given_of(args, _WORLD), frozenset(runner.given_of(args, _WORLD)))
     try:
         entry = entry_of(args.episode, args.root) if args.episode else None
         if (
@@ -98,7 +99,7 @@ def _run(verb: str, args: argparse.Namespace) -> int:
             and (given["sim"] == "false" or given["task"] not in TASKS)
         ):
             raise ValueError("contract:= is needed: the robot's own")
-        terms = contracts.named(given["contract"] or TASKS.get(given["task"], ""))
+        terms = contracts.find(given["contract"] or TASKS.get(given["task"], ""))
         series = _home(terms, args.position) if entry is None else recorded(entry, terms)
         if verb == "home" and entry is not None:
             series = TargetSeries(series.names, series.times_s[:1], series.targets[:1])

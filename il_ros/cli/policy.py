@@ -64,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
     damaged = []
     for run_folder in runs:
         try:
-            told = lineage.read(run_folder)
+            record = lineage.read(run_folder)
         except LineageError as error:
             damaged.append(str(error))
             rows.append((run_folder.name, *("?",) * 4, "damaged", *("?",) * 3, "not used; see below"))
             continue
-        rows.append(_row(told, fared.get(told.version)))
+        rows.append(_row(record, fared.get(record.version)))
     say(table(HEADER, rows, right=HEADER[2:5] + HEADER[6:9]))
     for sentence in damaged:
         say(sentence, file=sys.stderr)
@@ -103,18 +103,18 @@ def _version(entry: Entry) -> str:
         return ""
 
 
-def _row(told: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
-    loss = told.metrics.get("validation_loss")
-    rate = told.interventions_per_minute
+def _row(record: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
+    loss = record.metrics.get("validation_loss")
+    rate = record.interventions_per_minute
     return (
-        told.version,
-        told.parent or "-",
-        str(len(told.episodes)) if told.data else "-",
-        str(told.labels) if told.data else "-",
+        record.version,
+        record.parent or "-",
+        str(len(record.episodes)) if record.data else "-",
+        str(record.labels) if record.data else "-",
         "-" if loss is None else f"{loss:.5f}",
-        told.state,
-        "-" if rate is None else f"{told.driven_s / 60:.2f}",
+        record.state,
+        "-" if rate is None else f"{record.driven_s / 60:.2f}",
         "-" if rate is None else f"{rate:.2f}",
         "-" if fared is None else f"{fared[0]}/{fared[1]}",
-        told.reason,
+        record.reason,
     )

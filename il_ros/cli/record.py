@@ -13,13 +13,14 @@ from il_ros.cli import run as runner
 from il_ros.core.tables import say
 from il_ros.episodes.catalogue import scan
 from il_ros.scenarios import domain
+from il_ros.scenarios.arguments import ROOT
 from il_ros.scenarios.graph import as_flags
 from il_ros.scenarios.recording import RECORDING
 
 _EXAMPLES = """\
 examples:
   il-ros record --task push                            in the simulator, driven by keys
-  il-ros record --no-sim --task fold --contract my_robot.yaml --expert joy --parameters my_joy.yaml
+  il-ros record --no-sim --task fold --contract my_robot.yaml --expert joy --params-file my_joy.yaml
   il-ros record --attach --no-sim --task fold --contract my_robot.yaml       the console alone
 """
 
@@ -31,32 +32,29 @@ def add_parser(subparsers: Any) -> None:
         help="record demonstrations by keys",
         description=RECORDING.description,
         epilog=_EXAMPLES,
-        formatter_class=_Format,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     runner.add_arguments(parser, RECORDING)
     parser.set_defaults(run=run)
 
 
-class _Format(runner.Defaults, argparse.RawDescriptionHelpFormatter):
-    """Prints defaults, and the examples as they are."""
-
-
 def run(args: argparse.Namespace) -> int:
     """Record until ctrl-D, Ctrl-C or the last take; print what was recorded and the next step."""
-    given = {argument.name: getattr(args, argument.name) for argument in RECORDING.arguments}
+    given = runner.given_of(args, RECORDING)
     try:
         specs = RECORDING.nodes(given)
     except ValueError as error:
         say(f"il-ros record: {as_flags(str(error), RECORDING.arguments)}", file=sys.stderr)
         return 2
-    if given["sim"] == "true":
+    root, attached = Path(given.get("root", ROOT.default)), given.get("attach") == "true"
+    if given.get("sim", "true") == "true":
         os.environ.setdefault("MUJOCO_GL", "egl")
-        if given["attach"] == "false":
+        if not attached:
             domain.isolate()  # a simulated robot's commands must not reach a real one
-    before = _names(Path(given["root"]))
+    before = _names(root)
     status = runner.run_nodes(specs, args.logs)
-    if given["attach"] == "false":
-        _tell(Path(given["root"]), before)
+    if not attached:
+        _tell(root, before)
     return status
 
 

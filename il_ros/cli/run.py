@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from il_ros.core import processes
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
+from il_ros.core.stopping import STOP_SIGNALS, stop_signals
 from il_ros.core.tables import say
-from il_ros.scenarios import SCENARIOS
-from il_ros.scenarios.graph import Argument, NodeSpec, Scenario, Spec, as_flags, command, terminal_of
-
-
-class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Prints each argument's default, if there is one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default == "" else super()._get_help_string(action)
+from il_ros.scenarios import SCENARIOS, domain
+from il_ros.scenarios.checks import CheckError
+from il_ros.scenarios.graph import (
+    Argument,
+    NodeSpec,
+    Scenario,
+    Spec,
+    as_flags,
+    command,
+    terminal_of,
+    warnings_of,
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,9 +40,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the scenario until its first node ends or Ctrl-C; return 0 when it ended normally."""
     scenario = SCENARIOS[args.scenario]
-    given = {argument.name: getattr(args, argument.name) for argument in scenario.arguments}
     try:
-        specs = scenario.nodes(given)
+        specs = scenario.nodes(given_of(args, scenario))
     except ValueError as error:
         told = as_flags(str(error), scenario.arguments)
         say(f"il-ros run {scenario.name}: {told}", file=sys.stderr)
@@ -46,37 +49,76 @@ def run(args: argparse.Namespace) -> int:
     return run_nodes(specs, args.logs)
 
 
-def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
-    """Run nodes until one ends or Ctrl-C; return 0, or 1 after a failure with the reason on stderr.
+def ready(specs: Sequence[Spec]) -> bool:
+    """Return whether files and graph are in order; otherwise say what is wrong, on stderr."""
+    from il_ros.nodes.runtime import preflight  # imports ROS
 
+    for warning in warnings_of(specs):
+        say(f"warning: {warning}", file=sys.stderr)
+    if domain.keep_local():
+        say(domain.ONLY_HERE, file=sys.stderr)
+    try:
+        preflight.check(specs)
+    except CheckError as error:
+        say(f"not started: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
+    """Run nodes until one ends or a signal; return 0, or 1 after a failure with the reason on stderr.
+
+    The first SIGINT (Ctrl-C), SIGTERM or SIGHUP stops all nodes; later ones change nothing. Stopping by a signal
+    is no failure, unless a node then fails or has to be killed.
     A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only.
+    Files and graph are checked first (`ready`); nothing starts if they are wrong.
     """
+    if not ready(specs):
+        return 1
     terminal = terminal_of(specs) if sys.stdin.isatty() else ""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    numbers = [number for number in STOP_SIGNALS if not (terminal and number == signal.SIGINT)]
     if terminal:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    show = _log_only if terminal else _show
     commands = {spec.name: command(spec) for spec in specs}
-    slow = [spec.name for spec in specs if isinstance(spec, NodeSpec) and spec.executable in SLOW_TO_STOP]
-    patience = dict.fromkeys(slow, float(SLOW_STOP_S))
-    try:
-        group = processes.ProcessGroup(commands, logs, show, terminal, patience)
-    except OSError as error:  # a read-only folder, a command that is not installed
-        hint = "" if error.filename is None or str(logs) not in str(error.filename) else ", or choose --logs"
-        say(f"il-ros: the nodes were not started: {error}{hint}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    try:
-        with group:
-            ending = group.wait()
-            if ending.status != 0:
-                say(group.failure(ending), file=sys.stderr)
-                return 1
-    except KeyboardInterrupt:
-        pass
-    return 0
+    own = [spec for spec in specs if isinstance(spec, NodeSpec)]
+    patience = {spec.name: float(SLOW_STOP_S) for spec in own if spec.executable in SLOW_TO_STOP}
+    back = [spec.name for spec in own if spec.respawn]
+    woken: list[Callable[[], object]] = []
+    with stop_signals(lambda: [wake() for wake in woken], numbers) as stopped:
+        screen = None if terminal else _Screen()
+        show = _log_only if screen is None else screen.show
+        try:
+            started = processes.ProcessGroup(commands, logs, show, terminal, patience, back)
+        except OSError as error:  # a read-only folder, a command that is not installed
+            hint = "" if str(logs) not in str(error.filename) else ", or choose --logs"
+            say(f"il-ros: the nodes were not started: {error}{hint}", file=sys.stderr)
+            return 1
+        with started as group:
+            woken.append(group.wake)
+            ending = group.wait_unless(stopped)
+            failed = group.stop()
+    if ending is not None and ending.status != 0:
+        failed = (ending, *failed)
+    for each in failed:
+        say(group.failure(each, lines=0 if screen is not None and not screen.lost else 20), file=sys.stderr)
+    return 1 if failed else 0
+
+
+class _Screen:
+    """Prints the nodes' output. When the terminal is gone, the nodes are stopped, and their logs go on."""
+
+    lost = False
+
+    def show(self, name: str, line: str) -> None:
+        if self.lost:
+            return
+        try:
+            say(f"[{name}] {line}", flush=True)
+        except OSError:
+            self.lost = True
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.close()  # or Python reports the unwritten rest at exit
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
@@ -84,21 +126,20 @@ def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
         scenario.name,
         help=scenario.description,
         description=scenario.description,
-        formatter_class=Defaults,
     )
     add_arguments(parser, scenario)
 
 
 def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
-    """Add the scenario's arguments and the folder of the logs."""
+    """Add the scenario's arguments and the folder of the logs. Those not given are None: see `given_of`."""
     for argument in scenario.arguments:
         switch: dict[str, Any] = {"nargs": "?", "const": "true"} if argument.is_switch else {}
+        default = f" (default: {argument.default})" if argument.default else ""
         parser.add_argument(
             argument.flag,
             **switch,
-            default=argument.default,
             choices=argument.choices or None,
-            help=_help(argument, scenario),
+            help=_help(argument, scenario) + default,
         )
         if argument.is_switch:
             without = f"--no-{argument.flag.removeprefix('--')}"
@@ -107,13 +148,11 @@ def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
                 default=argparse.SUPPRESS, help=argparse.SUPPRESS,
             )  # fmt: skip
         if argument.formerly:
-            parser.add_argument(
-                "--" + argument.formerly.replace("_", "-"),
-                type=renamed(argument.flag),
-                default=argparse.SUPPRESS,
-                help=argparse.SUPPRESS,
-            )
-    parser.add_argument("--logs", type=Path, default=Path("log"), help="folder for each node's output")
+            former = "--" + argument.formerly.replace("_", "-")
+            parser.add_argument(former, action=_Renamed, const=argument.flag, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--logs", type=Path, default=Path("log"), help="folder for each node's output (default: log)"
+    )
 
 
 def _help(argument: Argument, scenario: Scenario) -> str:
@@ -132,13 +171,18 @@ def renamed(now: str) -> Callable[[str], NoReturn]:
     return refuse
 
 
-def _show(name: str, line: str) -> None:
-    say(f"[{name}] {line}", flush=True)
+def given_of(args: argparse.Namespace, scenario: Scenario) -> dict[str, str]:
+    """Return the scenario's arguments that were given: only those override a parameter file."""
+    found = {argument.name: getattr(args, argument.name) for argument in scenario.arguments}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class _Renamed(argparse.Action):
+    """Refuses a flag's earlier name with its new one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        parser.error(f"{self.option_strings[0]} is called {self.const} now")
 
 
 def _log_only(name: str, line: str) -> None:
     """Print nothing: the line is in the node's log."""
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

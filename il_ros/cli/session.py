@@ -13,6 +13,7 @@ from il_ros.cli import session_relabel
 from il_ros.core.tables import say
 from il_ros.episodes.bag.reader import BagError
 from il_ros.scenarios import SCENARIOS, domain
+from il_ros.scenarios.arguments import ROOT
 from il_ros.scenarios.graph import as_flags
 
 _SCENARIO = SCENARIOS["dagger"]
@@ -26,7 +27,6 @@ def add_parser(subparsers: Any) -> None:
         "run",
         help="run policy, expert, recorder and trainer, operated by keys",
         description="Run the scenario 'dagger' in this terminal and end with a report. `?` lists the keys.",
-        formatter_class=runner.Defaults,
     )
     runner.add_arguments(verb, _SCENARIO)
     verb.set_defaults(act=_run)
@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    given = {argument.name: getattr(args, argument.name) for argument in _SCENARIO.arguments}
-    if given["sim"] == "true":
+    given = runner.given_of(args, _SCENARIO)
+    if given.get("sim", "true") == "true":
         domain.isolate()  # a simulated robot's commands must not reach a real one
         os.environ.setdefault("MUJOCO_GL", "egl")
     given["report"] = "false"  # this command reports after the recorder has saved everything
@@ -56,7 +56,7 @@ def _run(args: argparse.Namespace) -> int:
         say(f"il-ros session run: {as_flags(str(error), _SCENARIO.arguments)}", file=sys.stderr)
         return 2
     status = runner.run_nodes(specs, args.logs)
-    root = Path(given["root"])
+    root = Path(given.get("root", ROOT.default))
     return _report(root, None) or status if root.is_dir() else status
 
 

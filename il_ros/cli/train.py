@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli.train_report import BarReporter, JsonReporter, Reporter
 from il_ros.core.tables import say
-from il_ros.records.outcomes import OUTCOMES, SUCCESS, UNMARKED
+from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
@@ -71,7 +71,11 @@ def add_parser(subparsers: Any) -> None:
         "--outcome",
         action="append",
         choices=OUTCOMES,
-        help="train on episodes with this outcome; may be repeated (default: success and unmarked)",
+        help="train on episodes with this outcome; may be repeated (default: all: who drove decides what is "
+        "learnt, so the corrections in failed episodes are)",
+    )
+    parser.add_argument(
+        "--poor", action="store_true", help="also train on episodes that the recorder graded poor"
     )
     parser.add_argument(
         "--task", action="append", default=[], help="only episodes of this task; may be repeated"
@@ -138,7 +142,8 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
         _keep(plan)
         dataset, recipe = _open(plan, reporter)
         start, recipe, refusal = _begin(plan, dataset, recipe)
-        reporter.start(dataset, recipe, start.version if start else "", refusal)
+        notes = _notes(dataset, recipe)
+        reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
         with stop_signals() as stopped:
             outcome = _train(plan, dataset, recipe, start, reporter, stopped)
     except TrainingError as error:
@@ -185,8 +190,9 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
         contract=args.contract,
         recipe=args.recipe,
         changes=tuple(args.set),
-        outcomes=tuple(args.outcome or (SUCCESS, UNMARKED)),
+        outcomes=tuple(args.outcome or OUTCOMES),
         tasks=tuple(args.task),
+        poor=args.poor,
         resume=args.resume,
         overwrite=args.overwrite,
         start=args.start,
@@ -242,6 +248,15 @@ def _keep(plan: TrainingPlan) -> None:
     )
 
 
+def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
+    from il_ros.policies.features import Inputs
+    from il_ros.training import thinning
+
+    inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
+    thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, recipe.training.still_every))
+    return [thinned] if thinned else []
+
+
 def _begin(plan: TrainingPlan, dataset: Dataset, recipe: Recipe) -> tuple[LoadedPolicy | None, Recipe, str]:
     from il_ros.training.trainer import warm_start
 
@@ -278,17 +293,25 @@ def _open(plan: TrainingPlan, reporter: Reporter) -> tuple[Dataset, Recipe]:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
     from il_ros.training import recipe as recipes
+    from il_ros.training import saved
 
     own = contract_of(plan.contract, plan.data)
     name = plan.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "ensemble")
     recipe = recipes.load(name, plan.changes)
+    select = Selection(plan.outcomes, plan.tasks, poor=plan.poor)
+    held_out = None
+    if plan.resume:  # the same episodes and split, whatever was recorded since
+        before = saved.data(plan.out)
+        select = Selection(names=(*before["train"], *before["validation"]), poor=True)
+        held_out = before["validation"]
     dataset = Dataset.open(
         plan.data,
         own,
-        Selection(outcomes=plan.outcomes, tasks=plan.tasks),
+        select,
         validation=recipe.training.validation,
         validation_most=recipe.training.validation_most,
         seed=recipe.training.seed,
+        held_out=held_out,
         progress=reporter.reading,
     )
     return dataset, recipe
@@ -303,7 +326,7 @@ def contract_of(name: str, data: Path) -> Contract:
     from il_ros.episodes.catalogue import scan
 
     if name:
-        return contracts.named(name)
+        return contracts.find(name)
     recorded = {
         entry.info.contract_hash: entry
         for entry in scan(data).usable

@@ -25,8 +25,10 @@ class Reporter(Protocol):
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         """Return the entries, showing the progress as they are decoded."""
 
-    def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
-        """Print the data, and the version of the initial weights, or why they were refused."""
+    def start(
+        self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Print the data, the version of the initial weights or why they were refused, and the notes."""
 
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
@@ -44,11 +46,13 @@ class BarReporter:
     def __init__(self, plan: TrainingPlan) -> None:
         self._plan, self._out = plan, plan.out
 
-    def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
-        """Print the data, and the version of the initial weights, or why they were refused."""
+    def start(
+        self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Print the data, the version of the initial weights or why they were refused, and the notes."""
         from tqdm import tqdm
 
-        say("\n".join(dataset.summary.lines()))
+        say("\n".join([*dataset.summary.lines(), *(f"  {note}" for note in notes)]))
         if parent or refusal:
             say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
         device, why = _device(dataset, recipe)
@@ -97,8 +101,10 @@ class BarReporter:
 class JsonReporter:
     """Output for programs: one JSON object per line."""
 
-    def start(self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str) -> None:
-        """Print the amount of data, and the version of the initial weights, or why they were refused."""
+    def start(
+        self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
+    ) -> None:
+        """Print the amount of data, the version of the initial weights or why they were refused, and the notes."""
         summary = dataset.summary
         self._epochs = recipe.training.epochs
         _say(
@@ -109,6 +115,7 @@ class JsonReporter:
             frames=summary.frames,
             left_out=dict(summary.left_out),
             omissions=dict(summary.omissions),
+            notes=[*summary.notes, *notes],
             warnings=[*summary.warnings, *([refusal] if refusal else [])],
             device=_device(dataset, recipe)[0],
         )

@@ -148,14 +148,6 @@ class Contract:
         return values
 
 
-def named(name: str) -> Contract:
-    """Return the contract in the file `name`, or the one of this name in config/contracts.
-
-    Raises ContractError when it is invalid, FileNotFoundError when there is none of that name.
-    """
-    return load(Path(name) if Path(name).suffix else share.path("config", "contracts", f"{name}.yaml"))
-
-
 def load(path: str | Path) -> Contract:
     """Read a contract file.
 
@@ -166,6 +158,22 @@ def load(path: str | Path) -> Contract:
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"{path}: cannot read the contract: {error}") from error
     return parse(text, str(path))
+
+
+def find(name: str) -> Contract:
+    """Return the contract in file `name`, or the one shipped under that name.
+
+    Raises ContractError as `load`, and when no shipped contract has that name.
+    """
+    if Path(name).suffix:
+        return load(name)
+    folder = share.path("config", "contracts")
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if name not in known:
+        raise ContractError(
+            f"contract '{name}' is neither a .yaml file nor one of {folder}: {', '.join(known)}"
+        )
+    return load(folder / f"{name}.yaml")
 
 
 def parse(text: str, source: str) -> Contract:

@@ -17,12 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from il_ros.core.stopping import LAUNCHER_VARIABLE
+
 OnLine = Callable[[str, str], None]
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 10.0
 """Time for a process to exit after SIGINT, in seconds; then it is killed."""
+RESPAWN_S = 2.0
+"""Time until a failed process that may come back is started again, as of Nav2's launch files."""
+MOST_RESPAWNS = 100
+INTERRUPTED = (0, -signal.SIGINT, 128 + signal.SIGINT)
+"""Exit statuses of a process that stopped because of SIGINT; a program that does not handle it has the latter."""
+_WAKE = object()
 
 
 class ChildError(RuntimeError):
@@ -42,7 +50,10 @@ class ProcessGroup:
 
     `on_line(name, line)` is called with every printed line. The process named `terminal` keeps the terminal
     and receives Ctrl-C; it has no log. `stop_s`: the time that a process gets after SIGINT, by name; the default
-    is 10 s.
+    is 10 s. `respawn`: processes that are started again `RESPAWN_S` after they fail, up to `MOST_RESPAWNS` times.
+
+    If this process is killed, each child receives SIGTERM. Nodes also watch the process that
+    `LAUNCHER_VARIABLE` names (`il_ros.core.stopping`), which is this one.
     """
 
     def __init__(
@@ -52,13 +63,20 @@ class ProcessGroup:
         on_line: OnLine,
         terminal: str = "",
         stop_s: Mapping[str, float] | None = None,
+        respawn: Sequence[str] = (),
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._terminal = terminal
         self._stop_s = dict.fromkeys(commands, _STOP_S) | dict(stop_s or {})
         self._logs = logs
         self._on_line = on_line
+        self._commands = dict(commands)
+        self._respawn, self._respawns = frozenset(respawn), dict.fromkeys(respawn, 0)
+        self._due_s: dict[str, float] = {}  # when a failed process starts again (monotonic clock)
         self._selector = selectors.DefaultSelector()
+        self._failed: tuple[Ending, ...] | None = None  # after `stop`
+        self._wake_fd = os.eventfd(0)
+        self._selector.register(self._wake_fd, selectors.EVENT_READ, _WAKE)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._partial: dict[str, bytes] = {}
         self._files = {
@@ -82,25 +100,45 @@ class ProcessGroup:
     ) -> None:
         self.stop()
 
+    def wake(self) -> None:
+        """Have `wait_unless` look at `stopped` now; callable from another thread."""
+        if self._failed is None:
+            os.eventfd_write(self._wake_fd, 1)
+
     def wait(self, timeout_s: float | None = None) -> Ending:
-        """Return the first process that ends; raises TimeoutError when none ends within `timeout_s`."""
+        """Return the first process that ends for good; raises TimeoutError when none ends within `timeout_s`."""
+        ending = self.wait_unless(lambda: False, timeout_s)
+        assert ending is not None
+        return ending
+
+    def wait_unless(self, stopped: Callable[[], bool], timeout_s: float | None = None) -> Ending | None:
+        """As `wait`; return None when `stopped()`, which is looked at after `wake`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
+        while not stopped():
             for name, process in self._processes.items():
                 status = process.poll()
-                if status is not None:
+                if status is not None and not self._comes_back(name, status):
                     self._drain()
                     return Ending(name, status)
-            left = None if deadline is None else deadline - time.monotonic()
+            now_s = time.monotonic()
+            left = None if deadline is None else deadline - now_s
             if left is not None and left <= 0:
                 raise TimeoutError(f"none of {', '.join(self._processes)} ended within {timeout_s:g} s")
-            self._pump(left)
+            waits = [due_s - now_s for due_s in self._due_s.values()] + ([] if left is None else [left])
+            self._pump(max(0.0, min(waits)) if waits else None)
+        return None
 
-    def stop(self) -> None:
-        """Send SIGINT to every process, kill those that do not exit in time, and reap all."""
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+    def stop(self) -> tuple[Ending, ...]:
+        """Send SIGINT to every process, kill those that do not exit in time, and reap all.
+
+        Returns the endings after the signal that are failures: an exit status above 0, or death by a signal
+        other than SIGINT. A second call does nothing.
+        """
+        if self._failed is not None:
+            return self._failed
+        asked = [name for name, process in self._processes.items() if process.poll() is None]
+        for name in asked:
+            self._processes[name].send_signal(signal.SIGINT)
         began_s = time.monotonic()
         while running := [name for name, process in self._processes.items() if process.poll() is None]:
             passed_s = time.monotonic() - began_s
@@ -113,13 +151,22 @@ class ProcessGroup:
         self._selector.close()
         for file in self._files.values():
             file.close()
+        endings = [Ending(name, self._processes[name].returncode) for name in asked]
+        self._failed = tuple(each for each in endings if each.status not in INTERRUPTED)
+        os.close(self._wake_fd)
+        return self._failed
 
     def failure(self, ending: Ending, lines: int = 20) -> ChildError:
-        """Return the error for a process that ended unexpectedly, with its last `lines` of output."""
+        """Return the error for a process that ended unexpectedly, with its last `lines` of output.
+
+        0 `lines`: without, because the output is on the screen.
+        """
         how = f"killed by signal {-ending.status}" if ending.status < 0 else f"exit status {ending.status}"
         if ending.name == self._terminal:
             return ChildError(f"{ending.name} ended ({how}); its output is above")
         log = self._logs / f"{ending.name}.log"
+        if lines == 0:
+            return ChildError(f"{ending.name} ended ({how}); its output is above and in {log}")
         tail = log.read_text(errors="replace").splitlines()[-lines:]
         printed = "\n".join(f"    {line}" for line in tail) or "    (no output)"
         return ChildError(f"{ending.name} ended ({how}); its last lines:\n{printed}\n  full log: {log}")
@@ -132,8 +179,8 @@ class ProcessGroup:
             stdout=None if own else subprocess.PIPE,
             stderr=None if own else subprocess.STDOUT,
             start_new_session=not own,  # only the parent receives Ctrl-C, and forwards it once
-            preexec_fn=prepare_child,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            preexec_fn=_prepare_group_child,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", LAUNCHER_VARIABLE: str(os.getpid())},
         )
         self._processes[name] = process
         self._selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, None)
@@ -144,10 +191,25 @@ class ProcessGroup:
         os.set_blocking(process.stdout.fileno(), False)
         self._selector.register(process.stdout, selectors.EVENT_READ, name)
 
+    def _comes_back(self, name: str, status: int) -> bool:
+        """Return whether a failed process is started again; start it when it is time."""
+        if name not in self._respawn or status == 0 or self._respawns[name] >= MOST_RESPAWNS:
+            return False
+        now_s = time.monotonic()
+        if now_s >= self._due_s.setdefault(name, now_s + RESPAWN_S):
+            del self._due_s[name]
+            self._respawns[name] += 1
+            self._read(name)
+            self._on_line(name, f"starts again ({self._respawns[name]} of at most {MOST_RESPAWNS} times)")
+            self._start(name, self._commands[name])
+        return True
+
     def _pump(self, timeout_s: float | None) -> None:
         """Wait until a process prints or ends, and read its output."""
         for key, _ in self._selector.select(timeout_s):
-            if key.data is None:
+            if key.data is _WAKE:
+                os.eventfd_read(self._wake_fd)
+            elif key.data is None:
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
             else:
@@ -179,7 +241,11 @@ class ProcessGroup:
                 process.wait(_STOP_S)
 
 
-def prepare_child() -> None:
-    """Set up a new child: SIGKILL when the thread that created it ends, and default handling of SIGINT."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def prepare_child(at_parents_end: int = signal.SIGKILL) -> None:
+    """Set up a new child: a signal when the thread that created it ends, and default handling of SIGINT."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, at_parents_end)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell inherit SIG_IGN
+
+
+def _prepare_group_child() -> None:
+    prepare_child(signal.SIGTERM)  # not SIGKILL: a supervisor stops its robot, a recorder closes its episode

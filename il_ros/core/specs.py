@@ -206,7 +206,8 @@ class ActionSpec(StreamSpec):
     their indices there; holds and ramps start from these values.
     `safe`: the behaviour without a source in authority: hold the position, zero the velocity, or stop
     (decelerate within the limits, then hold).
-    `expires_s`: how long a command counts after its arrival, in seconds; None: see `Contract.expires_s`.
+    `expires_s`: how long a command counts after its arrival, in seconds; None: see `Contract.expires_s`. If it is
+    declared, the supervisor repeats no command of a silent source for longer.
     `expired`: the label after that: none ('no_label'), or a zero velocity ('stop').
     `home`: the position that `il-ros home` leads to, (A_k,) or empty; it has no part in the contract's meaning.
     `continuous`: the names of joints without end. Their commands go the shortest way. Position limits of such a

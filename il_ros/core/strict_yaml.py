@@ -77,6 +77,20 @@ class Section:
             raise self.error(key, "must be a mapping (key: value lines)")
         return Section(node, self.source, self._field(key))
 
+    def is_section(self, key: str) -> bool:
+        """Return whether the value of `key` is a mapping."""
+        return isinstance(self._nodes.get(key), yaml.MappingNode)
+
+    def tree(self, key: str) -> yaml.Node:
+        """Return the parsed value of `key`, for other rules than YAML's; raises YamlError when it is missing."""
+        node = self._take(key, True)
+        assert node is not None
+        return node
+
+    def where(self, key: str) -> str:
+        """Return 'file:line' of the value of `key`."""
+        return f"{self.source}:{self._nodes[key].start_mark.line + 1}"
+
     def text(self, key: str, default: str | None = None, choices: Sequence[str] = ()) -> str:
         """Return a non-empty string; required when `default` is None."""
         node = self._take(key, default is None)

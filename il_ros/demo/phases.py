@@ -107,14 +107,14 @@ class _TrainBar:
     def __call__(self, _name: str, line: str) -> None:
         if not line.startswith("{"):
             return
-        told = json.loads(line)
-        if told["event"] == "start":
-            self._bar.total = told["epochs"]
-        elif told["event"] == "epoch":
-            loss = told["validation_loss"]
+        event = json.loads(line)
+        if event["event"] == "start":
+            self._bar.total = event["epochs"]
+        elif event["event"] == "epoch":
+            loss = event["validation_loss"]
             if loss is not None:
                 self._bar.set_postfix_str(f"validation loss {loss:.2g}", refresh=False)
-            self._bar.update(told["epoch"] - self._bar.n)
+            self._bar.update(event["epoch"] - self._bar.n)
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -129,9 +129,9 @@ class _TrialBar:
 
     def __call__(self, name: str, line: str) -> None:
         if name == "conductor" and line.startswith("progress "):
-            told = json.loads(line.removeprefix("progress "))
-            self._bar.set_postfix_str(f"{told['successes']} succeeded", refresh=False)
-            self._bar.update(told["done"] - self._bar.n)
+            event = json.loads(line.removeprefix("progress "))
+            self._bar.set_postfix_str(f"{event['successes']} succeeded", refresh=False)
+            self._bar.update(event["done"] - self._bar.n)
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -151,7 +151,7 @@ def _conduct(
             "episodes": str(episodes),
             "time_limit_s": str(TIME_LIMIT_S),
             "result": str(result),
-            "parameters": str(share.path("config", "demo.yaml")),
+            "params_file": str(share.path("config", "demo.yaml")),
         }
     )
     _wait(plan, title, {spec.name: command(spec) for spec in specs}, _TrialBar(title, episodes))

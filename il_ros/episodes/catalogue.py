@@ -15,7 +15,11 @@ from il_ros.episodes.bag.reader import (
     UnfinishedBagError,
     bag_files,
     check_closed,
+    damage_of,
+    require_whole,
 )
+from il_ros.episodes.bag.recovery.damage import DamagedSpan
+from il_ros.episodes.bag.recovery.integrity import sentence
 from il_ros.episodes.layout import (
     INFO_FILE,
     METADATA_FILE,
@@ -27,7 +31,7 @@ from il_ros.episodes.layout import (
     load_info,
 )
 from il_ros.records import strict_json as check
-from il_ros.records.outcomes import SUCCESS, UNMARKED
+from il_ros.records.outcomes import OUTCOMES, UNMARKED
 
 
 class Omission(str, Enum):
@@ -37,9 +41,12 @@ class Omission(str, Enum):
     DISCARDED = "discarded"
     NO_FRAMES = "no_frames"
     NOT_SELECTED = "not_selected"
+    POOR = "poor"
     UNUSABLE = "unusable"
 
 
+CHECKED_BYTES = 8_000_000
+"""A file up to this size is read whole to find damage; that of a larger one is known once it was read."""
 STATES = ("ready", "foreign", "discarded", "incomplete", "broken")
 
 
@@ -50,7 +57,8 @@ class Entry:
     ready: recorded by this package and complete. foreign: another recorder's bag; the whole bag is the
     demonstration. discarded: has a tombstone. incomplete: being recorded, or its recorder was killed.
     broken: unusable. `info` is None for foreign bags and when `episode.json` can't be read. `reason` says
-    why the episode is not ready.
+    why the episode is not ready. `damage`: the damaged spans, if they make the episode broken, or if it is a
+    split recording whose intact part is read.
     """
 
     folder: Path
@@ -58,6 +66,7 @@ class Entry:
     info: EpisodeInfo | None
     reason: str = ""
     being_recorded: bool = False
+    damage: tuple[DamagedSpan, ...] = ()
 
     @property
     def name(self) -> str:
@@ -68,6 +77,14 @@ class Entry:
     def usable(self) -> bool:
         """Whether training may read the episode."""
         return self.state in ("ready", "foreign")
+
+    @property
+    def poor(self) -> str:
+        """Why it can hardly be learnt from, by the recorder's grade; empty when it is not graded poor."""
+        grade = None if self.info is None else self.info.grade
+        if grade is None or grade.level != "poor":
+            return ""
+        return grade.reasons[0] if grade.reasons else "graded poor"
 
     @property
     def omission(self) -> Omission | None:
@@ -109,11 +126,16 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Selection:
-    """A choice among the usable episodes; empty `tasks` or `names` accept any."""
+    """A choice among the usable episodes; empty `tasks` or `names` accept any. `poor`: also poor ones.
 
-    outcomes: Sequence[str] = (SUCCESS, UNMARKED)
+    By default an episode's outcome plays no part: who drove decides what is a label, so that the corrections
+    in a failed episode are learnt.
+    """
+
+    outcomes: Sequence[str] = OUTCOMES
     tasks: Sequence[str] = ()
     names: Sequence[str] = ()
+    poor: bool = False
 
     def refusal(self, entry: Entry) -> str:
         """Return why an entry is not selected; empty when it is."""
@@ -124,6 +146,10 @@ class Selection:
         if self.names and entry.name not in self.names:
             return "not among the selected names"
         return ""
+
+    def poorness(self, entry: Entry) -> str:
+        """Return why a selected entry is left out as poor; empty when it is not."""
+        return "" if self.poor else entry.poor
 
 
 def scan(root: Path) -> Catalogue:
@@ -143,7 +169,7 @@ def scan(root: Path) -> Catalogue:
 
 
 def look(folder: Path) -> Entry:
-    """Return the state of one episode without reading its messages."""
+    """Return the state of one episode; its messages are not decoded, see also CHECKED_BYTES."""
     if not folder.exists():
         return Entry(folder, "broken", None, f"{folder}: does not exist")
     if folder.is_file():
@@ -157,8 +183,15 @@ def look(folder: Path) -> Entry:
         return Entry(folder, "incomplete", _info_or_none(folder), str(error), being_recorded=recording)
     except BagError as error:
         return Entry(folder, "broken", _info_or_none(folder), str(error))
+    try:
+        damage = damage_of(folder, most_bytes=CHECKED_BYTES)
+        require_whole(folder, most_bytes=CHECKED_BYTES)
+    except BagError as error:
+        return Entry(folder, "broken", _info_or_none(folder), str(error), damage=damage)
     if not (folder / INFO_FILE).exists():
-        return Entry(folder, "foreign", None, f"no {INFO_FILE}: another recorder's bag")
+        words = f"; damaged, its intact part is read: {sentence(damage)}" if damage else ""
+        reason = f"no {INFO_FILE}: another recorder's bag{words}"
+        return Entry(folder, "foreign", None, reason, damage=damage)
     try:
         info = load_info(folder)
     except LayoutError as error:

@@ -115,6 +115,8 @@ class EpisodeInfo:
     complete: bool = False
     made_from: str = ""
     """For an episode recorded from a state of another one: that episode, the time and the reason."""
+    succeeded_ns: int | None = None
+    """When the running episode was marked as a success, on the node's clock; later ticks are no frames."""
     clock: str = ""
     """The clock of the log times: 'steady' (tied to ROS time once), 'node' (ROS time, such as simulated time), or
     '' in episodes of earlier versions (the node's, also after it was set). If it is set, the episode ends."""
@@ -312,6 +314,7 @@ _INFO = _fields(
         "grade": check.or_null(_GRADE),
         "complete": check.flag,
         "made_from": check.text,
+        "succeeded_ns": check.or_null(_LOG_NS),
         "clock": check.one_of("", *CLOCKS),
         "schema": _COUNT,
     },

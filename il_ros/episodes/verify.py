@@ -14,7 +14,7 @@ from il_ros.core import messages
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.replay import Skipped, count_reasons, open_replay
-from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag
+from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag, require_whole
 from il_ros.episodes.bag.topics import MismatchError, resolve
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo, StreamInfo
@@ -56,6 +56,7 @@ def verify(folder: Path, contract: Contract | None = None) -> VerifyReport:
         return VerifyReport(folder, errors=(entry.reason,))
     warnings = [] if entry.state == "ready" else [f"{entry.state}: {entry.reason}"]
     try:
+        require_whole(folder)
         bag = open_bag(folder)
         errors, stream_warnings, count, ages = _check_messages(bag)
         warnings += stream_warnings + _check_metadata(bag, count)
@@ -196,4 +197,4 @@ def _check_frames(report: VerifyReport, bag: Bag, entry: Entry, contract: Contra
     report = replace(report, ticks=frames + len(ticks), frames=frames, unlabelled=unlabelled)
     if frames == 0:
         return _add(report, ["no usable frame", *reasons], [])
-    return _add(report, [], reasons)
+    return _add(report, [], [*reasons, *replay.notes])

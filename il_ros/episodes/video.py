@@ -214,9 +214,9 @@ def _write(picture: Picture, text: str, y: int) -> None:
     """Write a line of text on a picture, white with a dark edge, readable on any background."""
     import cv2
 
-    for colour, thickness in ((0, 3), (255, 1)):
+    for colour, thickness in ((0, 2), (255, 1)):
         cv2.putText(
-            picture, text, (6, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (colour,) * 3, thickness, cv2.LINE_AA
+            picture, text, (6, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (colour,) * 3, thickness, cv2.LINE_AA
         )
 
 

@@ -195,18 +195,18 @@ def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
 def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -> UncertaintyModel:
     """Return the uncertainty model; older checkpoints without that key have kind RAW."""
     former = "doubt" in config
-    said = config["doubt"] if former else config.get("uncertainty", {"kind": RAW, "scale": 1.0})
+    stated = config["doubt"] if former else config.get("uncertainty", {"kind": RAW, "scale": 1.0})
     file = folder / (FORMER_UNCERTAINTY if former else UNCERTAINTY)
     try:
-        if said["kind"] != DISTANCE:
-            return UncertaintyModel(said["kind"], said["scale"])
+        if stated["kind"] != DISTANCE:
+            return UncertaintyModel(stated["kind"], stated["scale"])
         stored = _bytes(file, _MOST_STATES)
-        if hashlib.sha256(stored).hexdigest() != said["sha256"]:
+        if hashlib.sha256(stored).hexdigest() != stated["sha256"]:
             raise CheckpointError(f"{file}: its checksum differs from the one in {CONFIG}")
         shown = load_tensors(stored)["shown"].numpy()
         if shown.ndim != 2 or shown.shape[1] != features:
             raise CheckpointError(f"{file}: states have shape {shown.shape}; (K, {features}) is required")
-        return UncertaintyModel(DISTANCE, said["scale"], shown)
+        return UncertaintyModel(DISTANCE, stated["scale"], shown)
     except CheckpointError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -153,10 +153,10 @@ def is_good(run: Path) -> bool:
 def recorded_bad(run: Path) -> str:
     """Return why a version must not be promoted by its version.json, else ""."""
     try:
-        told = read(run)
+        record = read(run)
     except LineageError as error:
         return f"{REFUSED}: {error}"
-    return f"{told.state}: {told.reason}" if told.state in BAD else ""
+    return f"{record.state}: {record.reason}" if record.state in BAD else ""
 
 
 def newest_good(folder: Path, without: Collection[str] = ()) -> Path | None:

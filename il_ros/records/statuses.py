@@ -59,7 +59,14 @@ _CHECKS = {
         },
     ),
     REQUEST: _some("a request", {"wanted": check.flag, "why": check.text}, ("wanted", "why")),
-    RECORDER: _some("a status", {"episode": _TEXT, "last": check.or_null(_some("the last episode", _LAST))}),
+    RECORDER: _some(
+        "a status",
+        {
+            "episode": _TEXT,
+            "last": check.or_null(_some("the last episode", _LAST)),
+            "warnings": check.several(check.text),
+        },
+    ),
     TRAINING: _some("an event", {"event": check.name_text, "job": check.text}, ("event",)),
     PROMOTION: _some(
         "a verdict",
@@ -83,5 +90,6 @@ _EVENTS = {
     "done": _some("an event", {"advice": check.text}),
     "failed": _some("an event", {"reason": check.text}),
     "damaged": _some("an event", {"episode": check.text, "reason": check.text}, ("episode", "reason")),
+    "poor": _some("an event", {"episode": check.text, "reason": check.text}, ("episode", "reason")),
 }
 """The further fields of an event on trainer/progress, by its kind."""

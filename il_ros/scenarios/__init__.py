@@ -76,13 +76,13 @@ SCENARIOS = {
         Scenario(
             "train",
             "The trainer waits for its ~/train service and trains from the recorded episodes.",
-            (arg.SHOWN, arg.POLICIES, arg.RECORDED, arg.RECIPE, arg.NAMESPACE, arg.PARAMETERS),
+            (arg.SHOWN, arg.POLICIES, arg.RECORDED, arg.RECIPE, *arg.PROCESSES),
             trainer,
         ),
         Scenario(
             "sim",
             "The simulator alone.",
-            (arg.SIMULATED, arg.SIMULATOR, arg.SPEED, arg.SEED, arg.CAMERAS, arg.NAMESPACE, arg.PARAMETERS),
+            (arg.SIMULATED, arg.SIMULATOR, arg.SPEED, arg.SEED, arg.CAMERAS, *arg.PROCESSES),
             sim,
         ),
     )

@@ -40,11 +40,26 @@ SPEED = Argument("speed", "simulated seconds per second; 0: as fast as possible,
 SEED = Argument("seed", "seed of the first simulated episode; it increases by 1 per episode", "0")
 CAMERAS = Argument("cameras", "true: the simulator renders and publishes its cameras", "true", SWITCH)
 NAMESPACE = Argument("namespace", "namespace of every node; empty: none", "")
-PARAMETERS = Argument(
-    "parameters",
-    "parameter file (YAML) that overrides config/nodes, but not what the scenario's own arguments set; "
-    "empty: none",
+PARAMS_FILE = Argument(
+    "params_file",
+    "parameter file (YAML) that overrides config/nodes; given arguments override it; empty: none",
     "",
+    formerly="parameters",
+)
+AUTOSTART = Argument(
+    "autostart",
+    "true: nodes configure and activate at start; false: a lifecycle manager does",
+    "true",
+    SWITCH,
+)
+RESPAWN = Argument(
+    "use_respawn",
+    "true: policy, expert, recorder and trainer start again after a failure; the supervisor never does",
+    "false",
+    SWITCH,
+)
+LOG_LEVEL = Argument(
+    "log_level", "least severity that nodes log", "info", ("debug", "info", "warn", "error", "fatal")
 )
 ROOT = Argument("root", "folder in which to save the episodes", "episodes")
 SHOWN = Argument("root", "folder of the episodes to train on", "episodes")
@@ -134,5 +149,6 @@ LEAST = Argument(
     "least_s", "gated: minimum seconds of policy driving between a hand-back and the next query", "0.5"
 )
 
-WORLD = (TASK, CONTRACT, SIM, SIM_TIME, SIMULATOR, SPEED, SEED, CAMERAS, NAMESPACE, PARAMETERS)
+PROCESSES = (NAMESPACE, PARAMS_FILE, AUTOSTART, RESPAWN, LOG_LEVEL)
+WORLD = (TASK, CONTRACT, SIM, SIM_TIME, SIMULATOR, SPEED, SEED, CAMERAS, *PROCESSES)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)

@@ -8,6 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+RANGE_VARIABLE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_TOLD_OTHERWISE = (RANGE_VARIABLE, "ROS_LOCALHOST_ONLY", "ROS_DISCOVERY_SERVER")
+ONLY_HERE = (
+    f"the nodes are visible on this computer only; {RANGE_VARIABLE}=SUBNET lets others on the network take part "
+    "(docs/security.md)"
+)
 DOMAINS = range(1, 102)
 """0 is the shared default; above 101 the ports of DDS overlap Linux's ephemeral ports."""
 
@@ -25,9 +31,20 @@ def isolate(folder: Path | None = None) -> int:
         domain = DOMAINS[(os.getpid() + step) % len(DOMAINS)]
         if _claim(folder / f"il_ros_domain_{domain}.lock"):
             os.environ["ROS_DOMAIN_ID"] = str(domain)
-            os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+            os.environ[RANGE_VARIABLE] = "LOCALHOST"
             return domain
     raise RuntimeError(f"all {len(DOMAINS)} ROS domains are claimed by il_ros_domain_*.lock in {folder}")
+
+
+def keep_local() -> bool:
+    """Limit this process's children to this computer, unless the environment says otherwise.
+
+    Returns whether it was limited here; `ONLY_HERE` says so to the user.
+    """
+    if any(os.environ.get(name) for name in _TOLD_OTHERWISE):
+        return False
+    os.environ[RANGE_VARIABLE] = "LOCALHOST"
+    return True
 
 
 def _claim(path: Path) -> bool:

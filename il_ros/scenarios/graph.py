@@ -8,15 +8,14 @@ them for ROS 2's launch. The scenarios are in `il_ros.scenarios`.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from il_ros.core.executables import NODES
-
-Value: TypeAlias = bool | int | float | str
+Value: TypeAlias = bool | int | float | str | list[bool] | list[int] | list[float] | list[str]
 
 
 SWITCH = ("true", "false")
@@ -61,8 +60,9 @@ class Argument:
 class NodeSpec:
     """One process with one node of this package, or of the installed package `package`.
 
-    `files`: parameter files, overridden by `parameters`. The scenario ends when an `essential` node ends.
-    `terminal`: the node has exclusive use of the terminal.
+    `files`: parameter files for all nodes (`/**`), overridden by `parameters`. `warnings`: about the user's
+    parameter file. `log_level`: of ROS 2's logging, "": its default. The scenario ends when an `essential` node ends.
+    `terminal`: the node has exclusive use of the terminal. `respawn`: the node is started again after a failure.
     """
 
     executable: str
@@ -74,6 +74,9 @@ class NodeSpec:
     essential: bool = True
     package: str = "il_ros"
     terminal: bool = False
+    respawn: bool = False
+    log_level: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for what, value in (("executable", self.executable), ("name", self.name)):
@@ -110,20 +113,62 @@ class Scenario:
     arguments: tuple[Argument, ...]
     build: Callable[[Mapping[str, str]], tuple[Spec, ...]]
 
-    def nodes(self, given: Mapping[str, str]) -> tuple[Spec, ...]:
+    def nodes(self, given: Mapping[str, str], pushed: str = "") -> tuple[Spec, ...]:
         """Return the nodes and programs for the `given` arguments; the others have their defaults.
 
-        Raises ValueError for an unknown argument or an invalid value, naming the valid ones.
+        `pushed`: the namespace that a surrounding launch file gives. Raises ValueError for an unknown or former
+        argument or an invalid value, naming the valid ones.
         """
         known = {argument.name: argument for argument in self.arguments}
-        former = {argument.formerly: argument.name for argument in self.arguments if argument.formerly}
         for name in given:
-            if name in former and name not in known:
-                raise ValueError(f"{name}:= is called {former[name]}:= now")
+            self.refuse_former(name)
             if name not in known:
                 raise ValueError(f"{self.name} has no argument {name!r}; it has: {', '.join(known)}")
         values = {name: known[name].check(given.get(name, known[name].default)) for name in known}
-        return self.build(values)
+        return self.build(Arguments(values, frozenset(given), pushed))
+
+    def refuse_former(self, name: str) -> None:
+        """Raise ValueError with the new name if `name` is the earlier name of an argument."""
+        for argument in self.arguments:
+            if name and name == argument.formerly and name not in {each.name for each in self.arguments}:
+                raise ValueError(f"{name}:= is called {argument.name}:= now")
+
+
+class Arguments(dict[str, str]):
+    """All arguments of a scenario; `explicit`: those that were given, which override a parameter file.
+
+    `pushed`: the namespace that a surrounding launch file gives.
+    """
+
+    def __init__(self, values: Mapping[str, str], explicit: frozenset[str], pushed: str = "") -> None:
+        super().__init__(values)
+        self.explicit, self.pushed = explicit, pushed
+
+
+def warnings_of(specs: Sequence[Spec]) -> tuple[str, ...]:
+    """Return the warnings about the parameter file, each once."""
+    return tuple(
+        dict.fromkeys(each for spec in specs if isinstance(spec, NodeSpec) for each in spec.warnings)
+    )
+
+
+def secured() -> bool:
+    """Return whether SROS2 is switched on."""
+    return os.environ.get("ROS_SECURITY_ENABLE", "").lower() == "true"  # as rcl reads it
+
+
+def ros_arguments(spec: NodeSpec, pushed: str = "") -> list[str]:
+    """Return a node's log level and, with SROS2 switched on, its enclave: its name with its namespace."""
+    words = ["--log-level", spec.log_level] if spec.log_level else []
+    if secured():
+        words += ["--enclave", full_name(spec.name, spec.namespace, pushed)]
+    return words
+
+
+def full_name(name: str, namespace: str, pushed: str = "") -> str:
+    """Return a name in a node's namespace, which `pushed` contains unless it is absolute: /left/recorder."""
+    outer = "" if namespace.startswith("/") else pushed
+    return "/" + "/".join(part.strip("/") for part in (outer, namespace, name) if part.strip("/"))
 
 
 def as_flags(text: str, arguments: Sequence[Argument]) -> str:
@@ -145,9 +190,7 @@ def command(spec: Spec) -> list[str]:
     if isinstance(spec, Program):
         return list(spec.words)
     if spec.package == "il_ros":
-        if spec.executable not in NODES:
-            raise KeyError(f"il_ros has no executable {spec.executable!r}")
-        words = [sys.executable, "-m", "il_ros.nodes.begin", spec.executable]
+        words = [sys.executable, "-m", "il_ros.nodes.start", spec.executable]
     else:
         words = ["ros2", "run", spec.package, spec.executable]
     words += ["--ros-args", "-r", f"__node:={spec.name}"]
@@ -157,6 +200,8 @@ def command(spec: Spec) -> list[str]:
         words += ["-r", f"{old}:={new}"]
     for file in spec.files:
         words += ["--params-file", file]
+    words += ros_arguments(spec)
     for name, value in spec.parameters.items():
-        words += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is a subset of YAML without ambiguous scalars
+        text = json.dumps(value)  # a subset of YAML without ambiguous scalars, but for infinity
+        words += ["-p", f"{name}:={text.replace('Infinity', '.inf')}"]
     return words

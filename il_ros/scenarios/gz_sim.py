@@ -18,6 +18,7 @@ def server_and_bridge(task: str, namespace: str) -> tuple[Program, NodeSpec]:
         "parameter_bridge",
         "gz_bridge",
         {"config_file": str(bridge_file(task)), "use_sim_time": True},
+        remappings=(("/clock", "clock"),),
         namespace=namespace,
         package="ros_gz_bridge",
     )

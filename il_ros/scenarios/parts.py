@@ -57,7 +57,8 @@ def sim(given: Given) -> tuple[Spec, ...]:
     }
     if answers(given):
         parameters["lockstep_answers"] = answers(given)
-    return (node(given, "sim", "sim", parameters, sim_time=False),)
+    needed = ("task", "simulator", "lockstep", "lockstep_answers", "paused")
+    return (node(given, "sim", "sim", parameters, sim_time=False, required=needed),)
 
 
 def _gz(given: Given) -> tuple[Spec, ...]:
@@ -86,7 +87,8 @@ def expert(given: Given) -> tuple[NodeSpec, ...]:
             parameters |= {"demonstrations": given["root"], "seed": int(number(given, "seed"))}
     elif executable == "teleop_keyboard":
         parameters["keys_topic"] = "session/keys"
-    return (node(given, executable, "expert", parameters),)
+    needed = ("task", "engaged", "demonstrations", "keys_topic")
+    return (node(given, executable, "expert", parameters, required=needed),)
 
 
 def supervisor(given: Given) -> tuple[NodeSpec, ...]:
@@ -106,7 +108,9 @@ def supervisor(given: Given) -> tuple[NodeSpec, ...]:
             # The scripted expert always proposes; a person proposes only to take over.
             "gated.takeover": "asked" if given["expert"] == "scripted" else "anytime",
         }
-    return (node(given, "dagger_supervisor", "dagger_supervisor", parameters),)
+    needed = ("mode",) if in_session(given) else ()
+    by = {"gated.takeover": "expert"}
+    return (node(given, "dagger_supervisor", "dagger_supervisor", parameters, required=needed, source=by),)
 
 
 def recorder(given: Given) -> tuple[NodeSpec, ...]:
@@ -135,7 +139,8 @@ def session(given: Given) -> tuple[NodeSpec, ...]:
     if not in_session(given):
         return ()
     parameters = session_parameters(given, contract(given))
-    return (replace(node(given, "session", "session", parameters), terminal=True),)
+    needed = ("simulator", "teacher", "person", "driving_keys")
+    return (replace(node(given, "session", "session", parameters, required=needed), terminal=True),)
 
 
 def conductor(given: Given) -> tuple[NodeSpec, ...]:
@@ -154,7 +159,8 @@ def conductor(given: Given) -> tuple[NodeSpec, ...]:
     }
     if answers(given):
         parameters["answers"] = answers(given)
-    return (node(given, "conductor", "conductor", parameters),)
+    needed = ("episodes", "record", "per_round", "answers")
+    return (node(given, "conductor", "conductor", parameters, required=needed),)
 
 
 def policy(given: Given) -> tuple[NodeSpec, ...]:
@@ -163,7 +169,9 @@ def policy(given: Given) -> tuple[NodeSpec, ...]:
     if "policies" in given:  # a trainer runs: its new policies must pass promotion
         parameters |= {"candidates": "trainer/checkpoint", "promotion.root": given["root"]}
         parameters["versions"] = given["policies"]
-    return (node(given, "policy_server", "policy_server", parameters),)
+    by = {"promotion.root": "root", "versions": "policies"}
+    needed = ("candidates",)
+    return (node(given, "policy_server", "policy_server", parameters, required=needed, source=by),)
 
 
 def trainer(given: Given) -> tuple[NodeSpec, ...]:
@@ -173,7 +181,8 @@ def trainer(given: Given) -> tuple[NodeSpec, ...]:
     parameters["watch"] = "mode" in given  # beside a supervisor; the scenario `train` trains on request
     if in_rounds(given):
         parameters["train_after"] = 0  # the conductor requests training
-    return (node(given, "trainer", "trainer", parameters),)
+    by = {"checkpoint": "policies"} if "policies" in given else {}
+    return (node(given, "trainer", "trainer", parameters, required=("watch", "train_after"), source=by),)
 
 
 def patient(given: Given, specs: tuple[Spec, ...]) -> tuple[Spec, ...]:

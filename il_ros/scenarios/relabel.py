@@ -30,7 +30,7 @@ def relabel_nodes(
         "contract": str(contract),
         "speed": str(speed),
     }
-    here = {"sim": "true", "namespace": "", "parameters": ""}
+    here = {"sim": "true", "namespace": ""}
     driver: dict[str, Value] = {"contract": str(contract), "keys_topic": "session/keys"}
     session: dict[str, Value] = {
         "moments": str(moments),

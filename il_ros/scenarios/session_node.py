@@ -58,7 +58,7 @@ def view_parameters(given: Given, contract: str) -> dict[str, Value]:
     if given["sim"] == "true":
         return {"view": view_of(given["task"]) if given["cameras"] == "true" else ""}
     try:
-        known = contracts.named(contract)
+        known = contracts.find(contract)
     except (ContractError, FileNotFoundError):
         return {"view": ""}  # the nodes refuse the contract
     cameras = [spec for spec in known.observations if spec.image is not None]

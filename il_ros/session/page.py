@@ -86,10 +86,7 @@ def write(facts: Facts, folder: Path) -> Path:
     text = Template(resources.files("il_ros.session").joinpath("page.html").read_text("utf-8")).substitute(
         root=escape(str(facts.root)),
         title=_title(first, last),
-        alone=_alone(last),
-        alone_before="" if first is last else f"{_alone(first)} with the first policy",
-        rate=_per_minute(last),
-        rate_before="" if first is last else f"{_per_minute(first)} with the first policy",
+        measured=_measured(first, last),
         labels=f"{sum(episode.labels for episode in kept):,}".replace(",", " "),
         minutes=f"{minutes:.1f}",
         expert=f"{sum(episode.expert_s for episode in kept) / 60:.1f}",
@@ -104,6 +101,23 @@ def write(facts: Facts, folder: Path) -> Path:
     path = folder / "index.html"
     atomic.write_text(path, text)
     return path
+
+
+def _measured(first: VersionFacts, last: VersionFacts) -> str:
+    """Return the numbers of the policies, "" without one."""
+    tiles = []
+    for kind, words, number in (
+        ("main", "autonomous success", _alone),
+        ("expert", "interventions per minute", _per_minute),
+    ):
+        if number(last) != "–":
+            before = (
+                ""
+                if first is last
+                else f'<br><span class="quiet">{number(first)} with the first policy</span>'
+            )
+            tiles.append(f'<div class="{kind}"><b>{number(last)}</b>{words}{before}</div>')
+    return "\n  ".join(tiles)
 
 
 def _section(head: str, body: str) -> str:

@@ -49,7 +49,7 @@ class SessionState:
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
     the running episode; `last_labels`: of the last one. `done`: number of ended episodes. `moment`: number of
     recorded moments returned to. `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the
-    episode's first decision.
+    episode's first decision. `warned`: the recorder's warnings about the running episode.
     """
 
     expert: str = YOU
@@ -94,6 +94,7 @@ class SessionState:
     done: int = 0
     recorder_known: bool = False
     supervisor_known: bool = False
+    warned: tuple[str, ...] = ()
 
     @property
     def recorded_s(self) -> float:
@@ -201,6 +202,9 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
             )
             counts = f"{_interventions(state.interventions)}, {counted(state.episode_labels, 'label')}"
             notices.append(Notice(f"{state.recording} ended after {state.recorded_s:.1f} s: {counts}"))
+    warned = tuple(status.get("warnings") or ())
+    notices += [Notice(text, NoticeKind.FAILURE) for text in warned if text not in state.warned]
+    after = replace(after, warned=warned)
     name, outcome = last.get("episode", ""), last.get("outcome", "")
     if name == after.last and last.get("discarded"):
         after = replace(after, outcome=UNDONE)
@@ -245,8 +249,8 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
         return _training_over(_no_training(state), kind), tuple(notices)
     if kind == "announced":
         return _training_over(state, kind), ()
-    if kind == "damaged":
-        text = f"not trained on, damaged: {event['episode']}: {event['reason']}"
+    if kind in ("damaged", "poor"):
+        text = f"not trained on, {kind}: {event['episode']}: {event['reason']}"
         return state, (Notice(text, NoticeKind.FAILURE),)
     return state, ()
 

@@ -54,9 +54,10 @@ class Training:
     recovery_s: float = 1.0
     lapse: float = 1.0
     lapse_s: float = 1.0
+    still_every: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "validation_most", "validate_every", "threads"):
+        for name in ("epochs", "batch_size", "validation_most", "validate_every", "threads", "still_every"):
             at_least(name, getattr(self, name), 1)
         for name in (
             "seconds",

@@ -32,7 +32,7 @@ from il_ros.policies.normaliser import PIXELS, Normaliser, fit_actions, fit_dept
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
-from il_ros.training import curves, outputs, saved
+from il_ros.training import curves, outputs, saved, thinning
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of
 from il_ros.training.loop import EpochMetrics, TrainingLoop
@@ -84,7 +84,8 @@ def train(
     inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
     horizon, weighting = recipe.policy.horizon, recipe.training.weighting
     form = ActionForm(dataset.contract) if start is None else start.form
-    training_samples = samples(dataset.train, inputs, horizon, weighting, form)
+    used = thinning.kept_frames(dataset.train, inputs, recipe.training.still_every)
+    training_samples = samples(dataset.train, inputs, horizon, weighting, form).only(np.concatenate(used))
     if start is None:
         normaliser = fit_normaliser(training_samples, inputs, dataset.contract, recipe)
     else:
@@ -92,7 +93,7 @@ def train(
     device, _ = device_of(recipe.training.device, images=bool(inputs.images))
     training, replay = recipe.training, None
     if start is not None:
-        training, replay = warm_start.replayed(dataset.train, start.metrics, training)
+        training, replay = warm_start.replayed(dataset.train, start.metrics, training, used)
     train_batches = Batches(training_samples, inputs, normaliser, device, replay)
     validation = None
     if dataset.validation:

@@ -26,12 +26,21 @@ class CameraFrames:
     def __init__(self, parts: Sequence[Array]) -> None:
         self._parts = parts
         self._starts = np.cumsum([0, *(len(part) for part in parts)]).tolist()
+        self._chosen: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return int(self._starts[-1]) if self._chosen is None else len(self._chosen)
+
+    def only(self, frames: NDArray[np.intp]) -> CameraFrames:
+        """Return the view that has only these frames, in this order."""
+        view = CameraFrames(self._parts)
+        view._chosen = frames if self._chosen is None else self._chosen[frames]
+        return view
 
     def take(self, frames: Sequence[int]) -> Array:
         """Return copies of the frames (B, H, W, C) with these indices."""
+        if self._chosen is not None:
+            frames = self._chosen[np.asarray(frames, dtype=np.intp)].tolist()
         out = np.empty((len(frames), *self._parts[0].shape[1:]), self._parts[0].dtype)
         for place, frame in enumerate(frames):
             part = bisect_right(self._starts, frame) - 1
@@ -56,6 +65,14 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def only(self, kept: NDArray[np.bool_]) -> Samples:
+        """Return the samples of the frames that are `kept` (N,); their chunks still hold the other frames."""
+        if kept.all():
+            return self
+        frames = np.flatnonzero(kept)
+        images = {key: camera.only(frames) for key, camera in self.images.items()}
+        return Samples(self.features[kept], self.actions[kept], self.weights[kept], images)
 
 
 def samples(

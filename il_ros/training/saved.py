@@ -11,12 +11,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from il_ros.core import atomic
+from il_ros.core import atomic, files
 from il_ros.training.loop import TrainingError, TrainingLoop
 from il_ros.training.recipe import RENAMED
 
 FOLDER = "resume"
+_MOST_BYTES = 1 << 26
 STATE, TENSORS = FILES = ("state.json", "state.safetensors")
+
+
+LATER = {"still_every": 1}
+"""Keys of a recipe's training that did not exist in version 0.1.0, with the value that it worked by."""
 
 
 def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
@@ -31,6 +36,19 @@ def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
 def exists(run: Path) -> bool:
     """Return whether `run` contains a saved state."""
     return (run / FOLDER / STATE).exists()
+
+
+def data(run: Path) -> Mapping[str, list[str]]:
+    """Return the names of the `train` and `validation` episodes of a saved run.
+
+    Raises TrainingError when there is no saved state, or it is damaged.
+    """
+    path = run / FOLDER / STATE
+    try:
+        names = json.loads(files.read_text(path, _MOST_BYTES))["run"]["data"]
+        return {part: [str(name) for name in names[part]] for part in ("train", "validation")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
 
 
 def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
@@ -55,9 +73,10 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
 
 
 def _comparable(run: Any) -> Any:
-    """Return an identity with the recipe's former keys renamed, without the device: any may continue."""
+    """Return an identity with former keys renamed and values of later ones, without the device: any may continue."""
     training = run["recipe"]["training"]
-    now = {RENAMED.get(key, key): value for key, value in training.items() if key != "device"}
+    now = {**LATER, **{RENAMED.get(key, key): value for key, value in training.items()}}
+    now.pop("device", None)
     return {**run, "recipe": {**run["recipe"], "training": now}}
 
 

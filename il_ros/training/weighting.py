@@ -38,7 +38,7 @@ UNIFORM = Weighting()
 def weights_of(episode: EpisodeArrays, weighting: Weighting) -> Vector:
     """Return the weight (T,) of each frame."""
     out = np.ones(len(episode))
-    expert = np.array([who == EXPERT for who in episode.authority] or [False] * len(episode))
+    expert = np.array([source == EXPERT for source in episode.authority] or [False] * len(episode))
     for taken_ns in episode.takeovers_ns:
         since_s = (episode.ticks_ns - taken_ns) / 1e9
         out[~expert & (since_s < 0) & (since_s >= -weighting.lapse_s)] = weighting.lapse

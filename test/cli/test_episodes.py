@@ -23,14 +23,14 @@ def root(tmp_path, monkeypatch):
     return folder
 
 
-def said(capsys, *words):
+def output_of(capsys, *words):
     status = main(["episodes", *map(str, words)])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
 
 def test_list_shows_every_episode_and_why_one_is_unusable(root, capsys):
-    status, out, _ = said(capsys, "list")
+    status, out, _ = output_of(capsys, "list")
     assert status == 0
     assert "episode_000001  ready       success" in out
     assert "episode_000002  ready       failure" in out
@@ -45,91 +45,91 @@ OWNED = "\x1b]0;owned\x07\x9b2Jpush\nfake  line"
 def test_control_characters_of_a_foreign_bag_are_shown_as_their_escapes(tmp_path, capsys):
     made.write(tmp_path / "e", made.recorded(10), 1, task=OWNED, operator=OWNED, instruction=OWNED)
     for words in (("list", tmp_path / "e"), ("info", tmp_path / "e" / "episode_000001")):
-        status, out, err = said(capsys, *words)
+        status, out, err = output_of(capsys, *words)
         assert status == 0
         assert [c for c in out + err if not c.isprintable() and c != "\n"] == []
         assert "\\x1b]0;owned\\x07\\x9b2Jpush\\nfake  line" in out
 
 
 def test_list_of_an_empty_and_of_a_missing_folder(tmp_path, capsys):
-    assert said(capsys, "list", tmp_path)[:2] == (0, f"{tmp_path}: no episodes\n")
-    status, _, err = said(capsys, "list", tmp_path / "nowhere")
+    assert output_of(capsys, "list", tmp_path)[:2] == (0, f"{tmp_path}: no episodes\n")
+    status, _, err = output_of(capsys, "list", tmp_path / "nowhere")
     assert status == 1
     assert err == f"il-ros episodes list: {tmp_path / 'nowhere'}: there is no such folder of episodes\n"
 
 
 def test_info_by_number_and_by_path(root, capsys):
-    status, out, _ = said(capsys, "info", 1)
+    status, out, _ = output_of(capsys, "info", 1)
     assert status == 0
     assert "outcome      success" in out
     assert "/joint_states  sensor_msgs/msg/JointState        10" in out
-    assert said(capsys, "info", root / "episode_000001")[1] == out
+    assert output_of(capsys, "info", root / "episode_000001")[1] == out
 
 
 def test_info_without_statistics_shows_what_the_bag_holds(root, capsys):
-    out = said(capsys, "info", 2)[1]
+    out = output_of(capsys, "info", 2)[1]
     assert "bag          50 messages in 0.45 s" in out
     assert "/camera/image_raw" in out
 
 
 def test_info_of_a_truncated_episode_names_the_recover_command(root, capsys):
-    status, out, _ = said(capsys, "info", 3)
+    status, out, _ = output_of(capsys, "info", 3)
     assert status == 0
     assert "state        incomplete" in out
     assert f"il-ros episodes recover {root / 'episode_000003'}" in out
 
 
 def test_a_missing_episode_is_named(root, capsys):
-    status, _, err = said(capsys, "info", 99)
+    status, _, err = output_of(capsys, "info", 99)
     assert status == 1
     assert "episodes/episode_000099: there is no such episode" in err
 
 
 def test_verify_returns_one_when_an_episode_is_unusable(root, capsys):
-    status, out, _ = said(capsys, "verify")
+    status, out, _ = output_of(capsys, "verify")
     assert status == 1
     assert "episode_000001: ok, 50 messages, 10 frames of 10 ticks" in out
     assert "episode_000003: unusable" in out
     assert "3 episodes: 2 ok, 1 unusable" in out
-    assert said(capsys, "verify", 1, 2)[0] == 0
+    assert output_of(capsys, "verify", 1, 2)[0] == 0
 
 
 def test_recover_makes_a_truncated_episode_usable(root, capsys):
-    status, out, _ = said(capsys, "recover", 3)
+    status, out, _ = output_of(capsys, "recover", 3)
     assert status == 0
     assert out.startswith("episode_000003: recovered, 50 messages")
-    assert said(capsys, "verify", 3)[0] == 0
-    assert "was complete already" in said(capsys, "recover", 3)[1]
+    assert output_of(capsys, "verify", 3)[0] == 0
+    assert "was complete already" in output_of(capsys, "recover", 3)[1]
 
 
 def test_recover_continues_after_a_failure(root, capsys):
     layout.bag_file(root / "episode_000002").unlink()
-    status, out, err = said(capsys, "recover", 2, 3)
+    status, out, err = output_of(capsys, "recover", 2, 3)
     assert status == 1
     assert "episode_000003: recovered" in out
     assert "episode_000002" in err
 
 
 def test_discard_and_undo_delete_nothing(root, capsys):
-    assert said(capsys, "discard", 1, "--reason", "slipped")[0] == 0
-    assert "discarded" in said(capsys, "list")[1]
-    assert "slipped" in said(capsys, "list")[1]
-    assert said(capsys, "verify", 1)[1].startswith("episode_000001: discarded, 50 messages")
-    assert said(capsys, "undo", 1)[1] == "episode_000001: counts again\n"
-    assert said(capsys, "undo", 1)[1] == "episode_000001: was not discarded\n"
-    assert "slipped" not in said(capsys, "list")[1]
+    assert output_of(capsys, "discard", 1, "--reason", "slipped")[0] == 0
+    assert "discarded" in output_of(capsys, "list")[1]
+    assert "slipped" in output_of(capsys, "list")[1]
+    assert output_of(capsys, "verify", 1)[1].startswith("episode_000001: discarded, 50 messages")
+    assert output_of(capsys, "undo", 1)[1] == "episode_000001: counts again\n"
+    assert output_of(capsys, "undo", 1)[1] == "episode_000001: was not discarded\n"
+    assert "slipped" not in output_of(capsys, "list")[1]
 
 
 def test_discard_of_several_does_all_or_nothing(root, capsys):
-    status, _, err = said(capsys, "discard", 1, 99)
+    status, _, err = output_of(capsys, "discard", 1, 99)
     assert status == 1
     assert "episode_000099" in err
     assert not layout.is_discarded(root / "episode_000001")
-    assert said(capsys, "discard", root)[0] == 1  # the folder of episodes is not an episode
+    assert output_of(capsys, "discard", root)[0] == 1  # the folder of episodes is not an episode
 
 
 def test_replay_counts_frames_and_writes_them(root, capsys, tmp_path):
-    status, out, _ = said(capsys, "replay", 1, "--csv", "frames.csv")
+    status, out, _ = output_of(capsys, "replay", 1, "--csv", "frames.csv")
     assert status == 0
     assert "episode_000001 under contract 'made_up': 10 frames of 10 ticks" in out
     with (tmp_path / "frames.csv").open() as file:
@@ -146,18 +146,18 @@ def test_replay_under_another_contract_names_what_is_missing(root, capsys, tmp_p
             "trigger: joint_states", "trigger: joints"
         )
     )
-    status, _, err = said(capsys, "replay", 1, "--contract", "other.yaml")
+    status, _, err = output_of(capsys, "replay", 1, "--contract", "other.yaml")
     assert status == 1
     assert "joints needs topic joints (sensor_msgs/msg/JointState), which is not in the bag" in err
 
 
 def test_replay_without_a_recorded_contract_needs_the_option(root, capsys):
     (root / "episode_000001" / layout.INFO_FILE).unlink()
-    assert "give one with --contract FILE" in said(capsys, "replay", 1)[2]
+    assert "give one with --contract FILE" in output_of(capsys, "replay", 1)[2]
 
 
 def test_plot_writes_an_image_and_nothing_beside_the_bag(root, capsys, tmp_path):
-    status, out, _ = said(capsys, "plot", 1)
+    status, out, _ = output_of(capsys, "plot", 1)
     assert (status, out) == (0, "written: episode_000001.png\n")
     assert (tmp_path / "episode_000001.png").stat().st_size > 10_000
     assert not (root / ".cache").exists()
@@ -165,10 +165,10 @@ def test_plot_writes_an_image_and_nothing_beside_the_bag(root, capsys, tmp_path)
 
 def test_video_and_sheet(root, capsys, tmp_path):
     assert (
-        said(capsys, "video", 1, "--sheet", "--pictures", 4)[1]
+        output_of(capsys, "video", 1, "--sheet", "--pictures", 4)[1]
         == "written: episode_000001.png (4 pictures)\n"
     )
-    assert said(capsys, "video", 1, "-o", "film.mp4", "--fps", 10)[1].startswith(
+    assert output_of(capsys, "video", 1, "-o", "film.mp4", "--fps", 10)[1].startswith(
         "written: film.mp4 (5 pictures)"
     )
     assert (tmp_path / "film.mp4").stat().st_size > 500

@@ -10,7 +10,7 @@ from il_ros.core.specs import JOINT_STATE
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import scan
 
-REACH = contract.named("arm_reach")
+REACH = contract.find("arm_reach")
 
 
 def home_of(tmp_path, home):

@@ -8,9 +8,9 @@ from il_ros.policies.lineage import FILE, Lineage
 from il_ros.policies.versions import CHECKPOINT
 
 
-def write(folder, name, **told):
+def write(folder, name, **fields):
     (folder / name / CHECKPOINT).mkdir(parents=True)
-    lineage.write(folder / name, Lineage(name, **told))
+    lineage.write(folder / name, Lineage(name, **fields))
 
 
 def test_the_table_has_one_line_per_version_with_lineage_and_state(tmp_path, capsys):
@@ -41,9 +41,9 @@ def test_a_damaged_file_is_listed_and_named(tmp_path, capsys):
     write(tmp_path, "v1")
     (tmp_path / "v1" / FILE).write_text("{")
     assert main(["policy", "versions", str(tmp_path)]) == 1
-    told = capsys.readouterr()
-    assert "damaged" in told.out
-    assert str(tmp_path / "v1" / FILE) in told.err
+    printed = capsys.readouterr()
+    assert "damaged" in printed.out
+    assert str(tmp_path / "v1" / FILE) in printed.err
 
 
 def test_an_empty_folder_is_reported(tmp_path, capsys):

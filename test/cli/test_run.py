@@ -27,11 +27,18 @@ def test_a_wrong_value_is_reported_and_nothing_starts(capsys, tmp_path):
 def test_a_node_that_fails_to_start_is_reported_with_its_output(capsys, tmp_path):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("/**: {ros__parameters: {camera_width: -5}}")
-    words = ["--parameters", str(wrong), "--logs", str(tmp_path)]
+    words = ["--params-file", str(wrong), "--logs", str(tmp_path)]
     assert main.main(["run", "sim", *words]) == 1
-    told = capsys.readouterr().err
-    assert "sim ended (exit status 1)" in told
-    assert "camera_width is -5" in told
+    printed = capsys.readouterr()
+    assert "sim ended (exit status 1); its output is above" in printed.err
+    assert (printed.out + printed.err).count("camera_width is -5") == 1
+
+
+def test_the_former_flag_says_the_new_one(capsys):
+    with pytest.raises(SystemExit) as end:
+        main.main(["run", "sim", "--parameters", "mine.yaml"])
+    assert end.value.code == 2
+    assert "--parameters is called --params-file now" in capsys.readouterr().err
 
 
 def test_a_folder_of_logs_that_cannot_be_written_is_one_line(capsys, tmp_path):
@@ -50,12 +57,12 @@ def test_a_folder_of_logs_that_cannot_be_written_is_one_line(capsys, tmp_path):
 )
 def test_a_switch_needs_no_word(words, sim):
     args = main._parser("run").parse_args(["run", "record", *words])
-    assert args.sim == sim
+    assert (args.sim or "true") == sim
 
 
 def test_the_former_name_of_an_argument_says_the_new_one(capsys):
     with pytest.raises(SystemExit):
         main.main(["run", "train", "--checkpoint", "mine"])
-    assert "this option is called --policies now" in capsys.readouterr().err
+    assert "--checkpoint is called --policies now" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"^checkpoint:= is called policies:= now$"):
         SCENARIOS["train"].nodes({"checkpoint": "mine"})

@@ -55,7 +55,7 @@ def test_a_session_in_the_terminal_ends_with_a_report(session, tmp_path):
     shown(session, "the teacher drives")
     shown(session, "episode_000001: success")  # the expert reaches the goal
     session.type(CTRL_C)
-    assert session.wait(timeout_s=120) == 0
+    assert session.wait(timeout_s=120) == 0, session.screen[-1500:]
     assert "Traceback" not in session.screen
     assert "episodes kept: " in session.screen
     assert termios.tcgetattr(session.terminal) == session.before

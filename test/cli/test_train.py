@@ -26,10 +26,10 @@ def root(tmp_path):
 
 def test_training_prints_the_result_and_its_folder(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *QUICK]) == 0
-    said = capsys.readouterr().out
-    assert "3 episodes, 60 frames: 2 to train, 1 to validate" in said
-    assert "epochs      3 in" in said
-    assert str(tmp_path / "out" / "checkpoint") in said
+    printed = capsys.readouterr().out
+    assert "3 episodes, 60 frames: 2 to train, 1 to validate" in printed
+    assert "epochs      3 in" in printed
+    assert str(tmp_path / "out" / "checkpoint") in printed
     assert checkpoint.load(tmp_path / "out").contract.hash == made.CONTRACT.hash
 
 
@@ -106,9 +106,9 @@ def test_a_folder_that_holds_versions_is_refused_with_the_right_command(here, ca
     versions_with_notes(here / "checkpoint")
     before = tree(here)
     assert main(["train", "episodes", "--out", out, *words, *QUICK]) == 2
-    said = capsys.readouterr().err
-    assert "checkpoint holds versions (v1, v2), and a training writes one" in said
-    assert "Type:  il-ros train episodes --out checkpoint/v3" in said
+    printed = capsys.readouterr().err
+    assert "checkpoint holds versions (v1, v2), and a training writes one" in printed
+    assert "Type:  il-ros train episodes --out checkpoint/v3" in printed
     assert tree(here) == before
     assert main(["train", "episodes", "--out", "checkpoint/v3", *QUICK]) == 0
     assert {name: tree(here)[name] for name in before} == before
@@ -192,9 +192,9 @@ def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
 )
 def test_an_invalid_request_is_one_clear_line(root, tmp_path, capsys, words, message):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *words]) in (1, 2)
-    said = capsys.readouterr().err
-    assert message in said
-    assert "Traceback" not in said
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "Traceback" not in printed
 
 
 def test_an_empty_and_a_missing_folder_are_reported(tmp_path, capsys):

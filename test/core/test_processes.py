@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -123,6 +124,62 @@ with ProcessGroup({{"child": child}}, Path({str(tmp_path)!r}), say) as group:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait(60)
     assert gone_within(child, 60)
+
+
+def test_a_waiting_group_is_woken_and_says_which_processes_failed_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr("il_ros.core.processes._STOP_S", 1.0)
+    ready = "print('up', flush=True)\n"
+    commands = {
+        "polite": SLEEP,  # KeyboardInterrupt: exit status -2
+        "deaf": python(
+            f"import signal, time; signal.signal(2, signal.SIG_IGN); {ready}while True: time.sleep(9)"
+        ),
+        "failing": python(
+            f"import signal, sys\n{ready}try: signal.pause()\nexcept KeyboardInterrupt: sys.exit(4)"
+        ),
+    }
+    seen = []
+    with ProcessGroup(commands, tmp_path, lambda *line: seen.append(line)) as group:
+        for name in commands:
+            wait_for(group, (name, "up"), seen)
+        stopped = []
+        timer = threading.Timer(0.2, lambda: (stopped.append(1), group.wake()))
+        timer.start()
+        assert group.wait_unless(lambda: bool(stopped), 60) is None
+        timer.join()
+        endings = {(ending.name, ending.status) for ending in group.stop()}
+        assert group.stop() == group.stop()
+    assert endings == {("deaf", -signal.SIGKILL), ("failing", 4)}
+
+
+def test_a_failed_process_comes_back_and_a_finished_one_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("il_ros.core.processes.RESPAWN_S", 0.1)
+    count = tmp_path / "count"
+    code = f"""
+from pathlib import Path
+count = Path({str(count)!r})
+made = int(count.read_text()) + 1 if count.exists() else 1
+count.write_text(str(made))
+print("run", made)
+raise SystemExit(0 if made == 3 else 1)
+"""
+    seen = []
+    commands = {"policy": python(code)}
+    with ProcessGroup(commands, tmp_path, lambda *line: seen.append(line), respawn=["policy"]) as group:
+        ending = group.wait(120)
+    assert (ending.name, ending.status) == ("policy", 0)
+    assert [line for _, line in seen if line.startswith("run")] == ["run 1", "run 2", "run 3"]
+    assert "run 1\nrun 2\nrun 3\n" in (tmp_path / "policy.log").read_text()
+
+
+def test_a_process_that_fails_again_and_again_ends_the_group(tmp_path, monkeypatch):
+    monkeypatch.setattr("il_ros.core.processes.RESPAWN_S", 0.01)
+    monkeypatch.setattr("il_ros.core.processes.MOST_RESPAWNS", 2)
+    lines = []
+    commands = {"policy": python("print('run'); raise SystemExit(1)")}
+    with ProcessGroup(commands, tmp_path, lambda *line: lines.append(line[1]), respawn=["policy"]) as group:
+        ending = group.wait(120)
+    assert (ending.name, ending.status, lines.count("run")) == ("policy", 1, 3)
 
 
 def test_a_command_that_fails_to_start_stops_the_others(tmp_path):

@@ -116,3 +116,16 @@ def test_the_codec_gives_the_end_and_our_own_commands_are_one_point_due_at_once(
     np.testing.assert_array_equal(codecs.decode(ARM, sent), [0.5, -1.0])
     np.testing.assert_array_equal(trajectory.read(ARM, sent).at(0.0), [0.5, -1.0])
     assert not trajectory.read(ARM, sent).needs_start
+
+
+def test_a_continuous_joint_goes_the_shortest_way_from_point_to_point():
+    turning = contract.parse(
+        TEXT.replace("reference: joints", "reference: joints, continuous: [a]"), "t"
+    ).action("arm")
+    half = np.pi - 3.0  # to the end of the turn
+    way = plan((1.0, [3.0, 3.0]), (2.0, [-3.0, -3.0]), action=turning)
+    np.testing.assert_allclose(way.at(1.5), [0, 3.0 + half])  # b, a
+    np.testing.assert_allclose(way.at(2.0), [-3, 3.0 + 2 * half])
+    np.testing.assert_allclose(
+        way.at(0.5, (0.0, np.array([0.0, -3.0]))), [1.5, 3.0 + half]
+    )  # from b, a measured

@@ -52,7 +52,7 @@ class Loop:
         """Run unattended episodes on Gazebo; return their results."""
         result = self.folder / f"{name}.json"
         fixed = {"task": self.task, "simulator": "gazebo_classic", "speed": "0", "cameras": "false"}
-        files = {"result": str(result), "parameters": str(self.folder / "parameters.yaml")}
+        files = {"result": str(result), "params_file": str(self.folder / "parameters.yaml")}
         specs = SCENARIOS[scenario].nodes({**fixed, **files, "time_limit_s": LIMIT_S[self.task], **given})
         self.processes(name, {spec.name: command(spec) for spec in specs}, "conductor")
         return trials.from_json(result.read_text())
@@ -127,12 +127,12 @@ def test_dagger_rounds_mix_sources_label_the_policys_ticks_and_train_the_next_po
     assert [each.episodes for each in made_of[-ROUNDS:]] == [
         set(names[: SHOWN["push"] + ROUND * (k + 1)]) for k in range(ROUNDS)
     ]
-    told = loop.folder / "again.json"
+    result = loop.folder / "again.json"
     newest = versions(policies)[-1]
     words = ["evaluate", str(newest), "--simulator", "gazebo_classic", "--episodes", str(HELD_OUT)]
-    words += ["--json", str(told)]
+    words += ["--json", str(result)]
     loop.processes("evaluate", {"evaluate": [sys.executable, "-m", "il_ros", *words]}, "evaluate")
-    assert json.loads(told.read_text())["successes"] >= ENOUGH["push"]
+    assert json.loads(result.read_text())["successes"] >= ENOUGH["push"]
 
 
 def decisions(folder):

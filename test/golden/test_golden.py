@@ -48,6 +48,7 @@ from il_ros.session import report
 from il_ros.session.relabelling.moments import NoStateError, moments, to_label
 from il_ros.session.state import SessionState, after_decision
 from il_ros.training import recipe as recipes
+from il_ros.training import saved
 from il_ros.training.run import train
 from il_ros.training.trainer.watcher import EpisodeWatcher
 
@@ -115,9 +116,9 @@ def episode(entry):
     bag, own = open_bag(entry.folder), contracts.parse(info.contract_text, entry.name)
     found["topics"] = {name: [topic.type, topic.messages] for name, topic in sorted(bag.topics.items())}
     found["contract in the bag"] = bag.metadata["il_ros.contract"]["hash"]
-    found["decisions"] = decided([from_json(told(item)) for item in bag.messages([info.decision_topic])])
+    found["decisions"] = decided([from_json(text_of(item)) for item in bag.messages([info.decision_topic])])
     found["proposals"] = proposed(bag, own)
-    found["marks"] = [json.loads(told(item)) for item in bag.messages(["/session/marks"])]
+    found["marks"] = [json.loads(text_of(item)) for item in bag.messages(["/session/marks"])]
     checked = verify(entry.folder)
     found["checked"] = [checked.messages, checked.ticks, checked.frames, list(checked.errors)]
     try:
@@ -175,8 +176,8 @@ def of_a_root(root):
     """All episodes of a folder: as training, the trainer's trigger, the session and relabelling see them."""
     entries = scan(root).usable
     own = contracts.parse(entries[0].info.contract_text, str(root))
-    read = Dataset.open(root, own, Selection(outcomes=("success", "failure", "unmarked")), validation=0)
-    news, facts = EpisodeWatcher(root).look(), report.read(root)
+    read = Dataset.open(root, own, Selection(poor=True), validation=0)
+    news, facts = EpisodeWatcher(root, poor=True).look(), report.read(root)
     left = to_label(entries)
     return {
         "arrays": {each.name: arrays(each) for each in read.train},
@@ -304,7 +305,7 @@ def summed(values):
     return values.tolist() if values.size < 20 else float(values.astype(np.float64).sum())
 
 
-def told(item):
+def text_of(item):
     return messages.decode(item.type, item.raw).data
 
 
@@ -365,13 +366,13 @@ def test_all_that_lies_here_is_read():
 
 def test_the_outcomes_of_unattended_episodes_are_read():
     text = (GOLDEN / "trials.json").read_text(encoding="utf-8")
-    found, said = trials_from_json(text), json.loads(text)
-    assert (found.planned, found.first_seed, found.successes) == (3, 0, said["successes"])
+    found, plain = trials_from_json(text), json.loads(text)
+    assert (found.planned, found.first_seed, found.successes) == (3, 0, plain["successes"])
     assert [
         [each.seed, each.outcome, each.reason, each.simulated_s, each.episode] for each in found.done
     ] == [
         [each["seed"], each["outcome"], each["reason"], each["simulated_s"], each["episode"]]
-        for each in said["trials"]
+        for each in plain["trials"]
     ]
 
 
@@ -407,7 +408,9 @@ def test_an_interrupted_training_goes_on(golden, tmp_path):
     words["training"]["uncertainty"] = words["training"].pop("doubt")
     recipe = recipes.Recipe.from_plain(words, "state.json")
     own = contracts.load(run / "checkpoint" / "contract.yaml")
-    dataset = Dataset.open(root, own, validation=0.1, validation_most=3, seed=0)
+    data = saved.data(run)
+    names = Selection(names=(*data["train"], *data["validation"]))
+    dataset = Dataset.open(root, own, names, held_out=data["validation"])
     done = train(dataset, recipe, run, version="halted", resume=True)
     assert done.finished
     assert [point.epoch for point in done.curves] == [1, 2, 3, 4, 5, 6]

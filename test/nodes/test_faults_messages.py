@@ -47,9 +47,9 @@ def test_the_policy_servers_driving_record_goes_on_after_an_odd_decision(graph, 
     # the first decision only sets the driver; 50 ms each for the second and the third
     graph.until(lambda: server._versions._log.of("v1").seconds == pytest.approx(0.1), "both counted")
     named(graph, server, "not a decision: ")
-    said = capfd.readouterr()
-    assert "Traceback" not in said.out + said.err
-    assert (said.out + said.err).count("not a decision: ") == 1
+    printed = capfd.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+    assert (printed.out + printed.err).count("not a decision: ") == 1
 
 
 def test_the_trainer_names_an_odd_decision_and_goes_on(graph, tmp_path, capfd):
@@ -58,8 +58,8 @@ def test_the_trainer_names_an_odd_decision_and_goes_on(graph, tmp_path, capfd):
     decide('{"sent": 5}')
     named(graph, trainer.node, "not a decision: a decision without 'stamp_ns'")
     assert trainer.until("noticed")["labels"] == 40
-    said = capfd.readouterr()
-    assert "Traceback" not in said.out + said.err
+    printed = capfd.readouterr()
+    assert "Traceback" not in printed.out + printed.err
 
 
 def test_the_session_names_odd_messages_and_shows_the_next_ones(graph, capfd):
@@ -73,5 +73,5 @@ def test_the_session_names_odd_messages_and_shows_the_next_ones(graph, capfd):
     decide(to_json(Decision(7, 7, "policy", "why")))
     recorder(messages.make(STRING, data=json.dumps({"episode": "episode_000001", "last": None})))
     graph.until(lambda: (node.state.driver, node.state.recording) == ("policy", "episode_000001"), "both")
-    said = capfd.readouterr()
-    assert "Traceback" not in said.out + said.err
+    printed = capfd.readouterr()
+    assert "Traceback" not in printed.out + printed.err

@@ -13,7 +13,7 @@ from il_ros.core import contract
 from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import WARN
-from il_ros.nodes.runtime.proposer import Identity, Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.records import proposal
 
 TEXT = """
@@ -38,11 +38,11 @@ class Source(managed.PlainNode):
         super().__init__("expert", **kwargs)
         declare_tick(self)
         self.seen = []
-        self.proposer = Proposer(self, CONTRACT, self._answer, lambda: Identity("expert"))
+        self.proposer = Proposer(self, CONTRACT, "expert", self._answer)
 
     def _answer(self, observation):
         self.seen.append(observation.values["joints"].tolist())
-        return observation.values["joints"][None, :1]
+        return proposal.Answer(observation.values["joints"][None, :1])
 
 
 @pytest.fixture

@@ -57,16 +57,16 @@ def test_raw_is_the_networks_own_uncertainty():
 
 
 @pytest.mark.parametrize(
-    ("kind", "states", "said"),
+    ("kind", "states", "message"),
     [
         ("own", np.zeros((1, 1)), "its network predicts none"),
         ("chunk", np.zeros((1, 1)), "horizon must be at least 2"),
         ("distance", np.empty((0, 0)), "needs numeric observations"),
     ],
 )
-def test_an_unavailable_kind_is_rejected_by_name(kind, states, said):
+def test_an_unavailable_kind_is_rejected_by_name(kind, states, message):
     one_step = [episode(([0.0], [[0.0, 0.0]], None), ([0.0], [[0.0, 0.0]], None))]
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         calibrate(kind, states, one_step, ACTION)
 
 

@@ -40,7 +40,7 @@ def test_names_invalid_in_ros_are_refused(executable, name):
 def test_the_command_has_name_namespace_remappings_files_and_parameters():
     spec = NodeSpec("sim", "world", {"speed": 0.5}, ("a.yaml",), (("scan", "lidar"),), "robot1")
     assert command(spec) == [
-        *(sys.executable, "-m", "il_ros.nodes.begin", "sim", "--ros-args"),
+        *(sys.executable, "-m", "il_ros.nodes.start", "sim", "--ros-args"),
         *("-r", "__node:=world", "-r", "__ns:=/robot1", "-r", "scan:=lidar"),
         *("--params-file", "a.yaml", "-p", "speed:=0.5"),
     ]
@@ -66,3 +66,11 @@ def test_a_parameter_keeps_its_type_on_the_command_line(value, written):
 )
 def test_a_text_about_arguments_is_spelt_as_the_command_line_does(launch, flags):
     assert as_flags(launch, SCENARIOS["record"].arguments) == flags
+
+
+def test_with_security_each_node_has_the_enclave_of_its_name(monkeypatch):
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    words = command(NodeSpec("recorder", "recorder", namespace="left"))
+    assert words[words.index("--enclave") + 1] == "/left/recorder"
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "false")
+    assert "--enclave" not in command(NodeSpec("recorder", "recorder"))

@@ -66,11 +66,11 @@ def test_gz_runs_as_server_bridge_and_node():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [({"speed": "0"}, "leave speed at 1"), ({"episodes": "3"}, "needs a simulator that waits")],
 )
-def test_what_gz_does_not_support_is_refused_before_the_start(given, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_gz_does_not_support_is_refused_before_the_start(given, message):
+    with pytest.raises(ValueError, match=message):
         SCENARIOS["record"].nodes({"simulator": "gz", **given})
 
 
@@ -202,7 +202,7 @@ def test_a_user_defined_task_is_recorded_by_name():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"sim": "true"}, "a robot's own task needs sim:=false"),
         ({"sim": "true", "simulator": "gz"}, "a robot's own task needs sim:=false"),
@@ -210,16 +210,16 @@ def test_a_user_defined_task_is_recorded_by_name():
         ({"expert": "scripted"}, "has no scripted expert; choose another with expert:="),
     ],
 )
-def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, said):
+def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, message):
     own = {"sim": "false", "task": "fold", "contract": "mine.yaml", "expert": "joy", **given}
     for scenario in ("record", "deploy", "dagger"):
-        with pytest.raises(ValueError, match=f"fold is none of reach, push, pick_place, drive: .*{said}"):
+        with pytest.raises(ValueError, match=f"fold is none of reach, push, pick_place, drive: .*{message}"):
             SCENARIOS[scenario].nodes(own)
 
 
 def test_a_missing_parameter_file_is_refused():
     with pytest.raises(ValueError, match="no_such\\.yaml: there is no such file"):
-        SCENARIOS["sim"].nodes({"parameters": "no_such.yaml"})
+        SCENARIOS["sim"].nodes({"params_file": "no_such.yaml"})
 
 
 def test_unattended_episodes_need_the_simulator():

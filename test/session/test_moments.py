@@ -60,10 +60,10 @@ def test_an_odd_message_costs_itself_and_is_named(tmp_path, odd, says):
 def test_the_curves_leave_an_odd_decision_out_and_name_it(tmp_path):
     odd = made.odd_decisions()["sent is 5; it must be a list"]
     folder = made.write(tmp_path, [*driven(), made.text(3, odd)])
-    told = []
-    uncertainty, _ = decision_curves(look(folder), told.append)
+    warnings = []
+    uncertainty, _ = decision_curves(look(folder), warnings.append)
     assert uncertainty.values.tolist() == [0.1, 0.1, 1.0, *[0.1] * 7]
-    (sentence,) = told
+    (sentence,) = warnings
     assert sentence.startswith(
         "episode_000001: a message of /dagger_supervisor/decision is not a decision: sent is 5"
     )

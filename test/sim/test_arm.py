@@ -103,7 +103,7 @@ def test_joints_go_where_they_are_commanded_and_the_last_command_holds():
 
 
 @pytest.mark.parametrize(
-    ("topic", "values", "said"),
+    ("topic", "values", "message"),
     [
         (ARM_COMMAND, [0.0, 0.0], "needs 6 numbers, not 2"),
         (ARM_COMMAND, [0.0, 0.0, np.nan, 0.0, 0.0, 0.0], "finite, not [0.0, 0.0, nan"),
@@ -111,14 +111,14 @@ def test_joints_go_where_they_are_commanded_and_the_last_command_holds():
         ("cmd_vel", [1.0], "the arm has no such command topic; it has: arm_position_controller/commands"),
     ],
 )
-def test_an_invalid_command_is_refused_without_stepping(topic, values, said):
+def test_an_invalid_command_is_refused_without_stepping(topic, values, message):
     task = make_task("push")
     task.reset(0)
     before = task.state()
     good = {GRIPPER_COMMAND: numbers(0.01)} if topic != GRIPPER_COMMAND else {}
     with pytest.raises(ValueError, match=f"^{topic}: ") as error:
         task.step(good | {topic: numbers(*values)})
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert task.state().tobytes() == before.tobytes()
 
 

@@ -39,11 +39,11 @@ class PromotionRig:
     @property
     def verdicts(self):
         """This server's verdicts, without the latched message of an earlier server."""
-        told = [json.loads(message.data) for message in self._verdicts]
-        return [each for each in told if each["at_s"] >= self._born_s]
+        records = [json.loads(message.data) for message in self._verdicts]
+        return [each for each in records if each["at_s"] >= self._born_s]
 
-    def version(self, number, answer=made.RIGHT, **told):
-        return made.version(self.folder, number, answer, held_out=["episode_000002"], **told)
+    def version(self, number, answer=made.RIGHT, **changes):
+        return made.version(self.folder, number, answer, held_out=["episode_000002"], **changes)
 
     def announce(self, run):
         self._announce(messages.make(STRING, data=str(run)))

@@ -9,7 +9,7 @@ class Screen:
     width, height = 120, 40
 
     def __init__(self):
-        self.typed, self.told, self.shown = [], [], ""
+        self.typed, self.lines, self.shown = [], [], ""
         self.bells = 0
 
     def pressed(self):
@@ -23,7 +23,7 @@ class Screen:
         self.bells += times
 
     def say(self, line):
-        self.told.append(line)
+        self.lines.append(line)
 
 
 class AtTheKeys:
@@ -43,7 +43,7 @@ class AtTheKeys:
         """Press a key after the previous command has ended (else it may be ignored), and wait."""
         self.graph.until(lambda: not self.node.busy, f"rest before {what}")
         self.screen.typed.append(key)
-        self.graph.until(lambda: until(self.state), f"{what}; told: {self.screen.told}")
+        self.graph.until(lambda: until(self.state), f"{what}; told: {self.screen.lines}")
 
     def drives(self, source, ticks=5):
         seen = []
@@ -52,4 +52,4 @@ class AtTheKeys:
             seen[:] = [*seen, self.state.now_ns] if self.state.driver == source else []
             return len(set(seen)) >= ticks
 
-        self.graph.until(long_enough, f"{source} drives; told: {self.screen.told}")
+        self.graph.until(long_enough, f"{source} drives; told: {self.screen.lines}")

@@ -83,9 +83,9 @@ def _stamped(item, stamp_ns):
         return messages.encode(item.type, message)
     import json
 
-    told = json.loads(message.data)
-    told |= {"stamp_ns": stamp_ns, "sent_ns": stamp_ns + MS}
-    return messages.encode(item.type, messages.make(item.type, data=json.dumps(told)))
+    decision = json.loads(message.data)
+    decision |= {"stamp_ns": stamp_ns, "sent_ns": stamp_ns + MS}
+    return messages.encode(item.type, messages.make(item.type, data=json.dumps(decision)))
 
 
 class Robot:
@@ -94,7 +94,7 @@ class Robot:
     def __init__(self, graph):
         self.graph = graph
         self._joints = graph.publisher("joint_states", JOINT_STATE)
-        self._heard = graph.received("policy_server/proposal", proposal.TYPE, 100)
+        self._proposals = graph.received("policy_server/proposal", proposal.TYPE, 100)
         self.stamps: list[int] = []
 
     def ready(self):
@@ -122,4 +122,4 @@ class Robot:
     @property
     def proposals(self):
         names, period_ns = CONTRACT.action_names, CONTRACT.period_ns
-        return [proposal.from_message(message, names, period_ns) for message in self._heard]
+        return [proposal.from_message(message, names, period_ns) for message in self._proposals]

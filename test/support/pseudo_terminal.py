@@ -47,9 +47,15 @@ class InTerminal:
         self.read()
         return self.process.returncode
 
+    def hang_up(self):
+        """Close the terminal, as a lost SSH connection does: the kernel sends SIGHUP to its processes."""
+        os.close(self.controller)
+        os.close(self.terminal)
+        self.controller = self.terminal = None
+
     def close(self):
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
-        os.close(self.controller)
-        os.close(self.terminal)
+        for descriptor in filter(None, (self.controller, self.terminal)):
+            os.close(descriptor)

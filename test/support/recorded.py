@@ -71,7 +71,7 @@ class Recorded:
         self._types = {topic: each.spec.type for topic, each in self.node._recorder.streams.items()}
         measured = {f"/{spec.topic}" for spec in self._contract.observations}
         others = {topic: kind for topic, kind in self._types.items() if topic not in measured}
-        self._heard = {topic: graph.received_raw(topic, kind) for topic, kind in others.items()}
+        self._received = {topic: graph.received_raw(topic, kind) for topic, kind in others.items()}
 
     def start(self):
         """Begin an episode: all messages published from now on must be in its bag."""
@@ -114,21 +114,21 @@ class Recorded:
     def _require_commands(self, decisions, decoded):
         """Check that commands and decisions in the bag correspond one to one."""
         topics = [f"/{action.topic}" for action in self._contract.actions]
-        said = [[NUMBERS[self._types[topic]](each) for each in decoded[topic]] for topic in topics]
-        sent = [sum(parts, ()) for parts in zip(*said, strict=True)]
+        vectors = [[NUMBERS[self._types[topic]](each) for each in decoded[topic]] for topic in topics]
+        sent = [sum(parts, ()) for parts in zip(*vectors, strict=True)]
         assert sent == [each.sent for each in decisions if each.sent is not None]
 
-    def _proposed(self, told):
+    def _proposed(self, decoded):
         names, period_ns = self._contract.action_names, self._contract.period_ns
         found = {}
-        for message in told:
+        for message in decoded:
             if message.points:
                 read = proposal.from_message(message, names, period_ns)
                 found.setdefault(read.stamp_ns, tuple(read.chunk[0].tolist()))
         return found
 
     def _witness(self, topic):
-        return self.graph.sent[topic] if topic in self.graph.sent else self._heard[topic]
+        return self.graph.sent[topic] if topic in self.graph.sent else self._received[topic]
 
     def _counts(self):
         return {topic: len(self._witness(topic)) for topic in self._types}
@@ -138,8 +138,8 @@ class Recorded:
         outside = self.graph.outside
         offers = [info.qos_profile for info in outside.get_publishers_info_by_topic(topic)]
         wanted = _words(matching_profile(offers, 1))
-        asked = outside.get_subscriptions_info_by_topic(topic)
-        return [_words(info.qos_profile) for info in asked if info.node_name == "recorder"] == [wanted]
+        subscribed = outside.get_subscriptions_info_by_topic(topic)
+        return [_words(info.qos_profile) for info in subscribed if info.node_name == "recorder"] == [wanted]
 
 
 def _words(profile: QoSProfile):

@@ -81,12 +81,14 @@ class Graph:
         """
 
         def settled(publish):
-            asked = [info.qos_profile for info in self.outside.get_subscriptions_info_by_topic(publish.topic)]
+            profiles = [
+                info.qos_profile for info in self.outside.get_subscriptions_info_by_topic(publish.topic)
+            ]
             same = all(
                 (each.reliability, each.durability) == (publish.qos.reliability, publish.qos.durability)
-                for each in asked
+                for each in profiles
             )
-            return asked and same and publish.count() == len(asked)
+            return profiles and same and publish.count() == len(profiles)
 
         for publish in publishers:
             self.until(lambda publish=publish: settled(publish), f"subscriptions to {publish.topic} in line")
@@ -118,11 +120,11 @@ class Graph:
         """Call a service of another process, repeatedly until it responds; return the first response."""
         client = self.outside.create_client(service_type, service)
         self.until(client.service_is_ready, f"service {service}")
-        asked, futures = [], []
+        times_s, futures = [], []
 
         def answered():
-            if not asked or time.monotonic() > asked[-1] + RETRY_S:
-                asked.append(time.monotonic())
+            if not times_s or time.monotonic() > times_s[-1] + RETRY_S:
+                times_s.append(time.monotonic())
                 futures.append(client.call_async(service_type.Request(**request)))
             return next((each for each in futures if each.done()), None)
 

@@ -48,8 +48,8 @@ def status(graph, sim, saying=""):
     found = []
     subscription = graph.outside.create_subscription(DiagnosticArray, "/diagnostics", found.append, 10)
     graph.until(lambda: graph.outside.count_publishers("/diagnostics"), "the diagnostics")
-    said = lambda: [report for report in found if saying in report.status[0].message]  # noqa: E731
-    graph.until(lambda: (sim.diagnostics.publish(), said())[1], f"a status saying '{saying}'")
+    matching = lambda: [report for report in found if saying in report.status[0].message]  # noqa: E731
+    graph.until(lambda: (sim.diagnostics.publish(), matching())[1], f"a status saying '{saying}'")
     graph.outside.destroy_subscription(subscription)
-    report = said()[-1].status[0]
+    report = matching()[-1].status[0]
     return report.level, report.message, {item.key: item.value for item in report.values}

@@ -134,7 +134,7 @@ class World:
         """
         last = self.decisions[-1].stamp_ns
         self.graph.until(lambda: self.decisions[-1].stamp_ns > last + S // 2, "a last half second", LONG_S)
-        heard = {each.stamp_ns: each for each in self.decisions if self.begun_ns <= each.stamp_ns <= last}
+        received = {each.stamp_ns: each for each in self.decisions if self.begun_ns <= each.stamp_ns <= last}
         (folder,) = self.root.glob("episode_*")
         self._ask("stop", lambda: layout.load_info(folder).complete)
         decided, odometry, commands = [], [], []
@@ -146,11 +146,11 @@ class World:
             elif item.topic == "/cmd_vel":
                 twist = messages.decode(TWIST, item.raw)
                 commands.append((messages.stamp_ns(twist), (twist.twist.linear.x, twist.twist.angular.z)))
-        missing = set(heard) - {each.stamp_ns for each in decided}
+        missing = set(received) - {each.stamp_ns for each in decided}
         assert all(stamp_ns in undiscovered for stamp_ns in missing)
-        written = [each for each in decided if each.stamp_ns in heard]
+        written = [each for each in decided if each.stamp_ns in received]
         assert written == [
-            each for stamp_ns, each in heard.items() if stamp_ns not in missing
+            each for stamp_ns, each in received.items() if stamp_ns not in missing
         ]  # word for word
         stamps = [messages.stamp_ns(each) for each in odometry]
         assert {b - a for a, b in itertools.pairwise(stamps)} == {S // 20}  # no frame is missing

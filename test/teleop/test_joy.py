@@ -48,7 +48,7 @@ def test_controls_are_parsed_from_lines():
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("base/linear.x 1", "must be 'ACTION INDEX RATE'"),
         ("base/linear.y 1 0.5", "'base/linear.y' is not an action of the contract"),
@@ -57,8 +57,8 @@ def test_controls_are_parsed_from_lines():
         ("base/linear.x 1 nan", "is not a finite number"),
     ],
 )
-def test_a_wrong_line_is_refused_with_the_expected_form(line, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_line_is_refused_with_the_expected_form(line, message):
+    with pytest.raises(ValueError, match=message):
         parse_controls([line], ACTIONS, "axes")
 
 

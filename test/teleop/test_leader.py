@@ -73,7 +73,7 @@ def test_lines_are_sorted_into_the_order_of_the_contract():
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         (["arm/a l1"], "no line for 'arm/b'"),
         (["arm/a l1", "arm/a l2"], "'arm/a' is assigned twice"),
@@ -83,8 +83,8 @@ def test_lines_are_sorted_into_the_order_of_the_contract():
         (["arm/a l1 x"], "could not convert"),
     ],
 )
-def test_wrong_lines_are_refused(lines, said):
-    with pytest.raises(ValueError, match=said):
+def test_wrong_lines_are_refused(lines, message):
+    with pytest.raises(ValueError, match=message):
         parse_joints(lines, ACTIONS)
 
 

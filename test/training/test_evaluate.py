@@ -14,10 +14,10 @@ REACH = contract.load(share.path("config", "contracts", "arm_reach.yaml"))
 
 def test_the_expert_succeeds_and_a_constant_policy_does_not():
     task = make_task("reach")
-    heard = []
-    score = evaluate(make_expert("reach"), REACH, task, range(3), on_episode=heard.append)
+    episodes = []
+    score = evaluate(make_expert("reach"), REACH, task, range(3), on_episode=episodes.append)
     assert (score.successes, score.rate) == (3, 1.0)
-    assert [episode.seed for episode in heard] == [0, 1, 2]
+    assert [episode.seed for episode in episodes] == [0, 1, 2]
 
     class Still:
         def act(self, observation):

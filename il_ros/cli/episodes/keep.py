@@ -10,7 +10,7 @@ from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract, entries_of, folder_of
 from il_ros.core import contract as contracts
-from il_ros.core.tables import counted, say, seconds, size
+from il_ros.core.tables import counted, say, size
 from il_ros.episodes import layout
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.bag.recover import RecoverError, Recovery, recover
@@ -111,13 +111,7 @@ def _print_recovery(done: Recovery) -> None:
     what = "recovered" if done.changed else "was complete already"
     say(f"{done.folder.name}: {what}, {counted(done.messages, 'message')}{lost}")
     for span in done.spans[:_MOST_SPANS]:
-        times = [
-            f"{word} {seconds(time_s)} s"
-            for word, time_s in (("after", span.after_s), ("before", span.before_s))
-            if time_s is not None
-        ]
-        where = f" ({' and '.join(times)})" if times else ""
-        say(f"  {span.file}, bytes {span.start} to {span.end}: {span.harm.value}{where}")
+        say(f"  {span.words}")
     if len(done.spans) > _MOST_SPANS:
         say(f"  and {len(done.spans) - _MOST_SPANS} more damaged spans")
     for original in done.kept:

@@ -14,7 +14,7 @@ from il_ros.cli.episodes.choice import add_contract, add_episode, contract_for, 
 from il_ros.core.contract import Contract
 from il_ros.core.tables import counted, say
 from il_ros.episodes.arrays.replay import Frame, Replay, Skipped, count_reasons, open_replay
-from il_ros.episodes.bag.reader import open_bag
+from il_ros.episodes.bag.reader import open_bag, require_whole
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -60,10 +60,13 @@ def replay(args: argparse.Namespace) -> int:
     """Print how many ticks of the episode give a frame, and why others give none; 1 without a frame."""
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
+    require_whole(entry.folder)
     played = open_replay(open_bag(entry.folder), contract, entry.info)
     frames, skipped = _played(played, contract, args.csv)
     amount = f"{counted(frames, 'frame')} of {counted(frames + len(skipped), 'tick')}"
     say(f"{entry.name} under contract '{contract.name}': {amount}")
+    for note in played.notes:
+        say(f"  {note}")
     for reason, count in count_reasons(skipped).items():
         say(f"  {counted(count, 'tick')} without a frame: {reason}")
     if args.csv is not None:
@@ -137,6 +140,7 @@ def _video(args: argparse.Namespace) -> int:
     from il_ros.episodes.video import write_sheet, write_video
 
     entry = entry_of(args.episode, args.root)
+    require_whole(entry.folder)
     bag = open_bag(entry.folder)
     output = args.output or Path(f"{entry.name}.{'png' if args.sheet else 'mp4'}")
     if args.sheet:

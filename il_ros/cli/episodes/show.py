@@ -47,7 +47,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
     info = entry.info
     stored = sum(file.stat().st_size for file in bag_files(entry.folder))
     grade = "-" if info is None or info.grade is None else info.grade.level
-    note = entry.reason if not entry.usable else _worst(info)
+    note = entry.reason if entry.damage or not entry.usable else _worst(info)
     return (
         entry.name,
         entry.state,
@@ -73,9 +73,11 @@ def _totals(catalogue: Catalogue) -> str:
     states = Counter(entry.state for entry in catalogue.entries)
     outcomes = Counter(entry.outcome for entry in catalogue.usable)
     total_s = sum(entry.info.duration_s or 0.0 for entry in catalogue.usable if entry.info is not None)
+    poor = sum(bool(entry.poor) for entry in catalogue.usable)
+    left_out = f" {poor} of them poor, which training leaves out." if poor else ""
     return (
         f"\n{counted(len(catalogue.entries), 'episode')}: {_counted(states)}. "
-        f"Usable: {_counted(outcomes) or 'none'}, {total_s:.1f} s in all."
+        f"Usable: {_counted(outcomes) or 'none'}, {total_s:.1f} s in all.{left_out}"
     )
 
 

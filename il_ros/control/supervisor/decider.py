@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -57,7 +58,9 @@ class Decider:
         self.ended = ""
         self.shaper = shaper
         self._period_ns, self._buffer, self._estop = contract.period_ns, buffer, estop
-        self._expires_s = min(contract.expires_s(action) for action in contract.actions)
+        # without a declaration the source's time-out alone decides
+        declared = [action.expires_s for action in contract.actions if action.expires_s is not None]
+        self._expires_s = min(declared, default=math.inf)
         self._generations, self._mixed = Generations(), False
         self._handover_unreported = False
 

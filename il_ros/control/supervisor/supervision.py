@@ -2,7 +2,7 @@
 
 The supervisor decides as soon as the source in authority has proposed for a new tick. Without a proposal the
 timer decides: it continues the source's last chunk, then repeats the last target until that expires
-(`Contract.expires_s`) or the source times out. Authority then passes to the next source or to the declared
+(a declared `expires_s`) or the source times out. Authority then passes to the next source or to the declared
 safe behaviour. There is one decision per tick.
 
 Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic. The robot's clock

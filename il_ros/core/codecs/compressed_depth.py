@@ -96,7 +96,7 @@ def decode_rvl(raw: bytes, count: int) -> Array:
         others = int(numbers[place + 1])
         place += 2
         if pixel + others > count:
-            raise ValueError(f"the RVL data have more than {count} pixels")
+            raise ValueError(f"the RVL data have more than {counted(count, 'pixel')}")
         if place + others > len(numbers):
             raise ValueError(f"the RVL data end at pixel {pixel} of {count}")
         if not others and not numbers[place - 2]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from il_ros.core.actions import shortest
 from il_ros.core.messages import Message, stamp_ns
 from il_ros.core.specs import ActionSpec, Vector
 from il_ros.core.tables import counted
@@ -31,12 +32,13 @@ class Trajectory:
     """The points of a JointTrajectory in the order of an action's names; `points` has at least one.
 
     `stamp_ns`: the time of its start; None: its arrival. `velocity`: whether the action's numbers are
-    velocities.
+    velocities. `turns`: see `ActionSpec.turns`; from point to point, continuous joints go the shortest way.
     """
 
     points: Sequence[Point]
     stamp_ns: int | None
     velocity: bool
+    turns: Vector
 
     @property
     def duration_s(self) -> float:
@@ -63,7 +65,7 @@ class Trajectory:
                     f"its first point is due {first.time_s - time_s:.3f} s later, and there is no measured "
                     f"position to interpolate from"
                 )
-            start = Point(min(before[0], time_s), before[1])
+            start = Point(min(before[0], time_s), _near(before[1], first.positions, self.turns))
             return _between(start, Point(first.time_s, first.positions), time_s, velocity=False)
         after = next(index for index, point in enumerate(self.points) if point.time_s > time_s)
         return _between(self.points[after - 1], self.points[after], time_s, velocity=self.velocity)
@@ -106,11 +108,19 @@ def read(action: ActionSpec, message: Message) -> Trajectory:
         values = {name: _part(each, name, index, joints, columns) for name in _PARTS}
         if values[needed] is None:
             raise ValueError(f"point {index} has no {needed}")
+        last, positions = points[-1].positions if points else None, values["positions"]
+        if last is not None and positions is not None:
+            values["positions"] = _near(positions, last, action.turns)
         points.append(Point(time_s, **values))
-    return Trajectory(tuple(points), stamp_ns(message), action.is_velocity)
+    return Trajectory(tuple(points), stamp_ns(message), action.is_velocity, action.turns)
 
 
 _PARTS = ("positions", "velocities", "accelerations")
+
+
+def _near(positions: Vector, other: Vector, turns: Vector) -> Vector:
+    """Return positions (A,), those of continuous joints in the turn that is nearest to `other` (A,)."""
+    return other + shortest(positions - other, turns) if turns.any() else positions
 
 
 def _part(

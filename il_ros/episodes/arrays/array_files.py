@@ -71,6 +71,7 @@ def write(
     replay: Iterable[Frame | Skipped],
     key: Mapping[str, Any],
     takeovers_ns: Sequence[int] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the frames of a replay into `folder`; the manifest stores `key`, which identifies their source.
 
@@ -115,6 +116,7 @@ def write(
         "skipped": reasons,
         "authority": authority if any(authority) else [],
         "takeovers_ns": list(takeovers_ns),
+        "notes": list(notes),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 

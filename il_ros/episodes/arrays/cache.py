@@ -21,13 +21,13 @@ from il_ros.core.contract import Contract
 from il_ros.episodes.arrays import array_files
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.replay import open_replay
-from il_ros.episodes.bag.reader import bag_files, open_bag
+from il_ros.episodes.bag.reader import bag_files, open_bag, require_whole
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, Rule
 
 FOLDER = ".cache"
-VERSION = 4
+VERSION = 5
 """Increment whenever a code change makes the same bag give different arrays."""
 
 
@@ -90,6 +90,7 @@ def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -
             authority=tuple(manifest["authority"]),
             skipped=manifest["skipped"],
             takeovers_ns=tuple(manifest["takeovers_ns"]),
+            notes=tuple(manifest["notes"]),
         )
     except (OSError, ValueError, EOFError):  # a file truncated by a power failure; it is rebuilt
         return None
@@ -99,8 +100,9 @@ def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[
     """Build the arrays in a temporary folder, then rename it to `folder`."""
     fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
     try:
+        require_whole(entry.folder)
         replay = open_replay(open_bag(entry.folder), contract, entry.info, rule)
-        array_files.write(fresh, contract, replay, key, replay.takeovers_ns)
+        array_files.write(fresh, contract, replay, key, replay.takeovers_ns, replay.notes)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     except OSError as error:
@@ -122,7 +124,14 @@ def _key(entry: Entry, rule: Rule) -> dict[str, Any]:
         "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files],
         "episode": None
         if info is None
-        else [info.started_ns, info.stopped_ns, info.topics, info.decision_topic, info.contract_hash],
+        else [
+            info.started_ns,
+            info.stopped_ns,
+            info.succeeded_ns,
+            info.topics,
+            info.decision_topic,
+            info.contract_hash,
+        ],
     }
 
 

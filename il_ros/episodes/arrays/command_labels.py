@@ -14,6 +14,7 @@ from contextlib import suppress
 import numpy as np
 
 from il_ros.core import messages
+from il_ros.core.actions import References
 from il_ros.core.codecs import CodecError, decode
 from il_ros.core.codecs import trajectory as trajectories
 from il_ros.core.codecs.trajectory import Trajectory
@@ -56,7 +57,10 @@ class ActionCommands:
         self._period_ns, self._expires_s = contract.period_ns, contract.expires_s(action)
         self._commands = recorded.get(streams.commanded[action.topic], ())
         self._log_times = [item.log_ns for item in self._commands]
-        self._reference = None if action.reference is None else contract.observation(action.reference)
+        self._references = References(contract)
+        self._reference = next(
+            (spec for spec in self._references.specs if spec.key == action.reference), None
+        )
         topic = "" if self._reference is None else streams.observed[self._reference.topic]
         self._measured = recorded.get(topic, ())
         self._read: tuple[int, Vector | Trajectory, tuple[int, Vector] | None] | None = None
@@ -134,7 +138,8 @@ class ActionCommands:
         found = synchroniser.sample(arrival_ns)
         if not isinstance(found, Observation):
             return None
-        return arrival_ns, found.values[self._reference.key][list(self._action.reference_index)]
+        positions = self._references.of(self._action, found.values)
+        return None if positions is None else (arrival_ns, positions)
 
 
 def _log_ns(message: BagMessage) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from il_ros.episodes.bag.reader import BagError, BeingRecordedError
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry, Omission, Selection, scan
 from il_ros.records.labelling import BY_MODE, Rule
+from il_ros.records.outcomes import FAILURE
 
 UNUSABLE = (BagError, MismatchError, array_files.NoFramesError)
 Progress = Callable[[Sequence[Entry]], Iterable[Entry]]
@@ -30,7 +32,8 @@ class DatasetError(ValueError):
 class DatasetSummary:
     """The contents of a dataset: episode names, and (name, reason) of those left out.
 
-    `omissions`: the kind of reason by the name of an episode that was left out.
+    `omissions`: the kind of reason by the name of an episode that was left out. `notes`: sentences about what
+    is used, which are no warnings.
     """
 
     train: tuple[str, ...]
@@ -40,6 +43,23 @@ class DatasetSummary:
     left_out: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
     omissions: Mapping[str, Omission] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def _poor_line(self) -> str:
+        """Return one line about the episodes that were left out as poor, with the most common reasons."""
+        alike: dict[str, list[str]] = {}
+        for name, reason in self.left_out:
+            if self.omissions.get(name) is Omission.POOR:
+                text = reason.removeprefix(_POOR)
+                alike.setdefault(_NUMBERS.sub("#", text), []).append(text)
+        if not alike:
+            return ""
+        groups = sorted(alike.values(), key=len, reverse=True)
+        listed = [same[0] + (f" ({len(same)} like it)" if len(same) > 1 else "") for same in groups[:3]]
+        listed += [f"{len(groups) - 3} other reasons"] if len(groups) > 3 else []
+        total = sum(len(same) for same in groups)
+        episodes = "1 poor episode" if total == 1 else f"{total} poor episodes"
+        return f"left out {episodes}: {'; '.join(listed)}; --poor uses them"
 
     def lines(self) -> list[str]:
         """Return the summary as printable lines."""
@@ -51,7 +71,11 @@ class DatasetSummary:
         out += [
             f"  {counted(ticks, 'tick')} without a frame: {reason}" for reason, ticks in self.skipped.items()
         ]
-        out += [f"  left out {line}" for line in grouped(self.left_out)]
+        out += [f"  {note}" for note in self.notes]
+        poor = self._poor_line()
+        out += [f"  {poor}"] if poor else []
+        others = [pair for pair in self.left_out if self.omissions.get(pair[0]) is not Omission.POOR]
+        out += [f"  left out {line}" for line in grouped(others)]
         return out + [f"  warning: {warning}" for warning in self.warnings]
 
 
@@ -74,13 +98,16 @@ class Dataset:
         validation: float = 0.1,
         validation_most: int | None = None,
         seed: int = 0,
+        held_out: Collection[str] | None = None,
         rule: Rule = BY_MODE,
         progress: Progress = iter,
     ) -> Dataset:
         """Convert the selected episodes under `root`, or load them from the cache.
 
-        `validation`: the share of episodes used for validation, at least one episode when above 0 and at most
-        `validation_most`. `progress` wraps the sequence of episodes being converted, as tqdm does.
+        `validation`: the share of frames used for validation, in whole episodes: at least one episode when above
+        0 and at most `validation_most`, and never more frames than remain to train.
+        `held_out`: the names of the validation episodes, instead of a share.
+        `progress` wraps the sequence of episodes being converted, as tqdm does.
         Raises DatasetError when no episode remains, FileNotFoundError when `root` does not exist, OSError
         when the cache can't be written.
         """
@@ -97,12 +124,14 @@ class Dataset:
                 omissions[entry.name] = _omission(error)
         if not episodes:
             listed = "\n".join(f"  {line}" for line in grouped(left_out))
+            hint = "; --poor uses the poor ones" if Omission.POOR in omissions.values() else ""
             raise DatasetError(
-                f"{root}: no episode to train on\n{listed or '  the folder holds no episodes'}"
+                f"{root}: no episode to train on{hint}\n{listed or '  the folder holds no episodes'}"
             )
-        names = [episode.name for episode in episodes]
-        held_out = validation_names(names, validation, seed, validation_most)
-        return cls._split(contract, episodes, held_out, left_out, omissions, validation)
+        frames = {episode.name: len(episode) for episode in episodes}
+        if held_out is None:
+            held_out = validation_names(frames, validation, seed, validation_most)
+        return cls._split(contract, episodes, frozenset(held_out), left_out, omissions, validation)
 
     @classmethod
     def _split(
@@ -119,9 +148,13 @@ class Dataset:
         skipped: Counter[str] = Counter()
         for episode in episodes:
             skipped.update(episode.skipped)
-        warnings = []
+        warnings = _notes(episodes)
         if validation > 0 and not kept:
-            warnings.append("there is only one episode: it is used for training, none for validation")
+            alone = len(episodes) == 1
+            why = (
+                "there is only one episode: it is" if alone else "one episode has most of the frames: all are"
+            )
+            warnings.append(f"{why} used for training, none for validation")
         if any(not episode.authority for episode in episodes):  # labelled by commands, not by decisions
             warnings += contract.expiry_warnings
         summary = DatasetSummary(
@@ -132,26 +165,63 @@ class Dataset:
             left_out=tuple(left_out),
             warnings=tuple(warnings),
             omissions=omissions,
+            notes=_outcome_notes(episodes),
         )
         return cls(contract, train, kept, summary)
 
 
 def validation_names(
-    names: Sequence[str], share: float, seed: int, most: int | None = None
+    frames: Mapping[str, int], share: float, seed: int, most: int | None = None
 ) -> frozenset[str]:
-    """Return the names of the validation episodes: a share of `names`, from 1 to `most`.
+    """Return the names of the validation episodes: about a `share` of all frames, from 1 to `most` episodes.
 
-    A single episode is never used for validation. Episodes are ordered by a hash of seed and name, so a
-    growing dataset keeps most of its split, and training episodes seldom become validation episodes.
+    `frames`: each episode's number of frames. At least half of the frames remain to train, so a single
+    episode is never used for validation, nor one that has most of the frames. Episodes are ordered by a hash
+    of seed and name, so a growing dataset keeps most of its split, and training episodes seldom become
+    validation episodes.
     Raises ValueError when the share is not in [0, 1).
     """
     if not 0 <= share < 1:
-        raise ValueError(f"validation is a share of the episodes from 0 to below 1, not {share}")
-    if share == 0 or len(names) < 2:
-        return frozenset()
-    count = min(max(1, round(share * len(names))), len(names) - 1, len(names) if most is None else most)
-    ordered: list[Any] = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
-    return frozenset(ordered[:count])
+        raise ValueError(f"validation is a share of the frames from 0 to below 1, not {share}")
+    total = sum(frames.values())
+    chosen: list[str] = []
+    held = 0
+    ordered: list[Any] = sorted(frames, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    for name in ordered if share > 0 else ():
+        if len(chosen) == most or (chosen and held + frames[name] / 2 > share * total):
+            break
+        if 2 * (held + frames[name]) <= total:
+            chosen.append(name)
+            held += frames[name]
+    return frozenset(chosen)
+
+
+def _outcome_notes(episodes: Sequence[EpisodeArrays]) -> tuple[str, ...]:
+    failed = sum(episode.outcome == FAILURE for episode in episodes)
+    if not failed:
+        return ()
+    which = (
+        "1 episode failed; the expert's commands in it"
+        if failed == 1
+        else (f"{failed} episodes failed; the expert's commands in them")
+    )
+    return (f"{which} are learnt as in the others (--outcome success leaves failures out)",)
+
+
+_POOR = "graded poor: "
+_NUMBERS = re.compile(r"\d+(\.\d+)?")
+
+
+def _notes(episodes: Sequence[EpisodeArrays]) -> list[str]:
+    """Return each note once, with the episodes that it is about."""
+    about: dict[str, list[str]] = {}
+    for episode in episodes:
+        for note in episode.notes:
+            about.setdefault(note, []).append(episode.name)
+    return [
+        f"{names[0]}: {note}" if len(names) == 1 else f"{len(names)} episodes, {names[0]} first: {note}"
+        for note, names in about.items()
+    ]
 
 
 def _omission(error: Exception) -> Omission:
@@ -166,8 +236,11 @@ def _choose(root: Path, select: Selection) -> tuple[list[Entry], list[tuple[str,
     omissions = {entry.name: entry.omission or Omission.UNUSABLE for entry in catalogue.left_out}
     wanted = []
     for entry in catalogue.usable:
-        refusal = select.refusal(entry)
-        if refusal:
+        refusal, poor = select.refusal(entry), select.poorness(entry)
+        if poor and not refusal:
+            left_out.append((entry.name, _POOR + poor))
+            omissions[entry.name] = Omission.POOR
+        elif refusal:
             left_out.append((entry.name, refusal))
             omissions[entry.name] = Omission.NOT_SELECTED
         else:

@@ -29,7 +29,8 @@ class EpisodeArrays:
     `ticks_ns` (T,): strictly increasing. A tick without observation or label has no frame, so successive
     ticks may be more than `period_ns` apart; `skipped` counts the missing frames by reason.
     `authority`: the source in authority at each tick; empty when the bag has no decisions. `takeovers_ns`:
-    the ticks at which the expert took over from the policy, including ticks without a frame.
+    the ticks at which the expert took over from the policy, including ticks without a frame. `notes`:
+    sentences about how the bag was read, to be shown.
     """
 
     name: str
@@ -43,6 +44,7 @@ class EpisodeArrays:
     authority: tuple[str, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     takeovers_ns: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         frames = len(self.ticks_ns)

@@ -27,10 +27,14 @@ from il_ros.episodes.arrays.tick_labels import (
     stamped_by_arrival,
 )
 from il_ros.episodes.bag.reader import Bag, BagMessage
+from il_ros.episodes.bag.recovery.integrity import sentence
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, NoLabel, Rule
 from il_ros.records.takeovers import takeovers
+
+AFTER_SUCCESS_S = 0.5
+"""Time after the success was marked in which ticks are still frames: the robot comes to rest in it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Replay:
     """An episode opened under a contract. Iterate to get its frames; `len` is the number of ticks.
 
     `left_out`: reasons, one for each record without a tick. `observed`: the contract's topic -> the bag's.
+    `notes`: sentences about damage of a split recording and topics under another name, to be shown.
+    `last_ns`: the time after which ticks are no frames, because the success had been marked before it.
     `from_commands`: the labels are the commands on the topics, not the supervisor's decisions.
     """
 
@@ -76,6 +82,8 @@ class Replay:
     tick_labels: Sequence[TickLabel]
     left_out: Sequence[str]
     observed: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    last_ns: int | None = None
     from_commands: bool = False
 
     def __len__(self) -> int:
@@ -107,6 +115,8 @@ class Replay:
             return Skipped(label.tick_ns, observation.reasons)
         if label.command is None:
             return Skipped(label.tick_ns, (label.reason,), label.missing)
+        if self.last_ns is not None and label.tick_ns > self.last_ns:
+            return Skipped(label.tick_ns, (f"more than {AFTER_SUCCESS_S:g} s after the success was marked",))
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
         # the command of a continuous joint in the turn of its measurement, so that the two can be subtracted
         whole_turns = (label.command - offset) - actions.differences(self.contract, label.command, offset)
@@ -126,7 +136,11 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
         ticked = streams.decisions or streams.observed.get(contract.trigger or "")
         count = f": {counted(bag.step.count(ticked), 'message')} of {ticked}" if ticked else ""
         left_out.append(f"{bag.step}; what was recorded after that is not used{count}")
-    return Replay(bag, contract, found, left_out, streams.observed, streams.decisions is None)
+    damaged = (f"damaged, its intact part is used: {sentence(bag.damage)}",) if bag.damage else ()
+    notes = (*damaged, *streams.notes)
+    succeeded_ns = None if info is None else info.succeeded_ns
+    last_ns = None if succeeded_ns is None else succeeded_ns + round(AFTER_SUCCESS_S * 1e9)
+    return Replay(bag, contract, found, left_out, streams.observed, notes, last_ns, streams.decisions is None)
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:

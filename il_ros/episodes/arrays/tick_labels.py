@@ -8,6 +8,7 @@ before the next tick, if it has not expired (`command_labels`).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -70,22 +71,25 @@ def label_ticks(
     `recorded` are the bag's messages by log time, at least those of `label_topics`.
     A trigger message that is too short for a header is no tick; `replay.observe` reports it.
     """
-    by_topic: dict[str, list[BagMessage]] = {}
-    for message in recorded:
-        by_topic.setdefault(message.topic, []).append(message)
     trigger = streams.observed.get(contract.trigger or "")
     by_arrival = stamped_by_arrival(contract.observations, contract.trigger)
-    stamped = [
-        (stamp, message.log_ns)
-        for message in by_topic.get(trigger or "", [])
-        if (stamp := stamp_ns(message, by_arrival)) is not None
-    ]
+    labels = _labelling_topics(contract, streams)
+    by_topic: dict[str, list[BagMessage]] = {}
+    stamps_ns, arrivals_ns = array("q"), array("q")  # of the trigger, whose messages may be images
+    for message in recorded:
+        if message.topic in labels:
+            by_topic.setdefault(message.topic, []).append(message)
+        if message.topic == trigger and (stamp := stamp_ns(message, by_arrival)) is not None:
+            stamps_ns.append(stamp)
+            arrivals_ns.append(message.log_ns)
     if streams.decisions is not None:
         late = LateProposals(by_topic.get(streams.expert.topic, []) if streams.expert else [], streams.expert)
         found, left_out = _decided(by_topic.get(streams.decisions, []), streams, span, rule, late)
-        stamps = {stamp_ns for stamp_ns, _ in stamped}
-        found = [replace(label, triggered=label.tick_ns in stamps) for label in found]
+        decided_ns = np.array([label.tick_ns for label in found], dtype=np.int64)
+        triggered = np.isin(decided_ns, np.frombuffer(stamps_ns, dtype=np.int64)).tolist()
+        found = [replace(label, triggered=each) for label, each in zip(found, triggered, strict=True)]
     else:
+        stamped = zip(stamps_ns, arrivals_ns, strict=True)
         ticks = _grid(contract, span) if trigger is None else _triggered(contract, stamped, span)
         found, left_out = _commanded(ticks, contract, streams, by_topic), []
     ordered, out_of_order = _in_order(found)
@@ -94,10 +98,17 @@ def label_ticks(
 
 def label_topics(contract: Contract, streams: ContractTopics) -> set[str]:
     """Return the bag's topics that `label_ticks` needs."""
+    return _labelling_topics(contract, streams) | (
+        {streams.observed[contract.trigger]} if contract.trigger else set()
+    )
+
+
+def _labelling_topics(contract: Contract, streams: ContractTopics) -> set[str]:
+    """Return the bag's topics whose messages are kept to make labels."""
     names = {streams.decisions} if streams.decisions else command_topics(contract, streams)
     if streams.expert is not None:
         names.add(streams.expert.topic)
-    return names | ({streams.observed[contract.trigger]} if contract.trigger else set())
+    return names
 
 
 def stamped_by_arrival(specs: Sequence[ObservationSpec], topic: str | None) -> bool:
@@ -173,7 +184,7 @@ def _grid(contract: Contract, span: Span) -> list[TickLabel]:
     return [TickLabel(time_ns, time_ns, False) for time_ns in times]
 
 
-def _triggered(contract: Contract, stamped: Sequence[tuple[int, int]], span: Span) -> list[TickLabel]:
+def _triggered(contract: Contract, stamped: Iterable[tuple[int, int]], span: Span) -> list[TickLabel]:
     ticks = Ticks(contract.period_ns)
     return [
         TickLabel(stamp_ns, arrival_ns, True)

@@ -66,7 +66,8 @@ class Topic:
 class BagSummary:
     """The contents of a bag; times are log times in nanoseconds, zero when it holds no message.
 
-    `parts`: the files of a split recording; `file` is then empty.
+    `parts`: the files of a split recording; `file` is then empty. `compression`: format and mode ('zstd',
+    'MESSAGE') of messages that rosbag2 compressed one by one; empty otherwise.
     """
 
     file: str
@@ -76,6 +77,7 @@ class BagSummary:
     distro: str = "jazzy"
     custom: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[BagSummary] = ()
+    compression: tuple[str, str] = ("", "")
 
     @property
     def messages(self) -> int:
@@ -124,8 +126,8 @@ def _information(summary: BagSummary) -> dict[str, Any]:
         "starting_time": start,
         "message_count": summary.messages,
         "topics_with_message_count": [_topic(topic) for topic in summary.topics],
-        "compression_format": "",  # rosbag2 does not list the compression of chunks inside the file
-        "compression_mode": "",
+        "compression_format": summary.compression[0],  # rosbag2 does not list that of chunks in the file
+        "compression_mode": summary.compression[1],
         "relative_file_paths": [part.file for part in parts],
         "files": [_file(part) for part in parts],
         "custom_data": dict(summary.custom),

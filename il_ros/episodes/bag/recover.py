@@ -24,7 +24,7 @@ from il_ros.episodes.bag.mcap_scan import Scan
 from il_ros.episodes.bag.metadata import BagSummary, merge, render
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.bag.recovery import episode_info, rewrite
-from il_ros.episodes.bag.recovery.damage import Damage, Harm
+from il_ros.episodes.bag.recovery.damage import DamagedSpan, Harm, span_of
 from il_ros.episodes.bag.recovery.rewrite import LIBRARY, Progress
 from il_ros.episodes.bag.writer import RESERVE_FILE
 
@@ -36,22 +36,6 @@ _BLOCK_BYTES = 1 << 20
 
 class RecoverError(RuntimeError):
     """A bag can't be recovered; the message names the file. Its files are unchanged."""
-
-
-@dataclass(frozen=True)
-class DamagedSpan:
-    """A damaged span of the file called `file`.
-
-    `after_s`, `before_s`: times of the last message before it and of the first one after it, in seconds since
-    the file's first message; None when there is no such message.
-    """
-
-    file: str
-    start: int
-    end: int
-    harm: Harm
-    after_s: float | None
-    before_s: float | None
 
 
 @dataclass(frozen=True)
@@ -97,7 +81,7 @@ class _Part:
     def spans(self) -> list[DamagedSpan]:
         if self.scan is None:
             return [DamagedSpan(self.target.name, 0, self.size, Harm.TAIL, None, None)] if self.size else []
-        return [_span(self.target.name, each, self.scan.start_ns) for each in self.scan.damage]
+        return [span_of(self.target.name, each, self.scan.start_ns) for each in self.scan.damage]
 
 
 def recover(folder: Path, progress: Progress = lambda done, total: None) -> Recovery:
@@ -135,7 +119,8 @@ def _recover(folder: Path, descriptor: int, opened: ExitStack, progress: Progres
         changed = True
         if part.reproduced:
             originals.append(original)
-    changed |= _complete_metadata(folder, targets, results)
+    if set(targets) >= set(bag_files(folder)):  # beside compressed files, it would leave these out
+        changed |= _complete_metadata(folder, targets, results)
     fault = FAULT if any(scan.header.library == LIBRARY for scan in results) else ""
     changed |= episode_info.complete(folder, results, fault)
     os.fsync(descriptor)
@@ -179,7 +164,9 @@ def _targets(folder: Path) -> list[Path]:
     moved = {file.with_suffix("") for file in folder.glob(f"*.mcap{ORIGINAL}")}
     found = {file for file in bag_files(folder) if file.suffix == ".mcap"} | moved
     if not found:
-        raise RecoverError(f"{folder}: must hold an .mcap file; it holds none")
+        others = ", ".join(file.name for file in bag_files(folder))
+        why = f"only {others}, which are read as they are, without recovery" if others else "none"
+        raise RecoverError(f"{folder}: must hold an .mcap file; it holds {why}")
     return sorted(found, key=lambda file: (len(file.name), file.name))
 
 
@@ -308,8 +295,11 @@ def _complete_metadata(folder: Path, targets: list[Path], scans: list[Scan]) -> 
 
 
 def _with_custom(summary: BagSummary, before: dict[object, object]) -> BagSummary:
-    """Return the summary with what the old metadata say of distribution and custom data."""
+    """Return the summary with what the old metadata say of distribution, custom data and compression."""
     distro, custom = before.get("ros_distro"), before.get("custom_data")
+    mode, packed = before.get("compression_mode"), before.get("compression_format")
+    if isinstance(mode, str) and mode.upper() == "MESSAGE" and isinstance(packed, str):
+        summary = replace(summary, compression=(packed, mode))
     if isinstance(distro, str) and distro:
         summary = replace(summary, distro=distro)
     if isinstance(custom, dict) and all(isinstance(text, str) for pair in custom.items() for text in pair):
@@ -324,17 +314,6 @@ def _metadata_or_none(path: Path) -> dict[object, object] | None:
         return None
     values = values.get("rosbag2_bagfile_information") if isinstance(values, dict) else None
     return values if isinstance(values, dict) else None
-
-
-# ---- report ----------------------------------------------------------------------------------------------
-
-
-def _span(name: str, damage: Damage, start_ns: int) -> DamagedSpan:
-    after_s, before_s = (
-        None if time_ns is None else (time_ns - start_ns) / 1e9
-        for time_ns in (damage.after_ns, damage.before_ns)
-    )
-    return DamagedSpan(name, damage.start, damage.end, damage.harm, after_s, before_s)
 
 
 def _escaped(name: str) -> str:

@@ -41,7 +41,7 @@ class ContractTopics:
     `observed` and `commanded`: the contract's topic -> the bag's. `decisions`: the bag's topic of decisions,
     None when labels come from the commanded topics. `columns` (A,): the index of each of the contract's
     action elements in a decision's vector, which has `decided` elements. `expert`: the expert's proposals,
-    None without their own topic.
+    None without their own topic. `notes`: a sentence for each topic that the bag has under another name.
     """
 
     observed: Mapping[str, str]
@@ -50,6 +50,7 @@ class ContractTopics:
     columns: NDArray[np.intp]
     expert: ExpertStream | None = None
     decided: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> ContractTopics:
@@ -61,7 +62,7 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Cont
     """
     problems: list[str] = []
     observed = _names(contract.observations, bag, info, problems)
-    recorded = _recorded_contract(bag, info)
+    recorded = _recorded_contract(bag, info, contract)
     decisions = None if recorded is None else _decision_topic(bag, info)
     columns = np.arange(contract.action_size)
     commanded: dict[str, str] = {}
@@ -79,7 +80,8 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Cont
             f"The bag holds: {held}"
         )
     decided = None if decisions is None or recorded is None else recorded.action_size
-    return ContractTopics(observed, commanded, decisions, columns, expert, decided)
+    notes = _renamed({**observed, **commanded}, info)
+    return ContractTopics(observed, commanded, decisions, columns, expert, decided, notes)
 
 
 def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:
@@ -93,8 +95,22 @@ def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:
     for name in (topic, f"/{topic}"):
         if name in bag.topics:
             return name
-    inside = [name for name in bag.topics if name.endswith(f"/{topic.lstrip('/')}")]
+    inside = _inside(topic, bag)
     return inside[0] if len(inside) == 1 else None
+
+
+def _inside(topic: str, bag: Bag) -> list[str]:
+    """Return the bag's topics with this name under a namespace."""
+    return sorted(name for name in bag.topics if name.endswith(f"/{topic.lstrip('/')}"))
+
+
+def _renamed(names: Mapping[str, str], info: EpisodeInfo | None) -> tuple[str, ...]:
+    """Return a sentence for each topic that was found under a namespace, not where the contract says."""
+    return tuple(
+        f"topic {topic} was found under another name, {name}: the only one in the bag that ends in it"
+        for topic, name in names.items()
+        if (info is None or topic not in info.topics) and name.lstrip("/") != topic.lstrip("/")
+    )
 
 
 def _names(
@@ -104,7 +120,10 @@ def _names(
     for spec in specs:
         name = resolve(spec.topic, bag, info)
         if name is None:
-            problems.append(f"{spec.key} needs topic {spec.topic} ({spec.type}), which is not in the bag")
+            inside = _inside(spec.topic, bag) if info is None else []
+            several = f", which is in the bag as {' and as '.join(inside)}: only one is accepted"
+            why = several if inside else ", which is not in the bag"
+            problems.append(f"{spec.key} needs topic {spec.topic} ({spec.type}){why}")
         elif bag.topics[name].type != spec.type:
             problems.append(
                 f"{spec.key} needs {name} as {spec.type}, but the bag has {bag.topics[name].type}"
@@ -134,11 +153,13 @@ def _expert(recorded: Contract, bag: Bag, info: EpisodeInfo | None) -> ExpertStr
     return ExpertStream(name, recorded.action_names, recorded.period_ns)
 
 
-def _recorded_contract(bag: Bag, info: EpisodeInfo | None) -> Contract | None:
+def _recorded_contract(bag: Bag, info: EpisodeInfo | None, used: Contract) -> Contract | None:
     """Return the contract that the bag was recorded under, which gives the order of decision vectors."""
     texts = [] if info is None else [info.contract_text]
     texts.append(bag.metadata.get(CONTRACT_RECORD, {}).get("text", ""))
     for text in texts:
+        if text == used.text and text:
+            return used  # parsing takes longer than reading a short episode
         if text:
             try:
                 return contracts.parse(text, f"{bag.path} (its contract)")

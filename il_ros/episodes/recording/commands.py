@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,7 @@ class CommandCounts:
         self._expired_ns: dict[str, float] = {}
         self.total = self.decisions = self.clipped = self.unreadable = 0
         self.first_error = ""
+        self._limits: Counter[str] = Counter()
 
     def decision(self, log_ns: int, raw: bytes) -> None:
         """Count a supervisor's decision (std_msgs/String)."""
@@ -68,6 +70,7 @@ class CommandCounts:
             return
         self.decisions += 1
         self.clipped += bool(made.limited)
+        self._limits.update(set(made.limited))
         if made.sent is not None:
             self._move("decision", log_ns, np.array(made.sent, dtype=np.float64), self._velocity)
 
@@ -112,6 +115,14 @@ class CommandCounts:
     def clipped_share(self) -> float | None:
         """Share of decisions that the safety limiter changed; None without decisions."""
         return self.clipped / self.decisions if self.decisions else None
+
+    @property
+    def clipped_most(self) -> str:
+        """The joint and limit that acted in most decisions, with their share; "" when none acted."""
+        if not self._limits:
+            return ""
+        (limit, count), *_ = self._limits.most_common(1)
+        return f"{limit} ({count / self.decisions:.0%})"
 
     @property
     def idle_share(self) -> float | None:

@@ -6,7 +6,7 @@ import dataclasses
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from il_ros.episodes import layout
@@ -16,6 +16,7 @@ from il_ros.episodes.layout import EpisodeInfo, StreamInfo
 from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.grade import grade
 from il_ros.episodes.recording.options import RecordedStream, RecordOptions
+from il_ros.records.outcomes import SUCCESS
 
 CHECK_S = 1.0
 """Interval between checks of the free space and the file."""
@@ -56,6 +57,7 @@ class EpisodeWriter:
         self._saving = threading.Lock()
         self._tombstone: tuple[str, str] | None = None
         self._received: tuple[StreamInfo, ...] = ()
+        self._refused: dict[str, tuple[float, str]] = {}
         self._faults: list[str] = []
         self._bag = open_bag(folder, options)
         if info.contract_text:
@@ -100,18 +102,29 @@ class EpisodeWriter:
         """Keep a sentence about what is wrong with the episode, which makes it poor; writing goes on."""
         self._faults.append(fault)
 
-    def finish(self, stopped_ns: int, reason: str, streams: Sequence[StreamInfo]) -> None:
-        """Make the thread complete the episode with these statistics and set `done`."""
-        self._received = tuple(streams)
+    def finish(
+        self,
+        stopped_ns: int,
+        reason: str,
+        streams: Sequence[StreamInfo],
+        refused: Mapping[str, tuple[float, str]],
+    ) -> None:
+        """Make the thread complete the episode with these statistics and set `done`; `refused`: see `grade`."""
+        self._received, self._refused = tuple(streams), dict(refused)
         with self._saving:
             self.info = dataclasses.replace(self.info, stopped_ns=stopped_ns, stop_reason=reason)
         self._closing.set()
         self._wake.set()
 
-    def relabel(self, outcome: str) -> None:
-        """Set the outcome, before or after the end; raises LayoutError on an unknown one, OSError."""
+    def relabel(self, outcome: str, now_ns: int | None) -> None:
+        """Set the outcome, before the end (at `now_ns`) or after it (None).
+
+        Raises LayoutError on an unknown outcome, OSError.
+        """
         with self._saving:
-            self.info = dataclasses.replace(self.info, outcome=outcome)
+            when_ns = self.info.succeeded_ns if self.info.succeeded_ns is not None else now_ns
+            succeeded_ns = when_ns if outcome == SUCCESS else None
+            self.info = dataclasses.replace(self.info, outcome=outcome, succeeded_ns=succeeded_ns)
             if self.done.is_set():
                 self.info.save(self.folder)
 
@@ -152,10 +165,11 @@ class EpisodeWriter:
             if spec.topic not in self._numbers:
                 self._numbers[spec.topic] = self._bag.add_stream(spec.topic, spec.type, spec.qos)
             self._bag.write(self._numbers[spec.topic], log_ns, raw, publish_ns)
-            if self._command_counts and spec.role == "decision":
-                self._command_counts.decision(log_ns, raw)
-            elif self._command_counts and spec.role == "command":
-                self._command_counts.command(spec.contract_topic, log_ns, raw)
+            counts = self._command_counts if log_ns >= self.info.started_ns else None  # else it is pre-roll
+            if counts and spec.role == "decision":
+                counts.decision(log_ns, raw)
+            elif counts and spec.role == "command":
+                counts.command(spec.contract_topic, log_ns, raw)
         if not self.failure:
             self._bag.flush()
 
@@ -189,9 +203,12 @@ class EpisodeWriter:
                 streams,
                 self.info.duration_s or 0.0,
                 clipped_share=counts.clipped_share if counts else None,
+                clipped_most=counts.clipped_most if counts else "",
                 idle_share=counts.idle_share if counts else None,
                 expired_share=counts.expired_share if counts else None,
                 unreadable_share=counts.unreadable_share if counts else None,
+                refused=self._refused,
+                commanded=counts is None or counts.total > 0,
                 ahead_s=self._options.ahead_s,
                 faults=faults,
             ),

@@ -1,10 +1,15 @@
-"""Grade the quality of an episode as a demonstration."""
+"""Grade an episode by the question whether it can be learnt from.
+
+good: yes. fair: yes, but something should be looked at. poor: no, or too little of it; training leaves poor
+episodes out unless they are asked for.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from il_ros.core.synchroniser import ANOTHER_CLOCK
 from il_ros.core.tables import counted
@@ -27,14 +32,20 @@ class Bounds:
         return int(value > self.fair) + int(value > self.poor)
 
 
-LOST = Bounds(fair=0.0, poor=0.01)
+LOST = Bounds(fair=0.005, poor=0.10)
 """Share of one stream's messages that were lost, and of the decisions and commands that can't be read."""
-STALE = Bounds(fair=0.0, poor=0.10)
+AHEAD = Bounds(fair=0.0, poor=0.10)
+"""Share of one stream's messages that are not used, because they are stamped far ahead."""
+STALE = Bounds(fair=0.02, poor=0.10)
 """Share of the episode's duration in which a stream was older than the contract allows."""
-CLIPPED = Bounds(fair=0.10, poor=0.50)
-"""Share of the decisions that the safety limiter changed."""
-IDLE = Bounds(fair=0.30, poor=0.80)
-"""Share of the episode's duration without commanded motion."""
+REFUSED = Bounds(fair=0.0, poor=0.10)
+"""Share of the checks while recording in which an observation could not be made from its message."""
+CLIPPED = Bounds(fair=0.10, poor=1.0)
+"""Share of the decisions that the safety limiter changed; the label is the command after the limiter."""
+IDLE = Bounds(fair=0.30, poor=0.98)
+"""Share of the episode's duration without commanded motion; training thins such frames."""
+MOST_REASONS = 4
+"""Reasons that a grade lists."""
 SHORTEST_S = 0.5
 AHEAD_OF_CLOCK = (
     "ahead of the recorder's clock, so it is used that much too late: synchronise the driver's clock, or "
@@ -49,36 +60,52 @@ def grade(
     duration_s: float,
     *,
     clipped_share: float | None = None,
+    clipped_most: str = "",
     idle_share: float | None = None,
     expired_share: float | None = None,
     unreadable_share: float | None = None,
+    refused: Mapping[str, tuple[float, str]] | None = None,
+    commanded: bool = True,
     ahead_s: float = math.inf,
     faults: Sequence[str] = (),
+    cautions: Sequence[str] = (),
 ) -> Grade:
-    """Return the grade with its reasons, worst first. Each of `faults` makes the episode poor.
+    """Return the grade with the worst reasons first. A fault makes the episode poor, a caution fair.
 
+    `clipped_most`: the limit that acted most often, in words. `refused`: by observation, the share of checks
+    in which it could not be made, and why. `commanded`: whether any command or decision was recorded.
     `ahead_s`: see RecordOptions.
     """
-    findings = [(2, fault) for fault in faults]
+    findings = [_Finding(2, math.inf, fault) for fault in faults]
+    findings += [_Finding(1, math.inf, caution) for caution in cautions]
     if duration_s < SHORTEST_S:
-        findings.append((2, f"only {duration_s:.2f} s long"))
+        findings.append(_Finding(2, math.inf, f"only {duration_s:.2f} s long"))
+    if not commanded:
+        findings.append(_Finding(2, math.inf, "no command was recorded, so there is nothing to learn"))
+    for share, reason in (refused or {}).values():
+        findings += _exceeding(REFUSED, share, f"{reason} (in {share:.0%} of the checks)")
     for stream in streams:
         findings += _stream(stream, duration_s)
         findings += _clock(stream, ahead_s)
-    if clipped_share is not None and (level := CLIPPED.level(clipped_share)):
-        findings.append((level, f"the safety limiter changed {clipped_share:.0%} of the commands"))
-    if idle_share is not None and (level := IDLE.level(idle_share)):
-        findings.append((level, f"no motion was commanded for {idle_share:.0%} of it"))
-    if expired_share is not None and (level := IDLE.level(expired_share)):
-        findings.append(
-            (level, f"the last command had expired for {expired_share:.0%} of it: no labels there")
-        )
-    if unreadable_share is not None and (level := LOST.level(unreadable_share)):
-        findings.append((level, f"{unreadable_share:.2%} of the decisions and commands could not be read"))
-    findings.sort(key=lambda finding: -finding[0])
+    if clipped_share is not None:
+        most = f", most often {clipped_most}" if clipped_most else ""
+        text = f"the safety limiter changed {clipped_share:.0%} of the commands{most}"
+        findings += _exceeding(CLIPPED, clipped_share, text)
+    if idle_share is not None:
+        findings += _exceeding(IDLE, idle_share, f"no motion was commanded for {idle_share:.0%} of it")
+    if expired_share is not None:
+        text = f"the last command had expired for {expired_share:.0%} of it: no labels there"
+        findings += _exceeding(IDLE, expired_share, text)
+    if unreadable_share is not None:
+        text = f"{unreadable_share:.2%} of the decisions and commands could not be read"
+        findings += _exceeding(LOST, unreadable_share, text)
+    findings.sort(key=lambda finding: (-finding.level, -finding.excess))
+    reasons = [finding.text for finding in findings]
+    if len(reasons) > MOST_REASONS:
+        reasons[MOST_REASONS:] = [f"and {len(reasons) - MOST_REASONS} lesser reasons"]
     return Grade(
-        level=LEVELS[max((level for level, _ in findings), default=0)],
-        reasons=tuple(reason for _, reason in findings),
+        level=LEVELS[max((finding.level for finding in findings), default=0)],
+        reasons=tuple(reasons),
         lost=sum(stream.lost for stream in streams),
         stale_s=max((stream.stale_s for stream in streams), default=0.0),
         clipped_share=clipped_share,
@@ -86,32 +113,42 @@ def grade(
     )
 
 
-def _stream(stream: StreamInfo, duration_s: float) -> Iterator[tuple[int, str]]:
+class _Finding(NamedTuple):
+    """A reason of the level 1 (fair) or 2 (poor); `excess`: how far its bound is exceeded."""
+
+    level: int
+    excess: float
+    text: str
+
+
+def _exceeding(bounds: Bounds, share: float, text: str) -> list[_Finding]:
+    level = bounds.level(share)
+    bound = bounds.poor if level == 2 else bounds.fair
+    return [_Finding(level, share - bound, text)] if level else []
+
+
+def _stream(stream: StreamInfo, duration_s: float) -> list[_Finding]:
     if stream.messages == 0:
-        if stream.required:
-            yield 2, f"{stream.topic}: no message"
-        return
-    if level := LOST.level(stream.lost / (stream.lost + stream.messages)):
-        yield (
-            level,
-            f"{stream.topic}: {stream.lost} of {counted(stream.lost + stream.messages, 'message')} lost",
-        )
-    if duration_s > 0 and (level := STALE.level(stream.stale_s / duration_s)):
-        yield level, f"{stream.topic}: stale for {stream.stale_s:.2f} s{_why_stale(stream)}"
+        return [_Finding(2, math.inf, f"{stream.topic}: no message")] if stream.required else []
+    total = stream.lost + stream.messages
+    text = f"{stream.topic}: {stream.lost} of {counted(total, 'message')} lost"
+    findings = _exceeding(LOST, stream.lost / total, text)
+    if duration_s > 0:
+        text = f"{stream.topic}: stale for {stream.stale_s:.2f} s{_why_stale(stream)}"
+        findings += _exceeding(STALE, stream.stale_s / duration_s, text)
     if stream.backwards:
-        yield 1, f"{stream.topic}: its stamps went back {counted(stream.backwards, 'time')}"
+        text = f"{stream.topic}: its stamps went back {counted(stream.backwards, 'time')}"
+        findings.append(_Finding(1, 0.0, text))
+    return findings
 
 
-def _clock(stream: StreamInfo, ahead_s: float) -> Iterator[tuple[int, str]]:
+def _clock(stream: StreamInfo, ahead_s: float) -> list[_Finding]:
     if stream.by_arrival or not stream.messages:
-        return
+        return []
     if wrong := wrong_clock(stream, ahead_s):
-        yield 2, wrong
-    elif level := LOST.level(stream.ahead / stream.messages):
-        yield (
-            level,
-            f"{stream.topic}: {counted(stream.ahead, 'message')} stamped more than 1 s ahead, not used",
-        )
+        return [_Finding(2, math.inf, wrong)]
+    text = f"{stream.topic}: {counted(stream.ahead, 'message')} stamped more than 1 s ahead, not used"
+    return _exceeding(AHEAD, stream.ahead / stream.messages, text)
 
 
 def wrong_clock(stream: StreamInfo, ahead_s: float) -> str:

@@ -96,10 +96,11 @@ class StreamMonitor:
         self.bytes += size
         self.last_ns = log_ns
         if stamp_ns is not None:
-            self._ages.add((log_ns - stamp_ns) / 1e9)
+            if log_ns > 0:  # at 0, simulated time has not begun
+                self._ages.add((log_ns - stamp_ns) / 1e9)
+                self.ahead += stamp_ns > log_ns + AHEAD_NS
             if stamp_ns < self._last_stamps_ns.get(source, stamp_ns):
                 self.backwards += 1
-            self.ahead += stamp_ns > log_ns + AHEAD_NS
             if len(self._last_stamps_ns) > _MOST_SOURCES:
                 self._last_stamps_ns.clear()
             self._last_stamps_ns[source] = stamp_ns

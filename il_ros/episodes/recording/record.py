@@ -28,6 +28,10 @@ from il_ros.episodes.recording.grade import wrong_clock
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions
 from il_ros.episodes.recording.pre_roll import PreRoll
 from il_ros.episodes.recording.stream import Stream
+from il_ros.episodes.recording.usability import UsabilityCheck
+
+CHECK_S = 1.0
+"""Interval of the node's clock between checks that the streams give observations."""
 
 
 class RecordError(RuntimeError):
@@ -36,7 +40,10 @@ class RecordError(RuntimeError):
 
 @dataclass(frozen=True)
 class Event:
-    """An event to report to the operator; `kind` is started, ended, saved or fault."""
+    """An event to report to the operator; `kind` is started, ended, saved, fault, warning or restored.
+
+    warning: a stream is lost or can't be used while an episode is recorded. restored: it can be used again.
+    """
 
     kind: str
     episode: str
@@ -78,6 +85,10 @@ class EpisodeRecorder:
         self.publishers: Callable[[str], Sequence[str]] = lambda topic: ()
         """Returns the names of a topic's publishers, where they are known."""
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
+        self._usability = None if contract is None else UsabilityCheck(contract)
+        self._checked_ns: int | None = None
+        self._unusable: dict[str, str] = {}
+        self._lost: dict[str, str] = {}
 
     def add_stream(self, spec: RecordedStream) -> Stream:
         """Add a topic; a known topic gets the new spec (for another QoS) and keeps its statistics.
@@ -107,12 +118,15 @@ class EpisodeRecorder:
                 self._writer.add_fault(fault)
                 self._add_event("fault", self._writer, fault)
         self._pre_roll.add(stream.spec, log_ns, raw)
+        if self._usability and stream.spec.contract_topic:
+            self._usability.receive(stream.spec.contract_topic, raw, log_ns)
 
     def start(self, label: Label = Label()) -> str:  # noqa: B008 - frozen
         """Begin an episode and return its name.
 
-        Raises RecordError while one is running, when a required stream or joint is silent, when its stamps are ahead
-        of the clock, when a joint has two publishers, and when the disk is full or can't be written.
+        Raises RecordError while one is running, when a required stream or joint is silent or gives no observation,
+        when its stamps are ahead of the clock, when a joint has two publishers, and when the disk is full or can't
+        be written.
         """
         self._notice_step()
         if self._writer:
@@ -125,12 +139,18 @@ class EpisodeRecorder:
         if wrong:
             raise RecordError(f"not started, {'; '.join(wrong)}")
         now_ns = self._clock.now_ns()
+        self._check(now_ns)
+        if self._unusable:
+            raise RecordError(f"not started, nothing could be learnt: {'; '.join(self._unusable.values())}")
         try:
             folder = self._claim()
             self._writer = self._begin(folder, label, now_ns)
         except OSError as error:
             raise RecordError(f"not started, {self.options.root} can't be written: {error}") from error
         self._told.clear()
+        self._lost = {}
+        if self._usability:
+            self._usability.begin()
         for stream in self.streams.values():
             stream.begin_episode()
         for spec, log_ns, raw, publish_ns in self._pre_roll.at(now_ns):
@@ -150,7 +170,9 @@ class EpisodeRecorder:
         writer, now_ns = self._writer, self._clock.now_ns()
         if fault:
             writer.add_fault(fault)
-        writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()])
+        self._check(now_ns)
+        refused = self._usability.refused if self._usability else {}
+        writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()], refused)
         self._writer, self.last = None, writer
         self._unsaved.append(writer)
         self._add_event("fault" if writer.failure or fault else "ended", writer, f"ended: {reason}")
@@ -168,7 +190,7 @@ class EpisodeRecorder:
                 f"{writer.info.name} is discarded and can't be marked; this restores it: {undo}"
             )
         try:
-            writer.relabel(outcome)
+            writer.relabel(outcome, self._clock.now_ns() if writer is self._writer else None)
         except (OSError, layout.LayoutError) as error:
             raise RecordError(f"{writer.info.name} not marked: {error}") from error
         return writer.info.name
@@ -188,8 +210,9 @@ class EpisodeRecorder:
         return writer.info.name
 
     def poll(self) -> list[Event]:
-        """End a failed or too long episode, or one whose clock was set; return the events since the last call."""
+        """Check the streams, end a failed or too long episode, or one whose clock was set; return the new events."""
         self._notice_step()
+        self._look()
         writer = self._writer
         if writer and writer.failure:
             self.stop(writer.failure)
@@ -220,6 +243,34 @@ class EpisodeRecorder:
         """Return a description of each required stream whose recent stamps are ahead of the clock."""
         words = [wrong_clock(stream.recent(), self.options.ahead_s) for stream in self.streams.values()]
         return [word for word in words if word]
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each observation that could not be made at the last check."""
+        return list(self._unusable.values())
+
+    def _check(self, now_ns: int) -> None:
+        self._checked_ns = now_ns
+        self._unusable = self._usability.look(now_ns) if self._usability else {}
+
+    def _look(self) -> None:
+        """Check the streams when it is time, and report while recording what is lost or restored."""
+        now_ns = self._clock.now_ns()
+        if self._checked_ns is None or not 0 <= now_ns - self._checked_ns < CHECK_S * 1e9:
+            self._check(now_ns)
+        writer = self._writer
+        if writer is None:
+            return
+        wrong = dict(self._unusable)
+        for stream in self.streams.values():
+            if silence := stream.silence(now_ns, self.options.silence_s):
+                wrong[f"topic {stream.spec.topic}"] = f"no messages on {silence}"
+        for name, reason in wrong.items():
+            if name not in self._lost:
+                self._add_event("warning", writer, reason)
+        for name in self._lost:
+            if name not in wrong:
+                self._add_event("restored", writer, f"{name} can be used again")
+        self._lost = wrong
 
     def live(self) -> list[StreamInfo]:
         """Return each stream's statistics since the last call."""

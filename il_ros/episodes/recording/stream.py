@@ -46,7 +46,7 @@ class Stream:
         self, joints: JointSources, log_ns: int, stamp_ns: int | None, raw: bytes
     ) -> tuple[Hashable, float]:
         """Return the source of a message of joint states, and the time of the joint that is oldest by now."""
-        time_ns = log_ns if stamp_ns is None or self.spec.by_arrival else stamp_ns
+        time_ns = log_ns if stamp_ns is None or self.spec.by_arrival else min(stamp_ns, log_ns)
         layout = joints.observe(raw, time_ns)
         if layout is not None:
             for element in joints.elements(layout):
@@ -71,6 +71,9 @@ class Stream:
             self._last_ns = None
             self._arrived_ns.clear()
             self._stamped_ns.clear()
+        if self._joints is not None:
+            self._joints.clear()
+        self.fault = ""
         self._live = self._monitor()
         self._before = self._live.info(0)
 

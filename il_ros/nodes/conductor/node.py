@@ -52,20 +52,31 @@ class Conductor(managed.PlainNode):
             self, "seed", 0, "seed of the first episode; counted up for each next one", read_only=True
         )
         self._limit_s = declare(
-            self, "time_limit_s", 20.0, "simulated time after which an episode fails", unit="s", minimum=0.1
+            self,
+            "time_limit_s",
+            20.0,
+            "simulated time after which an episode fails",
+            unit="s",
+            minimum=0.1,
+            read_only=True,
         )
-        self._record = declare(self, "record", True, "record every episode")
-        self._result = declare(self, "result", "", "JSON file for the outcomes; empty: none")
+        self._record = declare(self, "record", True, "record every episode", read_only=True)
+        self._result = declare(self, "result", "", "JSON file for the outcomes; empty: none", read_only=True)
         self._timeout_s = declare(
             self, "timeout_s", 90.0, "longest wait for a service, the simulator, or a policy that is still "
-            "loading", unit="s", minimum=0.1,
+            "loading", unit="s", minimum=0.1, read_only=True,
         )  # fmt: skip
         self._answered = declare(
             self, "first_decision", True, "begin only after a decision with authority on the first frame; "
             "false for contracts whose ticks come from a timer, which stops while paused",
+            read_only=True,
         )  # fmt: skip
         answers = declare(
-            self, "answers", "", "topics, separated by spaces, that must also answer the first frame"
+            self,
+            "answers",
+            "",
+            "topics, separated by spaces, that must also answer the first frame",
+            read_only=True,
         )
         self._answers = dict.fromkeys(answers.split(), 0)
         self.trials = Trials(count, seed)

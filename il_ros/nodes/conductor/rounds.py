@@ -29,6 +29,7 @@ class Rounds:
             "per_round: longest wait for training and verdict",
             unit="s",
             minimum=1.0,
+            read_only=True,
         )
         self._verdicts: dict[str, str] = {}  # by version
         self._failures: dict[str, str] = {}  # by version: why its training failed

@@ -24,6 +24,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.nodes.runtime import managed, retry  # noqa: F401 - runtime sets Fast DDS's profile, before any node
+from il_ros.nodes.runtime.publishers import SimulatedTime
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
@@ -43,12 +44,13 @@ class RosEnvError(RuntimeError):
 class Link:
     """One node with its own executor, which spins only during waits.
 
+    `clock`: the topic of simulated time, "": the time of the system.
     `seen`: the newest tick's observation, or why there is none. `ticks`: the number of ticks. `success` and
     `failed`: the newest values of those topics, None before the first. `decision`: the newest decision.
     """
 
     def __init__(
-        self, contract: Contract, name: str, namespace: str, simulated: bool, lockstep: bool, source: str
+        self, contract: Contract, name: str, namespace: str, clock: str, lockstep: bool, source: str
     ) -> None:
         self.contract, self.source = contract, source
         self._lockstep = lockstep
@@ -66,8 +68,10 @@ class Link:
             context=self._context,
             namespace=namespace,
             use_global_arguments=False,
-            parameter_overrides=[Parameter("use_sim_time", value=simulated)],
+            cli_args=["--ros-args", "-r", f"/clock:={clock}"] if clock else None,
+            parameter_overrides=[Parameter("use_sim_time", value=bool(clock))],
         )
+        self._time = SimulatedTime(self.node)
         self._executor = EventsExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._synchroniser = Synchroniser(contract.observations)
@@ -187,7 +191,8 @@ class Link:
         while not condition():
             left_s = end_s - time.monotonic()
             if left_s <= 0:
-                raise RosEnvError(f"{what}: not within {timeout_s:g} s")
+                clock = self._time.twice() or self._time.missing()
+                raise RosEnvError(f"{what}: not within {timeout_s:g} s{clock and '; '}{clock}")
             arrived = Future()
             self._waiting = (condition, arrived)
             # graph changes, such as a new subscriber, wake no callback: poll

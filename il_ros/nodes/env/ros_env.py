@@ -37,11 +37,12 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
 
     `contract`: a contract, its file, or the name of a shipped one. `lockstep`: the simulator waits for each
     decision (`speed:=0`), so seed and actions determine the episode bit by bit; otherwise time runs, and
-    `info["skipped"]` counts the unanswered ticks. `simulated`: use /clock. `reset_scene(seed)`: resets a
-    robot's scene; without it the `sim` node is reset. `success_topic`, `failed_topic` (std_msgs/Bool): "" if
-    absent. Reward is 1 at success, else 0; success and failure terminate. The end of `time_limit_s` (of the
-    node's clock) and a tick without an observation truncate: `info["reason"]` says why, and the last
-    observation is returned. Waits end after `timeout_s` of wall time with RosEnvError.
+    `info["skipped"]` counts the unanswered ticks. `simulated`: use simulated time from the topic `clock`, which
+    is relative to `namespace`, as that of the node `sim`; a simulator of your own often publishes "/clock".
+    `reset_scene(seed)`: resets a robot's scene; without it the `sim` node is reset. `success_topic`,
+    `failed_topic` (std_msgs/Bool): "" if absent. Reward is 1 at success, else 0; success and failure terminate.
+    The end of `time_limit_s` (of the node's clock) and a tick without an observation truncate: `info["reason"]`
+    says why, and the last observation is returned. Waits end after `timeout_s` of wall time with RosEnvError.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own type
@@ -60,6 +61,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         source: str = "policy",
         proposal_topic: str = "policy_server/proposal",
         namespace: str = "",
+        clock: str = "clock",
         name: str = "ros_env",
     ) -> None:
         self.contract = contract if isinstance(contract, Contract) else load_contract(str(contract))
@@ -67,7 +69,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         self.action_space = action_space(self.contract)
         self._lockstep, self._timeout_s = lockstep, timeout_s
         self._limit_ns = round(time_limit_s * 1e9)
-        self._link = Link(self.contract, name, namespace, simulated, lockstep, source)
+        self._link = Link(self.contract, name, namespace, clock if simulated else "", lockstep, source)
         self._link.listen(success_topic, failed_topic, "dagger_supervisor/decision", proposal_topic)
         self._scene = (
             SimulatorReset(self._link, timeout_s)

@@ -184,11 +184,11 @@ class Versions:
             self._driving(lineage.read(run))
         return LoadedVersion(policy, run, self._log.of(policy.version))
 
-    def _driving(self, told: Lineage) -> Driving:
+    def _driving(self, record: Lineage) -> Driving:
         """Return a version's driving record; initially that of its lineage."""
-        if told.version not in self._log.by_version and told.driven_s:
-            self._log.by_version[told.version] = Driving(told.driven_s, told.interventions)
-        return self._log.of(told.version)
+        if record.version not in self._log.by_version and record.driven_s:
+            self._log.by_version[record.version] = Driving(record.driven_s, record.interventions)
+        return self._log.of(record.version)
 
     def _note(self, run: Path, **changes: Any) -> None:
         """Write changes and the driving record into a run's version.json, if it has one of this package.
@@ -199,14 +199,14 @@ class Versions:
             self._tell_foreign(run)
             return
         try:
-            told = lineage.read(run)
-            driving = self._driving(told)
+            record = lineage.read(run)
+            driving = self._driving(record)
             drove: dict[str, Any] = {
                 "driven_s": round(driving.seconds, 3),
                 "interventions": driving.interventions,
             }
-            changed = replace(told, **drove, **({} if told.state in BAD else changes))
-            if changed != told:
+            changed = replace(record, **drove, **({} if record.state in BAD else changes))
+            if changed != record:
                 lineage.write(run, changed, durable=False)  # ticks must not wait for the disk
         except (LineageError, OSError) as error:
             self._node.report_error("version.json", Refusal(shown(str(error))))

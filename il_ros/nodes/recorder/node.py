@@ -56,6 +56,7 @@ class Recorder(managed.ManagedNode):
         self._fault: tuple[float, str] | None = None
         self._published_s = 0.0
         self._last: dict[str, Any] = {}
+        self._warnings: list[str] = []
         self._status_publisher = self.create_publisher(String, STATUS, LATCHED)
         self.add_on_set_parameters_callback(self._on_parameters)
         for name, action in {
@@ -71,7 +72,7 @@ class Recorder(managed.ManagedNode):
         """Read the contract and the parameters; raises Refusal when they are invalid."""
         self._contract = load_contract(value(self, "contract"))
         try:
-            parameters.options(self)
+            parameters.options(self, self._contract)
             parameters.wanted(self, self._contract)
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
@@ -86,7 +87,7 @@ class Recorder(managed.ManagedNode):
         clock = self.get_clock()
         simulated = value(self, "use_sim_time")
         self._recorder = EpisodeRecorder(
-            parameters.options(self),
+            parameters.options(self, self._contract),
             self._contract,
             lambda: clock.now().nanoseconds,
             steady_ns=None if simulated else time.monotonic_ns,
@@ -136,10 +137,10 @@ class Recorder(managed.ManagedNode):
         values |= {info.topic: _words(info) for info in recorder.live()}
         if self._fault and time.monotonic() - self._fault[0] < FAULT_SHOWN_S:
             return Status(ERROR, self._fault[1], values)
-        if silent:
-            return Status(WARN, f"silent: {'; '.join(silent)}", values)
-        if wrong:
-            return Status(ERROR, "; ".join(wrong), values)
+        problems = [*([f"silent: {'; '.join(silent)}"] if silent else []), *wrong, *recorder.problems()]
+        problems += list(self._streams.refused.values()) if self._streams is not None else []
+        if problems:
+            return Status(ERROR if writer or wrong else WARN, "; ".join(problems), values)
         return Status(OK, f"recording {writer.info.name}" if writer else "ready", values)
 
     def _start(self, recorder: EpisodeRecorder) -> str:
@@ -193,8 +194,13 @@ class Recorder(managed.ManagedNode):
         if event.kind == "fault":
             self.get_logger().error(shown(sentence))
             self._fault = (time.monotonic(), sentence)
+        elif event.kind == "warning":
+            self.get_logger().warning(shown(sentence))
+            self._warnings.append(sentence)
         else:
             self.get_logger().info(shown(sentence))
+        if event.kind == "started":
+            self._warnings = []
         last = self._recorder.last
         if last is not None and last.done.is_set() and last.info.name == event.episode:
             info = last.info
@@ -224,6 +230,7 @@ class Recorder(managed.ManagedNode):
             "saving": recorder.saving if recorder else [],
             "count": recorder.saved if recorder else 0,
             "last": self._last or None,
+            "warnings": self._warnings,
         }
         self._status_publisher.publish(String(data=json.dumps(status)))
 

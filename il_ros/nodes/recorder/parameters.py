@@ -23,7 +23,7 @@ from il_ros.episodes.recording.options import (
 )
 from il_ros.nodes.recorder.streams import Wanted, wanted_extra
 from il_ros.nodes.runtime.contracts import declare_contract
-from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 from il_ros.records.outcomes import OUTCOMES
 
 
@@ -33,53 +33,56 @@ def declare_all(node: Node) -> None:
     def say(name: str, default: Any, text: str, **rest: Any) -> None:
         declare(node, name, default, text, **rest)
 
+    def fixed(name: str, default: Any, text: str, **rest: Any) -> None:
+        declare(node, name, default, text, read_at=ACTIVATE, **rest)
+
     declare_contract(node)
-    say("root", "episodes", "folder of the episodes; created if missing")
-    say("extra_topics", [], "further topics to record: 'topic' or 'topic package/msg/Name'")
-    say("decision_topic", "dagger_supervisor/decision", "the supervisor's decisions; empty: not recorded")
-    say(
+    fixed("root", "episodes", "folder of the episodes; created if missing")
+    fixed("extra_topics", [], "further topics to record: 'topic' or 'topic package/msg/Name'")
+    fixed("decision_topic", "dagger_supervisor/decision", "the supervisor's decisions; empty: not recorded")
+    fixed(
         "proposal_topics",
         ["policy_server/proposal", "expert/proposal"],
         "topics of proposals to record",
     )
-    say(
+    fixed(
         "camera_topics",
         "",
         "cameras to record beside the contract's, for pictures: names separated by spaces",
     )
-    say("marks_topic", "session/marks", "moments marked for labelling; empty: not recorded")
-    say(
+    fixed("marks_topic", "session/marks", "moments marked for labelling; empty: not recorded")
+    fixed(
         "state_topic",
         "task/state",
         "the simulator's state, from which relabelling restores a moment; empty: not recorded",
     )
-    say("pre_roll_s", 0.5, "time before the start that is also recorded", unit="s", minimum=0, maximum=60)
-    say("max_duration_s", 0.0, "longest duration of an episode; 0: no limit", unit="s", minimum=0)
-    say("min_free_bytes", 1024 * MIB, "disk space to keep free", unit="bytes", minimum=0)
-    say(
+    fixed("pre_roll_s", 0.5, "time before the start that is also recorded", unit="s", minimum=0, maximum=60)
+    fixed("max_duration_s", 0.0, "longest duration of an episode; 0: no limit", unit="s", minimum=0)
+    fixed("min_free_bytes", 1024 * MIB, "disk space to keep free", unit="bytes", minimum=0)
+    fixed(
         "silence_s",
         1.0,
         "time without a message after which a required stream is silent",
         unit="s",
         minimum=0,
     )
-    say(
+    fixed(
         "ahead_s",
         -1.0,
         "how far the stamps of a required stream may be ahead of the recorder's clock (median) before its driver's "
-        f"clock counts as wrong; below 0: {AHEAD_S:g} s, or {AHEAD_SIMULATED_S:g} s with use_sim_time, because "
-        "/clock may be published less often than the sensors",
+        f"clock counts as wrong; below 0: {AHEAD_S:g} s; with use_sim_time {AHEAD_SIMULATED_S:g} s, and at least two "
+        "control periods, because /clock may be published less often than the sensors",
         unit="s",
     )
-    say(
+    fixed(
         "compression",
         "none",
         "compression of the bag's chunks; lz4 and zstd cost CPU time",
         choices=COMPRESSIONS,
     )
-    say("checksums", True, "a CRC for every chunk: 3 % of a core at 80 MB/s")
-    say("chunk_bytes", 4 * MIB, "size of a chunk at which it is written", unit="bytes", minimum=1024)
-    say(
+    fixed("checksums", True, "a CRC for every chunk: 3 % of a core at 80 MB/s")
+    fixed("chunk_bytes", 4 * MIB, "size of a chunk at which it is written", unit="bytes", minimum=1024)
+    fixed(
         "flush_s",
         0.25,
         "longest time until a chunk is written: the loss when the process is killed",
@@ -87,14 +90,14 @@ def declare_all(node: Node) -> None:
         minimum=0.01,
         maximum=1,
     )
-    say(
+    fixed(
         "sync_s",
         5.0,
         "longest time between syncs to disk: the loss on a power failure",
         unit="s",
         minimum=0.1,
     )
-    say("queue_bytes", 1024 * MIB, "largest backlog of unwritten data", unit="bytes", minimum=MIB)
+    fixed("queue_bytes", 1024 * MIB, "largest backlog of unwritten data", unit="bytes", minimum=MIB)
     say("task", "", "task of the next episodes")
     say("operator", "", "operator of the next episodes")
     say("instruction", "", "instruction of the next episodes")
@@ -108,9 +111,12 @@ def declare_all(node: Node) -> None:
     )
 
 
-def options(node: Node) -> RecordOptions:
+def options(node: Node, contract: Contract) -> RecordOptions:
     """Return the recording options; raises ValueError on invalid parameters."""
     longest_s, ahead_s = value(node, "max_duration_s"), value(node, "ahead_s")
+    if ahead_s < 0:  # sensors may overtake the /clock of their tick
+        simulated_s = max(AHEAD_SIMULATED_S, 2 * contract.period_ns / 1e9)
+        ahead_s = simulated_s if value(node, "use_sim_time") else AHEAD_S
     return RecordOptions(
         root=Path(value(node, "root")).expanduser(),
         pre_roll_s=value(node, "pre_roll_s"),
@@ -123,7 +129,7 @@ def options(node: Node) -> RecordOptions:
         sync_s=value(node, "sync_s"),
         queue_bytes=value(node, "queue_bytes"),
         silence_s=value(node, "silence_s"),
-        ahead_s=ahead_s if ahead_s >= 0 else AHEAD_SIMULATED_S if value(node, "use_sim_time") else AHEAD_S,
+        ahead_s=ahead_s,
     )
 
 

@@ -11,6 +11,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from il_ros.core import messages
 from il_ros.episodes.bag.metadata import Qos
 from il_ros.episodes.recording.options import RecordedStream
 from il_ros.episodes.recording.record import EpisodeRecorder
@@ -51,6 +52,8 @@ class RecorderStreams:
         self._profiles: dict[str, QoSProfile] = {}
         self._subscriptions: dict[str, tuple[Any, Events]] = {}
         self._changed = set(self._specs)
+        self.refused: dict[str, str] = {}
+        """Why a topic whose type the graph gave can't be recorded, by its name."""
         self._look()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(LOOK_S, self._look, clock=steady)
@@ -115,6 +118,13 @@ class RecorderStreams:
         for topic, types in self._node.get_topic_names_and_types():
             if topic in self._untyped:
                 self._untyped.discard(topic)
+                try:
+                    messages.definition(types[0])
+                    message_class(types[0])
+                except ValueError as error:  # the other topics are recorded all the same
+                    self.refused[topic] = f"{topic} is not recorded: {error}"
+                    self._node.get_logger().error(self.refused[topic])
+                    continue
                 self._specs[topic] = RecordedStream(topic, types[0])
                 self._changed.add(topic)
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
 from il_ros.core import contract
 from il_ros.core.contract import Contract, ContractError
-from il_ros.nodes.runtime.parameters import declare
+from il_ros.nodes.runtime.parameters import CONFIGURE, declare
 from il_ros.nodes.runtime.shell import Refusal
 
 
 def declare_contract(node: Node, default: str = "") -> str:
     """Declare the parameter `contract` and return its text."""
     described = "contract: path of a YAML file, or the name of one in config/contracts"
-    return declare(node, "contract", default, described)
+    managed = isinstance(node, LifecycleNode)  # any other node reads it once, at start
+    return declare(
+        node, "contract", default, described, read_only=not managed, read_at=CONFIGURE if managed else ""
+    )
 
 
 def load_contract(name: str) -> Contract:
@@ -23,6 +27,6 @@ def load_contract(name: str) -> Contract:
             "parameter contract is empty: give the path of a contract file, or the name of a shipped one"
         )
     try:
-        return contract.named(name)
-    except (ContractError, FileNotFoundError) as error:
+        return contract.find(name)
+    except ContractError as error:
         raise Refusal(str(error)) from error

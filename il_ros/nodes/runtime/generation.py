@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.records import statuses
 
@@ -20,7 +20,10 @@ class GenerationListener:
         self._on_change = on_change
         self.generation: int | None = None
         if not node.has_parameter("supervisor_status"):
-            declare(node, "supervisor_status", "dagger_supervisor/status", "topic of the supervisor's status")
+            declare(
+                node, "supervisor_status", "dagger_supervisor/status", "topic of the supervisor's status",
+                read_at=ACTIVATE,
+            )  # fmt: skip
         topic = value(node, "supervisor_status")
         self._subscription = node.create_subscription(String, topic, self._on_status, LATCHED)
 

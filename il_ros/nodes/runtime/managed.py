@@ -24,6 +24,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from il_ros.core.stopping import launcher, stop_signals
 from il_ros.core.tables import say
 from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.parameters import ParameterError, declare, value
@@ -145,22 +146,29 @@ class ManagedNode(Shell, LifecycleNode):
 
 
 def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] | None = None) -> int:
-    """Run a node until SIGINT, SIGTERM or its own end; return the exit code.
+    """Run a node until SIGINT, SIGTERM, SIGHUP, its launcher's end or its own end; return the exit code.
 
     It is 0 after a signal, 1 if the node cannot start, and the result of `node.ended` if that is done.
     """
+    name = getattr(make_node, "__name__", "node")
+    try:
+        launched_by = launcher()
+    except ValueError as error:
+        say(f"{name} cannot start: {error}", file=sys.stderr)
+        return 1
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         executor = EventsExecutor()
-        with process.stop_signals(lambda: executor.shutdown(0)) as stopped:
+        with stop_signals(lambda: executor.shutdown(0), launched_by=launched_by, ending=True) as stopped:
             try:
                 node = make_node()
             except (ParameterError, Refusal) as error:
-                say(f"{getattr(make_node, '__name__', 'node')} cannot start: {error}", file=sys.stderr)
+                say(f"{name} cannot start: {error}", file=sys.stderr)
                 return 1
             node.alone = True
             executor.add_node(node)
-            node.start()
+            if not stopped():
+                node.start()
             process.settle_objects()
             spin(executor, node, stopped)
             node.stop()  # before the context ends: sends a last command, closes a bag

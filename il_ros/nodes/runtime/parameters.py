@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -14,6 +14,7 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+CONFIGURE, ACTIVATE = "configure", "activate"
 _UNBOUNDED = {float: 1.7976931348623157e308, int: 2**63 - 1}
 
 
@@ -32,13 +33,15 @@ def declare(
     maximum: float | None = None,
     choices: Sequence[str] = (),
     read_only: bool = False,
+    read_at: str = "",
     formerly: str = "",
 ) -> Any:
     """Declare a parameter and return its value (default, parameter file or command line).
 
     `default` also sets the type (an empty list: of strings; `Parameter.Type.DOUBLE_ARRAY`: an empty list of
     numbers); an integer given for a float is converted. `minimum` and `maximum` are inclusive; `choices` are
-    the allowed words. `read_only`: can only be set at start. `formerly`: an earlier name of the parameter.
+    the allowed words. `read_only`: can only be set at start. `read_at`: CONFIGURE or ACTIVATE, the transition
+    of a managed node at which it is read; after it, a change is refused. `formerly`: an earlier name.
     Raises ParameterError when the given value has a wrong type, range or word, or uses the earlier name.
     """
     if formerly and formerly in node._parameter_overrides:
@@ -59,7 +62,7 @@ def declare(
     except InvalidParameterTypeException as error:
         given = node._parameter_overrides[name]
         raise ParameterError(
-            f"parameter {name} is {given.value!r} (a {given.type_.name.lower()}), "
+            f"parameter {name} is {given.value!r} ({_article(given.type_.name.lower())}), "
             f"expected {_kind(default)}. {text}"
         ) from error
     except InvalidParameterValueException as error:
@@ -67,7 +70,16 @@ def declare(
         raise ParameterError(
             f"parameter {name} is {given!r}, expected {_allowed(minimum, maximum, choices)}. {text}"
         ) from error
+    if read_at:
+        node.add_on_set_parameters_callback(_transition_check(node, name, read_at))
     return [] if declared is None else declared
+
+
+def settle(node: Node, names: Sequence[str], reason: str) -> None:
+    """Refuse changes of the parameters `names` from now on, with the `reason`."""
+    node.add_on_set_parameters_callback(
+        _refusing(node, names, lambda name: f"{name} stays {value(node, name)!r}: {reason}")
+    )
 
 
 def value(node: Node, name: str) -> Any:
@@ -78,10 +90,16 @@ def value(node: Node, name: str) -> Any:
         return []
 
 
+def _article(kind: str) -> str:
+    """Return a ROS type's name in words: 'an integer', 'a string array'."""
+    words = kind.replace("_", " ")
+    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+
+
 def _kind(default: Any) -> str:
     """Describe the expected type."""
     if isinstance(default, Parameter.Type):
-        return f"a {default.name.lower()}"
+        return _article(default.name.lower())
     if isinstance(default, (list, tuple)):
         return f"a list of {type(default[0]).__name__ if default else 'str'}"
     return type(default).__name__
@@ -110,6 +128,35 @@ def _set_range(
         descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
     else:
         descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=0)]
+
+
+def _transition_check(node: Node, name: str, read_at: str) -> Any:
+    """Return a callback that refuses a change of `name` after the transition at which it is read."""
+
+    def reason(_name: str) -> str:
+        state = node.state
+        if state == "unconfigured" or (state == "inactive" and read_at == ACTIVATE):
+            return ""
+        whole = node.get_fully_qualified_name()
+        steps = (["deactivate"] if state == "active" else []) + (["cleanup"] if read_at == CONFIGURE else [])
+        how = " and ".join(f"`ros2 lifecycle set {whole} {step}`" for step in steps)
+        return f"{name} is read at {read_at}, and the node is {state}: first {how}"
+
+    return _refusing(node, (name,), reason)
+
+
+def _refusing(node: Node, names: Sequence[str], reason: Callable[[str], str]) -> Any:
+    """Return a set-parameters callback that refuses changes of `names` for which `reason` returns one."""
+
+    def check(parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            if parameter.name in names and parameter.value != value(node, parameter.name):
+                why = reason(parameter.name)
+                if why:
+                    return SetParametersResult(successful=False, reason=why)
+        return SetParametersResult(successful=True)
+
+    return check
 
 
 def _word_check(name: str, choices: tuple[str, ...]) -> Any:

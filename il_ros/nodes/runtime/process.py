@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import os
 import platform
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 DDS_PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -67,46 +62,3 @@ def set_realtime(priority: int) -> str:
             f"`ulimit -r {priority}` (/etc/security/limits.conf: rtprio) or CAP_SYS_NICE"
         )
     return ""
-
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextlib.contextmanager
-def stop_signals(wake: Callable[[], object]) -> Iterator[Callable[[], bool]]:
-    r"""Turn SIGINT, SIGTERM and SIGHUP into a flag; yield the function that reads it.
-
-    The first signal calls `wake` in another thread. Later ones are reported and change nothing: launch forwards
-    a second SIGINT where there is no terminal, and sends SIGTERM while a slow disk still takes an episode.
-    SIGQUIT (Ctrl-\) and SIGKILL end the process at once.
-    Python runs signal handlers only between two bytecodes of the main thread, which may stay in the
-    executor's C++ code; the C handler itself writes the wake-up descriptor.
-    Call from the main thread only. The previous handlers are restored at the end.
-    """
-    stopped = threading.Event()
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in STOP_SIGNALS}
-    descriptor_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-
-    def watch() -> None:
-        while received := os.read(reader, 1):
-            if received[0] not in handlers:
-                continue
-            if not stopped.is_set():
-                stopped.set()
-                wake()
-            elif received[0] == signal.SIGINT:
-                print("still stopping; Ctrl-\\ ends at once and loses what is not closed", file=sys.stderr)
-
-    watcher = threading.Thread(target=watch, name="signals", daemon=True)
-    watcher.start()
-    try:
-        yield stopped.is_set
-    finally:
-        signal.set_wakeup_fd(descriptor_before)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        os.close(writer)  # ends the watcher: its read returns nothing
-        watcher.join(timeout=1.0)
-        os.close(reader)

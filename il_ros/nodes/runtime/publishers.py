@@ -8,7 +8,7 @@ from typing import Any
 
 from rclpy.node import Node
 
-from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 
 LOOK_AGAIN_S = 0.05
 CLOCK = "/clock"
@@ -32,7 +32,7 @@ class OtherPublishers:
         self.found = ""
         declare(
             node, "discovery_s", 0.5, "time after the start in which the node looks for another node that does "
-            "the same before it starts", unit="s", minimum=0.0, maximum=30.0,
+            "the same before it starts", unit="s", minimum=0.0, maximum=30.0, read_at=ACTIVATE,
         )  # fmt: skip
 
     def before_publishing(self, topics: Sequence[str], ours: int = 0) -> str:
@@ -77,9 +77,8 @@ class SimulatedTime:
         names = self._publishers()
         if len(names) < 2:
             return ""
-        return (
-            f"{names[0]} and {names[1]} both publish {CLOCK}, so time jumps between the two: stop one of them"
-        )
+        both = f"{names[0]} and {names[1]} both publish {self._topic()}"
+        return f"{both}, so time jumps between the two: stop one of them"
 
     def missing(self) -> str:
         """Return a sentence if no time has arrived on /clock for a while after the node's start, else ""."""
@@ -89,18 +88,21 @@ class SimulatedTime:
             return ""
         names = self._publishers()
         if names:
-            return f"use_sim_time is set, but {names[0]} has not published a time on {CLOCK} yet"
+            return f"use_sim_time is set, but {names[0]} has not published a time on {self._topic()} yet"
         return (
-            f"use_sim_time is set, but nothing publishes {CLOCK}: time stands still. Start the simulator, or set "
-            f"use_sim_time to false"
+            f"use_sim_time is set, but nothing publishes {self._topic()}: time stands still. Start the simulator, "
+            f"or set use_sim_time to false"
         )
 
     def _simulated(self) -> bool:
         return bool(value(self._node, "use_sim_time"))
 
+    def _topic(self) -> str:
+        """Return the clock's topic: with several robots it is remapped into the namespace."""
+        return str(self._node.resolve_topic_name(CLOCK))
+
     def _publishers(self) -> list[str]:
-        topic = self._node.resolve_topic_name(CLOCK)
-        return sorted(_name(info) for info in self._node.get_publishers_info_by_topic(topic))
+        return sorted(_name(info) for info in self._node.get_publishers_info_by_topic(self._topic()))
 
 
 def _name(info: Any) -> str:

@@ -18,8 +18,8 @@ from il_ros.session.setup import SessionOptions
 from il_ros.session.takes import TakeOptions
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
-EXPERT_HELP = "        the scripted expert drives when you take over; with --expert keyboard your keys do"
-SCRIPT_HELP = "        the scripted expert demonstrates each take; with --expert keyboard you do"
+EXPERT_HELP = "        the scripted expert drives when you take over; with the expert keyboard your keys do"
+SCRIPT_HELP = "        the scripted expert demonstrates each take; with the expert keyboard you do"
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,10 @@ class ScriptedExpert(managed.PlainNode):
         task = declare(
             self, "task", "", "task whose expert acts: reach, push, pick_place or drive", read_only=True
         )
-        self._engaged = declare(self, "engaged", True, "propose from the start, without waiting for ~/engage")
-        self._source: str = declare(self, "source", "expert", "name of this source in its proposals")
+        when = "propose from the start, without waiting for ~/engage"
+        self._engaged = declare(self, "engaged", True, when, read_only=True)
+        named = "name of this source in its proposals"
+        self._source: str = declare(self, "source", "expert", named, read_only=True)
         shown = declare(
             self, "demonstrations", "", "folder of episodes: propose only while the policy errs, by the "
             "model of a person who moves as in these episodes; empty: whenever engaged", read_only=True,

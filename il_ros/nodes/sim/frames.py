@@ -22,18 +22,20 @@ from il_ros.nodes.runtime.streams import message_class
 from il_ros.sim.tasks.reading import Reading
 from il_ros.sim.tasks.task import Task
 
+OWN_CLOCK = "clock"
+"""Topic of simulated time, relative: /clock without a namespace."""
 DEPTH = 5  # frames that a slow subscriber may lag
 CLOCK, BOOL, STRING = "rosgraph_msgs/msg/Clock", "std_msgs/msg/Bool", "std_msgs/msg/String"
 
 
 class FramePublisher:
-    """Publishes a task's frames on relative topics, and optionally `/clock`."""
+    """Publishes a task's frames on relative topics, optionally with `clock`: each namespace has its own time."""
 
     def __init__(self, node: Node, task: Task, *, clock: bool, reliable: bool) -> None:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         sensors = QoSProfile(depth=DEPTH, reliability=reliability)
         self._task = task
-        self._clock = node.create_publisher(Clock, "/clock", QoSProfile(depth=DEPTH)) if clock else None
+        self._clock = node.create_publisher(Clock, OWN_CLOCK, QoSProfile(depth=DEPTH)) if clock else None
         self._sensors: dict[str, Any] = {
             topic: node.create_publisher(message_class(kind), topic, sensors)
             for topic, kind in task.streams.items()

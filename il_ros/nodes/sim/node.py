@@ -1,6 +1,6 @@
 """Executable `sim`: a simulated robot with a task, on the same topics as a real one.
 
-Commands come in on the task's command topics; sensors, `/clock`, `task/success`, `task/failed` and
+Commands come in on the task's command topics; sensors, `clock`, `task/success`, `task/failed` and
 `task/episode` go out. `~/reset` begins the episode of parameter `seed` and increments it; parameter `state`,
 if given, sets the start once. `~/pause` pauses time.
 With `lockstep` every frame waits for the supervisor's decision, so a run depends only on its seed.
@@ -26,9 +26,9 @@ from il_ros.core.tables import counted
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.nodes.runtime.publishers import CLOCK, OtherPublishers
+from il_ros.nodes.runtime.publishers import OtherPublishers
 from il_ros.nodes.runtime.streams import message_class
-from il_ros.nodes.sim.frames import FramePublisher
+from il_ros.nodes.sim.frames import OWN_CLOCK, FramePublisher
 from il_ros.nodes.sim.parameters import declare_pace, declare_task
 from il_ros.records import decision, proposal
 from il_ros.sim.pacing import Pace, Pacing
@@ -49,14 +49,18 @@ class Sim(managed.PlainNode):
             self, "paused", False, "begin paused, until ~/pause with data: false", read_only=True
         )
         clock = declare(
-            self, "publish_clock", True, "publish /clock, for nodes with use_sim_time", read_only=True
+            self,
+            "publish_clock",
+            True,
+            "publish `clock`, /clock without a namespace, for nodes with use_sim_time",
+            read_only=True,
         )
         reliability = declare(
             self, "sensor_reliability", "reliable", "QoS of the sensors; lockstep needs reliable ones",
             choices=("reliable", "best_effort"), read_only=True,
         )  # fmt: skip
         other = OtherPublishers(self, "only one node may publish it: stop one, or set publish_clock to false")
-        refused = other.before_publishing([CLOCK]) if clock else ""
+        refused = other.before_publishing([OWN_CLOCK]) if clock else ""
         if refused:
             raise managed.Refusal(refused)
         self._frames = FramePublisher(self, self.task, clock=clock, reliable=reliability == "reliable")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rclpy.node import Node
 
 from il_ros.control.supervisor.arbitration import Source
 from il_ros.control.supervisor.supervision import SupervisorOptions
 from il_ros.core.contract import Contract
-from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.parameters import CONFIGURE, declare, value
 
 TOPICS = {"policy": "policy_server/proposal", "expert": "expert/proposal"}
 PRIORITIES = {"policy": 10, "expert": 20}
@@ -18,52 +20,54 @@ SILENT_SIMULATED_S = 1.0
 
 def declare_supervision(node: Node) -> None:
     """Declare the parameters of the core, which are read at configure."""
-    names = declare(node, "sources", ["policy", "expert"], "names of the sources of proposals")
+
+    def settled(name: str, default: Any, text: str, **rest: Any) -> Any:
+        return declare(node, name, default, text, read_at=CONFIGURE, **rest)
+
+    names = settled("sources", ["policy", "expert"], "names of the sources of proposals")
     for name in names:
-        declare(node, f"{name}.topic", TOPICS.get(name, f"{name}/proposal"), "topic of its proposals")
-        declare(
-            node,
+        settled(f"{name}.topic", TOPICS.get(name, f"{name}/proposal"), "topic of its proposals")
+        settled(
             f"{name}.priority",
             PRIORITIES.get(name, 0),
             "the proposing source with the highest priority has authority",
         )
-        declare(
-            node,
+        settled(
             f"{name}.timeout_s",
             0.25,
             "silence after which the source loses authority",
             unit="s",
             minimum=0.001,
         )
-        declare(
-            node, f"{name}.max_age_s", 0.2, "age of a proposal's tick beyond which it is rejected", unit="s",
+        settled(
+            f"{name}.max_age_s", 0.2, "age of a proposal's tick beyond which it is rejected", unit="s",
             minimum=0.001,
         )  # fmt: skip
-    declare(
-        node, "silence_s", 0.0, "time without a decision after which a timer decides (steady clock); 0: 1.5 "
+    settled(
+        "silence_s", 0.0, "time without a decision after which a timer decides (steady clock); 0: 1.5 "
         "control periods, or 1 s with use_sim_time, because a simulator in lockstep waits", unit="s",
         minimum=0.0,
     )  # fmt: skip
-    declare(
-        node, "without_measurement", "wait", "what a ramp starts from when the measured state is missing: "
+    settled(
+        "without_measurement", "wait", "what a ramp starts from when the measured state is missing: "
         "wait for it, or trust the last command (initially the first target)", choices=("wait", "trust"),
     )  # fmt: skip
-    declare(
-        node, "keep_command", [""], "action keys whose ramps start from the last command, not from the "
+    settled(
+        "keep_command", [""], "action keys whose ramps start from the last command, not from the "
         "measured state, such as a gripper that squeezes",
     )  # fmt: skip
-    declare(
-        node, "start_tolerance", 0.1, "how far outside the position limits a ramp may start, in seconds of "
+    settled(
+        "start_tolerance", 0.1, "how far outside the position limits a ramp may start, in seconds of "
         "motion at the speed limit (2 rad/s: 0.2 rad); farther outside, the last command stays", unit="s",
         minimum=0.0,
     )  # fmt: skip
-    declare(
-        node, "following_error", 0.5, "how far from the last command a ramp may start, in seconds of motion "
+    settled(
+        "following_error", 0.5, "how far from the last command a ramp may start, in seconds of motion "
         "at the speed limit; farther away, the last command stays. A simulator's reset is exempt", unit="s",
         minimum=0.0,
     )  # fmt: skip
-    declare(
-        node, "hold_at_start", False, "hold the measured state before the first proposal, instead of "
+    settled(
+        "hold_at_start", False, "hold the measured state before the first proposal, instead of "
         "sending nothing",
     )  # fmt: skip
 

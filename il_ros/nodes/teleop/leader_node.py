@@ -34,8 +34,10 @@ class TeleopLeader(Teleop):
         joints = declare(self, "joints", [], line, read_only=True)
         differ = "behaviour when leader and follower differ at engage"
         how = declare(self, "alignment", "refuse", differ, choices=ALIGNMENTS, read_only=True)
-        difference = declare(self, "max_difference", 0.2, "largest difference of a joint", unit="rad or m")
-        blend_s = declare(self, "blend_time", 2.0, "time over which 'blend' removes the difference", unit="s")
+        largest = "largest difference of a joint"
+        difference = declare(self, "max_difference", 0.2, largest, unit="rad or m", read_only=True)
+        blending = "time over which 'blend' removes the difference"
+        blend_s = declare(self, "blend_time", 2.0, blending, unit="s", read_only=True)
         silence = "silence of the leader after which it is released"
         self._timeout_s = declare(self, "timeout", 0.2, silence, unit="s", minimum=0.01, read_only=True)
         try:

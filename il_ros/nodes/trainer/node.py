@@ -7,7 +7,7 @@ intervention, or after enough new labels, it trains on all episodes, from the we
 version, in a resident process (importing torch takes longer than the training).
 `~/progress` (String) reports every step as JSON: "event", "job", "at_s" (time.time()) and
     noticed (episodes, discarded, labels not yet trained on, train_after), damaged (episode, reason),
-    queued (why), began (version, parent, why), start, epoch, done, paused, resumed, cancelled,
+    poor (episode, reason), queued (why), began (version, parent, why), start, epoch, done, paused, resumed, cancelled,
     failed (reason), announced (version).
 A finished policy is saved in `checkpoint`/vN, with its lineage in version.json. Its path is latched on
 `~/checkpoint`, from which the policy server takes candidates for promotion.
@@ -30,7 +30,7 @@ from il_ros.core.tables import shown
 from il_ros.episodes.catalogue import Omission
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
-from il_ros.nodes.runtime.parameters import value
+from il_ros.nodes.runtime.parameters import settle, value
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.trainer.parameters import declare_all, evaluation_plan, training_plan
 from il_ros.nodes.trainer.watch import LoadThrottle, Watcher
@@ -70,6 +70,7 @@ class Trainer(managed.PlainNode):
             self._resident = Resident(value(self, "background"))
             self._resident.warm_up()
             self._watcher = Watcher(self, self._learn, self._report_event)
+            settle(self, ("root", "background"), "with watch it is read at the start")
 
     def status(self) -> Status:
         """Return the job's progress or the last result; a warning while episodes are damaged."""
@@ -171,18 +172,29 @@ class Trainer(managed.PlainNode):
 
     def _warn(self, event: dict[str, Any]) -> None:
         """Log once which episodes are not trained on; one that is being recorded is expected."""
+        log = self.get_logger()
+        poor: dict[str, str] = {}
         for name, reason in event.get("left_out", {}).items():
             unfinished = self._watcher is not None and self._watcher.unfinished == name
             kind = Omission(event.get("omissions", {}).get(name, Omission.UNUSABLE))
             expected = unfinished or kind in (Omission.BEING_RECORDED, Omission.DISCARDED)
-            if not (expected or (name, reason) in self._warned):
-                self._warned.add((name, reason))
-                log = self.get_logger()
-                # an episode without corrections is not a fault
-                write = log.info if kind is Omission.NO_FRAMES else log.warning
-                write(shown(f"not trained on: {name}: {reason}"))
+            if expected or (name, reason) in self._warned:
+                continue
+            self._warned.add((name, reason))
+            if kind is Omission.POOR:
+                poor[name] = reason
+                continue
+            # an episode without corrections is not a fault
+            write = log.info if kind is Omission.NO_FRAMES else log.warning
+            write(shown(f"not trained on: {name}: {reason}"))
+        if poor:
+            name, reason = next(iter(poor.items()))
+            text = f"not trained on: {len(poor)} poor (parameter poor); {name}: {reason}"
+            log.warning(shown(text))
+        for note in event.get("notes", ()):
+            log.info(shown(note))
         for warning in event.get("warnings", ()):
-            self.get_logger().warning(shown(warning))
+            log.warning(shown(warning))
 
     def _end(self, status: int, last_words: str) -> None:
         """Report how the job ended; publish a trained policy before announcing it."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from rclpy.node import Node
 
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.records.outcomes import OUTCOMES, SUCCESS, UNMARKED
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan, TrainingPlan
 
@@ -19,6 +18,7 @@ def declare_all(node: Node) -> None:
     declare(node, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
     declare(node, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
     declare(node, "changes", [], "changes of the recipe, key=value each")
+    declare(node, "poor", False, "also train on episodes that the recorder graded poor", read_only=True)
     declare(node, "background", True, "use only idle processor time")
     declare(node, "watch", False, "train automatically on new episodes", read_only=True)
     declare(
@@ -51,7 +51,7 @@ def training_plan(node: Node, start: Path | None, version: str, out: Path) -> Tr
         contract=value(node, "contract"),
         recipe=value(node, "recipe"),
         changes=tuple(value(node, "changes")),
-        outcomes=OUTCOMES if value(node, "watch") else (SUCCESS, UNMARKED),
+        poor=value(node, "poor"),
         start=start,
         warm_epochs=value(node, "warm_epochs"),
         warm_s=value(node, "warm_s"),

@@ -34,7 +34,7 @@ class Watcher:
 
     def __init__(self, node: Node, begin: Callable[[str, frozenset[str]], bool], report: Report) -> None:
         self._node, self._begin, self._report = node, begin, report
-        self._watcher = EpisodeWatcher(Path(value(node, "root")))
+        self._watcher = EpisodeWatcher(Path(value(node, "root")), poor=value(node, "poor"))
         after = value(node, "train_after")
         self.by_itself = after > 0
         """Whether it starts trainings; otherwise it only reports."""
@@ -76,6 +76,10 @@ class Watcher:
         for name, reason in news.damaged:
             self._node.get_logger().error(shown(f"not trained on, damaged: {name}: {reason}"))
             self._report({"event": "damaged", "episode": name, "reason": reason})
+        for name, reason in news.poor:
+            text = f"not trained on (parameter poor): {name} is poor: {reason}"
+            self._node.get_logger().warning(shown(text))
+            self._report({"event": "poor", "episode": name, "reason": reason})
         if news.finished or news.discarded:
             found = {
                 name: {"labelled": count.labelled, "interventions": count.interventions}

@@ -13,7 +13,7 @@ from typing import Any
 
 from il_ros.policies.versions import fault_of
 from il_ros.records import strict_json as check
-from il_ros.records.outcomes import OUTCOMES, SUCCESS, UNMARKED
+from il_ros.records.outcomes import OUTCOMES
 from il_ros.records.strict_json import JsonError
 from il_ros.sim import HELD_OUT_SEED
 
@@ -29,6 +29,7 @@ class TrainingPlan:
     `data`: the folder of the episodes. `out`: the folder of the result. `version`: of the policy, "": named after
     `out`. `contract`, `recipe`: a file or a packaged name, "": the recorded contract, the default recipe.
     `changes`: of the recipe, KEY=VALUE each. `outcomes`, `tasks`: of the episodes to use; without tasks, of all.
+    `poor`: also use episodes that the recorder graded poor.
     `resume`: continue the run in `out`. `overwrite`: replace the policy in `out`.
     `start`: the checkpoint whose weights and normaliser are the initial ones, with `warm_epochs` epochs and at most
     `warm_s` seconds; 0: the recipe's. `background`: run at idle priority.
@@ -41,8 +42,9 @@ class TrainingPlan:
     contract: str = ""
     recipe: str = ""
     changes: tuple[str, ...] = ()
-    outcomes: tuple[str, ...] = (SUCCESS, UNMARKED)
+    outcomes: tuple[str, ...] = OUTCOMES
     tasks: tuple[str, ...] = ()
+    poor: bool = False
     resume: bool = False
     overwrite: bool = False
     start: Path | None = None
@@ -61,8 +63,9 @@ class TrainingPlan:
         for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
             words += [name, value] if value else []
         words += [word for change in self.changes for word in ("--set", change)]
-        if self.outcomes != (SUCCESS, UNMARKED):
+        if self.outcomes != OUTCOMES:
             words += [word for outcome in self.outcomes for word in ("--outcome", outcome)]
+        words += ["--poor"] if self.poor else []
         words += [word for task in self.tasks for word in ("--task", task)]
         if resume:
             words += ["--resume", *([] if self.start is None else ["--from", str(self.start)])]
@@ -148,6 +151,7 @@ _TRAINING: dict[str, check.Check] = {
     "changes": check.several(check.text),
     "outcomes": check.several(check.one_of(*OUTCOMES), least=1),
     "tasks": check.several(check.text),
+    "poor": check.flag,
     "resume": check.flag,
     "overwrite": check.flag,
     "start": check.or_null(_path),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from il_ros.core import settings
 from il_ros.core.contract import Contract, differences
@@ -52,17 +53,26 @@ def begin(
 
 
 def replayed(
-    episodes: Sequence[EpisodeArrays], before: Mapping[str, Any], training: Training
+    episodes: Sequence[EpisodeArrays],
+    before: Mapping[str, Any],
+    training: Training,
+    kept: Sequence[NDArray[np.bool_]],
 ) -> tuple[Training, ReplayPlan | None]:
     """Return the settings for training from an earlier policy's weights; plan None: all frames per epoch.
 
-    `before`: the earlier policy's metrics, which give its training episodes and speed. If the time limit is
+    `before`: the earlier policy's metrics, which give its training episodes and speed. `kept`: which of each
+    episode's frames are used. If the time limit is
     too short, the number of old frames is reduced, to at least `LEAST_OLD` per new frame, and then the
     number of epochs. The training loop also enforces the time limit, in case the machine is slower now.
     """
     fits = affordable(before, training.seconds)
     known = set(before.get("data", {}).get("train", ()))
-    is_new = np.concatenate([np.full(len(episode), episode.name not in known) for episode in episodes])
+    is_new = np.concatenate(
+        [
+            np.full(int(mask.sum()), episode.name not in known)
+            for episode, mask in zip(episodes, kept, strict=True)
+        ]
+    )
     new, total = int(is_new.sum()), len(is_new)
     if fits is None or training.epochs * total <= fits:
         return training, None

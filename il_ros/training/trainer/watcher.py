@@ -15,25 +15,27 @@ from il_ros.episodes.layout import episode_folders, is_discarded
 
 @dataclass(frozen=True)
 class News:
-    """The changes since the last scan. `damaged`: (name, reason) of unusable episodes."""
+    """The changes since the last scan. `damaged`, `poor`: (name, reason) of episodes that are not trained on."""
 
     finished: tuple[tuple[str, EpisodeCounts], ...] = ()
     discarded: tuple[str, ...] = ()
     damaged: tuple[tuple[str, str], ...] = ()
+    poor: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.finished or self.discarded or self.damaged)
+        return bool(self.finished or self.discarded or self.damaged or self.poor)
 
 
 class EpisodeWatcher:
     """Scans the episodes under a root repeatedly; each finished episode is opened once.
 
     An unfinished episode may still be recorded or saved. It counts as damaged if a later episode exists and
-    its files have not changed since the last scan.
+    its files have not changed since the last scan. Episodes that the recorder graded poor are counted only if
+    `poor` is set, because training leaves them out otherwise.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, *, poor: bool = False) -> None:
+        self._root, self._poor = root, poor
         self._finished: set[str] = set()
         self._discarded: set[str] = set()
         self._damaged: dict[str, str] = {}
@@ -53,6 +55,7 @@ class EpisodeWatcher:
         finished: list[tuple[str, EpisodeCounts]] = []
         discarded: list[str] = []
         damaged: list[tuple[str, str]] = []
+        poor: list[tuple[str, str]] = []
         folders = episode_folders(self._root)
         self.unfinished = ""
         for folder in folders:
@@ -74,6 +77,11 @@ class EpisodeWatcher:
                 continue
             entry = look(folder)
             reason = entry.reason
+            if entry.usable and entry.poor and not self._poor:
+                poor.append((name, entry.poor))
+                self._finished.add(name)
+                self._damaged.pop(name, None)
+                continue
             if entry.usable:
                 try:
                     finished.append((name, count_episode(entry)))
@@ -82,7 +90,7 @@ class EpisodeWatcher:
                     continue
                 except (BagError, OSError) as error:
                     reason = str(error)
-            elif entry.state in ("incomplete", "broken"):
+            elif entry.state in ("incomplete", "broken") and not entry.damage:
                 newest, changed = folder == folders[-1], self._as_it_was.get(name) != files
                 self._as_it_was[name] = files
                 self.unfinished = name if newest else self.unfinished
@@ -92,7 +100,7 @@ class EpisodeWatcher:
             if self._damaged.get(name) != reason:
                 self._damaged[name] = reason
                 damaged.append((name, reason))
-        return News(tuple(finished), tuple(discarded), tuple(damaged))
+        return News(tuple(finished), tuple(discarded), tuple(damaged), tuple(poor))
 
     @property
     def damaged(self) -> dict[str, str]:

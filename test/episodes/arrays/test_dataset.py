@@ -12,7 +12,7 @@ from il_ros.core import contract as contracts
 from il_ros.episodes import layout
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.dataset import Dataset, DatasetError, validation_names
-from il_ros.episodes.catalogue import Selection, look
+from il_ros.episodes.catalogue import Omission, Selection, look
 from il_ros.records.labelling import Rule
 
 
@@ -40,7 +40,7 @@ def test_arrays_hold_the_frames_of_the_episode(tmp_path):
 def test_arrays_hold_takeovers_even_at_ticks_without_frames(tmp_path):
     items = made.recorded(6, decisions=False)
     drivers = ("expert", "policy", "policy", "expert", "expert", "policy")
-    items += [made.decision(tick, authority=who, mode="hg_dagger") for tick, who in enumerate(drivers)]
+    items += [made.decision(tick, authority=driver, mode="hg_dagger") for tick, driver in enumerate(drivers)]
     folder = made.write(tmp_path, sorted(items, key=lambda item: item.log_ns))
     for episode in (load(folder), load(folder)):  # built, then loaded from the cache
         np.testing.assert_array_equal(episode.ticks_ns, [made.stamp(tick) for tick in (0, 3, 4)])
@@ -72,10 +72,10 @@ def test_text_is_kept_as_strings(tmp_path):
     text = made.TEXT.replace(
         "observations:\n", "observations:\n  say: {topic: say, type: std_msgs/msg/String, max_age_s: .inf}\n"
     )
-    said = [("push", -1), ("push the red block", 2)]
+    texts = [("push", -1), ("push the red block", 2)]
     items = made.recorded(4) + [
         made._recorded("/say", made.STRING, made.messages.make(made.STRING, data=words), made.stamp(tick))
-        for words, tick in said
+        for words, tick in texts
     ]
     episode = load(made.write(tmp_path, items, text=text), contracts.parse(text, "t"))
     assert list(episode.observations["say"]) == ["push", "push", "push the red block", "push the red block"]
@@ -167,7 +167,8 @@ def test_every_episode_is_in_the_summary(tmp_path):
     info = layout.load_info(tmp_path / "episode_000004")
     dataclasses.replace(info, outcome="failure").save(tmp_path / "episode_000004")
 
-    dataset = Dataset.open(tmp_path, made.CONTRACT, validation=0.6, validation_most=1)
+    wanted = Selection(outcomes=("success", "unmarked"))
+    dataset = Dataset.open(tmp_path, made.CONTRACT, wanted, validation=0.6, validation_most=1)
     summary = dataset.summary
     left_out = dict(summary.left_out)
     assert left_out["episode_000003"] == "discarded: now: bad"
@@ -186,7 +187,7 @@ def test_an_empty_dataset_is_an_error_with_every_reason(tmp_path):
         Dataset.open(tmp_path, made.CONTRACT)
     made.write(tmp_path, made.recorded(2), outcome="failure")
     with pytest.raises(DatasetError, match="episode_000001: outcome is failure"):
-        Dataset.open(tmp_path, made.CONTRACT)
+        Dataset.open(tmp_path, made.CONTRACT, Selection(outcomes=("success",)))
 
 
 def test_a_single_episode_is_used_for_training_with_a_warning(tmp_path):
@@ -204,21 +205,33 @@ def test_names_that_do_not_exist_are_reported(tmp_path):
     assert ("episode_000099", "there is no such episode") in summary.left_out
 
 
+def test_labels_after_the_success_was_marked_are_cut_and_counted(tmp_path):
+    """Marked at tick 4: half a second later, ticks 5 to 14 at 20 Hz are frames, 15 to 19 are not."""
+    folder = made.write(tmp_path, made.recorded(20), succeeded_ns=made.stamp(4))
+    episode = load(folder)
+    np.testing.assert_array_equal(episode.ticks_ns, [made.stamp(tick) for tick in range(15)])
+    assert episode.skipped == {"more than 0.5 s after the success was marked": 5}
+
+
 # ---- the split
+
+
+def of_equal_size(*names, frames=20):
+    return dict.fromkeys(names, frames)
 
 
 def test_the_split_depends_on_the_seed_and_keeps_episodes_whole():
     names = [f"episode_{n:06d}" for n in range(1, 31)]
-    kept = validation_names(names, 0.1, seed=0)
+    kept = validation_names(of_equal_size(*names), 0.1, seed=0)
     assert len(kept) == 3
-    assert kept == validation_names(list(reversed(names)), 0.1, seed=0)
-    assert kept != validation_names(names, 0.1, seed=1)
+    assert kept == validation_names(of_equal_size(*reversed(names)), 0.1, seed=0)
+    assert kept != validation_names(of_equal_size(*names), 0.1, seed=1)
 
 
 def test_a_growing_dataset_never_moves_training_episodes_to_validation_unless_the_share_grows():
     names = [f"episode_{n:06d}" for n in range(1, 100)]
-    before = validation_names(names[:30], 0.1, seed=3)
-    after = validation_names(names[:34], 0.1, seed=3)  # still three
+    before = validation_names(of_equal_size(*names[:30]), 0.1, seed=3)
+    after = validation_names(of_equal_size(*names[:34]), 0.1, seed=3)  # still three
     assert not (after - before) & set(names[:30])
 
 
@@ -226,17 +239,84 @@ def test_a_growing_dataset_never_moves_training_episodes_to_validation_unless_th
     ("count", "share", "expected"), [(0, 0.1, 0), (1, 0.5, 0), (2, 0.01, 1), (2, 0.99, 1)]
 )
 def test_both_sides_get_an_episode_where_possible(count, share, expected):
-    assert len(validation_names([str(n) for n in range(count)], share, 0)) == expected
+    assert len(validation_names(of_equal_size(*map(str, range(count))), share, 0)) == expected
 
 
 def test_a_maximum_keeps_the_first_validation_episodes_of_the_same_order():
     names = [f"episode_{n:06d}" for n in range(1, 101)]
-    few, many = validation_names(names, 0.1, 0, most=3), validation_names(names, 0.1, 0)
+    few = validation_names(of_equal_size(*names), 0.1, 0, most=3)
+    many = validation_names(of_equal_size(*names), 0.1, 0)
     assert (len(few), len(many)) == (3, 10)
     assert few < many
-    assert validation_names(names[:10], 0.1, 0, most=3) == validation_names(names[:10], 0.1, 0)
+    equal = of_equal_size(*names[:10])
+    assert validation_names(equal, 0.1, 0, most=3) == validation_names(equal, 0.1, 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_take_of_one_frame_is_never_the_training_set(seed):
+    """Of 41 frames in two takes, the take of 40 is trained on, whatever the seed."""
+    assert validation_names({"long": 40, "one": 1}, 0.1, seed) == {"one"}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_share_is_of_the_frames(seed):
+    """Of 1,000 frames in 9 takes of 100 and 10 of 10, a tenth: one long take, or up to ten short ones."""
+    frames = {**of_equal_size(*(f"long{n}" for n in range(9)), frames=100)}
+    frames |= of_equal_size(*(f"short{n}" for n in range(10)), frames=10)
+    held = sum(frames[name] for name in validation_names(frames, 0.1, seed))
+    assert 50 <= held <= 150
+
+
+def test_most_of_the_frames_in_one_take_leave_nothing_to_validate(tmp_path):
+    assert validation_names({"long": 40, "same": 30}, 0.1, 0) == {"same"}
+    made.write(tmp_path, made.recorded(9), number=1)
+    made.write(tmp_path, made.recorded(3), number=2)
+    assert Dataset.open(tmp_path, made.CONTRACT).summary.validation == ("episode_000002",)
+
+
+# ---- poor takes and failed episodes
+
+
+def _grade(level, *reasons):
+    return layout.Grade(level, reasons)
+
+
+def test_poor_takes_are_left_out_in_one_line_unless_asked_for(tmp_path):
+    made.write(tmp_path, made.recorded(4), number=1, grade=_grade("fair", "/a: 6 of 1000 messages lost"))
+    for number, reason in enumerate(("only 0.02 s long", "only 0.13 s long", "disk full"), 2):
+        made.write(tmp_path, made.recorded(4), number=number, grade=_grade("poor", reason))
+    summary = Dataset.open(tmp_path, made.CONTRACT).summary
+    assert summary.train == ("episode_000001",)
+    assert [line for line in summary.lines() if "left out" in line] == [
+        "  left out 3 poor episodes: only 0.02 s long (2 like it); disk full; --poor uses them"
+    ]
+    assert summary.omissions == dict.fromkeys(
+        ("episode_000002", "episode_000003", "episode_000004"), Omission.POOR
+    )
+    every = Dataset.open(tmp_path, made.CONTRACT, Selection(poor=True), validation=0).summary
+    assert (len(every.train), every.left_out) == (4, ())
+
+
+def test_when_all_takes_are_poor_the_error_says_how_to_use_them(tmp_path):
+    made.write(tmp_path, made.recorded(4), grade=_grade("poor", "only 0.02 s long"))
+    with pytest.raises(DatasetError, match="no episode to train on; --poor uses the poor ones\n"):
+        Dataset.open(tmp_path, made.CONTRACT)
+
+
+def test_who_drove_decides_and_not_the_outcome(tmp_path):
+    """In a failed episode the policy drove ticks 0 to 2 and the person 3 to 5: those three are learnt."""
+    items = made.recorded(6, decisions=False)
+    items += [
+        made.decision(tick, authority="policy" if tick < 3 else "expert", mode="hg_dagger")
+        for tick in range(6)
+    ]
+    made.write(tmp_path, sorted(items, key=lambda item: item.log_ns), outcome="failure")
+    dataset = Dataset.open(tmp_path, made.CONTRACT)
+    np.testing.assert_array_equal(dataset.train[0].ticks_ns, [made.stamp(tick) for tick in (3, 4, 5)])
+    (note,) = dataset.summary.notes
+    assert note.startswith("1 episode failed; the expert's commands in it are learnt as in the others")
 
 
 def test_a_share_of_one_is_rejected():
     with pytest.raises(ValueError, match="from 0 to below 1, not 1"):
-        validation_names(["a", "b"], 1, 0)
+        validation_names({"a": 1, "b": 1}, 1, 0)

@@ -16,8 +16,10 @@ NAMES = made.CONTRACT.action_names
 
 
 def proposes(tick, chunk, source="expert", after=10 * MS):
-    said = proposal.Proposal(source, made.stamp(tick), np.array(chunk, dtype=float).reshape(-1, len(NAMES)))
-    raw = proposal.encode(said, NAMES, made.PERIOD_NS)
+    proposed = proposal.Proposal(
+        source, made.stamp(tick), np.array(chunk, dtype=float).reshape(-1, len(NAMES))
+    )
+    raw = proposal.encode(proposed, NAMES, made.PERIOD_NS)
     return BagMessage("/expert/proposal", proposal.TYPE, raw, made.stamp(tick) + after)
 
 

@@ -1,14 +1,19 @@
 """The reader returns messages as written, and its errors say what to do."""
 
+import shutil
+import sqlite3
+
 import made_episodes as made
 import numpy as np
 import pytest
+import zstandard
 from mcap.writer import Writer as McapWriter
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagWriter
 
 from il_ros.core import messages
 from il_ros.episodes.bag.reader import BagError, UnfinishedBagError, check_closed, open_bag
+from il_ros.episodes.bag.recovery.damage import Harm
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import bag_file
 
@@ -40,8 +45,8 @@ def test_only_the_selected_topics_are_read(tmp_path):
     assert list(bag.messages({"/nothing"})) == []
 
 
-def _rosbag(folder, plugin, items):
-    with RosbagWriter(folder, version=9, storage_plugin=plugin) as writer:
+def _rosbag(folder, plugin, items, compressed=None):
+    with compressed or RosbagWriter(folder, version=9, storage_plugin=plugin) as writer:
         connections = {}
         for item in items:
             if item.topic not in connections:
@@ -142,11 +147,141 @@ def test_errors_name_a_missing_folder_and_a_folder_without_bag(tmp_path):
         open_bag(tmp_path)
 
 
+def test_a_sqlite_file_is_read_without_metadata_and_under_another_name(tmp_path):
+    items = made.recorded(2)
+    folder = _rosbag(tmp_path / "foreign", StoragePlugin.SQLITE3, items)
+    (folder / "metadata.yaml").unlink()
+    next(folder.glob("*.db3")).rename(folder / "pick_cup_0.db3")
+    bag = open_bag(folder)
+    assert list(bag.messages()) == items
+    assert (bag.start_ns, bag.end_ns) == (items[0].log_ns, items[-1].log_ns)
+    assert sorted(file.name for file in folder.iterdir()) == ["pick_cup_0.db3"]  # nothing was written
+
+
+def test_the_journal_of_a_killed_sqlite_recorder_is_applied(tmp_path):
+    """In the journal mode WAL, the last messages are only in the file beside the database."""
+    items = made.recorded(2)
+    folder = _rosbag(tmp_path / "foreign", StoragePlugin.SQLITE3, items)
+    file = next(folder.glob("*.db3"))
+    writer = sqlite3.connect(file)
+    writer.execute("PRAGMA journal_mode=WAL")
+    last_ns = items[-1].log_ns + 1
+    writer.execute(
+        "INSERT INTO messages (topic_id, timestamp, data) SELECT MIN(id), ?, x'00010000' FROM topics",
+        (last_ns,),
+    )
+    writer.commit()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for part in folder.glob("*.db3*"):
+        shutil.copy(part, killed)
+    writer.close()
+    assert sorted(part.suffix for part in killed.iterdir()) == [".db3", ".db3-shm", ".db3-wal"]
+    before = {part.name: part.read_bytes() for part in killed.iterdir()}
+    assert [item.log_ns for item in open_bag(killed).messages()][-1] == last_ns
+    assert {part.name: part.read_bytes() for part in killed.iterdir()} == before
+
+
 def test_error_names_a_damaged_sqlite_bag(tmp_path):
     folder = _rosbag(tmp_path / "foreign", StoragePlugin.SQLITE3, made.recorded(2))
-    (folder / "metadata.yaml").unlink()
-    with pytest.raises(BagError, match=r"foreign: rosbags can't read it .*metadata\.yaml"):
+    file = next(folder.glob("*.db3"))
+    file.write_bytes(b"no database " * 500)
+    with pytest.raises(
+        BagError, match=rf"{file.name}: is damaged, or no \.db3 file of rosbag2 \(file is not"
+    ):
         open_bag(folder)
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+@pytest.mark.parametrize("plugin", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+@pytest.mark.parametrize("mode", ["MESSAGE", "FILE"])
+def test_compressed_messages_and_files_are_unpacked(tmp_path, plugin, mode, metadata):
+    items = made.recorded(3)
+    folder = tmp_path / "foreign"
+    packing = RosbagWriter(folder, version=9, storage_plugin=plugin)
+    packing.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
+    _rosbag(folder, plugin, items, packing)
+    if not metadata:
+        (folder / "metadata.yaml").unlink()
+    assert list(open_bag(folder).messages()) == items
+
+
+def test_a_compressed_message_that_states_a_gigabyte_is_refused(tmp_path):
+    bomb = zstandard.ZstdCompressor().compress(bytes((1 << 28) + 1))
+    with BagWriter(tmp_path / "episode_000001") as bag:
+        bag.write(bag.add_stream("/a", made.ARRAY), 1, bomb)
+    with pytest.raises(BagError, match="states 268435457 bytes unpacked; 268435456 at most"):
+        list(open_bag(tmp_path / "episode_000001").messages())
+
+
+def test_a_compressed_file_beside_its_unpacked_copy_is_not_read_twice(tmp_path):
+    """`ros2 bag play` unpacks a compressed file beside it."""
+    items = made.recorded(3)
+    folder = made.write(tmp_path, items)
+    file = bag_file(folder)
+    file.with_name(file.name + ".zstd").write_bytes(zstandard.ZstdCompressor().compress(file.read_bytes()))
+    assert list(open_bag(folder).messages()) == items
+    file.unlink()
+    assert list(open_bag(folder).messages()) == items
+
+
+# ---- split recordings ------------------------------------------------------------------------------------
+
+
+def _split(folder, items, size=15):
+    """Write a recording of files of `size` messages each, as another recorder would; return the files."""
+    folder.mkdir()
+    files = []
+    for number in range(0, len(items), size):
+        inner = made.write(folder.parent / f"part{number}", items[number : number + size])
+        files.append(bag_file(inner).rename(folder / f"rec_{number // size}.mcap"))
+    return files
+
+
+def test_of_a_split_recording_the_closed_files_and_the_intact_start_of_the_cut_one_are_read(tmp_path):
+    items = made.recorded(9)  # 45 messages: three files of 15
+    files = _split(tmp_path / "rec", items)
+    content = files[2].read_bytes()
+    cut = content.index(items[35].raw)
+    files[2].write_bytes(content[:cut])
+    found = open_bag(tmp_path / "rec")
+    assert list(found.messages()) == items[:35]
+    (span,) = found.damage
+    assert (span.file, span.end, span.harm) == ("rec_2.mcap", cut, Harm.TAIL)
+    check_closed(tmp_path / "rec")
+
+
+def test_an_empty_last_file_costs_only_itself(tmp_path):
+    items = made.recorded(9)
+    files = _split(tmp_path / "rec", items)
+    files[2].write_bytes(b"")
+    found = open_bag(tmp_path / "rec")
+    assert list(found.messages()) == items[:30]
+    assert [span.words for span in found.damage] == [
+        "rec_2.mcap, bytes 0 to 0: the end of the file is cut off or damaged"
+    ]
+
+
+def test_a_damaged_chunk_in_the_middle_file_costs_its_messages(tmp_path):
+    items = made.recorded(9)
+    files = _split(tmp_path / "rec", items)
+    content = bytearray(files[1].read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    files[1].write_bytes(content)
+    found = open_bag(tmp_path / "rec")
+    assert list(found.messages()) == items[:15] + items[30:]  # a file of 15 messages has one chunk
+    (span,) = found.damage
+    assert (span.file, span.harm) == ("rec_1.mcap", Harm.CHUNK)
+    assert span.start < len(content) // 3 < span.end
+
+
+def test_a_split_recording_without_a_whole_file_is_refused(tmp_path):
+    for file in _split(tmp_path / "rec", made.recorded(9)):
+        file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(BagError, match="il-ros episodes recover"):
+        open_bag(tmp_path / "rec")
+    with pytest.raises(UnfinishedBagError, match="never closed"):
+        check_closed(tmp_path / "rec")
 
 
 def test_a_topic_of_two_types_is_rejected(tmp_path):

@@ -179,7 +179,7 @@ def test_a_bag_of_another_recorder_is_recovered(tmp_path: Path):
     [
         ("a.mcap", b"", "is empty"),
         ("a.mcap", b"SQLite format 3", "doesn't begin with the MCAP magic bytes"),
-        ("a.db3", b"SQLite format 3", "must hold an .mcap file; it holds none"),
+        ("a.db3", b"SQLite format 3", "must hold an .mcap file; it holds only a.db3"),
     ],
 )
 def test_a_file_that_is_not_mcap_is_rejected_and_unchanged(tmp_path: Path, name: str, data: bytes, says: str):

@@ -10,7 +10,9 @@ import yaml
 from damaged_bags import chunks, own
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from il_ros.core import messages
 from il_ros.episodes import layout
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.bag.recover import FAULT, RecoverError, recover
@@ -30,6 +32,9 @@ STEPS = (
     "pwrite",
     "ftruncate",
 )
+
+
+STRING = "std_msgs/msg/String"
 
 
 class KilledError(BaseException):
@@ -231,3 +236,55 @@ def test_a_running_recording_beside_closed_files_is_refused(split: Path, tmp_pat
     with pytest.raises(RecoverError, match=r"rec_3\.mcap: is still being recorded"):
         recover(split)
     writer.close()
+
+
+# ---- what rosbag2 compressed ---------------------------------------------------------------------------------
+
+
+def compressed(folder: Path, mode: CompressionMode, first: int) -> Path:
+    """Write ten strings as rosbag2 does with --compression-mode message or file; return the storage file."""
+    writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with writer:
+        talk = writer.add_connection("/talk", STRING, msgdef=messages.definition(STRING), rihs01="x")
+        for k in range(first, first + 10):
+            raw = messages.encode(STRING, messages.make(STRING, data=f"message {k} " + "x" * 100))
+            writer.write(talk, k, raw)
+    return next(file for file in folder.iterdir() if ".mcap" in file.name)
+
+
+def spoken(folder: Path) -> list[str]:
+    with AnyReader([folder]) as reader:
+        return [messages.decode(STRING, raw).data for _, _, raw in reader.messages()]
+
+
+def test_messages_that_rosbag2_compressed_stay_so_and_metadata_says_it(tmp_path: Path):
+    folder = tmp_path / "rec"
+    file = compressed(folder, CompressionMode.MESSAGE, 0)
+    raw = file.read_bytes()
+    file.write_bytes(raw[: len(raw) - 40])  # cut in the footer: all messages are there
+    metadata = folder / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("message_count: 10", "message_count: 11"))
+    assert recover(folder).messages == 10
+    assert spoken(folder) == [
+        f"message {k} " + "x" * 100 for k in range(10)
+    ]  # by rosbags, from its metadata.yaml
+    assert [item.log_ns for item in open_bag(folder).messages()] == list(range(10))
+
+
+def test_beside_compressed_files_of_a_split_recording_the_cut_one_is_read_and_recovered(tmp_path: Path):
+    """rosbag2 compresses a file after closing it, so a kill leaves the last one as it is, and cut."""
+    folder = tmp_path / "rec"
+    folder.mkdir()
+    compressed(tmp_path / "a", CompressionMode.FILE, 0).rename(folder / "rec_0.mcap.zstd")
+    last = compressed(tmp_path / "b", CompressionMode.NONE, 10).rename(folder / "rec_1.mcap")
+    raw = last.read_bytes()
+    last.write_bytes(raw[: len(raw) - 40])
+    before = open_bag(folder)
+    assert [item.log_ns for item in before.messages()] == list(range(20))
+    assert [span.file for span in before.damage] == ["rec_1.mcap"]
+    assert recover(folder).messages == 10
+    after = open_bag(folder)
+    assert [item.log_ns for item in after.messages()] == list(range(20))
+    assert after.damage == ()
+    assert not (folder / "metadata.yaml").exists()  # it would leave the compressed file out

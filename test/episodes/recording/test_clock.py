@@ -5,6 +5,7 @@ import pytest
 
 from il_ros.core import contract, messages
 from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.episodes.catalogue import Selection
 from il_ros.episodes.recording.clock import RecordingClock
 from il_ros.episodes.recording.options import RecordOptions, contract_streams
 from il_ros.episodes.recording.record import EpisodeRecorder, RecordError
@@ -92,7 +93,7 @@ class Robot:
         return self.recorder.last.info
 
     def arrays(self):
-        return Dataset.open(self.root, self.contract, validation=0.0).train[0]
+        return Dataset.open(self.root, self.contract, Selection(poor=True), validation=0.0).train[0]
 
 
 def leads(episode):

@@ -35,6 +35,14 @@ def test_clipped_and_idle_come_from_the_decisions(counts: CommandCounts):
     assert counts.idle_share == pytest.approx(100 / 400)
 
 
+def test_the_limit_that_acted_most_is_named_with_its_joint(counts: CommandCounts):
+    """Of four decisions, joint1's speed was limited in two and joint2's position in one."""
+    assert counts.clipped_most == ""
+    for limits in (("arm/joint1 speed",), ("arm/joint1 speed", "arm/joint2 position"), (), ()):
+        counts.decision(0, decision(0.1, *limits))
+    assert counts.clipped_most == "arm/joint1 speed (50%)"
+
+
 def test_without_decisions_idle_comes_from_the_busiest_command_topic(counts: CommandCounts):
     kind = "std_msgs/msg/Float64MultiArray"
     for k in range(3):

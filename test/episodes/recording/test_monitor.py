@@ -64,15 +64,22 @@ def test_without_messages_the_rate_is_none_not_zero():
 
 def test_ages_below_zero_are_kept_and_do_not_make_the_stream_fresh():
     stream = monitor(max_age_s=0.1)
-    for k in range(3):
-        stream.observe(k * 1000 * MS, 1, stamp_ns=k * 1000 * MS + (300 * MS if k < 2 else -300 * MS))
-    info = stream.info(2000 * MS)
+    for k in range(1, 4):
+        stream.observe(k * 1000 * MS, 1, stamp_ns=k * 1000 * MS + (300 * MS if k < 3 else -300 * MS))
+    info = stream.info(3000 * MS)
     assert info.age_p50_s == pytest.approx(-0.3, rel=0.13)
     assert info.age_p99_s == pytest.approx(0.3, rel=0.13)
     assert info.stale_s == pytest.approx(
         1.8
     )  # 0.9 s of each: a stamp ahead does not count beyond the arrival
     assert info.ahead == 0
+
+
+def test_before_simulated_time_has_begun_there_is_no_age():
+    stream = monitor()
+    stream.observe(0, 1, stamp_ns=1050 * MS)
+    info = stream.info(0)
+    assert (info.messages, info.age_p50_s, info.ahead) == (1, None, 0)
 
 
 def test_messages_stamped_more_than_a_second_ahead_are_counted():

@@ -17,6 +17,7 @@ from il_ros.episodes.recording.record import EpisodeRecorder, RecordError
 from il_ros.records.decision import Decision, to_json
 
 STRING, JOINTS = "std_msgs/msg/String", "sensor_msgs/msg/JointState"
+POSE = "geometry_msgs/msg/PoseStamped"
 TALK = RecordedStream("/talk", STRING)
 S, MS = 1_000_000_000, 1_000_000
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
@@ -72,6 +73,13 @@ def finished(recorder: EpisodeRecorder) -> layout.EpisodeInfo:
     info = layout.load_info(recorder.last.folder)
     assert info == recorder.last.info
     return info
+
+
+def named(stamp_ns: int, names) -> bytes:
+    """A joint state of these joints, all at 0."""
+    zeros = np.zeros(len(names))
+    head = messages.header(stamp_ns)
+    return messages.encode(JOINTS, messages.make(JOINTS, header=head, name=list(names), position=zeros))
 
 
 def texts(folder: Path) -> list[tuple[int, str]]:
@@ -180,13 +188,29 @@ def test_the_bag_holds_the_contract_and_its_topics(make, clock: Clock, tmp_path:
     with pytest.raises(RecordError, match="/robot/object_pose"):
         recorder.start()
     for topic in ("/robot/object_pose", "/robot/goal_pose"):
-        recorder.receive(recorder.streams[topic], b"\0\1\0\0" + bytes(64))
+        recorder.receive(recorder.streams[topic], messages.encode(POSE, messages.make(POSE)))
     recorder.start()
     recorder.stop()
     info = finished(recorder)
     assert info.topics["joint_states"] == "/robot/joint_states"
     assert (info.contract_hash, info.contract_text) == (loaded.hash, loaded.text)
     assert loaded.text.encode() in layout.bag_file(tmp_path / "episode_000001").read_bytes()
+
+
+def test_the_time_of_a_success_is_kept_if_it_was_marked_while_recording(make, clock: Clock):
+    recorder = make()
+    recorder.start()
+    clock.ns += 2 * S
+    marked_ns = clock.ns
+    recorder.mark("success")
+    clock.ns += 1 * S
+    recorder.mark("success")  # the first time counts
+    recorder.stop()
+    assert finished(recorder).succeeded_ns == marked_ns
+    recorder.mark("failure")
+    assert finished(recorder).succeeded_ns is None
+    recorder.mark("success")  # afterwards: nobody knows when
+    assert finished(recorder).succeeded_ns is None
 
 
 def test_marking_works_while_recording_and_afterwards(make):

@@ -37,6 +37,11 @@ class FedRecorder:
         message = messages.make(JOINTS, header=head, name=list(names), **fields)
         self.recorder.receive(self.streams["/j"], messages.encode(JOINTS, message))
 
+    def command(self, value):
+        (stream,) = (each for each in self.streams.values() if each.spec.role == "command")
+        message = messages.make(stream.spec.type, data=np.array([value, value], float))
+        self.recorder.receive(stream, messages.encode(stream.spec.type, message))
+
     def stop(self):
         self.recorder.stop()
         assert self.recorder.last.done.wait(60)
@@ -64,6 +69,7 @@ def test_arm_and_gripper_on_one_topic_are_a_good_take(fed):
     for at_ms in range(20, 2000, 20):
         it.put(at_ms, "a", [at_ms / 1000])
         it.put(at_ms + 1, "b", [1], late_ms=7)
+        it.command(at_ms / 1000)
     info = it.stop()
     assert (info.grade.level, info.grade.reasons) == ("good", ())
     assert (info.streams[0].backwards, info.streams[0].stale_s) == (0, 0)
@@ -141,3 +147,15 @@ def test_a_second_publisher_while_recording_is_told_at_once_and_makes_the_take_p
     it.put(3000, "ab", [1, 2])
     it.recorder.start()  # the second one is gone
     assert it.stop().faults == ()
+
+
+def test_a_joint_stamped_ahead_is_no_younger_than_its_arrival(fed):
+    it = fed()
+    it.put(0, "a", [0])
+    it.put(0, "b", [0])
+    it.recorder.start()
+    it.put(10, "b", [0], late_ms=-5000)
+    for at_ms in range(10, 2010, 10):  # b is 0.2 s old at 0.21 s
+        it.put(at_ms, "a", [0])
+    info = it.stop()
+    assert info.streams[0].stale_s == pytest.approx(1.79, abs=1e-9)

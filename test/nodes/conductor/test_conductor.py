@@ -106,7 +106,7 @@ class SlowRecorder(Services):
     def __init__(self, log):
         super().__init__("recorder", ["start", "stop"], log)
         self.log, self.unsaved_since_s = log, None
-        self.told = self.create_publisher(String, "~/status", LATCHED)
+        self.publisher = self.create_publisher(String, "~/status", LATCHED)
         self.create_timer(0.01, self.on_timer)
         self.tell("episode_000099")  # of an earlier run
 
@@ -122,7 +122,7 @@ class SlowRecorder(Services):
             self.tell("episode_000000")
 
     def tell(self, name):
-        self.told.publish(String(data=json.dumps({"state": "idle", "last": {"episode": name}})))
+        self.publisher.publish(String(data=json.dumps({"state": "idle", "last": {"episode": name}})))
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ class Improving(Services):
     def __init__(self, log, verdicts):
         super().__init__("trainer", ["train"], log)
         self.verdicts = list(verdicts)
-        self.told = self.create_publisher(String, "policy_server/version", LATCHED)
+        self.publisher = self.create_publisher(String, "policy_server/version", LATCHED)
         self.progress = self.create_publisher(String, "trainer/progress", QoSProfile(depth=10))
 
     def on_call(self, service, response, log):
@@ -223,7 +223,7 @@ class Improving(Services):
             self.create_timer(0.05, lambda: self.progress.publish(String(data=json.dumps(event))))
         elif state:
             verdict = {"version": response.message, "state": state, "reason": reason}
-            self.told.publish(String(data=json.dumps({"verdict": verdict})))
+            self.publisher.publish(String(data=json.dumps({"verdict": verdict})))
         return response
 
 

@@ -19,13 +19,13 @@ def test_an_expert_that_gives_up_releases_and_the_episode_ends_soon(graph):
         Sim, task="push", cameras=False, speed=0.0, lockstep=True, lockstep_timeout_s=WAIT_S, paused=True
     )
     expert = graph.start(ScriptedExpert, contract="arm_push", task="push", use_sim_time=True)
-    heard = graph.received("dagger_supervisor/decision", "std_msgs/msg/String")
+    texts = graph.received("dagger_supervisor/decision", "std_msgs/msg/String")
     advice = graph.received("expert/advice", proposal.TYPE)
     joints = graph.received("joint_states", "sensor_msgs/msg/JointState")
     graph.until(lambda: graph.outside.count_publishers("expert/advice"), "the expert's advice")
     conductor = graph.start(Conductor, episodes=1, seed=3, record=False, timeout_s=WAIT_S, use_sim_time=True)
     drove = graph.until(
-        lambda: sum(from_json(each.data).authority == "expert" for each in heard) > 10, "the expert driving"
+        lambda: sum(from_json(each.data).authority == "expert" for each in texts) > 10, "the expert driving"
     )
     assert drove
     scene = sim.task.scene
@@ -37,7 +37,7 @@ def test_an_expert_that_gives_up_releases_and_the_episode_ends_soon(graph):
     assert trial.simulated_s < 10.0  # the limit is 20
 
     graph.until(lambda: advice and not advice[-1].points, "advice without a step")
-    decisions = [from_json(each.data) for each in heard]
+    decisions = [from_json(each.data) for each in texts]
     last = [each for each in decisions if each.authority == "expert"][-1]
     after = [each for each in decisions if each.stamp_ns > last.stamp_ns]
     assert {each.authority for each in after} == {NOBODY}

@@ -12,7 +12,7 @@ from il_ros.scenarios.graph import command
 def test_a_slow_step_skips_ticks_and_observes_the_present(graph, tmp_path):
     given = {"task": "drive", "speed": "1", "cameras": "false", "namespace": "left"}
     specs = SCENARIOS["env"].nodes(given)
-    hands, clock = [], graph.received("/clock", "rosgraph_msgs/msg/Clock")
+    hands, clock = [], graph.received("/left/clock", "rosgraph_msgs/msg/Clock")
 
     def bring_back(seed):
         hands.append(seed)

@@ -16,14 +16,14 @@ FOREIGN = '{"version": "1.2.3", "build": "important"}'
 def refused_unseen(rig, run, monkeypatch):
     """Announce `run`, which gets no verdict; return the reason that is logged. A good version still drives."""
     rig.verdict("v1")
-    before, told = len(rig.verdicts), []
+    before, reasons = len(rig.verdicts), []
     tell = rig.node._candidates._tell
-    monkeypatch.setattr(rig.node._candidates, "_tell", lambda *words: (told.append(words), tell(*words)))
+    monkeypatch.setattr(rig.node._candidates, "_tell", lambda *words: (reasons.append(words), tell(*words)))
     rig.announce(run)
-    rig.graph.until(lambda: told, "the reason", LONG_S)
+    rig.graph.until(lambda: reasons, "the reason", LONG_S)
     assert rig.judged(9)["state"] == "active"
     assert [each["verdict"]["version"] for each in rig.verdicts[before:]] == ["v9"]
-    ((_, reason),) = told
+    ((_, reason),) = reasons
     return reason
 
 
@@ -63,8 +63,8 @@ def test_a_version_whose_files_are_links_to_elsewhere_is_refused(graph, tmp_path
     file.symlink_to(elsewhere / "checkpoint" / "model.safetensors")
     for run in (whole, weights):
         rig.announce(run)
-        told = rig.verdict(run.name)["verdict"]
-        assert (told["state"], "leads out of" in told["reason"]) == ("refused", True)
+        verdict = rig.verdict(run.name)["verdict"]
+        assert (verdict["state"], "leads out of" in verdict["reason"]) == ("refused", True)
         assert lineage.read(run).state == "trained"  # a later copy of it may be good
 
 
@@ -103,6 +103,6 @@ def test_a_version_file_with_invalid_values_is_not_examined(graph, tmp_path, mon
 def test_a_name_with_control_characters_is_logged_as_its_escapes(graph, tmp_path, monkeypatch, capfd):
     rig = PromotionRig(graph, tmp_path)
     refused_unseen(rig, f"{rig.folder}/../\x1b]0;owned\x07", monkeypatch)
-    said = capfd.readouterr()
-    assert "\x1b]0" not in said.out + said.err
-    assert "\\x1b]0;owned\\x07 not examined: it is not below" in said.out + said.err
+    printed = capfd.readouterr()
+    assert "\x1b]0" not in printed.out + printed.err
+    assert "\\x1b]0;owned\\x07 not examined: it is not below" in printed.out + printed.err

@@ -88,11 +88,11 @@ class Announced:
 
         def found():
             self.robot.tick()
-            told = [json.loads(message.data)["verdict"] for message in self._verdicts]
-            return next((each for each in told if each["version"] == run.name), None)
+            verdicts = [json.loads(message.data)["verdict"] for message in self._verdicts]
+            return next((each for each in verdicts if each["version"] == run.name), None)
 
-        told = self.graph.until(found, f"the verdict on {run.name}", LONG_S)
-        return told["state"], told["reason"]
+        verdict = self.graph.until(found, f"the verdict on {run.name}", LONG_S)
+        return verdict["state"], verdict["reason"]
 
     def answers(self):
         """Return version and answer at each recorded tick; none may be missing."""

@@ -41,8 +41,8 @@ class Server:
 
     def verdict(self, name):
         def found():
-            told = [json.loads(message.data)["verdict"] for message in self._verdicts]
-            return next((each for each in told if each["version"] == name), None)
+            verdicts = [json.loads(message.data)["verdict"] for message in self._verdicts]
+            return next((each for each in verdicts if each["version"] == name), None)
 
         return self.graph.until(found, f"the verdict on {name}", LONG_S)
 
@@ -99,9 +99,9 @@ def test_a_failed_reload_keeps_the_old_policy_with_the_reason(server):
     assert "no such folder" in response.message
     faster = contract.parse(made.TEXT.replace("rate_hz: 20", "rate_hz: 40"), "faster")
     assert server.reload(server.write("v2", OTHER, faster)).success
-    told = server.verdict("v2")
-    assert told["state"] == "refused"
-    assert "rate_hz: 20.0 here, 40.0 there" in told["reason"]
+    verdict = server.verdict("v2")
+    assert verdict["state"] == "refused"
+    assert "rate_hz: 20.0 here, 40.0 there" in verdict["reason"]
     count = len(server.robot.proposals)
     server.graph.until(lambda: len(server.robot.proposals) > count + 2, "ticks", LONG_S)
     assert server.robot.proposals[-1].version == "v1"

@@ -23,7 +23,7 @@ WRONG = (0.75, -0.5)
 HELD_TICKS = 4
 
 
-class Sitting:
+class RollbackSession:
     """Simulated time; an expert holds the deadman for a while after each wrong command."""
 
     def __init__(self, graph, tmp_path):
@@ -73,11 +73,11 @@ class Sitting:
         if self._held:
             self._held -= 1
             if self._held:
-                said = proposal.Proposal("expert", self._stamp_ns, np.array([made.RIGHT]))
+                proposed = proposal.Proposal("expert", self._stamp_ns, np.array([made.RIGHT]))
             else:
-                said = proposal.releasing("expert", self._stamp_ns, 2)
+                proposed = proposal.releasing("expert", self._stamp_ns, 2)
             names, period_ns = made.CONTRACT.action_names, made.CONTRACT.period_ns
-            self._hand(proposal.to_message(said, names, period_ns))
+            self._hand(proposal.to_message(proposed, names, period_ns))
         head = messages.header(self._stamp_ns)
         seen = {"name": ["a", "b"], "position": np.array([0.1, 0.1])}
         self._joints(messages.make(made.JOINT_STATE, header=head, **seen))
@@ -96,10 +96,10 @@ class Sitting:
         self._announce(messages.make(STRING, data=str(run)))
         self.verdict(run.name, "active")
 
-    def order(self, number, answer, **told):
+    def order(self, number, answer, **changes):
         """Reload a version with these changes of its lineage; return its folder."""
         run = made.version(self.folder, number, answer)
-        lineage.write(run, replace(lineage.read(run), **told))
+        lineage.write(run, replace(lineage.read(run), **changes))
         self._server.set_parameters([Parameter("checkpoint", value=str(run))])
         assert self.graph.call("policy_server/reload", Trigger).success
         self.verdict(run.name, "active")
@@ -110,44 +110,46 @@ class Sitting:
 
         def found():
             self.step()
-            told = [json.loads(message.data) for message in self._verdicts]
+            verdicts = [json.loads(message.data) for message in self._verdicts]
             wanted = (name, state)
-            return next((e for e in told if (e["verdict"]["version"], e["verdict"]["state"]) == wanted), None)
+            return next(
+                (e for e in verdicts if (e["verdict"]["version"], e["verdict"]["state"]) == wanted), None
+            )
 
         return self.graph.until(found, f"{name} {state}", LONG_S)
 
 
 def test_a_version_that_needs_interventions_is_rolled_back_and_a_good_one_stays(graph, tmp_path):
-    sitting = Sitting(graph, tmp_path)
-    assert {sitting.step().authority for _ in range(200)} == {"policy"}  # ten seconds
-    sitting.announce(2, WRONG)
-    told = sitting.verdict("v2", "rolled back")
-    assert (told["version"], told["before"]) == ("v1", [])
-    assert "interventions a minute (" in told["verdict"]["reason"]
-    bad = lineage.read(sitting.folder / "v2")
+    session = RollbackSession(graph, tmp_path)
+    assert {session.step().authority for _ in range(200)} == {"policy"}  # ten seconds
+    session.announce(2, WRONG)
+    verdict = session.verdict("v2", "rolled back")
+    assert (verdict["version"], verdict["before"]) == ("v1", [])
+    assert "interventions a minute (" in verdict["verdict"]["reason"]
+    bad = lineage.read(session.folder / "v2")
     assert bad.state == "rolled back"
     assert bad.interventions >= 3
     assert bad.driven_s < 60.0  # checked once a second, while ticks run as fast as the machine allows
-    assert lineage.newest_good(sitting.folder) == sitting.folder / "v1"
+    assert lineage.newest_good(session.folder) == session.folder / "v1"
     for _ in range(2 * HELD_TICKS):  # the expert releases
-        sitting.step()
-    after = [sitting.step() for _ in range(20)]
+        session.step()
+    after = [session.step() for _ in range(20)]
     assert {(each.authority, each.version, each.sent) for each in after} == {("policy", "v1", made.RIGHT)}
-    sitting.announce(3, made.RIGHT)
-    assert {sitting.step().version for _ in range(100)} == {"v3"}
+    session.announce(3, made.RIGHT)
+    assert {session.step().version for _ in range(100)} == {"v3"}
 
 
 def test_a_reloaded_version_is_judged_by_its_driving_since_the_reload(graph, tmp_path):
-    sitting = Sitting(graph, tmp_path)
-    assert {sitting.step().authority for _ in range(200)} == {"policy"}  # ten seconds
-    poor = sitting.order(2, made.RIGHT, driven_s=10.0, interventions=30)
+    session = RollbackSession(graph, tmp_path)
+    assert {session.step().authority for _ in range(200)} == {"policy"}  # ten seconds
+    poor = session.order(2, made.RIGHT, driven_s=10.0, interventions=30)
     looks = {10.0}
     while len(looks) < 4:  # checked when the driving record is written, once a second
-        sitting.graph.until(
-            lambda: sitting.step() and lineage.read(poor).driven_s not in looks, "a look", LONG_S
+        session.graph.until(
+            lambda: session.step() and lineage.read(poor).driven_s not in looks, "a look", LONG_S
         )
         looks.add(lineage.read(poor).driven_s)
-    assert sitting.step().version == "v2"
+    assert session.step().version == "v2"
     assert lineage.read(poor).interventions == 30
-    sitting.order(3, WRONG, driven_s=6000.0, interventions=0)
-    assert sitting.verdict("v3", "rolled back")["version"] == "v2"
+    session.order(3, WRONG, driven_s=6000.0, interventions=0)
+    assert session.verdict("v3", "rolled back")["version"] == "v2"

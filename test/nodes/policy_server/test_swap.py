@@ -53,10 +53,10 @@ def test_a_better_policy_is_swapped_in_and_no_tick_is_missed(graph, tmp_path):
         assert each.chunk[0][0] == pytest.approx({"v1": 0.5, "v2": 0.25}[each.version])
     decided = [from_json(message.data) for message in texts]
     by_stamp = {each.stamp_ns: each.version for each in proposals}
-    said = [(by_stamp[each.stamp_ns], each.version) for each in decided if each.stamp_ns in by_stamp]
-    assert {"v1", "v2"} <= {version for _, version in said}
+    pairs = [(by_stamp[each.stamp_ns], each.version) for each in decided if each.stamp_ns in by_stamp]
+    assert {"v1", "v2"} <= {version for _, version in pairs}
     assert all(
-        mine == theirs for mine, theirs in said
+        mine == theirs for mine, theirs in pairs
     )  # the record names the proposing version, also across the swap
     states = [lineage.read(rig.folder / name).state for name in ("v1", "v2")]
     assert states == ["replaced", "active"]
@@ -68,8 +68,8 @@ def test_a_worse_policy_is_refused_with_its_errors_and_not_examined_again(graph,
     verdict = rig.judged(2, (0.75, -0.5))
     assert verdict["state"] == "refused"
     assert "its error on held-out episodes is 0.2500, the driving policy's 0.0000" in verdict["reason"]
-    told = lineage.read(rig.folder / "v2")
-    assert (told.state, told.reason) == ("refused", verdict["reason"])
+    record = lineage.read(rig.folder / "v2")
+    assert (record.state, record.reason) == ("refused", verdict["reason"])
     assert "v2 refused" in rig.node.status().values["last verdict"]
     count = len(rig.verdicts)
     rig.announce(rig.folder / "v2")

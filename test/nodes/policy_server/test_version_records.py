@@ -10,7 +10,7 @@ from il_ros.policies import lineage
 WRONG = (0.75, -0.5)
 
 
-def told(run, **changes):
+def rewrite(run, **changes):
     lineage.write(run, replace(lineage.read(run), **changes))
 
 
@@ -45,7 +45,7 @@ def test_a_reloaded_older_version_is_no_longer_among_the_previous_ones(graph, tm
 
 def test_a_bad_version_that_a_server_starts_with_stays_bad(graph, tmp_path):
     run = made.version(tmp_path / "policies", 1)
-    told(run, state="rolled back", reason="requested")
+    rewrite(run, state="rolled back", reason="requested")
     rig = PromotionRig(graph, tmp_path, first=None, checkpoint=str(run))
     rig.judged(2)
     assert states(rig, "v1", "v2") == ["rolled back", "active"]
@@ -69,7 +69,7 @@ def test_a_reloaded_bad_version_drives_and_stays_bad(graph, tmp_path):
 def test_a_verdict_keeps_a_versions_driving_record(graph, tmp_path):
     rig = PromotionRig(graph, tmp_path)
     run = rig.version(2, WRONG)
-    told(run, driven_s=600.0, interventions=12)
+    rewrite(run, driven_s=600.0, interventions=12)
     rig.announce(run)
     assert rig.verdict("v2")["verdict"]["state"] == "refused"
     after = lineage.read(run)

@@ -13,6 +13,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.highlevel import AnyReader
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from il_ros.core import messages
@@ -73,11 +74,11 @@ def arm(graph):
     def flowing(recorder: Recorder, position: float = 0.0) -> None:
         graph.in_line(publish)
 
-        def heard() -> bool:
+        def arriving() -> bool:
             publish(joints(position))
             return not recorder._recorder.silent_streams()
 
-        graph.until(heard, "joint states at the recorder")
+        graph.until(arriving, "joint states at the recorder")
 
     publish.flowing = flowing
     return publish
@@ -171,6 +172,71 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
     assert call(graph, "start") == "episode_000001"
 
 
+def test_a_start_that_could_teach_nothing_is_refused(graph, start):
+    """The driver sends NaN: diagnostics say so before anybody starts, and the start says why it is refused."""
+    publish, reports = graph.publisher("joint_states", JOINTS, 10), []
+    recorder = start()
+    graph.in_line(publish)
+    graph.outside.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
+    says = "position/joint1 is nan, not a finite number"
+
+    def told() -> bool:
+        publish(joints(float("nan")))
+        return any(says in report.status[0].message for report in reports)
+
+    graph.until(told, "the diagnostics")
+    refused = graph.call("recorder/start", Trigger)
+    assert not refused.success
+    assert refused.message == f"not started, nothing could be learnt: joints: {says}"
+    assert recorder._recorder.writer is None
+
+
+def test_a_stream_lost_while_recording_is_told_while_it_is_lost(graph, start, arm):
+    states = []
+    recorder = start(silence_s=0.6)
+    graph.outside.create_subscription(
+        String, "recorder/status", lambda message: states.append(message.data), 10
+    )
+    arm.flowing(recorder)
+    assert graph.call("recorder/start", Trigger).success
+    warned = "episode_000001: no messages on /joint_states (for "
+    graph.until(
+        lambda: states and any(text.startswith(warned) for text in json.loads(states[-1])["warnings"]),
+        "the warning in the status",
+    )
+    assert json.loads(states[-1])["state"] == "recording"
+    arm.flowing(recorder)
+    assert graph.call("recorder/stop", Trigger).success
+
+
+def test_an_extra_topic_of_an_unknown_type_costs_only_itself(graph, start, arm, tmp_path: Path):
+    """`Goals` is in the installed nav_msgs, but not among the types that can be written."""
+    from nav_msgs.msg import Goals
+
+    recorder, reports = start(extra_topics=["odd", "note"]), []
+    graph.outside.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
+    arm.flowing(recorder)
+    odd = graph.outside.create_publisher(Goals, "odd", 10)
+    graph.until(lambda: "/odd" in recorder._streams.refused, "the refusal")
+    note = graph.publisher("note", STRING, 10)
+    graph.until(lambda: "/note" in recorder._recorder.streams, "the other extra topic")
+    graph.in_line(note)
+    says = "/odd is not recorded: unknown message type 'nav_msgs/msg/Goals'"
+    graph.until(lambda: any(says in report.status[0].message for report in reports), "the diagnostics")
+    arm.flowing(recorder)
+    assert graph.call("recorder/start", Trigger).success
+    heard = recorder._recorder.streams["/note"]
+
+    def noted() -> bool:
+        note(messages.make(STRING, data="here"))
+        arm.flowing(recorder)
+        return heard.episode(time.time_ns()).messages > 0
+
+    graph.until(noted, "the note")
+    assert graph.call("recorder/stop", Trigger).success
+    graph.outside.destroy_publisher(odd)
+
+
 def test_best_effort_and_latched_publishers_are_recorded_and_latched_messages_begin_every_bag(
     graph, start, tmp_path: Path
 ):
@@ -243,17 +309,17 @@ def test_status_and_diagnostics_report_the_recording(graph, start, arm):
     graph.until(lambda: json.loads(status[-1].data)["state"] == "recording", "the status")
     assert json.loads(status[-1].data)["episode"] == "episode_000001"
 
-    def told() -> bool:
+    def measured() -> bool:
         arm(joints(0.0))
         values = {item.key: item.value for item in reports[-1].status[0].values}
         return " Hz, 0 lost, age p50" in values.get("/joint_states", "")
 
-    graph.until(told, "rate, losses and age")
+    graph.until(measured, "rate, losses and age")
     call(graph, "stop")
     saved(graph, recorder, "episode_000001")
     graph.until(lambda: json.loads(status[-1].data)["last"], "the last episode in the status")
-    told = json.loads(status[-1].data)
-    assert (told["state"], told["last"]["episode"], told["last"]["complete"]) == (
+    reported = json.loads(status[-1].data)
+    assert (reported["state"], reported["last"]["episode"], reported["last"]["complete"]) == (
         "idle",
         "episode_000001",
         True,

@@ -1,6 +1,7 @@
 """Start and end of processes, refused parameters, reported errors."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -8,11 +9,13 @@ import textwrap
 import time
 
 import pytest
+from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
+from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.runtime import managed, process
 from il_ros.nodes.runtime.diagnostics import ERROR, Status
-from il_ros.nodes.runtime.parameters import ParameterError, declare, value
+from il_ros.nodes.runtime.parameters import ACTIVATE, CONFIGURE, ParameterError, declare, value
 
 NODE = """
     import sys
@@ -29,21 +32,23 @@ NODE = """
             {cleanup}
             print("stopped", flush=True)
 
-    sys.exit(managed.main(Probe))
+    status = managed.main(Probe)
+    {after}
+    sys.exit(status)
 """
 
 
-def start(*arguments, configure="pass", cleanup="pass"):
+def start(*arguments, configure="pass", cleanup="pass", after="", before=(), **environment):
     return subprocess.Popen(
         [
-            sys.executable,
-            "-c",
-            textwrap.dedent(NODE).format(configure=configure, cleanup=cleanup),
+            *(*before, sys.executable, "-c"),
+            textwrap.dedent(NODE).format(configure=configure, cleanup=cleanup, after=after),
             *arguments,
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **environment},
     )
 
 
@@ -67,6 +72,92 @@ def test_signals_end_a_node_cleanly(numbers):
     out, err = probe.communicate(timeout=120)
     assert probe.returncode == 0, err
     assert out == "stopped\n"
+    assert "Traceback" not in err
+
+
+def test_a_signal_after_the_node_has_stopped_changes_nothing():
+    probe = start(after="print('ended', flush=True); __import__('time').sleep(1.0)")
+    assert probe.stdout.readline() == "active\n"
+    probe.send_signal(signal.SIGINT)
+    assert [probe.stdout.readline() for _ in range(2)] == ["stopped\n", "ended\n"]
+    probe.send_signal(signal.SIGINT)  # launch's second one
+    _, err = probe.communicate(timeout=120)
+    assert (probe.returncode, "Traceback" in err) == (0, False), err
+
+
+def test_nohup_is_respected():
+    probe = start(before=("nohup",))
+    assert probe.stdout.readline() == "active\n"
+    probe.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        probe.wait(1.0)
+    probe.send_signal(signal.SIGTERM)
+    assert probe.communicate(timeout=120)[0] == "stopped\n"
+    assert probe.returncode == 0
+
+
+def test_a_node_ends_with_its_declared_launcher():
+    launcher = subprocess.Popen(["sleep", "600"])
+    probe = start(IL_ROS_LAUNCHER=str(launcher.pid))
+    assert probe.stdout.readline() == "active\n"
+    launcher.kill()
+    launcher.wait(10)
+    out, err = probe.communicate(timeout=120)
+    assert (probe.returncode, out) == (0, "stopped\n")
+    assert f"the process that launched this one ({launcher.pid}) has ended: stopping" in err
+
+
+def test_a_node_whose_launcher_is_already_gone_does_not_become_active():
+    launcher = subprocess.Popen(["true"])
+    launcher.wait(10)
+    probe = start(IL_ROS_LAUNCHER=str(launcher.pid))
+    out, _ = probe.communicate(timeout=120)
+    assert (probe.returncode, out) == (0, "stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "verb", "ends"),
+    [("ros2", "launch", True), ("ros2", "run", True), ("my_program", "launch", False)],
+)
+def test_a_node_ends_with_its_parent_if_that_is_ros2(tmp_path, name, verb, ends):
+    program = tmp_path / name
+    code = textwrap.dedent(NODE).format(configure="pass", cleanup="pass", after="")
+    program.write_text(
+        f"import subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {code!r}])\n"
+        f"print(child.pid, flush=True)\nchild.wait()\n"
+    )
+    parent = subprocess.Popen([sys.executable, program, verb], stdout=subprocess.PIPE, text=True)
+    lines = {parent.stdout.readline(), parent.stdout.readline()} - {"active\n"}
+    (child,) = map(int, lines)
+    parent.kill()
+    parent.wait(10)
+    process = os.pidfd_open(child)
+    if not ends:
+        assert not select.select([process], [], [], 2.0)[0]
+        os.kill(child, signal.SIGTERM)
+    assert select.select([process], [], [], 120.0)[0]
+    assert parent.stdout.read() == "stopped\n"
+
+
+@pytest.mark.parametrize("declared", ["me", "0", "-5"])
+def test_a_wrong_launcher_is_refused(declared):
+    probe = start(IL_ROS_LAUNCHER=declared)
+    _, err = probe.communicate(timeout=120)
+    assert probe.returncode == 1
+    assert f"IL_ROS_LAUNCHER={declared}: a process id is needed, or none" in err
+
+
+def test_a_signal_during_the_imports_ends_a_node_without_a_traceback():
+    command = [sys.executable, "-X", "importtime", "-m", "il_ros.nodes.start", "sim_gz"]
+    node = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    seen = ""
+    while "rclpy" not in seen:  # its modules are being imported
+        seen = node.stderr.readline()
+        assert seen
+    node.send_signal(signal.SIGINT)
+    err = node.communicate(timeout=120)[1]
+    assert node.returncode == 0
     assert "Traceback" not in err
 
 
@@ -215,15 +306,71 @@ def test_an_integer_is_converted_to_a_float_and_a_list_is_kept(graph):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"rate": 0.5}, r"rate is 0\.5, expected at least 1\.0 and at most 100\.0\. rate of ticks \[Hz\]"),
         ({"rate": float("nan")}, "rate is nan"),
         ({"rate": "fast"}, r"rate is 'fast' \(a string\), expected float"),
         ({"mode": "dance"}, "mode is 'dance', expected one of hold, stop"),
-        ({"lines": 3}, r"lines is 3 \(a integer\), expected a list of str"),
+        ({"lines": 3}, r"lines is 3 \(an integer\), expected a list of str"),
     ],
 )
-def test_a_wrong_parameter_is_refused_with_value_and_allowed_values(graph, given, said):
-    with pytest.raises(ParameterError, match=said):
+def test_a_wrong_parameter_is_refused_with_value_and_allowed_values(graph, given, message):
+    with pytest.raises(ParameterError, match=message):
         graph.start(Settings, **given)
+
+
+class Settled(managed.ManagedNode):
+    def __init__(self, **kwargs):
+        super().__init__("settled", **kwargs)
+        declare(self, "robot", "arm", "read at configure", read_at=CONFIGURE)
+        declare(self, "folder", "here", "read at activate", read_at=ACTIVATE)
+        declare(self, "label", "", "read whenever it is needed")
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "said"),
+    [
+        ("unconfigured", "robot", ""),
+        ("unconfigured", "folder", ""),
+        ("inactive", "folder", ""),
+        (
+            "inactive",
+            "robot",
+            "robot is read at configure, and the node is inactive: first `ros2 lifecycle set /settled cleanup`",
+        ),
+        (
+            "active",
+            "folder",
+            "folder is read at activate, and the node is active: first `ros2 lifecycle set /settled deactivate`",
+        ),
+        (
+            "active",
+            "robot",
+            "robot is read at configure, and the node is active: first `ros2 lifecycle set /settled deactivate` "
+            "and `ros2 lifecycle set /settled cleanup`",
+        ),
+        ("active", "label", ""),
+    ],
+)
+def test_a_parameter_that_was_read_refuses_a_change_until_it_is_read_again(graph, state, name, said):
+    node = graph.start(Settled, autostart=state == "active")
+    if state == "inactive":
+        node.trigger_configure()
+    before = value(node, name)
+    (result,) = node.set_parameters([Parameter(name, value="new")])
+    assert (result.successful, result.reason) == (not said, said)
+    assert value(node, name) == (before if said else "new")
+    (again,) = node.set_parameters([Parameter(name, value=value(node, name))])
+    assert again.successful  # no change, as when a whole file is loaded
+
+
+def test_the_recorders_folder_cannot_change_while_it_is_active(graph, tmp_path):
+    recorder = graph.start(Recorder, contract="drive", root=str(tmp_path), discovery_s=0.0)
+    assert recorder.state == "active"
+    for name, new in (("root", "elsewhere"), ("contract", "arm_push"), ("checksums", False)):
+        (result,) = recorder.set_parameters([Parameter(name, value=new)])
+        assert not result.successful
+        assert f"{name} is read at " in result.reason
+    (result,) = recorder.set_parameters([Parameter("operator", value="ada")])
+    assert result.successful

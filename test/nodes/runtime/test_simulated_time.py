@@ -7,7 +7,9 @@ from rosgraph_msgs.msg import Clock
 from sim_node import started
 from std_srvs.srv import Trigger
 
+from il_ros.core import contract
 from il_ros.core.executables import NODES
+from il_ros.nodes.env.link import Link, RosEnvError
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.recorder.node import Recorder
 from il_ros.nodes.runtime import managed, publishers, shell
@@ -74,6 +76,16 @@ def test_without_simulated_time_there_is_nothing_to_say(graph, contract_file):
     node = graph.start(DaggerSupervisor, contract=str(contract_file))
     graph.spin(0.2)
     assert (node.simulated_time.missing(), node.simulated_time.twice()) == ("", "")
+
+
+def test_the_environment_says_so_when_it_waits_in_vain(contract_file):
+    link = Link(contract.load(contract_file), "env", "", simulated=True, lockstep=False, source="policy")
+    try:
+        with pytest.raises(RosEnvError) as caught:
+            link.until(lambda: False, 0.5, "the first frame")
+    finally:
+        link.close()
+    assert str(caught.value) == f"the first frame: not within 0.5 s; {NO_CLOCK}"
 
 
 def test_a_second_simulator_is_refused(graph):

@@ -76,7 +76,7 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     person.drives("policy")
     person.type("t", lambda state: state.driver == "expert", "the expert takes over")
     person.drives("expert")
-    person.type("l", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
+    person.type("l", lambda _: "to be labelled later" in person.screen.lines[-1], "a moment is noted")
     person.type("t", lambda state: state.driver == "policy", "hand-back")
     person.drives("policy")
     person.type("g", lambda state: state.outcome == "success", "marked")
@@ -161,13 +161,13 @@ def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
         for pressed in (True, False):
             buttons = np.array([pressed and at == index[command] for at in range(11)], np.int32)
             publish(messages.make(JOY, axes=np.zeros(0, np.float32), buttons=buttons))
-        robot.until(lambda: until(person.state), f"{what}; told: {person.screen.told}")
+        robot.until(lambda: until(person.state), f"{what}; told: {person.screen.lines}")
 
     press("next", lambda state: state.recording, "an episode begins")
-    assert any(line.endswith("10 clear") for line in person.screen.told)  # the help of the buttons
+    assert any(line.endswith("10 clear") for line in person.screen.lines)  # the help of the buttons
     person.drives("policy")
     press("take", lambda state: state.driver == "expert", "the expert takes over")
-    press("later", lambda _: "to be labelled later" in person.screen.told[-1], "a moment is noted")
+    press("later", lambda _: "to be labelled later" in person.screen.lines[-1], "a moment is noted")
     press("take", lambda state: state.driver == "policy", "hand-back")
     press("success", lambda state: state.outcome == "success", "marked")
     press("record", lambda state: state.recording == "episode_000002", "recording")
@@ -185,8 +185,8 @@ def test_a_session_from_the_gamepad_with_the_shipped_buttons(robot, tmp_path):
 def test_an_expert_request_rings_the_sessions_terminal(robot):
     person = AtTheKeys(robot, mode="gated", teacher=False)
     person.type("n", lambda state: state.recording, "an episode begins")
-    person.graph.until(lambda: person.state.wanted, f"a request; told: {person.screen.told}")
-    assert [line for line in person.screen.told if "\a" in line and "expert requested" in line]
+    person.graph.until(lambda: person.state.wanted, f"a request; told: {person.screen.lines}")
+    assert [line for line in person.screen.lines if "\a" in line and "expert requested" in line]
     person.graph.until(lambda: "expert requested:" in person.screen.shown, "the status line")
 
 
@@ -194,8 +194,8 @@ def test_a_refused_command_is_shown_and_the_session_continues(robot):
     person = AtTheKeys(robot)
     person.type("r", lambda state: state.recording, "recording")
     person.type("r", lambda state: not state.recording, "stopped")
-    said = len(person.screen.told)
-    person.type("b", lambda _: any("refused" in line for line in person.screen.told[said:]), "no trainer")
+    before = len(person.screen.lines)
+    person.type("b", lambda _: any("refused" in line for line in person.screen.lines[before:]), "no trainer")
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def test_an_end_during_a_training_is_offered_to_wait_and_leaves_the_policy(robot
     )
     person = AtTheKeys(robot)
     person.type("b", lambda state: state.training_share, "a training with its share")
-    person.type("\x04", lambda _: "y: wait for it" in person.screen.told[-1], "the offer")
-    assert person.screen.told[-1].count("training v1 (") == 1
+    person.type("\x04", lambda _: "y: wait for it" in person.screen.lines[-1], "the offer")
+    assert person.screen.lines[-1].count("training v1 (") == 1
     assert not person.node.ended.done()
     assert not (policies / "v1").exists()
     person.type("y", lambda _: "the session ends when the training is done" in person.screen.shown, "waiting")
@@ -268,7 +268,7 @@ def test_a_session_that_is_stopped_during_a_training_says_how_to_finish_it(robot
     person = AtTheKeys(robot)
     person.type("b", lambda state: state.training_share is not None, "a training")
     person.node.stop()
-    (line,) = [line for line in person.screen.told if "ends unfinished" in line]
+    (line,) = [line for line in person.screen.lines if "ends unfinished" in line]
     words = shlex.split(line.partition("this trains it: ")[2].partition("\x1b")[0])
     assert words[:5] == ["il-ros", "train", str(tmp_path / "shown"), "--out", str(policies / "v1")]
     trainer.stop()

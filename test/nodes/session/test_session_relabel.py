@@ -45,8 +45,8 @@ def recorded_with_a_mark(graph, sim, root):
     graph.until(lambda: graph.call("recorder/start", Trigger).success, "streams that flow")
     started_ns = sim.task.time_ns
     graph.until(lambda: sim.task.time_ns > started_ns + 1_500_000_000, "1.5 s of an episode")
-    said = f'{{"stamp_ns": {started_ns + 1_000_000_000}, "kind": "label_later"}}'
-    mark(messages.make(STRING, data=said))
+    text = f'{{"stamp_ns": {started_ns + 1_000_000_000}, "kind": "label_later"}}'
+    mark(messages.make(STRING, data=text))
     graph.until(lambda: sim.task.time_ns > started_ns + 2_000_000_000, "2 s of an episode")
     assert graph.call("recorder/stop", Trigger).success
     graph.until(lambda: scan(root).usable, "an episode")
@@ -62,11 +62,11 @@ def test_a_marked_moment_is_relabelled_with_the_keys(graph, sim, tmp_path):
         graph, moments=str(tmp_path / "moments.json"), mode="expert", teacher=False, contract="arm_push",
         driving_keys=True,
     )  # fmt: skip
-    assert any("select: 1 " in line for line in person.screen.told)
+    assert any("select: 1 " in line for line in person.screen.lines)
 
     person.type("n", lambda state: state.recording and state.paused, "the moment")
     graph.until(lambda: not person.node.busy, "all commands")
-    assert f"moment 1 of 1: {moment.words}" in " ".join(person.screen.told)
+    assert f"moment 1 of 1: {moment.words}" in " ".join(person.screen.lines)
     assert sim.task.state().tolist() == moment.state.tolist()  # time is paused
     graph.until(lambda: "time is paused until you drive" in person.screen.shown, "the hint")
     still_ns = sim.task.time_ns
@@ -86,7 +86,7 @@ def test_a_marked_moment_is_relabelled_with_the_keys(graph, sim, tmp_path):
 
     graph.until(moved, "joint 1 moves")
     person.type("g", lambda state: state.outcome == "success", "content")
-    person.type("n", lambda _: "that was the last moment" in person.screen.told[-1], "no more moments")
+    person.type("n", lambda _: "that was the last moment" in person.screen.lines[-1], "no more moments")
     graph.until(lambda: len(scan(root).usable) == 2, "the new episode")
 
     made = load_info(root / "episode_000002")

@@ -22,7 +22,7 @@ def test_it_proposes_the_experts_actions_for_the_tasks_messages(graph):
     readings = task.readings()
     own = contract.load(share.path("config", "contracts", "drive.yaml"))
     node = graph.start(ScriptedExpert, contract="drive", task="drive")
-    heard = graph.received("expert/proposal", proposal.TYPE)
+    proposals = graph.received("expert/proposal", proposal.TYPE)
     publish = {
         reading.topic: graph.publisher(reading.topic, reading.type)
         for reading in readings
@@ -35,8 +35,8 @@ def test_it_proposes_the_experts_actions_for_the_tasks_messages(graph):
             publish[reading.topic](reading.message)
             if reading.topic in offline.topics:
                 offline.push(reading.topic, messages.encode(reading.type, reading.message), task.time_ns)
-    graph.until(lambda: heard, f"a proposal; the node says: {node.status().message}")
-    got = proposal.from_message(heard[0], own.action_names, own.period_ns)
+    graph.until(lambda: proposals, f"a proposal; the node says: {node.status().message}")
+    got = proposal.from_message(proposals[0], own.action_names, own.period_ns)
     seen = offline.sample(got.stamp_ns)
     assert (got.chunk == make_expert("drive").act(seen.values)).all()
     assert got.source == "expert"
@@ -65,7 +65,7 @@ def frames(graph, own):
 def test_it_only_advises_until_engaged_and_releases_when_disengaged(graph):
     own = contract.load(share.path("config", "contracts", "drive.yaml"))
     node = graph.start(ScriptedExpert, contract="drive", task="drive", engaged=False)
-    heard = graph.received("expert/proposal", proposal.TYPE)
+    proposals = graph.received("expert/proposal", proposal.TYPE)
     advice = graph.received("expert/advice", proposal.TYPE)
     show = frames(graph, own)
 
@@ -79,11 +79,11 @@ def test_it_only_advises_until_engaged_and_releases_when_disengaged(graph):
         return graph.until(one, f"{steps} steps; the node says: {node.status().message}")
 
     assert seen(advice, 1)
-    assert heard == []
+    assert proposals == []
     assert graph.call("expert/engage", SetBool, data=True).success
-    assert seen(heard, 1)
+    assert seen(proposals, 1)
     assert graph.call("expert/engage", SetBool, data=False).success
-    assert seen(heard, 0)  # the releasing proposal
+    assert seen(proposals, 0)  # the releasing proposal
 
 
 def demonstrated(root):
@@ -110,7 +110,7 @@ def test_a_simulated_intervener_proposes_only_after_the_policy_errs(graph, tmp_p
     demonstrated(tmp_path)
     own = contract.load(share.path("config", "contracts", "drive.yaml"))
     node = graph.start(ScriptedExpert, contract="drive", task="drive", demonstrations=str(tmp_path))
-    heard = graph.received("expert/proposal", proposal.TYPE)
+    proposals = graph.received("expert/proposal", proposal.TYPE)
     advice = graph.received("expert/advice", proposal.TYPE)
     policy = graph.outside.create_publisher(message_class(proposal.TYPE), "policy_server/proposal", 10)
     show = frames(graph, own)
@@ -121,8 +121,8 @@ def test_a_simulated_intervener_proposes_only_after_the_policy_errs(graph, tmp_p
         def one():
             show()
             if advice:
-                said = proposal.from_message(advice[-1], own.action_names, own.period_ns)
-                wrong = proposal.Proposal("policy", said.stamp_ns, said.chunk + off, "v1")
+                advised = proposal.from_message(advice[-1], own.action_names, own.period_ns)
+                wrong = proposal.Proposal("policy", advised.stamp_ns, advised.chunk + off, "v1")
                 policy.publish(proposal.encode(wrong, own.action_names, own.period_ns))
                 graph.spin(0.02)
             return until()
@@ -130,9 +130,9 @@ def test_a_simulated_intervener_proposes_only_after_the_policy_errs(graph, tmp_p
         return graph.until(one, f"an effect; the node says: {node.status().message}", 30.0)
 
     ticks(0.0, lambda: len(advice) > 20)
-    assert heard == []
-    ticks(5.0, lambda: heard and len(heard[-1].points) == 1)
-    ticks(0.0, lambda: len(heard[-1].points) == 0)  # it releases
+    assert proposals == []
+    ticks(5.0, lambda: proposals and len(proposals[-1].points) == 1)
+    ticks(0.0, lambda: len(proposals[-1].points) == 0)  # it releases
 
 
 def test_missing_demonstrations_are_refused(graph, tmp_path):

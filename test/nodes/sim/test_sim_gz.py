@@ -172,6 +172,6 @@ def test_a_reset_that_gz_refuses_does_not_change_the_episode(graph, gz, tmp_path
     assert dict(node.scene.targets) == targets
     assert node.scene.goal_m.tolist() == goal
     gz.scene.set_object(gz.scene.object_m + np.array([0.2, 0.0, 0.0]))
-    run(gz, lambda: np.allclose(node.scene.object_m, gz.scene.object_m, atol=1e-3), "the block is heard", 20)
+    run(gz, lambda: np.allclose(node.scene.object_m, gz.scene.object_m, atol=1e-3), "the block's pose", 20)
     assert len(episodes) == 1
     assert node.get_parameter("seed").value == 4  # not counted up

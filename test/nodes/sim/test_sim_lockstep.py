@@ -114,6 +114,6 @@ def test_unanswered_frames_are_counted_and_time_continues(graph, start):
     sim = start(lockstep=True, speed=0.0, lockstep_timeout_s=0.02)
     before = sim.task.time_ns
     graph.until(lambda: sim.task.time_ns >= before + 3 * PERIOD_NS, "three time-outs")
-    level, _, values = status(graph, sim, "got no answer")
+    level, _, values = status(graph, sim, "no answer to")
     assert level == b"\x01"
     assert int(values["lockstep time-outs"]) >= 3

@@ -91,8 +91,8 @@ def test_each_tick_of_the_trigger_gets_one_proposal_with_its_stamp(graph):
 
 def test_a_source_that_stops_proposing_releases_once_and_so_does_an_ending_node(graph):
     source, robot = graph.start(Source), Robot(graph)
-    speak, hush = source.answer, lambda observation: None
-    for tick, answer in enumerate((hush, speak, hush, hush, speak)):
+    propose, silent = source.answer, lambda observation: None
+    for tick, answer in enumerate((silent, propose, silent, silent, propose)):
         source.answer = answer
         robot.goal((1000 + 50 * tick) * MS)
         robot.joints((1000 + 50 * tick) * MS)

@@ -33,14 +33,14 @@ def test_the_mode_switches_at_run_time_and_begins_a_new_generation(session):
 
 
 def test_an_invalid_mode_is_refused_with_the_reason_and_nothing_changes(session):
-    for given, said in (
+    for given, message in (
         ({"mode": "auto"}, "one of priority, expert"),
         ({"dagger__beta": "cosine:1"}, "beta schedule 'cosine:1' is not known"),
         ({"gated__timed_out": "explode"}, "one of hold, resume, stop"),
     ):
         refused = session.set(**given)
         assert not refused.successful
-        assert said in refused.reason
+        assert message in refused.reason
     assert session.rig.node.get_parameter("mode").value == "priority"
 
 

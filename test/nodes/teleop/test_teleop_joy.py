@@ -36,70 +36,70 @@ def joy(graph, contract_file):
     node = graph.start(
         TeleopJoy, contract=contract_file, axes=AXES, deadman_button=0, deadzone=0.0, timeout=0.3
     )
-    publish, heard = graph.publisher("joy", JOY), graph.received("expert/proposal", proposal.TYPE)
+    publish, proposals = graph.publisher("joy", JOY), graph.received("expert/proposal", proposal.TYPE)
     graph.until(publish.count, "subscription")
-    return node, publish, heard
+    return node, publish, proposals
 
 
-def silent_for(graph, heard, seconds=0.15):
+def silent_for(graph, proposals, seconds=0.15):
     """Return True when nothing is proposed after the releasing proposal."""
-    graph.until(lambda: heard and not heard[-1].points, "its last word")
-    count = len(heard)
+    graph.until(lambda: proposals and not proposals[-1].points, "the releasing proposal")
+    count = len(proposals)
     graph.spin(seconds)
-    return len(heard) == count
+    return len(proposals) == count
 
 
 def test_it_proposes_at_the_rate_while_the_deadman_is_held_without_any_camera(graph, joy):
-    _, publish, heard = joy
+    _, publish, proposals = joy
 
     def three():
         publish(FORWARD)
-        return len(heard) >= 3
+        return len(proposals) >= 3
 
     graph.until(three, "three proposals")
     parsed = contract.parse(BASE, "base")
-    first = proposal.from_message(heard[0], parsed.action_names, parsed.period_ns)
+    first = proposal.from_message(proposals[0], parsed.action_names, parsed.period_ns)
     assert first.source == "expert"
     np.testing.assert_allclose(first.chunk, [[0.5, 0.0]])
-    assert heard[1].header.stamp != heard[0].header.stamp
+    assert proposals[1].header.stamp != proposals[0].header.stamp
 
 
 def test_a_press_proposes_at_once_and_not_at_the_next_tick(graph, tmp_path):
     slow = BASE.replace("rate_hz: 50", "rate_hz: 50\ntrigger: image")
     (tmp_path / "slow.yaml").write_text(slow)
     graph.start(TeleopJoy, contract=str(tmp_path / "slow.yaml"), axes=AXES, deadman_button=0, timeout=30.0)
-    publish, heard = graph.publisher("joy", JOY), graph.received("expert/proposal", proposal.TYPE)
+    publish, proposals = graph.publisher("joy", JOY), graph.received("expert/proposal", proposal.TYPE)
     graph.until(publish.count, "subscription")
 
     def answered():
         publish(RELEASED)
         publish(FORWARD)
-        return [message for message in heard if message.points]
+        return [message for message in proposals if message.points]
 
     graph.until(answered, "a proposal, though no image ever comes")
 
 
 def test_after_the_deadman_is_released_it_releases_and_is_silent(graph, joy):
-    _, publish, heard = joy
+    _, publish, proposals = joy
     publish(FORWARD)
-    graph.until(lambda: heard, "a proposal")
+    graph.until(lambda: proposals, "a proposal")
     publish(RELEASED)
-    assert silent_for(graph, heard)
-    assert [len(message.points) for message in heard[-2:]] == [1, 0]  # the releasing proposal
+    assert silent_for(graph, proposals)
+    assert [len(message.points) for message in proposals[-2:]] == [1, 0]  # the releasing proposal
 
 
 def test_a_silent_gamepad_releases(graph, joy):
-    node, publish, heard = joy
+    node, publish, proposals = joy
     publish(FORWARD)
-    graph.until(lambda: heard, "a proposal")
+    graph.until(lambda: proposals, "a proposal")
     graph.until(lambda: node.status().message == "silent by choice", "silence after 0.3 s")
-    assert silent_for(graph, heard)
+    assert silent_for(graph, proposals)
 
 
 def test_a_gamepad_with_too_few_axes_releases_and_is_reported(graph, joy):
-    node, publish, heard = joy
+    node, publish, proposals = joy
     publish(FORWARD)
-    graph.until(lambda: heard, "a proposal")
+    graph.until(lambda: proposals, "a proposal")
     publish(messages.make(JOY, axes=np.array([0], np.float32), buttons=np.array([1], np.int32)))
     found = graph.received("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
     graph.until(lambda: found and "the map uses axis 1" in found[-1].status[0].message, "diagnostics")

@@ -45,7 +45,7 @@ def session(contract_file):
 
 
 def test_keys_propose_then_it_releases_and_restores_the_terminal(graph, session):
-    heard = graph.received("expert/proposal", proposal.TYPE)
+    proposals = graph.received("expert/proposal", proposal.TYPE)
     graph.until(lambda: "W/S forward, back" in session.read(), "the key map")
     graph.until(lambda: "silent: press a key" in session.read(), "the status line")
     assert not termios.tcgetattr(session.terminal)[3] & termios.ECHO
@@ -53,7 +53,7 @@ def test_keys_propose_then_it_releases_and_restores_the_terminal(graph, session)
     def driven():
         session.type("w")
         session.read()
-        return [message for message in heard if message.points]
+        return [message for message in proposals if message.points]
 
     first = graph.until(driven, "a proposal")[0]
     first = proposal.from_message(first, CONTRACT.action_names, CONTRACT.period_ns)
@@ -67,10 +67,10 @@ def test_keys_propose_then_it_releases_and_restores_the_terminal(graph, session)
     graph.until(shown, "the motion on the screen")
     session.screen = ""
     graph.until(lambda: "silent: press a key" in session.read(), "silence after 0.5 s without a key")
-    graph.until(lambda: not heard[-1].points, "the releasing proposal")
-    count = len(heard)
+    graph.until(lambda: not proposals[-1].points, "the releasing proposal")
+    count = len(proposals)
     graph.spin(0.2)
-    assert len(heard) == count
+    assert len(proposals) == count
 
     session.type(CTRL_C)
     assert session.wait() == 0

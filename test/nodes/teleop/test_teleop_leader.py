@@ -69,16 +69,16 @@ class Arms:
     def enable(self, on=True):
         return self.graph.call("expert/enable", SetBool, data=on)
 
-    def refusal(self, said, **seen):
+    def refusal(self, message, **seen):
         """Tick and enable until refused for this reason; on a busy machine another may come first."""
 
         def refused():
             self.tick(**seen)
             response = self.enable()
             assert not response.success
-            return said in response.message
+            return message in response.message
 
-        self.graph.until(refused, said)
+        self.graph.until(refused, message)
 
     def engage(self):
         """Tick and enable until it proposes."""

@@ -69,13 +69,13 @@ class Episode:
 
         return self.graph.until(after_a_tick, what, LONG_S)
 
-    def tick(self, *said):
+    def tick(self, *proposals):
         """Publish a tick and the expert's proposal; wait for the decision."""
         self._ticked_s = time.monotonic()
         self.stamp_ns += made.CONTRACT.period_ns
         head = messages.header(self.stamp_ns)
         self._clock(messages.make(CLOCK, clock=head.stamp))
-        for each in said:
+        for each in proposals:
             names, period_ns = made.CONTRACT.action_names, made.CONTRACT.period_ns
             self._expert(proposal.to_message(each(self.stamp_ns), names, period_ns))
         self._joints(
@@ -84,7 +84,7 @@ class Episode:
         answered = lambda: self._decided and self.decision["stamp_ns"] >= self.stamp_ns  # noqa: E731
         self.graph.until(answered, "its decision")
 
-    def taught(self):
+    def demonstrate(self):
         """Let the expert demonstrate TAUGHT ticks and release."""
         for _ in range(TAUGHT):
             self.tick(lambda stamp_ns: proposal.Proposal("expert", stamp_ns, np.array([made.RIGHT])))
@@ -129,15 +129,15 @@ def test_a_training_killed_while_writing_does_not_affect_the_episode_and_the_nex
     episode.begin()
 
     def announced(number):
-        told = lambda: [each for each in trainer.events if each["event"] == "announced"]  # noqa: E731
-        episode.until(lambda: len(told()) >= number, f"v{number}")
+        announcements = lambda: [each for each in trainer.events if each["event"] == "announced"]  # noqa: E731
+        episode.until(lambda: len(announcements()) >= number, f"v{number}")
 
     process = trainer.node._resident.process
     number, place = caught_writing(episode, process, trainer.root, announced)
     process.kill()
-    episode.until(lambda: "failed" in [each["event"] for each in trainer.events], "the trainer's word")
+    episode.until(lambda: "failed" in [each["event"] for each in trainer.events], "the failed training")
     assert place.exists()
-    episode.taught()
+    episode.demonstrate()
     name, drove = episode.end()
     assert set(drove) <= {f"v{k}" for k in range(1, number)}
     announced(number)
@@ -176,7 +176,7 @@ def test_a_trainer_killed_while_writing_does_not_affect_the_episode_and_another_
     episode.until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end")
     assert place.exists()
     assert [run.name for run in versions(episode.policies)] == [f"v{k}" for k in range(1, number)]
-    episode.taught()
+    episode.demonstrate()
     name, drove = episode.end()
     assert set(drove) <= {f"v{k}" for k in range(1, number)}
     Watched(graph, tmp_path, BIG)

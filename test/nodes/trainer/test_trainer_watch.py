@@ -33,9 +33,9 @@ def test_it_trains_on_existing_episodes_then_on_each_correction_from_the_newest_
     assert (began["version"], began["parent"]) == ("v2", "v1")
     assert began["why"] == "corrected: episode_000003; 8 new labels"
     trainer.until("announced", 2)
-    told = lineage.read(trainer.versions / "v2")
-    assert (told.parent, told.labels, told.metrics["epochs"]) == ("v1", 48, 2)
-    assert told.episodes == {"episode_000001", "episode_000002", "episode_000003"}
+    record = lineage.read(trainer.versions / "v2")
+    assert (record.parent, record.labels, record.metrics["epochs"]) == ("v1", 48, 2)
+    assert record.episodes == {"episode_000001", "episode_000002", "episode_000003"}
     # discarded: versions trained on it are not a starting point
     layout.discard(trainer.root / "episode_000003", "undone", "now")
     began = trainer.until("began", 3)
@@ -49,8 +49,8 @@ def test_a_warm_start_ends_within_its_time_limit(graph, tmp_path):
     trainer.until("announced")
     made.episode(trainer.root, 3, taken_over_at=12)
     trainer.until("announced", 2)
-    told = lineage.read(trainer.versions / "v2")
-    assert (told.parent, told.metrics["epochs"]) == ("v1", 1)  # one step of the two epochs
+    record = lineage.read(trainer.versions / "v2")
+    assert (record.parent, record.metrics["epochs"]) == ("v1", 1)  # one step of the two epochs
 
 
 def test_a_requested_training_starts_from_the_newest_good_version(graph, tmp_path):
@@ -74,9 +74,9 @@ def test_a_damaged_episode_is_reported_and_the_others_are_trained_on(graph, tmp_
     bag = layout.bag_file(damaged)
     bag.write_bytes(bag.read_bytes()[:-50])
     trainer = Watched(graph, tmp_path)
-    told = trainer.until("damaged")
-    assert told["episode"] == "episode_000000"
-    assert "never closed" in told["reason"]
+    damage = trainer.until("damaged")
+    assert damage["episode"] == "episode_000000"
+    assert "never closed" in damage["reason"]
     trainer.until("announced")
     status = trainer.node.status()
     assert status.level == WARN
@@ -108,8 +108,8 @@ def test_late_decisions_pause_the_training_until_the_loop_recovers(graph, tmp_pa
     def decided(late_ms, count):
         for _ in range(count):
             stamp[0] += 50 * MS
-            told = Decision(stamp[0], stamp[0] + late_ms * MS, "policy", "proposed")
-            decide(messages.make(STRING, data=to_json(told)))
+            decision = Decision(stamp[0], stamp[0] + late_ms * MS, "policy", "proposed")
+            decide(messages.make(STRING, data=to_json(decision)))
             graph.spin(0.005)
 
     def state():
@@ -180,7 +180,7 @@ def test_a_trainer_killed_during_training_leaves_no_process_and_no_version(graph
     words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
     trainer = subprocess.Popen([sys.executable, "-m", "il_ros.nodes.trainer.node", "--ros-args", *words])
     try:
-        graph.until(lambda: any('"epoch"' in said.data for said in progress), "an epoch", LONG_S)
+        graph.until(lambda: any('"epoch"' in each.data for each in progress), "an epoch", LONG_S)
         (child,) = psutil.Process(trainer.pid).children()
     finally:
         trainer.kill()

@@ -213,7 +213,7 @@ def checked(reader, path, home):
         check=False,
     )
     lines = (done.stdout + done.stderr).splitlines()
-    said = "\n".join(line for line in lines if "Library error" not in line)
+    output = "\n".join(line for line in lines if "Library error" not in line)
     log = (home / ".sdformat" / "sdformat.log").read_text()
     unknown = re.findall(r"XML Element\[(\w+)\].* not defined in SDF", log)
-    return said + "".join(f"\nError: {name} is no element of SDF" for name in unknown)
+    return output + "".join(f"\nError: {name} is no element of SDF" for name in unknown)

@@ -79,8 +79,8 @@ def test_the_bridge_carries_what_the_node_subscribes_to_and_publishes(task):
     carried = {(e["ros_topic_name"], e["ros_type_name"], e["direction"]) for e in bridge(task)}
     _, scene = gz_task(task)
     assert {(topic, kind, "GZ_TO_ROS") for topic, kind in scene.subscriptions.items()} <= carried
-    said = {(topic, "std_msgs/msg/Float64", "ROS_TO_GZ") for topic in scene.targets}
-    assert said == {each for each in carried if each[2] == "ROS_TO_GZ"}
+    wanted = {(topic, "std_msgs/msg/Float64", "ROS_TO_GZ") for topic in scene.targets}
+    assert wanted == {each for each in carried if each[2] == "ROS_TO_GZ"}
     assert ("/clock", "rosgraph_msgs/msg/Clock", "GZ_TO_ROS") in carried
     assert scene.trigger in scene.subscriptions
 

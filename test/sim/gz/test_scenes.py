@@ -138,11 +138,11 @@ def test_the_request_that_sets_model_poses():
 
 
 def test_a_refusal_of_gz_and_a_missing_gz_are_errors_with_the_message():
-    said = [sys.executable, "-c", "print('Service call timed out')", "/world/x/control"]
+    command = [sys.executable, "-c", "print('Service call timed out')", "/world/x/control"]
     with pytest.raises(
         RuntimeError, match="/world/x/control: gz refused the request: Service call timed out"
     ):
-        services.ask(said)
+        services.ask(command)
     with pytest.raises(RuntimeError, match="no 'gz' on the PATH"):
         services.ask(["/nowhere/gz", "service", "-s", "/world/x/control"])
     services.ask([sys.executable, "-c", "print('data: true')", "", ""])

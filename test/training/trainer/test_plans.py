@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from il_ros.cli import evaluate, train
-from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.trainer import job as jobs
 from il_ros.training.trainer import plans
 from il_ros.training.trainer.job import WORKER, Job
@@ -24,7 +23,8 @@ TRAINING = TrainingPlan(
     contract="arm_push",
     recipe="my recipe.yaml",
     changes=("epochs=3", 'policy.inputs=["joints"]'),
-    outcomes=OUTCOMES,
+    outcomes=("success", "failure"),
+    poor=True,
     tasks=("push", "a second one"),
     resume=True,
     overwrite=True,
@@ -107,7 +107,7 @@ def parsed(module, words):
 def test_the_options_of_a_person_make_the_same_plan():
     words = (
         "train episodes --out policies/v3.running --version v3 --contract arm_push --recipe recipe.yaml "
-        "--set epochs=3 --set hidden=[8] --outcome success --outcome failure --outcome unmarked --task push "
+        "--set epochs=3 --set hidden=[8] --outcome success --outcome failure --poor --task push "
         "--resume --overwrite --from policies/v2 --warm-epochs 7 --warm-seconds 2.5 --background"
     )
     wanted = replace(TRAINING, recipe="recipe.yaml", changes=("epochs=3", "hidden=[8]"), tasks=("push",))

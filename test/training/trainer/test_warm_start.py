@@ -16,6 +16,11 @@ BEFORE = {  # 32 frames a second
 EPISODES = [made.episode(number) for number in range(8)]  # of 30 frames; the last one is new
 
 
+def all_of(episodes):
+    """All frames of the episodes."""
+    return [np.ones(len(episode), dtype=bool) for episode in episodes]
+
+
 def training(**changes):
     return Training(**{"epochs": 4, "seconds": 10.0, "batch_size": 8, **changes})
 
@@ -33,7 +38,7 @@ def test_affordable_is_none_without_the_earlier_speed(missing):
 @pytest.mark.parametrize("seconds", [0.0, 30.0], ids=["any time", "960 frames"])
 def test_all_frames_are_used_when_there_is_time(seconds):
     wanted = training(seconds=seconds)
-    assert replayed(EPISODES, BEFORE, wanted) == (wanted, None)
+    assert replayed(EPISODES, BEFORE, wanted, all_of(EPISODES)) == (wanted, None)
 
 
 @pytest.mark.parametrize(
@@ -45,16 +50,16 @@ def test_all_frames_are_used_when_there_is_time(seconds):
     ],
 )
 def test_otherwise_all_new_and_some_old_frames_are_used(seconds, old, epochs):
-    now, replay = replayed(EPISODES, BEFORE, training(seconds=seconds))
+    now, replay = replayed(EPISODES, BEFORE, training(seconds=seconds), all_of(EPISODES))
     assert (now.epochs, replay.old, replay.per_epoch) == (epochs, old, 30 + old)
     np.testing.assert_array_equal(replay.new, [False] * 210 + [True] * 30)
 
 
 def test_without_new_frames_old_ones_are_replayed():
-    now, replay = replayed(EPISODES[:7], BEFORE, training(seconds=1.0))
+    now, replay = replayed(EPISODES[:7], BEFORE, training(seconds=1.0), all_of(EPISODES[:7]))
     assert (now.epochs, replay.per_epoch) == (4, 8)
 
 
 def test_it_validates_ten_times_about():
-    now, _ = replayed(EPISODES, BEFORE, training(seconds=100.0, epochs=40))
+    now, _ = replayed(EPISODES, BEFORE, training(seconds=100.0, epochs=40), all_of(EPISODES))
     assert (now.epochs, now.validate_every) == (26, 2)

@@ -105,6 +105,16 @@ def test_a_damaged_middle_is_found_when_it_is_read(tmp_path):
     assert "is damaged" in dict(EpisodeWatcher(tmp_path).look().damaged)["episode_000001"]
 
 
+def test_a_poor_take_is_named_once_and_starts_no_training(tmp_path):
+    made.write(tmp_path, made.recorded(5), number=1, grade=layout.Grade("poor", ("only 0.25 s long",)))
+    watcher = EpisodeWatcher(tmp_path)
+    news = watcher.look()
+    assert (news.finished, news.poor) == ((), (("episode_000001", "only 0.25 s long"),))
+    assert not watcher.look()
+    (name, counts), *rest = EpisodeWatcher(tmp_path, poor=True).look().finished
+    assert (name, counts.labelled, rest) == ("episode_000001", 5, [])
+
+
 def test_a_discard_and_its_removal_are_reported(tmp_path):
     folder = made.write(tmp_path, made.recorded(5), number=1)
     watcher = EpisodeWatcher(tmp_path)

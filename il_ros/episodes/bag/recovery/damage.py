@@ -15,6 +15,7 @@ class Harm(Enum):
     RECORDS = "records are damaged and left out"
     TAIL = "the end of the file is cut off or damaged"
     INDEX = "an index or a declaration is wrong; no message is lost"
+    FILE = "the whole file can't be read"
     UNKNOWN = "a byte is wrong, for the checksum of the data is; all messages are kept"
 
 
@@ -30,6 +31,42 @@ class Damage:
     harm: Harm
     after_ns: int | None = None
     before_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class DamagedSpan:
+    """A damaged span of the file called `file`, from byte `start` to before byte `end`.
+
+    `after_s`, `before_s`: times of the last message before it and of the first one after it, in seconds since
+    the file's first message; None when there is no such message.
+    """
+
+    file: str
+    start: int
+    end: int
+    harm: Harm
+    after_s: float | None
+    before_s: float | None
+
+    @property
+    def words(self) -> str:
+        """The span in bytes and seconds, and what is damaged in it."""
+        times = [
+            f"{word} {time_s:.3f} s"
+            for word, time_s in (("after", self.after_s), ("before", self.before_s))
+            if time_s is not None
+        ]
+        where = f" ({' and '.join(times)})" if times else ""
+        return f"{self.file}, bytes {self.start} to {self.end}{where}: {self.harm.value}"
+
+
+def span_of(file: str, damage: Damage, start_ns: int) -> DamagedSpan:
+    """Return the span of a file whose first message has the log time `start_ns`."""
+    after_s, before_s = (
+        None if time_ns is None else (time_ns - start_ns) / 1e9
+        for time_ns in (damage.after_ns, damage.before_ns)
+    )
+    return DamagedSpan(file, damage.start, damage.end, damage.harm, after_s, before_s)
 
 
 class Form(Enum):

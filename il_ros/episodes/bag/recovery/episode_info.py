@@ -49,7 +49,7 @@ def complete(folder: Path, scans: Sequence[Scan], fault: str) -> bool:
         stop_reason=info.stop_reason or "the recorder was interrupted",
         faults=faults,
         streams=streams,
-        grade=grade(streams, duration_s, faults=faults),
+        grade=grade(streams, duration_s, faults=info.faults, cautions=[fault] if fault else []),
         complete=True,
     ).save(folder)
     return True

@@ -1,0 +1,153 @@
+"""What ends a process of this package: a signal, or the end of the process that launched it.
+
+A robot must not go on when nobody can stop it from the terminal any more. `il-ros run` and the launch files name
+themselves in the environment variable IL_ROS_LAUNCHER; a node that `ros2 launch` or `ros2 run` started otherwise
+watches its parent. When that process ends, even by SIGKILL, the node stops as after a signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import selectors
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+LAUNCHER_VARIABLE = "IL_ROS_LAUNCHER"
+"""Process id of the launcher, with whose end the process stops; 'none': it has none."""
+_ROS2_VERBS = ("launch", "run")
+
+
+def launcher() -> int | None:
+    """Return the process id of this process's launcher: as declared, or a parent `ros2 launch` or `ros2 run`.
+
+    None: there is none, as for a node that was started in a shell. Raises ValueError on an invalid declaration.
+    """
+    declared = os.environ.get(LAUNCHER_VARIABLE, "")
+    if declared == "none":
+        return None
+    if declared:
+        if not (declared.isdecimal() and int(declared) > 0):
+            raise ValueError(f"{LAUNCHER_VARIABLE}={declared}: a process id is needed, or none")
+        return int(declared)
+    parent = os.getppid()
+    return parent if _is_ros2(_command_line(parent)) else None
+
+
+def hold_signals() -> None:
+    """Keep the signals that stop a process until `stop_signals` handles them, for example during imports."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+@contextlib.contextmanager
+def stop_signals(
+    wake: Callable[[], object],
+    numbers: Sequence[signal.Signals] = STOP_SIGNALS,
+    launched_by: int | None = None,
+    ending: bool = False,
+) -> Iterator[Callable[[], bool]]:
+    r"""Turn SIGINT, SIGTERM and SIGHUP into a flag; yield the function that reads it.
+
+    The first signal calls `wake` in another thread. Later ones are reported and change nothing: launch forwards
+    a second SIGINT where there is no terminal, and sends SIGTERM while a slow disk still takes an episode.
+    SIGQUIT (Ctrl-\) and SIGKILL end the process at once. SIGHUP stays ignored where it was (`nohup`).
+    The end of the process `launched_by` counts as a signal.
+
+    Python runs signal handlers only between two bytecodes of the main thread, which may stay in the
+    executor's C++ code; the C handler itself writes the wake-up descriptor.
+    Call from the main thread only. At the end the previous handlers are restored; after a signal, or if the
+    process is `ending` anyway, the signals are ignored instead: launch's second SIGINT may arrive that late.
+    """
+    handled = [n for n in numbers if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    stopped = threading.Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in handled}
+    descriptor_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)  # see `hold_signals`
+
+    def stop() -> None:
+        stopped.set()
+        wake()
+
+    def on_signal(number: int) -> None:
+        if number not in handlers:
+            return
+        if not stopped.is_set():
+            stop()
+        elif number == signal.SIGINT:
+            _tell("still stopping; Ctrl-\\ ends at once and loses what is not closed")
+
+    def on_launchers_end() -> None:
+        if not stopped.is_set():
+            _tell(f"the process that launched this one ({launched_by}) has ended: stopping")
+            stop()
+
+    watcher = threading.Thread(
+        target=_watch, args=(reader, launched_by, on_signal, on_launchers_end), name="signals", daemon=True
+    )
+    watcher.start()
+    try:
+        yield stopped.is_set
+    finally:
+        signal.set_wakeup_fd(descriptor_before)
+        for number, handler in handlers.items():
+            signal.signal(number, signal.SIG_IGN if ending or stopped.is_set() else handler)
+        os.close(writer)  # ends the watcher: its read returns nothing
+        watcher.join(timeout=1.0)
+        os.close(reader)
+
+
+def _watch(
+    reader: int,
+    launched_by: int | None,
+    on_signal: Callable[[int], None],
+    on_launchers_end: Callable[[], None],
+) -> None:
+    """Report received signals and the launcher's end, until the other end of the pipe `reader` is closed."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(reader, selectors.EVENT_READ)
+        process = -1
+        if launched_by is not None:
+            try:
+                process = os.pidfd_open(launched_by)
+            except ProcessLookupError:
+                on_launchers_end()
+            else:
+                selector.register(process, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if process in ready:
+                selector.unregister(process)
+                os.close(process)
+                process = -1
+                on_launchers_end()
+            if reader in ready:
+                received = os.read(reader, 1)
+                if not received:
+                    break
+                on_signal(received[0])
+        if process >= 0:
+            os.close(process)
+
+
+def _tell(sentence: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal, or the launcher that reads this, may be gone
+        print(sentence, file=sys.stderr, flush=True)
+
+
+def _command_line(process: int) -> list[str]:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _is_ros2(words: Sequence[str]) -> bool:
+    return any(Path(word).name == "ros2" and verb in _ROS2_VERBS for word, verb in itertools.pairwise(words))

@@ -1,0 +1,1 @@
+"""The files that a bag consists of: MCAP or SQLite, compressed or not."""

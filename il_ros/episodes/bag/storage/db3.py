@@ -1,0 +1,68 @@
+"""Read the SQLite files (.db3) of rosbag2, with or without their metadata.yaml."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+_JOURNALS = ("-wal", "-journal")
+_TOPICS = """\
+SELECT t.name, t.type, t.serialization_format, COUNT(m.timestamp), MIN(m.timestamp), MAX(m.timestamp)
+FROM topics t LEFT JOIN messages m ON m.topic_id = t.id GROUP BY t.id ORDER BY t.id"""
+
+
+class Db3Topic(NamedTuple):
+    """A topic of a file; the log times are None without a message."""
+
+    name: str
+    type: str
+    encoding: str
+    messages: int
+    start_ns: int | None
+    end_ns: int | None
+
+
+def topics(path: Path) -> list[Db3Topic]:
+    """Return the topics of a file; raises sqlite3.Error when it is damaged or not rosbag2's, OSError."""
+    with _opened(path) as database:
+        return [Db3Topic(*row) for row in database.execute(_TOPICS)]
+
+
+def messages(path: Path, wanted: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
+    """Yield topic, type, log time and data of the messages, or those of `wanted`, by log time.
+
+    Raises sqlite3.Error when the file is damaged, OSError.
+    """
+    with _opened(path) as database:
+        named = {
+            number: (name, kind)
+            for number, name, kind in database.execute("SELECT id, name, type FROM topics")
+            if wanted is None or name in wanted
+        }
+        chosen = ", ".join("?" * len(named))
+        query = f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({chosen}) ORDER BY timestamp, id"
+        for number, log_ns, data in database.execute(query, tuple(named)):
+            yield *named[number], log_ns, bytes(data)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file for reading without changing it or its folder.
+
+    A killed recorder may leave a journal beside it; SQLite applies it to a temporary copy.
+    """
+    journals = [path.with_name(path.name + suffix) for suffix in _JOURNALS]
+    left = [each for each in journals if each.exists() and each.stat().st_size]
+    with ExitStack() as opened:
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        if left:
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="il_ros_bag_")))
+            for each in (path, *left):
+                shutil.copy(each, folder)
+            uri = (folder / path.name).as_uri()
+        yield opened.enter_context(closing(sqlite3.connect(uri, uri=True)))

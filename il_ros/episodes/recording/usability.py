@@ -1,0 +1,81 @@
+"""Check while recording that the streams give the contract's observations, with the synchroniser of the policy."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+from il_ros.core.contract import Contract
+from il_ros.core.messages import MessageError
+from il_ros.core.synchroniser import NoObservation, Synchroniser
+
+
+class UsabilityCheck:
+    """Makes each observation from its newest messages when asked; an old message is no fault here."""
+
+    def __init__(self, contract: Contract) -> None:
+        specs = [replace(spec, max_age_s=math.inf) for spec in contract.observations]
+        self._each = {spec.key: (spec, Synchroniser([spec])) for spec in specs}
+        self._keys: dict[str, list[str]] = {}
+        for spec in specs:
+            self._keys.setdefault(spec.topic, []).append(spec.key)
+        self._large = {spec.topic for spec in specs if spec.image is not None}
+        self._newest: dict[str, tuple[bytes, int]] = {}
+        self._checks: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
+        self._seen: set[str] = set()
+        self._looked_ns = 0
+
+    def receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
+        """Keep a message of one of the contract's topics until the next check; of images only the newest."""
+        if topic in self._large:
+            self._newest[topic] = (raw, arrival_ns)
+        elif topic in self._keys:
+            self._push(topic, raw, arrival_ns)
+
+    def _push(self, topic: str, raw: bytes, arrival_ns: int) -> None:
+        for key in self._keys[topic]:
+            self._seen.add(key)
+            try:
+                self._each[key][1].push(topic, raw, arrival_ns)
+            except MessageError as error:  # too short for a header
+                self._reasons[key] = f"{key} ({topic}): {error}"
+
+    def look(self, now_ns: int) -> dict[str, str]:
+        """Return why an observation can't be made from its newest messages, by its key; empty when all can.
+
+        Keys without any message are not judged: their streams are silent, which is another fault.
+        """
+        back = now_ns < self._looked_ns
+        self._looked_ns = now_ns
+        if back:  # the clock was set back, as by a new simulation: what was received is of the time before
+            for _, synchroniser in self._each.values():
+                synchroniser.clear()
+            self._newest.clear()
+            self._seen.clear()
+            return {}
+        for topic, (raw, arrival_ns) in self._newest.items():
+            self._push(topic, raw, arrival_ns)
+        self._newest.clear()
+        found: dict[str, str] = {}
+        for key in sorted(self._seen):
+            sampled = self._each[key][1].sample(now_ns)
+            self._checks[key] += 1
+            if isinstance(sampled, NoObservation):
+                found[key] = "; ".join(sampled.reasons)
+                self._refused[key] += 1
+                self._reasons[key] = found[key]
+        return found
+
+    def begin(self) -> None:
+        """Forget the counts of earlier checks."""
+        self._checks.clear()
+        self._refused.clear()
+        self._reasons.clear()
+
+    @property
+    def refused(self) -> dict[str, tuple[float, str]]:
+        """By observation, the share of checks in which it could not be made, and the last reason."""
+        return {key: (count / self._checks[key], self._reasons[key]) for key, count in self._refused.items()}

@@ -1,0 +1,80 @@
+"""Start a node's executable: `python -m il_ros.nodes.start recorder --ros-args ...`, or `ros2 run il_ros recorder`.
+
+Signals that arrive while the node's modules are imported are kept until the node can stop properly. Parameter
+files and parameters on the command line are checked first, also those of a user's own launch file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import sys
+from collections.abc import Callable, Sequence
+
+from il_ros.core.executables import NODES
+from il_ros.core.stopping import hold_signals
+from il_ros.core.tables import say
+from il_ros.scenarios import parameter_file
+from il_ros.scenarios.parameter_file import ParameterEntry, ParameterFileError, Started
+
+_DEFAULT_NAMES = dict.fromkeys(
+    ("scripted_expert", "teleop_joy", "teleop_keyboard", "teleop_leader"), "expert"
+)
+_DEFAULT_NAMES["sim_gz"] = "sim"
+"""Names of the nodes whose name differs from their executable's."""
+
+
+def run(executable: str, args: Sequence[str] | None = None) -> int:
+    """Run the node of `executable` with the command line `args` (default: the process's); return its exit code.
+
+    1 if a parameter file is wrong, or if a parameter is misspelt.
+    """
+    hold_signals()
+    try:
+        for warning in check_parameters(executable, sys.argv[1:] if args is None else args):
+            say(f"warning: {warning}", file=sys.stderr)
+    except ParameterFileError as error:
+        say(f"{executable} cannot start: {error}", file=sys.stderr)
+        return 1
+    node = importlib.import_module(NODES[executable])
+    return int(node.main(args))
+
+
+def check_parameters(executable: str, args: Sequence[str]) -> list[str]:
+    """Return warnings about the parameters in the ROS arguments `args`; raises ParameterFileError.
+
+    The types of `-p NAME:=VALUE` are checked where the node declares them.
+    """
+    name, namespace, files, given = _DEFAULT_NAMES.get(executable, executable), "", [], []
+    for option, word in itertools.pairwise(args):
+        left, _, right = word.partition(":=")
+        if option in ("-r", "--remap") and left.rsplit(":", 1)[-1] in ("__node", "__name"):
+            name = right
+        elif option in ("-r", "--remap") and left.rsplit(":", 1)[-1] == "__ns":
+            namespace = right.strip("/")
+        elif option == "--params-file":
+            files.append(word)
+        elif option in ("-p", "--param") and right:
+            given.append(ParameterEntry("/**", left.rsplit(":", 1)[-1], None, f"-p {word}"))
+    node = Started(executable, "/" + "/".join(filter(None, (namespace, name))))
+    parameter_file.check_names(given, [node])
+    return [warning for file in files for warning in parameter_file.check(parameter_file.read(file), [node])]
+
+
+def __getattr__(name: str) -> Callable[[], int]:
+    """Return the entry point of executable `name`, for the scripts that setup.py declares."""
+    if name not in NODES:
+        raise AttributeError(name)
+    return lambda: run(name)
+
+
+def _main() -> int:
+    if len(sys.argv) < 2 or sys.argv[1] not in NODES:
+        say(f"give the executable to start, one of: {', '.join(NODES)}", file=sys.stderr)
+        return 2
+    executable = sys.argv.pop(1)
+    return run(executable)
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

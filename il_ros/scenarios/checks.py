@@ -1,0 +1,69 @@
+"""What is wrong with a scenario's files, found before any node starts: contracts, recipes and checkpoints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from il_ros.core import contract
+from il_ros.core.contract import ContractError
+from il_ros.scenarios.graph import NodeSpec, Spec
+
+_MOST_S = 120.0
+"""Time for the check of a checkpoint, which imports torch."""
+
+
+class CheckError(ValueError):
+    """A scenario cannot work; the message says what is wrong, each thing once."""
+
+
+def check_files(specs: Sequence[Spec]) -> None:
+    """Raise CheckError if a contract, a recipe or a checkpoint of the nodes cannot be used."""
+    own = [spec for spec in specs if isinstance(spec, NodeSpec) and spec.package == "il_ros"]
+    problems = dict.fromkeys(_files(own))
+    if not problems:  # a policy is compared with the contract
+        problems = dict.fromkeys(_policies(own))
+    if problems:
+        raise CheckError("\n".join(problems))
+
+
+def contracts_of(specs: Sequence[Spec]) -> dict[str, list[NodeSpec]]:
+    """Return the nodes by the contract that they use."""
+    found: dict[str, list[NodeSpec]] = {}
+    for spec in specs:
+        if isinstance(spec, NodeSpec) and spec.parameters.get("contract"):
+            found.setdefault(str(spec.parameters["contract"]), []).append(spec)
+    return found
+
+
+def _files(specs: Sequence[NodeSpec]) -> Iterator[str]:
+    for name in contracts_of(specs):
+        try:
+            contract.find(name)
+        except ContractError as error:
+            yield str(error)
+    for spec in specs:
+        if spec.executable == "trainer" and spec.parameters.get("recipe"):
+            from il_ros.training import recipe  # imports torch
+
+            try:
+                recipe.load(str(spec.parameters["recipe"]))
+            except ValueError as error:
+                yield str(error)
+
+
+def _policies(specs: Sequence[NodeSpec]) -> Iterator[str]:
+    for spec in specs:
+        if spec.executable != "policy_server":
+            continue
+        folder = str(spec.parameters.get("checkpoint", ""))
+        if spec.parameters.get("candidates") and not Path(folder).exists():
+            continue  # the trainer makes the first one
+        wanted = str(spec.parameters.get("contract", ""))
+        # in another process: the weights and torch are not needed here
+        words = [sys.executable, "-m", "il_ros.scenarios.policy_check", folder, wanted]
+        ran = subprocess.run(words, capture_output=True, text=True, timeout=_MOST_S, check=False)
+        if ran.returncode != 0:
+            yield ran.stderr.strip() or f"{folder}: the checkpoint could not be checked"

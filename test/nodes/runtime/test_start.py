@@ -1,0 +1,49 @@
+"""The start of an executable: wrong parameters end it before any import that takes time."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def start(executable, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "il_ros.nodes.start", executable, "--ros-args", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["-p", "opertor:=ada"],
+            "-p opertor:=ada: section /**: there is no parameter opertor; is operator meant?",
+        ),
+        (["--param", "recorder:opertor:=ada"], "is operator meant?"),
+        (["--params-file", "none.yaml"], "none.yaml: there is no such file"),
+    ],
+)
+def test_a_misspelt_parameter_ends_a_node_that_was_started_alone(words, said):
+    ran = start("recorder", *words)
+    assert ran.returncode == 1
+    assert said in ran.stderr
+    assert ran.stderr.startswith("recorder cannot start: ")
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_file_of_ones_own_launch_file_is_checked_for_the_node_as_it_is_named(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/left/grip:\n  ros__parameters:\n    roots: here\n")
+    named = ["-r", "__node:=grip", "-r", "__ns:=/left", "--params-file", str(file)]
+    ran = start("recorder", *named)
+    assert ran.returncode == 1
+    assert f"{file}:3: node /left/grip: there is no parameter roots; is root meant?" in ran.stderr
+
+
+def test_an_unknown_executable_is_refused_with_the_known_ones():
+    ran = start("recoder")
+    assert ran.returncode == 2
+    assert "dagger_supervisor, policy_server, recorder" in ran.stderr
