@@ -10,6 +10,7 @@ NAME = "il_ros"
 NODES = run_path(str(Path(__file__).with_name("il_ros") / "core" / "executables.py"))["NODES"]
 
 RUN = [
+    "argcomplete>=2",
     "imageio",
     "imageio-ffmpeg",
     "matplotlib",

@@ -45,3 +45,21 @@ def test_what_is_given_counts(setup):
     ran = setup(PYTHON="/bin/false")
     assert ran.returncode == 1
     assert "PYTHON=/bin/false is not a Python 3.10 to 3.13" in ran.stderr
+
+
+def test_a_python_that_is_not_there_is_not_called_a_wrong_version(setup):
+    ran = setup(PYTHON="python3.99")
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        "setup failed: PYTHON=python3.99: not found; install it, or name another Python 3.10 to 3.13\n"
+    )
+
+
+def test_an_unreachable_package_index_is_named(setup, tmp_path):
+    nothing = "http://127.0.0.1:9/simple"  # the port refuses every connection
+    ran = setup(
+        VENV=str(tmp_path / "other"), PYTHON=sys.executable, TORCH="torch==0.0", PIP_INDEX_URL=nothing,
+        PIP_EXTRA_INDEX_URL="", PIP_CONFIG_FILE=os.devnull, PIP_RETRIES="1", PIP_NO_CACHE_DIR="1",
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "the package index was not reached; is there no network?" in ran.stderr

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.cli import next_steps
 from il_ros.cli.train import lower_priority
 from il_ros.core.tables import say, table
 from il_ros.sim import HELD_OUT_SEED
@@ -106,6 +107,7 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
         say(json.dumps({"event": "done", **result.to_plain()}), flush=True)
     else:
         say(summary(result))
+        next_steps.tell(next_steps.after_evaluation(plan.checkpoint, result.task))
     return 0
 
 
@@ -131,12 +133,18 @@ def trained_on(policy: LoadedPolicy) -> str:
     """Return the simulated task of a policy's data; raises ValueError unless there is exactly one."""
     from il_ros.sim.tasks.task import TASK_NAMES
 
-    known = [task for task in policy.metrics.get("tasks", []) if task in TASK_NAMES]
-    if len(known) != 1:
+    trained = [str(task) for task in policy.metrics.get("tasks", []) if task]
+    known = [task for task in trained if task in TASK_NAMES]
+    if len(known) == 1:
+        return known[0]
+    simulated = ", ".join(TASK_NAMES)
+    if trained and not known:
         raise ValueError(
-            f"the checkpoint doesn't name one simulated task; choose with --task: {', '.join(TASK_NAMES)}"
+            f"'{', '.join(trained)}' has no simulator (there is one for {simulated}); "
+            "`il-ros session report episodes` shows the success in the recorded episodes"
         )
-    return str(known[0])
+    named = f"names {len(known)} simulated tasks ({', '.join(known)})" if known else "does not name its task"
+    raise ValueError(f"the checkpoint {named}; choose with --task: {simulated}")
 
 
 def make_task(name: str, contract: Contract, simulator: str = "mujoco") -> Task:

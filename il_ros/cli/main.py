@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,9 +17,16 @@ COMMANDS = {
     "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
     "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
     "demo": ("il_ros.cli.demo", "demonstrate, record, train and run one task in simulation"),
+    "record": ("il_ros.cli.record", "record demonstrations by keys, in simulation or on a robot"),
+    "home": ("il_ros.cli.on_robot:add_home", "lead the robot to its home position, through the limiter"),
+    "replay": ("il_ros.cli.on_robot:add_replay", "play an episode's commands again on the robot"),
     "session": ("il_ros.cli.session", "correct a policy while it runs"),
     "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
+    "completion": ("il_ros.cli.completion", "print the script for tab completion in your shell"),
 }
+
+COMPLETING = "_ARGCOMPLETE"
+"""Set by the shell while it completes words (`il-ros completion`)."""
 
 _EXAMPLES = """\
 examples:
@@ -34,12 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: success. 1: failure, with the reason on stderr. 2: invalid arguments. 130: Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(words[0] if words else "")
-    if not words:
-        parser.print_help()
-        return 0
-    args = parser.parse_args(words)
     try:
+        if COMPLETING in os.environ:
+            return _complete()
+        parser = _parser(words[0] if words else "")
+        if not words:
+            parser.print_help()
+            return 0
+        args = parser.parse_args(words)
         return int(args.run(args))
     except KeyboardInterrupt:
         say("interrupted", file=sys.stderr)
@@ -47,6 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `il-ros episodes list | head`
         sys.stderr.close()
         return 0
+
+
+def _complete() -> int:
+    """Answer the shell's request for the possible next words; argcomplete ends the process."""
+    import argcomplete
+
+    typed = os.environ.get("COMP_LINE", "").split()
+    argcomplete.autocomplete(_parser(typed[1] if len(typed) > 1 else ""))
+    return 0
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
@@ -61,7 +80,8 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module, text) in COMMANDS.items():
         if name == chosen:
-            importlib.import_module(module).add_parser(subparsers)
+            place, _, function = module.partition(":")
+            getattr(importlib.import_module(place), function or "add_parser")(subparsers)
         else:
             subparsers.add_parser(name, help=text)
     return parser

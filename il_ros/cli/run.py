@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from il_ros.core import processes
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
@@ -16,7 +16,16 @@ from il_ros.core.stopping import STOP_SIGNALS, stop_signals
 from il_ros.core.tables import say
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.checks import CheckError
-from il_ros.scenarios.graph import NodeSpec, Scenario, Spec, command, terminal_of, warnings_of
+from il_ros.scenarios.graph import (
+    Argument,
+    NodeSpec,
+    Scenario,
+    Spec,
+    as_flags,
+    command,
+    terminal_of,
+    warnings_of,
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         specs = scenario.nodes(given_of(args, scenario))
     except ValueError as error:
-        say(f"il-ros run {scenario.name}: {error}", file=sys.stderr)
+        told = as_flags(str(error), scenario.arguments)
+        say(f"il-ros run {scenario.name}: {told}", file=sys.stderr)
         return 2
     return run_nodes(specs, args.logs)
 
@@ -78,7 +88,13 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     with stop_signals(lambda: [wake() for wake in woken], numbers) as stopped:
         screen = None if terminal else _Screen()
         show = _log_only if screen is None else screen.show
-        with processes.ProcessGroup(commands, logs, show, terminal, patience, back) as group:
+        try:
+            started = processes.ProcessGroup(commands, logs, show, terminal, patience, back)
+        except OSError as error:  # a read-only folder, a command that is not installed
+            hint = "" if str(logs) not in str(error.filename) else ", or choose --logs"
+            say(f"il-ros: the nodes were not started: {error}{hint}", file=sys.stderr)
+            return 1
+        with started as group:
             woken.append(group.wake)
             signal.signal(signal.SIGTSTP, group.suspend)  # the nodes have their own sessions
             ending = group.wait_unless(stopped)
@@ -119,17 +135,42 @@ def _add_scenario(subparsers: Any, scenario: Scenario) -> None:
 def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
     """Add the scenario's arguments and the folder of the logs. Those not given are None: see `given_of`."""
     for argument in scenario.arguments:
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if argument.is_switch else {}
         default = f" (default: {argument.default})" if argument.default else ""
         parser.add_argument(
-            _flag(argument.name), choices=argument.choices or None, help=argument.description + default
+            argument.flag,
+            **switch,
+            choices=argument.choices or None,
+            help=_help(argument, scenario) + default,
         )
-        if argument.formerly:
+        if argument.is_switch:
+            without = f"--no-{argument.flag.removeprefix('--')}"
             parser.add_argument(
-                _flag(argument.formerly), action=_Renamed, const=_flag(argument.name), help=argparse.SUPPRESS
-            )
+                without, dest=argument.name, action="store_const", const="false",
+                default=argparse.SUPPRESS, help=argparse.SUPPRESS,
+            )  # fmt: skip
+        if argument.formerly:
+            former = "--" + argument.formerly.replace("_", "-")
+            parser.add_argument(former, action=_Renamed, const=argument.flag, help=argparse.SUPPRESS)
     parser.add_argument(
         "--logs", type=Path, default=Path("log"), help="folder for each node's output (default: log)"
     )
+
+
+def _help(argument: Argument, scenario: Scenario) -> str:
+    text = as_flags(argument.description, scenario.arguments).replace("%", "%%")
+    return (
+        f"{text}; --no-{argument.flag.removeprefix('--')} is short for false" if argument.is_switch else text
+    )
+
+
+def renamed(now: str) -> Callable[[str], NoReturn]:
+    """Return an argument type that refuses an option's earlier name and says its name `now`."""
+
+    def refuse(_text: str) -> NoReturn:
+        raise argparse.ArgumentTypeError(f"this option is called {now} now")
+
+    return refuse
 
 
 def given_of(args: argparse.Namespace, scenario: Scenario) -> dict[str, str]:
@@ -143,10 +184,6 @@ class _Renamed(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         parser.error(f"{self.option_strings[0]} is called {self.const} now")
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _log_only(name: str, line: str) -> None:

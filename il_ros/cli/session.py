@@ -14,6 +14,7 @@ from il_ros.core.tables import say
 from il_ros.episodes.bag.reader import BagError
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.arguments import ROOT
+from il_ros.scenarios.graph import as_flags
 
 _SCENARIO = SCENARIOS["dagger"]
 
@@ -31,9 +32,10 @@ def add_parser(subparsers: Any) -> None:
     verb.set_defaults(act=_run)
     session_relabel.add_verb(verbs)
     verb = verbs.add_parser("report", help="report on the recorded episodes of a session")
-    verb.add_argument("root", nargs="?", type=Path, default=Path("episodes"), help="(default: ./episodes)")
+    verb.add_argument("folder", nargs="?", type=Path, help="folder of the episodes, as --root")
+    verb.add_argument("--root", type=Path, default=Path("episodes"), help="(default: ./episodes)")
     verb.add_argument("-o", "--output", type=Path, help="folder of the page (default: ROOT_report)")
-    verb.set_defaults(act=lambda args: _report(args.root, args.output))
+    verb.set_defaults(act=lambda args: _report(args.folder or args.root, args.output))
     parser.set_defaults(run=run)
 
 
@@ -51,7 +53,7 @@ def _run(args: argparse.Namespace) -> int:
     try:
         specs = _SCENARIO.nodes(given)
     except ValueError as error:
-        say(f"il-ros session: {error}", file=sys.stderr)
+        say(f"il-ros session run: {as_flags(str(error), _SCENARIO.arguments)}", file=sys.stderr)
         return 2
     status = runner.run_nodes(specs, args.logs)
     root = Path(given.get("root", ROOT.default))

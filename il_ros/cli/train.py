@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         say(f"il-ros train: {error}", file=sys.stderr)
         return 2
-    return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan.out))
+    return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan))
 
 
 def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
@@ -140,7 +140,7 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
 
     try:
         _keep(plan)
-        dataset, recipe = _open(plan)
+        dataset, recipe = _open(plan, reporter)
         start, recipe, refusal = _begin(plan, dataset, recipe)
         notes = _notes(dataset, recipe)
         reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
@@ -285,9 +285,7 @@ def _train(
     )
 
 
-def _open(plan: TrainingPlan) -> tuple[Dataset, Recipe]:
-    from tqdm import tqdm
-
+def _open(plan: TrainingPlan, reporter: Reporter) -> tuple[Dataset, Recipe]:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
     from il_ros.training import recipe as recipes
@@ -310,7 +308,7 @@ def _open(plan: TrainingPlan) -> tuple[Dataset, Recipe]:
         validation_most=recipe.training.validation_most,
         seed=recipe.training.seed,
         held_out=held_out,
-        progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
+        progress=reporter.reading,
     )
     return dataset, recipe
 

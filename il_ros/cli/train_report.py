@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from il_ros.cli import next_steps
 from il_ros.core.tables import say, table
+from il_ros.training.advice import memorised
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.episodes.catalogue import Entry
     from il_ros.training.loop import EpochMetrics
     from il_ros.training.recipe import Recipe
     from il_ros.training.run import Outcome
+    from il_ros.training.trainer.plans import TrainingPlan
 
 
 class Reporter(Protocol):
     """Prints a training's progress."""
+
+    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
+        """Return the entries, showing the progress as they are decoded."""
 
     def start(
         self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
@@ -35,10 +41,13 @@ class Reporter(Protocol):
 
 
 class BarReporter:
-    """Output for people: a bar with both losses, then a table."""
+    """Output for people: a bar with both losses, then a table and the next step.
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
+    The command that continues a stopped training repeats the options of `plan`.
+    """
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self._plan, self._out = plan, plan.out
 
     def start(
         self, dataset: Dataset, recipe: Recipe, parent: str, refusal: str, notes: Sequence[str] = ()
@@ -49,6 +58,9 @@ class BarReporter:
         say("\n".join([*dataset.summary.lines(), *(f"  {note}" for note in notes)]))
         if parent or refusal:
             say(f"initial weights: {parent}" if parent else f"  warning: {refusal}")
+        device, why = _device(dataset, recipe)
+        if device != "cpu" or why:
+            say(f"training on {device}" + (f": {why}" if why else ""))
         self._bar = tqdm(total=recipe.training.epochs, desc="training", unit="epoch", disable=None)
 
     def warning(self, sentence: str) -> None:
@@ -61,6 +73,13 @@ class BarReporter:
             f"loss {point.train_loss:.5f}, validation {point.validation_loss:.5f}", False
         )
         self._bar.update(point.epoch - self._bar.n)
+
+    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
+        """Show a bar while the episodes are decoded."""
+        from tqdm import tqdm
+
+        bar: Iterable[Entry] = tqdm(entries, "reading", unit="episode", leave=False, disable=None)
+        return bar
 
     def done(self, outcome: Outcome) -> None:
         """Print the result and where it was saved."""
@@ -81,8 +100,12 @@ class BarReporter:
         if not outcome.finished:
             say(
                 f"stopped early: policy {outcome.policy.version} is not fully trained, and `deploy` would run it; "
-                "the same command with --resume continues"
+                f"this continues: {self._plan.by_hand(self._out, resume=True)}"
             )
+            return
+        if sentence := memorised(metrics):
+            say(sentence)
+        next_steps.tell(next_steps.after_training(self._out, outcome.checkpoint, metrics["tasks"]))
 
 
 class JsonReporter:
@@ -104,11 +127,18 @@ class JsonReporter:
             omissions=dict(summary.omissions),
             notes=[*summary.notes, *notes],
             warnings=[*summary.warnings, *([refusal] if refusal else [])],
+            device=_device(dataset, recipe)[0],
         )
 
     def warning(self, sentence: str) -> None:
         """Print a warning about the data."""
         _say(event="fitted", warnings=[sentence])
+
+    def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
+        """Print the number of each episode as it is decoded."""
+        for number, entry in enumerate(entries, 1):
+            _say(event="reading", episode=number, episodes=len(entries))
+            yield entry
 
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
@@ -129,11 +159,21 @@ class JsonReporter:
             finished=outcome.finished,
             checkpoint=str(outcome.checkpoint.resolve()),
             version=outcome.policy.version,
+            advice=memorised(outcome.policy.metrics),
             **{
                 key: outcome.policy.metrics[key]
                 for key in ("epochs", "train_loss", "validation_loss", "duration_s")
             },
         )
+
+
+def _device(dataset: Dataset, recipe: Recipe) -> tuple[str, str]:
+    """Return the training's device, and why `auto` is the CPU for a policy with cameras."""
+    from il_ros.training.device import device_of
+
+    chosen = recipe.policy.inputs
+    images = any(spec.image and spec.key in (chosen or (spec.key,)) for spec in dataset.contract.observations)
+    return device_of(recipe.training.device, images=images)
 
 
 def _say(**values: Any) -> None:

@@ -142,6 +142,7 @@ class Contract:
                 del fields["expired"]
         for kind in ("observations", "actions"):
             for spec in values[kind]:
+                spec.pop("home", None)  # a robot's resting position changes nothing that is learnt
                 for key in [key for key, default in _ADDED.items() if spec.get(key) == default]:
                     del spec[key]
             values[kind] = {spec["key"]: spec for spec in values[kind]}

@@ -106,12 +106,13 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
     if measured is not None and type_name in _JOINTS and not velocity:
         continuous = tuple(name for name in names if name in (*continuous, *measured.continuous))
     turn = turn_of(section.text("unit", ""))
+    limits = _limits(section, names, velocity, dict.fromkeys(continuous, turn))
     return ActionSpec(
         key=key,
         topic=_topic(section),
         type=type_name,
         names=names,
-        limits=_limits(section, names, velocity, dict.fromkeys(continuous, turn)),
+        limits=limits,
         unit=section.text("unit", ""),
         quantity=quantity,
         mode=mode,
@@ -122,7 +123,18 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
         expires_s=None if math.isnan(expires_s) else expires_s,
         expired=expired,
         continuous=continuous,
+        home=_home(section, names, limits, velocity),
     )
+
+
+def _home(section: Section, names: tuple[str, ...], limits: Limits, velocity: bool) -> tuple[float, ...]:
+    home = section.numbers("home", len(names), positive=False) or ()
+    if home and velocity:
+        raise section.error("home", "is for positions; a velocity has none")
+    for name, value, lower, upper in zip(names, home, limits.lower, limits.upper, strict=False):
+        if not lower <= value <= upper:
+            raise section.error("home", f"{name} is {value:g}; its limits are {lower:g} to {upper:g}")
+    return home
 
 
 def with_continuous(

@@ -3,6 +3,7 @@
 NODES = {
     "conductor": "il_ros.nodes.conductor.node",
     "dagger_supervisor": "il_ros.nodes.supervisor.node",
+    "playback": "il_ros.nodes.teleop.playback_node",
     "policy_server": "il_ros.nodes.policy_server.node",
     "recorder": "il_ros.nodes.recorder.node",
     "scripted_expert": "il_ros.nodes.sim.expert_node",

@@ -6,6 +6,8 @@ from typing import Any
 
 POLICY, EXPERT, QUIET = "#0b7285", "#e8590c", "#868e96"
 GOOD, BAD = "#2b8a3e", "#c92a2a"
+LINES = (POLICY, EXPERT, GOOD, "#862e9c", "#5c940d", "#1864ab", BAD, QUIET)
+"""Colours of several lines in one panel, in this order."""
 STYLE: Any = {  # matplotlib's own type enumerates all keys
     "font.size": 9,
     "axes.spines.top": False,

@@ -209,6 +209,7 @@ class ActionSpec(StreamSpec):
     `expires_s`: how long a command counts after its arrival, in seconds; None: see `Contract.expires_s`. If it is
     declared, the supervisor repeats no command of a silent source for longer.
     `expired`: the label after that: none ('no_label'), or a zero velocity ('stop').
+    `home`: the position that `il-ros home` leads to, (A_k,) or empty; it has no part in the contract's meaning.
     `continuous`: the names of joints without end. Their commands go the shortest way. Position limits of such a
     joint are a whole turn, in which its commands are then kept, or absent: commands then go on from the last one.
     """
@@ -224,6 +225,7 @@ class ActionSpec(StreamSpec):
     frame_id: str = ""
     expires_s: float | None = None
     expired: str = "no_label"
+    home: tuple[float, ...] = ()
     continuous: tuple[str, ...] = ()
 
     @property

@@ -47,10 +47,18 @@ class Observation:
 
 @dataclass(frozen=True)
 class NoObservation:
-    """The reasons why there is no observation at a tick, one sentence per stream."""
+    """The reasons why there is no observation at a tick, one sentence per stream.
+
+    `untimely`: every stream has messages, but not of the right time, as in a process that is late.
+    """
 
     tick_ns: int
     reasons: tuple[str, ...]
+    untimely: bool = False
+
+
+class _UntimelyError(CodecError):
+    """A stream has messages, but none of the right time for the tick."""
 
 
 @dataclass
@@ -142,14 +150,16 @@ class Synchroniser:
         values: dict[str, Array] = {}
         ages_s: dict[str, float] = {}
         reasons: list[str] = []
+        untimely = True
         for spec in self._specs:
             try:
                 values[spec.key], stamp_ns = self._sampled(spec, tick_ns)
                 ages_s[spec.key] = (tick_ns - stamp_ns) / 1e9
             except CodecError as error:
                 reasons.append(str(error))
+                untimely = untimely and isinstance(error, _UntimelyError)
         if reasons:
-            return NoObservation(tick_ns, tuple(reasons))
+            return NoObservation(tick_ns, tuple(reasons), untimely)
         return Observation(tick_ns, values, ages_s)
 
     def clear(self) -> None:
@@ -180,7 +190,8 @@ class Synchroniser:
         newest = [stream[place - 1] for stream in streams.values() if (place := _after(stream, tick_ns))]
         if not newest:
             oldest = min((stream[0] for stream in streams.values()), key=_stamp_ns, default=early)
-            raise CodecError(_nothing_yet(spec, oldest, tick_ns))
+            kind = CodecError if oldest is None else _UntimelyError
+            raise kind(_nothing_yet(spec, oldest, tick_ns))
         if len(newest) > 1:
             return self._merged(spec, newest, tick_ns)
         (entry,) = newest
@@ -308,4 +319,4 @@ def _require_recent(
     why = ANOTHER_CLOCK if age_s > CLOCKS_APART_S else f"max_age_s is {spec.max_age_s:g}"
     which = f"{element} is stale" if element else "stale"
     last = f"; the newest message has {newest.layout}" if newest is not None and newest is not entry else ""
-    raise CodecError(f"{_name(spec)}: {which}, {age_s:.3f} s old at the tick; {why}{last}")
+    raise _UntimelyError(f"{_name(spec)}: {which}, {age_s:.3f} s old at the tick; {why}{last}")

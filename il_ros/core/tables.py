@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 GAP = "  "
+_MOST_NAMES = 4
 # C0 and C1 control characters, DEL; line separators; marks that reorder text; half characters, not encodable
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -46,6 +47,23 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
         out.append(GAP.join(cells).rstrip())
     out.insert(1, GAP.join("-" * width for width in widths))
     return "\n".join(out)
+
+
+def grouped(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return lines "NAMES: REASON" for (name, reason) pairs; names with one reason share a line.
+
+    Reasons are equal if they differ in the name only, such as in a path; the line has the first name's.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, reason in pairs:
+        groups.setdefault(reason.replace(name, "") if name else reason, []).append((name, reason))
+    return [f"{_listed([name for name, _ in group])}: {group[0][1]}" for group in groups.values()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[: _MOST_NAMES - 1])} and {len(names) - _MOST_NAMES + 1} others"
 
 
 def counted(count: int, noun: str) -> str:

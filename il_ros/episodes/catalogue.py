@@ -22,6 +22,7 @@ from il_ros.episodes.bag.recovery.damage import DamagedSpan
 from il_ros.episodes.bag.recovery.integrity import sentence
 from il_ros.episodes.layout import (
     INFO_FILE,
+    METADATA_FILE,
     MOST_BYTES,
     TOMBSTONE,
     EpisodeInfo,
@@ -154,12 +155,15 @@ class Selection:
 def scan(root: Path) -> Catalogue:
     """List the episodes under `root`; hidden folders, and files other than bags, are ignored.
 
-    Raises FileNotFoundError when `root` does not exist, NotADirectoryError when it is a file.
+    Raises FileNotFoundError when `root` does not exist, NotADirectoryError when it is a file or one episode.
     """
     if not root.exists():
         raise FileNotFoundError(f"{root}: there is no such folder of episodes")
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: is a file; give the folder that holds the episodes")
+    if any((root / name).is_file() for name in (INFO_FILE, METADATA_FILE)):
+        folder = root.resolve().parent
+        raise NotADirectoryError(f"{root}: is one episode; give the folder that holds it: {folder}")
     paths = sorted(path for path in root.iterdir() if not path.name.startswith("."))
     return Catalogue(root, tuple(look(path) for path in paths if path.is_dir() or bag_files(path)))
 

@@ -1,8 +1,8 @@
-"""Plot one episode over time: observations, commands and authority."""
+"""Plot one episode over time: each joint measured and commanded, with its limits, and where the limiter acted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,13 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
+from il_ros.core.plot_style import BAD, EXPERT, LINES, POLICY, QUIET, STYLE
 from il_ros.core.specs import Vector
-from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.records.labelling import EXPERT as EXPERT_NAME
 
-_COLOURS = {"expert": "tab:orange", "policy": "tab:blue", "none": "tab:red"}
 _MOST_LINES = 20
 """Signals with more elements than this (a laser scan) are drawn as an image."""
+LEAST_SPAN = 0.1
+"""The least span of a joint's axis, as a share of its limits: noise must not look like motion."""
+STILL = 0.005
+"""A joint that moves less than this share of its limits is named, not drawn."""
+_FASTEST_S = 1.0
+"""Without position limits, one second of motion at the speed limit takes the place of their range."""
+_WIDTH_IN, _ROW_IN = 8.0, 1.15
 
 
 @dataclass(frozen=True)
@@ -30,87 +37,181 @@ class Curve:
     values: NDArray[np.float64]
 
 
-def plot_episode(
-    episode: EpisodeArrays, contract: Contract, path: Path, curves: Sequence[Curve] = ()
-) -> None:
-    """Plot the episode's numeric observations, commands and authority into a PNG (or PDF, SVG) file.
+@dataclass(frozen=True)
+class _Joint:
+    """One element of an action: measured (T,) or None, commanded (T,), its limits and the scale of its axis."""
 
-    Each of `curves` has a panel between commands and authority, unless all its values are NaN.
-    Gaps between frames stay blank. Raises OSError when the file can't be written.
+    name: str
+    unit: str
+    measured: Vector | None
+    commanded: Vector
+    lower: float
+    upper: float
+    scale: float
+
+    @property
+    def still(self) -> bool:
+        """Whether neither curve moves."""
+        drawn = [self.commanded] if self.measured is None else [self.commanded, self.measured]
+        return all(np.ptp(values) < STILL * self.scale for values in drawn)
+
+    @property
+    def limits_shown(self) -> bool:
+        """Whether a limit lies within the axis."""
+        low, high = self.span
+        return low <= self.lower <= high or low <= self.upper <= high
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The axis: the curves with a margin, at least LEAST_SPAN of the limits' range."""
+        drawn = np.concatenate([self.commanded, *([] if self.measured is None else [self.measured])])
+        low, high = float(drawn.min()), float(drawn.max())
+        half = max(1.15 * (high - low), LEAST_SPAN * self.scale) / 2
+        return (low + high) / 2 - half, (low + high) / 2 + half
+
+
+def plot_episode(
+    episode: EpisodeArrays,
+    contract: Contract,
+    path: Path,
+    curves: Sequence[Curve] = (),
+    limited: Mapping[str, NDArray[np.int64]] | None = None,
+) -> None:
+    """Plot the episode's joints, other numeric observations and `curves` into a PNG (or PDF, SVG) file.
+
+    `limited`: by the name of an action's element, the ticks (N,) at which the limiter changed its command. Joints that
+    don't move are named in the title; a curve without a finite value has no panel. Gaps between frames stay blank.
+    Raises OSError when the file can't be written.
     """
+    import matplotlib
     from matplotlib.figure import Figure
 
-    numeric = [spec for spec in contract.observations if spec.kind == "numeric"]
+    joints = _joints(episode, contract)
+    moving = [joint for joint in joints if not joint.still]
+    references = {action.reference for action in contract.actions}
+    others = [spec for spec in contract.observations if spec.kind == "numeric" and spec.key not in references]
     curves = [curve for curve in curves if np.isfinite(curve.values).any()]
-    rows = len(numeric) + len(contract.actions) + len(curves) + bool(episode.authority)
-    heights = [1.0] * (len(numeric) + len(contract.actions)) + [0.6] * len(curves)
-    heights += [0.2] * bool(episode.authority)
-    figure = Figure(figsize=(11, 1.2 + 2.2 * sum(heights)), layout="constrained")
-    panels = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    rows = max(1, len(moving) + len(others) + len(curves))
     times_s = (np.asarray(episode.ticks_ns) - int(episode.ticks_ns[0])) / 1e9
-    figure.suptitle(
-        f"{episode.name}: {episode.task or 'no task'}, {episode.outcome}, "
-        f"{counted(len(episode), 'frame')} in {episode.duration_s:.1f} s"
-    )
-    for panel, spec in zip(panels, numeric, strict=False):
-        _lines(panel, times_s, np.asarray(episode.observations[spec.key]), episode.runs, spec.elements)
-        panel.set_ylabel(_label(spec.key, spec.unit))
-    for panel, action in zip(panels[len(numeric) :], contract.actions, strict=False):
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(_WIDTH_IN, 1.1 + _ROW_IN * rows), layout="constrained")
+        panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+        figure.suptitle(
+            _title(episode, [joint for joint in joints if joint.still]), fontsize=10, x=0.01, ha="left"
+        )
+        for panel in panels:
+            _authority(panel, times_s, episode)
+        for panel, joint in zip(panels, moving, strict=False):
+            acted_ns = (limited or {}).get(joint.name, np.zeros(0, dtype=np.int64))
+            _joint(panel, times_s, joint, episode, (acted_ns - int(episode.ticks_ns[0])) / 1e9)
+        for panel, spec in zip(panels[len(moving) :], others, strict=False):
+            _lines(panel, times_s, np.asarray(episode.observations[spec.key]), episode.runs, spec.elements)
+            panel.set_ylabel(_label(spec.key, spec.unit))
+        for panel, curve in zip(panels[len(moving) + len(others) :], curves, strict=False):
+            panel.plot((curve.ticks_ns - int(episode.ticks_ns[0])) / 1e9, curve.values, color=POLICY, lw=1.2)
+            panel.set_ylabel(curve.name)
+            panel.set_ylim(bottom=0)
+        _legend(figure, moving, limited or {}, episode)
+        panels[-1].set_xlabel("s since the first frame")
+        figure.savefig(path, dpi=130)
+
+
+def _joints(episode: EpisodeArrays, contract: Contract) -> list[_Joint]:
+    found = []
+    for action in contract.actions:
         commands = np.asarray(episode.commands)[:, contract.action_slices[action.key]]
-        _lines(panel, times_s, commands, episode.runs, action.names, steps=True)
-        panel.set_ylabel(_label(f"{action.key} command", action.unit))
-    for panel, curve in zip(panels[len(numeric) + len(contract.actions) :], curves, strict=False):
-        panel.plot((curve.ticks_ns - int(episode.ticks_ns[0])) / 1e9, curve.values, color="C4", linewidth=1.2)
-        panel.set_ylabel(curve.name)
-        panel.set_ylim(bottom=0)
-        panel.grid(alpha=0.3)
-    if episode.authority:
-        _authority(panels[-1], times_s, episode)
-    panels[-1].set_xlabel("s since the first frame")
-    figure.savefig(path, dpi=110)
+        lower, upper, speed, _ = action.limits.arrays()
+        seen = None if action.reference is None else np.asarray(episode.observations[action.reference])
+        for place, name in enumerate(action.names):
+            measured = None if seen is None else seen[:, action.reference_index[place]]
+            ranged = float(upper[place] - lower[place])
+            scale = ranged if np.isfinite(ranged) else float(speed[place]) * _FASTEST_S
+            found.append(
+                _Joint(
+                    f"{action.key}/{name}", action.unit, measured, commands[:, place],
+                    float(lower[place]), float(upper[place]), scale,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _joint(panel: Any, times_s: Vector, joint: _Joint, episode: EpisodeArrays, acted_s: Vector) -> None:
+    for run in episode.runs:
+        if joint.measured is not None:
+            panel.plot(times_s[run], joint.measured[run], color=QUIET, lw=2.2, alpha=0.7)
+        panel.plot(times_s[run], joint.commanded[run], color=POLICY, lw=1.2, drawstyle="steps-post")
+    low, high = joint.span
+    for limit in (joint.lower, joint.upper):
+        if low <= limit <= high:
+            panel.axhline(limit, color=BAD, lw=0.9, ls="--")
+    if len(acted_s):
+        panel.plot(acted_s, np.full(len(acted_s), low + 0.04 * (high - low)), "|", color=BAD, ms=6, mew=1.0)
+    panel.set_ylim(low, high)
+    panel.set_ylabel(joint.name.partition("/")[2], rotation=0, ha="right", va="center")
+
+
+def _title(episode: EpisodeArrays, still: Sequence[_Joint]) -> str:
+    title = f"{episode.name}: {episode.task or 'no task'}, {episode.outcome}, {episode.duration_s:.1f} s"
+    if still:
+        title += f"\nnot moving: {', '.join(joint.name.partition('/')[2] for joint in still[:12])}"
+    return title
+
+
+def _legend(
+    figure: Any, moving: Sequence[_Joint], limited: Mapping[str, Any], episode: EpisodeArrays
+) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = []
+    if any(joint.measured is not None for joint in moving):
+        handles.append(Line2D([], [], color=QUIET, lw=2.2, alpha=0.7, label="measured"))
+    if moving:
+        handles.append(Line2D([], [], color=POLICY, lw=1.2, label="commanded"))
+    if any(joint.limits_shown for joint in moving):
+        handles.append(Line2D([], [], color=BAD, lw=0.9, ls="--", label="limit"))
+    if any(len(limited.get(joint.name, ())) for joint in moving):
+        handles.append(Line2D([], [], color=BAD, marker="|", ls="", label="the limiter acted"))
+    if EXPERT_NAME in episode.authority and set(episode.authority) != {EXPERT_NAME}:
+        handles.append(Patch(color=EXPERT, alpha=0.15, label="the expert drove"))
+    if handles:
+        figure.legend(
+            handles=handles, ncols=len(handles), loc="outside lower left", frameon=False, fontsize=8
+        )
 
 
 def _label(name: str, unit: str) -> str:
     return f"{name}\n[{unit}]" if unit else name
 
 
-def _lines(
-    panel: Any,
-    times_s: Vector,
-    values: Vector,
-    runs: Sequence[slice],
-    names: Sequence[str],
-    steps: bool = False,
-) -> None:
+def _lines(panel: Any, times_s: Vector, values: Vector, runs: Sequence[slice], names: Sequence[str]) -> None:
     if len(names) > _MOST_LINES:
         edges = np.append(times_s, times_s[-1] + 0.05)
         panel.pcolormesh(edges, np.arange(len(names) + 1), values.T, cmap="viridis")
+        panel.grid(visible=False)
         return
     for index, name in enumerate(names):
         for number, run in enumerate(runs):
             panel.plot(
                 times_s[run],
                 values[run, index],
-                color=f"C{index % 10}",
-                linestyle="-" if index < 10 else "--",
-                drawstyle="steps-post" if steps else "default",
+                color=LINES[index % len(LINES)],
+                ls="-" if index < len(LINES) else "--",
                 label=name if number == 0 else None,
-                linewidth=1.2,
+                lw=1.2,
             )
-    panel.grid(alpha=0.3)
-    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small", frameon=False)
+    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
 
 
 def _authority(panel: Any, times_s: Vector, episode: EpisodeArrays) -> None:
+    """Shade where the expert drove, unless it always did."""
+    if not episode.authority or set(episode.authority) == {EXPERT_NAME}:
+        return
     period_s = episode.period_ns / 1e9
-    shown: set[str] = set()
     for run in episode.runs:
         for name, frames in groupby(range(run.start, run.stop), key=lambda index: episode.authority[index]):
             indices = list(frames)
-            start_s, end_s = times_s[indices[0]], times_s[indices[-1]] + period_s
-            label = None if name in shown else name
-            panel.axvspan(start_s, end_s, color=_COLOURS.get(name, "tab:green"), alpha=0.6, label=label, lw=0)
-            shown.add(name)
-    panel.set_yticks([])
-    panel.set_ylabel("authority")
-    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small", frameon=False)
+            if name == EXPERT_NAME:
+                panel.axvspan(
+                    times_s[indices[0]], times_s[indices[-1]] + period_s, color=EXPERT, alpha=0.15, lw=0
+                )

@@ -22,10 +22,12 @@ Picture = np.ndarray[Any, Any]
 
 _DEPTH_RANGE_M = 4.0
 _TYPICAL_HEIGHT = 240
+_GAP_PX = 6
+VIDEO_SUFFIXES, SHEET_SUFFIXES = (".mp4",), (".png",)
 
 
 class VideoError(ValueError):
-    """There is no image to show; the message lists the cameras in the bag."""
+    """A video or a sheet can't be written; the message says why, or lists the cameras in the bag."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +50,68 @@ def write_video(
 ) -> int:
     """Write the demonstration's cameras (`topics`, or all) as an mp4; return the number of video frames.
 
-    Every 1/fps seconds each camera shows its newest image; it is black before its first image.
-    Raises VideoError when there is no camera, BagError when the bag is damaged, OSError when the file can't
-    be written.
+    Every 1/fps seconds each camera shows its newest image; it is black before its first image. Browsers and
+    phones can play the file (H.264, 4:2:0, index in front). It appears under its name when it is complete.
+    Raises VideoError when there is no camera, the name does not end in .mp4, or the encoder fails, BagError
+    when the bag is damaged, OSError when the file can't be written.
     """
     import imageio_ffmpeg
 
+    require_suffix(path, VIDEO_SUFFIXES)
     span = span_of(bag, info)
     times = range(span.start_ns, span.stop_ns + 1, round(1e9 / fps))
     count = 0
     encoder = None
+    part = path.with_name(f".{path.stem}.part.mp4")
     try:
         for still in _stills(bag, times, topics):
             if encoder is None:
-                path.touch()  # an error raised here names the file; the encoder's error does not
+                _touch(part, path)  # the encoder's own error does not name the file
                 height, width = still.picture.shape[:2]
                 encoder = imageio_ffmpeg.write_frames(
-                    str(path), (width, height), fps=fps, macro_block_size=2, ffmpeg_log_level="error"
+                    str(part),
+                    (width, height),
+                    fps=fps,
+                    macro_block_size=2,
+                    ffmpeg_log_level="error",
+                    output_params=["-movflags", "+faststart"],
                 )
                 encoder.send(None)
             encoder.send(np.ascontiguousarray(still.picture))
             count += 1
+        if encoder is not None:
+            encoder.close()
+            _require_video(part)
+            part.replace(path)
     finally:
         if encoder is not None:
             encoder.close()
+        part.unlink(missing_ok=True)
     return count
+
+
+def _touch(part: Path, path: Path) -> None:
+    """Create the file `part`; raises OSError that names `path` when it can't be written."""
+    try:
+        part.touch()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+
+
+def require_suffix(path: Path, suffixes: Sequence[str]) -> None:
+    """Raise VideoError unless the name of an output file ends in one of `suffixes`."""
+    if path.suffix.lower() not in suffixes:
+        raise VideoError(f"{path}: the name must end in {' or '.join(suffixes)}")
+
+
+def _require_video(path: Path) -> None:
+    """Raise VideoError unless the file is a complete video; the encoder itself reports no failure."""
+    import imageio_ffmpeg
+
+    try:
+        next(imageio_ffmpeg.read_frames(str(path)))
+    except (OSError, RuntimeError) as error:
+        raise VideoError(f"the video encoder failed: {str(error).strip().splitlines()[-1]}") from error
 
 
 def write_sheet(
@@ -80,21 +119,31 @@ def write_sheet(
 ) -> int:
     """Write a PNG contact sheet of `pictures` evenly spaced times; return the number of pictures.
 
-    Raises VideoError, BagError, OSError as `write_video` does.
+    Raises VideoError, BagError, OSError as `write_video` does; the name must end in .png.
     """
     import cv2
 
+    require_suffix(path, SHEET_SUFFIXES)
     span = span_of(bag, info)
     times = np.linspace(span.start_ns, span.stop_ns, max(1, pictures)).astype(np.int64).tolist()
     stills = list(_stills(bag, times, topics))
     columns = max(1, min(len(stills), round(np.sqrt(len(stills) * 1.2))))
     blank = np.zeros_like(stills[0].picture)
     cells = [still.picture for still in stills] + [blank] * (-len(stills) % columns)
-    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
-    done, data = cv2.imencode(".png", np.vstack(rows)[..., ::-1])
+    rows = [_joined(cells[start : start + columns], 1) for start in range(0, len(cells), columns)]
+    done, data = cv2.imencode(".png", _joined(rows, 0)[..., ::-1])
     assert done
     path.write_bytes(data.tobytes())
     return len(stills)
+
+
+def _joined(pictures: Sequence[Picture], axis: int) -> Picture:
+    """Return pictures (H, W, 3) side by side (axis 1) or one above the other (0), with white gaps between them."""
+    shape = list(pictures[0].shape)
+    shape[axis] = _GAP_PX
+    gap = np.full(shape, 255, dtype=np.uint8)
+    spaced = [part for picture in pictures for part in (gap, picture)][1:]
+    return np.concatenate(spaced, axis=axis)
 
 
 def _stills(bag: Bag, times_ns: Sequence[int], topics: Sequence[str]) -> Iterator[Still]:
@@ -119,7 +168,7 @@ def _first_sizes(bag: Bag, topics: Collection[str]) -> dict[str, tuple[int, int]
     sizes: dict[str, tuple[int, int]] = {}
     for message in bag.messages(topics):
         if message.topic not in sizes:
-            height, width = _decode(message).shape[:2]
+            height, width = picture_of(message.type, message.raw).shape[:2]
             sizes[message.topic] = (width, height)
             if len(sizes) == len(topics):
                 break
@@ -140,22 +189,44 @@ def _still(
         if cell[0] * cell[1] > MOST_PIXELS:
             raise VideoError(f"{topic}: images of {width}x{own_height} are too wide to be drawn")
         if topic in newest:
-            parts.append(cv2.resize(_decode(newest[topic]), cell, interpolation=cv2.INTER_AREA))
+            parts.append(
+                cv2.resize(
+                    picture_of(newest[topic].type, newest[topic].raw), cell, interpolation=cv2.INTER_AREA
+                )
+            )
         else:
             parts.append(np.zeros((cell[1], cell[0], 3), dtype=np.uint8))
     time_s = (time_ns - start_ns) / 1e9
+    if len(parts) > 1:
+        for topic, part in zip(sizes, parts, strict=True):
+            name = topic.strip("/").removesuffix("/image_raw").removesuffix("/compressed")
+            _write(
+                part,
+                "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in name),
+                34,
+            )
     picture = np.hstack(parts)
-    for colour, thickness in ((0, 3), (255, 1)):
-        cv2.putText(
-            picture, f"{time_s:.2f} s", (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (colour,) * 3, thickness
-        )
+    _write(picture, f"{time_s:.2f} s", 16)
     return Still(time_s, picture)
 
 
-def _decode(message: BagMessage) -> Picture:
-    """Return (H, W, 3) uint8 in the recorded size; depth is shown in grey, white at 4 m and beyond."""
-    image = messages.decode(message.type, message.raw)
-    if message.type == COMPRESSED_IMAGE:
+def _write(picture: Picture, text: str, y: int) -> None:
+    """Write a line of text on a picture, white with a dark edge, readable on any background."""
+    import cv2
+
+    for colour, thickness in ((0, 2), (255, 1)):
+        cv2.putText(
+            picture, text, (6, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (colour,) * 3, thickness, cv2.LINE_AA
+        )
+
+
+def picture_of(kind: str, raw: bytes) -> Picture:
+    """Return a serialised image message of type `kind` as (H, W, 3) uint8 in its own size.
+
+    Depth is shown in grey, white at 4 m and beyond. Raises ValueError when it cannot be decoded.
+    """
+    image = messages.decode(kind, raw)
+    if kind == COMPRESSED_IMAGE:
         pixels = _compressed(image)
     else:
         spec = ImageSpec(int(image.width), int(image.height), best_encoding(image.encoding))

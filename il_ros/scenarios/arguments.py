@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from il_ros.records.labelling import MODES
-from il_ros.scenarios.graph import Argument
+from il_ros.scenarios.graph import SWITCH, Argument
 
-_SWITCH = ("true", "false")
 TASKS = {
     "reach": "arm_reach",
     "push": "arm_push",
@@ -24,12 +23,12 @@ TASK = Argument(
 CONTRACT = Argument(
     "contract", "contract file, or the name of one in config/contracts; empty: the task's own", ""
 )
-SIM = Argument("sim", "true: start the simulator; false: a robot provides the topics", "true", _SWITCH)
+SIM = Argument("sim", "true: start the simulator; false: a robot provides the topics", "true", SWITCH)
 SIM_TIME = Argument(
     "use_sim_time",
     "with sim:=false: true when your own simulator provides the topics and /clock",
     "false",
-    _SWITCH,
+    SWITCH,
 )
 SIMULATOR = Argument(
     "simulator",
@@ -39,7 +38,7 @@ SIMULATOR = Argument(
 )
 SPEED = Argument("speed", "simulated seconds per second; 0: as fast as possible, in lockstep", "1.0")
 SEED = Argument("seed", "seed of the first simulated episode; it increases by 1 per episode", "0")
-CAMERAS = Argument("cameras", "true: the simulator renders and publishes its cameras", "true", _SWITCH)
+CAMERAS = Argument("cameras", "true: the simulator renders and publishes its cameras", "true", SWITCH)
 NAMESPACE = Argument("namespace", "namespace of every node; empty: none", "")
 PARAMS_FILE = Argument(
     "params_file",
@@ -51,13 +50,13 @@ AUTOSTART = Argument(
     "autostart",
     "true: nodes configure and activate at start; false: a lifecycle manager does",
     "true",
-    _SWITCH,
+    SWITCH,
 )
 RESPAWN = Argument(
     "use_respawn",
     "true: policy, expert, recorder and trainer start again after a failure; the supervisor never does",
     "false",
-    _SWITCH,
+    SWITCH,
 )
 LOG_LEVEL = Argument(
     "log_level", "least severity that nodes log", "info", ("debug", "info", "warn", "error", "fatal")
@@ -87,8 +86,8 @@ START = Argument(
     ("rest", "driving"),
 )
 _RECORDER = "true: start a recorder; /recorder/start begins an episode"
-KEEP = Argument("record", _RECORDER, "false", _SWITCH)
-RECORD = Argument("record", _RECORDER, "true", _SWITCH)
+KEEP = Argument("record", _RECORDER, "false", SWITCH)
+RECORD = Argument("record", _RECORDER, "true", SWITCH)
 EPISODES = Argument(
     "episodes", "number of unattended simulated episodes; 0: you start and stop episodes yourself", "0"
 )
@@ -104,7 +103,9 @@ PER_ROUND = Argument(
     "0",
 )
 RESULT = Argument("result", "JSON file for the results of unattended episodes; empty: none", "")
-POLICIES = Argument("checkpoint", "folder in which to save the trained policies", "checkpoint")
+POLICIES = Argument(
+    "policies", "folder in which to save the trained policies", "checkpoint", formerly="checkpoint"
+)
 RECORDED = Argument("contract", "contract to train under; empty: the recorded one", "")
 RECIPE = Argument(
     "recipe", "recipe file, or the name of one in config/training; empty: chosen from the observations", ""
@@ -116,12 +117,10 @@ CORRECTOR = Argument(
     "scripted",
     ("scripted", "joy", "leader", "keyboard", "none"),
 )
-SESSION = Argument(
-    "session", "true: start a console with keys for one person (? lists them)", "true", _SWITCH
-)
+SESSION = Argument("session", "true: start a console with keys for one person (? lists them)", "true", SWITCH)
 DRIVES = Argument("mode", "how authority passes between expert and policy", "priority", MODES)
 REPORT = Argument(
-    "report", "true: write a report at the end of the session, ROOT_report/index.html", "true", _SWITCH
+    "report", "true: write a report at the end of the session, ROOT_report/index.html", "true", SWITCH
 )
 PERSON = Argument(
     "person",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +18,16 @@ from typing import TypeAlias
 Value: TypeAlias = bool | int | float | str | list[bool] | list[int] | list[float] | list[str]
 
 
+SWITCH = ("true", "false")
+
+
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a scenario, printed by `--show-args` and `--help`. `formerly`: its earlier name."""
+    """One argument of a scenario, printed by `--show-args` and `--help`.
+
+    Texts spell arguments as launch does (`sim:=false`); `as_flags` respells them for the command line.
+    `formerly`: its earlier name, which is refused.
+    """
 
     name: str
     description: str
@@ -30,6 +38,16 @@ class Argument:
     def __post_init__(self) -> None:
         if self.choices and self.default not in self.choices:
             raise ValueError(f"argument {self.name}: default {self.default!r} is not one of {self.choices}")
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the values are true and false."""
+        return self.choices == SWITCH
+
+    @property
+    def flag(self) -> str:
+        """Its spelling on the command line."""
+        return f"--{self.name.replace('_', '-')}"
 
     def check(self, value: str) -> str:
         """Return `value`; raises ValueError when it is not one of the choices."""
@@ -112,7 +130,7 @@ class Scenario:
     def refuse_former(self, name: str) -> None:
         """Raise ValueError with the new name if `name` is the earlier name of an argument."""
         for argument in self.arguments:
-            if name and name == argument.formerly:
+            if name and name == argument.formerly and name not in {each.name for each in self.arguments}:
                 raise ValueError(f"{name}:= is called {argument.name}:= now")
 
 
@@ -151,6 +169,20 @@ def full_name(name: str, namespace: str, pushed: str = "") -> str:
     """Return a name in a node's namespace, which `pushed` contains unless it is absolute: /left/recorder."""
     outer = "" if namespace.startswith("/") else pushed
     return "/" + "/".join(part.strip("/") for part in (outer, namespace, name) if part.strip("/"))
+
+
+def as_flags(text: str, arguments: Sequence[Argument]) -> str:
+    """Return a text about `arguments`, spelt as launch does, as the command line spells them."""
+    named = {argument.name: argument for argument in arguments}
+
+    def flag(found: re.Match[str]) -> str:
+        argument, value = named[found["name"]], found["value"]
+        if argument.is_switch and value in SWITCH:
+            return argument.flag if value == "true" else f"--no-{argument.flag.removeprefix('--')}"
+        return f"{argument.flag} {value}" if value else argument.flag
+
+    names = "|".join(sorted(named, key=len, reverse=True))
+    return re.sub(rf"\b(?P<name>{names}):=(?P<value>[^\s,;:()]*)", flag, text)
 
 
 def command(spec: Spec) -> list[str]:

@@ -25,6 +25,7 @@ from il_ros.scenarios.gz_sim import server_and_bridge
 from il_ros.scenarios.node import node
 from il_ros.scenarios.session_node import session_options, session_parameters
 from il_ros.session.setup import REST_MODE
+from il_ros.sim.tasks.task import camera_names
 
 THINKING_S = 60.0
 """Time-out for one action of a program in lockstep; afterwards the simulator steps without it."""
@@ -80,7 +81,7 @@ def expert(given: Given) -> tuple[NodeSpec, ...]:
     parameters: dict[str, Value] = {"contract": contract(given)}
     if executable == "scripted_expert":
         # The scripted expert observes the task's state, even when the policy observes images.
-        seen = task_contract(given, "it has no scripted expert; choose another expert:=")
+        seen = task_contract(given, "it has no scripted expert; choose another with expert:=")
         parameters |= {"task": given["task"], "contract": seen}
         parameters["engaged"] = not (in_session(given) and session_options(given).by_key)
         if simulated_takeovers(given):
@@ -128,7 +129,15 @@ def recorder(given: Given) -> tuple[NodeSpec, ...]:
         "task": given["task"],
         "operator": given["operator"],
     }
+    if given["sim"] == given["cameras"] == "true" and (in_session(given) or "attach" in given):
+        # a person sees them in the report; unattended episodes are for training only
+        parameters["camera_topics"] = " ".join(f"{name}/image_raw" for name in _cameras(given["task"]))
     return (node(given, "recorder", "recorder", parameters),)
+
+
+def _cameras(task: str) -> list[str]:
+    """Return the names of the topics' cameras of a simulated task, as the simulator publishes them."""
+    return [name if name == "camera" else f"{name}_camera" for name in camera_names(task)]
 
 
 def session(given: Given) -> tuple[NodeSpec, ...]:
@@ -174,8 +183,8 @@ def policy(given: Given) -> tuple[NodeSpec, ...]:
 def trainer(given: Given) -> tuple[NodeSpec, ...]:
     """Return the trainer, which trains on request or as episodes arrive."""
     parameters: dict[str, Value] = {name: given[name] for name in ("root", "contract", "recipe")}
-    parameters["checkpoint"] = given.get("policies", given["checkpoint"])
-    parameters["watch"] = "policies" in given
+    parameters["checkpoint"] = given["policies"]
+    parameters["watch"] = "mode" in given  # beside a supervisor; the scenario `train` trains on request
     if in_rounds(given):
         parameters["train_after"] = 0  # the conductor requests training
     by = {"checkpoint": "policies"} if "policies" in given else {}

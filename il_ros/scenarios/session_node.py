@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from il_ros.core import contract as contracts
+from il_ros.core.contract import ContractError
+from il_ros.core.specs import COMPRESSED_IMAGE
 from il_ros.scenarios.arguments import TASKS
 from il_ros.scenarios.given import Given, number
 from il_ros.scenarios.graph import Value
 from il_ros.session.setup import SessionOptions
+from il_ros.sim.tasks.task import task_class
 
 
 def session_options(given: Given) -> SessionOptions:
@@ -41,10 +45,31 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         "trainer": options.trainer,
         "recorder": options.recorder,
         "driving_keys": given["expert"] == "keyboard",
-        "view": view_of(given["task"]) if given["sim"] == given["cameras"] == "true" else "",
+        "root": given["root"],
+        "goal": goal_of(given["task"]) if given["sim"] == "true" else "",
+        **view_parameters(given, contract),
         "report": given["root"] if given.get("report") == "true" else "",
         "episodes": max(1, int(number(given, "episodes"))),
     }
+
+
+def goal_of(task: str) -> str:
+    """Return a line that says what a simulated task is and when it has succeeded."""
+    return f"task {task}: {task_class(task).goal}"
+
+
+def view_parameters(given: Given, contract: str) -> dict[str, Value]:
+    """Return the camera that the console shows: the simulator's best, or the robot's first in the contract."""
+    if given["sim"] == "true":
+        return {"view": view_of(given["task"]) if given["cameras"] == "true" else ""}
+    try:
+        known = contracts.find(contract)
+    except (ContractError, FileNotFoundError):
+        return {"view": ""}  # the nodes refuse the contract
+    cameras = [spec for spec in known.observations if spec.image is not None]
+    if not cameras:
+        return {"view": ""}
+    return {"view": cameras[0].topic, "view_compressed": cameras[0].type == COMPRESSED_IMAGE}
 
 
 def view_of(task: str) -> str:

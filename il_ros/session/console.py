@@ -11,7 +11,7 @@ from il_ros.core.tables import counted, shown
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
-from il_ros.session.state import SessionState
+from il_ros.session.state import YOU, SessionEnd, SessionState, short_time
 
 _PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"
@@ -28,13 +28,10 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _BAR_CELLS = 8
 
 
-def status_line(state: SessionState, width: int, *, person: str = "you", colour: bool = True) -> str:
-    """Return the status line, at most `width` characters without escape sequences; the last parts are cut first.
-
-    `person`: the label shown while the expert drives.
-    """
+def status_line(state: SessionState, width: int, *, colour: bool = True) -> str:
+    """Return the status line, at most `width` characters without escape sequences; the last parts are cut first."""
     state = _escaped(state)
-    parts = [_episode(state), _driver(state, person), _uncertainty(state), _training(state), _counts(state)]
+    parts = [_episode(state), _driver(state), _uncertainty(state), _training(state), _counts(state)]
     line = ""
     for part in filter(None, parts):
         longer = f"{line}{_DIM} │ {_PLAIN}{part}" if line else part
@@ -77,9 +74,13 @@ def _episode(state: SessionState) -> str:
     return f"○ {last}"
 
 
-def _driver(state: SessionState, person: str) -> str:
+def _driver(state: SessionState) -> str:
     if state.estop:
         return state.estop
+    if state.ending is SessionEnd.WAITING:
+        return f"{_BOLD}the session ends when the training is done{_PLAIN}"
+    if state.phase:
+        return f"{_BOLD}{state.phase}{_PLAIN}"
     if state.wanted:
         return f"{_ORANGE}{_BOLD}expert requested:{_PLAIN} {state.wanted}"
     if state.moment and state.recording and state.driver != EXPERT:
@@ -87,7 +88,7 @@ def _driver(state: SessionState, person: str) -> str:
     if state.paused or not (state.running or state.driver == EXPERT):
         return f"{_DIM}at rest: n next start, p run, ? keys{_PLAIN}"
     if state.driver == EXPERT:
-        return f"{_ORANGE}{person} drive{'' if person == 'you' else 's'}{_PLAIN}"
+        return f"{_ORANGE}{state.expert} drive{'' if state.expert == YOU else 's'}{_PLAIN}"
     if state.driver != NOBODY:
         version = f" {state.version}" if state.version else ""
         return f"{_BLUE}{state.driver}{version} drives{_PLAIN}"
@@ -111,7 +112,9 @@ def _training(state: SessionState) -> str:
     if state.training_share is None:
         return state.training
     full = round(_BAR_CELLS * min(1.0, state.training_share))
-    return f"{state.training} {'━' * full}{_DIM}{'━' * (_BAR_CELLS - full)}{_PLAIN}"
+    bar = f"{'█' * full}{_DIM}{'░' * (_BAR_CELLS - full)}{_PLAIN}"
+    left = "" if state.training_left_s is None else f", {short_time(state.training_left_s)} left"
+    return f"{state.training} {bar} {100 * state.training_share:.0f} %{left}"
 
 
 def _counts(state: SessionState) -> str:

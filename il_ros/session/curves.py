@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import Entry
@@ -39,3 +40,18 @@ def decision_curves(entry: Entry, refuse: Callable[[str], None] = lambda reason:
         )
         for name, values in found.items()
     ]
+
+
+def limited_ticks(entry: Entry) -> dict[str, NDArray[np.int64]]:
+    """Return, by the name of an action's element, the ticks (N,) at which the limiter changed its command.
+
+    Raises BagError when the bag cannot be read.
+    """
+    if entry.info is None or not entry.info.decision_topic:
+        return {}
+    read, _ = read_decisions(open_bag(entry.folder).messages({entry.info.decision_topic}))
+    found: dict[str, list[int]] = {}
+    for each in read:
+        for sentence in each.decision.limited:
+            found.setdefault(sentence.partition(" ")[0], []).append(each.decision.stamp_ns)
+    return {name: np.unique(np.array(ticks_ns, dtype=np.int64)) for name, ticks_ns in found.items()}

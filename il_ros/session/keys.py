@@ -8,7 +8,7 @@ from dataclasses import dataclass
 NEXT, RECORD, RUN, TAKE = "next", "record", "run", "take"
 SUCCESS, FAILURE, UNDO, LATER = "success", "failure", "undo", "later"
 STOP, CLEAR, TRAIN, HELP, END = "stop", "clear", "train", "help", "end"
-VIEW = "view"
+VIEW, WAIT = "view", "wait"
 
 KEYS = {
     "n": (NEXT, "next start: record a new episode, the policy drives"),
@@ -24,6 +24,7 @@ KEYS = {
     " ": (STOP, "EMERGENCY STOP"),
     "c": (CLEAR, "clear the emergency stop"),
     "?": (HELP, "this help"),
+    "y": (WAIT, "end the session when the running training is done"),
     "\x04": (END, "end the session"),
 }
 """The user command of each key, and its description."""
@@ -35,11 +36,18 @@ _AT_MOMENTS = {
     FAILURE: "failure: mark and end the episode",
     UNDO: "discard it; n returns to the same moment",
 }
-NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN)
+_RECORDING = {
+    NEXT: "next take: countdown, then recording; during a countdown: at once",
+    RECORD: "record at once, or stop recording without a verdict",
+    UNDO: "discard this take, or the last one; cancel a countdown",
+}
+WITH_POLICY = (RUN, TRAIN, WAIT)
+"""User commands that need a policy or a trainer."""
+NOT_AT_MOMENTS = (RECORD, TAKE, LATER, TRAIN, WAIT)
 """User commands that are not available while recorded moments are labelled."""
 
 _OF_RECORDER = (NEXT, RECORD, SUCCESS, FAILURE, UNDO, LATER)
-_OF_TRAINER = (TRAIN,)
+_OF_TRAINER = (TRAIN, WAIT)
 
 COMMANDS = tuple(command for command, _ in KEYS.values())
 _NAMES = {" ": "space", "\x04": "ctrl-D"}
@@ -56,17 +64,27 @@ def absent(*, trainer: bool, recorder: bool) -> tuple[str, ...]:
 
 
 def key_help(
-    *, at_moments: bool = False, by_key: bool = True, trainer: bool = True, recorder: bool = True
+    *,
+    at_moments: bool = False,
+    by_key: bool = True,
+    simulator: bool = True,
+    camera: bool = True,
+    learns: bool = True,
+    trainer: bool = True,
+    recorder: bool = True,
 ) -> tuple[str, ...]:
-    """Return one help line per key.
+    """Return one help line per key that has an effect.
 
     `at_moments`: recorded moments are labelled. `by_key`: takeovers are made by key, not by a device.
-    `trainer`, `recorder`: whether there is one.
+    `simulator`: moments can be restored later. `camera`: there is an image to show. `learns`: policy and trainer
+    run beside; otherwise the session only records. `trainer`, `recorder`: whether there is one.
     """
     unused = (*(NOT_AT_MOMENTS if at_moments else ()), *(() if by_key else (TAKE,)))
-    unused = (*unused, *absent(trainer=trainer, recorder=recorder))
+    unused += (*(() if simulator else (LATER,)), *(() if camera else (VIEW,)))
+    unused += (*(() if learns else WITH_POLICY), *absent(trainer=trainer, recorder=recorder))
+    other = _AT_MOMENTS if at_moments else {} if learns else _RECORDING
     return tuple(
-        f"{_NAMES.get(key, key):>6}  {_AT_MOMENTS.get(command, text) if at_moments else text}"
+        f"{_NAMES.get(key, key):>6}  {other.get(command, text)}"
         for key, (command, text) in KEYS.items()
         if command not in unused
     )

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from il_ros.core import atomic
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, grouped
+from il_ros.episodes.bag.reader import BagError, open_bag
+from il_ros.episodes.layout import LayoutError, load_info
+from il_ros.episodes.video import VideoError, cameras, write_sheet, write_video
 from il_ros.session import plots
 from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
 
-SHOWN_EPISODES = 12
+SHOWN_EPISODES, SHOWN_VIDEOS = 12, 3
+ENOUGH = 5
+"""Episodes from which a share is given as a percentage."""
+_EPISODES = """<h2>Episodes</h2>
+<p>Each episode from its start: the driver over time, and the outcome. Dotted lines: change of policy version.</p>"""
+_VERSIONS = "<h2>Policy versions</h2>"
+_COUNTING = """<p class="quiet">A minute counts for the policy that drove last, also while the expert drove. Autonomous:
+successes in which the expert never drove. An episode counts for the policy at its end. (demonstration): without a
+policy.</p>"""
+_UNCERTAINTY = """<h2>Uncertainty, and distance between policy and expert</h2>
+<p>The last {} over time [s]. Shaded: the expert drove. Grey: root mean square distance between the proposals of
+policy and expert for the same tick, in the actions' units.</p>"""
 HEADER = (
     *("policy", "episodes", "succeeded", "95 % interval", "autonomous"),
     *("minutes", "interventions", "per minute", "95 % interval", "expert min", "labels"),
@@ -35,11 +53,32 @@ def write(facts: Facts, folder: Path) -> Path:
     Raises OSError when the folder is not writable.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plots.plot_episodes(facts, folder / "episodes.svg")
-    plots.plot_versions(facts, folder / "versions.svg")
-    plots.plot_labels(facts, folder / "labels.svg")
     shown = _with_curves(facts)
-    plots.plot_uncertainties(shown, folder / "uncertainty.svg")
+    sections = [
+        _section(
+            _EPISODES,
+            _figure(folder, "episodes", partial(plots.plot_episodes, facts), "Each episode as a bar"),
+        ),
+        _pictures(facts, folder),
+    ]
+    if any(version.version for version in facts.versions):
+        drawn = _figure(
+            folder, "versions", partial(plots.plot_versions, facts), "Success and interventions per minute"
+        )
+        rows = "".join(_row(version) for version in facts.versions)
+        head = "".join(f"<th>{name}</th>" for name in HEADER)
+        table = f'<div class="wide"><table><thead><tr>{head}</tr></thead>{rows}</table></div>'
+        sections.append(_section(_VERSIONS, drawn + table + _COUNTING))
+    if any(episode.labels for episode in facts.kept):
+        drawn = _figure(
+            folder, "labels", partial(plots.plot_labels, facts), "Labels and the expert's minutes"
+        )
+        sections.append(_section("<h2>Labels and expert time</h2>", drawn))
+    if shown:
+        drawn = _figure(
+            folder, "uncertainty", partial(plots.plot_uncertainties, shown), "Uncertainty over time"
+        )
+        sections.append(_section(_UNCERTAINTY.format(counted(len(shown), "episode")), drawn))
     atomic.write_text(folder / "report.json", json.dumps(record(facts), indent=2) + "\n")
     first, last = _ends(facts)
     kept = facts.kept
@@ -47,23 +86,75 @@ def write(facts: Facts, folder: Path) -> Path:
     text = Template(resources.files("il_ros.session").joinpath("page.html").read_text("utf-8")).substitute(
         root=escape(str(facts.root)),
         title=_title(first, last),
-        alone=_alone(last),
-        alone_before=_alone(first),
-        rate=_per_minute(last),
-        rate_before=_per_minute(first),
+        measured=_measured(first, last),
         labels=f"{sum(episode.labels for episode in kept):,}".replace(",", " "),
         minutes=f"{minutes:.1f}",
         expert=f"{sum(episode.expert_s for episode in kept) / 60:.1f}",
         episodes=counted(len(kept), "episode"),
         undone=_undone(facts),
-        header="".join(f"<th>{name}</th>" for name in HEADER),
-        rows="".join(_row(version) for version in facts.versions),
-        left_out="".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in facts.left_out),
-        shown=counted(len(shown), "episode"),
+        sections="\n".join(filter(None, sections)),
+        left_out="".join(f"<li>{escape(line)}</li>" for line in grouped(facts.left_out)),
+        next=escape(shlex.join(["il-ros", "episodes", "plot", str(facts.root / kept[-1].name)]))
+        if kept
+        else "",
     )
     path = folder / "index.html"
     atomic.write_text(path, text)
     return path
+
+
+def _measured(first: VersionFacts, last: VersionFacts) -> str:
+    """Return the numbers of the policies, "" without one."""
+    tiles = []
+    for kind, words, number in (
+        ("main", "autonomous success", _alone),
+        ("expert", "interventions per minute", _per_minute),
+    ):
+        if number(last) != "–":
+            before = (
+                ""
+                if first is last
+                else f'<br><span class="quiet">{number(first)} with the first policy</span>'
+            )
+            tiles.append(f'<div class="{kind}"><b>{number(last)}</b>{words}{before}</div>')
+    return "\n  ".join(tiles)
+
+
+def _section(head: str, body: str) -> str:
+    return f"{head}\n{body}" if body else ""
+
+
+def _figure(folder: Path, name: str, draw: Callable[..., None], says: str) -> str:
+    """Draw a figure for wide and for narrow screens; return its HTML."""
+    draw(folder / f"{name}.svg")
+    draw(folder / f"{name}_narrow.svg", narrow=True)
+    return (
+        f'<picture><source media="(max-width: 40rem)" srcset="{name}_narrow.svg">'
+        f'<img class="plot" src="{name}.svg" alt="{says}"></picture>'
+    )
+
+
+def _pictures(facts: Facts, folder: Path) -> str:
+    """Write videos and contact sheets of the last episodes with cameras; return their HTML, "" without cameras."""
+    found: list[str] = []
+    for episode in reversed(facts.kept):
+        try:
+            info, bag = load_info(facts.root / episode.name), open_bag(facts.root / episode.name)
+            if len(found) >= SHOWN_VIDEOS or not cameras(bag):
+                continue
+            write_sheet(bag, info, folder / f"{episode.name}.png", pictures=6)
+            write_video(bag, info, folder / f"{episode.name}.mp4", fps=15)
+        except LayoutError:
+            continue  # it is gone
+        except (VideoError, BagError) as error:
+            found.append(f"<p class=quiet>{escape(f'{episode.name}: no pictures: {error}')}</p>")
+            continue
+        found.append(
+            f"<figure><video controls playsinline preload=metadata src={quoteattr(episode.name + '.mp4')}></video>"
+            f"<img class=sheet src={quoteattr(episode.name + '.png')} alt='six moments'>"
+            f"<figcaption>{escape(episode.name)}: {escape(episode.outcome)}</figcaption></figure>"
+        )
+    return f"<h2>Pictures</h2>\n<div class=films>{''.join(found)}</div>" if found else ""
 
 
 def record(facts: Facts) -> dict[str, object]:
@@ -89,9 +180,9 @@ def record(facts: Facts) -> dict[str, object]:
 
 
 def _with_curves(facts: Facts) -> tuple[EpisodeFacts, ...]:
-    """Return the last episodes with uncertainty or disagreement, or the last ones if none has any."""
+    """Return the last episodes with uncertainty or disagreement."""
     known = [each for each in facts.episodes if np.isfinite([each.uncertainties, each.disagreements]).any()]
-    return tuple((known or facts.episodes)[-SHOWN_EPISODES:])
+    return tuple(known[-SHOWN_EPISODES:])
 
 
 def _ends(facts: Facts) -> tuple[VersionFacts, VersionFacts]:
@@ -102,14 +193,18 @@ def _ends(facts: Facts) -> tuple[VersionFacts, VersionFacts]:
 
 
 def _title(first: VersionFacts, last: VersionFacts) -> str:
-    if first is last or not (first.episodes and last.episodes):
-        return "Session report"
+    if first is last or min(first.episodes, last.episodes) < ENOUGH:
+        return "Session report"  # a few episodes are no headline
     before, after = (100 * each.alone / each.episodes for each in (first, last))
     return f"Autonomous success: {before:.0f} % with the first policy, {after:.0f} % with the last"
 
 
 def _alone(version: VersionFacts) -> str:
-    return f"{100 * version.alone / version.episodes:.0f} %" if version.version and version.episodes else "–"
+    if not (version.version and version.episodes):
+        return "–"
+    if version.episodes < ENOUGH:
+        return f"{version.alone} of {version.episodes}"
+    return f"{100 * version.alone / version.episodes:.0f} %"
 
 
 def _per_minute(version: VersionFacts) -> str:

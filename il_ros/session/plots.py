@@ -28,11 +28,11 @@ LONG = 4
 """Versions with at least 1/LONG of the longest driving time set the scale of the rates."""
 
 
-def plot_episodes(facts: Facts, path: Path) -> None:
+def plot_episodes(facts: Facts, path: Path, *, narrow: bool = False) -> None:
     """Draw each episode as a bar: its drivers, its outcome and its policy version."""
     episodes = facts.episodes
     with matplotlib.rc_context(STYLE):
-        figure, axis = pyplot.subplots(figsize=(8, 0.9 + 0.2 * len(episodes)))
+        figure, axis = pyplot.subplots(figsize=(_width(narrow), 0.9 + 0.2 * len(episodes)))
         axis.grid(axis="y", visible=False)
         axis.set_axisbelow(True)
         for row, episode in enumerate(episodes):
@@ -49,21 +49,23 @@ def plot_episodes(facts: Facts, path: Path) -> None:
         axis.set_ylim(len(episodes) - 0.4, -0.6)
         axis.set_xlim(0, longest * 1.05)
         axis.set_yticks(range(len(episodes)))
-        axis.set_yticklabels([str(int(episode.name.rsplit("_", 1)[-1])) for episode in episodes], fontsize=7)
+        axis.set_yticklabels([str(int(episode.name.rsplit("_", 1)[-1])) for episode in episodes], fontsize=8)
         axis.set_ylabel("episode")
         axis.set_xlabel("s")
         handles = [Patch(color=POLICY, label="policy"), Patch(color=EXPERT, label="expert")]
         handles += [Patch(color=_NO_AUTHORITY, label="no authority")]
-        axis.legend(handles=handles, ncols=3, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
+        axis.legend(
+            handles=handles, ncols=3, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), fontsize=8
+        )
         _save(figure, path)
 
 
-def plot_versions(facts: Facts, path: Path) -> None:
+def plot_versions(facts: Facts, path: Path, *, narrow: bool = False) -> None:
     """Draw success and interventions per minute of each version, with 95 % confidence intervals."""
     versions = [version for version in facts.versions if version.version] or list(facts.versions)
     places = np.arange(len(versions))
     with matplotlib.rc_context(STYLE):
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 2.6))
+        figure, (left, right) = _two(2.6, narrow)
         _success(left, places, versions)
         _interventions(right, places, versions)
         for axis in (left, right):
@@ -71,19 +73,19 @@ def plot_versions(facts: Facts, path: Path) -> None:
             axis.set_axisbelow(True)
             axis.set_xlim(-0.6, max(3, len(versions)) - 0.4)
             axis.set_xticks(places, [_short(version.version) or "demonstration" for version in versions])
-            axis.tick_params(axis="x", labelsize=7, rotation=20 if len(versions) > 4 else 0)
-        figure.subplots_adjust(wspace=0.3)
+            axis.tick_params(axis="x", labelsize=8, rotation=20 if len(versions) > 4 else 0)
+        figure.subplots_adjust(wspace=0.3, hspace=0.6)
         _save(figure, path)
 
 
-def plot_labels(facts: Facts, path: Path) -> None:
+def plot_labels(facts: Facts, path: Path, *, narrow: bool = False) -> None:
     """Draw the cumulative labels and expert time over the minutes of interaction."""
     kept = facts.kept
     minutes = np.cumsum([0.0, *(episode.duration_s / 60 for episode in kept)])
     labels = np.cumsum([0, *(episode.labels for episode in kept)])
     expert = np.cumsum([0.0, *(episode.expert_s / 60 for episode in kept)])
     with matplotlib.rc_context(STYLE):
-        figure, panels = pyplot.subplots(1, 2, figsize=(8, 2.1))
+        figure, panels = _two(2.1, narrow)
         for panel, total, colour, title in (
             (panels[0], labels, POLICY, "labels"),
             (panels[1], expert, EXPERT, "minutes the expert drove"),
@@ -93,16 +95,18 @@ def plot_labels(facts: Facts, path: Path) -> None:
             panel.set_xlabel("minutes of interaction")
             panel.set_xlim(left=0)
             panel.set_ylim(bottom=0)
-        figure.subplots_adjust(wspace=0.3)
+        figure.subplots_adjust(wspace=0.3, hspace=0.6)
         _save(figure, path)
 
 
-def plot_uncertainties(episodes: Sequence[EpisodeFacts], path: Path) -> None:
+def plot_uncertainties(episodes: Sequence[EpisodeFacts], path: Path, *, narrow: bool = False) -> None:
     """Draw uncertainty and disagreement in each episode, with the expert's control shaded."""
-    columns = min(3, len(episodes))
+    columns = 1 if narrow else min(3, len(episodes))
     rows = -(-len(episodes) // columns)
     with matplotlib.rc_context(STYLE):
-        figure, panels = pyplot.subplots(rows, columns, figsize=(8, 1.5 * rows + 0.3), squeeze=False)
+        figure, panels = pyplot.subplots(
+            rows, columns, figsize=(_width(narrow), 1.5 * rows + 0.3), squeeze=False
+        )
         for panel in panels.ravel()[len(episodes) :]:
             panel.set_visible(False)
         for panel, episode in zip(panels.ravel(), episodes, strict=False):
@@ -110,7 +114,7 @@ def plot_uncertainties(episodes: Sequence[EpisodeFacts], path: Path) -> None:
             colour = _OUTCOMES.get(episode.outcome, QUIET)
             number = int(episode.name.rsplit("_", 1)[-1])
             panel.set_title(f"{number}: {episode.outcome}", fontsize=8, loc="left", color=colour)
-            panel.tick_params(labelsize=7)
+            panel.tick_params(labelsize=8)
         handles = [Patch(color=POLICY, label="uncertainty"), Patch(color=QUIET, label="policy to expert")]
         figure.legend(handles=handles, ncols=2, frameon=False, loc="upper right", fontsize=8)
         figure.tight_layout(rect=(0, 0, 1, 0.97))
@@ -128,6 +132,18 @@ def draw_uncertainty(panel: Any, episode: EpisodeFacts) -> None:
         panel.axvline(episode.times_s[tick], color=EXPERT, lw=0.8)
     panel.set_xlim(0, max(episode.duration_s, 1e-3))
     panel.set_ylim(bottom=0)
+
+
+def _width(narrow: bool) -> float:
+    """Return the width of a figure in inches; on a phone's screen the narrow one keeps its letters' size."""
+    return 4.2 if narrow else 8.0
+
+
+def _two(height_in: float, narrow: bool) -> tuple[Any, Any]:
+    """Return a figure with two panels, side by side or, if narrow, one above the other."""
+    if narrow:
+        return pyplot.subplots(2, 1, figsize=(_width(narrow), 2 * height_in))  # type: ignore[no-any-return]
+    return pyplot.subplots(1, 2, figsize=(_width(narrow), height_in))  # type: ignore[no-any-return]
 
 
 def _bar(axis: Any, row: int, episode: EpisodeFacts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from il_ros.core.contract import parse
-from il_ros.core.tables import counted, table
+from il_ros.core.tables import counted, grouped, table
 from il_ros.episodes.arrays.late_proposals import LateProposals
 from il_ros.episodes.arrays.replay import span_of
 from il_ros.episodes.bag.reader import open_bag
@@ -36,9 +36,7 @@ def read(root: Path) -> Facts:
         found.append(episode)
         left_out += [(f"from {entry.name}", summary(messages))] if messages else []
     if not found:
-        reasons = (
-            "\n".join(f"  {name}: {reason}" for name, reason in left_out) or "  the folder holds no episodes"
-        )
+        reasons = "\n".join(f"  {line}" for line in grouped(left_out)) or "  the folder holds no episodes"
         raise ValueError(f"{root}: nothing to report\n{reasons}")
     kept = [episode for episode in found if not episode.discarded]
     return Facts(root, tuple(found), tuple(by_version(kept)), tuple(left_out))
@@ -82,7 +80,7 @@ def text(facts: Facts) -> str:
         f"{counted(sum(episode.labels for episode in kept), 'label')}"
         + (f"; {discarded} discarded" if discarded else ""),
     ]
-    return "\n".join([*lines, *(f"  left out {name}: {reason}" for name, reason in facts.left_out)])
+    return "\n".join([*lines, *(f"  left out {line}" for line in grouped(facts.left_out))])
 
 
 def _episode(entry: Entry) -> tuple[EpisodeFacts, list[str]]:

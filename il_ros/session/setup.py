@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from il_ros.session.takes import TakeOptions
 
 REST_MODE = "expert"
 """The supervisor's mode between episodes: only the operator can drive."""
@@ -33,6 +35,9 @@ class SessionOptions:
     starts, a pause and a success flag. `teacher`: a scripted expert drives after a takeover. `time_limit_s`:
     a longer episode in the simulator is a failure; 0: no limit. `seed`: of the first start. `moments`: the
     episodes start at these in order, and only the operator drives. `trainer`, `recorder`: whether there is one.
+    `root`: the folder of the episodes, for printed commands. `present`: a person operates the session, and can
+    answer a question. `learns`: policy and trainer run beside; otherwise the session only records. `takes`:
+    countdown, reset phase.
     """
 
     mode: str = "hg_dagger"
@@ -43,6 +48,15 @@ class SessionOptions:
     moments: tuple[Start, ...] = ()
     trainer: bool = True
     recorder: bool = True
+    root: str = "episodes"
+    present: bool = True
+    learns: bool = True
+    takes: TakeOptions = field(default_factory=TakeOptions)
+
+    @property
+    def driver(self) -> str:
+        """Who drives after a takeover, for the console."""
+        return "the teacher" if self.teacher else "you"
 
     @property
     def by_key(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any
 
 from il_ros.core.tables import counted
@@ -15,8 +16,23 @@ from il_ros.records.takeovers import NO_DRIVER, LastDriver
 from il_ros.session.notice import Notice, NoticeKind
 from il_ros.session.setup import REST_MODE
 
+YOU = "you"
+"""The person at the keys, if no scripted expert drives for them."""
 UNDONE = "undone"
 """The outcome of a discarded episode."""
+
+
+class SessionEnd(Enum):
+    """How far the end of the session is."""
+
+    NONE = auto()
+    ASKED = auto()
+    """The operator asked for it while a training runs."""
+    WAITING = auto()
+    """The session ends when the training has."""
+    DUE = auto()
+    """It has."""
+
 
 Update = tuple["SessionState", tuple[Notice, ...]]
 """The state after a message, and the events to show."""
@@ -26,6 +42,9 @@ Update = tuple["SessionState", tuple[Notice, ...]]
 class SessionState:
     """The input of the status line and of the user commands; "" and None: unknown.
 
+    `expert`: who drives after a takeover. `training_share`: of the epochs (None: reading the episodes).
+    `training_left_s`: estimated time to the end, None if unknown. `training_command`: trains the same later.
+    `phase`: countdown or reset phase, in words. `discarded`: the last episode that was discarded.
     `has_policy`: a policy has proposed. `policy`: the first policy with its origin. `running`: the policy may
     drive. `at_rest`: the supervisor waits until a person lets the sources drive. `helping`: the scripted expert is
     engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
@@ -35,6 +54,7 @@ class SessionState:
     episode's first decision. `warned`: the recorder's warnings about the running episode.
     """
 
+    expert: str = YOU
     now_ns: int = 0
     recording: str = ""
     started_ns: int = 0
@@ -53,6 +73,12 @@ class SessionState:
     wanted: str = ""
     training: str = ""
     training_share: float | None = None
+    training_began_s: float | None = None
+    training_left_s: float | None = None
+    training_command: str = ""
+    ending: SessionEnd = SessionEnd.NONE
+    phase: str = ""
+    discarded: str = ""
     running: bool = False
     at_rest: bool = False
     helping: bool = False
@@ -114,7 +140,8 @@ def after_decision(state: SessionState, decision: Decision) -> Update:
         uncertainty = (
             "" if decision.uncertainty is None else f"  (policy uncertainty: {decision.uncertainty:.2g})"
         )
-        notices.append(Notice(f"you drive{uncertainty}", NoticeKind.EXPERT))
+        text = f"{state.expert} {'drive' if state.expert == YOU else 'drives'}{uncertainty}"
+        notices.append(Notice(text, NoticeKind.EXPERT))
     elif decision.authority != EXPERT and state.taken_ns is not None:
         held_s = (decision.stamp_ns - state.taken_ns) / 1e9
         got = state.labels - state.taken_labels
@@ -186,7 +213,9 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
     notices += [Notice(text, NoticeKind.FAILURE) for text in warned if text not in state.warned]
     after = replace(after, warned=warned)
     name, outcome = last.get("episode", ""), last.get("outcome", "")
-    if name == after.last and outcome != after.outcome != UNDONE:
+    if name == after.last and last.get("discarded"):
+        after = replace(after, outcome=UNDONE)
+    elif name == after.last and outcome != after.outcome != UNDONE:
         text = f"{name}: {outcome}" + _grade(last, first=not after.outcome)
         notices.append(Notice(text, _OUTCOME_KINDS.get(outcome, NoticeKind.INFO)))
         after = replace(after, outcome=outcome)
@@ -202,21 +231,66 @@ def after_training_event(state: SessionState, event: Mapping[str, Any]) -> Updat
         corrected = any(each["interventions"] for each in event.get("episodes", {}).values())
         notice = Notice(f"{new} of {counted(wanted, 'label')} needed for a training; b starts it now")
         return state, (notice,) if 0 < new < wanted and not corrected else ()
+    now_s = event.get("at_s")
     if kind == "began":
-        return replace(state, training=job, training_share=None), ()
+        return replace(_no_training(state), training=job, training_command=event.get("command", "")), ()
+    if kind == "reading" and event.get("episode") and event.get("episodes"):
+        share = (event["episode"] - 1) / event["episodes"]
+        return replace(state, training=f"{job}, reading", training_share=share), ()
     if kind == "start":
         frames = f", {counted(event['frames'], 'frame')}" if "frames" in event else ""
-        return replace(state, training=job, training_share=0.0), (Notice(f"{job}{frames}"),)
+        after = replace(state, training=job, training_share=0.0, training_began_s=now_s, training_left_s=None)
+        return after, (Notice(f"{job}{frames}"),)
     if kind == "epoch" and total and at is not None:
-        return replace(state, training=job, training_share=float(at) / float(total)), ()
+        share = min(1.0, float(at) / float(total))
+        left_s = None
+        if now_s is not None and state.training_began_s is not None and share > 0:
+            left_s = max(0.0, (now_s - state.training_began_s) * (1 - share) / share)
+        return replace(state, training=job, training_share=share, training_left_s=left_s), ()
     ends = {"done": "done", "cancelled": "cancelled", "failed": f"failed: {event.get('reason', '')}"}
     if kind in ends:
-        notice = Notice(f"{job}: {ends[kind]}", NoticeKind.FAILURE if kind == "failed" else NoticeKind.INFO)
-        return replace(state, training="", training_share=None), (notice,)
+        notices = [
+            Notice(f"{job}: {ends[kind]}", NoticeKind.FAILURE if kind == "failed" else NoticeKind.INFO)
+        ]
+        notices += [Notice(event["advice"])] if kind == "done" and event.get("advice") else []
+        return _training_over(_no_training(state), kind), tuple(notices)
+    if kind == "announced":
+        return _training_over(state, kind), ()
     if kind in ("damaged", "poor"):
         text = f"not trained on, {kind}: {event['episode']}: {event['reason']}"
         return state, (Notice(text, NoticeKind.FAILURE),)
     return state, ()
+
+
+def _no_training(state: SessionState) -> SessionState:
+    return replace(
+        state,
+        training="",
+        training_share=None,
+        training_began_s=None,
+        training_left_s=None,
+        training_command="",
+    )
+
+
+def _training_over(state: SessionState, kind: Any) -> SessionState:
+    """Make the end due that waited for a training; a trained policy has its final folder once announced."""
+    due = state.ending is SessionEnd.WAITING and kind in ("announced", "cancelled", "failed")
+    return replace(state, ending=SessionEnd.DUE) if due else state
+
+
+def training_words(state: SessionState) -> str:
+    """Return the running training with its progress, such as 'training v1 (25 %, 40 s left)'; "" without one."""
+    if not state.training:
+        return ""
+    parts = [] if state.training_share is None else [f"{100 * state.training_share:.0f} %"]
+    parts += [] if state.training_left_s is None else [f"{short_time(state.training_left_s)} left"]
+    return state.training + (f" ({', '.join(parts)})" if parts else "")
+
+
+def short_time(seconds: float) -> str:
+    """Return '40 s', or '3 min' from 90 s on."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def after_promotion(state: SessionState, record: Mapping[str, Any]) -> Update:

@@ -7,13 +7,15 @@ the session's mode, in which the policy may drive.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 from il_ros.session import keys
 from il_ros.session.setup import REST_MODE, SessionOptions
-from il_ros.session.state import UNDONE, SessionState
+from il_ros.session.state import UNDONE, SessionEnd, SessionState, training_words
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
 DRIVE = "dagger_supervisor/drive"
@@ -37,12 +39,13 @@ class Call:
 class CommandPlan:
     """The calls of a user command in order, and the lines to show; a refused call ends the plan.
 
-    `end`: the command ends the session.
+    `end`: the command ends the session. `ending`: how far its end is afterwards.
     """
 
     calls: tuple[Call, ...] = ()
     lines: tuple[str, ...] = ()
     end: bool = False
+    ending: SessionEnd = SessionEnd.NONE
 
     @property
     def ends_episode(self) -> bool:
@@ -63,6 +66,8 @@ def plan(command: str, state: SessionState, options: SessionOptions) -> CommandP
         return CommandPlan(lines=("not available while moments are labelled; ? lists the keys",))
     if command in keys.absent(trainer=options.trainer, recorder=options.recorder):
         return CommandPlan(lines=("not available: its node does not run here; ? lists the keys",))
+    if not options.learns and command in keys.WITH_POLICY:
+        return CommandPlan(lines=("not available while demonstrations are recorded; ? lists the keys",))
     return _PLANS[command](state, options)
 
 
@@ -70,6 +75,16 @@ def resume_time(state: SessionState) -> CommandPlan:
     """Return the plan that resumes simulated time, paused at a recorded moment, once the operator drives."""
     paused = state.moment and state.recording and state.paused
     return CommandPlan((Call(PAUSE, False),)) if paused else CommandPlan()
+
+
+def unrecorded(state: SessionState, options: SessionOptions) -> str:
+    """Return what to tell an operator who drives at no recorded moment, which records nothing; "" otherwise."""
+    if not options.moments or state.recording:
+        return ""
+    left = state.moment < len(options.moments)
+    return (
+        "nothing is recorded: press n first" if left else "that was the last moment; ctrl-D ends the session"
+    )
 
 
 def automatic_command(state: SessionState, options: SessionOptions) -> str:
@@ -102,6 +117,7 @@ def after_call(state: SessionState, call: Call) -> SessionState:
     if call.name == "recorder/discard":
         lost = state.episode_labels if state.recording else state.last_labels
         undone = replace(state, labels=state.labels - lost, episode_labels=0, last_labels=0)
+        undone = replace(undone, discarded=state.recording or state.last)
         undone = replace(undone, moment=max(0, state.moment - 1))
         return undone if state.recording else replace(undone, outcome=UNDONE)
     return state
@@ -192,7 +208,9 @@ def _mark(outcome: str) -> Callable[[SessionState, SessionOptions], CommandPlan]
     def act(state: SessionState, options: SessionOptions) -> CommandPlan:
         mark = Call(f"recorder/mark_{outcome}")
         if not state.recording:
-            return CommandPlan((mark,)) if state.last else CommandPlan(lines=("no episode to mark yet",))
+            if not state.last:
+                return CommandPlan(lines=("no episode to mark yet; n begins one",))
+            return CommandPlan((mark,))
         return CommandPlan((mark, Call("recorder/stop"), *_rest(state, options)))
 
     return act
@@ -201,13 +219,18 @@ def _mark(outcome: str) -> Callable[[SessionState, SessionOptions], CommandPlan]
 def _undo(state: SessionState, options: SessionOptions) -> CommandPlan:
     name = state.recording or state.last
     if not name:
-        return CommandPlan(lines=("no episode to undo yet",))
+        return CommandPlan(lines=("no episode to undo yet; n begins one",))
     rest = _rest(state, options) if state.recording else ()
-    lines = (f"{name} discarded; `il-ros episodes undo {int(name[-6:])}` restores it",)
+    undo = shlex.join(["il-ros", "episodes", "undo", str(Path(options.root) / name)])
+    lines = (f"{name} discarded; this restores it: {undo}",)
     return CommandPlan((Call("recorder/discard"), *rest), lines)
 
 
 def _later(state: SessionState, options: SessionOptions) -> CommandPlan:
+    if not options.simulator:
+        return CommandPlan(
+            lines=("a robot cannot return to a moment: only the simulator's can be labelled later",)
+        )
     if not state.recording:
         return CommandPlan(lines=("no episode is being recorded, so no moment can be marked",))
     mark = json.dumps({"stamp_ns": state.now_ns, "kind": "label_later", "episode": state.recording})
@@ -224,8 +247,21 @@ def _clear(state: SessionState, options: SessionOptions) -> CommandPlan:
 
 def _end(state: SessionState, options: SessionOptions) -> CommandPlan:
     stop = (Call("recorder/stop"),) if state.recording else ()
-    rest = (_mode(REST_MODE),) if state.running else ()  # the supervisor may outlive the session
-    return CommandPlan((*stop, *rest), end=True)
+    if not state.training or not options.present or state.ending is not SessionEnd.NONE:
+        leave = (_mode(REST_MODE),) if state.running else ()  # the supervisor may outlive the session
+        return CommandPlan((*stop, *leave), end=True)
+    rest = _rest(state, options) if state.recording or state.running else ()
+    lines = (f"{training_words(state)} is running.  y: wait for it, then end.  ctrl-D again: end now.",)
+    return CommandPlan((*stop, *rest), lines, ending=SessionEnd.ASKED)
+
+
+def _wait(state: SessionState, options: SessionOptions) -> CommandPlan:
+    if not state.training:
+        return CommandPlan(lines=("no training is running; ctrl-D ends the session",))
+    stop = (Call("recorder/stop"),) if state.recording else ()
+    rest = _rest(state, options) if state.recording or state.running else ()
+    lines = (f"the session ends after {training_words(state)}; ctrl-D ends it now, n continues it",)
+    return CommandPlan((*stop, *rest), lines, ending=SessionEnd.WAITING)
 
 
 _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
@@ -242,6 +278,7 @@ _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
     keys.TRAIN: lambda state, options: CommandPlan((Call("trainer/train"),)),
     keys.HELP: lambda state, options: CommandPlan(),
     keys.VIEW: lambda state, options: CommandPlan(),
+    keys.WAIT: _wait,
     keys.END: _end,
 }
 

@@ -10,11 +10,12 @@ from il_ros.core.specs import POSE, Vector
 
 
 class Jog:
-    """Converts rates (A,) to absolute targets (A,), one control period at a time.
+    """Converts rates (A,) to absolute targets (A,), tick by tick.
 
     The target of a velocity is the rate itself. The target of a position starts at the measured position,
-    moves by rate x period, stays within the limits, and leads the measured position by at most `lead_s`
-    seconds of motion: the target of a blocked joint does not run away.
+    moves by rate x time between the ticks (ticks come irregularly: two may be 8 ms apart), stays within the
+    limits, and leads the measured position by at most `lead_s` seconds of motion: the target of a blocked joint
+    does not run away.
     """
 
     def __init__(self, contract: Contract, lead_s: float = 0.5) -> None:
@@ -24,7 +25,8 @@ class Jog:
             if spec.type == POSE:
                 raise ValueError(f"{spec.key}: a pose can't be jogged component by component; use a leader")
         self._lead_s = lead_s
-        self._dt_s = contract.period_ns / 1e9
+        self._period_ns = contract.period_ns
+        self._ticked_ns: int | None = None
         self._names = contract.action_names
         self._is_velocity = np.concatenate(
             [np.full(spec.size, spec.is_velocity) for spec in contract.actions]
@@ -37,12 +39,13 @@ class Jog:
         self._target: Vector | None = None
 
     def release(self) -> None:
-        """Discard the target: the next step starts at the measured position."""
-        self._target = None
+        """Discard the target: the next step starts at the measured position and is one period long."""
+        self._target = self._ticked_ns = None
 
-    def step(self, rates: Vector, measured: Vector) -> Vector:
-        """Return the targets after one period; `rates` (A,) per second, `measured` (A,), NaN where not measured.
+    def step(self, rates: Vector, measured: Vector, tick_ns: int) -> Vector:
+        """Return the targets at a tick; `rates` (A,) per second, `measured` (A,), NaN where not measured.
 
+        The time since the last tick has passed; none if the tick is not after it.
         Raises ValueError when the position of a position-commanded joint is not measured.
         """
         position = ~self._is_velocity
@@ -54,7 +57,10 @@ class Jog:
             self._target = measured.copy()
         apart = measured - self._target
         measured = measured - (apart - shortest(apart, self._turns))  # in the turn of the target
-        old, step, lead = self._target, self._target + rates * self._dt_s, rates * self._lead_s
+        since_ns = tick_ns - self._period_ns if self._ticked_ns is None else self._ticked_ns
+        self._ticked_ns = max(since_ns, tick_ns)
+        old, step = self._target, self._target + rates * max(0.0, (tick_ns - since_ns) / 1e9)
+        lead = rates * self._lead_s
         # the lead limit never moves a target back: a joint that sags under load keeps its target
         rising = np.minimum(step, np.maximum(old, measured + lead))
         falling = np.maximum(step, np.minimum(old, measured + lead))

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from il_ros.core import atomic
+from il_ros.core.plot_style import EXPERT, POLICY, QUIET, STYLE
 from il_ros.training.loop import EpochMetrics
 
 TABLE, PICTURE = "curves.csv", "curves.png"
@@ -23,27 +24,34 @@ def write_table(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
 
 def write_picture(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
     """Plot curves.png: both losses over the epochs, and the epoch whose weights are kept."""
-    from matplotlib.figure import Figure  # the import takes half a second
+    import matplotlib  # the import takes half a second
+
+    with matplotlib.rc_context(STYLE):
+        return _draw(folder, curves)
+
+
+def _draw(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     epochs = [metrics.epoch for metrics in curves]
-    axes.plot(epochs, [metrics.train_loss for metrics in curves], label="training")
+    axes.plot(epochs, [metrics.train_loss for metrics in curves], color=POLICY, label="training")
     measured = [metrics for metrics in curves if not math.isnan(metrics.validation_loss)]
     if measured:
         axes.plot(
             [metrics.epoch for metrics in measured],
             [metrics.validation_loss for metrics in measured],
+            color=EXPERT,
             label="validation (episodes never trained on)",
         )
     kept = [metrics.epoch for metrics in curves if metrics.best]
     if kept:
-        axes.axvline(kept[-1], color="grey", linestyle=":", label=f"kept: epoch {kept[-1]}")
+        axes.axvline(kept[-1], color=QUIET, linestyle=":", label=f"kept: epoch {kept[-1]}")
     losses = [loss for metrics in curves for loss in (metrics.train_loss, metrics.validation_loss)]
     likelihood = any(loss <= 0 for loss in losses)  # a log likelihood can be negative
     axes.set(xlabel="epoch", ylabel="loss (normalised actions)", yscale="linear" if likelihood else "log")
-    axes.legend()
-    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
     figure.savefig(folder / PICTURE, dpi=110)
     return folder / PICTURE
 

@@ -13,6 +13,7 @@ from il_ros.core.settings import SettingsError, at_least, one_of
 from il_ros.core.strict_yaml import YamlError
 from il_ros.policies.families.registry import FAMILIES, family
 from il_ros.policies.uncertainty import KINDS
+from il_ros.training import device
 from il_ros.training.weighting import Weighting
 
 SCHEDULES = ("cosine", "constant")
@@ -50,7 +51,7 @@ class Training:
     keep: str = "last"
     seed: int = 0
     threads: int = 1
-    device: str = "cpu"
+    device: str = "auto"
     uncertainty: str = "raw"
     recovery: float = 1.0
     recovery_s: float = 1.0
@@ -77,6 +78,7 @@ class Training:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0 and below 1")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is {self.validation}; it must be at least 0 and below 1")
+        device.check(self.device)
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("uncertainty", self.uncertainty, KINDS)

@@ -43,6 +43,7 @@ from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.training import curves, outputs, saved, thinning
 from il_ros.training.batches import Batches
+from il_ros.training.device import device_of
 from il_ros.training.loop import EpochMetrics, TrainingLoop
 from il_ros.training.recipe import Recipe
 from il_ros.training.samples import Samples, samples
@@ -86,7 +87,8 @@ def train(
     compatible (`warm_start.incompatibility`), and keep its normaliser, on which the weights depend; the range
     to which inputs are clipped grows.
     If the recipe's time limit is too short for all frames, only a part of the old frames is replayed.
-    Raises OutputError if `out` holds anything that no training wrote, ValueError on unusable data, TrainingError
+    Raises OutputError if `out` holds anything that no training wrote, ValueError on unusable data or a device
+    that does not exist, TrainingError
     if a run cannot be resumed or its loss is not finite, OSError if `out` cannot be written.
     """
     outputs.require_writable(out)  # fail before training, not after
@@ -109,7 +111,7 @@ def train(
         normaliser = extended_normaliser(start, training_samples, inputs, recipe, _names(dataset)["train"])
     if warning := still_warning(normaliser, inputs):
         on_warning(warning)
-    device = recipe.training.device
+    device, _ = device_of(recipe.training.device, images=bool(inputs.images))
     training, replay = recipe.training, None
     if start is not None:
         training, replay = warm_start.replayed(dataset.train, start.metrics, training, used)

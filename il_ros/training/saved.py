@@ -62,8 +62,8 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     try:
         state = files.read_json(folder / STATE, _MOST_STATE)
         tensors = load_tensors(files.read_bytes(folder / TENSORS, _MOST_TENSORS))
-        now = json.loads(json.dumps(identity))
-        different = _differences(_completed(_renamed(state["run"]), now), now)
+        now = _comparable(json.loads(json.dumps(identity)))
+        different = _differences(_completed(_comparable(state["run"]), now), now)
         if not different:
             loop.restore(tensors, state["curves"])
     except (*_DAMAGED, OSError, SafetensorError) as error:
@@ -75,10 +75,11 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
         )
 
 
-def _renamed(run: Any) -> Any:
-    """Return the saved identity with the recipe's former keys renamed, and the values of later ones."""
+def _comparable(run: Any) -> Any:
+    """Return an identity with former keys renamed and values of later ones, without the device: any may continue."""
     training = run["recipe"]["training"]
     now = {**LATER, **{RENAMED.get(key, key): value for key, value in training.items()}}
+    now.pop("device", None)
     return {**run, "recipe": {**run["recipe"], "training": now}}
 
 

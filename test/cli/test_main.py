@@ -1,6 +1,7 @@
 """The `il-ros` command: help, exit statuses, fast start."""
 
 import ast
+import os
 import subprocess
 import sys
 import types
@@ -94,3 +95,38 @@ def test_an_error_with_control_characters_is_shown_as_its_escapes(tmp_path, caps
     printed = capsys.readouterr().err
     assert "\x1b" not in printed
     assert "\\x1b[2J" in printed
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("il-ros ses", {"session"}),
+        ("il-ros run record --expe", {"--expert"}),
+        ("il-ros run record --expert s", {"scripted"}),
+        ("il-ros episodes recov", {"recover"}),
+    ],
+)
+def test_the_tab_key_completes_commands_options_and_values(typed, offered, tmp_path):
+    answer = tmp_path / "words"
+    env = os.environ | {
+        "_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "COMP_LINE": typed, "COMP_POINT": str(len(typed)),
+    }  # fmt: skip
+    words = [sys.executable, "-m", "il_ros"]
+    subprocess.run(words, env=env, check=True, timeout=60, capture_output=True)
+    assert set(answer.read_text().split()) == offered
+
+
+def test_the_script_of_each_shell_names_the_command(capsys):
+    for shell in ("bash", "zsh", "fish"):
+        assert cli.main(["completion", shell]) == 0
+        assert "il-ros" in capsys.readouterr().out
+
+
+def test_ctrl_c_while_a_subcommand_is_imported_ends_without_a_traceback(monkeypatch, capsys):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.importlib, "import_module", interrupted)
+    assert cli.main(["train", "episodes"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -52,7 +52,7 @@ def test_a_session_in_the_terminal_ends_with_a_report(session, tmp_path):
     session.type("l")
     shown(session, "to be labelled later")
     session.type("t")
-    shown(session, "you drive")
+    shown(session, "the teacher drives")
     shown(session, "episode_000001: success")  # the expert reaches the goal
     session.type(CTRL_C)
     assert session.wait(timeout_s=120) == 0, session.screen[-1500:]
@@ -95,4 +95,7 @@ def test_a_report_without_episodes_is_refused(tmp_path, capsys):
 def test_a_simulated_person_without_a_scripted_expert_is_refused(tmp_path, capsys):
     given = ["--person", "simulated", "--expert", "joy", "--root", str(tmp_path)]
     assert main(["session", "run", *given]) == 2
-    assert "expert:=scripted is needed" in capsys.readouterr().err
+    assert (
+        "--person simulated acts by the scripted expert: --expert scripted is needed"
+        in capsys.readouterr().err
+    )

@@ -2,14 +2,18 @@
 
 import contextlib
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import made_episodes as made
 import pytest
 
+from il_ros.cli import next_steps
 from il_ros.cli.main import main
+from il_ros.core import contract
 from il_ros.policies import checkpoint, lineage
+from il_ros.training.advice import memorised
 
 QUICK = ["--set", "inputs=[joints]", "--set", "epochs=3", "--set", "hidden=[8]"]
 
@@ -33,10 +37,12 @@ def test_training_prints_the_result_and_its_folder(root, tmp_path, capsys):
 def test_progress_for_programs_is_one_json_object_per_line(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), "--progress", "json", *QUICK]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [event["event"] for event in events] == ["start", "fitted", "epoch", "epoch", "epoch", "done"]
-    (warning,) = events[1]["warnings"]
+    kinds = [*["reading"] * 3, "start", "fitted", "epoch", "epoch", "epoch", "done"]
+    assert [event["event"] for event in events] == kinds
+    assert [(event["episode"], event["episodes"]) for event in events[:3]] == [(1, 3), (2, 3), (3, 3)]
+    assert (events[3]["episodes"], events[3]["device"]) == (3, "cpu")
+    (warning,) = events[4]["warnings"]
     assert "never moved in the demonstrations: " in warning
-    assert events[0]["episodes"] == 3
     assert events[-1]["checkpoint"] == str(tmp_path / "out" / "checkpoint")
 
 
@@ -242,7 +248,9 @@ def test_a_trained_policy_is_not_replaced_without_overwrite(root, tmp_path, caps
 def test_an_evaluation_without_a_simulated_task_is_refused(root, tmp_path, capsys):
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *QUICK]) == 0
     assert main(["evaluate", str(tmp_path / "out")]) == 2
-    assert "choose with --task: reach, push, pick_place, drive" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "'made_up' has no simulator (there is one for reach, push, pick_place, drive)" in told
+    assert "il-ros session report" in told
     assert main(["evaluate", str(tmp_path / "out"), "--task", "reach"]) == 2
     assert "there is no 'camera'; the task has: overhead, wrist" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "nothing")]) == 2
@@ -257,3 +265,65 @@ def test_an_evaluation_in_a_missing_simulator_is_refused(root, tmp_path, monkeyp
     monkeypatch.setenv("IL_ROS_GAZEBO", str(tmp_path))
     assert main([*words, "gazebo_classic"]) == 2
     assert "type:  make gazebo" in capsys.readouterr().err
+
+
+def test_a_finished_training_names_the_next_command(root, tmp_path, capsys):
+    out = tmp_path / "my policies" / "v1"
+    assert main(["train", str(root), "--out", str(out), *QUICK]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    words = shlex.split(line.removeprefix("next: "))
+    assert words[:6] == ["il-ros", "run", "deploy", "--sim", "false", "--task"]
+    assert contract.load(words[words.index("--contract") + 1]).hash == made.CONTRACT.hash
+    assert Path(words[words.index("--checkpoint") + 1]) == out
+
+
+def test_after_a_simulated_task_an_evaluation_is_next(tmp_path):
+    line = next_steps.after_training(tmp_path / "v1", tmp_path / "v1" / "checkpoint", ["push"])
+    assert line == f"il-ros evaluate {tmp_path}/v1"
+
+
+@pytest.mark.parametrize(
+    ("trained", "validated", "sentence"),
+    [
+        (0.003, 0.30, "memorised: training 0.003 against validation 0.3; show more demonstrations"),
+        (0.003, 0.02, ""),  # ten times as high, but small
+        (0.1, 0.5, ""),
+        (-0.06, 114.0, "memorised: training -0.06 against validation 1.1e+02; show more demonstrations"),
+        (-5.0, -3.0, ""),  # log likelihoods
+        (0.003, None, ""),
+    ],
+)
+def test_memorised_demonstrations_are_named(trained, validated, sentence):
+    metrics = {"train_loss": trained, "validation_loss": validated, "data": {"train": ["a", "b"]}}
+    assert memorised(metrics).startswith(sentence)
+    assert bool(memorised(metrics)) == bool(sentence)
+
+
+def test_one_episode_instead_of_their_folder_is_named(root, capsys):
+    assert main(["train", str(root / "episode_000001"), "--out", "nowhere"]) == 2
+    told = capsys.readouterr().err
+    assert f"episode_000001: is one episode; give the folder that holds it: {root}\n" in told
+
+
+def test_the_same_reason_is_printed_once(root, tmp_path, capsys):
+    assert main(["train", str(root), "--contract", "drive", "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert told.count("doesn't fit contract 'drive'") == 1
+    assert "episode_000000, episode_000001, episode_000002: " in told
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence(root, tmp_path, capsys):
+    words = ["train", str(root), "--out", str(tmp_path / "out"), "--set", "device=cuda:77", *QUICK]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("il-ros train: device: cuda:77 is not available: ")
+    assert told.endswith("'device: auto' takes what is there\n")
+    assert told.count("\n") == 1
+    assert main([*words[:-6], "--set", "device=gpu", *QUICK]) == 2
+    assert "device is 'gpu'; it must be auto, cpu, cuda" in capsys.readouterr().err
+
+
+def test_a_training_on_another_device_may_be_resumed(root, tmp_path):
+    words = ["train", str(root), "--out", str(tmp_path / "out"), *QUICK]
+    assert main([*words, "--set", "device=cpu"]) == 0
+    assert main([*words, "--resume", "--set", "device=auto"]) == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from il_ros.core.tables import counted, say, seconds, shown, size, table
+from il_ros.core.tables import counted, grouped, say, seconds, shown, size, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -55,3 +55,14 @@ def test_a_cell_is_one_line_and_as_wide_as_it_is_shown():
 def test_printed_texts_keep_line_ends_and_tabs_only(capsys):
     say("first\n\x1b[2J\tsecond\r")
     assert capsys.readouterr().out == "first\n\\x1b[2J\tsecond\\r\n"
+
+
+def test_names_with_the_same_reason_share_a_line():
+    path = "/data/{0}: does not fit: {0}.mcap holds nothing"
+    names = [f"episode_{number}" for number in range(1, 7)]
+    lines = grouped([*((name, path.format(name)) for name in names), ("episode_9", "discarded"), ("", "odd")])
+    assert lines == [
+        "episode_1, episode_2, episode_3 and 3 others: /data/episode_1: does not fit: episode_1.mcap holds nothing",
+        "episode_9: discarded",
+        ": odd",
+    ]

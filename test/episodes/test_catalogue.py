@@ -96,3 +96,13 @@ def test_a_selection_gives_the_reason_for_a_refusal(tmp_path):
     )
     assert Selection(outcomes=("failure",), names=("x",)).refusal(entry) == "not among the selected names"
     assert Selection(outcomes=("failure",), tasks=("push",), names=("episode_000001",)).refusal(entry) == ""
+
+
+def test_an_episode_is_no_folder_of_episodes(tmp_path):
+    folder = made.write(tmp_path / "mine", made.recorded(2))
+    for name in ("episode.json", "metadata.yaml"):  # the bag of another recorder has no episode.json
+        with pytest.raises(
+            NotADirectoryError, match=f"is one episode; give the folder that holds it: {folder.parent}$"
+        ):
+            scan(folder)
+        (folder / name).unlink()

@@ -49,9 +49,11 @@ def test_cameras_are_side_by_side_and_a_silent_one_is_black(tmp_path):
     path = tmp_path / "sheet.png"
     assert write_sheet(bag, info, path, pictures=2) == 2
     sheet = cv2.imread(str(path))
-    assert sheet.shape == (240, 1280, 3)  # two times, two 320x240 images: 64x48 is enlarged to height 240
-    # rows below the clock
-    means = [sheet[60:, 320 * k + 100 : 320 * k + 300].mean() for k in range(4)]
+    # two times, two 320x240 images: 64x48 is enlarged to height 240; 6 pixels between the times
+    assert sheet.shape == (240, 1286, 3)
+    assert sheet[:, 640:646].min() == 255
+    # rows below the clock and the cameras' names
+    means = [sheet[60:, 320 * k + 6 * (k > 1) + 100 : 320 * k + 6 * (k > 1) + 300].mean() for k in range(4)]
     np.testing.assert_allclose(means, [200, 0, 200, 100], atol=1)
 
 
@@ -92,3 +94,39 @@ def test_error_names_a_video_file_that_cannot_be_written(tmp_path):
     bag, info = opened(made.write(tmp_path, [grey(0, 50)]))
     with pytest.raises(FileNotFoundError, match=r"nowhere/film\.mp4"):
         write_video(bag, info, tmp_path / "nowhere" / "film.mp4")
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x", "x.MP5"])
+def test_another_kind_of_file_than_mp4_is_refused_before_anything_is_written(tmp_path, name):
+    bag, info = opened(made.write(tmp_path / "e", [grey(0, 50)]))
+    with pytest.raises(VideoError, match=r"the name must end in \.mp4"):
+        write_video(bag, info, tmp_path / name)
+    with pytest.raises(VideoError, match=r"the name must end in \.png"):
+        write_sheet(bag, info, tmp_path / "x.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_an_encoder_that_fails_is_no_written_video(tmp_path, monkeypatch):
+    import imageio_ffmpeg
+
+    bag, info = opened(made.write(tmp_path / "e", [grey(0, 50)]))
+    (tmp_path / "x.mp4").write_text("an older film")
+    wrong = tmp_path / "ffmpeg"
+    real = imageio_ffmpeg.get_ffmpeg_exe()  # reads all pictures and writes none, as on a full disk
+    wrong.write_text(
+        f'#!/bin/sh\ncase "$*" in *rawvideo*libx264*) exec cat >/dev/null;; *) exec {real} "$@";; esac\n'
+    )
+    wrong.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(wrong))
+    with pytest.raises(VideoError, match="the video encoder failed"):
+        write_video(bag, info, tmp_path / "x.mp4")
+    assert (tmp_path / "x.mp4").read_text() == "an older film"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e", "ffmpeg", "x.mp4"]
+
+
+def test_the_index_is_in_front_so_that_a_page_can_play_it(tmp_path):
+    bag, info = opened(made.write(tmp_path / "e", [grey(0, 50)]))
+    write_video(bag, info, tmp_path / "x.mp4")
+    written = (tmp_path / "x.mp4").read_bytes()
+    assert 0 < written.index(b"moov") < written.index(b"mdat")
+    assert b"avc1" in written

@@ -45,7 +45,7 @@ from il_ros.records import proposal
 from il_ros.records.decision import from_json
 from il_ros.records.trials import from_json as trials_from_json
 from il_ros.session import report
-from il_ros.session.moments import NoStateError, moments, to_label
+from il_ros.session.relabelling.moments import NoStateError, moments, to_label
 from il_ros.session.state import SessionState, after_decision
 from il_ros.training import recipe as recipes
 from il_ros.training import saved
@@ -178,7 +178,7 @@ def of_a_root(root):
     own = contracts.parse(entries[0].info.contract_text, str(root))
     read = Dataset.open(root, own, Selection(poor=True), validation=0)
     news, facts = EpisodeWatcher(root, poor=True).look(), report.read(root)
-    left = to_label(entries, root)
+    left = to_label(entries)
     return {
         "arrays": {each.name: arrays(each) for each in read.train},
         "left out of training": [name for name, _ in read.summary.left_out],

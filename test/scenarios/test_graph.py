@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from il_ros.scenarios.graph import Argument, NodeSpec, Scenario, command
+from il_ros.scenarios import SCENARIOS
+from il_ros.scenarios.graph import Argument, NodeSpec, Scenario, as_flags, command
 
 RATE = Argument("rate", "ticks a second", "20", ("10", "20"))
 ONE = Scenario("one", "One node.", (RATE,), lambda given: (NodeSpec("sim", "sim", {"rate": given["rate"]}),))
@@ -51,6 +52,20 @@ def test_the_command_has_name_namespace_remappings_files_and_parameters():
 )
 def test_a_parameter_keeps_its_type_on_the_command_line(value, written):
     assert command(NodeSpec("sim", "sim", {"x": value}))[-1] == f"x:={written}"
+
+
+@pytest.mark.parametrize(
+    ("launch", "flags"),
+    [
+        ("a robot's own task needs sim:=false", "a robot's own task needs --no-sim"),
+        ("with sim:=true: use_sim_time:=true, too", "with --sim: --use-sim-time, too"),
+        ("speed:=fast is not a number", "--speed fast is not a number"),
+        ("contract:= is needed (task:=fold)", "--contract is needed (--task fold)"),
+        ("time:=3 is no argument", "time:=3 is no argument"),
+    ],
+)
+def test_a_text_about_arguments_is_spelt_as_the_command_line_does(launch, flags):
+    assert as_flags(launch, SCENARIOS["record"].arguments) == flags
 
 
 def test_with_security_each_node_has_the_enclave_of_its_name(monkeypatch):

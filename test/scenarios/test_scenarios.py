@@ -245,7 +245,7 @@ def test_a_user_defined_task_is_recorded_by_name():
         ({"sim": "true"}, "a robot's own task needs sim:=false"),
         ({"sim": "true", "simulator": "gz"}, "a robot's own task needs sim:=false"),
         ({"contract": ""}, "contract:= is needed"),
-        ({"expert": "scripted"}, "has no scripted expert; choose another expert:="),
+        ({"expert": "scripted"}, "has no scripted expert; choose another with expert:="),
     ],
 )
 def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, message):
@@ -268,3 +268,13 @@ def test_unattended_episodes_need_the_simulator():
 def test_an_argument_that_is_not_a_number_is_refused_by_name():
     with pytest.raises(ValueError, match="speed:=fast is not a number"):
         SCENARIOS["sim"].nodes({"speed": "fast"})
+
+
+def test_a_persons_session_records_the_simulators_cameras():
+    both = "overhead_camera/image_raw wrist_camera/image_raw"
+    assert parameter("dagger", "recorder", "camera_topics") == both
+    assert parameter("dagger", "recorder", "camera_topics", task="drive") == "camera/image_raw"
+    for scenario, given in (("dagger", {"cameras": "false"}), ("record", {"episodes": "3"})):
+        nodes = SCENARIOS[scenario].nodes(given)
+        (recorder,) = (spec for spec in nodes if spec.name == "recorder")
+        assert "camera_topics" not in recorder.parameters

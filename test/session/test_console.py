@@ -12,7 +12,7 @@ from il_ros.session.state import SessionState
 BUSY = SessionState(
     recording="episode_000012", now_ns=76_200_000_000, started_ns=1_000_000_000,
     driver="policy", version="v3", running=True, uncertainty=0.2,
-    threshold=0.4, training="training v4", training_share=0.5, labels=310, done=11,
+    threshold=0.4, training="training v4", training_share=0.5, training_left_s=12.4, labels=310, done=11,
 )  # fmt: skip
 
 
@@ -22,8 +22,8 @@ def plain(state, width=200):
 
 def test_all_parts_in_one_line():
     assert plain(BUSY) == (
-        "● episode_000012 1:15.2 │ policy v3 drives │ uncertainty ▄ 0.2 of 0.4 │ training v4 ━━━━━━━━ │ "
-        "310 labels in 12 episodes"
+        "● episode_000012 1:15.2 │ policy v3 drives │ uncertainty ▄ 0.2 of 0.4 │ "
+        "training v4 ████░░░░ 50 %, 12 s left │ 310 labels in 12 episodes"
     )
 
 
@@ -33,6 +33,7 @@ def test_a_narrow_terminal_keeps_the_first_parts():
 
 def test_the_driver_or_the_reason_without_one():
     assert "you drive" in plain(SessionState(driver="expert"))
+    assert "the teacher drives" in plain(SessionState(driver="expert", expert="the teacher"))
     assert "at rest" in plain(SessionState(last="episode_000001", outcome="success"))
     assert "no driver: policy silent" in plain(
         SessionState(running=True, has_policy=True, why="policy silent")

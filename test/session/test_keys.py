@@ -63,3 +63,10 @@ def shipped(node):
 def test_a_button_with_two_commands_is_refused():
     with pytest.raises(ValueError, match="button 3 is 'next'"):
         Buttons.parse(["next 3", "undo 3"])
+
+
+def test_the_help_has_no_dead_keys():
+    robot = "\n".join(key_help(simulator=False, camera=False, by_key=False))
+    assert not any(text in robot for text in ("label it later", "camera image", "take over"))
+    assert len(key_help(simulator=False, camera=False, by_key=False)) == len(KEYS) - 3
+    assert len(key_help()) == len(KEYS)

@@ -6,7 +6,7 @@ import pytest
 
 from il_ros.episodes.catalogue import look
 from il_ros.session.curves import decision_curves
-from il_ros.session.moments import moments, to_label
+from il_ros.session.relabelling.moments import moments, to_label
 
 MARK = '{"stamp_ns": %d, "kind": "label_later", "episode": "episode_000001"}' % made.stamp(6)  # noqa: UP031
 
@@ -51,7 +51,7 @@ def test_a_mark_is_moved_back_and_the_most_uncertain_tick_is_added(tmp_path):
 )
 def test_an_odd_message_costs_itself_and_is_named(tmp_path, odd, says):
     folder = made.write(tmp_path, [*driven(), made.text(6, MARK, "/session/marks"), odd])
-    found = to_label([look(folder)], tmp_path, uncertain=1)
+    found = to_label([look(folder)], uncertain=1)
     assert [moment.why for moment in found.moments] == ["marked"]  # tick 2 is near the mark
     (sentence,) = found.left_out
     assert says in sentence

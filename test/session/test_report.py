@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import re
 
+import cv2
 import made_episodes as made
 import numpy as np
 import pytest
@@ -91,7 +93,8 @@ def test_the_page_contains_the_numbers_and_the_figures(tmp_path):
     episodes = (SHOWN, WEAK, SWAPPED, GOOD)
     written = page.write(Facts(tmp_path, episodes, tuple(by_version(episodes)), ()), tmp_path / "report")
     text = written.read_text()
-    assert "Autonomous success: 0 % with the first policy, 50 % with the last" in text
+    assert "<h1>Session report</h1>" in text  # one and two episodes are no headline
+    assert "0 of 1 with the first policy" in text
     assert "<td>v1</td><td>1</td><td>0</td>" in text
     for name in ("episodes", "versions", "labels", "uncertainty"):
         assert f'src="{name}.svg"' in text
@@ -114,7 +117,9 @@ def test_the_page_draws_uncertainty_only_for_episodes_with_a_policy(tmp_path):
     text = (tmp_path / "report" / "index.html").read_text()
     assert "The last 1 episode over" in text
     page.write(Facts(tmp_path, (shown, shown), tuple(by_version([shown, shown])), ()), tmp_path / "first")
-    assert "The last 2 episodes" in (tmp_path / "first" / "index.html").read_text()
+    text = (tmp_path / "first" / "index.html").read_text()
+    assert "Uncertainty, and distance" not in text  # no empty panels
+    assert not (tmp_path / "first" / "uncertainty.svg").exists()
 
 
 @pytest.mark.parametrize("says", made.odd_decisions())
@@ -128,3 +133,45 @@ def test_one_odd_decision_is_left_out_of_the_report_and_named(tmp_path, says):
     assert name == "from episode_000001"
     assert says in reason
     assert "left out from episode_000001: a message of" in report.text(facts)
+
+
+def test_many_episodes_are_a_headline(tmp_path):
+    episodes = (*[SHOWN, WEAK] * 5, *[SWAPPED, GOOD] * 5)
+    facts = Facts(tmp_path, episodes, tuple(by_version(episodes)), ())
+    text = page.write(facts, tmp_path / "report").read_text()
+    assert "<h1>Autonomous success: " in text
+
+
+def test_episodes_with_cameras_have_pictures_and_a_video_that_a_page_can_play(tmp_path):
+    names = [f"episode_{number:06}" for number in range(1, 5)]
+    for number, name in enumerate(names, 1):
+        assert made.write(tmp_path / "e", made.recorded(10), number=number).name == name
+    episodes = tuple(dataclasses.replace(SHOWN, name=name) for name in names)
+    facts = Facts(tmp_path / "e", episodes, tuple(by_version(episodes)), ())
+    text = page.write(facts, tmp_path / "report").read_text()
+    shown = sorted(path.name for path in (tmp_path / "report").glob("*.mp4"))
+    assert shown == [f"{name}.mp4" for name in names[1:]]  # the last three
+    for name in names[1:]:
+        film = cv2.VideoCapture(str(tmp_path / "report" / f"{name}.mp4"))
+        assert film.read()[0]
+        assert f'src="{name}.mp4"' in text
+        assert cv2.imread(str(tmp_path / "report" / f"{name}.png")) is not None
+
+
+def test_figures_for_a_phone_are_narrow(tmp_path):
+    episodes = (SHOWN, WEAK)
+    page.write(Facts(tmp_path, episodes, tuple(by_version(episodes)), ()), tmp_path / "report")
+    for name in ("episodes", "versions", "labels", "uncertainty"):
+        wide, narrow = (
+            float(
+                re.search(
+                    r'<svg [^>]*width="([0-9.]+)pt"', (tmp_path / "report" / f"{each}.svg").read_text()
+                )[1]
+            )
+            for each in (name, f"{name}_narrow")
+        )
+        assert narrow < 0.65 * wide
+        assert (
+            f'media="(max-width: 40rem)" srcset="{name}_narrow.svg"'
+            in (tmp_path / "report/index.html").read_text()
+        )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from il_ros.episodes.layout import EpisodeInfo
-from il_ros.session.moments import MarkedMoment, RelabelError
-from il_ros.session.starts import read_starts, write_starts
+from il_ros.session.relabelling.moments import MarkedMoment, RelabelError
+from il_ros.session.relabelling.starts import read_starts, write_starts
 
 
 def moment(seed):

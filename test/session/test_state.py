@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from il_ros.records.decision import Decision
 from il_ros.session.state import (
+    SessionEnd,
     SessionState,
     after_decision,
     after_promotion,
@@ -218,3 +221,51 @@ def test_whether_the_policy_may_drive_follows_the_supervisor():
     assert (state.at_rest, state.running) == (False, True)
     state, _ = after_supervisor_status(state, {"mode": "expert"})
     assert not state.running
+
+
+def test_the_time_left_of_a_training_follows_from_its_share():
+    job = {"job": "training v1"}
+    state, _ = observed(
+        after_training_event, SessionState(), job | {"event": "reading", "episode": 3, "episodes": 4}
+    )
+    assert (state.training, state.training_share, state.training_left_s) == (
+        "training v1, reading",
+        0.5,
+        None,
+    )
+    state, _ = observed(after_training_event, state, job | {"event": "start", "at_s": 100.0})
+    assert (state.training, state.training_share, state.training_left_s) == ("training v1", 0.0, None)
+    epoch = {"event": "epoch", "epoch": 10, "epochs": 40, "at_s": 104.0}
+    state, _ = observed(after_training_event, state, job | epoch)
+    assert state.training_left_s == 12.0  # a quarter took 4 s
+    done = {"event": "done", "advice": "memorised: show more demonstrations"}
+    state, texts = observed(after_training_event, state, job | done)
+    assert (state.training_left_s, state.training_began_s) == (None, None)
+    assert texts == ("training v1: done", "memorised: show more demonstrations")
+
+
+def test_a_scripted_expert_is_not_called_you():
+    state = SessionState(recording="episode_000001", expert="the teacher")
+    assert drive(state, "policy", "expert")[1] == ["the teacher drives"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "due"), [("announced", True), ("cancelled", True), ("failed", True), ("done", False)]
+)
+def test_a_waiting_session_ends_when_the_policy_has_its_final_folder(kind, due):
+    """After `done` the trainer still renames the folder; it announces the policy then."""
+    waiting = SessionState(training="training v1", ending=SessionEnd.WAITING)
+    state, _ = observed(after_training_event, waiting, {"event": kind, "job": "training v1", "reason": "x"})
+    assert (state.ending is SessionEnd.DUE) == due
+    idle = SessionState(training="training v1")
+    assert (
+        observed(after_training_event, idle, {"event": kind, "job": "", "reason": "x"})[0].ending
+        is SessionEnd.NONE
+    )
+
+
+def test_the_command_that_trains_an_interrupted_version_is_kept():
+    began = {"event": "began", "job": "training v2", "command": "il-ros train episodes --out checkpoint/v2"}
+    state, _ = observed(after_training_event, SessionState(), began)
+    state, _ = observed(after_training_event, state, {"event": "start", "job": "training v2"})
+    assert state.training_command == "il-ros train episodes --out checkpoint/v2"

@@ -7,8 +7,16 @@ import pytest
 
 from il_ros.session import keys
 from il_ros.session.setup import SessionOptions, Start
-from il_ros.session.state import SessionState
-from il_ros.session.user_commands import MARKS, Call, after_call, automatic_command, plan, resume_time
+from il_ros.session.state import SessionEnd, SessionState
+from il_ros.session.user_commands import (
+    MARKS,
+    Call,
+    after_call,
+    automatic_command,
+    plan,
+    resume_time,
+    unrecorded,
+)
 
 SIM, ROBOT = SessionOptions(seed=5), SessionOptions(simulator=False, teacher=False)
 
@@ -119,7 +127,7 @@ def test_marking_ends_the_episode_and_sets_the_rest_mode(outcome):
     state = after(outcome, state)
     assert (state.running, state.helping, state.paused) == (False, False, True)
     assert names(outcome, SessionState(last="episode_000001")) == [f"recorder/mark_{outcome}"]
-    assert plan(outcome, SessionState(), SIM).lines == ("no episode to mark yet",)
+    assert plan(outcome, SessionState(), SIM).lines == ("no episode to mark yet; n begins one",)
 
 
 def test_undo_discards_the_running_or_the_last_episode_with_its_labels():
@@ -130,9 +138,11 @@ def test_undo_discards_the_running_or_the_last_episode_with_its_labels():
     state = after(keys.UNDO, SessionState(last="episode_000002", labels=100, last_labels=30, running=True))
     assert (state.labels, state.running) == (70, True)
     assert after(keys.UNDO, state).labels == 70  # a second undo has no effect
-    assert plan(keys.UNDO, SessionState(), SIM).lines == ("no episode to undo yet",)
-    (line,) = plan(keys.UNDO, SessionState(last="episode_000012"), SIM).lines
-    assert line == "episode_000012 discarded; `il-ros episodes undo 12` restores it"  # can be pasted
+    assert plan(keys.UNDO, SessionState(), SIM).lines == ("no episode to undo yet; n begins one",)
+    options = replace(SIM, root="/data/my episodes")
+    (line,) = plan(keys.UNDO, SessionState(last="episode_000012"), options).lines
+    undo = "il-ros episodes undo '/data/my episodes/episode_000012'"  # can be pasted
+    assert line == f"episode_000012 discarded; this restores it: {undo}"
 
 
 def test_a_moment_to_label_later_is_published_with_its_stamp():
@@ -235,3 +245,41 @@ def test_commands_not_available_at_recorded_moments_are_refused(command):
         (),
         ("not available while moments are labelled; ? lists the keys",),
     )
+
+
+def test_driving_without_a_recording_at_recorded_moments_says_which_key_begins():
+    assert unrecorded(SessionState(), MOMENTS) == "nothing is recorded: press n first"
+    assert unrecorded(SessionState(recording="episode_000002", moment=1), MOMENTS) == ""
+    assert unrecorded(SessionState(moment=2), MOMENTS) == "that was the last moment; ctrl-D ends the session"
+    assert unrecorded(SessionState(), SIM) == ""
+
+
+def test_on_a_robot_no_moment_can_be_labelled_later():
+    made = plan(keys.LATER, SessionState(recording="episode_000002", now_ns=3), ROBOT)
+    assert made.calls == ()
+    assert "only the simulator's can be labelled later" in made.lines[0]
+
+
+TRAINING = SessionState(training="training v1", training_share=0.25, training_left_s=40.4)
+
+
+def test_an_end_during_a_training_says_so_and_offers_to_wait():
+    asked = plan(keys.END, replace(TRAINING, recording="episode_000003", running=True), SIM)
+    assert [call.name for call in asked.calls] == [
+        "recorder/stop",
+        "dagger_supervisor/set_parameters",
+        "sim/pause",
+    ]
+    assert (asked.end, asked.ending) == (False, SessionEnd.ASKED)
+    assert asked.lines == (
+        "training v1 (25 %, 40 s left) is running.  y: wait for it, then end.  ctrl-D again: end now.",
+    )
+    again = plan(keys.END, replace(TRAINING, ending=SessionEnd.ASKED), SIM)
+    assert (again.end, again.calls) == (True, ())
+    waits = plan(keys.WAIT, replace(TRAINING, ending=SessionEnd.ASKED), SIM)
+    assert (waits.end, waits.ending) == (False, SessionEnd.WAITING)
+    assert plan(keys.END, replace(TRAINING, ending=SessionEnd.WAITING), SIM).end
+    assert plan(keys.END, replace(TRAINING, ending=SessionEnd.DUE, training=""), SIM).end
+    assert plan(keys.END, TRAINING, replace(SIM, present=False)).end  # a simulated person does not answer
+    assert plan(keys.NEXT, replace(TRAINING, ending=SessionEnd.WAITING), SIM).ending is SessionEnd.NONE
+    assert plan(keys.WAIT, SessionState(), SIM).lines == ("no training is running; ctrl-D ends the session",)

@@ -11,6 +11,7 @@ class Screen:
 
     def __init__(self):
         self.typed, self.lines, self.shown = [], [], ""
+        self.bells = 0
 
     def pressed(self):
         keys, self.typed = self.typed, []
@@ -18,6 +19,9 @@ class Screen:
 
     def show(self, line):
         self.shown = line
+
+    def ring(self, times):
+        self.bells += times
 
     def say(self, line):
         self.lines.append(line)

@@ -17,7 +17,7 @@ from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.layout import LayoutError
 from il_ros.episodes.recording.record import RecordError
 from il_ros.episodes.video import VideoError
-from il_ros.session.moments import RelabelError
+from il_ros.session.relabelling.moments import RelabelError
 
 _EXPECTED = (
     BagError,

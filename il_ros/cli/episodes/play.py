@@ -29,7 +29,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     add_episode(parser)
     add_contract(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write ticks, observations and actions")
-    parser.set_defaults(act=_replay)
+    parser.set_defaults(act=replay)
 
     parser = verbs.add_parser(
         "plot", parents=[common], help="plot measurements, commands and uncertainty over time"
@@ -56,15 +56,16 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_video)
 
 
-def _replay(args: argparse.Namespace) -> int:
+def replay(args: argparse.Namespace) -> int:
+    """Print how many ticks of the episode give a frame, and why others give none; 1 without a frame."""
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
     require_whole(entry.folder)
-    replay = open_replay(open_bag(entry.folder), contract, entry.info)
-    frames, skipped = _played(replay, contract, args.csv)
+    played = open_replay(open_bag(entry.folder), contract, entry.info)
+    frames, skipped = _played(played, contract, args.csv)
     amount = f"{counted(frames, 'frame')} of {counted(frames + len(skipped), 'tick')}"
     say(f"{entry.name} under contract '{contract.name}': {amount}")
-    for note in replay.notes:
+    for note in played.notes:
         say(f"  {note}")
     for reason, count in count_reasons(skipped).items():
         say(f"  {counted(count, 'tick')} without a frame: {reason}")
@@ -118,16 +119,19 @@ def _csv_row(frame: Frame, contract: Contract) -> list[Any]:
 def _plot(args: argparse.Namespace) -> int:
     from il_ros.episodes.arrays import cache
     from il_ros.episodes.plots import plot_episode
+    from il_ros.episodes.video import require_suffix
     from il_ros.records.labelling import DRIVEN
-    from il_ros.session.curves import decision_curves
+    from il_ros.session.curves import decision_curves, limited_ticks
 
     entry = entry_of(args.episode, args.root)
     contract = contract_for(entry, args.contract)
     output = args.output or Path(f"{entry.name}.png")
+    require_suffix(output, (".png", ".pdf", ".svg"))
     # a temporary cache: plotting writes nothing into the folder of the episodes
     with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:
         curves = decision_curves(entry, lambda reason: say(f"left out from {reason}", file=sys.stderr))
-        plot_episode(cache.load(entry, contract, Path(folder), DRIVEN), contract, output, curves)
+        arrays = cache.load(entry, contract, Path(folder), DRIVEN)
+        plot_episode(arrays, contract, output, curves, limited_ticks(entry))
     say(f"written: {output}")
     return 0
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from il_ros.cli import next_steps
 from il_ros.cli.episodes.choice import entries_of
+from il_ros.cli.run import renamed
 from il_ros.core.tables import counted, say
 from il_ros.scenarios import TASKS
-from il_ros.session.moments import RelabelError, ToLabel, to_label
+from il_ros.session.relabelling.moments import RelabelError, ToLabel, to_label
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -22,7 +24,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         help="let the scripted expert demonstrate, in the simulator, from marked or uncertain moments",
         description="Restore the moments that a person marked (key l in a session), and with --uncertain the "
         "most uncertain ones, in the simulator, and record the scripted expert from there: ordinary episodes "
-        "under --root that training uses. With `il-ros session relabel` a person demonstrates instead.",
+        "beside their sources that training uses. With `il-ros session relabel` a person demonstrates instead.",
     )
     add_moments(parser)
     parser.add_argument(
@@ -41,7 +43,7 @@ def add_moments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="also the N moments of each episode at which the policy was most uncertain",
     )
-    parser.add_argument("--doubtful", type=_former("--uncertain"), help=argparse.SUPPRESS)
+    parser.add_argument("--doubtful", type=renamed("--uncertain"), help=argparse.SUPPRESS)
     parser.add_argument(
         "--before",
         type=float,
@@ -51,22 +53,13 @@ def add_moments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _former(now: str) -> Callable[[str], NoReturn]:
-    """Return an argument type that refuses an option's earlier name and says its name `now`."""
-
-    def refuse(_text: str) -> NoReturn:
-        raise argparse.ArgumentTypeError(f"this option is called {now} now")
-
-    return refuse
-
-
 def chosen_moments(args: argparse.Namespace) -> ToLabel:
     """Return the selected moments without labels, and print why the others were left out.
 
     Raises RelabelError when the simulator does not have a moment's task.
     """
     root = Path(args.root)
-    found = to_label(entries_of(args.episodes, root), root, uncertain=args.uncertain, before_s=args.before)
+    found = to_label(entries_of(args.episodes, root), uncertain=args.uncertain, before_s=args.before)
     for sentence in found.stateless:
         say(sentence)
     for sentence in found.left_out:
@@ -83,23 +76,26 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
 
 def _relabel(args: argparse.Namespace) -> int:
     from il_ros.core import contract, share
-    from il_ros.session.relabel import contract_of, relabel
+    from il_ros.session.relabelling.relabel import contract_of, relabel
     from il_ros.sim.experts import make_expert
     from il_ros.sim.fitting import task_for
 
     found = chosen_moments(args)
-    made = 0
+    made: Counter[Path] = Counter()
     for moment in found.moments:
         observed = contract.load(share.path("config", "contracts", f"{TASKS[moment.info.task]}.yaml"))
         with closing(task_for(moment.info.task, contract_of(moment))) as task:
             act = make_expert(moment.info.task).act
-            folder = relabel(moment, task, act, observed, Path(args.root), args.seconds)
-        made += folder is not None
+            folder = relabel(moment, task, act, observed, moment.root, args.seconds)
+        if folder is not None:
+            made[moment.root] += 1
         say(
-            f"{folder.name}  from {moment.words}"
+            f"{folder}  from {moment.words}"
             if folder is not None
             else f"not labelled: {moment.words}: the expert can't complete the task from there"
         )
     unable = len(found.stateless)
-    say(f"{counted(made, 'episode')} made" + (f", {unable} without states" if unable else ""))
+    say(f"{counted(made.total(), 'episode')} made" + (f", {unable} without states" if unable else ""))
+    for root in made:
+        next_steps.tell(next_steps.after_recording(root))
     return 0 if found.moments or found.labelled or not unable else 1

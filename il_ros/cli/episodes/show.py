@@ -22,10 +22,10 @@ _CLOCKS = {
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     """Add `list` and `info`."""
-    parser = verbs.add_parser("list", help="list the episodes of a folder, and why some can't be used")
-    parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path("episodes"), help="their folder (default: ./episodes)"
+    parser = verbs.add_parser(
+        "list", parents=[common], help="list the episodes of a folder, and why some can't be used"
     )
+    parser.add_argument("folder", nargs="?", type=Path, help="their folder, as --root")
     parser.set_defaults(act=_list)
     parser = verbs.add_parser("info", parents=[common], help="show the details of one episode")
     add_episode(parser)
@@ -33,9 +33,9 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    catalogue = scan(args.folder)
+    catalogue = scan(args.folder or args.root)
     if not catalogue.entries:
-        say(f"{args.folder}: no episodes")
+        say(f"{catalogue.root}: no episodes")
         return 0
     header = ("episode", "state", "outcome", "task", "s", "size", "grade", "contract", "note")
     say(table(header, [_row(entry) for entry in catalogue.entries], right=("s", "size")))

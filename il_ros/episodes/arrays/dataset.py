@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core.contract import Contract
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, grouped
 from il_ros.episodes.arrays import array_files, cache
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.turns import turn_warnings
@@ -75,11 +75,8 @@ class DatasetSummary:
         out += [f"  {note}" for note in self.notes]
         poor = self._poor_line()
         out += [f"  {poor}"] if poor else []
-        out += [
-            f"  left out {name}: {reason}"
-            for name, reason in self.left_out
-            if self.omissions.get(name) is not Omission.POOR
-        ]
+        others = [pair for pair in self.left_out if self.omissions.get(pair[0]) is not Omission.POOR]
+        out += [f"  left out {line}" for line in grouped(others)]
         return out + [f"  warning: {warning}" for warning in self.warnings]
 
 
@@ -127,7 +124,7 @@ class Dataset:
                 left_out.append((entry.name, str(error)))
                 omissions[entry.name] = _omission(error)
         if not episodes:
-            listed = "\n".join(f"  {name}: {reason}" for name, reason in left_out)
+            listed = "\n".join(f"  {line}" for line in grouped(left_out))
             hint = "; --poor uses the poor ones" if Omission.POOR in omissions.values() else ""
             raise DatasetError(
                 f"{root}: no episode to train on{hint}\n{listed or '  the folder holds no episodes'}"

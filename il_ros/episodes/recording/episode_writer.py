@@ -80,6 +80,11 @@ class EpisodeWriter:
         """Size of the bag's file in bytes."""
         return self._bag.written_bytes
 
+    @property
+    def discarded(self) -> bool:
+        """Whether the episode is, or will be when complete, discarded and not restored since."""
+        return self._tombstone is not None and (not self.done.is_set() or layout.is_discarded(self.folder))
+
     def put(self, spec: RecordedStream, log_ns: int, raw: bytes, publish_ns: int) -> None:
         """Queue a message; after a disk failure or with a full queue, it only counts as lost."""
         self._put[spec.topic] += 1

@@ -9,6 +9,7 @@ for event in recorder.poll(): ...    # periodically: ends episodes at their limi
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -183,6 +184,11 @@ class EpisodeRecorder:
         Raises RecordError when there is none or it can't be saved.
         """
         writer = self._current("mark")
+        if writer.discarded:
+            undo = shlex.join(["il-ros", "episodes", "undo", str(writer.folder)])
+            raise RecordError(
+                f"{writer.info.name} is discarded and can't be marked; this restores it: {undo}"
+            )
         try:
             writer.relabel(outcome, self._clock.now_ns() if writer is self._writer else None)
         except (OSError, layout.LayoutError) as error:
@@ -219,7 +225,8 @@ class EpisodeRecorder:
             words = "" if grade is None else "; ".join((grade.level, *grade.reasons))
             kind = "fault" if saved.info.faults else "saved"
             state = "saved" if saved.info.complete else "NOT COMPLETE"
-            self._add_event(kind, saved, f"{state}, {words}")
+            discarded = saved.info.complete and saved.discarded
+            self._add_event(kind, saved, "discarded" if discarded else f"{state}, {words}")
         events, self._events = self._events, []
         return events
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +30,10 @@ from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, from_json
 from il_ros.records.ticks import Ticks
+from il_ros.scenarios.arguments import TASKS
 
 LEAVING_S = 5.0
+TELL_AFTER_S = 3.0  # nodes that run are found sooner
 IDLE_ROUNDS = 20  # executor rounds of one event each; some events, as of /clock, are not counted
 
 
@@ -107,11 +111,25 @@ class Link:
         self._proposals = self.node.create_publisher(JointTrajectory, proposals, QoSProfile(depth=1))
 
     def ready(self, timeout_s: float) -> None:
-        """Wait until the supervisor receives our proposals; raises RosEnvError if another node sends some."""
+        """Wait until the supervisor receives our proposals; raises RosEnvError if another node sends some.
+
+        Raises RosEnvError with the command that starts the nodes when there is no supervisor.
+        """
         topic = self._proposals.topic_name
-        self.until(
-            self._proposals.get_subscription_count, timeout_s, f"a supervisor that subscribes to {topic}"
-        )
+        told_s = min(timeout_s, TELL_AFTER_S)
+        with contextlib.suppress(RosEnvError):
+            self.until(self._proposals.get_subscription_count, told_s, "a supervisor")
+        if not self._proposals.get_subscription_count():
+            domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+            missing = (
+                f"no supervisor subscribes to {topic} on ROS domain {domain}: start the nodes in another "
+                f"terminal with the same ROS_DOMAIN_ID: {self._command()}"
+            )
+            self.node.get_logger().warning(f"waiting up to {timeout_s:g} s: {missing}")
+            try:
+                self.until(self._proposals.get_subscription_count, timeout_s - told_s, "a supervisor")
+            except RosEnvError:
+                raise RosEnvError(missing) from None
         # both directions: the decision on the first proposal must not be lost
         self.until(
             self._decisions.get_publisher_count, timeout_s, "a supervisor that publishes its decisions"
@@ -119,6 +137,12 @@ class Link:
         with contextlib.suppress(RosEnvError):  # a publisher that has just left remains known for a moment
             self.until(lambda: not self._others(topic), min(timeout_s, LEAVING_S), "leaving")
         self.check_sole_proposer()
+
+    def _command(self) -> str:
+        """Return the command that starts the nodes for this contract."""
+        task = next((task for task, name in TASKS.items() if self.contract.name.startswith(name)), "")
+        words = ["--task", task] if task else ["--sim", "false", "--task", "NAME", "--contract", "FILE"]
+        return shlex.join(["il-ros", "run", "env", *words, *(["--speed", "0"] if self._lockstep else [])])
 
     def check_sole_proposer(self) -> None:
         """Raise RosEnvError when another node publishes on our proposal topic.

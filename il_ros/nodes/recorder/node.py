@@ -220,7 +220,7 @@ class Recorder(managed.ManagedNode):
         writer = recorder.writer if recorder else None
         last = recorder.last if recorder else None
         if self._last and last and last.info.name == self._last["episode"]:
-            self._last["outcome"] = last.info.outcome
+            self._last |= {"outcome": last.info.outcome, "discarded": last.discarded}
         status = {
             "state": "recording" if writer else "idle" if recorder else self.state,
             "episode": writer.info.name if writer else None,

@@ -10,7 +10,7 @@ from typing import Any
 from rclpy.node import Node
 
 from il_ros.core.contract import Contract
-from il_ros.core.specs import ARRAY, JOINT_TRAJECTORY, STRING
+from il_ros.core.specs import ARRAY, IMAGE, JOINT_TRAJECTORY, STRING
 from il_ros.episodes.bag.mcap_file import COMPRESSIONS
 from il_ros.episodes.recording.options import (
     AHEAD_S,
@@ -44,6 +44,11 @@ def declare_all(node: Node) -> None:
         "proposal_topics",
         ["policy_server/proposal", "expert/proposal"],
         "topics of proposals to record",
+    )
+    fixed(
+        "camera_topics",
+        "",
+        "cameras to record beside the contract's, for pictures: names separated by spaces",
     )
     fixed("marks_topic", "session/marks", "moments marked for labelling; empty: not recorded")
     fixed(
@@ -153,6 +158,7 @@ def wanted(node: Node, contract: Contract) -> list[Wanted]:
         for topic, kind in ((value(node, "marks_topic"), STRING), (value(node, "state_topic"), ARRAY))
         if topic
     ]
+    specs += [RecordedStream(resolve(topic), IMAGE) for topic in value(node, "camera_topics").split()]
     found: dict[str, Wanted] = {}
     for spec in specs:
         found.setdefault(spec.topic, Wanted(spec.topic, spec))

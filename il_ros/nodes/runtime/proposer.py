@@ -7,12 +7,13 @@ A source that stops proposing releases authority once, with a proposal without s
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from trajectory_msgs.msg import JointTrajectory
@@ -39,6 +40,9 @@ AnswerTick = Callable[[Observation], "Answer | None"]
 WARN_EVERY_S = 2.0
 FROZEN_S = 0.5  # sensor noise changes every frame, even of a static scene
 QUIET_S = 1.0  # time without a tick after which the status warns
+START_S = 1.0  # after the first tick: streams begin one after the other, which is not worth a warning
+BEAT_S, BEATS = 0.1, 20  # period and number of the beats that measure how late this process is
+LATE_S = 0.25
 
 
 def declare_tick(node: Node) -> None:
@@ -58,12 +62,40 @@ def declare_tick(node: Node) -> None:
     )
 
 
+class _Lag:
+    """Measures how late a node's callbacks run, by the steady clock."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._last_s: float | None = None
+        self._late_s: deque[float] = deque(maxlen=BEATS)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(BEAT_S, self._beat, clock=steady)
+
+    @property
+    def late_s(self) -> float:
+        """The largest delay of a callback in the last two seconds; 0 before the first beats."""
+        waiting_s = 0.0 if self._last_s is None else time.monotonic() - self._last_s - BEAT_S
+        return max([*self._late_s, waiting_s, 0.0])
+
+    def close(self) -> None:
+        """End the measurement."""
+        self._node.destroy_timer(self._timer)
+
+    def _beat(self) -> None:
+        now_s = time.monotonic()
+        if self._last_s is not None:
+            self._late_s.append(now_s - self._last_s - BEAT_S)
+        self._last_s = now_s
+
+
 class Proposer:
     """Publishes the answer of `source` at each tick, which the contract's trigger or a timer starts.
 
     `observations`: those that `answer` needs; default: all of the contract's. Without an observation nothing is
-    proposed, and a warning every two seconds gives the reasons. A chunk with NaN or infinity is an error and is not
-    proposed. Call `close` to end.
+    proposed, and a warning every two seconds gives the reasons, or says that this process is overloaded. In the
+    first second, while the streams begin, only the status says so. A chunk with NaN or infinity is an error and is
+    not proposed. Call `close` to end.
     """
 
     def __init__(
@@ -84,6 +116,8 @@ class Proposer:
         self._counts: Counter[str] = Counter()
         self._status = Status(WARN, "no tick yet")
         self._ticked_s = time.monotonic()
+        self._first_tick_s: float | None = None
+        self._lag = _Lag(node)
         self._closed = False
         self._proposed_ns = 0  # the newest tick proposed for, 0 after releasing
         self._latency = Latency(("observation age", "inference", "publish"))
@@ -105,6 +139,7 @@ class Proposer:
         self.release()
         self._closed = True
         self._streams.close()
+        self._lag.close()
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
@@ -152,11 +187,14 @@ class Proposer:
         if self._closed:
             return
         self._ticked_s = time.monotonic()
+        if self._first_tick_s is None:
+            self._first_tick_s = self._ticked_s
         started_ns = time.perf_counter_ns()
         age_s = (self._now_ns() - tick_ns) / 1e9
         observation = self._synchroniser.sample(tick_ns)
         if isinstance(observation, NoObservation):
-            self._silent("without observation", WARN, "no observation: " + "; ".join(observation.reasons))
+            starting = self._ticked_s - self._first_tick_s < START_S
+            self._silent("without observation", WARN, self._why_none(observation), log=not starting)
             return
         frozen = self._frozen.reason(observation)
         if frozen:
@@ -199,14 +237,23 @@ class Proposer:
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
 
-    def _silent(self, count: str, level: bytes, message: str) -> None:
+    def _why_none(self, missing: NoObservation) -> str:
+        late_s = self._lag.late_s
+        if missing.untimely and late_s > LATE_S:
+            return (
+                f"overloaded: this process handles messages {late_s:.2f} s late, so that the tick has no "
+                "observation; lower the rate, use fewer or smaller cameras, or a faster machine"
+            )
+        return "no observation: " + "; ".join(missing.reasons)
+
+    def _silent(self, count: str, level: bytes, message: str, *, log: bool = True) -> None:
         self._counts[count] += 1
         self._status = Status(level, message)
-        log = self._node.get_logger()
-        if level == WARN:
-            log.warning(shown(message), throttle_duration_sec=WARN_EVERY_S)
-        elif level == ERROR:
-            log.error(shown(message), throttle_duration_sec=WARN_EVERY_S)
+        logger = self._node.get_logger()
+        if level == WARN and log:
+            logger.warning(shown(message), throttle_duration_sec=WARN_EVERY_S)
+        elif level == ERROR and log:
+            logger.error(shown(message), throttle_duration_sec=WARN_EVERY_S)
 
 
 def _frozen_s(node: Node) -> float:

@@ -134,6 +134,10 @@ class Terminal:
         with contextlib.suppress(OSError):
             self.show(shown)
 
+    def ring(self, times: int) -> None:
+        """Ring the bell."""
+        self._write("\a" * times)
+
     def _size(self) -> os.terminal_size:
         """Return columns and lines, 0 if unknown."""
         try:

@@ -19,15 +19,18 @@ from il_ros.session.state import SessionState
 class Console:
     """The session's terminal; without one, events go to the node's log.
 
-    `help_lines`: describe the keys. `person`: label shown while the expert drives.
+    `help_lines`: describe the task and the keys.
     """
 
-    def __init__(
-        self, node: Node, screen: terminal.Terminal | None, help_lines: Sequence[str], person: str
-    ) -> None:
+    def __init__(self, node: Node, screen: terminal.Terminal | None) -> None:
         self._node, self._screen = node, screen
-        self._help_lines, self._person = tuple(help_lines), person
+        self.help_lines: Sequence[str] = ()
         self._view = View(node)
+
+    @property
+    def camera(self) -> bool:
+        """Whether there is a camera whose image can be shown."""
+        return self._view.camera
 
     def pressed(self) -> list[str]:
         """Return the keys pressed since the last call."""
@@ -35,12 +38,13 @@ class Console:
 
     def help(self, *more: str) -> None:
         """Show the help lines and `more` lines."""
-        for line in (*self._help_lines, *more) if self._screen is not None else ():
+        for line in (*self.help_lines, *more) if self._screen is not None else ():
             self._screen.say(shown(line))
 
-    def switch_view(self) -> None:
-        """Switch the camera image on or off."""
-        self._view.shown = not self._view.shown
+    def switch_view(self) -> bool:
+        """Switch the camera image on or off; return False without a camera."""
+        self._view.shown = self._view.camera and not self._view.shown
+        return self._view.camera
 
     def show(self, state: SessionState) -> None:
         """Draw the camera image and the status line."""
@@ -51,7 +55,7 @@ class Console:
     def line(self, state: SessionState, *, colour: bool = True) -> str:
         """Return the status line."""
         width = self._screen.width - 1 if self._screen is not None else 200
-        return console.status_line(state, width, person=self._person, colour=colour)
+        return console.status_line(state, width, colour=colour)
 
     def tell(self, notices: Sequence[Notice]) -> None:
         """Show events with the time of day."""
@@ -60,6 +64,11 @@ class Console:
                 self._screen.say(console.event_line(notice, time.strftime("%H:%M:%S")))
             else:
                 self._node.get_logger().info(shown(notice.text))
+
+    def ring(self, times: int) -> None:
+        """Ring the terminal's bell."""
+        if self._screen is not None and times:
+            self._screen.ring(times)
 
     def leave(self, state: SessionState) -> None:
         """Keep the last status line on the screen."""

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,17 @@ from il_ros.nodes.session.services import Services
 from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.records import proposal, statuses
 from il_ros.records.decision import from_json
-from il_ros.session import keys
+from il_ros.session import keys, takes
 from il_ros.session.notice import Notice, NoticeKind
-from il_ros.session.state import UPDATES, SessionState, after_decision, after_task
+from il_ros.session.state import (
+    UPDATES,
+    SessionEnd,
+    SessionState,
+    after_decision,
+    after_task,
+    training_words,
+)
+from il_ros.session.takes import Takes
 from il_ros.session.user_commands import (
     URGENT,
     Call,
@@ -45,9 +54,11 @@ from il_ros.session.user_commands import (
     automatic_command,
     plan,
     resume_time,
+    unrecorded,
 )
 
 LOOK_EVERY_S = 0.02
+TELL_AGAIN_S = 5.0
 SHOW_EVERY_S = 0.1
 DEEP = QoSProfile(depth=100)
 
@@ -60,16 +71,22 @@ class Session(managed.PlainNode):
         chosen = declare_session(self)
         self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
         self._contract = chosen.contract
+        self._console = Console(self, screen)
         known = keys.key_help(
             at_moments=bool(self._options.moments),
             by_key=self._options.by_key,
+            simulator=self._options.simulator,
+            camera=self._console.camera,
+            learns=self._options.learns,
             trainer=self._options.trainer,
             recorder=self._options.recorder,
         )
-        person = "you" if self._person is None else "expert"
-        self._console = Console(self, screen, (*known, *chosen.driving), person)
+        self._console.help_lines = (*([chosen.goal, ""] if chosen.goal else []), *known, *chosen.driving)
         self._no_keys = screen is None and self._person is None
-        self.state = SessionState()
+        self._told_unrecorded_s = -TELL_AGAIN_S
+        self._takes = Takes()
+        self._discarding = ""
+        self.state = SessionState(expert=self._options.driver)
         self.ended: Future = Future()
         self._services_client = Services(self)
         self._link = ConsoleLink(self, watched=screen is not None)
@@ -95,12 +112,15 @@ class Session(managed.PlainNode):
             self.get_logger().warning("no terminal: keys are unavailable; the gamepad's buttons work")
 
     def stop(self) -> None:
-        """Keep the status line on the screen, and write the report if the parameter `report` is set.
+        """Keep the status line on the screen; name an unfinished training; write the report if `report` is set.
 
         Unless a person ended the session, the robot stops.
         """
         self._link.close(left=self.ended.done())
         self._console.leave(self.state)
+        if self.state.training:
+            later = f"; this trains it: {self.state.training_command}" if self.state.training_command else ""
+            self._console.tell([Notice(f"{training_words(self.state)} ends unfinished{later}")])
         if value(self, "report"):
             self._console.report(Path(value(self, "report")))
 
@@ -109,14 +129,23 @@ class Session(managed.PlainNode):
         return Status(message=self._console.line(self.state, colour=False))
 
     def command(self, command: str) -> None:
-        """Run a user command: at once if it is urgent, otherwise after those queued before."""
+        """Run a user command, after the countdown if there is one: at once if urgent, else after the queued ones."""
+        made = takes.on_command(self._takes, command, self._options.takes, time.monotonic())
+        if made is not None:
+            self._take(made)
+        else:
+            self._command(command)
+
+    def _command(self, command: str) -> None:
         if command == keys.VIEW:
-            self._console.switch_view()
+            if not self._console.switch_view():
+                self._console.tell([Notice("there is no camera image to show")])
             return
         if command == keys.HELP:
             self._console.help(*self._gamepad)
             return
         if command in URGENT:
+            self.state = replace(self.state, ending=SessionEnd.NONE)  # the operator goes on
             self.executor.create_task(self._carry_out, plan(command, self.state, self._options))
             return
         if command in (self._running, *self._queue):
@@ -152,8 +181,26 @@ class Session(managed.PlainNode):
                 self.command(command)
             else:
                 self._keys.publish(String(data=key))
+                self._tell_unrecorded()
                 self._resume()
+        if self._options.takes.countdown_s > 0 or self._options.takes.takes:
+            self._look_at_takes()
         self._poll_person()
+
+    def _look_at_takes(self) -> None:
+        """Advance countdown and reset phase."""
+        now_s, options, state = time.monotonic(), self._options.takes, self.state
+        # the end of an episode that is being discarded is known before the answer to the command
+        discarded = self._discarding or state.discarded
+        self._take(takes.step(self._takes, state.recording, state.last, discarded, options, now_s))
+        self.state = replace(self.state, phase=takes.words(self._takes, options, now_s))
+
+    def _take(self, made: takes.TakeStep) -> None:
+        self._takes = made.takes
+        self._console.tell([Notice(line) for line in made.lines])
+        self._console.ring(made.bells)
+        if made.command:
+            self._command(made.command)
 
     def _on_joy(self, message: Joy) -> None:
         if self._buttons.commands and not self._gamepad:
@@ -166,6 +213,8 @@ class Session(managed.PlainNode):
     def _on_json(self, topic: str, message: String) -> None:
         self.state, notices = UPDATES[topic](self.state, statuses.read(topic, message.data))
         self._console.tell(notices)
+        if self.state.ending is SessionEnd.DUE:
+            self.command(keys.END)
 
     def _on_decision(self, message: String) -> None:
         self.state, notices = after_decision(self.state, from_json(message.data))
@@ -186,7 +235,15 @@ class Session(managed.PlainNode):
     def _on_driving(self, raw: bytes) -> None:
         assert self._contract is not None
         if not proposal.decode(raw, self._contract.action_names, self._contract.period_ns).releases:
+            self._tell_unrecorded()
             self._resume()
+
+    def _tell_unrecorded(self) -> None:
+        """Say that driving records nothing now, at most every few seconds."""
+        text, now_s = unrecorded(self.state, self._options), time.monotonic()
+        if text and now_s - self._told_unrecorded_s >= TELL_AGAIN_S:
+            self._told_unrecorded_s = now_s
+            self._console.tell([Notice(text, NoticeKind.FAILURE)])
 
     def _resume(self) -> None:
         """Resume simulated time that was paused at a recorded moment."""
@@ -220,7 +277,11 @@ class Session(managed.PlainNode):
                 made = plan(self._running, self.state, self._options)
                 if made.ends_episode:
                     self._ended_for = self.state.recording
+                if self._running == keys.UNDO:
+                    self._discarding = self.state.recording or self.state.last
                 await self._carry_out(made)
+                self._discarding = ""
+                self.state = replace(self.state, ending=made.ending)
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)
         finally:

@@ -13,22 +13,25 @@ from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.parameters import ParameterError, declare, value
 from il_ros.session import keys
 from il_ros.session.person import USUAL, SimulatedPerson
+from il_ros.session.relabelling.starts import read_starts
 from il_ros.session.setup import SessionOptions
-from il_ros.session.starts import read_starts
+from il_ros.session.takes import TakeOptions
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
 EXPERT_HELP = "        the scripted expert drives when you take over; with the expert keyboard your keys do"
+SCRIPT_HELP = "        the scripted expert demonstrates each take; with the expert keyboard you do"
 
 
 @dataclass(frozen=True)
 class SessionSetup:
-    """`contract`: None if not needed; `driving`: help lines on how to drive the robot."""
+    """`contract`: None if not needed; `driving`: help lines on how to drive the robot; `goal`: of the task."""
 
     options: SessionOptions
     buttons: keys.Buttons
     person: SimulatedPerson | None
     contract: Contract | None
     driving: tuple[str, ...]
+    goal: str
 
 
 def declare_session(node: Node) -> SessionSetup:
@@ -54,6 +57,28 @@ def declare_session(node: Node) -> SessionSetup:
         node, "episodes", 10, "episodes after which a simulated person ends the session", minimum=1,
         read_only=True,
     )  # fmt: skip
+    root = declare(
+        node, "root", "episodes", "folder of the episodes, for the commands that the console prints",
+        read_only=True,
+    )  # fmt: skip
+    learns = declare(
+        node, "learns", True, "policy and trainer run beside; false: the session only records", read_only=True
+    )
+    countdown_s = declare(
+        node, "countdown_s", 0.0, "countdown before a take (key n); 0: none", unit="s", minimum=0.0,
+        read_only=True,
+    )  # fmt: skip
+    reset_s = declare(
+        node, "reset_s", 0.0, "time to reset the scene after a take, then the next countdown begins; 0: key n "
+        "begins it", unit="s", minimum=0.0, read_only=True,
+    )  # fmt: skip
+    takes = declare(
+        node, "takes", 0, "takes after which the session ends; 0: key ctrl-D", minimum=0, read_only=True
+    )
+    beeps = declare(
+        node, "beeps", True, "ring the terminal's bell in a countdown, at start and end", read_only=True
+    )
+    goal = declare(node, "goal", "", "the task, in one line shown at the start; empty: none", read_only=True)
     declare(node, "report", "", "folder of episodes to report on at the end; empty: no report")
     starts = declare(
         node, "moments", "", "file of recorded moments to label (il-ros session relabel); empty: none",
@@ -80,6 +105,9 @@ def declare_session(node: Node) -> SessionSetup:
     elif driven:
         driving = tuple(Keyboard(contract, KeyTimes()).help(alone=False).splitlines())
     elif teacher:
-        driving = (EXPERT_HELP,)
-    options = SessionOptions(mode, simulator, teacher, limit_s, seed, moments, trainer, recorder)
-    return SessionSetup(options, buttons, person, contract, driving)
+        driving = (EXPERT_HELP if learns else SCRIPT_HELP,)
+    options = SessionOptions(
+        mode, simulator, teacher, limit_s, seed, moments, trainer=trainer, recorder=recorder, root=root,
+        present=operator == "you", learns=learns, takes=TakeOptions(countdown_s, reset_s, takes, beeps),
+    )  # fmt: skip
+    return SessionSetup(options, buttons, person, contract, driving, goal)

@@ -75,12 +75,12 @@ class TeleopJoy(Teleop):
         self._received_s = -self._timeout_s
         self.create_subscription(Joy, "joy", self._on_joy, 10)
 
-    def target(self, measured: Vector) -> Vector | None:
+    def target(self, measured: Vector, tick_ns: int) -> Vector | None:
         """Return the jogged target while the deadman button is held."""
         if self._rates is None or time.monotonic() - self._received_s > self._timeout_s:
             self._jog.release()
             return None
-        return self._jog.step(self._rates, measured)
+        return self._jog.step(self._rates, measured, tick_ns)
 
     def _on_joy(self, message: Joy) -> None:
         stop, clear = self._stops.pressed(message.buttons)

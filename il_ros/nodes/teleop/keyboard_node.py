@@ -77,13 +77,13 @@ class TeleopKeyboard(Teleop):
         except ValueError as error:
             raise ParameterError(str(error)) from error
 
-    def target(self, measured: Vector) -> Vector | None:
+    def target(self, measured: Vector, tick_ns: int) -> Vector | None:
         """Return the jogged target while keys are pressed."""
         rates = self._keyboard.rates(time.monotonic())
         if rates is None:
             self._jog.release()
             return None
-        return self._jog.step(rates, measured)
+        return self._jog.step(rates, measured, tick_ns)
 
     def stop(self) -> None:
         """Stop the robot with the console, and keep the status line on the screen."""

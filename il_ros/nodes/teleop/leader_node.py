@@ -53,7 +53,7 @@ class TeleopLeader(Teleop):
         self.create_subscription(Bool, "~/enable", self._on_pedal, 10)
         self.create_service(SetBool, "~/enable", self._on_enable)
 
-    def target(self, measured: Vector) -> Vector | None:
+    def target(self, measured: Vector, tick_ns: int) -> Vector | None:
         """Return the leader's position as a follower action (A,) while engaged."""
         now_s = time.monotonic()
         self._measured, self._measured_s = measured, now_s

@@ -37,8 +37,8 @@ class Teleop(managed.PlainNode):
     def set_up(self) -> None:
         """Declare parameters, create the core, subscribe; raises ParameterError. Subclasses override."""
 
-    def target(self, measured: Vector) -> Vector | None:
-        """Return the target action (A,) or None; `measured` (A,): the robot's state, NaN where unknown."""
+    def target(self, measured: Vector, tick_ns: int) -> Vector | None:
+        """Return the target action (A,) at a tick, or None; `measured` (A,): the robot's state, NaN where unknown."""
         raise NotImplementedError
 
     def status(self) -> Status:
@@ -58,5 +58,5 @@ class Teleop(managed.PlainNode):
         self._proposer.close()
 
     def _answer(self, observation: Observation) -> Answer | None:
-        target = self.target(self._references.measured(observation.values))
+        target = self.target(self._references.measured(observation.values), observation.tick_ns)
         return None if target is None else Answer(target[np.newaxis])

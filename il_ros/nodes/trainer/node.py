@@ -55,7 +55,7 @@ class Trainer(managed.PlainNode):
         for name, answer in (("train", self._train), ("evaluate", self._evaluate), ("cancel", self._cancel)):
             self.create_service(Trigger, f"~/{name}", answer)
         self._job: Job | ResidentJob | None = None
-        self._what = ""
+        self._what = self._by_hand = ""
         self._warned: set[tuple[str, str]] = set()
         self._training: tuple[Path, str] | None = None  # its folder until it is published; its version
         self._status = Status(OK, "waiting for ~/train")
@@ -84,8 +84,12 @@ class Trainer(managed.PlainNode):
         return Status(status.level, status.message, values)
 
     def stop(self) -> None:
-        """End the running job and the resident process."""
+        """End the running job and the resident process; name a training that stays unfinished."""
         if self._job is not None:
+            if self._training is not None:
+                self.get_logger().warning(
+                    shown(f"{self._what} ends unfinished; this trains it: {self._by_hand}")
+                )
             self._job.close()
             self._job = None
         if self._resident is not None:
@@ -112,10 +116,13 @@ class Trainer(managed.PlainNode):
 
     def _begin_training(self, start: Path | None, why: str) -> str:
         version, run = begin_next(self._versions)
-        self._begin(training_plan(self, start, version, run), f"training {version}")
+        plan = training_plan(self, start, version, run)
+        self._begin(plan, f"training {version}")
+        self._by_hand = plan.by_hand(self._versions / version)
         self._training = (run, version)
         parent = "" if start is None else start.name
-        self._report_event({"event": "began", "version": version, "parent": parent, "why": why})
+        began = {"event": "began", "version": version, "parent": parent, "why": why}
+        self._report_event(began | {"command": self._by_hand})
         self.get_logger().info(f"training {version} from {parent or 'scratch'}: {why}")
         return version
 

@@ -36,6 +36,7 @@ class DriveTask:
     """See `il_ros.sim.tasks.task.Task`. Odometry is exact: its frame is the world frame."""
 
     name = "drive"
+    goal = "drive to the green zone at the end of the corridor; success: its centre is in the zone"
     robot = "drive"
     control_period_ns = 50_000_000
     time_limit_s = 40.0

@@ -22,6 +22,7 @@ class PickPlace(ArmTask):
     """Success while the cube lies in the bin and the gripper has released it."""
 
     name = "pick_place"
+    goal = "pick the cube up and drop it into the bin; success: it lies in the bin and the gripper is open"
     time_limit_s = 15.0
     opening_m = (0.03, 0.08)  # demonstrations include starts with a closed, empty gripper
 

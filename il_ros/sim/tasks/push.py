@@ -21,6 +21,7 @@ class Push(ArmTask):
     """Success while the block's centre is within 3 cm of the mark's and the block is at rest."""
 
     name = "push"
+    goal = "push the block onto the mark; success: it rests within 3 cm of the mark"
     time_limit_s = 12.0
     opening_m = (0.03, 0.03)
 

@@ -14,6 +14,7 @@ class Reach(ArmTask):
     """Success while the tip is within 2 cm of the goal."""
 
     name = "reach"
+    goal = "move the tip of the tool to the ball; success: it is within 2 cm"
     time_limit_s = 6.0
     opening_m = (0.02, 0.02)
 

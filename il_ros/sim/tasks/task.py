@@ -54,11 +54,13 @@ NO_CAMERAS = Cameras()
 class Task(Protocol):
     """A simulated robot with a task. `streams` and `commands` map topics to message types.
 
-    `streams` holds every topic of `readings`, the trigger last; `camera_names` every camera of the task.
+    `goal` says in one line what to do and when it has succeeded. `streams` holds every topic of `readings`,
+    the trigger last; `camera_names` every camera of the task.
     `time_ns` never decreases: it starts at 0, `reset` adds RESET_PAUSE_NS and `step` one control period.
     """
 
     name: str
+    goal: str
     streams: Mapping[str, str]
     commands: Mapping[str, str]
     camera_names: tuple[str, ...]

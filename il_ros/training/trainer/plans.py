@@ -6,6 +6,7 @@ The trainer sends a plan to its process (`encode`, `decode`); the command line m
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,20 @@ class TrainingPlan:
         _require_valid(self)
         if fault := fault_of(self.version):
             raise PlanError(fault)
+
+    def by_hand(self, out: Path, *, resume: bool = False) -> str:
+        """Return the command with which a person trains the same into `out`, from scratch, or continues it."""
+        words = ["il-ros", "train", str(self.data), "--out", str(out)]
+        for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
+            words += [name, value] if value else []
+        words += [word for change in self.changes for word in ("--set", change)]
+        if self.outcomes != OUTCOMES:
+            words += [word for outcome in self.outcomes for word in ("--outcome", outcome)]
+        words += ["--poor"] if self.poor else []
+        words += [word for task in self.tasks for word in ("--task", task)]
+        if resume:
+            words += ["--resume", *([] if self.start is None else ["--from", str(self.start)])]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,20 @@ def test_discarding_writes_a_tombstone_while_recording_and_afterwards(make, tmp_
     assert layout.bag_file(tmp_path / "episode_000001").exists()
 
 
+def test_a_discarded_episode_is_not_called_saved_and_cannot_be_marked(make, tmp_path: Path):
+    recorder = make()
+    recorder.start()
+    recorder.discard()
+    with pytest.raises(RecordError, match="episode_000001 is discarded"):
+        recorder.mark("success")
+    finished(recorder)
+    assert "discarded" in [event.text for event in recorder.poll() if event.kind == "saved"] or recorder.last
+    with pytest.raises(RecordError, match=r"il-ros episodes undo .*episode_000001"):
+        recorder.mark("success")
+    layout.undo_discard(tmp_path / "episode_000001")
+    assert recorder.mark("success") == "episode_000001"
+
+
 def test_max_duration_ends_the_episode(make, clock: Clock):
     recorder = make(max_duration_s=2.0)
     recorder.start()

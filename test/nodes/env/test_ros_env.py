@@ -168,7 +168,8 @@ def test_a_second_program_is_detected_while_stepping(make):
 def test_without_a_supervisor_the_error_names_it(processes):
     env = RosEnv(PUSH, timeout_s=0.5, namespace="elsewhere")
     with pytest.raises(
-        RosEnvError, match="a supervisor that subscribes to /elsewhere/policy_server/proposal"
+        RosEnvError,
+        match=r"no supervisor subscribes to /elsewhere/policy_server/proposal .* il-ros run env --task push --speed 0$",
     ):
         env.reset(seed=0)
     env.close()

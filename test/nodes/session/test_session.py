@@ -1,7 +1,9 @@
 """A session on a real graph: keys, gamepad, simulator, expert, supervisor, recorder, simulated person."""
 
 import json
+import shlex
 
+import made_episodes as made
 import numpy as np
 import pytest
 import yaml
@@ -23,6 +25,7 @@ from il_ros.nodes.session.node import Session
 from il_ros.nodes.sim.expert_node import ScriptedExpert
 from il_ros.nodes.sim.node import Sim
 from il_ros.nodes.supervisor.node import DaggerSupervisor
+from il_ros.nodes.trainer.node import Trainer
 from il_ros.records.proposal import Answer
 from il_ros.session import keys, report
 from il_ros.session.curves import decision_curves
@@ -232,3 +235,43 @@ def test_a_simulated_person_operates_a_whole_session(robot, tmp_path):
     assert [episode.outcome for episode in facts.kept] == ["success", "success"]  # by the scripted expert
     assert facts.versions[0].interventions >= 2
     assert all(episode.drivers[0] != "expert" for episode in facts.kept)
+
+
+def test_an_end_during_a_training_is_offered_to_wait_and_leaves_the_policy(robot, tmp_path):
+    for number in range(2):
+        made.write(tmp_path / "shown", made.recorded(20), number=number)
+    policies = tmp_path / "policies"
+    changes = ["inputs=[joints]", "hidden=[8]", "epochs=3000"]
+    robot.start(
+        Trainer, root=str(tmp_path / "shown"), checkpoint=str(policies), changes=changes, background=False
+    )
+    person = AtTheKeys(robot)
+    person.type("b", lambda state: state.training_share, "a training with its share")
+    person.type("\x04", lambda _: "y: wait for it" in person.screen.lines[-1], "the offer")
+    assert person.screen.lines[-1].count("training v1 (") == 1
+    assert not person.node.ended.done()
+    assert not (policies / "v1").exists()
+    person.type("y", lambda _: "the session ends when the training is done" in person.screen.shown, "waiting")
+    robot.until(person.node.ended.done, "the end")
+    assert (policies / "v1" / "checkpoint").is_dir()
+    assert not (policies / "v1.running").exists()
+
+
+def test_a_session_that_is_stopped_during_a_training_says_how_to_finish_it(robot, tmp_path):
+    for number in range(2):
+        made.write(tmp_path / "shown", made.recorded(20), number=number)
+    policies = tmp_path / "policies"
+    changes = ["inputs=[joints]", "hidden=[8]", "epochs=1000000"]
+    trainer = robot.start(
+        Trainer, root=str(tmp_path / "shown"), checkpoint=str(policies), changes=changes, background=False
+    )
+    person = AtTheKeys(robot)
+    person.type("b", lambda state: state.training_share is not None, "a training")
+    person.node.stop()
+    (line,) = [line for line in person.screen.lines if "ends unfinished" in line]
+    words = shlex.split(line.partition("this trains it: ")[2].partition("\x1b")[0])
+    assert words[:5] == ["il-ros", "train", str(tmp_path / "shown"), "--out", str(policies / "v1")]
+    trainer.stop()
+    words[words.index("epochs=1000000")] = "epochs=3"
+    assert main(words[1:]) == 0
+    assert (policies / "v1" / "checkpoint").is_dir()

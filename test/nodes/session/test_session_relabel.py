@@ -15,8 +15,8 @@ from il_ros.nodes.sim.node import Sim
 from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.nodes.teleop.keyboard_node import TeleopKeyboard
 from il_ros.records.decision import NOBODY
-from il_ros.session.moments import to_label
-from il_ros.session.starts import write_starts
+from il_ros.session.relabelling.moments import to_label
+from il_ros.session.relabelling.starts import write_starts
 
 JOINT1_UP, RELEASED = "k", "x"
 
@@ -56,7 +56,7 @@ def recorded_with_a_mark(graph, sim, root):
 def test_a_marked_moment_is_relabelled_with_the_keys(graph, sim, tmp_path):
     root = tmp_path / "episodes"
     folder = recorded_with_a_mark(graph, sim, root)
-    (moment,) = to_label([look(folder)], root).moments
+    (moment,) = to_label([look(folder)]).moments
     write_starts(tmp_path / "moments.json", [moment])
     person = AtTheKeys(
         graph, moments=str(tmp_path / "moments.json"), mode="expert", teacher=False, contract="arm_push",
@@ -91,7 +91,7 @@ def test_a_marked_moment_is_relabelled_with_the_keys(graph, sim, tmp_path):
 
     made = load_info(root / "episode_000002")
     assert (made.made_from, made.seed, made.outcome) == (moment.words, 5, "success")
-    assert to_label([look(folder)], root).labelled == 1
+    assert to_label([look(folder)]).labelled == 1
     dataset = Dataset.open(root, contract.parse(made.contract_text, "recorded"), validation=0)
     (shown,) = (episode for episode in dataset.train if episode.name == "episode_000002")
     # the tick of the moment itself was answered before the person drove: the demonstration begins a tick

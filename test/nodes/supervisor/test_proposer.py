@@ -1,7 +1,12 @@
 """One proposal per tick with its stamp, or a reason."""
 
+import itertools
+import re
+import time
+
 import numpy as np
 import pytest
+from rcl_interfaces.msg import Log
 
 from il_ros.core import contract, messages
 from il_ros.nodes.runtime import managed
@@ -208,3 +213,55 @@ def test_closed_it_is_silent(graph):
     robot.joints(1000 * MS)
     graph.spin(0.2)
     assert source.seen == []
+
+
+def warnings_of(graph):
+    """Return a list that collects the warnings in the nodes' logs."""
+    found = []
+    graph.outside.create_subscription(
+        Log, "/rosout", lambda entry: found.append(entry.msg) if entry.level == 30 else None, 100
+    )
+    return found
+
+
+def test_the_first_second_after_a_start_is_quiet(graph):
+    warned = warnings_of(graph)
+    source, robot = graph.start(Source), Robot(graph)
+    began_s = time.monotonic()
+    stamps_ms = itertools.count(1000, 50)
+    while time.monotonic() - began_s < 0.8:  # joints without a goal, as while the goal's node starts
+        robot.joints(next(stamps_ms) * MS)
+        graph.spin(0.05)
+    assert "goal (goal): nothing received" in source.status().message
+    assert warned == []
+
+    def told():
+        robot.joints(next(stamps_ms) * MS)
+        return warned
+
+    graph.until(told, "the warning")
+    assert warned[0].startswith("no observation: goal (goal): nothing received")
+
+
+def test_an_overloaded_process_is_not_told_to_change_its_stamps(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    graph.spin(0.5)
+    robot.goal(1100 * MS)
+    graph.settle()
+    robot.joints(1050 * MS)
+    graph.until(lambda: "stamp: arrival" in source.status().message, "a goal after the tick")
+    time.sleep(0.6)  # no callback runs, as in a process that gets no processor time
+    robot.joints(1100 * MS)
+    graph.until(lambda: source.seen, "an observation")
+    robot.goal(1400 * MS)
+    robot.joints(1350 * MS)
+    graph.until(lambda: "overloaded" in source.status().message, "the cause")
+    assert re.match(r"overloaded: this process handles messages 0\.[4-9]\d s late", source.status().message)
+
+
+def test_a_missing_stream_is_named_also_while_the_process_is_overloaded(graph):
+    source, robot = graph.start(Source), Robot(graph)
+    graph.spin(0.5)
+    time.sleep(0.6)
+    robot.joints(1050 * MS)
+    graph.until(lambda: "nothing received" in source.status().message, "the missing stream")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from il_ros.core import files
 from il_ros.core.settings import build, plain
-from il_ros.session.moments import MarkedMoment, RelabelError
+from il_ros.session.relabelling.moments import MarkedMoment, RelabelError
 from il_ros.session.setup import Start
 
 _MOST_BYTES = 256 << 20

@@ -34,12 +34,16 @@ class NoStateError(RelabelError):
 
 @dataclass(frozen=True)
 class MarkedMoment:
-    """A state (S,) of the embedded simulator, `at_s` seconds after its episode's start, and why it was selected."""
+    """A state (S,) of the embedded simulator, `at_s` seconds after its episode's start, and why it was selected.
+
+    `root`: the folder of its episode, in which the episode made from it belongs too.
+    """
 
     info: EpisodeInfo
     at_s: float
     why: str
     state: Vector
+    root: Path = Path("episodes")
 
     @property
     def words(self) -> str:
@@ -64,12 +68,18 @@ class ToLabel:
     left_out: tuple[str, ...] = ()
 
 
-def to_label(entries: Sequence[Entry], root: Path, *, uncertain: int = 0, before_s: float = 0.5) -> ToLabel:
-    """Return the moments of `entries` from which no episode under `root` was made.
+def to_label(entries: Sequence[Entry], *, uncertain: int = 0, before_s: float = 0.5) -> ToLabel:
+    """Return the moments of `entries` from which no episode beside them was made.
 
     `uncertain` and `before_s` as in `moments`. Raises BagError or LayoutError on an unreadable episode.
     """
-    made = {entry.info.made_from for entry in scan(root).usable if entry.info is not None}
+    roots = dict.fromkeys(entry.folder.resolve().parent for entry in entries)
+    made = {
+        (root, entry.info.made_from)
+        for root in roots
+        for entry in scan(root).usable
+        if entry.info is not None and entry.info.made_from
+    }
     found: list[MarkedMoment] = []
     stateless, left_out = [], list[str]()
     for entry in entries:
@@ -79,7 +89,7 @@ def to_label(entries: Sequence[Entry], root: Path, *, uncertain: int = 0, before
             found += moments(entry.folder, left_out.append, uncertain=uncertain, before_s=before_s)
         except NoStateError as error:
             stateless.append(str(error))
-    left = tuple(moment for moment in found if moment.words not in made)
+    left = tuple(moment for moment in found if (moment.root, moment.words) not in made)
     return ToLabel(left, len(found) - len(left), tuple(stateless), tuple(left_out))
 
 
@@ -119,7 +129,8 @@ def moments(
     found = []
     for stamp_ns, why in sorted(wanted):
         place = max(0, bisect_right(stamps, stamp_ns) - 1)
-        found.append(MarkedMoment(info, (stamps[place] - start_ns) / 1e9, why, states[place][1]))
+        at_s = (stamps[place] - start_ns) / 1e9
+        found.append(MarkedMoment(info, at_s, why, states[place][1], folder.resolve().parent))
     return found
 
 

@@ -1,0 +1,50 @@
+"""The device that trains: `cpu`, a torch device such as `cuda`, or `auto`."""
+
+from __future__ import annotations
+
+import re
+
+AUTO = "auto"
+_KNOWN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def check(name: str) -> None:
+    """Raise ValueError unless `name` is a known kind of device; it need not exist here."""
+    if not _KNOWN.fullmatch(name):
+        raise ValueError(f"device is '{name}'; it must be auto, cpu, cuda, cuda:1 (the second GPU) or mps")
+
+
+def device_of(name: str, *, images: bool) -> tuple[str, str]:
+    """Return the device for a training, and for `auto` why it is the CPU although a GPU would be used ("": it is not).
+
+    `auto` is the GPU for policies with `images`, where there is one. Without cameras it is the CPU: the networks
+    are small, and their gradient is written out for it.
+    Raises ValueError, with the reason, when the named device does not exist.
+    """
+    check(name)
+    missing = _missing(name if name != AUTO else "cuda")
+    if name != AUTO:
+        if missing:
+            raise ValueError(
+                f"device: {name} is not available: {missing}; 'device: auto' takes what is there"
+            )
+        return name, ""
+    if not images:
+        return "cpu", ""
+    return ("cpu", missing) if missing else ("cuda", "")
+
+
+def _missing(name: str) -> str:
+    """Return why a device cannot be used here, "" if it can."""
+    import torch  # takes a second; `check` does without
+
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and torch.version.cuda is None and torch.version.hip is None:
+        return f"this torch ({torch.__version__}) is built without CUDA"
+    if kind == "cuda" and not torch.cuda.is_available():
+        return f"torch ({torch.__version__}) finds no CUDA GPU or no driver for it"
+    if number and int(number) >= torch.cuda.device_count():
+        return f"there are {torch.cuda.device_count()} GPUs, counted from 0"
+    if kind == "mps" and not torch.backends.mps.is_available():
+        return f"this torch ({torch.__version__}) has no MPS"
+    return ""

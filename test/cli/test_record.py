@@ -1,0 +1,114 @@
+"""`il-ros record` in a pseudo-terminal: countdown, takes, verdicts, reset phase, end."""
+
+import re
+import sys
+import termios
+import time
+
+import pytest
+from pseudo_terminal import InTerminal
+
+from il_ros.cli.main import main
+from il_ros.episodes.catalogue import scan
+from il_ros.scenarios.recording import RECORDING
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture
+def record(tmp_path):
+    """Return a function that starts `il-ros record` on the task reach with further words."""
+    started = []
+
+    def start(*words):
+        common = ["record", "--task", "reach", "--no-cameras", "--root", str(tmp_path / "my episodes")]
+        words = [*common, "--logs", str(tmp_path / "log"), *words]
+        started.append(InTerminal([sys.executable, "-m", "il_ros.cli.main", *words]))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.close()
+
+
+def shown(terminal, *words, press="", timeout_s=60):
+    """Wait until one of `words` is on the screen; press the key `press` repeatedly, if given."""
+    end_s = time.monotonic() + timeout_s
+    while not any(each in COLOUR.sub("", terminal.read()) for each in words):
+        assert time.monotonic() < end_s, f"none of {words} on the screen: {terminal.screen[-3000:]}"
+        assert terminal.process.poll() is None, terminal.screen[-3000:]
+        if press:
+            terminal.type(press)
+        time.sleep(0.5 if press else 0.05)
+
+
+def begun(terminal, word):
+    """Press n until `word` is shown: the first requests may be refused, with a message, while nodes start."""
+    while word not in COLOUR.sub("", terminal.screen):
+        terminal.screen = ""
+        terminal.type("n")
+        shown(terminal, word, "refused")
+
+
+def test_a_person_records_takes_by_keys_and_learns_the_next_step(record, tmp_path):
+    terminal = record("--expert", "keyboard", "--countdown", "2")
+    shown(terminal, "task reach: move the tip of the tool to the ball; success: ")
+    help_lines = COLOUR.sub("", terminal.screen)
+    assert "next take: countdown, then recording" in help_lines
+    assert "start a training" not in help_lines
+    begun(terminal, "recording starts in 2 s (u cancels)")
+    shown(terminal, "episode_000001 is being recorded")
+    assert "\a" in terminal.screen  # test_takes.py counts them
+    shown(terminal, "you drive", press="k")
+    terminal.type("g")
+    shown(terminal, "take 1; reset the scene: n starts the next")
+    shown(terminal, "episode_000001: success")
+    terminal.screen = ""
+    terminal.type("n")
+    shown(terminal, "episode_000002 is being recorded")
+    terminal.screen = ""
+    terminal.type("u")
+    shown(terminal, "il-ros episodes undo '")
+    shown(terminal, "take 1; reset the scene")
+    terminal.type("n")
+    shown(terminal, "recording starts in")
+    terminal.type("u")
+    shown(terminal, "the countdown is cancelled")
+    terminal.type("\x04")
+    assert terminal.wait(timeout_s=120) == 0
+    assert "Traceback" not in terminal.screen
+    assert termios.tcgetattr(terminal.terminal) == terminal.before
+    assert f"next: il-ros train '{tmp_path}/my episodes'" in terminal.screen
+    kept, discarded = scan(tmp_path / "my episodes").entries
+    assert (kept.outcome, kept.task, discarded.state) == ("success", "reach", "discarded")
+    assert "episode_000002: discarded" in terminal.screen
+
+
+def test_unattended_takes_follow_each_other_and_end_by_themselves(record, tmp_path):
+    terminal = record(
+        *("--expert", "scripted", "--takes", "2", "--countdown", "1", "--reset", "1", "--no-beeps"),
+    )
+    shown(terminal, "no episode yet")
+    begun(terminal, "episode_000001 is being recorded")
+    shown(terminal, "1 of 2 takes; reset the scene: next in 1 s (n: now)")
+    assert terminal.wait(timeout_s=120) == 0
+    assert "\a" not in terminal.screen
+    assert "all 2 takes are recorded" in terminal.screen
+    entries = scan(tmp_path / "my episodes").usable
+    assert [entry.outcome for entry in entries] == ["success", "success"]
+    assert entries[1].info.seed == entries[0].info.seed + 1
+
+
+def test_attached_only_the_console_starts():
+    nodes = RECORDING.nodes({"attach": "true", "sim": "false", "contract": "arm_reach", "task": "fold"})
+    assert [(spec.executable, spec.terminal) for spec in nodes] == [("session", True)]
+    assert nodes[0].parameters["simulator"] is False
+    every = RECORDING.nodes({"sim": "false", "contract": "arm_reach", "task": "fold", "expert": "joy"})
+    assert [spec.name for spec in every] == ["expert", "dagger_supervisor", "recorder", "session"]
+
+
+def test_a_contradiction_is_spelt_as_it_was_typed(capsys):
+    assert main(["record", "--task", "fold"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("il-ros record: --task fold is none of reach, push")
+    assert told.endswith("a robot's own task needs --no-sim\n")
