@@ -182,9 +182,14 @@ def _of_rows(rows: Iterator[tuple[str, int, int]]) -> Block:
 def _database_rows(file: Path) -> Iterator[tuple[str, int, int]]:
     database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
-        yield from database.execute(
+        for row in database.execute(
             "SELECT topics.name, messages.id, messages.timestamp FROM messages "
             "JOIN topics ON messages.topic_id = topics.id ORDER BY messages.id"
-        )
+        ):
+            if [type(value) for value in row] != [str, int, int]:
+                raise sqlite3.DataError("a column holds a value of another type")
+            yield row
+    except UnicodeDecodeError as error:
+        raise sqlite3.DataError(f"a text is not UTF-8: {error}") from error
     finally:
         database.close()

@@ -8,12 +8,16 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _JOURNALS = ("-wal", "-journal")
 _TOPICS = """\
 SELECT t.name, t.type, t.serialization_format, COUNT(m.timestamp), MIN(m.timestamp), MAX(m.timestamp)
 FROM topics t LEFT JOIN messages m ON m.topic_id = t.id GROUP BY t.id ORDER BY t.id"""
+
+
+Kinds = tuple[type | tuple[type, ...], ...]
+_NULL = (int, type(None))
 
 
 class Db3Topic(NamedTuple):
@@ -30,7 +34,7 @@ class Db3Topic(NamedTuple):
 def topics(path: Path) -> list[Db3Topic]:
     """Return the topics of a file; raises sqlite3.Error when it is damaged or not rosbag2's, OSError."""
     with _opened(path) as database:
-        return [Db3Topic(*row) for row in database.execute(_TOPICS)]
+        return [Db3Topic(*row) for row in _rows(database, _TOPICS, (str, str, str, int, _NULL, _NULL))]
 
 
 def messages(path: Path, wanted: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
@@ -41,13 +45,29 @@ def messages(path: Path, wanted: Collection[str] | None) -> Iterator[tuple[str, 
     with _opened(path) as database:
         named = {
             number: (name, kind)
-            for number, name, kind in database.execute("SELECT id, name, type FROM topics")
+            for number, name, kind in _rows(database, "SELECT id, name, type FROM topics", (int, str, str))
             if wanted is None or name in wanted
         }
         chosen = ", ".join("?" * len(named))
         query = f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({chosen}) ORDER BY timestamp, id"
-        for number, log_ns, data in database.execute(query, tuple(named)):
-            yield *named[number], log_ns, bytes(data)
+        for number, log_ns, data in _rows(database, query, (int, int, bytes), tuple(named)):
+            yield *named[number], log_ns, data
+
+
+def _rows(
+    database: sqlite3.Connection, query: str, kinds: Kinds, chosen: tuple[int, ...] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows; raises sqlite3.Error for a value of another type, which any column may hold."""
+    try:
+        for row in database.execute(query, chosen):
+            for value, kind in zip(row, kinds, strict=True):
+                if not isinstance(value, kind):
+                    raise sqlite3.DataError(
+                        f"a column holds a {type(value).__name__}, where another type belongs"
+                    )
+            yield row
+    except UnicodeDecodeError as error:
+        raise sqlite3.DataError(f"a text is not UTF-8: {error}") from error
 
 
 @contextmanager
