@@ -17,6 +17,7 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import extended
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.training.batches import Batches
+from il_ros.training.device import device_of
 from il_ros.training.loop import TrainingLoop
 from il_ros.training.recipe import Recipe
 from il_ros.training.run import fit_normaliser, torch_settings
@@ -48,7 +49,8 @@ class Learner:
             normaliser = extended(
                 before.normaliser, data.features, inputs.groups, self.recipe.training.input_margin
             )
-        batches = Batches(data, inputs, normaliser, self.recipe.training.device)
+        device, _ = device_of(self.recipe.training.device, images=bool(inputs.images))
+        batches = Batches(data, inputs, normaliser, device)
         epochs = max(1, round(self.steps / math.ceil(len(data) / self.recipe.training.batch_size)))
         training = replace(self.recipe.training, epochs=epochs, keep="last", patience=0)
         with torch_settings(training.threads), torch.random.fork_rng(devices=[]):
@@ -56,7 +58,7 @@ class Learner:
             network = make_network(self.recipe.family, settings, self.contract, normaliser)
             if before is not None:
                 network.load_state_dict(before.network.state_dict())
-            network.to(training.device).train()
+            network.to(device).train()
             loop = TrainingLoop(network, training)
             for _ in loop.epochs(batches, None, time.monotonic):
                 pass
