@@ -8,11 +8,14 @@ from dataclasses import replace
 
 from il_ros.core.contract import Contract
 from il_ros.core.messages import MessageError
-from il_ros.core.synchroniser import NoObservation, Synchroniser
+from il_ros.core.synchroniser import AHEAD_NS, NoObservation, Synchroniser
 
 
 class UsabilityCheck:
-    """Makes each observation from its newest messages when asked; an old message is no fault here."""
+    """Makes each observation from its newest messages when asked.
+
+    An old message, or one stamped a little ahead, is no fault here: the stream's ages tell that.
+    """
 
     def __init__(self, contract: Contract) -> None:
         specs = [replace(spec, max_age_s=math.inf) for spec in contract.observations]
@@ -26,6 +29,7 @@ class UsabilityCheck:
         self._refused: Counter[str] = Counter()
         self._reasons: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._ticks_ns: dict[str, int] = {}
         self._looked_ns = 0
 
     def receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
@@ -39,7 +43,9 @@ class UsabilityCheck:
         for key in self._keys[topic]:
             self._seen.add(key)
             try:
-                self._each[key][1].push(topic, raw, arrival_ns)
+                stamp_ns = self._each[key][1].push(topic, raw, arrival_ns)
+                if stamp_ns <= arrival_ns + AHEAD_NS:
+                    self._ticks_ns[key] = max(stamp_ns, self._ticks_ns.get(key, 0))
             except MessageError as error:  # too short for a header
                 self._reasons[key] = f"{key} ({topic}): {error}"
 
@@ -55,13 +61,15 @@ class UsabilityCheck:
                 synchroniser.clear()
             self._newest.clear()
             self._seen.clear()
+            self._ticks_ns.clear()
             return {}
         for topic, (raw, arrival_ns) in self._newest.items():
             self._push(topic, raw, arrival_ns)
         self._newest.clear()
         found: dict[str, str] = {}
         for key in sorted(self._seen):
-            sampled = self._each[key][1].sample(now_ns)
+            tick_ns = self._ticks_ns[key] = max(now_ns, self._ticks_ns.get(key, 0))
+            sampled = self._each[key][1].sample(tick_ns)
             self._checks[key] += 1
             if isinstance(sampled, NoObservation):
                 found[key] = "; ".join(sampled.reasons)
