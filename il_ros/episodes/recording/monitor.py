@@ -51,6 +51,8 @@ class StreamMonitor:
     A stream is stale while its newest message is older than `max_age_s`, from its first message on. A stream of
     joint states with several sources is stale while one of its joints is.
     `by_arrival`: the contract ignores its stamps, so they are counted but have no consequence.
+    `simulated`: a stream is stale by its stamps. Simulated time may run faster than the recorder reads, and how late
+    that is says nothing about the data.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class StreamMonitor:
         max_age_s: float = math.inf,
         required: bool = False,
         by_arrival: bool = False,
+        simulated: bool = False,
     ):
         self.topic, self.type, self.required, self.by_arrival = topic, type_name, required, by_arrival
+        self._by_stamp = simulated and not by_arrival
         self.messages = self.bytes = self.lost = self.backwards = self.ahead = 0
         self.last_ns: int | None = None
         self._max_age_s = max_age_s
-        self._first_ns = 0
+        self._first_ns = self._came_ns = 0
         self._last_stamps_ns: dict[Hashable, int] = {}
         self._fresh_until_ns = math.inf
         self._stale_ns = 0.0
@@ -87,14 +91,16 @@ class StreamMonitor:
         `source`: which of the stream's publishers sent it, as far as it is known. `oldest_ns`: the time of the oldest
         part of the stream's present value, minus infinity for one that never came; None: this message is all of it.
         """
+        came_ns = stamp_ns if self._by_stamp and stamp_ns is not None else log_ns
         if self.last_ns is None:
             self._first_ns = log_ns
         else:
-            self._stale_ns += max(0.0, log_ns - max(self._fresh_until_ns, self.last_ns))
+            self._stale_ns += max(0.0, came_ns - max(self._fresh_until_ns, self._came_ns))
             self._longest_gap_ns = max(self._longest_gap_ns or 0, log_ns - self.last_ns)
         self.messages += 1
         self.bytes += size
         self.last_ns = log_ns
+        self._came_ns = came_ns
         if stamp_ns is not None:
             if log_ns > 0:  # at 0, simulated time has not begun
                 self._ages.add((log_ns - stamp_ns) / 1e9)

@@ -39,6 +39,8 @@ class RecordOptions:
     """A required stream is silent after this time without a message, or after its max_age_s if longer."""
     ahead_s: float = AHEAD_S
     """A required stream whose stamps are further ahead of the recorder's clock (median) has a wrong clock."""
+    simulated: bool = False
+    """Time is simulated: a stream is stale by its stamps, however late the recorder handles its messages."""
 
     def __post_init__(self) -> None:
         if self.compression not in COMPRESSIONS:

@@ -102,7 +102,7 @@ class EpisodeRecorder:
             return known
         every = self.contract.observations if self.contract else ()
         observations = [each for each in every if each.topic == spec.contract_topic]
-        self.streams[spec.topic] = Stream(spec, observations)
+        self.streams[spec.topic] = Stream(spec, observations, simulated=self.options.simulated)
         return self.streams[spec.topic]
 
     def receive(self, stream: Stream, raw: bytes) -> None:

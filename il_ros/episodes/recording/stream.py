@@ -20,8 +20,14 @@ _FEW = 5
 class Stream:
     """A received topic, with its live and its per-episode statistics. Times are node clock nanoseconds."""
 
-    def __init__(self, spec: RecordedStream, observations: Sequence[ObservationSpec] = ()):
-        self.spec = spec
+    def __init__(
+        self,
+        spec: RecordedStream,
+        observations: Sequence[ObservationSpec] = (),
+        *,
+        simulated: bool = False,
+    ):
+        self.spec, self._simulated = spec, simulated
         self.fault = ""
         """Why a joint has two publishers at the last message, "" if none has."""
         self._joints = JointSources(observations) if spec.type == JOINT_STATE and observations else None
@@ -118,4 +124,5 @@ class Stream:
             max_age_s=spec.max_age_s,
             required=spec.required,
             by_arrival=spec.by_arrival,
+            simulated=self._simulated,
         )

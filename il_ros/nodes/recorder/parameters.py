@@ -130,6 +130,7 @@ def options(node: Node, contract: Contract) -> RecordOptions:
         queue_bytes=value(node, "queue_bytes"),
         silence_s=value(node, "silence_s"),
         ahead_s=ahead_s,
+        simulated=value(node, "use_sim_time"),
     )
 
 

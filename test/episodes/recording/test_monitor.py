@@ -33,6 +33,18 @@ def test_age_is_reception_minus_stamp():
     assert stream.info(1000 * MS).age_p99_s == pytest.approx(0.05, rel=0.13)
 
 
+def test_in_simulated_time_a_stream_is_stale_by_its_stamps_however_late_it_is_handled():
+    stream = monitor(max_age_s=0.1, simulated=True)
+    late = monitor(max_age_s=0.1)
+    for k in range(10):  # stamps every 50 ms, handled 300 ms later
+        for each in (stream, late):
+            each.observe((50 * k + 300) * MS, 1, stamp_ns=50 * k * MS)
+    assert stream.info(750 * MS).stale_s == 0.0
+    assert late.info(750 * MS).stale_s == pytest.approx(0.45)
+    stream.observe(1250 * MS, 1, stamp_ns=950 * MS)  # the last stamp was 450: fresh until 550
+    assert stream.info(1250 * MS).stale_s == pytest.approx(0.4)
+
+
 def test_stale_from_max_age_after_the_stamp_until_the_next_message():
     stream = monitor(max_age_s=0.1)
     stream.observe(1000 * MS, 1, stamp_ns=980 * MS)  # fresh until 1080
