@@ -67,6 +67,7 @@ def grade(
     refused: Mapping[str, tuple[float, str]] | None = None,
     commanded: bool = True,
     ahead_s: float = math.inf,
+    shortest_s: float = SHORTEST_S,
     faults: Sequence[str] = (),
     cautions: Sequence[str] = (),
 ) -> Grade:
@@ -74,11 +75,11 @@ def grade(
 
     `clipped_most`: the limit that acted most often, in words. `refused`: by observation, the share of checks
     in which it could not be made, and why. `commanded`: whether any command or decision was recorded.
-    `ahead_s`: see RecordOptions.
+    `ahead_s`: see RecordOptions. `shortest_s`: a shorter episode is poor.
     """
     findings = [_Finding(2, math.inf, fault) for fault in faults]
     findings += [_Finding(1, math.inf, caution) for caution in cautions]
-    if duration_s < SHORTEST_S:
+    if duration_s < shortest_s:
         findings.append(_Finding(2, math.inf, f"only {duration_s:.2f} s long"))
     if not commanded:
         findings.append(_Finding(2, math.inf, "no command was recorded, so there is nothing to learn"))

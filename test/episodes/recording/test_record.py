@@ -253,6 +253,17 @@ def test_a_discarded_episode_is_not_called_saved_and_cannot_be_marked(make, tmp_
     assert recorder.mark("success") == "episode_000001"
 
 
+@pytest.mark.parametrize(("made_from", "level"), [("", "poor"), ("episode_000003 at 4.20 s", "good")])
+def test_a_short_take_is_poor_unless_it_corrects_a_moment_of_another_episode(
+    make, clock: Clock, made_from, level
+):
+    recorder = make(pre_roll_s=0.0)
+    recorder.start(Label(made_from=made_from))
+    clock.ns += 250 * MS
+    recorder.stop()
+    assert finished(recorder).grade.level == level
+
+
 def test_max_duration_ends_the_episode(make, clock: Clock):
     recorder = make(max_duration_s=2.0)
     recorder.start()
