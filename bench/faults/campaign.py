@@ -37,7 +37,7 @@ from world import NotReachedError, World
 MODES = ("policy", "hg_dagger", "gated")
 LOST_S = 0.3
 """Declared: what a killed recorder may lose."""
-DISK = "64m"
+DISK = "256m"
 LIMITS = {"lower": (-0.2, -2.0), "upper": (0.6, 2.0)}
 """Of the contract `drive`, by hand."""
 

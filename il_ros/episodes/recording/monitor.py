@@ -91,7 +91,7 @@ class StreamMonitor:
         `source`: which of the stream's publishers sent it, as far as it is known. `oldest_ns`: the time of the oldest
         part of the stream's present value, minus infinity for one that never came; None: this message is all of it.
         """
-        came_ns = stamp_ns if self._by_stamp and stamp_ns is not None else log_ns
+        came_ns = min(stamp_ns, log_ns) if self._by_stamp and stamp_ns is not None else log_ns
         if self.last_ns is None:
             self._first_ns = log_ns
         else:
@@ -100,7 +100,7 @@ class StreamMonitor:
         self.messages += 1
         self.bytes += size
         self.last_ns = log_ns
-        self._came_ns = came_ns
+        self._came_ns = max(self._came_ns, came_ns)
         if stamp_ns is not None:
             if log_ns > 0:  # at 0, simulated time has not begun
                 self._ages.add((log_ns - stamp_ns) / 1e9)

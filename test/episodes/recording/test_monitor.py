@@ -43,6 +43,10 @@ def test_in_simulated_time_a_stream_is_stale_by_its_stamps_however_late_it_is_ha
     assert late.info(750 * MS).stale_s == pytest.approx(0.45)
     stream.observe(1250 * MS, 1, stamp_ns=950 * MS)  # the last stamp was 450: fresh until 550
     assert stream.info(1250 * MS).stale_s == pytest.approx(0.4)
+    for odd_ns in (1, 3600_000 * MS):  # garbage costs the time to the next message at most
+        stream.observe(1260 * MS, 1, stamp_ns=odd_ns)
+    stream.observe(1300 * MS, 1, stamp_ns=1000 * MS)
+    assert stream.info(1300 * MS).stale_s < 0.8
 
 
 def test_stale_from_max_age_after_the_stamp_until_the_next_message():
