@@ -37,8 +37,11 @@ def test_the_policy_servers_driving_record_goes_on_after_an_odd_decision(graph, 
     server = graph.start(PolicyServer, candidates=f"{tmp_path.name}/checkpoint")
     decide = published(graph, DECISIONS)
 
+    began_ns = graph.outside.get_clock().now().nanoseconds
+
     def drive(tick):
-        decide(to_json(Decision(tick * 50 * MS, tick * 50 * MS, "policy", "", version="v1", mode="gated")))
+        stamp_ns = began_ns + tick * 50 * MS
+        decide(to_json(Decision(stamp_ns, stamp_ns, "policy", "", version="v1", mode="gated")))
 
     drive(1)
     drive(2)
