@@ -41,6 +41,12 @@ def test_the_grade_names_a_streams_fault(info: StreamInfo, level: str, says: str
     assert says in result.reasons[0]
 
 
+def test_what_is_recorded_besides_the_observations_makes_no_take_poor():
+    result = grade([stream(), stream(lost=90, messages=10, ahead=9, required=False)], 5.0)
+    assert result.level == "fair"
+    assert "/joint_states: 90 of 100 messages lost" in result.reasons
+
+
 @pytest.mark.parametrize("info", [stream(lost=5, messages=995), stream(stale_s=0.1), stream(stale_s=0.0)])
 def test_what_does_not_exceed_a_threshold_is_no_reason(info: StreamInfo):
     """0.5 % lost and 2 % of 5 s stale equal the bounds."""
