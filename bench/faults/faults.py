@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from std_srvs.srv import SetBool, Trigger
@@ -406,6 +408,10 @@ def _second(name: str) -> Run:
         second.terminate()
         second.wait(60)
         del world.processes[f"second_{name}"]
+        if (
+            name == "dagger_supervisor"
+        ):  # beside another commander both stop; a person activates the one that stays
+            _change(world, name, Transition.TRANSITION_ACTIVATE)
 
     return run
 
@@ -452,25 +458,23 @@ def _parameter(node: str, name: str, text: str) -> Run:
     return run
 
 
-def _lifecycle(name: str) -> Run:
-    from lifecycle_msgs.msg import Transition
-    from lifecycle_msgs.srv import ChangeState
+def _change(world: World, name: str, number: int) -> None:
+    """Request a lifecycle transition; a node that is in that state already refuses it."""
+    client = world.node.create_client(ChangeState, f"{name}/change_state")
+    world.until(client.service_is_ready, "the lifecycle")
+    answer = client.call_async(ChangeState.Request(transition=Transition(id=number)))
+    world.until(answer.done, f"transition {number} of {name}")
+    world.node.destroy_client(client)
 
+
+def _lifecycle(name: str) -> Run:
     @contextlib.contextmanager
     def run(world: World) -> Iterator[None]:
-        client = world.node.create_client(ChangeState, f"{name}/change_state")
-        world.until(client.service_is_ready, "the lifecycle")
-
-        def change(number: int) -> None:
-            client.call_async(ChangeState.Request(transition=Transition(id=number)))
-
         world.fault_at = time.monotonic()
-        change(Transition.TRANSITION_DEACTIVATE)
+        _change(world, name, Transition.TRANSITION_DEACTIVATE)
         time.sleep(FLOOD_S)
         yield
-        change(Transition.TRANSITION_ACTIVATE)
-        time.sleep(0.5)
-        world.node.destroy_client(client)
+        _change(world, name, Transition.TRANSITION_ACTIVATE)
 
     return run
 
