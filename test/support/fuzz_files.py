@@ -27,7 +27,8 @@ from il_ros.episodes.counts import count_episode
 from il_ros.episodes.verify import verify
 from il_ros.policies import checkpoint
 from il_ros.records import decision
-from il_ros.session import moments, report
+from il_ros.session import report
+from il_ros.session.relabelling import moments
 from il_ros.training import recipe as recipes
 from il_ros.training import saved
 from il_ros.training.loop import TrainingError

@@ -82,8 +82,13 @@ class SafetyLimiter:
             )
 
     def start(self, measured: Sequence[float], speed: Sequence[float] | None = None) -> Motion:
-        """Return the start of a ramp: at `measured` (A_k,), with `speed` (A_k,) cut to what can be stopped."""
+        """Return the start of a ramp: at `measured` (A_k,), with `speed` (A_k,) cut to what can be stopped.
+
+        A continuous joint is taken into the turn in which its commands are kept.
+        """
         sent = tuple(map(float, measured))
+        if self._continuous and not self.spec.is_velocity:
+            sent = self._within_turn(sent)
         if self.rotation is not None:
             sent = (*sent[:_ORIENTATION], *unit(sent[_ORIENTATION:]))
         if speed is None or self.spec.is_velocity:

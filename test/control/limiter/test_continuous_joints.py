@@ -43,6 +43,17 @@ def driven(it, start, target, steps=400):
     return np.array(sent)
 
 
+def test_a_ramp_starts_in_the_turn_in_which_commands_are_kept():
+    motion = limiter(KEPT).start((3.2, 0.5))
+    assert motion.sent == pytest.approx((3.2 - TURN, 0.5))
+    repeated, _ = limiter(KEPT).step((3.2, 0.5), motion, 0.0)  # no time has passed: the start itself is sent
+    assert repeated.sent == motion.sent
+    assert limiter().start((3.2, 0.5)).sent == (
+        3.2,
+        0.5,
+    )  # without limits commands go on from where the joint is
+
+
 def test_the_way_over_the_end_of_a_turn_is_short():
     sent = driven(limiter(), (3.12, 0.0), (-3.12, 0.0))
     np.testing.assert_allclose(
