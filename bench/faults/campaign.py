@@ -67,7 +67,13 @@ def main() -> int:
         "--only", nargs="+", default=[], help="run the faults whose name contains one of these"
     )
     parser.add_argument("--json", type=Path, help="file for all rows")
+    parser.add_argument(
+        "--table", type=Path, metavar="FILE", help="print the table of such a file, and run nothing"
+    )
     arguments = parser.parse_args()
+    if arguments.table:
+        print(table([Row(**each) for each in json.loads(arguments.table.read_text())]))
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmount, end the nodes
     wanted = [
         each for each in FAULTS if not arguments.only or any(text in each.name for text in arguments.only)
@@ -79,6 +85,7 @@ def main() -> int:
             print(line(row), flush=True)
             if arguments.json:
                 arguments.json.write_text(json.dumps([asdict(each) for each in rows], indent=1))
+    print(table(rows))
     wrong = [row for row in rows if row.wrong]
     names = {row.fault for row in rows}
     size = f"{len(names)} faults x {len(arguments.modes)} modes: {len(rows)} rows"
@@ -189,6 +196,25 @@ def line(row: Row) -> str:
     goes_on = "no" if row.goes_on_s is None else f"{row.goes_on_s:.1f} s"
     cells = [row.fault, row.mode, stop, f"{row.share:.2f}", lost, row.episode, goes_on, row.words[:160]]
     return "| " + " | ".join(cells) + " |" + (f"  <-- {'; '.join(row.wrong)}" if row.wrong else "")
+
+
+def table(rows: list[Row]) -> str:
+    """Return a row per fault and a column per mode: what the motion did, what was lost, when the policy drove again."""
+    modes = list(dict.fromkeys(row.mode for row in rows))
+    cells = {(row.fault, row.mode): _cell(row) for row in rows}
+    lines = ["| fault | " + " | ".join(modes) + " |", "|---" * (1 + len(modes)) + "|"]
+    for fault in dict.fromkeys(row.fault for row in rows):
+        lines.append(f"| {fault} | " + " | ".join(cells.get((fault, mode), "") for mode in modes) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: Row) -> str:
+    parts = ["drives on" if row.stop_s is None else f"stops in {row.stop_s:.2f} s"]
+    parts += [f"lost {row.lost_s:.2f} s"] if row.lost_s else []
+    parts += [] if row.episode == "complete" else [row.episode or "no episode"]
+    parts += ["does not go on"] if row.goes_on_s is None else []
+    parts += [f"again in {row.goes_on_s:.0f} s"] if row.goes_on_s is not None and row.goes_on_s >= 1.0 else []
+    return ("**" + ", ".join(parts) + "**") if row.wrong else ", ".join(parts)
 
 
 if __name__ == "__main__":
