@@ -189,16 +189,16 @@ class World:
         return result
 
     def drives(self, timeout_s: float = LONG_S) -> None:
-        """Wait until the policy drives: the robot turns, and its state is new."""
+        """Wait until the policy drives: the robot turns, by what arrives from now on."""
+        since = time.monotonic()
 
         def driven() -> bool:
-            now = time.monotonic()
             return bool(
                 self.odometry
-                and now - self.odometry[-1][0] < 0.5
+                and self.odometry[-1][0] > since
                 and self.turning > 0.4
                 and self.decisions
-                and now - self.decisions[-1][0] < 0.5
+                and self.decisions[-1][0] > since
                 and self.decisions[-1][1].authority == "policy"
             )
 
