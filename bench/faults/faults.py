@@ -35,8 +35,9 @@ SCAN, ODOMETRY, CLOCK = "sensor_msgs/msg/LaserScan", "nav_msgs/msg/Odometry", "r
 PROPOSAL, POINT = proposal.TYPE, "trajectory_msgs/msg/JointTrajectoryPoint"
 SILENT_S = TIMEOUT_S + SILENCE_S + 2 * PERIOD_S
 """Longest motion after the policy's last proposal: its time-out, the watchdog's period, one step of the ramp each."""
-UNCOMMANDED_S = COMMAND_TIMEOUT_S + 3 * PERIOD_S
-"""Longest motion after the supervisor's last command: the base's own time-out."""
+UNCOMMANDED_S = COMMAND_TIMEOUT_S + 4 * PERIOD_S
+"""Longest motion after the supervisor's last command: the base's own time-out, and a period each for the last command
+before the fault, a step of the ramp, rounding, and the odometry by which it is measured."""
 FREEZE_S = 5.0
 FLOOD_S = 3.0
 Run = Callable[[World], contextlib.AbstractContextManager[None]]

@@ -82,7 +82,9 @@ class World:
             },
             "dagger_supervisor": shared
             | {"mode": mode, "silence_s": SILENCE_S, "policy.timeout_s": TIMEOUT_S},
-            "trainer": shared | {"root": str(self.root), "checkpoint": str(self.versions), "watch": True},
+            "trainer": shared
+            | {"root": str(self.root), "checkpoint": str(self.versions), "watch": True}
+            | {"train_after": 0},  # it looks at every episode, and would learn from a forged expert
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.decisions: list[tuple[float, decision.Decision]] = []
