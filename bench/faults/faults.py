@@ -25,7 +25,17 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from std_srvs.srv import SetBool, Trigger
-from world import LATCHED, NODES, PERIOD_S, SILENCE_S, STRING, TIMEOUT_S, World, save_constant
+from world import (
+    LATCHED,
+    NODES,
+    PERIOD_S,
+    SILENCE_S,
+    STRING,
+    TIMEOUT_S,
+    NotReachedError,
+    World,
+    save_constant,
+)
 
 from il_ros.core import messages
 from il_ros.records import decision, proposal
@@ -463,8 +473,14 @@ def _change(world: World, name: str, number: int) -> None:
     """Request a lifecycle transition; a node that is in that state already refuses it."""
     client = world.node.create_client(ChangeState, f"{name}/change_state")
     world.until(client.service_is_ready, "the lifecycle")
-    answer = client.call_async(ChangeState.Request(transition=Transition(id=number)))
-    world.until(answer.done, f"transition {number} of {name}")
+    answers, called = [], 0.0
+    while not any(answer.done() for answer in answers):  # the first response may be lost
+        if time.monotonic() > called + 3.0:
+            called = time.monotonic()
+            answers.append(client.call_async(ChangeState.Request(transition=Transition(id=number))))
+        if len(answers) > 20:
+            raise NotReachedError(f"transition {number} of {name}: no answer within a minute")
+        time.sleep(0.01)
     world.node.destroy_client(client)
 
 
