@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,13 @@ from il_ros.scenarios import arguments as arg
 from il_ros.scenarios.graph import Arguments, Scenario, as_flags
 from il_ros.scenarios.playback import playback_nodes
 
+_TASK = replace(
+    arg.TASK,
+    description=f"simulated task: {', '.join(TASKS)}; an episode's own task comes before the default; "
+    "with sim:=false any name is accepted",
+)
 _WORLD = Scenario(
-    "world", "", (arg.TASK, arg.CONTRACT, arg.SIM, arg.SIM_TIME, arg.NAMESPACE, arg.PARAMS_FILE), lambda _: ()
+    "world", "", (_TASK, arg.CONTRACT, arg.SIM, arg.SIM_TIME, arg.NAMESPACE, arg.PARAMS_FILE), lambda _: ()
 )
 _DEFAULTS = {"simulator": "mujoco", "speed": "1", "seed": "0", "cameras": "false", "episodes": "0"}
 
@@ -90,9 +96,12 @@ def _run(verb: str, args: argparse.Namespace) -> int:
         words.act = replay
         return episodes.run(words)
     defaults = {argument.name: argument.default for argument in _WORLD.arguments} | _DEFAULTS
-    given = Arguments(defaults | runner.given_of(args, _WORLD), frozenset(runner.given_of(args, _WORLD)))
     try:
         entry = entry_of(args.episode, args.root) if args.episode else None
+        if entry is not None and entry.info is not None and entry.info.task in TASKS:
+            defaults["task"] = entry.info.task
+        explicit = runner.given_of(args, _WORLD)
+        given = Arguments(defaults | explicit, frozenset(explicit))
         if (
             entry is not None
             and not given["contract"]

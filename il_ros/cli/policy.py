@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table; return 1 when there is no version, or a version's file is damaged."""
     runs = versions(args.folder)
     if not runs:
-        say(f"il-ros policy: {args.folder}: holds no versions v1, v2, ...", file=sys.stderr)
+        say(f"il-ros policy: {args.folder} holds no versions v1, v2, ...", file=sys.stderr)
         return 1
     try:
         fared = {} if args.root is None else successes(args.root)

@@ -157,6 +157,8 @@ def load(path: str | Path) -> Contract:
     """
     try:
         text = files.read_text(Path(path), 4 * MOST_CHARACTERS)  # a character has up to four bytes
+    except FileNotFoundError:
+        raise ContractError(f"{path}: there is no such contract file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"{path}: cannot read the contract: {error}") from error
     return parse(text, str(path))

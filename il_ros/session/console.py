@@ -11,7 +11,7 @@ from il_ros.core.tables import counted, shown
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
-from il_ros.session.state import YOU, SessionEnd, SessionState, short_time
+from il_ros.session.state import YOU, SessionEnd, SessionState, short_number, short_time
 
 _PLAIN, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _RED, _GREEN, _ORANGE, _BLUE, _STOPPED = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m", "\x1b[41;97m"
@@ -86,24 +86,34 @@ def _driver(state: SessionState) -> str:
     if state.moment and state.recording and state.driver != EXPERT:
         return f"{_ORANGE}{_BOLD}{'time is paused until you drive' if state.paused else 'no driver'}{_PLAIN}"
     if state.paused or not (state.running or state.driver == EXPERT):
-        return f"{_DIM}at rest: n next start, p run, ? keys{_PLAIN}"
+        return f"{_DIM}at rest: {_at_rest(state)}, ? keys{_PLAIN}"
     if state.driver == EXPERT:
         return f"{_ORANGE}{state.expert} drive{'' if state.expert == YOU else 's'}{_PLAIN}"
     if state.driver != NOBODY:
         version = f" {state.version}" if state.version else ""
         return f"{_BLUE}{state.driver}{version} drives{_PLAIN}"
-    why = state.why if state.has_policy else "no policy yet, take over to demonstrate the task"
+    if not state.learns:
+        why = state.why or "nobody demonstrates"
+    else:
+        why = state.why if state.has_policy else "no policy yet, take over to demonstrate the task"
     return f"{_DIM}no driver: {why}{_PLAIN}"
+
+
+def _at_rest(state: SessionState) -> str:
+    """What the person can do now."""
+    if state.learns:
+        return "n next start, p run"
+    return "drive to demonstrate" if state.recording and state.expert == YOU else "n next take"
 
 
 def _uncertainty(state: SessionState) -> str:
     if state.uncertainty is None:
         return ""
     if not state.threshold:
-        return f"uncertainty {state.uncertainty:.2g}"
+        return f"uncertainty {short_number(state.uncertainty)}"
     bar = sparkline([state.uncertainty], state.threshold)
     tint = _ORANGE if state.uncertainty > state.threshold else ""
-    return f"uncertainty {tint}{bar}{_PLAIN} {state.uncertainty:.2g} of {state.threshold:.2g}"
+    return f"uncertainty {tint}{bar}{_PLAIN} {short_number(state.uncertainty)} of {short_number(state.threshold)}"
 
 
 def _training(state: SessionState) -> str:

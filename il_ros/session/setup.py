@@ -56,7 +56,7 @@ class SessionOptions:
     @property
     def driver(self) -> str:
         """Who drives after a takeover, for the console."""
-        return "the teacher" if self.teacher else "you"
+        return "the scripted expert" if self.teacher else "you"
 
     @property
     def by_key(self) -> bool:

@@ -52,6 +52,7 @@ class SessionState:
     the running episode; `last_labels`: of the last one. `done`: number of ended episodes. `moment`: number of
     recorded moments returned to. `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the
     episode's first decision. `warned`: the recorder's warnings about the running episode.
+    `learns`: policy and trainer run beside; otherwise demonstrations are recorded.
     """
 
     expert: str = YOU
@@ -99,6 +100,7 @@ class SessionState:
     recorder_known: bool = False
     supervisor_known: bool = False
     warned: tuple[str, ...] = ()
+    learns: bool = True
 
     @property
     def recorded_s(self) -> float:
@@ -138,7 +140,9 @@ def after_decision(state: SessionState, decision: Decision) -> Update:
             taken_labels=state.labels,
         )
         uncertainty = (
-            "" if decision.uncertainty is None else f"  (policy uncertainty: {decision.uncertainty:.2g})"
+            ""
+            if decision.uncertainty is None
+            else f"  (policy uncertainty: {short_number(decision.uncertainty)})"
         )
         text = f"{state.expert} {'drive' if state.expert == YOU else 'drives'}{uncertainty}"
         notices.append(Notice(text, NoticeKind.EXPERT))
@@ -286,6 +290,11 @@ def training_words(state: SessionState) -> str:
     parts = [] if state.training_share is None else [f"{100 * state.training_share:.0f} %"]
     parts += [] if state.training_left_s is None else [f"{short_time(state.training_left_s)} left"]
     return state.training + (f" ({', '.join(parts)})" if parts else "")
+
+
+def short_number(number: float) -> str:
+    """Return two digits, such as '0.013', and from 100 on all before the point: '183' instead of '1.8e+02'."""
+    return f"{number:.0f}" if 99.5 <= abs(number) < 1e6 else f"{number:.2g}"
 
 
 def short_time(seconds: float) -> str:

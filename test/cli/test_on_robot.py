@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from il_ros.cli import main as cli
+from il_ros.cli import on_robot
 from il_ros.cli.on_robot import recorded
 from il_ros.core import contract, messages, share
 from il_ros.core.specs import JOINT_STATE
@@ -69,6 +70,20 @@ def test_an_episode_is_played_again_on_the_robot(episode, tmp_path, capfd):
     assert "[expert] playing" in said
     distance = float(said.partition("largest distance from the target: ")[2].split()[0])
     assert 0 < distance < 0.3
+
+
+def test_an_episode_is_played_in_the_simulator_of_its_own_task(episode, monkeypatch):
+    played = []
+    monkeypatch.setattr(
+        on_robot, "playback_nodes", lambda given, *_, **__: played.append(given["task"]) or ()
+    )
+    monkeypatch.setattr(on_robot.domain, "isolate", lambda: None)
+    monkeypatch.setattr(on_robot.runner, "run_nodes", lambda *_: 0)
+    words = ["replay", str(episode.folder), "--on-robot"]
+    assert cli.main(words) == 0
+    assert cli.main([*words, "--task", "push"]) == 0
+    assert cli.main(["home", "--episode", str(episode.folder)]) == 0
+    assert played == ["reach", "push", "reach"]
 
 
 def test_replay_without_the_robot_reports_the_frames(episode, capsys):

@@ -48,7 +48,7 @@ def test_a_damaged_file_is_listed_and_named(tmp_path, capsys):
 
 def test_an_empty_folder_is_reported(tmp_path, capsys):
     assert main(["policy", "versions", str(tmp_path)]) == 1
-    assert "holds no versions" in capsys.readouterr().err
+    assert f"{tmp_path} holds no versions" in capsys.readouterr().err
 
 
 def test_a_pardon_names_what_there_is(tmp_path, capsys):

@@ -52,7 +52,7 @@ def test_a_session_in_the_terminal_ends_with_a_report(session, tmp_path):
     session.type("l")
     shown(session, "to be labelled later")
     session.type("t")
-    shown(session, "the teacher drives")
+    shown(session, "the scripted expert drives")
     shown(session, "episode_000001: success")  # the expert reaches the goal
     session.type(CTRL_C)
     assert session.wait(timeout_s=120) == 0, session.screen[-1500:]

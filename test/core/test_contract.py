@@ -118,7 +118,7 @@ def test_an_invalid_file_is_rejected_with_place_and_remedy(old, new, message):
 
 
 def test_the_error_names_a_missing_or_broken_file(tmp_path):
-    with pytest.raises(contract.ContractError, match=r"nowhere\.yaml: cannot read the contract"):
+    with pytest.raises(contract.ContractError, match=r"nowhere\.yaml: there is no such contract file$"):
         contract.load(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
     broken.write_text("name: [")

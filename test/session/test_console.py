@@ -33,8 +33,10 @@ def test_a_narrow_terminal_keeps_the_first_parts():
 
 def test_the_driver_or_the_reason_without_one():
     assert "you drive" in plain(SessionState(driver="expert"))
-    assert "the teacher drives" in plain(SessionState(driver="expert", expert="the teacher"))
-    assert "at rest" in plain(SessionState(last="episode_000001", outcome="success"))
+    assert "the scripted expert drives" in plain(SessionState(driver="expert", expert="the scripted expert"))
+    assert "at rest: n next start, p run, ? keys" in plain(
+        SessionState(last="episode_000001", outcome="success")
+    )
     assert "no driver: policy silent" in plain(
         SessionState(running=True, has_policy=True, why="policy silent")
     )
@@ -45,6 +47,18 @@ def test_the_driver_or_the_reason_without_one():
     assert plain(SessionState(estop="emergency stop by topic")).startswith(
         " STOPPED  │ emergency stop by topic"
     )
+
+
+def test_while_demonstrations_are_recorded_only_their_keys_are_named():
+    assert "at rest: n next take, ? keys" in plain(SessionState(learns=False))
+    recording = SessionState(learns=False, recording="episode_000001")
+    assert "at rest: drive to demonstrate, ? keys" in plain(recording)
+    assert "no policy" not in plain(SessionState(learns=False, running=True))
+
+
+def test_a_large_uncertainty_is_written_without_an_exponent():
+    assert "uncertainty 183" in plain(SessionState(uncertainty=183.2))
+    assert "uncertainty 0.013" in plain(SessionState(uncertainty=0.0131))
 
 
 def test_colours_do_not_count_as_width():

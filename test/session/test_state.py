@@ -245,8 +245,8 @@ def test_the_time_left_of_a_training_follows_from_its_share():
 
 
 def test_a_scripted_expert_is_not_called_you():
-    state = SessionState(recording="episode_000001", expert="the teacher")
-    assert drive(state, "policy", "expert")[1] == ["the teacher drives"]
+    state = SessionState(recording="episode_000001", expert="the scripted expert")
+    assert drive(state, "policy", "expert")[1] == ["the scripted expert drives"]
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,11 @@ def _relabel(args: argparse.Namespace) -> int:
             else f"not labelled: {moment.words}: the expert can't complete the task from there"
         )
     unable = len(found.stateless)
+    if not (found.moments or found.labelled or found.left_out or unable):
+        also = (
+            "" if args.uncertain else "; --uncertain N also takes the N most uncertain ones of each episode"
+        )
+        say(f"no moment of a usable episode is marked (key l in a session){also}")
     say(f"{counted(made.total(), 'episode')} made" + (f", {unable} without states" if unable else ""))
     for root in made:
         next_steps.tell(next_steps.after_recording(root))

@@ -195,14 +195,14 @@ class EpisodeRecorder:
             raise RecordError(f"{writer.info.name} not marked: {error}") from error
         return writer.info.name
 
-    def discard(self, reason: str = "discarded") -> str:
+    def discard(self, reason: str = "") -> str:
         """Discard the running episode, which ends it, or else the last one; return the episode's name.
 
         Raises RecordError when there is none or it can't be saved.
         """
         writer = self._current("discard")
         if writer is self._writer:
-            self.stop(reason)
+            self.stop(reason or "discarded")
         try:
             writer.discard(reason, self._wall().isoformat(timespec="seconds"))
         except OSError as error:

@@ -86,7 +86,7 @@ class Session(managed.PlainNode):
         self._told_unrecorded_s = -TELL_AGAIN_S
         self._takes = Takes()
         self._discarding = ""
-        self.state = SessionState(expert=self._options.driver)
+        self.state = SessionState(expert=self._options.driver, learns=self._options.learns)
         self.ended: Future = Future()
         self._services_client = Services(self)
         self._link = ConsoleLink(self, watched=screen is not None)

@@ -12,6 +12,7 @@ from il_ros.core import contract, messages, share
 from il_ros.episodes import layout
 from il_ros.episodes.bag.sink import FileSink
 from il_ros.episodes.bag.writer import BagWriter
+from il_ros.episodes.catalogue import look
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions, contract_streams
 from il_ros.episodes.recording.record import EpisodeRecorder, RecordError
 from il_ros.records.decision import Decision, to_json
@@ -236,6 +237,9 @@ def test_discarding_writes_a_tombstone_while_recording_and_afterwards(make, tmp_
     assert [layout.is_discarded(folder) for folder in layout.episode_folders(tmp_path)] == [True, False]
     recorder.discard("arm bumped")
     assert layout.is_discarded(tmp_path / "episode_000002")
+    first, second = (look(folder).reason for folder in layout.episode_folders(tmp_path))
+    assert first.endswith(": no reason given")
+    assert second.endswith(": arm bumped")
     assert layout.bag_file(tmp_path / "episode_000001").exists()
 
 

@@ -70,7 +70,7 @@ def test_a_wrong_recipe_is_refused():
 def test_a_contract_of_the_parameter_file_is_checked(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("/**: {ros__parameters: {contract: none.yaml}}")
-    with pytest.raises(CheckError, match=r"none\.yaml: cannot read the contract"):
+    with pytest.raises(CheckError, match=r"none\.yaml: there is no such contract file"):
         check_files(SCENARIOS["record"].nodes({"params_file": str(file)}))
 
 
