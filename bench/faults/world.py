@@ -21,8 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import rclpy
@@ -44,6 +42,7 @@ from il_ros.policies.lineage import Lineage
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records import decision
+from il_ros.scenarios import domain
 from il_ros.scenarios.graph import NodeSpec, command
 
 S = 1_000_000_000
@@ -101,6 +100,7 @@ class World:
 
     def __enter__(self) -> World:
         process.set_dds_profile()
+        domain.isolate()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("campaign")
         self._hear("odom", "nav_msgs/msg/Odometry", self._on_odometry)
