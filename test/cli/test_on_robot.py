@@ -11,6 +11,8 @@ from il_ros.core.specs import JOINT_STATE
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import scan
 
+pytestmark = pytest.mark.usefixtures("own_domain")
+
 REACH = contract.find("arm_reach")
 
 

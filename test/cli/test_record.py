@@ -12,6 +12,8 @@ from il_ros.cli.main import main
 from il_ros.episodes.catalogue import scan
 from il_ros.scenarios.recording import RECORDING
 
+pytestmark = pytest.mark.usefixtures("own_domain")
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -6,6 +6,8 @@ from il_ros.cli import main
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import as_flags
 
+pytestmark = pytest.mark.usefixtures("own_domain")
+
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_help_lists_the_arguments_of_the_launch_file(name, capsys):

@@ -11,6 +11,8 @@ from pseudo_terminal import InTerminal
 from il_ros.cli.main import main
 from il_ros.episodes.catalogue import scan
 
+pytestmark = pytest.mark.usefixtures("own_domain")
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CTRL_C = "\x03"
 

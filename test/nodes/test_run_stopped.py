@@ -20,6 +20,8 @@ from il_ros.core import contract, share
 from il_ros.episodes import layout
 from il_ros.policies import checkpoint
 
+pytestmark = pytest.mark.usefixtures("own_domain")
+
 TWIST = "geometry_msgs/msg/TwistStamped"
 LONG_S = 120.0
 NODES = {"sim", "policy_server", "dagger_supervisor", "recorder"}

@@ -13,6 +13,7 @@ from il_ros.nodes.runtime.diagnostics import ERROR, Status
 from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 
 LOOK_AGAIN_S = 0.05
+_UNKNOWN = "_NODE_NAME_UNKNOWN_"
 CLOCK = "/clock"
 CLOCK_PATIENCE_S = 2.0  # time for discovery and the first /clock
 
@@ -141,4 +142,6 @@ class SimulatedTime:
 
 
 def _name(info: Any) -> str:
+    if info.node_name == _UNKNOWN:  # its endpoint was discovered before its node
+        return "a node that was just discovered"
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"

@@ -13,6 +13,8 @@ from il_ros.policies import checkpoint
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.checks import CheckError, check_files
 
+pytestmark = pytest.mark.usefixtures("own_domain")
+
 
 def refused(graph, scenario, pushed="", **given):
     """Return what the check says about the nodes of a scenario."""

@@ -18,6 +18,8 @@ from il_ros.policies.lineage import Lineage
 from il_ros.records.decision import NOBODY, from_json
 from il_ros.training import recipe as recipes
 
+pytestmark = pytest.mark.usefixtures("own_domain")
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SLOWLY = (0.1, 0.0)  # m/s and rad/s
 

@@ -3,13 +3,18 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 
+import pytest
+
 from il_ros.core import messages
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.records.decision import from_json
+
+pytestmark = pytest.mark.usefixtures("own_domain")
 
 CLOCK = "rosgraph_msgs/msg/Clock"
 STRING = "std_msgs/msg/String"
@@ -61,7 +66,7 @@ def test_a_simulator_refuses_a_second_clock_in_its_own_namespace_only(tmp_path, 
     words = [sys.executable, "-m", "il_ros.nodes.start", "sim", "--ros-args", "-p", "cameras:=false"]
     left = subprocess.run([*words, "-r", "__ns:=/left"], capture_output=True, text=True, timeout=LONG_S)
     assert left.returncode == 1
-    assert "/outside publishes on /left/clock" in left.stderr
+    assert re.search("(/outside|a node that was just discovered) publishes on /left/clock", left.stderr)
     clocks = graph.received("/right/clock", CLOCK)
     right = subprocess.Popen([*words, "-r", "__ns:=/right"])
     try:
