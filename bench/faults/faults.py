@@ -447,6 +447,8 @@ def _estop(world: World) -> Iterator[None]:
     flooding.set()
     thread.join()
     yield
+    client.call_async(SetBool.Request(data=False))
+    time.sleep(0.2)
     reset = world.node.create_client(Trigger, "dagger_supervisor/reset_estop")
     world.until(reset.service_is_ready, "the service ~/reset_estop")
     reset.call_async(Trigger.Request())
