@@ -79,11 +79,16 @@ def _all() -> list[Fault]:
         "dagger_supervisor": ("must", UNCOMMANDED_S),
     }
     for name in NODES:
-        add(f"{name} killed", _killed(name), *stops.get(name, ("may", 0.0)), kept=name != "recorder")
+        add(
+            f"{name} killed",
+            _ended(name, signal.SIGKILL),
+            *stops.get(name, ("may", 0.0)),
+            kept=name != "recorder",
+        )
     for name in NODES:
         add(f"{name} frozen for {FREEZE_S:g} s", _frozen(name), *stops.get(name, ("may", 0.0)))
     for name in ("policy_server", "dagger_supervisor"):
-        add(f"{name} restarted while it moves", _restarted(name), "may")
+        add(f"{name} restarted while it moves", _ended(name, signal.SIGTERM), "may")
     add("all nodes starved of the processor", _starved)
     for name in ("policy_server", "recorder"):
         add(f"{name}: no more memory", _memory(name), kept=name != "recorder")
@@ -148,11 +153,11 @@ def _all() -> list[Fault]:
 # ---- processes
 
 
-def _killed(name: str) -> Run:
+def _ended(name: str, number: int) -> Run:
     @contextlib.contextmanager
     def run(world: World) -> Iterator[None]:
-        world.send_signal(name, signal.SIGKILL)
-        world.processes[name].wait(10)
+        world.send_signal(name, number)
+        world.processes[name].wait(60)
         yield
 
     return run
@@ -165,16 +170,6 @@ def _frozen(name: str) -> Run:
         time.sleep(FREEZE_S)
         yield
         world.send_signal(name, signal.SIGCONT)
-
-    return run
-
-
-def _restarted(name: str) -> Run:
-    @contextlib.contextmanager
-    def run(world: World) -> Iterator[None]:
-        world.send_signal(name, signal.SIGTERM)
-        world.processes[name].wait(60)
-        yield
 
     return run
 

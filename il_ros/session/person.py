@@ -11,7 +11,7 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
-from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, velocities
+from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, velocities, without_still
 from il_ros.interactive.dagger.intervener import SimulatedIntervener
 from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal
@@ -37,7 +37,7 @@ class SimulatedPerson:
     ) -> None:
         self._human_model, self._episodes, self._rng = human_model, episodes, rng
         self._velocity = velocities(contract)
-        self._names = contract.action_slices
+        self._contract = contract
         self._squares = np.zeros(contract.action_size)
         self._ticks = 0
         self._before: Vector | None = None
@@ -113,7 +113,4 @@ class SimulatedPerson:
 
     def _motion(self) -> Vector:
         """Return the typical motion (A,) of the advice per tick; below 1/1000 of the largest of its key, it is 0."""
-        motion: Vector = np.sqrt(self._squares / self._ticks)
-        for part in self._names.values():
-            motion[part] = np.where(motion[part] < 1e-3 * np.max(motion[part]), 0.0, motion[part])
-        return motion
+        return without_still(np.sqrt(self._squares / self._ticks), self._contract)

@@ -23,8 +23,11 @@ Learning from Offline Human Demonstrations for Robot Manipulation", 2021), espec
 and weights that were selected on the held-out episodes cannot be tested on them for promotion.
 """
 
-ADDED = ("input_margin",)
-"""Keys of `training` that recipes from before 2026-11-29 lack; an interrupted training keeps its normaliser."""
+ADDED: dict[str, Any] = {"still_every": 1, "input_margin": None}
+"""Keys of `training` that recipes from before 2026-11-29 lack, and the value that those worked by.
+
+None: any, because an interrupted training keeps its normaliser.
+"""
 RENAMED = {"doubt": "uncertainty"}
 """Keys of `training` in recipes from before 2026-11-29, and their present names."""
 

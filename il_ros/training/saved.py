@@ -22,10 +22,6 @@ STATE, TENSORS = FILES = ("state.json", "state.safetensors")
 _MOST_STATE, _MOST_TENSORS = 256 << 20, 8 << 30
 
 
-LATER = {"still_every": 1}
-"""Keys of a recipe's training that did not exist in version 0.1.0, with the value that it worked by."""
-
-
 def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
     """Write the state of a run; `identity`: its recipe, data and contract, which `restore` compares."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in loop.tensors().items()}
@@ -78,15 +74,20 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
 def _comparable(run: Any) -> Any:
     """Return an identity with former keys renamed and values of later ones, without the device: any may continue."""
     training = run["recipe"]["training"]
-    now = {**LATER, **{RENAMED.get(key, key): value for key, value in training.items()}}
+    former = {key: value for key, value in ADDED.items() if value is not None}
+    now = {**former, **{RENAMED.get(key, key): value for key, value in training.items()}}
     now.pop("device", None)
     return {**run, "recipe": {**run["recipe"], "training": now}}
 
 
 def _completed(run: Any, now: Any) -> Any:
-    """Return the saved identity with the recipe's later keys, as they are now."""
+    """Return the saved identity with the later keys that may have any value, as they are now."""
     training, given = run["recipe"]["training"], now["recipe"]["training"]
-    added = {key: given[key] for key in ADDED if key in given and key not in training}
+    added = {
+        key: given[key]
+        for key, former in ADDED.items()
+        if former is None and key in given and key not in training
+    }
     return {**run, "recipe": {**run["recipe"], "training": {**training, **added}}}
 
 

@@ -1,9 +1,7 @@
 """`il-ros record` in a pseudo-terminal: countdown, takes, verdicts, reset phase, end."""
 
-import re
 import sys
 import termios
-import time
 
 import pytest
 from pseudo_terminal import InTerminal
@@ -13,8 +11,6 @@ from il_ros.episodes.catalogue import scan
 from il_ros.scenarios.recording import RECORDING
 
 pytestmark = pytest.mark.usefixtures("own_domain")
-
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.fixture
@@ -33,49 +29,30 @@ def record(tmp_path):
         terminal.close()
 
 
-def shown(terminal, *words, press="", timeout_s=60):
-    """Wait until one of `words` is on the screen; press the key `press` repeatedly, if given."""
-    end_s = time.monotonic() + timeout_s
-    while not any(each in COLOUR.sub("", terminal.read()) for each in words):
-        assert time.monotonic() < end_s, f"none of {words} on the screen: {terminal.screen[-3000:]}"
-        assert terminal.process.poll() is None, terminal.screen[-3000:]
-        if press:
-            terminal.type(press)
-        time.sleep(0.5 if press else 0.05)
-
-
-def begun(terminal, word):
-    """Press n until `word` is shown: the first requests may be refused, with a message, while nodes start."""
-    while word not in COLOUR.sub("", terminal.screen):
-        terminal.screen = ""
-        terminal.type("n")
-        shown(terminal, word, "refused")
-
-
 def test_a_person_records_takes_by_keys_and_learns_the_next_step(record, tmp_path):
     terminal = record("--expert", "keyboard", "--countdown", "2")
-    shown(terminal, "task reach: move the tip of the tool to the ball; success: ")
-    help_lines = COLOUR.sub("", terminal.screen)
+    terminal.shows("task reach: move the tip of the tool to the ball; success: ")
+    help_lines = terminal.text
     assert "next take: countdown, then recording" in help_lines
     assert "start a training" not in help_lines
-    begun(terminal, "recording starts in 2 s (u cancels)")
-    shown(terminal, "episode_000001 is being recorded")
+    terminal.begins("recording starts in 2 s (u cancels)")
+    terminal.shows("episode_000001 is being recorded")
     assert "\a" in terminal.screen  # test_takes.py counts them
-    shown(terminal, "you drive", press="k")
+    terminal.shows("you drive", press="k")
     terminal.type("g")
-    shown(terminal, "take 1; reset the scene: n starts the next")
-    shown(terminal, "episode_000001: success")
+    terminal.shows("take 1; reset the scene: n starts the next")
+    terminal.shows("episode_000001: success")
     terminal.screen = ""
     terminal.type("n")
-    shown(terminal, "episode_000002 is being recorded")
+    terminal.shows("episode_000002 is being recorded")
     terminal.screen = ""
     terminal.type("u")
-    shown(terminal, "il-ros episodes undo '")
-    shown(terminal, "take 1; reset the scene")
+    terminal.shows("il-ros episodes undo '")
+    terminal.shows("take 1; reset the scene")
     terminal.type("n")
-    shown(terminal, "recording starts in")
+    terminal.shows("recording starts in")
     terminal.type("u")
-    shown(terminal, "the countdown is cancelled")
+    terminal.shows("the countdown is cancelled")
     terminal.type("\x04")
     assert terminal.wait(timeout_s=120) == 0
     assert "Traceback" not in terminal.screen
@@ -90,9 +67,9 @@ def test_unattended_takes_follow_each_other_and_end_by_themselves(record, tmp_pa
     terminal = record(
         *("--expert", "scripted", "--takes", "2", "--countdown", "1", "--reset", "1", "--no-beeps"),
     )
-    shown(terminal, "no episode yet")
-    begun(terminal, "episode_000001 is being recorded")
-    shown(terminal, "1 of 2 takes; reset the scene: next in 1 s (n: now)")
+    terminal.shows("no episode yet")
+    terminal.begins("episode_000001 is being recorded")
+    terminal.shows("1 of 2 takes; reset the scene: next in 1 s (n: now)")
     assert terminal.wait(timeout_s=120) == 0
     assert "\a" not in terminal.screen
     assert "all 2 takes are recorded" in terminal.screen

@@ -1,9 +1,7 @@
 """`il-ros session` in a pseudo-terminal: keys, Ctrl-C, and the final report."""
 
-import re
 import sys
 import termios
-import time
 
 import pytest
 from pseudo_terminal import InTerminal
@@ -13,7 +11,6 @@ from il_ros.episodes.catalogue import scan
 
 pytestmark = pytest.mark.usefixtures("own_domain")
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CTRL_C = "\x03"
 
 
@@ -23,39 +20,20 @@ def session(tmp_path):
     for name in ("root", "policies", "logs"):
         words += [f"--{name}", str(tmp_path / name)]
     words += ["--checkpoint", str(tmp_path / "policies" / "v1")]
-    session = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words])
+    session = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words], patience_s=120)
     yield session
     session.close()
 
 
-def shown(session, *words, timeout_s=120, press=""):
-    """Wait until one of `words` is on the screen; press the key `press` repeatedly, if given."""
-    end_s = time.monotonic() + timeout_s
-    while not any(each in COLOUR.sub("", session.read()) for each in words):
-        assert time.monotonic() < end_s, f"none of {words} on the screen: {session.screen[-3000:]}"
-        assert session.process.poll() is None, session.screen[-3000:]
-        if press:
-            session.type(press)
-        time.sleep(0.5 if press else 0.05)
-
-
-def begun(session, word):
-    """Request the next episode until it begins: the first requests may be refused, with a message."""
-    while word not in COLOUR.sub("", session.screen):
-        session.screen = ""
-        session.type("n")
-        shown(session, word, "refused")
-
-
 def test_a_session_in_the_terminal_ends_with_a_report(session, tmp_path):
-    shown(session, "no episode yet")
+    session.shows("no episode yet")
     assert not termios.tcgetattr(session.terminal)[3] & termios.ECHO
-    begun(session, "episode_000001")
+    session.begins("episode_000001")
     session.type("l")
-    shown(session, "to be labelled later")
+    session.shows("to be labelled later")
     session.type("t")
-    shown(session, "the scripted expert drives")
-    shown(session, "episode_000001: success")  # the expert reaches the goal
+    session.shows("the scripted expert drives")
+    session.shows("episode_000001: success")  # the expert reaches the goal
     session.type(CTRL_C)
     assert session.wait(timeout_s=120) == 0, session.screen[-1500:]
     assert "Traceback" not in session.screen
@@ -71,14 +49,14 @@ def show_what_was_right(tmp_path):
     words = ["session", "relabel", "--speed", "2"]
     for name in ("root", "logs"):
         words += [f"--{name}", str(tmp_path / name)]
-    relabel = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words])
+    relabel = InTerminal([sys.executable, "-m", "il_ros.cli.main", *words], patience_s=120)
     try:
-        shown(relabel, "no episode yet")
-        begun(relabel, "moment 1 of 1")
-        shown(relabel, "time is paused until you drive")
-        shown(relabel, "you drive", press="k")
+        relabel.shows("no episode yet")
+        relabel.begins("moment 1 of 1")
+        relabel.shows("time is paused until you drive")
+        relabel.shows("you drive", press="k")
         relabel.type("g")
-        shown(relabel, "episode_000002: success")
+        relabel.shows("episode_000002: success")
         relabel.type(CTRL_C)
         assert relabel.wait(timeout_s=120) == 0
         assert "Traceback" not in relabel.screen

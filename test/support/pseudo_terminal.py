@@ -3,16 +3,20 @@
 import contextlib
 import os
 import pty
+import re
 import select
 import subprocess
 import termios
 import time
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
 
 class InTerminal:
-    """A command that runs in an interactive terminal."""
+    """A command that runs in an interactive terminal; `patience_s`: the longest wait for words on its screen."""
 
-    def __init__(self, command):
+    def __init__(self, command, patience_s=60):
+        self.patience_s = patience_s
         self.controller, terminal = pty.openpty()
         self.before = termios.tcgetattr(terminal)
         self.process = subprocess.Popen(
@@ -35,6 +39,28 @@ class InTerminal:
         while select.select([self.controller], [], [], 0)[0]:
             self.screen += os.read(self.controller, 4096).decode(errors="replace")
         return self.screen
+
+    @property
+    def text(self):
+        """The screen without colours."""
+        return COLOUR.sub("", self.screen)
+
+    def shows(self, *words, press=""):
+        """Wait until one of `words` is on the screen; press the key `press` repeatedly, if given."""
+        end_s = time.monotonic() + self.patience_s
+        while not any(each in COLOUR.sub("", self.read()) for each in words):
+            assert time.monotonic() < end_s, f"none of {words} on the screen: {self.screen[-3000:]}"
+            assert self.process.poll() is None, self.screen[-3000:]
+            if press:
+                self.type(press)
+            time.sleep(0.5 if press else 0.05)
+
+    def begins(self, word):
+        """Press n until `word` is shown: the first requests may be refused, with a message, while nodes start."""
+        while word not in self.text:
+            self.screen = ""
+            self.type("n")
+            self.shows(word, "refused")
 
     def wait(self, timeout_s=60):
         """Return the exit status; keeps reading, because a full terminal blocks the writer."""

@@ -132,9 +132,15 @@ def typical_motion(episodes: Sequence[EpisodeArrays], contract: Contract) -> Vec
     """
     motions = np.concatenate([_motions(episode, contract) for episode in episodes])
     motion: Vector = np.sqrt(np.mean(motions**2, axis=0))
+    return without_still(motion, contract)
+
+
+def without_still(motion: Vector, contract: Contract) -> Vector:
+    """Return a motion (A,) in which actions with less than 1/1000 of the largest of their key are 0."""
+    kept: Vector = motion.copy()
     for part in contract.action_slices.values():
-        motion[part] = np.where(motion[part] < 1e-3 * np.max(motion[part]), 0.0, motion[part])
-    return motion
+        kept[part] = np.where(motion[part] < 1e-3 * np.max(motion[part]), 0.0, motion[part])
+    return kept
 
 
 def _motions(episode: EpisodeArrays, contract: Contract) -> Vector:

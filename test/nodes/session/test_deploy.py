@@ -1,7 +1,6 @@
 """`il-ros run deploy` in a terminal: it starts at rest, names the policy, and stops when its console is suspended."""
 
 import os
-import re
 import signal
 import sys
 import termios
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from made_versions import constant_policy
-from pseudo_terminal import InTerminal
+from pseudo_terminal import COLOUR, InTerminal
 
 from il_ros.core import contract, share
 from il_ros.core.specs import STRING
@@ -20,7 +19,6 @@ from il_ros.training import recipe as recipes
 
 pytestmark = pytest.mark.usefixtures("own_domain")
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SLOWLY = (0.1, 0.0)  # m/s and rad/s
 
 
