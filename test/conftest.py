@@ -1,8 +1,13 @@
-"""Every test runs on a ROS domain of its own, seen by this machine only."""
+"""Every test runs on a ROS domain of its own, seen by this machine only.
+
+Properties are tried with the same examples each time; `IL_ROS_RANDOM_TESTS=1` draws new ones. Campaigns with
+random inputs are in bench/.
+"""
 
 import os
 
 import pytest
+from hypothesis import settings
 from workspace import build
 
 from il_ros.scenarios import domain
@@ -10,6 +15,9 @@ from il_ros.scenarios import domain
 domain.isolate()
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+settings.register_profile("repeatable", derandomize=True)
+if os.environ.get("IL_ROS_RANDOM_TESTS") != "1":
+    settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

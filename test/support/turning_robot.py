@@ -147,7 +147,8 @@ class World:
                 twist = messages.decode(TWIST, item.raw)
                 commands.append((messages.stamp_ns(twist), (twist.twist.linear.x, twist.twist.angular.z)))
         missing = set(received) - {each.stamp_ns for each in decided}
-        assert all(stamp_ns in undiscovered for stamp_ns in missing)
+        lost = sorted(stamp_ns for stamp_ns in missing if stamp_ns not in undiscovered)
+        assert not lost, f"not recorded: {lost}; the recorder may have missed {undiscovered}"
         written = [each for each in decided if each.stamp_ns in received]
         assert written == [
             each for stamp_ns, each in received.items() if stamp_ns not in missing

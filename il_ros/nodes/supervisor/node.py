@@ -48,6 +48,7 @@ from il_ros.records.decision import Decision, to_json
 
 STRING = "std_msgs/msg/String"
 SHALLOW = QoSProfile(depth=1)
+DECISIONS = QoSProfile(depth=200)  # a recorder that is late for some seconds still gets all of them
 # event handlers would keep a destroyed publisher in the graph until the executor runs
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 ACKNOWLEDGED_S = 0.5  # wait for the reliable subscribers of the last command
@@ -112,7 +113,7 @@ class DaggerSupervisor(managed.ManagedNode):
             )
             self._commands.append((publisher, action, self._contract.action_slices[action.key]))
             self._closing.append(partial(self.destroy_publisher, publisher))
-        self._decisions = self.create_publisher(String, "~/decision", QoSProfile(depth=10))
+        self._decisions = self.create_publisher(String, "~/decision", DECISIONS)
         self._closing.append(partial(self.destroy_publisher, self._decisions))
         supervision.activate()
         self._closing.append(RawSubscriptions(self, supervision.measurements, self._on_measurement).close)

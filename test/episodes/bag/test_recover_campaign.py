@@ -35,6 +35,11 @@ def counted(folder: Path) -> Counter:
     return Counter((item.topic, item.log_ns, item.raw) for item in open_bag(folder).messages())
 
 
+def completes_a_message(kept: Counter, everything: Counter) -> bool:
+    """Return whether the zeros after a cut are the end of a message, so that no byte of the file is left out."""
+    return any(raw.endswith(b"\0") for _, _, raw in kept - everything)
+
+
 def check(family: str, damaged: bytes, spans: list[tuple[int, int]], cut: int | None = None) -> None:
     """Recover a damaged file.
 
@@ -59,7 +64,8 @@ def check(family: str, damaged: bytes, spans: list[tuple[int, int]], cut: int | 
         assert done.messages == sum(kept.values())
         with (folder / name).open("rb") as stream:
             assert sum(1 for _ in make_reader(stream, validate_crcs=True).iter_messages()) == done.messages
-        if len(everything - kept) > len(kept - everything) and damaged != raw[: len(damaged)]:
+        cut_cleanly = cut is not None and (damaged == raw[: len(damaged)] or completes_a_message(kept, everything))
+        if len(everything - kept) > len(kept - everything) and not cut_cleanly:
             assert (folder / f"{name}.orig").read_bytes() == damaged
             assert done.spans or done.undeclared
         assert load_info(folder).complete

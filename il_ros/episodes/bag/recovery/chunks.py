@@ -26,7 +26,7 @@ class Tally:
     times_ns: list[int] = field(default_factory=list)
     """Log times of the first and last message, and the smallest and largest one; empty without messages."""
     end: int = 0
-    """Where the last whole record ends."""
+    """Where the last whole record ends. Zeros are none, although opcode 0 and length 0 have a record's form."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ def tally_of(records: memoryview, *, whole: bool) -> Tally:
     tally = Tally()
     smallest_ns = largest_ns = first_ns = last_ns = 0
     for place, opcode, content in records_in(records, whole=whole):
-        tally.end = place + PREFIX.size + len(content)
+        if opcode and (opcode != mcap.MESSAGE or len(content) >= MESSAGE.size):
+            tally.end = place + PREFIX.size + len(content)
         if opcode == mcap.MESSAGE and len(content) >= MESSAGE.size:
             number, _, last_ns, _ = MESSAGE.unpack_from(content)
             tally.entries.setdefault(number, set()).add((last_ns, place))
