@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,22 @@ def blocks(raw: bytes) -> list[Block]:
 
 def chunks(raw: bytes) -> list[Block]:
     return [block for block in blocks(raw) if block.is_chunk]
+
+
+def record_ends(raw: bytes) -> set[int]:
+    """Return where the records of an intact file end, also those in chunks that are not compressed."""
+    ends: set[int] = set()
+
+    def walk(place: int, limit: int) -> None:
+        while place + 9 <= limit:
+            opcode, length = struct.unpack_from("<BQ", raw, place)
+            start, place = place + 9, place + 9 + length
+            ends.add(place)
+            if opcode == 0x06 and raw[start + 28 : start + 32] == bytes(4):
+                walk(start + 28 + 4 + 8, place)  # after times, size, checksum, compression and stored size
+
+    walk(8, len(raw) - 8)
+    return ends
 
 
 def untouched(found: Sequence[Block], spans: Sequence[tuple[int, int]]) -> list[Found]:
