@@ -71,8 +71,8 @@ def add_parser(subparsers: Any) -> None:
         "--outcome",
         action="append",
         choices=OUTCOMES,
-        help="train on episodes with this outcome; may be repeated (default: all: who drove decides what is "
-        "learnt, so the corrections in failed episodes are)",
+        help="train on episodes with this outcome; may be repeated (default: all; labels depend on "
+        "the source in authority, so corrections in failed episodes are learnt)",
     )
     parser.add_argument(
         "--poor", action="store_true", help="also train on episodes that the recorder graded poor"

@@ -1,6 +1,6 @@
 """Parsing and validation of one observation or one action of a contract file.
 
-`unit` of an observation tells which numbers share a scale, see docs/normalisation.md: `rad` for all numbers,
+`unit` of an observation says which numbers share a scale, see docs/normalisation.md: `rad` for all numbers,
 `rad (gripper m)` with exceptions by name, or `m, m, rad` for each name or element.
 """
 

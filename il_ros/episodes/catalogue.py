@@ -128,8 +128,8 @@ class Catalogue:
 class Selection:
     """A choice among the usable episodes; empty `tasks` or `names` accept any. `poor`: also poor ones.
 
-    By default an episode's outcome plays no part: who drove decides what is a label, so that the corrections
-    in a failed episode are learnt.
+    By default all outcomes are accepted: labels depend on the source in authority, so that the corrections in
+    a failed episode are learnt.
     """
 
     outcomes: Sequence[str] = OUTCOMES

@@ -61,9 +61,9 @@ class OtherPublishers:
 
 
 class SoleUse:
-    """Tells of another node that publishes on topics of this one: a second start of it, mostly.
+    """Reports another node that publishes on topics of this one, usually a second start of it.
 
-    `rule`: what the sentence says of it. Both go on: which one is right, only a person knows.
+    `rule`: the sentence that follows the node's name. Both nodes go on; an operator must stop the wrong one.
     """
 
     def __init__(self, node: Node, topics: Sequence[str], rule: str) -> None:

@@ -1,4 +1,4 @@
-"""What a console or a gamepad tells the supervisor: it runs, a person stops the robot, it is suspended or closed."""
+"""The messages of a console or gamepad to the supervisor: running, stop requested, suspended, closed."""
 
 from __future__ import annotations
 
