@@ -23,6 +23,7 @@ RUN = [
     "pyyaml",
     "rosbags>=0.10",
     "safetensors",
+    "scipy",
     "torch>=2.4",
     "tqdm",
 ]

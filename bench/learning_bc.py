@@ -74,10 +74,10 @@ def demonstrations(task, own, expert, seeds):
 
 
 def dataset(own, episodes, training):
-    names = [episode.name for episode in episodes]
-    held_out = validation_names(names, training.validation, training.seed, training.validation_most)
+    frames = {episode.name: len(episode) for episode in episodes}
+    held_out = validation_names(frames, training.validation, training.seed, training.validation_most)
     parts = [tuple(e for e in episodes if (e.name in held_out) == held) for held in (False, True)]
-    summary = DatasetSummary(tuple(names), tuple(held_out), sum(map(len, episodes)), {}, ())
+    summary = DatasetSummary(tuple(frames), tuple(held_out), sum(map(len, episodes)), {}, ())
     return Dataset(own, parts[0], parts[1], summary)
 
 

@@ -25,7 +25,7 @@ FLOORS = (
     {"control", "policies", "sim", "teleop"},
     {"episodes"},
     {"training"},
-    {"interactive"},
+    {"interactive", "irl"},
     {"session"},
     {"scenarios"},
     {"nodes", "demo"},

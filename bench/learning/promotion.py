@@ -75,8 +75,8 @@ def successes(lab, policy):
 
 
 def split(episodes, training):
-    names = [episode.name for episode in episodes]
-    held_out = validation_names(names, training.validation, 0, training.validation_most)
+    frames = {episode.name: len(episode) for episode in episodes}
+    held_out = validation_names(frames, training.validation, 0, training.validation_most)
     return (
         [episode for episode in episodes if episode.name not in held_out],
         [episode for episode in episodes if episode.name in held_out],

@@ -1,0 +1,1 @@
+"""Rewards learnt from demonstrations: maximum-entropy inverse reinforcement learning, exact and tabular."""
