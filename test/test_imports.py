@@ -25,7 +25,7 @@ FLOORS = (
     {"control", "policies", "sim", "teleop"},
     {"episodes"},
     {"training"},
-    {"interactive", "irl"},
+    {"interactive", "irl", "rl"},
     {"session"},
     {"scenarios"},
     {"nodes", "demo"},

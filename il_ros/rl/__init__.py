@@ -1,0 +1,1 @@
+"""Policies from rewards: off-policy adversarial imitation, for several seeds at once."""
