@@ -1,20 +1,26 @@
-"""`il-ros policy`: the trained versions, their lineage and their success; the pardon of a version."""
+"""`il-ros policy`: the trained versions, their lineage and their success; roll-back and pardon of a version."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections import Counter
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from il_ros.core.tables import say, table
+from il_ros.core.tables import counted, say, table
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import Entry, scan
 from il_ros.episodes.counts import count_episode
 from il_ros.policies import lineage
 from il_ros.policies.lineage import Lineage, LineageError
-from il_ros.policies.versions import versions
+from il_ros.policies.versions import is_occupied, versions
+
+ROLLBACK_S = 30.0
+"""Longest wait for a running policy server to load the earlier version."""
+_POLL_S = 0.1
 
 HEADER = (
     "version",
@@ -47,6 +53,22 @@ def add_parser(subparsers: Any) -> None:
         "--root", type=Path, help="folder of the recorded episodes; adds the successes of each version"
     )
     listing.set_defaults(run=run)
+    going_back = verbs.add_parser(
+        "rollback",
+        help="go back to an earlier version, on disk and on a running policy server",
+        description="Go back to the good version before the one in control (without a running policy server: before "
+        "the newest good one). All good versions after it count as rolled back: they are not run and are not the "
+        "start of a training. A running policy server of this computer changes within a second or two.",
+    )
+    going_back.add_argument("--to", metavar="VERSION", default="", help="an earlier version, such as v2")
+    going_back.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("checkpoint"),
+        help="of the versions; default: ./checkpoint",
+    )
+    going_back.set_defaults(run=rollback)
     pardoning = verbs.add_parser(
         "pardon",
         help="make a refused or rolled-back version usable again",
@@ -66,15 +88,8 @@ def add_parser(subparsers: Any) -> None:
 
 def pardon(args: argparse.Namespace) -> int:
     """Pardon a version; return 1 when there is none of that name, or it needs no pardon."""
-    run_folder = args.folder / args.version
-    if run_folder not in versions(args.folder):
-        known = ", ".join(each.name for each in versions(args.folder)) or "none"
-        say(
-            f"il-ros policy: {args.folder} has no version '{args.version}'; there are: {known}",
-            file=sys.stderr,
-        )
-        return 1
     try:
+        run_folder = _named(args.folder, args.version)
         was = lineage.pardon(run_folder)
     except (LineageError, OSError) as error:
         say(f"il-ros policy: {error}", file=sys.stderr)
@@ -86,6 +101,102 @@ def pardon(args: argparse.Namespace) -> int:
     else:
         say(f"To drive with it:  il-ros run deploy --checkpoint {run_folder}")
     return 0
+
+
+def rollback(args: argparse.Namespace) -> int:
+    """Go back to an earlier version; return 1 when there is none, or a running policy server does not follow."""
+    try:
+        driving = next((run for run in versions(args.folder) if is_occupied(run)), None)
+        newest = driving or lineage.newest_good(args.folder)
+        if newest is None:
+            raise LineageError(f"{args.folder} holds no good version v1, v2, ...")
+        target = _earlier(args.folder, newest, args.to)
+        after = versions(args.folder)[versions(args.folder).index(target) + 1 :]
+        # the version in control too if it is bad already: its new reason tells the server
+        leaving = [run for run in after if lineage.is_good(run) or run == driving]
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        reason = f"by a person at {now}, to go back to {target.name}"
+        for run in leaving:
+            was = lineage.roll_back(run, reason)
+            say(f"{was.version} was {was.state}; now it is rolled back.")
+        say(_lineage_of(target, newest))
+        done = driving is None or _followed(driving, target, reason)
+    except (LineageError, OSError) as error:
+        say(f"il-ros policy: {error}", file=sys.stderr)
+        return 1
+    if not done:
+        say(
+            f"il-ros policy: the policy server still drives with {newest.name} after {ROLLBACK_S:.0f} s; its log says "
+            "why. The next start drives with the version above.",
+            file=sys.stderr,
+        )
+        return 1
+    if driving is None:
+        say(
+            f"No running policy server has a version of {args.folder}; the next start drives with {target.name}."
+        )
+    else:
+        say(f"The running policy server drives with {target.name}.")
+    say(
+        f"The next training starts from {target.name}. `il-ros policy pardon VERSION` takes a roll-back back."
+    )
+    return 0
+
+
+def _named(folder: Path, name: str) -> Path:
+    """Return the folder of a version by its name; raises LineageError if there is none."""
+    if folder / name not in versions(folder):
+        known = ", ".join(each.name for each in versions(folder)) or "none"
+        raise LineageError(f"{folder} has no version '{name}'; there are: {known}")
+    return folder / name
+
+
+def _earlier(folder: Path, newest: Path, wanted: str) -> Path:
+    """Return the version to go back to from `newest`; raises LineageError if there is none, or it is no good."""
+    if not wanted:
+        target = lineage.good_before(newest)
+        if target is None:
+            raise LineageError(f"{folder} has no good version before {newest.name}")
+        return target
+    target = _named(folder, wanted)
+    if target not in versions(folder)[: versions(folder).index(newest)]:
+        raise LineageError(f"--to {wanted}: must be a version before {newest.name}")
+    if bad := lineage.recorded_bad(target):
+        raise LineageError(
+            f"--to {wanted}: it was {bad}; `il-ros policy pardon {wanted} {folder}` makes it usable again"
+        )
+    return target
+
+
+def _lineage_of(target: Path, newest: Path) -> str:
+    """Return where a version comes from, and how `newest` descends from it."""
+    record, chain = lineage.read(target), [newest.name]
+    parents = {run.name: lineage.read(run).parent for run in versions(newest.parent) if lineage.is_good(run)}
+    parents[newest.name] = lineage.read(newest).parent
+    while chain[-1] != target.name and (parent := parents.get(chain[-1], "")) and parent not in chain:
+        chain.append(parent)
+    origin = f"from {record.parent}" if record.parent else "from scratch"
+    when = f" at {record.trained_at}" if record.trained_at else ""
+    data = (
+        f", {counted(len(record.episodes), 'episode')}, {counted(record.labels, 'label')}"
+        if record.data
+        else ""
+    )
+    descends = f"; {newest.name} descends from it: {' <- '.join(reversed(chain))}"
+    apart = f"; {newest.name} does not descend from it"
+    return f"{record.version}: trained{when} {origin}{data}{descends if target.name in chain else apart}."
+
+
+def _followed(driving: Path, target: Path, reason: str) -> bool:
+    """Wait until the policy server has put `target` in control in place of `driving`; return whether it has."""
+    end_s = time.monotonic() + ROLLBACK_S
+    while not is_occupied(target):
+        if not is_occupied(driving) or time.monotonic() > end_s:
+            return is_occupied(target)
+        if lineage.read(driving).reason != reason:  # the server wrote its driving record at the same moment
+            lineage.roll_back(driving, reason)
+        time.sleep(_POLL_S)
+    return True
 
 
 def run(args: argparse.Namespace) -> int:
