@@ -211,6 +211,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"il-ros policy: {error}", file=sys.stderr)
         return 1
     rows: list[tuple[str, ...]] = []
+    unmarked = [f"{count} of {name}" for name, (_, _, count) in sorted(fared.items()) if count]
     damaged = []
     for run_folder in runs:
         try:
@@ -221,25 +222,27 @@ def run(args: argparse.Namespace) -> int:
             continue
         rows.append(_row(record, fared.get(record.version)))
     say(table(HEADER, rows, right=HEADER[2:5] + HEADER[6:9]))
+    if unmarked:
+        say(f"success: of the marked episodes; not counted, because unmarked: {', '.join(unmarked)}")
     for sentence in damaged:
         say(sentence, file=sys.stderr)
     return 1 if damaged else 0
 
 
-def successes(root: Path) -> dict[str, tuple[int, int]]:
-    """Return (successes, marked episodes) by the version that drove most of each episode.
+def successes(root: Path) -> dict[str, tuple[int, int, int]]:
+    """Return (successes, failures, unmarked episodes) by the version that drove most of each episode.
 
     Prints unreadable episodes on stderr. Raises OSError when the folder does not exist.
     """
-    counts: Counter[tuple[str, bool]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for entry in scan(root).entries:
-        if entry.outcome == "unmarked" or entry.state == "discarded":
-            continue
-        version = _version(entry)
+        version = "" if entry.state == "discarded" else _version(entry)
         if version:
-            counts[version, entry.outcome == "success"] += 1
+            counts[version, entry.outcome] += 1
     names = {version for version, _ in counts}
-    return {name: (counts[name, True], counts[name, True] + counts[name, False]) for name in names}
+    return {
+        name: (counts[name, "success"], counts[name, "failure"], counts[name, "unmarked"]) for name in names
+    }
 
 
 def _version(entry: Entry) -> str:
@@ -253,7 +256,7 @@ def _version(entry: Entry) -> str:
         return ""
 
 
-def _row(record: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
+def _row(record: Lineage, fared: tuple[int, int, int] | None) -> tuple[str, ...]:
     loss = record.metrics.get("validation_loss")
     rate = record.interventions_per_minute
     return (
@@ -265,6 +268,6 @@ def _row(record: Lineage, fared: tuple[int, int] | None) -> tuple[str, ...]:
         record.state if record.metrics.get("finished", True) else f"{record.state}, stopped early",
         "-" if rate is None else f"{record.driven_s / 60:.2f}",
         "-" if rate is None else f"{rate:.2f}",
-        "-" if fared is None else f"{fared[0]}/{fared[1]}",
+        "-" if fared is None or not sum(fared[:2]) else f"{fared[0]}/{sum(fared[:2])}",
         record.reason,
     )

@@ -32,9 +32,14 @@ def test_successes_count_for_the_driving_version(tmp_path, capsys):
         items += [made.decision(t, authority="policy", version="v1", mode="policy") for t in range(10)]
         made.write(tmp_path / "episodes", items, number=number, outcome=outcome)
     made.write(tmp_path / "episodes", made.recorded(10), number=4)  # driven by the expert
+    made.write(
+        tmp_path / "episodes", items, number=5, outcome="unmarked"
+    )  # v1 drives, and nobody says how it went
     words = ["policy", "versions", str(tmp_path / "policies"), "--root", str(tmp_path / "episodes")]
     assert main(words) == 0
-    assert "2/3" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2/3" in printed
+    assert "success: of the marked episodes; not counted, because unmarked: 1 of v1" in printed
 
 
 def test_a_damaged_file_is_listed_and_named(tmp_path, capsys):
