@@ -247,7 +247,9 @@ def test_an_end_during_a_training_is_offered_to_wait_and_leaves_the_policy(robot
         Trainer, root=str(tmp_path / "shown"), checkpoint=str(policies), changes=changes, background=False
     )
     person = AtTheKeys(robot)
-    person.type("b", lambda state: state.training_began_s and state.training_share, "a training with its share")
+    person.type(
+        "b", lambda state: state.training_began_s and state.training_share, "a training with its share"
+    )
     person.type("\x04", lambda _: "y: wait for it" in person.screen.lines[-1], "the offer")
     assert person.screen.lines[-1].count("training v1 (") == 1
     assert not person.node.ended.done()
