@@ -61,3 +61,28 @@ def test_a_count_is_written_so_that_its_noun_agrees_in_number():
 )
 def test_a_planted_disagreement_is_found(planted, found):
     assert disagreements(ast.parse(planted), {"frames"}) == found
+
+
+PERCENT = re.compile(r"\{[^{}]*%\}|\{[^{}]*\} ?%")
+
+
+def shares(tree: ast.Module) -> list[str]:
+    """Return the f-strings that write a share in per cent by themselves."""
+    return [
+        f"line {node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr) and PERCENT.search(ast.unparse(node))
+    ]
+
+
+def test_per_cent_is_written_in_one_way():
+    """`percent` (`il_ros/core/tables.py`) writes "62 %"."""
+    trees = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "il_ros").rglob("*.py"))}
+    found = {path.name: wrong for path, tree in trees.items() if (wrong := shares(tree))}
+    found.pop("tables.py", None)  # where `percent` is
+    assert found == {}
+
+
+@pytest.mark.parametrize("planted", ['f"{share:.0%} of it"', 'f"{100 * share:.0f} %"', 'f"{count}%"'])
+def test_a_planted_share_is_found(planted):
+    assert shares(ast.parse(planted))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.train import lower_priority
-from il_ros.core.tables import say, table
+from il_ros.core.tables import percent, percent_range, say, table
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan
 
@@ -118,8 +118,8 @@ def summary(result: Evaluation) -> str:
     rows = [
         ("task", result.task),
         ("policy", result.version),
-        ("success", f"{result.successes} of {len(result.episodes)}: {100 * result.rate:.0f} %"),
-        ("95 % interval", f"{100 * low:.0f}-{100 * high:.0f} %"),
+        ("success", f"{result.successes} of {len(result.episodes)}: {percent(result.rate)}"),
+        ("95 % interval", percent_range(low, high)),
         ("endings", ", ".join(f"{count} {ending}" for ending, count in endings.most_common())),
     ]
     missed = [str(episode.seed) for episode in result.episodes if not episode.success]

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 from il_ros.core.tables import say
 
@@ -68,9 +69,20 @@ def _complete() -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports unknown words itself, with its own usage; argparse leaves them to the outermost parser."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Return the namespace and no unknown words; exit with status 2 if there are any."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+
 def _parser(chosen: str) -> argparse.ArgumentParser:
     """Return the parser; it imports only the subcommand `chosen`, so that help is fast."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="il-ros",
         description="On-robot imitation learning for ROS 2: demonstrate, record, train, run, correct.",
         epilog=_EXAMPLES,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from il_ros.core.tables import say
+from il_ros.core.tables import counted, say
+from il_ros.episodes.catalogue import Entry, look
 from il_ros.scenarios import TASKS
+
+_SAME_WORLD = ("simulator", "use_sim_time", "contract", "namespace", "params_file")
+"""Arguments of a scenario that its next step needs, too."""
 
 
 def after_recording(root: Path) -> str:
@@ -26,6 +31,47 @@ def after_training(out: Path, checkpoint: Path, tasks: Sequence[str]) -> str:
 def after_evaluation(out: Path, task: str) -> str:
     """Return the command that corrects a policy of a simulated task while it drives."""
     return _line("il-ros", "session", "run", "--task", task, "--checkpoint", out)
+
+
+def after_driving(given: Mapping[str, str], default: str) -> str:
+    """Return the command that corrects a policy that has driven; `given`: the arguments of its scenario."""
+    words = ["--task", given["task"]] if "task" in given else []
+    robot = given.get("sim", "true") == "false"
+    words += ["--no-sim"] if robot else []
+    for name in _SAME_WORLD:
+        if name in given:
+            words += [f"--{name.replace('_', '-')}", given[name]]
+    expert = given.get("expert", "none")
+    if expert != "none" or robot:  # a robot has no scripted expert
+        words += ["--expert", "keyboard" if expert == "none" else expert]
+    return _line("il-ros", "session", "run", *words, "--checkpoint", given.get("checkpoint", default))
+
+
+def names(root: Path) -> set[str]:
+    """Return the names of the episodes under `root`."""
+    return {path.name for path in _folders(root)}
+
+
+def recorded_since(root: Path, before: set[str]) -> list[Entry]:
+    """Return the episodes under `root` that are not in `before`."""
+    return [look(path) for path in _folders(root) if path.name not in before]
+
+
+def _folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def tell_recorded(new: Sequence[Entry], root: Path) -> None:
+    """Print how many episodes were recorded, with their outcomes, and the command that trains on them, if any."""
+    if not new:
+        return
+    counts = Counter(entry.outcome if entry.usable else entry.state for entry in new)
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    say(f"{counted(len(new), 'episode')} in {root}: {outcomes}")
+    if any(entry.usable for entry in new):
+        tell(after_recording(root))
 
 
 def tell(command: str) -> None:

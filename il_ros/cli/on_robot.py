@@ -86,7 +86,7 @@ def _add_common(parser: argparse.ArgumentParser, speed: str) -> None:
 
 
 def _run(verb: str, args: argparse.Namespace) -> int:
-    """Play; return 0 when the end was reached, 1 when not, 2 on an invalid request."""
+    """Play; return 0 when the end was reached or a person ended it, 1 when not, 2 on an invalid request."""
     if verb == "replay" and not args.on_robot:
         words = argparse.Namespace(
             **{**vars(args), "verb": "replay", "contract": Path(args.contract) if args.contract else None}

@@ -11,7 +11,6 @@ from typing import Any
 from il_ros.cli import next_steps
 from il_ros.cli import run as runner
 from il_ros.core.tables import say
-from il_ros.episodes.catalogue import scan
 from il_ros.scenarios import domain
 from il_ros.scenarios.arguments import ROOT
 from il_ros.scenarios.graph import as_flags
@@ -51,22 +50,16 @@ def run(args: argparse.Namespace) -> int:
         os.environ.setdefault("MUJOCO_GL", "egl")
         if not attached:
             domain.isolate()  # a simulated robot's commands must not reach a real one
-    before = _names(root)
+    before = next_steps.names(root)
     status = runner.run_nodes(specs, args.logs)
     if not attached:
         _tell(root, before)
     return status
 
 
-def _names(root: Path) -> set[str]:
-    return {entry.name for entry in scan(root).entries} if root.is_dir() else set()
-
-
 def _tell(root: Path, before: set[str]) -> None:
     """Print the new episodes, and the next step if one can be trained on."""
-    if not root.is_dir():
-        return
-    new = [entry for entry in scan(root).entries if entry.name not in before]
+    new = next_steps.recorded_since(root, before)
     for entry in new:
         grade = "" if entry.info is None or entry.info.grade is None else f", {entry.info.grade.level}"
         state = entry.outcome if entry.usable else entry.state

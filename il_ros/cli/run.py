@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from il_ros.cli import next_steps
 from il_ros.core import processes
 from il_ros.core.executables import SLOW_STOP_S, SLOW_TO_STOP
-from il_ros.core.stopping import STOP_SIGNALS, stop_signals
+from il_ros.core.stopping import STOP_SIGNALS, leave_lost_terminal, stop_signals
 from il_ros.core.tables import say
 from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.checks import CheckError
@@ -40,13 +41,23 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the scenario until its first node ends or Ctrl-C; return 0 when it ended normally."""
     scenario = SCENARIOS[args.scenario]
+    given = given_of(args, scenario)
     try:
-        specs = scenario.nodes(given_of(args, scenario))
+        specs = scenario.nodes(given)
     except ValueError as error:
         told = as_flags(str(error), scenario.arguments)
         say(f"il-ros run {scenario.name}: {told}", file=sys.stderr)
         return 2
-    return run_nodes(specs, args.logs)
+    defaults = {argument.name: argument.default for argument in scenario.arguments}
+    records = any(isinstance(spec, NodeSpec) and spec.executable == "recorder" for spec in specs)
+    root = Path(given.get("root") or defaults.get("root", ""))
+    before = next_steps.names(root) if records else set()
+    status = run_nodes(specs, args.logs)
+    new = next_steps.recorded_since(root, before) if records else []
+    next_steps.tell_recorded(new, root)
+    if scenario.name == "deploy" and status == 0 and not any(entry.usable for entry in new):
+        next_steps.tell(next_steps.after_driving(given, defaults["checkpoint"]))
+    return status
 
 
 def ready(specs: Sequence[Spec]) -> bool:
@@ -99,6 +110,7 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
             signal.signal(signal.SIGTSTP, group.suspend)  # the nodes have their own sessions
             ending = group.wait_unless(stopped)
             failed = group.stop()
+    leave_lost_terminal()
     if ending is not None and ending.status != 0:
         failed = (ending, *failed)
     for each in failed:

@@ -8,11 +8,13 @@ watches its parent. When that process ends, even by SIGKILL, the node stops as a
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import selectors
 import signal
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -38,6 +40,29 @@ def launcher() -> int | None:
         return int(declared)
     parent = os.getppid()
     return parent if _is_ros2(_command_line(parent)) else None
+
+
+def leave_lost_terminal() -> bool:
+    """Point standard output and error to /dev/null if their terminal was closed; return whether it was.
+
+    Otherwise each further word, also one that Python still holds at the exit, is an error.
+    """
+    lost = [descriptor for descriptor in (1, 2) if _is_hung_up(descriptor)]
+    if lost:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in lost:
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    return bool(lost)
+
+
+def _is_hung_up(descriptor: int) -> bool:
+    """Return whether a descriptor is a terminal that was closed; False for files, pipes and a closed descriptor."""
+    try:
+        termios.tcgetattr(descriptor)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False
 
 
 def hold_signals() -> None:

@@ -26,6 +26,8 @@ Array = np.ndarray[Any, Any]
 
 HISTORY_NS = 1_000_000_000
 """Length of the history of a stream: a tick may be sampled this much after its time."""
+SET_BACK_NS = 2 * HISTORY_NS
+"""A tick that is earlier than its predecessor by more than this: the clock was set back."""
 AHEAD_NS = 1_000_000_000
 """A message stamped further than this after its arrival is not used: the clock of its driver is wrong."""
 CLOCKS_APART_S = 1e6
@@ -135,12 +137,13 @@ class Synchroniser:
         """Return the observation at a tick, or the reasons why there is none.
 
         Ticks must be in order. A tick before the last one is rejected; if it is earlier by more than
-        HISTORY_NS, the clock was set back, and all messages are discarded.
+        SET_BACK_NS, the clock was set back, and all messages are discarded. `il_ros.records.ticks` keeps ticks
+        with a single wrong stamp away.
         """
         back_ns = self._last_tick_ns - tick_ns
         if back_ns > 0:
             back_s = back_ns / 1e9
-            if back_ns <= HISTORY_NS:
+            if back_ns <= SET_BACK_NS:
                 return NoObservation(tick_ns, (f"the tick is {back_s:.3f} s before the last one",))
             self.clear()
             return NoObservation(

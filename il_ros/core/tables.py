@@ -76,6 +76,16 @@ def seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share (0..1) in per cent: '62 %'."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def percent_range(low: float, high: float) -> str:
+    """Return a range of shares (0..1) in per cent: '40–62 %'."""
+    return f"{100 * low:.0f}–{percent(high)}"
+
+
 def size(count: int) -> str:
     """Return a human-readable count of bytes: '640 B', '12.3 MB'."""
     value = float(count)

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from il_ros.core import atomic
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, percent, percent_range
 from il_ros.demo import pictures
 from il_ros.demo.phases import DemoPlan
 from il_ros.demo.summary import DemoSummary, Score
@@ -118,9 +118,9 @@ def _phases(summary: DemoSummary) -> str:
 
 def _figures(name: str, score: Score, noun: str) -> dict[str, object]:
     return {
-        f"{name}_rate": f"{100 * score.rate:.0f} %",
+        f"{name}_rate": percent(score.rate),
         f"{name}_episodes": counted(score.episodes, noun),
-        f"{name}_interval": f"{100 * score.interval[0]:.0f}–{100 * score.interval[1]:.0f} %",
+        f"{name}_interval": percent_range(*score.interval),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from il_ros.core import atomic
-from il_ros.core.tables import table
+from il_ros.core.tables import percent, percent_range, table
 from il_ros.records.trials import Trials
 
 FILE = "summary.json"
@@ -33,9 +33,8 @@ class Score:
 
     @property
     def words(self) -> str:
-        """'19 of 20, 95 % (76-99 %)'."""
-        low, high = (round(100 * bound) for bound in self.interval)
-        return f"{self.successes} of {self.episodes}, {100 * self.rate:.0f} % ({low}-{high} %)"
+        """'19 of 20, 95 % (76–99 %)'."""
+        return f"{self.successes} of {self.episodes}, {percent(self.rate)} ({percent_range(*self.interval)})"
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ class DemoSummary:
                 name,
                 str(score.episodes),
                 str(score.successes),
-                f"{100 * score.rate:.0f} %",
-                f"{100 * score.interval[0]:.0f}-{100 * score.interval[1]:.0f} %",
+                percent(score.rate),
+                percent_range(*score.interval),
             )
             for name, score in (("expert", self.expert), ("policy, held-out starts", self.policy))
         ]

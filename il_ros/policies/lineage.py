@@ -1,7 +1,8 @@
 """Metadata of a trained version: its origin, its state, and how it performed.
 
-The training process writes RUN/version.json before it publishes the version; afterwards the policy server and
-`il-ros policy pardon` do. Every write is atomic. A file of that name that something else wrote is never replaced.
+The training process writes RUN/version.json before it publishes the version; afterwards the policy server,
+`il-ros policy pardon` and `il-ros policy rollback` do. Every write is atomic. A file of that name that something
+else wrote is never replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from il_ros.core import atomic, files
 from il_ros.core.strict_yaml import brief
-from il_ros.policies.versions import CHECKPOINT, versions
+from il_ros.policies.versions import CHECKPOINT, number_of, versions
 
 FILE = "version.json"
 TRAINED, ACTIVE, REPLACED, REFUSED, ROLLED_BACK = "trained", "active", "replaced", "refused", "rolled back"
@@ -207,6 +208,22 @@ def pardon(run: Path) -> Lineage:
     now = replace(was, state=TRAINED, reason=reason, pardons=was.pardons + 1)
     write(run, replace(now, driven_s=0.0, interventions=0) if was.state == ROLLED_BACK else now)
     return was
+
+
+def roll_back(run: Path, reason: str) -> Lineage:
+    """Record that a person rolled a version back, in its version.json; return what it was.
+
+    Raises LineageError if its file is unusable, OSError if it cannot be written.
+    """
+    was = read(run)
+    write(run, replace(was, state=ROLLED_BACK, reason=reason))
+    return was
+
+
+def good_before(run: Path) -> Path | None:
+    """Return the newest good version in the same folder that is older than `run`; None if there is none."""
+    older = [each for each in versions(run.parent) if number_of(each) < number_of(run)]
+    return next((each for each in reversed(older) if is_good(each)), None)
 
 
 def newest_good(folder: Path, without: Collection[str] = ()) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 from pathlib import Path
@@ -27,6 +29,11 @@ def named_by(run: Path) -> str:
     return run.name if _NAME.fullmatch(run.name) else ""
 
 
+def number_of(run: Path) -> int:
+    """Return the number of a version's folder; 0 if its name is not a version."""
+    return int(run.name[1:]) if named_by(run) else 0
+
+
 def fault_of(version: str) -> str:
     """Return why a version cannot be the name of a policy, "" if it can; proposals hold it as one word."""
     if len(version) > _LONGEST or "=" in version or any(not c.isprintable() or c.isspace() for c in version):
@@ -37,7 +44,7 @@ def fault_of(version: str) -> str:
 def versions(folder: Path) -> list[Path]:
     """Return the finished versions, oldest first."""
     found = [run for run in folder.glob("v*") if named_by(run) and (run / CHECKPOINT).is_dir()]
-    return sorted(found, key=lambda run: int(run.name[1:]))
+    return sorted(found, key=number_of)
 
 
 def next_version(folder: Path) -> str:
@@ -79,3 +86,37 @@ def remove_unfinished(run: Path) -> None:
         if not _WRITTEN.fullmatch(item.name):
             raise FileExistsError(f"{item}: no training wrote it; move it away, {run} is to be replaced")
     shutil.rmtree(run, ignore_errors=True)
+
+
+def occupy(run: Path) -> int:
+    """Lock the folder of the version in control (flock, shared); return the descriptor, to be closed afterwards.
+
+    The lock ends with the process. Returns -1 if the folder cannot be locked, as on some network drives.
+    """
+    try:
+        descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return -1
+    return descriptor
+
+
+def is_occupied(run: Path) -> bool:
+    """Return whether a running policy server of this computer has the version in control."""
+    try:
+        descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)  # ends the lock, too
+    return False

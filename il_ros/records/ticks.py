@@ -2,7 +2,66 @@
 
 from __future__ import annotations
 
-from il_ros.core.synchroniser import HISTORY_NS
+from il_ros.core.synchroniser import AHEAD_NS, HISTORY_NS
+
+AHEAD_OF_CLOCK_NS = AHEAD_NS + HISTORY_NS // 2
+"""After a reset, simulated time jumps by a second, and a message may overtake the /clock that says so."""
+CONFIRMED_BY = 3
+"""Messages in a row, in one new time, that show that a stream's clock was set and not one stamp is wrong."""
+
+
+class TriggerStamps:
+    """Refuses single wrong stamps of the trigger stream: a tick far back or ahead discards the other streams.
+
+    A stamp is wrong if it is more than `HISTORY_NS` before its predecessor although the node's clock did not go back,
+    or newly more than `AHEAD_OF_CLOCK_NS` ahead of its arrival. `CONFIRMED_BY` messages in a row that agree with each
+    other are a clock that was set: from the last of them on, they are right. Live and in a bag the same messages are
+    refused.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None  # stamp and arrival of the last accepted message
+        self._odd: tuple[int, int] | None = None  # of the last one, if it was refused
+        self._odd_count = 0
+        self.refused = 0
+        """Number of refused messages."""
+
+    def refusal(self, stamp_ns: int, arrival_ns: int) -> str:
+        """Return why a message starts no tick, "" if it may; call once per message of the stream, in order.
+
+        `arrival_ns`: the time on the node's clock, in a bag the log time; 0 before simulated time has begun.
+        """
+        reason = self._fault(stamp_ns, arrival_ns)
+        if reason:
+            agrees = (
+                self._odd is not None
+                and abs(_offset(stamp_ns, arrival_ns) - _offset(*self._odd)) <= HISTORY_NS
+            )
+            self._odd_count = self._odd_count + 1 if agrees else 1
+            self._odd = stamp_ns, arrival_ns
+            if self._odd_count < CONFIRMED_BY:
+                self.refused += 1
+                return reason
+        self._odd, self._odd_count = None, 0
+        self._last = stamp_ns, arrival_ns
+        return ""
+
+    def _fault(self, stamp_ns: int, arrival_ns: int) -> str:
+        ahead_ns = _offset(stamp_ns, arrival_ns)
+        if self._last is not None:
+            last_stamp_ns, last_arrival_ns = self._last
+            back_ns = last_stamp_ns - stamp_ns
+            if back_ns > HISTORY_NS and last_arrival_ns - arrival_ns <= HISTORY_NS:
+                return f"stamped {back_ns / 1e9:.3f} s before the one before it"
+            if abs(ahead_ns - _offset(*self._last)) <= HISTORY_NS:
+                return ""  # it has always been ahead
+        if arrival_ns > 0 and ahead_ns > AHEAD_OF_CLOCK_NS:
+            return f"stamped {ahead_ns / 1e9:.3f} s after it arrived"
+        return ""
+
+
+def _offset(stamp_ns: int, arrival_ns: int) -> int:
+    return stamp_ns - arrival_ns
 
 
 class Ticks:

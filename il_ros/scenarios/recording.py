@@ -45,7 +45,11 @@ def _nodes(given: Given) -> tuple[Spec, ...]:
         else spec
         for spec in sim(given)
     )
-    return (*simulator, *expert(given), *supervisor(given), *recorder(given), _console(given))
+    # no policy runs here, so none is waited for
+    supervised = (
+        replace(spec, parameters={**spec.parameters, "mode": REST_MODE}) for spec in supervisor(given)
+    )
+    return (*simulator, *expert(given), *supervised, *recorder(given), _console(given))
 
 
 def _console(given: Given) -> NodeSpec:

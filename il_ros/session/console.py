@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from il_ros.core.tables import counted, shown
+from il_ros.core.tables import counted, percent, shown
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
@@ -124,7 +124,7 @@ def _training(state: SessionState) -> str:
     full = round(_BAR_CELLS * min(1.0, state.training_share))
     bar = f"{'█' * full}{_DIM}{'░' * (_BAR_CELLS - full)}{_PLAIN}"
     left = "" if state.training_left_s is None else f", {short_time(state.training_left_s)} left"
-    return f"{state.training} {bar} {100 * state.training_share:.0f} %{left}"
+    return f"{state.training} {bar} {percent(state.training_share)}{left}"
 
 
 def _counts(state: SessionState) -> str:

@@ -16,7 +16,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from il_ros.core import atomic
-from il_ros.core.tables import counted, grouped
+from il_ros.core.tables import counted, grouped, percent, percent_range
 from il_ros.episodes.bag.reader import BagError, open_bag
 from il_ros.episodes.layout import LayoutError, load_info
 from il_ros.episodes.video import VideoError, cameras, write_sheet, write_video
@@ -195,8 +195,8 @@ def _ends(facts: Facts) -> tuple[VersionFacts, VersionFacts]:
 def _title(first: VersionFacts, last: VersionFacts) -> str:
     if first is last or min(first.episodes, last.episodes) < ENOUGH:
         return "Session report"  # a few episodes are no headline
-    before, after = (100 * each.alone / each.episodes for each in (first, last))
-    return f"Autonomous success: {before:.0f} % with the first policy, {after:.0f} % with the last"
+    before, after = (each.alone / each.episodes for each in (first, last))
+    return f"Autonomous success: {percent(before)} with the first policy, {percent(after)} with the last"
 
 
 def _alone(version: VersionFacts) -> str:
@@ -204,7 +204,7 @@ def _alone(version: VersionFacts) -> str:
         return "–"
     if version.episodes < ENOUGH:
         return f"{version.alone} of {version.episodes}"
-    return f"{100 * version.alone / version.episodes:.0f} %"
+    return percent(version.alone / version.episodes)
 
 
 def _per_minute(version: VersionFacts) -> str:
@@ -222,7 +222,7 @@ def _row(version: VersionFacts) -> str:
         escape(version.version or "(demonstration)"),
         version.episodes,
         version.successes,
-        "–" if interval is None else f"{100 * interval[0]:.0f}–{100 * interval[1]:.0f} %",
+        "–" if interval is None else percent_range(*interval),
         version.alone,
         f"{version.minutes:.1f}",
         version.interventions if version.version else "–",

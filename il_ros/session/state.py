@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, percent
 from il_ros.policies.lineage import BAD
 from il_ros.records import statuses
 from il_ros.records.decision import NOBODY, Decision
@@ -44,14 +44,16 @@ class SessionState:
 
     `expert`: who drives after a takeover. `training_share`: of the epochs (None: reading the episodes).
     `training_left_s`: estimated time to the end, None if unknown. `training_command`: trains the same later.
-    `phase`: countdown or reset phase, in words. `discarded`: the last episode that was discarded.
+    `phase`: countdown or reset phase, in words. `discarded`: the last episode that was discarded; `discarding`: the
+    one that is being discarded.
     `has_policy`: a policy has proposed. `policy`: the first policy with its origin. `running`: the policy may
     drive. `at_rest`: the supervisor waits until a person lets the sources drive. `helping`: the scripted expert is
     engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
-    the running episode; `last_labels`: of the last one. `done`: number of ended episodes. `moment`: number of
-    recorded moments returned to. `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the
-    episode's first decision. `warned`: the recorder's warnings about the running episode.
+    the running episode; `last_labels`: of the last one. `done`: number of ended episodes without discarded ones;
+    `last_kept`: the last one is among them. `moment`: number of recorded moments returned to. `taken_ns`: stamp
+    from which the expert drives. `started_ns`: stamp of the episode's first decision. `warned`: the recorder's
+    warnings about the running episode.
     `learns`: policy and trainer run beside; otherwise demonstrations are recorded.
     """
 
@@ -80,6 +82,7 @@ class SessionState:
     ending: SessionEnd = SessionEnd.NONE
     phase: str = ""
     discarded: str = ""
+    discarding: str = ""
     running: bool = False
     at_rest: bool = False
     helping: bool = False
@@ -97,6 +100,7 @@ class SessionState:
     interventions: int = 0
     last_driver: LastDriver = NO_DRIVER
     done: int = 0
+    last_kept: bool = False
     recorder_known: bool = False
     supervisor_known: bool = False
     warned: tuple[str, ...] = ()
@@ -108,6 +112,11 @@ class SessionState:
         return max(0.0, (self.now_ns - self.started_ns) / 1e9) if self.recording and self.started_ns else 0.0
 
     @property
+    def counts(self) -> bool:
+        """Whether the running episode counts: it neither was nor is being discarded."""
+        return bool(self.recording) and self.recording not in (self.discarding, self.discarded)
+
+    @property
     def ready(self) -> bool:
         """Whether recorder and supervisor have published a status."""
         return self.recorder_known and self.supervisor_known
@@ -116,7 +125,7 @@ class SessionState:
 def after_decision(state: SessionState, decision: Decision) -> Update:
     """Process a decision: driver and reason, labels, takeovers."""
     notices = []
-    labelled = bool(state.recording) and label(decision.mode or "priority", decision) is not None
+    labelled = state.counts and label(decision.mode or "priority", decision) is not None
     intervened = bool(state.recording) and state.last_driver.took_over(decision.authority, decision.mode)
     after = replace(
         state,
@@ -207,12 +216,13 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
                 after,
                 last=state.recording,
                 outcome="",
-                last_labels=state.episode_labels,
-                done=state.done + 1,
+                labels=state.labels if state.counts else state.labels - state.episode_labels,
+                last_labels=state.episode_labels if state.counts else 0,
+                done=state.done + state.counts,
+                last_kept=state.counts,
                 taken_ns=None,
             )
-            counts = f"{_interventions(state.interventions)}, {counted(state.episode_labels, 'label')}"
-            notices.append(Notice(f"{state.recording} ended after {state.recorded_s:.1f} s: {counts}"))
+            notices.append(Notice(f"{state.recording} ended after {state.recorded_s:.1f} s{_counts(state)}"))
     warned = tuple(status.get("warnings") or ())
     notices += [Notice(text, NoticeKind.FAILURE) for text in warned if text not in state.warned]
     after = replace(after, warned=warned)
@@ -287,7 +297,7 @@ def training_words(state: SessionState) -> str:
     """Return the running training with its progress, such as 'training v1 (25 %, 40 s left)'; "" without one."""
     if not state.training:
         return ""
-    parts = [] if state.training_share is None else [f"{100 * state.training_share:.0f} %"]
+    parts = [] if state.training_share is None else [percent(state.training_share)]
     parts += [] if state.training_left_s is None else [f"{short_time(state.training_left_s)} left"]
     return state.training + (f" ({', '.join(parts)})" if parts else "")
 
@@ -343,8 +353,15 @@ UPDATES: dict[str, Callable[[SessionState, Mapping[str, Any]], Update]] = {
 _OUTCOME_KINDS = {"success": NoticeKind.SUCCESS, "failure": NoticeKind.FAILURE}
 
 
-def _interventions(count: int) -> str:
-    return counted(count, "intervention") if count else "no intervention"
+def _counts(state: SessionState) -> str:
+    """Return what the episode that has just ended holds; nothing of a discarded one counts."""
+    if not state.counts:
+        return ""
+    labels = counted(state.episode_labels, "label")
+    if not state.learns:  # no policy drives, so nobody intervenes
+        return f": {labels}"
+    count = state.interventions
+    return f": {counted(count, 'intervention') if count else 'no intervention'}, {labels}"
 
 
 def _grade(last: Mapping[str, Any], *, first: bool) -> str:

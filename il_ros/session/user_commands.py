@@ -18,7 +18,7 @@ from il_ros.session.setup import REST_MODE, SessionOptions
 from il_ros.session.state import UNDONE, SessionEnd, SessionState, training_words
 
 PAUSE, ENGAGE, MODE = "sim/pause", "expert/engage", "dagger_supervisor/set_parameters"
-DRIVE = "dagger_supervisor/drive"
+DRIVE, STOP = "dagger_supervisor/drive", "dagger_supervisor/estop"
 _STOPPED = "stopped; press c to clear the emergency stop first"
 MARKS = "~/marks"
 """Topic of the moments to label later: JSON with `stamp_ns`, `kind` and `episode`."""
@@ -115,11 +115,17 @@ def after_call(state: SessionState, call: Call) -> SessionState:
     if call.name == "sim/reset":
         return replace(state, judged=False)
     if call.name == "recorder/discard":
-        lost = state.episode_labels if state.recording else state.last_labels
-        undone = replace(state, labels=state.labels - lost, episode_labels=0, last_labels=0)
-        undone = replace(undone, discarded=state.recording or state.last)
-        undone = replace(undone, moment=max(0, state.moment - 1))
-        return undone if state.recording else replace(undone, outcome=UNDONE)
+        undone = replace(state, discarded=state.recording or state.last, moment=max(0, state.moment - 1))
+        if state.recording:
+            return replace(undone, labels=state.labels - state.episode_labels, episode_labels=0)
+        return replace(
+            undone,
+            labels=state.labels - state.last_labels,
+            last_labels=0,
+            done=state.done - state.last_kept,
+            last_kept=False,
+            outcome=UNDONE,
+        )
     return state
 
 
@@ -241,7 +247,7 @@ def _later(state: SessionState, options: SessionOptions) -> CommandPlan:
 def _clear(state: SessionState, options: SessionOptions) -> CommandPlan:
     if not state.estop:
         return CommandPlan(lines=("the emergency stop is not active",))
-    calls = (Call("dagger_supervisor/estop", False), Call("dagger_supervisor/reset_estop"))
+    calls = (Call(STOP, False), Call("dagger_supervisor/reset_estop"))
     return CommandPlan((_mode(REST_MODE), *calls), ("the robot is at rest",))
 
 
@@ -273,7 +279,7 @@ _PLANS: dict[str, Callable[[SessionState, SessionOptions], CommandPlan]] = {
     keys.FAILURE: _mark("failure"),
     keys.UNDO: _undo,
     keys.LATER: _later,
-    keys.STOP: lambda state, options: CommandPlan((Call("dagger_supervisor/estop", True),)),
+    keys.STOP: lambda state, options: CommandPlan((Call(STOP, True),)),
     keys.CLEAR: _clear,
     keys.TRAIN: lambda state, options: CommandPlan((Call("trainer/train"),)),
     keys.HELP: lambda state, options: CommandPlan(),

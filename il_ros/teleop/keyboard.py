@@ -10,6 +10,7 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
+from il_ros.core.tables import percent
 
 UP, DOWN = "\x1b[A", "\x1b[B"
 DRIVE_KEYS = {"w": ("linear.x", 1), "s": ("linear.x", -1), "a": ("angular.z", 1), "d": ("angular.z", -1),
@@ -121,7 +122,7 @@ class Keyboard:
                 f"{name} {rate:+.2f}/s" for name, rate in zip(self._names, rates, strict=True) if rate
             )
             state = moving or "holding"
-        return f"{state}{chosen}  speed {self.share:.0%}"[:79]
+        return f"{state}{chosen}  speed {percent(self.share)}"[:79]
 
     def _move(self, place: int, direction: int, now_s: float) -> None:
         self._direction[place] = direction

@@ -43,6 +43,23 @@ def test_an_unknown_command_is_refused_by_name(capsys):
     assert "'trian'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["session", "run", "--set", "1"], "usage: il-ros session run "),
+        (["run", "record", "--what"], "usage: il-ros run record "),
+        (["policy", "versions", "a", "b"], "usage: il-ros policy versions "),
+    ],
+)
+def test_unknown_words_print_the_usage_of_their_own_command(words, usage, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(usage)
+    assert "unrecognized arguments: " in told
+
+
 def test_python_dash_m_works_and_help_needs_neither_numpy_nor_ros():
     code = (
         "import runpy, sys; sys.argv = ['il-ros', '--help']\n"

@@ -1,7 +1,10 @@
 """`il-ros home` and `il-ros replay --on-robot` on a real graph with the MuJoCo simulator."""
 
+import sys
+
 import numpy as np
 import pytest
+from pseudo_terminal import InTerminal
 
 from il_ros.cli import main as cli
 from il_ros.cli import on_robot
@@ -119,3 +122,33 @@ def test_an_episode_of_another_robot_is_refused(episode, capsys, tmp_path):
 def test_a_home_outside_the_limits_is_refused(tmp_path):
     with pytest.raises(contract.ContractError, match=r"home: joint1 is 9; its limits are"):
         contract.load(home_of(tmp_path, [9, 0, 0, 0, 0, 0]))
+
+
+def test_a_person_stops_and_ends_the_motion_by_keys(tmp_path):
+    """The screen has words of the node only, no lines of its log; ctrl-D ends it, which is no failure."""
+    path = home_of(tmp_path, [0.3, 0.4, 0.1, 0.0, 0.2, 0.0])
+    words = [
+        "home",
+        "--sim",
+        "--task",
+        "reach",
+        "--contract",
+        str(path),
+        "--position",
+        "gripper/gripper=0.03",
+    ]
+    command = [sys.executable, "-m", "il_ros.cli.main", *words, "--logs", str(tmp_path / "log")]
+    terminal = InTerminal(command, patience_s=120)
+    try:
+        terminal.shows("waiting for g")
+        terminal.type("g")
+        terminal.shows("leading to the start")
+        terminal.type(" ")
+        terminal.shows("STOPPED; ")
+        terminal.type("\x04")
+        assert terminal.wait(timeout_s=120) == 0
+        assert "ended before the last target" in terminal.screen
+        assert "[INFO]" not in terminal.screen
+        assert "emergency stop pressed (/expert)" in (tmp_path / "log" / "dagger_supervisor.log").read_text()
+    finally:
+        terminal.close()

@@ -35,6 +35,7 @@ def test_a_person_records_takes_by_keys_and_learns_the_next_step(record, tmp_pat
     help_lines = terminal.text
     assert "next take: countdown, then recording" in help_lines
     assert "start a training" not in help_lines
+    assert "policy" not in help_lines
     terminal.begins("recording starts in 2 s (u cancels)")
     terminal.shows("episode_000001 is being recorded")
     assert "\a" in terminal.screen  # test_takes.py counts them

@@ -1,8 +1,11 @@
 """`il-ros run`: the scenarios' arguments, and failures to start."""
 
+import shlex
+
+import made_episodes as made
 import pytest
 
-from il_ros.cli import main
+from il_ros.cli import main, next_steps
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import as_flags
 
@@ -68,3 +71,38 @@ def test_the_former_name_of_an_argument_says_the_new_one(capsys):
     assert "--checkpoint is called --policies now" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"^checkpoint:= is called policies:= now$"):
         SCENARIOS["train"].nodes({"checkpoint": "mine"})
+
+
+def test_the_step_after_driving_corrects_the_same_policy_on_the_same_robot():
+    assert next_steps.after_driving({"task": "push"}, "checkpoint") == (
+        "il-ros session run --task push --checkpoint checkpoint"
+    )
+    robot = {
+        "sim": "false",
+        "task": "fold",
+        "contract": "my robot.yaml",
+        "checkpoint": "p/v2",
+        "start": "driving",
+    }
+    assert next_steps.after_driving(robot, "checkpoint") == (
+        "il-ros session run --task fold --no-sim --contract 'my robot.yaml' --expert keyboard --checkpoint p/v2"
+    )
+    words = shlex.split(next_steps.after_driving({**robot, "expert": "joy", "namespace": "left"}, ""))[1:]
+    args = main._parser("session").parse_args(words)  # it can be pasted
+    assert (args.expert, args.namespace, args.sim) == ("joy", "left", "false")
+
+
+def test_what_was_recorded_is_told_with_the_next_step(tmp_path, capsys):
+    root = tmp_path / "my episodes"
+    made.write(root, made.recorded(10), number=1, outcome="success")
+    before = next_steps.names(root)
+    made.write(root, made.recorded(10), number=2, outcome="failure")
+    made.write(root, made.recorded(10), number=3, outcome="unmarked")
+    (root / "cache").mkdir(exist_ok=True)
+    new = next_steps.recorded_since(root, before | {"cache"})
+    next_steps.tell_recorded(new, root)
+    assert capsys.readouterr().out == (
+        f"2 episodes in {root}: 1 failure, 1 unmarked\nnext: il-ros train '{root}'\n"
+    )
+    next_steps.tell_recorded([], root)
+    assert capsys.readouterr().out == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from il_ros.core.tables import counted, grouped, say, seconds, shown, size, table
+from il_ros.core.tables import counted, grouped, percent, percent_range, say, seconds, shown, size, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -66,3 +66,9 @@ def test_names_with_the_same_reason_share_a_line():
         "episode_9: discarded",
         ": odd",
     ]
+
+
+def test_shares_are_written_in_per_cent_with_a_space():
+    assert percent(0.625) == "62 %"
+    assert percent(0.0125, 2) == "1.25 %"
+    assert percent_range(0.4, 0.999) == "40–100 %"

@@ -16,6 +16,7 @@ from il_ros.session.state import (
     after_task,
     after_training_event,
 )
+from il_ros.session.user_commands import Call, after_call
 
 S = 1_000_000_000
 
@@ -269,3 +270,35 @@ def test_the_command_that_trains_an_interrupted_version_is_kept():
     state, _ = observed(after_training_event, SessionState(), began)
     state, _ = observed(after_training_event, state, {"event": "start", "job": "training v2"})
     assert state.training_command == "il-ros train episodes --out checkpoint/v2"
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_discarded_episode_counts_for_nothing_whichever_answer_comes_first(answered_first):
+    """20 labels of episode 1 stay; the 7 of episode 2, and decisions until its end is known, do not count."""
+    state = SessionState(recording="episode_000001", learns=False)
+    state, _ = drive(state, *["expert"] * 20)
+    state, texts = observed(after_recorder_status, state, {"episode": None, "last": {}})
+    assert texts == ("episode_000001 ended after 0.9 s: 20 labels",)
+    state, _ = observed(after_recorder_status, state, {"episode": "episode_000002", "last": {}})
+    state, _ = drive(state, *["expert"] * 7, start=30)
+    assert (state.labels, state.done) == (27, 1)
+    state = replace(state, discarding="episode_000002")
+    ended = {"episode": None, "last": {"episode": "episode_000002", "discarded": True}}
+    if answered_first:
+        state = after_call(state, Call("recorder/discard"))
+        state, _ = drive(state, *["expert"] * 3, start=40)
+    state, texts = observed(after_recorder_status, state, ended)
+    if not answered_first:
+        state = after_call(state, Call("recorder/discard"))
+    assert len(texts) == 1
+    assert "label" not in texts[0]
+    assert (state.labels, state.done, state.outcome) == (20, 1, "undone")
+
+
+def test_an_episode_that_is_undone_after_its_end_counts_no_longer():
+    state, _ = drive(SessionState(recording="episode_000001"), *["expert"] * 20)
+    state, _ = observed(after_recorder_status, state, {"episode": None, "last": {}})
+    assert (state.labels, state.done) == (20, 1)
+    for _ in range(2):  # a second undo has no effect
+        state = after_call(state, Call("recorder/discard"))
+        assert (state.labels, state.done) == (0, 0)

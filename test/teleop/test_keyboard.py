@@ -80,7 +80,7 @@ def test_the_status_line_shows_whether_the_keyboard_has_control(base):
     keys = Keyboard(base, TIMES)
     assert keys.line(0.0).startswith("silent")
     keys.press("w", 0.0)
-    assert keys.line(0.1) == "base/linear.x +0.12/s  speed 25%"
+    assert keys.line(0.1) == "base/linear.x +0.12/s  speed 25 %"
     assert keys.line(1.0).startswith("holding")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from il_ros.core.messages import Message
 from il_ros.core.specs import ScanSpec, Vector
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, percent
 
 Indices = NDArray[np.intp]
 
@@ -56,7 +56,7 @@ def _nearest(message: Message, count: int, size: int, scan: ScanSpec) -> Indices
     if scan.angles is None:
         if abs(count - size) > max(1.0, SPREAD * size):
             raise ValueError(
-                f"{wrong}; only with 'angles: [FIRST, LAST]' may it differ by more than {SPREAD:.0%}"
+                f"{wrong}; only with 'angles: [FIRST, LAST]' may it differ by more than {percent(SPREAD)}"
             )
         beams: Indices = np.rint(np.arange(size) * ((count - 1) / max(1, size - 1))).astype(np.intp)
         return beams

@@ -32,6 +32,7 @@ from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, NoLabel, Rule
 from il_ros.records.takeovers import takeovers
+from il_ros.records.ticks import TriggerStamps
 
 AFTER_SUCCESS_S = 0.5
 """Time after the success was marked in which ticks are still frames: the robot comes to rest in it."""
@@ -171,9 +172,12 @@ def observe(
     """
     synchroniser = Synchroniser(specs)
     pending = list(reversed(list(ticks)))  # the next tick is last
-    by_arrival = stamped_by_arrival(specs, trigger)
+    by_arrival, stamps = stamped_by_arrival(specs, trigger), TriggerStamps()
     for message in recorded:
         trigger_ns = stamp_ns(message, by_arrival) if message.topic == trigger else None
+        if trigger_ns is not None and (wrong := stamps.refusal(trigger_ns, message.log_ns)):
+            trigger_ns = None
+            refuse(f"a message of {message.topic} starts no tick: {wrong}")
         while pending and _is_past(pending[-1], message.log_ns, trigger_ns):
             yield synchroniser.sample(pending.pop().tick_ns)
         ahead = synchroniser.ahead[message.topic]

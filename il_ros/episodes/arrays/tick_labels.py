@@ -25,7 +25,7 @@ from il_ros.episodes.bag.topics import ContractTopics
 from il_ros.episodes.decisions import left_out_reason, read_decision
 from il_ros.records.decision import NOBODY, Decision, DecisionError
 from il_ros.records.labelling import BY_MODE, NoLabel, Rule
-from il_ros.records.ticks import Ticks
+from il_ros.records.ticks import Ticks, TriggerStamps
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,11 @@ def _grid(contract: Contract, span: Span) -> list[TickLabel]:
 
 
 def _triggered(contract: Contract, stamped: Iterable[tuple[int, int]], span: Span) -> list[TickLabel]:
-    ticks = Ticks(contract.period_ns)
+    ticks, stamps = Ticks(contract.period_ns), TriggerStamps()
     return [
         TickLabel(stamp_ns, arrival_ns, True)
         for stamp_ns, arrival_ns in stamped
-        if arrival_ns in span and ticks.starts(stamp_ns)
+        if not stamps.refusal(stamp_ns, arrival_ns) and arrival_ns in span and ticks.starts(stamp_ns)
     ]
 
 

@@ -13,7 +13,7 @@ from il_ros.core import codecs, messages
 from il_ros.core.codecs import trajectory
 from il_ros.core.contract import Contract
 from il_ros.core.specs import JOINT_TRAJECTORY
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, percent
 from il_ros.records import decision as decisions
 
 Vector = np.ndarray[Any, Any]
@@ -122,7 +122,7 @@ class CommandCounts:
         if not self._limits:
             return ""
         (limit, count), *_ = self._limits.most_common(1)
-        return f"{limit} ({count / self.decisions:.0%})"
+        return f"{limit} ({percent(count / self.decisions)})"
 
     @property
     def idle_share(self) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from il_ros.core.synchroniser import ANOTHER_CLOCK
-from il_ros.core.tables import counted
+from il_ros.core.tables import counted, percent
 from il_ros.episodes.layout import LEVELS, Grade, StreamInfo
 
 
@@ -84,22 +84,22 @@ def grade(
     if not commanded:
         findings.append(_Finding(2, math.inf, "no command was recorded, so there is nothing to learn"))
     for share, reason in (refused or {}).values():
-        findings += _exceeding(REFUSED, share, f"{reason} (in {share:.0%} of the checks)")
+        findings += _exceeding(REFUSED, share, f"{reason} (in {percent(share)} of the checks)")
     for stream in streams:
         about = _stream(stream, duration_s) + _clock(stream, ahead_s)
         # what is recorded besides the observations is not learnt from, so it alone makes no take poor
         findings += about if stream.required else [each._replace(level=1) for each in about]
     if clipped_share is not None:
         most = f", most often {clipped_most}" if clipped_most else ""
-        text = f"the safety limiter changed {clipped_share:.0%} of the commands{most}"
+        text = f"the safety limiter changed {percent(clipped_share)} of the commands{most}"
         findings += _exceeding(CLIPPED, clipped_share, text)
     if idle_share is not None:
-        findings += _exceeding(IDLE, idle_share, f"no motion was commanded for {idle_share:.0%} of it")
+        findings += _exceeding(IDLE, idle_share, f"no motion was commanded for {percent(idle_share)} of it")
     if expired_share is not None:
-        text = f"the last command had expired for {expired_share:.0%} of it: no labels there"
+        text = f"the last command had expired for {percent(expired_share)} of it: no labels there"
         findings += _exceeding(IDLE, expired_share, text)
     if unreadable_share is not None:
-        text = f"{unreadable_share:.2%} of the decisions and commands could not be read"
+        text = f"{percent(unreadable_share, 2)} of the decisions and commands could not be read"
         findings += _exceeding(LOST, unreadable_share, text)
     findings.sort(key=lambda finding: (-finding.level, -finding.excess))
     reasons = [finding.text for finding in findings]
@@ -136,7 +136,9 @@ def _stream(stream: StreamInfo, duration_s: float) -> list[_Finding]:
     text = f"{stream.topic}: {stream.lost} of {counted(total, 'message')} lost"
     findings = _exceeding(LOST, stream.lost / total, text)
     if duration_s > 0:
-        text = f"{stream.topic}: stale for {stream.stale_s:.2f} s{_why_stale(stream)}"
+        # longer than the episode: the stamps are from before it, as with another clock
+        how_long = f"for {stream.stale_s:.2f} s" if stream.stale_s < duration_s else "all the time"
+        text = f"{stream.topic}: stale {how_long}{_why_stale(stream)}"
         findings += _exceeding(STALE, stream.stale_s / duration_s, text)
     if stream.backwards:
         text = f"{stream.topic}: its stamps went back {counted(stream.backwards, 'time')}"

@@ -84,6 +84,8 @@ class EpisodeRecorder:
         self._told: set[str] = set()
         self.publishers: Callable[[str], Sequence[str]] = lambda topic: ()
         """Returns the names of a topic's publishers, where they are known."""
+        self.two_clocks: Callable[[], str] = lambda: ""
+        """Returns a sentence if two nodes publish simulated time, else ""."""
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
         self._usability = None if contract is None else UsabilityCheck(contract)
         self._checked_ns: int | None = None
@@ -361,7 +363,8 @@ class EpisodeRecorder:
         if not step_ns:
             return
         if self._writer:
-            self.stop(said(step_ns), fault=said(step_ns))
+            why = said(step_ns) + (f": {cause}" if (cause := self.two_clocks()) else "")
+            self.stop(why, fault=why)
         self._pre_roll.clear()
         self._clock.tie()
         for stream in self.streams.values():

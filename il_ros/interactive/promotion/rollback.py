@@ -17,6 +17,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from il_ros.core.tables import percent
 from il_ros.records.decision import Decision
 from il_ros.records.labelling import POLICY
 from il_ros.records.takeovers import LastDriver
@@ -159,7 +160,7 @@ def worse(new: Driving, old: Driving, evidence: Evidence) -> str:
     return (
         f"{new.per_minute:.2f} interventions a minute ({new.interventions} in {new.seconds:.0f} s), before "
         f"{old.per_minute:.2f} ({old.interventions} in {old.seconds:.0f} s); probability by "
-        f"chance: {chance:.2%}, limit: {enough:.2%}"
+        f"chance: {percent(chance, 2)}, limit: {percent(enough, 2)}"
     )
 
 

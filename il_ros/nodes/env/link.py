@@ -24,15 +24,16 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.nodes.runtime import managed, retry  # noqa: F401 - runtime sets Fast DDS's profile, before any node
-from il_ros.nodes.runtime.publishers import SimulatedTime
+from il_ros.nodes.runtime.publishers import UNKNOWN, SimulatedTime
 from il_ros.nodes.runtime.qos import LATCHED
 from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, from_json
-from il_ros.records.ticks import Ticks
+from il_ros.records.ticks import Ticks, TriggerStamps
 from il_ros.scenarios.arguments import TASKS
 
 LEAVING_S = 5.0
+NAME_S = 2.0  # a publisher is discovered before the name of its node
 TELL_AFTER_S = 3.0  # nodes that run are found sooner
 IDLE_ROUNDS = 20  # executor rounds of one event each; some events, as of /clock, are not counted
 
@@ -75,7 +76,7 @@ class Link:
         self._executor = EventsExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._synchroniser = Synchroniser(contract.observations)
-        self._ticks = Ticks(contract.period_ns)
+        self._ticks, self._stamps = Ticks(contract.period_ns), TriggerStamps()
         topics = dict(self._synchroniser.topics)
         if contract.trigger is not None:
             topics[contract.trigger] = contract.topics[contract.trigger]
@@ -151,7 +152,10 @@ class Link:
         """
         topic = self._proposals.topic_name
         if self.node.count_publishers(topic) > 1:  # looking up names costs more, so only for the error
-            names = ", ".join(self._others(topic)) or "another program"
+            with contextlib.suppress(RosEnvError):
+                self.until(lambda: UNKNOWN not in self._others(topic), NAME_S, "the other's name")
+            known = [name for name in self._others(topic) if name != UNKNOWN]
+            names = ", ".join(known) or "another program"
             raise RosEnvError(f"{names} also proposes on {topic}; a source must have one publisher")
 
     def reset_task_status(self) -> None:
@@ -253,8 +257,11 @@ class Link:
             stamp_ns = self._synchroniser.push(topic, raw, arrival_ns)
         else:
             stamp_ns = messages.raw_stamp_ns(self.contract.topics[topic], raw) or arrival_ns
-        if topic == self.contract.trigger and self._ticks.starts(stamp_ns):
-            self._tick(stamp_ns)
+        if topic == self.contract.trigger:
+            if wrong := self._stamps.refusal(stamp_ns, arrival_ns):
+                self.node.get_logger().warning(f"a message of '{topic}' starts no tick: {wrong}")
+            elif self._ticks.starts(stamp_ns):
+                self._tick(stamp_ns)
         self._notice()
 
     def _tick(self, tick_ns: int) -> None:

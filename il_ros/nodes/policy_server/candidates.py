@@ -38,10 +38,10 @@ SWITCH_S = 0.0005
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version by its run's folder; `requested`: by a person, so it needs no promotion."""
+    """A version by its run's folder; `requested`: why it takes control without promotion, "" if it needs it."""
 
     run: Path
-    requested: bool = False
+    requested: str = ""
 
 
 Decide = Callable[[Candidate, Verdict], None]
@@ -129,9 +129,9 @@ class Candidates:
         if topic:
             self._subscription = node.create_subscription(String, topic, self._on_announced, LATCHED)
 
-    def request(self, path: Path) -> None:
+    def request(self, path: Path, why: str) -> None:
         """Load a requested checkpoint, in place of a waiting candidate."""
-        self._next = Candidate(run_of(path.resolve()), requested=True)
+        self._next = Candidate(run_of(path.resolve()), why)
         self._examine_next()
 
     def close(self) -> None:
@@ -262,6 +262,8 @@ class Candidates:
         try:
             if isinstance(verdict, str):
                 self._tell(candidate.run.name, verdict)
+            elif not candidate.requested and (bad := lineage.recorded_bad(candidate.run)):
+                self._tell(candidate.run.name, bad)  # a person rolled it back meanwhile
             elif driving is compared or driving is None:
                 self._decide(candidate, verdict)
             elif candidate.requested or self._next is None:

@@ -9,8 +9,9 @@ promoted policy takes control between two ticks; every tick has its own chunk, s
 unconfigured node, which had no policy, starts with the first promoted one.
 
 Roll-back: when interventions per minute rise above those of the previous versions, or when `~/rollback`
-(Trigger) is called, the previous version takes control at once. Refused and rolled-back versions are not
-examined again.
+(Trigger) is called, the previous version takes control: at once if it had control before, otherwise once it is
+loaded. The same happens when the version in control is rolled back in its version.json (`il-ros policy
+rollback`). Refused and rolled-back versions are not examined again.
 
 `~/version` (String, latched) reports every verdict as JSON: "version" (in control), "policy" (the same with
 folder, time and completeness of its training), "before" (previous versions, a roll-back takes the last),
@@ -76,7 +77,7 @@ class PolicyServer(managed.ManagedNode):
         self._sole = SoleUse(
             self, ["~/version"], "two policy servers contradict each other, stop one of them"
         )
-        self._versions = Versions(self, self._swap)
+        self._versions = Versions(self, self._swap, lambda run, why: self._candidates.request(run, why))
         self._candidates = Candidates(
             self, lambda: self._policy, self._wanted, self._on_verdict, self._versions.known
         )
@@ -216,7 +217,7 @@ class PolicyServer(managed.ManagedNode):
             self._versions.refuse(candidate.run, verdict.refused, verdict.checks, lasting=verdict.lasting)
             return
         first = self._policy is None
-        why = "reloaded" if candidate.requested else "promoted"
+        why = candidate.requested or "promoted"
         self._versions.admit(verdict.policy, candidate.run, why, verdict.checks)
         if first:
             self._admitted = verdict.policy, candidate.run
@@ -227,7 +228,7 @@ class PolicyServer(managed.ManagedNode):
         if self._policy is None:
             raise managed.Refusal(f"nothing to swap: the node is {self.state}; configure it first")
         folder = self._found()
-        self._candidates.request(folder)
+        self._candidates.request(folder, "reloaded")
         response.success, response.message = (
             True,
             f"loading {folder}; ~/version reports when it is in control",

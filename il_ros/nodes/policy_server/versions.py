@@ -25,6 +25,7 @@ from il_ros.nodes.runtime.shell import Refusal
 from il_ros.nodes.runtime.streams import MATCHED, NO_EVENTS, Events
 from il_ros.policies import lineage
 from il_ros.policies.lineage import ACTIVE, BAD, REFUSED, REPLACED, ROLLED_BACK, Lineage, LineageError
+from il_ros.policies.versions import occupy
 from il_ros.records.decision import decode
 
 LOOK_S = 1.0
@@ -34,11 +35,15 @@ KEPT = 5
 
 @dataclass(frozen=True)
 class LoadedVersion:
-    """A policy that has or had control, its run's folder, and its driving record from before."""
+    """A policy that has or had control, its run's folder, and its driving record from before.
+
+    `verdict`: the one in its version.json when it took control, "" if none.
+    """
 
     policy: Any
     run: Path
     past: Driving
+    verdict: str = ""
 
     @property
     def identity(self) -> tuple[Path, str]:
@@ -47,10 +52,13 @@ class LoadedVersion:
 
 
 class Versions:
-    """The versions and verdicts; calls `take(policy)` between two ticks to put a policy in control."""
+    """The versions and verdicts; calls `take(policy)` between two ticks to put a policy in control.
 
-    def __init__(self, node: Node, take: Callable[[Any], None]) -> None:
-        self._node, self._take = node, take
+    `fetch(run, why)` loads an earlier version, which is not in memory, and admits it.
+    """
+
+    def __init__(self, node: Node, take: Callable[[Any], None], fetch: Callable[[Path, str], None]) -> None:
+        self._node, self._take, self._fetch = node, take, fetch
         evidence = Evidence()
         declare(
             node, "supervisor_decisions", "dagger_supervisor/decision", "supervisor's decisions, "
@@ -69,6 +77,7 @@ class Versions:
         )  # fmt: skip
         self.current: LoadedVersion | None = None
         self._before: list[LoadedVersion] = []
+        self._occupied = -1  # descriptor of its locked folder
         self._log = DrivingLog()
         self._decisions = TrustedDecisions(self._log)
         self._doubt = ""
@@ -119,17 +128,19 @@ class Versions:
 
     def begin(self, policy: Any, run: Path) -> None:
         """Register the policy that the node was configured with, whatever its earlier verdict."""
-        self.current, self._before = self._standing(policy, run), []
+        self._put(self._standing(policy, run))
+        self._before = []
         self._note(run, state=ACTIVE, reason="configured")
         self._node.get_logger().info(f"policy {shown(self._described())}")
         self._publish(policy.version, ACTIVE, "configured", {})
 
     def admit(self, policy: Any, run: Path, why: str, checks: Mapping[str, Any]) -> None:
         """Put a new version in control, and keep the previous one for a roll-back."""
-        before, self.current = self.current, self._standing(policy, run)
+        before, taking = self.current, self._standing(policy, run)
+        self._put(taking)
         if before is not None:
-            others = (each for each in (*self._before, before) if each.identity != self.current.identity)
-            self._before = [*others][-KEPT:]
+            others = (each for each in (*self._before, before) if each.identity != taking.identity)
+            self._before = [each for each in others if not self._withdrawn(each)][-KEPT:]
             self._note(before.run, state=REPLACED, reason=f"by {policy.version}")
         self._take(policy)
         self._note(run, state=ACTIVE, reason=why, checks=dict(checks))
@@ -138,26 +149,56 @@ class Versions:
         self._publish(policy.version, ACTIVE, why, checks)
 
     def go_back(self, why: str) -> str:
-        """Put the previous version in control again; raises Refusal when there is none."""
-        if self.current is None or not self._before:
-            raise Refusal("there is no previous version to go back to")
-        bad, self.current = self.current, self._before.pop()
-        self._take(self.current.policy)
-        self._exclude(bad.run, f"rolled back: {why}")
-        self._note(bad.run, state=ROLLED_BACK, reason=why)
-        self._note(self.current.run, state=ACTIVE, reason=f"after the roll-back of {bad.policy.version}")
+        """Put the previous version in control again, or have it loaded if it is not in memory.
+
+        Returns what was done; raises Refusal when there is no earlier version.
+        """
+        self._before = [each for each in self._before if not self._withdrawn(each)]
+        if self.current is None:
+            raise Refusal("no version is in control")
+        if self._before:
+            return self._return_to(self._before.pop(), why)
+        return self._load_earlier(lineage.good_before(self.current.run), why)
+
+    def _return_to(self, earlier: LoadedVersion, why: str) -> str:
+        """Put an earlier version that is in memory in control."""
+        bad = self._condemn(why)
+        self._put(earlier)
+        self._take(earlier.policy)
+        self._note(earlier.run, state=ACTIVE, reason=f"after the roll-back of {bad.policy.version}")
         sentence = (
-            f"version {self.current.policy.version} in control again, {bad.policy.version} rolled back: {why}"
+            f"version {earlier.policy.version} in control again, {bad.policy.version} rolled back: {why}"
         )
         self._say(sentence, warn=True)
         self._publish(bad.policy.version, ROLLED_BACK, why, {})
         return sentence
 
+    def _load_earlier(self, run: Path | None, why: str) -> str:
+        """Have an earlier version loaded; the one in control goes on until then."""
+        if run is None:
+            raise Refusal("there is no previous version to go back to")
+        bad = self._condemn(why).policy.version
+        sentence = f"{bad} rolled back: {why}; loading {run.name}, until then {bad} stays in control"
+        self._say(sentence, warn=True)
+        self._publish(bad, ROLLED_BACK, why, {})
+        self._fetch(run, f"after the roll-back of {bad}")
+        return sentence
+
+    def _condemn(self, why: str) -> LoadedVersion:
+        """Record that the version in control is rolled back, and return it."""
+        bad = self.current
+        assert bad is not None
+        self._exclude(bad.run, f"rolled back: {why}")
+        self._note(bad.run, state=ROLLED_BACK, reason=why)
+        self.current = replace(bad, verdict=lineage.recorded_bad(bad.run))
+        return self.current
+
     def close(self) -> None:
         """Save the driving record of the version in control."""
         if self.current is not None:
             self._note(self.current.run)
-        self.current, self._before = None, []
+        self._put(None)
+        self._before = []
 
     def end(self) -> None:
         """Release the events, which keep the subscription alive; nothing is observed any more."""
@@ -187,6 +228,7 @@ class Versions:
             )
         self._doubt = doubt
         self._look_for_pardons()
+        self._look_for_rollback()
         if self.current is None:
             return
         self._note(self.current.run)
@@ -197,6 +239,39 @@ class Versions:
         why = worse(self._log.of(self.current.policy.version) - self.current.past, old, evidence)
         if why:
             self.go_back(why)
+
+    def _look_for_rollback(self) -> None:
+        """Go back if a person rolled the version in control back since it took control (`il-ros policy rollback`)."""
+        if self.current is None:
+            return
+        found = lineage.recorded_bad(self.current.run)
+        if found == self.current.verdict or not lineage.is_ours(self.current.run):
+            return
+        self.current = replace(self.current, verdict=found)
+        if not found:  # pardoned
+            return
+        why = lineage.read(self.current.run).reason
+        earlier = lineage.good_before(self.current.run)
+        kept = next((each for each in self._before if each.run == earlier), None)
+        try:
+            if kept is not None:
+                self._before.remove(kept)
+                self._return_to(kept, why)
+            else:
+                self._load_earlier(earlier, why)
+        except Refusal as refusal:
+            self._node.report_error("roll-back", refusal)
+
+    def _withdrawn(self, version: LoadedVersion) -> bool:
+        """Return whether a version was refused or rolled back since it took control."""
+        return version.run in self._excluded or lineage.recorded_bad(version.run) not in ("", version.verdict)
+
+    def _put(self, version: LoadedVersion | None) -> None:
+        """Set the version in control, and lock its folder, so that `il-ros policy` knows it."""
+        if self._occupied >= 0:
+            os.close(self._occupied)
+        self.current = version
+        self._occupied = -1 if version is None else occupy(version.run)
 
     def _exclude(self, run: Path, why: str) -> None:
         self._excluded[run] = why, lineage.pardons_of(run)
@@ -222,7 +297,7 @@ class Versions:
             )
         with contextlib.suppress(LineageError):
             self._driving(lineage.read(run))
-        return LoadedVersion(policy, run, self._log.of(policy.version))
+        return LoadedVersion(policy, run, self._log.of(policy.version), lineage.recorded_bad(run))
 
     def _driving(self, record: Lineage) -> Driving:
         """Return a version's driving record; initially that of its lineage."""

@@ -93,6 +93,7 @@ class Recorder(managed.ManagedNode):
             steady_ns=None if simulated else time.monotonic_ns,
         )
         self._recorder.publishers = partial(publisher_names, self)
+        self._recorder.two_clocks = self.simulated_time.twice
         try:
             wanted = parameters.wanted(self, self._contract)
             self._streams = RecorderStreams(self, self._recorder, wanted)

@@ -32,7 +32,7 @@ from il_ros.nodes.runtime.shell import Refusal
 from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
 from il_ros.records.proposal import Answer
-from il_ros.records.ticks import Ticks
+from il_ros.records.ticks import Ticks, TriggerStamps
 
 AnswerTick = Callable[[Observation], "Answer | None"]
 """Returns what to propose, or None to stay silent; raises Refusal when it cannot answer."""
@@ -111,7 +111,7 @@ class Proposer:
         self._synchroniser = Synchroniser(needed, partial(publisher_names, node))
         self._frozen = FrozenCameras(needed, _frozen_s(node))
         self._observed = self._synchroniser.topics
-        self._ticks = Ticks(contract.period_ns)
+        self._ticks, self._stamps = Ticks(contract.period_ns), TriggerStamps()
         self._trigger = contract.trigger if value(node, "tick") == "contract" else None
         self._counts: Counter[str] = Counter()
         self._status = Status(WARN, "no tick yet")
@@ -228,7 +228,14 @@ class Proposer:
             stamp_ns = self._synchroniser.push(topic, raw, arrival_ns)
         else:  # a trigger that is not among the needed observations
             stamp_ns = messages.raw_stamp_ns(self._contract.topics[topic], raw) or arrival_ns
-        if topic == self._trigger and self._ticks.starts(stamp_ns):
+        if topic != self._trigger:
+            return
+        wrong = self._stamps.refusal(stamp_ns, arrival_ns)
+        if wrong:
+            self._counts["refused by stamp"] += 1
+            text = f"a message of '{topic}' starts no tick: {wrong}"
+            self._node.get_logger().warning(shown(text), throttle_duration_sec=WARN_EVERY_S)
+        elif self._ticks.starts(stamp_ns):
             self.tick(stamp_ns)
 
     def _on_timer(self) -> None:

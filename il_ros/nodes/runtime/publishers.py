@@ -13,7 +13,8 @@ from il_ros.nodes.runtime.diagnostics import ERROR, Status
 from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 
 LOOK_AGAIN_S = 0.05
-_UNKNOWN = "_NODE_NAME_UNKNOWN_"
+UNKNOWN = "_NODE_NAME_UNKNOWN_"
+"""The name of a node of which only a publisher was discovered so far."""
 CLOCK = "/clock"
 CLOCK_PATIENCE_S = 2.0  # time for discovery and the first /clock
 
@@ -142,6 +143,6 @@ class SimulatedTime:
 
 
 def _name(info: Any) -> str:
-    if info.node_name == _UNKNOWN:  # its endpoint was discovered before its node
+    if info.node_name == UNKNOWN:  # its endpoint was discovered before its node
         return "a node that was just discovered"
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"

@@ -11,6 +11,8 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 
+from il_ros.core.stopping import leave_lost_terminal
+
 NO_TERMINAL = "standard input is not a terminal: start the node in its own terminal, not from a launch file"
 
 
@@ -112,7 +114,10 @@ class Terminal:
         """Return the keys pressed since the last call, without waiting; arrows as their escape sequences."""
         text = ""
         while select.select([self._descriptor], [], [], 0)[0]:
-            block = os.read(self._descriptor, 1024)
+            try:
+                block = os.read(self._descriptor, 1024)
+            except OSError:
+                block = b""
             if not block:  # a closed terminal stays readable
                 break
             text += block.decode(errors="ignore")
@@ -151,11 +156,14 @@ class Terminal:
         return f"\r\x1b[{lines}A" if lines else "\r"
 
     def _write(self, text: str) -> None:
-        if self._screen is not None:
-            os.write(self._screen, text.encode())
-        else:
-            sys.stderr.write(text)
-            sys.stderr.flush()
+        try:
+            if self._screen is not None:
+                os.write(self._screen, text.encode())
+            else:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+        except OSError:  # the terminal was closed; SIGHUP stops the node
+            leave_lost_terminal()
 
 
 def _erasing(text: str) -> str:

@@ -32,7 +32,7 @@ from il_ros.nodes.runtime.waiting import ServiceRefusedError, WaitError
 from il_ros.nodes.session.console import Console
 from il_ros.nodes.session.parameters import declare_session
 from il_ros.nodes.session.services import Services
-from il_ros.nodes.teleop.consoles import ConsoleLink
+from il_ros.nodes.teleop.consoles import CONFIRM_S, ConsoleLink
 from il_ros.records import proposal, statuses
 from il_ros.records.decision import from_json
 from il_ros.session import keys, takes
@@ -47,6 +47,7 @@ from il_ros.session.state import (
 )
 from il_ros.session.takes import Takes
 from il_ros.session.user_commands import (
+    STOP,
     URGENT,
     Call,
     CommandPlan,
@@ -85,7 +86,6 @@ class Session(managed.PlainNode):
         self._no_keys = screen is None and self._person is None
         self._told_unrecorded_s = -TELL_AGAIN_S
         self._takes = Takes()
-        self._discarding = ""
         self.state = SessionState(expert=self._options.driver, learns=self._options.learns)
         self.ended: Future = Future()
         self._services_client = Services(self)
@@ -191,7 +191,7 @@ class Session(managed.PlainNode):
         """Advance countdown and reset phase."""
         now_s, options, state = time.monotonic(), self._options.takes, self.state
         # the end of an episode that is being discarded is known before the answer to the command
-        discarded = self._discarding or state.discarded
+        discarded = state.discarding or state.discarded
         self._take(takes.step(self._takes, state.recording, state.last, discarded, options, now_s))
         self.state = replace(self.state, phase=takes.words(self._takes, options, now_s))
 
@@ -278,10 +278,9 @@ class Session(managed.PlainNode):
                 if made.ends_episode:
                     self._ended_for = self.state.recording
                 if self._running == keys.UNDO:
-                    self._discarding = self.state.recording or self.state.last
+                    self.state = replace(self.state, discarding=self.state.recording or self.state.last)
                 await self._carry_out(made)
-                self._discarding = ""
-                self.state = replace(self.state, ending=made.ending)
+                self.state = replace(self.state, ending=made.ending, discarding="")
                 if made.end and not self.ended.done():
                     self.ended.set_result(0)
         finally:
@@ -304,6 +303,9 @@ class Session(managed.PlainNode):
         if call.publish:
             self._marks.publish(String(data=str(call.value)))
             return
+        if call.name == STOP and call.value:
+            self._link.say_stop()  # names this console; the service confirms the stop
+            await self._services_client.pause(CONFIRM_S)
         await self._services_client.call(call, value(self, "timeout_s"))
 
 

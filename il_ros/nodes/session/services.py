@@ -32,6 +32,10 @@ class Services:
             name: node.create_client(kind, name) for kind, names in SERVICES.items() for name in names
         }
 
+    async def pause(self, seconds: float) -> None:
+        """Return after some time."""
+        await self._waiting.pause(seconds)
+
     async def call(self, call: Call, timeout_s: float) -> None:
         """Return after the service accepted. Raises KeyError for a service that is not in `SERVICES`."""
         if isinstance(call.value, dict):

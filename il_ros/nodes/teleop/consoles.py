@@ -17,6 +17,8 @@ from il_ros.core.tables import shown
 BEAT_S = 0.25
 """Period at which a running console reports; the supervisor's default time-out is eight of them."""
 SENT_S = 0.5
+CONFIRM_S = 0.05
+"""Time after `say_stop` until the service confirms it: the first of the two is named as the reason of the stop."""
 SUPERVISOR = "dagger_supervisor"
 
 
@@ -39,9 +41,13 @@ class ConsoleLink:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._timer = node.create_timer(BEAT_S, lambda: self._say(ConsoleState.HERE), clock=steady)
 
+    def say_stop(self) -> None:
+        """Latch the emergency stop by the topic, which names this console; a flood may delay it."""
+        self._say(ConsoleState.STOP)
+
     def stop(self) -> None:
         """Latch the emergency stop: by the topic, and by the service in case others flood the topic."""
-        self._say(ConsoleState.STOP)
+        self.say_stop()
         if self._press.service_is_ready():
             for pressed in (True, False):
                 self._press.call_async(SetBool.Request(data=pressed))

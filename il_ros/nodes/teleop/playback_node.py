@@ -1,7 +1,8 @@
 """Executable `playback`, node `expert`: plays a file of targets as a source of proposals, after a person lets it.
 
-`il-ros home` and `il-ros replay --on-robot` start it. Keys: g goes, space is the emergency stop. The supervisor and its
-limiter stay in charge. The node ends when the last target is reached (0), or the robot does not follow (1).
+`il-ros home` and `il-ros replay --on-robot` start it. Keys: g goes, space is the emergency stop, ctrl-D ends. The
+supervisor and its limiter stay in charge. The node ends when the last target is reached or a person ends it (0), or
+the robot does not follow (1).
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from il_ros.nodes.runtime.diagnostics import OK
 from il_ros.nodes.runtime.parameters import ParameterError, declare
 from il_ros.nodes.runtime.publishers import OtherPublishers
 from il_ros.nodes.runtime.waiting import WaitError, Waiting
+from il_ros.nodes.teleop.consoles import CONFIRM_S, ConsoleLink
 from il_ros.nodes.teleop.targets import Teleop
 
 LOOK_EVERY_S = 0.05
 STOP_WITHIN_S = 5.0
-KEYS = "g: go   space: EMERGENCY STOP   ctrl-C: end"
+KEYS = "g: go   space: EMERGENCY STOP   ctrl-D: end"
+_END = "\x04"  # ctrl-D
 
 
 class PlaybackNode(Teleop):
@@ -39,6 +42,9 @@ class PlaybackNode(Teleop):
         self._terminal = keys
         super().__init__(**kwargs)
         self.ended: Future = Future()
+        self._link = ConsoleLink(self, watched=False)
+        if keys is not None:
+            keys.on_suspend = self._link.suspend
         self._stop_client = self.create_client(SetBool, "dagger_supervisor/estop")
         self._waiting = Waiting(self)
         self._told = ""
@@ -66,6 +72,9 @@ class PlaybackNode(Teleop):
             raise managed.Refusal(other)
         self._now_s = 0.0
 
+    def start(self) -> None:
+        """Log nothing: the terminal shows what happens."""
+
     def target(self, measured: Vector, tick_ns: int) -> Vector | None:
         """Return the playback's target once a person let it begin."""
         self._now_s = tick_ns / 1e9
@@ -77,9 +86,17 @@ class PlaybackNode(Teleop):
                 self._go = True
             elif key == " ":
                 self._go = False
+                self._link.say_stop()
                 self.executor.create_task(self._press_stop)
+            elif key == _END and not self.ended.done():
+                self._go = False
+                self.release()
+                self._say("ended before the last target")
+                self.ended.set_result(0)
         phase = self._playback.phase
-        if phase in (PlaybackPhase.DONE, PlaybackPhase.FAILED) and not self.ended.done():
+        if self.ended.done():
+            return
+        if phase in (PlaybackPhase.DONE, PlaybackPhase.FAILED):
             self.release()
             self._say(self._summary())
             self.ended.set_result(0 if phase is PlaybackPhase.DONE else 1)
@@ -88,6 +105,7 @@ class PlaybackNode(Teleop):
 
     async def _press_stop(self) -> None:
         try:
+            await self._waiting.pause(CONFIRM_S)
             await self._waiting.call(self._stop_client, SetBool.Request(data=True), STOP_WITHIN_S)
             self._say("STOPPED; the supervisor holds until il-ros ends, or reset_estop is called")
         except WaitError as error:

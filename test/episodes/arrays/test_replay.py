@@ -10,7 +10,7 @@ from il_ros.core.synchroniser import Observation, Synchroniser
 from il_ros.episodes.arrays.replay import Frame, Skipped, count_reasons, open_replay
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.layout import load_info
-from il_ros.records.ticks import Ticks
+from il_ros.records.ticks import Ticks, TriggerStamps
 
 MS = made.MS
 
@@ -48,13 +48,15 @@ def _disturbed(seed):
 
 def _live(items, contract):
     """Return a live node's observations: push each message on arrival, sample on each trigger."""
-    sync, ticks = Synchroniser(contract.observations), Ticks(contract.period_ns)
+    sync, ticks, stamps = Synchroniser(contract.observations), Ticks(contract.period_ns), TriggerStamps()
     seen = []
     for item in sorted(items, key=lambda item: item.log_ns):
         topic = item.topic.lstrip("/")
         if topic in sync.topics:
             stamp_ns = sync.push(topic, item.raw, item.log_ns)
-            if topic == contract.trigger and ticks.starts(stamp_ns):
+            if topic != contract.trigger or stamps.refusal(stamp_ns, item.log_ns):
+                continue
+            if ticks.starts(stamp_ns):
                 seen.append(sync.sample(stamp_ns))
     return seen
 
@@ -73,6 +75,30 @@ def test_offline_equals_live_bit_for_bit(tmp_path, seed):
         for key, values in seen[frame.tick_ns].values.items():
             assert frame.observation.values[key].tobytes() == values.tobytes()
         assert frame.observation.ages_s == seen[frame.tick_ns].ages_s
+
+
+def _with_wrong_stamps(items):
+    """Two states are stamped at the beginning of time, and one a day ahead; each arrives among the others."""
+    day_ns = 86_400 * 1_000_000_000
+    wrong = [(6.3, 1), (12.7, made.stamp(12) + day_ns), (19.4, 2)]
+    return items + [made.joints(tick, stamp_ns=at_ns, log_ns=made.stamp(tick)) for tick, at_ns in wrong]
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_states_with_wrong_stamps_cost_no_other_frame_live_or_offline(tmp_path, decided):
+    good = made.recorded(25, decisions=False)
+    items = _with_wrong_stamps(good)
+    live = _live(items, made.CONTRACT)
+    assert [item.tick_ns for item in live] == [made.stamp(tick) for tick in range(25)]
+    decisions = [made.decision(tick) for tick in range(25)] if decided else []
+    out = replay(made.write(tmp_path, [*items, *decisions], stopped_ns=made.stamp(100)))
+    undisturbed = {item.tick_ns: item for item in _live(good, made.CONTRACT)}
+    assert [frame.tick_ns for frame in frames(out)] == list(undisturbed)
+    for frame, seen in zip(frames(out), live, strict=True):
+        for key, values in undisturbed[frame.tick_ns].values.items():
+            assert frame.observation.values[key].tobytes() == values.tobytes() == seen.values[key].tobytes()
+    reasons = count_reasons(item for item in out if isinstance(item, Skipped))
+    assert sum(count for reason, count in reasons.items() if "starts no tick: stamped" in reason) == 3
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -40,7 +40,7 @@ def test_the_limit_that_acted_most_is_named_with_its_joint(counts: CommandCounts
     assert counts.clipped_most == ""
     for limits in (("arm/joint1 speed",), ("arm/joint1 speed", "arm/joint2 position"), (), ()):
         counts.decision(0, decision(0.1, *limits))
-    assert counts.clipped_most == "arm/joint1 speed (50%)"
+    assert counts.clipped_most == "arm/joint1 speed (50 %)"
 
 
 def test_without_decisions_idle_comes_from_the_busiest_command_topic(counts: CommandCounts):

@@ -59,15 +59,15 @@ def test_the_worst_reason_comes_first_and_sets_the_level():
         [stream(backwards=1)],
         5.0,
         clipped_share=0.6,
-        clipped_most="arm/joint2 speed (55%)",
+        clipped_most="arm/joint2 speed (55 %)",
         idle_share=0.6,
         faults=["disk full"],
     )
     assert result.level == "poor"
     assert result.reasons == (
         "disk full",
-        "the safety limiter changed 60% of the commands, most often arm/joint2 speed (55%)",
-        "no motion was commanded for 60% of it",
+        "the safety limiter changed 60 % of the commands, most often arm/joint2 speed (55 %)",
+        "no motion was commanded for 60 % of it",
         "/joint_states: its stamps went back 1 time",
     )
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_decoded_cannot_be_learnt_from(share: float, level: str):
     reason = "cam (image_raw): encoding 'x' cannot be converted to 'rgb8'"
     result = grade([stream()], 5.0, refused={"cam": (share, reason)})
     assert result.level == level
-    assert result.reasons == ((f"{reason} (in {share:.0%} of the checks)",) if share else ())
+    assert result.reasons == ((f"{reason} (in {100 * share:.0f} % of the checks)",) if share else ())
 
 
 def test_without_a_command_there_is_nothing_to_learn():
@@ -119,8 +119,8 @@ def test_bounds_in_the_wrong_order_are_rejected():
     ("share", "level", "reasons"),
     [
         (0.0, "good", ()),
-        (0.006, "fair", ("0.60% of the decisions and commands could not be read",)),
-        (0.11, "poor", ("11.00% of the decisions and commands could not be read",)),
+        (0.006, "fair", ("0.60 % of the decisions and commands could not be read",)),
+        (0.11, "poor", ("11.00 % of the decisions and commands could not be read",)),
     ],
 )
 def test_unreadable_decisions_count_like_lost_messages(share: float, level: str, reasons: tuple[str, ...]):
@@ -133,5 +133,11 @@ def test_time_without_labels_is_graded():
     result = grade([stream()], 5.0, expired_share=0.68)
     assert (result.level, result.reasons) == (
         "fair",
-        ("the last command had expired for 68% of it: no labels there",),
+        ("the last command had expired for 68 % of it: no labels there",),
     )
+
+
+def test_a_stream_is_not_stale_for_longer_than_the_episode():
+    """As with a second /clock, 463 s apart."""
+    result = grade([stream(stale_s=463.0)], 6.8)
+    assert (result.level, result.reasons) == ("poor", ("/joint_states: stale all the time",))

@@ -98,7 +98,7 @@ def test_a_few_bad_seconds_suffice_against_a_good_minute_and_the_reason_has_the_
     why = worse(Driving(5, 3), Driving(55, 0), Evidence())
     assert why == (
         "36.00 interventions a minute (3 in 5 s), before 0.00 (0 in 55 s); probability by "
-        "chance: 0.06%, limit: 1.25%"
+        "chance: 0.06 %, limit: 1.25 %"
     )
 
 

@@ -2,13 +2,15 @@
 
 import importlib
 
+import numpy as np
 import pytest
 from rosgraph_msgs.msg import Clock
 from sim_node import started
 from std_srvs.srv import Trigger
 
-from il_ros.core import contract
+from il_ros.core import contract, messages
 from il_ros.core.executables import NODES
+from il_ros.core.specs import JOINT_STATE
 from il_ros.nodes.env.link import Link, RosEnvError
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.recorder.node import Recorder
@@ -95,6 +97,36 @@ def test_a_second_simulator_is_refused(graph):
     assert graph.outside.count_publishers("/clock") == 1
     before_ns = sim.task.time_ns
     graph.until(lambda: sim.task.time_ns > before_ns, "the first one's next step")
+
+
+def test_a_second_clock_that_appears_during_a_take_is_named_in_its_fault(graph, contract_file, tmp_path):
+    recorder = graph.start(
+        Recorder, contract=str(contract_file), root=str(tmp_path), use_sim_time=True, discovery_s=0.0
+    )
+    first = graph.outside.create_publisher(Clock, "/clock", 1)
+    joints = graph.publisher("joint_states", JOINT_STATE)
+    graph.in_line(joints)
+
+    def at(publisher, sec):
+        message = Clock()
+        message.clock.sec = sec
+        publisher.publish(message)
+        graph.until(lambda: recorder.get_clock().now().nanoseconds == sec * 10**9, f"{sec} s")
+
+    graph.until(first.get_subscription_count, "the recorder's subscription")
+    at(first, 500)
+    head = messages.header(500 * 10**9)
+    joints(messages.make(JOINT_STATE, header=head, name=["joint1", "joint2"], position=np.zeros(2)))
+    graph.settle()
+    started = graph.call("recorder/start", Trigger)
+    assert started.success, started.message
+    second = graph.outside.create_publisher(Clock, "/clock", 1)
+    graph.until(lambda: recorder.simulated_time.twice(), "both clocks")
+    graph.until(second.get_subscription_count, "the recorder's subscription")
+    at(second, 37)
+    graph.until(lambda: recorder.status().level == ERROR, "the fault")
+    both = "/outside and /outside both publish /clock, so time jumps between the two: stop one of them"
+    assert f"the recorder's clock was set back by 463.000 s: {both}" in recorder.status().message
 
 
 def test_with_two_clocks_nothing_is_activated_or_recorded(graph, contract_file, tmp_path):

@@ -88,7 +88,8 @@ def test_a_session_from_the_keyboard(robot, tmp_path):
     assert person.state.seed == 4
     person.type("t", lambda state: state.labels > first, "labels")
     person.type(" ", lambda state: state.estop, "the stop")
-    assert "STOPPED" in person.screen.shown or person.graph.until(lambda: "STOPPED" in person.screen.shown)
+    person.graph.until(lambda: "STOPPED" in person.screen.shown, "the stop on the screen")
+    assert person.state.estop == "emergency stop pressed (/session)"
     person.type("u", lambda state: not state.recording and state.labels == first, "undone")
     person.type("c", lambda state: not state.estop, "cleared")
     person.type("w", lambda state: True, "a key of the driver's")
@@ -246,7 +247,9 @@ def test_an_end_during_a_training_is_offered_to_wait_and_leaves_the_policy(robot
         Trainer, root=str(tmp_path / "shown"), checkpoint=str(policies), changes=changes, background=False
     )
     person = AtTheKeys(robot)
-    person.type("b", lambda state: state.training_share, "a training with its share")
+    person.type(
+        "b", lambda state: state.training_began_s and state.training_share, "a training with its share"
+    )
     person.type("\x04", lambda _: "y: wait for it" in person.screen.lines[-1], "the offer")
     assert person.screen.lines[-1].count("training v1 (") == 1
     assert not person.node.ended.done()

@@ -71,6 +71,25 @@ class Robot:
         self._goal(messages.make("geometry_msgs/msg/PoseStamped", header=messages.header(stamp_ns)))
 
 
+def test_one_wrong_stamp_costs_no_other_stream_its_messages(graph):
+    """A goal is valid for 0.1 s; one state between is stamped 1 ns, another a day ahead of the clock."""
+    source, robot = graph.start(Source), Robot(graph)
+    warnings = []
+    graph.outside.create_subscription(Log, "/rosout", lambda message: warnings.append(message.msg), 100)
+    now_ns = graph.outside.get_clock().now().nanoseconds
+    robot.goal(now_ns)
+    robot.joints(now_ns)
+    robot.joints(1)
+    robot.joints(now_ns + 50 * MS)
+    robot.joints(now_ns + 86_400 * 1000 * MS)
+    robot.joints(now_ns + 100 * MS)
+    graph.until(lambda: len(robot.proposals) == 3, "three proposals")
+    assert [each.tick_ns - now_ns for each in source.seen] == [0, 50 * MS, 100 * MS]
+    assert source.status().values["ticks refused by stamp"] == 2
+    told = "a message of 'joint_states' starts no tick: stamped "
+    graph.until(lambda: any(text.startswith(told) for text in warnings), "the warning")
+
+
 def test_each_tick_of_the_trigger_gets_one_proposal_with_its_stamp(graph):
     source, robot = graph.start(Source), Robot(graph)
     for stamp_ns in (1000 * MS, 1050 * MS, 1100 * MS):
