@@ -64,7 +64,9 @@ def check(family: str, damaged: bytes, spans: list[tuple[int, int]], cut: int | 
         assert done.messages == sum(kept.values())
         with (folder / name).open("rb") as stream:
             assert sum(1 for _ in make_reader(stream, validate_crcs=True).iter_messages()) == done.messages
-        cut_cleanly = cut is not None and (damaged == raw[: len(damaged)] or completes_a_message(kept, everything))
+        cut_cleanly = cut is not None and (
+            damaged == raw[: len(damaged)] or completes_a_message(kept, everything)
+        )
         if len(everything - kept) > len(kept - everything) and not cut_cleanly:
             assert (folder / f"{name}.orig").read_bytes() == damaged
             assert done.spans or done.undeclared

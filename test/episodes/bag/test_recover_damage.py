@@ -207,7 +207,9 @@ def test_a_long_tail_of_zeros_is_not_taken_for_the_end_of_a_message(file: Path):
 def test_zeros_after_the_last_whole_message_of_a_cut_chunk_are_damage(file: Path, zeros: int):
     raw = file.read_bytes()
     last = chunks(raw)[3]
-    end = raw.index(b"message 11 ") - 8 - 22 - 9  # before its text's encapsulation and length, head and prefix
+    end = (
+        raw.index(b"message 11 ") - 8 - 22 - 9
+    )  # before its text's encapsulation and length, head and prefix
     done = recovered(file, raw[:end] + bytes(zeros))
     assert end > last.start
     assert talk(file.parent) == ALL[:-1]
