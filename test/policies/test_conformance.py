@@ -37,6 +37,10 @@ from il_ros.training.optimiser.flat import FlatParameters
 SUBJECTS = {
     "bc": Subject("bc", {"hidden": (32,), "channels": (4,)}),
     "ensemble": Subject("ensemble", {"hidden": (32,), "channels": (4,), "members": 2, "bootstrap": False}),
+    "transformer": Subject(
+        "transformer", {"width": 16, "heads": 2, "blocks": 1, "channels": (4,), "history": 2}, 0.01
+    ),
+    "flow": Subject("flow", {"hidden": (64, 64), "channels": (4,)}, 0.005, steps=1500),
 }
 """A small size of each family; others are tried at their default size."""
 

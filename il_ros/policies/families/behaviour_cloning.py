@@ -114,15 +114,19 @@ def camera_encoders(channels: tuple[int, ...], spec: ModelSpec) -> tuple[nn.Modu
     cameras = {}
     for camera in spec.inputs.images:
         assert camera.image is not None
-        cameras[camera.key] = CameraEncoder(camera.image, channels, *spec.normaliser.images[camera.key])
+        pixels, optional = spec.normaliser.images[camera.key], camera.key in spec.inputs.optional
+        cameras[camera.key] = CameraEncoder(camera.image, channels, *pixels, optional)
     return nn.ModuleDict(cameras), sum(camera.size for camera in cameras.values())
 
 
 def camera_features(window: Window, key: str, encoder: nn.Module) -> Tensor:
-    """Return an encoder's output for the frames of a camera (B, T, size); 0 where the camera is missing."""
+    """Return an encoder's output for the frames of a camera (B, T, size)."""
+    assert isinstance(encoder, CameraEncoder)
     frames = window[key]
     encoded: Tensor = encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-    return encoded.masked_fill(window.absent[key][..., None], 0.0) if key in window.absent else encoded
+    if encoder.missing is None or key not in window.absent:
+        return encoded
+    return torch.where(window.absent[key][..., None], encoder.missing, encoded)
 
 
 def with_camera_features(window: Window, cameras: nn.ModuleDict) -> Tensor:

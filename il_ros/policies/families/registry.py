@@ -13,6 +13,8 @@ from il_ros.core.contract import Contract
 from il_ros.core.settings import one_of
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning, BehaviourCloningNetwork
 from il_ros.policies.families.ensemble import Ensemble, EnsembleNetwork
+from il_ros.policies.families.flow import Flow, FlowNetwork
+from il_ros.policies.families.transformer import Transformer, TransformerNetwork
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import ModelSpec, PolicyModel
@@ -29,6 +31,8 @@ class Family:
 FAMILIES = {
     "bc": Family(BehaviourCloning, BehaviourCloningNetwork),
     "ensemble": Family(Ensemble, EnsembleNetwork),
+    "transformer": Family(Transformer, TransformerNetwork),
+    "flow": Family(Flow, FlowNetwork),
 }
 
 

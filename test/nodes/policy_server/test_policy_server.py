@@ -136,6 +136,24 @@ def test_a_policy_with_history_sees_the_past_ticks_across_a_new_generation(graph
     np.testing.assert_allclose(answered, [3, 4, 7, 14])
 
 
+@pytest.mark.parametrize("name", ["flow", "transformer"])
+def test_every_family_is_served_and_a_tick_has_its_own_noise(graph, tmp_path, name):
+    identity = Affine(np.zeros(2), np.ones(2))
+    small = {"flow": {"hidden": (8,)}, "transformer": {"width": 8, "heads": 2, "blocks": 1}}[name]
+    settings = family(name).settings(horizon=3, history=2, **small)
+    network = make_network(name, settings, CONTRACT, Normaliser(identity, identity))
+    policy = LoadedPolicy(CONTRACT, name, settings, network, Normaliser(identity, identity), "v1")
+    checkpoint.save(tmp_path / name, policy)
+    graph.start(PolicyServer, checkpoint=str(tmp_path / name))
+    robot, seen = Robot(graph), []
+    for value in (0.1, 0.2, 0.3):
+        robot.tick(a=value)
+        seen.append({"joints": np.array([value, 0.0])})
+        graph.until(lambda: len(robot.proposals) == len(seen), "a proposal")
+        got = proposal.from_message(robot.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
+        np.testing.assert_allclose(got.chunk, policy.act(seen[-2:], seed=got.stamp_ns), atol=1e-6)
+
+
 def test_inactive_it_is_silent_and_active_again_it_proposes(graph, trained):
     node, robot = graph.start(PolicyServer, checkpoint=trained), Robot(graph)
     node.trigger_deactivate()
