@@ -13,6 +13,7 @@ import json
 import os
 import statistics
 import time
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -59,7 +60,7 @@ def ours(states, targets, family, settings, batch_size, analytic):
         Affine(np.zeros(OBSERVED), np.ones(OBSERVED)), Affine(np.zeros(COMMANDED), np.ones(COMMANDED))
     )
     inputs = Inputs.of(CONTRACT)
-    samples = Samples(states, targets[:, None], np.ones((len(states), 1), np.float32), {})
+    samples = Samples.of(states, targets[:, None], np.ones((len(states), 1, 1), np.float32))
     batches = Batches(samples, inputs, identity, "cpu")
     torch.manual_seed(0)
     network = make_network(family, settings, CONTRACT, identity)
@@ -68,7 +69,7 @@ def ours(states, targets, family, settings, batch_size, analytic):
         loop = fitting.TrainingLoop(network, Training(epochs=epochs, batch_size=batch_size))
         kept = fitting.gradient_of
         if not analytic:
-            fitting.gradient_of = lambda network, flat: lambda batch: by_autograd(network, flat, batch)
+            fitting.gradient_of = lambda network, flat, _: partial(by_autograd, network, flat)
         try:
             return [metrics.train_loss for metrics in loop.epochs(batches, None, time.perf_counter)][-1]
         finally:

@@ -247,7 +247,7 @@ def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
     from il_ros.policies.features import Inputs
     from il_ros.training import thinning
 
-    inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
+    inputs = Inputs.for_policy(dataset.contract, recipe.policy)
     thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, recipe.training.still_every))
     return [thinned] if thinned else []
 

@@ -32,7 +32,8 @@ def build(
         values = {}
     if not isinstance(values, Mapping):
         raise SettingsError(f"{source}: must be a mapping (key: value lines), not {brief(values)}")
-    hints = get_type_hints(kind)
+    types = get_type_hints(kind)
+    hints = {field.name: types[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in values:
         if renamed and key in renamed:
             raise SettingsError(f"{source}: {key}: this key is called '{renamed[key]}' now")

@@ -96,6 +96,11 @@ class ActionForm:
             differences[..., index] = np.unwrap(differences[..., index], axis=-1, period=turn)
         return self._formed(differences, commands)
 
+    def learnt_at(self, commands: Vector, observation: Observation) -> Vector:
+        """Return absolute commands (H, A) as they are learnt (H, L), at one observation; see `learnt`."""
+        offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation)
+        return self.learnt(commands, offset[None])
+
     def commands(self, learnt: Vector, observation: Observation) -> Vector:
         """Return learnt actions (..., L) as absolute commands (..., A), at one observation.
 

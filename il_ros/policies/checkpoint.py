@@ -1,6 +1,7 @@
 """A trained policy on disk: a folder of data that contains no executable code.
 
-    model.safetensors         the weights
+    model.safetensors         the weights, and buffers such as running statistics
+    assets.safetensors        what else the model consists of, such as a vocabulary: bytes by name, if there is any
     uncertainty.safetensors   demonstrated states, if uncertainty is the distance to them
     config.json               family, settings, normaliser, version, metrics, and checksums
     contract.yaml             what the policy observes and commands
@@ -22,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
+from torch.nn import Module
 
 from il_ros.core import atomic, contract, files, settings
 from il_ros.core.contract import Contract, ContractError
@@ -43,10 +45,12 @@ MODEL, CONFIG, CONTRACT = "model.safetensors", "config.json", "contract.yaml"
 UNCERTAINTY = "uncertainty.safetensors"
 FORMER_UNCERTAINTY = "doubt.safetensors"
 """The file name in checkpoints from before 2026-11-29; its key in config.json was "doubt"."""
-FILES = (MODEL, CONFIG, CONTRACT, UNCERTAINTY, FORMER_UNCERTAINTY)
+ASSETS = "assets.safetensors"
+FILES = (MODEL, CONFIG, CONTRACT, UNCERTAINTY, FORMER_UNCERTAINTY, ASSETS)
 """The files that a checkpoint may hold; a folder with others is not replaced."""
 _MOST_TEXT = 4 << 20
 _MOST_STATES = 64 << 20
+_MOST_ASSETS = 64 << 20
 _DESCRIBES = (SettingsError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError)
 """What values of config.json can raise; torch raises RuntimeError for a size beyond 64 bits."""
 
@@ -69,8 +73,11 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
     require_text(policy.contract)
     if fault := fault_of(policy.version):
         raise CheckpointError(f"{folder}: {fault}")
-    tensors = {name: value.detach().cpu().contiguous() for name, value in policy.network.state_dict().items()}
-    _refuse_non_finite(tensors, str(folder))
+    tensors = {  # weights that two layers share are stored twice
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in policy.network.state_dict().items()
+    }
+    _refuse_non_finite(tensors, _parameters_of(policy.network), str(folder))
     model = save_tensors(tensors)
     config: dict[str, Any] = {
         "format": FORMAT,
@@ -92,10 +99,15 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
         shown = save_tensors({"shown": torch.from_numpy(policy.uncertainty_model.shown)})
         uncertainty["sha256"] = hashlib.sha256(shown).hexdigest()
     config["uncertainty"] = uncertainty
+    assets = _packed(policy.network.assets(), folder)
+    if assets:
+        config["assets_sha256"] = hashlib.sha256(assets).hexdigest()
     with atomic.folder(folder, FILES) as written:
         (written / MODEL).write_bytes(model)
         if shown:
             (written / UNCERTAINTY).write_bytes(shown)
+        if assets:
+            (written / ASSETS).write_bytes(assets)
         (written / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         (written / CONTRACT).write_text(policy.contract.text, encoding="utf-8")
 
@@ -125,13 +137,17 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
         kind = family(config["family"])
         chosen = settings.build(kind.settings, config["settings"], "settings")
         normaliser = Normaliser.from_plain(config["normaliser"])
+        assets = _assets(folder, config)
+        built = (config["family"], chosen, own, normaliser, assets)
         with torch.device("meta"):  # shapes without memory
-            described = make_network(config["family"], chosen, own, normaliser).state_dict()
+            described = make_network(*built)
+    except CheckpointError:
+        raise
     except _DESCRIBES as error:
         raise CheckpointError(f"{folder / CONFIG}: {_sentence(error)}") from error
-    _check_sizes(folder / CONFIG, normaliser, own, Inputs.of(own, chosen.inputs))
+    _check_sizes(folder / CONFIG, normaliser, own, Inputs.for_policy(own, chosen))
     tensors = _weights(folder / MODEL, config["model_sha256"], described)
-    network = make_network(config["family"], chosen, own, normaliser)
+    network = make_network(*built)
     network.load_state_dict(tensors)
     uncertainty_model = _uncertainty_model(folder, config, len(normaliser.state.centre))
     named = (config["version"], config["metrics"], device, uncertainty_model)
@@ -265,8 +281,40 @@ def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inpu
         raise CheckpointError(f"{file}: normaliser.{error}") from error
 
 
-def _weights(file: Path, checksum: str, described: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights, after comparing them with the described tensors."""
+def _packed(assets: Mapping[str, bytes], folder: Path) -> bytes:
+    """Return assets as safetensors, b"" if there are none; raises CheckpointError if they are empty or too large."""
+    for name, data in assets.items():
+        if not isinstance(data, bytes) or not data:
+            raise CheckpointError(f"{folder}: asset '{name}' must be bytes, at least one")
+    if not assets:
+        return b""
+    packed: bytes = save_tensors(
+        {name: torch.frombuffer(bytearray(data), dtype=torch.uint8) for name, data in assets.items()}
+    )
+    if len(packed) > _MOST_ASSETS:
+        raise CheckpointError(
+            f"{folder}: the assets have {counted(len(packed), 'byte')}; at most {_MOST_ASSETS}"
+        )
+    return packed
+
+
+def _assets(folder: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the model's assets; checkpoints without them, as of before 2026-11-29, have none."""
+    if "assets_sha256" not in config:
+        return {}
+    file = folder / ASSETS
+    stored = _bytes(file, _MOST_ASSETS)
+    if hashlib.sha256(stored).hexdigest() != config["assets_sha256"]:
+        raise CheckpointError(f"{file}: its checksum differs from the one in {CONFIG}")
+    try:
+        return {name: bytes(tensor.numpy().tobytes()) for name, tensor in load_tensors(stored).items()}
+    except (SafetensorError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"{file}: {error}") from error
+
+
+def _weights(file: Path, checksum: str, network: Module) -> dict[str, Tensor]:
+    """Return the weights, after comparing them with the tensors of a network that needs no memory."""
+    described = network.state_dict()
     most = min(weights.MOST_BYTES, weights.size_of(described) + weights.MOST_HEADER)
     model = _bytes(file, most)
     if hashlib.sha256(model).hexdigest() != checksum:
@@ -279,13 +327,20 @@ def _weights(file: Path, checksum: str, described: Mapping[str, Tensor]) -> dict
         tensors: dict[str, Tensor] = load_tensors(model)
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{file}: {error}") from error
-    _refuse_non_finite(tensors, str(file))
+    _refuse_non_finite(tensors, _parameters_of(network), str(file))
     return tensors
 
 
-def _refuse_non_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+def _parameters_of(network: Module) -> set[str]:
+    return {name for name, _ in network.named_parameters(remove_duplicate=False)}
+
+
+def _refuse_non_finite(tensors: Mapping[str, Tensor], parameters: set[str], where: str) -> None:
+    """Raise CheckpointError on NaN, and on infinity in a parameter; a buffer, such as a mask, may be infinite."""
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if not tensor.is_floating_point():
+            continue
+        if tensor.isnan().any() or (name in parameters and tensor.isinf().any()):
             raise CheckpointError(f"{where}: weight '{name}' contains NaN or infinity")
 
 

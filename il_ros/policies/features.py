@@ -1,4 +1,4 @@
-"""Conversion of a contract's observations to network inputs: one state vector, and images.
+"""Conversion of a contract's observations to network inputs: one state vector, images, and texts.
 
 Orientations are encoded as the first two columns of the rotation matrix (`rotations`), the angles of continuous
 joints as cosine and sine: q and -q, and angles a whole turn apart, map to the same features, continuously.
@@ -16,7 +16,7 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import XYZW, ObservationSpec, Vector
-from il_ros.policies.protocol import PolicyError
+from il_ros.policies.protocol import PolicyError, PolicySettings
 from il_ros.policies.rotations import columns_of
 from il_ros.policies.units import groups_of, units_of
 
@@ -27,16 +27,34 @@ _QUATERNION = tuple(f"orientation.{axis}" for axis in XYZW)
 
 @dataclass(frozen=True)
 class Inputs:
-    """The observations that a policy uses: `state` (D raw values in one vector) and `images`."""
+    """The observations that a policy uses: `state` (D raw values in one vector), `images` and `texts`.
+
+    `optional`: the keys that may be missing.
+    """
 
     state: tuple[ObservationSpec, ...]
     images: tuple[ObservationSpec, ...] = ()
+    texts: tuple[ObservationSpec, ...] = ()
+    optional: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, contract: Contract, keys: tuple[str, ...] = ()) -> Inputs:
+    def for_policy(cls, contract: Contract, settings: PolicySettings) -> Inputs:
+        """Return the inputs of a policy with these settings; raises ValueError as `of`."""
+        return cls.of(contract, settings.inputs, settings.optional, text=settings.reads_text)
+
+    @classmethod
+    def of(
+        cls,
+        contract: Contract,
+        keys: tuple[str, ...] = (),
+        optional: tuple[str, ...] = (),
+        *,
+        text: bool = False,
+    ) -> Inputs:
         """Return the inputs for `keys`, or for all of the contract's observations if empty.
 
-        Raises ValueError on an unknown key and on a text observation, which networks do not support.
+        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, and on a text
+        observation unless `text`: few networks support it.
         """
         known = {spec.key: spec for spec in contract.observations}
         for key in keys:
@@ -46,15 +64,46 @@ class Inputs:
                 )
         specs = [known[key] for key in keys or known]
         for spec in specs:
-            if spec.kind == "text":
+            if spec.kind == "text" and not text:
                 others = ", ".join(other.key for other in specs if other.kind != "text")
                 raise ValueError(
                     f"inputs: '{spec.key}' is text, which this policy does not support; try [{others}]"
                 )
-        return cls(
-            tuple(spec for spec in specs if spec.kind == "numeric"),
-            tuple(spec for spec in specs if spec.kind == "image"),
-        )
+        used = [spec.key for spec in specs]
+        for key in optional:
+            if key not in used:
+                raise ValueError(f"optional: '{key}' is not among the inputs: {', '.join(used)}")
+        if set(used) <= set(optional):
+            raise ValueError("optional: all inputs may be missing; at least one must always be there")
+        kinds = [tuple(spec for spec in specs if spec.kind == kind) for kind in ("numeric", "image", "text")]
+        return cls(kinds[0], kinds[1], kinds[2], optional)
+
+    @cached_property
+    def columns(self) -> dict[str, Array]:
+        """The places of each numeric observation among the F features, by key."""
+        keys = np.array([name.partition("/")[0] for name in self.features_of], dtype=np.str_)
+        return {spec.key: np.flatnonzero(keys == spec.key) for spec in self.state}
+
+    def absent(self, observations: Mapping[str, Array]) -> tuple[str, ...]:
+        """Return the optional keys that are missing in one observation, or in an episode's arrays."""
+        return tuple(key for key in self.optional if key not in observations)
+
+    def completed(self, observations: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Return the observations with zeros (an empty text) in the place of missing optional ones."""
+        missing = self.absent(observations)
+        if not missing:
+            return observations
+        specs = {spec.key: spec for spec in (*self.state, *self.images, *self.texts)}
+        present = next((spec for key, spec in specs.items() if key in observations), None)
+        frames: tuple[int, ...] = ()
+        if present is not None:
+            shape = np.shape(observations[present.key])
+            frames = shape[: len(shape) - len(present.shape)]
+        zeros = {
+            key: np.broadcast_to(np.zeros((), specs[key].dtype), (*frames, *specs[key].shape))
+            for key in missing
+        }
+        return {**observations, **zeros}
 
     @cached_property
     def elements(self) -> tuple[str, ...]:
@@ -109,8 +158,11 @@ class Inputs:
         return state
 
     def state_features(self, observations: Mapping[str, Array]) -> Vector:
-        """Return the features (F,) of one observation, or (T, F) of an episode's arrays; see `raw`."""
-        return self.features(self.raw(observations))
+        """Return the features (F,) of one observation, or (T, F) of an episode's arrays; see `raw`.
+
+        Those of a missing optional observation say nothing.
+        """
+        return self.features(self.raw(self.completed(observations) if self.optional else observations))
 
     def features(self, raw: Vector) -> Vector:
         """Return the features (..., F) of raw states (..., D).
@@ -136,10 +188,19 @@ class Inputs:
             raise PolicyError(f"observation '{spec.key}' contains NaN or infinity")
         return frame
 
+    def text(self, spec: ObservationSpec, observation: Mapping[str, Array]) -> str:
+        """Return a text; raises PolicyError naming the key if it is missing."""
+        if spec.key not in observation:
+            raise PolicyError(f"observation '{spec.key}' is missing; a text is required")
+        return str(observation[spec.key])
+
     def _frames_shape(self, observations: Mapping[str, Array]) -> tuple[int, ...]:
-        """Return () for one observation, (T,) for an episode's arrays, from the images' shape."""
-        frames = observations.get(self.images[0].key) if self.images else None
-        return () if frames is None else frames.shape[:-3]
+        """Return () for one observation, (T,) for an episode's arrays, from the shape of an image or a text."""
+        for spec in (*self.images, *self.texts):
+            if spec.key in observations:
+                shape = np.shape(observations[spec.key])
+                return shape[: len(shape) - len(spec.shape)]
+        return ()
 
     @cached_property
     def _quaternions(self) -> tuple[int, ...]:

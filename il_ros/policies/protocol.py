@@ -1,18 +1,35 @@
-"""The interfaces of a policy (for deployment) and of a network (for training)."""
+"""What everything that learns has in common: the batches it is given, and what it answers.
+
+A `Model` learns from batches of windows: a `PolicyModel` answers with chunks of actions, a `RewardModel` with
+rewards. Models keep no memory. History is part of the window, which the caller keeps: policies can then be
+replayed, run in shadow, swapped and rolled back at any tick.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from il_ros.core.contract import Contract
+from il_ros.core.settings import at_least, one_of
 from il_ros.core.specs import Vector
+from il_ros.policies.normaliser import ACTION_SCALES, Normaliser
+
+if TYPE_CHECKING:
+    from il_ros.policies.features import Inputs
 
 Array = np.ndarray[Any, Any]
 Observation = Mapping[str, Array]
+NumpyForward = Callable[[Array], "tuple[Array, float | None]"]
+"""Maps the normalised states of one window, flat (T * F,), to its chunk (H, A) and uncertainty (None: it has none)."""
+
+MOST_HISTORY = 256
+"""Ticks of a window."""
 
 
 class PolicyError(ValueError):
@@ -27,52 +44,288 @@ class Policy(Protocol):
         ...
 
 
-class Head(Protocol):
-    """The last part of a network: maps features to a distribution over action chunks.
+class Window(Mapping[str, Tensor]):
+    """The observations of B samples at T successive ticks, oldest first, by the keys of the contract.
 
-    `forward` returns the parameters of the distribution in one tensor, `loss` evaluates normalised targets
-    under it, `mode` returns the chunk to execute and `uncertainty` its uncertainty. `decode` combines the
-    last two in NumPy for one observation; its input is the output of `Network.numpy_forward`.
+    `window[key]`: (B, T, D) normalised features of a numeric observation, (B, T, H, W, C) decoded frames (uint8,
+    or float32 metres), or (B, T, L) tokens of a text (int64, 0 after its end). `state` (B, T, F) has the features
+    of all numeric keys in one tensor, for networks that do not tell them apart.
+
+    `mask[key]` (B, T): True where there is an observation. Before the history begins, the oldest tick is repeated
+    and masked. A missing observation is 0 and masked.
     """
 
-    def __call__(self, features: Tensor) -> Tensor:
-        """Return the prediction (B, ...) for features (B, F)."""
-        ...
+    def __init__(
+        self,
+        state: Tensor,
+        columns: Mapping[str, Tensor] | None = None,
+        others: Mapping[str, Tensor] | None = None,
+        past: Tensor | None = None,
+        absent: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """`columns`: the places in F of each numeric key. `others`: frames and tokens by key.
 
-    def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the weighted mean loss () of target (B, H, A); weight (B, H), or None for equal weights."""
-        ...
+        `past` (B, T): the ticks that exist; None: all. `absent[key]` (B, T): where an optional key is missing.
+        """
+        self.state, self.columns, self.others = state, columns or {}, others or {}
+        self.past, self.absent = past, absent or {}
 
-    def mode(self, prediction: Tensor) -> Tensor:
-        """Return the chunk (B, H, A), normalised."""
-        ...
+    def __getitem__(self, key: str) -> Tensor:
+        return self.others[key] if key in self.others else self.state[..., self.columns[key]]
 
-    def uncertainty(self, prediction: Tensor) -> Tensor | None:
-        """Return the uncertainty (B,), >= 0, in units of normalised actions; None if the head has none."""
-        ...
+    def __iter__(self) -> Iterator[str]:
+        yield from (*self.columns, *self.others)
 
-    def decode(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return the chunk (H, A) and the uncertainty of one flat prediction (P,)."""
-        ...
+    def __len__(self) -> int:
+        return len(self.columns) + len(self.others)
+
+    @property
+    def flat_state(self) -> Tensor:
+        """The features of all ticks in one row per sample (B, T * F)."""
+        return self.state.flatten(1)
+
+    @property
+    def mask(self) -> Mapping[str, Tensor]:
+        """Where there is an observation, by key: (B, T) bool."""
+        past = self.past
+        if past is None:
+            past = torch.ones(self.state.shape[:2], dtype=torch.bool, device=self.state.device)
+        return {key: past & ~self.absent[key] if key in self.absent else past for key in self}
+
+    def changed(
+        self,
+        state: Tensor | None = None,
+        others: Mapping[str, Tensor] | None = None,
+        past: Tensor | None = None,
+        absent: Mapping[str, Tensor] | None = None,
+    ) -> Window:
+        """Return a window with other parts; None keeps a part."""
+        return Window(
+            self.state if state is None else state,
+            self.columns,
+            self.others if others is None else others,
+            self.past if past is None else past,
+            self.absent if absent is None else absent,
+        )
+
+    def without(self, key: str, chosen: Tensor) -> Window:
+        """Return a window in which `key` is missing in the chosen samples (B,) bool."""
+        gone = chosen[:, None].expand(self.state.shape[:2])
+        absent = {**self.absent, key: self.absent[key] | gone if key in self.absent else gone}
+        if key in self.others:
+            keep = (~chosen).view(-1, *[1] * (self.others[key].dim() - 1))
+            return self.changed(others={**self.others, key: self.others[key] * keep}, absent=absent)
+        state = self.state.clone()
+        state[..., self.columns[key]] *= (~chosen)[:, None, None]
+        return self.changed(state=state, absent=absent)
+
+    def rows(self, chosen: Tensor) -> Window:
+        """Return the window of the chosen samples, by their indices."""
+        return Window(
+            self.state[chosen],
+            self.columns,
+            {key: values[chosen] for key, values in self.others.items()},
+            None if self.past is None else self.past[chosen],
+            {key: gone[chosen] for key, gone in self.absent.items()},
+        )
 
 
-class Network(torch.nn.Module):
-    """Encoder, trunk and head. Subclasses set `head` and define `forward(state, images) -> prediction`.
+@dataclass(frozen=True)
+class Batch:
+    """B samples. `action` (B, H, A): the normalised chunks to learn; None when a policy is asked for one.
 
-    `state` (B, F): normalised float32 features. `images[key]` (B, H, W, C): decoded frames, uint8 or float32.
+    `weight` (B, H, G): the weight of each step, 0 for padding; None: all are 1. G is 1, or A where groups of actions
+    have weights of their own, so that it can be multiplied with errors (B, H, A). `following`: the windows one
+    tick later, for models that ask for them (`PolicySettings.follows`); masked where the episode ends.
     """
 
-    head: Head
+    observation: Window
+    action: Tensor | None = None
+    weight: Tensor | None = None
+    following: Window | None = None
 
-    def loss(
-        self, state: Tensor, images: Mapping[str, Tensor], target: Tensor, weight: Tensor | None
-    ) -> Tensor:
-        """Return the loss () of a batch; target (B, H, A) is normalised."""
-        return self.head.loss(self(state, images), target, weight)
+    def __len__(self) -> int:
+        return len(self.observation.state)
 
-    def numpy_forward(self) -> Callable[[Array], Array] | None:
-        """Return a NumPy forward pass from one state (F,) to the flat prediction (P,); None if unsupported.
 
-        The function holds a copy of the current weights.
+@dataclass(frozen=True)
+class Transition:
+    """B steps of an episode, for rewards: what was seen, what was done (B, A), what was seen then.
+
+    `terminated` (B,) bool: the task ended the episode with this action, so an absorbing state follows; a time limit
+    terminates nothing. `absorbing` (B,) bool: the step is already in the absorbing state, which is its own successor;
+    its observation and action do not count. A reward model must give absorbing states a reward too: without one,
+    the sign of the reward alone makes episodes long or short (Kostrikov et al. 2019, "Discriminator-Actor-Critic").
+    """
+
+    observation: Window
+    action: Tensor
+    following: Window
+    terminated: Tensor
+    absorbing: Tensor
+
+    def __post_init__(self) -> None:
+        count = len(self.action)
+        for name in ("terminated", "absorbing"):
+            flags = getattr(self, name)
+            if flags.shape != (count,) or flags.dtype != torch.bool:
+                raise ValueError(
+                    f"{name} is {tuple(flags.shape)} {flags.dtype}; required: ({count},) torch.bool"
+                )
+        for name in ("observation", "following"):
+            found = len(getattr(self, name).state)
+            if found != count:
+                raise ValueError(f"{name} has {found} samples; required: {count}, as many as actions")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss () of a batch. `parts`: its named parts (), for the curves, such as a KL divergence."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The answer of a policy: normalised chunks (B, H, A), and their uncertainty (B,) >= 0; None: it has none."""
+
+    chunk: Tensor
+    uncertainty: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters whose names begin with one of `prefixes`: their share of the learning rate, and their weight decay.
+
+    `weight_decay` None: that of the recipe.
+    """
+
+    prefixes: tuple[str, ...]
+    rate: float = 1.0
+    weight_decay: float | None = None
+
+
+@dataclass(frozen=True)
+class Perceptrons:
+    """The claim that a policy's loss is that of K parallel perceptrons on the flat state; it is checked before use.
+
+    `layers`: modules with `weight` and `bias`, ReLU in between: nn.Linear (K = 1), or (K, in, out) and (K, 1, out).
+    `loss`: the name of the elementwise loss. `step_weights`: maps action (B, H, A) and weight (B, H, G) or None to
+    the weights of steps, (B, H, G), (B, K, H, G) or None.
+    """
+
+    layers: Sequence[nn.Module]
+    loss: str
+    step_weights: Callable[[Tensor, Tensor | None], Tensor | None]
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """The settings that all policies have; a family adds its own. config/training/*.yaml explain each.
+
+    `optional`: the inputs that may be missing, in an episode or at a tick. `reads_text`, `follows`: whether the model
+    reads text observations, and whether it asks for the next observation.
+    """
+
+    reads_text: ClassVar[bool] = False
+    follows: ClassVar[bool] = False
+
+    inputs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    history: int = 1
+    horizon: int = 1
+    action_scale: str = "min_max"
+
+    def __post_init__(self) -> None:
+        at_least("history", self.history, 1)
+        if self.history > MOST_HISTORY:
+            raise ValueError(f"history is {self.history}; at most {MOST_HISTORY} ticks are possible")
+        at_least("horizon", self.horizon, 1)
+        one_of("action_scale", self.action_scale, ACTION_SCALES)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is built from besides its settings.
+
+    `action_size`: the count of learnt numbers per action, A. `assets`: those of `Model.assets` of the saved model, or
+    those that training made from the data (`vocabulary.json`, if a text is among the inputs).
+    """
+
+    contract: Contract
+    inputs: Inputs
+    action_size: int
+    normaliser: Normaliser
+    assets: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Model(nn.Module):
+    """A network that learns. Its parameters and buffers are trained, saved and restored."""
+
+    def loss(self, batch: Batch, rng: torch.Generator) -> Loss:
+        """Return the loss of a batch; all that is random is drawn from `rng` (see `noise`)."""
+        raise NotImplementedError
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Return the groups with a learning rate or a weight decay of their own; others have the recipe's."""
+        return ()
+
+    def assets(self) -> Mapping[str, bytes]:
+        """Return what else the model consists of, such as a vocabulary: data by name, saved in the checkpoint."""
+        return {}
+
+
+class PolicyModel(Model):
+    """A network that answers a window with a chunk of actions."""
+
+    def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
+        """Return the chunks (B, H, A) to execute, normalised; it may run the network several times.
+
+        `previous` (B, K, A): the first steps of the chunk, which are committed already; the chunk continues them
+        (`continued`). All that is random is drawn from `rng`.
+        """
+        raise NotImplementedError
+
+    def numpy_forward(self) -> NumpyForward | None:
+        """Return `sample` without noise in NumPy, with a copy of the current weights; None if there is none.
+
+        It is used only if it gives the answers of `sample` on random windows.
         """
         return None
+
+    def perceptrons(self) -> Perceptrons | None:
+        """Return the layers for which the gradient may be written out; None if there are none."""
+        return None
+
+
+class RewardModel(Model):
+    """A network that rates steps."""
+
+    def reward(self, transition: Transition) -> Tensor:
+        """Return the reward (B,) of each step; see `Transition` for absorbing states."""
+        raise NotImplementedError
+
+
+def continued(chunk: Tensor, previous: Tensor | None) -> Tensor:
+    """Return the chunk (B, H, A) with the committed steps (B, K, A) in the place of its first ones."""
+    return chunk if previous is None else torch.cat([previous, chunk[:, previous.shape[1] :]], dim=1)
+
+
+def noise(shape: Sequence[int], rng: torch.Generator, device: torch.device | str) -> Tensor:
+    """Return normal noise drawn from `rng`, which may be on another device; float32."""
+    return torch.randn(tuple(shape), generator=rng, device=rng.device).to(device)
+
+
+def uniform(shape: Sequence[int], rng: torch.Generator, device: torch.device | str) -> Tensor:
+    """Return uniform numbers in [0, 1) drawn from `rng`, which may be on another device; float32."""
+    return torch.rand(tuple(shape), generator=rng, device=rng.device).to(device)
+
+
+def weighted_mean(errors: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the mean () of errors (B, H, A) with weight (B, H, G), see `Batch`; None: all are 1."""
+    if weight is None:
+        return errors.mean()
+    if weight.shape[2] == 1:
+        return (errors.mean(dim=2) * weight[..., 0]).sum() / weight.sum()
+    return (errors * weight).sum() / weight.sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from il_ros.core.specs import Vector
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.training.samples import CameraFrames, Samples
+from il_ros.policies.protocol import Batch, Window
+from il_ros.policies.vocabulary import Vocabulary
+from il_ros.training.samples import Frames, Samples
 
 
 @dataclass(frozen=True)
@@ -45,24 +48,11 @@ class ReplayPlan:
         return chosen[torch.randperm(len(chosen), generator=rng)]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """B samples in the form that `Network.loss` takes; `weight` is None if all steps have weight 1."""
-
-    state: Tensor
-    images: Mapping[str, Tensor]
-    target: Tensor
-    weight: Tensor | None
-
-    def __len__(self) -> int:
-        return len(self.state)
-
-
 class Batches:
     """All normalised samples on the device; images are read on demand.
 
-    state (N, F), target (N, H, A), weight (N, H): float32. `replay`: the composition of an epoch; None: all
-    samples.
+    `replay`: the composition of an epoch; None: all samples. `vocabulary`: for texts among the inputs. `follows`:
+    whether batches have the following windows.
     """
 
     def __init__(
@@ -72,17 +62,33 @@ class Batches:
         normaliser: Normaliser,
         device: str,
         replay: ReplayPlan | None = None,
+        *,
+        vocabulary: Vocabulary | None = None,
+        follows: bool = False,
     ) -> None:
-        features = normaliser.inputs(samples.features)
-        self._state = _tensor(features, device)
+        frames = samples.frames
+        self.optional = inputs.optional
+        self._device, self._replay, self._follows = device, replay, follows
+        self._columns = {key: torch.from_numpy(places).to(device) for key, places in inputs.columns.items()}
+        self._images = frames.images
+        self._states = _tensor(_normalised(frames, inputs, normaliser), device)  # (M, F)
+        self._tokens = {
+            key: torch.from_numpy(_tokens(texts, vocabulary)).to(device)
+            for key, texts in frames.texts.items()
+        }
+        self._absent = {key: torch.from_numpy(missing).to(device) for key, missing in frames.absent.items()}
         self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
         self._weight = None if (samples.weights == 1).all() else _tensor(samples.weights, device)
-        self._images: Mapping[str, CameraFrames] = samples.images
-        self._device = device
-        self._replay = replay
+        self._window = torch.from_numpy(samples.window).to(device)
+        self._existing = torch.from_numpy(samples.existing).to(device)
+        self._following = torch.from_numpy(samples.following).to(device)
+        self._continues = torch.from_numpy(samples.continues).to(device)
+        # one tick of numbers and images: the states of an epoch are gathered at once, see `shuffled`
+        self._plain = samples.window.shape[1] == 1 and not (follows or self._tokens or self._absent)
+        self._own = self._states[self._window] if self._plain else None  # (N, 1, F)
 
     def __len__(self) -> int:
-        return len(self._state)
+        return len(self._target)
 
     @property
     def per_epoch(self) -> int:
@@ -100,50 +106,86 @@ class Batches:
         Sizes differ by one sample at most. A small remainder would otherwise get a whole optimiser step:
         8 of 1,800 samples as much as each 256 others.
         """
-        # one gather per epoch and slices cost less than a gather per batch
         if self._replay is None:
             order = torch.randperm(len(self), generator=rng).to(self._device)
         else:
             order = self._replay.order(rng).to(self._device)
-        weight = None if self._weight is None else self._weight[order]
         count = max(1, math.ceil(len(order) / size))
         small, larger = divmod(len(order), count)
-        sizes = [small + 1] * larger + [small] * (count - larger)
-        return self._cut(sizes, order, self._state[order], self._target[order], weight)
+        return self._cut([small + 1] * larger + [small] * (count - larger), order)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Return the batches in sample order, for validation."""
-        return self._cut(size, torch.arange(len(self)), self._state, self._target, self._weight)
+        return self._cut(size, torch.arange(len(self), device=self._device))
 
-    def _cut(
-        self, size: int | list[int], order: Tensor, state: Tensor, target: Tensor, weight: Tensor | None
-    ) -> Iterator[Batch]:
-        # one split call costs a fraction of slicing batch by batch
-        states, targets = torch.split(state, size), torch.split(target, size)
-        weights = [None] * len(states) if weight is None else torch.split(weight, size)
-        for index, numbers in enumerate(torch.split(order, size)):
-            images = self._images_of(numbers) if self._images else {}
-            yield Batch(states[index], images, targets[index], weights[index])
+    def _cut(self, size: int | list[int], order: Tensor) -> Iterator[Batch]:
+        # one gather per epoch and one split cost a fraction of a gather or a slice per batch
+        numbers, targets = torch.split(order, size), torch.split(self._target[order], size)
+        weights: Sequence[Tensor | None] = [None] * len(numbers)
+        if self._weight is not None:
+            weights = torch.split(self._weight[order], size)
+        if self._own is not None:
+            columns = self._columns
+            states = torch.split(self._own[order], size)
+            for index, state in enumerate(states):
+                images = self._images_of(self._window[numbers[index]]) if self._images else None
+                yield Batch(Window(state, columns, images), targets[index], weights[index])
+            return
+        for index, chosen in enumerate(numbers):
+            window, existing = self._window[chosen], self._existing[chosen]
+            following = None
+            if self._follows:
+                after = torch.cat([window[:, 1:], self._following[chosen, None]], dim=1)
+                exists = torch.cat([existing[:, 1:], self._continues[chosen, None]], dim=1)
+                following = self._windows(after, exists)
+            yield Batch(self._windows(window, existing), targets[index], weights[index], following)
 
-    def _images_of(self, order: Tensor) -> dict[str, Tensor]:
-        numbers = order.tolist()
+    def _windows(self, frames: Tensor, existing: Tensor) -> Window:
+        """Return the windows of these frames (B, T)."""
+        others = {key: tokens[frames] for key, tokens in self._tokens.items()}
+        if self._images:
+            others |= self._images_of(frames)
+        absent = {key: missing[frames] for key, missing in self._absent.items()}
+        return Window(self._states[frames], self._columns, others, existing, absent)
+
+    def _images_of(self, frames: Tensor) -> dict[str, Tensor]:
+        """Return the images of frames (B, T) by camera: (B, T, H, W, C)."""
+        numbers, shape = frames.flatten().tolist(), tuple(frames.shape)
         return {
-            key: torch.from_numpy(frames.take(numbers)).to(self._device)
-            for key, frames in self._images.items()
+            key: torch.from_numpy(camera.take(numbers).reshape(*shape, *camera.shape)).to(self._device)
+            for key, camera in self._images.items()
         }
 
 
 def shifted(images: Tensor, shift_px: int, rng: torch.Generator) -> Tensor:
-    """Return images (B, H, W, C), each shifted by up to `shift_px` in both axes, with repeated borders.
+    """Return images (B, T, H, W, C), those of each sample shifted by up to `shift_px` in both axes.
 
-    Random shifts regularise camera networks (Yarats et al. 2021, DrQ).
+    Borders are repeated. Random shifts regularise camera networks (Yarats et al. 2021, DrQ).
     """
-    count, height, width, _ = images.shape
+    count, ticks, height, width, _ = images.shape
     offsets = torch.randint(-shift_px, shift_px + 1, (count, 2, 1), generator=rng).to(images.device)
     rows = (torch.arange(height, device=images.device) + offsets[:, 0]).clamp_(0, height - 1)  # (B, H)
     columns = (torch.arange(width, device=images.device) + offsets[:, 1]).clamp_(0, width - 1)  # (B, W)
-    batch = torch.arange(count, device=images.device)[:, None, None]
-    return images[batch, rows[:, :, None], columns[:, None, :]]
+    batch = torch.arange(count, device=images.device)[:, None, None, None]
+    tick = torch.arange(ticks, device=images.device)[:, None, None]
+    return images[batch, tick, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def _normalised(frames: Frames, inputs: Inputs, normaliser: Normaliser) -> Vector:
+    """Return the normalised features (M, F), 0 where an optional observation is missing."""
+    states = normaliser.inputs(frames.features)
+    for key, missing in frames.absent.items():
+        if key in inputs.columns:
+            states[np.ix_(missing, inputs.columns[key])] = 0.0
+    return states
+
+
+def _tokens(texts: NDArray[np.str_], vocabulary: Vocabulary | None) -> NDArray[np.int64]:
+    """Return the tokens (M, L) of texts (M,)."""
+    if vocabulary is None:
+        raise ValueError("texts are among the inputs, but there is no vocabulary")
+    different, places = np.unique(texts, return_inverse=True)
+    return np.stack([vocabulary.encode(str(text)) for text in different])[places]
 
 
 def _tensor(values: np.ndarray, device: str) -> Tensor:  # type: ignore[type-arg]

@@ -15,10 +15,23 @@ TABLE, PICTURE = "curves.csv", "curves.png"
 
 
 def write_table(folder: Path, curves: Sequence[EpochMetrics]) -> Path:
-    """Write curves.csv: a header and one row per epoch; a cell is empty if the loss was not measured."""
-    names = [field.name for field in fields(EpochMetrics)]
-    rows = [",".join(_cell(getattr(metrics, name)) for name in names) for metrics in curves]
-    atomic.write_text(folder / TABLE, "\n".join([",".join(names), *rows]) + "\n", durable=False)
+    """Write curves.csv: a header and one row per epoch; a cell is empty if the loss was not measured.
+
+    The named parts of the loss have columns of their own, after the others.
+    """
+    names = [field.name for field in fields(EpochMetrics) if field.name != "parts"]
+    parts = list(dict.fromkeys(part for metrics in curves for part in metrics.parts))
+    rows = [
+        ",".join(
+            [
+                *(_cell(getattr(metrics, name)) for name in names),
+                *(_cell(metrics.parts.get(part, math.nan)) for part in parts),
+            ]
+        )
+        for metrics in curves
+    ]
+    header = ",".join([*names, *(f"loss_{part}" for part in parts)])
+    atomic.write_text(folder / TABLE, "\n".join([header, *rows]) + "\n", durable=False)
     return folder / TABLE
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from il_ros.core.contract import Contract
 from il_ros.policies.protocol import Policy, PolicyError
+from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.trials import success_interval
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import Task
@@ -89,7 +90,8 @@ def evaluate(
     episodes = []
     for seed in seeds:
         try:
-            done = rollout(task, policy.act, contract, seed, hold_s=hold_s)
+            act = policy.in_episode() if isinstance(policy, LoadedPolicy) else policy.act
+            done = rollout(task, act, contract, seed, hold_s=hold_s)
             episode = Episode(seed, done.success, done.failed, done.duration_s)
         except PolicyError as error:
             episode = Episode(seed, False, False, 0.0, str(error))

@@ -1,25 +1,27 @@
 """The training loop.
 
 On a CPU, with one thread, training is deterministic bit by bit. A run that is saved between two epochs and
-resumed gives the same result as an uninterrupted one.
+resumed gives the same result as an uninterrupted one. What a loss draws comes from the loop's generator, which is
+saved; torch's global generator, which dropout uses, is seeded for each epoch and left as it was.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from il_ros.core.strict_yaml import brief
-from il_ros.policies.protocol import Network
-from il_ros.training.batches import Batch, Batches, shifted
+from il_ros.policies.protocol import Batch, Model, noise, uniform
+from il_ros.training.batches import Batches, shifted
 from il_ros.training.optimiser.adam import AdamW
 from il_ros.training.optimiser.flat import FlatParameters
-from il_ros.training.optimiser.gradients import gradient_of
+from il_ros.training.optimiser.gradients import Gradient, gradient_of
 from il_ros.training.recipe import Training
 
 VALIDATION_BATCH = 1024
@@ -31,7 +33,10 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """The metrics of one epoch. Losses are per step of normalised actions; NaN: not measured."""
+    """The metrics of one epoch. Losses are per step of normalised actions; NaN: not measured.
+
+    `parts`: the mean training loss of each of its named parts.
+    """
 
     epoch: int
     step: int
@@ -40,18 +45,24 @@ class EpochMetrics:
     learning_rate: float
     seconds: float
     best: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 class TrainingLoop:
-    """A network in training. `curves`: the metrics per epoch; `best` (P,): the weights to keep."""
+    """A network in training. `curves`: the metrics per epoch; `best` (P,) and `best_buffers`: what to keep.
 
-    def __init__(self, network: Network, training: Training) -> None:
+    With `ema`, what is validated and kept is the moving average of the weights.
+    """
+
+    def __init__(self, network: Model, training: Training) -> None:
         self.network, self.training = network, training
-        self.flat = FlatParameters(network)
-        self.optimiser = AdamW(self.flat.values, self.flat.gradient, training.weight_decay)
+        self.flat = FlatParameters(network, network.parameter_groups())
+        self.optimiser = AdamW(self.flat, training.weight_decay)
         self.rng = torch.Generator().manual_seed(training.seed)
         self.curves: list[EpochMetrics] = []
+        self.average = self.flat.values.clone() if training.ema else None
         self.best = self.flat.values.clone()
+        self.best_buffers = _copied(self.flat.buffers())
 
     @property
     def best_metrics(self) -> EpochMetrics | None:
@@ -83,43 +94,64 @@ class TrainingLoop:
         An epoch ends early, after at least one step, when the time limit is reached.
         Raises TrainingError if the loss is not finite.
         """
-        training = self.training
-        gradient = gradient_of(self.network, self.flat)
-        steps_per_epoch = math.ceil(train.per_epoch / training.batch_size)
+        gradient = gradient_of(self.network, self.flat, next(train.in_order(1)))
         before_s = self.curves[-1].seconds if self.curves else 0.0
-        step = self.curves[-1].step if self.curves else 0
         started_s = clock()
         while not self.finished:
-            total, seen, spent = torch.zeros((), device=self.flat.gradient.device), 0, 0.0
-            for batch in train.shuffled(training.batch_size, self.rng):
-                if training.seconds:
-                    spent = self._spent(before_s + clock() - started_s)
-                if spent >= 1 and seen:
-                    break
-                rate = learning_rate(training, step, steps_per_epoch * training.epochs, spent)
-                loss = gradient(augmented(batch, training, self.rng))
-                if training.gradient_clip:
-                    self.flat.gradient[None].renorm_(2, 0, training.gradient_clip)
-                self.optimiser.step(rate)
-                total.add_(loss, alpha=len(batch))
-                seen += len(batch)
-                step += 1
-            train_loss = total.item() / seen
-            if not math.isfinite(train_loss):
-                raise TrainingError(
-                    f"the loss became {train_loss} in epoch {len(self.curves) + 1}: lower learning_rate "
-                    f"({training.learning_rate:g}) or set gradient_clip"
-                )
-            epoch = len(self.curves) + 1
-            validate = validation is not None and (
-                epoch % training.validate_every == 0 or epoch == training.epochs or spent >= 1
-            )
-            validation_loss = mean_loss(self.network, validation) if validation and validate else math.nan
-            metrics = EpochMetrics(
-                epoch, step, train_loss, validation_loss, rate, before_s + clock() - started_s, False
-            )
+            seed = self.training.seed + 1_000_003 * len(self.curves)
+            with _seeded(seed, self.flat.values.device):
+                metrics = self._epoch(gradient, train, validation, lambda: before_s + clock() - started_s)
             self._record(metrics, validation is not None)
             yield self.curves[-1]
+
+    def _epoch(
+        self, gradient: Gradient, train: Batches, validation: Batches | None, elapsed_s: Callable[[], float]
+    ) -> EpochMetrics:
+        """Train one epoch and measure it; `elapsed_s` returns the seconds since training began."""
+        training, epoch = self.training, len(self.curves) + 1
+        steps_per_epoch = math.ceil(train.per_epoch / training.batch_size)
+        step = self.curves[-1].step if self.curves else 0
+        total, parts = torch.zeros((), device=self.flat.gradient.device), dict[str, Tensor]()
+        seen, spent = 0, 0.0
+        for batch in train.shuffled(training.batch_size, self.rng):
+            if training.seconds:
+                spent = self._spent(elapsed_s())
+            if spent >= 1 and seen:
+                break
+            rate = learning_rate(training, step, steps_per_epoch * training.epochs, spent)
+            loss = gradient(augmented(batch, training, self.rng, train.optional), self.rng)
+            if training.gradient_clip:
+                self.flat.gradient[None].renorm_(2, 0, training.gradient_clip)
+            self.optimiser.step(rate)
+            if self.average is not None:
+                self.average.lerp_(self.flat.values, 1 - min(training.ema, (1 + step) / (10 + step)))
+            count = len(batch)
+            total.add_(loss.total, alpha=count)
+            for name, part in loss.parts.items():
+                parts[name] = parts.get(name, 0.0) + part * count
+            seen += count
+            step += 1
+        train_loss = total.item() / seen
+        if not math.isfinite(train_loss):
+            raise TrainingError(
+                f"the loss became {train_loss} in epoch {epoch}: lower learning_rate "
+                f"({training.learning_rate:g}) or set gradient_clip"
+            )
+        due = epoch % training.validate_every == 0 or epoch == training.epochs or spent >= 1
+        validation_loss = self._validated(validation) if validation is not None and due else math.nan
+        means = {name: part.item() / seen for name, part in parts.items()}
+        return EpochMetrics(epoch, step, train_loss, validation_loss, rate, elapsed_s(), False, means)
+
+    def _validated(self, validation: Batches) -> float:
+        """Return the validation loss of the weights that would be kept."""
+        if self.average is None:
+            return mean_loss(self.network, validation, self.training.seed)
+        own = self.flat.values.clone()
+        try:
+            self.flat.values.copy_(self.average)
+            return mean_loss(self.network, validation, self.training.seed)
+        finally:
+            self.flat.values.copy_(own)
 
     def _record(self, metrics: EpochMetrics, validated: bool) -> None:
         """Append the metrics to the curves; keep the weights if they are the best, or if `keep` is 'last'."""
@@ -131,26 +163,31 @@ class TrainingLoop:
         else:
             best = True
         if best:
-            self.best.copy_(self.flat.values)
+            self.best.copy_(self.flat.values if self.average is None else self.average)
+            self.best_buffers = _copied(self.flat.buffers())
         self.curves.append(replace(metrics, best=best))
 
     def best_weights(self) -> dict[str, Tensor]:
-        """Return a copy of the weights to keep, by parameter name."""
-        return self.flat.named(self.best.clone())
+        """Return a copy of the weights and buffers to keep, for `load_state_dict`."""
+        return self.flat.state_dict(self.best.clone(), _copied(self.best_buffers))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state that, together with `curves_plain`, `restore` needs."""
+        averaged = {} if self.average is None else {"average": self.average}
         return {
             "values": self.flat.values,
             "best": self.best,
             "rng": self.rng.get_state(),
+            **averaged,
             **{f"optimiser.{name}": tensor for name, tensor in self.optimiser.tensors().items()},
+            **{f"buffer.{name}": tensor for name, tensor in self.flat.buffers().items()},
+            **{f"best_buffer.{name}": tensor for name, tensor in self.best_buffers.items()},
         }
 
     def curves_plain(self) -> list[dict[str, Any]]:
-        """Return the curves for JSON; None where a loss was not measured."""
+        """Return the curves for JSON; None where a loss was not measured, no parts where there are none."""
         return [
-            {key: None if value != value else value for key, value in asdict(metrics).items()}
+            {key: None if value != value else value for key, value in asdict(metrics).items() if value != {}}
             for metrics in self.curves
         ]
 
@@ -166,6 +203,11 @@ class TrainingLoop:
         with torch.no_grad():
             self.flat.values.copy_(tensors["values"])
             self.best.copy_(tensors["best"])
+            if self.average is not None:
+                self.average.copy_(tensors["average"])
+            for name, buffer in self.flat.buffers().items():
+                buffer.copy_(tensors[f"buffer.{name}"])
+                self.best_buffers[name].copy_(tensors[f"best_buffer.{name}"])
         self.rng.set_state(tensors["rng"])
         self.optimiser.restore({name: tensors[f"optimiser.{name}"] for name in self.optimiser.tensors()})
         self.curves = restored
@@ -173,11 +215,17 @@ class TrainingLoop:
 
 def _metrics(values: Any) -> EpochMetrics:
     """Return the metrics in a JSON object; raises TypeError if it is another value."""
-    kinds = (int, float, type(None))
-    if not isinstance(values, dict) or not all(isinstance(value, kinds) for value in values.values()):
+    if not isinstance(values, dict):
         raise TypeError(f"metrics must be an object of numbers, not {brief(values)}")
-    measured: dict[str, Any] = {key: math.nan if value is None else value for key, value in values.items()}
-    return EpochMetrics(**measured)
+    numbers = {key: value for key, value in values.items() if key != "parts"}
+    parts = values.get("parts", {})
+    for found in (numbers, parts):
+        if not isinstance(found, dict) or not all(
+            isinstance(each, (int, float, type(None))) for each in found.values()
+        ):
+            raise TypeError(f"metrics must be an object of numbers, not {brief(values)}")
+    measured: dict[str, Any] = {key: math.nan if value is None else value for key, value in numbers.items()}
+    return EpochMetrics(**measured, parts=parts)
 
 
 def learning_rate(training: Training, step: int, steps: int, spent: float = 0.0) -> float:
@@ -193,25 +241,47 @@ def learning_rate(training: Training, step: int, steps: int, spent: float = 0.0)
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def augmented(batch: Batch, training: Training, rng: torch.Generator) -> Batch:
-    """Return the batch with state noise and image shifts, as configured in `training`."""
+def augmented(batch: Batch, training: Training, rng: torch.Generator, optional: Sequence[str] = ()) -> Batch:
+    """Return the batch with state noise, image shifts and left-out `optional` inputs, as set in `training`."""
+    window = batch.observation
     if training.state_noise:
-        noise = torch.randn(batch.state.shape, generator=rng).to(batch.state.device)
-        batch = replace(batch, state=batch.state + training.state_noise * noise)
-    if training.shift_px and batch.images:
-        images = {key: shifted(image, training.shift_px, rng) for key, image in batch.images.items()}
-        batch = replace(batch, images=images)
-    return batch
+        drawn = noise(window.state.shape, rng, window.state.device)
+        window = window.changed(state=window.state + training.state_noise * drawn)
+    if training.shift_px and window.others:
+        images = {
+            key: shifted(values, training.shift_px, rng) if values.dim() == 5 else values
+            for key, values in window.others.items()
+        }
+        window = window.changed(others=images)
+    if training.input_dropout:
+        for key in optional:
+            window = window.without(
+                key, uniform((len(batch),), rng, window.state.device) < training.input_dropout
+            )
+    return batch if window is batch.observation else replace(batch, observation=window)
 
 
 @torch.no_grad()
-def mean_loss(network: Network, batches: Batches) -> float:
-    """Return the loss over all samples, as for a single batch."""
+def mean_loss(network: Model, batches: Batches, seed: int = 0) -> float:
+    """Return the loss over all samples, as for a single batch; what it draws depends on `seed` only."""
     total, count = 0.0, 0.0
+    rng = torch.Generator().manual_seed(seed)
     network.eval()
     for batch in batches.in_order(VALIDATION_BATCH if not batches.has_images else 128):
         weight = float(len(batch)) if batch.weight is None else float(batch.weight.sum())
-        loss = network.loss(batch.state, batch.images, batch.target, batch.weight)
+        loss = network.loss(batch, rng).total
         total, count = total + weight * loss.item(), count + weight
     network.train()
     return total / count
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators inside the context, and restore them."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}

@@ -23,8 +23,8 @@ Learning from Offline Human Demonstrations for Robot Manipulation", 2021), espec
 and weights that were selected on the held-out episodes cannot be tested on them for promotion.
 """
 
-ADDED: dict[str, Any] = {"still_every": 1, "input_margin": None}
-"""Keys of `training` that recipes from before 2026-11-29 lack, and the value that those worked by.
+ADDED: dict[str, Any] = {"still_every": 1, "input_margin": None, "ema": 0.0, "input_dropout": None}
+"""Keys of `training` that earlier recipes lack, and the value that those worked by.
 
 None: any, because an interrupted training keeps its normaliser.
 """
@@ -44,7 +44,9 @@ class Training:
     warmup_steps: int = 0
     weight_decay: float = 0.0
     gradient_clip: float = 0.0
+    ema: float = 0.0
     state_noise: float = 0.0
+    input_dropout: float = 0.1
     input_margin: float = 1.0
     shift_px: int = 0
     validation: float = 0.1
@@ -82,6 +84,9 @@ class Training:
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is {self.validation}; it must be at least 0 and below 1")
         device.check(self.device)
+        for name in ("ema", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("uncertainty", self.uncertainty, KINDS)

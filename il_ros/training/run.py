@@ -24,7 +24,7 @@ from il_ros.core import share
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.policies import checkpoint, lineage
+from il_ros.policies import checkpoint, lineage, vocabulary
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs, listed
@@ -41,6 +41,7 @@ from il_ros.policies.normaliser import (
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
+from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training import curves, outputs, saved, thinning
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of
@@ -94,15 +95,17 @@ def train(
     outputs.require_writable(out)  # fail before training, not after
     checkpoint.require_text(dataset.contract)
     out.mkdir(parents=True, exist_ok=True)
-    inputs = Inputs.of(dataset.contract, recipe.policy.inputs)
-    horizon, weighting = recipe.policy.horizon, recipe.training.weighting
+    inputs = Inputs.for_policy(dataset.contract, recipe.policy)
+    sampled = (recipe.policy.horizon, recipe.training.weighting)
     interrupted = None
     if resume and (out / CHECKPOINT / checkpoint.CONFIG).exists():
         interrupted = checkpoint.load(out / CHECKPOINT)  # the saved weights depend on its normaliser
     before = interrupted or start
     form = ActionForm(dataset.contract) if before is None else before.form
     used = thinning.kept_frames(dataset.train, inputs, recipe.training.still_every)
-    training_samples = samples(dataset.train, inputs, horizon, weighting, form).only(np.concatenate(used))
+    history = recipe.policy.history
+    training_samples = samples(dataset.train, inputs, *sampled, form, history).only(np.concatenate(used))
+    assets = made_assets(training_samples, inputs) if before is None else before.network.assets()
     if interrupted is not None:
         normaliser = interrupted.normaliser
     elif start is None:
@@ -115,17 +118,19 @@ def train(
     training, replay = recipe.training, None
     if start is not None:
         training, replay = warm_start.replayed(dataset.train, start.metrics, training, used)
-    train_batches = Batches(training_samples, inputs, normaliser, device, replay)
+    reading = {"vocabulary": Vocabulary.among(assets), "follows": recipe.policy.follows}
+    train_batches = Batches(training_samples, inputs, normaliser, device, replay, **reading)
     validation = None
     if dataset.validation:
-        validation_samples = samples(dataset.validation, inputs, horizon, weighting, form)
-        validation = Batches(validation_samples, inputs, normaliser, device)
+        validation_samples = samples(dataset.validation, inputs, *sampled, form, history)
+        validation = Batches(validation_samples, inputs, normaliser, device, **reading)
     with torch_settings(recipe.training.threads):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)
-            network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
+            built = (recipe.family, recipe.policy, dataset.contract, normaliser, assets)
+            network = make_network(*built)
             if recipe.training.uncertainty != RAW:  # fail before training, not after
-                probe = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
+                probe = make_network(*built)
                 untrained = LoadedPolicy(dataset.contract, recipe.family, recipe.policy, probe, normaliser)
                 fit_uncertainty(untrained, dataset, recipe.training.uncertainty, frames=3)
         if start is not None:
@@ -158,11 +163,15 @@ def train(
 def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
     """Return the normaliser fitted to the training samples, whose actions are in the contract's `ActionForm`."""
     form = ActionForm(contract)
-    demonstrated = training.actions[training.weights > 0]
+    demonstrated = training.actions[(training.weights > 0).any(axis=2)]
     images = {}
     for spec in inputs.images:
-        frames = training.images[spec.key]
-        some = np.linspace(0, len(frames) - 1, min(len(frames), _DEPTH_FRAMES)).astype(int).tolist()
+        frames = training.frames.images[spec.key]
+        shown = training.newest
+        if spec.key in training.frames.absent:
+            shown = shown[~training.frames.absent[spec.key][shown]]
+        places = np.linspace(0, len(shown) - 1, min(len(shown), _DEPTH_FRAMES)).astype(int)
+        some = shown[places].tolist()
         depth = spec.image is not None and spec.image.encoding == "depth"
         images[spec.key] = fit_depth(frames.take(some)) if depth else PIXELS
     floors = noise_floors(training.features, inputs.units)
@@ -172,6 +181,15 @@ def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe
         images,
         fit_shown(training.features, floors, recipe.training.input_margin),
     )
+
+
+def made_assets(training: Samples, inputs: Inputs) -> dict[str, bytes]:
+    """Return the assets that a new model gets: the vocabulary of the texts, if there are any among the inputs."""
+    if not inputs.texts:
+        return {}
+    frames, shown = training.frames, np.unique(training.window)
+    texts = np.concatenate([frames.texts[spec.key][shown] for spec in inputs.texts])
+    return {vocabulary.ASSET: Vocabulary.of(np.unique(texts).tolist()).to_bytes()}
 
 
 def extended_normaliser(
@@ -228,7 +246,8 @@ def _policy(
 ) -> LoadedPolicy:
     """Return the policy with the weights to keep; `loop` can continue training."""
     with torch.random.fork_rng(devices=[]):
-        network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser)
+        assets = loop.network.assets()
+        network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser, assets)
     network.load_state_dict(loop.best_weights())
     policy = LoadedPolicy(
         dataset.contract,

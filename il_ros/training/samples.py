@@ -1,10 +1,10 @@
-"""Training samples: every frame of the episodes with the chunk of actions that follows it."""
+"""Training samples: every frame of the episodes with the ticks before it and the chunk of actions that follows."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
+from il_ros.policies.window import window_frames
 from il_ros.training.weighting import UNIFORM, Weighting, weights_of
 
 Array = np.ndarray[Any, Any]
@@ -26,21 +27,18 @@ class CameraFrames:
     def __init__(self, parts: Sequence[Array]) -> None:
         self._parts = parts
         self._starts = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-        self._chosen: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
-        return int(self._starts[-1]) if self._chosen is None else len(self._chosen)
+        return int(self._starts[-1])
 
-    def only(self, frames: NDArray[np.intp]) -> CameraFrames:
-        """Return the view that has only these frames, in this order."""
-        view = CameraFrames(self._parts)
-        view._chosen = frames if self._chosen is None else self._chosen[frames]
-        return view
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, C) of a frame."""
+        shape: tuple[int, ...] = self._parts[0].shape[1:]
+        return shape
 
     def take(self, frames: Sequence[int]) -> Array:
         """Return copies of the frames (B, H, W, C) with these indices."""
-        if self._chosen is not None:
-            frames = self._chosen[np.asarray(frames, dtype=np.intp)].tolist()
         out = np.empty((len(frames), *self._parts[0].shape[1:]), self._parts[0].dtype)
         for place, frame in enumerate(frames):
             part = bisect_right(self._starts, frame) - 1
@@ -49,30 +47,79 @@ class CameraFrames:
 
 
 @dataclass(frozen=True)
-class Samples:
-    """N samples, in the order of the episodes' frames.
+class Frames:
+    """The M frames of all episodes: `features` (M, F), not normalised, and images and texts (M,) by key.
 
-    `features` (N, F): state features, not normalised. `actions` (N, H, L): the training targets of the
-    chunk's steps, in the contract's units unless their form (`ActionForm`) is another; beyond the end of a run
-    the last step is repeated. `weights` (N, H): the weight of each step, see `Weighting`; 0 for repeated steps.
-    `images`: N frames per camera.
+    `absent[key]` (M,): where an optional observation is missing; its features are those of other frames there.
     """
 
     features: Vector
+    images: Mapping[str, CameraFrames] = field(default_factory=dict)
+    texts: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N samples, in the order of the episodes' frames.
+
+    `actions` (N, H, L): the training targets of the chunk's steps, in the contract's units unless their form
+    (`ActionForm`) is another; beyond the end of a run the last step is repeated. `weights` (N, H, G): the weight of
+    each step, see `Weighting` and `Batch`; 0 for repeated steps. `window` (N, T): the frames of the window, oldest
+    first; `existing` (N, T): which of them exist, see `window_frames`. `following` (N,): the next frame;
+    `continues` (N,): whether there is one, otherwise it is the same frame.
+    """
+
+    frames: Frames
     actions: Vector
     weights: NDArray[np.float32]
-    images: Mapping[str, CameraFrames]
+    window: NDArray[np.intp]
+    existing: NDArray[np.bool_]
+    following: NDArray[np.intp]
+    continues: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        features: Vector,
+        actions: Vector,
+        weights: NDArray[np.float32],
+        images: Mapping[str, CameraFrames] | None = None,
+    ) -> Samples:
+        """Return samples of one tick each, unrelated to each other: features (N, F)."""
+        places = np.arange(len(features))
+        alone = np.zeros(len(features), dtype=bool)
+        return cls(
+            Frames(features, images or {}), actions, weights, places[:, None], ~alone[:, None], places, alone
+        )
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.actions)
+
+    @property
+    def newest(self) -> NDArray[np.intp]:
+        """The frame of each sample (N,)."""
+        newest: NDArray[np.intp] = self.window[:, -1]
+        return newest
+
+    @property
+    def features(self) -> Vector:
+        """The state features of each sample's own frame (N, F)."""
+        return self.frames.features[self.newest]
 
     def only(self, kept: NDArray[np.bool_]) -> Samples:
-        """Return the samples of the frames that are `kept` (N,); their chunks still hold the other frames."""
+        """Return the samples of the frames that are `kept` (N,); windows and chunks still hold the other frames."""
         if kept.all():
             return self
-        frames = np.flatnonzero(kept)
-        images = {key: camera.only(frames) for key, camera in self.images.items()}
-        return Samples(self.features[kept], self.actions[kept], self.weights[kept], images)
+        return Samples(
+            self.frames,
+            self.actions[kept],
+            self.weights[kept],
+            self.window[kept],
+            self.existing[kept],
+            self.following[kept],
+            self.continues[kept],
+        )
 
 
 def samples(
@@ -81,30 +128,70 @@ def samples(
     horizon: int,
     weighting: Weighting = UNIFORM,
     form: ActionForm | None = None,
+    history: int = 1,
 ) -> Samples:
     """Return one sample per frame of the episodes.
 
-    `form`: the learnt form of the actions; None: the commands minus the offsets. A chunk never crosses a gap or
-    the end of its episode. Raises ValueError naming episode, key and frame on NaN or infinity.
+    `form`: the learnt form of the actions; None: the commands minus the offsets. `history`: the ticks of a window.
+    Windows and chunks never cross a gap or the end of their episode. Raises ValueError naming episode, key and frame
+    on NaN or infinity, and on an observation that is missing although it is not optional.
     """
-    features, chunks, weights = [], [], []
+    chunks, weights, windows, nexts = [], [], [], []
+    first = 0
     for episode in episodes:
-        try:
-            features.append(inputs.state_features(episode.observations))
-        except PolicyError as error:
-            raise ValueError(f"{episode.name}: {error}") from error
         if not np.isfinite(episode.commands).all():
             frame, column = np.argwhere(~np.isfinite(episode.commands))[0]
             raise ValueError(f"{episode.name}: command {column} of frame {frame} is NaN or infinity")
         steps, inside = _steps(episode, horizon)
         commands, offsets = np.asarray(episode.commands)[steps], np.asarray(episode.offsets)[:, None]
         chunks.append(commands - offsets if form is None else form.learnt(commands, offsets))
-        weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32))
-    images = {
-        spec.key: CameraFrames([episode.observations[spec.key] for episode in episodes])
-        for spec in inputs.images
+        weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32)[..., None])
+        places, existing = window_frames(episode.runs, len(episode), history)
+        windows.append((first + places, existing))
+        after, continues = _steps(episode, 2)
+        nexts.append((first + after[:, 1], continues[:, 1]))
+        first += len(episode)
+    window, existing = (np.concatenate(part) for part in zip(*windows, strict=True))
+    following, continues = (np.concatenate(part) for part in zip(*nexts, strict=True))
+    arrays = (np.concatenate(chunks), np.concatenate(weights), window, existing, following, continues)
+    return Samples(_frames(episodes, inputs), *arrays)
+
+
+def _frames(episodes: Sequence[EpisodeArrays], inputs: Inputs) -> Frames:
+    features = []
+    for episode in episodes:
+        try:
+            features.append(inputs.state_features(episode.observations))
+        except PolicyError as error:
+            raise ValueError(f"{episode.name}: {error}") from error
+    lengths = [len(episode) for episode in episodes]
+    absent = {
+        key: np.repeat([key not in episode.observations for episode in episodes], lengths)
+        for key in inputs.optional
     }
-    return Samples(np.concatenate(features), np.concatenate(chunks), np.concatenate(weights), images)
+    together = np.concatenate(features)
+    for key, missing in absent.items():
+        if missing.all():
+            raise ValueError(f"optional: no episode has '{key}'; leave it out of `inputs`")
+        if key in inputs.columns:  # so that mean and deviation are those of the others
+            places = inputs.columns[key]
+            shown = together[~missing][:, places]
+            together[np.ix_(missing, places)] = np.resize(shown, (int(missing.sum()), len(places)))
+    seen = [_with_key(episode, inputs) for episode in episodes]
+    images = {spec.key: CameraFrames([each[spec.key] for each in seen]) for spec in inputs.images}
+    texts = {spec.key: np.concatenate([each[spec.key] for each in seen]) for spec in inputs.texts}
+    return Frames(together, images, texts, absent)
+
+
+def _with_key(episode: EpisodeArrays, inputs: Inputs) -> Mapping[str, Array]:
+    """Return an episode's observations with zeros for missing optional ones; raises ValueError on another one."""
+    seen = inputs.completed(episode.observations)
+    for spec in (*inputs.images, *inputs.texts):
+        if spec.key not in seen:
+            raise ValueError(
+                f"{episode.name}: observation '{spec.key}' is missing; name it in `optional` if it may be"
+            )
+    return seen
 
 
 def _steps(episode: EpisodeArrays, horizon: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

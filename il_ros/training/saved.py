@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from il_ros.core import atomic, files
+from il_ros.core import atomic, files, settings
+from il_ros.policies.families.registry import family
 from il_ros.training.loop import TrainingError, TrainingLoop
 from il_ros.training.recipe import ADDED, RENAMED
 
@@ -81,14 +82,20 @@ def _comparable(run: Any) -> Any:
 
 
 def _completed(run: Any, now: Any) -> Any:
-    """Return the saved identity with the later keys that may have any value, as they are now."""
+    """Return the saved identity with the later keys: of the training as they are now, of the policy the defaults."""
     training, given = run["recipe"]["training"], now["recipe"]["training"]
+    policy = {**_defaults(run["recipe"]), **run["recipe"]["policy"]}
     added = {
         key: given[key]
         for key, former in ADDED.items()
         if former is None and key in given and key not in training
     }
-    return {**run, "recipe": {**run["recipe"], "training": {**training, **added}}}
+    return {**run, "recipe": {**run["recipe"], "policy": policy, "training": {**training, **added}}}
+
+
+def _defaults(recipe: Any) -> dict[str, Any]:
+    """Return the settings of the recipe's family with their defaults, as in JSON."""
+    return settings.plain(family(recipe["family"]).settings())
 
 
 def _differences(before: Any, now: Any, path: str = "") -> list[str]:

@@ -11,6 +11,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Array
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW, UncertaintyModel, calibrate
+from il_ros.policies.window import TickWindow
 
 FRAMES = 1000
 """Maximum number of held-out frames (training frames if nothing is held out) for calibration."""
@@ -39,7 +40,9 @@ def _predictions(
     policy: LoadedPolicy, episode: EpisodeArrays, most: int
 ) -> Iterator[tuple[Array, Array, float | None]]:
     """Yield normalised state, chunk and raw uncertainty for the first `most` frames of an episode."""
+    window = TickWindow(policy.history, episode.period_ns)
     for frame in range(min(most, len(episode))):
         observation = {key: np.asarray(values[frame]) for key, values in episode.observations.items()}
-        chunk, own, _ = policy.act_in_parts(observation)
+        seen = window.push(int(episode.ticks_ns[frame]), observation)
+        chunk, own, _ = policy.act_in_parts(seen)
         yield policy.normalised_state(observation), chunk, own

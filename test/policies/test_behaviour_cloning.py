@@ -11,8 +11,8 @@ from il_ros.policies.families.encoders import CameraEncoder
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
-from il_ros.policies.protocol import PolicyError
-from il_ros.policies.runner import LoadedPolicy, torch_forward
+from il_ros.policies.protocol import Batch, PolicyError
+from il_ros.policies.runner import LoadedPolicy, sample
 
 
 def policy(own=made.CONTRACT, **settings):
@@ -39,9 +39,7 @@ def test_numpy_forward_equals_torch():
     acting = policy(horizon=3)
     for seed in range(20):
         observation = made.observation(seed=seed)
-        raw = acting.inputs.raw(observation)
-        state = acting.normaliser.state.normalise(acting.inputs.features(raw))
-        chunk, _ = torch_forward(acting.network, "cpu")(state, {})
+        chunk = sample(acting.network, Batch(acting.window(observation))).chunk[0].numpy()
         wanted = acting.normaliser.actions.restore(chunk.astype(float))
         np.testing.assert_allclose(acting.act(observation), wanted, rtol=1e-5, atol=1e-6)
 

@@ -9,7 +9,8 @@ from il_ros.policies import checkpoint
 from il_ros.policies.families.ensemble import Ensemble, EnsembleHead, bootstrap_counts
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.policies.runner import LoadedPolicy, torch_forward
+from il_ros.policies.protocol import Batch, Window
+from il_ros.policies.runner import LoadedPolicy, sample
 
 CONTRACT = contract.parse(
     """
@@ -32,18 +33,24 @@ def policy(network, settings=SETTINGS):
     return LoadedPolicy(CONTRACT, "ensemble", settings, network, NORMALISER, "v1")
 
 
+def by_torch(own, x):
+    """The chunk (H, A) and the uncertainty of torch's forward pass, of a policy whose normaliser is the identity."""
+    answer = sample(own.network, Batch(own.window({"joints": np.array([x])})))
+    return answer.chunk[0].numpy(), float(answer.uncertainty[0])
+
+
 @pytest.fixture(scope="module")
 def trained():
     """An ensemble trained on sin(3x) between -1 and 1."""
     torch.set_num_threads(1)  # a second thread slows down so small a network
     torch.manual_seed(0)
     network = make_network("ensemble", SETTINGS, CONTRACT, NORMALISER)
-    state = torch.linspace(-1, 1, 100)[:, None]
-    target = torch.sin(3 * state)[:, None]
+    state = torch.linspace(-1, 1, 100)[:, None, None]
+    batch = Batch(Window(state), torch.sin(3 * state))
     optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
     for _ in range(200):
         optimiser.zero_grad()
-        network.loss(state, {}, target, None).backward()
+        network.loss(batch, torch.Generator()).total.backward()
         optimiser.step()
     return policy(network)
 
@@ -56,10 +63,9 @@ def test_it_learns_and_is_uncertain_away_from_the_data(trained):
 
 
 def test_numpy_forward_equals_torch(trained):
-    slow = torch_forward(trained.network, "cpu")
     for x in (-2.0, 0.3, 1.0):
         chunk, uncertainty = trained.act_with_uncertainty({"joints": np.array([x])})
-        other_chunk, other_doubt = slow(np.array([x]), {})
+        other_chunk, other_doubt = by_torch(trained, x)
         np.testing.assert_allclose(chunk, other_chunk, rtol=1e-4, atol=1e-6)
         assert uncertainty == pytest.approx(other_doubt, rel=1e-3)
 
@@ -82,7 +88,7 @@ def test_a_loaded_gaussian_has_the_uncertainty_of_torch(tmp_path):
     checkpoint.save(tmp_path / "g", LoadedPolicy(CONTRACT, "bc", settings, network, NORMALISER, "v1"))
     loaded = checkpoint.load(tmp_path / "g")
     chunk, uncertainty = loaded.act_with_uncertainty({"joints": np.array([0.4])})
-    other_chunk, other_doubt = torch_forward(loaded.network, "cpu")(np.array([0.4]), {})
+    other_chunk, other_doubt = by_torch(loaded, 0.4)
     assert chunk.shape == (3, 1)
     np.testing.assert_allclose(chunk, other_chunk, rtol=1e-5)
     assert uncertainty == pytest.approx(other_doubt, rel=1e-5)
@@ -103,7 +109,7 @@ def test_each_member_weights_a_sample_by_its_bootstrap_count():
     # errors 1 and 4; member 0 drew the first twice, member 1 the second once: (2 * 1 + 4) / 3
     head = EnsembleHead(4, (1, 1), Ensemble(members=2))
     values, target = torch.tensor([[[[1.0]], [[9.0]]], [[[9.0]], [[2.0]]]]), torch.zeros(2, 1, 1)
-    weight = torch.tensor([[[2.0], [0.0]], [[0.0], [1.0]]])
+    weight = torch.tensor([[[2.0], [0.0]], [[0.0], [1.0]]])[..., None]
     assert head.loss(values, target, weight).item() == 2.0
 
 

@@ -44,7 +44,7 @@ def test_no_gradient_flows_through_the_weight():
 def test_steps_of_weight_zero_have_no_gradient():
     both = torch.cat([prediction(1.0, 0.5), prediction(7.0, 0.1)])
     target = torch.tensor([[[1.5]], [[-3.0]]])
-    loss = gaussian().eval().loss(both, target, torch.tensor([[2.0], [0.0]]))
+    loss = gaussian().eval().loss(both, target, torch.tensor([[[2.0]], [[0.0]]]))
     assert loss.item() == pytest.approx(-0.193147, abs=1e-5)
 
 

@@ -142,7 +142,7 @@ def test_validation_may_be_rarer_than_epochs():
 def test_the_validation_loss_is_that_of_all_samples_at_once(monkeypatch):
     loop, _, validation = prepared(["horizon=3"])
     (whole,) = validation.in_order(1000)
-    wanted = loop.network.loss(whole.state, {}, whole.target, whole.weight).item()
+    wanted = loop.network.loss(whole, torch.Generator()).total.item()
     monkeypatch.setattr(fitting, "VALIDATION_BATCH", 7)
     assert mean_loss(loop.network, validation) == pytest.approx(wanted, rel=1e-5)
 
@@ -194,11 +194,13 @@ def test_a_tiny_time_limit_allows_one_step():
 def test_noise_and_shifts_are_drawn_for_every_batch_and_leave_it_as_it_was():
     _, train, _ = prepared(own=made.WITH_CAMERA, changes=["channels=[4]"])
     (batch,) = train.in_order(1000)
-    state, picture = batch.state.clone(), batch.images["camera"].clone()
+    seen = batch.observation
+    state, picture = seen.state.clone(), seen["camera"].clone()
     rng = torch.Generator().manual_seed(0)
     out = [fitting.augmented(batch, Training(state_noise=0.1, shift_px=2), rng) for _ in range(2)]
-    assert not torch.equal(out[0].state, out[1].state)
-    assert not torch.equal(out[0].images["camera"], out[1].images["camera"])
-    assert (out[0].state - state).std().item() == pytest.approx(0.1, rel=0.1)
-    assert torch.equal(batch.state, state)
-    assert torch.equal(batch.images["camera"], picture)
+    first, second = (each.observation for each in out)
+    assert not torch.equal(first.state, second.state)
+    assert not torch.equal(first["camera"], second["camera"])
+    assert (first.state - state).std().item() == pytest.approx(0.1, rel=0.1)
+    assert torch.equal(seen.state, state)
+    assert torch.equal(seen["camera"], picture)

@@ -14,7 +14,7 @@ from il_ros.policies import checkpoint
 from il_ros.policies.versions import RUN_FILES
 from il_ros.training.loop import TrainingError
 from il_ros.training.outputs import OutputError
-from il_ros.training.recipe import Recipe, changed
+from il_ros.training.recipe import Recipe, changed, load
 from il_ros.training.run import package_version, train
 
 RECIPE = changed(Recipe(), ["hidden=[16]", "epochs=4", "batch_size=32"])
@@ -142,6 +142,62 @@ def test_an_image_policy_is_trained_end_to_end(tmp_path):
     recipe = changed(RECIPE, ["epochs=2", "channels=[4, 4]", "shift_px=1", "inputs=[joints, camera]"])
     outcome = train(made.dataset(train=2, own=made.WITH_CAMERA), recipe, tmp_path)
     assert outcome.policy.act(made.observation(made.WITH_CAMERA)).shape == (1, 2)
+
+
+SHIPPED = {
+    "transformer": ["width=16", "heads=2", "blocks=1", "history=3", "horizon=4", "channels=[4]"],
+    "flow": ["hidden=[16]", "horizon=4", "channels=[4]"],
+    "bc_cnn": ["hidden=[16]", "channels=[4]", "history=2"],
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_trains_resumes_and_is_loaded(tmp_path, name):
+    """From a camera that one episode lacks, with a moving average of the weights."""
+    recipe = load(name, [*SHIPPED[name], "epochs=4", "optional=[camera]", "ema=0.9", "uncertainty=raw"])
+    data = made.dataset(train=3, own=made.WITH_CAMERA)
+    first, *others = data.train
+    blind = {key: values for key, values in first.observations.items() if key != "camera"}
+    data = replace(data, train=(replace(first, observations=blind), *others))
+    whole = train(data, recipe, tmp_path / "whole", version="v1")
+    stopped = train(data, recipe, tmp_path / "cut", version="v1", on_epoch=lambda point: point.epoch < 2)
+    assert not stopped.finished
+    resumed = train(data, recipe, tmp_path / "cut", version="v1", resume=True)
+    seen = [made.observation(made.WITH_CAMERA, seed) for seed in range(3)]
+    wanted = whole.policy.act(seen, seed=5)
+    assert wanted.shape == (recipe.policy.horizon, 2)
+    np.testing.assert_array_equal(resumed.policy.act(seen, seed=5), wanted)
+    np.testing.assert_array_equal(checkpoint.load(tmp_path / "whole").act(seen, seed=5), wanted)
+    assert [point.validation_loss for point in resumed.curves] == [p.validation_loss for p in whole.curves]
+
+
+def test_an_episode_without_a_camera_that_is_not_optional_is_named(tmp_path):
+    data = made.dataset(train=2, own=made.WITH_CAMERA)
+    first, second = data.train
+    blind = {key: values for key, values in second.observations.items() if key != "camera"}
+    data = replace(data, train=(first, replace(second, observations=blind)), validation=())
+    with pytest.raises(
+        ValueError, match="episode_000001: observation 'camera' is missing; name it in `optional`"
+    ):
+        train(data, RECIPE, tmp_path)
+    bare = replace(data, train=(replace(second, observations=blind),))
+    with pytest.raises(ValueError, match="optional: no episode has 'camera'"):
+        train(bare, changed(RECIPE, ["optional=[camera]"]), tmp_path)
+
+
+def test_a_run_from_before_the_newest_keys_is_resumed(tmp_path):
+    whole = train(made.dataset(), RECIPE, tmp_path / "whole")
+    train(made.dataset(), RECIPE, tmp_path / "cut", on_epoch=lambda point: point.epoch < 2)
+    file = tmp_path / "cut" / "resume" / "state.json"
+    state = json.loads(file.read_text())
+    for part, keys in (("policy", ("optional", "history")), ("training", ("ema", "input_dropout"))):
+        for key in keys:
+            del state["run"]["recipe"][part][key]
+    file.write_text(json.dumps(state))
+    resumed = train(made.dataset(), RECIPE, tmp_path / "cut", resume=True)
+    np.testing.assert_array_equal(
+        resumed.policy.act(made.observation()), whole.policy.act(made.observation())
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):

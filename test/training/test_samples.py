@@ -23,13 +23,13 @@ def counting(frames, ticks=None, first=0):
 def test_every_frame_is_a_sample_with_the_steps_that_follow():
     out = samples([counting(4)], INPUTS, horizon=3)
     np.testing.assert_array_equal(out.actions[:, :, 0], [[0, 1, 2], [1, 2, 3], [2, 3, 3], [3, 3, 3]])
-    np.testing.assert_array_equal(out.weights, [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(out.weights[..., 0], [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0]])
 
 
 def test_a_chunk_ends_at_a_gap_in_the_ticks():
     out = samples([counting(4, ticks=[1, 2, 5, 6])], INPUTS, horizon=2)
     np.testing.assert_array_equal(out.actions[:, :, 0], [[0, 1], [1, 1], [2, 3], [3, 3]])
-    np.testing.assert_array_equal(out.weights, [[1, 1], [1, 0], [1, 1], [1, 0]])
+    np.testing.assert_array_equal(out.weights[..., 0], [[1, 1], [1, 0], [1, 1], [1, 0]])
 
 
 def test_a_chunk_ends_with_its_episode():
@@ -84,16 +84,17 @@ def identity(states):
 def numbered(count, images=None, replay=None):
     numbers = np.arange(count, dtype=float)
     inputs = Inputs(INPUTS.state[:1], Inputs.of(made.WITH_CAMERA).images if images else ())
-    out = Samples(
-        np.stack([numbers, numbers], 1), numbers[:, None, None], np.ones((count, 1), np.float32), images or {}
-    )
+    weights = np.ones((count, 1, 1), np.float32)
+    out = Samples.of(np.stack([numbers, numbers], 1), numbers[:, None, None], weights, images)
     return Batches(out, inputs, identity(2), "cpu", replay)
 
 
 def test_an_epoch_has_every_sample_once_in_another_order_each_time():
     batches = numbered(10)
     rng = torch.Generator().manual_seed(0)
-    epochs = [torch.cat([batch.state[:, 0] for batch in batches.shuffled(4, rng)]) for _ in range(2)]
+    epochs = [
+        torch.cat([batch.observation.state[:, 0, 0] for batch in batches.shuffled(4, rng)]) for _ in range(2)
+    ]
     for epoch in epochs:
         assert sorted(epoch.tolist()) == list(range(10))
     assert epochs[0].tolist() != epochs[1].tolist()
@@ -117,7 +118,10 @@ def test_no_batch_is_a_small_remainder(count, size, sizes):
 def test_a_replaying_epoch_has_every_new_sample_and_other_old_ones_each_time():
     batches = numbered(100, replay=ReplayPlan(np.arange(100) >= 95, old=10))
     rng = torch.Generator().manual_seed(0)
-    epochs = [torch.cat([batch.state[:, 0] for batch in batches.shuffled(4, rng)]).tolist() for _ in range(2)]
+    epochs = [
+        torch.cat([batch.observation.state[:, 0, 0] for batch in batches.shuffled(4, rng)]).tolist()
+        for _ in range(2)
+    ]
     assert batches.per_epoch == 15
     for epoch in epochs:
         assert len(set(epoch)) == len(epoch) == 15
@@ -136,8 +140,10 @@ def test_state_target_and_image_of_a_sample_stay_together():
     pictures = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
     batches = numbered(6, {"camera": CameraFrames([pictures[:2], pictures[2:]])})
     for batch in batches.shuffled(4, torch.Generator().manual_seed(1)):
-        assert batch.state[:, 0].tolist() == batch.target[:, 0, 0].tolist()
-        assert batch.state[:, 0].tolist() == batch.images["camera"][:, 0, 0, 0].tolist()
+        assert batch.observation.state[:, 0, 0].tolist() == batch.action[:, 0, 0].tolist()
+        assert (
+            batch.observation.state[:, 0, 0].tolist() == batch.observation["camera"][:, 0, 0, 0, 0].tolist()
+        )
 
 
 def test_without_padding_weights_are_none():
@@ -145,9 +151,9 @@ def test_without_padding_weights_are_none():
 
 
 def test_a_shifted_image_is_the_image_moved():
-    picture = torch.arange(16, dtype=torch.uint8).reshape(1, 4, 4, 1).repeat(50, 1, 1, 1)
+    picture = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4, 1).repeat(50, 1, 1, 1, 1)
     out = shifted(picture, 1, torch.Generator().manual_seed(0))
-    rows = {tuple(one[1:3, 1:3, 0].flatten().tolist()) for one in out}
+    rows = {tuple(one[0, 1:3, 1:3, 0].flatten().tolist()) for one in out}
     middles = {
         (5 + 4 * y + x, 6 + 4 * y + x, 9 + 4 * y + x, 10 + 4 * y + x) for y in (-1, 0, 1) for x in (-1, 0, 1)
     }

@@ -7,10 +7,12 @@ import pytest
 from il_ros.core import contract as contracts
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.features import Inputs
+from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.training import thinning
+from il_ros.training.batches import Batches
 from il_ros.training.recipe import Recipe, changed
 from il_ros.training.run import train
-from il_ros.training.samples import CameraFrames, samples
+from il_ros.training.samples import CameraFrames, Samples, samples
 from il_ros.training.trainer.warm_start import replayed
 
 TEXT = """
@@ -102,7 +104,7 @@ def test_the_chunks_of_used_frames_still_hold_the_still_ones():
     assert len(taught) == 32
     np.testing.assert_allclose(taught.actions[28, :, 0], one.commands[28:33, 0])
     np.testing.assert_allclose(taught.features[-1], one.observations["joints"][58])
-    assert taught.weights[28].tolist() == [1, 1, 1, 1, 1]
+    assert taught.weights[28, :, 0].tolist() == [1, 1, 1, 1, 1]
 
 
 def test_the_pictures_of_used_frames_are_theirs():
@@ -110,10 +112,14 @@ def test_the_pictures_of_used_frames_are_theirs():
         np.arange(6, dtype=np.uint8).reshape(3, 2, 1, 1),
         np.arange(6, 12, dtype=np.uint8).reshape(3, 2, 1, 1),
     ]
-    camera = CameraFrames(parts).only(np.array([1, 4, 5]))
-    assert len(camera) == 3
-    assert camera.take([0, 2])[:, :, 0, 0].tolist() == [[2, 3], [10, 11]]
-    assert camera.only(np.array([2])).take([0])[0, :, 0, 0].tolist() == [10, 11]
+    numbers = np.arange(6, dtype=float)[:, None]
+    every = Samples.of(
+        numbers, numbers[:, :, None], np.ones((6, 1, 1), np.float32), {"camera": CameraFrames(parts)}
+    )
+    used = every.only(np.isin(np.arange(6), [1, 4, 5]))
+    plain = Normaliser(Affine(np.zeros(1), np.ones(1)), Affine(np.zeros(1), np.ones(1)))
+    (batch,) = Batches(used, INPUTS, plain, "cpu").in_order(10)
+    assert batch.observation["camera"][:, 0, :, 0, 0].tolist() == [[2, 3], [8, 9], [10, 11]]
 
 
 def test_a_warm_start_replays_only_used_frames():

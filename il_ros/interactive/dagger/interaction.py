@@ -19,6 +19,7 @@ from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.window import TickWindow
 from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import BY_MODE, EXPERT, POLICY
 from il_ros.records.proposal import Proposal
@@ -99,10 +100,12 @@ class InteractionLoop:
     def __init__(self, mode: Mode, period_ns: int, human: Human | None = None) -> None:
         self._mode, self._period_ns, self._human = mode, period_ns, human
         self._now_ns, self._authority = 0, NOBODY
+        self._window = TickWindow(1, period_ns)
 
     def begin(self) -> None:
         """Start an episode."""
         self._mode.restart()
+        self._window = TickWindow(1, self._period_ns)
         self._authority = NOBODY
         if self._human is not None:
             self._human.begin()
@@ -148,7 +151,9 @@ class InteractionLoop:
         own: Vector | None = advice
         found = {}
         if policy is not None:
-            chunk, uncertainty = policy.act_with_uncertainty(seen)
+            self._window.lengthen(policy.history)
+            window = self._window.push(self._now_ns, seen)
+            chunk, uncertainty = policy.act_with_uncertainty(window, seed=self._now_ns)
             found[POLICY] = Proposal(POLICY, self._now_ns, chunk, policy.version, uncertainty=uncertainty)
             if self._human is not None:
                 own = self._human.propose(chunk[0], advice)

@@ -16,11 +16,12 @@ from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import extended
 from il_ros.policies.runner import LoadedPolicy
+from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of
 from il_ros.training.loop import TrainingLoop
 from il_ros.training.recipe import Recipe
-from il_ros.training.run import fit_normaliser, torch_settings
+from il_ros.training.run import fit_normaliser, made_assets, torch_settings
 from il_ros.training.samples import samples
 
 
@@ -40,9 +41,12 @@ class Learner:
         Raises ValueError on unusable data, TrainingError when the loss is not finite.
         """
         settings = self.recipe.policy
-        inputs = Inputs.of(self.contract, settings.inputs)
+        inputs = Inputs.for_policy(self.contract, settings)
         form = ActionForm(self.contract) if before is None else before.form
-        data = samples(episodes, inputs, settings.horizon, self.recipe.training.weighting, form)
+        data = samples(
+            episodes, inputs, settings.horizon, self.recipe.training.weighting, form, settings.history
+        )
+        assets = made_assets(data, inputs) if before is None else before.network.assets()
         if before is None:
             normaliser = fit_normaliser(data, inputs, self.contract, self.recipe)
         else:
@@ -50,12 +54,13 @@ class Learner:
                 before.normaliser, data.features, inputs.groups, self.recipe.training.input_margin
             )
         device, _ = device_of(self.recipe.training.device, images=bool(inputs.images))
-        batches = Batches(data, inputs, normaliser, device)
+        reading = {"vocabulary": Vocabulary.among(assets), "follows": settings.follows}
+        batches = Batches(data, inputs, normaliser, device, **reading)
         epochs = max(1, round(self.steps / math.ceil(len(data) / self.recipe.training.batch_size)))
         training = replace(self.recipe.training, epochs=epochs, keep="last", patience=0)
         with torch_settings(training.threads), torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            network = make_network(self.recipe.family, settings, self.contract, normaliser)
+            network = make_network(self.recipe.family, settings, self.contract, normaliser, assets)
             if before is not None:
                 network.load_state_dict(before.network.state_dict())
             network.to(device).train()

@@ -21,14 +21,17 @@ import numpy as np
 
 from il_ros.core.specs import Vector
 from il_ros.core.tables import counted
+from il_ros.policies.window import window_frames
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.episode import EpisodeArrays
     from il_ros.policies.disagreement import Difference
 
 Observation = Mapping[str, np.ndarray[Any, Any]]
-Act = Callable[[Observation], Vector]
-"""A policy's `act`: maps an observation to a chunk (H, A); raises ValueError when it cannot."""
+Seen = Sequence[Observation]
+"""The observations of a window of ticks, oldest first."""
+Act = Callable[[Seen], Vector]
+"""A policy's `act`: maps a window to a chunk (H, A); raises ValueError when it cannot."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,22 @@ class PromotionLimits:
                 raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
 
 
-def frames(episodes: Sequence[EpisodeArrays], most: int) -> Iterator[tuple[Observation, Vector]]:
-    """Yield at most `most` labelled frames, evenly spread over the episodes: observation, command (A,)."""
+def frames(episodes: Sequence[EpisodeArrays], most: int, history: int = 1) -> Iterator[tuple[Seen, Vector]]:
+    """Yield at most `most` labelled frames, evenly spread: the window of `history` ticks, and the command (A,)."""
     places = [(episode, frame) for episode in episodes for frame in range(len(episode))]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(int))
+    windows = {id(each): window_frames(each.runs, len(each), history) for each in episodes}
     for place in chosen.tolist():
         episode, frame = places[place]
-        seen = {key: values[frame] for key, values in episode.observations.items()}
+        numbers, existing = (part[frame] for part in windows[id(episode)])
+        seen = [
+            {key: values[number] for key, values in episode.observations.items()}
+            for number in numbers[existing].tolist()
+        ]
         yield seen, np.asarray(episode.commands[frame])
 
 
-def replay_error(act: Act, replay: Sequence[tuple[Observation, Vector]], apart: Difference) -> float:
+def replay_error(act: Act, replay: Sequence[tuple[Seen, Vector]], apart: Difference) -> float:
     """Return the mean absolute error of a policy on labelled frames; raises ValueError as `act` does.
 
     `apart`: the difference of two commands in normalised actions.

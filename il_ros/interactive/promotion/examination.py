@@ -16,7 +16,7 @@ import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.interactive.promotion import criteria, replays
-from il_ros.interactive.promotion.criteria import Observation, PromotionLimits
+from il_ros.interactive.promotion.criteria import PromotionLimits, Seen
 from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up, zero_observation
 
 if TYPE_CHECKING:
@@ -56,18 +56,18 @@ class Verdict:
 
 
 class ShadowBuffer:
-    """Passes the driving policy's observations and chunks (H, A) to the examining thread."""
+    """Passes the windows that the driving policy saw and its chunks (H, A) to the examining thread."""
 
     def __init__(self) -> None:
-        self._ticks: deque[tuple[Observation, np.ndarray[Any, Any]]] = deque(maxlen=8)
+        self._ticks: deque[tuple[Seen, np.ndarray[Any, Any]]] = deque(maxlen=8)
         self.active = False
 
-    def push(self, observation: Observation, chunk: np.ndarray[Any, Any]) -> None:
+    def push(self, seen: Seen, chunk: np.ndarray[Any, Any]) -> None:
         """Store a tick if a shadow run is active; called at every tick."""
         if self.active:
-            self._ticks.append((observation, chunk))
+            self._ticks.append((seen, chunk))
 
-    def pop(self) -> tuple[Observation, np.ndarray[Any, Any]] | None:
+    def pop(self) -> tuple[Seen, np.ndarray[Any, Any]] | None:
         """Remove and return the oldest stored tick, None without one."""
         return self._ticks.popleft() if self._ticks else None
 
@@ -126,9 +126,10 @@ def _measure(
     warm_up(candidate)
     apart = (candidate if driving is None else driving).difference
     timed = _Timed(candidate)
-    seen: list[Observation] = []
+    seen: list[Seen] = []
+    history = max(candidate.history, 1 if driving is None else driving.history)
     for kind, names, judge in replays.replay_sets(candidate, driving):
-        replay, checks[kind] = replays.frames(names, candidate.contract, plan.root)
+        replay, checks[kind] = replays.frames(names, candidate.contract, plan.root, history)
         if not replay:
             continue
         error = criteria.replay_error(timed.act, replay, apart)
@@ -137,8 +138,8 @@ def _measure(
         clock.lap(f"{kind}_s")
         if refused := judge(error, before, plan.limits):
             return refused
-        seen += [observation for observation, _ in replay]
-    seen = seen or [zero_observation(candidate.contract)]
+        seen += [window for window, _ in replay]
+    seen = seen or [[zero_observation(candidate.contract)]]
     while len(timed.durations_s) < TIMED:
         timed.act(seen[len(timed.durations_s) % len(seen)])
     period_s = candidate.contract.period_ns / 1e9
@@ -166,8 +167,8 @@ def _in_shadow(
             if tick is None:
                 time.sleep(0.002)
                 continue
-            observation, chunk = tick
-            found.append(criteria.difference(candidate.act(observation), chunk, apart))
+            seen, chunk = tick
+            found.append(criteria.difference(candidate.act(seen), chunk, apart))
         return found
     finally:
         shadow.active = False
@@ -182,18 +183,18 @@ class _Timed:
         self._clock: Callable[[], float] = time.thread_time if policy.device == "cpu" else time.perf_counter
         self.durations_s: list[float] = []
 
-    def act(self, observation: Observation) -> np.ndarray[Any, Any]:
+    def act(self, seen: Seen) -> np.ndarray[Any, Any]:
         started_s = self._clock()
-        chunk = self._policy.act(observation)
+        chunk = self._policy.act(seen)
         self.durations_s.append(self._clock() - started_s)
         time.sleep(0.0005)  # lets a tick run in between
         return chunk
 
 
-def _yielding(policy: LoadedPolicy) -> Callable[[Observation], np.ndarray[Any, Any]]:
-    def act(observation: Observation) -> np.ndarray[Any, Any]:
+def _yielding(policy: LoadedPolicy) -> Callable[[Seen], np.ndarray[Any, Any]]:
+    def act(seen: Seen) -> np.ndarray[Any, Any]:
         time.sleep(0.0005)
-        return policy.act(observation)
+        return policy.act(seen)
 
     return act
 

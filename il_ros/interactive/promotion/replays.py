@@ -15,7 +15,7 @@ from il_ros.episodes.arrays.dataset import UNUSABLE
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.catalogue import look
 from il_ros.interactive.promotion import criteria
-from il_ros.interactive.promotion.criteria import Observation, PromotionLimits
+from il_ros.interactive.promotion.criteria import PromotionLimits, Seen
 
 if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
@@ -44,11 +44,11 @@ def replay_sets(
 
 
 def frames(
-    names: Sequence[str], contract: Contract, root: Path | None
-) -> tuple[list[tuple[Observation, Vector]], dict[str, Any]]:
+    names: Sequence[str], contract: Contract, root: Path | None, history: int = 1
+) -> tuple[list[tuple[Seen, Vector]], dict[str, Any]]:
     """Return the frames of these episodes to replay, and a record of the used and the skipped episodes.
 
-    `root`: the folder of all episodes; None: no replay.
+    `root`: the folder of all episodes; None: no replay. `history`: the ticks of a window.
     """
     if root is None:
         return [], {"episodes": [], "frames": 0, "none": "no folder of episodes given"}
@@ -64,7 +64,7 @@ def frames(
         except (*UNUSABLE, OSError) as error:
             left_out[name] = str(error)
         time.sleep(0)
-    replay = list(criteria.frames(found, REPLAYED))
+    replay = list(criteria.frames(found, REPLAYED, history))
     record: dict[str, Any] = {"episodes": [episode.name for episode in found], "frames": len(replay)}
     if left_out:
         record["left_out"] = left_out

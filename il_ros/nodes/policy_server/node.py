@@ -48,6 +48,7 @@ from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.nodes.runtime.publishers import SoleUse
 from il_ros.policies.disagreement import chunk_disagreement
 from il_ros.policies.features import listed
+from il_ros.policies.window import TickWindow
 from il_ros.records.proposal import Answer
 
 
@@ -70,6 +71,7 @@ class PolicyServer(managed.ManagedNode):
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
         self._was_configured = False
         self._newest: Any = None  # the last observation that was answered
+        self._window: TickWindow | None = None  # what the policy sees: policies keep no memory of their own
         self._before: tuple[int, Vector] | None = None  # the tick and the chunk of the last answer
         self._proposer: Proposer | None = None
         self._generation: GenerationListener | None = None
@@ -94,8 +96,9 @@ class PolicyServer(managed.ManagedNode):
     def activate(self) -> None:
         """Warm up, then start proposing."""
         self._before = None
+        self._window = TickWindow(self._policy.history, self._policy.contract.period_ns)
         warm_up(self._policy)
-        self._generation = GenerationListener(self, self._reset_memory)
+        self._generation = GenerationListener(self, self._forget_chunk)
         self._proposer = Proposer(self, self._policy.contract, self._source, self._answer)
 
     def deactivate(self) -> None:
@@ -159,8 +162,9 @@ class PolicyServer(managed.ManagedNode):
             raise managed.Refusal(str(error)) from error
 
     def _answer(self, observation: Observation) -> Answer:
+        seen = self._window.push(observation.tick_ns, observation.values)
         try:
-            chunk, own, beyond = self._policy.act_in_parts(observation.values)
+            chunk, own, beyond = self._policy.act_in_parts(seen, seed=observation.tick_ns)
         except ValueError as error:  # invalid input or output of the policy
             raise managed.Refusal(str(error)) from error
         if own is None:
@@ -168,10 +172,8 @@ class PolicyServer(managed.ManagedNode):
         uncertainty = (own or 0.0) + beyond if beyond else own
         self._newest = observation.values
         self._before = (observation.tick_ns, chunk)
-        self._candidates.shadow.push(observation.values, chunk)
-        assert self._generation is not None
-        generation = self._generation.generation if hasattr(self._policy, "reset") else None
-        return Answer(chunk, self._policy.version, generation, uncertainty)
+        self._candidates.shadow.push(seen, chunk)
+        return Answer(chunk, self._policy.version, None, uncertainty)
 
     def _chunk_uncertainty(self, tick_ns: int, chunk: Vector) -> float | None:
         """Return the uncertainty from the chunk's distance to the previous one, None without one."""
@@ -192,22 +194,22 @@ class PolicyServer(managed.ManagedNode):
         farthest = sorted(beyond, key=lambda name: -beyond[name])
         return listed([f"{name} by {beyond[name]:.2g} scales" for name in farthest])
 
-    def _reset_memory(self) -> None:
-        """Reset the policy's memory after a handover or restart; without memory, drop its last chunk.
+    def _forget_chunk(self) -> None:
+        """Drop the last chunk after a handover or restart: the next one does not continue it.
 
-        Proposals of a policy without memory carry no generation, so the first ones after a restart are
-        accepted even if they answer a tick before the status arrived.
+        Proposals carry no generation, so the first ones after a restart are accepted even if they answer a tick
+        before the status arrived.
         """
         self._before = None
-        if hasattr(self._policy, "reset"):
-            self._policy.reset()
 
     def _swap(self, policy: Any) -> None:
-        """Replace the policy between two ticks."""
+        """Replace the policy between two ticks; the new one sees the same past ticks at once."""
         if self._policy is None:
             return  # the first policy: the node is configured with it
         self._policy = policy
-        self._reset_memory()
+        if self._window is not None:
+            self._window.lengthen(policy.history)
+        self._forget_chunk()
 
     def _on_verdict(self, candidate: Candidate, verdict: Verdict) -> None:
         """Act on a candidate's verdict; runs between two ticks."""

@@ -1,11 +1,10 @@
-"""Behaviour cloning: a network that maps an observation to the expert's action.
+"""Behaviour cloning: a network that maps a window of observations to the expert's action.
 
-State features and the output of one small CNN per camera → MLP trunk → head.
+State features of all ticks and the output of one small CNN per camera → MLP trunk → head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,92 +14,128 @@ from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.encoders import CameraEncoder
 from il_ros.policies.families.heads import GAUSSIAN, LOSSES, DeterministicHead, GaussianHead
 from il_ros.policies.families.numpy_forward import mlp_forward
-from il_ros.policies.features import Inputs
-from il_ros.policies.normaliser import ACTION_SCALES, Normaliser
-from il_ros.policies.protocol import Array, Network
+from il_ros.policies.protocol import (
+    Actions,
+    Batch,
+    Loss,
+    ModelSpec,
+    NumpyForward,
+    Perceptrons,
+    PolicyModel,
+    PolicySettings,
+    Window,
+    continued,
+)
 
 MOST_LAYERS = 64
 """Layers of a trunk or a camera encoder; a checkpoint's network is built before its weights are known."""
 
 
 @dataclass(frozen=True)
-class BehaviourCloning:
+class BehaviourCloning(PolicySettings):
     """The settings of the network; config/training/*.yaml explain each."""
 
-    inputs: tuple[str, ...] = ()
-    horizon: int = 1
     hidden: tuple[int, ...] = (256, 256)
     channels: tuple[int, ...] = (16, 32, 32)
     loss: str = "mse"
     variance_power: float = 0.5
-    action_scale: str = "min_max"
 
     def __post_init__(self) -> None:
-        at_least("horizon", self.horizon, 1)
-        if not self.hidden or not self.channels:
-            raise ValueError("hidden and channels must each have at least one layer")
-        for field in ("hidden", "channels"):
-            if len(getattr(self, field)) > MOST_LAYERS:
-                raise ValueError(f"{field} has {len(getattr(self, field))} layers; at most {MOST_LAYERS}")
-            for width in getattr(self, field):
-                at_least(field, width, 1)
+        super().__post_init__()
+        for name in ("hidden", "channels"):
+            check_widths(name, getattr(self, name))
         one_of("loss", self.loss, LOSSES)
         if not 0 <= self.variance_power <= 1:
             raise ValueError(f"variance_power is {self.variance_power}; it must be between 0 and 1")
-        one_of("action_scale", self.action_scale, ACTION_SCALES)
 
 
-class BehaviourCloningNetwork(Network):
+class BehaviourCloningNetwork(PolicyModel):
     """The network of this family; F may be 0 (images only)."""
 
-    def __init__(
-        self, settings: BehaviourCloning, inputs: Inputs, action_size: int, normaliser: Normaliser
-    ) -> None:
+    def __init__(self, settings: BehaviourCloning, spec: ModelSpec) -> None:
         super().__init__()
-        self.cameras, width = camera_encoders(settings, inputs, normaliser)
-        width += len(inputs.groups)
+        self.cameras, width = camera_encoders(settings.channels, spec)
+        width = settings.history * (width + len(spec.inputs.groups))
         layers: list[nn.Module] = []
         for after in settings.hidden:
             layers += [nn.Linear(width, after), nn.ReLU()]
             width = after
         self.trunk = nn.Sequential(*layers)
-        sizes = (width, settings.horizon, action_size)
+        sizes = (width, settings.horizon, spec.action_size)
         self.head: DeterministicHead | GaussianHead
         if settings.loss == GAUSSIAN:
             self.head = GaussianHead(*sizes, settings.variance_power)
         else:
             self.head = DeterministicHead(*sizes, settings.loss)
 
-    def forward(self, state: Tensor, images: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, window: Window) -> Tensor:
         """Return the head's prediction (B, ...)."""
-        prediction: Tensor = self.head(self.trunk(append_camera_features(state, images, self.cameras)))
+        prediction: Tensor = self.head(self.trunk(with_camera_features(window, self.cameras)))
         return prediction
 
-    def linear_layers(self) -> list[nn.Linear] | None:
-        """Return the linear layers of a pure MLP with ReLU in between; None with cameras."""
-        if self.cameras:
-            return None
+    def loss(self, batch: Batch, rng: torch.Generator) -> Loss:
+        """Return the head's loss."""
+        assert batch.action is not None
+        return Loss(self.head.loss(self(batch.observation), batch.action, batch.weight))
+
+    def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
+        """Return the head's most likely chunk."""
+        prediction = self(batch.observation)
+        return Actions(continued(self.head.mode(prediction), previous), self.head.uncertainty(prediction))
+
+    def linear_layers(self) -> list[nn.Linear]:
+        """Return the linear layers of trunk and head."""
         return [layer for layer in self.trunk if isinstance(layer, nn.Linear)] + [self.head.linear]
 
-    def numpy_forward(self) -> Callable[[Array], Array] | None:
-        """See `Network.numpy_forward`; None with cameras."""
-        layers = self.linear_layers()
-        return None if layers is None else mlp_forward(layers)
+    def perceptrons(self) -> Perceptrons | None:
+        """See `PolicyModel.perceptrons`; None with cameras."""
+        return None if self.cameras else Perceptrons(self.linear_layers(), self.head.loss_name, _unchanged)
+
+    def numpy_forward(self) -> NumpyForward | None:
+        """See `PolicyModel.numpy_forward`; None with cameras."""
+        if self.cameras:
+            return None
+        forward, decode = mlp_forward(self.linear_layers()), self.head.decode
+        return lambda state: decode(forward(state))
 
 
-def camera_encoders(
-    settings: BehaviourCloning, inputs: Inputs, normaliser: Normaliser
-) -> tuple[nn.ModuleDict, int]:
-    """Return one encoder per camera, and their total number of outputs."""
+def check_widths(name: str, widths: tuple[int, ...]) -> None:
+    """Raise ValueError unless there are 1 to MOST_LAYERS layers of at least one unit."""
+    if not widths:
+        raise ValueError(f"{name} must have at least one layer")
+    if len(widths) > MOST_LAYERS:
+        raise ValueError(f"{name} has {len(widths)} layers; at most {MOST_LAYERS}")
+    for width in widths:
+        at_least(name, width, 1)
+
+
+def camera_encoders(channels: tuple[int, ...], spec: ModelSpec) -> tuple[nn.ModuleDict, int]:
+    """Return one encoder per camera, and their total number of outputs per tick."""
     cameras = {}
-    for spec in inputs.images:
-        assert spec.image is not None
-        cameras[spec.key] = CameraEncoder(spec.image, settings.channels, *normaliser.images[spec.key])
+    for camera in spec.inputs.images:
+        assert camera.image is not None
+        pixels, optional = spec.normaliser.images[camera.key], camera.key in spec.inputs.optional
+        cameras[camera.key] = CameraEncoder(camera.image, channels, *pixels, optional)
     return nn.ModuleDict(cameras), sum(camera.size for camera in cameras.values())
 
 
-def append_camera_features(state: Tensor, images: Mapping[str, Tensor], cameras: nn.ModuleDict) -> Tensor:
-    """Return the state (B, F) with the encoders' outputs appended."""
+def camera_features(window: Window, key: str, encoder: nn.Module) -> Tensor:
+    """Return an encoder's output for the frames of a camera (B, T, size)."""
+    assert isinstance(encoder, CameraEncoder)
+    frames = window[key]
+    encoded: Tensor = encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    if encoder.missing is None or key not in window.absent:
+        return encoded
+    return torch.where(window.absent[key][..., None], encoder.missing, encoded)
+
+
+def with_camera_features(window: Window, cameras: nn.ModuleDict) -> Tensor:
+    """Return the state of all ticks (B, T * F) with the encoders' outputs appended."""
     if not cameras:
-        return state
-    return torch.cat([state, *(camera(images[key]) for key, camera in cameras.items())], dim=1)
+        return window.flat_state
+    encoded = [camera_features(window, key, camera).flatten(1) for key, camera in cameras.items()]
+    return torch.cat([window.flat_state, *encoded], dim=1)
+
+
+def _unchanged(action: Tensor, weight: Tensor | None) -> Tensor | None:
+    return weight

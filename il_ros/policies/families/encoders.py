@@ -14,10 +14,13 @@ class CameraEncoder(nn.Module):
     """Maps frames (B, H, W, C) of one camera to the mean image position of each filter (B, size).
 
     Strided convolutions, then a spatial soft-argmax (Levine et al. 2016, "End-to-End Training of Deep
-    Visuomotor Policies", section 5.1): the mean position of each filter's activation, in -1..1.
+    Visuomotor Policies", section 5.1): the mean position of each filter's activation, in -1..1. Where an `optional`
+    camera is missing, the output is learnt: that of a picture without any feature is 0.
     """
 
-    def __init__(self, image: ImageSpec, channels: tuple[int, ...], centre: float, scale: float) -> None:
+    def __init__(
+        self, image: ImageSpec, channels: tuple[int, ...], centre: float, scale: float, optional: bool = False
+    ) -> None:
         super().__init__()
         if min(image.height, image.width) < _LEAST_PIXELS:
             raise ValueError(
@@ -34,6 +37,7 @@ class CameraEncoder(nn.Module):
         self.convolutions = nn.Sequential(*layers[:-1])  # the soft-argmax uses negative values
         self.log_sharpness = nn.Parameter(torch.zeros(()))
         self.size = 2 * before
+        self.missing = nn.Parameter(torch.empty(self.size).uniform_(-1, 1)) if optional else None
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return (B, size) for decoded frames (B, H, W, C), uint8 or metres."""

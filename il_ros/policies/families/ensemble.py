@@ -8,7 +8,6 @@ encoders.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,14 +16,23 @@ from torch import Tensor, nn
 from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.behaviour_cloning import (
     BehaviourCloning,
-    append_camera_features,
     camera_encoders,
+    with_camera_features,
 )
 from il_ros.policies.families.heads import ELEMENTWISE
 from il_ros.policies.families.numpy_forward import ensemble_forward
-from il_ros.policies.features import Inputs
-from il_ros.policies.normaliser import Normaliser
-from il_ros.policies.protocol import Array, Network
+from il_ros.policies.protocol import (
+    Actions,
+    Array,
+    Batch,
+    Loss,
+    ModelSpec,
+    NumpyForward,
+    Perceptrons,
+    PolicyModel,
+    Window,
+    continued,
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,16 @@ class EnsembleHead(nn.Module):
         return chunks.reshape(-1, self.members, *self.chunk_shape)
 
     def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the mean over members of their weighted mean losses; weight (B, H) or (B, K, H)."""
+        """Return the mean over members of their weighted mean losses; weight (B, H, G) or (B, K, H, G)."""
         wanted = target[:, None].expand_as(prediction)
-        errors = ELEMENTWISE[self.loss_name](prediction, wanted, reduction="none").mean(dim=3)  # (B, K, H)
+        errors = ELEMENTWISE[self.loss_name](prediction, wanted, reduction="none")  # (B, K, H, A)
         if weight is None:
             return errors.mean()
-        shares = (weight if weight.dim() == 3 else weight[:, None]).expand_as(errors)
+        if weight.dim() == 3:
+            weight = weight[:, None]
+        if weight.shape[3] == 1:
+            errors = errors.mean(dim=3, keepdim=True)
+        shares = weight.expand_as(errors)
         return (errors * shares).sum() / shares.sum()
 
     def mode(self, prediction: Tensor) -> Tensor:
@@ -79,52 +91,64 @@ class EnsembleHead(nn.Module):
         return chunks.mean(axis=0), float(math.sqrt(chunks.var(axis=0).mean()))
 
 
-class EnsembleNetwork(Network):
+class EnsembleNetwork(PolicyModel):
     """The network of this family."""
 
-    def __init__(self, settings: Ensemble, inputs: Inputs, action_size: int, normaliser: Normaliser) -> None:
+    def __init__(self, settings: Ensemble, spec: ModelSpec) -> None:
         super().__init__()
         self.bootstrap = settings.bootstrap
-        self.cameras, width = camera_encoders(settings, inputs, normaliser)
-        width += len(inputs.groups)
+        self.cameras, width = camera_encoders(settings.channels, spec)
+        width = settings.history * (width + len(spec.inputs.groups))
         layers: list[nn.Module] = []
         for after in settings.hidden:
             layers += [MemberLinear(settings.members, width, after), nn.ReLU()]
             width = after
         self.trunk = nn.Sequential(*layers)
-        self.head: EnsembleHead = EnsembleHead(width, (settings.horizon, action_size), settings)
+        self.head: EnsembleHead = EnsembleHead(width, (settings.horizon, spec.action_size), settings)
 
-    def forward(self, state: Tensor, images: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, window: Window) -> Tensor:
         """Return the members' normalised chunks (B, K, H, A)."""
-        seen = append_camera_features(state, images, self.cameras)
+        seen = with_camera_features(window, self.cameras)
         prediction: Tensor = self.head(self.trunk(seen.expand(self.head.members, -1, -1)))
         return prediction
 
-    def loss(
-        self, state: Tensor, images: Mapping[str, Tensor], target: Tensor, weight: Tensor | None
-    ) -> Tensor:
-        """Return the loss (); in training mode, each sample is weighted by its bootstrap count per member."""
-        return self.head.loss(self(state, images), target, self.step_weights(target, weight))
+    def loss(self, batch: Batch, rng: torch.Generator) -> Loss:
+        """Return the loss; in training mode, each sample is weighted by its bootstrap count per member."""
+        assert batch.action is not None
+        weight = self.step_weights(batch.action, batch.weight)
+        return Loss(self.head.loss(self(batch.observation), batch.action, weight))
 
-    def step_weights(self, target: Tensor, weight: Tensor | None) -> Tensor | None:
-        """Return the step weights for target (B, H, A): (B, H), or (B, K, H) per member, or None."""
+    def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
+        """Return the members' mean chunk and their standard deviation."""
+        prediction = self(batch.observation)
+        return Actions(continued(self.head.mode(prediction), previous), self.head.uncertainty(prediction))
+
+    def step_weights(self, action: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Return the step weights for action (B, H, A): (B, H, G), or (B, K, H, G) per member, or None."""
         if not (self.training and self.bootstrap):
             return weight
-        drawn = bootstrap_counts(target, self.head.members)[:, :, None]  # (B, K, 1)
-        return drawn * (target.new_ones(target.shape[:2]) if weight is None else weight)[:, None]
+        drawn = bootstrap_counts(action, self.head.members)[:, :, None, None]  # (B, K, 1, 1)
+        return drawn * (action.new_ones((*action.shape[:2], 1)) if weight is None else weight)[:, None]
 
-    def member_layers(self) -> list[MemberLinear] | None:
-        """Return the layers of a pure MLP ensemble with ReLU in between; None with cameras."""
-        if self.cameras:
-            return None
+    def member_layers(self) -> list[MemberLinear]:
+        """Return the linear layers of trunk and head."""
         return [layer for layer in self.trunk if isinstance(layer, MemberLinear)] + [self.head.linear]
 
-    def numpy_forward(self) -> Callable[[Array], Array] | None:
-        """See `Network.numpy_forward`; None with cameras."""
-        layers = self.member_layers()
-        if layers is None:
+    def perceptrons(self) -> Perceptrons | None:
+        """See `PolicyModel.perceptrons`; None with cameras."""
+        return (
+            None
+            if self.cameras
+            else Perceptrons(self.member_layers(), self.head.loss_name, self.step_weights)
+        )
+
+    def numpy_forward(self) -> NumpyForward | None:
+        """See `PolicyModel.numpy_forward`; None with cameras."""
+        if self.cameras:
             return None
-        return ensemble_forward([layer.weight for layer in layers], [layer.bias for layer in layers])
+        layers, decode = self.member_layers(), self.head.decode
+        forward = ensemble_forward([layer.weight for layer in layers], [layer.bias for layer in layers])
+        return lambda state: decode(forward(state))
 
 
 class MemberLinear(nn.Module):

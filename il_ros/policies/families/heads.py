@@ -1,16 +1,17 @@
-"""Network heads: map trunk features to a chunk of H actions. Each implements `protocol.Head`."""
+"""Network heads: map trunk features to a chunk of H actions. Each implements `Head`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from il_ros.policies.protocol import Array
+from il_ros.policies.protocol import Array, weighted_mean
 
 ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "mse": functional.mse_loss,
@@ -21,6 +22,37 @@ GAUSSIAN = "gaussian"
 LOSSES = (*ELEMENTWISE, GAUSSIAN)
 LOG_STD = (-5.0, 1.0)
 """Bounds of the predicted log standard deviation of normalised actions."""
+
+
+class Head(Protocol):
+    """The last part of a network: maps features to a distribution over action chunks.
+
+    `forward` returns the parameters of the distribution in one tensor, `loss` evaluates normalised targets
+    under it, `mode` returns the chunk to execute and `uncertainty` its uncertainty. `decode` combines the
+    last two in NumPy for one observation.
+    """
+
+    loss_name: str
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return the prediction (B, ...) for features (B, F)."""
+        ...
+
+    def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the weighted mean loss () of target (B, H, A); weight (B, H, G), or None for equal weights."""
+        ...
+
+    def mode(self, prediction: Tensor) -> Tensor:
+        """Return the chunk (B, H, A), normalised."""
+        ...
+
+    def uncertainty(self, prediction: Tensor) -> Tensor | None:
+        """Return the uncertainty (B,), >= 0, in units of normalised actions; None if the head has none."""
+        ...
+
+    def decode(self, prediction: Array) -> tuple[Array, float | None]:
+        """Return the chunk (H, A) and the uncertainty of one flat prediction (P,)."""
+        ...
 
 
 class DeterministicHead(nn.Module):
@@ -90,7 +122,7 @@ class GaussianHead(nn.Module):
         errors = log_std + 0.5 * ((target - prediction[:, 0]) / log_std.exp()).square()
         if self.training and self.variance_power:
             errors = errors * (2 * self.variance_power * log_std.detach()).exp()
-        return errors.mean() if weight is None else weighted_mean(errors, weight)
+        return weighted_mean(errors, weight)
 
     def mode(self, prediction: Tensor) -> Tensor:
         """Return the means (B, H, A)."""
@@ -106,8 +138,3 @@ class GaussianHead(nn.Module):
         low, high = LOG_STD
         log_std = low + (high - low) / (1.0 + np.exp(-free))
         return mean, float(np.exp(log_std).mean())
-
-
-def weighted_mean(errors: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of errors (B, H, A) with weight (B, H) per step."""
-    return (errors.mean(dim=2) * weight).sum() / weight.sum()

@@ -5,7 +5,7 @@ A checkpoint names its family; unregistered families cannot be loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +13,26 @@ from il_ros.core.contract import Contract
 from il_ros.core.settings import one_of
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning, BehaviourCloningNetwork
 from il_ros.policies.families.ensemble import Ensemble, EnsembleNetwork
+from il_ros.policies.families.flow import Flow, FlowNetwork
+from il_ros.policies.families.transformer import Transformer, TransformerNetwork
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.policies.protocol import Network
+from il_ros.policies.protocol import ModelSpec, PolicyModel
 
 
 @dataclass(frozen=True)
 class Family:
-    """`settings`: a frozen dataclass with at least inputs, horizon, action_scale. `network`: its class."""
+    """`settings`: a frozen dataclass derived from `PolicySettings`. `network`: its class, a `PolicyModel`."""
 
     settings: type[Any]
-    network: Callable[[Any, Inputs, int, Normaliser], Network]
+    network: Callable[[Any, ModelSpec], PolicyModel]
 
 
 FAMILIES = {
     "bc": Family(BehaviourCloning, BehaviourCloningNetwork),
     "ensemble": Family(Ensemble, EnsembleNetwork),
+    "transformer": Family(Transformer, TransformerNetwork),
+    "flow": Family(Flow, FlowNetwork),
 }
 
 
@@ -38,10 +42,17 @@ def family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def make_network(name: str, settings: Any, contract: Contract, normaliser: Normaliser) -> Network:
+def make_network(
+    name: str,
+    settings: Any,
+    contract: Contract,
+    normaliser: Normaliser,
+    assets: Mapping[str, bytes] | None = None,
+) -> PolicyModel:
     """Return a network of the family; its initial weights come from torch's global generator.
 
-    It learns as many numbers per action as the normaliser has (`ActionForm`).
+    It learns as many numbers per action as the normaliser has (`ActionForm`). `assets`: see `ModelSpec`.
     """
-    inputs = Inputs.of(contract, settings.inputs)
-    return family(name).network(settings, inputs, len(normaliser.actions.centre), normaliser)
+    inputs = Inputs.for_policy(contract, settings)
+    spec = ModelSpec(contract, inputs, len(normaliser.actions.centre), normaliser, assets or {})
+    return family(name).network(settings, spec)

@@ -11,36 +11,50 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from il_ros.training.optimiser.flat import FlatParameters
+
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
 
 class AdamW:
-    """Updates `values` (P,) in place from `gradient` (P,), which the caller fills before each step."""
+    """Updates `flat.values` (P,) in place from `flat.gradient` (P,), which the caller fills before each step.
 
-    def __init__(self, values: Tensor, gradient: Tensor, weight_decay: float) -> None:
-        self._values, self._gradient, self._weight_decay = values, gradient, weight_decay
-        self._mean, self._square = torch.zeros_like(values), torch.zeros_like(values)
-        self._step = torch.zeros((), device=values.device)
+    `weight_decay`: of the parameters whose group (`ParameterGroup`) has none of its own.
+    """
+
+    def __init__(self, flat: FlatParameters, weight_decay: float) -> None:
+        self._mean, self._square = torch.zeros_like(flat.values), torch.zeros_like(flat.values)
+        self._step = torch.zeros((), device=flat.values.device)
+        vectors = (flat.values, flat.gradient, self._mean, self._square)
+        self._parts = [
+            (
+                [[vector[part]] for vector in vectors],
+                1.0 if group is None else group.rate,
+                weight_decay if group is None or group.weight_decay is None else group.weight_decay,
+            )
+            for part, group in flat.parts
+        ]
 
     def step(self, learning_rate: float) -> None:
         """Apply one update."""
         self._step.add_(1)
-        torch._fused_adamw_(
-            [self._values],
-            [self._gradient],
-            [self._mean],
-            [self._square],
-            [],
-            [self._step],
-            lr=learning_rate,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
-            weight_decay=self._weight_decay,
-            eps=EPSILON,
-            amsgrad=False,
-            maximize=False,
-        )
+        for (values, gradient, mean, square), rate, weight_decay in self._parts:
+            torch._fused_adamw_(
+                values,
+                gradient,
+                mean,
+                square,
+                [],
+                [self._step],
+                lr=rate * learning_rate,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                weight_decay=weight_decay,
+                eps=EPSILON,
+                amsgrad=False,
+                maximize=False,
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the optimiser's state for `restore`; the tensors are not copied."""

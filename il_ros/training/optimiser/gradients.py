@@ -1,67 +1,129 @@
-"""Gradient computation for a batch: by autograd, or analytically for pure MLPs.
+"""Gradient computation for a batch: by autograd, or analytically for perceptrons.
 
-With small batches autograd's overhead exceeds the arithmetic (bench/training.py).
-Both overwrite the parameters' `.grad` and return the loss.
+With small batches autograd's overhead exceeds the arithmetic (bench/training.py). Both overwrite the flat
+gradient and return the loss.
 """
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from il_ros.policies.families.behaviour_cloning import BehaviourCloningNetwork
-from il_ros.policies.families.ensemble import EnsembleNetwork, MemberLinear
-from il_ros.policies.protocol import Network
-from il_ros.training.batches import Batch
+from il_ros.policies.protocol import Batch, Loss, Model, PolicyModel, Window
 from il_ros.training.optimiser.flat import FlatParameters
 from il_ros.training.optimiser.mlp_gradient import SLOPES, Layer, MLPGradient
 
-Gradient = Callable[[Batch], Tensor]
+Gradient = Callable[[Batch, torch.Generator], Loss]
+
+PROOF_COUNTS = (16, 1, 5)
+"""Sizes of the random batches on which an analytic gradient is compared with autograd's."""
+PROOF_RELATIVE = 1e-6
+"""Largest difference there, in double precision, of the largest number in the gradient."""
 
 
-def gradient_of(network: Network, flat: FlatParameters) -> Gradient:
-    """Return the fastest gradient function for this network."""
-    analytic_gradient = analytic(network) if flat.gradient.device.type == "cpu" else None
-    return analytic_gradient or (lambda batch: by_autograd(network, flat, batch))
+def gradient_of(network: Model, flat: FlatParameters, example: Batch) -> Gradient:
+    """Return the fastest gradient function for this network that is right; `example` says what batches look like.
+
+    The analytic gradient is chosen if it equals autograd's on random batches: what a network computes between its
+    layers cannot be seen from them. Otherwise a log message gives the difference.
+    """
+    if flat.gradient.device.type == "cpu" and isinstance(network, PolicyModel):
+        try:
+            by_hand = analytic(network)
+            wrong = "" if by_hand is None else fault(network, example)
+        except Exception as error:  # a fault of the fast path costs speed only
+            by_hand, wrong = None, f"it fails: {error}"
+        if wrong:
+            logging.getLogger(__name__).warning(
+                "%s: its written-out gradient is not used, autograd is: %s", type(network).__name__, wrong
+            )
+        elif by_hand is not None:
+            flat.gradient.zero_()  # it writes the gradients of its layers only, and others are 0
+            return by_hand
+    return lambda batch, rng: by_autograd(network, flat, batch, rng)
 
 
-def by_autograd(network: Network, flat: FlatParameters, batch: Batch) -> Tensor:
+def by_autograd(network: Model, flat: FlatParameters, batch: Batch, rng: torch.Generator) -> Loss:
     """Return the loss () and write its gradient to `flat.gradient`."""
     flat.gradient.zero_()
-    loss = network.loss(batch.state, batch.images, batch.target, batch.weight)
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.detach()
+    loss = network.loss(batch, rng)
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    return Loss(loss.total.detach(), {name: part.detach() for name, part in loss.parts.items()})
 
 
-def analytic(network: Network) -> MLPGradient | None:
-    """Return the analytic gradient for an MLP network with an elementwise loss; None for any other."""
-    if isinstance(network, EnsembleNetwork):
-        members, weigh = network.member_layers(), network.step_weights
-        layers = None if members is None else [_members(layer) for layer in members]
-    elif isinstance(network, BehaviourCloningNetwork):
-        linear, weigh = network.linear_layers(), _unchanged
-        layers = None if linear is None else [_single(layer) for layer in linear]
-    else:
+def analytic(network: PolicyModel) -> MLPGradient | None:
+    """Return the analytic gradient of the perceptrons that a network claims to be; None if it claims nothing."""
+    claim = network.perceptrons()
+    if claim is None or claim.loss not in SLOPES:
         return None
-    loss = network.head.loss_name
-    return MLPGradient(layers, loss, weigh) if layers is not None and loss in SLOPES else None
+    return MLPGradient([_layer(layer) for layer in claim.layers], claim.loss, claim.step_weights)
 
 
-def _unchanged(target: Tensor, weight: Tensor | None) -> Tensor | None:
-    return weight
+def fault(network: PolicyModel, example: Batch) -> str:
+    """Return how the analytic gradient of a network differs from autograd's, "" if it does not.
+
+    Both are computed by a copy of the network in double precision, where rounding cannot hide a difference.
+    """
+    twin = copy.deepcopy(network).double().train(network.training)
+    flat = FlatParameters(twin)
+    by_hand = analytic(twin)
+    assert by_hand is not None
+    rng = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        for count in PROOF_COUNTS:
+            for weighted in (False, True):
+                batch = _random(example, count, weighted, rng)
+                flat.gradient.zero_()
+                found, slope = by_hand(batch, rng).total.clone(), flat.gradient.clone()
+                wanted = by_autograd(twin, flat, batch, rng).total
+                if not _alike(found, wanted):
+                    return f"its loss is {found.item():.6g}, autograd's {wanted.item():.6g}"
+                if not _alike(slope, flat.gradient):
+                    apart = (slope - flat.gradient).abs().max().item()
+                    return f"gradients differ by up to {apart:.3g}"
+    return ""
 
 
-def _members(layer: MemberLinear) -> Layer:
-    return Layer(layer.weight.detach(), layer.bias.detach(), _gradient(layer.weight), _gradient(layer.bias))
+def _alike(found: Tensor, wanted: Tensor) -> bool:
+    most = PROOF_RELATIVE * float(wanted.abs().nan_to_num().max())
+    return torch.allclose(found, wanted, rtol=0, atol=most, equal_nan=True)
 
 
-def _single(layer: torch.nn.Linear) -> Layer:
-    """Return a single layer as a group of K = 1."""
-    weight, slope = layer.weight.detach(), _gradient(layer.weight)
-    bias, shift = layer.bias.detach(), _gradient(layer.bias)
-    return Layer(weight.t()[None], bias[None, None], slope.t()[None], shift[None, None])
+def _random(example: Batch, count: int, weighted: bool, rng: torch.Generator) -> Batch:
+    """Return a random batch in double precision, with the shapes of the example."""
+    assert example.action is not None
+    state, action = (
+        torch.randn((count, *values.shape[1:]), generator=rng, dtype=torch.float64)
+        for values in (example.observation.state, example.action)
+    )
+    weight = None
+    if weighted:
+        shape = (*action.shape[:2], 1 if example.weight is None else example.weight.shape[2])
+        weight = torch.randint(0, 4, (count, *shape[1:]), generator=rng).double()  # 0: padding
+        weight[:, 0].clamp_(min=1)
+    window = example.observation
+    past = None if window.past is None else torch.rand((count, state.shape[1]), generator=rng) < 0.5
+    if past is not None:
+        past[:, -1] = True
+    absent = {
+        key: torch.rand((count, 1), generator=rng).expand(state.shape[:2]) < 0.5 for key in window.absent
+    }
+    return Batch(Window(state, window.columns, {}, past, absent), action, weight)
+
+
+def _layer(layer: nn.Module) -> Layer:
+    """Return K layers; a single one, nn.Linear, as K = 1."""
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, nn.Parameter)
+    assert isinstance(bias, nn.Parameter)
+    slope, shift = _gradient(weight), _gradient(bias)
+    if weight.dim() == 3:
+        return Layer(weight.detach(), bias.detach(), slope, shift)
+    return Layer(weight.detach().t()[None], bias.detach()[None, None], slope.t()[None], shift[None, None])
 
 
 def _gradient(parameter: Tensor) -> Tensor:

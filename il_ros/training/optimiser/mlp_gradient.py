@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from il_ros.training.batches import Batch
+from il_ros.policies.protocol import Batch, Loss
 
 Weigh = Callable[[Tensor, Tensor | None], Tensor | None]
-"""Maps target (B, H, A) and weight (B, H) or None to step weights (B, H), (B, K, H), or None."""
+"""Maps action (B, H, A) and weight (B, H, G) or None to step weights (B, H, G), (B, K, H, G), or None."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,16 @@ class MLPGradient:
         self._buffers: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
 
     @torch.inference_mode()
-    def __call__(self, batch: Batch) -> Tensor:
-        """Return the loss () and write its gradient to the layers."""
+    def __call__(self, batch: Batch, rng: torch.Generator) -> Loss:
+        """Return the loss () and write its gradient to the layers; nothing is random."""
+        assert batch.action is not None
         activations, slopes = self._buffers_for(len(batch))
-        inputs = [batch.state.expand(self._members, -1, -1), *activations]
+        inputs = [batch.observation.flat_state.expand(self._members, -1, -1), *activations]
         for index, layer in enumerate(self._layers):
             if index:
                 inputs[index].relu_()
             torch.baddbmm(layer.bias, inputs[index], layer.weight, out=activations[index])
-        loss = self._loss(activations[-1], batch, slopes[-1])
+        loss = self._loss(activations[-1], batch.action, batch.weight, slopes[-1])
         for index in range(len(self._layers) - 1, -1, -1):
             layer, below, slope = self._layers[index], inputs[index], slopes[index]
             torch.bmm(below.transpose(1, 2), slope, out=layer.weight_gradient)
@@ -53,20 +54,20 @@ class MLPGradient:
             if index:
                 torch.bmm(slope, layer.weight.transpose(1, 2), out=slopes[index - 1])
                 slopes[index - 1].mul_(below.sign_())  # 0 or 1: a ReLU's output is not negative
-        return loss
+        return Loss(loss)
 
-    def _loss(self, prediction: Tensor, batch: Batch, slope: Tensor) -> Tensor:
+    def _loss(self, prediction: Tensor, action: Tensor, given: Tensor | None, slope: Tensor) -> Tensor:
         """Return the loss () of a prediction (K, B, H*A), which is overwritten; write dL/dh to `slope`."""
-        errors = torch.sub(prediction, batch.target.flatten(1), out=prediction)
+        errors = torch.sub(prediction, action.flatten(1), out=prediction)
         values = self._differentiate(errors, slope)
-        weight = self._weigh(batch.target, batch.weight)
+        weight = self._weigh(action, given)
         if weight is None:
             slope.mul_(1 / slope.numel())
             return values.mean()
-        if weight.dim() == 3:
-            weight = weight.transpose(0, 1)  # (K, B, H)
-        shares = weight[..., None] / (weight.sum() * (values.numel() / weight.numel()))
-        by_step = (self._members, *batch.target.shape)
+        if weight.dim() == 4:
+            weight = weight.transpose(0, 1)  # (K, B, H, G)
+        shares = weight / (weight.sum() * (values.numel() / weight.numel()))
+        by_step = (self._members, *action.shape)
         slope.view(by_step).mul_(shares)
         return values.view(by_step).mul_(shares).sum()
 

@@ -61,12 +61,12 @@ def demonstration():
 class StillPolicy:
     """A policy that does nothing, with the given uncertainty at each tick."""
 
-    version = "still"
+    version, history = "still", 1
 
     def __init__(self, *uncertainties):
         self._uncertainties = iter(uncertainties)
 
-    def act_with_uncertainty(self, observation):
+    def act_with_uncertainty(self, window, *, seed):
         return np.zeros((1, 1)), next(self._uncertainties, None)
 
 

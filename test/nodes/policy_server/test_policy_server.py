@@ -108,17 +108,50 @@ def test_it_answers_a_tick_with_the_policys_chunk_version_and_stamp(graph, train
         assert name in status.values
 
 
-def test_a_policy_with_memory_resets_in_each_generation_and_sends_it(graph, trained, monkeypatch):
-    resets = []
-    monkeypatch.setattr(LoadedPolicy, "reset", lambda _: resets.append(1), raising=False)
-    graph.start(PolicyServer, checkpoint=trained)
+def test_a_policy_with_history_sees_the_past_ticks_across_a_new_generation(graph, tmp_path):
+    """The network sums joint a over its window of three ticks: history is the server's, so nothing resets it."""
+    identity = Affine(np.zeros(2), np.ones(2))
+    settings = family("bc").settings(hidden=(1,), history=3)
+    network = make_network("bc", settings, CONTRACT, Normaliser(identity, identity))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        first, last = network.linear_layers()
+        first.weight[0, ::2] = 1.0  # joint a at each tick
+        last.weight[0, 0] = 1.0
+    policy = LoadedPolicy(CONTRACT, "bc", settings, network, Normaliser(identity, identity), "v1")
+    checkpoint.save(tmp_path / "summing", policy)
+    graph.start(PolicyServer, checkpoint=str(tmp_path / "summing"))
     tell = graph.publisher("dagger_supervisor/status", STRING, LATCHED)
-    tell(messages.make(STRING, data=json.dumps({"generation": 7})))
-    robot = Robot(graph)
-    assert (robot.answer().generation, len(resets)) == (7, 1)
-    tell(messages.make(STRING, data=json.dumps({"generation": 8})))
-    graph.until(lambda: len(resets) == 2, "the second reset")
-    assert robot.answer().generation == 8
+    robot, answered = Robot(graph), []
+    for number, value in enumerate((1.0, 2.0, 4.0, 8.0)):
+        if number == 2:
+            tell(messages.make(STRING, data=json.dumps({"generation": 8})))
+        robot.tick(a=value)
+        graph.until(lambda count=number: len(robot.proposals) > count, "a proposal")
+        got = proposal.from_message(robot.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
+        answered.append(got.chunk[0, 0])
+        assert got.generation is None
+    # before the history begins, the oldest tick is repeated: 1 + 1 + 1, 1 + 1 + 2, 1 + 2 + 4, 2 + 4 + 8
+    np.testing.assert_allclose(answered, [3, 4, 7, 14])
+
+
+@pytest.mark.parametrize("name", ["flow", "transformer"])
+def test_every_family_is_served_and_a_tick_has_its_own_noise(graph, tmp_path, name):
+    identity = Affine(np.zeros(2), np.ones(2))
+    small = {"flow": {"hidden": (8,)}, "transformer": {"width": 8, "heads": 2, "blocks": 1}}[name]
+    settings = family(name).settings(horizon=3, history=2, **small)
+    network = make_network(name, settings, CONTRACT, Normaliser(identity, identity))
+    policy = LoadedPolicy(CONTRACT, name, settings, network, Normaliser(identity, identity), "v1")
+    checkpoint.save(tmp_path / name, policy)
+    graph.start(PolicyServer, checkpoint=str(tmp_path / name))
+    robot, seen = Robot(graph), []
+    for value in (0.1, 0.2, 0.3):
+        robot.tick(a=value)
+        seen.append({"joints": np.array([value, 0.0])})
+        graph.until(lambda: len(robot.proposals) == len(seen), "a proposal")
+        got = proposal.from_message(robot.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
+        np.testing.assert_allclose(got.chunk, policy.act(seen[-2:], seed=got.stamp_ns), atol=1e-6)
 
 
 def test_inactive_it_is_silent_and_active_again_it_proposes(graph, trained):

@@ -12,14 +12,15 @@ from il_ros.policies.families.heads import ELEMENTWISE
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
-from il_ros.training.batches import Batch
+from il_ros.policies.protocol import Batch, Perceptrons, Window
 from il_ros.training.optimiser.flat import FlatParameters
-from il_ros.training.optimiser.gradients import by_autograd, gradient_of
+from il_ros.training.optimiser.gradients import analytic, by_autograd, fault, gradient_of
 from il_ros.training.optimiser.mlp_gradient import SLOPES, MLPGradient
 
 DEPTHS = [(16,), (12, 16, 8)]
 COMBINED = list(itertools.product(ELEMENTWISE, [False, True], [1, 4], DEPTHS))
 # family "bc", and "ensemble" with and without bootstrap: everything with everything
+RNG = torch.Generator()  # nothing here is random
 NETWORKS = [
     *(({"loss": loss, "horizon": h, "hidden": hidden}, weighted) for loss, weighted, h, hidden in COMBINED),
     *(
@@ -44,10 +45,10 @@ def batch(count, horizon, weighted):
     rng = torch.Generator().manual_seed(count)
     weight = None
     if weighted:  # some count thrice, some steps are padding, the first of a chunk never is
-        weight = torch.randint(0, 4, (count, horizon), generator=rng).double()
+        weight = torch.randint(0, 4, (count, horizon, 1), generator=rng).double()
         weight[:, 0].clamp_(min=1)
-    state = torch.randn(count, 11, generator=rng, dtype=torch.float64)
-    return Batch(state, {}, torch.randn(count, horizon, 2, generator=rng, dtype=torch.float64), weight)
+    state = torch.randn(count, 1, 11, generator=rng, dtype=torch.float64)
+    return Batch(Window(state), torch.randn(count, horizon, 2, generator=rng, dtype=torch.float64), weight)
 
 
 def both_ways(settings, weighted, count, plant=lambda patch: None):
@@ -57,11 +58,15 @@ def both_ways(settings, weighted, count, plant=lambda patch: None):
     one = batch(count, settings["horizon"], weighted)
     with pytest.MonkeyPatch.context() as patch:
         plant(patch)
-        by_hand = gradient_of(made_network, flat)
-        assert isinstance(by_hand, MLPGradient)
-        loss = by_hand(one)
+        by_hand = analytic(made_network)
+        loss = by_hand(one, RNG).total
+        caught = fault(made_network, one)
     gradient = flat.gradient.clone()
-    return (loss, gradient), (by_autograd(made_network, flat, one), flat.gradient)
+    return (loss, gradient), (by_autograd(made_network, flat, one, RNG).total, flat.gradient), caught
+
+
+def without_bootstrap(self):
+    return Perceptrons(self.member_layers(), self.head.loss_name, lambda action, weight: weight)
 
 
 def differ(one, other):
@@ -71,19 +76,21 @@ def differ(one, other):
 @pytest.mark.parametrize(("settings", "weighted"), NETWORKS, ids=str)
 def test_analytic_equals_autograd(settings, weighted):
     for count in (16, 1):
-        by_hand, by_autograd = both_ways(settings, weighted, count)
+        by_hand, by_autograd, caught = both_ways(settings, weighted, count)
         assert not differ(by_hand, by_autograd)
         assert by_hand[1].any()
+        assert caught == ""
 
 
 def test_batches_of_several_sizes_do_not_mix():
     made_network = network(members=3, hidden=(16,)).double()
     flat = FlatParameters(made_network)
-    by_hand = gradient_of(made_network, flat)
+    by_hand = gradient_of(made_network, flat, batch(2, 1, True))
+    assert isinstance(by_hand, MLPGradient)
     for count in (8, 3, 8):  # a smaller last batch, and back
         one = batch(count, 1, True)
-        mine = by_hand(one), flat.gradient.clone()
-        assert not differ(mine, (by_autograd(made_network, flat, one), flat.gradient))
+        mine = by_hand(one, RNG).total, flat.gradient.clone()
+        assert not differ(mine, (by_autograd(made_network, flat, one, RNG).total, flat.gradient))
 
 
 @pytest.mark.parametrize(
@@ -91,14 +98,16 @@ def test_batches_of_several_sizes_do_not_mix():
     [
         lambda patch: patch.setitem(SLOPES, "huber", SLOPES["l1"]),
         lambda patch: patch.setattr(torch.Tensor, "sign_", lambda self: self.fill_(1)),  # no ReLU
-        lambda patch: patch.setattr(EnsembleNetwork, "step_weights", lambda self, target, weight: weight),
+        lambda patch: patch.setattr(EnsembleNetwork, "perceptrons", without_bootstrap),
         lambda patch: patch.setattr(torch, "sum", lambda *_, keepdim, out: out.zero_()),
     ],
     ids=["another loss's slope", "no ReLU on the way back", "no bootstrap", "biases forgotten"],
 )
 def test_a_planted_bug_is_caught(plant):
     settings = {"members": 3, "bootstrap": True, "loss": "huber", "horizon": 4, "hidden": (12, 16)}
-    assert differ(*both_ways(settings, True, 16, plant))
+    by_hand, by_autograd, caught = both_ways(settings, True, 16, plant)
+    assert differ(by_hand, by_autograd)
+    assert caught  # the proof finds it as well, and autograd is used
 
 
 @pytest.mark.parametrize("loss", ELEMENTWISE)
@@ -117,13 +126,13 @@ def test_slopes_equal_autograd_at_kinks(loss):
 def test_a_padded_step_has_no_gradient(loss, settings):
     made_network = network(loss=loss, horizon=4, hidden=(16,), **settings).double()
     flat = FlatParameters(made_network)
-    by_hand = gradient_of(made_network, flat)
     one = batch(8, 4, True)
-    padded = one.weight == 0
+    by_hand = gradient_of(made_network, flat, one)
+    padded = one.weight[..., 0] == 0
     assert padded.any()
-    loss_before, before = by_hand(one), flat.gradient.clone()
-    one.target[padded] = 1000.0
-    assert by_hand(one) == loss_before
+    loss_before, before = by_hand(one, RNG).total, flat.gradient.clone()
+    one.action[padded] = 1000.0
+    assert by_hand(one, RNG).total == loss_before
     assert torch.equal(flat.gradient, before)
 
 
@@ -134,7 +143,7 @@ def test_a_padded_step_has_no_gradient(loss, settings):
 )
 def test_other_losses_and_networks_are_left_to_autograd(other):
     made_network = network(**other)
-    assert not isinstance(gradient_of(made_network, FlatParameters(made_network)), MLPGradient)
+    assert analytic(made_network) is None
 
 
 def test_the_flat_vector_is_the_network():

@@ -1,0 +1,381 @@
+"""What every policy family must fulfil. Each check takes a `Subject` and raises AssertionError; `CHECKS` lists them.
+
+A family of another package runs them as test/policies/test_conformance.py does.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import made_arrays as made
+import numpy as np
+import pytest
+import torch
+
+from il_ros.core import contract
+from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.policies import checkpoint
+from il_ros.policies.action_form import ActionForm
+from il_ros.policies.families import registry
+from il_ros.policies.features import Inputs
+from il_ros.policies.protocol import Actions, Batch, PolicyError
+from il_ros.policies.runner import LoadedPolicy, proven_numpy_forward, sample
+from il_ros.policies.vocabulary import Vocabulary
+from il_ros.policies.window import TickWindow
+from il_ros.training.batches import Batches
+from il_ros.training.loop import TrainingLoop
+from il_ros.training.optimiser.gradients import by_autograd, fault, gradient_of
+from il_ros.training.recipe import Recipe, Training
+from il_ros.training.run import fit_normaliser, made_assets
+from il_ros.training.samples import samples
+
+WORDS = "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 1}\nactions:"
+WITH_TEXT = contract.parse(made.TEXT.replace("actions:", WORDS), "text.yaml")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A family by its name, with settings that make it small and train it fast."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float = 0.01
+    steps: int = 300
+
+    def recipe(self, training: Mapping[str, Any] | None = None, **changes: Any) -> Recipe:
+        values = {"horizon": 3, **self.settings, **changes}
+        options = {"batch_size": 16, "learning_rate": self.learning_rate, **(training or {})}
+        return Recipe(self.name, registry.family(self.name).settings(**values), Training(**options))
+
+
+class Prepared:
+    """Episodes as batches, and a network and a loop to train on them."""
+
+    def __init__(self, subject: Subject, own=made.CONTRACT, data=None, training=None, **changes) -> None:
+        self.own, self.recipe = own, subject.recipe(training, **changes)
+        self.data = data or made.dataset(train=2, own=own)
+        policy = self.recipe.policy
+        self.inputs = Inputs.for_policy(own, policy)
+        parts = (policy.horizon, self.recipe.training.weighting, ActionForm(own), policy.history)
+        self.samples = samples(self.data.train, self.inputs, *parts)
+        self.assets = made_assets(self.samples, self.inputs)
+        self.normaliser = fit_normaliser(self.samples, self.inputs, own, self.recipe)
+        self.batches = Batches(
+            self.samples,
+            self.inputs,
+            self.normaliser,
+            "cpu",
+            vocabulary=Vocabulary.among(self.assets),
+            follows=policy.follows,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.recipe.training.seed)
+            self.network = self.built()
+        self.loop = TrainingLoop(self.network, self.recipe.training)
+
+    def built(self):
+        return registry.make_network(
+            self.recipe.family, self.recipe.policy, self.own, self.normaliser, self.assets
+        )
+
+    def train(self, until: int | None = None) -> TrainingLoop:
+        for metrics in self.loop.epochs(self.batches, None, time.monotonic):
+            if metrics.epoch == until:
+                break
+        return self.loop
+
+    def policy(self) -> LoadedPolicy:
+        network = self.built()
+        network.load_state_dict(self.loop.best_weights())
+        parts = (self.own, self.recipe.family, self.recipe.policy, network, self.normaliser, "v1")
+        return LoadedPolicy(*parts)
+
+    def batch(self, count: int = 1000) -> Batch:
+        return next(self.batches.in_order(count))
+
+
+def one_batch(number: int = 8) -> Dataset:
+    return dataclasses.replace(made.dataset(train=1), train=(made.episode(0, number),), validation=())
+
+
+def stir() -> None:
+    """Leave torch's global generator in a state that no training may depend on."""
+    torch.manual_seed(time.time_ns() % 2**31)
+    torch.rand(3)
+
+
+def state_of(loop: TrainingLoop) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in loop.tensors().items()}
+
+
+def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def it_overfits_a_batch(subject: Subject) -> None:
+    made_ready = Prepared(subject, data=one_batch(), training={"epochs": subject.steps, "batch_size": 8})
+    before = made_ready.batch()
+    made_ready.train()
+    answer = sample(made_ready.policy().network, before)
+    apart = (answer.chunk - before.action).abs()
+    if before.weight is not None:
+        apart = apart[before.weight[..., 0] > 0]
+    assert apart.mean() < 0.1, f"after {subject.steps} steps on 8 frames it is off by {apart.mean():.3f}"
+
+
+def the_same_seed_gives_equal_bits(subject: Subject) -> None:
+    states = []
+    for _ in range(2):
+        stir()
+        states.append(state_of(Prepared(subject, training={"epochs": 2, "state_noise": 0.1}).train()))
+    assert same(*states), "two trainings with one seed differ"
+
+
+def a_resumed_training_equals_an_uninterrupted_one(subject: Subject) -> None:
+    options = {"epochs": 3, "ema": 0.9, "state_noise": 0.1}
+    whole = Prepared(subject, training=options).train()
+    first = Prepared(subject, training=options).train(until=1)
+    second = Prepared(subject, training=options)
+    second.loop.restore(state_of(first), first.curves_plain())
+    stir()
+    assert same(state_of(second.train()), state_of(whole)), "a resumed training gives another result"
+
+
+def what_is_offered_in_numpy_equals_torch(subject: Subject) -> None:
+    for history in (1, 3):
+        made_ready = Prepared(subject, history=history)
+        made_ready.train(until=1)
+        policy = made_ready.policy()
+        offered = policy.network.numpy_forward() is not None
+        if offered:
+            proven = proven_numpy_forward(policy.network, history, policy.inputs)
+            assert proven is not None, "the NumPy forward pass that it offers differs from `sample`"
+        for seed in range(5):
+            seen = [made.observation(seed=seed + tick) for tick in range(history)]
+            chunk = sample(policy.network, Batch(policy.window(seen))).chunk[0].numpy().astype(float)
+            wanted = policy.form.commands(policy.normaliser.actions.restore(chunk), seen[-1])
+            np.testing.assert_allclose(policy.act(seen), wanted, rtol=1e-4, atol=1e-5)
+
+
+def the_gradient_that_trains_it_is_autograds(subject: Subject) -> None:
+    made_ready = Prepared(subject)
+    network, flat, batch = made_ready.network, made_ready.loop.flat, made_ready.batch(16)
+    if network.perceptrons() is not None:
+        assert not fault(network, batch), f"the gradient that it offers is wrong: {fault(network, batch)}"
+    gradient = gradient_of(network, flat, batch)
+    rngs = [torch.Generator().manual_seed(0) for _ in range(2)]
+    found = []
+    for function, rng in ((gradient, rngs[0]), (lambda *given: by_autograd(network, flat, *given), rngs[1])):
+        torch.manual_seed(0)
+        loss = function(batch, rng)
+        found.append((loss.total.clone(), flat.gradient.clone()))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+
+
+def buffers_and_parameters_are_kept(subject: Subject) -> None:
+    made_ready = Prepared(subject, training={"epochs": 2})
+    loop = made_ready.train()
+    trained = {name: value.clone() for name, value in made_ready.network.state_dict().items()}
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.save(Path(folder) / "saved", made_ready.policy())
+        restored = checkpoint.load(Path(folder) / "saved").network.state_dict()
+    assert same(trained, restored), "what is saved is not what was trained"
+    assert same(trained, loop.best_weights())
+
+
+def a_batch_equals_its_single_rows(subject: Subject) -> None:
+    made_ready = Prepared(subject, history=2)
+    network, batch = made_ready.policy().network, made_ready.batch(6)
+    drawn, uniformly = torch.randn, torch.rand
+
+    def for_every_row(draw):  # so that a sample has the same noise, however many are beside it
+        def drawn_once(shape, **options):
+            return draw((1, *shape[1:]), **options).expand(shape).clone()
+
+        return drawn_once
+
+    with (
+        mock.patch.object(torch, "randn", for_every_row(drawn)),
+        mock.patch.object(torch, "rand", for_every_row(uniformly)),
+    ):
+        whole = sample(network, Batch(batch.observation))
+        for row in range(len(batch)):
+            alone = sample(network, Batch(batch.observation.rows(torch.tensor([row]))))
+            torch.testing.assert_close(alone.chunk[0], whole.chunk[row], rtol=1e-4, atol=1e-5)
+            if whole.uncertainty is not None:
+                torch.testing.assert_close(alone.uncertainty[0], whole.uncertainty[row], rtol=1e-3, atol=1e-5)
+
+
+def a_window_live_is_the_window_offline(subject: Subject) -> None:
+    gap = made.episode(3, 12, ticks_ns=np.array([*range(1, 7), *range(9, 15)]) * made.PERIOD_NS)
+    data = dataclasses.replace(made.dataset(train=1), train=(made.episode(2, 5), gap), validation=())
+    made_ready = Prepared(subject, data=data, history=3)
+    policy, offline = made_ready.policy(), made_ready.batch().observation
+    frame = 0
+    for episode in data.train:
+        window = TickWindow(policy.history, episode.period_ns)
+        for number in range(len(episode)):
+            seen = {key: values[number] for key, values in episode.observations.items()}
+            ticks = window.push(int(episode.ticks_ns[number]), seen)
+            live, stored = policy.window(ticks), offline.rows(torch.tensor([frame]))
+            assert list(live) == list(stored)
+            for key in live:
+                assert torch.equal(live[key], stored[key]), f"'{key}' differs at frame {frame}"
+                assert torch.equal(live.mask[key], stored.mask[key]), f"the mask differs at frame {frame}"
+            frame += 1
+
+
+def it_keeps_nothing_between_calls(subject: Subject) -> None:
+    policy = Prepared(subject, history=2).policy()
+    windows = [[made.observation(seed=seed), made.observation(seed=seed + 1)] for seed in (0, 5)]
+    answers = [policy.act(windows[place], seed=7) for place in (0, 1, 0)]
+    np.testing.assert_array_equal(answers[0], answers[2])
+    assert not np.array_equal(answers[0], answers[1])
+
+
+def a_missing_camera_is_as_declared(subject: Subject) -> None:
+    seen = made.observation(made.WITH_CAMERA)
+    blind = {key: value for key, value in seen.items() if key != "camera"}
+    with pytest.raises(PolicyError, match="'camera' is missing"):
+        Prepared(subject, made.WITH_CAMERA).policy().act(blind)
+    data = made.dataset(train=2, own=made.WITH_CAMERA)
+    first, second = data.train
+    second = dataclasses.replace(
+        second, observations={key: value for key, value in second.observations.items() if key != "camera"}
+    )
+    data = dataclasses.replace(data, train=(first, second), validation=())
+    made_ready = Prepared(subject, made.WITH_CAMERA, data, optional=("camera",), training={"epochs": 1})
+    policy = (made_ready.train(), made_ready.policy())[1]
+    answer = policy.act(blind)
+    assert np.isfinite(answer).all()
+    black = {**blind, "camera": np.zeros_like(seen["camera"])}
+    apart = np.abs(answer - policy.act(black)).max()
+    assert apart > 1e-4, "a missing camera is taken for a black picture"
+    assert np.abs(policy.act(seen) - policy.act(black)).max() > 1e-4, "it does not see the picture"
+
+
+def a_chunk_continues_what_is_committed(subject: Subject) -> None:
+    policy = Prepared(subject, own=made.DELTA).policy()
+    seen = made.observation()
+    committed = policy.act(seen)[:2] + 0.1
+    np.testing.assert_allclose(policy.act(seen, previous=committed)[:2], committed, atol=1e-6)
+    assert policy.act(seen, previous=committed).shape == policy.act(seen).shape
+    with pytest.raises(ValueError, match="previous is"):
+        policy.act(seen, previous=np.zeros((policy.horizon + 1, 2)))
+
+
+def a_sample_of_weight_0_teaches_nothing(subject: Subject) -> None:
+    made_ready = Prepared(subject)
+    batch = made_ready.batch(8)
+    weight = torch.ones((8, 3, 1))
+    weight[5] = 0
+    losses = []
+    for value in (0.0, 100.0):
+        action = batch.action.clone()
+        action[5] = value
+        torch.manual_seed(0)
+        rng = torch.Generator().manual_seed(0)
+        losses.append(
+            made_ready.network.eval().loss(Batch(batch.observation, action, weight), rng).total.item()
+        )
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def equal_seeds_give_equal_answers(subject: Subject) -> None:
+    policy = Prepared(subject).policy()
+    stir()
+    first = policy.act(made.observation(), seed=3)
+    stir()
+    np.testing.assert_array_equal(first, policy.act(made.observation(), seed=3))
+
+
+def text_is_read_or_refused(subject: Subject) -> None:
+    settings = subject.recipe().policy
+    texts = [np.array(["push it left"] * 15 + ["push it right"] * 15), np.array(["wait"] * 30)]
+    data = made.dataset(train=2)
+    train = [
+        dataclasses.replace(episode, observations={**episode.observations, "words": words})
+        for episode, words in zip(data.train, texts, strict=True)
+    ]
+    data = dataclasses.replace(data, contract=WITH_TEXT, train=tuple(train), validation=())
+    if not settings.reads_text:
+        with pytest.raises(ValueError, match="'words' is text"):
+            Prepared(subject, WITH_TEXT, data)
+        return
+    made_ready = Prepared(subject, WITH_TEXT, data, training={"epochs": 2})
+    made_ready.train()
+    policy = made_ready.policy()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.save(Path(folder) / "saved", policy)
+        loaded = checkpoint.load(Path(folder) / "saved")
+    assert loaded.vocabulary.words[:2] == ("it", "push")  # each of them twice, the others once
+    answers = [loaded.act({**made.observation(), "words": np.array(text)}) for text in ("push left", "wait")]
+    assert not np.array_equal(*answers), "it does not read the text"
+    np.testing.assert_array_equal(
+        answers[0], policy.act({**made.observation(), "words": np.array("push left")})
+    )
+
+
+def a_checkpoint_runs_no_code(subject: Subject) -> None:
+    policy = Prepared(subject).policy()
+
+    def refused(*_words, **_options):
+        raise AssertionError("loading a checkpoint runs code")
+
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.save(Path(folder) / "saved", policy)
+        assert {file.name for file in (Path(folder) / "saved").iterdir()} <= set(checkpoint.FILES)
+        with (
+            mock.patch.object(torch, "load", refused),
+            mock.patch.object(pickle, "load", refused),
+            mock.patch.object(pickle, "loads", refused),
+            mock.patch.object(pickle, "Unpickler", refused),
+        ):
+            loaded = checkpoint.load(Path(folder) / "saved")
+    seen = made.observation()
+    np.testing.assert_array_equal(loaded.act(seen), policy.act(seen))
+
+
+def an_answer_has_the_declared_shape(subject: Subject) -> None:
+    made_ready = Prepared(subject, history=2)
+    batch = made_ready.batch(5)
+    seen = copy.deepcopy(batch.observation.state)
+    answer = sample(made_ready.policy().network, Batch(batch.observation))
+    assert isinstance(answer, Actions)
+    assert answer.chunk.shape == (5, 3, 2)
+    assert answer.uncertainty is None or (
+        answer.uncertainty.shape == (5,) and (answer.uncertainty >= 0).all()
+    )
+    loss = made_ready.network.loss(batch, torch.Generator().manual_seed(0))
+    assert loss.total.shape == ()
+    assert all(part.shape == () for part in loss.parts.values())
+    assert torch.equal(seen, batch.observation.state), "it edits its input"
+
+
+CHECKS = (
+    an_answer_has_the_declared_shape,
+    it_overfits_a_batch,
+    the_same_seed_gives_equal_bits,
+    a_resumed_training_equals_an_uninterrupted_one,
+    what_is_offered_in_numpy_equals_torch,
+    the_gradient_that_trains_it_is_autograds,
+    buffers_and_parameters_are_kept,
+    a_batch_equals_its_single_rows,
+    a_window_live_is_the_window_offline,
+    it_keeps_nothing_between_calls,
+    a_missing_camera_is_as_declared,
+    a_chunk_continues_what_is_committed,
+    a_sample_of_weight_0_teaches_nothing,
+    equal_seeds_give_equal_answers,
+    text_is_read_or_refused,
+    a_checkpoint_runs_no_code,
+)
