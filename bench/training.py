@@ -59,7 +59,7 @@ def ours(states, targets, family, settings, batch_size, analytic):
         Affine(np.zeros(OBSERVED), np.ones(OBSERVED)), Affine(np.zeros(COMMANDED), np.ones(COMMANDED))
     )
     inputs = Inputs.of(CONTRACT)
-    samples = Samples(states, targets[:, None], np.ones((len(states), 1), np.float32), {})
+    samples = Samples(states, targets[:, None], np.ones((len(states), 1, 1), np.float32), {})
     batches = Batches(samples, inputs, identity, "cpu")
     torch.manual_seed(0)
     network = make_network(family, settings, CONTRACT, identity)

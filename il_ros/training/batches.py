@@ -61,8 +61,8 @@ class Batch:
 class Batches:
     """All normalised samples on the device; images are read on demand.
 
-    state (N, F), target (N, H, A), weight (N, H): float32. `replay`: the composition of an epoch; None: all
-    samples.
+    state (N, F), target (N, H, A), weight (N, H), or (N, 1, H, A) where actions have weights of their own: float32.
+    `replay`: the composition of an epoch; None: all samples.
     """
 
     def __init__(
@@ -75,8 +75,10 @@ class Batches:
     ) -> None:
         features = normaliser.inputs(samples.features)
         self._state = _tensor(features, device)
-        self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
-        self._weight = None if (samples.weights == 1).all() else _tensor(samples.weights, device)
+        # an action without a label is NaN and has weight 0
+        self._target = _tensor(np.nan_to_num(normaliser.actions.normalise(samples.actions)), device)
+        weights = samples.weights[..., 0] if samples.weights.shape[2] == 1 else samples.weights[:, None]
+        self._weight = None if (samples.weights == 1).all() else _tensor(weights, device)
         self._images: Mapping[str, CameraFrames] = samples.images
         self._device = device
         self._replay = replay

@@ -158,7 +158,7 @@ def train(
 def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
     """Return the normaliser fitted to the training samples, whose actions are in the contract's `ActionForm`."""
     form = ActionForm(contract)
-    demonstrated = training.actions[training.weights > 0]
+    demonstrated = training.actions[(training.weights > 0).any(axis=2)]
     images = {}
     for spec in inputs.images:
         frames = training.images[spec.key]

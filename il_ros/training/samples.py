@@ -15,7 +15,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
-from il_ros.training.weighting import UNIFORM, Weighting, weights_of
+from il_ros.training.weighting import UNIFORM, Weighting, step_weights
 
 Array = np.ndarray[Any, Any]
 
@@ -54,7 +54,8 @@ class Samples:
 
     `features` (N, F): state features, not normalised. `actions` (N, H, L): the training targets of the
     chunk's steps, in the contract's units unless their form (`ActionForm`) is another; beyond the end of a run
-    the last step is repeated. `weights` (N, H): the weight of each step, see `Weighting`; 0 for repeated steps.
+    the last step is repeated. `weights` (N, H, 1): the weight of each step, see `Weighting`; 0 for repeated steps.
+    Where action groups have labels of their own it is (N, H, L), 0 for actions without a label, which are NaN.
     `images`: N frames per camera.
     """
 
@@ -93,13 +94,17 @@ def samples(
             features.append(inputs.state_features(episode.observations))
         except PolicyError as error:
             raise ValueError(f"{episode.name}: {error}") from error
-        if not np.isfinite(episode.commands).all():
-            frame, column = np.argwhere(~np.isfinite(episode.commands))[0]
+        wrong = ~np.isfinite(episode.commands)
+        for place, group in enumerate(episode.groups):
+            wrong[np.ix_(~episode.labelled[:, place], group.index)] = False
+        if wrong.any():
+            frame, column = np.argwhere(wrong)[0]
             raise ValueError(f"{episode.name}: command {column} of frame {frame} is NaN or infinity")
         steps, inside = _steps(episode, horizon)
         commands, offsets = np.asarray(episode.commands)[steps], np.asarray(episode.offsets)[:, None]
         chunks.append(commands - offsets if form is None else form.learnt(commands, offsets))
-        weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32))
+        group_of = None if form is None else form.group_of
+        weights.append(step_weights(episode, weighting, steps, inside, group_of))
     images = {
         spec.key: CameraFrames([episode.observations[spec.key] for episode in episodes])
         for spec in inputs.images

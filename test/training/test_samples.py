@@ -23,13 +23,13 @@ def counting(frames, ticks=None, first=0):
 def test_every_frame_is_a_sample_with_the_steps_that_follow():
     out = samples([counting(4)], INPUTS, horizon=3)
     np.testing.assert_array_equal(out.actions[:, :, 0], [[0, 1, 2], [1, 2, 3], [2, 3, 3], [3, 3, 3]])
-    np.testing.assert_array_equal(out.weights, [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(out.weights[..., 0], [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0]])
 
 
 def test_a_chunk_ends_at_a_gap_in_the_ticks():
     out = samples([counting(4, ticks=[1, 2, 5, 6])], INPUTS, horizon=2)
     np.testing.assert_array_equal(out.actions[:, :, 0], [[0, 1], [1, 1], [2, 3], [3, 3]])
-    np.testing.assert_array_equal(out.weights, [[1, 1], [1, 0], [1, 1], [1, 0]])
+    np.testing.assert_array_equal(out.weights[..., 0], [[1, 1], [1, 0], [1, 1], [1, 0]])
 
 
 def test_a_chunk_ends_with_its_episode():
@@ -85,7 +85,10 @@ def numbered(count, images=None, replay=None):
     numbers = np.arange(count, dtype=float)
     inputs = Inputs(INPUTS.state[:1], Inputs.of(made.WITH_CAMERA).images if images else ())
     out = Samples(
-        np.stack([numbers, numbers], 1), numbers[:, None, None], np.ones((count, 1), np.float32), images or {}
+        np.stack([numbers, numbers], 1),
+        numbers[:, None, None],
+        np.ones((count, 1, 1), np.float32),
+        images or {},
     )
     return Batches(out, inputs, identity(2), "cpu", replay)
 

@@ -102,7 +102,7 @@ def test_the_chunks_of_used_frames_still_hold_the_still_ones():
     assert len(taught) == 32
     np.testing.assert_allclose(taught.actions[28, :, 0], one.commands[28:33, 0])
     np.testing.assert_allclose(taught.features[-1], one.observations["joints"][58])
-    assert taught.weights[28].tolist() == [1, 1, 1, 1, 1]
+    assert taught.weights[28, :, 0].tolist() == [1, 1, 1, 1, 1]
 
 
 def test_the_pictures_of_used_frames_are_theirs():

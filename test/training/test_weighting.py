@@ -50,7 +50,7 @@ def test_without_takeovers_or_decisions_weights_are_uniform():
 def test_each_chunk_step_has_the_weight_of_its_label():
     out = samples([taken_over()], INPUTS, 2, Weighting(recovery=3, recovery_s=1.0, lapse=0.5, lapse_s=0.6))
     expected = [[1, 1], [1, 0.5], [0.5, 3], [3, 3], [3, 1], [1, 1], [1, 1], [1, 0]]
-    np.testing.assert_array_equal(out.weights, expected)
+    np.testing.assert_array_equal(out.weights[..., 0], expected)
 
 
 def silent_network(loss):
@@ -85,7 +85,7 @@ def test_loss_and_gradient_use_the_weights(loss, alike, weighted):
         slope = -(np.sign(training_samples.actions) if loss == "l1" else 2 * training_samples.actions)[
             :, 0, 0
         ]
-        weight = training_samples.weights[:, 0]
+        weight = training_samples.weights[:, 0, 0]
         total = (slope * weight).sum() / weight.sum()
         assert flat.gradient.sum().item() == pytest.approx(total)
 

@@ -57,9 +57,13 @@ class EnsembleHead(nn.Module):
         return chunks.reshape(-1, self.members, *self.chunk_shape)
 
     def loss(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the mean over members of their weighted mean losses; weight (B, H) or (B, K, H)."""
+        """Return the mean over members of their weighted mean losses; weight (B, H), (B, K, H) or (B, 1 or K, H, A)."""
         wanted = target[:, None].expand_as(prediction)
-        errors = ELEMENTWISE[self.loss_name](prediction, wanted, reduction="none").mean(dim=3)  # (B, K, H)
+        errors = ELEMENTWISE[self.loss_name](prediction, wanted, reduction="none")
+        if weight is not None and weight.dim() == 4:
+            shares = weight.expand_as(errors)
+            return (errors * shares).sum() / shares.sum()
+        errors = errors.mean(dim=3)  # (B, K, H)
         if weight is None:
             return errors.mean()
         shares = (weight if weight.dim() == 3 else weight[:, None]).expand_as(errors)
@@ -111,6 +115,8 @@ class EnsembleNetwork(Network):
         if not (self.training and self.bootstrap):
             return weight
         drawn = bootstrap_counts(target, self.head.members)[:, :, None]  # (B, K, 1)
+        if weight is not None and weight.dim() == 4:
+            return drawn[..., None] * weight
         return drawn * (target.new_ones(target.shape[:2]) if weight is None else weight)[:, None]
 
     def member_layers(self) -> list[MemberLinear] | None:

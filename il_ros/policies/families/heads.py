@@ -109,5 +109,7 @@ class GaussianHead(nn.Module):
 
 
 def weighted_mean(errors: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of errors (B, H, A) with weight (B, H) per step."""
+    """Return the mean of errors (B, H, A) with weight (B, H) per step, or (B, 1, H, A) per step and action."""
+    if weight.dim() == 4:
+        return (errors * weight[:, 0]).sum() / weight.sum()
     return (errors.mean(dim=2) * weight).sum() / weight.sum()

@@ -63,9 +63,10 @@ class MLPGradient:
         if weight is None:
             slope.mul_(1 / slope.numel())
             return values.mean()
-        if weight.dim() == 3:
-            weight = weight.transpose(0, 1)  # (K, B, H)
-        shares = weight[..., None] / (weight.sum() * (values.numel() / weight.numel()))
+        if weight.dim() > 2:
+            weight = weight.transpose(0, 1)  # (K, B, H), or (K or 1, B, H, A)
+        weight = weight if weight.dim() == 4 else weight[..., None]
+        shares = weight / (weight.sum() * (values.numel() / weight.numel()))
         by_step = (self._members, *batch.target.shape)
         slope.view(by_step).mul_(shares)
         return values.view(by_step).mul_(shares).sum()
