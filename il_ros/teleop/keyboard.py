@@ -78,15 +78,15 @@ class Keyboard:
         elif key in "+-=_":
             factor = 1.25 if key in "+=" else 0.8
             self.share = min(FASTEST, max(0.01, self.share * factor))
+            self._stay(now_s)
         elif key == " ":
             self._until_s[:] = -math.inf
+            self._stay(now_s)
         elif key == "x":
             self._until_s[:] = -math.inf
             self._last_key_s = dict.fromkeys(self._last_key_s, -math.inf)
-            return True
         else:
             return False
-        self._stay(now_s)
         return True
 
     def groups(self, now_s: float) -> tuple[str, ...]:
