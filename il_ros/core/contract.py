@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from il_ros.core.specs import (
     EXPIRES_PERIODS,
     MOST_MEGAPIXELS,
     MOST_NUMBERS,
+    ActionGroup,
     ActionSpec,
     ObservationSpec,
     ScanSpec,
@@ -50,7 +51,9 @@ class Contract:
     """The observations and actions of a policy, and the control rate.
 
     `trigger`: the topic whose messages start a tick, with their stamp; None: a timer starts the ticks.
-    `text`: the file as written. `safety`: further layers behind the limiter. Both are excluded from comparison.
+    `text`: the file as written. `safety`: further layers behind the limiter. `groups`: the actions by authority, in
+    the file's order; one group of all actions unless the contract says otherwise. All three are excluded from
+    comparison and from the hash.
     """
 
     name: str
@@ -60,6 +63,16 @@ class Contract:
     trigger: str | None = None
     text: str = field(default="", compare=False, repr=False)
     safety: Safety = field(default=Safety(), compare=False)
+    groups: tuple[ActionGroup, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", contract_fields.groups(None, self.action_slices))
+
+    @property
+    def grouped(self) -> bool:
+        """Whether there is more than one group, so that authority, labels and takeovers are kept per group."""
+        return len(self.groups) > 1
 
     @property
     def period_ns(self) -> int:
@@ -79,11 +92,7 @@ class Contract:
     @cached_property
     def action_slices(self) -> dict[str, slice]:
         """Slice of each action key in the flat vector."""
-        slices, start = {}, 0
-        for action in self.actions:
-            slices[action.key] = slice(start, start + action.size)
-            start += action.size
-        return slices
+        return action_slices(self.actions)
 
     @property
     def topics(self) -> dict[str, str]:
@@ -133,7 +142,7 @@ class Contract:
 
     def _meaning(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
-        del values["text"], values["safety"]
+        del values["text"], values["safety"], values["groups"]
         for action, fields in zip(self.actions, values["actions"], strict=True):
             # as hashed before these keys existed
             if self.expires_s(action) == self._default_expiry_s(action):
@@ -148,6 +157,15 @@ class Contract:
             values[kind] = {spec["key"]: spec for spec in values[kind]}
             values[f"order of {kind}"] = list(values[kind])
         return values
+
+
+def action_slices(actions: Iterable[ActionSpec]) -> dict[str, slice]:
+    """Return the slice of each action key in the flat vector of these actions."""
+    slices, start = {}, 0
+    for action in actions:
+        slices[action.key] = slice(start, start + action.size)
+        start += action.size
+    return slices
 
 
 def load(path: str | Path) -> Contract:
@@ -200,9 +218,10 @@ def parse(text: str, source: str) -> Contract:
     if trigger is not None and trigger not in observed:
         raise top.error("trigger", f"'{trigger}' is not an observed topic; one of: {', '.join(observed)}")
     safety = read_safety(top.section("safety", required=False), by_key, actions)
+    groups = contract_fields.groups(top.section("groups", required=False), action_slices(actions))
     top.done()
     _refuse_clashes(top, observations, actions)
-    return Contract(name, rate_hz, observations, actions, trigger, text, safety)
+    return Contract(name, rate_hz, observations, actions, trigger, text, safety, groups)
 
 
 def differences(first: Contract, second: Contract) -> list[str]:

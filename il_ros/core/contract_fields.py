@@ -30,6 +30,8 @@ from il_ros.core.specs import (
     POSE,
     STRING,
     TWISTS,
+    WHOLE,
+    ActionGroup,
     ActionSpec,
     ImageSpec,
     Limits,
@@ -147,6 +149,49 @@ def with_continuous(
         continuous = tuple(name for name in spec.names if name in (*spec.continuous, *declared))
         found.append(replace(spec, continuous=continuous))
     return tuple(found)
+
+
+def groups(section: Section | None, slices: Mapping[str, slice]) -> tuple[ActionGroup, ...]:
+    """Read the action groups; without a section, one group has all actions.
+
+    `slices`: the place of each action key in the flat action vector. Raises YamlError unless every action is in exactly
+    one group.
+    """
+    if section is None:
+        return (_group(WHOLE, tuple(slices), slices),)
+    of_action: dict[str, str] = {}
+    found = []
+    for name in section.keys:
+        if not name.replace("_", "").isalnum() or not name[0].isalpha():
+            raise section.error(
+                name, "a group's name begins with a letter and has letters, digits and underscores"
+            )
+        if name == WHOLE:
+            raise section.error(name, f"'{WHOLE}' means all actions; choose another name")
+        keys = section.texts(name)
+        for key in keys:
+            if key not in slices:
+                raise section.error(name, f"'{key}' is not an action; the actions are: {', '.join(slices)}")
+            if of_action.setdefault(key, name) != name:
+                raise section.error(
+                    name, f"'{key}' is in group '{of_action[key]}' already; it must be in one"
+                )
+        found.append(_group(name, keys, slices))
+    section.done()
+    for key in slices:
+        if key not in of_action:
+            known = ", ".join(section.keys) or "none"
+            raise section.error(
+                key, f"action '{key}' is in no group; every action must be in one of: {known}"
+            )
+    return tuple(found)
+
+
+def _group(name: str, keys: Sequence[str], slices: Mapping[str, slice]) -> ActionGroup:
+    ordered = tuple(key for key in slices if key in keys)
+    return ActionGroup(
+        name, ordered, tuple(i for key in ordered for i in range(slices[key].stop)[slices[key]])
+    )
 
 
 def _topic(section: Section) -> str:

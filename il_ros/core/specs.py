@@ -242,3 +242,24 @@ class ActionSpec(StreamSpec):
     def is_velocity(self) -> bool:
         """True when the commanded numbers are velocities."""
         return self.quantity == "velocity"
+
+
+WHOLE = "all"
+"""The name of the one group of a contract without `groups`, and of all actions together."""
+
+
+@dataclass(frozen=True)
+class ActionGroup:
+    """Actions under one authority, such as those of one arm: another source may drive the other groups.
+
+    `keys`: the action keys; `columns`: the places of their numbers in the flat action vector (A,), ascending.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    columns: tuple[int, ...]
+
+    @cached_property
+    def index(self) -> NDArray[np.intp]:
+        """The columns as an index array."""
+        return np.array(self.columns, dtype=np.intp)

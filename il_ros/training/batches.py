@@ -77,7 +77,7 @@ class Batches:
             for key, texts in frames.texts.items()
         }
         self._absent = {key: torch.from_numpy(missing).to(device) for key, missing in frames.absent.items()}
-        self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
+        self._target = _tensor(np.nan_to_num(normaliser.actions.normalise(samples.actions)), device)
         self._weight = None if (samples.weights == 1).all() else _tensor(samples.weights, device)
         self._window = torch.from_numpy(samples.window).to(device)
         self._existing = torch.from_numpy(samples.existing).to(device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from il_ros.episodes.bag.recovery.integrity import sentence
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, NoLabel, Rule
-from il_ros.records.takeovers import takeovers
+from il_ros.records.takeovers import group_takeovers
 from il_ros.records.ticks import TriggerStamps
 
 AFTER_SUCCESS_S = 0.5
@@ -42,13 +42,15 @@ AFTER_SUCCESS_S = 0.5
 class Frame:
     """The observation of a tick and its label.
 
-    `command` (A,): absolute. `offset` (A,): the reference of delta actions, zero for absolute ones.
+    `command` (A,): absolute; NaN in action groups without a label. `offset` (A,): the reference of delta actions, zero
+    for absolute ones. `authorities`: the source in authority over each of the contract's groups.
     """
 
     observation: Observation
     command: Vector
     offset: Vector
     authority: str
+    authorities: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tick_ns(self) -> int:
@@ -93,8 +95,22 @@ class Replay:
     @property
     def takeovers_ns(self) -> tuple[int, ...]:
         """Ticks at which the expert took over from the policy, with or without a frame."""
-        found = takeovers((label.authority, label.mode) for label in self.tick_labels)
-        return tuple(self.tick_labels[index].tick_ns for index in found)
+        return tuple(self._takeovers)
+
+    @property
+    def group_takeovers_ns(self) -> dict[str, tuple[int, ...]]:
+        """Those ticks for each of the contract's groups."""
+        found = self._takeovers
+        return {
+            group.name: tuple(tick_ns for tick_ns, taken in found.items() if group.name in taken)
+            for group in self.contract.groups
+        }
+
+    @property
+    def _takeovers(self) -> dict[int, tuple[str, ...]]:
+        """The groups that the expert took over, by tick."""
+        found = group_takeovers((label.authorities, label.mode) for label in self.tick_labels)
+        return {self.tick_labels[index].tick_ns: taken for index, taken in found.items()}
 
     def __iter__(self) -> Iterator[Frame | Skipped]:
         """Yield frames and skipped ticks in time order; raises BagError when the file is damaged."""
@@ -121,7 +137,7 @@ class Replay:
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
         # the command of a continuous joint in the turn of its measurement, so that the two can be subtracted
         whole_turns = (label.command - offset) - actions.differences(self.contract, label.command, offset)
-        return Frame(observation, label.command - whole_turns, offset, label.authority)
+        return Frame(observation, label.command - whole_turns, offset, label.authority, label.authorities)
 
 
 def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Rule = BY_MODE) -> Replay:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
-from il_ros.core.specs import STRING, StreamSpec
+from il_ros.core.specs import STRING, ActionGroup, StreamSpec
 from il_ros.episodes.bag.reader import Bag, BagError
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records import proposal
@@ -27,11 +27,12 @@ class MismatchError(ValueError):
 
 @dataclass(frozen=True)
 class ExpertStream:
-    """The bag's topic of expert proposals, with their action names (A) and period."""
+    """The bag's topic of expert proposals, with their action names (A), their period and their action groups."""
 
     topic: str
     names: Sequence[str]
     period_ns: int
+    groups: Sequence[ActionGroup] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _expert(recorded: Contract, bag: Bag, info: EpisodeInfo | None) -> ExpertStr
     name = resolve(EXPERT_PROPOSALS, bag, info)
     if name is None or bag.topics[name].type != proposal.TYPE:
         return None
-    return ExpertStream(name, recorded.action_names, recorded.period_ns)
+    return ExpertStream(name, recorded.action_names, recorded.period_ns, recorded.groups)
 
 
 def _recorded_contract(bag: Bag, info: EpisodeInfo | None, used: Contract) -> Contract | None:

@@ -83,7 +83,11 @@ class TeleopKeyboard(Teleop):
         if rates is None:
             self._jog.release()
             return None
-        return self._jog.step(rates, measured, tick_ns)
+        return self._jog.step(rates, measured, tick_ns, self.groups())
+
+    def groups(self) -> tuple[str, ...]:
+        """Return the groups that the keys drive."""
+        return self._keyboard.groups(time.monotonic())
 
     def stop(self) -> None:
         """Stop the robot with the console, and keep the status line on the screen."""
