@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.core.actions import shortest
-from il_ros.core.specs import Vector
+from il_ros.core.specs import Vector, shortest
 
 ALIGNMENTS = ("refuse", "blend", "relative")
 
