@@ -89,7 +89,7 @@ def codec_in(section: Section) -> Codec:
             messages.definition(type_name)
         except ValueError as error:
             close = difflib.get_close_matches(type_name, (*CODECS, *messages.every_type()), n=1, cutoff=0.85)
-            hint = f"did you mean '{close[0]}'?" if close else str(error)
+            hint = f"did you mean '{close[0]}'? ({error})" if close else str(error)
             raise section.error("type", f"{brief(type_name)} is not known; {hint}") from None
     return codec_of(type_name)
 
