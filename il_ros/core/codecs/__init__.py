@@ -17,6 +17,7 @@ from il_ros.core import messages
 from il_ros.core.codecs import fields
 from il_ros.core.codecs.base import Codec, Decoder
 from il_ros.core.codecs.base import CodecError as CodecError
+from il_ros.core.codecs.base import UnknownTypeError as UnknownTypeError
 from il_ros.core.codecs.base import require_finite as require_finite
 from il_ros.core.codecs.fields import FieldsCodec, RangeCodec
 from il_ros.core.codecs.joints import (
@@ -81,7 +82,7 @@ def codec_of(type_name: str) -> Codec:
 def codec_in(section: Section) -> Codec:
     """Return the codec of the type that an observation or action of a contract names.
 
-    Raises YamlError when the type has no codec and its definition is neither known nor installed.
+    Raises UnknownTypeError when the type has no codec and its definition is neither known nor installed.
     """
     type_name = section.text("type")
     if type_name not in CODECS:
@@ -90,7 +91,8 @@ def codec_in(section: Section) -> Codec:
         except ValueError as error:
             close = difflib.get_close_matches(type_name, (*CODECS, *messages.every_type()), n=1, cutoff=0.85)
             hint = f"did you mean '{close[0]}'? ({error})" if close else str(error)
-            raise section.error("type", f"{brief(type_name)} is not known; {hint}") from None
+            problem = section.error("type", f"{brief(type_name)} is not known; {hint}")
+            raise UnknownTypeError(str(problem)) from None
     return codec_of(type_name)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from il_ros.core.messages import Message
 from il_ros.core.specs import MOST_NUMBERS, ActionSpec, ObservationSpec, Vector
-from il_ros.core.strict_yaml import Section, brief
+from il_ros.core.strict_yaml import Section, YamlError, brief
 from il_ros.core.tables import counted
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +38,10 @@ FITS_COMMANDS = (
 
 class CodecError(ValueError):
     """A message without the values that the contract requires; the error names what is missing."""
+
+
+class UnknownTypeError(YamlError):
+    """A contract names a message type whose definition is neither known nor installed."""
 
 
 @dataclass(frozen=True)

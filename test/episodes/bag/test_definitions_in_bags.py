@@ -7,7 +7,9 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagsWriter
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from il_ros.cli.train import contract_of
 from il_ros.core import codecs, contract, messages
+from il_ros.core.codecs import UnknownTypeError
 from il_ros.episodes.arrays.replay import open_replay
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.bag.topics import MismatchError, find_streams
@@ -87,6 +89,19 @@ def test_a_bag_whose_type_has_other_fields_than_the_known_one_is_refused(tmp_pat
         "tool needs /tool, whose type has another definition in the bag: acme_bag_b_msgs/msg/Tool has the fields "
         "header, widths there and header, name, widths here"
     ) in str(error.value)
+
+
+def test_a_contract_of_a_robot_that_is_not_installed_is_read_beside_its_bags(tmp_path):
+    name = "acme_bag_g_msgs/msg/Tool"
+    (tmp_path / "own.yaml").write_text(TEXT.replace("TYPE", name))
+    (tmp_path / "episodes" / "broken").mkdir(parents=True)
+    (tmp_path / "episodes" / "broken" / "broken_0.mcap").write_bytes(b"no bag")
+    with pytest.raises(UnknownTypeError):
+        contract_of(str(tmp_path / "own.yaml"), tmp_path / "episodes")
+    (tmp_path / "episodes" / "robot").mkdir()
+    write_mcap(tmp_path / "episodes" / "robot" / "robot_0.mcap", name)
+    own = contract_of(str(tmp_path / "own.yaml"), tmp_path / "episodes")
+    assert own.observation("tool").elements == ("widths[1]",)
 
 
 @pytest.mark.parametrize("definition", ["", "3 = 4", "int32 3a"])
