@@ -64,17 +64,16 @@ actions:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory):
-    """Build and source a workspace with the robot's messages, and those of transforms."""
-    prefix = tmp_path_factory.mktemp("workspace")
-    built_messages.build(prefix, "acme_msgs", FILES, uses=("geometry_msgs",))
+def workspace():
+    """Build and source the robot's messages, and those of transforms."""
     transforms = {"msg/TFMessage.msg": "geometry_msgs/TransformStamped[] transforms\n"}
-    built_messages.build(prefix, "tf2_msgs", transforms, uses=("geometry_msgs",))
+    prefixes = [
+        built_messages.built("acme_msgs", FILES, uses=("geometry_msgs",)),
+        built_messages.built("tf2_msgs", transforms, uses=("geometry_msgs",)),
+    ]
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in built_messages.environment(prefix).items():
-            patch.setenv(name, value)
-        patch.setattr(sys, "path", [str(built_messages.site_packages(prefix)), *sys.path])
-        yield prefix
+        built_messages.source(patch, *prefixes)
+        yield
 
 
 def transform(parent, child, x, stamp_ns=0):

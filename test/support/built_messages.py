@@ -7,15 +7,19 @@ C++ compiler and the headers of Python; without them `REASON` says what is missi
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 PREFIX = Path(sys.prefix)
 STRUCTURES, WIRE, INTROSPECTION, DISPATCH, PYTHON = (
@@ -27,6 +31,7 @@ STRUCTURES, WIRE, INTROSPECTION, DISPATCH, PYTHON = (
 )
 LIBRARIES = {STRUCTURES: (), WIRE: (STRUCTURES,), INTROSPECTION: (STRUCTURES,)}
 """The libraries of a package that its Python classes need, each with those that it needs itself."""
+CACHE = Path(__file__).resolve().parents[2] / "build" / "messages"
 BASE = ("builtin_interfaces", "std_msgs", "service_msgs", "action_msgs", "unique_identifier_msgs")
 """What every package of messages and actions may use."""
 COMPILE_S = 300
@@ -71,20 +76,31 @@ def build(prefix: Path, package: str, files: dict[str, str], uses: tuple[str, ..
     _compile(work, folders, target, package, uses)
 
 
+def built(package: str, files: dict[str, str], uses: tuple[str, ...] = ()) -> Path:
+    """Return the prefix of a package, which is built once for the same files."""
+    text = json.dumps([package, files, uses, sys.version, Path(__file__).read_text()])
+    prefix = CACHE / f"{package}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if not prefix.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            build(Path(folder) / "prefix", package, files, uses)
+            with contextlib.suppress(OSError):  # another test run built it at the same time
+                (Path(folder) / "prefix").rename(prefix)
+    return prefix
+
+
 def site_packages(prefix: Path) -> Path:
     """Return the folder of the Python packages in a prefix."""
     return prefix / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 
 
-def environment(prefix: Path) -> dict[str, str]:
-    """Return the variables that sourcing the workspace would set."""
-    ament, python = os.environ.get("AMENT_PREFIX_PATH", ""), os.environ.get("PYTHONPATH", "")
-    return {
-        "AMENT_PREFIX_PATH": f"{prefix}{os.pathsep}{ament}" if ament else str(prefix),
-        "PYTHONPATH": f"{site_packages(prefix)}{os.pathsep}{python}"
-        if python
-        else str(site_packages(prefix)),
-    }
+def source(patch: pytest.MonkeyPatch, *prefixes: Path) -> None:
+    """Do in this process, and for those that it starts, what sourcing a workspace does."""
+    sites = [str(site_packages(prefix)) for prefix in prefixes]
+    patch.setattr(sys, "path", [*sites, *sys.path])
+    for name, added in (("PYTHONPATH", sites), ("AMENT_PREFIX_PATH", [str(prefix) for prefix in prefixes])):
+        before = [os.environ[name]] if os.environ.get(name) else []
+        patch.setenv(name, os.pathsep.join([*added, *before]))
 
 
 def _to_idl(share: Path, package: str, name: str) -> Path:

@@ -6,6 +6,33 @@ import struct
 
 from il_ros.core import messages
 
+ACTIONS = {
+    "msg/GripperCommand.msg": "float64 position\nfloat64 max_effort\n",
+    "action/GripperCommand.action": (
+        "GripperCommand command\n---\nfloat64 position\nfloat64 effort\nbool stalled\nbool reached_goal\n---\n"
+        "float64 position\nfloat64 effort\nbool stalled\nbool reached_goal\n"
+    ),
+    "action/ParallelGripperCommand.action": (
+        "sensor_msgs/JointState command\n---\nsensor_msgs/JointState state\nbool stalled\nbool reached_goal\n---\n"
+        "sensor_msgs/JointState state\n"
+    ),
+    "msg/JointTolerance.msg": "string name\nfloat64 position\nfloat64 velocity\nfloat64 acceleration\n",
+    "msg/JointComponentTolerance.msg": (
+        "string joint_name\nuint16 component\nfloat64 position\nfloat64 velocity\nfloat64 acceleration\n"
+    ),
+    "action/FollowJointTrajectory.action": (
+        "trajectory_msgs/JointTrajectory trajectory\ntrajectory_msgs/MultiDOFJointTrajectory multi_dof_trajectory\n"
+        "JointTolerance[] path_tolerance\nJointComponentTolerance[] component_path_tolerance\n"
+        "JointTolerance[] goal_tolerance\nJointComponentTolerance[] component_goal_tolerance\n"
+        "builtin_interfaces/Duration goal_time_tolerance\n---\nint32 error_code\nstring error_string\n---\n"
+        "std_msgs/Header header\nstring[] joint_names\ntrajectory_msgs/JointTrajectoryPoint desired\n"
+        "trajectory_msgs/JointTrajectoryPoint actual\ntrajectory_msgs/JointTrajectoryPoint error\nint32 index\n"
+        "string[] multi_dof_joint_names\ntrajectory_msgs/MultiDOFJointTrajectoryPoint multi_dof_desired\n"
+        "trajectory_msgs/MultiDOFJointTrajectoryPoint multi_dof_actual\n"
+        "trajectory_msgs/MultiDOFJointTrajectoryPoint multi_dof_error\nint32 multi_dof_index\n"
+    ),
+}
+"""The files of the action types that commands are forwarded to."""
 SEPARATOR = "\n" + "=" * 80 + "\n"
 INTERFACE_VALUE = "string[] interface_names\nfloat64[] values\n"
 MESSAGES = {
