@@ -1,6 +1,7 @@
 """The module of each executable node, for `setup.py`, `ros2 run` and the process launcher."""
 
 NODES = {
+    "action_client": "il_ros.nodes.action_client.node",
     "conductor": "il_ros.nodes.conductor.node",
     "dagger_supervisor": "il_ros.nodes.supervisor.node",
     "playback": "il_ros.nodes.teleop.playback_node",

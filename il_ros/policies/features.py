@@ -22,7 +22,7 @@ from il_ros.policies.units import groups_of, units_of
 
 Array = np.ndarray[Any, Any]
 
-_QUATERNION = tuple(f"orientation.{axis}" for axis in XYZW)
+_AXES = tuple(f".{axis}" for axis in XYZW)
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class Inputs:
     def features_of(self) -> tuple[str, ...]:
         """The name of each of the F features: an element, and the place in an orientation or a circle."""
         plain = [self.elements[index] for index in self._plain]
-        keys = [self.elements[first].partition("/")[0] for first in self._quaternions]
-        rotated = [f"{key}/orientation.{place}" for key in keys for place in range(6)]
+        holders = [self.elements[first].rpartition(".")[0] for first in self._quaternions]
+        rotated = [f"{holder}.{place}" for holder in holders for place in range(6)]
         turning = [f"{self.elements[index]}.{part}" for index in self._angles for part in ("cos", "sin")]
         return (*plain, *rotated, *turning)
 
@@ -206,7 +206,9 @@ class Inputs:
     def _quaternions(self) -> tuple[int, ...]:
         """The index in the raw vector at which each complete orientation begins."""
         suffixes = [element.partition("/")[2] for element in self.elements]
-        return tuple(i for i in range(len(suffixes) - 3) if tuple(suffixes[i : i + 4]) == _QUATERNION)
+        return tuple(
+            first for first in range(len(suffixes) - 3) if _is_orientation(suffixes[first : first + 4])
+        )
 
     @cached_property
     def _quaternion_index(self) -> Array:
@@ -244,6 +246,13 @@ class Inputs:
                 return PolicyError(f"observation '{spec.key}': {spec.elements[column]} is {number}{where}")
         shapes = {spec.key: observations[spec.key].shape for spec in self.state}
         return PolicyError(f"observations differ in their number of frames: {shapes}")
+
+
+def _is_orientation(names: Sequence[str]) -> bool:
+    """Return whether four elements are one orientation, also one inside of a message: pose.orientation.x, ..."""
+    holders = {name.rpartition(".")[0] for name in names}
+    part = holders.pop().rpartition(".")[2] if len(holders) == 1 else ""
+    return part in ("orientation", "rotation") and tuple(name[-2:] for name in names) == _AXES
 
 
 def _field_name(name: str) -> str:

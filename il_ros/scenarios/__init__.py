@@ -6,6 +6,7 @@ from il_ros.scenarios import arguments as arg
 from il_ros.scenarios.arguments import TASKS
 from il_ros.scenarios.graph import Scenario
 from il_ros.scenarios.parts import (
+    action_clients,
     conductor,
     expert,
     patient,
@@ -30,6 +31,7 @@ SCENARIOS = {
                 *sim(given),
                 *expert(given),
                 *supervisor(given),
+                *action_clients(given),
                 *recorder(given),
                 *conductor(given),
             ),
@@ -46,6 +48,7 @@ SCENARIOS = {
                 *policy(given),
                 *expert(given),
                 *supervisor(given),
+                *action_clients(given),
                 *recorder(given),
                 *session(given),
                 *conductor(given),
@@ -65,6 +68,7 @@ SCENARIOS = {
                 *policy(given),
                 *expert(given),
                 *supervisor(given),
+                *action_clients(given),
                 *recorder(given),
                 *trainer(given),
                 *session(given),
@@ -75,7 +79,10 @@ SCENARIOS = {
             "env",
             "Your own program acts through il_ros.nodes.env.ros_env.RosEnv; an expert may take over.",
             (arg.TAKEOVER, arg.KEEP, arg.ROOT, arg.OPERATOR, *arg.WORLD),
-            lambda given: patient(given, (*sim(given), *expert(given), *supervisor(given), *recorder(given))),
+            lambda given: patient(
+                given,
+                (*sim(given), *expert(given), *supervisor(given), *action_clients(given), *recorder(given)),
+            ),
         ),
         Scenario(
             "train",

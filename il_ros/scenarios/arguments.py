@@ -159,6 +159,13 @@ LEAST = Argument(
     "least_s", "gated: minimum seconds of policy driving between a hand-back and the next query", "0.5"
 )
 
+ACTION_CLIENTS = Argument(
+    "action_clients",
+    "names of nodes that forward commands to action servers, such as a gripper's, separated by spaces; each has a "
+    "section in params_file; empty: none",
+    "",
+)
+
 PROCESSES = (NAMESPACE, PARAMS_FILE, AUTOSTART, RESPAWN, LOG_LEVEL)
-WORLD = (TASK, CONTRACT, SIM, SIM_TIME, SIMULATOR, SPEED, SEED, CAMERAS, *PROCESSES)
+WORLD = (TASK, CONTRACT, SIM, SIM_TIME, SIMULATOR, SPEED, SEED, CAMERAS, ACTION_CLIENTS, *PROCESSES)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)

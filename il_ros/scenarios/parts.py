@@ -119,6 +119,12 @@ def supervisor(given: Given) -> tuple[NodeSpec, ...]:
     return (node(given, "dagger_supervisor", "dagger_supervisor", parameters, required=needed, source=by),)
 
 
+def action_clients(given: Given) -> tuple[NodeSpec, ...]:
+    """Return the nodes that forward commands to action servers; their names are given."""
+    parameters: dict[str, Value] = {"contract": contract(given)}
+    return tuple(node(given, "action_client", name, parameters) for name in given["action_clients"].split())
+
+
 def recorder(given: Given) -> tuple[NodeSpec, ...]:
     """Return the recorder, if one is wanted."""
     if given.get("record", "true") == "false":

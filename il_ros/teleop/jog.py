@@ -6,9 +6,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from il_ros.core.actions import shortest
 from il_ros.core.contract import Contract
-from il_ros.core.specs import POSE, Vector
+from il_ros.core.specs import POSE, Vector, shortest
 
 
 class Jog:

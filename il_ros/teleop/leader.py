@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.core.actions import shortest
-from il_ros.core.specs import ActionGroup, Vector
+from il_ros.core.specs import ActionGroup, Vector, shortest
 
 ALIGNMENTS = ("refuse", "blend", "relative")
 

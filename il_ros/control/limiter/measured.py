@@ -25,8 +25,9 @@ class Measured:
             spec.key: Synchroniser([spec], lambda topic: self.publishers(topic)) for spec in self.specs
         }
         self._of_topic = {
-            spec.topic: [self._streams[other.key] for other in self.specs if other.topic == spec.topic]
+            topic: [self._streams[other.key] for other in self.specs if topic in other.topics]
             for spec in self.specs
+            for topic in spec.topics
         }
 
     @property

@@ -126,7 +126,8 @@ class Supervision:
     @property
     def measurements(self) -> dict[str, str]:
         """Type of each topic that `measure` needs."""
-        return {spec.topic: spec.type for spec in (*self.measured.specs, *self._contact.specs)}
+        specs = (*self.measured.specs, *self._contact.specs)
+        return {topic: spec.type for spec in specs for topic in spec.topics}
 
     # ---- inputs ------------------------------------------------------------------------------------------
 

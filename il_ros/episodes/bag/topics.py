@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core import contract as contracts
+from il_ros.core import messages
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.specs import STRING, ActionGroup, StreamSpec
 from il_ros.episodes.bag.reader import Bag, BagError
@@ -129,8 +130,18 @@ def _names(
             problems.append(
                 f"{spec.key} needs {name} as {spec.type}, but the bag has {bag.topics[name].type}"
             )
+        elif differs := messages.difference(
+            bag.topics[name].definition, spec.type, bag.topics[name].language
+        ):
+            problems.append(
+                f"{spec.key} needs {name}, whose type has another definition in the bag: {differs}"
+            )
         else:
             names[spec.topic] = name
+        for other in spec.topics[1:]:  # static transforms, which need not exist
+            found = resolve(other, bag, info)
+            if found is not None and bag.topics[found].type == spec.type:
+                names[other] = found
     return names
 
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from il_ros.core import share
+from il_ros.nodes.action_client.node import ActionClientNode
 from il_ros.nodes.conductor.node import Conductor
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.recorder.node import Recorder
@@ -37,6 +38,7 @@ def flat(values, before=""):
 @pytest.mark.parametrize(
     ("name", "node_class", "needed"),
     [
+        ("action_client", ActionClientNode, ()),
         ("conductor", Conductor, ()),
         ("dagger_supervisor", DaggerSupervisor, ("contract",)),
         ("policy_server", PolicyServer, ("candidates",)),
