@@ -40,7 +40,7 @@ READERS = (
     "command Float64MultiArray", "command JointTrajectory", "command JointState", "command Twist",
     "command TwistStamped", "command PoseStamped",
     "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3", "metadata.yaml", "episode", "episode folder",
-    "array cache", "checkpoint", "saved training",
+    "array cache", "LeRobot data set", "checkpoint", "saved training",
 )  # fmt: skip
 
 
