@@ -44,7 +44,7 @@ An EPISODE is a folder, or a number under --root. examples:
   il-ros episodes replay 12                     frames as the policy would see them
   il-ros episodes plot 12 -o episode.png
   il-ros episodes video 12 --sheet
-  il-ros episodes export lerobot data/push      all under ./episodes, as a LeRobotDataset v3.0
+  il-ros episodes export lerobot -o data/push   all under ./episodes, as a LeRobotDataset v3.0
   il-ros episodes import lerobot data/push --root imported
   il-ros episodes relabel --uncertain 2         new labels at marked or uncertain moments
 """

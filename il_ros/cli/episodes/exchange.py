@@ -43,8 +43,8 @@ def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
         description="Write episodes as a LeRobotDataset v3.0: each frame is the recorded tick nearest to its time. The "
         "data set appears when it is complete; an interrupted export goes on when it is called again.",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT", required=True, help="folder of the data set")
     add_contract(parser)
     parser.add_argument("--append", action="store_true", help="add the episodes to the data set OUT")
     parser.add_argument("--fps", type=int, help="frames per second (default: the contract's rate)")

@@ -198,7 +198,7 @@ def test_the_commands_export_append_and_import(tmp_path, capsys):
     for number in (1, 2):
         made.write(tmp_path / f"day{number}", made.recorded(10))
     out, back = str(tmp_path / "out"), str(tmp_path / "back")
-    words = ["episodes", "export", "lerobot", out, "--jobs", "1", "--root"]
+    words = ["episodes", "export", "lerobot", "-o", out, "--jobs", "1", "--root"]
     assert main([*words, str(tmp_path / "day1")]) == 0
     assert main([*words, str(tmp_path / "day2")]) == 1
     assert "exists already; give another name, or append to it" in capsys.readouterr().err
