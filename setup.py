@@ -31,7 +31,11 @@ RUN = [
 # ROS 2 Jazzy as wheels, for machines without a ROS installation. With ROS 2 sourced, rclpy comes from there.
 ROS = ["ros-rclpy[fastrtps]==7.1.6", "ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces==5.3.6"]
 
+# Packages of il_ros/episodes/exchange: LeRobot data sets.
+EXCHANGE = ["pyarrow>=15"]
+
 TEST = [
+    *EXCHANGE,
     "colcon-core",
     "colcon-package-information",
     "colcon-ros",
@@ -77,7 +81,7 @@ setup(
         *shared("worlds"),
     ],
     install_requires=RUN,
-    extras_require={"gym": ["gymnasium"], "ros": ROS, "test": TEST},
+    extras_require={"exchange": EXCHANGE, "gym": ["gymnasium"], "ros": ROS, "test": TEST},
     zip_safe=False,
     entry_points={
         "console_scripts": [

@@ -14,6 +14,7 @@ from il_ros.core.tables import say
 
 COMMANDS = {
     "episodes": ("il_ros.cli.episodes.command", "inspect, check, repair and plot recorded episodes"),
+    "contract": ("il_ros.cli.contract", "draft a contract from something that exists"),
     "train": ("il_ros.cli.train", "train a policy from episodes"),
     "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
     "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),

@@ -43,7 +43,8 @@ READERS = (
     "command Float64MultiArray", "command Float32MultiArray", "command JointTrajectory", "command JointJog",
     "command MultiDOFCommand", "command PoseStamped", "command Twist", "command TwistStamped",
     "command Float64", "transforms", "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3",
-    "metadata.yaml", "episode", "episode folder", "array cache", "checkpoint", "saved training",
+    "metadata.yaml", "episode", "episode folder", "array cache",
+    "LeRobot data set", "checkpoint", "saved training",
 )  # fmt: skip
 
 

@@ -1,0 +1,85 @@
+"""`il-ros contract`: draft a contract from something that exists."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from il_ros.core import atomic
+from il_ros.core import contract as contracts
+from il_ros.core.contract import ContractError
+from il_ros.core.tables import counted, say
+from il_ros.episodes.exchange.errors import ExchangeError
+
+_EXAMPLES = """\
+examples:
+  il-ros contract from-lerobot ~/data/pusht -o pusht.yaml
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand; each source of a contract is a subcommand of it."""
+    parser = subparsers.add_parser(
+        "contract",
+        help="draft a contract from something that exists",
+        description="Draft a contract, with comments, from something that exists. Read it before a robot uses it.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sources = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    for add in _SOURCES:
+        add(sources)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draft the contract; return 1 on failure, with the reason on stderr."""
+    try:
+        text = args.draft(args)
+        if args.out is None:
+            say(text.rstrip("\n"))
+            return 0
+        if args.out.exists():
+            raise ContractError(f"{args.out}: exists already; choose another file with --out")
+        atomic.write_text(args.out, text)
+    except (ContractError, ExchangeError, OSError) as error:
+        say(f"il-ros contract {args.verb}: {error}", file=sys.stderr)
+        return 1
+    made = contracts.parse(text, str(args.out))
+    seen, numbers = (
+        counted(len(made.observations), "observation"),
+        counted(made.action_size, "commanded number"),
+    )
+    say(f"{args.out}: contract '{made.name}', {made.rate_hz:g} Hz, {seen}, {numbers}")
+    return 0
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Add the option of where the contract goes."""
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write to FILE (default: print)")
+
+
+def _add_from_lerobot(sources: Any) -> None:
+    parser = sources.add_parser(
+        "from-lerobot",
+        help="from the features of a LeRobot data set",
+        description="Draft a contract from the features of a LeRobotDataset v3.0. Limits are what its actions reach: "
+        "enter your robot's own.",
+    )
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help="folder of the data set: it holds meta/info.json"
+    )
+    add_out(parser)
+    parser.set_defaults(draft=_from_lerobot)
+
+
+def _from_lerobot(args: argparse.Namespace) -> str:
+    from il_ros.episodes.exchange.lerobot.draft import draft_contract
+
+    return draft_contract(args.path)
+
+
+_SOURCES: tuple[Callable[[Any], None], ...] = (_add_from_lerobot,)
