@@ -40,7 +40,8 @@ class Inputs:
     @classmethod
     def for_policy(cls, contract: Contract, settings: PolicySettings) -> Inputs:
         """Return the inputs of a policy with these settings; raises ValueError as `of`."""
-        return cls.of(contract, settings.inputs, settings.optional, text=settings.reads_text)
+        read = {"image": settings.reads_images, "text": settings.reads_text}
+        return cls.of(contract, settings.inputs, settings.optional, **read)
 
     @classmethod
     def of(
@@ -49,12 +50,13 @@ class Inputs:
         keys: tuple[str, ...] = (),
         optional: tuple[str, ...] = (),
         *,
+        image: bool = True,
         text: bool = False,
     ) -> Inputs:
         """Return the inputs for `keys`, or for all of the contract's observations if empty.
 
-        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, and on a text
-        observation unless `text`: few networks support it.
+        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, and on an image
+        or text observation that the policy does not support (`image`, `text`).
         """
         known = {spec.key: spec for spec in contract.observations}
         for key in keys:
@@ -63,11 +65,13 @@ class Inputs:
                     f"inputs: contract '{contract.name}' has no '{key}'; it has: {', '.join(known)}"
                 )
         specs = [known[key] for key in keys or known]
+        supported = {"numeric": True, "image": image, "text": text}
         for spec in specs:
-            if spec.kind == "text" and not text:
-                others = ", ".join(other.key for other in specs if other.kind != "text")
+            if not supported[spec.kind]:
+                others = ", ".join(other.key for other in specs if supported[other.kind])
                 raise ValueError(
-                    f"inputs: '{spec.key}' is text, which this policy does not support; try [{others}]"
+                    f"inputs: '{spec.key}' is {'a text' if spec.kind == 'text' else 'a camera'}, which this policy "
+                    f"does not support; try [{others}]"
                 )
         used = [spec.key for spec in specs]
         for key in optional:

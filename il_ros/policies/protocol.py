@@ -224,10 +224,11 @@ class Perceptrons:
 class PolicySettings:
     """The settings that all policies have; a family adds its own. config/training/*.yaml explain each.
 
-    `optional`: the inputs that may be missing, in an episode or at a tick. `reads_text`, `follows`: whether the model
-    reads text observations, and whether it asks for the next observation.
+    `optional`: the inputs that may be missing, in an episode or at a tick. `reads_images`, `reads_text`, `follows`:
+    whether the model reads cameras and texts, and whether it asks for the next observation.
     """
 
+    reads_images: ClassVar[bool] = True
     reads_text: ClassVar[bool] = False
     follows: ClassVar[bool] = False
 

@@ -1,6 +1,10 @@
 """Every registered policy family fulfils the protocol, and planted faults do not pass."""
 
+import importlib.util
 import logging
+import sys
+from pathlib import Path
+from unittest import mock
 
 import made_arrays as made
 import numpy as np
@@ -57,6 +61,25 @@ def one_thread():
 @pytest.mark.parametrize("name", registry.FAMILIES)
 def test_a_family_conforms(name, check):
     check(SUBJECTS.get(name, Subject(name)))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_family_that_contributing_shows_conforms(monkeypatch, shown, check):
+    monkeypatch.setitem(registry.FAMILIES, "calm", Family(shown.Calm, shown.CalmNetwork))
+    check(Subject("calm", {"hidden": 32}))
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The module that the section 'Add a policy family' of CONTRIBUTING.md shows."""
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    file = tmp_path_factory.mktemp("family") / "calm_family.py"
+    file.write_text(text.partition("```python\n")[2].partition("```")[0])
+    spec = importlib.util.spec_from_file_location("calm_family", file)
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.dict(sys.modules, {"calm_family": module}):  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        yield module
 
 
 # ---- planted faults ----------------------------------------------------------------------------------------
