@@ -118,6 +118,10 @@ class Batches:
         """Return the batches in sample order, for validation."""
         return self._cut(size, torch.arange(len(self), device=self._device))
 
+    def example(self) -> Batch:
+        """Return the first sample as a batch, which shows what batches look like."""
+        return next(self._cut(1, torch.zeros(1, dtype=torch.int64, device=self._device)))
+
     def _cut(self, size: int | list[int], order: Tensor) -> Iterator[Batch]:
         # one gather per epoch and one split cost a fraction of a gather or a slice per batch
         numbers, targets = torch.split(order, size), torch.split(self._target[order], size)
