@@ -325,9 +325,13 @@ def test_a_robots_own_message_is_a_command_with_a_header_and_zeros_elsewhere():
         (
             "acme_msgs/msg/Absent",
             "",
-            r"'acme_msgs/msg/Absent' is not known; .*none of .* has share/acme_msgs/msg/Absent",
+            r"unknown message type 'acme_msgs/msg/Absent': none of .* has share/acme_msgs/msg/Absent",
         ),
-        ("std_msgs/Float64", "", r"'std_msgs/Float64' is not known; did you mean 'std_msgs/msg/Float64'"),
+        (
+            "std_msgs/Float64",
+            "",
+            r"unknown message type 'std_msgs/Float64'; did you mean 'std_msgs/msg/Float64'",
+        ),
         ("std_msgs/msg/Float64", "    names: [a, b]\n", "names: has 2 names; selected is 1 number: data"),
         (
             TOOL,

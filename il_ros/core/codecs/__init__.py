@@ -47,7 +47,7 @@ from il_ros.core.specs import (
     ObservationSpec,
     Vector,
 )
-from il_ros.core.strict_yaml import Section, brief
+from il_ros.core.strict_yaml import Section
 from il_ros.core.tables import counted
 
 CODECS: Mapping[str, Codec] = {
@@ -90,9 +90,8 @@ def codec_in(section: Section) -> Codec:
             messages.definition(type_name)
         except ValueError as error:
             close = difflib.get_close_matches(type_name, (*CODECS, *messages.every_type()), n=1, cutoff=0.85)
-            hint = f"did you mean '{close[0]}'? ({error})" if close else str(error)
-            problem = section.error("type", f"{brief(type_name)} is not known; {hint}")
-            raise UnknownTypeError(str(problem)) from None
+            hint = f"; did you mean '{close[0]}'?" if close and f"'{close[0]}'" not in str(error) else ""
+            raise UnknownTypeError(str(section.error("type", f"{error}{hint}"))) from None
     return codec_of(type_name)
 
 

@@ -29,6 +29,8 @@ MOST_DEFINITION = 200_000
 MOST_FIXED = 1_000_000
 """Values of fixed size in one message."""
 DEEPEST_TYPE = 30
+LONGEST_NAME = 200
+"""Characters of a type's name."""
 
 IDL = "ros2idl"
 """The language of a schema in MCAP whose definitions are IDL; others are ros2msg."""
@@ -57,11 +59,12 @@ def require_known(type_name: str) -> None:
     """Look up the definition of a type if it is not known yet; raises ValueError that says where it was looked for."""
     if type_name in store.types:
         return
-    if _TYPE_NAME.fullmatch(type_name) is None:
+    if _TYPE_NAME.fullmatch(type_name) is None or len(type_name) > LONGEST_NAME:
         package, _, name = type_name.rpartition("/")
         guess = f"{package}/msg/{name}"
         hint = f"; did you mean '{guess}'?" if guess in store.types else "; write it as 'package/msg/Name'"
-        raise ValueError(f"unknown message type '{type_name}'{hint}")
+        shown = type_name if len(type_name) <= LONGEST_NAME else f"{type_name[:LONGEST_NAME]}..."
+        raise ValueError(f"unknown message type '{shown}'{hint}")
     found: _Types = {}
     missing = _collect(type_name, found)
     if missing:
