@@ -136,13 +136,17 @@ def recorded(entry: Any, terms: Contract) -> TargetSeries:
     messages = open_bag(entry.folder).messages({info.decision_topic})
     span = (info.started_ns, info.stopped_ns or 1 << 62)
     read, _ = read_decisions(message for message in messages if span[0] <= message.log_ns <= span[1])
-    sent = [(each.decision.stamp_ns, each.decision.sent) for each in read if each.decision.sent is not None]
+    sent = [
+        (each.decision.stamp_ns, each.decision.sent)
+        for each in read
+        if each.decision.sent is not None and np.isfinite(each.decision.sent).all()
+    ]  # not before every action group has a command
     kept = [sent[0]] if sent else []
     for stamp_ns, command in sent[1:]:
         if stamp_ns > kept[-1][0]:
             kept.append((stamp_ns, command))
     if not kept:
-        raise PlaybackError(f"{entry.folder}: no command was sent in it")
+        raise PlaybackError(f"{entry.folder}: no command to all actions was sent in it")
     times_s = np.array([(stamp_ns - kept[0][0]) / 1e9 for stamp_ns, _ in kept])
     series = TargetSeries(
         own.action_names, times_s, np.array([command for _, command in kept], dtype=np.float64)

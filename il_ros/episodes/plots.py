@@ -53,8 +53,14 @@ class _Joint:
     @property
     def still(self) -> bool:
         """Whether neither curve moves."""
-        drawn = [self.commanded] if self.measured is None else [self.commanded, self.measured]
-        return all(np.ptp(values) < STILL * self.scale for values in drawn)
+        return all(np.ptp(values) < STILL * self.scale for values in self._drawn)
+
+    @property
+    def _drawn(self) -> list[Vector]:
+        """The curves without NaN, which a command of an action group without a label is; no empty ones."""
+        curves = [self.commanded] if self.measured is None else [self.commanded, self.measured]
+        known = [values[~np.isnan(values)] for values in curves]
+        return [values for values in known if len(values)]
 
     @property
     def limits_shown(self) -> bool:
@@ -65,7 +71,7 @@ class _Joint:
     @property
     def span(self) -> tuple[float, float]:
         """The axis: the curves with a margin, at least LEAST_SPAN of the limits' range."""
-        drawn = np.concatenate([self.commanded, *([] if self.measured is None else [self.measured])])
+        drawn = np.concatenate([*self._drawn, *([] if self._drawn else [np.zeros(1)])])
         low, high = float(drawn.min()), float(drawn.max())
         half = max(1.15 * (high - low), LEAST_SPAN * self.scale) / 2
         return (low + high) / 2 - half, (low + high) / 2 + half

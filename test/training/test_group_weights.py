@@ -33,6 +33,7 @@ groups: {arm: [left, hand], wheels: [base]}
 OWN = contract.parse(TEXT, "own.yaml")
 INPUTS = Inputs.of(OWN)
 HALF_S = 500_000_000
+RNG = torch.Generator()
 NAN = np.nan
 ARM, WHEELS = ("policy", "expert", "expert", "policy"), ("expert", "expert", "policy", "expert")
 
@@ -125,9 +126,9 @@ def test_the_loss_and_its_gradient_are_those_of_the_labelled_numbers_alone(name,
     flat = FlatParameters(network)
     numbers = np.array([1, 2, 2, 2, 3, 3, 4.0])
     expected = (numbers if loss == "l1" else numbers**2).mean()
-    assert gradient_of(network, flat)(batch).item() == pytest.approx(expected)
+    assert gradient_of(network, flat, batch)(batch, RNG).total.item() == pytest.approx(expected)
     fast = flat.gradient.clone()
-    by_autograd(network, flat, batch)
+    by_autograd(network, flat, batch, RNG)
     torch.testing.assert_close(fast, flat.gradient)
     # the slope of each of the three outputs' bias, over the seven labels
     slopes = -(np.array([2, 3, 2]) if loss == "l1" else 2 * np.array([5.0, 7.0, 5.0])) / 7

@@ -53,9 +53,14 @@ class Actuation:
     def sent(self) -> Numbers | None:
         """The last command (A,), None before the first one; NaN for keys without one when others have one."""
         parts: list[float] = []
+        known = False
         for key, motion in self._motions.items():
-            parts += (math.nan,) * self._limiters[key].spec.size if motion is None else motion.sent
-        return tuple(parts) if any(motion is not None for motion in self._motions.values()) else None
+            if motion is None:
+                parts += (math.nan,) * self._limiters[key].spec.size
+            else:
+                parts += motion.sent
+                known = True
+        return tuple(parts) if known else None
 
     def anchor(
         self,

@@ -7,9 +7,10 @@ its own source in authority; the emergency stop, the rest and the contact stop a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from il_ros.control.chunks import step_due
 from il_ros.control.limiter.shaper import CommandShaper
@@ -62,6 +63,16 @@ class GroupAuthority:
     reason: str = "no source has proposed"
     mixed: bool = False
     unreported: bool = False
+
+
+class Part(NamedTuple):
+    """What is decided for one action group: the source in authority and why, its target, and its proposal, if any."""
+
+    group: ActionGroup
+    source: str
+    reason: str
+    target: Target
+    proposal: Proposal | None
 
 
 class Decider:
@@ -184,37 +195,34 @@ class Decider:
         robot_ns = clocks_ns[0] if self._simulated else clocks_ns[1]
         self.stop_decided = bool(self._estop.latched)
         self._assign(arbitrations, absences, stamp_ns)
-        proposed: dict[str, Proposal | None] = {}
-        targets: dict[str, Target] = {}
+        parts: list[Part] = []
         for group, state in self.groups.items():
             winner = state.source
-            proposed[group] = None if winner == NOBODY else self._buffer.of(group)[winner].proposal
-            targets[group] = self._target(state, proposed[group], stamp_ns, time_ns, robot_ns)
+            proposal = None if winner == NOBODY else self._buffer.of(group)[winner].proposal
+            target = self._target(state, proposal, stamp_ns, time_ns, robot_ns)
+            if target.values is None:
+                winner, proposal = NOBODY, None
+            reason = f"{state.reason}; {target.remark}" if target.remark else state.reason
+            parts.append(Part(state.group, winner, reason, target, proposal))
         emergency = bool(self._stopped()) and not self._estop.gentle
-        self._check_following(targets, time_ns, robot_ns)
-        driven = [group for group, target in targets.items() if target.values is not None]
-        target = self._joined_target(targets)
-        limited = self.shaper.advance(target, driven, stamp_ns, time_ns, clocks_ns, emergency=emergency)
+        self._check_following(parts, time_ns, robot_ns)
+        driven = [part.group.name for part in parts if part.target.values is not None]
+        limited = self.shaper.advance(
+            self._joined_target(parts), driven, stamp_ns, time_ns, clocks_ns, emergency=emergency
+        )
         proposals = self._buffer.for_tick(stamp_ns)
-        for group in driven:
-            self._record(proposals, group, targets[group])
+        for part in parts:
+            self._record(proposals, part)
         arbitration = next(iter(arbitrations.values()))
-        reasons = {
-            group: f"{state.reason}; {targets[group].remark}" if targets[group].remark else state.reason
-            for group, state in self.groups.items()
-        }
-        sources = {group: self.groups[group].source if group in driven else NOBODY for group in targets}
-        versions = {
-            group: found.version if found is not None and group in driven else ""
-            for group, found in proposed.items()
-        }
-        named = [proposed[group] for group in driven]
-        proposal = next((found for found in named if found and found.version), next(iter(named), None))
+        proposal = parts[0].proposal
+        if self._grouped:  # one with a version, which is the policy's, if there is one
+            found = [part.proposal for part in parts if part.proposal is not None]
+            proposal = next((each for each in found if each.version), next(iter(found), None))
         return Decision(
             stamp_ns=stamp_ns,
             sent_ns=time_ns,
-            authority=joined_authority(sources.values()),
-            reason=_joined_reason(reasons),
+            authority=joined_authority([part.source for part in parts]),
+            reason=_joined_reason({part.group.name: part.reason for part in parts}),
             proposals=proposals,
             sent=self.shaper.sent,
             limited=limited,
@@ -228,19 +236,15 @@ class Decider:
             mode=self.mode.name,
             disagreement=self.mode.disagreement(stamp_ns),
             queried=arbitration.queried,
-            groups={
-                group: GroupDecision(
-                    state.group.columns,
-                    sources[group],
-                    reasons[group],
-                    versions[group],
-                    self.mode.disagreement(stamp_ns, group),
-                )
-                for group, state in self.groups.items()
-            }
+            groups={part.group.name: self._recorded(part, stamp_ns) for part in parts}
             if self._grouped
             else {},
         )
+
+    def _recorded(self, part: Part, stamp_ns: int) -> GroupDecision:
+        version = "" if part.proposal is None else part.proposal.version
+        disagreement = self.mode.disagreement(stamp_ns, part.group.name)
+        return GroupDecision(part.group.columns, part.source, part.reason, version, disagreement)
 
     def hand_over(self, arbitrations: Arbitrations, absences: Mapping[str, Absences], from_ns: int) -> None:
         """Start a new generation in groups under the winners of their arbitrations, with a new ramp in each."""
@@ -269,7 +273,7 @@ class Decider:
 
     def _assign(self, arbitrations: Arbitrations, absences: Mapping[str, Absences], stamp_ns: int) -> None:
         """Give authority over each group to the winner of its arbitration."""
-        changed = {}
+        changed: dict[str, Arbitration] = {}
         for group, arbitration in arbitrations.items():
             state, winner = self.groups[group], arbitration.authority
             if winner != state.source and not (arbitration.mixed and state.mixed):
@@ -287,41 +291,43 @@ class Decider:
             state = self.groups[group]
             state.mixed, state.unreported = arbitration.mixed, False
 
-    def _joined_target(self, targets: Mapping[str, Target]) -> Numbers | None:
+    def _joined_target(self, parts: Sequence[Part]) -> Numbers | None:
         """Return the targets of all groups in one vector (A,), NaN in groups without one; None without any."""
         if not self._grouped:
-            return next(iter(targets.values())).values
+            return parts[0].target.values
         joined: Numbers | None = None
-        for group, target in targets.items():
-            if target.values is not None:
-                joined = replaced(joined, target.values, self.groups[group].group)
+        for part in parts:
+            if part.target.values is not None:
+                joined = replaced(joined, part.target.values, part.group)
         return joined
 
-    def _record(self, proposals: dict[str, Numbers | None], group: str, target: Target) -> None:
+    def _record(self, proposals: dict[str, Numbers | None], part: Part) -> None:
         """Record the target of a group as what its source proposed for the tick, unless it was repeated."""
-        winner, values = self.groups[group].source, target.values
-        repeated = target.origin is TargetOrigin.REPEATED
+        values, repeated = part.target.values, part.target.origin is TargetOrigin.REPEATED
+        if values is None:
+            return
         if not self._grouped:
-            proposals[winner] = None if repeated else values
-        elif values is not None and not repeated:
-            proposals[winner] = replaced(proposals[winner], values, self.groups[group].group)
+            proposals[part.source] = None if repeated else values
+            return
+        known = replaced(
+            proposals[part.source], (math.nan,) * len(values) if repeated else values, part.group
+        )
+        proposals[part.source] = None if all(map(math.isnan, known)) else known
 
-    def _check_following(self, targets: Mapping[str, Target], time_ns: int, robot_ns: int) -> None:
+    def _check_following(self, parts: Sequence[Part], time_ns: int, robot_ns: int) -> None:
         """Latch the stop, from the next decision on, when the robot does not follow its commands."""
-        sent = self.shaper.sent
         if not self._following.needed:
             return
+        sent = self.shaper.sent
         checked: list[str] = []
-        for group, target in targets.items():
-            keys = self.groups[group].group.keys
-            if target.values is None or sent is None:
-                self._following.clear(keys)
+        for part in parts:
+            if part.target.values is None or sent is None:
+                self._following.clear(part.group.keys)
             else:
-                checked += keys
-        problem = ""
-        if sent is not None and checked:
-            measured = self.shaper.measured.at(time_ns)[0]
-            problem = self._following.problem(sent, measured, robot_ns, checked)
+                checked += part.group.keys
+        if sent is None or not checked:
+            return
+        problem = self._following.problem(sent, self.shaper.measured.at(time_ns)[0], robot_ns, checked)
         if problem:
             self._estop.trip(problem)
 
@@ -367,7 +373,7 @@ def _expires_s(contract: Contract, group: ActionGroup) -> float:
 
 def _joined_reason(reasons: Mapping[str, str]) -> str:
     """Return the reasons of all groups in one sentence."""
-    if len(set(reasons.values())) == 1:
+    if len(reasons) == 1 or len(set(reasons.values())) == 1:
         return next(iter(reasons.values()))
     return "; ".join(f"{group}: {reason}" for group, reason in reasons.items())
 

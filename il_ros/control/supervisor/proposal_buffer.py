@@ -64,6 +64,8 @@ class ProposalBuffer:
         if not self._groups:
             self._by_group = {groups[0].name if groups else WHOLE: self.states}
 
+        self._every = tuple(self._by_group.values())
+
     def add(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Reception:
         """Add a proposal from the topic of source `name`; return what became of it.
 
@@ -72,7 +74,7 @@ class ProposalBuffer:
         fault = self._fault(name, proposal)
         tables = self._tables(proposal.groups)
         lateness = [self._late(name, states[name], proposal.stamp_ns, now_ns) for states in tables]
-        late = lateness[0] if all(lateness) else ""
+        late = "" if "" in lateness else lateness[0]
         if fault:
             self.reject(name, fault, faulty=True, groups=proposal.groups)
         elif late:
@@ -177,7 +179,7 @@ class ProposalBuffer:
 
     def _tables(self, groups: Sequence[str]) -> Sequence[dict[str, SourceState]]:
         """Return the states of the sources in the groups that a proposal covers; empty: all."""
-        return [self._by_group[group] for group in groups or self._by_group]
+        return [self._by_group[group] for group in groups] if groups else self._every
 
     def _fault(self, name: str, proposal: Proposal) -> str:
         if proposal.source != name:
