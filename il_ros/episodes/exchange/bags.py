@@ -40,7 +40,8 @@ class ImportedEpisode:
 
     `numbers` (T, D), `pictures` (T of them) and `texts` (T): by the key of the contract's observation.
     `commands` (T, A_k): by action. `extra`: further numbers (T, ...) or texts (T) by topic. `manual` (T,): whether a
-    person commanded the frame; None: all commands are labels. `origin`: texts for the bag.
+    person commanded the frame; None: all commands are labels. `origin`: where it is from, in words; `kept`: further
+    texts for the bag.
     """
 
     number: int
@@ -57,6 +58,7 @@ class ImportedEpisode:
     instruction: str = ""
     seed: int | None = None
     origin: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_bag(folder: Path, contract: Contract, episode: ImportedEpisode) -> None:
@@ -85,7 +87,7 @@ def write_bag(folder: Path, contract: Contract, episode: ImportedEpisode) -> Non
     info.save(folder)
     with BagWriter(folder, compression="zstd") as bag:
         bag.add_metadata(CONTRACT_RECORD, {"text": contract.text})
-        bag.add_metadata(ORIGIN, dict(episode.origin))
+        bag.add_metadata(ORIGIN, {**episode.origin, **episode.kept})
         _fill(bag, contract, episode, start_ns)
     replace(info, complete=True).save(folder)
 
