@@ -31,8 +31,8 @@ RUN = [
 # ROS 2 Jazzy as wheels, for machines without a ROS installation. With ROS 2 sourced, rclpy comes from there.
 ROS = ["ros-rclpy[fastrtps]==7.1.6", "ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces==5.3.6"]
 
-# Packages of il_ros/episodes/exchange: LeRobot data sets.
-EXCHANGE = ["pyarrow>=15"]
+# Packages of il_ros/episodes/exchange: robomimic's files, LeRobot data sets.
+EXCHANGE = ["h5py", "pyarrow>=15"]
 
 TEST = [
     *EXCHANGE,

@@ -17,6 +17,7 @@ from il_ros.episodes.exchange.errors import ExchangeError
 _EXAMPLES = """\
 examples:
   il-ros contract from-lerobot ~/data/pusht -o pusht.yaml
+  il-ros contract from-robomimic lift.hdf5 -o lift.yaml
 """
 
 
@@ -82,4 +83,25 @@ def _from_lerobot(args: argparse.Namespace) -> str:
     return draft_contract(args.path)
 
 
-_SOURCES: tuple[Callable[[Any], None], ...] = (_add_from_lerobot,)
+def _add_from_robomimic(sources: Any) -> None:
+    parser = sources.add_parser(
+        "from-robomimic",
+        help="from the shapes in a robomimic file",
+        description="Draft a contract from the shapes in a robomimic HDF5 file. Limits are what its actions reach: "
+        "enter your robot's own.",
+    )
+    parser.add_argument("path", type=Path, metavar="FILE", help="the HDF5 file")
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ", help="frames per second (default: control_freq in the file)"
+    )
+    add_out(parser)
+    parser.set_defaults(draft=_from_robomimic)
+
+
+def _from_robomimic(args: argparse.Namespace) -> str:
+    from il_ros.episodes.exchange.hdf5.draft import draft_contract
+
+    return draft_contract(args.path, args.rate)
+
+
+_SOURCES: tuple[Callable[[Any], None], ...] = (_add_from_lerobot, _add_from_robomimic)

@@ -13,6 +13,7 @@ from pathlib import Path
 import lerobot_files
 import made_episodes as made
 import numpy as np
+import robomimic_files
 from fuzzing import Mutator, Reader, mutated_bytes, mutated_file, mutated_json, mutated_mcap, named
 
 from il_ros.core import contract, messages
@@ -26,6 +27,8 @@ from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.catalogue import look, scan
 from il_ros.episodes.counts import count_episode
 from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5.draft import drafted
+from il_ros.episodes.exchange.hdf5.layout import RobomimicFile
 from il_ros.episodes.exchange.lerobot.draft import draft_contract
 from il_ros.episodes.exchange.lerobot.layout import read_info
 from il_ros.episodes.exchange.lerobot.rows import DataRows
@@ -64,6 +67,7 @@ def bag_readers(folder: Path) -> Sequence[Reader]:
         Reader("episode folder", _episode_files(folder), mutated_file, _episode_folder(folder), ()),
         Reader("array cache", _cached(folder), mutated_file, _load_cached(folder), ()),
         Reader("LeRobot data set", *_lerobot(folder), (ExchangeError,)),
+        Reader("robomimic", *_robomimic(folder), (ExchangeError,)),
     ]
 
 
@@ -183,6 +187,21 @@ def _read_lerobot(root: Path) -> object:
             for feature in info.numbers:
                 data.numbers(row, feature)
     return draft_contract(root)
+
+
+def _robomimic(folder: Path) -> tuple[tuple[bytes, ...], Mutator, Callable[[bytes], object]]:
+    path = folder / "demos.hdf5"
+    seed = robomimic_files.write(path).read_bytes()
+
+    def read(raw: bytes) -> object:
+        path.write_bytes(raw)
+        with RobomimicFile(path) as file:
+            for demo in file.demos:
+                for key in (*file.keys(demo), *(f"obs/{key}" for key in file.observed_keys(demo))):
+                    file.array(demo, key)
+            return drafted(file, None)
+
+    return (seed,), mutated_bytes, read
 
 
 def _recorded_texts() -> tuple[bytes, ...]:

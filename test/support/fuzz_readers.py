@@ -44,7 +44,7 @@ READERS = (
     "command MultiDOFCommand", "command PoseStamped", "command Twist", "command TwistStamped",
     "command Float64", "transforms", "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3",
     "metadata.yaml", "episode", "episode folder", "array cache",
-    "LeRobot data set", "checkpoint", "saved training",
+    "LeRobot data set", "robomimic", "checkpoint", "saved training",
 )  # fmt: skip
 
 

@@ -6,17 +6,20 @@ import argparse
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from il_ros.cli.episodes.choice import add_contract, entries_of
 from il_ros.core import contract as contracts
 from il_ros.core.tables import say
 from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
 from il_ros.episodes.exchange.lerobot.ingest import import_lerobot
 from il_ros.episodes.exchange.lerobot.options import ACTIONS, HOLES, PICTURES, UNMARKED_AS, ExportOptions
-from il_ros.episodes.exchange.lerobot.tables import EpisodeRow
 from il_ros.episodes.exchange.lerobot.video import CODECS
+from il_ros.episodes.exchange.report import ImportReport
+
+Item = TypeVar("Item")
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -32,7 +35,9 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         help="read another project's data as episodes",
         description="Read another project's data as episodes, which all other commands take.",
     )
-    _add_lerobot_import(parser.add_subparsers(dest="format", required=True, metavar="format"), common)
+    formats = parser.add_subparsers(dest="format", required=True, metavar="format")
+    _add_lerobot_import(formats, common)
+    _add_robomimic_import(formats, common)
 
 
 def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
@@ -141,14 +146,56 @@ def _import_lerobot(args: argparse.Namespace) -> int:
         args.path,
         args.root,
         contract=None if args.contract is None else contracts.load(args.contract),
-        features=dict(_pair(word) for word in args.feature),
+        features=dict(_pair("feature", word) for word in args.feature),
         episodes=None if args.episodes is None else _numbers(args.episodes),
         demonstrations=args.demonstrations,
         progress=_importing,
     )
+    return _imported(report, args.root)
+
+
+def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None:
+    parser = formats.add_parser(
+        "robomimic",
+        parents=[common],
+        help="robomimic's HDF5",
+        description="Read a robomimic HDF5 file as episodes under --root. Their contract is that of --contract, the "
+        "one that an export of this package has with it, or one drafted from the shapes. An interrupted import goes "
+        "on when it is called again.",
+    )
+    parser.add_argument("path", type=Path, metavar="FILE", help="the HDF5 file")
+    add_contract(parser)
+    parser.add_argument(
+        "--observation",
+        action="append",
+        default=[],
+        metavar="KEY=OBS",
+        help="the file's observation of one of the contract's keys, where they differ; may be repeated",
+    )
+    parser.add_argument("--mask", default="", metavar="NAME", help="only the demonstrations of this mask")
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ", help="frames per second (default: control_freq in the file)"
+    )
+    parser.set_defaults(act=_import_robomimic)
+
+
+def _import_robomimic(args: argparse.Namespace) -> int:
+    report = import_robomimic(
+        args.path,
+        args.root,
+        contract=None if args.contract is None else contracts.load(args.contract),
+        observations=dict(_pair("observation", word) for word in args.observation),
+        mask=args.mask,
+        rate_hz=args.rate,
+        progress=_importing,
+    )
+    return _imported(report, args.root)
+
+
+def _imported(report: ImportReport, root: Path) -> int:
     for line in report.lines():
         say(line)
-    say(f"next: il-ros train {args.root}")
+    say(f"next: il-ros train {root}")
     return 0
 
 
@@ -158,17 +205,19 @@ def _steps(step: str, items: Sequence[object]) -> Iterable[object]:
     return tqdm(items, desc=step, unit="episode", leave=False)
 
 
-def _importing(rows: Sequence[EpisodeRow]) -> Iterable[EpisodeRow]:
+def _importing(rows: Sequence[Item]) -> Iterable[Item]:
     from tqdm import tqdm
 
     return tqdm(rows, desc="importing", unit="episode", leave=False)
 
 
-def _pair(word: str) -> tuple[str, str]:
-    key, found, feature = word.partition("=")
-    if not (key and found and feature):
-        raise ExchangeError(f"--feature {word}: must be KEY=FEATURE, such as joints=observation.state")
-    return key, feature
+def _pair(option: str, word: str) -> tuple[str, str]:
+    key, found, other = word.partition("=")
+    if not (key and found and other):
+        raise ExchangeError(
+            f"--{option} {word}: must be KEY=NAME, a key of the contract and a name in the data"
+        )
+    return key, other
 
 
 def _numbers(text: str) -> list[int]:

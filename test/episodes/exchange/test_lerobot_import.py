@@ -6,6 +6,7 @@ import imageio_ffmpeg
 import lerobot_files
 import made_episodes as made
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 from lerobot_files import FRONT
 
@@ -16,9 +17,9 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.replay import open_replay
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import scan
+from il_ros.episodes.exchange import bags
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.grid import GridCounts, on_grid
-from il_ros.episodes.exchange.lerobot import ingest
 from il_ros.episodes.exchange.lerobot.depth import DepthCodes
 from il_ros.episodes.exchange.lerobot.draft import draft_contract
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
@@ -92,6 +93,20 @@ def test_imported_episodes_are_listed_verified_and_trained_on(golden, tmp_path, 
     assert [info.outcome for info in infos] == ["unmarked"] * 3
 
 
+def test_a_file_whose_episodes_share_one_row_group_gives_the_same(golden, tmp_path):
+    """As data sets from before LeRobot 0.6 are."""
+    source = lerobot_files.copied(tmp_path)
+    parquet.write_table(parquet.read_table(source / lerobot_files.DATA), source / lerobot_files.DATA)
+    assert parquet.ParquetFile(source / lerobot_files.DATA).num_row_groups == 1
+    report = import_lerobot(source, tmp_path / "episodes", demonstrations=True)
+    for found, wanted in zip(
+        arrays(tmp_path / "episodes", report.contract), arrays(golden[0], golden[1].contract), strict=True
+    ):
+        np.testing.assert_array_equal(found.observations["state"], wanted.observations["state"])
+        np.testing.assert_array_equal(found.commands, wanted.commands)
+        np.testing.assert_array_equal(found.observations["front"], wanted.observations["front"])
+
+
 def test_features_beyond_the_contract_are_kept_in_the_bag(golden):
     root, report = golden
     bag = open_bag(root / "episode_000001")
@@ -116,18 +131,18 @@ def test_only_interventions_are_labels(tmp_path):
 
 def test_an_interrupted_import_goes_on_where_it_stopped(tmp_path, monkeypatch):
     root = tmp_path / "episodes"
-    fill = ingest._Writer._fill
+    fill = bags._fill
 
-    def failing(self, bag, row, *rest):
-        fill(self, bag, row, *rest)
-        if row.index == 1:
+    def failing(bag, contract, episode, start_ns):
+        fill(bag, contract, episode, start_ns)
+        if episode.number == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ingest._Writer, "_fill", failing)
+    monkeypatch.setattr(bags, "_fill", failing)
     with pytest.raises(KeyboardInterrupt):
         import_lerobot(lerobot_files.GOLDEN, root)
     assert [entry.state for entry in scan(root).entries] == ["ready", "incomplete"]
-    monkeypatch.setattr(ingest._Writer, "_fill", fill)
+    monkeypatch.setattr(bags, "_fill", fill)
     report = import_lerobot(lerobot_files.GOLDEN, root)
     assert (report.before, [folder.name for folder in report.folders]) == (
         1,

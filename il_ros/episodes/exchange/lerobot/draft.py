@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from il_ros.episodes.exchange.lerobot.layout import (
 )
 from il_ros.episodes.exchange.lerobot.rows import DataRows
 from il_ros.episodes.exchange.lerobot.tables import read_episodes
+from il_ros.episodes.exchange.words import number_list, word
 
 Array = np.ndarray[Any, Any]
 
@@ -65,7 +63,7 @@ def draft_contract(path: Path) -> str:
         + (f", robot type {shown(info.robot_type)}." if info.robot_type else "."),
         "# `il-ros episodes import` writes these topics. For a robot, enter its topics, types, units and limits;",
         "# docs/contract.yaml explains every field.",
-        f"name: {_quoted(_word(path.resolve().name))}",
+        f"name: {word(path.resolve().name)}",
         f"rate_hz: {info.fps}",
         f"trigger: {topics[trigger]}",
         "",
@@ -110,28 +108,23 @@ def word_of(key: str) -> str:
     """Return a feature's key as a contract's key: 'observation.images.front' as 'front'."""
     for prefix in (IMAGES, OBSERVATION):
         if key.startswith(prefix) and len(key) > len(prefix):
-            return _word(key.removeprefix(prefix))
-    return _word(key)
-
-
-def _word(text: str) -> str:
-    word = re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_")
-    return word if word[:1].isalpha() else f"f_{word}"
+            return word(key.removeprefix(prefix))
+    return word(key)
 
 
 def _keys(features: Iterable[str]) -> dict[str, str]:
     keys: dict[str, str] = {}
     for feature in features:
-        word, count = word_of(feature), 2
-        while word in keys.values():
-            word, count = f"{word_of(feature)}_{count}", count + 1
-        keys[feature] = word
+        name, count = word_of(feature), 2
+        while name in keys.values():
+            name, count = f"{word_of(feature)}_{count}", count + 1
+        keys[feature] = name
     return keys
 
 
 def _numbers(feature: Feature, topic: str, age_s: float) -> list[str]:
     named = (
-        _list("names", feature.elements)
+        number_list("names", feature.elements)
         if feature.names or feature.key == STATE
         else [f"size: {feature.size}"]
     )
@@ -159,7 +152,7 @@ def _action(info: DatasetInfo, action: Feature, names: tuple[str, ...] | None, s
     lines = [
         f"    topic: {TOPICS}/action",
         f"    type: {ARRAY}",
-        *(f"    {line}" for line in _list("names", names or action.elements)),
+        *(f"    {line}" for line in number_list("names", names or action.elements)),
     ]
     if names is None:
         lines += [
@@ -172,7 +165,7 @@ def _action(info: DatasetInfo, action: Feature, names: tuple[str, ...] | None, s
         limits = lower, upper, speed
     lines += ["    limits:                        # what the data set commands: enter your robot's own"]
     for name, values in zip(("lower", "upper", "speed"), limits, strict=True):
-        lines += [f"      {line}" for line in _list(name, [float(f"{value:.6g}") for value in values])]
+        lines += [f"      {line}" for line in number_list(name, values)]
     return lines
 
 
@@ -192,18 +185,3 @@ def _ranges(info: DatasetInfo, action: Feature) -> tuple[Array, Array, Array]:
         raise ExchangeError(f"{info.root}: the action holds numbers that are not finite")
     margin = np.maximum(_MARGIN * (high - low), 1e-3)
     return low - margin, high + margin, np.maximum((1 + _MARGIN) * step * info.fps, 1e-3)
-
-
-def _list(key: str, values: Sequence[Any]) -> list[str]:
-    """Return 'key: [...]', broken into lines."""
-    words = ", ".join(_quoted(value) if isinstance(value, str) else f"{value!r}" for value in values)
-    lines = textwrap.wrap(f"{key}: [{words}]", 100, break_long_words=False, break_on_hyphens=False)
-    return [lines[0], *(f"  {line}" for line in lines[1:])]
-
-
-def _quoted(text: str) -> str:
-    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", text) and text.lower() not in _YAML_WORDS
-    return text if plain else json.dumps(text, ensure_ascii=False)
-
-
-_YAML_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}

@@ -97,7 +97,8 @@ def export_lerobot(
         steps = partial(_steps, progress)
         result = assemble(segments, columns, folder, base, limits, robot, steps)
         _publish(folder, out)
-    return _report(out, result, kept, segments, left_out + more, columns)
+    poor = [each for each in wanted if each.poor]
+    return _report(out, result, kept, segments, left_out + more, columns, poor)
 
 
 def _steps(progress: Progress, segments: Sequence[Segment]) -> Iterable[Segment]:
@@ -261,6 +262,7 @@ def _report(
     segments: Sequence[Segment],
     left_out: Sequence[tuple[str, str]],
     columns: Columns,
+    poor: Sequence[Entry],
 ) -> ExportReport:
     edges: dict[str, int] = {}
     for each in made:
@@ -275,6 +277,11 @@ def _report(
         for each in made
         if each.holes
     ]
+    if poor:
+        names = ", ".join(each.name for each in poor[:3]) + (", ..." if len(poor) > 3 else "")
+        notes.append(
+            f"{counted(len(poor), 'episode')} graded poor: {names}; a training here would leave them out"
+        )
     if repeated:
         notes.append(
             f"{repeated} of {counted(frames, 'frame')} repeat the tick before: there was no nearer one"

@@ -67,7 +67,7 @@ class ParquetReader:
             raise ExchangeError(
                 f"{path}: is not a whole Parquet file: {error}; a writer that was killed leaves such files"
             ) from error
-        self._cached: tuple[int, tuple[str, ...], Any] | None = None
+        self._cached: dict[tuple[int, str], Any] = {}
 
     @property
     def rows(self) -> int:
@@ -83,7 +83,10 @@ class ParquetReader:
             )
 
     def table(self, columns: Sequence[str], start: int = 0, stop: int | None = None) -> Any:
-        """Return rows `start` to `stop` of some columns as a pyarrow table; one row group is kept in memory."""
+        """Return rows `start` to `stop` of some columns as a pyarrow table.
+
+        What was read of a row group stays in memory until another one is read: one group may hold many episodes.
+        """
         self.require(columns)
         stop = self.rows if stop is None else stop
         if not 0 <= start <= stop <= self.rows:
@@ -95,31 +98,30 @@ class ParquetReader:
             for group in range(len(self.starts) - 1)
             if self.starts[group] < stop and self.starts[group + 1] > start
         ]
+        self._cached = {key: column for key, column in self._cached.items() if key[0] in wanted}
         arrow = package("pyarrow")
         parts = []
         for group in wanted:
             first = self.starts[group]
-            whole = self._group(group, tuple(columns))
+            whole = arrow.table({name: self._column(group, name) for name in columns})
             parts.append(
                 whole.slice(max(0, start - first), min(stop, self.starts[group + 1]) - max(start, first))
             )
-        if not parts:
-            return self.schema.empty_table().select(list(columns))
-        return arrow.concat_tables(parts)
+        return arrow.concat_tables(parts) if parts else self.schema.empty_table().select(list(columns))
 
-    def _group(self, group: int, columns: tuple[str, ...]) -> Any:
-        if self._cached is None or self._cached[:2] != (group, columns):
+    def _column(self, group: int, name: str) -> Any:
+        if (group, name) not in self._cached:
             try:
                 # columns=["action"] also reads a column "action.x"
-                read = self._read.read_row_group(group, columns=list(columns)).select(list(columns))
-                self._cached = group, columns, read
+                table = self._read.read_row_group(group, columns=[name])
+                self._cached[group, name] = table.column(name)
             except Exception as error:
                 raise ExchangeError(f"{self.path}: row group {group} can't be read: {error}") from error
-        return self._cached[2]
+        return self._cached[group, name]
 
     def close(self) -> None:
         """Close the file."""
-        self._cached = None
+        self._cached = {}
         self._file.close()
 
     def __enter__(self) -> ParquetReader:
