@@ -1,6 +1,8 @@
 """Every registered policy family fulfils the protocol, and planted faults do not pass."""
 
 import logging
+import sys
+from types import ModuleType
 
 import made_arrays as made
 import numpy as np
@@ -25,8 +27,9 @@ from conformance import (
     what_is_offered_in_numpy_equals_torch,
 )
 
+from il_ros.core import plugins
+from il_ros.core.plugins import Plugin
 from il_ros.policies import runner
-from il_ros.policies.families import registry
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning, BehaviourCloningNetwork
 from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import Actions, Loss, noise
@@ -54,7 +57,7 @@ def one_thread():
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", registry.FAMILIES)
+@pytest.mark.parametrize("name", plugins.names(plugins.FAMILIES))
 def test_a_family_conforms(name, check):
     check(SUBJECTS.get(name, Subject(name)))
 
@@ -195,7 +198,11 @@ class Drawing(BehaviourCloningNetwork):
 
 
 def planted(monkeypatch, network):
-    monkeypatch.setitem(registry.FAMILIES, "planted", Family(BehaviourCloning, network))
+    module = ModuleType("planted")
+    module.FAMILY = Family(BehaviourCloning, network)
+    monkeypatch.setitem(sys.modules, "planted", module)
+    plugin = Plugin("il_ros.families", "planted", "planted:FAMILY", "tests", "1")
+    monkeypatch.setitem(plugins.registered(plugins.FAMILIES), "planted", (plugin,))
     return Subject("planted", {"hidden": (16,), "channels": (4,)})
 
 
