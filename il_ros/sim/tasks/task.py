@@ -166,7 +166,7 @@ _SCENES = {
     },
 }
 SIMULATORS = tuple(_SCENES)
-"""The simulators of il_ros that a task can be created in; gz-sim has a node of its own."""
+"""The simulators of il_ros that a task can be created in."""
 GZ = "gz"
 _CLASS = (*TaskClass.__annotations__, "create")
 
@@ -182,7 +182,7 @@ def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "muj
     Raises ValueError on an unknown name, camera or simulator, RuntimeError when the simulator can't start.
     """
     kind = task_class(name)
-    require_simulator(kind, simulator)
+    require_simulator(kind, simulator, GZ)  # gz-sim has a node of its own
     cameras.require(kind.camera_names)
     return kind.create(cameras, simulator)
 
@@ -198,12 +198,11 @@ def camera_names(name: str) -> tuple[str, ...]:
     return task_class(name).camera_names
 
 
-def require_simulator(kind: TaskClass, simulator: str) -> None:
-    """Raise ValueError when a task does not run in a simulator."""
-    if simulator not in kind.simulators:
-        raise ValueError(
-            f"task '{kind.name}' does not run in the simulator '{simulator}'; it runs in: {', '.join(kind.simulators)}"
-        )
+def require_simulator(kind: TaskClass, simulator: str, *others: str) -> None:
+    """Raise ValueError when a task does not run in a simulator; `others`: those that cannot be used here."""
+    here = [each for each in kind.simulators if each not in others]
+    if simulator not in here:
+        raise ValueError(f"task '{kind.name}': unknown simulator '{simulator}'; there are: {', '.join(here)}")
 
 
 def scene_of(simulator: str, robot: str, task: str, cameras: Cameras) -> Any:
