@@ -38,6 +38,7 @@ def test_its_plugins_are_listed_under_its_name_and_none_is_broken(package):
     assert "gantry" in package.il_ros("run", "sim", "--help")
 
 
+@pytest.mark.timeout(900)  # forty seconds on a quiet machine: four commands with up to seven processes each
 def test_its_task_is_recorded_its_family_trained_promoted_and_drives(package):
     recipe = package.site / "gantry" / "linear.yaml"
     package.il_ros("run", "record", *LOCKSTEP, "--episodes", "4", "--result", "shown.json")

@@ -24,7 +24,7 @@ class OwnPackage:
         paths = [str(self.site), os.environ.get("PYTHONPATH", "")]
         return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
-    def il_ros(self, *words: object, timeout_s: float = 240.0) -> str:
+    def il_ros(self, *words: object, timeout_s: float = 400.0) -> str:
         """Run `il-ros` with its words; return what it printed."""
         ran = subprocess.run(
             [sys.executable, "-m", "il_ros.cli.main", *map(str, words)],
