@@ -228,7 +228,11 @@ def parse(text: str, source: str) -> Contract:
 
 
 def _learn_definitions(top: Section) -> None:
-    """Read the definitions of message types that a contract brings along; a type that is known must be the same."""
+    """Read the definitions of message types that a contract brings along; types that are known stay as they are.
+
+    What a contract means are the paths of its numbers: if they do not exist in the type as it is known here, or an
+    array has another length, reading it fails or gives another hash.
+    """
     section = top.section("definitions", required=False)
     for name in () if section is None else section.keys:
         assert section is not None
@@ -237,8 +241,6 @@ def _learn_definitions(top: Section) -> None:
             messages.register(text, name)
         except ValueError as error:
             raise section.error(name, str(error)) from None
-        if differs := messages.difference(text, name):
-            raise section.error(name, f"is another type than the one on this computer: {differs}")
     if section is not None:
         section.done()
 

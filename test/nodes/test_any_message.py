@@ -27,7 +27,7 @@ from il_ros.records.decision import from_json
 
 pytestmark = pytest.mark.skipif(bool(built_messages.REASON), reason=built_messages.REASON or "-")
 
-TOOL, DRIVE, TF = "acme_msgs/msg/Tool", "acme_msgs/msg/Drive", "tf2_msgs/msg/TFMessage"
+TOOL, DRIVE, TF = "acme_arm_msgs/msg/Tool", "acme_arm_msgs/msg/Drive", "tf2_msgs/msg/TFMessage"
 CLOCK, STRING = "rosgraph_msgs/msg/Clock", "std_msgs/msg/String"
 PERIOD_NS, MS = 50_000_000, 1_000_000
 PATIENT_S = 30.0
@@ -68,7 +68,7 @@ def workspace():
     """Build and source the robot's messages, and those of transforms."""
     transforms = {"msg/TFMessage.msg": "geometry_msgs/TransformStamped[] transforms\n"}
     prefixes = [
-        built_messages.built("acme_msgs", FILES, uses=("geometry_msgs",)),
+        built_messages.built("acme_arm_msgs", FILES, uses=("geometry_msgs",)),
         built_messages.built("tf2_msgs", transforms, uses=("geometry_msgs",)),
     ]
     with pytest.MonkeyPatch.context() as patch:

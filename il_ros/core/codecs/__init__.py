@@ -8,14 +8,14 @@ needs one; all others are read by the paths of their numbers (`fields.FieldsCode
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.codecs import fields
-from il_ros.core.codecs.base import Codec, Decoder
+from il_ros.core.codecs.base import Codec, Decoder, Encoder
 from il_ros.core.codecs.base import CodecError as CodecError
 from il_ros.core.codecs.base import UnknownTypeError as UnknownTypeError
 from il_ros.core.codecs.base import require_finite as require_finite
@@ -47,7 +47,7 @@ from il_ros.core.specs import (
     ObservationSpec,
     Vector,
 )
-from il_ros.core.strict_yaml import Section, brief
+from il_ros.core.strict_yaml import Section
 from il_ros.core.tables import counted
 
 CODECS: Mapping[str, Codec] = {
@@ -90,9 +90,8 @@ def codec_in(section: Section) -> Codec:
             messages.definition(type_name)
         except ValueError as error:
             close = difflib.get_close_matches(type_name, (*CODECS, *messages.every_type()), n=1, cutoff=0.85)
-            hint = f"did you mean '{close[0]}'? ({error})" if close else str(error)
-            problem = section.error("type", f"{brief(type_name)} is not known; {hint}")
-            raise UnknownTypeError(str(problem)) from None
+            hint = f"; did you mean '{close[0]}'?" if close and f"'{close[0]}'" not in str(error) else ""
+            raise UnknownTypeError(str(section.error("type", f"{error}{hint}"))) from None
     return codec_of(type_name)
 
 
@@ -131,7 +130,8 @@ def decode(spec: ObservationSpec | ActionSpec, message: Message) -> np.ndarray[A
     Raises CodecError as the function of `decoder` does.
     """
     if isinstance(spec, ObservationSpec):
-        return decoder(spec)(message)
+        read: Decoder = _once(spec, decoder)
+        return read(message)
     try:
         return require_finite(codec_of(spec.type).decode_command(spec, message), spec.names, spec.key)
     except CodecError:
@@ -153,6 +153,28 @@ def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) 
         raise CodecError(f"{action.key}: needs {counted(action.size, 'number')}, not shape {values.shape}")
     require_finite(values, action.names, action.key)
     try:
-        return codec_of(action.type).encode(action, values, stamp_ns)
+        make: Encoder = _once(action, _encoder)
+        return make(values, stamp_ns)
     except ValueError as error:
         raise CodecError(f"{action.key}: {error}") from error
+
+
+def _encoder(action: ActionSpec) -> Encoder:
+    return codec_of(action.type).encoder(action)
+
+
+_made: dict[int, tuple[object, Any]] = {}
+"""What was made of a spec, by its identity: to hash one takes longer than to decode a message."""
+_MOST_MADE = 1000
+
+
+def _once(spec: Any, make: Callable[[Any], Any]) -> Any:
+    """Return `make(spec)`, made once for each spec."""
+    known = _made.get(id(spec))
+    if known is not None and known[0] is spec:
+        return known[1]
+    made = make(spec)
+    if len(_made) >= _MOST_MADE:
+        _made.clear()
+    _made[id(spec)] = (spec, made)
+    return made

@@ -18,6 +18,7 @@ from il_ros.core.tables import counted
 
 Array = np.ndarray[Any, Any]
 Decoder = Callable[[Message], Array]
+Encoder = Callable[[Vector, int], Message]
 
 FITS = (
     "what fits: every type with numbers, which `fields` names by their paths (as in sensor_msgs/msg/Range or your "
@@ -90,8 +91,11 @@ class Codec:
         """Return the commanded numbers (A_k,); raises ValueError or AttributeError when one is missing."""
         raise NotImplementedError(action.type)
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return the command message; raises ValueError when a number does not fit."""
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the function that makes the command of values (A_k,) and a stamp in nanoseconds; made once.
+
+        The function raises ValueError when a number does not fit.
+        """
         raise NotImplementedError(action.type)
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from il_ros.core import messages
-from il_ros.core.codecs.base import FITS, FITS_COMMANDS, Array, Codec, Decoder, Selected
+from il_ros.core.codecs.base import FITS, FITS_COMMANDS, Array, Codec, Decoder, Encoder, Selected
 from il_ros.core.messages import Message
 from il_ros.core.messages import fields as paths
+from il_ros.core.messages import values as numbers_at
 from il_ros.core.messages.fields import FieldError
 from il_ros.core.specs import POSE_PARTS, TWIST_PARTS, XYZ, XYZW, ActionSpec, ObservationSpec, Vector
 from il_ros.core.strict_yaml import Section
@@ -49,7 +50,7 @@ class FieldsCodec(Codec):
 
     def decoder(self, spec: ObservationSpec) -> Decoder:
         """Return the reader of the paths, compiled once."""
-        return paths.extractor(spec.type, spec.fields)
+        return numbers_at.extractor(spec.type, spec.fields)
 
     def select_action(self, type_name: str, section: Section, quantity: str) -> Selected:
         """Read `fields`, and `names` for the numbers if they have any."""
@@ -68,13 +69,18 @@ class FieldsCodec(Codec):
 
     def decode_command(self, action: ActionSpec, message: Message) -> Vector:
         """Return the numbers at the paths."""
-        return paths.extractor(action.type, action.paths)(message)
+        return numbers_at.extractor(action.type, action.paths)(message)
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return a message with these numbers and, if the type has one, a header; everything else is zero."""
-        stamped = messages.has_header(action.type)
-        head = {"header": messages.header(stamp_ns, action.frame_id)} if stamped else {}
-        return paths.inserter(action.type, action.paths)(values, **head)
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the maker of a message with the numbers and, if the type has one, a header; all else is zero."""
+        return _encoder(action, action.paths)
+
+
+def _encoder(action: ActionSpec, selected: tuple[str, ...]) -> Encoder:
+    insert, frame_id = numbers_at.inserter(action.type, selected), action.frame_id
+    if messages.has_header(action.type):
+        return lambda values, stamp_ns: insert(values, header=messages.header(stamp_ns, frame_id))
+    return lambda values, stamp_ns: insert(values)
 
 
 def _paths_in(type_name: str, section: Section, chosen: Sequence[str], fits: str) -> tuple[str, ...]:
@@ -140,7 +146,7 @@ class PartsCodec(FieldsCodec):
         """Return the reader of the numbers, compiled once."""
         if not all(name in self.elements for name in spec.elements):
             return super().decoder(spec)
-        return paths.extractor(spec.type, self._paths(spec.elements))
+        return numbers_at.extractor(spec.type, self._paths(spec.elements))
 
     def select_action(self, type_name: str, section: Section, quantity: str) -> Selected:
         """Read `names`: the numbers that are commanded; by default all."""
@@ -156,13 +162,11 @@ class PartsCodec(FieldsCodec):
 
     def decode_command(self, action: ActionSpec, message: Message) -> Vector:
         """Return the commanded numbers."""
-        return paths.extractor(action.type, self._paths(action.names))(message)
+        return numbers_at.extractor(action.type, self._paths(action.names))(message)
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return a message with these numbers; the others are zero."""
-        stamped = messages.has_header(action.type)
-        head = {"header": messages.header(stamp_ns, action.frame_id)} if stamped else {}
-        return paths.inserter(action.type, self._paths(action.names))(values, **head)
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the maker of a message with the numbers; the others are zero."""
+        return _encoder(action, self._paths(action.names))
 
     def _known(self, part: str) -> bool:
         return part in self.parts or part in self.elements
@@ -191,12 +195,17 @@ class PoseCodec(PartsCodec):
             )
         return selection
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return the pose; raises ValueError when its orientation is zero."""
-        norm = float(np.linalg.norm(values[3:]))
-        if norm < 1e-6:
-            raise ValueError("the orientation quaternion is zero")
-        return super().encode(action, np.concatenate([values[:3], values[3:] / norm]), stamp_ns)
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the maker of a pose, which raises ValueError when its orientation is zero."""
+        make = super().encoder(action)
+
+        def encode(values: Vector, stamp_ns: int) -> Message:
+            norm = float(np.linalg.norm(values[3:]))
+            if norm < 1e-6:
+                raise ValueError("the orientation quaternion is zero")
+            return make(np.concatenate([values[:3], values[3:] / norm]), stamp_ns)
+
+        return encode
 
 
 class RangeCodec(FieldsCodec):

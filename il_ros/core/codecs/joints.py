@@ -6,7 +6,7 @@ import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.codecs import trajectory
-from il_ros.core.codecs.base import Array, Codec, Decoder, Selected, by_name, places, size_in, sized
+from il_ros.core.codecs.base import Array, Codec, Decoder, Encoder, Selected, by_name, places, size_in, sized
 from il_ros.core.codecs.fields import FieldsCodec
 from il_ros.core.messages import Message
 from il_ros.core.specs import JOINT_FIELDS, ActionSpec, ObservationSpec, Vector
@@ -47,14 +47,18 @@ class JointStateCodec(Codec):
         """Return the commanded quantity of the joints by name."""
         return by_name(message.name, getattr(message, action.quantity), action.names, action.quantity)
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return a joint state with the commanded quantity."""
-        return messages.make(
-            action.type,
-            header=messages.header(stamp_ns, action.frame_id),
-            name=list(action.names),
-            **{action.quantity: values},
-        )
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the maker of a joint state with the commanded quantity."""
+
+        def encode(values: Vector, stamp_ns: int) -> Message:
+            return messages.make(
+                action.type,
+                header=messages.header(stamp_ns, action.frame_id),
+                name=list(action.names),
+                **{action.quantity: values},
+            )
+
+        return encode
 
     def _check(self, fields: tuple[str, ...], section: Section) -> None:
         for part in fields:
@@ -134,10 +138,10 @@ class ArrayCodec(FieldsCodec):
         """Return the array."""
         return sized(message.data, action.size, "data")
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return the array."""
-        zero = messages.make(action.type)
-        return messages.make(action.type, data=values.astype(zero.data.dtype))
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the maker of the array."""
+        dtype = messages.make(action.type).data.dtype
+        return lambda values, stamp_ns: messages.make(action.type, data=values.astype(dtype))
 
 
 class JointTrajectoryCodec(Codec):
@@ -155,17 +159,21 @@ class JointTrajectoryCodec(Codec):
         plan = trajectory.read(action, message)
         return plan.at(plan.duration_s)
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return a trajectory of one point."""
-        field = "positions" if action.quantity == "position" else "velocities"
-        point = messages.make(_POINT, **{field: values})
-        # joint_trajectory_controller starts at once on a zero stamp, and drops points in the past
-        return messages.make(
-            action.type,
-            header=messages.header(0, action.frame_id),
-            joint_names=list(action.names),
-            points=[point],
-        )
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the maker of a trajectory of one point."""
+
+        def encode(values: Vector, stamp_ns: int) -> Message:
+            field = "positions" if action.quantity == "position" else "velocities"
+            point = messages.make(_POINT, **{field: values})
+            # joint_trajectory_controller starts at once on a zero stamp, and drops points in the past
+            return messages.make(
+                action.type,
+                header=messages.header(0, action.frame_id),
+                joint_names=list(action.names),
+                points=[point],
+            )
+
+        return encode
 
 
 class JointJogCodec(Codec):
@@ -184,10 +192,14 @@ class JointJogCodec(Codec):
         """Return the velocities by name."""
         return by_name(message.joint_names, message.velocities, action.names, "velocities")
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return the velocities; `duration` is 0, until the next command."""
-        head = messages.header(stamp_ns, action.frame_id)
-        return messages.make(action.type, header=head, joint_names=list(action.names), velocities=values)
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the maker of the velocities; `duration` is 0, until the next command."""
+
+        def encode(values: Vector, stamp_ns: int) -> Message:
+            head = messages.header(stamp_ns, action.frame_id)
+            return messages.make(action.type, header=head, joint_names=list(action.names), velocities=values)
+
+        return encode
 
 
 class MultiDofCodec(Codec):
@@ -205,11 +217,15 @@ class MultiDofCodec(Codec):
         """Return the values by name."""
         return by_name(message.dof_names, message.values, action.names, "values", "degree of freedom")
 
-    def encode(self, action: ActionSpec, values: Vector, stamp_ns: int) -> Message:
-        """Return the values."""
-        return messages.make(
-            action.type,
-            dof_names=list(action.names),
-            values=values,
-            values_dot=np.full(action.size, np.nan),
-        )
+    def encoder(self, action: ActionSpec) -> Encoder:
+        """Return the maker of the values."""
+
+        def encode(values: Vector, stamp_ns: int) -> Message:
+            return messages.make(
+                action.type,
+                dof_names=list(action.names),
+                values=values,
+                values_dot=np.full(action.size, np.nan),
+            )
+
+        return encode

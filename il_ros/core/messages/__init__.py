@@ -22,6 +22,7 @@ from il_ros.core.messages.definitions import register as register
 from il_ros.core.messages.definitions import require_known, store
 from il_ros.core.messages.definitions import standard as standard
 from il_ros.core.messages.definitions import type_hash as type_hash
+from il_ros.core.messages.definitions import variant as variant
 from il_ros.core.tables import counted
 
 Message = Any

@@ -8,6 +8,7 @@ definition of it means other fields.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -29,6 +30,8 @@ MOST_DEFINITION = 200_000
 MOST_FIXED = 1_000_000
 """Values of fixed size in one message."""
 DEEPEST_TYPE = 30
+LONGEST_NAME = 200
+"""Characters of a type's name."""
 
 IDL = "ros2idl"
 """The language of a schema in MCAP whose definitions are IDL; others are ros2msg."""
@@ -57,11 +60,12 @@ def require_known(type_name: str) -> None:
     """Look up the definition of a type if it is not known yet; raises ValueError that says where it was looked for."""
     if type_name in store.types:
         return
-    if _TYPE_NAME.fullmatch(type_name) is None:
+    if _TYPE_NAME.fullmatch(type_name) is None or len(type_name) > LONGEST_NAME:
         package, _, name = type_name.rpartition("/")
         guess = f"{package}/msg/{name}"
         hint = f"; did you mean '{guess}'?" if guess in store.types else "; write it as 'package/msg/Name'"
-        raise ValueError(f"unknown message type '{type_name}'{hint}")
+        shown = type_name if len(type_name) <= LONGEST_NAME else f"{type_name[:LONGEST_NAME]}..."
+        raise ValueError(f"unknown message type '{shown}'{hint}")
     found: _Types = {}
     missing = _collect(type_name, found)
     if missing:
@@ -90,6 +94,38 @@ def difference(definitions: str, type_name: str, language: str = "ros2msg") -> s
     A definition that is empty or cannot be read says nothing; comments and constants do not count.
     """
     return _difference(definitions, type_name, language) if definitions else ""
+
+
+@lru_cache(256)
+def variant(definitions: str, type_name: str, language: str = "ros2msg") -> str:
+    """Add another definition of a known type under a name of its own, and return that name.
+
+    It is for messages of a bag that was recorded with another version of the robot's package. Raises ValueError as
+    `register` does, and when a standard type inside it is another one.
+    """
+    types = _parsed(definitions, type_name, language)
+    mark = f"_{hashlib.sha256(definitions.encode()).hexdigest()[:12]}"
+    changed = {name for name in types if not standard(name)}
+    for name in types.keys() - changed:
+        if list(store.get_msgdef(name).fields) != list(types[name][1]):
+            raise ValueError(f"{name}, a type of ROS, has other fields in it")
+    renamed: _Types = {}
+    for name in changed:
+        constants, fields = types[name]
+        renamed[name + mark] = (constants, [(field, _marked(kind, changed, mark)) for field, kind in fields])
+    if not known(type_name + mark):
+        _add(type_name + mark, renamed)
+    return type_name + mark
+
+
+def _marked(kind: Any, changed: set[str], mark: str) -> Any:
+    """Return a field's type with `mark` behind the names of the changed types."""
+    node, detail = kind
+    if node is Nodetype.NAME:
+        return (node, detail + mark if detail in changed else detail)
+    if node in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+        return (node, (_marked(detail[0], changed, mark), detail[1]))
+    return kind
 
 
 @lru_cache

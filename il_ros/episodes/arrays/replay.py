@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -77,6 +77,7 @@ class Replay:
     `left_out`: reasons, one for each record without a tick. `observed`: the contract's topic -> the bag's.
     `notes`: sentences about damage of a split recording and topics under another name, to be shown.
     `last_ns`: the time after which ticks are no frames, because the success had been marked before it.
+    `variants`: the types of topics that the bag has with another definition; see `ContractTopics`.
     `from_commands`: the labels are the commands on the topics, not the supervisor's decisions.
     """
 
@@ -88,6 +89,7 @@ class Replay:
     notes: tuple[str, ...] = ()
     last_ns: int | None = None
     from_commands: bool = False
+    variants: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -121,7 +123,11 @@ class Replay:
             for item in self.bag.before_step(set(contract_topic))
         )
         refused: list[str] = []
-        specs, trigger = self.contract.observations, self.contract.trigger
+        trigger = self.contract.trigger
+        specs = [
+            replace(spec, type=self.variants.get(spec.topic, spec.type))
+            for spec in self.contract.observations
+        ]
         observations = observe(recorded, specs, trigger, self.tick_labels, refused.append)
         for label, observation in zip(self.tick_labels, observations, strict=True):
             yield self._frame(label, observation)
@@ -157,7 +163,10 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
     notes = (*damaged, *streams.notes)
     succeeded_ns = None if info is None else info.succeeded_ns
     last_ns = None if succeeded_ns is None else succeeded_ns + round(AFTER_SUCCESS_S * 1e9)
-    return Replay(bag, contract, found, left_out, streams.observed, notes, last_ns, streams.decisions is None)
+    by_command = streams.decisions is None
+    return Replay(
+        bag, contract, found, left_out, streams.observed, notes, last_ns, by_command, streams.variants
+    )
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:

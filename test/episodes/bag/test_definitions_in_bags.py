@@ -13,6 +13,7 @@ from il_ros.core.codecs import UnknownTypeError
 from il_ros.episodes.arrays.replay import open_replay
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.bag.topics import MismatchError, find_streams
+from il_ros.episodes.verify import verify
 
 S = 1_000_000_000
 DEFINITION = f"std_msgs/Header header\nfloat32[] widths\n{'=' * 80}\nMSG: std_msgs/Header\n" + (
@@ -79,15 +80,47 @@ def test_a_type_that_only_the_bag_defines_is_replayed(tmp_path):
     assert [frame.observation.values["tool"].tolist() for frame in frames] == [[0.25], [0.5], [0.75]]
 
 
-def test_a_bag_whose_type_has_other_fields_than_the_known_one_is_refused(tmp_path):
-    name = "acme_bag_b_msgs/msg/Tool"
-    messages.register("std_msgs/Header header\nstring name\nfloat32[] widths", name)
-    write_mcap(tmp_path / "robot.mcap", name)
-    with pytest.raises(MismatchError) as error:
-        find_streams(read(name), open_bag(tmp_path / "robot.mcap"), None)
+def test_a_bag_of_another_version_of_the_robots_package_is_read_by_its_own_definition(tmp_path):
+    """Since then, a text was put in front, and the numbers are doubles."""
+    name = "acme_bag_h_msgs/msg/Tool"
+    messages.register("std_msgs/Header header\nstring name\nfloat64[] widths", name)
+    write_mcap(tmp_path / "robot_0.mcap", name)
+    replay = open_replay(open_bag(tmp_path / "robot_0.mcap"), read(name), None)
+    assert [frame.observation.values["tool"].tolist() for frame in replay] == [[0.25], [0.5], [0.75]]
+    (note,) = replay.notes
     assert (
-        "tool needs /tool, whose type has another definition in the bag: acme_bag_b_msgs/msg/Tool has the fields "
-        "header, widths there and header, name, widths here"
+        note == f"topic tool is read by the bag's own definition of {name}, which differs from the one here"
+    )
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "robot_0.mcap").rename(tmp_path / "bag" / "bag_0.mcap")
+    assert verify(tmp_path / "bag", read(name)).errors == ()
+
+
+def test_a_definition_inside_another_one_may_differ_too(tmp_path):
+    line = "=" * 80
+    name = "acme_bag_i_msgs/msg/Tool"
+    own = DEFINITION.replace("float32[] widths", "Finger finger").replace(
+        f"{line}\nMSG: std_msgs/Header",
+        f"{line}\nMSG: acme_bag_i_msgs/Finger\nfloat32[] widths\n{line}\nMSG: std_msgs/Header",
+    )
+    messages.register(own.replace("float32[] widths", "int32 number\nfloat32[] widths"), name)
+    write_mcap(tmp_path / "robot.mcap", name, own)
+    text = TEXT.replace("TYPE", name).replace("widths[1]", "finger.widths[1]")
+    replay = open_replay(open_bag(tmp_path / "robot.mcap"), contract.parse(text, "own"), None)
+    assert [frame.observation.values["tool"].tolist() for frame in replay] == [[0.25], [0.5], [0.75]]
+
+
+def test_a_bag_whose_type_lacks_what_the_contract_names_is_refused(tmp_path):
+    name = "acme_bag_b_msgs/msg/Tool"
+    messages.register("std_msgs/Header header\nstring name\nfloat32[] sizes", name)
+    write_mcap(tmp_path / "robot.mcap", name)
+    own = contract.parse(TEXT.replace("TYPE", name).replace("widths", "sizes"), "own")
+    bag = open_bag(tmp_path / "robot.mcap")
+    with pytest.raises(MismatchError) as error:
+        find_streams(own, bag, None)
+    assert (
+        "tool needs /tool, whose type has another definition in the bag (acme_bag_b_msgs/msg/Tool has the fields "
+        "header, widths there and header, name, sizes here): 'sizes' of 'sizes[1]' is not in acme_bag_b_msgs/msg/Tool_"
     ) in str(error.value)
 
 

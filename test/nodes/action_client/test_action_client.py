@@ -14,10 +14,11 @@ from il_ros.nodes.action_client.node import ActionClientNode
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN
 from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.records import proposal
+from il_ros.records.decision import NOBODY, Decision, GroupDecision, joined_authority, to_json
 
 pytestmark = pytest.mark.skipif(bool(built_messages.REASON), reason=built_messages.REASON or "-")
 
-JOINTS = "sensor_msgs/msg/JointState"
+JOINTS, STRING = "sensor_msgs/msg/JointState", "std_msgs/msg/String"
 TEXT = """\
 name: arm_with_gripper
 rate_hz: 20
@@ -267,6 +268,39 @@ def test_a_parallel_gripper_gets_a_joint_state(graph, tmp_path):
     command = server.goals[-1].command
     assert (list(command.name), list(command.effort)) == (["width"], [5.0])
     server.close()
+
+
+def test_the_authority_is_that_of_the_actions_own_group(graph, tmp_path, gripper):
+    """The expert keeps the arm, and nobody has the gripper: its goal is cancelled."""
+    (tmp_path / "contract.yaml").write_text(TEXT + "groups: {arm: [arm, base], hand: [gripper]}\n")
+    client = graph.start(
+        ActionClientNode,
+        **GRIPPER,
+        contract=str(tmp_path / "contract.yaml"),
+        timeout_s=PATIENT_S,
+        least_s=0.01,
+    )
+    publish = graph.publisher("dagger_supervisor/decision", STRING)
+    graph.until(publish.count, "the subscription")
+
+    def decide(hand, width):
+        groups = {
+            "arm": GroupDecision((0, 2), "expert", "why"),
+            "hand": GroupDecision((1,), hand, f"{hand} has it"),
+        }
+        whole = joined_authority(part.authority for part in groups.values())
+        made = Decision(5, 6, whole, "why", sent=(0.1, width, 0.0), generation=1, groups=groups)
+        publish(messages.make(STRING, data=to_json(made)))
+
+    graph.until(lambda: decide("policy", 0.08) or graph.spin(0.02) or client._handle is not None, "a goal")
+    assert gripper.goals[-1].command.position == 0.08
+    decide(NOBODY, 0.08)
+    graph.until(lambda: gripper.cancelled == 1, "the cancellation")
+    assert client.status().message == "no goals: none has it"
+    count = len(gripper.goals)
+    decide("policy", float("nan"))
+    graph.settle()
+    assert len(gripper.goals) == count
 
 
 @pytest.mark.parametrize(
