@@ -7,7 +7,9 @@ from setuptools import find_packages, setup
 
 NAME = "il_ros"
 
-NODES = run_path(str(Path(__file__).with_name("il_ros") / "core" / "executables.py"))["NODES"]
+CORE = Path(__file__).with_name("il_ros") / "core"
+NODES = run_path(str(CORE / "executables.py"))["NODES"]
+PLUGINS = run_path(str(CORE / "plugins" / "shipped.py"))["ENTRY_POINTS"]
 
 RUN = [
     "argcomplete>=2",
@@ -87,6 +89,7 @@ setup(
         "console_scripts": [
             "il-ros = il_ros.cli.main:main",
             *(f"{node} = il_ros.nodes.start:{node}" for node in NODES),
-        ]
+        ],
+        **{group: [f"{name} = {target}" for name, target in of.items()] for group, of in PLUGINS.items()},
     },
 )

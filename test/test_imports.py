@@ -24,7 +24,7 @@ FLOORS = (
     {"core"},
     {"records"},
     {"control", "policies", "sim", "teleop"},
-    {"episodes"},
+    {"episodes", "rewards"},
     {"training"},
     {"interactive", "irl", "rl"},
     {"session"},

@@ -11,6 +11,7 @@ NODES = {
     "session": "il_ros.nodes.session.node",
     "sim": "il_ros.nodes.sim.node",
     "sim_gz": "il_ros.nodes.sim.gz_node",
+    "teleop": "il_ros.nodes.teleop.device_node",
     "teleop_joy": "il_ros.nodes.teleop.joy_node",
     "teleop_keyboard": "il_ros.nodes.teleop.keyboard_node",
     "teleop_leader": "il_ros.nodes.teleop.leader_node",

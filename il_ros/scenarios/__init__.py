@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from il_ros.scenarios import arguments as arg
-from il_ros.scenarios.arguments import TASKS
 from il_ros.scenarios.graph import Scenario
 from il_ros.scenarios.parts import (
     action_clients,
@@ -17,8 +16,6 @@ from il_ros.scenarios.parts import (
     supervisor,
     trainer,
 )
-
-__all__ = ["SCENARIOS", "TASKS"]
 
 SCENARIOS = {
     scenario.name: scenario

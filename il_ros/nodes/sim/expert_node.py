@@ -44,9 +44,7 @@ class ScriptedExpert(managed.PlainNode):
         super().__init__("expert", **kwargs)
         declare_tick(self)
         self._contract = load_contract(declare_contract(self))
-        task = declare(
-            self, "task", "", "task whose expert acts: reach, push, pick_place or drive", read_only=True
-        )
+        task = declare(self, "task", "", "task whose expert acts", read_only=True)
         when = "propose from the start, without waiting for ~/engage"
         engaged = declare(self, "engaged", True, when, read_only=True)
         names = tuple(group.name for group in self._contract.groups)

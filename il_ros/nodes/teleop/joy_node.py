@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from sensor_msgs.msg import Joy
 
 from il_ros.core.specs import Vector
-from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.parameters import ParameterError, declare
 from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.nodes.teleop.targets import Teleop
@@ -111,7 +110,7 @@ class TeleopJoy(Teleop):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node."""
-    return managed.main(TeleopJoy, args)
+    return TeleopJoy.main(args)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from std_srvs.srv import SetBool
 from il_ros.core.messages import MessageError
 from il_ros.core.specs import ActionGroup, Vector
 from il_ros.core.tables import counted
-from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.parameters import ParameterError, declare
 from il_ros.nodes.runtime.shell import Refusal
 from il_ros.nodes.teleop.targets import Teleop
@@ -150,7 +149,7 @@ class TeleopLeader(Teleop):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node."""
-    return managed.main(TeleopLeader, args)
+    return TeleopLeader.main(args)
 
 
 if __name__ == "__main__":

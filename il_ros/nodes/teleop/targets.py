@@ -23,7 +23,7 @@ class Teleop(managed.PlainNode):
     """Proposals of a person. Subclasses return each tick's target from `target`, or None for no proposal.
 
     Only the observations that measure commanded joints are needed: a stale camera must not stop
-    teleoperation.
+    teleoperation. A package of one's own registers its subclass in il_ros.devices; see examples/.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -34,6 +34,11 @@ class Teleop(managed.PlainNode):
         self.set_up()
         self._references = References(self.contract)
         self._proposer = Proposer(self, self.contract, source, self._answer, self._references.specs)
+
+    @classmethod
+    def main(cls, args: Sequence[str] | None = None) -> int:
+        """Run the node until a signal; return the exit code."""
+        return managed.main(cls, args)
 
     def set_up(self) -> None:
         """Declare parameters, create the core, subscribe; raises ParameterError. Subclasses override."""

@@ -18,11 +18,12 @@ from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.nodes.teleop.joy_node import TeleopJoy
 from il_ros.nodes.teleop.keyboard_node import TeleopKeyboard
 from il_ros.nodes.teleop.leader_node import TeleopLeader
+from il_ros.nodes.teleop.targets import Teleop
 from il_ros.nodes.trainer.node import Trainer
 
 EVERYWHERE = {"use_sim_time", "start_type_description_service", "realtime_priority"}
-LATER = {"supervisor_status"}
-"""Declared at activation of the policy server, which has no policy here."""
+LATER = {"supervisor_status", "device"}
+"""Declared at activation of the policy server, which has no policy here; read before the node exists."""
 CHOSEN = {"deadzone", "alignment", "joy_buttons"}
 """Parameters for which the files differ from the node's defaults."""
 
@@ -47,6 +48,7 @@ def flat(values, before=""):
         ("session", lambda **kwargs: Session(None, **kwargs), ()),
         ("sim", Sim, ("seed",)),  # each reset counts it up
         ("sim_gz", SimGz, ()),
+        ("teleop", Teleop, ("contract",)),
         ("teleop_joy", TeleopJoy, ("contract", "axes")),
         ("teleop_keyboard", lambda **kwargs: TeleopKeyboard(None, **kwargs), ("contract", "keys_topic")),
         ("teleop_leader", TeleopLeader, ("contract", "joints")),
