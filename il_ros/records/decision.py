@@ -122,6 +122,12 @@ class Decision:
             return {WHOLE: self.authority}
         return {name: part.authority for name, part in self.groups.items()}
 
+    def authority_at(self, place: int) -> tuple[str, str]:
+        """The authority over one number of the command, and its reason; NOBODY where the number was not sent."""
+        part = next((each for each in self.groups.values() if place in each.actions), self)
+        unsent = self.sent is None or math.isnan(self.sent[place])
+        return (NOBODY if unsent else part.authority), part.reason
+
     def version_of(self, source: str) -> str:
         """Return the version of a source where it has authority over a group; "" without."""
         versions = self.versions

@@ -65,7 +65,7 @@ class GroupAuthority:
     unreported: bool = False
 
 
-class Part(NamedTuple):
+class GroupPart(NamedTuple):
     """What is decided for one action group: the source in authority and why, its target, and its proposal, if any."""
 
     group: ActionGroup
@@ -195,7 +195,7 @@ class Decider:
         robot_ns = clocks_ns[0] if self._simulated else clocks_ns[1]
         self.stop_decided = bool(self._estop.latched)
         self._assign(arbitrations, absences, stamp_ns)
-        parts: list[Part] = []
+        parts: list[GroupPart] = []
         for group, state in self.groups.items():
             winner = state.source
             proposal = None if winner == NOBODY else self._buffer.of(group)[winner].proposal
@@ -203,7 +203,7 @@ class Decider:
             if target.values is None:
                 winner, proposal = NOBODY, None
             reason = f"{state.reason}; {target.remark}" if target.remark else state.reason
-            parts.append(Part(state.group, winner, reason, target, proposal))
+            parts.append(GroupPart(state.group, winner, reason, target, proposal))
         emergency = bool(self._stopped()) and not self._estop.gentle
         self._check_following(parts, time_ns, robot_ns)
         driven = [part.group.name for part in parts if part.target.values is not None]
@@ -241,7 +241,7 @@ class Decider:
             else {},
         )
 
-    def _recorded(self, part: Part, stamp_ns: int) -> GroupDecision:
+    def _recorded(self, part: GroupPart, stamp_ns: int) -> GroupDecision:
         version = "" if part.proposal is None else part.proposal.version
         disagreement = self.mode.disagreement(stamp_ns, part.group.name)
         return GroupDecision(part.group.columns, part.source, part.reason, version, disagreement)
@@ -291,7 +291,7 @@ class Decider:
             state = self.groups[group]
             state.mixed, state.unreported = arbitration.mixed, False
 
-    def _joined_target(self, parts: Sequence[Part]) -> Numbers | None:
+    def _joined_target(self, parts: Sequence[GroupPart]) -> Numbers | None:
         """Return the targets of all groups in one vector (A,), NaN in groups without one; None without any."""
         if not self._grouped:
             return parts[0].target.values
@@ -301,7 +301,7 @@ class Decider:
                 joined = replaced(joined, part.target.values, part.group)
         return joined
 
-    def _record(self, proposals: dict[str, Numbers | None], part: Part) -> None:
+    def _record(self, proposals: dict[str, Numbers | None], part: GroupPart) -> None:
         """Record the target of a group as what its source proposed for the tick, unless it was repeated."""
         values, repeated = part.target.values, part.target.origin is TargetOrigin.REPEATED
         if values is None:
@@ -314,7 +314,7 @@ class Decider:
         )
         proposals[part.source] = None if all(map(math.isnan, known)) else known
 
-    def _check_following(self, parts: Sequence[Part], time_ns: int, robot_ns: int) -> None:
+    def _check_following(self, parts: Sequence[GroupPart], time_ns: int, robot_ns: int) -> None:
         """Latch the stop, from the next decision on, when the robot does not follow its commands."""
         if not self._following.needed:
             return
