@@ -239,6 +239,7 @@ class Decider:
             groups={part.group.name: self._recorded(part, stamp_ns) for part in parts}
             if self._grouped
             else {},
+            age_s=_oldest_s([part.proposal for part in parts if part.proposal is not None], time_ns),
         )
 
     def _recorded(self, part: Part, stamp_ns: int) -> GroupDecision:
@@ -362,6 +363,12 @@ class Decider:
 
     def _stopped(self) -> str:
         return self._estop.latched or self.ended
+
+
+def _oldest_s(proposals: Sequence[Proposal], time_ns: int) -> float | None:
+    """Return the age at a time of the oldest observation that the proposals were computed from, None without any."""
+    seen_ns = min((proposal.seen_ns for proposal in proposals), default=None)
+    return None if seen_ns is None else max(0.0, (time_ns - seen_ns) / 1e9)
 
 
 def _expires_s(contract: Contract, group: ActionGroup) -> float:

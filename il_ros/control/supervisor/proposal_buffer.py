@@ -75,6 +75,7 @@ class ProposalBuffer:
         tables = self._tables(proposal.groups)
         lateness = [self._late(name, states[name], proposal.stamp_ns, now_ns) for states in tables]
         late = "" if "" in lateness else lateness[0]
+        late = late or self._outdated(name, proposal)
         if fault:
             self.reject(name, fault, faulty=True, groups=proposal.groups)
         elif late:
@@ -233,6 +234,15 @@ class ProposalBuffer:
         if newest is not None and stamp_ns <= newest.stamp_ns:
             return "for a tick not after that of its newest proposal"
         return ""
+
+    def _outdated(self, name: str, proposal: Proposal) -> str:
+        age_s, most_s = (
+            (proposal.stamp_ns - proposal.seen_ns) / 1e9,
+            self._by_name[name].max_observation_age_s,
+        )
+        if age_s <= most_s:
+            return ""
+        return f"from an observation {age_s:.2f} s before its tick, at most {most_s:g} s is accepted"
 
 
 def replaced(numbers: Numbers | None, values: Numbers, group: ActionGroup) -> Numbers:
