@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from il_ros.core import messages
@@ -159,6 +159,22 @@ def to_json(decision: Decision) -> str:
         record["proposals"] = {name: _nulls(values) for name, values in decision.proposals.items()}
         record["groups"] = {name: vars(part) for name, part in groups.items()}
     return _ENCODER.encode(record)
+
+
+def sent_alone(decision: Decision, why: str) -> Decision:
+    """Return a decision with what was sent, by which source and when, and `why` the rest is missing."""
+    return Decision(
+        stamp_ns=decision.stamp_ns,
+        sent_ns=decision.sent_ns,
+        authority=decision.authority,
+        reason=f"{decision.reason}; {why}",
+        sent=decision.sent,
+        generation=decision.generation,
+        version=decision.version,
+        mode=decision.mode,
+        queried=False,
+        groups={name: replace(part, disagreement=None) for name, part in decision.groups.items()},
+    )
 
 
 def from_json(text: str) -> Decision:

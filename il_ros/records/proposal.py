@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -284,6 +285,7 @@ def _columns(found: Sequence[str], names: Sequence[str]) -> list[int] | None:
     return [list(found).index(name) for name in names]
 
 
+@lru_cache(maxsize=16)
 def _words(text: str) -> dict[str, Any]:
     """Return the fields in a frame_id; raises ProposalError on anything else."""
     words: dict[str, Any] = {}

@@ -23,6 +23,9 @@ from il_ros.core.specs import WHOLE, ActionGroup, Vector
 from il_ros.records.decision import Numbers
 from il_ros.records.proposal import Proposal
 
+FEW = 64
+"""Numbers that a loop compares sooner than NumPy does."""
+
 
 class Reception(Enum):
     """What became of a received proposal.
@@ -194,7 +197,10 @@ class ProposalBuffer:
 
     def _valid(self, chunk: Vector) -> bool:
         """Return whether all steps are valid commands: `problem` for whole arrays."""
-        if not (np.abs(chunk) <= LARGEST).all():
+        if chunk.size <= FEW:
+            if not all(-LARGEST <= value <= LARGEST for step in chunk.tolist() for value in step):
+                return False
+        elif not (np.abs(chunk) <= LARGEST).all():
             return False
         return all(
             (np.abs(np.linalg.norm(chunk[:, part], axis=1) - 1.0) <= NORM_TOLERANCE).all()

@@ -6,16 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 Deliver = Callable[[Callable[[], None]], None]
 """Has a function called in the thread of the node's executor; called in the thread of the computation."""
 
 
-@dataclass(frozen=True)
-class Computed:
+class Computed(NamedTuple):
     """What a computation returned or raised, and how long it took."""
 
     value: Any

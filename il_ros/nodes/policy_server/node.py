@@ -208,9 +208,7 @@ class PolicyServer(managed.ManagedNode):
         answer = partial(self._answer, policy, observation, seen, self._resets)
         return Computation(partial(_parts, policy, seen, observation.tick_ns), answer)
 
-    def _answer(
-        self, policy: Any, observation: Observation, seen: Seen, resets: int, parts: Parts
-    ) -> Answer:
+    def _answer(self, policy: Any, observation: Observation, seen: Seen, resets: int, parts: Parts) -> Answer:
         """Return the answer of what `policy` computed; it may have been replaced or reset meanwhile."""
         chunk, own, beyond = parts
         current = resets == self._resets

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.node import Node
 
 from il_ros.control.chunks import steps_left
 from il_ros.control.computing_time import ComputingTime
 from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import Observation
 from il_ros.core.tables import counted
 from il_ros.nodes.policy_server.inference import Computed, InferenceThread, computed
@@ -45,8 +46,7 @@ def declare_inference(node: Node) -> None:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Computation:
+class Computation(NamedTuple):
     """An answer in two parts, both of which may raise Refusal.
 
     `compute()` uses nothing that others change, so that it may run in any thread. `answer(result)` makes the answer of
@@ -57,14 +57,13 @@ class Computation:
     answer: Callable[[Any], Answer]
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
+class _Job(NamedTuple):
+    """A computation for an observation. `times`: those of its policy; `began_s`: steady time when the tick began."""
+
     observation: Observation
     computation: Computation
     times: ComputingTime
-    """Those of the policy that computes."""
     began_s: float
-    """Steady time at which the tick began."""
 
 
 class PolicyProposer(Proposer):
@@ -154,13 +153,15 @@ class PolicyProposer(Proposer):
         if not self._finite(answer):
             return
         observation = job.observation
-        answer = replace(answer, observed_ns=observation.tick_ns)
         self._last = observation, answer
         if self._newest_ns <= self._answered_ns:
             return  # answered meanwhile, with the chunk before
+        if observation.tick_ns == self._newest_ns:
+            self._propose(observation.tick_ns, observation, answer, outcome.seconds)
+            return
         left = steps_left(answer.chunk, observation.tick_ns, self._newest_ns, self._contract.period_ns)
         if len(left):
-            self._propose(self._newest_ns, observation, replace(answer, chunk=left), outcome.seconds)
+            self._propose(self._newest_ns, observation, _rest(answer, left, observation), outcome.seconds)
         elif time.monotonic() - job.began_s <= LATE_PERIODS * self._contract.period_ns / 1e9:
             self._propose(observation.tick_ns, observation, answer, outcome.seconds)
         else:
@@ -174,7 +175,7 @@ class PolicyProposer(Proposer):
         left = steps_left(answer.chunk, seen.tick_ns, observation.tick_ns, self._contract.period_ns)
         if len(left):
             self._counts["continued"] += 1
-            self._propose(observation.tick_ns, seen, replace(answer, chunk=left))
+            self._propose(observation.tick_ns, seen, _rest(answer, left, seen))
         else:
             ended = (
                 f"its last chunk of {counted(len(answer.chunk), 'step')} has ended, and the next is not there"
@@ -194,3 +195,8 @@ class PolicyProposer(Proposer):
             f"step is left; train with a longer horizon (more than twice the computing time), lower the contract's "
             f"rate, or use a faster policy or device"
         )
+
+
+def _rest(answer: Answer, left: Vector, observed: Observation) -> Answer:
+    """Return an answer with the steps (K, A) that are left of its chunk, and the tick that it observed."""
+    return replace(answer, chunk=left, observed_ns=observed.tick_ns)

@@ -30,7 +30,7 @@ from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.publishers import SoleUse, publisher_names
 from il_ros.nodes.runtime.shell import Refusal
-from il_ros.nodes.runtime.streams import RawSubscriptions
+from il_ros.nodes.runtime.streams import RawSubscriptions, ros_time
 from il_ros.records import proposal
 from il_ros.records.proposal import Answer
 from il_ros.records.ticks import Ticks, TriggerStamps
@@ -108,6 +108,8 @@ class Proposer:
         observations: Sequence[ObservationSpec] | None = None,
     ) -> None:
         self._node, self._contract, self._source, self._answer = node, contract, source, answer
+        self._now_ns = ros_time(node)
+        self._names, self._period_ns = contract.action_names, contract.period_ns
         needed = contract.observations if observations is None else observations
         self._synchroniser = Synchroniser(needed, partial(publisher_names, node))
         self._frozen = FrozenCameras(needed, _frozen_s(node))
@@ -277,9 +279,6 @@ class Proposer:
 
     def _on_timer(self) -> None:
         self.tick(self._now_ns())
-
-    def _now_ns(self) -> int:
-        return self._node.get_clock().now().nanoseconds
 
     def _why_none(self, missing: NoObservation) -> str:
         late_s = self._lag.late_s
