@@ -109,6 +109,7 @@ class Decider:
         }
         """The authority over each action group."""
         self._generations = Generations(tuple(self.groups))
+        self._unchecked: tuple[Sequence[GroupPart], Numbers | None, int, int] | None = None
 
     @property
     def authority(self) -> str:
@@ -205,7 +206,7 @@ class Decider:
             reason = f"{state.reason}; {target.remark}" if target.remark else state.reason
             parts.append(GroupPart(state.group, winner, reason, target, proposal))
         emergency = bool(self._stopped()) and not self._estop.gentle
-        self._check_following(parts, time_ns, robot_ns)
+        self._unchecked = parts, self.shaper.sent, time_ns, robot_ns
         driven = [part.group.name for part in parts if part.target.values is not None]
         limited = self.shaper.advance(
             self._joined_target(parts), driven, stamp_ns, time_ns, clocks_ns, emergency=emergency
@@ -239,6 +240,7 @@ class Decider:
             groups={part.group.name: self._recorded(part, stamp_ns) for part in parts}
             if self._grouped
             else {},
+            age_s=_oldest_s([part.proposal for part in parts if part.proposal is not None], time_ns),
         )
 
     def _recorded(self, part: GroupPart, stamp_ns: int) -> GroupDecision:
@@ -314,11 +316,16 @@ class Decider:
         )
         proposals[part.source] = None if all(map(math.isnan, known)) else known
 
-    def _check_following(self, parts: Sequence[GroupPart], time_ns: int, robot_ns: int) -> None:
-        """Latch the stop, from the next decision on, when the robot does not follow its commands."""
+    def check_last(self) -> None:
+        """Latch the stop when the robot did not follow its commands up to the last decision; call it with each input.
+
+        The command of that decision did not depend on it, and so did not wait for it.
+        """
+        if self._unchecked is None:
+            return
+        (parts, sent, time_ns, robot_ns), self._unchecked = self._unchecked, None
         if not self._following.needed:
             return
-        sent = self.shaper.sent
         checked: list[str] = []
         for part in parts:
             if part.target.values is None or sent is None:
@@ -362,6 +369,12 @@ class Decider:
 
     def _stopped(self) -> str:
         return self._estop.latched or self.ended
+
+
+def _oldest_s(proposals: Sequence[Proposal], time_ns: int) -> float | None:
+    """Return the age at a time of the oldest observation that the proposals were computed from, None without any."""
+    seen_ns = min((proposal.seen_ns for proposal in proposals), default=None)
+    return None if seen_ns is None else max(0.0, (time_ns - seen_ns) / 1e9)
 
 
 def _expires_s(contract: Contract, group: ActionGroup) -> float:

@@ -8,6 +8,8 @@ needs one; all others are read by the paths of their numbers (`fields.FieldsCode
 from __future__ import annotations
 
 import difflib
+import math
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +34,7 @@ from il_ros.core.codecs.pictures import CompressedImageCodec, ImageCodec, LaserS
 from il_ros.core.codecs.transforms import TransformsCodec
 from il_ros.core.messages import Message
 from il_ros.core.specs import (
+    ARRAY,
     ARRAYS,
     COMPRESSED_IMAGE,
     DYNAMIC_JOINT_STATE,
@@ -161,6 +164,27 @@ def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) 
 
 def _encoder(action: ActionSpec) -> Encoder:
     return codec_of(action.type).encoder(action)
+
+
+def command_encoder(action: ActionSpec) -> Callable[[Sequence[float], int], bytes]:
+    """Return a function that encodes values (A_k,) at a stamp, in ns, as the CDR bytes of `encode`'s message.
+
+    The bytes of a Float64MultiArray are packed at once: every command waits for them. Raises CodecError as `encode`.
+    """
+    if action.type != ARRAY:
+        return lambda values, stamp_ns: messages.encode(action.type, encode(action, values, stamp_ns))
+    size, empty = action.size, messages.encode(ARRAY, messages.make(ARRAY))
+    front = struct.Struct("<I").pack(size)  # the empty message ends with the number of its values
+    packed = struct.Struct(f"<{size}d")
+    head = empty[:-4] + front
+    head += bytes((4 - len(head)) % 8)
+
+    def encode_array(values: Sequence[float], stamp_ns: int) -> bytes:
+        if len(values) != size or not all(map(math.isfinite, values)):
+            return messages.encode(ARRAY, encode(action, values, stamp_ns))  # raises the error
+        return head + packed.pack(*values)
+
+    return encode_array
 
 
 _made: dict[int, tuple[object, Any]] = {}
