@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from il_ros.core import contract_fields, files, messages, share
-from il_ros.core.codecs import CODECS
+from il_ros.core.codecs import codec_types
 from il_ros.core.safety import Safety, read_safety
 from il_ros.core.specs import (
     EXPIRED,
@@ -256,7 +256,7 @@ def _with_definitions(text: str, has_some: bool, specs: Sequence[StreamSpec]) ->
     Types with a codec of their own need none.
     """
     needed = sorted(
-        {spec.type for spec in specs if spec.type not in CODECS and not messages.standard(spec.type)}
+        {spec.type for spec in specs if spec.type not in codec_types() and not messages.standard(spec.type)}
     )
     if not needed or has_some:
         return text

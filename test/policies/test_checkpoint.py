@@ -14,7 +14,7 @@ from conformance import WITH_TEXT, Prepared, Subject, with_words
 from safetensors.torch import save as save_tensors
 
 from il_ros.policies import checkpoint, lineage
-from il_ros.policies.checkpoint import CheckpointError
+from il_ros.policies.checkpoint import CheckpointError, NotHereError
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.lineage import REFUSED, ROLLED_BACK, Lineage
@@ -423,3 +423,12 @@ def test_a_buffer_may_be_infinite_but_not_nan(tmp_path):
     masked.network.mask[1] = float("nan")
     with pytest.raises(CheckpointError, match="weight 'mask' contains NaN"):
         checkpoint.save(tmp_path / "policy", masked)
+
+
+def test_a_family_that_is_not_installed_here_is_no_fault_of_the_checkpoint(folder):
+    config = json.loads((folder / "config.json").read_text()) | {"family": "linear"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        NotHereError, match=r"config\.json: policy family 'linear' is not known; known: bc, ensemble"
+    ):
+        checkpoint.load(folder)
