@@ -172,17 +172,18 @@ class Decider:
 
     def waits(self, arbitrations: Arbitrations) -> bool:
         """Return whether sources that have not proposed yet are awaited, so that there is nothing to decide."""
-        return all(
-            arbitration.early and self.groups[group].source == NOBODY and not self.groups[group].unreported
-            for group, arbitration in arbitrations.items()
-        )
+        for group, arbitration in arbitrations.items():
+            state = self.groups[group]
+            if not arbitration.early or state.source != NOBODY or state.unreported:
+                return False
+        return True
 
     def keeps(self, arbitrations: Arbitrations) -> bool:
         """Return whether no group changes hands, but for sources that are drawn at random."""
-        return all(
-            arbitration.mixed or arbitration.authority == self.groups[group].source
-            for group, arbitration in arbitrations.items()
-        )
+        for group, arbitration in arbitrations.items():
+            if not arbitration.mixed and arbitration.authority != self.groups[group].source:
+                return False
+        return True
 
     def decide(
         self,
@@ -215,10 +216,7 @@ class Decider:
         for part in parts:
             self._record(proposals, part)
         arbitration = next(iter(arbitrations.values()))
-        proposal = parts[0].proposal
-        if self._grouped:  # one with a version, which is the policy's, if there is one
-            found = [part.proposal for part in parts if part.proposal is not None]
-            proposal = next((each for each in found if each.version), next(iter(found), None))
+        proposal = self._joined_proposal(parts)
         return Decision(
             stamp_ns=stamp_ns,
             sent_ns=time_ns,
@@ -242,6 +240,13 @@ class Decider:
             else {},
             age_s=_oldest_s([part.proposal for part in parts if part.proposal is not None], time_ns),
         )
+
+    def _joined_proposal(self, parts: Sequence[GroupPart]) -> Proposal | None:
+        """Return the proposal whose version and uncertainty are the decision's: one with a version, if there is one."""
+        if not self._grouped:
+            return parts[0].proposal
+        found = [part.proposal for part in parts if part.proposal is not None]
+        return next((each for each in found if each.version), next(iter(found), None))
 
     def _recorded(self, part: GroupPart, stamp_ns: int) -> GroupDecision:
         version = "" if part.proposal is None else part.proposal.version

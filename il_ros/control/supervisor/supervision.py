@@ -150,8 +150,8 @@ class Supervision:
         stamp_ns = proposal.stamp_ns
         self._ahead = None
         decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
-        drives = name in self.authorities.values()
-        self.skipped += decision is None and drives and self._ahead is None
+        if decision is None and self._ahead is None:
+            self.skipped += name in self.authorities.values()
         return decision
 
     def measure(self, topic: str, raw: bytes, now_ns: int, steady_ns: int) -> Decision | None:
@@ -283,8 +283,9 @@ class Supervision:
         arbitrations, absences = self._decider.arbitrate(stamp_ns, time_ns, steady_ns)
         if self._decider.waits(arbitrations):
             return None
-        if any(self._due(group, each.authority, stamp_ns) for group, each in arbitrations.items()):
-            return None  # the winner's proposal for this tick will trigger the decision, or the timer
+        for group, arbitration in arbitrations.items():
+            if self._due(group, arbitration.authority, stamp_ns):
+                return None  # the winner's proposal for this tick will trigger the decision, or the timer
         if self._decider.keeps(arbitrations) and not self._by_timer:
             apart_ns = min(2 * (stamp_ns - self._stamp_ns), 4 * (self._robot_ns(steady_ns) - self._moved_ns))
             if apart_ns < self._period_ns:  # one command per control period, also in a burst
