@@ -83,6 +83,7 @@ setup(
         "console_scripts": [
             "il-ros = il_ros.cli.main:main",
             *(f"{node} = il_ros.nodes.start:{node}" for node in NODES),
-        ]
+        ],
+        "gymnasium.envs": ["il_ros = il_ros.envs.registration:register"],
     },
 )

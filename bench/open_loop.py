@@ -20,7 +20,7 @@ import numpy as np
 from il_ros.core import contract, share
 from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
-from il_ros.sim.rollout import command_messages, rollout
+from il_ros.sim.lockstep import command_messages, rollout
 from il_ros.sim.tasks.task import make_task
 
 MOVED_M = 1e-3

@@ -24,6 +24,7 @@ FLOORS = (
     {"records"},
     {"control", "policies", "sim", "teleop"},
     {"episodes"},
+    {"envs"},
     {"training"},
     {"interactive", "irl", "rl"},
     {"session"},

@@ -23,7 +23,7 @@ from il_ros.policies.protocol import Observation
 from il_ros.records.decision import Decision, to_json
 from il_ros.records.labelling import EXPERT
 from il_ros.session.relabelling.moments import MarkedMoment, RelabelError
-from il_ros.sim.rollout import command_messages
+from il_ros.sim.lockstep import command_messages
 from il_ros.sim.tasks.task import Task
 
 Act = Callable[[Observation], Vector | None]

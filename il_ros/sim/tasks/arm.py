@@ -76,6 +76,16 @@ class ArmTask(ABC):
         return bool(not (0.05 < x < 0.65 and abs(y) < 0.45 and z > -0.05))
 
     @property
+    def over(self) -> bool:
+        """True after a failure."""
+        return self.failed
+
+    @property
+    def reward(self) -> float:
+        """1 while the success condition holds, else 0."""
+        return float(self.success)
+
+    @property
     def time_ns(self) -> int:
         """Simulated time; resets do not set it back."""
         return self._time_ns

@@ -72,6 +72,16 @@ class DriveTask:
         """True once the robot has fallen over or touched the corridor for STUCK_S without interruption."""
         return self._touching_s >= STUCK_S or self._fallen
 
+    @property
+    def over(self) -> bool:
+        """True after a failure."""
+        return self.failed
+
+    @property
+    def reward(self) -> float:
+        """1 while the success condition holds, else 0."""
+        return float(self.success)
+
     def reset(self, seed: int) -> None:
         """Build the corridor of this seed and place the robot at its start, at rest."""
         self.corridor = random_corridor(np.random.default_rng(seed))

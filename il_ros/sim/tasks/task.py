@@ -82,6 +82,16 @@ class Task(Protocol):
         """True once success has become impossible, as when the block fell off the table."""
         ...
 
+    @property
+    def over(self) -> bool:
+        """True once the episode has ended and no further step is possible; success alone does not end it."""
+        ...
+
+    @property
+    def reward(self) -> float:
+        """The reward of the last step; 0 after a reset."""
+        ...
+
     def reset(self, seed: int) -> None:
         """Begin an episode whose start is drawn from the seed; must be the first call."""
         ...
