@@ -12,10 +12,10 @@ from il_ros.core.specs import POSE, Vector
 class Jog:
     """Converts rates (A,) to absolute targets (A,), tick by tick.
 
-    The target of a velocity is the rate itself. The target of a position starts at the measured position,
-    moves by rate x time between the ticks (ticks come irregularly: two may be 8 ms apart), stays within the
-    limits, and leads the measured position by at most `lead_s` seconds of motion: the target of a blocked joint
-    does not run away.
+    The target of a velocity, and of a bounded number, is the rate itself. The target of a position starts at the
+    measured position, moves by rate x time between the ticks (ticks come irregularly: two may be 8 ms apart),
+    stays within the limits, and leads the measured position by at most `lead_s` seconds of motion: the target of a
+    blocked joint does not run away.
     """
 
     def __init__(self, contract: Contract, lead_s: float = 0.5) -> None:
@@ -28,8 +28,8 @@ class Jog:
         self._period_ns = contract.period_ns
         self._ticked_ns: int | None = None
         self._names = contract.action_names
-        self._is_velocity = np.concatenate(
-            [np.full(spec.size, spec.is_velocity) for spec in contract.actions]
+        self._is_position = np.concatenate(
+            [np.full(spec.size, spec.is_position) for spec in contract.actions]
         )
         limits = [spec.limits.arrays() for spec in contract.actions]
         self._lower = np.concatenate([lower for lower, _, _, _ in limits])
@@ -48,7 +48,7 @@ class Jog:
         The time since the last tick has passed; none if the tick is not after it.
         Raises ValueError when the position of a position-commanded joint is not measured.
         """
-        position = ~self._is_velocity
+        position = self._is_position
         unmeasured = position & ~np.isfinite(measured)
         if unmeasured.any():
             name = self._names[int(np.argmax(unmeasured))]
