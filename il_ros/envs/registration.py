@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gymnasium
 
-from il_ros.envs.task_env import CONTRACTS
+from il_ros.envs.tasks import OWN_CONTRACTS
 
-NAMES = {f"il_ros/{task}-v0": task for task in CONTRACTS}
+NAMES = {f"il_ros/{task}-v0": task for task in OWN_CONTRACTS}
 
 
 def register() -> None:

@@ -11,7 +11,7 @@ pass the contract's codecs and synchroniser, and each action passes the safety l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,17 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.control.limiter.in_process import InProcessLimiter
+from il_ros.control.limiter.in_process import InProcessLimiter, LimitedCommand
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.envs.spaces import Seen, action_space, observation_space, owned
+from il_ros.envs.tasks import OWN_CONTRACTS
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import POLICY
 from il_ros.sim.fitting import task_for
 from il_ros.sim.lockstep import Lockstep, NoObservationError, Tap
 
-CONTRACTS = {"reach": "arm_reach", "push": "arm_push", "pick_place": "arm_pick_place", "drive": "drive"}
 VIEWS = {"drive": "above"}
 """The camera of a task's pictures; the other tasks have the view 'scene' from outside."""
 
@@ -60,9 +60,9 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}; it must be 'rgb_array' or None")
-        if task not in CONTRACTS:
-            raise ValueError(f"unknown task '{task}'; there are: {', '.join(CONTRACTS)}")
-        chosen = CONTRACTS[task] if contract is None else contract
+        if task not in OWN_CONTRACTS:
+            raise ValueError(f"unknown task '{task}'; there are: {', '.join(OWN_CONTRACTS)}")
+        chosen = OWN_CONTRACTS[task] if contract is None else contract
         self.contract = chosen if isinstance(chosen, Contract) else contracts.find(str(chosen))
         self.render_mode = render_mode
         self.observation_space = observation_space(self.contract)
@@ -72,6 +72,8 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
         limit_s = self.task.time_limit_s if time_limit_s is None else time_limit_s
         self._limit_ns = round(limit_s * 1e9)
         self._picture = (VIEWS.get(task, "scene") if view is None else view, width, height)
+        self.on_command: Callable[[Vector, LimitedCommand], None] | None = None
+        """Is called with the action (A,) and the limited command before each step, such as by a recorder."""
         self._began_ns = 0
         self._observation: Mapping[str, NDArray[Any]] | None = None
         self._over = True
@@ -120,6 +122,8 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
         if values.shape != self.action_space.shape or not np.isfinite(values).all():
             raise ValueError(f"an action is {self.action_space.shape} finite numbers, not {action}")
         command = self._limiter.limit(values, self._observation)
+        if self.on_command is not None:
+            self.on_command(values, command)
         sent = None if command.sent is None else np.array(command.sent)
         self._world.step(sent)
         elapsed_ns = self.task.time_ns - self._began_ns

@@ -37,6 +37,7 @@ class Rollout:
 
     `steps` is T; `success` and `failed` describe the state after the last action. `gave_up`: the episode ended
     because `act` returned no action. `total_reward`: the sum of the task's rewards.
+    `judged`: whether the task defines success.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Rollout:
     """(F, H, W, 3); F = 0 without a film."""
     total_reward: float = 0.0
     gave_up: bool = False
+    judged: bool = True
 
 
 def rollout(
@@ -105,6 +107,7 @@ def rollout(
         frames=np.array(frames, dtype=np.uint8).reshape(len(frames), *(_size(film) if frames else (0, 0)), 3),
         total_reward=total_reward,
         gave_up=gave_up,
+        judged=task.judged,
     )
 
 

@@ -12,16 +12,14 @@ import numpy as np
 from il_ros.core import codecs, messages
 from il_ros.core.codecs import trajectory
 from il_ros.core.contract import Contract
-from il_ros.core.specs import BOUNDED, JOINT_TRAJECTORY
+from il_ros.core.specs import JOINT_TRAJECTORY
 from il_ros.core.tables import counted, percent
 from il_ros.records import decision as decisions
 
 Vector = np.ndarray[Any, Any]
 
-_AT_REST_0 = ("velocity", BOUNDED)
-"""Quantities of which 0 is no motion; others are at rest while they do not change."""
 STILL = 1e-4
-"""A command is idle when no position differs from the last by more than this, and no velocity exceeds it."""
+"""A command is idle when no position differs from the last by more than this, and no other number exceeds it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class CommandCounts:
         self._contract = contract
         self._actions = {spec.topic: spec for spec in contract.actions}
         self._velocity = np.array(
-            [spec.quantity in _AT_REST_0 for spec in contract.actions for _ in range(spec.size)]
+            [not spec.is_position for spec in contract.actions for _ in range(spec.size)]
         )
         self._last: dict[str, _Command] = {}
         self._span_ns: dict[str, float] = {}
@@ -92,7 +90,7 @@ class CommandCounts:
         except ValueError as error:
             self._refuse(f"{topic}: {error}")
             return
-        velocity = np.full(spec.size, spec.quantity in _AT_REST_0)
+        velocity = np.full(spec.size, not spec.is_position)
         expires_s = self._contract.expires_s(spec)
         self._move(topic, log_ns, values, velocity, moves_s, expires_s, spec.expired == "stop")
 

@@ -68,6 +68,11 @@ class Task(Protocol):
     time_limit_s: float
 
     @property
+    def judged(self) -> bool:
+        """Whether the task defines success; without it, only rewards count."""
+        ...
+
+    @property
     def time_ns(self) -> int:
         """Simulated time, the stamp of `readings`."""
         ...
