@@ -24,6 +24,7 @@ from gymnasium import spaces
 from il_ros.core import messages
 from il_ros.core.messages import Message
 from il_ros.core.specs import ARRAY, BOUNDED, CHOICE, IMAGE, MOST_NUMBERS, MOST_PIXELS, STRING, Vector
+from il_ros.core.tables import counted
 from il_ros.sim.tasks import reading
 
 LEAST_PICTURE = 32
@@ -150,7 +151,9 @@ def _array(
     where: str, space: spaces.Space, size: int, numbers: Callable[[Any], Vector]
 ) -> tuple[str, int, Callable[[Any, int], Message]]:
     if not 1 <= size <= MOST_NUMBERS:
-        raise SpaceError(f"{where} is {space} with {size} numbers; 1 to {MOST_NUMBERS} are possible")
+        raise SpaceError(
+            f"{where} is {space} with {counted(size, 'number')}; 1 to {MOST_NUMBERS} are possible"
+        )
     return ARRAY, size, lambda value, stamp_ns: messages.make(ARRAY, data=numbers(value))
 
 

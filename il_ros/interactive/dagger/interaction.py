@@ -1,8 +1,8 @@
 """Interactive learning in one process: episodes under the supervisor's modes, with labelled decisions.
 
 The modes are those of the supervisor (`options.make_mode`), and the labels follow the rule for its records
-(`records.labelling`). The loop is synchronous: proposals are never late, and there is no ramp and no
-safety limiter between the target and the command.
+(`records.labelling`). The loop is synchronous: proposals are never late. With a limiter, targets are limited as on
+the robot, with a ramp at each handover.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from il_ros.control.limiter.in_process import InProcessLimiter, LimitedCommand
 from il_ros.control.supervisor.arbitration import NOT_YET, PRESENT, RELEASED, ArbitrationInput, Mode
 from il_ros.core import actions
 from il_ros.core.contract import Contract
@@ -20,7 +21,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.window import TickWindow
-from il_ros.records.decision import NOBODY, Decision
+from il_ros.records.decision import NOBODY, Decision, Numbers
 from il_ros.records.labelling import BY_MODE, EXPERT, POLICY
 from il_ros.records.proposal import Proposal
 from il_ros.records.takeovers import takeovers
@@ -50,6 +51,8 @@ class DrivenEpisode:
     seen: list[Observation] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     success: bool = False
+    gave_up: bool = False
+    """Whether the episode ended because the expert could not complete the task any more."""
 
     @property
     def labels(self) -> int:
@@ -94,26 +97,35 @@ class DrivenEpisode:
 class InteractionLoop:
     """Applies one mode over many episodes, on one clock.
 
-    `human` decides when the expert proposes; None: it proposes at every tick.
+    `human` decides when the expert proposes; None: it proposes at every tick. `limiter`: limits each target; None:
+    targets are sent as they are.
     """
 
-    def __init__(self, mode: Mode, period_ns: int, human: Human | None = None) -> None:
-        self._mode, self._period_ns, self._human = mode, period_ns, human
-        self._now_ns, self._authority = 0, NOBODY
+    def __init__(
+        self,
+        mode: Mode,
+        period_ns: int,
+        human: Human | None = None,
+        limiter: InProcessLimiter | None = None,
+    ) -> None:
+        self._mode, self._period_ns, self._human, self._limiter = mode, period_ns, human, limiter
+        self._now_ns, self._authority, self._mixed = 0, NOBODY, False
         self._window = TickWindow(1, period_ns)
 
     def begin(self) -> None:
         """Start an episode."""
         self._mode.restart()
         self._window = TickWindow(1, self._period_ns)
-        self._authority = NOBODY
+        self._authority, self._mixed = NOBODY, False
+        if self._limiter is not None:
+            self._limiter.begin()
         if self._human is not None:
             self._human.begin()
 
     def decide(self, seen: Observation, policy: LoadedPolicy | None, expert: Expert) -> Decision | None:
         """Return the decision of the next tick, None when the expert gives up, which ends the episode.
 
-        Raises ValueError when no source gets authority.
+        Raises ValueError when no source gets authority, or no ramp can start.
         """
         self._now_ns += self._period_ns
         advice = expert.act(seen)
@@ -129,21 +141,33 @@ class InteractionLoop:
             raise ValueError(
                 f"no source has authority, and the loop cannot wait for one: {arbitration.reason}"
             )
-        self._authority = arbitration.authority
+        handover = arbitration.authority != self._authority and not (arbitration.mixed and self._mixed)
+        self._authority, self._mixed = arbitration.authority, arbitration.mixed
         targets = {name: tuple(proposal.chunk[0].tolist()) for name, proposal in proposals.items()}
-        sent = targets[arbitration.authority]
+        command = self._limited(targets[arbitration.authority], seen, handover)
         return Decision(
             self._now_ns,
             self._now_ns,
             arbitration.authority,
             arbitration.reason,
             targets,
-            sent,
+            command.sent,
+            command.limited,
             beta=arbitration.beta,
             uncertainty=self._mode.uncertainty,
             mode=self._mode.name,
             queried=arbitration.queried,
         )
+
+    def _limited(self, target: Numbers, seen: Observation, handover: bool) -> LimitedCommand:
+        if self._limiter is None:
+            return LimitedCommand(target)
+        if handover:
+            self._limiter.hand_over()
+        command = self._limiter.limit(np.array(target), seen)
+        if command.missing:
+            raise ValueError(command.missing)
+        return command
 
     def _proposals(
         self, seen: Observation, policy: LoadedPolicy | None, advice: Vector

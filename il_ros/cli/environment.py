@@ -1,0 +1,257 @@
+"""`il-ros env`: record and correct in one process, without ROS, on a simulated task or a Gymnasium environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from il_ros.cli import next_steps
+from il_ros.core.tables import counted, say
+from il_ros.sim import HELD_OUT_SEED
+
+if TYPE_CHECKING:
+    from il_ros.core.contract import Contract
+    from il_ros.envs.experts import EnvExpert
+    from il_ros.interactive.dagger.in_process import TaskEpisodes
+    from il_ros.interactive.dagger.learner import Learner
+    from il_ros.interactive.dagger.rounds import Round
+    from il_ros.sim.tasks.task import Task
+
+_EXAMPLES = """\
+examples:
+  il-ros env record Pendulum-v1 --expert expert.py:act --episodes 10
+  il-ros train episodes --out checkpoint/v1
+  il-ros evaluate checkpoint/v1
+  il-ros env dagger Pendulum-v1 --expert expert.py:act --rounds 10
+  il-ros env record push --episodes 30                    a simulated task, by its script
+"""
+CORRECTIONS_SEED = 500_000
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand and its own subcommands."""
+    parser = subparsers.add_parser(
+        "env",
+        help="record and correct in one process, on a simulated task or a Gymnasium environment",
+        description="Record demonstrations and correct policies in one process, as fast as possible, without ROS, "
+        "on a simulated task or any Gymnasium environment. Every command passes the safety limiter.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    record = verbs.add_parser("record", help="record an expert's demonstrations")
+    _add_world(record, 0)
+    record.add_argument("--episodes", type=int, default=10, metavar="N", help="(default: 10)")
+    record.set_defaults(run=run, act=_record)
+    correct = verbs.add_parser(
+        "dagger",
+        help="correct a policy in rounds: drive, label, train, repeat",
+        description="Train on the episodes under --root (if any), then in each round let policy and expert drive by "
+        "the mode, record the episodes, and train on all. Each round's policy is a version in --out.",
+    )
+    _add_world(correct, CORRECTIONS_SEED)
+    _add_rounds(correct)
+    correct.set_defaults(run=run, act=_correct)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb; return 0, or 2 with the reason on stderr."""
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    from il_ros.core import contract as contracts
+    from il_ros.envs.tasks import make_any_task
+    from il_ros.episodes.recording.record import RecordError
+    from il_ros.training.loop import TrainingError
+
+    try:
+        given = contracts.find(args.contract) if args.contract else None
+        task, contract = make_any_task(args.task, given, success_return=args.success_return)
+        with closing(task):
+            return int(args.act(args, task, contract))
+    except (ValueError, OSError, RecordError, TrainingError) as error:
+        say(f"il-ros env {args.verb}: {error}", file=sys.stderr)
+        return 2
+
+
+def _add_world(parser: argparse.ArgumentParser, seed: int) -> None:
+    parser.add_argument(
+        "task", metavar="TASK", help="a simulated task, or a Gymnasium environment such as Pendulum-v1"
+    )
+    parser.add_argument(
+        "--expert",
+        default="scripted",
+        metavar="WORD",
+        help="FILE.py:FUNCTION or module:FUNCTION (observation in, action out, None: gives up), the folder of a "
+        "policy, or scripted (default): the simulated task's own",
+    )
+    parser.add_argument(
+        "--contract",
+        default="",
+        metavar="FILE",
+        help="file, or name in config/contracts (default: the task's)",
+    )
+    parser.add_argument(
+        "--root", type=Path, default=Path("episodes"), help="folder of the episodes (default: episodes)"
+    )
+    parser.add_argument("--seed", type=int, default=seed, help=f"first seed (default: {seed})")
+    parser.add_argument("--operator", default="", help="name of the demonstrator; recorded in every episode")
+    parser.add_argument(
+        "--success-return",
+        type=float,
+        metavar="R",
+        help="an episode of an environment succeeds with this return (default: the environment's own rule)",
+    )
+
+
+def _add_rounds(parser: argparse.ArgumentParser) -> None:
+    from il_ros.records.labelling import MODES
+
+    parser.add_argument(
+        "--mode",
+        default="dagger",
+        choices=[mode for mode in MODES if mode != "priority"],
+        help="how authority passes between expert and policy (default: dagger); in hg_dagger a simulated person "
+        "takes over",
+    )
+    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="(default: 10)")
+    parser.add_argument(
+        "--per-round", type=int, default=1, metavar="N", help="episodes of a round (default: 1)"
+    )
+    parser.add_argument(
+        "--beta",
+        default="exponential:0.85",
+        help="mode dagger: the expert's share by round (default: exponential:0.85)",
+    )
+    parser.add_argument(
+        "--queried", type=float, default=1.0, help="mode dagger: share of ticks with a label (default: 1)"
+    )
+    parser.add_argument(
+        "--per-hour",
+        type=int,
+        default=360,
+        help="mode gated: requests per hour of the task's time (default: 360)",
+    )
+    parser.add_argument(
+        "--recipe", default="", help="file, or name in config/training (default: as il-ros train)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=2000, metavar="N", help="gradient steps of a round (default: 2000)"
+    )
+    parser.add_argument(
+        "--tests",
+        type=int,
+        default=0,
+        metavar="N",
+        help="held-out episodes with which each round's policy is measured (default: 0)",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("checkpoint"),
+        help="folder of the versions (default: checkpoint)",
+    )
+
+
+def _prepared(args: argparse.Namespace, task: Task, contract: Contract) -> tuple[EnvExpert, TaskEpisodes]:
+    from il_ros.envs.experts import expert_of
+    from il_ros.interactive.dagger.in_process import TaskEpisodes
+
+    if args.seed < 0:
+        raise ValueError(f"--seed is {args.seed}; it must be 0 or more")
+    return expert_of(args.expert, task, contract), TaskEpisodes(task, contract, args.root, args.operator)
+
+
+def _record(args: argparse.Namespace, task: Task, contract: Contract) -> int:
+    from il_ros.interactive.dagger.in_process import demonstrate
+
+    if args.episodes < 1:
+        raise ValueError(f"--episodes is {args.episodes}; it must be 1 or more")
+    expert, run = _prepared(args, task, contract)
+    seeds = range(args.seed, args.seed + args.episodes)
+    for seed, done in zip(seeds, demonstrate(run, expert, seeds), strict=True):
+        ended = "gave up" if done.gave_up else "success" if done.success else "failure"
+        outcome = ended if done.judged or done.gave_up else "ended"
+        say(f"seed {seed}: {outcome}, {counted(done.steps, 'step')}, return {done.total_reward:.4g}")
+    if run.folders:
+        say(f"{counted(len(run.folders), 'episode')} in {args.root}")
+        next_steps.tell(next_steps.after_recording(args.root))
+    return 0
+
+
+def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
+    from il_ros.interactive.dagger.in_process import correct, save_version
+    from il_ros.interactive.modes.gated import GatedOptions
+    from il_ros.interactive.modes.options import ModeOptions
+
+    for name in ("rounds", "per_round", "steps"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be 1 or more")
+    expert, run = _prepared(args, task, contract)
+    learner, shown = _learner(args, contract), _shown(args, contract)
+    options = ModeOptions(
+        args.mode,
+        beta=args.beta,
+        queried=args.queried,
+        seed=args.seed,
+        gated=GatedOptions(takeover="asked", per_hour=args.per_hour),
+    )
+    count, first = args.per_round, args.seed
+    seeds = [range(first + count * index, first + count * (index + 1)) for index in range(args.rounds)]
+    place = args.out
+    for done in correct(run, expert, learner, options, seeds, shown):
+        place = save_version(args.out, done.policy, run, done.labels, shown)
+        say(_line(args, task, contract, done, place))
+    next_steps.tell(next_steps.after_training(place, place / "checkpoint", [task.name]))
+    return 0
+
+
+def _learner(args: argparse.Namespace, contract: Contract) -> Learner:
+    from il_ros.interactive.dagger.learner import Learner
+    from il_ros.training import recipe as recipes
+
+    pictures = any(spec.image for spec in contract.observations)
+    recipe = recipes.load(args.recipe or ("bc_cnn" if pictures else "ensemble"), args.set)
+    training = recipe.training
+    return Learner(
+        contract, replace(recipe, training=replace(training, seed=training.seed + args.seed)), args.steps
+    )
+
+
+def _shown(args: argparse.Namespace, contract: Contract) -> tuple[Any, ...]:
+    from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.episodes.catalogue import scan
+
+    if not args.root.is_dir() or not scan(args.root).usable:
+        return ()
+    dataset = Dataset.open(args.root, contract, validation=0.0)
+    say(f"begins with {counted(len(dataset.train), 'episode')} of {args.root}")
+    return dataset.train
+
+
+def _line(args: argparse.Namespace, task: Task, contract: Contract, done: Round, place: Path) -> str:
+    from il_ros.training.evaluate import evaluate
+
+    parts = [
+        f"round {done.index}: {place}",
+        counted(done.labels, "label"),
+        f"expert drove {counted(done.expert_ticks, 'tick')}",
+    ]
+    parts += [counted(done.takeovers, "takeover")] if args.mode in ("hg_dagger", "gated") else []
+    parts += [f"{done.successes} of {done.episodes} succeeded"] if task.judged else []
+    parts += [f"the expert gave up in {done.given_up} of {done.episodes}"] if done.given_up else []
+    if args.tests:
+        score = evaluate(done.policy, contract, task, range(HELD_OUT_SEED, HELD_OUT_SEED + args.tests))
+        parts.append(
+            f"tested: {100 * score.rate:.0f} % success, return {score.mean_return:.4g}"
+            if score.judged
+            else f"tested: return {score.mean_return:.4g}"
+        )
+    return ", ".join(parts)
