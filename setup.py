@@ -35,7 +35,8 @@ TEST = [
     "colcon-core",
     "colcon-package-information",
     "colcon-ros",
-    "gymnasium",
+    "gymnasium[box2d]",
+    "h5py",
     "hypothesis",
     "mypy",
     "pytest",
@@ -77,7 +78,7 @@ setup(
         *shared("worlds"),
     ],
     install_requires=RUN,
-    extras_require={"gym": ["gymnasium"], "ros": ROS, "test": TEST},
+    extras_require={"gym": ["gymnasium"], "robomimic": ["h5py"], "ros": ROS, "test": TEST},
     zip_safe=False,
     entry_points={
         "console_scripts": [
