@@ -12,15 +12,19 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
+from il_ros.policies.window import TickWindow
 from il_ros.sim.experts import make_expert
 from il_ros.sim.tasks.task import TASK_NAMES, Task
+
+if TYPE_CHECKING:
+    from il_ros.policies.runner import LoadedPolicy
 
 SCRIPTED = "scripted"
 
@@ -83,6 +87,18 @@ class FunctionExpert:
         return chunk
 
 
+class PolicyExpert:
+    """A trained policy as the expert of a task; its window of past ticks ends where an episode begins."""
+
+    def __init__(self, task: Task, policy: LoadedPolicy) -> None:
+        self._task, self._policy = task, policy
+        self._window = TickWindow(policy.history, policy.contract.period_ns)
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector:
+        """Return the commands (H, A) for the task's present tick; raises PolicyError."""
+        return self._policy.act(self._window.push(self._task.time_ns, observation))
+
+
 def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
     """Return the expert that a word names.
 
@@ -98,8 +114,7 @@ def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
     if Path(word).is_dir():
         from il_ros.policies import checkpoint
 
-        policy: EnvExpert = checkpoint.load(word, contract)
-        return policy
+        return PolicyExpert(task, checkpoint.load(word, contract))
     place, colon, name = word.rpartition(":")
     if not colon or not place or not name.isidentifier():
         raise ExpertError(

@@ -117,9 +117,9 @@ def test_an_expert_that_gives_up_ends_the_episode_as_a_failure(tmp_path):
 
 def test_a_policy_that_leads_the_expert_astray_ends_recorded(tmp_path):
     class Away:
-        version = "away"
+        version, history = "away", 1
 
-        def act_with_uncertainty(self, observation):
+        def act_with_uncertainty(self, window, *, seed):
             return np.array([[1.0]]), None
 
     run, expert = world(tmp_path, point_env.gives_up_beyond_half)
