@@ -1,0 +1,1 @@
+"""Episodes for other packages."""
