@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
-from il_ros.core.tables import counted, say
+from il_ros.core.tables import counted, percent, say
 from il_ros.sim import HELD_OUT_SEED
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _line(args: argparse.Namespace, task: Task, contract: Contract, done: Round,
     if args.tests:
         score = evaluate(done.policy, contract, task, range(HELD_OUT_SEED, HELD_OUT_SEED + args.tests))
         parts.append(
-            f"tested: {100 * score.rate:.0f} % success, return {score.mean_return:.4g}"
+            f"tested: {percent(score.rate)} success, return {score.mean_return:.4g}"
             if score.judged
             else f"tested: return {score.mean_return:.4g}"
         )
