@@ -102,6 +102,7 @@ class Evaluation:
             "successes": self.successes,
             "rate": self.rate,
             "interval_95": list(self.interval),
+            "judged": self.judged,
             "mean_return": self.mean_return,
             "return_interval_95": list(self.return_interval),
             "episodes": [asdict(episode) for episode in self.episodes],

@@ -147,6 +147,23 @@ def test_a_simulated_task_is_recorded_with_its_own_messages(tmp_path):
     assert verify(tmp_path / "episode_000001", own).ok
 
 
+def test_environments_of_several_processes_record_into_one_folder(tmp_path):
+    environments = gymnasium.make_vec(
+        "CartPole-v1",
+        num_envs=3,
+        vectorization_mode="async",
+        wrappers=[lambda env: RecordEpisodes(env, tmp_path)],
+    )
+    environments.reset(seed=0)
+    for _ in range(60):
+        environments.step(np.ones(3, dtype=np.int64))  # always to the right: about ten steps an episode
+    environments.close()
+    found = scan(tmp_path).entries
+    assert len(found) >= 12
+    assert {entry.state for entry in found} == {"ready"}
+    assert [entry.info.number for entry in found] == list(range(1, len(found) + 1))
+
+
 def test_an_unknown_source_or_outcome_is_refused(tmp_path):
     with pytest.raises(ValueError, match="source is 'me'; it must be 'expert' or 'policy'"):
         RecordEpisodes(Corridor(), tmp_path, source="me")

@@ -124,6 +124,25 @@ def test_several_in_one_process_and_in_several_give_the_same_bits_as_one(mode):
         assert [row[column].tobytes() for row in rows] == [row.tobytes() for row in alone]
 
 
+def test_pictures_come_from_several_processes_too():
+    environments = gymnasium.make_vec(
+        "il_ros/push-v0",
+        num_envs=2,
+        vectorization_mode="async",
+        contract="arm_push_images",
+        render_mode="rgb_array",
+        width=64,
+        height=48,
+    )
+    seen, _ = environments.reset(seed=[1, 2])
+    pictures = np.array(environments.call("render"))
+    environments.close()
+    assert seen["overhead"].shape == (2, 96, 96, 3)
+    assert (seen["overhead"][0] != seen["overhead"][1]).any()  # other starts
+    assert pictures.shape == (2, 48, 64, 3)
+    assert pictures.std() > 5
+
+
 def test_without_a_render_mode_there_is_no_picture():
     with gymnasium.make("il_ros/reach-v0") as env:
         env.reset(seed=0)

@@ -138,6 +138,18 @@ def test_commands_beyond_the_limits_are_limited_before_they_are_sent_and_learnt(
     assert np.abs(episode.commands).max() == 1.0
 
 
+def test_discrete_actions_are_learnt_as_choices(tmp_path):
+    task, own = make_any_task("CartPole-v1")
+    run = TaskEpisodes(task, own, tmp_path)
+    expert = FunctionExpert(task, own, lambda seen: int(seen @ [0.1, 0.5, 3, 2] > 0))
+    assert all(done.success for done in demonstrate(run, expert, range(2)))
+    shown = read(tmp_path, own)
+    assert {tuple(row) for row in shown[0].commands.tolist()} == {(1.0, 0.0), (0.0, 1.0)}
+    policy = Learner(own, RECIPE, 1500).learn(shown)
+    score = evaluate(policy, own, task, range(100, 105))
+    assert score.mean_return > 200  # random actions: about 20
+
+
 @pytest.mark.parametrize("mode", ["policy", "hg_dagger", "gated"])
 def test_a_mode_that_needs_a_policy_says_so(tmp_path, mode):
     run, expert = world(tmp_path)
