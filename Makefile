@@ -5,7 +5,7 @@ export MUJOCO_GL ?= egl
 .DEFAULT_GOAL := help
 GAZEBO ?= yes
 
-.PHONY: help setup gazebo demo session test test-pythons bench lint format constraints launch-test clean
+.PHONY: help setup gazebo demo session test test-pythons interop bench lint format constraints launch-test clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: setup  ## run all tests (ARGS="test/episodes -k recover" selects; GAZEBO=n
 
 test-pythons:  ## run all tests on other Pythons, with the package index's own torch (3 GB each; PYTHONS="python3.12 ...")
 	@scripts/test-pythons
+
+interop: setup  ## check data exchange with the real LeRobot, in an environment of its own (1.5 GB; see scripts/interop)
+	@scripts/interop
 
 bench: setup gazebo  ## run bench/*.py, JSON output (50 minutes on an idle computer); bench/learning is run by hand
 	@set -e; for script in bench/*.py; do echo "# $$script"; $(PYTHON_BIN) $$script $(ARGS); done

@@ -7,7 +7,9 @@ from setuptools import find_packages, setup
 
 NAME = "il_ros"
 
-NODES = run_path(str(Path(__file__).with_name("il_ros") / "core" / "executables.py"))["NODES"]
+CORE = Path(__file__).with_name("il_ros") / "core"
+NODES = run_path(str(CORE / "executables.py"))["NODES"]
+PLUGINS = run_path(str(CORE / "plugins" / "shipped.py"))["ENTRY_POINTS"]
 
 RUN = [
     "argcomplete>=2",
@@ -31,12 +33,15 @@ RUN = [
 # ROS 2 Jazzy as wheels, for machines without a ROS installation. With ROS 2 sourced, rclpy comes from there.
 ROS = ["ros-rclpy[fastrtps]==7.1.6", "ros-jazzy-rclpy==7.1.6", "ros-jazzy-common-interfaces==5.3.6"]
 
+# Packages of il_ros/episodes/exchange: robomimic's files, LeRobot data sets.
+EXCHANGE = ["h5py", "pyarrow>=15"]
+
 TEST = [
+    *EXCHANGE,
     "colcon-core",
     "colcon-package-information",
     "colcon-ros",
     "gymnasium[box2d]",
-    "h5py",
     "hypothesis",
     "mypy",
     "pytest",
@@ -78,7 +83,7 @@ setup(
         *shared("worlds"),
     ],
     install_requires=RUN,
-    extras_require={"gym": ["gymnasium"], "robomimic": ["h5py"], "ros": ROS, "test": TEST},
+    extras_require={"exchange": EXCHANGE, "gym": ["gymnasium"], "ros": ROS, "test": TEST},
     zip_safe=False,
     entry_points={
         "console_scripts": [
@@ -86,5 +91,6 @@ setup(
             *(f"{node} = il_ros.nodes.start:{node}" for node in NODES),
         ],
         "gymnasium.envs": ["il_ros = il_ros.envs.registration:register"],
+        **{group: [f"{name} = {target}" for name, target in of.items()] for group, of in PLUGINS.items()},
     },
 )

@@ -21,7 +21,7 @@ from il_ros.core import contract
 from il_ros.records.trials import success_interval
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.tasks.task import TASK_NAMES, make_task
+from il_ros.sim.tasks.task import make_task, task_names
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "config" / "contracts"
 CONTRACT = {"drive": "drive"}
@@ -68,7 +68,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--episodes", type=int, default=100)
-    parser.add_argument("--tasks", nargs="+", default=list(TASK_NAMES), choices=TASK_NAMES)
+    parser.add_argument("--tasks", nargs="+", default=task_names(), choices=task_names())
     args = parser.parse_args()
     print(json.dumps({name: study(name, args.episodes) for name in args.tasks}, indent=2))
 

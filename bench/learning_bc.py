@@ -25,11 +25,10 @@ from il_ros.core import actions, contract, share
 from il_ros.episodes.arrays.dataset import Dataset, DatasetSummary, validation_names
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.records.trials import success_interval
-from il_ros.scenarios import TASKS
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.tasks.task import NO_CAMERAS, Cameras, make_task
+from il_ros.sim.tasks.task import NO_CAMERAS, Cameras, make_task, task_class, task_names
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import evaluate
 from il_ros.training.run import train
@@ -39,7 +38,7 @@ PIXELS = 96
 
 def contract_of(task_name, cameras):
     """Return the task's contract, whose poses the expert needs, with cameras added."""
-    text = share.path("config", "contracts", f"{TASKS[task_name]}.yaml").read_text()
+    text = share.path("config", "contracts", f"{task_class(task_name).contract}.yaml").read_text()
     lines = [
         f"  {name}: {{topic: {name}_camera/image_raw, type: sensor_msgs/msg/Image, max_age_s: 0.1, "
         f"image: {{width: {PIXELS}, height: {PIXELS}}}}}"
@@ -85,7 +84,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--task", default="push", choices=task_names())
     parser.add_argument("--demonstrations", type=int, default=30)
     parser.add_argument("--episodes", type=int, default=50, help="held-out episodes of each training seed")
     parser.add_argument("--seeds", type=int, default=3, help="training seeds")

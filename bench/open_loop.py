@@ -17,11 +17,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from il_ros.core import contract, share
-from il_ros.scenarios import TASKS
+from il_ros.core import contract
 from il_ros.sim.experts import make_expert
-from il_ros.sim.lockstep import command_messages, rollout
-from il_ros.sim.tasks.task import make_task
+from il_ros.sim.lockstep import command_messages
+from il_ros.sim.rollout import rollout
+from il_ros.sim.tasks.task import make_task, task_class
 
 MOVED_M = 1e-3
 HOLD_S = 0.5
@@ -68,7 +68,7 @@ def main():
     parser.add_argument("--task", default="push", choices=("push", "pick_place"))
     parser.add_argument("--episodes", type=int, default=10)
     args = parser.parse_args()
-    terms = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
+    terms = contract.find(task_class(args.task).contract)
     expert, found, ticks, done = make_expert(args.task), [], [[], []], [0, 0]
     with (
         closing(make_task(args.task)) as here,

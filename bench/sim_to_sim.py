@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from il_ros.core import contract, share
+from il_ros.core import contract
 from il_ros.interactive.dagger.interaction import InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import dagger, drive
@@ -31,11 +31,10 @@ from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.records.trials import success_interval
-from il_ros.scenarios import TASKS
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.tasks.task import make_task
+from il_ros.sim.tasks.task import make_task, task_class, task_names
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import evaluate
 
@@ -49,7 +48,7 @@ class Crossing:
     def __init__(self, args, seed, tasks):
         self.args, self.seed = args, seed
         self.source, self.target = tasks
-        self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
+        self.contract = contract.find(task_class(args.task).contract)
         self.expert = make_expert(args.task)
 
     def run_in(self, task):
@@ -183,7 +182,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--task", default="push", choices=task_names())
     parser.add_argument("--seeds", type=numbers, default=(0, 1, 2))
     parser.add_argument("--recipe", default="ensemble")
     parser.add_argument("--demonstrations", type=int, default=25)

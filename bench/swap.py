@@ -40,10 +40,11 @@ from il_ros.core import contract, share
 from il_ros.core.processes import ProcessGroup
 from il_ros.policies import checkpoint
 from il_ros.policies.versions import versions
-from il_ros.scenarios import SCENARIOS, TASKS, domain
+from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.graph import command
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.fitting import task_for
+from il_ros.sim.tasks.task import task_class
 from il_ros.training.evaluate import evaluate
 
 TASK = "push"
@@ -58,7 +59,9 @@ def main() -> None:
     parser.add_argument("--demonstrations", type=int, default=30)
     parser.add_argument("--corrections", type=int, default=4, help="episodes with corrections")
     parser.add_argument("--folder", type=Path, help="keeps all results; existing demonstrations are reused")
-    parser.add_argument("--contract", default=TASKS[TASK], help="a file, or a name in config/contracts")
+    parser.add_argument(
+        "--contract", default=task_class(TASK).contract, help="a file, or a name in config/contracts"
+    )
     parser.add_argument("--recipe", default="", help="a file, or a name in config/training")
     parser.add_argument("--warm-s", type=float, help="the trainer's parameter (default: as shipped)")
     parser.add_argument("--rated", type=int, default=0, metavar="N", help="held-out episodes of two versions")

@@ -13,6 +13,7 @@ PACKAGE = ROOT / "il_ros"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 ROS = {
+    *("action_msgs", "control_msgs", "tf2_msgs"),
     *("rclpy", "launch", "launch_ros", "ament_index_python", "builtin_interfaces", "rosidl_runtime_py"),
     *("diagnostic_msgs", "geometry_msgs", "lifecycle_msgs", "nav_msgs", "rcl_interfaces", "rosgraph_msgs"),
     *("sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs", "visualization_msgs"),
@@ -23,7 +24,7 @@ FLOORS = (
     {"core"},
     {"records"},
     {"control", "policies", "sim", "teleop"},
-    {"episodes"},
+    {"episodes", "rewards"},
     {"envs"},
     {"training"},
     {"interactive", "irl", "rl"},

@@ -8,6 +8,7 @@ import pytest
 from workspace import ROOT, colcon
 
 from il_ros.core.executables import NODES
+from il_ros.core.plugins.shipped import ENTRY_POINTS
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import NodeSpec
 
@@ -103,6 +104,17 @@ def test_the_installed_command_lists_its_subcommands(workspace):
     ran = workspace.run(str(workspace.prefix / "lib" / "il_ros" / "il-ros"), "run", "record", "--help")
     assert ran.returncode == 0, ran.stdout
     assert "--expert" in ran.stdout
+
+
+@colcon_built
+def test_an_installed_il_ros_finds_what_it_ships_by_its_metadata_as_it_finds_others(workspace):
+    ran = workspace.run(str(workspace.prefix / "lib" / "il_ros" / "il-ros"), "plugins", "--names")
+    assert ran.returncode == 0, ran.stdout
+    listed = {tuple(line.split()[-4:]) for line in ran.stdout.splitlines()[2:]}
+    shipped = {(name, "il_ros", target) for of in ENTRY_POINTS.values() for name, target in of.items()}
+    assert {
+        (name, package, target) for name, package, version, target in listed if version != "(checkout)"
+    } >= shipped
 
 
 def files(folder: Path) -> list[Path]:

@@ -2,8 +2,8 @@
 
 `cartpole`: CartPole of fixed horizon (500 steps, nothing ends it; a step counts 1 while the pole is up and the cart on
 its track), as in the package seals, so that the length of an episode tells nothing. `pendulum`: Pendulum-v1. Each of K
-seeds has demonstrations of its own. "Reached": the first of three evaluations in a row (10 episodes each) at the goal or
-above.
+seeds has demonstrations of its own. "Reached": the first of three evaluations in a row (10 episodes each) that are at
+the goal or above.
 The clone is a perceptron of the same size, trained on the same demonstrations (2,000 steps of 64).
 """
 

@@ -20,7 +20,7 @@ import numpy as np
 from kept import kept
 from success import draw, log_result, numbers, pooled
 
-from il_ros.core import contract, share
+from il_ros.core import contract
 from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, typical_motion, velocities
 from il_ros.interactive.dagger.interaction import InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
@@ -29,11 +29,10 @@ from il_ros.interactive.modes.gated import GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.labelling import EXPERT, POLICY
-from il_ros.scenarios import TASKS
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
-from il_ros.sim.tasks.task import make_task
+from il_ros.sim.tasks.task import make_task, task_class, task_names
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import evaluate
 
@@ -48,7 +47,7 @@ class Lab:
 
     def __init__(self, args, seed, count):
         self.args, self.seed = args, seed
-        self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
+        self.contract = contract.find(task_class(args.task).contract)
         self.task, self.expert = make_task(args.task), make_expert(args.task)
         self.rng = np.random.default_rng(seed)
         self.shown, number = [], 0
@@ -162,7 +161,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--task", default="push", choices=task_names())
     parser.add_argument("--seeds", type=numbers, default=(0, 1))
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--episodes", type=int, default=50, help="held-out episodes of each point and seed")

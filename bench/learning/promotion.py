@@ -25,8 +25,8 @@ from il_ros.interactive.dagger.rounds import drive
 from il_ros.interactive.modes.gated import GatedOptions
 from il_ros.interactive.promotion import criteria
 from il_ros.interactive.promotion.replays import REPLAYED
-from il_ros.scenarios import TASKS
 from il_ros.sim import HELD_OUT_SEED
+from il_ros.sim.tasks.task import task_names
 from il_ros.training.evaluate import evaluate
 
 LIMITS = criteria.PromotionLimits()
@@ -112,7 +112,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--task", default="push", choices=task_names())
     parser.add_argument("--method", default="dagger exponential:0.5")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--episodes", type=int, default=40, help="held-out episodes of each policy")

@@ -31,9 +31,10 @@ from il_ros.episodes.catalogue import scan
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT, versions
 from il_ros.records.trials import success_interval
-from il_ros.scenarios import TASKS, domain
+from il_ros.scenarios import domain
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.fitting import task_for
+from il_ros.sim.tasks.task import task_class, task_names
 from il_ros.training.evaluate import evaluate
 
 FIRST_SEED = 100  # first seed of the session; demonstrations count from 0
@@ -43,7 +44,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--task", default="push", choices=task_names())
     parser.add_argument("--contract", default="", help="a name in config/contracts (default: the task's)")
     parser.add_argument("--demonstrations", type=int, default=4)
     parser.add_argument("--episodes", type=int, default=100, help="of the session")
@@ -109,7 +110,9 @@ def rated(args, folder):
 
 def contract_of(args):
     """Return the contract of the session."""
-    return contract.load(share.path("config", "contracts", f"{args.contract or TASKS[args.task]}.yaml"))
+    return contract.load(
+        share.path("config", "contracts", f"{args.contract or task_class(args.task).contract}.yaml")
+    )
 
 
 def il_ros(folder, *words):

@@ -32,13 +32,13 @@ from kept import kept
 from scenario_run import conduct, node_parameters
 from success import draw, log_result, numbers, pooled
 
-from il_ros.core import contract, share
+from il_ros.core import contract
 from il_ros.episodes.catalogue import scan
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import CHECKPOINT
-from il_ros.scenarios import TASKS, domain
+from il_ros.scenarios import domain
 from il_ros.sim import HELD_OUT_SEED
-from il_ros.sim.tasks.task import make_task
+from il_ros.sim.tasks.task import make_task, task_class, task_names
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import evaluate
 
@@ -55,7 +55,7 @@ class Lab:
         self.folder = args.out / f"through_nodes_{args.task}" / f"seed_{seed}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.task = make_task(args.task)
-        self.contract = contract.load(share.path("config", "contracts", f"{TASKS[args.task]}.yaml"))
+        self.contract = contract.find(task_class(args.task).contract)
         self.parameters = self.folder / "parameters.yaml"
 
     @property
@@ -225,7 +225,7 @@ def arguments(words=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", default="push", choices=tuple(TASKS))
+    parser.add_argument("--task", default="push", choices=task_names())
     parser.add_argument("--seeds", type=numbers, default=(0,), help="such as 0,1")
     parser.add_argument("--methods", default=",".join(METHODS), help="'bc', or a mode; 'dagger SCHEDULE'")
     parser.add_argument("--episodes", type=int, default=50, help="held-out episodes of each point and seed")

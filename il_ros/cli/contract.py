@@ -1,62 +1,137 @@
-"""`il-ros contract`: make contracts."""
+"""`il-ros contract`: draft a contract from something that exists."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from il_ros.core.tables import say
+from il_ros.core import atomic
+from il_ros.core import contract as contracts
+from il_ros.core.contract import ContractError
+from il_ros.core.tables import counted, say
+from il_ros.envs.tasks import SpaceError, TaskError
+from il_ros.episodes.exchange.errors import ExchangeError
 
 _EXAMPLES = """\
 examples:
-  il-ros contract from-env Pendulum-v1                    print it
-  il-ros contract from-env LunarLander-v3 -o lander.yaml  write it, to be edited
+  il-ros contract from-lerobot ~/data/pusht -o pusht.yaml
+  il-ros contract from-robomimic lift.hdf5 -o lift.yaml
+  il-ros contract from-env Pendulum-v1 -o pendulum.yaml
 """
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the subcommand and its own subcommands."""
-    parser = subparsers.add_parser("contract", help="make a contract, such as of a Gymnasium environment")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    made = verbs.add_parser(
-        "from-env",
-        help="make the contract of a Gymnasium environment from its spaces",
-        description="Make the contract of a Gymnasium environment from its observation and action space. Without it, "
-        "the other commands make the same one; a file can be edited (keys, names, units, limits).",
+    """Add the subcommand; each source of a contract is a subcommand of it."""
+    parser = subparsers.add_parser(
+        "contract",
+        help="draft a contract from something that exists",
+        description="Draft a contract, with comments, from something that exists. Read it before a robot uses it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("environment", metavar="ID", help="its name, such as Pendulum-v1 or package:Name-v0")
-    made.add_argument("-o", "--out", type=Path, metavar="FILE", help="write to FILE (default: print)")
-    made.add_argument(
+    sources = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    for add in _SOURCES:
+        add(sources)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draft the contract; return 1 on failure, with the reason on stderr."""
+    try:
+        text = args.draft(args)
+        if args.out is None:
+            say(text.rstrip("\n"))
+            return 0
+        if args.out.exists():
+            raise ContractError(f"{args.out}: exists already; choose another file with --out")
+        atomic.write_text(args.out, text)
+    except (ContractError, ExchangeError, SpaceError, TaskError, OSError) as error:
+        say(f"il-ros contract {args.verb}: {error}", file=sys.stderr)
+        return 1
+    made = contracts.parse(text, str(args.out))
+    seen, numbers = (
+        counted(len(made.observations), "observation"),
+        counted(made.action_size, "commanded number"),
+    )
+    say(f"{args.out}: contract '{made.name}', {made.rate_hz:g} Hz, {seen}, {numbers}")
+    return 0
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Add the option of where the contract goes."""
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write to FILE (default: print)")
+
+
+def _add_from_lerobot(sources: Any) -> None:
+    parser = sources.add_parser(
+        "from-lerobot",
+        help="from the features of a LeRobot data set",
+        description="Draft a contract from the features of a LeRobotDataset v3.0. Limits are what its actions reach: "
+        "enter your robot's own.",
+    )
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help="folder of the data set: it holds meta/info.json"
+    )
+    add_out(parser)
+    parser.set_defaults(draft=_from_lerobot)
+
+
+def _from_lerobot(args: argparse.Namespace) -> str:
+    from il_ros.episodes.exchange.lerobot.draft import draft_contract
+
+    return draft_contract(args.path)
+
+
+def _add_from_robomimic(sources: Any) -> None:
+    parser = sources.add_parser(
+        "from-robomimic",
+        help="from the shapes in a robomimic file",
+        description="Draft a contract from the shapes in a robomimic HDF5 file. Limits are what its actions reach: "
+        "enter your robot's own.",
+    )
+    parser.add_argument("path", type=Path, metavar="FILE", help="the HDF5 file")
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ", help="frames per second (default: control_freq in the file)"
+    )
+    add_out(parser)
+    parser.set_defaults(draft=_from_robomimic)
+
+
+def _from_robomimic(args: argparse.Namespace) -> str:
+    from il_ros.episodes.exchange.hdf5.draft import draft_contract
+
+    return draft_contract(args.path, args.rate)
+
+
+def _add_from_env(sources: Any) -> None:
+    parser = sources.add_parser(
+        "from-env",
+        help="from the spaces of a Gymnasium environment",
+        description="Make the contract of a Gymnasium environment from its observation and action space. Without it, "
+        "the other commands make the same one; a file can be edited (keys, names, units, limits).",
+    )
+    parser.add_argument("environment", metavar="ID", help="its name, such as Pendulum-v1 or package:Name-v0")
+    parser.add_argument(
         "--rate",
         type=float,
         metavar="HZ",
         help="steps per second (default: its time step, or its pictures' rate)",
     )
-    made.set_defaults(run=run)
+    add_out(parser)
+    parser.set_defaults(draft=_from_env)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Make the contract; return 0, or 2 with the reason on stderr."""
-    from il_ros.core import atomic
+def _from_env(args: argparse.Namespace) -> str:
     from il_ros.envs.tasks import make_environment
 
-    try:
-        if args.out is not None and args.out.exists():
-            raise ValueError(f"{args.out} exists; choose another file with --out")
-        with closing(make_environment(args.environment)) as env:
-            from il_ros.envs.from_env import contract_of
+    with closing(make_environment(args.environment)) as env:
+        from il_ros.envs.from_env import contract_of
 
-            text = contract_of(env, rate_hz=args.rate).text
-        if args.out is None:
-            say(text.rstrip("\n"))
-        else:
-            atomic.write_text(args.out, text)
-    except (ValueError, OSError) as error:
-        say(f"il-ros contract from-env: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return contract_of(env, rate_hz=args.rate).text
+
+
+_SOURCES: tuple[Callable[[Any], None], ...] = (_add_from_lerobot, _add_from_robomimic, _add_from_env)

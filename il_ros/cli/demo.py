@@ -21,10 +21,12 @@ MARK = ".il_ros_demo"
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
-    from il_ros.scenarios import TASKS
+    from il_ros.core import plugins
 
     parser = subparsers.add_parser("demo", help="the whole loop in simulation", description=__doc__)
-    parser.add_argument("--task", default="push", choices=tuple(TASKS), help="(default: push)")
+    parser.add_argument(
+        "--task", default="push", choices=plugins.names(plugins.TASKS), help="(default: push)"
+    )
     parser.add_argument("--demonstrations", type=int, default=30, help="demonstrations (default: 30)")
     parser.add_argument("--episodes", type=int, default=20, help="held-out episodes run (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first demonstration (default: 0)")

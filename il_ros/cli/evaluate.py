@@ -151,13 +151,13 @@ def summary(result: Evaluation) -> str:
 
 def trained_on(policy: LoadedPolicy) -> str:
     """Return the simulated task of a policy's data; raises ValueError unless there is exactly one."""
-    from il_ros.sim.tasks.task import TASK_NAMES
+    from il_ros.sim.tasks.task import task_names
 
     trained = [str(task) for task in policy.metrics.get("tasks", []) if task]
-    known = [task for task in trained if task in TASK_NAMES or is_environment(task)]
+    known = [task for task in trained if task in task_names() or is_environment(task)]
     if len(known) == 1:
         return known[0]
-    simulated = ", ".join(TASK_NAMES)
+    simulated = ", ".join(task_names())
     if trained and not known:
         raise ValueError(
             f"'{', '.join(trained)}' has no simulator (there is one for {simulated}); "

@@ -14,6 +14,7 @@ from il_ros.core.tables import say
 
 COMMANDS = {
     "episodes": ("il_ros.cli.episodes.command", "inspect, check, repair and plot recorded episodes"),
+    "contract": ("il_ros.cli.contract", "draft a contract from something that exists"),
     "train": ("il_ros.cli.train", "train a policy from episodes"),
     "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
     "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
@@ -23,8 +24,8 @@ COMMANDS = {
     "replay": ("il_ros.cli.on_robot:add_replay", "play an episode's commands again on the robot"),
     "session": ("il_ros.cli.session", "correct a policy while it runs"),
     "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
-    "env": ("il_ros.cli.environment", "record and correct in one process, Gymnasium too"),
-    "contract": ("il_ros.cli.contract", "make a contract, such as of a Gymnasium environment"),
+    "env": ("il_ros.cli.environment.command", "record and correct in one process, Gymnasium too"),
+    "plugins": ("il_ros.cli.plugins", "list families, tasks, experts and devices, by package"),
     "completion": ("il_ros.cli.completion", "print the script for tab completion in your shell"),
 }
 

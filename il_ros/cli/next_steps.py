@@ -10,7 +10,7 @@ from pathlib import Path
 from il_ros.core.tables import counted, say
 from il_ros.envs.tasks import is_environment
 from il_ros.episodes.catalogue import Entry, look
-from il_ros.scenarios import TASKS
+from il_ros.sim.tasks.task import task_names
 
 _SAME_WORLD = ("simulator", "use_sim_time", "contract", "namespace", "params_file")
 """Arguments of a scenario that its next step needs, too."""
@@ -23,7 +23,7 @@ def after_recording(root: Path) -> str:
 
 def after_training(out: Path, checkpoint: Path, tasks: Sequence[str]) -> str:
     """Return the command that tests a policy: an evaluation of a simulated task, else driving the robot."""
-    simulated = [task for task in tasks if task in TASKS or is_environment(task)]
+    simulated = [task for task in tasks if task in task_names() or is_environment(task)]
     if len(tasks) == len(simulated) == 1:
         return _line("il-ros", "evaluate", out)
     return _drive(out, checkpoint, tasks)

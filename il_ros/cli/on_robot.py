@@ -22,14 +22,16 @@ from il_ros.core.contract import Contract
 from il_ros.core.tables import say
 from il_ros.episodes.bag.reader import BagError, open_bag
 from il_ros.episodes.decisions import read_decisions
-from il_ros.scenarios import TASKS, domain
 from il_ros.scenarios import arguments as arg
+from il_ros.scenarios import domain
+from il_ros.scenarios.given import contract as contract_of
 from il_ros.scenarios.graph import Arguments, Scenario, as_flags
 from il_ros.scenarios.playback import playback_nodes
+from il_ros.sim.tasks.task import task_names
 
 _TASK = replace(
     arg.TASK,
-    description=f"simulated task: {', '.join(TASKS)}; an episode's own task comes before the default; "
+    description="task, simulated ones: `il-ros plugins`; an episode's own task comes before the default; "
     "with sim:=false any name is accepted",
 )
 _WORLD = Scenario(
@@ -98,17 +100,17 @@ def _run(verb: str, args: argparse.Namespace) -> int:
     defaults = {argument.name: argument.default for argument in _WORLD.arguments} | _DEFAULTS
     try:
         entry = entry_of(args.episode, args.root) if args.episode else None
-        if entry is not None and entry.info is not None and entry.info.task in TASKS:
+        if entry is not None and entry.info is not None and entry.info.task in task_names():
             defaults["task"] = entry.info.task
         explicit = runner.given_of(args, _WORLD)
         given = Arguments(defaults | explicit, frozenset(explicit))
         if (
             entry is not None
             and not given["contract"]
-            and (given["sim"] == "false" or given["task"] not in TASKS)
+            and (given["sim"] == "false" or given["task"] not in task_names())
         ):
             raise ValueError("contract:= is needed: the robot's own")
-        terms = contracts.find(given["contract"] or TASKS.get(given["task"], ""))
+        terms = contracts.find(contract_of(given))
         series = _home(terms, args.position) if entry is None else recorded(entry, terms)
         if verb == "home" and entry is not None:
             series = TargetSeries(series.names, series.times_s[:1], series.targets[:1])
@@ -136,13 +138,17 @@ def recorded(entry: Any, terms: Contract) -> TargetSeries:
     messages = open_bag(entry.folder).messages({info.decision_topic})
     span = (info.started_ns, info.stopped_ns or 1 << 62)
     read, _ = read_decisions(message for message in messages if span[0] <= message.log_ns <= span[1])
-    sent = [(each.decision.stamp_ns, each.decision.sent) for each in read if each.decision.sent is not None]
+    sent = [
+        (each.decision.stamp_ns, each.decision.sent)
+        for each in read
+        if each.decision.sent is not None and np.isfinite(each.decision.sent).all()
+    ]  # not before every action group has a command
     kept = [sent[0]] if sent else []
     for stamp_ns, command in sent[1:]:
         if stamp_ns > kept[-1][0]:
             kept.append((stamp_ns, command))
     if not kept:
-        raise PlaybackError(f"{entry.folder}: no command was sent in it")
+        raise PlaybackError(f"{entry.folder}: no command to all actions was sent in it")
     times_s = np.array([(stamp_ns - kept[0][0]) / 1e9 for stamp_ns, _ in kept])
     series = TargetSeries(
         own.action_names, times_s, np.array([command for _, command in kept], dtype=np.float64)

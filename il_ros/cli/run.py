@@ -152,7 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
         parser.add_argument(
             argument.flag,
             **switch,
-            choices=argument.choices or None,
+            choices=argument.allowed or None,
             help=_help(argument, scenario) + default,
         )
         if argument.is_switch:

@@ -12,12 +12,13 @@ from typing import Any
 from il_ros.cli import next_steps
 from il_ros.cli import run as runner
 from il_ros.cli.episodes.relabel import add_moments, chosen_moments
+from il_ros.core import plugins
 from il_ros.core.tables import counted, say
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import LayoutError
 from il_ros.scenarios import domain
-from il_ros.scenarios.relabel import DEVICES, relabel_nodes
+from il_ros.scenarios.relabel import relabel_nodes
 from il_ros.session.relabelling.moments import MarkedMoment, RelabelError
 from il_ros.session.relabelling.starts import write_starts
 
@@ -38,7 +39,12 @@ def add_verb(verbs: Any) -> None:
     verb.add_argument(
         "--root", type=Path, default=Path("episodes"), help="folder of the source episodes (episodes)"
     )
-    verb.add_argument("--expert", choices=DEVICES, default="keyboard", help="your input device (keyboard)")
+    verb.add_argument(
+        "--expert",
+        choices=plugins.names(plugins.DEVICES),
+        default="keyboard",
+        help="your input device (keyboard)",
+    )
     verb.add_argument("--operator", default="", help="your name; recorded in every episode")
     verb.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (1)")
     verb.add_argument("--logs", type=Path, default=Path("log"), help="folder for each node's output (log)")

@@ -320,9 +320,12 @@ def contract_of(name: str, data: Path) -> Contract:
     """
     from il_ros.core import contract as contracts
     from il_ros.episodes.catalogue import scan
+    from il_ros.episodes.foreign_types import read_beside
 
     if name:
-        return contracts.find(name)
+        return read_beside(
+            lambda: contracts.find(name), lambda: [entry.folder for entry in scan(data).usable]
+        )
     recorded = {
         entry.info.contract_hash: entry
         for entry in scan(data).usable

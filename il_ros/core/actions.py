@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import POSE, XYZ, XYZW, ActionSpec, Vector, narrowed
+from il_ros.core.specs import shortest as shortest
 
 
 class References:
@@ -107,14 +108,6 @@ def command_difference(contract: Contract, commands: Vector, others: Vector) -> 
             if commands[orientation] @ others[orientation] < 0:
                 others[orientation] *= -1
     return shortest(commands - others, contract.turns)
-
-
-def shortest(difference: Vector, turns: Vector) -> Vector:
-    """Return a difference (..., A) with the whole turns taken out: within half a turn where `turns` (A,) is above 0."""
-    if not turns.any():
-        return difference
-    turn = np.where(turns > 0, turns, 1.0)
-    return difference - np.where(turns > 0, turn * np.round(difference / turn), 0.0)
 
 
 def _is_delta(contract: Contract) -> NDArray[np.bool_]:

@@ -53,7 +53,7 @@ def folder(path: Path, names: Collection[str]) -> Iterator[Path]:
                 os.fsync(opened.fileno())
         require_only(path, names)
         if path.exists():
-            _exchange(temporary, path)
+            exchange(temporary, path)
         else:
             temporary.rename(path)
     finally:
@@ -76,7 +76,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
-def _exchange(first: Path, second: Path) -> None:
+def exchange(first: Path, second: Path) -> None:
     """Swap two folders, atomically where the file system supports it (renameat2 of Linux)."""
     renameat2 = getattr(_LIBC, "renameat2", None)
     paths = os.fsencode(first), os.fsencode(second)

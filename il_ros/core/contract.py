@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from il_ros.core import contract_fields, files, share
+from il_ros.core import contract_fields, files, messages, share
+from il_ros.core.codecs import CODECS
 from il_ros.core.safety import Safety, read_safety
 from il_ros.core.specs import (
     BOUNDED,
@@ -28,6 +29,7 @@ from il_ros.core.specs import (
     EXPIRES_PERIODS,
     MOST_MEGAPIXELS,
     MOST_NUMBERS,
+    ActionGroup,
     ActionSpec,
     ObservationSpec,
     ScanSpec,
@@ -39,7 +41,7 @@ from il_ros.core.strict_yaml import parse as parse_yaml
 
 Spec = TypeVar("Spec", bound=StreamSpec)
 
-_ADDED = {"scan": dataclasses.asdict(ScanSpec()), "continuous": ()}
+_ADDED = {"scan": dataclasses.asdict(ScanSpec()), "continuous": (), "frames": (), "static": "", "paths": ()}
 """Fields that specs of version 0.1.0 lacked, with their defaults: with these, a contract's hash stays the same."""
 
 _FADING = ("velocity", BOUNDED)
@@ -54,7 +56,9 @@ class Contract:
     """The observations and actions of a policy, and the control rate.
 
     `trigger`: the topic whose messages start a tick, with their stamp; None: a timer starts the ticks.
-    `text`: the file as written. `safety`: further layers behind the limiter. Both are excluded from comparison.
+    `text`: the file as written, with the definitions of message types that are no standard ones. `safety`: further
+    layers behind the limiter. `groups`: the actions by authority, in the file's order; one group of all actions unless
+    the contract says otherwise. All three are excluded from comparison and from the hash.
     """
 
     name: str
@@ -64,6 +68,16 @@ class Contract:
     trigger: str | None = None
     text: str = field(default="", compare=False, repr=False)
     safety: Safety = field(default=Safety(), compare=False)
+    groups: tuple[ActionGroup, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", contract_fields.groups(None, self.action_slices))
+
+    @property
+    def grouped(self) -> bool:
+        """Whether there is more than one group, so that authority, labels and takeovers are kept per group."""
+        return len(self.groups) > 1
 
     @property
     def period_ns(self) -> int:
@@ -83,17 +97,13 @@ class Contract:
     @cached_property
     def action_slices(self) -> dict[str, slice]:
         """Slice of each action key in the flat vector."""
-        slices, start = {}, 0
-        for action in self.actions:
-            slices[action.key] = slice(start, start + action.size)
-            start += action.size
-        return slices
+        return action_slices(self.actions)
 
     @property
     def topics(self) -> dict[str, str]:
         """Message type of every observed and commanded topic."""
         specs: tuple[StreamSpec, ...] = (*self.observations, *self.actions)
-        return {spec.topic: spec.type for spec in specs}
+        return {topic: spec.type for spec in specs for topic in spec.topics}
 
     def observation(self, key: str) -> ObservationSpec:
         """Return the observation `key`; raises KeyError that lists the known keys."""
@@ -139,7 +149,7 @@ class Contract:
 
     def _meaning(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
-        del values["text"], values["safety"]
+        del values["text"], values["safety"], values["groups"]
         for action, fields in zip(self.actions, values["actions"], strict=True):
             # as hashed before these keys existed
             if self.expires_s(action) == self._default_expiry_s(action):
@@ -154,6 +164,15 @@ class Contract:
             values[kind] = {spec["key"]: spec for spec in values[kind]}
             values[f"order of {kind}"] = list(values[kind])
         return values
+
+
+def action_slices(actions: Iterable[ActionSpec]) -> dict[str, slice]:
+    """Return the slice of each action key in the flat vector of these actions."""
+    slices, start = {}, 0
+    for action in actions:
+        slices[action.key] = slice(start, start + action.size)
+        start += action.size
+    return slices
 
 
 def load(path: str | Path) -> Contract:
@@ -192,6 +211,7 @@ def parse(text: str, source: str) -> Contract:
     Raises ContractError when anything in it is unknown, missing, of the wrong kind or inconsistent.
     """
     top = parse_yaml(text, source)
+    _learn_definitions(top)
     name, rate_hz = top.text("name"), top.number("rate_hz")
     if rate_hz > 1000:
         raise top.error("rate_hz", f"{rate_hz:g} is above the highest control rate, 1000 Hz")
@@ -206,9 +226,57 @@ def parse(text: str, source: str) -> Contract:
     if trigger is not None and trigger not in observed:
         raise top.error("trigger", f"'{trigger}' is not an observed topic; one of: {', '.join(observed)}")
     safety = read_safety(top.section("safety", required=False), by_key, actions)
+    groups = contract_fields.groups(top.section("groups", required=False), action_slices(actions))
     top.done()
     _refuse_clashes(top, observations, actions)
-    return Contract(name, rate_hz, observations, actions, trigger, text, safety)
+    text = _with_definitions(text, "definitions" in top, (*observations, *actions))
+    return Contract(name, rate_hz, observations, actions, trigger, text, safety, groups)
+
+
+def _learn_definitions(top: Section) -> None:
+    """Read the definitions of message types that a contract brings along; types that are known stay as they are.
+
+    What a contract means are the paths of its numbers: if they do not exist in the type as it is known here, or an
+    array has another length, reading it fails or gives another hash.
+    """
+    section = top.section("definitions", required=False)
+    for name in () if section is None else section.keys:
+        assert section is not None
+        text = section.text(name)
+        try:
+            messages.register(text, name)
+        except ValueError as error:
+            raise section.error(name, str(error)) from None
+    if section is not None:
+        section.done()
+
+
+def _with_definitions(text: str, has_some: bool, specs: Sequence[StreamSpec]) -> str:
+    """Return a contract's text with the definitions that reading it needs, so that it can be read anywhere.
+
+    Types with a codec of their own need none.
+    """
+    needed = sorted(
+        {spec.type for spec in specs if spec.type not in CODECS and not messages.standard(spec.type)}
+    )
+    if not needed or has_some:
+        return text
+    lines = [
+        "",
+        "# The message types above that are not among ROS's common ones, as this computer has them",
+        "definitions:",
+    ]
+    for name in needed:
+        lines += [
+            f"  {name}: |2",
+            *(f"    {line}" for line in messages.definition(name).rstrip().splitlines()),
+        ]
+    whole = text.rstrip("\n") + "\n" + "\n".join(lines) + "\n"
+    try:
+        readable = set(needed) <= set(getattr(parse_yaml(whole, "").section("definitions"), "keys", ()))
+    except YamlError:
+        readable = False  # written as {...}, or with an end mark: nothing can be added
+    return whole if readable else text
 
 
 def differences(first: Contract, second: Contract) -> list[str]:
@@ -269,10 +337,18 @@ def _refuse_clashes(
 ) -> None:
     types: dict[str, str] = {}
     specs: tuple[StreamSpec, ...] = (*observations, *actions)
-    for spec in specs:
-        if types.setdefault(spec.topic, spec.type) != spec.type:
+    for topic, type_name in ((topic, spec.type) for spec in specs for topic in spec.topics):
+        if types.setdefault(topic, type_name) != type_name:
             raise top.error(
-                "observations", f"topic '{spec.topic}' is declared as {types[spec.topic]} and as {spec.type}"
+                "observations", f"topic '{topic}' is declared as {types[topic]} and as {type_name}"
+            )
+    static: dict[str, tuple[str, str]] = {}
+    for spec in observations:
+        declared = (spec.static, spec.stamp)
+        if spec.frames and static.setdefault(spec.topic, declared) != declared:
+            raise top.error(
+                "observations",
+                f"the observations of '{spec.topic}' differ in static or stamp: {static[spec.topic]}, {declared}",
             )
     commanded = Counter(action.topic for action in actions)
     for topic, count in commanded.items():

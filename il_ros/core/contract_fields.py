@@ -10,84 +10,78 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from il_ros.core.codecs import codec_in, is_stamped
+from il_ros.core.codecs.base import Selected
 from il_ros.core.specs import (
-    ACTION_TYPES,
     ARRAY,
     BOUNDED,
     CHOICE,
-    COMPONENTS,
     COMPRESSED_IMAGE,
+    DYNAMIC_JOINT_STATE,
     EXPIRED,
     IMAGE,
     IMAGE_ENCODINGS,
     IMAGE_FITS,
-    JOINT_FIELDS,
     JOINT_STATE,
-    JOINT_TRAJECTORY,
     LASER_SCAN,
-    MOST_NUMBERS,
     MOST_PIXELS,
     NAN_BEAMS,
-    OBSERVATION_TYPES,
     POSE,
     QUANTITIES,
-    STRING,
-    TWISTS,
+    TRANSFORMS,
+    WHOLE,
+    ActionGroup,
     ActionSpec,
     ImageSpec,
     Limits,
     ObservationSpec,
     ScanSpec,
-    component_names,
     turn_of,
 )
 from il_ros.core.strict_yaml import Section, brief
 
-_JOINTS = (ARRAY, JOINT_STATE, JOINT_TRAJECTORY)
 _WHOLE = 1e-3
 """How exactly limits must be a whole turn apart, as a share of it."""
-_HEADERLESS = (ARRAY, STRING, "geometry_msgs/msg/Twist")
 
 
 def observation(key: str, section: Section) -> ObservationSpec:
     """Read one observation; raises YamlError that names the invalid field."""
-    type_name = section.text("type", choices=OBSERVATION_TYPES)
-    names = (
-        section.texts("names", required=type_name == JOINT_STATE) if type_name in (JOINT_STATE, ARRAY) else ()
-    )
-    fields, elements = _observed_elements(type_name, names, section)
-    headerless = type_name in _HEADERLESS
+    codec, type_name = codec_in(section), section.text("type")
+    selection = codec.select(type_name, section)
+    headerless = not is_stamped(type_name)
     stamp = section.text("stamp", "arrival" if headerless else "header", choices=("header", "arrival"))
     if headerless and stamp == "header":
         raise section.error("stamp", f"{type_name} has no header; only 'arrival' is possible")
+    frames, static = _frames(section) if type_name == TRANSFORMS else ((), "")
     return ObservationSpec(
         key=key,
         topic=_topic(section),
         type=type_name,
         max_age_s=section.number("max_age_s"),
-        names=names,
-        fields=fields,
-        elements=elements,
+        names=selection.names,
+        fields=selection.fields,
+        elements=selection.elements,
         unit=section.text("unit", ""),
         image=_image(section) if type_name in (IMAGE, COMPRESSED_IMAGE) else None,
         stamp=stamp,
-        scan=_scan(section) if type_name == LASER_SCAN else ScanSpec(),
-        continuous=_observed_continuous(section, names, fields),
+        scan=_scan(section) if type_name == LASER_SCAN and selection.fields == ("ranges",) else ScanSpec(),
+        continuous=_observed_continuous(section, type_name, selection) if codec.joints else (),
+        frames=frames,
+        static=static,
     )
 
 
 def action(key: str, section: Section, observations: Mapping[str, ObservationSpec]) -> ActionSpec:
     """Read one action; raises YamlError that names the invalid field."""
-    type_name = section.text("type", choices=ACTION_TYPES)
-    twist = type_name in TWISTS
-    quantity = section.text("quantity", "velocity" if twist else "position", choices=QUANTITIES)
+    codec, type_name = codec_in(section), section.text("type")
+    quantity = section.text("quantity", codec.quantities[0], choices=QUANTITIES)
     if quantity in (BOUNDED, CHOICE):
         return _unmeasured(key, section, type_name, quantity)
-    if twist and quantity == "position":
-        raise section.error("quantity", f"{type_name} carries velocities, not positions")
-    if type_name == POSE and quantity == "velocity":
-        raise section.error("quantity", f"{type_name} carries positions, not velocities")
-    names = _action_names(type_name, section)
+    selection = codec.select_action(type_name, section, quantity)
+    if quantity not in codec.quantities:
+        other = {"position": "velocities, not positions", "velocity": "positions, not velocities"}[quantity]
+        raise section.error("quantity", f"{type_name} carries {other}")
+    names = selection.names
     velocity = quantity == "velocity"
     safe = section.text("safe", "zero" if velocity else "hold", choices=("hold", "zero", "stop"))
     if velocity and safe == "hold":
@@ -104,11 +98,11 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
         raise section.error(
             "expired", "'stop' is a velocity of 0; an expired position has no label: 'no_label'"
         )
-    continuous = _continuous(section, names) if type_name in _JOINTS else ()
+    continuous = _continuous(section, names) if codec.joints else ()
     if continuous and velocity:
         raise section.error("continuous", "is for positions; a velocity has no end anyway")
     measured = observations.get(reference or "")
-    if measured is not None and type_name in _JOINTS and not velocity:
+    if measured is not None and codec.joints and not velocity:
         continuous = tuple(name for name in names if name in (*continuous, *measured.continuous))
     turn = turn_of(section.text("unit", ""))
     limits = _limits(section, names, velocity, dict.fromkeys(continuous, turn))
@@ -129,6 +123,7 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
         expired=expired,
         continuous=continuous,
         home=_home(section, names, limits, velocity),
+        paths=selection.fields,
     )
 
 
@@ -205,9 +200,53 @@ def with_continuous(
     found = []
     for spec in observations:
         declared = [name for action in actions if action.reference == spec.key for name in action.continuous]
-        continuous = tuple(name for name in spec.names if name in (*spec.continuous, *declared))
+        names = spec.names or spec.elements
+        continuous = tuple(name for name in names if name in (*spec.continuous, *declared))
         found.append(replace(spec, continuous=continuous))
     return tuple(found)
+
+
+def groups(section: Section | None, slices: Mapping[str, slice]) -> tuple[ActionGroup, ...]:
+    """Read the action groups; without a section, one group has all actions.
+
+    `slices`: the place of each action key in the flat action vector. Raises YamlError unless every action is in exactly
+    one group.
+    """
+    if section is None:
+        return (_group(WHOLE, tuple(slices), slices),)
+    of_action: dict[str, str] = {}
+    found = []
+    for name in section.keys:
+        if not name.replace("_", "").isalnum() or not name[0].isalpha():
+            raise section.error(
+                name, "a group's name begins with a letter and has letters, digits and underscores"
+            )
+        if name == WHOLE:
+            raise section.error(name, f"'{WHOLE}' means all actions; choose another name")
+        keys = section.texts(name)
+        for key in keys:
+            if key not in slices:
+                raise section.error(name, f"'{key}' is not an action; the actions are: {', '.join(slices)}")
+            if of_action.setdefault(key, name) != name:
+                raise section.error(
+                    name, f"'{key}' is in group '{of_action[key]}' already; it must be in one"
+                )
+        found.append(_group(name, keys, slices))
+    section.done()
+    for key in slices:
+        if key not in of_action:
+            known = ", ".join(section.keys) or "none"
+            raise section.error(
+                key, f"action '{key}' is in no group; every action must be in one of: {known}"
+            )
+    return tuple(found)
+
+
+def _group(name: str, keys: Sequence[str], slices: Mapping[str, slice]) -> ActionGroup:
+    ordered = tuple(key for key in slices if key in keys)
+    return ActionGroup(
+        name, ordered, tuple(i for key in ordered for i in range(slices[key].stop)[slices[key]])
+    )
 
 
 def _topic(section: Section) -> str:
@@ -217,54 +256,19 @@ def _topic(section: Section) -> str:
     return topic
 
 
-def _observed_elements(
-    type_name: str, names: tuple[str, ...], section: Section
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if type_name == JOINT_STATE:
-        fields = section.texts("fields", required=False) or ("position",)
-        for part in fields:
-            if part not in JOINT_FIELDS:
-                raise section.error("fields", f"'{part}' is not known; of: {', '.join(JOINT_FIELDS)}")
-        return fields, tuple(f"{part}/{name}" for part in fields for name in names)
-    if type_name == ARRAY:
-        return ("data",), names or tuple(f"data/{i}" for i in range(_size(section)))
-    if type_name == LASER_SCAN:
-        return ("ranges",), tuple(f"ranges/{i}" for i in range(_size(section)))
-    if type_name not in COMPONENTS:
-        return (), ()
-    every, parts = component_names(type_name), COMPONENTS[type_name]
-    fields = section.texts("fields", required=False) or tuple(parts)
-    elements: list[str] = []
-    for part in fields:
-        found = [name for name in every if name == part or name.split(".")[0] == part]
-        if not found:
-            raise section.error(
-                "fields", f"'{part}' is not in {type_name}; of: {', '.join((*parts, *every))}"
-            )
-        elements += found
-    if len(set(elements)) < len(elements):
-        raise section.error("fields", f"{list(fields)} selects a number twice")
-    return fields, tuple(elements)
-
-
-def _size(section: Section) -> int:
-    size = section.integer("size")
-    if size > MOST_NUMBERS:
-        raise section.error("size", f"{brief(size)} is above {MOST_NUMBERS}, the most numbers of a contract")
-    return size
-
-
-def _action_names(type_name: str, section: Section) -> tuple[str, ...]:
-    if type_name not in COMPONENTS:
-        return section.texts("names")
-    every = component_names(type_name)
-    names = section.texts("names", required=False) or every
-    for name in names:
-        if name not in every:
-            raise section.error("names", f"'{name}' is not in {type_name}; of: {', '.join(every)}")
-    if type_name == POSE and names != every:
-        raise section.error("names", f"a pose must be commanded completely: omit names, or use {list(every)}")
-    return names
+def _frames(section: Section) -> tuple[tuple[str, str], str]:
+    """Read the parent and the child frame of transforms, and the topic of the static ones."""
+    frames = tuple(frame.lstrip("/") for frame in section.texts("frames"))
+    if len(frames) != 2 or "" in frames or frames[0] == frames[1]:
+        raise section.error(
+            "frames",
+            f"has {list(frames)}; two are needed, the parent and the child, such as [base_link, tool0]",
+        )
+    topic = section.text("topic")
+    static = section.text("static", f"{topic}_static")
+    if static == topic:
+        raise section.error("static", f"is the topic of the other transforms too, {topic}")
+    return (frames[0], frames[1]), static
 
 
 def _image(section: Section) -> ImageSpec:
@@ -284,14 +288,10 @@ def _image(section: Section) -> ImageSpec:
     return spec
 
 
-def _observed_continuous(
-    section: Section, names: tuple[str, ...], fields: tuple[str, ...]
-) -> tuple[str, ...]:
-    if not names:
-        return ()
-    continuous = _continuous(section, names)
-    if continuous and fields not in (("data",), ()) and "position" not in fields:
-        raise section.error("continuous", f"is for positions, but fields are {list(fields)}")
+def _observed_continuous(section: Section, type_name: str, selection: Selected) -> tuple[str, ...]:
+    continuous = _continuous(section, selection.names or selection.elements)
+    if continuous and type_name in (JOINT_STATE, DYNAMIC_JOINT_STATE) and "position" not in selection.fields:
+        raise section.error("continuous", f"is for positions, but fields are {list(selection.fields)}")
     return continuous
 
 

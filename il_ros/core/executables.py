@@ -1,6 +1,7 @@
 """The module of each executable node, for `setup.py`, `ros2 run` and the process launcher."""
 
 NODES = {
+    "action_client": "il_ros.nodes.action_client.node",
     "conductor": "il_ros.nodes.conductor.node",
     "dagger_supervisor": "il_ros.nodes.supervisor.node",
     "playback": "il_ros.nodes.teleop.playback_node",
@@ -10,6 +11,7 @@ NODES = {
     "session": "il_ros.nodes.session.node",
     "sim": "il_ros.nodes.sim.node",
     "sim_gz": "il_ros.nodes.sim.gz_node",
+    "teleop": "il_ros.nodes.teleop.device_node",
     "teleop_joy": "il_ros.nodes.teleop.joy_node",
     "teleop_keyboard": "il_ros.nodes.teleop.keyboard_node",
     "teleop_leader": "il_ros.nodes.teleop.leader_node",

@@ -1,7 +1,6 @@
 """The specifications of streams that make up a contract, as frozen dataclasses.
 
-`il_ros.core.contract` reads them from YAML. The tables list the message types that can be observed or
-commanded, and the numbers in each of them.
+`il_ros.core.contract` reads them from YAML; `il_ros.core.codecs` says which message types there are.
 """
 
 from __future__ import annotations
@@ -19,18 +18,14 @@ Vector = NDArray[np.float64]
 XYZ = ("x", "y", "z")
 XYZW = ("x", "y", "z", "w")
 
-# Numbers in a message: field -> its components. Joint states and arrays have names or a size instead.
-COMPONENTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "sensor_msgs/msg/Imu": {"orientation": XYZW, "angular_velocity": XYZ, "linear_acceleration": XYZ},
-    "geometry_msgs/msg/WrenchStamped": {"force": XYZ, "torque": XYZ},
-    "geometry_msgs/msg/PoseStamped": {"position": XYZ, "orientation": XYZW},
-    "geometry_msgs/msg/Twist": {"linear": XYZ, "angular": XYZ},
-    "geometry_msgs/msg/TwistStamped": {"linear": XYZ, "angular": XYZ},
-    "nav_msgs/msg/Odometry": {"position": XYZ, "orientation": XYZW, "linear": XYZ, "angular": XYZ},
-}
+POSE_PARTS = {"position": XYZ, "orientation": XYZW}
+TWIST_PARTS = {"linear": XYZ, "angular": XYZ}
 JOINT_STATE = "sensor_msgs/msg/JointState"
 JOINT_TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
+DYNAMIC_JOINT_STATE = "control_msgs/msg/DynamicJointState"
 ARRAY = "std_msgs/msg/Float64MultiArray"
+ARRAYS = (ARRAY, "std_msgs/msg/Float32MultiArray")
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
 LASER_SCAN = "sensor_msgs/msg/LaserScan"
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -38,8 +33,6 @@ STRING = "std_msgs/msg/String"
 POSE = "geometry_msgs/msg/PoseStamped"
 TWISTS = ("geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped")
 
-OBSERVATION_TYPES = (*COMPONENTS, JOINT_STATE, ARRAY, LASER_SCAN, IMAGE, COMPRESSED_IMAGE, STRING)
-ACTION_TYPES = (ARRAY, JOINT_TRAJECTORY, JOINT_STATE, *TWISTS, POSE)
 JOINT_FIELDS = ("position", "velocity", "effort")
 IMAGE_ENCODINGS = ("rgb8", "mono8", "depth")
 IMAGE_FITS = ("exact", "resize", "crop", "stretch")
@@ -59,11 +52,6 @@ MOST_PIXELS = 1 << 24
 """Pixels of one image, on the wire or of a contract: 4096 x 4096."""
 MOST_MEGAPIXELS = 64
 """Millions of pixels that all images of a contract may have together."""
-
-
-def component_names(type_name: str) -> tuple[str, ...]:
-    """Return the names of all numbers of a type with fixed components: 'linear.x', ..."""
-    return tuple(f"{part}.{axis}" for part, axes in COMPONENTS[type_name].items() for axis in axes)
 
 
 def turn_of(unit: str) -> float:
@@ -111,6 +99,11 @@ class StreamSpec:
     topic: str
     type: str
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that its messages come on."""
+        return (self.topic,)
+
 
 @dataclass(frozen=True)
 class ObservationSpec(StreamSpec):
@@ -119,6 +112,8 @@ class ObservationSpec(StreamSpec):
     `stamp` selects the time of a message: 'header', or 'arrival' (for drivers with a wrong clock, and for
     types without a header). `max_age_s`: maximum age at a tick, in seconds.
     `continuous`: the names of joints without end, whose position is an angle, the same after each whole turn.
+    `frames`: of transforms, the parent and the child: the observation is the pose of the second in the first;
+    `static`: the topic of the static ones.
     """
 
     max_age_s: float
@@ -130,6 +125,13 @@ class ObservationSpec(StreamSpec):
     stamp: str = "header"
     scan: ScanSpec = ScanSpec()
     continuous: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+    static: str = ""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that its messages come on: of transforms, also that of the static ones."""
+        return (self.topic, self.static) if self.static else (self.topic,)
 
     @property
     def kind(self) -> str:
@@ -175,11 +177,19 @@ def narrowed(spec: ObservationSpec, used: Iterable[int]) -> ObservationSpec:
     Other observations are returned as they are. A velocity or an effort that is missing or NaN then does not
     matter to those who need the positions only.
     """
-    if spec.type != JOINT_STATE:
+    if spec.type not in (JOINT_STATE, DYNAMIC_JOINT_STATE):
         return spec
     kept = dict.fromkeys(spec.elements[index].partition("/")[0] for index in sorted(set(used)))
     elements = tuple(f"{part}/{name}" for part in kept for name in spec.names)
     return replace(spec, fields=tuple(kept), elements=elements)
+
+
+def shortest(difference: Vector, turns: Vector) -> Vector:
+    """Return a difference (..., A) with the whole turns taken out: within half a turn where `turns` (A,) is above 0."""
+    if not turns.any():
+        return difference
+    turn = np.where(turns > 0, turns, 1.0)
+    return difference - np.where(turns > 0, turn * np.round(difference / turn), 0.0)
 
 
 @dataclass(frozen=True)
@@ -219,6 +229,7 @@ class ActionSpec(StreamSpec):
     `home`: the position that `il-ros home` leads to, (A_k,) or empty; it has no part in the contract's meaning.
     `continuous`: the names of joints without end. Their commands go the shortest way. Position limits of such a
     joint are a whole turn, in which its commands are then kept, or absent: commands then go on from the last one.
+    `paths`: where the numbers are in messages of a type without a codec of its own; see `messages.fields`.
     """
 
     names: tuple[str, ...]
@@ -234,6 +245,7 @@ class ActionSpec(StreamSpec):
     expired: str = "no_label"
     home: tuple[float, ...] = ()
     continuous: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -254,3 +266,23 @@ class ActionSpec(StreamSpec):
     def is_position(self) -> bool:
         """True when the commanded numbers are positions: their motion is limited, from the measured ones on."""
         return self.quantity == "position"
+
+WHOLE = "all"
+"""The name of the one group of a contract without `groups`, and of all actions together."""
+
+
+@dataclass(frozen=True)
+class ActionGroup:
+    """Actions under one authority, such as those of one arm: another source may drive the other groups.
+
+    `keys`: the action keys; `columns`: the places of their numbers in the flat action vector (A,), ascending.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    columns: tuple[int, ...]
+
+    @cached_property
+    def index(self) -> NDArray[np.intp]:
+        """The columns as an index array."""
+        return np.array(self.columns, dtype=np.intp)

@@ -280,7 +280,8 @@ def _compose(
         finally:
             loader.dispose()  # type: ignore[no-untyped-call]
     except _READS as error:
-        raise YamlError(f"{source}: not YAML: {error}") from error
+        bracket = "; put a text with brackets into quotes: ['data[0]']" if "but got '['" in str(error) else ""
+        raise YamlError(f"{source}: not YAML: {error}{bracket}") from error
 
 
 def _construct(node: yaml.Node) -> Any:

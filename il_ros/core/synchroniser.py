@@ -8,6 +8,7 @@ for each joint.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from il_ros.core import messages
-from il_ros.core.codecs import CodecError, decode, require_finite
+from il_ros.core.codecs import CodecError, decoder, require_finite
 from il_ros.core.codecs.image import other_view, size_of
 from il_ros.core.codecs.joint_layout import JointLayout
 from il_ros.core.codecs.joint_sources import MOST_LAYOUTS, JointSources
 from il_ros.core.codecs.joint_state import JointStateReader
+from il_ros.core.codecs.transforms import UntimelyTransformError, transform_buffers
 from il_ros.core.specs import JOINT_STATE, ObservationSpec
 
 Array = np.ndarray[Any, Any]
@@ -69,6 +71,7 @@ class _Entry:
     raw: bytes
     layout: JointLayout | None = None
     decoded: dict[str, Array] = field(default_factory=dict)
+    message: messages.Message | None = None
 
 
 class Synchroniser:
@@ -87,7 +90,8 @@ class Synchroniser:
     ):
         self._specs = tuple(specs)
         self._publishers = publishers
-        self._types = {spec.topic: spec.type for spec in specs}
+        self._types = {topic: spec.type for spec in specs for topic in spec.topics}
+        self._transforms = transform_buffers(self._specs, HISTORY_NS, AHEAD_NS)
         self._by_arrival = {spec.topic for spec in specs if spec.stamp == "arrival"}
         # of a topic of joint states, one stream per layout of its messages
         self._streams: dict[str, dict[JointLayout | None, list[_Entry]]] = {
@@ -99,6 +103,8 @@ class Synchroniser:
             if type_name == JOINT_STATE
         }
         self._readers = {spec.key: JointStateReader(spec) for spec in specs if spec.type == JOINT_STATE}
+        self._shared = {topic for topic, count in Counter(spec.topic for spec in specs).items() if count > 1}
+        self._decoders = {spec.key: decoder(spec) for spec in specs}
         self._first_sizes: dict[str, tuple[int, int]] = {}
         self._last_tick_ns = -1
         self.disordered = dict.fromkeys(self._types, 0)
@@ -116,12 +122,16 @@ class Synchroniser:
         """Add a serialised message and return its effective stamp, in nanoseconds.
 
         `arrival_ns`: the time on the node's clock (in a bag: the log time), used when the message has no
-        stamp or the contract says 'stamp: arrival'. Of two messages with the same stamp the first is kept.
+        stamp (transforms have their own) or the contract says 'stamp: arrival'. Of two messages with the same stamp
+        the first is kept.
         A message stamped further ahead of its arrival than AHEAD_NS is counted and set apart, the last one of a
         topic until the ticks reach it: in the stream it would make all others old. Memory is bounded whatever
         the stamps are.
         Raises KeyError on a topic without observation, ValueError on bytes too short for a header.
         """
+        if topic in self._transforms:
+            self._transforms[topic].push(topic, raw, arrival_ns)
+            return arrival_ns
         stamp_ns = None if topic in self._by_arrival else messages.raw_stamp_ns(self._types[topic], raw)
         if stamp_ns is None:
             stamp_ns = arrival_ns
@@ -166,17 +176,21 @@ class Synchroniser:
         return Observation(tick_ns, values, ages_s)
 
     def clear(self) -> None:
-        """Discard all messages, for example after the clock was set back."""
+        """Discard all messages, for example after the clock was set back; static transforms, sent only once, stay."""
         for streams in self._streams.values():
             streams.clear()
         for sources in self._sources.values():
             sources.clear()
+        for transforms in self._transforms.values():
+            transforms.clear()
         self._early.clear()
         self._first_sizes.clear()
         self._last_tick_ns = -1
 
     def _sampled(self, spec: ObservationSpec, tick_ns: int) -> tuple[Array, int]:
         """Return the value at the tick and the stamp of its (oldest) message; raises CodecError with the reason."""
+        if spec.frames:
+            return self._transformed(spec, tick_ns)
         early = self._early.get(spec.topic)
         if early is not None and early.stamp_ns <= tick_ns:
             self._insert(spec.topic, self._early.pop(spec.topic))
@@ -200,6 +214,18 @@ class Synchroniser:
         (entry,) = newest
         _require_recent(spec, "", entry, tick_ns)
         return self._decoded(spec, entry), entry.stamp_ns
+
+    def _transformed(self, spec: ObservationSpec, tick_ns: int) -> tuple[Array, int]:
+        """Return the pose of the spec's frames at the tick, and the stamp of the oldest transform that moves."""
+        try:
+            value, stamp_ns = self._transforms[spec.topic].value(spec, tick_ns)
+            value = require_finite(value, spec.elements, spec.key)
+        except UntimelyTransformError as error:
+            raise _UntimelyError(f"{_name(spec)}: {error}") from error
+        except CodecError as error:
+            raise CodecError(f"{_name(spec)}: {error}") from error
+        value.setflags(write=False)
+        return value, tick_ns if stamp_ns is None else stamp_ns
 
     def _merged(self, spec: ObservationSpec, newest: Sequence[_Entry], tick_ns: int) -> tuple[Array, int]:
         """Return the value made of messages of several layouts: of each joint, from the newest one that has it."""
@@ -237,12 +263,15 @@ class Synchroniser:
             reader = self._readers.get(spec.key)
             value: Array | None = None if reader is None else reader.read(entry.raw)
             if value is None:
-                try:
-                    message = messages.decode(spec.type, entry.raw)
-                except ValueError as error:
-                    raise CodecError(f"{spec.key} ({spec.topic}): {error}") from error
-                self._require_same_view(spec, message)
-                value = decode(spec, message)
+                if entry.message is None:  # several observations of one topic decode it once
+                    try:
+                        entry.message = messages.decode(spec.type, entry.raw)
+                    except ValueError as error:
+                        raise CodecError(f"{spec.key} ({spec.topic}): {error}") from error
+                self._require_same_view(spec, entry.message)
+                value = self._decoders[spec.key](entry.message)
+                if spec.topic not in self._shared:
+                    entry.message = None
             value.setflags(write=False)
             entry.decoded[spec.key] = value
         return entry.decoded[spec.key]

@@ -15,9 +15,10 @@ from il_ros.core import share
 from il_ros.core.processes import ProcessGroup
 from il_ros.records import trials
 from il_ros.records.trials import Trials
-from il_ros.scenarios import SCENARIOS, TASKS, domain
+from il_ros.scenarios import SCENARIOS, domain
 from il_ros.scenarios.graph import command
 from il_ros.sim import HELD_OUT_SEED
+from il_ros.sim.tasks.task import task_class, task_names
 
 TIME_LIMIT_S = 20.0
 LONGEST_PHASE_S = 1800.0
@@ -36,8 +37,8 @@ class DemoPlan:
     """Changes of the training recipe, key=value each."""
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise ValueError(f"task is {self.task!r}; one of: {', '.join(TASKS)}")
+        if self.task not in task_names():
+            raise ValueError(f"task is {self.task!r}; one of: {', '.join(task_names())}")
         for name, least in (("demonstrations", 2), ("held_out", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; at least {least} is needed")
@@ -48,8 +49,8 @@ class DemoPlan:
 
     @property
     def contract(self) -> str:
-        """Name of the contract in config/contracts."""
-        return TASKS[self.task]
+        """The task's contract: a name in config/contracts, or a file."""
+        return task_class(self.task).contract
 
     @property
     def shown(self) -> Path:

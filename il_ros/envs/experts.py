@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
+from il_ros.envs.tasks import SpaceError
 from il_ros.policies.window import TickWindow
 from il_ros.sim.experts import make_expert
-from il_ros.sim.tasks.task import TASK_NAMES, Task
+from il_ros.sim.tasks.task import Task, task_names
 
 if TYPE_CHECKING:
     from il_ros.policies.runner import LoadedPolicy
@@ -52,7 +53,7 @@ class FunctionExpert:
     ) -> None:
         self._task, self._contract, self._function = task, contract, function
         self._name = name or getattr(function, "__name__", "the expert")
-        self._of_environment = task.name not in TASK_NAMES
+        self._of_environment = task.name not in task_names()
 
     def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
         """Return the command (1, A) for the task's present observation, None when the function gives up.
@@ -62,7 +63,7 @@ class FunctionExpert:
         if not self._of_environment:
             return self._chunk(self._function(observation))
         from il_ros.envs.gym_task import GymTask
-        from il_ros.envs.leaves import SpaceError, to_numbers
+        from il_ros.envs.leaves import to_numbers
 
         task = self._task
         assert isinstance(task, GymTask)
@@ -106,7 +107,7 @@ def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
     function, or an object with a method `act`. Raises ExpertError when there is none.
     """
     if word == SCRIPTED:
-        if task.name not in TASK_NAMES:
+        if task.name not in task_names():
             raise ExpertError(
                 f"'{task.name}' has no scripted expert; give a function, such as --expert my_expert.py:act"
             )

@@ -25,6 +25,7 @@ from il_ros.core import messages
 from il_ros.core.messages import Message
 from il_ros.core.specs import ARRAY, BOUNDED, CHOICE, IMAGE, MOST_NUMBERS, MOST_PIXELS, STRING, Vector
 from il_ros.core.tables import counted
+from il_ros.envs.tasks import SpaceError
 from il_ros.sim.tasks import reading
 
 LEAST_PICTURE = 32
@@ -32,10 +33,6 @@ LEAST_PICTURE = 32
 LARGEST_BOUND = 1e9
 LARGEST_WHOLE = 2**53
 OBSERVATION, ACTION = "observation", "action"
-
-
-class SpaceError(ValueError):
-    """A space that cannot be recorded or commanded; the message names it and says what would fit."""
 
 
 @dataclass(frozen=True)

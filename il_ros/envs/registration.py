@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gymnasium
 
-from il_ros.envs.tasks import OWN_CONTRACTS
+from il_ros.sim.tasks.task import task_names
 
-NAMES = {f"il_ros/{task}-v0": task for task in OWN_CONTRACTS}
+NAMES = {f"il_ros/{task}-v0": task for task in task_names()}
 
 
 def register() -> None:

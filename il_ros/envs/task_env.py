@@ -24,20 +24,21 @@ from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.envs.spaces import Seen, action_space, observation_space, owned
-from il_ros.envs.tasks import OWN_CONTRACTS
 from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import POLICY
 from il_ros.sim.fitting import task_for
 from il_ros.sim.lockstep import Lockstep, NoObservationError, Tap
+from il_ros.sim.tasks.task import task_class
 
-VIEWS = {"drive": "above"}
-"""The camera of a task's pictures; the other tasks have the view 'scene' from outside."""
+VIEWS = {"drive": "above", **dict.fromkeys(("reach", "push", "pick_place"), "scene")}
+"""The view from outside that il_ros's own tasks have for pictures; of another task its first camera."""
 
 
 class TaskEnv(gymnasium.Env[Seen, Vector]):
     """A simulated task. Actions are absolute values in the contract's flat order; the interface is `RosEnv`'s.
 
-    `task`: reach, push, pick_place or drive. `contract`: a contract, its file, or the name of a shipped one; None:
+    `task`: reach, push, pick_place, drive, or one that another package registers.
+    `contract`: a contract, its file, or the name of a shipped one; None:
     the task's own. One that observes cameras has them in the observation, (height, width, 3) uint8.
     Reward is 1 at success, else 0; success and failure terminate. The end of `time_limit_s` (simulated time;
     None: the task's) truncates, and `info["reason"]` says why. `render_mode`: rgb_array gives pictures
@@ -60,9 +61,8 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}; it must be 'rgb_array' or None")
-        if task not in OWN_CONTRACTS:
-            raise ValueError(f"unknown task '{task}'; there are: {', '.join(OWN_CONTRACTS)}")
-        chosen = OWN_CONTRACTS[task] if contract is None else contract
+        kind = task_class(task)
+        chosen = kind.contract if contract is None else contract
         self.contract = chosen if isinstance(chosen, Contract) else contracts.find(str(chosen))
         self.render_mode = render_mode
         self.observation_space = observation_space(self.contract)
@@ -71,7 +71,8 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
         self._limiter = InProcessLimiter(self.contract)
         limit_s = self.task.time_limit_s if time_limit_s is None else time_limit_s
         self._limit_ns = round(limit_s * 1e9)
-        self._picture = (VIEWS.get(task, "scene") if view is None else view, width, height)
+        outside = VIEWS.get(task, next(iter(kind.camera_names), ""))
+        self._picture = (outside if view is None else view, width, height)
         self.on_command: Callable[[Vector, LimitedCommand], None] | None = None
         """Is called with the action (A,) and the limited command before each step, such as by a recorder."""
         self._began_ns = 0

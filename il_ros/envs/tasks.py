@@ -6,13 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from il_ros.sim.fitting import task_for
-from il_ros.sim.tasks.task import TASK_NAMES, Task
+from il_ros.sim.tasks.task import Task, task_class, task_names
 
 if TYPE_CHECKING:
     from il_ros.core.contract import Contract
 
-OWN_CONTRACTS = {"reach": "arm_reach", "push": "arm_push", "pick_place": "arm_pick_place", "drive": "drive"}
-"""The shipped contract of each simulated task."""
 _OURS = "il_ros/"
 _VERSIONED = re.compile(r"([A-Za-z_][\w.]*:)?([\w-]+/)?[\w.()-]+-v\d+")
 MISSING = "needs gymnasium: pip install gymnasium (for LunarLander: 'gymnasium[box2d]')"
@@ -22,9 +20,13 @@ class TaskError(ValueError):
     """A task that cannot be made; the message names it and says what there is."""
 
 
+class SpaceError(ValueError):
+    """A space that cannot be recorded or commanded; the message names it and says what would fit."""
+
+
 def is_environment(name: str) -> bool:
     """Return whether a task's name is that of a Gymnasium environment: 'Pendulum-v1', 'package:Name-v0'."""
-    return name not in TASK_NAMES and _VERSIONED.fullmatch(name) is not None
+    return name not in task_names() and _VERSIONED.fullmatch(name) is not None
 
 
 def make_environment(name: str, *, pictures: bool = False, **options: Any) -> Any:
@@ -60,16 +62,16 @@ def make_any_task(
     from il_ros.core import contract as contracts
 
     known = name.removeprefix(_OURS).removesuffix("-v0") if name.startswith(_OURS) else name
-    if known in TASK_NAMES:
+    if known in task_names():
         if success_return is not None:
             raise TaskError(
                 f"task '{known}' has a success condition of its own; a return is for other environments"
             )
-        own = contracts.find(OWN_CONTRACTS[known]) if contract is None else contract
+        own = contracts.find(task_class(known).contract) if contract is None else contract
         return task_for(known, own, simulator), own
     if not is_environment(name):
         raise TaskError(
-            f"unknown task '{name}'; there are: {', '.join(TASK_NAMES)}, and the environments of Gymnasium by their "
+            f"unknown task '{name}'; there are: {', '.join(task_names())}, and the environments of Gymnasium by their "
             "names, such as Pendulum-v1"
         )
     from il_ros.envs.from_env import contract_of

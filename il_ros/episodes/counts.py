@@ -10,7 +10,7 @@ from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.decisions import read_decisions
 from il_ros.records.decision import NOBODY, Decision
 from il_ros.records.labelling import EXPERT, label
-from il_ros.records.takeovers import takeovers
+from il_ros.records.takeovers import group_takeovers
 
 LARGE_BYTES = 200_000_000
 """A larger bag is not read: each decision counts as a label, and the episode as one intervention."""
@@ -19,6 +19,8 @@ LARGE_BYTES = 200_000_000
 @dataclass(frozen=True)
 class EpisodeCounts:
     """Labelled ticks, takeovers, and the policy's version.
+
+    A tick counts as labelled if a group of actions has a label, and groups that are taken at one tick are one takeover.
 
     `version`: the version in authority at most of the policy's ticks; "" when no policy had authority.
     `left_out`: the reason for each message that is no decision and was not counted.
@@ -51,11 +53,12 @@ def count_episode(entry: Entry) -> EpisodeCounts:
 def count_decisions(decisions: list[Decision]) -> EpisodeCounts:
     """Return the counts of an episode's decisions, given in time order."""
     labelled = 0
-    versions = Counter(
-        decision.version for decision in decisions if decision.authority not in (NOBODY, EXPERT)
-    )
+    versions: Counter[str] = Counter()
     for decision in decisions:
+        driving = [name for name in decision.authorities.values() if name not in (NOBODY, EXPERT)]
+        if driving:
+            versions[decision.version_of(driving[0])] += 1
         # in mode dagger the expert's proposal may arrive after the decision; arrays join it later
         labelled += decision.mode == "dagger" or label(decision.mode or "priority", decision) is not None
-    interventions = len(takeovers((decision.authority, decision.mode) for decision in decisions))
+    interventions = len(group_takeovers((each.authorities, each.mode) for each in decisions))
     return EpisodeCounts(labelled, interventions, versions.most_common(1)[0][0] if versions else "")

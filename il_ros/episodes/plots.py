@@ -15,6 +15,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.plot_style import BAD, EXPERT, LINES, POLICY, QUIET, STYLE
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.records.decision import drives
 from il_ros.records.labelling import EXPERT as EXPERT_NAME
 
 _MOST_LINES = 20
@@ -52,8 +53,14 @@ class _Joint:
     @property
     def still(self) -> bool:
         """Whether neither curve moves."""
-        drawn = [self.commanded] if self.measured is None else [self.commanded, self.measured]
-        return all(np.ptp(values) < STILL * self.scale for values in drawn)
+        return all(np.ptp(values) < STILL * self.scale for values in self._drawn)
+
+    @property
+    def _drawn(self) -> list[Vector]:
+        """The curves without NaN, which a command of an action group without a label is; no empty ones."""
+        curves = [self.commanded] if self.measured is None else [self.commanded, self.measured]
+        known = [values[~np.isnan(values)] for values in curves]
+        return [values for values in known if len(values)]
 
     @property
     def limits_shown(self) -> bool:
@@ -64,7 +71,7 @@ class _Joint:
     @property
     def span(self) -> tuple[float, float]:
         """The axis: the curves with a margin, at least LEAST_SPAN of the limits' range."""
-        drawn = np.concatenate([self.commanded, *([] if self.measured is None else [self.measured])])
+        drawn = np.concatenate([*self._drawn, *([] if self._drawn else [np.zeros(1)])])
         low, high = float(drawn.min()), float(drawn.max())
         half = max(1.15 * (high - low), LEAST_SPAN * self.scale) / 2
         return (low + high) / 2 - half, (low + high) / 2 + half
@@ -99,8 +106,10 @@ def plot_episode(
         figure.suptitle(
             _title(episode, [joint for joint in joints if joint.still]), fontsize=10, x=0.01, ha="left"
         )
-        for panel in panels:
-            _authority(panel, times_s, episode)
+        for place, panel in enumerate(panels):
+            key = moving[place].name.partition("/")[0] if place < len(moving) else ""
+            own = next((group.name for group in episode.groups if key in group.keys), "")
+            _authority(panel, times_s, episode, episode.authorities.get(own, episode.authority))
         for panel, joint in zip(panels, moving, strict=False):
             acted_ns = (limited or {}).get(joint.name, np.zeros(0, dtype=np.int64))
             _joint(panel, times_s, joint, episode, (acted_ns - int(episode.ticks_ns[0])) / 1e9)
@@ -172,7 +181,9 @@ def _legend(
         handles.append(Line2D([], [], color=BAD, lw=0.9, ls="--", label="limit"))
     if any(len(limited.get(joint.name, ())) for joint in moving):
         handles.append(Line2D([], [], color=BAD, marker="|", ls="", label="the limiter acted"))
-    if EXPERT_NAME in episode.authority and set(episode.authority) != {EXPERT_NAME}:
+    if any(drives(each, EXPERT_NAME) for each in episode.authority) and set(episode.authority) != {
+        EXPERT_NAME
+    }:
         handles.append(Patch(color=EXPERT, alpha=0.15, label="the expert drove"))
     if handles:
         figure.legend(
@@ -203,15 +214,15 @@ def _lines(panel: Any, times_s: Vector, values: Vector, runs: Sequence[slice], n
     panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
 
 
-def _authority(panel: Any, times_s: Vector, episode: EpisodeArrays) -> None:
-    """Shade where the expert drove, unless it always did."""
+def _authority(panel: Any, times_s: Vector, episode: EpisodeArrays, authority: Sequence[str]) -> None:
+    """Shade where the expert drove by `authority` (T), unless it always did: that of the panel's group, or of all."""
     if not episode.authority or set(episode.authority) == {EXPERT_NAME}:
         return
     period_s = episode.period_ns / 1e9
     for run in episode.runs:
-        for name, frames in groupby(range(run.start, run.stop), key=lambda index: episode.authority[index]):
+        for name, frames in groupby(range(run.start, run.stop), key=lambda index: authority[index]):
             indices = list(frames)
-            if name == EXPERT_NAME:
+            if drives(name, EXPERT_NAME):
                 panel.axvspan(
                     times_s[indices[0]], times_s[indices[-1]] + period_s, color=EXPERT, alpha=0.15, lw=0
                 )

@@ -13,7 +13,7 @@ from il_ros.core.contract import Contract, ContractError
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.replay import Skipped, count_reasons, open_replay
 from il_ros.episodes.bag import metadata
-from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, open_bag, require_whole
+from il_ros.episodes.bag.reader import RECOVER, Bag, BagError, TopicSummary, open_bag, require_whole
 from il_ros.episodes.bag.topics import MismatchError, resolve
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.episodes.layout import METADATA_FILE, EpisodeInfo, StreamInfo
@@ -82,12 +82,14 @@ def _check_messages(bag: Bag) -> tuple[list[str], list[str], int, dict[str, Hist
     bad: dict[str, tuple[int, str]] = {}
     newest: dict[str, int] = {}
     ages: dict[str, Histogram] = {}
+    types = {topic: _type_of(summary) for topic, summary in bag.topics.items()}
     for item in bag.messages():
         counts[item.topic] += 1
-        if not messages.known(item.type):
+        known = types[item.topic]
+        if known is None:
             continue
         try:
-            stamp_ns = messages.stamp_ns(messages.decode(item.type, item.raw))
+            stamp_ns = messages.stamp_ns(messages.decode(known, item.raw))
         except ValueError as error:
             bad[item.topic] = (bad.get(item.topic, (0, ""))[0] + 1, str(error))
             continue
@@ -110,6 +112,18 @@ def _check_messages(bag: Bag) -> tuple[list[str], list[str], int, dict[str, Hist
         if count
     ]
     return errors, warnings, counts.total(), ages
+
+
+def _type_of(topic: TopicSummary) -> str | None:
+    """Return the name under which a topic's type is known as the bag defines it, None if it is not."""
+    if not messages.known(topic.type):
+        return None
+    if not messages.difference(topic.definition, topic.type, topic.language):
+        return topic.type
+    try:
+        return messages.variant(topic.definition, topic.type, topic.language)
+    except ValueError:
+        return None
 
 
 def _check_clocks(

@@ -18,7 +18,7 @@ from il_ros.scenarios import parameter_file
 from il_ros.scenarios.parameter_file import ParameterEntry, ParameterFileError, Started
 
 _DEFAULT_NAMES = dict.fromkeys(
-    ("scripted_expert", "teleop_joy", "teleop_keyboard", "teleop_leader"), "expert"
+    ("scripted_expert", "teleop", "teleop_joy", "teleop_keyboard", "teleop_leader"), "expert"
 )
 _DEFAULT_NAMES["sim_gz"] = "sim"
 """Names of the nodes whose name differs from their executable's."""
@@ -45,6 +45,21 @@ def check_parameters(executable: str, args: Sequence[str]) -> list[str]:
 
     The types of `-p NAME:=VALUE` are checked where the node declares them.
     """
+    node, files, given = _read(executable, args)
+    parameter_file.check_names(given, [node])
+    return [warning for file in files for warning in parameter_file.check(parameter_file.read(file), [node])]
+
+
+def given_parameter(executable: str, args: Sequence[str], name: str) -> str:
+    """Return the parameter `name` in the ROS arguments `args` of a node that does not exist yet; "" if it is absent."""
+    node, files, given = _read(executable, args)
+    written = [entry for file in files for entry in parameter_file.read(file)]
+    found = parameter_file.values_for([*written, *given], node.full_name).get(name)
+    return "" if found is None else str(found.value)
+
+
+def _read(executable: str, args: Sequence[str]) -> tuple[Started, list[str], list[ParameterEntry]]:
+    """Return the node that the ROS arguments start, its parameter files, and the parameters given by -p, as texts."""
     name, namespace, files, given = _DEFAULT_NAMES.get(executable, executable), "", [], []
     for option, word in itertools.pairwise(args):
         left, _, right = word.partition(":=")
@@ -55,10 +70,9 @@ def check_parameters(executable: str, args: Sequence[str]) -> list[str]:
         elif option == "--params-file":
             files.append(word)
         elif option in ("-p", "--param") and right:
-            given.append(ParameterEntry("/**", left.rsplit(":", 1)[-1], None, f"-p {word}"))
-    node = Started(executable, "/" + "/".join(filter(None, (namespace, name))))
-    parameter_file.check_names(given, [node])
-    return [warning for file in files for warning in parameter_file.check(parameter_file.read(file), [node])]
+            text = right.strip("\"'")  # the launchers write texts as JSON
+            given.append(ParameterEntry("/**", left.rsplit(":", 1)[-1], text, f"-p {word}"))
+    return Started(executable, "/" + "/".join(filter(None, (namespace, name)))), files, given
 
 
 def __getattr__(name: str) -> Callable[[], int]:

@@ -77,6 +77,12 @@ class ActionForm:
         return np.array([*range(plain), *(plain + np.array(shared, np.intp))], np.intp)
 
     @cached_property
+    def group_of(self) -> NDArray[np.intp]:
+        """The contract's action group of each learnt number (L,), as an index of its groups."""
+        of_key = {key: place for place, group in enumerate(self.contract.groups) for key in group.keys}
+        return np.array([of_key[name.partition("/")[0]] for name in self.names], np.intp)
+
+    @cached_property
     def ranges(self) -> Vector:
         """The range of each learnt number (L,): by the contract's limits, infinite without any."""
         limits = [np.subtract(action.limits.upper, action.limits.lower) for action in self.contract.actions]

@@ -27,6 +27,7 @@ from torch.nn import Module
 
 from il_ros.core import atomic, contract, files, settings
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError
 from il_ros.core.tables import counted, shown
 from il_ros.policies import lineage, weights
@@ -60,7 +61,7 @@ class CheckpointError(ValueError):
 
 
 class NotHereError(CheckpointError):
-    """The checkpoint is not at fault: a different contract is required, or its files cannot be read now."""
+    """The checkpoint is not at fault: another contract is required, its files cannot be read, a plug-in is missing."""
 
 
 def save(folder: Path, policy: LoadedPolicy) -> None:
@@ -143,6 +144,8 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
             described = make_network(*built)
     except CheckpointError:
         raise
+    except PluginError as error:
+        raise NotHereError(f"{folder / CONFIG}: {error}") from error
     except _DESCRIBES as error:
         raise CheckpointError(f"{folder / CONFIG}: {_sentence(error)}") from error
     _check_sizes(folder / CONFIG, normaliser, own, Inputs.for_policy(own, chosen))
@@ -240,7 +243,8 @@ def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
     try:
         own = contract.parse(_bytes(file, _MOST_TEXT).decode("utf-8"), str(file))
     except (ContractError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file}: {error}") from error
+        kind = NotHereError if isinstance(error.__cause__, PluginError) else CheckpointError
+        raise kind(f"{file}: {error}") from error
     if own.hash != config["contract_hash"]:
         raise CheckpointError(
             f"{file}: was edited: its hash is {own.hash}, {CONFIG} records {config['contract_hash']}"

@@ -22,7 +22,7 @@ from il_ros.policies.units import groups_of, units_of
 
 Array = np.ndarray[Any, Any]
 
-_QUATERNION = tuple(f"orientation.{axis}" for axis in XYZW)
+_AXES = tuple(f".{axis}" for axis in XYZW)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Inputs:
     @classmethod
     def for_policy(cls, contract: Contract, settings: PolicySettings) -> Inputs:
         """Return the inputs of a policy with these settings; raises ValueError as `of`."""
-        return cls.of(contract, settings.inputs, settings.optional, text=settings.reads_text)
+        read = {"image": settings.reads_images, "text": settings.reads_text}
+        return cls.of(contract, settings.inputs, settings.optional, **read)
 
     @classmethod
     def of(
@@ -49,12 +50,13 @@ class Inputs:
         keys: tuple[str, ...] = (),
         optional: tuple[str, ...] = (),
         *,
+        image: bool = True,
         text: bool = False,
     ) -> Inputs:
         """Return the inputs for `keys`, or for all of the contract's observations if empty.
 
-        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, and on a text
-        observation unless `text`: few networks support it.
+        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, and on an image
+        or text observation that the policy does not support (`image`, `text`).
         """
         known = {spec.key: spec for spec in contract.observations}
         for key in keys:
@@ -63,11 +65,13 @@ class Inputs:
                     f"inputs: contract '{contract.name}' has no '{key}'; it has: {', '.join(known)}"
                 )
         specs = [known[key] for key in keys or known]
+        supported = {"numeric": True, "image": image, "text": text}
         for spec in specs:
-            if spec.kind == "text" and not text:
-                others = ", ".join(other.key for other in specs if other.kind != "text")
+            if not supported[spec.kind]:
+                others = ", ".join(other.key for other in specs if supported[other.kind])
                 raise ValueError(
-                    f"inputs: '{spec.key}' is text, which this policy does not support; try [{others}]"
+                    f"inputs: '{spec.key}' is {'a text' if spec.kind == 'text' else 'a camera'}, which this policy "
+                    f"does not support; try [{others}]"
                 )
         used = [spec.key for spec in specs]
         for key in optional:
@@ -121,8 +125,8 @@ class Inputs:
     def features_of(self) -> tuple[str, ...]:
         """The name of each of the F features: an element, and the place in an orientation or a circle."""
         plain = [self.elements[index] for index in self._plain]
-        keys = [self.elements[first].partition("/")[0] for first in self._quaternions]
-        rotated = [f"{key}/orientation.{place}" for key in keys for place in range(6)]
+        holders = [self.elements[first].rpartition(".")[0] for first in self._quaternions]
+        rotated = [f"{holder}.{place}" for holder in holders for place in range(6)]
         turning = [f"{self.elements[index]}.{part}" for index in self._angles for part in ("cos", "sin")]
         return (*plain, *rotated, *turning)
 
@@ -206,7 +210,9 @@ class Inputs:
     def _quaternions(self) -> tuple[int, ...]:
         """The index in the raw vector at which each complete orientation begins."""
         suffixes = [element.partition("/")[2] for element in self.elements]
-        return tuple(i for i in range(len(suffixes) - 3) if tuple(suffixes[i : i + 4]) == _QUATERNION)
+        return tuple(
+            first for first in range(len(suffixes) - 3) if _is_orientation(suffixes[first : first + 4])
+        )
 
     @cached_property
     def _quaternion_index(self) -> Array:
@@ -244,6 +250,13 @@ class Inputs:
                 return PolicyError(f"observation '{spec.key}': {spec.elements[column]} is {number}{where}")
         shapes = {spec.key: observations[spec.key].shape for spec in self.state}
         return PolicyError(f"observations differ in their number of frames: {shapes}")
+
+
+def _is_orientation(names: Sequence[str]) -> bool:
+    """Return whether four elements are one orientation, also one inside of a message: pose.orientation.x, ..."""
+    holders = {name.rpartition(".")[0] for name in names}
+    part = holders.pop().rpartition(".")[2] if len(holders) == 1 else ""
+    return part in ("orientation", "rotation") and tuple(name[-2:] for name in names) == _AXES
 
 
 def _field_name(name: str) -> str:

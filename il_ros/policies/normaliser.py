@@ -195,10 +195,22 @@ def fit_actions(actions: Vector, how: str, ranges: Vector, groups: NDArray[np.in
     `ranges` (L,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension
     is at least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension
     stay small. `groups` (L,): dimensions of one group, such as those of an orientation, share the largest scale;
-    None: each is a group of its own.
+    None: each is a group of its own. NaN, where an action has no label, does not count.
+    Raises ValueError when a dimension has no number.
     """
     floor = np.where(np.isfinite(ranges), ranges, 1.0) / 1000
-    if how == "std":
+    known = ~np.isnan(actions)
+    if not known.any(axis=0).all():
+        raise ValueError(
+            f"number {np.argmin(known.any(axis=0))} of the learnt action has no label in any frame"
+        )
+    if not known.all():
+        centre = np.nanmean(actions, axis=0)
+        scale = np.maximum(np.nanstd(actions, axis=0), floor)
+        low, high = np.nanmin(actions, axis=0), np.nanmax(actions, axis=0)
+        if how != "std":
+            centre, scale = (low + high) / 2, np.maximum((high - low) / 2, floor)
+    elif how == "std":
         centre, scale = actions.mean(axis=0), np.maximum(actions.std(axis=0), floor)
     else:
         low, high = actions.min(axis=0), actions.max(axis=0)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ NumpyForward = Callable[[Array], "tuple[Array, float | None]"]
 
 MOST_HISTORY = 256
 """Ticks of a window."""
+_NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class PolicyError(ValueError):
@@ -67,8 +69,8 @@ class Window(Mapping[str, Tensor]):
 
         `past` (B, T): the ticks that exist; None: all. `absent[key]` (B, T): where an optional key is missing.
         """
-        self.state, self.columns, self.others = state, columns or {}, others or {}
-        self.past, self.absent = past, absent or {}
+        self.state, self.columns, self.others = state, columns or _NOTHING, others or _NOTHING
+        self.past, self.absent = past, absent or _NOTHING
 
     def __getitem__(self, key: str) -> Tensor:
         return self.others[key] if key in self.others else self.state[..., self.columns[key]]
@@ -178,16 +180,14 @@ class Transition:
                 raise ValueError(f"{name} has {found} samples; required: {count}, as many as actions")
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(NamedTuple):
     """The loss () of a batch. `parts`: its named parts (), for the curves, such as a KL divergence."""
 
     total: Tensor
-    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    parts: Mapping[str, Tensor] = _NOTHING
 
 
-@dataclass(frozen=True)
-class Actions:
+class Actions(NamedTuple):
     """The answer of a policy: normalised chunks (B, H, A), and their uncertainty (B,) >= 0; None: it has none."""
 
     chunk: Tensor
@@ -224,10 +224,11 @@ class Perceptrons:
 class PolicySettings:
     """The settings that all policies have; a family adds its own. config/training/*.yaml explain each.
 
-    `optional`: the inputs that may be missing, in an episode or at a tick. `reads_text`, `follows`: whether the model
-    reads text observations, and whether it asks for the next observation.
+    `optional`: the inputs that may be missing, in an episode or at a tick. `reads_images`, `reads_text`, `follows`:
+    whether the model reads cameras and texts, and whether it asks for the next observation.
     """
 
+    reads_images: ClassVar[bool] = True
     reads_text: ClassVar[bool] = False
     follows: ClassVar[bool] = False
 

@@ -4,21 +4,34 @@
 |-------------------------|---------------------------------------------------------------------------------------|
 | joint states            | position: `unit` of the contract, rad if omitted; velocity: that per second; effort: Nm |
 |                         | for rad, N for m                                                                      |
-| arrays                  | `unit` of the contract; unknown if omitted                                            |
-| all others with numbers | those of ROS (REP 103): m, rad, m/s, rad/s, m/s^2, N, Nm; `unit` is a comment         |
+| Imu, WrenchStamped,     | those of ROS (REP 103): m, rad, m/s, rad/s, m/s^2, N, Nm; `unit` is a comment         |
+| PoseStamped, Odometry,  |                                                                                       |
+| Twist, TwistStamped,    |                                                                                       |
+| LaserScan, transforms   |                                                                                       |
+| all others with numbers | `unit` of the contract; unknown if omitted                                            |
 
 `unit` is one unit for all numbers (`rad`), one with exceptions by name (`rad (gripper m)`), or one per name or
 element, separated by commas (`m, m, rad`). Another text is a unit of its own, without a noise floor.
 
 Numbers of one observation, one field and one known unit form a group, whether an array lists `names` or states
-its `size`. A number of an unknown unit is a group of its own.
+its `size`. The field of a number that is named by its path is the path without its last part:
+`wrenches[0].force` of `wrenches[0].force.x`. A number of an unknown unit is a group of its own.
 """
 
 from __future__ import annotations
 
 import re
 
-from il_ros.core.specs import ARRAY, JOINT_STATE, LASER_SCAN, ObservationSpec
+from il_ros.core.specs import (
+    ARRAYS,
+    DYNAMIC_JOINT_STATE,
+    JOINT_STATE,
+    LASER_SCAN,
+    POSE,
+    TRANSFORMS,
+    TWISTS,
+    ObservationSpec,
+)
 
 NOISE_FLOORS = {
     "m": 1e-3,
@@ -47,6 +60,10 @@ _ALIASES = {
     "°": "deg",
     "radian": "rad",
 }
+_OF_ROS = (
+    *("sensor_msgs/msg/Imu", "geometry_msgs/msg/WrenchStamped", "nav_msgs/msg/Odometry"),
+    *(POSE, *TWISTS, TRANSFORMS),
+)
 _ROS = {
     "position": "m",
     "orientation": "1",
@@ -62,15 +79,15 @@ _EXCEPTIONS = re.compile(r"(?P<unit>[^()]+)\((?P<exceptions>[^()]+)\)")
 
 def units_of(spec: ObservationSpec) -> tuple[str, ...]:
     """Return the unit of each element of a numeric observation, "" if unknown."""
-    if spec.type == LASER_SCAN:
+    if spec.type == LASER_SCAN and spec.fields == ("ranges",):
         return ("m",) * spec.size
-    if spec.type == ARRAY:
-        return _declared(spec.unit, spec.elements)
-    if spec.type == JOINT_STATE:
+    if spec.type in (JOINT_STATE, DYNAMIC_JOINT_STATE):
         of_joint = dict(zip(spec.names, _declared(spec.unit or "rad", spec.names), strict=True))
         pairs = (element.split("/", 1) for element in spec.elements)
         return tuple(_of_field(field, of_joint[name]) for field, name in pairs)
-    return tuple(_ROS.get(element.partition(".")[0], "") for element in spec.elements)
+    if _has_units(spec):
+        return tuple(_ROS.get(element.partition(".")[0], "") for element in spec.elements)
+    return _declared(spec.unit, spec.elements)
 
 
 def groups_of(spec: ObservationSpec) -> tuple[str, ...]:
@@ -81,8 +98,18 @@ def groups_of(spec: ObservationSpec) -> tuple[str, ...]:
     )
 
 
+def _has_units(spec: ObservationSpec) -> bool:
+    """Return whether the numbers are parts of a standard type by their short names."""
+    return spec.type in _OF_ROS and all(element.partition(".")[0] in _ROS for element in spec.elements)
+
+
 def _field_of(spec: ObservationSpec, element: str) -> str:
-    return "data" if spec.type == ARRAY else element.replace("/", ".").partition(".")[0]
+    if spec.type in ARRAYS and spec.fields == ("data",):
+        return "data"
+    if _has_units(spec) or spec.type in (JOINT_STATE, DYNAMIC_JOINT_STATE, LASER_SCAN):
+        return element.replace("/", ".").partition(".")[0]
+    path = element.removesuffix("]")
+    return path[: max(path.rfind("."), path.rfind("["), 0)] or "data"
 
 
 def _of_field(field: str, unit: str) -> str:

@@ -6,19 +6,23 @@ std_msgs/String. Floats keep every bit; absent values are null, never zero. Labe
 There is one decision per tick. It is made as soon as the source in authority has proposed, so another
 source's proposal for the same tick may arrive later. That proposal is absent from `proposals`, but is
 recorded on its own topic with the same stamp; readers join the two by `stamp_ns`.
+
+Under a contract with several action groups, `groups` has the authority of each. A number that a source did not
+propose, or that was not sent, is NaN here and null in the record. Without `groups`, all actions are one group.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from il_ros.core import messages
 from il_ros.core.messages import MessageError
-from il_ros.core.specs import STRING
+from il_ros.core.specs import STRING, WHOLE
+from il_ros.core.tables import counted
 from il_ros.records import strict_json as check
 from il_ros.records.strict_json import JsonError
 
@@ -38,6 +42,21 @@ class DecisionError(MessageError):
 
 
 @dataclass(frozen=True)
+class GroupDecision:
+    """The part of a decision that belongs to one action group.
+
+    `actions`: the places of its numbers in the contract's flat order. `authority`, `reason`, `version` and
+    `disagreement` as in `Decision`, of this group alone.
+    """
+
+    actions: tuple[int, ...]
+    authority: str
+    reason: str
+    version: str = ""
+    disagreement: float | None = None
+
+
+@dataclass(frozen=True)
 class Decision:
     """The command sent for the tick `stamp_ns`, and its reason.
 
@@ -53,7 +72,11 @@ class Decision:
     square difference of policy and expert at the newest tick with both proposals, this one or the one before.
     `queried`: whether the expert, when not in authority, was queried; without a query its proposal is no
     label.
-    Raises DecisionError without an authority and on values that are not finite.
+    `groups`: the part of each action group, where the contract has several; their actions are disjoint and
+    complete. Then `authority` is `joined_authority` of theirs, and `version` and `uncertainty` are of the first
+    group with a version.
+    Raises DecisionError without an authority and on values that are not finite; a group whose numbers are all NaN
+    was not proposed or not sent.
     """
 
     stamp_ns: int
@@ -71,6 +94,7 @@ class Decision:
     mode: str = ""
     disagreement: float | None = None
     queried: bool = True
+    groups: Mapping[str, GroupDecision] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.authority:
@@ -78,12 +102,61 @@ class Decision:
         vectors = [("sent", self.sent), *((f"proposals[{name}]", v) for name, v in self.proposals.items())]
         for name, values in vectors:
             if values is not None and not all(map(math.isfinite, values)):
-                raise DecisionError(f"{name} must be finite numbers, not {values}")
+                self._require_whole_groups(name, values)
+
+    def _require_whole_groups(self, name: str, values: Numbers) -> None:
+        """Raise DecisionError unless each group of `values` is finite, or NaN throughout in some of several groups."""
+        if not self.groups:
+            raise DecisionError(f"{name} must be finite numbers, not {values}")
+        for group, part in self.groups.items():
+            own = [values[index] for index in part.actions]
+            if not (all(map(math.isfinite, own)) or all(map(math.isnan, own))):
+                raise DecisionError(
+                    f"{name} must be finite numbers in group '{group}', or none of it; not {own}"
+                )
+
+    @property
+    def authorities(self) -> dict[str, str]:
+        """The authority of each group, in order; without groups, that of WHOLE."""
+        if not self.groups:
+            return {WHOLE: self.authority}
+        return {name: part.authority for name, part in self.groups.items()}
+
+    def version_of(self, source: str) -> str:
+        """Return the version of a source where it has authority over a group; "" without."""
+        versions = self.versions
+        return next((versions[name] for name, each in self.authorities.items() if each == source), "")
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of the source in authority over each group, in order; without groups, that of WHOLE."""
+        if not self.groups:
+            return {WHOLE: self.version}
+        return {name: part.version for name, part in self.groups.items()}
+
+
+def joined_authority(authorities: Iterable[str]) -> str:
+    """Return the authority of a decision from those of its groups: 'expert', or 'expert+policy' where they differ.
+
+    The second is no source's name, which is an identifier.
+    """
+    return "+".join(dict.fromkeys(authorities))
+
+
+def drives(authority: str, source: str) -> bool:
+    """Return whether a source has authority over a group of actions, by the `authority` of a decision."""
+    return source in authority.split("+")
 
 
 def to_json(decision: Decision) -> str:
-    """Return one line of JSON with all fields in order."""
-    return _ENCODER.encode(vars(decision))
+    """Return one line of JSON with all fields in order; `groups` only where there are several."""
+    record = dict(vars(decision))
+    groups = record.pop("groups")
+    if groups:
+        record["sent"] = _nulls(decision.sent)
+        record["proposals"] = {name: _nulls(values) for name, values in decision.proposals.items()}
+        record["groups"] = {name: vars(part) for name, part in groups.items()}
+    return _ENCODER.encode(record)
 
 
 def from_json(text: str) -> Decision:
@@ -96,8 +169,14 @@ def from_json(text: str) -> Decision:
     except JsonError as error:
         raise DecisionError(f"not a decision: {error}: {text[:80]!r}") from None
     try:
-        values = _CHECK(_current(record), "")
-        _require_one_size(values)
+        if isinstance(record, dict) and record.get("groups"):
+            values = _GROUPED_CHECK(_current(record), "")
+            values["groups"] = {name: GroupDecision(**part) for name, part in values["groups"].items()}
+            _require_one_size(values)
+            _require_partition(values)
+        else:
+            values = _CHECK(_current(record), "")
+            _require_one_size(values)
     except JsonError as error:
         raise DecisionError(f"not a decision: {error}") from None
     return Decision(**values)
@@ -112,27 +191,57 @@ def decode(raw: bytes) -> Decision:
     return from_json(text)
 
 
+def _nulls(values: Numbers | None) -> list[float | None] | None:
+    return None if values is None else [None if value != value else value for value in values]
+
+
+def _some_numbers(value: Any, name: str) -> Numbers:
+    """Check a list of finite numbers and null, which becomes NaN."""
+    found = _SOME_NUMBERS(value, name)
+    return tuple(math.nan if each is None else each for each in found)
+
+
+_SOME_NUMBERS = check.several(check.or_null(check.number()), least=1)
 _NUMBERS = check.or_null(check.numbers)
-_CHECK = check.record(
-    "a decision",
+_FIELDS: dict[str, check.Check] = {
+    "stamp_ns": check.whole(),
+    "sent_ns": check.whole(),
+    "authority": check.name_text,
+    "reason": check.text,
+    "proposals": check.mapping(_NUMBERS),
+    "sent": _NUMBERS,
+    "limited": check.several(check.text),
+    "generation": check.whole(),
+    "version": check.text,
+    "beta": check.or_null(check.number(0.0, 1.0)),
+    "uncertainty": check.or_null(check.number(0.0)),
+    "rejected": check.mapping(check.text),
+    "mode": check.one_of("", *MODES),
+    "disagreement": check.or_null(check.number(0.0)),
+    "queried": check.flag,
+}
+_OPTIONAL = ("mode", "disagreement", "queried")  # absent in records from before modes existed
+_GROUP = check.record(
+    "a group",
     {
-        "stamp_ns": check.whole(),
-        "sent_ns": check.whole(),
+        "actions": check.several(check.whole(), least=1),
         "authority": check.name_text,
         "reason": check.text,
-        "proposals": check.mapping(_NUMBERS),
-        "sent": _NUMBERS,
-        "limited": check.several(check.text),
-        "generation": check.whole(),
         "version": check.text,
-        "beta": check.or_null(check.number(0.0, 1.0)),
-        "uncertainty": check.or_null(check.number(0.0)),
-        "rejected": check.mapping(check.text),
-        "mode": check.one_of("", *MODES),
         "disagreement": check.or_null(check.number(0.0)),
-        "queried": check.flag,
     },
-    optional=("mode", "disagreement", "queried"),  # absent in records from before modes existed
+    others=True,
+)
+_CHECK = check.record("a decision", _FIELDS, _OPTIONAL, others=True)
+_GROUPED_CHECK = check.record(
+    "a decision",
+    {
+        **_FIELDS,
+        "sent": check.or_null(_some_numbers),
+        "proposals": check.mapping(check.or_null(_some_numbers)),
+        "groups": check.mapping(_GROUP),
+    },
+    _OPTIONAL,
     others=True,
 )
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False)
@@ -155,3 +264,16 @@ def _require_one_size(values: Mapping[str, Any]) -> None:
     if len(set(sizes.values())) > 1:
         words = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise JsonError(f"the command and the proposals have different numbers of actions: {words}")
+
+
+def _require_partition(values: Mapping[str, Any]) -> None:
+    """Raise JsonError unless each number of the command is in exactly one group."""
+    places = [place for part in values["groups"].values() for place in part.actions]
+    if sorted(places) != list(range(len(places))):
+        raise JsonError(
+            f"groups: their actions are {sorted(places)}; each place must be in exactly one group"
+        )
+    vectors = [values["sent"], *values["proposals"].values()]
+    size = next((len(vector) for vector in vectors if vector is not None), len(places))
+    if size != len(places):
+        raise JsonError(f"groups have {counted(len(places), 'action')}, the command and the proposals {size}")

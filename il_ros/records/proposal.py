@@ -7,6 +7,9 @@ An absent field is unknown.
 
 A proposal without points is a release: its source is absent at once, instead of after its time-out, until it
 proposes again.
+
+Under a contract with several action groups a proposal may cover some of them, such as one arm: `joint_names` are then
+the names of these groups alone.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from il_ros.core import messages
-from il_ros.core.specs import Vector
+from il_ros.core.specs import ActionGroup, Vector
 from il_ros.core.tables import counted
 from il_ros.records import proposal_wire
 
@@ -44,6 +47,7 @@ class Proposal:
     `version`: of the policy ("" unknown). `generation`: the supervisor's generation in which the source last
     reset its state, None without state or when unknown. `uncertainty`: of the source (>= 0), None when
     unknown.
+    `groups`: the action groups that it covers; empty: all. The columns of the others are NaN and no proposal.
     Raises ProposalError on an invalid field.
     """
 
@@ -53,6 +57,7 @@ class Proposal:
     version: str = ""
     generation: int | None = None
     uncertainty: float | None = None
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -82,34 +87,46 @@ class Proposal:
 class Answer:
     """A source's answer to one tick; the fields are those of its `Proposal`.
 
-    `chunk` (H, A), `version`, `generation` and `uncertainty` belong together: a source returns them at once, so that
-    none can be of another answer.
+    `chunk` (H, A), `version`, `generation`, `uncertainty` and `groups` belong together: a source returns them at once,
+    so that none can be of another answer.
     """
 
     chunk: Vector
     version: str = ""
     generation: int | None = None
     uncertainty: float | None = None
+    groups: tuple[str, ...] = ()
 
 
 def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
     """Return the proposal of a source's answer to the tick `stamp_ns`; raises ProposalError as Proposal does."""
-    return Proposal(source, stamp_ns, answer.chunk, answer.version, answer.generation, answer.uncertainty)
+    return Proposal(
+        source,
+        stamp_ns,
+        answer.chunk,
+        answer.version,
+        answer.generation,
+        answer.uncertainty,
+        answer.groups,
+    )
 
 
-def releasing(source: str, stamp_ns: int, size: int) -> Proposal:
-    """Return the proposal by which a source with `size` actions releases authority at `stamp_ns`."""
-    return Proposal(source, stamp_ns, np.empty((0, size)))
+def releasing(source: str, stamp_ns: int, size: int, groups: Sequence[str] = ()) -> Proposal:
+    """Return the proposal by which a source with `size` actions releases `groups` (empty: all) at `stamp_ns`."""
+    return Proposal(source, stamp_ns, np.empty((0, size)), groups=tuple(groups))
 
 
-def to_message(proposal: Proposal, names: Sequence[str], period_ns: int) -> messages.Message:
+def to_message(
+    proposal: Proposal, names: Sequence[str], period_ns: int, groups: Sequence[ActionGroup] = ()
+) -> messages.Message:
     """Return the JointTrajectory message; `names`: the contract's action names (A), `period_ns`: its period.
 
-    Raises ProposalError when the chunk's number of actions is not that of the names.
+    `groups`: the contract's action groups, needed for a proposal that covers some of them.
+    Raises ProposalError when the chunk's number of actions is not that of the names, or on an unknown group.
     """
-    _require_size(proposal, names)
+    names, chunk = _covered(proposal, names, groups)
     points = []
-    for step, positions in enumerate(proposal.chunk):
+    for step, positions in enumerate(chunk):
         seconds, nanoseconds = divmod(step * period_ns, 1_000_000_000)
         after = messages.make("builtin_interfaces/msg/Duration", sec=seconds, nanosec=nanoseconds)
         points.append(
@@ -125,18 +142,24 @@ def to_message(proposal: Proposal, names: Sequence[str], period_ns: int) -> mess
     )
 
 
-def from_message(message: messages.Message, names: Sequence[str], period_ns: int) -> Proposal:
+def from_message(
+    message: messages.Message, names: Sequence[str], period_ns: int, groups: Sequence[ActionGroup] = ()
+) -> Proposal:
     """Return the proposal in a JointTrajectory, with columns in the order of `names` (A).
 
+    `groups`: the contract's action groups. With several of them, the joints may be those of some groups.
     Raises ProposalError when joints are missing, unknown or listed twice, when a point has a wrong number of
     positions, when the points are not one control period apart, or when frame_id is malformed.
     """
-    columns = _columns(message.joint_names, names)
+    some = _groups_of(message.joint_names, names, groups)
+    places = [place for group in some for place in group.columns]
+    covered = [names[place] for place in places] or names
+    columns = _columns(message.joint_names, covered)
     rows = []
     for step, point in enumerate(message.points):
-        if len(point.positions) != len(names):
+        if len(point.positions) != len(covered):
             raise ProposalError(
-                f"points[{step}] has {counted(len(point.positions), 'position')} for {counted(len(names), 'joint')}"
+                f"points[{step}] has {counted(len(point.positions), 'position')} for {counted(len(covered), 'joint')}"
             )
         after_ns = point.time_from_start.sec * 1_000_000_000 + point.time_from_start.nanosec
         if abs(after_ns - step * period_ns) > period_ns // 10:
@@ -145,27 +168,35 @@ def from_message(message: messages.Message, names: Sequence[str], period_ns: int
                 f"the contract's steps are {period_ns / 1e9:g} s apart"
             )
         rows.append(point.positions)
-    chunk = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    chunk = np.array(rows, dtype=np.float64).reshape(len(rows), len(covered))
+    chunk = chunk if columns is None else chunk[:, columns]
+    if some:
+        whole = np.full((len(rows), len(names)), np.nan)
+        whole[:, places] = chunk
+        chunk = whole
     stamp_ns = messages.stamp_ns(message)
     if stamp_ns is None:
         raise ProposalError("has no stamp: the answered tick is unknown")
     return Proposal(
         stamp_ns=stamp_ns,
-        chunk=chunk if columns is None else chunk[:, columns],
+        chunk=chunk,
+        groups=tuple(group.name for group in some),
         **_words(message.header.frame_id),
     )
 
 
-def encode(proposal: Proposal, names: Sequence[str], period_ns: int) -> bytes:
-    """Return the CDR bytes to publish; raises ProposalError as `to_message` does."""
+def encode(
+    proposal: Proposal, names: Sequence[str], period_ns: int, groups: Sequence[ActionGroup] = ()
+) -> bytes:
+    """Return the CDR bytes to publish; arguments and errors as of `to_message`."""
     if proposal.releases:
-        return messages.encode(TYPE, to_message(proposal, names, period_ns))
-    _require_size(proposal, names)
-    return proposal_wire.pack(_text(proposal), proposal.stamp_ns, names, proposal.chunk, period_ns)
+        return messages.encode(TYPE, to_message(proposal, names, period_ns, groups))
+    names, chunk = _covered(proposal, names, groups)
+    return proposal_wire.pack(_text(proposal), proposal.stamp_ns, names, chunk, period_ns)
 
 
-def decode(raw: bytes, names: Sequence[str], period_ns: int) -> Proposal:
-    """Return the proposal in CDR bytes.
+def decode(raw: bytes, names: Sequence[str], period_ns: int, groups: Sequence[ActionGroup] = ()) -> Proposal:
+    """Return the proposal in CDR bytes; arguments as of `from_message`.
 
     Raises ProposalError as `from_message` does, and when the bytes are not a JointTrajectory.
     """
@@ -176,14 +207,39 @@ def decode(raw: bytes, names: Sequence[str], period_ns: int) -> Proposal:
         message = messages.decode(TYPE, raw)
     except ValueError as error:
         raise ProposalError(str(error)) from error
-    return from_message(message, names, period_ns)
+    return from_message(message, names, period_ns, groups)
 
 
-def _require_size(proposal: Proposal, names: Sequence[str]) -> None:
+def _covered(
+    proposal: Proposal, names: Sequence[str], groups: Sequence[ActionGroup]
+) -> tuple[Sequence[str], Vector]:
+    """Return the names and the chunk of the groups that a proposal covers."""
     if proposal.chunk.shape[1] != len(names):
         raise ProposalError(
             f"the chunk has {counted(proposal.chunk.shape[1], 'action')}, the contract {len(names)}"
         )
+    if not proposal.groups:
+        return names, proposal.chunk
+    known = {group.name: group for group in groups}
+    unknown = [name for name in proposal.groups if name not in known]
+    if unknown:
+        raise ProposalError(
+            f"group '{unknown[0]}' is not one of the contract's: {', '.join(known) or 'none'}"
+        )
+    places = [place for name in proposal.groups for place in known[name].columns]
+    return [names[place] for place in places], proposal.chunk[:, places]
+
+
+def _groups_of(
+    found: Sequence[str], names: Sequence[str], groups: Sequence[ActionGroup]
+) -> list[ActionGroup]:
+    """Return the groups whose joints, and no others, a proposal names; none when it names all joints.
+
+    A proposal that names a part of a group is answered as one that lacks joints.
+    """
+    named = set(found)
+    some = [group for group in groups if any(names[place] in named for place in group.columns)]
+    return [] if len(some) == len(groups) else some
 
 
 def _text(proposal: Proposal) -> str:

@@ -53,8 +53,7 @@ class Optimiser:
     """Adam on the parameters of one network, at a fixed rate."""
 
     def __init__(self, network: nn.Module, rate: float) -> None:
-        self._flat = FlatParameters(network)
-        self._adam = AdamW(self._flat.values, self._flat.gradient, 0.0)
+        self._adam = AdamW(FlatParameters(network), weight_decay=0.0)
         self._parameters, self._rate = list(network.parameters()), rate
 
     def step(self, loss: Tensor) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from il_ros.scenarios import arguments as arg
-from il_ros.scenarios.arguments import TASKS
 from il_ros.scenarios.graph import Scenario
 from il_ros.scenarios.parts import (
+    action_clients,
     conductor,
     expert,
     patient,
@@ -16,8 +16,6 @@ from il_ros.scenarios.parts import (
     supervisor,
     trainer,
 )
-
-__all__ = ["SCENARIOS", "TASKS"]
 
 SCENARIOS = {
     scenario.name: scenario
@@ -30,6 +28,7 @@ SCENARIOS = {
                 *sim(given),
                 *expert(given),
                 *supervisor(given),
+                *action_clients(given),
                 *recorder(given),
                 *conductor(given),
             ),
@@ -46,6 +45,7 @@ SCENARIOS = {
                 *policy(given),
                 *expert(given),
                 *supervisor(given),
+                *action_clients(given),
                 *recorder(given),
                 *session(given),
                 *conductor(given),
@@ -65,6 +65,7 @@ SCENARIOS = {
                 *policy(given),
                 *expert(given),
                 *supervisor(given),
+                *action_clients(given),
                 *recorder(given),
                 *trainer(given),
                 *session(given),
@@ -75,7 +76,10 @@ SCENARIOS = {
             "env",
             "Your own program acts through il_ros.nodes.env.ros_env.RosEnv; an expert may take over.",
             (arg.TAKEOVER, arg.KEEP, arg.ROOT, arg.OPERATOR, *arg.WORLD),
-            lambda given: patient(given, (*sim(given), *expert(given), *supervisor(given), *recorder(given))),
+            lambda given: patient(
+                given,
+                (*sim(given), *expert(given), *supervisor(given), *action_clients(given), *recorder(given)),
+            ),
         ),
         Scenario(
             "train",

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from il_ros.core.plugins import DEVICES, TASKS
 from il_ros.records.labelling import MODES
 from il_ros.scenarios.graph import SWITCH, Argument
 
-TASKS = {
-    "reach": "arm_reach",
-    "push": "arm_push",
-    "pick_place": "arm_pick_place",
-    "drive": "drive",
-}
-"""The contract in config/contracts of each simulated task."""
+KEYS = ("keyboard",)
+"""Devices that need a terminal, or a console that forwards its keys."""
 
-SIMULATED = Argument("task", "simulated task", "push", tuple(TASKS))
+SIMULATED = Argument("task", "simulated task", "push", group=TASKS)
 TASK = Argument(
     "task",
-    f"task name, recorded in every episode; {', '.join(TASKS)} are simulated and have a scripted expert; "
+    "task name, recorded in every episode; simulated tasks, of which most have a scripted expert: `il-ros plugins`; "
     "with sim:=false any name is accepted",
     "push",
 )
@@ -68,10 +64,17 @@ EXPERT = Argument(
     "expert",
     "expert that proposes; for the keyboard choose none and run teleop_keyboard in another terminal",
     "scripted",
-    ("scripted", "joy", "leader", "none"),
+    ("scripted", "none"),
+    group=DEVICES,
+    unfit=KEYS,
 )
 TAKEOVER = Argument(
-    "expert", "expert that may take over from the policy", "none", ("scripted", "joy", "leader", "none")
+    "expert",
+    "expert that may take over from the policy",
+    "none",
+    ("scripted", "none"),
+    group=DEVICES,
+    unfit=KEYS,
 )
 CHECKPOINT = Argument(
     "checkpoint",
@@ -115,7 +118,8 @@ CORRECTOR = Argument(
     "expert",
     "expert that corrects the policy; keyboard: the session's keys",
     "scripted",
-    ("scripted", "joy", "leader", "keyboard", "none"),
+    ("scripted", "none"),
+    group=DEVICES,
 )
 SESSION = Argument("session", "true: start a console with keys for one person (? lists them)", "true", SWITCH)
 DRIVES = Argument("mode", "how authority passes between expert and policy", "priority", MODES)
@@ -159,6 +163,13 @@ LEAST = Argument(
     "least_s", "gated: minimum seconds of policy driving between a hand-back and the next query", "0.5"
 )
 
+ACTION_CLIENTS = Argument(
+    "action_clients",
+    "names of nodes that forward commands to action servers, such as a gripper's, separated by spaces; each has a "
+    "section in params_file; empty: none",
+    "",
+)
+
 PROCESSES = (NAMESPACE, PARAMS_FILE, AUTOSTART, RESPAWN, LOG_LEVEL)
-WORLD = (TASK, CONTRACT, SIM, SIM_TIME, SIMULATOR, SPEED, SEED, CAMERAS, *PROCESSES)
+WORLD = (TASK, CONTRACT, SIM, SIM_TIME, SIMULATOR, SPEED, SEED, CAMERAS, ACTION_CLIENTS, *PROCESSES)
 UNATTENDED = (EPISODES, TIME_LIMIT, RESULT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from il_ros.scenarios.arguments import TASKS
+from il_ros.sim.tasks.task import task_class, task_names
 
 Given = Mapping[str, str]
 
@@ -63,9 +63,9 @@ def contract(given: Given) -> str:
 
 def task_contract(given: Given, needed: str) -> str:
     """Return a simulated task's contract; for any other task raises ValueError with the hint `needed`."""
-    if given["task"] not in TASKS:
-        raise ValueError(f"task:={given['task']} is none of {', '.join(TASKS)}: {needed}")
-    return TASKS[given["task"]]
+    if given["task"] not in task_names():
+        raise ValueError(f"task:={given['task']} is none of {', '.join(task_names())}: {needed}")
+    return task_class(given["task"]).contract
 
 
 def lockstep(given: Given) -> bool:

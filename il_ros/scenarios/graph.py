@@ -15,6 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from il_ros.core import plugins
+from il_ros.core.plugins import Group
+
 Value: TypeAlias = bool | int | float | str | list[bool] | list[int] | list[float] | list[str]
 
 
@@ -26,7 +29,8 @@ class Argument:
     """One argument of a scenario, printed by `--show-args` and `--help`.
 
     Texts spell arguments as launch does (`sim:=false`); `as_flags` respells them for the command line.
-    `formerly`: its earlier name, which is refused.
+    `formerly`: its earlier name, which is refused. `group`: its registered names are further choices, but for `unfit`;
+    they are read when they are needed.
     """
 
     name: str
@@ -34,10 +38,20 @@ class Argument:
     default: str
     choices: tuple[str, ...] = ()
     formerly: str = ""
+    group: Group | None = None
+    unfit: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.choices and self.default not in self.choices:
+        if self.choices and self.group is None and self.default not in self.choices:
             raise ValueError(f"argument {self.name}: default {self.default!r} is not one of {self.choices}")
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The values that it may have; () if any."""
+        if self.group is None:
+            return self.choices
+        found = [name for name in plugins.names(self.group) if name not in self.unfit]
+        return tuple(dict.fromkeys((*found, *self.choices)))
 
     @property
     def is_switch(self) -> bool:
@@ -51,8 +65,8 @@ class Argument:
 
     def check(self, value: str) -> str:
         """Return `value`; raises ValueError when it is not one of the choices."""
-        if self.choices and value not in self.choices:
-            raise ValueError(f"{self.name}:={value} is unknown; one of: {', '.join(self.choices)}")
+        if self.allowed and value not in self.allowed:
+            raise ValueError(f"{self.name}:={value} is unknown; one of: {', '.join(self.allowed)}")
         return value
 
 

@@ -8,12 +8,15 @@ from il_ros.core import share
 from il_ros.scenarios import parameter_file
 from il_ros.scenarios.given import Given
 from il_ros.scenarios.graph import Arguments, NodeSpec, Value, full_name
-from il_ros.scenarios.node_parameters import known
+from il_ros.scenarios.node_parameters import DEVICE_NODE, known
 from il_ros.scenarios.parameter_file import Started
 
 OWN_CLOCK = (("/clock", "clock"),)
 """Remapping of a node beside one of our simulators: its time is that of its namespace, not of another robot."""
-MAY_COME_BACK = ("policy_server", "scripted_expert", "teleop_joy", "teleop_leader", "recorder", "trainer")
+MAY_COME_BACK = (
+    *("policy_server", "recorder", "trainer"),
+    *("scripted_expert", DEVICE_NODE, "teleop_joy", "teleop_leader"),
+)
 """Executables that `use_respawn` starts again after a failure. The supervisor never comes back by itself: a
 person looks at the robot first. A simulator, a conductor or a console is the run itself."""
 

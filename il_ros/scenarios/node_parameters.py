@@ -17,6 +17,8 @@ EVERYWHERE = {"use_sim_time": bool, "start_type_description_service": bool, "rea
 """Parameters of every node."""
 PER_SOURCE = {"topic": str, "priority": int, "timeout_s": float, "max_age_s": float}
 """Parameters of the supervisor for each name in its parameter `sources`, as SOURCE.topic."""
+DEVICE_NODE = "teleop"
+"""Executable for the devices of other packages: it has the device's parameters beside its own."""
 FIXED_PREFIXES = ("qos_overrides.",)
 """Beginnings of parameters that rclpy declares."""
 _COMMENTED = re.compile(r"^    # (\w+):(.*)$", re.MULTILINE)  # an example: ROS cannot write an empty list

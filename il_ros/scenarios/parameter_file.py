@@ -18,6 +18,7 @@ import yaml
 from il_ros.core import files, strict_yaml
 from il_ros.core.strict_yaml import Section, YamlError, brief
 from il_ros.scenarios.node_parameters import (
+    DEVICE_NODE,
     EVERYWHERE,
     FIXED_PREFIXES,
     PER_SOURCE,
@@ -113,6 +114,8 @@ def check_names(entries: Sequence[ParameterEntry], nodes: Sequence[Started]) -> 
         shared = "*" in entry.section
         if not meant or entry.name in own or _of_ros(entry.name) or (shared and entry.name in all_names()):
             continue  # not for these nodes, or for one that another scenario starts
+        if any(node.executable == DEVICE_NODE for node in meant):
+            continue  # perhaps the device's own
         names = sorted(own | (all_names() if shared else frozenset()))
         near = difflib.get_close_matches(entry.name, names, n=1, cutoff=_NEAR)
         whose = f"section {entry.section}" if shared else f"node {meant[0].full_name}"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from il_ros.core.executables import NODES
+from il_ros.core.plugins import EXPERTS, names
 from il_ros.scenarios.given import (
     Given,
     answers,
@@ -23,19 +25,13 @@ from il_ros.scenarios.given import (
 from il_ros.scenarios.graph import NodeSpec, Spec, Value
 from il_ros.scenarios.gz_sim import server_and_bridge
 from il_ros.scenarios.node import node
+from il_ros.scenarios.node_parameters import DEVICE_NODE
 from il_ros.scenarios.session_node import session_options, session_parameters
 from il_ros.session.setup import REST_MODE
 from il_ros.sim.tasks.task import camera_names
 
 THINKING_S = 60.0
 """Time-out for one action of a program in lockstep; afterwards the simulator steps without it."""
-
-_EXPERTS = {
-    "scripted": "scripted_expert",
-    "joy": "teleop_joy",
-    "leader": "teleop_leader",
-    "keyboard": "teleop_keyboard",
-}
 
 
 def sim(given: Given) -> tuple[Spec, ...]:
@@ -77,19 +73,30 @@ def expert(given: Given) -> tuple[NodeSpec, ...]:
     """Return the expert: a scripted expert, or the node of a teleoperation device."""
     if given["expert"] == "none":
         return ()
-    executable = _EXPERTS[given["expert"]]
+    executable = _executable(given["expert"])
     parameters: dict[str, Value] = {"contract": contract(given)}
     if executable == "scripted_expert":
         # The scripted expert observes the task's state, even when the policy observes images.
         seen = task_contract(given, "it has no scripted expert; choose another with expert:=")
+        if given["task"] not in names(EXPERTS):
+            raise ValueError(f"task:={given['task']} has no scripted expert; choose another with expert:=")
         parameters |= {"task": given["task"], "contract": seen}
         parameters["engaged"] = not (in_session(given) and session_options(given).by_key)
         if simulated_takeovers(given):
             parameters |= {"demonstrations": given["root"], "seed": int(number(given, "seed"))}
     elif executable == "teleop_keyboard":
         parameters["keys_topic"] = "session/keys"
-    needed = ("task", "engaged", "demonstrations", "keys_topic")
+    elif executable == DEVICE_NODE:
+        parameters["device"] = given["expert"]
+    needed = ("task", "engaged", "demonstrations", "keys_topic", "device")
     return (node(given, executable, "expert", parameters, required=needed),)
+
+
+def _executable(expert: str) -> str:
+    """Return the executable of the scripted expert, or of a device: its own, or the one for every device."""
+    if expert == "scripted":
+        return "scripted_expert"
+    return f"teleop_{expert}" if f"teleop_{expert}" in NODES else DEVICE_NODE
 
 
 def supervisor(given: Given) -> tuple[NodeSpec, ...]:
@@ -117,6 +124,12 @@ def supervisor(given: Given) -> tuple[NodeSpec, ...]:
     needed = ("mode",) if in_session(given) else ()
     by = {"gated.takeover": "expert"}
     return (node(given, "dagger_supervisor", "dagger_supervisor", parameters, required=needed, source=by),)
+
+
+def action_clients(given: Given) -> tuple[NodeSpec, ...]:
+    """Return the nodes that forward commands to action servers; their names are given."""
+    parameters: dict[str, Value] = {"contract": contract(given)}
+    return tuple(node(given, "action_client", name, parameters) for name in given["action_clients"].split())
 
 
 def recorder(given: Given) -> tuple[NodeSpec, ...]:

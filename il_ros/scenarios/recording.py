@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from il_ros.core.plugins import DEVICES
 from il_ros.scenarios import arguments as arg
 from il_ros.scenarios.given import Given, contract, number
 from il_ros.scenarios.graph import SWITCH, Argument, NodeSpec, Scenario, Spec, Value
@@ -14,9 +15,10 @@ from il_ros.session.setup import REST_MODE
 
 DEMONSTRATOR = Argument(
     "expert",
-    "who demonstrates: your keys, a gamepad (joy), a leader arm, or the simulated task's script",
+    "who demonstrates: your keys, a gamepad (joy), a leader arm, another device, or the simulated task's script",
     "keyboard",
-    ("keyboard", "joy", "leader", "scripted"),
+    ("scripted",),
+    group=DEVICES,
 )
 COUNTDOWN = Argument("countdown", "seconds of countdown before a take; 0: none", "3")
 RESET = Argument(

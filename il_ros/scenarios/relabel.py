@@ -11,8 +11,6 @@ from il_ros.scenarios.node import node
 from il_ros.scenarios.session_node import view_of
 from il_ros.session.setup import REST_MODE
 
-DEVICES = ("keyboard", "joy", "leader")
-
 
 def relabel_nodes(
     moments: Path, task: str, contract: Path, root: Path, device: str, operator: str, speed: float

@@ -5,7 +5,6 @@ from __future__ import annotations
 from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
 from il_ros.core.specs import COMPRESSED_IMAGE
-from il_ros.scenarios.arguments import TASKS
 from il_ros.scenarios.given import Given, number
 from il_ros.scenarios.graph import Value
 from il_ros.session.setup import SessionOptions
@@ -35,7 +34,7 @@ def session_parameters(given: Given, contract: str) -> dict[str, Value]:
         raise ValueError("person:=simulated acts by the scripted expert: expert:=scripted is needed")
     options = session_options(given)
     return {
-        "contract": TASKS[given["task"]] if options.teacher else contract,
+        "contract": task_class(given["task"]).contract if options.teacher else contract,
         "mode": options.mode,
         "simulator": options.simulator,
         "teacher": options.teacher,
@@ -74,4 +73,4 @@ def view_parameters(given: Given, contract: str) -> dict[str, Value]:
 
 def view_of(task: str) -> str:
     """Return the topic of the camera with the best view of a simulated task."""
-    return "camera/image_raw" if task == "drive" else "overhead_camera/image_raw"
+    return task_class(task).view

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from il_ros.core.tables import counted, percent, shown
-from il_ros.records.decision import NOBODY
+from il_ros.records.decision import NOBODY, drives
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
 from il_ros.session.state import YOU, SessionEnd, SessionState, short_number, short_time
@@ -83,12 +83,14 @@ def _driver(state: SessionState) -> str:
         return f"{_BOLD}{state.phase}{_PLAIN}"
     if state.wanted:
         return f"{_ORANGE}{_BOLD}expert requested:{_PLAIN} {state.wanted}"
-    if state.moment and state.recording and state.driver != EXPERT:
+    expert = drives(state.driver, EXPERT)
+    if state.moment and state.recording and not expert:
         return f"{_ORANGE}{_BOLD}{'time is paused until you drive' if state.paused else 'no driver'}{_PLAIN}"
-    if state.paused or not (state.running or state.driver == EXPERT):
+    if state.paused or not (state.running or expert):
         return f"{_DIM}at rest: {_at_rest(state)}, ? keys{_PLAIN}"
-    if state.driver == EXPERT:
-        return f"{_ORANGE}{state.expert} drive{'' if state.expert == YOU else 's'}{_PLAIN}"
+    if expert:
+        part = f" {', '.join(state.held)}" if state.held else ""
+        return f"{_ORANGE}{state.expert} drive{'' if state.expert == YOU else 's'}{shown(part)}{_PLAIN}"
     if state.driver != NOBODY:
         version = f" {state.version}" if state.version else ""
         return f"{_BLUE}{state.driver}{version} drives{_PLAIN}"

@@ -6,17 +6,32 @@ demonstrations, without any policy, have the version "".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.records.decision import Decision
+from il_ros.records.decision import Decision, drives
 from il_ros.records.labelling import EXPERT, POLICY, label
-from il_ros.records.takeovers import takeovers
+from il_ros.records.takeovers import group_takeovers
 from il_ros.records.trials import rate_interval, success_interval
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """What a person did with one action group: the seconds they drove it, its labels and its takeovers."""
+
+    expert_s: float
+    labels: int
+    takeovers: int
+
+    def __add__(self, other: GroupFacts) -> GroupFacts:
+        return GroupFacts(
+            self.expert_s + other.expert_s, self.labels + other.labels, self.takeovers + other.takeovers
+        )
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,8 @@ class EpisodeFacts:
 
     `times_s` (T,): since its start; `drivers` and `versions`: T names; `uncertainties` and `disagreements`
     (T,): NaN where unknown; `takeovers`: ticks at which the expert took over; `period_s`: the control period.
+    `groups`: the statistics of each action group where there are several; the expert then drives at a tick if it drives
+    one of them.
     """
 
     name: str
@@ -38,6 +55,7 @@ class EpisodeFacts:
     labels: int
     takeovers: tuple[int, ...]
     period_s: float
+    groups: Mapping[str, GroupFacts] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -52,7 +70,7 @@ class EpisodeFacts:
     @property
     def expert_s(self) -> float:
         """The time under expert control in s."""
-        return float(self.lasts_s[[driver == EXPERT for driver in self.drivers]].sum())
+        return float(self.lasts_s[[drives(driver, EXPERT) for driver in self.drivers]].sum())
 
     @property
     def version(self) -> str:
@@ -106,6 +124,15 @@ class Facts:
         """The episodes that were not discarded."""
         return tuple(episode for episode in self.episodes if not episode.discarded)
 
+    @property
+    def groups(self) -> dict[str, GroupFacts]:
+        """The statistics of each action group over the episodes that were not discarded; empty where there is one."""
+        found: dict[str, GroupFacts] = {}
+        for episode in self.kept:
+            for name, group in episode.groups.items():
+                found[name] = found[name] + group if name in found else group
+        return found
+
 
 def facts_of(
     name: str, outcome: str, discarded: bool, decisions: Sequence[Decision], period_s: float
@@ -113,19 +140,42 @@ def facts_of(
     """Return the statistics of an episode from its decisions (at least one, in order)."""
     versions = _versions(decisions)
     start_ns = decisions[0].stamp_ns
+    times_s = np.array([(decision.stamp_ns - start_ns) / 1e9 for decision in decisions])
+    taken = group_takeovers((decision.authorities, decision.mode) for decision in decisions)
     return EpisodeFacts(
         name,
         outcome,
         discarded,
-        np.array([(decision.stamp_ns - start_ns) / 1e9 for decision in decisions]),
+        times_s,
         tuple(decision.authority for decision in decisions),
         versions,
         _numbers(decision.uncertainty for decision in decisions),
         _numbers(decision.disagreement for decision in decisions),
         sum(label(decision.mode or "priority", decision) is not None for decision in decisions),
-        takeovers((decision.authority, decision.mode) for decision in decisions),
+        tuple(taken),
         period_s,
+        _groups(decisions, np.diff(times_s, append=times_s[-1] + period_s), taken),
     )
+
+
+def _groups(
+    decisions: Sequence[Decision], lasts_s: NDArray[np.float64], taken: Mapping[int, Sequence[str]]
+) -> dict[str, GroupFacts]:
+    """Return the statistics of each action group; none where there is one."""
+    found: dict[str, GroupFacts] = {}
+    for name in dict.fromkeys(name for decision in decisions for name in decision.groups):
+        parts = [decision.groups.get(name) for decision in decisions]
+        expert = [part is not None and part.authority == EXPERT for part in parts]
+        labels = [label(decision.mode or "priority", decision) for decision in decisions]
+        found[name] = GroupFacts(
+            float(lasts_s[expert].sum()),
+            sum(
+                part is not None and values is not None and math.isfinite(values[part.actions[0]])
+                for part, values in zip(parts, labels, strict=True)
+            ),
+            sum(name in names for names in taken.values()),
+        )
+    return found
 
 
 def by_version(episodes: Sequence[EpisodeFacts]) -> list[VersionFacts]:
@@ -136,7 +186,7 @@ def by_version(episodes: Sequence[EpisodeFacts]) -> list[VersionFacts]:
 
 def _versions(decisions: Sequence[Decision]) -> tuple[str, ...]:
     """Return for each tick the version that drove last; before the first one, the first."""
-    driven = [decision.version if decision.authority == POLICY else "" for decision in decisions]
+    driven = [decision.version_of(POLICY) for decision in decisions]
     version = next(filter(None, driven), "")
     out = []
     for each in driven:
@@ -155,7 +205,7 @@ def _version(version: str, episodes: Sequence[EpisodeFacts]) -> VersionFacts:
     seconds = expert_s = interventions = 0.0
     for episode in episodes:
         of_version = np.array([each == version for each in episode.versions])
-        driven = np.array([driver == EXPERT for driver in episode.drivers])
+        driven = np.array([drives(driver, EXPERT) for driver in episode.drivers])
         seconds += float(episode.lasts_s[of_version].sum())
         expert_s += float(episode.lasts_s[of_version & driven].sum())
         interventions += sum(episode.versions[index] == version for index in episode.takeovers)

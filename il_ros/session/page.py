@@ -74,6 +74,8 @@ def write(facts: Facts, folder: Path) -> Path:
             folder, "labels", partial(plots.plot_labels, facts), "Labels and the expert's minutes"
         )
         sections.append(_section("<h2>Labels and expert time</h2>", drawn))
+    if facts.groups:
+        sections.append(_section("<h2>Action groups</h2>", _group_table(facts)))
     if shown:
         drawn = _figure(
             folder, "uncertainty", partial(plots.plot_uncertainties, shown), "Uncertainty over time"
@@ -176,6 +178,7 @@ def record(facts: Facts) -> dict[str, object]:
             for version in facts.versions
         ],
         "left_out": [list(pair) for pair in facts.left_out],
+        **({"groups": {name: asdict(group) for name, group in facts.groups.items()}} if facts.groups else {}),
     }
 
 
@@ -214,6 +217,17 @@ def _per_minute(version: VersionFacts) -> str:
 def _undone(facts: Facts) -> str:
     count = len(facts.episodes) - len(facts.kept)
     return f", {count} more discarded" if count else ""
+
+
+def _group_table(facts: Facts) -> str:
+    """Return a table of what the expert did in each action group."""
+    head = "".join(f"<th>{name}</th>" for name in ("group", "expert min", "labels", "takeovers"))
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{group.expert_s / 60:.1f}</td><td>{group.labels}</td>"
+        f"<td>{group.takeovers}</td></tr>\n"
+        for name, group in facts.groups.items()
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>{rows}</table></div>'
 
 
 def _row(version: VersionFacts) -> str:

@@ -16,6 +16,7 @@ from matplotlib import pyplot
 from matplotlib.patches import Patch
 
 from il_ros.core.plot_style import BAD, EXPERT, GOOD, POLICY, QUIET, STYLE
+from il_ros.records.decision import drives
 from il_ros.records.labelling import EXPERT as EXPERT_NAME
 from il_ros.records.labelling import POLICY as POLICY_NAME
 from il_ros.session.facts import EpisodeFacts, Facts, VersionFacts
@@ -124,7 +125,7 @@ def plot_uncertainties(episodes: Sequence[EpisodeFacts], path: Path, *, narrow: 
 def draw_uncertainty(panel: Any, episode: EpisodeFacts) -> None:
     """Draw one episode's uncertainty and disagreement into a panel, with the expert's control shaded."""
     for start_s, end_s, driver in _intervals(episode):
-        if driver == EXPERT_NAME:
+        if drives(driver, EXPERT_NAME):
             panel.axvspan(start_s, end_s, color=EXPERT, alpha=0.15, lw=0)
     panel.plot(episode.times_s, episode.uncertainties, color=POLICY, lw=1.1)
     panel.plot(episode.times_s, episode.disagreements, color=QUIET, lw=1.1)
@@ -154,7 +155,7 @@ def _bar(axis: Any, row: int, episode: EpisodeFacts) -> None:
             end_s - start_s,
             left=start_s,
             height=0.62,
-            color=_COLOURS.get(driver, _NO_AUTHORITY),
+            color=_colour(driver),
             alpha=alpha,
         )
     mark = "discarded" if episode.discarded else {"success": "✓", "failure": "✗"}.get(episode.outcome, "?")
@@ -167,6 +168,11 @@ def _bar(axis: Any, row: int, episode: EpisodeFacts) -> None:
         fontsize=8,
         color=QUIET if episode.discarded else _OUTCOMES.get(episode.outcome, QUIET),
     )
+
+
+def _colour(driver: str) -> str:
+    """Return the colour of a driver; of action groups with several drivers, the expert's comes first."""
+    return next((colour for name, colour in _COLOURS.items() if drives(driver, name)), _NO_AUTHORITY)
 
 
 def _intervals(episode: EpisodeFacts) -> list[tuple[float, float, str]]:

@@ -79,6 +79,11 @@ def text(facts: Facts) -> str:
         f"episodes kept: {len(kept)}, {minutes:.1f} min; the expert drove {expert:.1f} min of them; "
         f"{counted(sum(episode.labels for episode in kept), 'label')}"
         + (f"; {discarded} discarded" if discarded else ""),
+        *(
+            f"  {name}: the expert drove {group.expert_s / 60:.1f} min, {counted(group.labels, 'label')}, "
+            f"{counted(group.takeovers, 'takeover')}"
+            for name, group in facts.groups.items()
+        ),
     ]
     return "\n".join([*lines, *(f"  left out {line}" for line in grouped(facts.left_out))])
 

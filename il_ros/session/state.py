@@ -10,9 +10,9 @@ from typing import Any
 from il_ros.core.tables import counted, percent
 from il_ros.policies.lineage import BAD
 from il_ros.records import statuses
-from il_ros.records.decision import NOBODY, Decision
+from il_ros.records.decision import NOBODY, Decision, drives
 from il_ros.records.labelling import EXPERT, POLICY, label
-from il_ros.records.takeovers import NO_DRIVER, LastDriver
+from il_ros.records.takeovers import NO_DRIVERS, LastDrivers
 from il_ros.session.notice import Notice, NoticeKind
 from il_ros.session.setup import REST_MODE
 
@@ -98,7 +98,8 @@ class SessionState:
     taken_ns: int | None = None
     taken_labels: int = 0
     interventions: int = 0
-    last_driver: LastDriver = NO_DRIVER
+    last_drivers: LastDrivers = NO_DRIVERS
+    held: tuple[str, ...] = ()
     done: int = 0
     last_kept: bool = False
     recorder_known: bool = False
@@ -126,7 +127,10 @@ def after_decision(state: SessionState, decision: Decision) -> Update:
     """Process a decision: driver and reason, labels, takeovers."""
     notices = []
     labelled = state.counts and label(decision.mode or "priority", decision) is not None
-    intervened = bool(state.recording) and state.last_driver.took_over(decision.authority, decision.mode)
+    authorities, mode = decision.authorities, decision.mode
+    intervened = bool(state.recording and state.last_drivers.took_over(authorities, mode))
+    held = tuple(group for group, part in decision.groups.items() if part.authority == EXPERT)
+    took, had = drives(decision.authority, EXPERT), drives(state.driver, EXPERT)
     after = replace(
         state,
         now_ns=decision.stamp_ns,
@@ -140,9 +144,10 @@ def after_decision(state: SessionState, decision: Decision) -> Update:
         labels=state.labels + labelled,
         episode_labels=state.episode_labels + labelled,
         interventions=state.interventions + intervened,
-        last_driver=state.last_driver.after(decision.authority, decision.mode),
+        last_drivers=state.last_drivers.after(authorities, mode),
+        held=held,
     )
-    if decision.authority == EXPERT and state.driver != EXPERT and after.mode != "dagger":
+    if took and not had and after.mode != "dagger":
         after = replace(
             after,
             taken_ns=decision.stamp_ns,
@@ -153,12 +158,15 @@ def after_decision(state: SessionState, decision: Decision) -> Update:
             if decision.uncertainty is None
             else f"  (policy uncertainty: {short_number(decision.uncertainty)})"
         )
-        text = f"{state.expert} {'drive' if state.expert == YOU else 'drives'}{uncertainty}"
+        text = f"{state.expert} {'drive' if state.expert == YOU else 'drives'}{_groups(held)}{uncertainty}"
         notices.append(Notice(text, NoticeKind.EXPERT))
-    elif decision.authority != EXPERT and state.taken_ns is not None:
+    elif took and state.taken_ns is not None and held != state.held:
+        text = f"{state.expert} {'drive' if state.expert == YOU else 'drives'}{_groups(held)} now"
+        notices.append(Notice(text, NoticeKind.EXPERT))
+    elif not took and state.taken_ns is not None:
         held_s = (decision.stamp_ns - state.taken_ns) / 1e9
         got = state.labels - state.taken_labels
-        if state.driver == EXPERT:
+        if had:
             labels = f", {counted(got, 'label')}" if got else ""
             notices.append(Notice(f"handed back after {held_s:.1f} s{labels}"))
         after = replace(after, taken_ns=None)
@@ -168,6 +176,11 @@ def after_decision(state: SessionState, decision: Decision) -> Update:
             notices.append(Notice(text, NoticeKind.POLICY))
         after = replace(after, version=decision.version)
     return after, tuple(notices)
+
+
+def _groups(held: tuple[str, ...]) -> str:
+    """Return the action groups that the expert drives, as a part of a sentence; "" where there is one."""
+    return f" {', '.join(held)}" if held else ""
 
 
 def after_supervisor_status(state: SessionState, status: Mapping[str, Any]) -> Update:
@@ -207,7 +220,7 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
     notices = []
     after = replace(state, recording=now, recorder_known=True)
     if now != state.recording:
-        after = replace(after, episode_labels=0, interventions=0, started_ns=0, last_driver=NO_DRIVER)
+        after = replace(after, episode_labels=0, interventions=0, started_ns=0, last_drivers=NO_DRIVERS)
         if now:
             seed = "" if state.seed is None else f"  (start {state.seed})"
             notices.append(Notice(f"{now} is being recorded{seed}"))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.sim.lockstep import Lockstep, Tap
-from il_ros.sim.tasks.task import Task
+from il_ros.sim.tasks.task import Task, is_judged, is_over, reward_of
 
 Act = Callable[[Mapping[str, NDArray[Any]]], Vector | None]
 """Maps an observation to a proposal (H, A), absolute values in the contract's flat order; None: give up."""
@@ -78,7 +78,7 @@ def rollout(
     actions: list[Vector] = []
     frames: list[NDArray[np.uint8]] = []
     held, total_reward, gave_up = 0, 0.0, False
-    while len(actions) < limit and not task.over and not (task.success and held >= hold):
+    while len(actions) < limit and not is_over(task) and not (task.success and held >= hold):
         observation = world.observe()
         proposed = act(observation)
         if proposed is None:
@@ -90,7 +90,7 @@ def rollout(
         if film is not None and (len(actions) - 1) % film.every == 0:
             frames.append(task.picture(film.camera, film.width, film.height))
         world.step(actions[-1])
-        total_reward += task.reward
+        total_reward += reward_of(task)
         held = held + 1 if task.success else 0
     if tap is not None and not gave_up:
         world.observe()  # what the last command led to
@@ -107,7 +107,7 @@ def rollout(
         frames=np.array(frames, dtype=np.uint8).reshape(len(frames), *(_size(film) if frames else (0, 0)), 3),
         total_reward=total_reward,
         gave_up=gave_up,
-        judged=task.judged,
+        judged=is_judged(task),
     )
 
 

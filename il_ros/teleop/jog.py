@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
-from il_ros.core.actions import shortest
 from il_ros.core.contract import Contract
-from il_ros.core.specs import POSE, Vector
+from il_ros.core.specs import POSE, Vector, shortest
 
 
 class Jog:
@@ -27,7 +28,7 @@ class Jog:
         self._lead_s = lead_s
         self._period_ns = contract.period_ns
         self._ticked_ns: int | None = None
-        self._names = contract.action_names
+        self._names, self._groups = contract.action_names, contract.groups
         self._is_position = np.concatenate(
             [np.full(spec.size, spec.is_position) for spec in contract.actions]
         )
@@ -42,14 +43,18 @@ class Jog:
         """Discard the target: the next step starts at the measured position and is one period long."""
         self._target = self._ticked_ns = None
 
-    def step(self, rates: Vector, measured: Vector, tick_ns: int) -> Vector:
+    def step(self, rates: Vector, measured: Vector, tick_ns: int, groups: Collection[str] = ()) -> Vector:
         """Return the targets at a tick; `rates` (A,) per second, `measured` (A,), NaN where not measured.
 
-        The time since the last tick has passed; none if the tick is not after it.
-        Raises ValueError when the position of a position-commanded joint is not measured.
+        The time since the last tick has passed; none if the tick is not after it. `groups`: the action groups that are
+        driven; empty: all. The target of the others is the measured position, from which a later drive starts.
+        Raises ValueError when the position of a position-commanded joint that is driven is not measured.
         """
         position = self._is_position
-        unmeasured = position & ~np.isfinite(measured)
+        driven = np.ones(len(self._names), dtype=bool)
+        for group in self._groups if groups else ():
+            driven[group.index] = group.name in groups
+        unmeasured = position & driven & ~np.isfinite(measured)
         if unmeasured.any():
             name = self._names[int(np.argmax(unmeasured))]
             raise ValueError(f"{name} can't be jogged: it is not measured")
@@ -66,6 +71,7 @@ class Jog:
         falling = np.maximum(step, np.minimum(old, measured + lead))
         moved = np.clip(np.where(rates > 0, rising, falling), self._lower, self._upper)
         target: Vector = np.where(position, np.where(rates == 0, old, moved), rates)
+        target[~driven] = np.where(position, measured, 0.0)[~driven]
         self._target = target
         held: Vector = target.copy()
         return held

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -50,11 +50,31 @@ def parse_controls(lines: Sequence[str], actions: Sequence[str], what: str) -> t
     return tuple(controls)
 
 
+def parse_deadmen(lines: Sequence[str], groups: Sequence[str]) -> dict[int, str]:
+    """Parse lines "GROUP BUTTON" such as "left 6"; return the group of each button.
+
+    Raises ValueError naming the line and the expected form.
+    """
+    found: dict[int, str] = {}
+    for line in lines:
+        group, _, button = line.partition(" ")
+        if group not in groups:
+            raise ValueError(
+                f"deadmen: '{group}' is not a group of the contract; it has: {', '.join(groups)}"
+            )
+        if not button.strip().isdecimal():
+            raise ValueError(f"deadmen: '{line}' must be 'GROUP BUTTON', such as '{groups[0]} 6'")
+        if found.setdefault(int(button), group) != group:
+            raise ValueError(f"deadmen: button {int(button)} is of group '{found[int(button)]}' already")
+    return found
+
+
 @dataclass(frozen=True)
 class JoyMap:
     """Assigns axes and buttons to actions. `actions` (A): the contract's names, in order.
 
     Deflections below `deadzone` (0..1) count as zero; above it the value rises from zero.
+    `deadmen`: the group of a further deadman button, which drives the actions of this group only.
     """
 
     actions: tuple[str, ...]
@@ -62,8 +82,13 @@ class JoyMap:
     axes: tuple[Control, ...] = ()
     buttons: tuple[Control, ...] = ()
     deadzone: float = 0.05
+    deadmen: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.deadman_button in self.deadmen:
+            raise ValueError(
+                f"deadmen: button {self.deadman_button} is deadman_button, which drives all groups"
+            )
         if self.deadman_button < 0:
             raise ValueError(f"deadman_button must be a button's index, 0 or more, not {self.deadman_button}")
         if not 0 <= self.deadzone < 1:
@@ -71,12 +96,22 @@ class JoyMap:
         if not self.axes and not self.buttons:
             raise ValueError("no axis or button is assigned to an action")
 
+    def held(self, buttons: Sequence[int]) -> tuple[str, ...] | None:
+        """Return the groups whose deadman button is held; empty: that of all, None: none.
+
+        Raises ValueError when the gamepad has fewer buttons than the map names.
+        """
+        if _at(buttons, self.deadman_button, "button"):
+            return ()
+        groups = {group: None for button, group in self.deadmen.items() if _at(buttons, button, "button")}
+        return tuple(groups) or None
+
     def rates(self, axes: Sequence[float], buttons: Sequence[int]) -> Vector | None:
-        """Return the rate of each action (A,), or None while the deadman button is not held.
+        """Return the rate of each action (A,), or None while no deadman button is held.
 
         Raises ValueError when the gamepad has fewer axes or buttons than the map names.
         """
-        if not _at(buttons, self.deadman_button, "button"):
+        if self.held(buttons) is None:
             return None
         rates = np.zeros(len(self.actions))
         for control in self.axes:
@@ -103,7 +138,8 @@ class StopButtons:
     def require_free(self, drive: JoyMap) -> None:
         """Raise ValueError when a button also drives the robot."""
         taken = {control.index: control.action for control in drive.buttons} | {
-            drive.deadman_button: "the deadman"
+            drive.deadman_button: "the deadman",
+            **{button: f"the deadman of '{group}'" for button, group in drive.deadmen.items()},
         }
         for name, button in zip(("stop_button", "clear_button"), self._buttons, strict=True):
             if button in taken:

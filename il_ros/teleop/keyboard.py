@@ -41,6 +41,8 @@ class Keyboard:
     W/S/A/D/Q/E command a base's twist, several axes at once; digits select a joint and up/down (or K/J) move
     it; space stops, X releases control at once, +/- change the fraction of the top speed, which is the
     contract's limit of each action.
+    Under a contract with several action groups, the keyboard drives the groups of the joints and axes whose keys were
+    pressed, each until its own time-out; M takes all groups.
     """
 
     def __init__(self, contract: Contract, times: KeyTimes) -> None:
@@ -57,7 +59,8 @@ class Keyboard:
         self.share = 0.25
         self._until_s = np.full(len(self._names), -math.inf)
         self._direction = np.zeros(len(self._names))
-        self._last_key_s = -math.inf
+        self._groups = contract.groups
+        self._last_key_s = {group.name: -math.inf for group in contract.groups}
 
     def press(self, key: str, now_s: float) -> bool:
         """Process a key (one letter, or an arrow's escape sequence); return False when it has no function."""
@@ -70,22 +73,31 @@ class Keyboard:
             self._move(self._joints[self._selected], 1 if key in (UP, "k") else -1, now_s)
         elif key in SELECT_KEYS and SELECT_KEYS.index(key) < len(self._joints):
             self._selected = SELECT_KEYS.index(key)
+            self._drives(self._joints[self._selected], now_s)
+        elif key == "m" and len(self._groups) > 1:
+            self._last_key_s = dict.fromkeys(self._last_key_s, now_s)
         elif key in "+-=_":
             factor = 1.25 if key in "+=" else 0.8
             self.share = min(FASTEST, max(0.01, self.share * factor))
+            self._stay(now_s)
         elif key == " ":
             self._until_s[:] = -math.inf
+            self._stay(now_s)
         elif key == "x":
-            self._until_s[:] = self._last_key_s = -math.inf
-            return True
+            self._until_s[:] = -math.inf
+            self._last_key_s = dict.fromkeys(self._last_key_s, -math.inf)
         else:
             return False
-        self._last_key_s = now_s
         return True
+
+    def groups(self, now_s: float) -> tuple[str, ...]:
+        """Return the action groups that the keyboard drives."""
+        silent_s = self._times.silent_s
+        return tuple(name for name, key_s in self._last_key_s.items() if now_s - key_s <= silent_s)
 
     def rates(self, now_s: float) -> Vector | None:
         """Return the rate of each action (A,) per second; None when the keyboard has released control."""
-        if now_s - self._last_key_s > self._times.silent_s:
+        if not self.groups(now_s):
             return None
         return np.where(now_s < self._until_s, self._direction * self._top * self.share, 0.0)
 
@@ -108,6 +120,9 @@ class Keyboard:
                 f"select: {chosen}", 79, initial_indent="  ", subsequent_indent="          "
             )
             lines.append("  up/down (or K/J): move it")
+        if len(self._groups) > 1:
+            names = ", ".join(group.name for group in self._groups)
+            lines += textwrap.wrap(f"M: drive all groups: {names}", 79, initial_indent="  ")
         rest = "X release   space EMERGENCY STOP   C clear it   Ctrl-C quit" if alone else "X release"
         return "\n".join([*lines, f"  + - faster, slower   {rest}"])
 
@@ -122,8 +137,23 @@ class Keyboard:
                 f"{name} {rate:+.2f}/s" for name, rate in zip(self._names, rates, strict=True) if rate
             )
             state = moving or "holding"
+            driven = self.groups(now_s)
+            if len(driven) < len(self._groups):
+                state = f"{'+'.join(driven)}: {state}"
         return f"{state}{chosen}  speed {percent(self.share)}"[:79]
 
     def _move(self, place: int, direction: int, now_s: float) -> None:
         self._direction[place] = direction
         self._until_s[place] = now_s + self._times.move_s
+        self._drives(place, now_s)
+
+    def _drives(self, place: int, now_s: float) -> None:
+        """Drive the group of an action from now on."""
+        for group in self._groups:
+            if place in group.columns:
+                self._last_key_s[group.name] = now_s
+
+    def _stay(self, now_s: float) -> None:
+        """Stay in the groups that are driven; in all, if there is none."""
+        for name in self.groups(now_s) or self._last_key_s:
+            self._last_key_s[name] = now_s

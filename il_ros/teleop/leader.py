@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.core.actions import shortest
-from il_ros.core.specs import Vector
+from il_ros.core.specs import ActionGroup, Vector, shortest
 
 ALIGNMENTS = ("refuse", "blend", "relative")
 
@@ -34,9 +33,12 @@ class LeaderJoint:
             )
 
 
-def parse_joints(lines: Sequence[str], actions: Sequence[str]) -> tuple[LeaderJoint, ...]:
+def parse_joints(
+    lines: Sequence[str], actions: Sequence[str], groups: Sequence[ActionGroup] = ()
+) -> tuple[LeaderJoint, ...]:
     """Parse lines "ACTION JOINT [SCALE [OFFSET]]" and return one joint per action, in the order of `actions`.
 
+    `groups`: the contract's action groups; those without any line are left out.
     Raises ValueError naming the wrong line, or the action without a line.
     """
     joints: dict[str, LeaderJoint] = {}
@@ -51,9 +53,14 @@ def parse_joints(lines: Sequence[str], actions: Sequence[str]) -> tuple[LeaderJo
             joints[words[0]] = LeaderJoint(words[0], words[1], *map(float, words[2:]))
         except ValueError as error:
             raise ValueError(f"joints: '{line}': {error}") from error
+    for group in groups if len(groups) > 1 and joints else ():
+        own = [actions[place] for place in group.columns]
+        if not any(action in joints for action in own):
+            actions = [action for action in actions if action not in own]
     missing = [action for action in actions if action not in joints]
     if missing:
-        raise ValueError(f"joints: no line for '{missing[0]}'; every action needs one")
+        whole = " of its group" if len(groups) > 1 and joints else ""
+        raise ValueError(f"joints: no line for '{missing[0]}'; every action{whole} needs one")
     return tuple(joints[action] for action in actions)
 
 

@@ -77,7 +77,7 @@ class Batches:
             for key, texts in frames.texts.items()
         }
         self._absent = {key: torch.from_numpy(missing).to(device) for key, missing in frames.absent.items()}
-        self._target = _tensor(normaliser.actions.normalise(samples.actions), device)
+        self._target = _tensor(np.nan_to_num(normaliser.actions.normalise(samples.actions)), device)
         self._weight = None if (samples.weights == 1).all() else _tensor(samples.weights, device)
         self._window = torch.from_numpy(samples.window).to(device)
         self._existing = torch.from_numpy(samples.existing).to(device)
@@ -117,6 +117,10 @@ class Batches:
     def in_order(self, size: int) -> Iterator[Batch]:
         """Return the batches in sample order, for validation."""
         return self._cut(size, torch.arange(len(self), device=self._device))
+
+    def example(self) -> Batch:
+        """Return the first sample as a batch, which shows what batches look like."""
+        return next(self._cut(1, torch.zeros(1, dtype=torch.int64, device=self._device)))
 
     def _cut(self, size: int | list[int], order: Tensor) -> Iterator[Batch]:
         # one gather per epoch and one split cost a fraction of a gather or a slice per batch

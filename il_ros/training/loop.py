@@ -94,7 +94,7 @@ class TrainingLoop:
         An epoch ends early, after at least one step, when the time limit is reached.
         Raises TrainingError if the loss is not finite.
         """
-        gradient = gradient_of(self.network, self.flat, next(train.in_order(1)))
+        gradient = gradient_of(self.network, self.flat, train.example())
         before_s = self.curves[-1].seconds if self.curves else 0.0
         started_s = clock()
         while not self.finished:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.core import files, settings, share, strict_yaml
+from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError, at_least, one_of
 from il_ros.core.strict_yaml import YamlError
-from il_ros.policies.families.registry import FAMILIES, family
+from il_ros.policies.families.registry import family
 from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
 from il_ros.training.weighting import Weighting
@@ -125,12 +126,14 @@ class Recipe:
             if key not in ("family", "policy", "training"):
                 hint = settings.guess(str(key), ("family", "policy", "training"))
                 raise SettingsError(f"{source}: unknown key '{key}'; {hint}")
-        name = values.get("family", "bc")
-        if name not in FAMILIES:
-            raise SettingsError(f"{source}: family: '{name}' is unknown; there are: {', '.join(FAMILIES)}")
+        name = str(values.get("family", "bc"))
+        try:
+            kind = family(name)
+        except PluginError as error:
+            raise SettingsError(f"{source}: family: {error}") from error
         return cls(
             name,
-            settings.build(family(name).settings, values.get("policy"), f"{source}: policy"),
+            settings.build(kind.settings, values.get("policy"), f"{source}: policy"),
             settings.build(Training, values.get("training"), f"{source}: training", RENAMED),
         )
 

@@ -16,7 +16,7 @@ from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
 from il_ros.policies.window import window_frames
-from il_ros.training.weighting import UNIFORM, Weighting, weights_of
+from il_ros.training.weighting import UNIFORM, Weighting, step_weights
 
 Array = np.ndarray[Any, Any]
 
@@ -64,8 +64,9 @@ class Samples:
     """N samples, in the order of the episodes' frames.
 
     `actions` (N, H, L): the training targets of the chunk's steps, in the contract's units unless their form
-    (`ActionForm`) is another; beyond the end of a run the last step is repeated. `weights` (N, H, G): the weight of
-    each step, see `Weighting` and `Batch`; 0 for repeated steps. `window` (N, T): the frames of the window, oldest
+    (`ActionForm`) is another; beyond the end of a run the last step is repeated. `weights` (N, H, 1): the weight of
+    each step, see `Weighting` and `Batch`; 0 for repeated steps. Where action groups have labels of their own it is
+    (N, H, L), 0 for actions without a label, which are NaN. `window` (N, T): the frames of the window, oldest
     first; `existing` (N, T): which of them exist, see `window_frames`. `following` (N,): the next frame;
     `continues` (N,): whether there is one, otherwise it is the same frame.
     """
@@ -139,13 +140,17 @@ def samples(
     chunks, weights, windows, nexts = [], [], [], []
     first = 0
     for episode in episodes:
-        if not np.isfinite(episode.commands).all():
-            frame, column = np.argwhere(~np.isfinite(episode.commands))[0]
+        wrong = ~np.isfinite(episode.commands)
+        for place, group in enumerate(episode.groups):
+            wrong[np.ix_(~episode.labelled[:, place], group.index)] = False
+        if wrong.any():
+            frame, column = np.argwhere(wrong)[0]
             raise ValueError(f"{episode.name}: command {column} of frame {frame} is NaN or infinity")
         steps, inside = _steps(episode, horizon)
         commands, offsets = np.asarray(episode.commands)[steps], np.asarray(episode.offsets)[:, None]
         chunks.append(commands - offsets if form is None else form.learnt(commands, offsets))
-        weights.append((inside * weights_of(episode, weighting)[steps]).astype(np.float32)[..., None])
+        group_of = None if form is None else form.group_of
+        weights.append(step_weights(episode, weighting, steps, inside, group_of))
         places, existing = window_frames(episode.runs, len(episode), history)
         windows.append((first + places, existing))
         after, continues = _steps(episode, 2)

@@ -57,7 +57,18 @@ def sentence(kept: Sequence[Mask]) -> str:
 def _numbers(episode: EpisodeArrays, inputs: Inputs) -> Vector:
     """Return what has to stand still: the inputs' numbers and the label (T, F + A)."""
     features = np.asarray(inputs.state_features(episode.observations), dtype=np.float64)
-    return np.hstack([features.reshape(len(episode), -1), np.asarray(episode.commands)])
+    return np.hstack(
+        [features.reshape(len(episode), -1), _still_where_unlabelled(np.asarray(episode.commands))]
+    )
+
+
+def _still_where_unlabelled(commands: Vector) -> Vector:
+    """Return commands (T, A) whose NaN, of action groups without a label, is the action's first label instead."""
+    known = ~np.isnan(commands)
+    if known.all():
+        return commands
+    first = np.nan_to_num(commands[known.argmax(axis=0), np.arange(commands.shape[1])])
+    return np.where(known, commands, first)
 
 
 def _kept(episode: EpisodeArrays, values: Vector, tolerance: Vector, every: int) -> Mask:

@@ -20,8 +20,8 @@ def test_it_is_written_once_and_not_replaced(tmp_path, capsys):
     assert cli.main(command) == 0
     made = contract.load(file)
     assert (made.rate_hz, made.actions[0].quantity, made.actions[0].size) == (25.0, "choice", 2)
-    assert cli.main(command) == 2
-    assert f"{file} exists; choose another file with --out" in capsys.readouterr().err
+    assert cli.main(command) == 1
+    assert f"{file}: exists already; choose another file with --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_it_is_written_once_and_not_replaced(tmp_path, capsys):
     [("Nope-v1", "environment 'Nope-v1' is not known"), ("pendulum", "Did you mean: `Pendulum`")],
 )
 def test_an_unknown_environment_is_refused(name, message, capsys):
-    assert cli.main(["contract", "from-env", name]) == 2
+    assert cli.main(["contract", "from-env", name]) == 1
     assert message in capsys.readouterr().err

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from il_ros.core import contract, contract_fields
-from il_ros.core.specs import ACTION_TYPES, OBSERVATION_TYPES
+from il_ros.core.codecs import CODECS, base, joints, pictures, transforms
+from il_ros.core.codecs import fields as fields_codec
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "contract.yaml"
 READ = re.compile(
@@ -17,7 +18,7 @@ READ = re.compile(
 def fields():
     """Return the names of all fields that the readers of contracts ask for."""
     found = set()
-    for module in (contract, contract_fields):
+    for module in (contract, contract_fields, base, fields_codec, joints, pictures, transforms):
         found |= set(READ.findall(Path(module.__file__).read_text()))
     return sorted(found)
 
@@ -38,7 +39,7 @@ def test_every_field_is_shown_and_explained(name):
     assert any("#" in line for line in lines) or name in ("observations", "actions")
 
 
-@pytest.mark.parametrize("name", sorted({*OBSERVATION_TYPES, *ACTION_TYPES}))
+@pytest.mark.parametrize("name", sorted(CODECS))
 def test_every_message_type_is_named(name):
     text = DOCUMENT.read_text()
     assert name in text or name.rpartition("/")[2] in text

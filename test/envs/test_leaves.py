@@ -8,7 +8,8 @@ from gymnasium import spaces
 from il_ros.core import contract as contracts
 from il_ros.core.codecs import decode
 from il_ros.envs.from_env import contract_of_spaces
-from il_ros.envs.leaves import SpaceError, commanded_leaves, observed_leaves, to_action, to_numbers
+from il_ros.envs.leaves import commanded_leaves, observed_leaves, to_action, to_numbers
+from il_ros.envs.tasks import SpaceError
 
 NESTED = spaces.Dict(
     {

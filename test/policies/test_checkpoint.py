@@ -202,7 +202,7 @@ def edit_contract(folder):
         (lambda f: (f / "config.json").write_text("[]"), "config.json: 'format' is missing"),
         (lambda f: rewrite_config(f, version="a b"), "config.json: version 'a b' must be one word"),
         (lambda f: rewrite_config(f, format=99), "config.json: format 99 is unknown"),
-        (lambda f: rewrite_config(f, family="bd"), "config.json: family: 'bd' is not known"),
+        (lambda f: rewrite_config(f, family="bd"), "config.json: policy family 'bd' is not known"),
         (lambda f: rewrite_config(f, settings={"hiden": [8]}), "config.json: settings: unknown key 'hiden'"),
         (lambda f: rewrite_config(f, normaliser={}), "config.json: 'state' is missing"),
         (

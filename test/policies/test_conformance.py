@@ -1,6 +1,11 @@
 """Every registered policy family fulfils the protocol, and planted faults do not pass."""
 
+import importlib.util
 import logging
+import sys
+from pathlib import Path
+from types import ModuleType
+from unittest import mock
 
 import made_arrays as made
 import numpy as np
@@ -25,8 +30,9 @@ from conformance import (
     what_is_offered_in_numpy_equals_torch,
 )
 
+from il_ros.core import plugins
+from il_ros.core.plugins import Plugin
 from il_ros.policies import runner
-from il_ros.policies.families import registry
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning, BehaviourCloningNetwork
 from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import Actions, Loss, noise
@@ -54,9 +60,37 @@ def one_thread():
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", registry.FAMILIES)
+@pytest.mark.parametrize("name", plugins.names(plugins.FAMILIES))
 def test_a_family_conforms(name, check):
     check(SUBJECTS.get(name, Subject(name)))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_family_that_contributing_shows_conforms(monkeypatch, shown, check):
+    register(monkeypatch, "calm", Family(shown.Calm, shown.CalmNetwork))
+    check(Subject("calm", {"hidden": 32}))
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The module that the section 'Add a policy family' of CONTRIBUTING.md shows."""
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    file = tmp_path_factory.mktemp("family") / "calm_family.py"
+    file.write_text(text.partition("```python\n")[2].partition("```")[0])
+    spec = importlib.util.spec_from_file_location("calm_family", file)
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.dict(sys.modules, {"calm_family": module}):  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        yield module
+
+
+def register(monkeypatch, name, family):
+    """Register a family as an installed package does."""
+    module = ModuleType(name)
+    module.FAMILY = family
+    monkeypatch.setitem(sys.modules, name, module)
+    plugin = Plugin("il_ros.families", name, f"{name}:FAMILY", "tests", "1")
+    monkeypatch.setitem(plugins.registered(plugins.FAMILIES), name, (plugin,))
 
 
 # ---- planted faults ----------------------------------------------------------------------------------------
@@ -195,7 +229,7 @@ class Drawing(BehaviourCloningNetwork):
 
 
 def planted(monkeypatch, network):
-    monkeypatch.setitem(registry.FAMILIES, "planted", Family(BehaviourCloning, network))
+    register(monkeypatch, "planted", Family(BehaviourCloning, network))
     return Subject("planted", {"hidden": (16,), "channels": (4,)})
 
 

@@ -72,7 +72,7 @@ def test_only_the_named_keys_are_used():
 def test_text_is_rejected_and_alternatives_are_listed():
     line = "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 1}\nactions:"
     own = contract.parse(made.TEXT.replace("actions:", line), "text.yaml")
-    with pytest.raises(ValueError, match=r"'words' is text.*try \[joints, object\]"):
+    with pytest.raises(ValueError, match=r"'words' is a text.*try \[joints, object\]"):
         Inputs.of(own)
     assert Inputs.of(own, ("joints",)).elements == ("joints/position/a", "joints/position/b")
 

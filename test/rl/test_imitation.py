@@ -10,7 +10,7 @@ import torch
 from il_ros.rl.agents import AgentSettings
 from il_ros.rl.imitation import ActionSpace, Imitation, ImitationLearner
 from il_ros.rl.rewards import Airl, DiscriminatorSettings, Gail
-from il_ros.rl.transitions import TransitionBatch, ShownEpisode
+from il_ros.rl.transitions import ShownEpisode, TransitionBatch
 
 STEPS = 20
 

@@ -7,10 +7,10 @@ import pytest
 from il_ros.core import contract, share
 from il_ros.interactive.modes.beta import UNITS
 from il_ros.records.labelling import MODES
-from il_ros.scenarios import SCENARIOS, TASKS
+from il_ros.scenarios import SCENARIOS, graph
 from il_ros.scenarios.graph import command
 from il_ros.scenarios.relabel import relabel_nodes
-from il_ros.sim.tasks.task import SIMULATORS
+from il_ros.sim.tasks.task import SIMULATORS, task_names
 
 
 def names(scenario: str, **given: str) -> list[str]:
@@ -179,6 +179,17 @@ def test_only_in_dagger_the_trainer_watches_and_its_policies_need_promotion():
     assert "candidates" not in deployed.parameters
 
 
+def test_devices_that_packages_register_can_be_chosen_and_run_in_the_node_for_every_device(monkeypatch):
+    monkeypatch.setattr(graph.plugins, "names", lambda group: ("joy", "keyboard", "wheel"))
+    (allowed,) = (each.allowed for each in SCENARIOS["record"].arguments if each.name == "expert")
+    assert allowed == ("joy", "wheel", "scripted", "none")  # the keyboard needs a terminal
+    given = {"sim": "false", "contract": "drive", "expert": "wheel"}
+    (spec,) = (spec for spec in SCENARIOS["record"].nodes(given) if spec.name == "expert")
+    assert (spec.executable, spec.parameters["device"]) == ("teleop", "wheel")
+    with pytest.raises(ValueError, match="expert:=spacemouse is unknown; one of: joy, wheel, scripted, none"):
+        SCENARIOS["record"].nodes({"expert": "spacemouse"})
+
+
 def test_the_choices_of_mode_and_unit_are_complete():
     choices = {argument.name: argument.choices for argument in SCENARIOS["dagger"].arguments}
     assert (choices["mode"], choices["unit"]) == (MODES, UNITS)
@@ -216,7 +227,7 @@ def test_lockstep_is_used_at_speed_0_with_an_expert():
     assert parameter("sim", "sim", "lockstep", speed="0") is False
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", task_names())
 def test_each_task_has_its_contract(task):
     name = parameter("record", "recorder", "contract", task=task)
     assert contract.load(share.path("config", "contracts", f"{name}.yaml")).name == name

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from il_ros.records.decision import Decision
+from il_ros.records.decision import Decision, GroupDecision
+from il_ros.session.console import status_line
 from il_ros.session.state import (
     SessionEnd,
     SessionState,
@@ -60,6 +61,37 @@ def test_a_takeover_shows_the_uncertainty_and_a_hand_back_its_duration_and_label
     assert (state.labels, state.interventions) == (10, 1)
     state, texts = drive(state, "policy", start=13)
     assert texts == ["handed back after 0.5 s, 10 labels"]
+
+
+def grouped(tick, left, right):
+    """A decision on two arms, of which each letter names the driver."""
+    names = {"p": "policy", "e": "expert"}
+    groups = {
+        name: GroupDecision((place,), names[each], "because", "v1" if each == "p" else "")
+        for place, (name, each) in enumerate((("left", left), ("right", right)))
+    }
+    whole = "+".join(dict.fromkeys(part.authority for part in groups.values()))
+    stamp_ns = tick * S // 20
+    return Decision(
+        stamp_ns, stamp_ns, whole, "because", sent=(0.5, 0.5), version="v1" * ("p" in left + right),
+        mode="hg_dagger", groups=groups,
+    )  # fmt: skip
+
+
+def test_a_takeover_of_one_arm_is_told_with_the_arm():
+    state, texts = SessionState(recording="episode_000001", running=True), []
+    for tick, (left, right) in enumerate(zip("ppeeepp", "ppppeep", strict=True), 1):
+        state, lines = observed(after_decision, state, grouped(tick, left, right))
+        texts += lines
+        if tick == 3:
+            assert "you drive left" in status_line(state, 100, colour=False)
+    assert texts == [
+        "you drive left",
+        "you drive left, right now",
+        "you drive right now",
+        "handed back after 0.2 s, 4 labels",
+    ]
+    assert (state.interventions, state.labels) == (2, 4)
 
 
 def test_driving_without_a_policy_is_no_intervention():

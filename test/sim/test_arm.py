@@ -251,8 +251,12 @@ def test_missing_graphics_name_the_packages(monkeypatch):
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown task 'stack'; there are: reach, push, pick_place, drive"):
+    with pytest.raises(ValueError, match="task 'stack' is not known; known: reach, push, pick_place, drive"):
         make_task("stack")
+    with pytest.raises(
+        ValueError, match=r"'push': unknown simulator 'gz'; there are: mujoco, gazebo_classic$"
+    ):
+        make_task("push", simulator="gz")
     with pytest.raises(ValueError, match="no 'front'; the task has: overhead, wrist"):
         make_task("push", cameras=Cameras(("front",)))
     with pytest.raises(ValueError, match="divisor is 0"):

@@ -3,12 +3,11 @@ import pytest
 
 from il_ros.core import contract, share
 from il_ros.core.codecs import decode
-from il_ros.scenarios import TASKS
 from il_ros.sim.experts import make_expert
 from il_ros.sim.lockstep import command_messages
 from il_ros.sim.rollout import Film, rollout
 from il_ros.sim.tasks.kinematics import pointing_down
-from il_ros.sim.tasks.task import TASK_NAMES, make_task
+from il_ros.sim.tasks.task import make_task, task_class, task_names
 
 
 def load(name):
@@ -86,10 +85,10 @@ def test_a_contract_of_another_rate_is_refused():
         rollout(make_task("reach"), make_expert("reach").act, contract.parse(text, "slower"), 0)
 
 
-@pytest.mark.parametrize("name", TASK_NAMES)
+@pytest.mark.parametrize("name", task_names())
 def test_a_restored_state_has_the_same_future_as_the_recorded_one(name):
     """Equal commands from an equal state give equal bits, in a task that was in another state before."""
-    chosen = contract.load(share.path("config", "contracts", f"{TASKS[name]}.yaml"))
+    chosen = contract.find(task_class(name).contract)
     first, other = make_task(name), make_task(name)
     rng = np.random.default_rng(0)
     low = np.concatenate([action.limits.arrays()[0] for action in chosen.actions])

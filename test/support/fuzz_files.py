@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+import lerobot_files
 import made_episodes as made
 import numpy as np
-from fuzzing import Reader, mutated_bytes, mutated_file, mutated_json, mutated_mcap, named
+import robomimic_files
+from fuzzing import Mutator, Reader, mutated_bytes, mutated_file, mutated_json, mutated_mcap, named
 
 from il_ros.core import contract, messages
 from il_ros.episodes import layout
@@ -24,6 +26,13 @@ from il_ros.episodes.bag.reader import BagError, open_bag
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.catalogue import look, scan
 from il_ros.episodes.counts import count_episode
+from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5.draft import drafted
+from il_ros.episodes.exchange.hdf5.layout import RobomimicFile
+from il_ros.episodes.exchange.lerobot.draft import draft_contract
+from il_ros.episodes.exchange.lerobot.layout import read_info
+from il_ros.episodes.exchange.lerobot.rows import DataRows
+from il_ros.episodes.exchange.lerobot.tables import read_episodes, read_tasks
 from il_ros.episodes.verify import verify
 from il_ros.policies import checkpoint
 from il_ros.records import decision
@@ -57,6 +66,8 @@ def bag_readers(folder: Path) -> Sequence[Reader]:
         Reader("episode", _recorded_texts(), mutated_json, _episode(folder), ()),
         Reader("episode folder", _episode_files(folder), mutated_file, _episode_folder(folder), ()),
         Reader("array cache", _cached(folder), mutated_file, _load_cached(folder), ()),
+        Reader("LeRobot data set", *_lerobot(folder), (ExchangeError,)),
+        Reader("robomimic", *_robomimic(folder), (ExchangeError,)),
     ]
 
 
@@ -155,6 +166,42 @@ def _in_folder(folder: Path, read: Callable[[Path], object]) -> Callable[[bytes]
             path.write_bytes(before)
 
     return reading
+
+
+def _lerobot(folder: Path) -> tuple[tuple[bytes, ...], Mutator, Callable[[bytes], object]]:
+    """A data set without its videos: its JSON and Parquet files."""
+    root = folder / "lerobot"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(lerobot_files.GOLDEN, root, ignore=shutil.ignore_patterns("videos"))
+    files = ("meta/info.json", "meta/tasks.parquet", lerobot_files.EPISODES, lerobot_files.DATA)
+    seeds = tuple(named(file, (root / file).read_bytes()) for file in files)
+    return seeds, mutated_file, _in_folder(root, _read_lerobot)
+
+
+def _read_lerobot(root: Path) -> object:
+    info = read_info(root)
+    read_tasks(info)
+    with DataRows(info, read_episodes(info)) as data:
+        for row in data.episodes:
+            data.require_counters(row)
+            for feature in info.numbers:
+                data.numbers(row, feature)
+    return draft_contract(root)
+
+
+def _robomimic(folder: Path) -> tuple[tuple[bytes, ...], Mutator, Callable[[bytes], object]]:
+    path = folder / "demos.hdf5"
+    seed = robomimic_files.write(path).read_bytes()
+
+    def read(raw: bytes) -> object:
+        path.write_bytes(raw)
+        with RobomimicFile(path) as file:
+            for demo in file.demos:
+                for key in (*file.keys(demo), *(f"obs/{key}" for key in file.observed_keys(demo))):
+                    file.array(demo, key)
+            return drafted(file, None)
+
+    return (seed,), mutated_bytes, read
 
 
 def _recorded_texts() -> tuple[bytes, ...]:

@@ -11,15 +11,17 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+import control_definitions
 import cv2
 import numpy as np
 from fuzz_files import bag_readers, policy_readers
 from fuzzing import Reader, mutated_bytes, mutated_json, mutated_yaml
 
 from il_ros.core import codecs, contract, messages, strict_yaml
+from il_ros.core.codecs import CODECS
 from il_ros.core.messages import MessageError
 from il_ros.core.settings import SettingsError
-from il_ros.core.specs import ACTION_TYPES, OBSERVATION_TYPES
+from il_ros.core.synchroniser import NoObservation, Synchroniser
 from il_ros.episodes import layout
 from il_ros.policies import lineage
 from il_ros.policies.features import Inputs
@@ -35,12 +37,14 @@ STRING = "std_msgs/msg/String"
 
 READERS = (
     "decision", "status", "episode.json", "trials", "contract", "recipe", "parameter file", "recipe change",
-    "version.json", "decision message", "proposal", "Imu", "WrenchStamped", "PoseStamped", "Twist", "TwistStamped",
-    "Odometry", "JointState", "Float64MultiArray", "LaserScan", "Image", "CompressedImage", "String",
-    "command Float64MultiArray", "command JointTrajectory", "command JointState", "command Twist",
-    "command TwistStamped", "command PoseStamped",
-    "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3", "metadata.yaml", "episode", "episode folder",
-    "array cache", "checkpoint", "saved training",
+    "version.json", "decision message", "proposal", "JointState", "DynamicJointState", "Float64MultiArray",
+    "Float32MultiArray", "PoseStamped", "Twist", "TwistStamped", "Imu", "WrenchStamped", "Odometry", "Range",
+    "LaserScan", "Image", "CompressedImage", "String", "TFMessage", "Joy", "command JointState",
+    "command Float64MultiArray", "command Float32MultiArray", "command JointTrajectory", "command JointJog",
+    "command MultiDOFCommand", "command PoseStamped", "command Twist", "command TwistStamped",
+    "command Float64", "transforms", "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3",
+    "metadata.yaml", "episode", "episode folder", "array cache",
+    "LeRobot data set", "robomimic", "checkpoint", "saved training",
 )  # fmt: skip
 
 
@@ -173,6 +177,10 @@ _ACTIONS = "\nactions:\n  c: {topic: c, type: geometry_msgs/msg/Twist, limits: {
 _EXTRA = {
     "sensor_msgs/msg/JointState": "names: [a, b], fields: [position, velocity, effort]",
     "std_msgs/msg/Float64MultiArray": "size: 3",
+    "std_msgs/msg/Float32MultiArray": "size: 3",
+    "control_msgs/msg/DynamicJointState": "names: [a, b]",
+    "tf2_msgs/msg/TFMessage": "frames: [a, b]",
+    "sensor_msgs/msg/Joy": "fields: ['axes[1]', 'buttons[0:2]', header.stamp.sec]",
     "sensor_msgs/msg/LaserScan": "size: 4",
     "sensor_msgs/msg/Image": "image: {width: 4, height: 2, fit: crop}",
     "sensor_msgs/msg/CompressedImage": "image: {width: 4, height: 2, fit: stretch}",
@@ -181,6 +189,7 @@ _EXTRA = {
 
 def _messages() -> Sequence[Reader]:
     chunk = np.array([[0.1, 0.2], [0.3, 0.4]])
+    control_definitions.register()
     said = [Proposal("policy", 7 * 10**9, chunk, "v3", 4, 0.25), proposal.releasing("expert", 5, 2)]
     proposals = tuple(proposal.encode(each, NAMES, PERIOD_NS) for each in said)
     text = messages.encode(STRING, messages.make(STRING, data=decision.to_json(_decision())))
@@ -190,8 +199,9 @@ def _messages() -> Sequence[Reader]:
             "proposal", proposals, mutated_bytes, lambda raw: proposal.decode(raw, NAMES, PERIOD_NS),
             (proposal.ProposalError,),
         ),
-        *(_observed(type_name) for type_name in OBSERVATION_TYPES),
-        *(_commanded(type_name) for type_name in ACTION_TYPES),
+        *(_observed(name) for name in (*(name for name in CODECS if CODECS[name].observed), "sensor_msgs/msg/Joy")),
+        *(_commanded(name) for name in (*(name for name in CODECS if CODECS[name].commanded), "std_msgs/msg/Float64")),
+        _transforms(),
         _pictures(),
         Reader("definition", _definitions(), mutated_bytes, _register, (ValueError,)),
     ]  # fmt: skip
@@ -223,6 +233,15 @@ def _filled(type_name: str) -> messages.Message:
             **{part: np.arange(3.0) for part in ("position", "velocity", "effort")},
         },
         "std_msgs/msg/Float64MultiArray": {"data": np.arange(3.0)},
+        "std_msgs/msg/Float32MultiArray": {"data": np.arange(3.0, dtype=np.float32)},
+        "sensor_msgs/msg/Joy": {"axes": np.ones(2, np.float32), "buttons": np.ones(2, np.int32)},
+        "tf2_msgs/msg/TFMessage": {"transforms": [_transform()]},
+        "control_msgs/msg/DynamicJointState": {
+            "joint_names": ["b", "a"],
+            "interface_values": [
+                messages.make("control_msgs/msg/InterfaceValue", interface_names=["position"], values=np.ones(1))
+            ] * 2,
+        },
         "sensor_msgs/msg/LaserScan": {"ranges": np.ones(4, np.float32), "range_max": 9.0},
         "sensor_msgs/msg/Image": {
             "height": 3, "width": 5, "step": 15, "encoding": "rgb8", "data": np.zeros(45, np.uint8),
@@ -237,11 +256,47 @@ def _filled(type_name: str) -> messages.Message:
     return messages.make(type_name, **fields)
 
 
+def _transform() -> messages.Message:
+    turn = messages.make("geometry_msgs/msg/Quaternion", w=1.0)
+    return messages.make(
+        "geometry_msgs/msg/TransformStamped",
+        header=messages.header(5 * 10**9, "a"),
+        child_frame_id="b",
+        transform=messages.make("geometry_msgs/msg/Transform", rotation=turn),
+    )
+
+
+def _transforms() -> Reader:
+    """Return the reader of moving and static transforms, as the synchroniser uses it."""
+    spec = contract.parse(
+        "name: x\nrate_hz: 1\nobservations:\n"
+        f"  s: {{topic: tf, type: tf2_msgs/msg/TFMessage, frames: [a, b], max_age_s: 1}}{_ACTIONS}", "x",
+    ).observations[0]  # fmt: skip
+    raw = messages.encode("tf2_msgs/msg/TFMessage", _filled("tf2_msgs/msg/TFMessage"))
+
+    def read(changed: bytes) -> object:
+        for topic in spec.topics:
+            synchroniser = Synchroniser([spec])
+            synchroniser.push(topic, changed, 5 * 10**9)
+            synchroniser.push(topic, raw, 6 * 10**9)
+            seen = synchroniser.sample(6 * 10**9)
+        if isinstance(seen, NoObservation):
+            raise codecs.CodecError(seen.reasons[0])
+        return seen
+
+    return Reader("transforms", (raw,), mutated_bytes, read, (codecs.CodecError,))
+
+
 def _commanded(type_name: str) -> Reader:
     names = "" if type_name.endswith(("Twist", "TwistStamped", "PoseStamped")) else "names: [a, b], "
+    names = "names: [a], " if type_name.endswith("Float64") else names
     joints = "  j: {topic: j, type: sensor_msgs/msg/JointState, names: [a, b], max_age_s: 1}\n"
     pose = "  p: {topic: p, type: geometry_msgs/msg/PoseStamped, max_age_s: 1}\n"
-    reference = "" if "Twist" in type_name else f"reference: {'p' if 'Pose' in type_name else 'j'}, "
+    reference = (
+        ""
+        if "Twist" in type_name or "Jog" in type_name
+        else f"reference: {'p' if 'Pose' in type_name else 'j'}, "
+    )
     words = f"topic: c, type: {type_name}, {names}{reference}limits: {{speed: 1}}"
     own = contract.parse(
         f"name: x\nrate_hz: 1\nobservations:\n{joints}{pose}actions:\n  c: {{{words}}}\n", "x"

@@ -76,6 +76,21 @@ def image(tick, width=8, height=6):
     return _recorded("/camera/image_raw", IMAGE, message, stamp(tick) + MS // 2)
 
 
+def depth_image(tick, metres):
+    """An image of depths (H, W, 1) float32."""
+    height, width, _ = metres.shape
+    message = messages.make(
+        IMAGE,
+        header=messages.header(stamp(tick)),
+        width=width,
+        height=height,
+        encoding="32FC1",
+        step=4 * width,
+        data=np.frombuffer(metres.tobytes(), np.uint8),
+    )
+    return _recorded("/camera/image_raw", IMAGE, message, stamp(tick) + MS // 2)
+
+
 def command(topic, values, log_ns):
     message = messages.make(ARRAY, data=np.asarray(values, dtype=np.float64))
     return _recorded(topic, ARRAY, message, log_ns)

@@ -53,7 +53,7 @@ def test_an_invalid_change_names_the_alternatives(change, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("family: bcc", "family: 'bcc' is unknown; there are: bc"),
+        ("family: bcc", "family: policy family 'bcc' is not known; did you mean 'bc'?"),
         ("polcy: {}", "unknown key 'polcy'; did you mean 'policy'"),
         ("policy: {horizn: 2}", "policy: unknown key 'horizn'; did you mean 'horizon'"),
         ("training: {epochs: 2, epochs: 3}", "training.epochs: given twice"),

@@ -10,6 +10,7 @@ from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.catalogue import Entry, look, scan
+from il_ros.episodes.foreign_types import read_beside
 from il_ros.episodes.layout import INFO_FILE, episode_name
 
 
@@ -64,7 +65,7 @@ def contract_for(entry: Entry, file: Path | None) -> Contract:
     Raises ContractError when it can't be read or does not exist.
     """
     if file is not None:
-        return contracts.load(file)
+        return read_beside(lambda: contracts.load(file), lambda: [entry.folder])
     if entry.info is None or not entry.info.contract_text:
         raise ContractError(
             f"{entry.folder}: it was recorded without a contract; give one with --contract FILE"

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes import export, keep, play, relabel, show
+from il_ros.cli.episodes import exchange, keep, play, relabel, show
 from il_ros.core.contract import ContractError
 from il_ros.core.tables import say
 from il_ros.episodes.arrays.array_files import NoFramesError
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.recover import RecoverError
 from il_ros.episodes.bag.topics import MismatchError
-from il_ros.episodes.exchange.robomimic import ExportError
+from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.layout import LayoutError
 from il_ros.episodes.recording.record import RecordError
 from il_ros.episodes.video import VideoError
@@ -23,7 +23,7 @@ from il_ros.session.relabelling.moments import RelabelError
 _EXPECTED = (
     BagError,
     ContractError,
-    ExportError,
+    ExchangeError,
     LayoutError,
     MismatchError,
     NoFramesError,
@@ -44,7 +44,8 @@ An EPISODE is a folder, or a number under --root. examples:
   il-ros episodes replay 12                     frames as the policy would see them
   il-ros episodes plot 12 -o episode.png
   il-ros episodes video 12 --sheet
-  il-ros episodes export -o push.hdf5           for robomimic
+  il-ros episodes export lerobot -o data/push   all under ./episodes, as a LeRobotDataset v3.0
+  il-ros episodes import lerobot data/push --root imported
   il-ros episodes relabel --uncertain 2         new labels at marked or uncertain moments
 """
 
@@ -59,7 +60,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for part in (show, keep, play, relabel, export):
+    for part in (show, keep, play, exchange, relabel):
         part.add_verbs(verbs, _common())
     parser.set_defaults(run=run)
 

@@ -14,6 +14,7 @@ from il_ros.core.tables import counted, say, size
 from il_ros.episodes import layout
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.bag.recover import RecoverError, Recovery, recover
+from il_ros.episodes.foreign_types import read_beside
 from il_ros.episodes.layout import INFO_FILE, LayoutError
 from il_ros.episodes.verify import VerifyReport, verify
 
@@ -61,8 +62,12 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    contract = None if args.contract is None else contracts.load(args.contract)
     entries = entries_of(args.episodes, args.root)
+    contract = None
+    if args.contract is not None:
+        contract = read_beside(
+            lambda: contracts.load(args.contract), lambda: [entry.folder for entry in entries]
+        )
     counts = {"ok": 0, "unusable": 0, "discarded": 0}
     for entry in entries:
         report = verify(entry.folder, contract)

@@ -98,6 +98,7 @@ def _csv_header(contract: Contract) -> list[str]:
     return [
         "tick_ns",
         "authority",
+        *(f"authority/{group.name}" for group in contract.groups if contract.grouped),
         *(f"age_s/{spec.key}" for spec in contract.observations),
         *(f"{spec.key}/{name}" for spec in numeric for name in spec.elements),
         *contract.action_names,
@@ -110,6 +111,7 @@ def _csv_row(frame: Frame, contract: Contract) -> list[Any]:
     return [
         frame.tick_ns,
         frame.authority,
+        *(frame.authorities.get(group.name, "") for group in contract.groups if contract.grouped),
         *(seen.ages_s[spec.key] for spec in contract.observations),
         *(float(number) for values in numbers for number in values),
         *(float(number) for number in frame.command),

@@ -12,8 +12,8 @@ from il_ros.cli import next_steps
 from il_ros.cli.episodes.choice import entries_of
 from il_ros.cli.run import renamed
 from il_ros.core.tables import counted, say
-from il_ros.scenarios import TASKS
 from il_ros.session.relabelling.moments import RelabelError, ToLabel, to_label
+from il_ros.sim.tasks.task import task_class, task_names
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -67,15 +67,15 @@ def chosen_moments(args: argparse.Namespace) -> ToLabel:
     if found.labelled:
         say(f"already labelled: {counted(found.labelled, 'moment')}")
     for moment in found.moments:
-        if moment.info.task not in TASKS:
+        if moment.info.task not in task_names():
             raise RelabelError(
-                f"{moment.info.name}: its task is '{moment.info.task}'; the simulator has: {', '.join(TASKS)}"
+                f"{moment.info.name}: its task is '{moment.info.task}'; the simulator has: {', '.join(task_names())}"
             )
     return found
 
 
 def _relabel(args: argparse.Namespace) -> int:
-    from il_ros.core import contract, share
+    from il_ros.core import contract
     from il_ros.session.relabelling.relabel import contract_of, relabel
     from il_ros.sim.experts import make_expert
     from il_ros.sim.fitting import task_for
@@ -83,7 +83,7 @@ def _relabel(args: argparse.Namespace) -> int:
     found = chosen_moments(args)
     made: Counter[Path] = Counter()
     for moment in found.moments:
-        observed = contract.load(share.path("config", "contracts", f"{TASKS[moment.info.task]}.yaml"))
+        observed = contract.find(task_class(moment.info.task).contract)
         with closing(task_for(moment.info.task, contract_of(moment))) as task:
             act = make_expert(moment.info.task).act
             folder = relabel(moment, task, act, observed, moment.root, args.seconds)

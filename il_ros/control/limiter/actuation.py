@@ -10,7 +10,8 @@ becomes the one nearest to 0 within its limits, and a choice is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 from il_ros.control.limiter.safety import Motion, SafetyLimiter
 from il_ros.control.limiter.starts import StartTolerance, start_problem, within
@@ -21,7 +22,7 @@ Numbers = tuple[float, ...]
 
 
 class Actuation:
-    """The command state of all action keys. Nothing is sent until the start of every key's ramp is known.
+    """The command state of all action keys. A key is not sent until the start of its ramp is known.
 
     `keep_command`: keys whose ramps start from the last command even when a measurement is available.
     Example: a gripper that holds an object, where the measured opening differs from the commanded one.
@@ -51,18 +52,28 @@ class Actuation:
 
     @property
     def sent(self) -> Numbers | None:
-        """The last command (A,), None before the first one."""
+        """The last command (A,), None before the first one; NaN for keys without one when others have one."""
         parts: list[float] = []
-        for motion in self._motions.values():
+        known = False
+        for key, motion in self._motions.items():
             if motion is None:
-                return None
-            parts += motion.sent
-        return tuple(parts)
+                parts += (math.nan,) * self._limiters[key].spec.size
+            else:
+                parts += motion.sent
+                known = True
+        return tuple(parts) if known else None
 
     def anchor(
-        self, measured: Mapping[str, Numbers], *, from_rest: bool, trusted: Sequence[float] | None = None
+        self,
+        measured: Mapping[str, Numbers],
+        *,
+        from_rest: bool,
+        trusted: Sequence[float] | None = None,
+        keys: Collection[str] | None = None,
     ) -> dict[str, str]:
         """Start all ramps at the current state; if that fails for some keys, change nothing and return those.
+
+        `keys`: start the ramps of these only; None: of all.
 
         The values of the returned keys are the reasons; "" means that the state is unknown. A state starts no
         ramp when it is too far outside the position limits, or too far from the last command (see `starts`).
@@ -74,6 +85,8 @@ class Actuation:
         motions: dict[str, Motion | None] = {}
         failed: dict[str, str] = {}
         for key, limiter in self._limiters.items():
+            if keys is not None and key not in keys:
+                continue
             last = self._motions[key]
             speed = None if from_rest or last is None else last.speed
             reference = None if from_rest else last
@@ -93,23 +106,37 @@ class Actuation:
                     motions[key] = limiter.start(within(limiter, first))
         failed = {key: reason for key, reason in failed.items() if key not in motions}
         if not failed:
-            self._motions = motions
-            self._held.clear()
+            self._motions.update(motions)
+            for key in motions:
+                self._held.pop(key, None)
         return failed
 
-    def follow(self, target: Sequence[float], dt_s: float) -> list[str]:
+    def follow(
+        self,
+        target: Sequence[float],
+        dt_s: float,
+        keys: Collection[str] | None = None,
+        *,
+        emergency: bool = False,
+    ) -> list[str]:
         """Move towards `target` (A,) within the safety limits; return the limits that acted, as 'key/name limit'.
 
-        Raises ValueError when a key is not anchored.
+        `keys`: those that follow it; the others apply their safe behaviour. None: all follow it.
+        Raises ValueError when a key that follows is not anchored.
         """
-        self._held.clear()
         limited: list[str] = []
         before: dict[str, Motion] = {}
         after: dict[str, Motion] = {}
         for key, limiter in self._limiters.items():
             motion = self._motions[key]
+            if keys is not None and key not in keys:
+                if motion is not None:
+                    before[key] = motion
+                    after[key] = self._safe(key, limiter, motion, dt_s, emergency)
+                continue
             if motion is None:
                 raise ValueError(f"{key}: the start of the ramp is not known")
+            self._held.pop(key, None)
             before[key] = motion
             after[key], acted = limiter.step(target[self._slices[key]], motion, dt_s)
             limited += [f"{key}/{what}" for what in acted]
@@ -128,23 +155,18 @@ class Actuation:
 
     def apply_safe(self, dt_s: float, *, emergency: bool = False) -> None:
         """Apply the safe behaviour of each key for one step of `dt_s` seconds."""
-        before = {key: motion for key, motion in self._motions.items() if motion is not None}
-        holding: dict[str, Motion] = dict(before)
-        for key, limiter in self._limiters.items():
-            motion = self._motions[key]
-            if motion is None:
-                continue
-            kind = limiter.spec.safe
-            if emergency:
-                kind = "stop" if limiter.spec.is_position else "zero"
-            if kind == "zero":
-                holding[key] = limiter.zero(motion)
-            elif kind == "stop":
-                holding[key] = limiter.brake(motion, dt_s)
-            else:
-                holding[key], _ = limiter.step(self._held.setdefault(key, motion.sent), motion, dt_s)
-        self._keep_within(before, holding, dt_s)
-        self._motions.update(holding)
+        self.follow((), dt_s, (), emergency=emergency)
+
+    def _safe(self, key: str, limiter: SafetyLimiter, motion: Motion, dt_s: float, emergency: bool) -> Motion:
+        """Return the next motion of a key without a target."""
+        kind = limiter.spec.safe
+        if emergency:
+            kind = "stop" if limiter.spec.is_position else "zero"
+        if kind == "zero":
+            return limiter.zero(motion)
+        if kind == "stop":
+            return limiter.brake(motion, dt_s)
+        return limiter.step(self._held.setdefault(key, motion.sent), motion, dt_s)[0]
 
     def forget(self) -> None:
         """Forget the last command of all keys."""

@@ -6,7 +6,7 @@ contract's section `safety` (workspace, contact) are the supervisor's and do not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +46,15 @@ class InProcessLimiter:
     def begin(self) -> None:
         """Start an episode: the robot was placed and stands still, so the last command says nothing about it."""
         self._actuation.rest(placed=True)
-        self._due = self._placed = True
+        self._due = set(self._contract.action_slices)
+        self._placed = True
 
-    def hand_over(self) -> None:
-        """Start a ramp from the measured state at the next target, as when another source gets authority."""
-        self._due = True
+    def hand_over(self, keys: Collection[str] | None = None) -> None:
+        """Start a ramp from the measured state at the next target, as when another source gets authority.
+
+        `keys`: of these actions only, such as those of one group; None: of all.
+        """
+        self._due |= set(self._contract.action_slices if keys is None else keys)
 
     def limit(self, target: Vector, observation: Mapping[str, NDArray[Any]]) -> LimitedCommand:
         """Return the command towards a target (A,) at a tick with this observation.
@@ -76,9 +80,10 @@ class InProcessLimiter:
             for key, part in self._contract.action_slices.items()
             if np.isfinite(state[part]).all()
         }
-        failed = self._actuation.anchor(measured, from_rest=self._placed)
+        failed = self._actuation.anchor(measured, from_rest=self._placed, keys=self._due)
         if failed:
             reasons = [f"{key}/{reason or 'is not measured'}" for key, reason in failed.items()]
             return "no ramp can start: " + "; ".join(reasons)
-        self._due = self._placed = False
+        self._due.clear()
+        self._placed = False
         return ""

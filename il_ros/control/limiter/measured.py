@@ -25,8 +25,9 @@ class Measured:
             spec.key: Synchroniser([spec], lambda topic: self.publishers(topic)) for spec in self.specs
         }
         self._of_topic = {
-            spec.topic: [self._streams[other.key] for other in self.specs if other.topic == spec.topic]
+            topic: [self._streams[other.key] for other in self.specs if topic in other.topics]
             for spec in self.specs
+            for topic in spec.topics
         }
 
     @property
@@ -42,14 +43,19 @@ class Measured:
         for stream in self._of_topic[topic]:
             stream.push(topic, raw, now_ns)
 
-    def at(self, time_ns: int) -> tuple[dict[str, Numbers], str]:
-        """Return the measured values (A_k,) of each action key, and the reasons for the keys without any."""
-        seen = {key: stream.sample(time_ns) for key, stream in self._streams.items()}
+    def at(self, time_ns: int, keys: Collection[str] | None = None) -> tuple[dict[str, Numbers], str]:
+        """Return the measured values (A_k,) of each action key, and the reasons for the keys without any.
+
+        `keys`: only these; None: all.
+        """
+        wanted = [action for action in self._actions if keys is None or action.key in keys]
+        needed = {action.reference for action in wanted}
+        seen = {key: stream.sample(time_ns) for key, stream in self._streams.items() if key in needed}
         reasons = [
             reason for found in seen.values() if isinstance(found, NoObservation) for reason in found.reasons
         ]
         values: dict[str, Numbers] = {}
-        for action in self._actions:
+        for action in wanted:
             found = seen[str(action.reference)]
             if not isinstance(found, NoObservation):
                 state = self._references.of(action, found.values)

@@ -21,7 +21,8 @@ LONGEST_STOP = 200
 class Workspace:
     """The box of a contract's `safety`, for the joints of `chain`.
 
-    Raises ValueError when a joint of the chain is not commanded by a position action.
+    Raises ValueError when a joint of the chain is not commanded by a position action, or when its joints are in several
+    action groups: a command of one would depend on the other's, which may be unknown.
     """
 
     def __init__(self, contract: Contract, spec: WorkspaceSpec, chain: Chain) -> None:
@@ -44,6 +45,12 @@ class Workspace:
         self._period_s = contract.period_ns / 1e9
         self.keys = frozenset(key for key, _ in self._places.values())
         """The action keys that move the tool."""
+        moving = [group.name for group in contract.groups if self.keys & set(group.keys)]
+        if len(moving) > 1:
+            raise ValueError(
+                f"safety.workspace: the joints that move '{spec.tool}' are in the groups {' and '.join(moving)}; "
+                "put their actions in one group"
+            )
 
     def tool(self, motions: Mapping[str, Motion]) -> Point:
         """Return the position of the tool (m) at the commands of some motions."""

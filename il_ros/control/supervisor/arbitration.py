@@ -6,11 +6,12 @@ module; by beta, by uncertainty or by the human's intervention in `il_ros.intera
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
+from il_ros.core.specs import WHOLE
 from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal
 
@@ -124,11 +125,17 @@ RELEASED = Absence(AbsenceKind.RELEASED, "released control")
 
 @dataclass(frozen=True)
 class ArbitrationInput:
-    """The input of a mode's choice: the tick to decide, the source in authority so far, and the absences."""
+    """The input of a mode's choice: the tick to decide, the source in authority so far, and the absences.
+
+    `group`: the action group to decide on; authority and absences are those in it. `anywhere`: the sources' absences
+    from the whole robot, where each is absent that is absent from every group; None: there is one group.
+    """
 
     stamp_ns: int
     authority: str
     absences: Absences
+    group: str = WHOLE
+    anywhere: Absences | None = None
 
 
 @dataclass(frozen=True)
@@ -159,8 +166,9 @@ class Request:
 
 
 class Mode(Protocol):
-    """The rule that assigns authority. Repeated calls of `choose` for one tick return the same result.
+    """The rule that assigns authority. Repeated calls of `choose` for one tick and group return the same result.
 
+    Of several action groups, each is decided on with its own absences; draws and requests are the whole robot's.
     `request`: the open request for the expert, None without one.
     """
 
@@ -171,14 +179,17 @@ class Mode(Protocol):
     def uncertainty(self) -> float | None:
         """The policy's newest uncertainty, None when unknown."""
 
-    def disagreement(self, stamp_ns: int) -> float | None:
-        """Return the distance between the policy's and the expert's action at a tick, None when unknown."""
+    def disagreement(self, stamp_ns: int, group: str = WHOLE) -> float | None:
+        """Return the distance between the policy's and the expert's action at a tick, None when unknown.
+
+        `group`: that of the numbers of one action group.
+        """
 
     def observe(self, name: str, proposal: Proposal) -> None:
         """Process an accepted proposal."""
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
-        """Return the source that gets authority at a tick."""
+        """Return the source that gets authority over a group at a tick."""
 
     def restart(self) -> None:
         """Start a new episode."""
@@ -194,7 +205,7 @@ class Priority:
     request: Request | None = None
     uncertainty: float | None = None
 
-    def disagreement(self, stamp_ns: int) -> float | None:
+    def disagreement(self, stamp_ns: int, group: str = WHOLE) -> float | None:
         """Return None: this mode does not compare actions."""
         return None
 
@@ -246,6 +257,28 @@ def absence(source: Source, state: SourceState, now_ns: int, steady_ns: int, pat
         longest_s = max(silent_ns, silent_steady_ns) / 1e9
         return Absence(AbsenceKind.SILENT, f"silent for {longest_s:.2f} s")
     return PRESENT
+
+
+_NEAREST = (
+    AbsenceKind.PRESENT,
+    AbsenceKind.FAULTY,
+    AbsenceKind.SILENT,
+    AbsenceKind.RELEASED,
+    AbsenceKind.NOT_YET,
+)
+
+
+def anywhere(by_group: Iterable[Absences]) -> Absences:
+    """Return the absences from the whole robot, given those from each of its groups.
+
+    A source that is present in one group is present. Otherwise a fault or a silence in one group counts more than a
+    release, and this more than never having proposed.
+    """
+    first, *others = by_group
+    return {
+        name: min((first[name], *(each[name] for each in others)), key=lambda one: _NEAREST.index(one.kind))
+        for name in first
+    }
 
 
 def by_priority(absences: Absences) -> str:

@@ -1,25 +1,29 @@
 """What the supervisor decides for a tick: the source in authority, its target, and what is sent.
 
-`supervision.py` says when. A decision passes through this file once: `arbitrate`, then `decide`.
+`supervision.py` says when. A decision passes through this file once: `arbitrate`, then `decide`. Each action group has
+its own source in authority; the emergency stop, the rest and the contact stop are the whole robot's.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from il_ros.control.chunks import step_due
 from il_ros.control.limiter.shaper import CommandShaper
-from il_ros.control.supervisor.arbitration import Absences, Arbitration, ArbitrationInput, Mode
+from il_ros.control.supervisor.arbitration import Absences, Arbitration, ArbitrationInput, Mode, anywhere
 from il_ros.control.supervisor.contact import ContactWatch
 from il_ros.control.supervisor.estop import EmergencyStop
 from il_ros.control.supervisor.following import FollowingCheck
 from il_ros.control.supervisor.generations import Generations
-from il_ros.control.supervisor.proposal_buffer import ProposalBuffer
+from il_ros.control.supervisor.proposal_buffer import ProposalBuffer, replaced
 from il_ros.control.supervisor.rest import Rest
 from il_ros.core.contract import Contract
-from il_ros.records.decision import NOBODY, Decision, Numbers
+from il_ros.core.specs import ActionGroup
+from il_ros.records.decision import NOBODY, Decision, GroupDecision, Numbers, joined_authority
 from il_ros.records.proposal import Proposal
 
 
@@ -39,6 +43,36 @@ class Target:
     values: Numbers | None
     origin: TargetOrigin
     remark: str = ""
+
+
+Arbitrations = Mapping[str, Arbitration]
+"""The arbitration of each action group."""
+
+
+@dataclass
+class GroupAuthority:
+    """The authority over one action group.
+
+    `source`: that in authority, or NOBODY; `reason`: why. `expires_s`: how old a command of a silent source may be.
+    `mixed`: the source was drawn at random. `unreported`: no decision has reported the handover yet.
+    """
+
+    group: ActionGroup
+    expires_s: float
+    source: str = NOBODY
+    reason: str = "no source has proposed"
+    mixed: bool = False
+    unreported: bool = False
+
+
+class Part(NamedTuple):
+    """What is decided for one action group: the source in authority and why, its target, and its proposal, if any."""
+
+    group: ActionGroup
+    source: str
+    reason: str
+    target: Target
+    proposal: Proposal | None
 
 
 class Decider:
@@ -66,15 +100,25 @@ class Decider:
         self._rest, self._contact, self._following, self._simulated = rest, contact, following, simulated
         self.stop_decided = False
         """Whether the last decision answered the latched emergency stop."""
-        self.authority, self.reason = NOBODY, "no source has proposed"
         self.ended = ""
         self.shaper = shaper
         self._period_ns, self._buffer, self._estop = contract.period_ns, buffer, estop
-        # without a declaration the source's time-out alone decides
-        declared = [action.expires_s for action in contract.actions if action.expires_s is not None]
-        self._expires_s = min(declared, default=math.inf)
-        self._generations, self._mixed = Generations(), False
-        self._handover_unreported = False
+        self._grouped = contract.grouped
+        self.groups = {
+            group.name: GroupAuthority(group, _expires_s(contract, group)) for group in contract.groups
+        }
+        """The authority over each action group."""
+        self._generations = Generations(tuple(self.groups))
+
+    @property
+    def authority(self) -> str:
+        """The source in authority, or NOBODY; of groups that differ, `joined_authority`."""
+        return joined_authority(state.source for state in self.groups.values())
+
+    @property
+    def reason(self) -> str:
+        """Why it has authority, or why none has."""
+        return _joined_reason({name: state.reason for name, state in self.groups.items()})
 
     @property
     def stop_due(self) -> bool:
@@ -88,8 +132,10 @@ class Decider:
 
     def switch(self, mode: Mode, now_ns: int) -> None:
         """Change the mode; start a new generation with a ramp from the measured state."""
-        self.mode, self._mixed = mode, False
-        self._generations.begin(now_ns, self._buffer.states)
+        self.mode = mode
+        for state in self.groups.values():
+            state.mixed = False
+        self._begin_all(now_ns)
         self.shaper.begin()
 
     def restart(self, now_ns: int, *, placed: bool) -> None:
@@ -97,64 +143,86 @@ class Decider:
 
         `placed`: a simulator may have placed the robot elsewhere, away from the last command.
         """
-        self._generations.begin(now_ns, self._buffer.states)
+        self._begin_all(now_ns)
         self._buffer.forget()
         self.mode.restart()
-        self.authority, self.reason, self.ended, self._mixed = NOBODY, "restarted", "", False
-        self._handover_unreported = False
+        self.ended = ""
+        for state in self.groups.values():
+            state.source, state.reason, state.mixed, state.unreported = NOBODY, "restarted", False, False
         self.shaper.restart(placed=placed)
 
-    def arbitrate(self, stamp_ns: int, time_ns: int, steady_ns: int) -> tuple[Arbitration, Absences]:
-        """Return which source gets authority at the tick `stamp_ns`, and which are absent at `time_ns`."""
+    def arbitrate(
+        self, stamp_ns: int, time_ns: int, steady_ns: int
+    ) -> tuple[Arbitrations, Mapping[str, Absences]]:
+        """Return which source gets authority at the tick `stamp_ns`, and which are absent at `time_ns`, by group."""
         absences = self._buffer.absences(time_ns, steady_ns)
         stopped = self._stopped()
         if stopped:
-            return Arbitration(NOBODY, stopped), absences
+            return dict.fromkeys(absences, Arbitration(NOBODY, stopped)), absences
         if self._rest.active:
-            return self._rest.choose(absences), absences
-        return self.mode.choose(ArbitrationInput(stamp_ns, self.authority, absences)), absences
+            return {group: self._rest.choose(absent) for group, absent in absences.items()}, absences
+        robot = anywhere(absences.values()) if self._grouped else None
+        return {
+            group: self.mode.choose(
+                ArbitrationInput(stamp_ns, self.groups[group].source, absent, group, robot)
+            )
+            for group, absent in absences.items()
+        }, absences
 
-    def waits(self, arbitration: Arbitration) -> bool:
-        """Return whether a source that has not proposed yet is awaited, so that there is nothing to decide."""
-        return arbitration.early and self.authority == NOBODY and not self._handover_unreported
+    def waits(self, arbitrations: Arbitrations) -> bool:
+        """Return whether sources that have not proposed yet are awaited, so that there is nothing to decide."""
+        return all(
+            arbitration.early and self.groups[group].source == NOBODY and not self.groups[group].unreported
+            for group, arbitration in arbitrations.items()
+        )
+
+    def keeps(self, arbitrations: Arbitrations) -> bool:
+        """Return whether no group changes hands, but for sources that are drawn at random."""
+        return all(
+            arbitration.mixed or arbitration.authority == self.groups[group].source
+            for group, arbitration in arbitrations.items()
+        )
 
     def decide(
         self,
-        arbitration: Arbitration,
-        absences: Absences,
+        arbitrations: Arbitrations,
+        absences: Mapping[str, Absences],
         stamp_ns: int,
         time_ns: int,
         clocks_ns: tuple[int, int],
     ) -> Decision:
         """Return the decision for the tick `stamp_ns`, taken at `time_ns`; see `CommandShaper.advance`."""
-        winner = arbitration.authority
         robot_ns = clocks_ns[0] if self._simulated else clocks_ns[1]
         self.stop_decided = bool(self._estop.latched)
-        if winner != self.authority and not (arbitration.mixed and self._mixed):
-            self.hand_over(arbitration, absences, stamp_ns)
-        elif not (self._handover_unreported and winner == self.authority):
-            self.authority = winner
-            self.reason = (
-                _no_authority_reason(arbitration, absences)
-                if winner == NOBODY
-                else arbitration.reason or "proposed"
-            )
-        self._mixed, self._handover_unreported = arbitration.mixed, False
-        proposals = self._buffer.for_tick(stamp_ns)
-        proposal = None if winner == NOBODY else self._buffer.states[winner].proposal
-        target = self._target(winner, proposal, stamp_ns, time_ns, robot_ns)
+        self._assign(arbitrations, absences, stamp_ns)
+        parts: list[Part] = []
+        for group, state in self.groups.items():
+            winner = state.source
+            proposal = None if winner == NOBODY else self._buffer.of(group)[winner].proposal
+            target = self._target(state, proposal, stamp_ns, time_ns, robot_ns)
+            if target.values is None:
+                winner, proposal = NOBODY, None
+            reason = f"{state.reason}; {target.remark}" if target.remark else state.reason
+            parts.append(Part(state.group, winner, reason, target, proposal))
         emergency = bool(self._stopped()) and not self._estop.gentle
-        self._check_following(target, time_ns, robot_ns)
-        limited = self.shaper.advance(target.values, stamp_ns, time_ns, clocks_ns, emergency=emergency)
-        if target.values is None:
-            proposal = None
-        else:
-            proposals[winner] = None if target.origin is TargetOrigin.REPEATED else target.values
+        self._check_following(parts, time_ns, robot_ns)
+        driven = [part.group.name for part in parts if part.target.values is not None]
+        limited = self.shaper.advance(
+            self._joined_target(parts), driven, stamp_ns, time_ns, clocks_ns, emergency=emergency
+        )
+        proposals = self._buffer.for_tick(stamp_ns)
+        for part in parts:
+            self._record(proposals, part)
+        arbitration = next(iter(arbitrations.values()))
+        proposal = parts[0].proposal
+        if self._grouped:  # one with a version, which is the policy's, if there is one
+            found = [part.proposal for part in parts if part.proposal is not None]
+            proposal = next((each for each in found if each.version), next(iter(found), None))
         return Decision(
             stamp_ns=stamp_ns,
             sent_ns=time_ns,
-            authority=NOBODY if target.values is None else winner,
-            reason=f"{self.reason}; {target.remark}" if target.remark else self.reason,
+            authority=joined_authority([part.source for part in parts]),
+            reason=_joined_reason({part.group.name: part.reason for part in parts}),
             proposals=proposals,
             sent=self.shaper.sent,
             limited=limited,
@@ -168,53 +236,122 @@ class Decider:
             mode=self.mode.name,
             disagreement=self.mode.disagreement(stamp_ns),
             queried=arbitration.queried,
+            groups={part.group.name: self._recorded(part, stamp_ns) for part in parts}
+            if self._grouped
+            else {},
         )
 
-    def hand_over(self, arbitration: Arbitration, absences: Absences, from_ns: int) -> None:
-        """Start a new generation under the winner of the arbitration, with a new ramp."""
-        winner, before = arbitration.authority, self.authority
-        self._following.clear()
-        self.authority, self._handover_unreported = winner, True
-        self._generations.begin(from_ns, self._buffer.proposing_before(from_ns))
-        if winner == NOBODY:
-            self.reason = _no_authority_reason(arbitration, absences)
-            return
-        self.shaper.begin()
-        if before == NOBODY:
-            self.reason = f"{winner} has authority"
-        elif absences[before]:
-            self.reason = f"{winner} has authority: {before} {absences[before]}"
-        else:
-            self.reason = f"{winner} takes over from {before}"
-        self.reason += f"; {arbitration.reason}" if arbitration.reason else ""
+    def _recorded(self, part: Part, stamp_ns: int) -> GroupDecision:
+        version = "" if part.proposal is None else part.proposal.version
+        disagreement = self.mode.disagreement(stamp_ns, part.group.name)
+        return GroupDecision(part.group.columns, part.source, part.reason, version, disagreement)
 
-    def _check_following(self, target: Target, time_ns: int, robot_ns: int) -> None:
-        """Latch the stop, from the next decision on, when the robot does not follow its commands."""
-        sent = self.shaper.sent
-        if target.values is None or sent is None or not self._following.needed:
-            self._following.clear()
+    def hand_over(self, arbitrations: Arbitrations, absences: Mapping[str, Absences], from_ns: int) -> None:
+        """Start a new generation in groups under the winners of their arbitrations, with a new ramp in each."""
+        self._generations.begin(
+            from_ns, {group: self._buffer.proposing_before(from_ns, group) for group in arbitrations}
+        )
+        for group, arbitration in arbitrations.items():
+            state = self.groups[group]
+            winner, before, absent = arbitration.authority, state.source, absences[group]
+            self._following.clear(state.group.keys)
+            state.source, state.unreported = winner, True
+            if winner == NOBODY:
+                state.reason = _no_authority_reason(arbitration, absent)
+                continue
+            self.shaper.begin((group,))
+            if before == NOBODY:
+                state.reason = f"{winner} has authority"
+            elif absent[before]:
+                state.reason = f"{winner} has authority: {before} {absent[before]}"
+            else:
+                state.reason = f"{winner} takes over from {before}"
+            state.reason += f"; {arbitration.reason}" if arbitration.reason else ""
+
+    def _begin_all(self, now_ns: int) -> None:
+        self._generations.begin(now_ns, {group: self._buffer.of(group) for group in self.groups})
+
+    def _assign(self, arbitrations: Arbitrations, absences: Mapping[str, Absences], stamp_ns: int) -> None:
+        """Give authority over each group to the winner of its arbitration."""
+        changed: dict[str, Arbitration] = {}
+        for group, arbitration in arbitrations.items():
+            state, winner = self.groups[group], arbitration.authority
+            if winner != state.source and not (arbitration.mixed and state.mixed):
+                changed[group] = arbitration
+            elif not (state.unreported and winner == state.source):
+                state.source = winner
+                state.reason = (
+                    _no_authority_reason(arbitration, absences[group])
+                    if winner == NOBODY
+                    else arbitration.reason or "proposed"
+                )
+        if changed:
+            self.hand_over(changed, absences, stamp_ns)
+        for group, arbitration in arbitrations.items():
+            state = self.groups[group]
+            state.mixed, state.unreported = arbitration.mixed, False
+
+    def _joined_target(self, parts: Sequence[Part]) -> Numbers | None:
+        """Return the targets of all groups in one vector (A,), NaN in groups without one; None without any."""
+        if not self._grouped:
+            return parts[0].target.values
+        joined: Numbers | None = None
+        for part in parts:
+            if part.target.values is not None:
+                joined = replaced(joined, part.target.values, part.group)
+        return joined
+
+    def _record(self, proposals: dict[str, Numbers | None], part: Part) -> None:
+        """Record the target of a group as what its source proposed for the tick, unless it was repeated."""
+        values, repeated = part.target.values, part.target.origin is TargetOrigin.REPEATED
+        if values is None:
             return
-        problem = self._following.problem(sent, self.shaper.measured.at(time_ns)[0], robot_ns)
+        if not self._grouped:
+            proposals[part.source] = None if repeated else values
+            return
+        known = replaced(
+            proposals[part.source], (math.nan,) * len(values) if repeated else values, part.group
+        )
+        proposals[part.source] = None if all(map(math.isnan, known)) else known
+
+    def _check_following(self, parts: Sequence[Part], time_ns: int, robot_ns: int) -> None:
+        """Latch the stop, from the next decision on, when the robot does not follow its commands."""
+        if not self._following.needed:
+            return
+        sent = self.shaper.sent
+        checked: list[str] = []
+        for part in parts:
+            if part.target.values is None or sent is None:
+                self._following.clear(part.group.keys)
+            else:
+                checked += part.group.keys
+        if sent is None or not checked:
+            return
+        problem = self._following.problem(sent, self.shaper.measured.at(time_ns)[0], robot_ns, checked)
         if problem:
             self._estop.trip(problem)
 
     def _target(
-        self, winner: str, proposal: Proposal | None, stamp_ns: int, time_ns: int, robot_ns: int
+        self, state: GroupAuthority, proposal: Proposal | None, stamp_ns: int, time_ns: int, robot_ns: int
     ) -> Target:
-        """Return the target at the tick from the newest proposal of `winner`; no values while it may not move."""
+        """Return the target (A,) of a group at the tick from the newest proposal of the source in authority.
+
+        Only the group's numbers are its target. No values while the group may not move.
+        """
+        group = state.group.name
         if proposal is None:
             return Target(None, TargetOrigin.NONE)
-        if not self._generations.admits(winner, proposal):
+        if not self._generations.admits(group, state.source, proposal):
             waiting = f"waiting for its first proposal of generation {self.generation}"
             return Target(None, TargetOrigin.NONE, waiting)
         step = 0 if proposal.stamp_ns == stamp_ns else step_due(proposal.stamp_ns, stamp_ns, self._period_ns)
         last = len(proposal.chunk) - 1
         age_s = (stamp_ns - proposal.stamp_ns - last * self._period_ns) / 1e9
-        if age_s > self._expires_s:
-            expired = f"its last command has expired, {age_s:.3f} s old; expires_s is {self._expires_s:g}"
+        if age_s > state.expires_s:
+            expired = f"its last command has expired, {age_s:.3f} s old; expires_s is {state.expires_s:g}"
             return Target(None, TargetOrigin.NONE, expired)
         values: Numbers = tuple(proposal.chunk[min(step, last)].tolist())
-        missing = self._contact.missing(robot_ns) or self.shaper.start(values, time_ns)
+        missing = self._contact.missing(robot_ns) or self.shaper.start(group, values, time_ns)
         if missing:
             return Target(None, TargetOrigin.NONE, missing)
         if step == 0:
@@ -225,6 +362,20 @@ class Decider:
 
     def _stopped(self) -> str:
         return self._estop.latched or self.ended
+
+
+def _expires_s(contract: Contract, group: ActionGroup) -> float:
+    """Return how long a command of a silent source counts in a group, in s."""
+    # without a declaration the source's time-out alone decides
+    declared = [contract.action(key).expires_s for key in group.keys]
+    return min((each for each in declared if each is not None), default=math.inf)
+
+
+def _joined_reason(reasons: Mapping[str, str]) -> str:
+    """Return the reasons of all groups in one sentence."""
+    if len(reasons) == 1 or len(set(reasons.values())) == 1:
+        return next(iter(reasons.values()))
+    return "; ".join(f"{group}: {reason}" for group, reason in reasons.items())
 
 
 def _no_authority_reason(arbitration: Arbitration, absences: Absences) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from il_ros.control.limiter.rotation import norm_problem
 from il_ros.control.limiter.safety import SafetyLimiter
@@ -37,16 +37,25 @@ class FollowingCheck:
         """Whether there is anything to check."""
         return bool(self._limiters)
 
-    def clear(self) -> None:
-        """Start anew, for example after a handover."""
-        self._since_ns.clear()
+    def clear(self, keys: Collection[str] | None = None) -> None:
+        """Start anew, for example after a handover; `keys`: for these only."""
+        for key in list(self._since_ns) if keys is None else keys:
+            self._since_ns.pop(key, None)
 
-    def problem(self, sent: Numbers, measured: Mapping[str, Numbers], time_ns: int) -> str:
+    def problem(
+        self,
+        sent: Numbers,
+        measured: Mapping[str, Numbers],
+        time_ns: int,
+        keys: Collection[str] | None = None,
+    ) -> str:
         """Return why the robot does not follow the commands `sent` (A,), "" while it does.
 
-        `measured`: the state of each key, absent where unknown. `time_ns`: the robot's clock.
+        `measured`: the state of each key, absent where unknown. `time_ns`: the robot's clock. `keys`: check only these.
         """
         for key, limiter in self._limiters.items():
+            if keys is not None and key not in keys:
+                continue
             apart = self._apart(key, limiter, sent, measured)
             if not apart:
                 self._since_ns.pop(key, None)

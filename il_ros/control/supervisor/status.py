@@ -14,7 +14,7 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
 
     When `generation` increases, sources should discard chunks and histories, and send it in their proposals.
     """
-    absences = supervision.proposal_buffer.absences(now_ns, steady_ns)
+    absences = supervision.proposal_buffer.absent(now_ns, steady_ns)
     sources = {}
     for source in supervision.proposal_buffer.sources:
         state = supervision.proposal_buffer.states[source.name]
@@ -38,6 +38,20 @@ def status(supervision: Supervision, contract: Contract, now_ns: int, steady_ns:
         "contract": contract.name,
         "contract_hash": contract.hash,
         "sources": sources,
+        **_groups(supervision, contract),
+    }
+
+
+def _groups(supervision: Supervision, contract: Contract) -> dict[str, Any]:
+    """Return the authority over each action group with its reason; nothing where there is one group."""
+    if not contract.grouped:
+        return {}
+    reasons = supervision.reasons
+    return {
+        "groups": {
+            group: {"authority": name, "reason": reasons[group]}
+            for group, name in supervision.authorities.items()
+        }
     }
 
 

@@ -3,7 +3,8 @@
 The supervisor decides as soon as the source in authority has proposed for a new tick. Without a proposal the
 timer decides: it continues the source's last chunk, then repeats the last target until that expires
 (a declared `expires_s`) or the source times out. Authority then passes to the next source or to the declared
-safe behaviour. There is one decision per tick.
+safe behaviour. There is one decision per tick. It is the whole robot's: with several action groups it is due when the
+sources in authority over all of them have proposed.
 
 Times: `now_ns` is the node's clock (ROS time, possibly simulated); `steady_ns` is monotonic. The robot's clock
 bounds motion: the steady clock on a robot, /clock in simulation. A stamp never counts as time.
@@ -11,14 +12,14 @@ bounds motion: the steady clock on a robot, /clock in simulation. A stamp never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from il_ros.control.limiter.safety import quaternion_slices
 from il_ros.control.limiter.shaper import CommandShaper
 from il_ros.control.limiter.workspace import Workspace
-from il_ros.control.supervisor.arbitration import Absences, Arbitration, Mode, Priority, Source
+from il_ros.control.supervisor.arbitration import Absences, Mode, Priority, Source
 from il_ros.control.supervisor.contact import ContactWatch
-from il_ros.control.supervisor.decider import Decider
+from il_ros.control.supervisor.decider import Arbitrations, Decider
 from il_ros.control.supervisor.estop import EmergencyStop
 from il_ros.control.supervisor.following import FollowingCheck
 from il_ros.control.supervisor.options import SupervisorOptions as SupervisorOptions
@@ -48,6 +49,7 @@ class Supervision:
             contract.period_ns,
             2 * options.silence_s,
             quaternion_slices(contract.actions),
+            contract.groups,
         )
         unknown = [name for name in options.manual if name not in self.proposal_buffer.states]
         if unknown:
@@ -58,7 +60,7 @@ class Supervision:
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
         self.skipped = 0
         """Count of accepted proposals without a decision: their tick, or the one just before, was answered."""
-        self._period_ns = contract.period_ns
+        self._period_ns, self._grouped = contract.period_ns, contract.grouped
         self._shaper = shaper = CommandShaper(
             contract,
             without_measurement=options.without_measurement,
@@ -88,8 +90,18 @@ class Supervision:
 
     @property
     def authority(self) -> str:
-        """The source in authority, or NOBODY."""
+        """The source in authority, or NOBODY; of groups that differ, `joined_authority`."""
         return self._decider.authority
+
+    @property
+    def authorities(self) -> dict[str, str]:
+        """The source in authority over each action group, or NOBODY."""
+        return {group: state.source for group, state in self._decider.groups.items()}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why it has authority over each action group, or why none has."""
+        return {group: state.reason for group, state in self._decider.groups.items()}
 
     @property
     def reason(self) -> str:
@@ -114,7 +126,8 @@ class Supervision:
     @property
     def measurements(self) -> dict[str, str]:
         """Type of each topic that `measure` needs."""
-        return {spec.topic: spec.type for spec in (*self.measured.specs, *self._contact.specs)}
+        specs = (*self.measured.specs, *self._contact.specs)
+        return {topic: spec.type for spec in specs for topic in spec.topics}
 
     # ---- inputs ------------------------------------------------------------------------------------------
 
@@ -131,7 +144,8 @@ class Supervision:
         stamp_ns = proposal.stamp_ns
         self._ahead = None
         decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
-        self.skipped += decision is None and name == self.authority and self._ahead is None
+        drives = name in self.authorities.values()
+        self.skipped += decision is None and drives and self._ahead is None
         return decision
 
     def measure(self, topic: str, raw: bytes, now_ns: int, steady_ns: int) -> Decision | None:
@@ -229,9 +243,14 @@ class Supervision:
         """Hand over at once; the command follows with the next source's proposal, or now without a source."""
         if not self.proposal_buffer.release(name, proposal, now_ns):
             return None
-        arbitration, absences = self._decider.arbitrate(proposal.stamp_ns, now_ns, steady_ns)
-        if self.authority == name != arbitration.authority:
-            self._decider.hand_over(arbitration, absences, max(proposal.stamp_ns, self._stamp_ns + 1))
+        arbitrations, absences = self._decider.arbitrate(proposal.stamp_ns, now_ns, steady_ns)
+        left = {
+            group: arbitration
+            for group, arbitration in arbitrations.items()
+            if self._decider.groups[group].source == name != arbitration.authority
+        }
+        if left:
+            self._decider.hand_over(left, absences, max(proposal.stamp_ns, self._stamp_ns + 1))
         return self._answer(name, proposal.stamp_ns, max(now_ns, proposal.stamp_ns), steady_ns)
 
     def _notice_clock(self, now_ns: int) -> None:
@@ -251,15 +270,12 @@ class Supervision:
         """Decide for the tick `stamp_ns`, unless it was decided or the source in authority is still due."""
         if stamp_ns <= self._stamp_ns:
             return None
-        arbitration, absences = self._decider.arbitrate(stamp_ns, time_ns, steady_ns)
-        if self._decider.waits(arbitration):
+        arbitrations, absences = self._decider.arbitrate(stamp_ns, time_ns, steady_ns)
+        if self._decider.waits(arbitrations):
             return None
-        winner = arbitration.authority
-        if winner not in (name, NOBODY):
-            other = self.proposal_buffer.states[winner].proposal
-            if other is None or other.stamp_ns < stamp_ns:
-                return None  # the winner's proposal for this tick will trigger the decision, or the timer
-        if (winner == self.authority or arbitration.mixed) and not self._by_timer:
+        if any(self._due(group, each.authority, stamp_ns) for group, each in arbitrations.items()):
+            return None  # the winner's proposal for this tick will trigger the decision, or the timer
+        if self._decider.keeps(arbitrations) and not self._by_timer:
             apart_ns = min(2 * (stamp_ns - self._stamp_ns), 4 * (self._robot_ns(steady_ns) - self._moved_ns))
             if apart_ns < self._period_ns:  # one command per control period, also in a burst
                 if self._simulated and stamp_ns > self._now_ns:
@@ -267,21 +283,39 @@ class Supervision:
                 return None
         self._by_timer = False
         self.watchdog.feed(steady_ns)
-        return self._decide(arbitration, absences, stamp_ns, time_ns, steady_ns)
+        return self._decide(arbitrations, absences, stamp_ns, time_ns, steady_ns)
+
+    def _due(self, group: str, winner: str, stamp_ns: int) -> bool:
+        """Return whether the proposal of a group's winner for the tick is still awaited.
+
+        Of several groups, one whose source has missed a tick does not hold up the others: its last chunk is continued.
+        """
+        newest = None if winner == NOBODY else self.proposal_buffer.of(group)[winner].proposal
+        if newest is None:
+            return winner != NOBODY
+        behind_ns = stamp_ns - newest.stamp_ns
+        return behind_ns > 0 and not (self._grouped and 2 * behind_ns > 3 * self._period_ns)
 
     def _decide_by_timer(self, now_ns: int, steady_ns: int) -> Decision:
         self._by_timer = True
         # Stamp the tick that is due by now, not the present time: with the present time, the next proposals
         # would be for ticks already decided, and the timer would decide all following ticks.
-        due_ns = now_ns - self.proposal_buffer.lag_ns(self.authority)
-        stamp_ns = max(due_ns, self._stamp_ns + 1)  # stamps increase, even when the clock stands still
-        arbitration, absences = self._decider.arbitrate(stamp_ns, now_ns, steady_ns)
-        return self._decide(arbitration, absences, stamp_ns, now_ns, steady_ns)
+        lags_ns = [self.proposal_buffer.lag_ns(name, group) for group, name in self.authorities.items()]
+        stamp_ns = max(
+            now_ns - max(lags_ns), self._stamp_ns + 1
+        )  # stamps increase, even when the clock stands still
+        arbitrations, absences = self._decider.arbitrate(stamp_ns, now_ns, steady_ns)
+        return self._decide(arbitrations, absences, stamp_ns, now_ns, steady_ns)
 
     def _decide(
-        self, arbitration: Arbitration, absences: Absences, stamp_ns: int, time_ns: int, steady_ns: int
+        self,
+        arbitrations: Arbitrations,
+        absences: Mapping[str, Absences],
+        stamp_ns: int,
+        time_ns: int,
+        steady_ns: int,
     ) -> Decision:
         clocks_ns = self._now_ns, steady_ns
-        decision = self._decider.decide(arbitration, absences, stamp_ns, time_ns, clocks_ns)
+        decision = self._decider.decide(arbitrations, absences, stamp_ns, time_ns, clocks_ns)
         self._stamp_ns, self._decided_ns, self._moved_ns = stamp_ns, time_ns, self._robot_ns(steady_ns)
         return decision

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from il_ros.core.actions import shortest
 from il_ros.core.messages import Message, stamp_ns
-from il_ros.core.specs import ActionSpec, Vector
+from il_ros.core.specs import ActionSpec, Vector, shortest
 from il_ros.core.tables import counted
 
 

@@ -74,6 +74,7 @@ def write(
     key: Mapping[str, Any],
     takeovers_ns: Sequence[int] = (),
     notes: Sequence[str] = (),
+    group_takeovers_ns: Mapping[str, Sequence[int]] | None = None,
 ) -> None:
     """Write the frames of a replay into `folder`; the manifest stores `key`, which identifies their source.
 
@@ -81,6 +82,7 @@ def write(
     """
     texts: dict[str, list[str]] = {spec.key: [] for spec in contract.observations if spec.kind == "text"}
     authority: list[str] = []
+    authorities: dict[str, list[str]] = {group.name: [] for group in contract.groups}
     skipped: list[Skipped] = []
     with ExitStack() as files:
 
@@ -107,6 +109,8 @@ def write(
             offsets.append(item.offset)
             ticks.append(np.array(item.tick_ns))
             authority.append(item.authority)
+            for group, names in authorities.items():
+                names.append(item.authorities.get(group, item.authority))
     reasons = count_reasons(skipped)
     if not authority:
         listed = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in reasons.items())
@@ -120,6 +124,11 @@ def write(
         "takeovers_ns": list(takeovers_ns),
         "notes": list(notes),
     }
+    if contract.grouped:
+        manifest["authorities"] = authorities if any(authority) else {}
+        manifest["group_takeovers_ns"] = {
+            group: list(ticks_ns) for group, ticks_ns in (group_takeovers_ns or {}).items()
+        }
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 

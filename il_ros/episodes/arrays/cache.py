@@ -60,11 +60,13 @@ def load(entry: Entry, contract: Contract, cache: Path, rule: Rule = BY_MODE) ->
     Raises NoFramesError when no frame is usable, MismatchError when the bag lacks what the contract needs,
     BagError when it can't be read, OSError when the cache can't be written.
     """
-    group = cache / (contract.hash if rule.name == BY_MODE.name else f"{contract.hash}-{rule.name}")
-    group.mkdir(parents=True, exist_ok=True)
-    folder = group / entry.name
-    with _locked(group / f".{entry.name}.lock"):
-        key = _key(entry, rule)
+    folder_of_contract = cache / (
+        contract.hash if rule.name == BY_MODE.name else f"{contract.hash}-{rule.name}"
+    )
+    folder_of_contract.mkdir(parents=True, exist_ok=True)
+    folder = folder_of_contract / entry.name
+    with _locked(folder_of_contract / f".{entry.name}.lock"):
+        key = _key(entry, rule, contract)
         found = _read(entry, contract, folder, key)
         if found is None:
             _make(entry, contract, folder, rule, key)
@@ -95,9 +97,21 @@ def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -
             skipped=manifest["skipped"],
             takeovers_ns=tuple(manifest["takeovers_ns"]),
             notes=tuple(manifest["notes"]),
+            **(_grouped(manifest, contract) if contract.grouped else {}),
         )
     except Exception:  # a file cut by a power failure, on which NumPy raises many errors; it is rebuilt
         return None
+
+
+def _grouped(manifest: dict[str, Any], contract: Contract) -> dict[str, Any]:
+    """Return the fields of episodes under a contract with several action groups."""
+    return {
+        "groups": contract.groups,
+        "authorities": {group: tuple(names) for group, names in manifest["authorities"].items()},
+        "group_takeovers_ns": {
+            group: tuple(ticks_ns) for group, ticks_ns in manifest["group_takeovers_ns"].items()
+        },
+    }
 
 
 def _require_fitting(
@@ -118,7 +132,9 @@ def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[
     try:
         require_whole(entry.folder)
         replay = open_replay(open_bag(entry.folder), contract, entry.info, rule)
-        array_files.write(fresh, contract, replay, key, replay.takeovers_ns, replay.notes)
+        array_files.write(
+            fresh, contract, replay, key, replay.takeovers_ns, replay.notes, replay.group_takeovers_ns
+        )
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     except OSError as error:
@@ -130,8 +146,8 @@ def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _key(entry: Entry, rule: Rule) -> dict[str, Any]:
-    """Return everything besides the contract that the arrays depend on, as JSON values."""
+def _key(entry: Entry, rule: Rule, contract: Contract) -> dict[str, Any]:
+    """Return everything besides the contract's meaning that the arrays depend on, as JSON values."""
     files = [(file.name, file.stat()) for file in bag_files(entry.folder)]
     info: EpisodeInfo | None = entry.info
     return {
@@ -148,6 +164,11 @@ def _key(entry: Entry, rule: Rule) -> dict[str, Any]:
             info.decision_topic,
             info.contract_hash,
         ],
+        **(
+            {"groups": {group.name: list(group.columns) for group in contract.groups}}
+            if contract.grouped
+            else {}
+        ),
     }
 
 

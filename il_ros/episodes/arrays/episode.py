@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from il_ros.core.specs import Vector
+from il_ros.core.specs import ActionGroup, Vector
 from il_ros.core.tables import counted
 from il_ros.records.outcomes import UNMARKED
 
@@ -31,6 +31,8 @@ class EpisodeArrays:
     `authority`: the source in authority at each tick; empty when the bag has no decisions. `takeovers_ns`:
     the ticks at which the expert took over from the policy, including ticks without a frame. `notes`:
     sentences about how the bag was read, to be shown.
+    `groups`: the contract's action groups where it has several. Then the commands of a group without a label at a tick
+    are NaN, and `authorities` and `group_takeovers_ns` are authority and takeovers of each group.
     """
 
     name: str
@@ -45,6 +47,9 @@ class EpisodeArrays:
     skipped: Mapping[str, int] = field(default_factory=dict)
     takeovers_ns: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    groups: tuple[ActionGroup, ...] = ()
+    authorities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    group_takeovers_ns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frames = len(self.ticks_ns)
@@ -56,6 +61,7 @@ class EpisodeArrays:
             )
         lengths = {"commands": len(self.commands), "authority": len(self.authority) or frames}
         lengths |= {key: len(values) for key, values in self.observations.items()}
+        lengths |= {f"authority of {group}": len(names) for group, names in self.authorities.items()}
         for what, length in lengths.items():
             if length != frames:
                 raise ValueError(
@@ -75,6 +81,14 @@ class EpisodeArrays:
         actions: Vector = np.asarray(self.commands) - np.asarray(self.offsets)
         actions.setflags(write=False)
         return actions
+
+    @cached_property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether each group has a label at each tick (T, G); without groups, each tick has one (T, 1)."""
+        if not self.groups:
+            return np.ones((len(self), 1), dtype=bool)
+        commands = np.asarray(self.commands)
+        return np.stack([~np.isnan(commands[:, group.index]).all(axis=1) for group in self.groups], axis=1)
 
     @cached_property
     def runs(self) -> tuple[slice, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from il_ros.episodes.bag.recovery.integrity import sentence
 from il_ros.episodes.bag.topics import find_streams
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, NoLabel, Rule
-from il_ros.records.takeovers import takeovers
+from il_ros.records.takeovers import group_takeovers
 from il_ros.records.ticks import TriggerStamps
 
 AFTER_SUCCESS_S = 0.5
@@ -42,13 +42,15 @@ AFTER_SUCCESS_S = 0.5
 class Frame:
     """The observation of a tick and its label.
 
-    `command` (A,): absolute. `offset` (A,): the reference of delta actions, zero for absolute ones.
+    `command` (A,): absolute; NaN in action groups without a label. `offset` (A,): the reference of delta actions, zero
+    for absolute ones. `authorities`: the source in authority over each of the contract's groups.
     """
 
     observation: Observation
     command: Vector
     offset: Vector
     authority: str
+    authorities: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tick_ns(self) -> int:
@@ -88,6 +90,7 @@ class Replay:
     `left_out`: reasons, one for each record without a tick. `observed`: the contract's topic -> the bag's.
     `notes`: sentences about damage of a split recording and topics under another name, to be shown.
     `last_ns`: the time after which ticks are no frames, because the success had been marked before it.
+    `variants`: the types of topics that the bag has with another definition; see `ContractTopics`.
     `from_commands`: the labels are the commands on the topics, not the supervisor's decisions.
     """
 
@@ -99,6 +102,7 @@ class Replay:
     notes: tuple[str, ...] = ()
     last_ns: int | None = None
     from_commands: bool = False
+    variants: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -106,8 +110,22 @@ class Replay:
     @property
     def takeovers_ns(self) -> tuple[int, ...]:
         """Ticks at which the expert took over from the policy, with or without a frame."""
-        found = takeovers((label.authority, label.mode) for label in self.tick_labels)
-        return tuple(self.tick_labels[index].tick_ns for index in found)
+        return tuple(self._takeovers)
+
+    @property
+    def group_takeovers_ns(self) -> dict[str, tuple[int, ...]]:
+        """Those ticks for each of the contract's groups."""
+        found = self._takeovers
+        return {
+            group.name: tuple(tick_ns for tick_ns, taken in found.items() if group.name in taken)
+            for group in self.contract.groups
+        }
+
+    @property
+    def _takeovers(self) -> dict[int, tuple[str, ...]]:
+        """The groups that the expert took over, by tick."""
+        found = group_takeovers((label.authorities, label.mode) for label in self.tick_labels)
+        return {self.tick_labels[index].tick_ns: taken for index, taken in found.items()}
 
     def __iter__(self) -> Iterator[Frame | Skipped]:
         """Yield frames and skipped ticks in time order; raises BagError when the file is damaged."""
@@ -150,7 +168,11 @@ class Replay:
             item._replace(topic=contract_topic[item.topic])
             for item in self.bag.before_step(set(contract_topic))
         )
-        return observe(recorded, self.contract.observations, self.contract.trigger, ticks, refuse)
+        specs = [
+            replace(spec, type=self.variants.get(spec.topic, spec.type))
+            for spec in self.contract.observations
+        ]
+        return observe(recorded, specs, self.contract.trigger, ticks, refuse)
 
     def _frame(self, label: TickLabel, observation: Observation | NoObservation) -> Frame | Skipped:
         if isinstance(observation, NoObservation):
@@ -162,7 +184,7 @@ class Replay:
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
         # the command of a continuous joint in the turn of its measurement, so that the two can be subtracted
         whole_turns = (label.command - offset) - actions.differences(self.contract, label.command, offset)
-        return Frame(observation, label.command - whole_turns, offset, label.authority)
+        return Frame(observation, label.command - whole_turns, offset, label.authority, label.authorities)
 
 
 def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Rule = BY_MODE) -> Replay:
@@ -182,7 +204,10 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
     notes = (*damaged, *streams.notes)
     succeeded_ns = None if info is None else info.succeeded_ns
     last_ns = None if succeeded_ns is None else succeeded_ns + round(AFTER_SUCCESS_S * 1e9)
-    return Replay(bag, contract, found, left_out, streams.observed, notes, last_ns, streams.decisions is None)
+    by_command = streams.decisions is None
+    return Replay(
+        bag, contract, found, left_out, streams.observed, notes, last_ns, by_command, streams.variants
+    )
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from il_ros.episodes.arrays.late_proposals import LateProposals
 from il_ros.episodes.bag.reader import BagMessage
 from il_ros.episodes.bag.topics import ContractTopics
 from il_ros.episodes.decisions import left_out_reason, read_decision
-from il_ros.records.decision import NOBODY, Decision, DecisionError
+from il_ros.records.decision import NOBODY, Decision, DecisionError, joined_authority
 from il_ros.records.labelling import BY_MODE, NoLabel, Rule
 from il_ros.records.ticks import Ticks, TriggerStamps
 
@@ -34,8 +34,8 @@ class TickLabel:
 
     `arrival_ns`: log time of the message that defines the tick. `triggered`: the tick is the stamp of a
     trigger message and is sampled on its arrival; other ticks are sampled when the clock passes them.
-    `command` (A,): absolute, in the contract's order; None without a label, and `reason` says why, `missing`
-    its kind.
+    `command` (A,): absolute, in the contract's order; NaN in action groups without a label. None without any, and
+    `reason` says why, `missing` its kind. `authorities`: the source in authority over each of the contract's groups.
     """
 
     tick_ns: int
@@ -46,6 +46,7 @@ class TickLabel:
     authority: str = ""
     mode: str = ""
     missing: NoLabel | None = None
+    authorities: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def label_ticks(
             arrivals_ns.append(message.log_ns)
     if streams.decisions is not None:
         late = LateProposals(by_topic.get(streams.expert.topic, []) if streams.expert else [], streams.expert)
-        found, left_out = _decided(by_topic.get(streams.decisions, []), streams, span, rule, late)
+        found, left_out = _decided(by_topic.get(streams.decisions, []), contract, streams, span, rule, late)
         decided_ns = np.array([label.tick_ns for label in found], dtype=np.int64)
         triggered = np.isin(decided_ns, np.frombuffer(stamps_ns, dtype=np.int64)).tolist()
         found = [replace(label, triggered=each) for label, each in zip(found, triggered, strict=True)]
@@ -129,7 +130,12 @@ def stamp_ns(message: BagMessage, by_arrival: bool) -> int | None:
 
 
 def _decided(
-    recorded: Sequence[BagMessage], streams: ContractTopics, span: Span, rule: Rule, late: LateProposals
+    recorded: Sequence[BagMessage],
+    contract: Contract,
+    streams: ContractTopics,
+    span: Span,
+    rule: Rule,
+    late: LateProposals,
 ) -> tuple[list[TickLabel], list[str]]:
     found: list[TickLabel] = []
     left_out: list[str] = []
@@ -141,13 +147,28 @@ def _decided(
         except DecisionError as error:
             left_out.append(left_out_reason(message, error))
             continue
-        found.append(_tick_label(late.join(decision), message.log_ns, streams, rule))
+        found.append(_tick_label(late.join(decision), message.log_ns, contract, streams, rule))
     return found, left_out
 
 
-def _tick_label(decision: Decision, arrival_ns: int, streams: ContractTopics, rule: Rule) -> TickLabel:
+def _tick_label(
+    decision: Decision, arrival_ns: int, contract: Contract, streams: ContractTopics, rule: Rule
+) -> TickLabel:
     values = rule.choose(decision)
-    base = TickLabel(decision.stamp_ns, arrival_ns, False, authority=decision.authority, mode=decision.mode)
+    base = TickLabel(
+        decision.stamp_ns,
+        arrival_ns,
+        False,
+        authority=decision.authority,
+        mode=decision.mode,
+        authorities=_authorities(decision, contract, streams),
+    )
+    if values is not None and decision.groups:
+        command = _of_whole_groups(np.asarray(values, dtype=np.float64)[streams.columns], contract)
+        if np.isfinite(command).any():
+            return replace(base, command=command)
+        reason = f"only a part of its actions has a label: {decision.authority} had authority"
+        return replace(base, reason=reason, missing=NoLabel.BY_RULE)
     if values is None:
         if decision.authority == NOBODY:
             reason = f"no source had authority: {decision.reason}"
@@ -156,6 +177,25 @@ def _tick_label(decision: Decision, arrival_ns: int, streams: ContractTopics, ru
         reason = f"no label by rule '{rule.name}'{mode}, {decision.authority} had authority"
         return replace(base, reason=reason, missing=NoLabel.BY_RULE)
     return replace(base, command=np.asarray(values, dtype=np.float64)[streams.columns])
+
+
+def _authorities(decision: Decision, contract: Contract, streams: ContractTopics) -> dict[str, str]:
+    """Return the authority over each of the contract's groups, whose actions may be in other groups in the record."""
+    if not decision.groups:
+        return dict.fromkeys((group.name for group in contract.groups), decision.authority)
+    of_place = {place: part.authority for part in decision.groups.values() for place in part.actions}
+    return {
+        group.name: joined_authority(of_place[place] for place in streams.columns[group.index].tolist())
+        for group in contract.groups
+    }
+
+
+def _of_whole_groups(command: Vector, contract: Contract) -> Vector:
+    """Return a label (A,) with only those of the contract's groups of which every number is known; others NaN."""
+    for group in contract.groups:
+        if not np.isfinite(command[group.index]).all():
+            command[group.index] = np.nan
+    return command
 
 
 def _in_order(found: Iterable[TickLabel]) -> tuple[list[TickLabel], list[str]]:

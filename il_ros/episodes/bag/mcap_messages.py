@@ -16,11 +16,16 @@ from il_ros.episodes.bag.mcap_parse import MESSAGE, PREFIX, Malformed
 
 
 class Declared(NamedTuple):
-    """The declaration of a channel; `type` is empty when it has no schema."""
+    """The declaration of a channel; `type` is empty when it has no schema.
+
+    `definition`: that of the type, in `language` ('ros2msg' or 'ros2idl'); may be empty.
+    """
 
     topic: str
     type: str
     encoding: str
+    definition: str = ""
+    language: str = ""
 
 
 Found = tuple[Declared, int, bytes]
@@ -31,9 +36,23 @@ def declared_in(summary: Any) -> dict[int, Declared]:
     """Return the channels of a summary, as the library `mcap` reads it, by number."""
     channels = {}
     for number, channel in summary.channels.items():
-        name = summary.schemas[channel.schema_id].name if channel.schema_id else ""
-        channels[number] = Declared(channel.topic, name, channel.message_encoding)
+        if not channel.schema_id:
+            channels[number] = Declared(channel.topic, "", channel.message_encoding)
+            continue
+        schema = summary.schemas[channel.schema_id]
+        text = text_of(schema.data)
+        channels[number] = Declared(
+            channel.topic, schema.name, channel.message_encoding, text, schema.encoding
+        )
     return channels
+
+
+def text_of(data: bytes) -> str:
+    """Return the text of a schema, "" when it is not UTF-8."""
+    try:
+        return bytes(data).decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def messages_by_time(stream: IO[bytes], summary: Any, topics: Collection[str] | None) -> Iterator[Found]:
@@ -73,7 +92,7 @@ def messages_by_time(stream: IO[bytes], summary: Any, topics: Collection[str] | 
 
 def unindexed_messages(stream: IO[bytes]) -> Iterator[Found]:
     """Yield the messages in file order, reading the whole file; raises as `messages_by_time`."""
-    schemas, channels = {0: ""}, dict[int, Declared]()
+    schemas, channels = {0: ("", "", "")}, dict[int, Declared]()
     for opcode, content in _records(stream):
         inner = [(0, opcode, memoryview(content))]
         if opcode == mcap.CHUNK:
@@ -81,10 +100,11 @@ def unindexed_messages(stream: IO[bytes]) -> Iterator[Found]:
         for _, kind, part in inner:
             if kind == mcap.SCHEMA:
                 schema = mcap_parse.parse(kind, part, exact=False)
-                schemas[schema.number] = schema.name
+                schemas[schema.number] = (schema.name, text_of(schema.data), schema.encoding)
             elif kind == mcap.CHANNEL:
                 channel = mcap_parse.parse(kind, part, exact=False)
-                channels[channel.number] = Declared(channel.topic, schemas[channel.schema], channel.encoding)
+                name, text, language = schemas[channel.schema]
+                channels[channel.number] = Declared(channel.topic, name, channel.encoding, text, language)
             elif kind == mcap.MESSAGE:
                 number, _, log_ns, _ = MESSAGE.unpack_from(part)
                 yield channels[number], log_ns, bytes(part[MESSAGE.size :])

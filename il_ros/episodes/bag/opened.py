@@ -38,10 +38,15 @@ class BagMessage(NamedTuple):
 
 @dataclass(frozen=True)
 class TopicSummary:
-    """Type and number of messages of one topic in a bag."""
+    """Type and number of messages of one topic in a bag, and the type's definition there, "" without one.
+
+    `language`: that of the definition, as in MCAP: 'ros2msg' or 'ros2idl'.
+    """
 
     type: str
     messages: int
+    definition: str = field(default="", repr=False, compare=False)
+    language: str = field(default="", repr=False, compare=False)
 
 
 Messages = Callable[[Collection[str] | None], Iterator[BagMessage]]

@@ -10,10 +10,12 @@ from __future__ import annotations
 import heapq
 import mmap
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from il_ros.episodes.bag.mcap_messages import Declared
+from il_ros.core import messages
+from il_ros.episodes.bag.mcap_messages import Declared, text_of
 from il_ros.episodes.bag.mcap_scan import Scan
 from il_ros.episodes.bag.opened import RECOVER as RECOVER
 from il_ros.episodes.bag.opened import Bag as Bag
@@ -40,6 +42,7 @@ from il_ros.episodes.bag.storage.files import (
 def open_bag(path: Path) -> Bag:
     """Open a rosbag2 folder, or a single file of one.
 
+    The definitions of its message types are then known (`core.messages`).
     Raises BagError when it is missing, not a bag, damaged, or not ROS 2 CDR; UnfinishedBagError when it was
     never closed. Of a split recording, one file must be whole.
     """
@@ -47,8 +50,7 @@ def open_bag(path: Path) -> Bag:
         raise BagError(f"{path}: does not exist")
     files = _files(path)
     if len(files) == 1:
-        bag = open_file(files[0])
-        return replace(bag, path=path)
+        return _learnt(replace(open_file(files[0]), path=path))
     parts, errors = [], []
     for file in files:
         part, error = _open_part(file)
@@ -56,7 +58,17 @@ def open_bag(path: Path) -> Bag:
         errors += [] if error is None else [error]
     if len(errors) == len(files):
         raise errors[0]
-    return _merge(path, parts)
+    return _learnt(_merge(path, parts))
+
+
+def _learnt(bag: Bag) -> Bag:
+    """Add the definitions of types that are not known yet; a bag then reads without the packages of its robot."""
+    for topic in bag.topics.values():
+        if topic.definition and not messages.known(topic.type):
+            # without a usable definition the topic cannot be read, which its reader says; the others can
+            with suppress(ValueError):
+                messages.register(topic.definition, topic.type, topic.language)
+    return bag
 
 
 def check_closed(path: Path) -> None:
@@ -154,9 +166,12 @@ def _open_damaged(file: Path, spans: tuple[DamagedSpan, ...]) -> Bag:
     if scan is None:
         return Bag(file, topics, 0, 0, lambda wanted: iter(()), damage=spans)
     for number, channel in scan.channels.items():
-        add_topic(file, topics, Declared(channel.topic, channel.type, channel.encoding), scan.counts[number])
+        schema = channel.schema
+        text, language = ("", "") if schema is None else (text_of(schema.data), schema.encoding)
+        declared = Declared(channel.topic, channel.type, channel.encoding, text, language)
+        add_topic(file, topics, declared, scan.counts[number])
 
-    def messages(wanted: Collection[str] | None) -> Iterator[BagMessage]:
+    def found_messages(wanted: Collection[str] | None) -> Iterator[BagMessage]:
         found = [
             item for item in scan.messages() if wanted is None or scan.channels[item.channel].topic in wanted
         ]
@@ -164,7 +179,7 @@ def _open_damaged(file: Path, spans: tuple[DamagedSpan, ...]) -> Bag:
             channel = scan.channels[item.channel]
             yield BagMessage(channel.topic, channel.type, unpacked(file, bytes(item.data)), item.log_ns)
 
-    return Bag(file, topics, scan.start_ns, scan.end_ns, messages, scan.metadata, spans)
+    return Bag(file, topics, scan.start_ns, scan.end_ns, found_messages, scan.metadata, spans)
 
 
 def _scan_damaged(file: Path) -> Scan | None:
@@ -184,10 +199,10 @@ def _merge(path: Path, parts: list[Bag]) -> Bag:
     topics: dict[str, TopicSummary] = {}
     for part in parts:
         for name, topic in part.topics.items():
-            known = topics.get(name, TopicSummary(topic.type, 0))
+            known = topics.get(name, replace(topic, messages=0))
             if known.type != topic.type:
                 raise BagError(f"{part.path}: topic {name} is {topic.type}, in an earlier file {known.type}")
-            topics[name] = TopicSummary(topic.type, known.messages + topic.messages)
+            topics[name] = replace(known, messages=known.messages + topic.messages)
     filled = [part for part in parts if part.messages_total]
     return Bag(
         path,

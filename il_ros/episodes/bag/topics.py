@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core import contract as contracts
+from il_ros.core import messages
+from il_ros.core.codecs import CODECS
 from il_ros.core.contract import Contract, ContractError
-from il_ros.core.specs import STRING, StreamSpec
-from il_ros.episodes.bag.reader import Bag, BagError
+from il_ros.core.messages import fields
+from il_ros.core.specs import STRING, ActionGroup, ObservationSpec, StreamSpec
+from il_ros.episodes.bag.reader import Bag, BagError, TopicSummary
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records import proposal
 
@@ -27,11 +30,12 @@ class MismatchError(ValueError):
 
 @dataclass(frozen=True)
 class ExpertStream:
-    """The bag's topic of expert proposals, with their action names (A) and period."""
+    """The bag's topic of expert proposals, with their action names (A), their period and their action groups."""
 
     topic: str
     names: Sequence[str]
     period_ns: int
+    groups: Sequence[ActionGroup] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class ContractTopics:
     `observed` and `commanded`: the contract's topic -> the bag's. `decisions`: the bag's topic of decisions,
     None when labels come from the commanded topics. `columns` (A,): the index of each of the contract's
     action elements in a decision's vector, which has `decided` elements. `expert`: the expert's proposals,
-    None without their own topic. `notes`: a sentence for each topic that the bag has under another name.
+    None without their own topic. `notes`: a sentence for each topic that the bag has under another name, or with
+    another definition of its type. `variants`: the contract's topic -> the name under which that definition is known
+    (`messages.variant`), by which its messages are read.
     """
 
     observed: Mapping[str, str]
@@ -51,6 +57,7 @@ class ContractTopics:
     expert: ExpertStream | None = None
     decided: int | None = None
     notes: tuple[str, ...] = ()
+    variants: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> ContractTopics:
@@ -61,14 +68,15 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Cont
     can't be read.
     """
     problems: list[str] = []
-    observed = _names(contract.observations, bag, info, problems)
+    variants: dict[str, str] = {}
+    observed = _names(contract.observations, bag, info, problems, variants)
     recorded = _recorded_contract(bag, info, contract)
     decisions = None if recorded is None else _decision_topic(bag, info)
     columns = np.arange(contract.action_size)
     commanded: dict[str, str] = {}
     expert = None
     if decisions is None:
-        commanded = _names(contract.actions, bag, info, problems)
+        commanded = _names(contract.actions, bag, info, problems, variants)
     else:
         assert recorded is not None
         columns = _columns(contract, recorded, problems)
@@ -80,8 +88,8 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Cont
             f"The bag holds: {held}"
         )
     decided = None if decisions is None or recorded is None else recorded.action_size
-    notes = _renamed({**observed, **commanded}, info)
-    return ContractTopics(observed, commanded, decisions, columns, expert, decided, notes)
+    notes = (*_renamed({**observed, **commanded}, info), *_varied(variants, contract))
+    return ContractTopics(observed, commanded, decisions, columns, expert, decided, notes, variants)
 
 
 def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:
@@ -114,9 +122,13 @@ def _renamed(names: Mapping[str, str], info: EpisodeInfo | None) -> tuple[str, .
 
 
 def _names(
-    specs: tuple[StreamSpec, ...], bag: Bag, info: EpisodeInfo | None, problems: list[str]
+    specs: tuple[StreamSpec, ...],
+    bag: Bag,
+    info: EpisodeInfo | None,
+    problems: list[str],
+    variants: dict[str, str],
 ) -> dict[str, str]:
-    names = {}
+    names: dict[str, str] = {}
     for spec in specs:
         name = resolve(spec.topic, bag, info)
         if name is None:
@@ -128,9 +140,44 @@ def _names(
             problems.append(
                 f"{spec.key} needs {name} as {spec.type}, but the bag has {bag.topics[name].type}"
             )
+        elif differs := messages.difference(
+            bag.topics[name].definition, spec.type, bag.topics[name].language
+        ):
+            try:
+                variants[spec.topic] = _variant(spec, bag.topics[name])
+                names[spec.topic] = name
+            except ValueError as error:
+                problems.append(
+                    f"{spec.key} needs {name}, whose type has another definition in the bag ({differs}): {error}"
+                )
         else:
             names[spec.topic] = name
+        for other in spec.topics[1:]:  # static transforms, which need not exist
+            found = resolve(other, bag, info)
+            if found is not None and bag.topics[found].type == spec.type:
+                names[other] = found
     return names
+
+
+def _variant(spec: StreamSpec, topic: TopicSummary) -> str:
+    """Return the name of the bag's own definition of an observed type; raises ValueError if it has other numbers."""
+    if not isinstance(spec, ObservationSpec) or spec.type in CODECS:
+        raise ValueError("only observations of numbers by their paths are read by the bag's own definition")
+    name = messages.variant(topic.definition, spec.type, topic.language)
+    here, there = (fields.select(each, spec.fields) for each in (spec.type, name))
+    if [number.path for number in here] != [number.path for number in there]:
+        raise ValueError(f"{', '.join(spec.fields)} are other numbers there")
+    if messages.has_header(name) != messages.has_header(spec.type):
+        raise ValueError("it has a header on one side only")
+    return name
+
+
+def _varied(variants: Mapping[str, str], contract: Contract) -> tuple[str, ...]:
+    return tuple(
+        f"topic {topic} is read by the bag's own definition of {contract.topics[topic]}, which differs from the one "
+        f"here"
+        for topic in variants
+    )
 
 
 def _decision_topic(bag: Bag, info: EpisodeInfo | None) -> str | None:
@@ -150,7 +197,7 @@ def _expert(recorded: Contract, bag: Bag, info: EpisodeInfo | None) -> ExpertStr
     name = resolve(EXPERT_PROPOSALS, bag, info)
     if name is None or bag.topics[name].type != proposal.TYPE:
         return None
-    return ExpertStream(name, recorded.action_names, recorded.period_ns)
+    return ExpertStream(name, recorded.action_names, recorded.period_ns, recorded.groups)
 
 
 def _recorded_contract(bag: Bag, info: EpisodeInfo | None, used: Contract) -> Contract | None:
@@ -177,12 +224,10 @@ def _columns(contract: Contract, recorded: Contract, problems: list[str]) -> NDA
         if missing:
             problems.append(f"action {action.key}/{missing[0]} was not commanded under the bag's contract")
             continue
-        for field in ("topic", "type", "quantity", "unit"):
-            now, then = getattr(action, field), getattr(meaning[action.key], field)
+        for part in ("topic", "type", "quantity", "unit"):
+            now, then = getattr(action, part), getattr(meaning[action.key], part)
             if now != then:
-                problems.append(
-                    f"action {action.key}: {field} is '{now}', but '{then}' in the bag's contract"
-                )
+                problems.append(f"action {action.key}: {part} is '{now}', but '{then}' in the bag's contract")
     if problems:
         return np.arange(contract.action_size)
     return np.array([place[name] for name in contract.action_names], dtype=np.intp)

@@ -94,7 +94,8 @@ class RecordedStream:
 def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[RecordedStream]:
     """Return the streams of a contract; `resolve` gives each contract topic its full name.
 
-    Observed topics are required; command topics may be silent before the demonstration.
+    Observed topics are required; command topics may be silent before the demonstration, and static transforms
+    need not exist.
     """
     ages: dict[str, float] = {}
     for spec in contract.observations:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections import deque
 
+from il_ros.core.specs import TRANSFORMS
 from il_ros.episodes.recording.options import RecordedStream
+
+MOST_LATCHED = 500
+"""Latched messages that are kept of one topic of transforms."""
 
 
 class PreRoll:
-    """Buffers the messages of the last `span_s` seconds within `most_bytes`, and latched topics' newest."""
+    """Buffers the messages of the last `span_s` seconds within `most_bytes`, and latched topics' newest.
+
+    Of latched transforms it keeps each message: their publishers share a topic, and each sends its own frames.
+    """
 
     def __init__(self, span_s: float, most_bytes: int):
         self._span_ns, self._most_bytes = round(span_s * 1e9), most_bytes
         self._recent: deque[tuple[RecordedStream, int, bytes]] = deque()
-        self._latched: dict[str, tuple[RecordedStream, int, bytes]] = {}
+        self._latched: dict[tuple[str, bytes], tuple[RecordedStream, int, bytes]] = {}
         self.bytes = 0
 
     def add(self, spec: RecordedStream, log_ns: int, raw: bytes) -> None:
         """Add a message and drop old ones; when the clock jumps back, drop all earlier messages."""
         entry = (spec, log_ns, raw)
         if spec.latched:
-            self._latched[spec.topic] = entry
+            self._keep(entry)
         self._recent.append(entry)
         self.bytes += len(raw)
         while self._recent and not self._keeps(self._recent[0][1], log_ns):
@@ -43,6 +50,16 @@ class PreRoll:
         return [(spec, first_ns, raw, log_ns) for spec, log_ns, raw in older] + [
             (spec, log_ns, raw, log_ns) for spec, log_ns, raw in recent
         ]
+
+    def _keep(self, entry: tuple[RecordedStream, int, bytes]) -> None:
+        """Keep a latched message until the next one takes its place."""
+        spec, _, raw = entry
+        key = (spec.topic, raw if spec.type == TRANSFORMS else b"")
+        self._latched.pop(key, None)
+        self._latched[key] = entry  # the newest comes last
+        same = [each for each in self._latched if each[0] == spec.topic]
+        if len(same) > MOST_LATCHED:
+            del self._latched[same[0]]
 
     def _keeps(self, oldest_ns: int, now_ns: int) -> bool:
         return now_ns - self._span_ns < oldest_ns <= now_ns and self.bytes <= self._most_bytes

@@ -22,7 +22,8 @@ class UsabilityCheck:
         self._each = {spec.key: (spec, Synchroniser([spec])) for spec in specs}
         self._keys: dict[str, list[str]] = {}
         for spec in specs:
-            self._keys.setdefault(spec.topic, []).append(spec.key)
+            for topic in spec.topics:
+                self._keys.setdefault(topic, []).append(spec.key)
         self._large = {spec.topic for spec in specs if spec.image is not None}
         self._newest: dict[str, tuple[bytes, int]] = {}
         self._checks: Counter[str] = Counter()

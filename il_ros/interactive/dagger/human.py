@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from il_ros.core import actions
 from il_ros.core.contract import Contract
-from il_ros.core.specs import Vector
+from il_ros.core.specs import ActionGroup, Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 
 
@@ -119,6 +119,30 @@ class SimulatedHuman:
         return float(np.sqrt(np.mean((apart[self._moving] / self._motion[self._moving]) ** 2)))
 
 
+class GroupedHuman:
+    """A human who decides for each action group whether to drive it.
+
+    `humans`: one for each of the contract's `groups`, in their order, that sees the group's actions alone.
+    """
+
+    def __init__(self, humans: Sequence[SimulatedHuman], groups: Sequence[ActionGroup]) -> None:
+        self._parts = tuple(zip(humans, groups, strict=True))
+
+    def begin(self) -> None:
+        """Start a new episode: the policy drives."""
+        for human, _ in self._parts:
+            human.begin()
+
+    def propose(self, policy: Vector, own: Vector) -> Vector | None:
+        """Return the human's action (A,), NaN in groups that the policy drives; None while it drives all."""
+        proposed = np.full(len(own), np.nan)
+        for human, group in self._parts:
+            values = human.propose(policy[group.index], own[group.index])
+            if values is not None:
+                proposed[group.index] = values
+        return None if np.isnan(proposed).all() else proposed
+
+
 def velocities(contract: Contract) -> NDArray[np.bool_]:
     """Return a mask (A,) of the actions that are velocities or nothing measures; the others are positions."""
     return np.concatenate([np.full(spec.size, not spec.is_position) for spec in contract.actions])
@@ -131,7 +155,9 @@ def typical_motion(episodes: Sequence[EpisodeArrays], contract: Contract) -> Vec
     Actions with less than 1/1000 of the largest motion of their key are 0 and do not count.
     """
     motions = np.concatenate([_motions(episode, contract) for episode in episodes])
-    motion: Vector = np.sqrt(np.mean(motions**2, axis=0))
+    known = ~np.isnan(motions)  # a number of an action group without a label is NaN
+    squares = motions**2 if known.all() else np.where(known, motions, 0.0) ** 2
+    motion: Vector = np.sqrt(squares.mean(axis=0) / np.maximum(known.mean(axis=0), 1e-9))
     return without_still(motion, contract)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from il_ros.control.limiter.in_process import InProcessLimiter
+from il_ros.control.supervisor.arbitration import Mode
 from il_ros.core.contract import Contract
 from il_ros.envs.episode_log import EpisodeLog, outcome_of
 from il_ros.envs.gym_task import FLOAT, REWARD
@@ -26,7 +27,7 @@ from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT, begin_next, publish
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.sim.rollout import Rollout, rollout
-from il_ros.sim.tasks.task import Task
+from il_ros.sim.tasks.task import Task, is_judged
 from il_ros.training.run import package_version
 
 
@@ -58,7 +59,7 @@ class TaskEpisodes:
                 self._log.close("interrupted")
             raise
         if self._log is not None:
-            ended = "the time is up" if self.task.judged else "ended"
+            ended = "the time is up" if is_judged(self.task) else "ended"
             reason = "the expert gave up" if done.gave_up else "success" if done.success else ended
             outcome = outcome_of(done.success if done.judged or done.gave_up else None)
             folder = self._log.end(outcome, reason)
@@ -70,7 +71,7 @@ class TaskEpisodes:
 def demonstrate(run: TaskEpisodes, expert: Expert, seeds: Sequence[int]) -> Iterator[Rollout]:
     """Have the expert show one episode per seed, recorded by `run`; yield each one's result."""
     mode = make_mode(ModeOptions(EXPERT), run.contract, (POLICY, EXPERT), ModeMemory())
-    interaction = InteractionLoop(mode, run.contract.period_ns, limiter=InProcessLimiter(run.contract))
+    interaction = _loop(mode, run.contract)
     for seed in seeds:
         drive(run, interaction, None, expert, seed, run.on_decision)
         assert run.last is not None
@@ -98,7 +99,7 @@ def correct(
         raise ValueError(f"mode {options.mode} needs a first policy: record demonstrations before")
     mode = make_mode(options, run.contract, (POLICY, EXPERT), ModeMemory(run.contract.period_ns))
     human = _person(options.seed, run.contract, shown) if options.mode == "hg_dagger" else None
-    interaction = InteractionLoop(mode, run.contract.period_ns, human, InProcessLimiter(run.contract))
+    interaction = _loop(mode, run.contract, human)
     return dagger(run, expert, learner, interaction, seeds, shown, policy, run.on_decision)
 
 
@@ -132,6 +133,10 @@ def save_version(
         ),
     )
     return publish(place, version)
+
+
+def _loop(mode: Mode, contract: Contract, human: Human | None = None) -> InteractionLoop:
+    return InteractionLoop(mode, contract.period_ns, human, contract.groups, InProcessLimiter(contract))
 
 
 def _person(seed: int, contract: Contract, shown: Sequence[EpisodeArrays]) -> Human:

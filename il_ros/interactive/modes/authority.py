@@ -11,6 +11,9 @@
 | gated     | the policy until its uncertainty exceeds a threshold; then the robot waits for the expert |
 
 If the selected source does not propose, no source has authority and the robot behaves safely.
+
+Under a contract with several action groups the rule applies to each group: in hg_dagger the expert drives the groups
+that it proposes for, and the policy the others. The draws of dagger and the requests of gated are the whole robot's.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from il_ros.control.supervisor.arbitration import NOT_YET, Arbitration, ArbitrationInput, Request
+from il_ros.core.specs import WHOLE
 from il_ros.interactive.modes.beta import BetaSchedule, Mixer, QuerySampler
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.decision import NOBODY
@@ -39,9 +43,9 @@ class InteractiveMode:
         """The policy's newest uncertainty, None when unknown."""
         return self.memory.uncertainty
 
-    def disagreement(self, stamp_ns: int) -> float | None:
+    def disagreement(self, stamp_ns: int, group: str = WHOLE) -> float | None:
         """Return the distance between the policy's and the expert's action at a tick or the one before."""
-        return self.memory.disagreement.at(stamp_ns)
+        return self.memory.disagreements.get(group, self.memory.disagreement).at(stamp_ns)
 
     def observe(self, name: str, proposal: Proposal) -> None:
         """Process an accepted proposal."""
@@ -150,17 +154,24 @@ class HumanGated(InteractiveMode):
 
     def __init__(self, memory: ModeMemory) -> None:
         super().__init__(memory)
-        self._intervening = False
+        self._intervening: set[str] = set()
+        self._intervened_ns: int | None = None
 
     def choose(self, inputs: ArbitrationInput) -> Arbitration:
-        """Return the expert while it proposes, otherwise the policy."""
+        """Return the expert while it proposes for the group, otherwise the policy."""
         if inputs.absences[EXPERT]:
-            self._intervening = False
+            self._intervening.discard(inputs.group)
             return _only(POLICY, inputs)
-        if not self._intervening and inputs.authority == POLICY and self.uncertainty is not None:
-            self.memory.threshold.intervened(self.uncertainty)
-        self._intervening = True
+        if inputs.group not in self._intervening and inputs.authority == POLICY:
+            self._learn(inputs.stamp_ns)
+        self._intervening.add(inputs.group)
         return Arbitration(EXPERT)
+
+    def _learn(self, stamp_ns: int) -> None:
+        """Learn from the start of an intervention; several groups at one tick are one intervention."""
+        if self.uncertainty is not None and stamp_ns != self._intervened_ns:
+            self.memory.threshold.intervened(self.uncertainty)
+        self._intervened_ns = stamp_ns
 
 
 def _only(source: str, inputs: ArbitrationInput) -> Arbitration:

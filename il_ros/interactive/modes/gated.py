@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from il_ros.control.supervisor.arbitration import NOT_YET, RELEASED, Arbitration, ArbitrationInput, Request
+from il_ros.control.supervisor.arbitration import (
+    NOT_YET,
+    RELEASED,
+    Absence,
+    AbsenceKind,
+    Arbitration,
+    ArbitrationInput,
+    Request,
+)
 from il_ros.interactive.modes.authority import InteractiveMode
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.thresholds import AttentionBudget, AttentionHistory, S, UncertaintyTrigger
@@ -62,7 +70,11 @@ class GatedOptions:
 
 
 class Gated(InteractiveMode):
-    """A state machine: driving, waiting for the expert, helped by the expert, stopped. Times are tick stamps."""
+    """A state machine: driving, waiting for the expert, helped by the expert, stopped. Times are tick stamps.
+
+    It is the whole robot's. While the expert helps, it drives the action groups that it proposes for and the policy the
+    others; a group that the expert has driven and in which it falls silent waits.
+    """
 
     name = "gated"
 
@@ -126,7 +138,7 @@ class Gated(InteractiveMode):
         }
 
     def _request_or_yield(self, inputs: ArbitrationInput) -> None:
-        if self._options.takeover == "anytime" and not inputs.absences[EXPERT]:
+        if self._options.takeover == "anytime" and not _expert(inputs):
             if inputs.authority == POLICY and self.uncertainty is not None:
                 self.memory.threshold.intervened(self.uncertainty)
             self._start_help(inputs.stamp_ns)
@@ -144,7 +156,7 @@ class Gated(InteractiveMode):
     def _wait(self, inputs: ArbitrationInput) -> None:
         assert self.request is not None
         waited_s = (inputs.stamp_ns - self.request.since_ns) / 1e9
-        absent, free_ns = inputs.absences[EXPERT], inputs.stamp_ns + self._least_ns
+        absent, free_ns = _expert(inputs), inputs.stamp_ns + self._least_ns
         over = absent == RELEASED if self._broken_off else not self._uncertain
         if not absent:
             self._start_help(inputs.stamp_ns)
@@ -156,7 +168,7 @@ class Gated(InteractiveMode):
             self._state, self.request = "stopped", None
 
     def _help(self, inputs: ArbitrationInput) -> None:
-        absent, stamp_ns = inputs.absences[EXPERT], inputs.stamp_ns
+        absent, stamp_ns = _expert(inputs), inputs.stamp_ns
         dismissed = self._options.takeover == "asked" and not self._uncertain and stamp_ns >= self._free_ns
         if absent == RELEASED or dismissed:
             self._drive(armed=not self._uncertain, free_ns=stamp_ns + self._least_ns)
@@ -181,12 +193,24 @@ class Gated(InteractiveMode):
         if self._state == "waiting":
             assert self.request is not None
             always_proposes = self._options.takeover == "asked"  # its proposal for this tick is due
-            early = always_proposes and inputs.absences[EXPERT] == NOT_YET
+            early = always_proposes and _expert(inputs) == NOT_YET
             return Arbitration(NOBODY, f"waiting for the expert: {self.request.why}", early=early)
-        source = EXPERT if self._state == "helped" else POLICY
+        helps = self._state == "helped" and not _left_to_policy(inputs)
+        source = EXPERT if helps else POLICY
         absent = inputs.absences[source]
         return (
             Arbitration(NOBODY, f"{source} {absent}", early=absent == NOT_YET)
             if absent
             else Arbitration(source)
         )
+
+
+def _expert(inputs: ArbitrationInput) -> Absence:
+    """Return the expert's absence from the whole robot."""
+    return (inputs.absences if inputs.anywhere is None else inputs.anywhere)[EXPERT]
+
+
+def _left_to_policy(inputs: ArbitrationInput) -> bool:
+    """Return whether the expert, who helps in another group, leaves this group to the policy."""
+    kinds = (AbsenceKind.NOT_YET, AbsenceKind.RELEASED)
+    return inputs.anywhere is not None and inputs.absences[EXPERT].kind in kinds

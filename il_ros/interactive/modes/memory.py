@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from il_ros.core.specs import ActionGroup
 from il_ros.interactive.modes.disagreement import Difference, Disagreement
 from il_ros.interactive.modes.thresholds import AttentionHistory, InterventionThreshold
 from il_ros.records.labelling import EXPERT, POLICY
@@ -14,11 +17,21 @@ class ModeMemory:
     """The policy versions seen, the newest uncertainty, the intervention threshold and the request history.
 
     `period_ns`: the control period, within which the sources' proposals are compared; 0: no comparison.
-    `difference`: that of two actions.
+    `difference`: that of two actions. `groups`: the contract's action groups; with several, the sources' proposals are
+    compared in each as well.
     """
 
-    def __init__(self, period_ns: int = 0, difference: Difference = np.subtract) -> None:
+    def __init__(
+        self,
+        period_ns: int = 0,
+        difference: Difference = np.subtract,
+        groups: Sequence[ActionGroup] = (),
+    ) -> None:
         self.disagreement = Disagreement(period_ns, (POLICY, EXPERT), difference)
+        self.disagreements = {
+            group.name: Disagreement(period_ns, (POLICY, EXPERT), difference, group)
+            for group in (groups if len(groups) > 1 else ())
+        }
         self.threshold = InterventionThreshold()
         self.attention = AttentionHistory()
         self.uncertainty: float | None = None
@@ -28,6 +41,8 @@ class ModeMemory:
     def observe(self, name: str, proposal: Proposal) -> None:
         """Process an accepted proposal."""
         self.disagreement.observe(name, proposal)
+        for each in self.disagreements.values():
+            each.observe(name, proposal)
         if name == POLICY:
             self.uncertainty = proposal.uncertainty
             self._versions.add(proposal.version)

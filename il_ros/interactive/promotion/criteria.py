@@ -85,7 +85,8 @@ def difference(first: Vector, second: Vector, apart: Difference) -> float:
 
 
 def _mean(chunk: Vector, command: Vector, apart: Difference) -> float:
-    return float(np.mean(np.abs(apart(chunk[0], command))))
+    errors = np.abs(apart(chunk[0], command))
+    return float(np.mean(errors if np.isfinite(command).all() else errors[~np.isnan(errors)]))
 
 
 def judge_held_out(candidate: float, driving: float | None, limits: PromotionLimits) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from il_ros.core.tables import percent
 from il_ros.records.decision import Decision
 from il_ros.records.labelling import POLICY
-from il_ros.records.takeovers import LastDriver
+from il_ros.records.takeovers import LastDrivers
 
 LONGEST_STEP_NS = 200_000_000
 """Maximum driving time counted between two decisions: pauses do not count."""
@@ -52,30 +52,42 @@ class Driving:
 
 
 class DrivingLog:
-    """Accumulates driving time and interventions of each version from the supervisor's decisions."""
+    """Accumulates driving time and interventions of each version from the supervisor's decisions.
+
+    A version drives while it has authority over a group of actions; groups that the expert takes at one tick are one
+    intervention.
+    """
 
     def __init__(self, known: Mapping[str, Driving] | None = None) -> None:
         self.by_version: dict[str, Driving] = dict(known or {})
         self._stamp_ns = 0
-        self._last = LastDriver()
+        self._last = LastDrivers()
 
     def observe(self, decision: Decision) -> None:
         """Process a decision."""
         passed_ns = decision.stamp_ns - self._stamp_ns
         self._stamp_ns = decision.stamp_ns
-        last = self._last
-        self._last = last.after(decision.authority, decision.mode, decision.version)
-        if last.took_over(decision.authority, decision.mode):
-            driving = self.of(last.version)
-            self.by_version[last.version] = replace(driving, interventions=driving.interventions + 1)
-        elif decision.authority == POLICY and self._last == last and last.name == POLICY:
+        last, authorities, mode = self._last, decision.authorities, decision.mode
+        self._last = now = last.after(authorities, mode, decision.versions)
+        taken = last.took_over(authorities, mode)
+        going_on = [
+            group
+            for group, name in authorities.items()
+            if name == POLICY and now.of(group) == last.of(group) and last.of(group).name == POLICY
+        ]
+        if taken:
+            version = last.of(taken[0]).version
+            driving = self.of(version)
+            self.by_version[version] = replace(driving, interventions=driving.interventions + 1)
+        elif going_on:
             step_s = min(max(passed_ns, 0), LONGEST_STEP_NS) / 1e9
-            driving = self.of(decision.version)
-            self.by_version[decision.version] = replace(driving, seconds=driving.seconds + step_s)
+            version = now.of(going_on[0]).version
+            driving = self.of(version)
+            self.by_version[version] = replace(driving, seconds=driving.seconds + step_s)
 
     def interrupt(self) -> None:
         """Forget the last decision: the next one is not its successor."""
-        self._stamp_ns, self._last = 0, LastDriver()
+        self._stamp_ns, self._last = 0, LastDrivers()
 
     def of(self, version: str) -> Driving:
         """Return the driving record of a version."""

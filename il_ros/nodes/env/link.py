@@ -7,6 +7,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -21,6 +22,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from il_ros.core import messages
 from il_ros.core.contract import Contract
+from il_ros.core.plugins import PluginError
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.nodes.runtime import managed, retry  # noqa: F401 - runtime sets Fast DDS's profile, before any node
@@ -30,7 +32,7 @@ from il_ros.nodes.runtime.streams import RawSubscriptions
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, from_json
 from il_ros.records.ticks import Ticks, TriggerStamps
-from il_ros.scenarios.arguments import TASKS
+from il_ros.sim.tasks.task import task_class, task_names
 
 LEAVING_S = 5.0
 NAME_S = 2.0  # a publisher is discovered before the name of its node
@@ -141,9 +143,17 @@ class Link:
 
     def _command(self) -> str:
         """Return the command that starts the nodes for this contract."""
-        task = next((task for task, name in TASKS.items() if self.contract.name.startswith(name)), "")
+        task = self._simulated_task()
         words = ["--task", task] if task else ["--sim", "false", "--task", "NAME", "--contract", "FILE"]
         return shlex.join(["il-ros", "run", "env", *words, *(["--speed", "0"] if self._lockstep else [])])
+
+    def _simulated_task(self) -> str:
+        """Return the task whose contract has a name like ours, "" if there is none."""
+        for name in task_names():
+            with contextlib.suppress(PluginError):
+                if self.contract.name.startswith(Path(task_class(name).contract).stem):
+                    return name
+        return ""
 
     def check_sole_proposer(self) -> None:
         """Raise RosEnvError when another node publishes on our proposal topic.

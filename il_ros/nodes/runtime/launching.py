@@ -62,7 +62,7 @@ def describe(scenario: Scenario) -> LaunchDescription:
 
 def _argument(argument: Argument) -> DeclareLaunchArgument:
     # launch expects None, not an empty list, for "any value"
-    choices = list(argument.choices) or None
+    choices = list(argument.allowed) or None
     return DeclareLaunchArgument(
         argument.name, default_value=argument.default, description=argument.description, choices=choices
     )

@@ -22,7 +22,7 @@ from il_ros.control.supervisor.frozen import FrozenCameras
 from il_ros.control.supervisor.latency import Latency
 from il_ros.core import messages
 from il_ros.core.contract import Contract
-from il_ros.core.specs import ObservationSpec, Vector
+from il_ros.core.specs import ObservationSpec
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.core.tables import shown
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
@@ -94,8 +94,8 @@ class Proposer:
 
     `observations`: those that `answer` needs; default: all of the contract's. Without an observation nothing is
     proposed, and a warning every two seconds gives the reasons, or says that this process is overloaded. In the
-    first second, while the streams begin, only the status says so. A chunk with NaN or infinity is an error and is
-    not proposed. Call `close` to end.
+    first second, while the streams begin, only the status says so. A chunk with NaN or infinity in a group that it
+    covers is an error and is not proposed. A group that an answer covers no more is released. Call `close` to end.
     """
 
     def __init__(
@@ -119,9 +119,14 @@ class Proposer:
         self._first_tick_s: float | None = None
         self._lag = _Lag(node)
         self._closed = False
+        self._groups = tuple(group.name for group in contract.groups)
         self._proposed_ns = 0  # the newest tick proposed for, 0 after releasing
+        self._proposed: tuple[str, ...] = ()  # the groups that the newest proposal covers
         self._latency = Latency(("observation age", "inference", "publish"))
-        self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=1))
+        depth = min(
+            2, len(contract.groups)
+        )  # a release of one group and a proposal for another, one after the other
+        self._publisher = node.create_publisher(JointTrajectory, "~/proposal", QoSProfile(depth=depth))
         topics = dict(self._observed)
         if self._trigger is not None:
             topics[self._trigger] = contract.topics[self._trigger]
@@ -144,16 +149,27 @@ class Proposer:
             self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
 
-    def release(self) -> None:
-        """Publish a releasing proposal at once, if there were proposals since the last release."""
-        if not self._proposed_ns:
-            return
+    def release(self, groups: Sequence[str] = ()) -> None:
+        """Publish a releasing proposal at once, if there were proposals since the last release.
+
+        `groups`: release only these; empty: all.
+        """
+        released = [group for group in self._proposed if not groups or group in groups]
+        if released:
+            self._release(released)
+            self._proposed = tuple(group for group in self._proposed if group not in released)
+            self._proposed_ns = self._proposed_ns if self._proposed else 0
+
+    def _release(self, groups: Sequence[str]) -> None:
         stamp_ns = max(self._now_ns(), self._proposed_ns)
-        released = proposal.releasing(self._source, stamp_ns, self._contract.action_size)
+        some = () if len(groups) == len(self._groups) else groups
+        self._publish(proposal.releasing(self._source, stamp_ns, self._contract.action_size, some))
+
+    def _publish(self, proposed: proposal.Proposal) -> None:
+        contract = self._contract
         self._publisher.publish(
-            proposal.encode(released, self._contract.action_names, self._contract.period_ns)
+            proposal.encode(proposed, contract.action_names, contract.period_ns, contract.groups)
         )
-        self._proposed_ns = 0
 
     def at_once(self) -> None:
         """Propose now, not at the next tick, so that a takeover is immediate."""
@@ -210,13 +226,16 @@ class Proposer:
             self.release()
             self._silent("silent by choice", OK, "silent by choice")
             return
-        if not np.isfinite(answer.chunk).all():
-            self._silent("not finite", ERROR, _not_finite(answer.chunk, self._contract))
+        wrong = not_finite(answer, self._contract)
+        if wrong:
+            self._silent("not finite", ERROR, wrong)
             return
-        proposed = proposal.proposing(self._source, tick_ns, answer)
-        raw = proposal.encode(proposed, self._contract.action_names, self._contract.period_ns)
-        self._publisher.publish(raw)
-        self._proposed_ns = tick_ns
+        covered = answer.groups or self._groups
+        left = [group for group in self._proposed if group not in covered]
+        if left:
+            self._release(left)
+        self._publish(proposal.proposing(self._source, tick_ns, answer))
+        self._proposed_ns, self._proposed = tick_ns, covered
         self._counts["answered"] += 1
         self._status = Status(OK, "proposing")
         oldest_s = age_s + max(observation.ages_s.values(), default=0.0)
@@ -270,9 +289,14 @@ def _frozen_s(node: Node) -> float:
     return 0.0 if value(node, "use_sim_time") else FROZEN_S
 
 
-def _not_finite(chunk: Vector, contract: Contract) -> str:
-    """Return a sentence that names the first non-finite value of the chunk (H, A)."""
-    step, column = np.argwhere(~np.isfinite(chunk))[0]
-    return (
-        f"not proposed: {contract.action_names[column]} is {chunk[step, column]} at step {step} of the chunk"
-    )
+def not_finite(answer: Answer, contract: Contract) -> str:
+    """Return a sentence that names the first non-finite value in the groups that an answer covers, "" without one."""
+    wrong = ~np.isfinite(answer.chunk)
+    for group in contract.groups if answer.groups else ():
+        if group.name not in answer.groups:
+            wrong[:, group.index] = False
+    if not wrong.any():
+        return ""
+    step, column = np.argwhere(wrong)[0]
+    value = answer.chunk[step, column]
+    return f"not proposed: {contract.action_names[column]} is {value} at step {step} of the chunk"

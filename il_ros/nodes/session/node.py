@@ -229,12 +229,16 @@ class Session(managed.PlainNode):
     def _on_proposal(self, source: str, raw: bytes) -> None:
         assert self._person is not None
         assert self._contract is not None
-        proposed = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
+        proposed = proposal.decode(
+            raw, self._contract.action_names, self._contract.period_ns, self._contract.groups
+        )
         self._person.observe(source, proposed)
 
     def _on_driving(self, raw: bytes) -> None:
         assert self._contract is not None
-        if not proposal.decode(raw, self._contract.action_names, self._contract.period_ns).releases:
+        if not proposal.decode(
+            raw, self._contract.action_names, self._contract.period_ns, self._contract.groups
+        ).releases:
             self._tell_unrecorded()
             self._resume()
 

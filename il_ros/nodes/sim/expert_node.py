@@ -1,6 +1,7 @@
 """Executable `scripted_expert`, node `expert`: the scripted expert of a simulated task proposes.
 
 `~/engage` (SetBool) starts and stops its proposals; its action at every tick is published on `~/advice`.
+Under a contract with several action groups, `~/GROUP/engage` starts and stops them for one group.
 When it cannot complete the task any more, it releases authority, and its advice has no steps.
 With `demonstrations` it takes over automatically, following the model of a person who supervises the policy.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,11 @@ class ScriptedExpert(managed.PlainNode):
         super().__init__("expert", **kwargs)
         declare_tick(self)
         self._contract = load_contract(declare_contract(self))
-        task = declare(
-            self, "task", "", "task whose expert acts: reach, push, pick_place or drive", read_only=True
-        )
+        task = declare(self, "task", "", "task whose expert acts", read_only=True)
         when = "propose from the start, without waiting for ~/engage"
-        self._engaged = declare(self, "engaged", True, when, read_only=True)
+        engaged = declare(self, "engaged", True, when, read_only=True)
+        names = tuple(group.name for group in self._contract.groups)
+        self._engaged = dict.fromkeys(names, engaged)
         named = "name of this source in its proposals"
         self._source: str = declare(self, "source", "expert", named, read_only=True)
         shown = declare(
@@ -59,7 +61,9 @@ class ScriptedExpert(managed.PlainNode):
         except (KeyError, ValueError) as error:
             raise managed.Refusal(f"parameter task: {error}") from error
         self._advice = self.create_publisher(JointTrajectory, "~/advice", QoSProfile(depth=5))
-        self.create_service(SetBool, "~/engage", self._on_engage)
+        self.create_service(SetBool, "~/engage", partial(self._on_engage, names))
+        for name in names if self._contract.grouped else ():
+            self.create_service(SetBool, f"~/{name}/engage", partial(self._on_engage, (name,)))
         self._given_up = False
         self._intervener = self._make_intervener(Path(shown), seed) if shown else None
         self._proposer = Proposer(self, self._contract, self._source, self._answer)
@@ -79,7 +83,9 @@ class ScriptedExpert(managed.PlainNode):
         if chunk is None:
             return None
         if self._intervener is None:
-            return Answer(chunk) if self._engaged else None
+            engaged = tuple(name for name, wanted in self._engaged.items() if wanted)
+            some = engaged if len(engaged) < len(self._engaged) else ()
+            return Answer(chunk, groups=some) if engaged else None
         self._intervener.advice(observation.tick_ns, chunk[0])
         return Answer(chunk + self._intervener.tremor) if self._intervener.drives else None
 
@@ -113,7 +119,9 @@ class ScriptedExpert(managed.PlainNode):
 
     def _on_policy(self, raw: bytes) -> None:
         assert self._intervener is not None
-        proposed = proposal.decode(raw, self._contract.action_names, self._contract.period_ns)
+        proposed = proposal.decode(
+            raw, self._contract.action_names, self._contract.period_ns, self._contract.groups
+        )
         if not proposed.releases:
             self._intervener.policy(proposed.stamp_ns, proposed.chunk[0])
             self._release_unless_driving()
@@ -128,13 +136,15 @@ class ScriptedExpert(managed.PlainNode):
         if not self._intervener.drives:
             self._proposer.release()
 
-    def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._engaged = request.data
-        if self._engaged:
+    def _on_engage(
+        self, groups: Sequence[str], request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        self._engaged |= dict.fromkeys(groups, request.data)
+        if request.data:
             self._proposer.at_once()
         else:
-            self._proposer.release()
-        response.success, response.message = True, "proposing" if self._engaged else "watching"
+            self._proposer.release(groups)
+        response.success, response.message = True, "proposing" if request.data else "watching"
         return response
 
 

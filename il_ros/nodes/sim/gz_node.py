@@ -34,7 +34,7 @@ from il_ros.sim.gazebo.world import world_element
 from il_ros.sim.gz import services
 from il_ros.sim.gz.task import gz_task
 from il_ros.sim.tasks.reading import Reading
-from il_ros.sim.tasks.task import TASK_NAMES
+from il_ros.sim.tasks.task import task_names
 
 WARN_EVERY_S = 2.0
 RETRY_S = 2.0  # after gz refused the first start
@@ -45,7 +45,7 @@ class SimGz(managed.PlainNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("sim", **kwargs)
-        name = declare(self, "task", "push", "what is simulated", choices=TASK_NAMES, read_only=True)
+        name = declare(self, "task", "push", "what is simulated", choices=task_names(), read_only=True)
         declare(self, "seed", 0, "seed of the next episode; counted up at each ~/reset", minimum=0)
         topic = declare(
             self, "decision_topic", "dagger_supervisor/decision", "decisions, which follow a tick's commands",

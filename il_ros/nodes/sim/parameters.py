@@ -7,12 +7,12 @@ from rclpy.parameter import Parameter
 
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.parameters import declare
-from il_ros.sim.tasks.task import SIMULATORS, TASK_NAMES, Cameras, Task, camera_names, make_task
+from il_ros.sim.tasks.task import SIMULATORS, Cameras, Task, camera_names, make_task, task_names
 
 
 def declare_task(node: Node) -> Task:
     """Declare the task's parameters; return the task."""
-    name = declare(node, "task", "push", "simulated task", choices=TASK_NAMES, read_only=True)
+    name = declare(node, "task", "push", "simulated task", choices=task_names(), read_only=True)
     simulator = declare(
         node, "simulator", "mujoco", "physics engine; gazebo_classic needs `make gazebo`",
         choices=SIMULATORS, read_only=True,

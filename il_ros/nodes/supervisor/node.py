@@ -9,6 +9,7 @@ measured state), `~/estop` (true latches), `~/reset_estop`. The topic `~/estop` 
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -84,7 +85,8 @@ class DaggerSupervisor(managed.ManagedNode):
         """Read the contract and the parameters; send nothing."""
         self._contract: Contract = load_contract(value(self, "contract"))
         try:
-            self._memory = ModeMemory(self._contract.period_ns, partial(command_difference, self._contract))
+            difference = partial(command_difference, self._contract)
+            self._memory = ModeMemory(self._contract.period_ns, difference, self._contract.groups)
             mode = make_mode(self._modes.options(), self._contract, value(self, "sources"), self._memory)
             self._supervision = Supervision(
                 self._contract,
@@ -194,7 +196,7 @@ class DaggerSupervisor(managed.ManagedNode):
             return  # queued before the node was deactivated
         self._answer_estop()  # in a flood of proposals its own task comes late
         try:
-            proposed = proposal.decode(raw, contract.action_names, contract.period_ns)
+            proposed = proposal.decode(raw, contract.action_names, contract.period_ns, contract.groups)
         except proposal.ProposalError as error:
             supervision.fault(name, str(error))
             return
@@ -223,6 +225,8 @@ class DaggerSupervisor(managed.ManagedNode):
         encoded = []
         if decision.sent is not None:
             for publisher, action, part in self._commands:
+                if math.isnan(decision.sent[part.start]):
+                    continue  # its group has no command yet
                 command = codecs.encode(action, decision.sent[part], decision.sent_ns)
                 encoded.append((publisher, messages.encode(action.type, command)))
         for publisher, raw in encoded:

@@ -56,6 +56,8 @@ class SupervisorReport:
         `without_subscriber`: command topics without a compatible subscriber.
         """
         values: dict[str, Any] = {"authority": supervision.authority, "generation": supervision.generation}
+        if len(supervision.authorities) > 1:
+            values |= {f"authority {group}": name for group, name in supervision.authorities.items()}
         values |= {"mode": supervision.mode.name, **supervision.mode.state(now_ns)}
         values |= self._sources(supervision, now_ns, steady_ns)
         values |= {
@@ -82,7 +84,7 @@ class SupervisorReport:
 
     def _sources(self, supervision: Supervision, now_ns: int, steady_ns: int) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        absences = supervision.proposal_buffer.absences(now_ns, steady_ns)
+        absences = supervision.proposal_buffer.absent(now_ns, steady_ns)
         passed_s = (steady_ns - self._seen_ns) / 1e9 if self._seen_ns else 0.0
         for name, states in supervision.proposal_buffer.states.items():
             values[name] = absences[name].text or "proposing"

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from sensor_msgs.msg import Joy
 
 from il_ros.core.specs import Vector
-from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.parameters import ParameterError, declare
 from il_ros.nodes.teleop.consoles import ConsoleLink
 from il_ros.nodes.teleop.targets import Teleop
 from il_ros.teleop.jog import Jog
-from il_ros.teleop.joy import JoyMap, StopButtons, parse_controls
+from il_ros.teleop.joy import JoyMap, StopButtons, parse_controls, parse_deadmen
 
 
 class TeleopJoy(Teleop):
@@ -32,6 +31,10 @@ class TeleopJoy(Teleop):
         deadman = declare(
             self, "deadman_button", 4, "button to hold while driving", minimum=0, maximum=64, read_only=True
         )
+        deadmen = declare(
+            self, "deadmen", [], 'lines "GROUP BUTTON": buttons to hold while driving one action group of the '
+            "contract; deadman_button drives all", read_only=True,
+        )  # fmt: skip
         deadzone = declare(
             self, "deadzone", 0.05, "deflection that counts as none", minimum=0.0, maximum=0.9, read_only=True
         )
@@ -65,6 +68,7 @@ class TeleopJoy(Teleop):
                 parse_controls(axes, names, "axes"),
                 parse_controls(buttons, names, "buttons"),
                 deadzone,
+                parse_deadmen(deadmen, [group.name for group in self.contract.groups]),
             )
             self._stops.require_free(self._map)
             self._jog = Jog(self.contract)
@@ -72,6 +76,7 @@ class TeleopJoy(Teleop):
             raise ParameterError(str(error)) from error
         self._link = ConsoleLink(self, watched=False)
         self._rates: Vector | None = None
+        self._groups: tuple[str, ...] = ()
         self._received_s = -self._timeout_s
         self.create_subscription(Joy, "joy", self._on_joy, 10)
 
@@ -80,7 +85,11 @@ class TeleopJoy(Teleop):
         if self._rates is None or time.monotonic() - self._received_s > self._timeout_s:
             self._jog.release()
             return None
-        return self._jog.step(self._rates, measured, tick_ns)
+        return self._jog.step(self._rates, measured, tick_ns, self._groups)
+
+    def groups(self) -> tuple[str, ...]:
+        """Return the groups whose deadman button is held; empty: that of all."""
+        return self._groups
 
     def _on_joy(self, message: Joy) -> None:
         stop, clear = self._stops.pressed(message.buttons)
@@ -88,18 +97,20 @@ class TeleopJoy(Teleop):
             self._link.stop()
         elif clear:
             self._link.release()
-        held, self._rates = self._rates is not None, None  # released if the next line raises
+        held, self._rates = self._groups if self._rates is not None else None, None  # released if this raises
         self._rates = self._map.rates(message.axes, message.buttons)
+        groups = self._map.held(message.buttons)
         self._received_s = time.monotonic()
-        if self._rates is None:
+        if groups is None:
             self.release()
-        elif not held:
+        elif groups != held:
+            self._groups = groups
             self.take_over()
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node."""
-    return managed.main(TeleopJoy, args)
+    return TeleopJoy.main(args)
 
 
 if __name__ == "__main__":

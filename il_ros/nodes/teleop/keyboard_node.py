@@ -55,6 +55,12 @@ class TeleopKeyboard(Teleop):
         # steady clock: keys arrive in real time, also while /clock is paused
         self.create_timer(LOOK_EVERY_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
+    @classmethod
+    def main(cls, args: Sequence[str] | None = None) -> int:
+        """Run the node, with the keys of this terminal if there is one; return the exit code."""
+        with terminal.keys_or_none() as keys:
+            return managed.main(functools.partial(cls, keys), args)
+
     def set_up(self) -> None:
         """Declare the times; create the keyboard."""
         move_s = declare(
@@ -83,7 +89,11 @@ class TeleopKeyboard(Teleop):
         if rates is None:
             self._jog.release()
             return None
-        return self._jog.step(rates, measured, tick_ns)
+        return self._jog.step(rates, measured, tick_ns, self.groups())
+
+    def groups(self) -> tuple[str, ...]:
+        """Return the groups that the keys drive."""
+        return self._keyboard.groups(time.monotonic())
 
     def stop(self) -> None:
         """Stop the robot with the console, and keep the status line on the screen."""
@@ -133,8 +143,7 @@ class TeleopKeyboard(Teleop):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node in this terminal."""
-    with terminal.keys_or_none() as keys:
-        return managed.main(functools.partial(TeleopKeyboard, keys), args)
+    return TeleopKeyboard.main(args)
 
 
 if __name__ == "__main__":

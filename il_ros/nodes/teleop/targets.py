@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class Teleop(managed.PlainNode):
     """Proposals of a person. Subclasses return each tick's target from `target`, or None for no proposal.
 
     Only the observations that measure commanded joints are needed: a stale camera must not stop
-    teleoperation.
+    teleoperation. A package of one's own registers its subclass in il_ros.devices; see examples/.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -34,20 +35,32 @@ class Teleop(managed.PlainNode):
         self._references = References(self.contract)
         self._proposer = Proposer(self, self.contract, source, self._answer, self._references.specs)
 
+    @classmethod
+    def main(cls, args: Sequence[str] | None = None) -> int:
+        """Run the node until a signal; return the exit code."""
+        return managed.main(cls, args)
+
     def set_up(self) -> None:
         """Declare parameters, create the core, subscribe; raises ParameterError. Subclasses override."""
 
     def target(self, measured: Vector, tick_ns: int) -> Vector | None:
-        """Return the target action (A,) at a tick, or None; `measured` (A,): the robot's state, NaN where unknown."""
+        """Return the target action (A,) at a tick, or None; `measured` (A,): the robot's state, NaN where unknown.
+
+        Numbers of groups that are not among `groups` do not count.
+        """
         raise NotImplementedError
+
+    def groups(self) -> tuple[str, ...]:
+        """Return the action groups of the last target that the person drives; empty: all."""
+        return ()
 
     def status(self) -> Status:
         """Return the proposer's status."""
         return self._proposer.status()
 
-    def release(self) -> None:
-        """Release authority at once, before the next tick."""
-        self._proposer.release()
+    def release(self, groups: Sequence[str] = ()) -> None:
+        """Release authority over `groups` (empty: all) at once, before the next tick."""
+        self._proposer.release(groups)
 
     def take_over(self) -> None:
         """Propose at once, before the next tick."""
@@ -59,4 +72,4 @@ class Teleop(managed.PlainNode):
 
     def _answer(self, observation: Observation) -> Answer | None:
         target = self.target(self._references.measured(observation.values), observation.tick_ns)
-        return None if target is None else Answer(target[np.newaxis])
+        return None if target is None else Answer(target[np.newaxis], groups=self.groups())

@@ -14,6 +14,7 @@ from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.encoders import CameraEncoder
 from il_ros.policies.families.heads import GAUSSIAN, LOSSES, DeterministicHead, GaussianHead
 from il_ros.policies.families.numpy_forward import mlp_forward
+from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -139,3 +140,6 @@ def with_camera_features(window: Window, cameras: nn.ModuleDict) -> Tensor:
 
 def _unchanged(action: Tensor, weight: Tensor | None) -> Tensor | None:
     return weight
+
+
+FAMILY = Family(BehaviourCloning, BehaviourCloningNetwork)

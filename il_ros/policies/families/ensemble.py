@@ -21,6 +21,7 @@ from il_ros.policies.families.behaviour_cloning import (
 )
 from il_ros.policies.families.heads import ELEMENTWISE
 from il_ros.policies.families.numpy_forward import ensemble_forward
+from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import (
     Actions,
     Array,
@@ -190,3 +191,6 @@ def _mix_bits(numbers: Tensor) -> Tensor:
     numbers = ((numbers ^ (numbers >> 16)) * 73244475) & _MASK
     numbers = ((numbers ^ (numbers >> 15)) * 73244475) & _MASK
     return numbers ^ (numbers >> 16)
+
+
+FAMILY = Family(Ensemble, EnsembleNetwork)

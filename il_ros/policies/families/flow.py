@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from il_ros.core.settings import at_least
 from il_ros.policies.families.behaviour_cloning import camera_encoders, check_widths, with_camera_features
+from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -95,3 +96,6 @@ class FlowNetwork(PolicyModel):
             times = torch.full((len(batch), 1), time, device=device)
             chunk = chunk + self.velocity(features, chunk, times) / self.passes
         return Actions(continued(chunk, previous))
+
+
+FAMILY = Family(Flow, FlowNetwork)

@@ -1,23 +1,20 @@
-"""The registry of policy families: the settings class and the network of each.
+"""The policy families by name: those that il_ros and other installed packages register.
 
 A checkpoint names its family; unregistered families cannot be loaded.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from il_ros.core import plugins
 from il_ros.core.contract import Contract
-from il_ros.core.settings import one_of
-from il_ros.policies.families.behaviour_cloning import BehaviourCloning, BehaviourCloningNetwork
-from il_ros.policies.families.ensemble import Ensemble, EnsembleNetwork
-from il_ros.policies.families.flow import Flow, FlowNetwork
-from il_ros.policies.families.transformer import Transformer, TransformerNetwork
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
-from il_ros.policies.protocol import ModelSpec, PolicyModel
+from il_ros.policies.protocol import ModelSpec, PolicyModel, PolicySettings
 
 
 @dataclass(frozen=True)
@@ -28,18 +25,10 @@ class Family:
     network: Callable[[Any, ModelSpec], PolicyModel]
 
 
-FAMILIES = {
-    "bc": Family(BehaviourCloning, BehaviourCloningNetwork),
-    "ensemble": Family(Ensemble, EnsembleNetwork),
-    "transformer": Family(Transformer, TransformerNetwork),
-    "flow": Family(Flow, FlowNetwork),
-}
-
-
 def family(name: str) -> Family:
-    """Return the family called `name`; raises ValueError that lists the known names."""
-    one_of("family", name, tuple(FAMILIES))
-    return FAMILIES[name]
+    """Return the family called `name`; raises PluginError if it is not registered or cannot be used."""
+    found: Family = plugins.load(plugins.FAMILIES, name, _fault)
+    return found
 
 
 def make_network(
@@ -56,3 +45,13 @@ def make_network(
     inputs = Inputs.for_policy(contract, settings)
     spec = ModelSpec(contract, inputs, len(normaliser.actions.centre), normaliser, assets or {})
     return family(name).network(settings, spec)
+
+
+def _fault(loaded: Any) -> str:
+    if not isinstance(loaded, Family):
+        return f"it is {loaded!r}"
+    if not (isinstance(loaded.settings, type) and issubclass(loaded.settings, PolicySettings)):
+        return f"its settings {loaded.settings!r} are not derived from PolicySettings"
+    if not dataclasses.is_dataclass(loaded.settings):
+        return f"its settings {loaded.settings!r} are no dataclass"
+    return "" if callable(loaded.network) else f"its network {loaded.network!r} cannot be called"

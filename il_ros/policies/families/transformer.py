@@ -23,6 +23,7 @@ from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.behaviour_cloning import camera_encoders, camera_features, check_widths
 from il_ros.policies.families.encoders import CameraEncoder
 from il_ros.policies.families.heads import ELEMENTWISE
+from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -225,3 +226,6 @@ def own_keys(spec: ModelSpec) -> tuple[str, ...]:
     """Return the observations that measure what the policy commands."""
     references = {action.reference for action in spec.contract.actions}
     return tuple(each.key for each in spec.contract.observations if each.key in references)
+
+
+FAMILY = Family(Transformer, TransformerNetwork)

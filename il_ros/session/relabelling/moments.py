@@ -17,7 +17,7 @@ from il_ros.episodes.catalogue import Entry, scan
 from il_ros.episodes.decisions import read_decisions, summary
 from il_ros.episodes.layout import EpisodeInfo, load_info
 from il_ros.records import strict_json as check
-from il_ros.records.decision import Decision
+from il_ros.records.decision import Decision, drives
 from il_ros.records.labelling import POLICY
 
 Refuse = Callable[[str], None]
@@ -172,7 +172,9 @@ def _most_uncertain(bag: Bag, info: EpisodeInfo, start_ns: int, refuse: Refuse) 
     driven = [
         decision
         for decision in decisions
-        if decision.authority == POLICY and decision.uncertainty is not None and decision.stamp_ns >= start_ns
+        if drives(decision.authority, POLICY)
+        and decision.uncertainty is not None
+        and decision.stamp_ns >= start_ns
     ]
     return sorted(driven, key=lambda decision: -(decision.uncertainty or 0.0))
 

@@ -16,7 +16,7 @@ from il_ros.sim.tasks import reading
 from il_ros.sim.tasks.arm_scene import ArmScene
 from il_ros.sim.tasks.kinematics import pointing_down
 from il_ros.sim.tasks.reading import Reading
-from il_ros.sim.tasks.task import NO_CAMERAS, RESET_PAUSE_NS, Cameras
+from il_ros.sim.tasks.task import GZ, NO_CAMERAS, RESET_PAUSE_NS, SIMULATORS, Cameras, scene_of
 from il_ros.sim.tasks.wobble import Wobble
 
 CONTROL_PERIOD_NS = 50_000_000
@@ -37,13 +37,22 @@ class ArmTask(ABC):
     """The arm in one task's scene; subclasses define the start and the success condition."""
 
     name: str
+    goal: str
+    contract: str
     time_limit_s: float
     opening_m: tuple[float, float]
     """Range from which the gripper's initial opening is drawn."""
 
     robot = "arm"
     control_period_ns = CONTROL_PERIOD_NS
-    camera_names = CAMERAS
+    camera_names: tuple[str, ...] = CAMERAS
+    view = "overhead_camera/image_raw"
+    simulators = (*SIMULATORS, GZ)
+
+    @classmethod
+    def create(cls, cameras: Cameras, simulator: str) -> ArmTask:
+        """Return the task in one of SIMULATORS; see `TaskClass`."""
+        return cls(scene_of(simulator, cls.robot, cls.name, cameras), cameras)
 
     def __init__(self, scene: ArmScene, cameras: Cameras = NO_CAMERAS):
         self.scene = scene
@@ -52,11 +61,13 @@ class ArmTask(ABC):
         self._steps = 0
         self._target = pointing_down(HOME_M, 0.0)
         self._wobble = Wobble(np.random.default_rng(0))
-        self.commands = {ARM_COMMAND: ARRAY, GRIPPER_COMMAND: ARRAY}
-        self.streams = {camera_topic(name): IMAGE for name in cameras.names}
-        if scene.has_object:
-            self.streams[OBJECT_POSE] = POSE
-        self.streams |= {GOAL_POSE: POSE, JOINT_STATES: JOINT_STATE}
+        self.commands: Mapping[str, str] = {ARM_COMMAND: ARRAY, GRIPPER_COMMAND: ARRAY}
+        self.streams: Mapping[str, str] = {
+            **{camera_topic(name): IMAGE for name in cameras.names},
+            **({OBJECT_POSE: POSE} if scene.has_object else {}),
+            GOAL_POSE: POSE,
+            JOINT_STATES: JOINT_STATE,
+        }
 
     @abstractmethod
     def place(self, rng: np.random.Generator) -> None:
@@ -74,21 +85,6 @@ class ArmTask(ABC):
             return False
         x, y, z = self.scene.object_m
         return bool(not (0.05 < x < 0.65 and abs(y) < 0.45 and z > -0.05))
-
-    @property
-    def judged(self) -> bool:
-        """True: success is defined."""
-        return True
-
-    @property
-    def over(self) -> bool:
-        """True after a failure."""
-        return self.failed
-
-    @property
-    def reward(self) -> float:
-        """1 while the success condition holds, else 0."""
-        return float(self.success)
 
     @property
     def time_ns(self) -> int:

@@ -19,7 +19,7 @@ from il_ros.sim.tasks.corridor import END_ZONE_RADIUS_M, Corridor, random_corrid
 from il_ros.sim.tasks.drive_scene import WHEEL_RADIUS_M, WHEEL_SEPARATION_M, DriveScene
 from il_ros.sim.tasks.laser import laser_scan
 from il_ros.sim.tasks.reading import Reading, image
-from il_ros.sim.tasks.task import NO_CAMERAS, RESET_PAUSE_NS, Cameras
+from il_ros.sim.tasks.task import GZ, NO_CAMERAS, RESET_PAUSE_NS, SIMULATORS, Cameras, scene_of
 
 TWIST_STAMPED = "geometry_msgs/msg/TwistStamped"
 ODOMETRY = "nav_msgs/msg/Odometry"
@@ -37,11 +37,19 @@ class DriveTask:
 
     name = "drive"
     goal = "drive to the green zone at the end of the corridor; success: its centre is in the zone"
+    contract = "drive"
     robot = "drive"
+    simulators = (*SIMULATORS, GZ)
+    view = "camera/image_raw"
     control_period_ns = 50_000_000
     time_limit_s = 40.0
     commands: Mapping[str, str] = {COMMAND: TWIST_STAMPED}
-    camera_names = ("camera",)
+    camera_names: tuple[str, ...] = ("camera",)
+
+    @classmethod
+    def create(cls, cameras: Cameras, simulator: str) -> DriveTask:
+        """Return the task in one of SIMULATORS; see `TaskClass`."""
+        return cls(scene_of(simulator, cls.robot, cls.name, cameras), cameras)
 
     def __init__(self, scene: DriveScene, cameras: Cameras = NO_CAMERAS):
         self.scene = scene
@@ -71,21 +79,6 @@ class DriveTask:
     def failed(self) -> bool:
         """True once the robot has fallen over or touched the corridor for STUCK_S without interruption."""
         return self._touching_s >= STUCK_S or self._fallen
-
-    @property
-    def judged(self) -> bool:
-        """True: success is defined."""
-        return True
-
-    @property
-    def over(self) -> bool:
-        """True after a failure."""
-        return self.failed
-
-    @property
-    def reward(self) -> float:
-        """1 while the success condition holds, else 0."""
-        return float(self.success)
 
     def reset(self, seed: int) -> None:
         """Build the corridor of this seed and place the robot at its start, at rest."""

@@ -23,6 +23,7 @@ class PickPlace(ArmTask):
 
     name = "pick_place"
     goal = "pick the cube up and drop it into the bin; success: it lies in the bin and the gripper is open"
+    contract = "arm_pick_place"
     time_limit_s = 15.0
     opening_m = (0.03, 0.08)  # demonstrations include starts with a closed, empty gripper
 

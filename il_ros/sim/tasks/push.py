@@ -22,6 +22,7 @@ class Push(ArmTask):
 
     name = "push"
     goal = "push the block onto the mark; success: it rests within 3 cm of the mark"
+    contract = "arm_push"
     time_limit_s = 12.0
     opening_m = (0.03, 0.03)
 

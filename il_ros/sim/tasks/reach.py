@@ -15,6 +15,7 @@ class Reach(ArmTask):
 
     name = "reach"
     goal = "move the tip of the tool to the ball; success: it is within 2 cm"
+    contract = "arm_reach"
     time_limit_s = 6.0
     opening_m = (0.02, 0.02)
 

@@ -1,4 +1,4 @@
-"""The protocol of a simulated task, and the registry of tasks by name.
+"""The protocol of a simulated task, and the registered tasks by name.
 
 The caller steps a task: the sim node on a ROS graph, or a roll-out in one process. After `reset(seed)` its
 physics depends on the seed and the commands only, bit by bit.
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from il_ros.core import plugins
 from il_ros.core.messages import Message
 from il_ros.core.specs import Vector
 from il_ros.sim.tasks.reading import Reading
@@ -68,11 +69,6 @@ class Task(Protocol):
     time_limit_s: float
 
     @property
-    def judged(self) -> bool:
-        """Whether the task defines success; without it, only rewards count."""
-        ...
-
-    @property
     def time_ns(self) -> int:
         """Simulated time, the stamp of `readings`."""
         ...
@@ -85,16 +81,6 @@ class Task(Protocol):
     @property
     def failed(self) -> bool:
         """True once success has become impossible, as when the block fell off the table."""
-        ...
-
-    @property
-    def over(self) -> bool:
-        """True once the episode has ended and no further step is possible; success alone does not end it."""
-        ...
-
-    @property
-    def reward(self) -> float:
-        """The reward of the last step; 0 after a reset."""
         ...
 
     def reset(self, seed: int) -> None:
@@ -138,6 +124,21 @@ class Task(Protocol):
         ...
 
 
+def is_over(task: Task) -> bool:
+    """Return whether no further step is possible: what the task says (`over`), else after a failure."""
+    return bool(getattr(task, "over", task.failed))
+
+
+def reward_of(task: Task) -> float:
+    """Return the reward of the last step: what the task says (`reward`), else 1 while its success condition holds."""
+    return float(getattr(task, "reward", task.success))
+
+
+def is_judged(task: Task) -> bool:
+    """Return whether success is defined: what the task says (`judged`), else yes. Otherwise only rewards count."""
+    return bool(getattr(task, "judged", True))
+
+
 class TaskExpert(Protocol):
     """A scripted expert: a function of the contract's observation alone, so that a policy can learn it."""
 
@@ -149,13 +150,29 @@ class TaskExpert(Protocol):
         ...
 
 
-_TASKS = {
-    "reach": "il_ros.sim.tasks.reach:Reach",
-    "push": "il_ros.sim.tasks.push:Push",
-    "pick_place": "il_ros.sim.tasks.pick_place:PickPlace",
-    "drive": "il_ros.sim.tasks.drive:DriveTask",
-}
-TASK_NAMES = tuple(_TASKS)
+class TaskClass(Protocol):
+    """What a package registers as a task in `il_ros.tasks`: the class of a simulated task, named like its entry point.
+
+    `goal`: see `Task`. `contract`: the name of a contract of il_ros, or the path of a file (.yaml): what the scripted
+    expert observes and commands, and what policies observe by default. `camera_names`: every camera of the task.
+    `view`: the topic of the camera that shows a person most, "" without cameras. `simulators`: those it runs in.
+    """
+
+    name: str
+    goal: str
+    contract: str
+    camera_names: tuple[str, ...]
+    view: str
+    simulators: tuple[str, ...]
+
+    def create(self, cameras: Cameras, simulator: str) -> Task:
+        """Return the task in one of its simulators; `cameras` are of `camera_names`. A class method.
+
+        Raises RuntimeError when the simulator can't start.
+        """
+        ...
+
+
 _SCENES = {
     "mujoco": {"arm": "il_ros.sim.mujoco.arm:MujocoArm", "drive": "il_ros.sim.mujoco.drive:MujocoDrive"},
     "gazebo_classic": {
@@ -164,6 +181,14 @@ _SCENES = {
     },
 }
 SIMULATORS = tuple(_SCENES)
+"""The simulators of il_ros that a task can be created in."""
+GZ = "gz"
+_CLASS = (*TaskClass.__annotations__, "create")
+
+
+def task_names() -> tuple[str, ...]:
+    """Return the names of the registered tasks; imports none."""
+    return plugins.names(plugins.TASKS)
 
 
 def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "mujoco") -> Task:
@@ -172,27 +197,38 @@ def make_task(name: str, *, cameras: Cameras = NO_CAMERAS, simulator: str = "muj
     Raises ValueError on an unknown name, camera or simulator, RuntimeError when the simulator can't start.
     """
     kind = task_class(name)
-    if simulator not in _SCENES:
-        raise ValueError(f"unknown simulator '{simulator}'; there are: {', '.join(_SCENES)}")
+    require_simulator(kind, simulator, GZ)  # gz-sim has a node of its own
     cameras.require(kind.camera_names)
-    task: Task = kind(named(_SCENES[simulator], kind.robot, "robot")(name, cameras), cameras)
-    return task
+    return kind.create(cameras, simulator)
 
 
-def task_class(name: str) -> Any:
-    """Return the class of a task; it is constructed from a scene. Raises ValueError on an unknown name."""
-    return named(_TASKS, name, "task")
+def task_class(name: str) -> TaskClass:
+    """Return the class of a task. Raises PluginError if it is not registered or cannot be used."""
+    found: TaskClass = plugins.load(plugins.TASKS, name, lambda loaded: _fault(loaded, name))
+    return found
 
 
 def camera_names(name: str) -> tuple[str, ...]:
-    """Return the names of a task's cameras. Raises ValueError on an unknown name."""
-    cameras: tuple[str, ...] = task_class(name).camera_names
-    return cameras
+    """Return the names of a task's cameras. Raises PluginError as `task_class`."""
+    return task_class(name).camera_names
 
 
-def named(table: Mapping[str, str], name: str, what: str) -> Any:
-    """Import and return the class that `table` lists under `name` as 'module:Class'."""
-    if name not in table:
-        raise ValueError(f"unknown {what} '{name}'; there are: {', '.join(table)}")
-    module, _, attribute = table[name].partition(":")
-    return getattr(import_module(module), attribute)
+def require_simulator(kind: TaskClass, simulator: str, *others: str) -> None:
+    """Raise ValueError when a task does not run in a simulator; `others`: those that cannot be used here."""
+    here = [each for each in kind.simulators if each not in others]
+    if simulator not in here:
+        raise ValueError(f"task '{kind.name}': unknown simulator '{simulator}'; there are: {', '.join(here)}")
+
+
+def scene_of(simulator: str, robot: str, task: str, cameras: Cameras) -> Any:
+    """Return the scene of one of il_ros's robots in a simulator."""
+    module, _, scene = _SCENES[simulator][robot].partition(":")
+    return getattr(import_module(module), scene)(task, cameras)
+
+
+def _fault(loaded: Any, name: str) -> str:
+    if not isinstance(loaded, type):
+        return f"it is {loaded!r}"
+    if missing := plugins.attributes_missing(loaded, _CLASS):
+        return missing
+    return "" if loaded.name == name else f"its attribute name is {loaded.name!r}, not '{name}'"  # type: ignore[attr-defined]

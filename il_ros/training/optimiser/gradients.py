@@ -19,8 +19,8 @@ from il_ros.training.optimiser.mlp_gradient import SLOPES, Layer, MLPGradient
 
 Gradient = Callable[[Batch, torch.Generator], Loss]
 
-PROOF_COUNTS = (16, 1, 5)
-"""Sizes of the random batches on which an analytic gradient is compared with autograd's."""
+PROOF_COUNT = 5
+"""Size of the random batches on which an analytic gradient is compared with autograd's."""
 PROOF_RELATIVE = 1e-6
 """Largest difference there, in double precision, of the largest number in the gradient."""
 
@@ -74,23 +74,22 @@ def fault(network: PolicyModel, example: Batch) -> str:
     assert by_hand is not None
     rng = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
-        for count in PROOF_COUNTS:
-            for weighted in (False, True):
-                batch = _random(example, count, weighted, rng)
-                flat.gradient.zero_()
-                found, slope = by_hand(batch, rng).total.clone(), flat.gradient.clone()
-                wanted = by_autograd(twin, flat, batch, rng).total
-                if not _alike(found, wanted):
-                    return f"its loss is {found.item():.6g}, autograd's {wanted.item():.6g}"
-                if not _alike(slope, flat.gradient):
-                    apart = (slope - flat.gradient).abs().max().item()
-                    return f"gradients differ by up to {apart:.3g}"
+        for weighted in (False, True):
+            batch = _random(example, PROOF_COUNT, weighted, rng)
+            flat.gradient.zero_()
+            found, slope = by_hand(batch, rng).total.clone(), flat.gradient.clone()
+            wanted = by_autograd(twin, flat, batch, rng).total
+            if not _alike(found, wanted):
+                return f"its loss is {found.item():.6g}, autograd's {wanted.item():.6g}"
+            if not _alike(slope, flat.gradient):
+                apart = (slope - flat.gradient).abs().max().item()
+                return f"gradients differ by up to {apart:.3g}"
     return ""
 
 
 def _alike(found: Tensor, wanted: Tensor) -> bool:
-    most = PROOF_RELATIVE * float(wanted.abs().nan_to_num().max())
-    return torch.allclose(found, wanted, rtol=0, atol=most, equal_nan=True)
+    apart = (found - wanted).abs().max()
+    return bool(apart <= PROOF_RELATIVE * wanted.abs().max())
 
 
 def _random(example: Batch, count: int, weighted: bool, rng: torch.Generator) -> Batch:

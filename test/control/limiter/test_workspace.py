@@ -138,3 +138,15 @@ def test_a_joint_of_the_chain_that_is_not_commanded_is_named():
         Workspace(own, BOX, chain)
     with pytest.raises(ValueError, match="no joint moves 'tip'"):
         Workspace(own, BOX, parse_chain(URDF, "planar.urdf", "lower", "tip"))
+
+
+def test_a_tool_that_two_groups_move_is_refused():
+    """Where one of them has no command yet, the place of the tool is not known."""
+    text = TEXT.format(acceleration="", safe="hold")
+    joint = "{topic: %s, type: std_msgs/msg/Float64MultiArray, names: [%s], reference: joints, limits: {speed: 1.0}}"
+    apart = text[: text.index("  arm:")] + f"  upper: {joint % ('u', 'a')}\n  lower: {joint % ('l', 'b')}\n"
+    chain = parse_chain(URDF, "planar.urdf", "", "tip")
+    Workspace(contract.parse(apart, "test"), BOX, chain)
+    grouped = contract.parse(apart + "groups: {one: [upper], other: [lower]}\n", "test")
+    with pytest.raises(ValueError, match="the joints that move 'tip' are in the groups one and other"):
+        Workspace(grouped, BOX, chain)

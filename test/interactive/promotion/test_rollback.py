@@ -13,7 +13,7 @@ from il_ros.interactive.promotion.rollback import (
     chance_of_rise,
     worse,
 )
-from il_ros.records.decision import Decision
+from il_ros.records.decision import Decision, GroupDecision
 
 MS = 1_000_000
 
@@ -44,6 +44,22 @@ def test_an_intervention_counts_once_for_the_version_that_drove():
     drive = Drive()
     drive("policy", 2)("expert", 30)("policy", 2, "v2")("none", 3)("expert", 2)("expert", 2)
     assert (drive.log.of("v1").interventions, drive.log.of("v2").interventions) == (1, 1)
+
+
+def test_a_version_drives_while_it_drives_one_arm_and_groups_taken_at_once_are_one_intervention():
+    """Ten ticks of 50 ms: both arms, then one, then none, then both again; the policy drives at least one at eight."""
+    log = DrivingLog()
+    for tick, (left, right) in enumerate(zip("ppppeeeepp", "ppppppeepp", strict=True), 1):
+        names = {"p": "policy", "e": "expert"}
+        groups = {
+            name: GroupDecision((place,), names[each], "why", "v1" if each == "p" else "")
+            for place, (name, each) in enumerate((("left", left), ("right", right)))
+        }
+        whole = "+".join(dict.fromkeys(part.authority for part in groups.values()))
+        stamp_ns = (1000 + 50 * tick) * MS
+        log.observe(Decision(stamp_ns, stamp_ns, whole, "why", mode="hg_dagger", groups=groups))
+    # 3 steps with both; the takeover of the left arm; 1 step with the right; its takeover; 1 step after the hand-back
+    assert log.of("v1") == Driving(pytest.approx(5 * 0.05), 2)
 
 
 def test_an_expert_that_drives_first_is_no_intervention():

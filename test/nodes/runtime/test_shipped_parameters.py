@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from il_ros.core import share
+from il_ros.nodes.action_client.node import ActionClientNode
 from il_ros.nodes.conductor.node import Conductor
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.recorder.node import Recorder
@@ -17,11 +18,12 @@ from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.nodes.teleop.joy_node import TeleopJoy
 from il_ros.nodes.teleop.keyboard_node import TeleopKeyboard
 from il_ros.nodes.teleop.leader_node import TeleopLeader
+from il_ros.nodes.teleop.targets import Teleop
 from il_ros.nodes.trainer.node import Trainer
 
 EVERYWHERE = {"use_sim_time", "start_type_description_service", "realtime_priority"}
-LATER = {"supervisor_status"}
-"""Declared at activation of the policy server, which has no policy here."""
+LATER = {"supervisor_status", "device"}
+"""Declared at activation of the policy server, which has no policy here; read before the node exists."""
 CHOSEN = {"deadzone", "alignment", "joy_buttons"}
 """Parameters for which the files differ from the node's defaults."""
 
@@ -37,6 +39,7 @@ def flat(values, before=""):
 @pytest.mark.parametrize(
     ("name", "node_class", "needed"),
     [
+        ("action_client", ActionClientNode, ()),
         ("conductor", Conductor, ()),
         ("dagger_supervisor", DaggerSupervisor, ("contract",)),
         ("policy_server", PolicyServer, ("candidates",)),
@@ -45,6 +48,7 @@ def flat(values, before=""):
         ("session", lambda **kwargs: Session(None, **kwargs), ()),
         ("sim", Sim, ("seed",)),  # each reset counts it up
         ("sim_gz", SimGz, ()),
+        ("teleop", Teleop, ("contract",)),
         ("teleop_joy", TeleopJoy, ("contract", "axes")),
         ("teleop_keyboard", lambda **kwargs: TeleopKeyboard(None, **kwargs), ("contract", "keys_topic")),
         ("teleop_leader", TeleopLeader, ("contract", "joints")),

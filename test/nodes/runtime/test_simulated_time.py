@@ -33,7 +33,7 @@ def patience(monkeypatch):
     monkeypatch.setattr(publishers, "CLOCK_PATIENCE_S", 0.1)
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", sorted(NODES.keys() - {"teleop"}))  # any Teleop
 def test_every_node_has_the_check(name):
     module = importlib.import_module(NODES[name])
     classes = [kind for kind in vars(module).values() if isinstance(kind, type)]

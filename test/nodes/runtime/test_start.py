@@ -47,3 +47,30 @@ def test_an_unknown_executable_is_refused_with_the_known_ones():
     ran = start("recoder")
     assert ran.returncode == 2
     assert "conductor, dagger_supervisor, playback, policy_server, recorder" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["-p", "device:=joi"],
+            "teleop cannot start: parameter device: device 'joi' is not known; did you mean 'joy'",
+        ),
+        ([], "teleop cannot start: parameter device: device '' is not known; known: joy, keyboard, leader"),
+    ],
+)
+def test_a_device_that_nobody_registers_is_refused_with_the_known_ones(words, message):
+    ran = start("teleop", *words)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(message)
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_device_may_be_named_in_a_parameter_file_and_have_parameters_of_its_own(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "expert:\n  ros__parameters:\n    device: joy\n    axxes: [a]\n    contract: none_of_this_name\n"
+    )
+    ran = start("teleop", "--params-file", str(file))
+    assert "contract 'none_of_this_name'" in ran.stderr
+    assert "axxes" not in ran.stderr

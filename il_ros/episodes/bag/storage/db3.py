@@ -15,6 +15,8 @@ _TOPICS = """\
 SELECT t.name, t.type, t.serialization_format, COUNT(m.timestamp), MIN(m.timestamp), MAX(m.timestamp)
 FROM topics t LEFT JOIN messages m ON m.topic_id = t.id GROUP BY t.id ORDER BY t.id"""
 
+_HAS_DEFINITIONS = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'message_definitions'"
+_DEFINITIONS = "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
 
 Kinds = tuple[type | tuple[type, ...], ...]
 _NULL = (int, type(None))
@@ -35,6 +37,18 @@ def topics(path: Path) -> list[Db3Topic]:
     """Return the topics of a file; raises sqlite3.Error when it is damaged or not rosbag2's, OSError."""
     with _opened(path) as database:
         return [Db3Topic(*row) for row in _rows(database, _TOPICS, (str, str, str, int, _NULL, _NULL))]
+
+
+def definitions(path: Path) -> dict[str, tuple[str, str]]:
+    """Return the definition of each type, and its language; empty in files of rosbag2 before Iron.
+
+    Raises sqlite3.Error when the file is damaged, OSError.
+    """
+    with _opened(path) as database:
+        if not list(_rows(database, _HAS_DEFINITIONS, (str,))):
+            return {}
+        rows = _rows(database, _DEFINITIONS, (str, str, str))
+        return {name: (text, language) for name, language, text in rows}
 
 
 def messages(path: Path, wanted: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:

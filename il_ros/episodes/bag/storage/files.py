@@ -148,7 +148,12 @@ def add_topic(path: Path, topics: dict[str, TopicSummary], channel: Declared, co
     known = topics.get(channel.topic, TopicSummary(channel.type, 0))
     if known.type != channel.type:
         raise BagError(f"{path}: topic {channel.topic} holds both {known.type} and {channel.type}")
-    topics[channel.topic] = TopicSummary(channel.type, known.messages + count)
+    topics[channel.topic] = TopicSummary(
+        channel.type,
+        known.messages + count,
+        known.definition or channel.definition,
+        known.language or channel.language,
+    )
 
 
 def _mcap_messages(path: Path, topics: Collection[str] | None) -> Iterator[BagMessage]:
@@ -184,11 +189,13 @@ def _damaged(path: Path, error: Exception) -> BagError:
 def _open_db3(path: Path) -> Bag:
     topics: dict[str, TopicSummary] = {}
     try:
-        found = db3.topics(path)
+        found, definitions = db3.topics(path), db3.definitions(path)
     except (sqlite3.Error, OSError) as error:
         raise BagError(f"{path}: is damaged, or no .db3 file of rosbag2 ({error})") from error
     for topic in found:
-        add_topic(path, topics, Declared(topic.name, topic.type, topic.encoding), topic.messages)
+        text, language = definitions.get(topic.type, ("", ""))
+        channel = Declared(topic.name, topic.type, topic.encoding, text, language)
+        add_topic(path, topics, channel, topic.messages)
     starts = [topic.start_ns for topic in found if topic.start_ns is not None]
     ends = [topic.end_ns for topic in found if topic.end_ns is not None]
     return Bag(

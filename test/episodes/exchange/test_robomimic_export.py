@@ -12,7 +12,8 @@ from il_ros.envs.episode_log import EpisodeLog
 from il_ros.envs.write_episode import observation_message, write_episode
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.catalogue import scan
-from il_ros.episodes.exchange.robomimic import ExportError, export
+from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5.export import export_robomimic as export
 from il_ros.episodes.recording.options import Label
 from il_ros.records.decision import Decision
 
@@ -155,13 +156,13 @@ def test_a_failed_export_leaves_no_file(tmp_path):
 def test_a_file_is_not_replaced(tmp_path):
     entries = written(tmp_path / "episodes", [4])
     (tmp_path / "out.hdf5").write_text("mine")
-    with pytest.raises(ExportError, match=r"out.hdf5 exists; choose another file"):
+    with pytest.raises(ExchangeError, match=r"out.hdf5 exists; choose another file"):
         export(entries, OWN, tmp_path / "out.hdf5")
     assert (tmp_path / "out.hdf5").read_text() == "mine"
 
 
 def test_nothing_to_export_is_an_error(tmp_path):
-    with pytest.raises(ExportError, match="no frame to export: observation words: text"):
+    with pytest.raises(ExchangeError, match="no frame to export: observation words: text"):
         export([], OWN, tmp_path / "out.hdf5")
     assert not list(tmp_path.iterdir())
 
@@ -170,10 +171,10 @@ def test_the_command_says_what_was_left_out(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "episodes", [4, 5])
     assert cli.main(["episodes", "discard", "1", "--reason", "slipped"]) == 0
-    assert cli.main(["episodes", "export", "-o", "fold.hdf5"]) == 0
+    assert cli.main(["episodes", "export", "robomimic", "-o", "fold.hdf5"]) == 0
     out = capsys.readouterr().out
     assert "left out episode_000001: " in out
     assert "left out observation words: text" in out
     assert "1 demo, 5 frames in fold.hdf5" in out
-    assert cli.main(["episodes", "export", "-o", "fold.hdf5"]) == 1
+    assert cli.main(["episodes", "export", "robomimic", "-o", "fold.hdf5"]) == 1
     assert "fold.hdf5 exists" in capsys.readouterr().err

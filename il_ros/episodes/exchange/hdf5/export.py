@@ -28,21 +28,17 @@ from il_ros.episodes.arrays.dataset import validation_names
 from il_ros.episodes.arrays.replay import FrameStep, open_replay
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import Entry
+from il_ros.episodes.exchange.errors import ExchangeError, package
 from il_ros.records.outcomes import SUCCESS
 
 REWARD = "/task/reward"
 """Topic of the rewards (std_msgs/Float64) that an episode of a Gymnasium environment has."""
 GYM = 2
 """robomimic's number of Gymnasium environments (EnvType.GYM_TYPE)."""
-MISSING = "the export needs h5py: pip install h5py"
-
-
-class ExportError(ValueError):
-    """Episodes that cannot be exported, or a file that must not be replaced; the message says why."""
 
 
 @dataclass(frozen=True)
-class Exported:
+class RobomimicExport:
     """What was written: demos and frames, and sentences about what was left out."""
 
     demos: int
@@ -50,7 +46,7 @@ class Exported:
     left_out: tuple[str, ...]
 
 
-def export(
+def export_robomimic(
     entries: Sequence[Entry],
     contract: Contract,
     file: Path,
@@ -58,19 +54,16 @@ def export(
     validation: float = 0.1,
     seed: int = 0,
     progress: Callable[[Sequence[Entry]], Any] = iter,
-) -> Exported:
+) -> RobomimicExport:
     """Write the labelled frames of some episodes to a new HDF5 file, which appears when it is complete.
 
     `validation`: the share of frames in the mask `valid`, in whole episodes, chosen as `il-ros train` does with this
-    seed. Raises ExportError when the file exists, h5py is missing, or no episode has a frame; BagError and
+    seed. Raises ExchangeError when the file exists, h5py is missing, or no episode has a frame; BagError and
     MismatchError on a damaged or unfit episode.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise ExportError(MISSING) from error
+    h5py = package("h5py")
     if file.exists():
-        raise ExportError(f"{file} exists; choose another file, or delete it")
+        raise ExchangeError(f"{file} exists; choose another file, or delete it")
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -81,7 +74,7 @@ def export(
         try:
             os.link(unfinished, file)  # unlike a renaming, it replaces nothing
         except FileExistsError as error:
-            raise ExportError(f"{file} exists; choose another file, or delete it") from error
+            raise ExchangeError(f"{file} exists; choose another file, or delete it") from error
     finally:
         unfinished.unlink(missing_ok=True)
     return done
@@ -94,12 +87,12 @@ def _write(
     validation: float,
     seed: int,
     progress: Callable[[Sequence[Entry]], Any],
-) -> Exported:
+) -> RobomimicExport:
     data = written.create_group("data")
     keys = [spec.key for spec in contract.observations if spec.kind != "text"]
     left_out = [f"observation {spec.key}: text" for spec in contract.observations if spec.kind == "text"]
     if not keys:
-        raise ExportError(f"contract {contract.name} observes nothing but text")
+        raise ExchangeError(f"contract {contract.name} observes nothing but text")
     demos: dict[str, list[str]] = {}
     frames: dict[str, int] = {}
     total = 0
@@ -117,7 +110,7 @@ def _write(
         if entry.name not in frames:
             left_out.append(f"{entry.name}: no tick with an observation and a label")
     if not total:
-        raise ExportError("no frame to export: " + "; ".join(left_out or ["there are no episodes"]))
+        raise ExchangeError("no frame to export: " + "; ".join(left_out or ["there are no episodes"]))
     held_out = validation_names(frames, validation, seed)
     masks = {"train": [name for name in demos if name not in held_out], "valid": sorted(held_out)}
     for mask, chosen in masks.items():
@@ -125,7 +118,7 @@ def _write(
         written.create_dataset(f"mask/{mask}", data=np.array(names, dtype="S"))
     tasks = sorted({entry.task for entry in entries if entry.name in frames})
     _describe(data, contract, tasks, sum(frames.values()))
-    return Exported(total, sum(frames.values()), tuple(left_out))
+    return RobomimicExport(total, sum(frames.values()), tuple(left_out))
 
 
 def _describe(data: Any, contract: Contract, tasks: Sequence[str], frames: int) -> None:
@@ -175,7 +168,7 @@ def _earned(
 ) -> list[float]:
     """Return the reward of each step: the recorded one, else 1 for the last step of an episode with success.
 
-    Raises ExportError when rewards are recorded, but not that of a step.
+    Raises ExchangeError when rewards are recorded, but not that of a step.
     """
     if not rewards:
         succeeded = run[-1].last and entry.outcome == SUCCESS
@@ -183,7 +176,9 @@ def _earned(
     times_ns = [each.frame.tick_ns + period_ns for each in run]
     missing = [time_ns for time_ns in times_ns if time_ns not in rewards]
     if missing:
-        raise ExportError(f"{entry.name}: {REWARD} has no message at {missing[0] / 1e9:.3f} s, after a step")
+        raise ExchangeError(
+            f"{entry.name}: {REWARD} has no message at {missing[0] / 1e9:.3f} s, after a step"
+        )
     return [rewards[time_ns] for time_ns in times_ns]
 
 
@@ -209,6 +204,6 @@ def _rewards(entry: Entry) -> dict[int, float]:
     return {each.log_ns: float(messages.decode(each.type, each.raw).data) for each in found}
 
 
-def summary(done: Exported, file: Path) -> str:
+def summary(done: RobomimicExport, file: Path) -> str:
     """Return what was written in one line."""
     return f"{counted(done.demos, 'demo')}, {counted(done.frames, 'frame')} in {file}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
+from il_ros.cli.environment.options import add_rounds, add_world
 from il_ros.core.tables import counted, percent, say
 from il_ros.sim import HELD_OUT_SEED
 
@@ -45,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     record = verbs.add_parser("record", help="record an expert's demonstrations")
-    _add_world(record, 0)
+    add_world(record, 0)
     record.add_argument("--episodes", type=int, default=10, metavar="N", help="(default: 10)")
     record.set_defaults(run=run, act=_record)
     correct = verbs.add_parser(
@@ -54,8 +55,8 @@ def add_parser(subparsers: Any) -> None:
         description="Train on the episodes under --root (if any), then in each round let policy and expert drive by "
         "the mode, record the episodes, and train on all. Each round's policy is a version in --out.",
     )
-    _add_world(correct, CORRECTIONS_SEED)
-    _add_rounds(correct)
+    add_world(correct, CORRECTIONS_SEED)
+    add_rounds(correct)
     correct.set_defaults(run=run, act=_correct)
 
 
@@ -75,89 +76,6 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, OSError, RecordError, TrainingError) as error:
         say(f"il-ros env {args.verb}: {error}", file=sys.stderr)
         return 2
-
-
-def _add_world(parser: argparse.ArgumentParser, seed: int) -> None:
-    parser.add_argument(
-        "task", metavar="TASK", help="a simulated task, or a Gymnasium environment such as Pendulum-v1"
-    )
-    parser.add_argument(
-        "--expert",
-        default="scripted",
-        metavar="WORD",
-        help="FILE.py:FUNCTION or module:FUNCTION (observation in, action out, None: gives up), the folder of a "
-        "policy, or scripted (default): the simulated task's own",
-    )
-    parser.add_argument(
-        "--contract",
-        default="",
-        metavar="FILE",
-        help="file, or name in config/contracts (default: the task's)",
-    )
-    parser.add_argument(
-        "--root", type=Path, default=Path("episodes"), help="folder of the episodes (default: episodes)"
-    )
-    parser.add_argument("--seed", type=int, default=seed, help=f"first seed (default: {seed})")
-    parser.add_argument("--operator", default="", help="name of the demonstrator; recorded in every episode")
-    parser.add_argument(
-        "--success-return",
-        type=float,
-        metavar="R",
-        help="an episode of an environment succeeds with this return (default: the environment's own rule)",
-    )
-
-
-def _add_rounds(parser: argparse.ArgumentParser) -> None:
-    from il_ros.records.labelling import MODES
-
-    parser.add_argument(
-        "--mode",
-        default="dagger",
-        choices=[mode for mode in MODES if mode != "priority"],
-        help="how authority passes between expert and policy (default: dagger); in hg_dagger a simulated person "
-        "takes over",
-    )
-    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="(default: 10)")
-    parser.add_argument(
-        "--per-round", type=int, default=1, metavar="N", help="episodes of a round (default: 1)"
-    )
-    parser.add_argument(
-        "--beta",
-        default="exponential:0.85",
-        help="mode dagger: the expert's share by round (default: exponential:0.85)",
-    )
-    parser.add_argument(
-        "--queried", type=float, default=1.0, help="mode dagger: share of ticks with a label (default: 1)"
-    )
-    parser.add_argument(
-        "--per-hour",
-        type=int,
-        default=360,
-        help="mode gated: requests per hour of the task's time (default: 360)",
-    )
-    parser.add_argument(
-        "--recipe", default="", help="file, or name in config/training (default: as il-ros train)"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
-    )
-    parser.add_argument(
-        "--steps", type=int, default=2000, metavar="N", help="gradient steps of a round (default: 2000)"
-    )
-    parser.add_argument(
-        "--tests",
-        type=int,
-        default=0,
-        metavar="N",
-        help="held-out episodes with which each round's policy is measured (default: 0)",
-    )
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("checkpoint"),
-        help="folder of the versions (default: checkpoint)",
-    )
 
 
 def _prepared(args: argparse.Namespace, task: Task, contract: Contract) -> tuple[EnvExpert, TaskEpisodes]:
@@ -237,6 +155,7 @@ def _shown(args: argparse.Namespace, contract: Contract) -> tuple[Any, ...]:
 
 
 def _line(args: argparse.Namespace, task: Task, contract: Contract, done: Round, place: Path) -> str:
+    from il_ros.sim.tasks.task import is_judged
     from il_ros.training.evaluate import evaluate
 
     parts = [
@@ -245,7 +164,7 @@ def _line(args: argparse.Namespace, task: Task, contract: Contract, done: Round,
         f"expert drove {counted(done.expert_ticks, 'tick')}",
     ]
     parts += [counted(done.takeovers, "takeover")] if args.mode in ("hg_dagger", "gated") else []
-    parts += [f"{done.successes} of {done.episodes} succeeded"] if task.judged else []
+    parts += [f"{done.successes} of {done.episodes} succeeded"] if is_judged(task) else []
     parts += [f"the expert gave up in {done.given_up} of {done.episodes}"] if done.given_up else []
     if args.tests:
         score = evaluate(done.policy, contract, task, range(HELD_OUT_SEED, HELD_OUT_SEED + args.tests))

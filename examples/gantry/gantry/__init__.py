@@ -1,0 +1,1 @@
+"""A gantry robot for il_ros: contract, task, expert, policy family and input device."""

@@ -1,0 +1,275 @@
+"""`il-ros episodes export | import`: other projects' formats."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of
+from il_ros.core import contract as contracts
+from il_ros.core.tables import say
+from il_ros.episodes.catalogue import Selection
+from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5.export import export_robomimic, summary
+from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
+from il_ros.episodes.exchange.lerobot.export import export_lerobot
+from il_ros.episodes.exchange.lerobot.ingest import import_lerobot
+from il_ros.episodes.exchange.lerobot.options import ACTIONS, HOLES, PICTURES, UNMARKED_AS, ExportOptions
+from il_ros.episodes.exchange.lerobot.video import CODECS
+from il_ros.episodes.exchange.report import ImportReport
+
+Item = TypeVar("Item")
+
+
+def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add the verbs; each format is a subcommand of them."""
+    parser = verbs.add_parser(
+        "export",
+        help="write episodes in another project's format",
+        description="Write episodes in another project's format.",
+    )
+    formats = parser.add_subparsers(dest="format", required=True, metavar="format")
+    _add_lerobot_export(formats, common)
+    _add_robomimic_export(formats, common)
+    parser = verbs.add_parser(
+        "import",
+        help="read another project's data as episodes",
+        description="Read another project's data as episodes, which all other commands take.",
+    )
+    formats = parser.add_subparsers(dest="format", required=True, metavar="format")
+    _add_lerobot_import(formats, common)
+    _add_robomimic_import(formats, common)
+
+
+def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
+    parser = formats.add_parser(
+        "lerobot",
+        parents=[common],
+        help="LeRobotDataset v3.0",
+        description="Write episodes as a LeRobotDataset v3.0: each frame is the recorded tick nearest to its time. The "
+        "data set appears when it is complete; an interrupted export goes on when it is called again.",
+    )
+    parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT", required=True, help="folder of the data set")
+    add_contract(parser)
+    parser.add_argument("--append", action="store_true", help="add the episodes to the data set OUT")
+    parser.add_argument("--fps", type=int, help="frames per second (default: the contract's rate)")
+    parser.add_argument(
+        "--actions",
+        choices=ACTIONS,
+        default="sent",
+        help="the commands sent at every tick, with the column 'intervention' (default), or only those that are labels",
+    )
+    parser.add_argument(
+        "--holes",
+        choices=HOLES,
+        default="refuse",
+        help="what to do with an episode that has ticks without a frame inside (default: refuse the export)",
+    )
+    parser.add_argument(
+        "--unmarked",
+        choices=UNMARKED_AS,
+        default="refuse",
+        help="what to do with episodes without a verdict beside others with one (default: refuse the export)",
+    )
+    parser.add_argument(
+        "--pictures", choices=PICTURES, default="video", help="default: video; depth is always a video"
+    )
+    parser.add_argument("--codec", choices=CODECS, default="h264", help="of colour videos (default: h264)")
+    parser.add_argument(
+        "--quality", type=int, metavar="CRF", help="0 is best (default: 18 for h264, 30 for av1)"
+    )
+    parser.add_argument(
+        "--depth-most", type=float, default=10.0, metavar="M", help="the largest depth, m (default: 10)"
+    )
+    parser.add_argument("--robot-type", default="", help="default: the contract's name")
+    parser.add_argument("--jobs", type=int, default=0, help="processes at a time (default: one per core)")
+    parser.set_defaults(act=_export_lerobot)
+
+
+def _export_lerobot(args: argparse.Namespace) -> int:
+    options = ExportOptions(
+        fps=args.fps,
+        actions=args.actions,
+        holes=args.holes,
+        unmarked=args.unmarked,
+        pictures=args.pictures,
+        codec=args.codec,
+        quality=args.quality,
+        depth_most_m=args.depth_most,
+        robot_type=args.robot_type,
+        jobs=args.jobs,
+    )
+    report = export_lerobot(
+        entries_of(args.episodes, args.root),
+        args.out,
+        options,
+        contract=None if args.contract is None else contracts.load(args.contract),
+        append=args.append,
+        progress=_steps,
+    )
+    for line in report.lines():
+        say(line)
+    return 0
+
+
+def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None:
+    parser = formats.add_parser(
+        "robomimic",
+        parents=[common],
+        help="robomimic's HDF5",
+        description="Write the labelled frames of episodes to one robomimic HDF5 file, with the masks train and valid. "
+        "Actions are absolute commands in the contract's units. The file appears when it is complete.",
+    )
+    parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", required=True, help="a new file, such as push.hdf5"
+    )
+    add_contract(parser)
+    parser.add_argument(
+        "--validation", type=float, default=0.1, help="share of the frames in the mask 'valid' (default: 0.1)"
+    )
+    parser.add_argument("--poor", action="store_true", help="also episodes that the recorder graded poor")
+    parser.set_defaults(act=_export_robomimic)
+
+
+def _export_robomimic(args: argparse.Namespace) -> int:
+    select, chosen = Selection(poor=args.poor), []
+    for entry in entries_of(args.episodes, args.root):
+        why = select.poorness(entry) if entry.usable else entry.reason
+        if why:
+            say(f"left out {entry.name}: {why}")
+        else:
+            chosen.append(entry)
+    if not chosen:
+        raise ExchangeError(f"{args.root}: no episode to export")
+    own = contract_for(chosen[0], args.contract)
+    done = export_robomimic(
+        chosen, own, args.out, validation=args.validation, progress=lambda each: _steps("exporting", each)
+    )
+    for sentence in done.left_out:
+        say(f"left out {sentence}")
+    say(summary(done, args.out))
+    return 0
+
+
+def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
+    parser = formats.add_parser(
+        "lerobot",
+        parents=[common],
+        help="LeRobotDataset v3.0",
+        description="Read a LeRobotDataset v3.0 as episodes under --root. Their contract is that of --contract, "
+        "the one that an export of this package has with it, or one drafted from the features. An interrupted "
+        "import goes on when it is called again.",
+    )
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help="folder of the data set: it holds meta/info.json"
+    )
+    add_contract(parser)
+    parser.add_argument(
+        "--feature",
+        action="append",
+        default=[],
+        metavar="KEY=FEATURE",
+        help="the feature of one of the contract's keys, where names do not say it; may be repeated",
+    )
+    parser.add_argument("--episodes", metavar="NUMBERS", help="such as 0,3,10-19 (default: all)")
+    parser.add_argument(
+        "--demonstrations",
+        action="store_true",
+        help="all commands are labels, whatever the feature 'intervention' says",
+    )
+    parser.set_defaults(act=_import_lerobot)
+
+
+def _import_lerobot(args: argparse.Namespace) -> int:
+    report = import_lerobot(
+        args.path,
+        args.root,
+        contract=None if args.contract is None else contracts.load(args.contract),
+        features=dict(_pair("feature", word) for word in args.feature),
+        episodes=None if args.episodes is None else _numbers(args.episodes),
+        demonstrations=args.demonstrations,
+        progress=_importing,
+    )
+    return _imported(report, args.root)
+
+
+def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None:
+    parser = formats.add_parser(
+        "robomimic",
+        parents=[common],
+        help="robomimic's HDF5",
+        description="Read a robomimic HDF5 file as episodes under --root. Their contract is that of --contract, the "
+        "one that an export of this package has with it, or one drafted from the shapes. An interrupted import goes "
+        "on when it is called again.",
+    )
+    parser.add_argument("path", type=Path, metavar="FILE", help="the HDF5 file")
+    add_contract(parser)
+    parser.add_argument(
+        "--observation",
+        action="append",
+        default=[],
+        metavar="KEY=OBS",
+        help="the file's observation of one of the contract's keys, where they differ; may be repeated",
+    )
+    parser.add_argument("--mask", default="", metavar="NAME", help="only the demonstrations of this mask")
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ", help="frames per second (default: control_freq in the file)"
+    )
+    parser.set_defaults(act=_import_robomimic)
+
+
+def _import_robomimic(args: argparse.Namespace) -> int:
+    report = import_robomimic(
+        args.path,
+        args.root,
+        contract=None if args.contract is None else contracts.load(args.contract),
+        observations=dict(_pair("observation", word) for word in args.observation),
+        mask=args.mask,
+        rate_hz=args.rate,
+        progress=_importing,
+    )
+    return _imported(report, args.root)
+
+
+def _imported(report: ImportReport, root: Path) -> int:
+    for line in report.lines():
+        say(line)
+    say(f"next: il-ros train {root}")
+    return 0
+
+
+def _steps(step: str, items: Sequence[object]) -> Iterable[object]:
+    from tqdm import tqdm
+
+    return tqdm(items, desc=step, unit="episode", leave=False)
+
+
+def _importing(rows: Sequence[Item]) -> Iterable[Item]:
+    from tqdm import tqdm
+
+    return tqdm(rows, desc="importing", unit="episode", leave=False)
+
+
+def _pair(option: str, word: str) -> tuple[str, str]:
+    key, found, other = word.partition("=")
+    if not (key and found and other):
+        raise ExchangeError(
+            f"--{option} {word}: must be KEY=NAME, a key of the contract and a name in the data"
+        )
+    return key, other
+
+
+def _numbers(text: str) -> list[int]:
+    numbers: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        first, last = (0, -1) if found is None else (int(found[1]), int(found[2] or found[1]))
+        if not 0 <= last - first < 1_000_000:
+            raise ExchangeError(f"--episodes {text}: must be numbers and spans of them, such as 0,3,10-19")
+        numbers += range(first, last + 1)
+    return numbers

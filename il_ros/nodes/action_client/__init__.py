@@ -1,0 +1,1 @@
+"""The node that forwards commands to an action server."""
