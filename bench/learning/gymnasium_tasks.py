@@ -1,7 +1,7 @@
 """docs/gymnasium.md by its own lines: record, train, evaluate, DAgger. One JSON line per section and seed.
 
 The demonstrations, the training and the corrections get their own seeds; every policy is rated in the same held-out
-episodes, the expert too. `bc`: the policy of `il-ros train`; `dagger`: the versions after it, one per round.
+episodes, the expert too. `bc`: the policy of `il-ros train`; `dagger`: some of the versions after it, one per round.
 """
 
 import argparse
@@ -61,7 +61,11 @@ def one_seed(title, seed, args):
     run(*train, "--set", f"seed={seed}")
     run(*dagger, "--tests", 0, "--seed", 100_000 * (seed + 1))
     first, *later = versions(Path("checkpoint"))
-    rounds = [{"labels": lineage.read(each).labels, **rated(each, args.tests)} for each in later]
+    some = sorted({len(later) * part // 3 - 1 for part in (1, 2, 3)} & set(range(len(later))) | {0})
+    rounds = [
+        {"round": place + 1, "labels": lineage.read(later[place]).labels, **rated(later[place], args.tests)}
+        for place in some
+    ]
     found = {
         "bench": "gymnasium_tasks",
         "task": record[2],
@@ -87,8 +91,8 @@ def main():
     args = parser.parse_args()
     if args.quick:
         args.seeds, args.tests = 1, 2
-    for title in [args.only] if args.only else guide.SECTIONS:
-        for seed in range(args.seeds):
+    for seed in range(args.seeds):
+        for title in [args.only] if args.only else guide.SECTIONS:
             with tempfile.TemporaryDirectory() as folder:
                 os.chdir(folder)
                 one_seed(title, seed, args)

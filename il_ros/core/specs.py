@@ -267,6 +267,7 @@ class ActionSpec(StreamSpec):
         """True when the commanded numbers are positions: their motion is limited, from the measured ones on."""
         return self.quantity == "position"
 
+
 WHOLE = "all"
 """The name of the one group of a contract without `groups`, and of all actions together."""
 

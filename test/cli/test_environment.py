@@ -6,6 +6,7 @@ import point_env
 import pytest
 
 from il_ros.cli import main as cli
+from il_ros.policies import lineage
 from il_ros.policies.versions import versions
 
 SMALL = ["--recipe", "bc_mlp", "--set", "policy.hidden=[8]"]
@@ -36,6 +37,8 @@ def test_record_train_evaluate_and_correct_by_commands_alone(folder, capsys):
     assert cli.main(["env", "dagger", *point, "--rounds", "2", "--steps", "200", "--tests", "5", *SMALL]) == 0
     out = capsys.readouterr().out
     assert "begins with 4 episodes of episodes" in out
+    assert "begins with policy v1 of checkpoint/v1" in out
+    assert lineage.read(folder / "checkpoint" / "v3").parent == "v2"
     assert "round 1: checkpoint/v3, 48 labels" in out  # four demonstrations and two rounds of one episode
     assert "% success, return -" in out
     assert [run.name for run in versions(folder / "checkpoint")] == ["v1", "v2", "v3"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from il_ros.interactive.dagger.in_process import TaskEpisodes
     from il_ros.interactive.dagger.learner import Learner
     from il_ros.interactive.dagger.rounds import Round
+    from il_ros.policies.runner import LoadedPolicy
     from il_ros.sim.tasks.task import Task
 
 _EXAMPLES = """\
@@ -52,8 +53,9 @@ def add_parser(subparsers: Any) -> None:
     correct = verbs.add_parser(
         "dagger",
         help="correct a policy in rounds: drive, label, train, repeat",
-        description="Train on the episodes under --root (if any), then in each round let policy and expert drive by "
-        "the mode, record the episodes, and train on all. Each round's policy is a version in --out.",
+        description="In each round let policy and expert drive by the mode, record the episodes, and train on all "
+        "under --root. The first policy is --from, else the newest good version in --out, else trained on --root. Each "
+        "round's policy is the next version in --out.",
     )
     add_world(correct, CORRECTIONS_SEED)
     add_rounds(correct)
@@ -114,6 +116,7 @@ def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
             raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be 1 or more")
     expert, run = _prepared(args, task, contract)
     learner, shown = _learner(args, contract), _shown(args, contract)
+    start = _start(args, learner)
     options = ModeOptions(
         args.mode,
         beta=args.beta,
@@ -124,11 +127,29 @@ def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     count, first = args.per_round, args.seed
     seeds = [range(first + count * index, first + count * (index + 1)) for index in range(args.rounds)]
     place = args.out
-    for done in correct(run, expert, learner, options, seeds, shown):
-        place = save_version(args.out, done.policy, run, done.labels, shown)
+    parent = "" if start is None else start.version
+    for done in correct(run, expert, learner, options, seeds, shown, start):
+        place = save_version(args.out, done.policy, run, done.labels, shown, parent)
+        parent = place.name
         say(_line(args, task, contract, done, place))
     next_steps.tell(next_steps.after_training(place, place / "checkpoint", [task.name]))
     return 0
+
+
+def _start(args: argparse.Namespace, learner: Learner) -> LoadedPolicy | None:
+    """Return the policy that the first round begins with: of --from, else the newest good version in --out."""
+    from il_ros.policies.lineage import newest_good
+    from il_ros.training.trainer import warm_start
+
+    place = args.start or newest_good(args.out)
+    start, _, refusal = warm_start.begin(place, learner.contract, learner.recipe, 0, 0.0)
+    if refusal and args.start is not None:
+        raise ValueError(f"--from {args.start}: {refusal.removeprefix('trained from scratch, ')}")
+    if start is not None:
+        say(f"begins with policy {start.version} of {place}")
+    elif refusal:
+        say(f"{place}: {refusal}")
+    return start
 
 
 def _learner(args: argparse.Namespace, contract: Contract) -> Learner:

@@ -76,6 +76,13 @@ def add_rounds(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=2000, metavar="N", help="gradient steps of a round (default: 2000)"
     )
     parser.add_argument(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="the policy to begin with (default: the newest good version in --out)",
+    )
+    parser.add_argument(
         "--tests",
         type=int,
         default=0,

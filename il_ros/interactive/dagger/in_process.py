@@ -104,11 +104,17 @@ def correct(
 
 
 def save_version(
-    folder: Path, policy: LoadedPolicy, run: TaskEpisodes, labels: int, shown: Sequence[EpisodeArrays] = ()
+    folder: Path,
+    policy: LoadedPolicy,
+    run: TaskEpisodes,
+    labels: int,
+    shown: Sequence[EpisodeArrays] = (),
+    parent: str = "",
 ) -> Path:
     """Write a policy as the next version v1, v2, ... in `folder`, with its origin; return the version's folder.
 
     `labels`: the frames that it was trained on, in the episodes `shown` and those that `run` has recorded.
+    `parent`: the version that its training started from, "" if none.
     """
     version, place = begin_next(folder)
     names = [*(episode.name for episode in shown), *(each.name for each in run.folders)]
@@ -117,7 +123,7 @@ def save_version(
         "tasks": [run.task.name],
         "data": {"train": names, "validation": []},
         "frames": labels,
-        "parent": "",
+        "parent": parent,
         "finished": True,
         "il_ros": package_version(),
     }
@@ -129,7 +135,7 @@ def save_version(
     lineage.write(
         place,
         lineage.Lineage(
-            version, data=data, labels=labels, contract_hash=run.contract.hash, trained_at=made_at
+            version, parent, data=data, labels=labels, contract_hash=run.contract.hash, trained_at=made_at
         ),
     )
     return publish(place, version)

@@ -14,6 +14,7 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.hdf5.export import export_robomimic as export
+from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
 from il_ros.episodes.recording.options import Label
 from il_ros.records.decision import Decision
 
@@ -178,3 +179,22 @@ def test_the_command_says_what_was_left_out(tmp_path, monkeypatch, capsys):
     assert "1 demo, 5 frames in fold.hdf5" in out
     assert cli.main(["episodes", "export", "robomimic", "-o", "fold.hdf5"]) == 1
     assert "fold.hdf5 exists" in capsys.readouterr().err
+
+
+def test_an_exported_file_comes_in_again_with_the_same_frames(tmp_path):
+    words = "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 0.1}\n"
+    numbers = contracts.parse(OWN.text.replace(words, ""), "numbers")
+    for length in (30, 40):
+        observations, actions = arrays(length)
+        del observations["words"]
+        write_episode(tmp_path / "out", numbers, observations, actions, task="Fold-v0", success=True)
+    export(scan(tmp_path / "out").usable, numbers, tmp_path / "fold.hdf5")
+    import_robomimic(tmp_path / "fold.hdf5", tmp_path / "in")
+    ours = Dataset.open(tmp_path / "out", numbers, validation=0.0).train
+    theirs = Dataset.open(tmp_path / "in", numbers, validation=0.0).train
+    assert [len(episode) for episode in theirs] == [30, 40]
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one.commands, other.commands)
+        for key in ("state", "camera"):
+            np.testing.assert_array_equal(one.observations[key], other.observations[key])
+        assert other.outcome == "success"
