@@ -41,7 +41,7 @@ TEST = [
     "colcon-core",
     "colcon-package-information",
     "colcon-ros",
-    "gymnasium",
+    "gymnasium[box2d]",
     "hypothesis",
     "mypy",
     "pytest",
@@ -90,6 +90,7 @@ setup(
             "il-ros = il_ros.cli.main:main",
             *(f"{node} = il_ros.nodes.start:{node}" for node in NODES),
         ],
+        "gymnasium.envs": ["il_ros = il_ros.envs.registration:register"],
         **{group: [f"{name} = {target}" for name, target in of.items()] for group, of in PLUGINS.items()},
     },
 )

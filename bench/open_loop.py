@@ -19,7 +19,8 @@ import numpy as np
 
 from il_ros.core import contract
 from il_ros.sim.experts import make_expert
-from il_ros.sim.rollout import command_messages, rollout
+from il_ros.sim.lockstep import command_messages
+from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import make_task, task_class
 
 MOVED_M = 1e-3

@@ -25,6 +25,7 @@ FLOORS = (
     {"records"},
     {"control", "policies", "sim", "teleop"},
     {"episodes", "rewards"},
+    {"envs"},
     {"training"},
     {"interactive", "irl", "rl"},
     {"session"},

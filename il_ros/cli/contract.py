@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
 from il_ros.core.tables import counted, say
+from il_ros.envs.tasks import SpaceError, TaskError
 from il_ros.episodes.exchange.errors import ExchangeError
 
 _EXAMPLES = """\
 examples:
   il-ros contract from-lerobot ~/data/pusht -o pusht.yaml
   il-ros contract from-robomimic lift.hdf5 -o lift.yaml
+  il-ros contract from-env Pendulum-v1 -o pendulum.yaml
 """
 
 
@@ -46,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         if args.out.exists():
             raise ContractError(f"{args.out}: exists already; choose another file with --out")
         atomic.write_text(args.out, text)
-    except (ContractError, ExchangeError, OSError) as error:
+    except (ContractError, ExchangeError, SpaceError, TaskError, OSError) as error:
         say(f"il-ros contract {args.verb}: {error}", file=sys.stderr)
         return 1
     made = contracts.parse(text, str(args.out))
@@ -104,4 +107,31 @@ def _from_robomimic(args: argparse.Namespace) -> str:
     return draft_contract(args.path, args.rate)
 
 
-_SOURCES: tuple[Callable[[Any], None], ...] = (_add_from_lerobot, _add_from_robomimic)
+def _add_from_env(sources: Any) -> None:
+    parser = sources.add_parser(
+        "from-env",
+        help="from the spaces of a Gymnasium environment",
+        description="Make the contract of a Gymnasium environment from its observation and action space. Without it, "
+        "the other commands make the same one; a file can be edited (keys, names, units, limits).",
+    )
+    parser.add_argument("environment", metavar="ID", help="its name, such as Pendulum-v1 or package:Name-v0")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        metavar="HZ",
+        help="steps per second (default: its time step, or its pictures' rate)",
+    )
+    add_out(parser)
+    parser.set_defaults(draft=_from_env)
+
+
+def _from_env(args: argparse.Namespace) -> str:
+    from il_ros.envs.tasks import make_environment
+
+    with closing(make_environment(args.environment)) as env:
+        from il_ros.envs.from_env import contract_of
+
+        return contract_of(env, rate_hz=args.rate).text
+
+
+_SOURCES: tuple[Callable[[Any], None], ...] = (_add_from_lerobot, _add_from_robomimic, _add_from_env)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from il_ros.cli import next_steps
 from il_ros.cli.train import lower_priority
 from il_ros.core.tables import percent, percent_range, say, table
+from il_ros.envs.tasks import is_environment
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.trainer.plans import EvaluationPlan
 
@@ -31,7 +32,17 @@ def add_parser(subparsers: Any) -> None:
         description="Run a policy in held-out episodes, in one process, as fast as possible.",
     )
     parser.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or of the training run")
-    parser.add_argument("--task", default="", help="simulated task (default: the one it was trained on)")
+    parser.add_argument(
+        "--task",
+        default="",
+        help="simulated task, or Gymnasium environment such as Pendulum-v1 (default: the one it was trained on)",
+    )
+    parser.add_argument(
+        "--success-return",
+        type=float,
+        metavar="R",
+        help="an episode of an environment succeeds with this return (default: the environment's own rule)",
+    )
     parser.add_argument(
         "--simulator", default="mujoco", help="mujoco (default), or gazebo_classic (`make gazebo`)"
     )
@@ -77,6 +88,7 @@ def plan_of(args: argparse.Namespace) -> EvaluationPlan:
         hold_s=args.hold,
         threads=args.threads,
         background=args.background,
+        success_return=args.success_return,
     )
 
 
@@ -95,7 +107,9 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
 
         torch.set_num_threads(plan.threads)
         policy = checkpoint.load(plan.checkpoint)
-        task = make_task(plan.task or trained_on(policy), policy.contract, plan.simulator)
+        task = make_task(
+            plan.task or trained_on(policy), policy.contract, plan.simulator, plan.success_return
+        )
         with closing(task):
             result = _evaluate(plan, policy, task, for_programs)
         if file is not None:
@@ -118,12 +132,18 @@ def summary(result: Evaluation) -> str:
     rows = [
         ("task", result.task),
         ("policy", result.version),
-        ("success", f"{result.successes} of {len(result.episodes)}: {percent(result.rate)}"),
-        ("95 % interval", percent_range(low, high)),
-        ("endings", ", ".join(f"{count} {ending}" for ending, count in endings.most_common())),
     ]
+    if result.judged:
+        rows += [
+            ("success", f"{result.successes} of {len(result.episodes)}: {percent(result.rate)}"),
+            ("95 % interval", percent_range(low, high)),
+        ]
+    if is_environment(result.task):
+        least, most = result.return_interval
+        rows.append(("mean return", f"{result.mean_return:.5g} (95 %: {least:.5g} to {most:.5g})"))
+    rows.append(("endings", ", ".join(f"{count} {ending}" for ending, count in endings.most_common())))
     missed = [str(episode.seed) for episode in result.episodes if not episode.success]
-    if missed:
+    if missed and result.judged:
         rows.append(("seeds failed", ", ".join(missed[:8]) + (", ..." if len(missed) > 8 else "")))
     errors = {episode.error for episode in result.episodes if episode.error}
     return "\n".join([table(("result", ""), rows), *(f"policy error: {error}" for error in sorted(errors))])
@@ -134,7 +154,7 @@ def trained_on(policy: LoadedPolicy) -> str:
     from il_ros.sim.tasks.task import task_names
 
     trained = [str(task) for task in policy.metrics.get("tasks", []) if task]
-    known = [task for task in trained if task in task_names()]
+    known = [task for task in trained if task in task_names() or is_environment(task)]
     if len(known) == 1:
         return known[0]
     simulated = ", ".join(task_names())
@@ -147,12 +167,14 @@ def trained_on(policy: LoadedPolicy) -> str:
     raise ValueError(f"the checkpoint {named}; choose with --task: {simulated}")
 
 
-def make_task(name: str, contract: Contract, simulator: str = "mujoco") -> Task:
-    """Return the task in a simulator, with the cameras that the contract observes, at their size."""
-    from il_ros.sim.fitting import task_for
+def make_task(
+    name: str, contract: Contract, simulator: str = "mujoco", success_return: float | None = None
+) -> Task:
+    """Return the task in a simulator, with the cameras that the contract observes, or the environment `name`."""
+    from il_ros.envs.tasks import make_any_task
 
     try:
-        return task_for(name, contract, simulator)
+        return make_any_task(name, contract, simulator, success_return=success_return)[0]
     except RuntimeError as error:  # Gazebo is missing or does not start
         raise ValueError(f"--simulator {simulator}: {error}") from error
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from il_ros.core.tables import counted, say
+from il_ros.envs.tasks import is_environment
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.sim.tasks.task import task_names
 
@@ -22,7 +23,7 @@ def after_recording(root: Path) -> str:
 
 def after_training(out: Path, checkpoint: Path, tasks: Sequence[str]) -> str:
     """Return the command that tests a policy: an evaluation of a simulated task, else driving the robot."""
-    simulated = [task for task in tasks if task in task_names()]
+    simulated = [task for task in tasks if task in task_names() or is_environment(task)]
     if len(tasks) == len(simulated) == 1:
         return _line("il-ros", "evaluate", out)
     return _drive(out, checkpoint, tasks)
@@ -30,6 +31,8 @@ def after_training(out: Path, checkpoint: Path, tasks: Sequence[str]) -> str:
 
 def after_evaluation(out: Path, task: str) -> str:
     """Return the command that corrects a policy of a simulated task while it drives."""
+    if is_environment(task):
+        return _line("il-ros", "env", "dagger", task, "--expert", "FILE.py:FUNCTION")
     return _line("il-ros", "session", "run", "--task", task, "--checkpoint", out)
 
 

@@ -167,7 +167,7 @@ def recorded(entry: Any, terms: Contract) -> TargetSeries:
 def _home(terms: Contract, given: Sequence[str]) -> TargetSeries:
     """Return the home position; raises PlaybackError naming an action without one."""
     home = {
-        f"{spec.key}/{name}": 0.0 if spec.is_velocity else (spec.home[place] if spec.home else None)
+        f"{spec.key}/{name}": 0.0 if not spec.is_position else (spec.home[place] if spec.home else None)
         for spec in terms.actions
         for place, name in enumerate(spec.names)
     }

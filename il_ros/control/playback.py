@@ -98,7 +98,7 @@ class Playback:
         self._names, self._trajectory, self._speed = contract.action_names, trajectory, speed
         limits = [spec.limits.arrays() for spec in contract.actions]
         lower, upper, self._fastest = (np.concatenate([each[place] for each in limits]) for place in range(3))
-        kinds = [(spec.is_velocity, spec.type == POSE) for spec in contract.actions]
+        kinds = [(not spec.is_position, spec.type == POSE) for spec in contract.actions]
         sizes = [spec.size for spec in contract.actions]
         self._velocity = np.repeat([velocity for velocity, _ in kinds], sizes)
         self._led = ~self._velocity & ~np.repeat([pose for _, pose in kinds], sizes)

@@ -23,6 +23,7 @@ from il_ros.core import contract_fields, files, messages, share
 from il_ros.core.codecs import codec_types
 from il_ros.core.safety import Safety, read_safety
 from il_ros.core.specs import (
+    BOUNDED,
     EXPIRED,
     EXPIRES_LEAST_S,
     EXPIRES_PERIODS,
@@ -42,6 +43,9 @@ Spec = TypeVar("Spec", bound=StreamSpec)
 
 _ADDED = {"scan": dataclasses.asdict(ScanSpec()), "continuous": (), "frames": (), "static": "", "paths": ()}
 """Fields that specs of version 0.1.0 lacked, with their defaults: with these, a contract's hash stays the same."""
+
+_FADING = ("velocity", BOUNDED)
+"""Quantities whose commands expire by default."""
 
 ContractError = YamlError
 """An invalid contract; the message names file, line, field, value and the expected value."""
@@ -112,23 +116,25 @@ class Contract:
     def expires_s(self, action: ActionSpec) -> float:
         """Return how long a command of `action` counts after its arrival, in seconds.
 
-        Infinite: until it is superseded, the default of positions. The default of velocities is EXPIRES_PERIODS
-        periods, and at least EXPIRES_LEAST_S.
+        Infinite: until it is superseded, the default of positions and choices. The default of velocities and bounded
+        numbers is EXPIRES_PERIODS periods, and at least EXPIRES_LEAST_S.
         """
         return self._default_expiry_s(action) if action.expires_s is None else action.expires_s
 
     @property
     def expiry_warnings(self) -> tuple[str, ...]:
-        """One sentence per velocity action that does not declare `expires_s`: the default that is used."""
+        """A sentence per velocity or bounded action that does not declare `expires_s`: the default that is used."""
         return tuple(
-            f"contract '{self.name}', actions.{action.key}: expires_s is not declared; a velocity command counts "
-            f"for {self.expires_s(action):g} s ({EXPIRES_PERIODS} periods, at least {EXPIRES_LEAST_S:g} s)"
+            f"contract '{self.name}', actions.{action.key}: expires_s is not declared; a {action.quantity} command "
+            f"counts for {self.expires_s(action):g} s ({EXPIRES_PERIODS} periods, at least {EXPIRES_LEAST_S:g} s)"
             for action in self.actions
-            if action.is_velocity and action.expires_s is None
+            if action.quantity in _FADING and action.expires_s is None
         )
 
     def _default_expiry_s(self, action: ActionSpec) -> float:
-        return max(EXPIRES_PERIODS / self.rate_hz, EXPIRES_LEAST_S) if action.is_velocity else math.inf
+        return (
+            max(EXPIRES_PERIODS / self.rate_hz, EXPIRES_LEAST_S) if action.quantity in _FADING else math.inf
+        )
 
     @cached_property
     def turns(self) -> Vector:

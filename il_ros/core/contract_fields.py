@@ -13,6 +13,9 @@ from dataclasses import replace
 from il_ros.core.codecs import codec_in, is_stamped
 from il_ros.core.codecs.base import Selected
 from il_ros.core.specs import (
+    ARRAY,
+    BOUNDED,
+    CHOICE,
     COMPRESSED_IMAGE,
     DYNAMIC_JOINT_STATE,
     EXPIRED,
@@ -24,6 +27,7 @@ from il_ros.core.specs import (
     MOST_PIXELS,
     NAN_BEAMS,
     POSE,
+    QUANTITIES,
     TRANSFORMS,
     WHOLE,
     ActionGroup,
@@ -70,7 +74,9 @@ def observation(key: str, section: Section) -> ObservationSpec:
 def action(key: str, section: Section, observations: Mapping[str, ObservationSpec]) -> ActionSpec:
     """Read one action; raises YamlError that names the invalid field."""
     codec, type_name = codec_in(section), section.text("type")
-    quantity = section.text("quantity", codec.quantities[0], choices=("position", "velocity"))
+    quantity = section.text("quantity", codec.quantities[0], choices=QUANTITIES)
+    if quantity in (BOUNDED, CHOICE):
+        return _unmeasured(key, section, type_name, quantity)
     selection = codec.select_action(type_name, section, quantity)
     if quantity not in codec.quantities:
         other = {"position": "velocities, not positions", "velocity": "positions, not velocities"}[quantity]
@@ -119,6 +125,62 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
         home=_home(section, names, limits, velocity),
         paths=selection.fields,
     )
+
+
+def _unmeasured(key: str, section: Section, type_name: str, quantity: str) -> ActionSpec:
+    """Read an action that no observation measures: a number within bounds, or one of several choices."""
+    if type_name != ARRAY:
+        raise section.error("quantity", f"'{quantity}' is for {ARRAY}; {type_name} carries motion")
+    for name in ("reference", "mode", "continuous", "home", "expired"):
+        if name in section:
+            raise section.error(
+                name, f"is for positions; nothing measures an action of quantity '{quantity}'"
+            )
+    names = section.texts("names")
+    if quantity == CHOICE:
+        if "limits" in section:
+            raise section.error("limits", "a choice has none; leave it out")
+        if len(names) < 2:
+            raise section.error("names", f"{list(names)} is no choice; two names or more are needed")
+        count = len(names)
+        limits = Limits((0.0,) * count, (1.0,) * count, (1.0,) * count, (math.inf,) * count)
+    else:
+        limits = _bounds(section, names)
+    stops = quantity == BOUNDED and all(
+        low <= 0.0 <= high for low, high in zip(limits.lower, limits.upper, strict=True)
+    )
+    safe = section.text("safe", "zero" if stops else "hold", choices=("hold", "zero", "stop"))
+    if safe == "stop" or (safe == "zero" and not stops):
+        allowed = "'hold' or 'zero'" if stops else "'hold', as 0 is not within the limits"
+        raise section.error("safe", f"'{safe}' is not possible here; use {allowed}")
+    expires_s = section.number("expires_s", math.nan)
+    return ActionSpec(
+        key=key,
+        topic=_topic(section),
+        type=type_name,
+        names=names,
+        limits=limits,
+        unit=section.text("unit", ""),
+        quantity=quantity,
+        safe=safe,
+        expires_s=None if math.isnan(expires_s) else expires_s,
+    )
+
+
+def _bounds(section: Section, names: tuple[str, ...]) -> Limits:
+    """Read the limits of a bounded action: `lower` and `upper`, and the largest change per second, `rate`."""
+    part, count = section.section("limits"), len(names)
+    assert part is not None
+    lower, upper = (part.numbers(each, count, positive=False) for each in ("lower", "upper"))
+    if lower is None or upper is None:
+        raise part.error("upper" if lower else "lower", "missing; a bounded action needs lower and upper")
+    for name, low, high in zip(names, lower, upper, strict=True):
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise part.error("lower", f"{name} is from {low:g} to {high:g}; two finite bounds are needed")
+    rate = part.numbers("rate", count, positive=True) or (math.inf,) * count
+    part.done()
+    largest = tuple(max(abs(low), abs(high)) for low, high in zip(lower, upper, strict=True))
+    return Limits(lower, upper, largest, rate)
 
 
 def _home(section: Section, names: tuple[str, ...], limits: Limits, velocity: bool) -> tuple[float, ...]:

@@ -42,6 +42,10 @@ EXPIRES_PERIODS, EXPIRES_LEAST_S = 5, 0.25
 """A velocity command counts for this many control periods, and at least this long, unless the contract says."""
 EXPIRED = ("no_label", "stop")
 
+QUANTITIES = ("position", "velocity", "bounded", "choice")
+BOUNDED, CHOICE = QUANTITIES[2:]
+"""Actions without a measured counterpart: a number within bounds (torque, throttle), or one of several choices."""
+
 MOST_NUMBERS = 100_000
 """Numbers that all observations of a contract may have together."""
 MOST_PIXELS = 1 << 24
@@ -193,7 +197,8 @@ class Limits:
     """Limits of the safety limiter, (A_k,) each, in the action's unit; infinite where not declared.
 
     `lower`/`upper` bound the commanded number. `speed` bounds |velocity| and `acceleration` |acceleration|:
-    for a position command, those of its motion; for a velocity command, its value and its change per second.
+    for a position command, those of its motion; for a velocity command, its value and its change per second. A
+    bounded command is limited like a velocity: its `acceleration` is the contract's `rate`.
     """
 
     lower: tuple[float, ...]
@@ -210,7 +215,9 @@ class Limits:
 class ActionSpec(StreamSpec):
     """One action.
 
-    `quantity`: 'position' or 'velocity'. `mode`: the learned representation, the number itself ('absolute')
+    `quantity`: 'position', 'velocity', 'bounded' (a number within its limits that nothing measures: torque,
+    throttle) or 'choice' (one of `names`: the numbers are scores, and the command is 1 for the largest and 0 for
+    the others). `mode`: the learned representation, the number itself ('absolute')
     or its difference to the measured value at the tick ('delta'); commands on the topic are always absolute.
     `reference`: the key of the observation that measures the same joints, and `reference_index` (A_k entries)
     their indices there; holds and ramps start from these values.
@@ -254,6 +261,11 @@ class ActionSpec(StreamSpec):
     def is_velocity(self) -> bool:
         """True when the commanded numbers are velocities."""
         return self.quantity == "velocity"
+
+    @property
+    def is_position(self) -> bool:
+        """True when the commanded numbers are positions: their motion is limited, from the measured ones on."""
+        return self.quantity == "position"
 
 
 WHOLE = "all"

@@ -13,10 +13,10 @@ from il_ros.core.specs import POSE, Vector, shortest
 class Jog:
     """Converts rates (A,) to absolute targets (A,), tick by tick.
 
-    The target of a velocity is the rate itself. The target of a position starts at the measured position,
-    moves by rate x time between the ticks (ticks come irregularly: two may be 8 ms apart), stays within the
-    limits, and leads the measured position by at most `lead_s` seconds of motion: the target of a blocked joint
-    does not run away.
+    The target of a velocity, and of a bounded number, is the rate itself. The target of a position starts at the
+    measured position, moves by rate x time between the ticks (ticks come irregularly: two may be 8 ms apart),
+    stays within the limits, and leads the measured position by at most `lead_s` seconds of motion: the target of a
+    blocked joint does not run away.
     """
 
     def __init__(self, contract: Contract, lead_s: float = 0.5) -> None:
@@ -29,8 +29,8 @@ class Jog:
         self._period_ns = contract.period_ns
         self._ticked_ns: int | None = None
         self._names, self._groups = contract.action_names, contract.groups
-        self._is_velocity = np.concatenate(
-            [np.full(spec.size, spec.is_velocity) for spec in contract.actions]
+        self._is_position = np.concatenate(
+            [np.full(spec.size, spec.is_position) for spec in contract.actions]
         )
         limits = [spec.limits.arrays() for spec in contract.actions]
         self._lower = np.concatenate([lower for lower, _, _, _ in limits])
@@ -50,7 +50,7 @@ class Jog:
         driven; empty: all. The target of the others is the measured position, from which a later drive starts.
         Raises ValueError when the position of a position-commanded joint that is driven is not measured.
         """
-        position = ~self._is_velocity
+        position = self._is_position
         driven = np.ones(len(self._names), dtype=bool)
         for group in self._groups if groups else ():
             driven[group.index] = group.name in groups

@@ -50,7 +50,7 @@ class Keyboard:
         self._names = contract.action_names
         speed = np.concatenate([spec.limits.arrays()[2] for spec in contract.actions])
         upper = np.concatenate([spec.limits.arrays()[1] for spec in contract.actions])
-        velocity = np.concatenate([np.full(spec.size, spec.is_velocity) for spec in contract.actions])
+        velocity = np.concatenate([np.full(spec.size, not spec.is_position) for spec in contract.actions])
         self._top = np.where(velocity, np.minimum(speed, upper), speed)
         axes = {name.split("/", 1)[1]: place for place, name in enumerate(self._names) if velocity[place]}
         self._drive = {key: (axes[axis], sign) for key, (axis, sign) in DRIVE_KEYS.items() if axis in axes}

@@ -6,30 +6,46 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from il_ros.control.limiter.in_process import InProcessLimiter
 from il_ros.core.contract import Contract
-from il_ros.policies.protocol import Policy, PolicyError
+from il_ros.core.specs import Vector
+from il_ros.policies.protocol import Observation, Policy, PolicyError
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.trials import success_interval
-from il_ros.sim.rollout import rollout
+from il_ros.sim.rollout import Act, rollout
 from il_ros.sim.tasks.task import Task
+
+RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
 class Episode:
-    """The result of one episode. `error`: the policy's error message; such an episode is no success."""
+    """The result of one episode. `error`: the policy's error message; such an episode is no success.
+
+    `total_reward`: the sum of the task's rewards (the return). `judged`: whether the task defines success.
+    `gave_up`: the policy, as an expert may, returned no action.
+    """
 
     seed: int
     success: bool
     failed: bool
     duration_s: float
     error: str = ""
+    total_reward: float = 0.0
+    judged: bool = True
+    gave_up: bool = False
 
     @property
     def ending(self) -> str:
         """The outcome in one or two words."""
         if self.error:
             return "policy error"
-        return "success" if self.success else "failure" if self.failed else "time is up"
+        if self.gave_up:
+            return "gave up"
+        ended = "time is up" if self.judged else "ended"
+        return "success" if self.success else "failure" if self.failed else ended
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,24 @@ class Evaluation:
         """The 95 % Wilson interval of the success rate."""
         return success_interval(self.successes, len(self.episodes))
 
+    @property
+    def judged(self) -> bool:
+        """Whether the task defines success; otherwise only the returns count."""
+        return any(episode.judged for episode in self.episodes)
+
+    @property
+    def mean_return(self) -> float:
+        """The mean of the episodes' returns."""
+        return float(np.mean([episode.total_reward for episode in self.episodes]))
+
+    @property
+    def return_interval(self) -> tuple[float, float]:
+        """The 95 % percentile bootstrap interval of the mean return (Efron and Tibshirani 1993, ch. 13)."""
+        returns = np.array([episode.total_reward for episode in self.episodes])
+        draws = np.random.default_rng(0).integers(0, len(returns), (RESAMPLES, len(returns)))
+        low, high = np.quantile(returns[draws].mean(axis=1), (0.025, 0.975))
+        return float(low), float(high)
+
     def to_plain(self) -> dict[str, Any]:
         """Return a JSON-compatible dictionary."""
         return {
@@ -68,6 +102,9 @@ class Evaluation:
             "successes": self.successes,
             "rate": self.rate,
             "interval_95": list(self.interval),
+            "judged": self.judged,
+            "mean_return": self.mean_return,
+            "return_interval_95": list(self.return_interval),
             "episodes": [asdict(episode) for episode in self.episodes],
         }
 
@@ -84,17 +121,46 @@ def evaluate(
 ) -> Evaluation:
     """Run one episode per seed and call `on_episode` with each result.
 
-    An episode succeeds if the success condition holds for `hold_s` seconds.
+    Each action passes the safety limiter, as on the robot. An episode succeeds if the success condition holds for
+    `hold_s` seconds.
     Raises ValueError if the contract does not fit the task or if there are no seeds.
     """
     episodes = []
+    limiter = InProcessLimiter(contract)
     for seed in seeds:
+        limiter.begin()
+        act = policy.in_episode() if isinstance(policy, LoadedPolicy) else policy.act
         try:
-            act = policy.in_episode() if isinstance(policy, LoadedPolicy) else policy.act
-            done = rollout(task, act, contract, seed, hold_s=hold_s)
-            episode = Episode(seed, done.success, done.failed, done.duration_s)
+            done = rollout(task, _limited(act, limiter), contract, seed, hold_s=hold_s)
+            episode = Episode(
+                seed,
+                done.success,
+                done.failed,
+                done.duration_s,
+                total_reward=done.total_reward,
+                judged=done.judged,
+                gave_up=done.gave_up,
+            )
         except PolicyError as error:
             episode = Episode(seed, False, False, 0.0, str(error))
         episodes.append(episode)
         on_episode(episode)
     return Evaluation(task.name, version, tuple(episodes))
+
+
+def _limited(act: Act, limiter: InProcessLimiter) -> Act:
+    """Return `act` with the first step of its chunk limited, as on the robot; raises PolicyError on no command."""
+
+    def limited(observation: Observation) -> Vector | None:
+        proposed = act(observation)
+        if proposed is None:  # an expert that gives up
+            return None
+        try:
+            command = limiter.limit(proposed[0], observation)
+        except ValueError as error:
+            raise PolicyError(str(error)) from error
+        if command.sent is None:
+            raise ValueError(command.missing)
+        return np.array([command.sent])
+
+    return limited

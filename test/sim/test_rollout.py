@@ -4,7 +4,8 @@ import pytest
 from il_ros.core import contract, share
 from il_ros.core.codecs import decode
 from il_ros.sim.experts import make_expert
-from il_ros.sim.rollout import Film, command_messages, rollout
+from il_ros.sim.lockstep import command_messages
+from il_ros.sim.rollout import Film, rollout
 from il_ros.sim.tasks.kinematics import pointing_down
 from il_ros.sim.tasks.task import make_task, task_class, task_names
 

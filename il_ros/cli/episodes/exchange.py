@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from il_ros.cli.episodes.choice import add_contract, entries_of
+from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of
 from il_ros.core import contract as contracts
 from il_ros.core.tables import say
+from il_ros.episodes.catalogue import Selection
 from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5.export import export_robomimic, summary
 from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
 from il_ros.episodes.exchange.lerobot.ingest import import_lerobot
@@ -29,7 +31,9 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
         help="write episodes in another project's format",
         description="Write episodes in another project's format.",
     )
-    _add_lerobot_export(parser.add_subparsers(dest="format", required=True, metavar="format"), common)
+    formats = parser.add_subparsers(dest="format", required=True, metavar="format")
+    _add_lerobot_export(formats, common)
+    _add_robomimic_export(formats, common)
     parser = verbs.add_parser(
         "import",
         help="read another project's data as episodes",
@@ -109,6 +113,46 @@ def _export_lerobot(args: argparse.Namespace) -> int:
     )
     for line in report.lines():
         say(line)
+    return 0
+
+
+def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None:
+    parser = formats.add_parser(
+        "robomimic",
+        parents=[common],
+        help="robomimic's HDF5",
+        description="Write the labelled frames of episodes to one robomimic HDF5 file, with the masks train and valid. "
+        "Actions are absolute commands in the contract's units. The file appears when it is complete.",
+    )
+    parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", required=True, help="a new file, such as push.hdf5"
+    )
+    add_contract(parser)
+    parser.add_argument(
+        "--validation", type=float, default=0.1, help="share of the frames in the mask 'valid' (default: 0.1)"
+    )
+    parser.add_argument("--poor", action="store_true", help="also episodes that the recorder graded poor")
+    parser.set_defaults(act=_export_robomimic)
+
+
+def _export_robomimic(args: argparse.Namespace) -> int:
+    select, chosen = Selection(poor=args.poor), []
+    for entry in entries_of(args.episodes, args.root):
+        why = select.poorness(entry) if entry.usable else entry.reason
+        if why:
+            say(f"left out {entry.name}: {why}")
+        else:
+            chosen.append(entry)
+    if not chosen:
+        raise ExchangeError(f"{args.root}: no episode to export")
+    own = contract_for(chosen[0], args.contract)
+    done = export_robomimic(
+        chosen, own, args.out, validation=args.validation, progress=lambda each: _steps("exporting", each)
+    )
+    for sentence in done.left_out:
+        say(f"left out {sentence}")
+    say(summary(done, args.out))
     return 0
 
 

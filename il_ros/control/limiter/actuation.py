@@ -1,10 +1,11 @@
 """The last command of every action key and the next one: follow a target, apply the safe behaviour, or stop.
 
 When no source has authority, the contract's `safe` sets the behaviour of each key:
-- hold (positions): return to the last command and stay there, within the limits;
-- zero (velocities): command zero at once;
+- hold (positions, bounded numbers, choices): return to the last command and stay there, within the limits;
+- zero (velocities, bounded numbers): command zero at once;
 - stop: decelerate at the acceleration limits, then hold the position or stay at zero velocity.
-An emergency stop applies `stop` to positions and `zero` to velocities, independently of `safe`.
+An emergency stop applies `stop` to positions and `zero` to the others, independently of `safe`: a bounded number
+becomes the one nearest to 0 within its limits, and a choice is repeated.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Actuation:
 
         The values of the returned keys are the reasons; "" means that the state is unknown. A state starts no
         ramp when it is too far outside the position limits, or too far from the last command (see `starts`).
-        Velocities start from the last command, or from zero before the first. `from_rest`: the robot was
+        The other quantities start from the last command, or from rest before the first. `from_rest`: the robot was
         placed and stands still (start, simulator's reset), so the last command says nothing about it;
         otherwise the speed of the last command is assumed. `trusted` (A,): a target at which keys without a
         measurement may start when no command was sent before.
@@ -90,8 +91,8 @@ class Actuation:
             speed = None if from_rest or last is None else last.speed
             reference = None if from_rest else last
             failed[key] = ""
-            if limiter.spec.is_velocity:
-                motions[key] = last or limiter.start((0.0,) * limiter.spec.size)
+            if not limiter.spec.is_position:
+                motions[key] = last or limiter.start(limiter.rest())
             elif last is not None and (key in self._keep or (trusted is not None and key not in measured)):
                 motions[key] = limiter.start(last.sent, speed)
             elif key in measured:
@@ -160,7 +161,7 @@ class Actuation:
         """Return the next motion of a key without a target."""
         kind = limiter.spec.safe
         if emergency:
-            kind = "zero" if limiter.spec.is_velocity else "stop"
+            kind = "stop" if limiter.spec.is_position else "zero"
         if kind == "zero":
             return limiter.zero(motion)
         if kind == "stop":
@@ -180,6 +181,6 @@ class Actuation:
         self._held.clear()
         for key, limiter in self._limiters.items():
             motion = self._motions[key]
-            at_once = limiter.spec.safe == "zero" if limiter.spec.is_velocity else placed
+            at_once = placed if limiter.spec.is_position else limiter.spec.safe == "zero"
             if motion is not None and at_once:
                 self._motions[key] = limiter.zero(motion)

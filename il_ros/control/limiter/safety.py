@@ -1,7 +1,8 @@
 """The safety limiter: maps a target to the command that is sent. All commands pass it, also the expert's.
 
 Position actions obey position, speed and acceleration limits, and can always brake before a position limit.
-Velocity actions obey their range and their change per second. One factor slows all axes of an action key, so
+Velocity actions obey their range and their change per second; so do bounded numbers, whose range need not include 0.
+Of a choice, the largest number is sent as 1 and the others as 0. One factor slows all axes of an action key, so
 the path stays straight unless an axis is already braking before a limit.
 The orientation of a pose is limited as a rotation (`rotation`): the smallest of its four speed limits is the
 limit of the angular speed in rad/s, the smallest of its four acceleration limits that in rad/s^2.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from il_ros.control.limiter.profile import TOLERANCE, AxisLimits, approach_speed, speed_range, speed_within
 from il_ros.control.limiter.rotation import RotationLimits, norm_problem, same_sign, unit
-from il_ros.core.specs import POSE, ActionSpec
+from il_ros.core.specs import BOUNDED, CHOICE, POSE, ActionSpec
 from il_ros.core.tables import counted
 
 LARGEST = 1e9
@@ -74,7 +75,7 @@ class SafetyLimiter:
         self.rotation: RotationLimits | None = None
         """The limits of a pose's orientation, None for other actions."""
         self._axes = self.axes
-        self._instant = spec.is_velocity and all(a == math.inf for a in limits.acceleration)
+        self._instant = not spec.is_position and all(a == math.inf for a in limits.acceleration)
         if spec.type == POSE:
             self._axes = self.axes[:_ORIENTATION]
             self.rotation = RotationLimits(
@@ -87,16 +88,22 @@ class SafetyLimiter:
         A continuous joint is taken into the turn in which its commands are kept.
         """
         sent = tuple(map(float, measured))
-        if self._continuous and not self.spec.is_velocity:
+        if self._continuous:  # positions only
             sent = self._within_turn(sent)
         if self.rotation is not None:
             sent = (*sent[:_ORIENTATION], *unit(sent[_ORIENTATION:]))
-        if speed is None or self.spec.is_velocity:
+        if speed is None or not self.spec.is_position:
             return Motion(sent, (0.0,) * len(sent))
         cut = tuple(speed_within(*axis) for axis in zip(self._axes, sent, speed, strict=False))
         if self.rotation is not None:
             cut = (*cut, *self.rotation.start(speed[_ORIENTATION:-1]), 0.0)
         return Motion(sent, cut)
+
+    def rest(self) -> Numbers:
+        """Return the command (A_k,) before the first one: 0, of a bounded number the nearest to 0, the first choice."""
+        if self.spec.quantity == CHOICE:
+            return (1.0, *(0.0,) * (self.spec.size - 1))
+        return tuple(max(axis.lower, min(axis.upper, 0.0)) for axis in self.axes)
 
     def step(self, target: Sequence[float], motion: Motion, dt_s: float) -> tuple[Motion, list[str]]:
         """Return the motion nearest to `target` (A_k,) after `dt_s`, and the limits that acted: ['joint2 speed'].
@@ -111,7 +118,9 @@ class SafetyLimiter:
             dt_s = 0.0
         if self.rotation is not None:
             return self._pose(desired, motion, dt_s)
-        if self.spec.is_velocity:
+        if self.spec.quantity == CHOICE:
+            return Motion(_largest(desired), motion.speed, desired), []
+        if not self.spec.is_position:
             after, acted = self._velocity(desired, motion, dt_s)
         else:
             after, acted = self._positions(desired, motion, dt_s)
@@ -131,10 +140,10 @@ class SafetyLimiter:
         slower = tuple(
             math.copysign(max(0.0, abs(v) - axis.acceleration * dt_s), v) + 0.0
             for v, axis in zip(
-                motion.sent if self.spec.is_velocity else motion.speed, self._axes, strict=True
+                motion.speed if self.spec.is_position else motion.sent, self._axes, strict=True
             )
         )
-        if self.spec.is_velocity:
+        if not self.spec.is_position:
             return Motion(slower, motion.speed)
         sent = tuple(
             _inside(axis, p, p + v * dt_s) for axis, p, v in zip(self._axes, motion.sent, slower, strict=True)
@@ -142,9 +151,9 @@ class SafetyLimiter:
         return Motion(self._within_turn(sent) if self._continuous else sent, slower)
 
     def zero(self, motion: Motion) -> Motion:
-        """Return zero velocity, or the last commanded position at zero speed, without deceleration."""
-        still = (0.0,) * len(motion.sent)
-        return Motion(still if self.spec.is_velocity else motion.sent, still)
+        """Return rest, without deceleration: of positions and choices the last command, of the others `rest`."""
+        kept = self.spec.is_position or self.spec.quantity == CHOICE
+        return Motion(motion.sent if kept else self.rest(), (0.0,) * len(motion.sent))
 
     def _pose(self, target: Numbers, motion: Motion, dt_s: float) -> tuple[Motion, list[str]]:
         """Return the next motion of a pose: its position and its rotation are limited separately."""
@@ -209,7 +218,7 @@ class SafetyLimiter:
             change = abs(slow - sent)
             if change > most * (1.0 + TOLERANCE):
                 factor = min(factor, most / change)
-                acted.append((index, "acceleration"))
+                acted.append((index, "rate" if self.spec.quantity == BOUNDED else "acceleration"))
         if factor < 1.0:
             desired = [sent + factor * (want - sent) for want, sent in zip(desired, motion.sent, strict=True)]
         return Motion(tuple(desired), motion.speed, target), acted
@@ -288,6 +297,12 @@ def quaternion_slices(actions: Sequence[ActionSpec]) -> list[slice]:
             found.append(slice(first + _ORIENTATION, first + action.size))
         first += action.size
     return found
+
+
+def _largest(scores: Numbers) -> Numbers:
+    """Return 1 for the largest score, the first of equal ones, and 0 for the others."""
+    first = scores.index(max(scores))
+    return tuple(float(index == first) for index in range(len(scores)))
 
 
 def _beyond(speeds: Sequence[float], ranges: Sequence[Range]) -> Acted:

@@ -29,7 +29,7 @@ class Workspace:
         places = {
             name: (action.key, index)
             for action in contract.actions
-            if not action.is_velocity
+            if action.is_position
             for index, name in enumerate(action.names)
         }
         missing = [name for name in chain.drivers if name not in places]

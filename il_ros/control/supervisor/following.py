@@ -28,7 +28,7 @@ class FollowingCheck:
         self._limiters = {
             action.key: SafetyLimiter(action)
             for action in contract.actions
-            if longest_s > 0 and not action.is_velocity and action.size > 1 and action.key not in exempt
+            if longest_s > 0 and action.is_position and action.size > 1 and action.key not in exempt
         }
         self._since_ns: dict[str, int] = {}
 

@@ -118,7 +118,7 @@ def _workspace(section: Section, actions: tuple[ActionSpec, ...]) -> WorkspaceSp
         raise section.error("upper" if lower else "lower", "missing: three numbers, x, y and z in m")
     if not all(low < high for low, high in zip(lower, upper, strict=True)):
         raise section.error("upper", f"{list(upper)} must be above lower, {list(lower)}")
-    if not any(not action.is_velocity for action in actions):
+    if not any(action.is_position for action in actions):
         raise section.error("tool", "no action commands joint positions, so the tool cannot be bounded")
     spec = WorkspaceSpec(
         section.text("description"), section.text("tool"), lower, upper, section.text("base", "")

@@ -59,6 +59,19 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class FrameStep:
+    """A frame and what its command led to.
+
+    `following`: the observation of the next tick; None when there is none, as at the end of most recordings on a
+    robot. `last`: whether it is the episode's last tick.
+    """
+
+    frame: Frame
+    following: Observation | None
+    last: bool
+
+
+@dataclass(frozen=True)
 class Skipped:
     """A tick without a frame, and the reasons; `tick_ns` is None for a record that belongs to no tick.
 
@@ -117,21 +130,49 @@ class Replay:
     def __iter__(self) -> Iterator[Frame | Skipped]:
         """Yield frames and skipped ticks in time order; raises BagError when the file is damaged."""
         yield from (Skipped(None, (reason,)) for reason in self.left_out)
+        refused: list[str] = []
+        observations = self._observe(self.tick_labels, refused.append)
+        for label, observation in zip(self.tick_labels, observations, strict=True):
+            yield self._frame(label, observation)
+        yield from (Skipped(None, (reason,)) for reason in refused)
+
+    def transitions(self) -> Iterator[FrameStep]:
+        """Yield each frame with the observation after its command; raises BagError when the file is damaged.
+
+        That is the observation of the next tick, with or without a label, if it is within 1.5 control periods. After
+        the last tick it is made one period later, if something was observed since.
+        """
+        if not self.tick_labels:
+            return
+        labels, period_ns = list(self.tick_labels), self.contract.period_ns
+        final_ns = labels[-1].tick_ns + period_ns
+        labels.append(TickLabel(final_ns, final_ns, False))
+        observations = self._observe(labels)
+        label, observation = labels[0], next(observations)
+        for following_label, following in zip(labels[1:], observations, strict=True):
+            frame = self._frame(label, observation)
+            last = following_label is labels[-1]
+            near = 2 * (following_label.tick_ns - label.tick_ns) <= 3 * period_ns
+            seen = following if near and isinstance(following, Observation) else None
+            if last and seen is not None and not min(seen.ages_s.values()) * 1e9 < period_ns:
+                seen = None  # the last tick's own messages
+            if isinstance(frame, Frame):
+                yield FrameStep(frame, seen, last)
+            label, observation = following_label, following
+
+    def _observe(
+        self, ticks: Sequence[TickLabel], refuse: Callable[[str], None] = lambda reason: None
+    ) -> Iterator[Observation | NoObservation]:
         contract_topic = {name: topic for topic, name in self.observed.items()}
         recorded = (
             item._replace(topic=contract_topic[item.topic])
             for item in self.bag.before_step(set(contract_topic))
         )
-        refused: list[str] = []
-        trigger = self.contract.trigger
         specs = [
             replace(spec, type=self.variants.get(spec.topic, spec.type))
             for spec in self.contract.observations
         ]
-        observations = observe(recorded, specs, trigger, self.tick_labels, refused.append)
-        for label, observation in zip(self.tick_labels, observations, strict=True):
-            yield self._frame(label, observation)
-        yield from (Skipped(None, (reason,)) for reason in refused)
+        return observe(recorded, specs, self.contract.trigger, ticks, refuse)
 
     def _frame(self, label: TickLabel, observation: Observation | NoObservation) -> Frame | Skipped:
         if isinstance(observation, NoObservation):

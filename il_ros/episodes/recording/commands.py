@@ -19,7 +19,7 @@ from il_ros.records import decision as decisions
 Vector = np.ndarray[Any, Any]
 
 STILL = 1e-4
-"""A command is idle when no position differs from the last by more than this, and no velocity exceeds it."""
+"""A command is idle when no position differs from the last by more than this, and no other number exceeds it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class CommandCounts:
     def __init__(self, contract: Contract):
         self._contract = contract
         self._actions = {spec.topic: spec for spec in contract.actions}
-        self._velocity = np.array([spec.is_velocity for spec in contract.actions for _ in range(spec.size)])
+        self._velocity = np.array(
+            [not spec.is_position for spec in contract.actions for _ in range(spec.size)]
+        )
         self._last: dict[str, _Command] = {}
         self._span_ns: dict[str, float] = {}
         self._idle_ns: dict[str, float] = {}
@@ -88,7 +90,7 @@ class CommandCounts:
         except ValueError as error:
             self._refuse(f"{topic}: {error}")
             return
-        velocity = np.full(spec.size, spec.is_velocity)
+        velocity = np.full(spec.size, not spec.is_position)
         expires_s = self._contract.expires_s(spec)
         self._move(topic, log_ns, values, velocity, moves_s, expires_s, spec.expired == "stop")
 

@@ -14,7 +14,7 @@ from il_ros.episodes.bag.topics import CONTRACT_RECORD
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
 from il_ros.episodes.recording.commands import CommandCounts
-from il_ros.episodes.recording.grade import SHORTEST_S, grade
+from il_ros.episodes.recording.grade import grade
 from il_ros.episodes.recording.options import RecordedStream, RecordOptions
 from il_ros.records.outcomes import SUCCESS
 
@@ -211,7 +211,7 @@ class EpisodeWriter:
                 commanded=counts is None or counts.total > 0,
                 ahead_s=self._options.ahead_s,
                 # a correction from a moment of another episode may be a few ticks long
-                shortest_s=0.0 if self.info.made_from else SHORTEST_S,
+                shortest_s=0.0 if self.info.made_from else self._options.shortest_s,
                 faults=faults,
             ),
             complete=complete,

@@ -9,6 +9,7 @@ from pathlib import Path
 from il_ros.core.contract import Contract
 from il_ros.episodes.bag.mcap_file import CHUNK_BYTES, COMPRESSIONS
 from il_ros.episodes.bag.metadata import Qos
+from il_ros.episodes.recording.grade import SHORTEST_S
 
 MIB = 1024 * 1024
 AHEAD_S, AHEAD_SIMULATED_S = 0.02, 0.2
@@ -39,6 +40,8 @@ class RecordOptions:
     """A required stream is silent after this time without a message, or after its max_age_s if longer."""
     ahead_s: float = AHEAD_S
     """A required stream whose stamps are further ahead of the recorder's clock (median) has a wrong clock."""
+    shortest_s: float = SHORTEST_S
+    """A shorter episode is graded poor."""
     simulated: bool = False
     """Time is simulated: a stream is stale by its stamps, however late the recorder handles its messages."""
 
@@ -47,7 +50,7 @@ class RecordOptions:
             raise ValueError(
                 f"compression is '{self.compression}'; it must be one of: {', '.join(COMPRESSIONS)}"
             )
-        for name in ("pre_roll_s", "min_free_disk_bytes", "ahead_s"):
+        for name in ("pre_roll_s", "min_free_disk_bytes", "ahead_s", "shortest_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it can't be negative")
         for name in ("pre_roll_bytes", "max_duration_s", "chunk_bytes", "flush_s", "sync_s", "queue_bytes"):

@@ -144,8 +144,8 @@ class GroupedHuman:
 
 
 def velocities(contract: Contract) -> NDArray[np.bool_]:
-    """Return a mask (A,) of the actions that are velocities; the others are positions."""
-    return np.concatenate([np.full(spec.size, spec.is_velocity) for spec in contract.actions])
+    """Return a mask (A,) of the actions that are velocities or nothing measures; the others are positions."""
+    return np.concatenate([np.full(spec.size, not spec.is_position) for spec in contract.actions])
 
 
 def typical_motion(episodes: Sequence[EpisodeArrays], contract: Contract) -> Vector:

@@ -1,8 +1,8 @@
 """Interactive learning in one process: episodes under the supervisor's modes, with labelled decisions.
 
 The modes are those of the supervisor (`options.make_mode`), and the labels follow the rule for its records
-(`records.labelling`). The loop is synchronous: proposals are never late, and there is no ramp and no
-safety limiter between the target and the command.
+(`records.labelling`). The loop is synchronous: proposals are never late. With a limiter, targets are limited as on
+the robot, with a ramp at each handover.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from il_ros.control.limiter.in_process import InProcessLimiter, LimitedCommand
 from il_ros.control.supervisor.arbitration import (
     NOT_YET,
     PRESENT,
     RELEASED,
     Absence,
+    Arbitration,
     ArbitrationInput,
     Mode,
     anywhere,
@@ -30,7 +32,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.window import TickWindow
-from il_ros.records.decision import NOBODY, Decision, GroupDecision, joined_authority
+from il_ros.records.decision import NOBODY, Decision, GroupDecision, Numbers, joined_authority
 from il_ros.records.labelling import BY_MODE, EXPERT, POLICY
 from il_ros.records.proposal import Proposal
 from il_ros.records.takeovers import group_takeovers
@@ -63,6 +65,8 @@ class DrivenEpisode:
     seen: list[Observation] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     success: bool = False
+    gave_up: bool = False
+    """Whether the episode ended because the expert could not complete the task any more."""
 
     @property
     def labels(self) -> int:
@@ -134,7 +138,8 @@ class InteractionLoop:
     """Applies one mode over many episodes, on one clock.
 
     `human` decides when the expert proposes; None: it proposes at every tick. `groups`: the contract's action groups,
-    each of which has its own source in authority; without, all actions are one group.
+    each of which has its own source in authority; without, all actions are one group. `limiter`: limits each target;
+    None: targets are sent as they are.
     """
 
     def __init__(
@@ -143,8 +148,10 @@ class InteractionLoop:
         period_ns: int,
         human: Human | None = None,
         groups: Sequence[ActionGroup] = (),
+        limiter: InProcessLimiter | None = None,
     ) -> None:
-        self._mode, self._period_ns, self._human = mode, period_ns, human
+        self._mode, self._period_ns, self._human, self._limiter = mode, period_ns, human, limiter
+        self._mixed = False
         self._window = TickWindow(1, period_ns)
         self._groups = tuple(groups) if len(groups) > 1 else ()
         self._names = tuple(group.name for group in self._groups) or (WHOLE,)
@@ -154,14 +161,16 @@ class InteractionLoop:
         """Start an episode."""
         self._mode.restart()
         self._window = TickWindow(1, self._period_ns)
-        self._authorities = dict.fromkeys(self._names, NOBODY)
+        self._authorities, self._mixed = dict.fromkeys(self._names, NOBODY), False
+        if self._limiter is not None:
+            self._limiter.begin()
         if self._human is not None:
             self._human.begin()
 
     def decide(self, seen: Observation, policy: LoadedPolicy | None, expert: Expert) -> Decision | None:
         """Return the decision of the next tick, None when the expert gives up, which ends the episode.
 
-        Raises ValueError when no source gets authority over a group.
+        Raises ValueError when no source gets authority over a group, or no ramp can start.
         """
         self._now_ns += self._period_ns
         advice = expert.act(seen)
@@ -183,19 +192,21 @@ class InteractionLoop:
                 raise ValueError(
                     f"no source has authority, and the loop cannot wait for one: {arbitration.reason}"
                 )
-        self._authorities = {group: arbitration.authority for group, arbitration in chosen.items()}
+        self._hand_over(chosen)
         targets = {name: tuple(proposal.chunk[0].tolist()) for name, proposal in proposals.items()}
         first = chosen[self._names[0]]
         sent = targets[first.authority]
         for group in self._groups:
             sent = replaced(sent, targets[self._authorities[group.name]], group)
+        command = self._limited(sent, seen)
         return Decision(
             self._now_ns,
             self._now_ns,
             joined_authority(self._authorities.values()),
             first.reason,
             targets,
-            sent,
+            command.sent,
+            command.limited,
             beta=first.beta,
             uncertainty=self._mode.uncertainty,
             mode=self._mode.name,
@@ -207,6 +218,28 @@ class InteractionLoop:
                 for group in self._groups
             },
         )
+
+    def _hand_over(self, chosen: Mapping[str, Arbitration]) -> None:
+        """Give authority over each group; its ramp begins at a handover, but not between draws at random."""
+        mixed = all(arbitration.mixed for arbitration in chosen.values())
+        for name, arbitration in chosen.items():
+            if (
+                arbitration.authority != self._authorities[name]
+                and not (mixed and self._mixed)
+                and self._limiter
+            ):
+                keys = [group.keys for group in self._groups if group.name == name]
+                self._limiter.hand_over(keys[0] if keys else None)
+            self._authorities[name] = arbitration.authority
+        self._mixed = mixed
+
+    def _limited(self, target: Numbers, seen: Observation) -> LimitedCommand:
+        if self._limiter is None:
+            return LimitedCommand(target)
+        command = self._limiter.limit(np.array(target), seen)
+        if command.missing:
+            raise ValueError(command.missing)
+        return command
 
     def _absences(self, group: str, proposals: Mapping[str, Proposal]) -> dict[str, Absence]:
         """Return the absence of each source from a group at this tick."""

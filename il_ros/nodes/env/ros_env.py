@@ -11,7 +11,7 @@ and it may give an expert authority. A step ends at the next tick and returns it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,12 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import NoObservation
 from il_ros.core.tables import counted
+from il_ros.envs.spaces import Seen, action_space, observation_space, owned
 from il_ros.nodes.env.link import Link, RosEnvError
-from il_ros.nodes.env.spaces import action_space, observation_space
 from il_ros.nodes.env.start import CallerReset, SimulatorReset
 from il_ros.nodes.runtime.contracts import load_contract
 
 __all__ = ["RosEnv", "RosEnvError"]
-
-Seen = dict[str, Any]
 
 
 class RosEnv(gymnasium.Env[Seen, Vector]):
@@ -96,7 +94,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
             raise RosEnvError("no observation after the reset: " + "; ".join(reasons))
         self._tick_ns = self._began_ns = seen.tick_ns
         self._over = False
-        self._observation = _owned(seen.values)
+        self._observation = owned(seen.values)
         return self._observation, {"seed": drawn}
 
     def step(self, action: Vector) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
@@ -136,7 +134,7 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         if isinstance(seen, NoObservation):
             truncated, info["reason"] = True, "no observation: " + "; ".join(seen.reasons)
         else:
-            self._observation = _owned(seen.values)
+            self._observation = owned(seen.values)
             if elapsed_ns >= self._limit_ns:
                 truncated, info["reason"] = not terminated, f"not within {self._limit_ns / 1e9:g} s"
         info["success"] = bool(link.success)
@@ -158,8 +156,3 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
         """End the episode until the next reset."""
         self._over = True
         self._scene.end()
-
-
-def _owned(values: Mapping[str, Any]) -> Seen:
-    """Return writable copies of the observations; text as str."""
-    return {key: np.array(value) if np.ndim(value) else str(value) for key, value in values.items()}

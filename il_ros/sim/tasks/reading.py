@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,17 +38,22 @@ def pose(topic: str, stamp_ns: int, position_m: Vector, quaternion_wxyz: Vector)
     )
 
 
-def image(topic: str, stamp_ns: int, frame_id: str, pixels: NDArray[np.uint8]) -> Reading:
-    """Return an rgb8 Image of `pixels` (H, W, 3) uint8."""
-    height, width, _ = pixels.shape
-    message = messages.make(
+def image(topic: str, stamp_ns: int, frame_id: str, picture: NDArray[np.uint8]) -> Reading:
+    """Return an rgb8 Image of `picture` (H, W, 3) uint8."""
+    return Reading(topic, IMAGE, pixels(stamp_ns, frame_id, picture, "rgb8"))
+
+
+def pixels(stamp_ns: int, frame_id: str, picture: NDArray[Any], encoding: str) -> Message:
+    """Return an Image of `picture` (H, W, C) or (H, W): uint8 for rgb8 and mono8, float32 for 32FC1."""
+    height, width = picture.shape[:2]
+    content = np.ascontiguousarray(picture).view(np.uint8).reshape(-1)
+    return messages.make(
         IMAGE,
         header=messages.header(stamp_ns, frame_id),
         height=height,
         width=width,
-        encoding="rgb8",
+        encoding=encoding,
         is_bigendian=0,
-        step=3 * width,
-        data=np.ascontiguousarray(pixels).reshape(-1),
+        step=len(content) // height,
+        data=content,
     )
-    return Reading(topic, IMAGE, message)

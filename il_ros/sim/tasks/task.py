@@ -124,6 +124,21 @@ class Task(Protocol):
         ...
 
 
+def is_over(task: Task) -> bool:
+    """Return whether no further step is possible: what the task says (`over`), else after a failure."""
+    return bool(getattr(task, "over", task.failed))
+
+
+def reward_of(task: Task) -> float:
+    """Return the reward of the last step: what the task says (`reward`), else 1 while its success condition holds."""
+    return float(getattr(task, "reward", task.success))
+
+
+def is_judged(task: Task) -> bool:
+    """Return whether success is defined: what the task says (`judged`), else yes. Otherwise only rewards count."""
+    return bool(getattr(task, "judged", True))
+
+
 class TaskExpert(Protocol):
     """A scripted expert: a function of the contract's observation alone, so that a policy can learn it."""
 

@@ -78,7 +78,8 @@ class EvaluationPlan:
 
     `checkpoint`: the folder of the checkpoint or of its training. `episodes`: their number. `task`: the simulated
     task, "": the one trained on. `seed`: of the first episode. `hold_s`: seconds for which success must hold.
-    `threads`: of the policy's computation. `background`: run at idle priority.
+    `threads`: of the policy's computation. `background`: run at idle priority. `success_return`: the return with
+    which an episode of a Gymnasium environment succeeds, None: the environment's own.
     Raises PlanError on an invalid field.
     """
 
@@ -90,6 +91,7 @@ class EvaluationPlan:
     hold_s: float = 0.0
     threads: int = 1
     background: bool = False
+    success_return: float | None = None
 
     def __post_init__(self) -> None:
         _require_valid(self)
@@ -168,6 +170,7 @@ _EVALUATION: dict[str, check.Check] = {
     "hold_s": check.number(0.0),
     "threads": check.whole(1, 1024),
     "background": check.flag,
+    "success_return": check.or_null(check.number()),
 }
 _KINDS: dict[str, tuple[type[Any], dict[str, check.Check]]] = {
     "train": (TrainingPlan, _TRAINING),

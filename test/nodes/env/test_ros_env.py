@@ -12,8 +12,9 @@ from il_ros.core import contract, messages
 from il_ros.core.processes import ProcessGroup
 from il_ros.core.share import path
 from il_ros.core.specs import JOINT_STATE, POSE
+from il_ros.envs.spaces import action_space, observation_space
+from il_ros.envs.task_env import TaskEnv
 from il_ros.nodes.env.ros_env import RosEnv, RosEnvError
-from il_ros.nodes.env.spaces import action_space, observation_space
 from il_ros.scenarios import SCENARIOS
 from il_ros.scenarios.graph import command
 from il_ros.sim.experts import make_expert
@@ -90,6 +91,29 @@ def test_the_expert_succeeds_and_a_seed_gives_the_same_episode_bit_by_bit(make):
     assert info["time_s"] == pytest.approx(len(first) * 0.05)
     env.close()
     assert len(episode(make(name="another"), expert, seed=3)) == len(first)
+
+
+def test_an_episode_over_topics_equals_one_in_process_bit_by_bit(make):
+    def perturbed(observation):  # beyond the limits now and then, so that the limiter acts
+        draws = np.random.default_rng(int.from_bytes(observation["joints"].tobytes()[:4], "little"))
+        return expert(observation) + draws.normal(0.0, 0.08, 7) * [1, 1, 1, 1, 1, 1, 0.1]
+
+    here, there = TaskEnv("push", time_limit_s=3.0), make(time_limit_s=3.0)
+    assert here.observation_space == there.observation_space
+    assert here.action_space == there.action_space
+    for seed in (3, 11):
+        assert here.reset(seed=seed)[1] == there.reset(seed=seed)[1]
+        in_process, over_topics = episode(here, perturbed, seed), episode(there, perturbed, seed)
+        assert len(in_process) == len(over_topics)
+        assert any(step[4]["limited"] for step in in_process)
+        for one, other in zip(in_process, over_topics, strict=True):
+            assert {key: value.tobytes() for key, value in one[0].items()} == {
+                key: value.tobytes() for key, value in other[0].items()
+            }
+            assert one[1:4] == other[1:4]
+            assert one[4].keys() == other[4].keys()
+            np.testing.assert_array_equal(one[4].pop("sent"), other[4].pop("sent"))
+            assert one[4] == other[4]
 
 
 def test_the_safety_limiter_limits_actions(make):

@@ -33,7 +33,7 @@ TRAINING = TrainingPlan(
     warm_s=2.5,
     background=True,
 )
-EVALUATION = EvaluationPlan(Path("policies/v3"), 5, "push", "gazebo_classic", 9, 0.5, 2, background=True)
+EVALUATION = EvaluationPlan(Path("policies/v3"), 5, "push", "gazebo_classic", 9, 0.5, 2, True, 3.0)
 LONG_S = 60.0
 
 
@@ -114,7 +114,7 @@ def test_the_options_of_a_person_make_the_same_plan():
     assert train.plan_of(parsed(train, words)) == wanted
     words = (
         "evaluate policies/v3 --episodes 5 --task push --simulator gazebo_classic --seed 9 --hold 0.5 --threads 2 "
-        "--background"
+        "--background --success-return 3"
     )
     assert evaluate.plan_of(parsed(evaluate, words)) == EVALUATION
 

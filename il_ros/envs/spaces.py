@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -11,6 +13,9 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import ActionSpec, ObservationSpec, Vector
 
 LONGEST_TEXT = 1024
+
+Seen = dict[str, Any]
+"""An observation by key: arrays, and text as str."""
 
 
 def observation_space(contract: Contract) -> spaces.Dict:
@@ -26,6 +31,11 @@ def action_space(contract: Contract) -> spaces.Box:
     bounds = [_bounds(spec) for spec in contract.actions]
     lower, upper = (np.concatenate(part) for part in zip(*bounds, strict=True))
     return spaces.Box(lower, upper, dtype=np.float64)
+
+
+def owned(values: Mapping[str, Any]) -> Seen:
+    """Return writable copies of the observations; text as str."""
+    return {key: np.array(value) if np.ndim(value) else str(value) for key, value in values.items()}
 
 
 def _space(spec: ObservationSpec) -> spaces.Space:

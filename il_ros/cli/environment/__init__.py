@@ -1,0 +1,1 @@
+"""`il-ros env`: tasks and Gymnasium environments in one process."""

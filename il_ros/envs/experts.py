@@ -1,0 +1,148 @@
+"""Experts by word: the task's own script, a trained policy, or a function of yours.
+
+    def act(observation):          # the environment's own observation; of a simulated task, the contract's
+        return action              # the environment's own action; None: gives up, the task cannot be completed
+
+A person needs running time and a stop button: `il-ros record`, `il-ros session` and `il-ros run dagger` have them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
+from il_ros.envs.tasks import SpaceError
+from il_ros.policies.window import TickWindow
+from il_ros.sim.experts import make_expert
+from il_ros.sim.tasks.task import Task, task_names
+
+if TYPE_CHECKING:
+    from il_ros.policies.runner import LoadedPolicy
+
+SCRIPTED = "scripted"
+
+
+class ExpertError(ValueError):
+    """An expert that cannot be found or used; the message names it and says what is right."""
+
+
+class EnvExpert(Protocol):
+    """What the loops of this process ask for commands."""
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
+        """Return absolute commands (H, A) in the contract's flat order, None when giving up."""
+
+
+class FunctionExpert:
+    """A function as the expert of a task.
+
+    Of a Gymnasium environment it gets the environment's observation and returns its action; of a simulated task it
+    gets the contract's observation and returns commands (A,) or (H, A). None gives up.
+    """
+
+    def __init__(
+        self, task: Task, contract: Contract, function: Callable[[Any], Any], name: str = ""
+    ) -> None:
+        self._task, self._contract, self._function = task, contract, function
+        self._name = name or getattr(function, "__name__", "the expert")
+        self._of_environment = task.name not in task_names()
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
+        """Return the command (1, A) for the task's present observation, None when the function gives up.
+
+        Raises ExpertError, naming the function, when it returns something else.
+        """
+        if not self._of_environment:
+            return self._chunk(self._function(observation))
+        from il_ros.envs.gym_task import GymTask
+        from il_ros.envs.leaves import to_numbers
+
+        task = self._task
+        assert isinstance(task, GymTask)
+        action = self._function(task.observation)
+        if action is None:
+            return None
+        try:
+            numbers = to_numbers(task.env.action_space, action)
+        except SpaceError as error:
+            raise ExpertError(f"{self._name}: {error}") from error
+        return self._chunk(np.concatenate([numbers[key] for key in self._contract.action_slices]))
+
+    def _chunk(self, given: Any) -> Vector | None:
+        if given is None:
+            return None
+        chunk = np.atleast_2d(np.asarray(given, dtype=np.float64))
+        names = self._contract.action_names
+        if chunk.ndim != 2 or chunk.shape[1] != len(names) or not np.isfinite(chunk).all():
+            raise ExpertError(
+                f"{self._name}: returned {given!r}; needed: finite numbers of {', '.join(names)}"
+            )
+        return chunk
+
+
+class PolicyExpert:
+    """A trained policy as the expert of a task; its window of past ticks ends where an episode begins."""
+
+    def __init__(self, task: Task, policy: LoadedPolicy) -> None:
+        self._task, self._policy = task, policy
+        self._window = TickWindow(policy.history, policy.contract.period_ns)
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector:
+        """Return the commands (H, A) for the task's present tick; raises PolicyError."""
+        return self._policy.act(self._window.push(self._task.time_ns, observation))
+
+
+def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
+    """Return the expert that a word names.
+
+    "scripted": the simulated task's own. A folder: the policy of a checkpoint. FILE.py:NAME or module:NAME: a
+    function, or an object with a method `act`. Raises ExpertError when there is none.
+    """
+    if word == SCRIPTED:
+        if task.name not in task_names():
+            raise ExpertError(
+                f"'{task.name}' has no scripted expert; give a function, such as --expert my_expert.py:act"
+            )
+        return make_expert(task.name)
+    if Path(word).is_dir():
+        from il_ros.policies import checkpoint
+
+        return PolicyExpert(task, checkpoint.load(word, contract))
+    place, colon, name = word.rpartition(":")
+    if not colon or not place or not name.isidentifier():
+        raise ExpertError(
+            f"expert '{word}' is not '{SCRIPTED}', a folder with a policy, FILE.py:FUNCTION or module:FUNCTION"
+        )
+    module = _module(place)
+    found = getattr(module, name, None)
+    if found is None:
+        raise ExpertError(f"expert '{word}': {place} has no '{name}'")
+    found = found() if isinstance(found, type) else found
+    function = getattr(found, "act", found)
+    if not callable(function):
+        raise ExpertError(f"expert '{word}': '{name}' is no function and has no method 'act'")
+    return FunctionExpert(task, contract, function, word)
+
+
+def _module(place: str) -> Any:
+    if not place.endswith(".py"):
+        try:
+            return importlib.import_module(place)
+        except ImportError as error:
+            raise ExpertError(f"expert module '{place}' cannot be imported: {error}") from error
+    if not Path(place).is_file():
+        raise ExpertError(f"expert file '{place}' does not exist")
+    spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,83 @@
+"""Tasks by name: the simulated ones, and any environment that Gymnasium knows."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from il_ros.sim.fitting import task_for
+from il_ros.sim.tasks.task import Task, task_class, task_names
+
+if TYPE_CHECKING:
+    from il_ros.core.contract import Contract
+
+_OURS = "il_ros/"
+_VERSIONED = re.compile(r"([A-Za-z_][\w.]*:)?([\w-]+/)?[\w.()-]+-v\d+")
+MISSING = "needs gymnasium: pip install gymnasium (for LunarLander: 'gymnasium[box2d]')"
+
+
+class TaskError(ValueError):
+    """A task that cannot be made; the message names it and says what there is."""
+
+
+class SpaceError(ValueError):
+    """A space that cannot be recorded or commanded; the message names it and says what would fit."""
+
+
+def is_environment(name: str) -> bool:
+    """Return whether a task's name is that of a Gymnasium environment: 'Pendulum-v1', 'package:Name-v0'."""
+    return name not in task_names() and _VERSIONED.fullmatch(name) is not None
+
+
+def make_environment(name: str, *, pictures: bool = False, **options: Any) -> Any:
+    """Return the Gymnasium environment `name`; raises TaskError when it is unknown or its packages are missing."""
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise TaskError(f"environment '{name}' {MISSING}") from error
+    from il_ros.envs import registration
+
+    registration.register()  # where the package is not installed
+    if pictures:
+        options["render_mode"] = "rgb_array"
+    try:
+        return gymnasium.make(name, **options)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise TaskError(f"environment '{name}': {error}") from error
+    except (gymnasium.error.Error, ImportError) as error:
+        raise TaskError(f"environment '{name}' is not known: {error}") from error
+
+
+def make_any_task(
+    name: str,
+    contract: Contract | None = None,
+    simulator: str = "mujoco",
+    *,
+    success_return: float | None = None,
+) -> tuple[Task, Contract]:
+    """Return a task by name and the contract to drive it with: `contract`, or the task's own.
+
+    `success_return`: see `GymTask`. Raises TaskError on an unknown name, RuntimeError when a simulator can't start.
+    """
+    from il_ros.core import contract as contracts
+
+    known = name.removeprefix(_OURS).removesuffix("-v0") if name.startswith(_OURS) else name
+    if known in task_names():
+        if success_return is not None:
+            raise TaskError(
+                f"task '{known}' has a success condition of its own; a return is for other environments"
+            )
+        own = contracts.find(task_class(known).contract) if contract is None else contract
+        return task_for(known, own, simulator), own
+    if not is_environment(name):
+        raise TaskError(
+            f"unknown task '{name}'; there are: {', '.join(task_names())}, and the environments of Gymnasium by their "
+            "names, such as Pendulum-v1"
+        )
+    from il_ros.envs.from_env import contract_of
+    from il_ros.envs.gym_task import GymTask
+
+    env = make_environment(name)
+    own = contract_of(env) if contract is None else contract
+    made: Task = GymTask(env, success_return=success_return, rate_hz=own.rate_hz)
+    return made, own

@@ -1,0 +1,74 @@
+"""Experts by word."""
+
+import numpy as np
+import point_env
+import pytest
+
+from il_ros.envs.experts import ExpertError, FunctionExpert, expert_of
+from il_ros.envs.tasks import make_any_task
+from il_ros.sim.experts.reach import ReachExpert
+
+FILE = """\
+import numpy as np
+
+WORDS = "no function"
+
+def act(observation):
+    return np.array([0.5], np.float32)
+
+class Still:
+    def act(self, observation):
+        return np.array([0.0], np.float32)
+"""
+
+
+@pytest.fixture(scope="module")
+def point():
+    return make_any_task(point_env.NAME)
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "mine.py").write_text(FILE)
+    return tmp_path / "mine.py"
+
+
+def test_a_function_or_a_class_of_a_file_and_of_a_module(point, file):
+    task, own = point
+    task.reset(0)
+    for word, expected in ((f"{file}:act", 0.5), (f"{file}:Still", 0.0)):
+        assert expert_of(word, task, own).act({}).tolist() == [[expected]]
+    shown = expert_of("point_env:expert", task, own).act({})
+    assert shown.tolist() == [[-float(task.observation[0])]]
+
+
+def test_a_simulated_task_has_a_script_and_takes_functions_of_the_contracts_observation():
+    task, own = make_any_task("reach")
+    assert isinstance(expert_of("scripted", task, own), ReachExpert)
+    seen = {"joints": np.arange(7.0)}
+    assert FunctionExpert(task, own, lambda each: each["joints"]).act(seen).tolist() == [[*range(7)]]
+    with pytest.raises(ExpertError, match=r"needed: finite numbers of arm/joint1, .*gripper/gripper"):
+        FunctionExpert(task, own, lambda each: each["joints"][:3], "mine").act(seen)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("scripted", "'Point-v0' has no scripted expert; give a function"),
+        ("nothing.py:act", "expert file 'nothing.py' does not exist"),
+        ("no_module:act", "expert module 'no_module' cannot be imported"),
+        ("act", "expert 'act' is not 'scripted', a folder with a policy, FILE.py:FUNCTION or module"),
+        ("point_env:nobody", "point_env has no 'nobody'"),
+        ("point_env:NAME", "'NAME' is no function and has no method 'act'"),
+    ],
+)
+def test_a_word_that_names_no_expert_is_refused(point, word, message):
+    with pytest.raises(ExpertError, match=message):
+        expert_of(word, *point)
+
+
+def test_an_answer_that_is_no_action_names_the_function(point):
+    task, own = point
+    task.reset(0)
+    with pytest.raises(ExpertError, match=r"point_env:wrong: the action space is Box.* not of shape \(3,\)"):
+        expert_of("point_env:wrong", task, own).act({})
