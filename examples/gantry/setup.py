@@ -23,6 +23,7 @@ setup(
         "il_ros.tasks": ["gantry = gantry.task:Gantry"],
         "il_ros.experts": ["gantry = gantry.expert:GantryExpert"],
         "il_ros.families": ["linear = gantry.family:FAMILY"],
+        "il_ros.codecs": ["geometry_msgs/msg/PolygonStamped = gantry.codec:OutlineCodec"],
         "il_ros.devices": ["clicked_point = gantry.device:ClickedPoint"],
     },
 )

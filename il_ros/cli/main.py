@@ -25,7 +25,7 @@ COMMANDS = {
     "session": ("il_ros.cli.session", "correct a policy while it runs"),
     "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
     "env": ("il_ros.cli.environment.command", "record and correct in one process, Gymnasium too"),
-    "plugins": ("il_ros.cli.plugins", "list families, tasks, experts and devices, by package"),
+    "plugins": ("il_ros.cli.plugins", "list families, codecs, tasks, experts and devices, by package"),
     "completion": ("il_ros.cli.completion", "print the script for tab completion in your shell"),
 }
 

@@ -35,7 +35,10 @@ _TASK = replace(
     "with sim:=false any name is accepted",
 )
 _WORLD = Scenario(
-    "world", "", (_TASK, arg.CONTRACT, arg.SIM, arg.SIM_TIME, arg.NAMESPACE, arg.PARAMS_FILE), lambda _: ()
+    "world",
+    "",
+    (_TASK, arg.CONTRACT, arg.SIM, arg.SIM_TIME, arg.NAMESPACE, arg.PARAMS_FILE, arg.ACTION_CLIENTS),
+    lambda _: (),
 )
 _DEFAULTS = {"simulator": "mujoco", "speed": "1", "seed": "0", "cameras": "false", "episodes": "0"}
 

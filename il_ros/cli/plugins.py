@@ -13,6 +13,7 @@ from il_ros.core.tables import counted, say, table
 LOADERS = {
     plugins.FAMILIES: "il_ros.policies.families.registry:family",
     plugins.REWARDS: "il_ros.rewards.registry:reward_class",
+    plugins.CODECS: "il_ros.core.codecs:codec_of",
     plugins.TASKS: "il_ros.sim.tasks.task:task_class",
     plugins.EXPERTS: "il_ros.sim.experts:expert_class",
     plugins.DEVICES: "il_ros.nodes.teleop.device_node:device_class",
@@ -24,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "plugins",
-        help="list families, tasks, experts and devices, by package",
+        help="list families, codecs, tasks, experts and devices, by package",
         description="List what installed packages register for il_ros. Each plug-in is imported and checked, unless "
         "--names is given; the exit status is 1 if one is broken.",
     )

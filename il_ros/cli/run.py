@@ -60,16 +60,15 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def ready(specs: Sequence[Spec]) -> bool:
-    """Return whether files and graph are in order; otherwise say what is wrong, on stderr."""
+def in_order(specs: Sequence[Spec], finished: Callable[[], bool]) -> bool:
+    """Return whether files and graph are in order; otherwise say what is wrong, on stderr.
+
+    The graph is looked at for a second, and longer until `finished()`.
+    """
     from il_ros.nodes.runtime import preflight  # imports ROS
 
-    for warning in warnings_of(specs):
-        say(f"warning: {warning}", file=sys.stderr)
-    if domain.keep_local():
-        say(domain.ONLY_HERE, file=sys.stderr)
     try:
-        preflight.check(specs)
+        preflight.check(specs, finished=finished)
     except CheckError as error:
         say(f"not started: {error}", file=sys.stderr)
         return False
@@ -83,10 +82,13 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     is no failure, unless a node then fails or has to be killed.
     A node that uses the terminal handles Ctrl-C itself, and the other nodes print to their logs only. Ctrl-Z
     suspends this process, and the nodes learn of it: the supervisor stops the robot.
-    Files and graph are checked first (`ready`); nothing starts if they are wrong.
+    Files and graph are checked while the processes of the nodes import their modules; if they are wrong, no node
+    starts, and the logs stay as they are.
     """
-    if not ready(specs):
-        return 1
+    for warning in warnings_of(specs):
+        say(f"warning: {warning}", file=sys.stderr)
+    if domain.keep_local():
+        say(domain.ONLY_HERE, file=sys.stderr)
     terminal = terminal_of(specs) if sys.stdin.isatty() else ""
     numbers = [number for number in STOP_SIGNALS if not (terminal and number == signal.SIGINT)]
     if terminal:
@@ -95,17 +97,24 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     own = [spec for spec in specs if isinstance(spec, NodeSpec)]
     patience = {spec.name: float(SLOW_STOP_S) for spec in own if spec.executable in SLOW_TO_STOP}
     back = [spec.name for spec in own if spec.respawn]
+    gated = [spec.name for spec in own if spec.package == "il_ros"]
     woken: list[Callable[[], object]] = []
     with stop_signals(lambda: [wake() for wake in woken], numbers) as stopped:
         screen = None if terminal else _Screen()
         show = _log_only if screen is None else screen.show
-        try:
-            started = processes.ProcessGroup(commands, logs, show, terminal, patience, back)
-        except OSError as error:  # a read-only folder, a command that is not installed
-            hint = "" if str(logs) not in str(error.filename) else ", or choose --logs"
-            say(f"il-ros: the nodes were not started: {error}{hint}", file=sys.stderr)
-            return 1
-        with started as group:
+        with contextlib.ExitStack() as started:
+            try:
+                group = processes.ProcessGroup(commands, logs, show, terminal, patience, back, gated)
+                started.enter_context(group)
+                if not in_order(specs, lambda: stopped() or group.at_gate()):
+                    return 1
+                if stopped():
+                    return 0
+                group.open_gate()
+            except OSError as error:  # a read-only folder, a command that is not installed
+                hint = "" if str(logs) not in str(error.filename) else ", or choose --logs"
+                say(f"il-ros: the nodes were not started: {error}{hint}", file=sys.stderr)
+                return 1
             woken.append(group.wake)
             signal.signal(signal.SIGTSTP, group.suspend)  # the nodes have their own sessions
             ending = group.wait_unless(stopped)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from il_ros.core import contract_fields, files, messages, share
-from il_ros.core.codecs import CODECS
+from il_ros.core.codecs import codec_types
 from il_ros.core.safety import Safety, read_safety
 from il_ros.core.specs import (
     BOUNDED,
@@ -78,6 +78,11 @@ class Contract:
     def grouped(self) -> bool:
         """Whether there is more than one group, so that authority, labels and takeovers are kept per group."""
         return len(self.groups) > 1
+
+    @property
+    def ungrouped(self) -> Contract:
+        """This contract with one group of all actions."""
+        return dataclasses.replace(self, groups=()) if self.grouped else self
 
     @property
     def period_ns(self) -> int:
@@ -257,7 +262,7 @@ def _with_definitions(text: str, has_some: bool, specs: Sequence[StreamSpec]) ->
     Types with a codec of their own need none.
     """
     needed = sorted(
-        {spec.type for spec in specs if spec.type not in CODECS and not messages.standard(spec.type)}
+        {spec.type for spec in specs if spec.type not in codec_types() and not messages.standard(spec.type)}
     )
     if not needed or has_some:
         return text

@@ -6,16 +6,19 @@ process that ends determines the result of the group.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from il_ros.core.stopping import LAUNCHER_VARIABLE
 
@@ -32,6 +35,9 @@ RESPAWN_S = 2.0
 MOST_RESPAWNS = 100
 INTERRUPTED = (0, -signal.SIGINT, 128 + signal.SIGINT)
 """Exit statuses of a process that stopped because of SIGINT; a program that does not handle it has the latter."""
+GATE_VARIABLE = "IL_ROS_GATE"
+"""Descriptor of the socket at which a child waits, see `pass_gate`."""
+_READY, _GO = b"r", b"g"
 _WAKE = object()
 
 
@@ -53,6 +59,8 @@ class ProcessGroup:
     `on_line(name, line)` is called with every printed line. The process named `terminal` keeps the terminal
     and receives Ctrl-C; it has no log. `stop_s`: the time that a process gets after SIGINT, by name; the default
     is 10 s. `respawn`: processes that are started again `RESPAWN_S` after they fail, up to `MOST_RESPAWNS` times.
+    `gated`: processes that wait in `pass_gate` after their imports; until `open_gate`, no other one is started, and
+    nothing is logged.
 
     If this process is killed, each child receives SIGTERM. Nodes also watch the process that
     `LAUNCHER_VARIABLE` names (`il_ros.core.stopping`), which is this one.
@@ -66,8 +74,8 @@ class ProcessGroup:
         terminal: str = "",
         stop_s: Mapping[str, float] | None = None,
         respawn: Sequence[str] = (),
+        gated: Collection[str] = (),
     ) -> None:
-        logs.mkdir(parents=True, exist_ok=True)
         self._terminal = terminal
         self._stop_s = dict.fromkeys(commands, _STOP_S) | dict(stop_s or {})
         self._logs = logs
@@ -81,12 +89,14 @@ class ProcessGroup:
         self._selector.register(self._wake_fd, selectors.EVENT_READ, _WAKE)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._partial: dict[str, bytes] = {}
-        self._files = {
-            name: (logs / f"{name}.log").open("wb", buffering=0) for name in commands if name != terminal
-        }
+        self._files: dict[str, IO[bytes]] = {}
+        self._gates: dict[str, socket.socket] = {}
+        self._opened = False
         try:
-            for name, command in commands.items():
-                self._start(name, command)
+            for name in gated:
+                self._start_gated(name)
+            if not gated:
+                self.open_gate()
         except BaseException:
             self.stop()
             raise
@@ -101,6 +111,25 @@ class ProcessGroup:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def at_gate(self) -> bool:
+        """Return whether each gated process waits at the gate or has ended."""
+        return all(map(_has_arrived, self._gates.values()))
+
+    def open_gate(self) -> None:
+        """Let the gated processes go on, and start the others; raises OSError if there can be no logs."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        for name in self._commands:
+            if name != self._terminal:
+                self._files[name] = (self._logs / f"{name}.log").open("wb", buffering=0)
+        self._opened = True
+        for gate in self._gates.values():
+            with gate, contextlib.suppress(OSError):  # it has ended, which `wait` reports
+                gate.sendall(_GO)
+        self._gates.clear()
+        for name, command in self._commands.items():
+            if name not in self._processes:
+                self._start(name, command)
 
     def wake(self) -> None:
         """Have `wait_unless` look at `stopped` now; callable from another thread."""
@@ -138,6 +167,8 @@ class ProcessGroup:
         """
         if self._failed is not None:
             return self._failed
+        if not self._opened:
+            self._kill(tuple(self._gates))  # they have done nothing yet, and may import for long
         asked = [name for name, process in self._processes.items() if process.poll() is None]
         for name in asked:
             self._processes[name].send_signal(signal.SIGINT)
@@ -191,8 +222,16 @@ class ProcessGroup:
         printed = "\n".join(f"    {line}" for line in tail) or "    (no output)"
         return ChildError(f"{ending.name} ended ({how}); its last lines:\n{printed}\n  full log: {log}")
 
-    def _start(self, name: str, command: Sequence[str]) -> None:
+    def _start_gated(self, name: str) -> None:
+        self._gates[name], childs = socket.socketpair()
+        with childs:
+            self._start(name, self._commands[name], childs.fileno())
+
+    def _start(self, name: str, command: Sequence[str], gate: int | None = None) -> None:
         own = name == self._terminal
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", LAUNCHER_VARIABLE: str(os.getpid())}
+        if gate is not None:
+            environment[GATE_VARIABLE] = str(gate)
         process = subprocess.Popen(
             command,
             stdin=None if own else subprocess.DEVNULL,
@@ -200,7 +239,8 @@ class ProcessGroup:
             stderr=None if own else subprocess.STDOUT,
             start_new_session=not own,  # only the parent receives Ctrl-C, and forwards it once
             preexec_fn=_prepare_group_child,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", LAUNCHER_VARIABLE: str(os.getpid())},
+            env=environment,
+            pass_fds=() if gate is None else (gate,),
         )
         self._processes[name] = process
         self._selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, None)
@@ -236,7 +276,7 @@ class ProcessGroup:
                 self._read(key.data)
 
     def _drain(self) -> None:
-        for name in self._processes:
+        for name in self._processes if self._opened else ():
             self._read(name)
 
     def _read(self, name: str) -> None:
@@ -259,6 +299,28 @@ class ProcessGroup:
             if process.poll() is None:
                 process.kill() if process.stdout is None else os.killpg(process.pid, signal.SIGKILL)
                 process.wait(_STOP_S)
+
+
+def pass_gate() -> bool:
+    """Wait until the group of this process starts; return False if it does not, and at once True without a gate."""
+    gate = os.environ.pop(GATE_VARIABLE, "")
+    if not gate:
+        return True
+    with socket.socket(fileno=int(gate)) as opened:
+        try:
+            opened.sendall(_READY)
+            return opened.recv(1) == _GO
+        except OSError:  # the launcher has ended
+            return False
+
+
+def _has_arrived(gate: socket.socket) -> bool:
+    """Return whether the process at the other end has reached the gate or ended."""
+    try:
+        gate.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def prepare_child(at_parents_end: int = signal.SIGKILL) -> None:

@@ -261,7 +261,7 @@ class Synchroniser:
     def _decoded(self, spec: ObservationSpec, entry: _Entry) -> Array:
         if spec.key not in entry.decoded:
             reader = self._readers.get(spec.key)
-            value: Array | None = None if reader is None else reader.read(entry.raw)
+            value: Array | None = None if reader is None else reader.read(entry.raw, entry.layout)
             if value is None:
                 if entry.message is None:  # several observations of one topic decode it once
                     try:

@@ -1,7 +1,8 @@
 """Start a node's executable: `python -m il_ros.nodes.start recorder --ros-args ...`, or `ros2 run il_ros recorder`.
 
 Signals that arrive while the node's modules are imported are kept until the node can stop properly. Parameter
-files and parameters on the command line are checked first, also those of a user's own launch file.
+files and parameters on the command line are checked first, also those of a user's own launch file. `il-ros run`
+lets the nodes import while it checks files and graph; then they wait at a gate (`il_ros.core.processes`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from il_ros.core.executables import NODES
+from il_ros.core.processes import pass_gate
 from il_ros.core.stopping import hold_signals
 from il_ros.core.tables import say
 from il_ros.scenarios import parameter_file
@@ -37,7 +39,7 @@ def run(executable: str, args: Sequence[str] | None = None) -> int:
         say(f"{executable} cannot start: {error}", file=sys.stderr)
         return 1
     node = importlib.import_module(NODES[executable])
-    return int(node.main(args))
+    return int(node.main(args)) if pass_gate() else 1
 
 
 def check_parameters(executable: str, args: Sequence[str]) -> list[str]:

@@ -113,6 +113,8 @@ class ActionForm:
         Angles are in the turn of the measured ones, orientations of the sign of the measured quaternion.
         Raises ValueError when the numbers of an orientation say no rotation.
         """
+        if self._unchanged:
+            return np.array(learnt, dtype=np.float64)
         out = np.zeros((*learnt.shape[:-1], self.contract.action_size))
         out[..., self._plain] = learnt[..., : len(self._plain)]
         out = actions.absolute(self.contract, out, observation)
@@ -152,6 +154,11 @@ class ActionForm:
     @property
     def _changes(self) -> bool:
         return bool(self._angles or self._orientations)
+
+    @cached_property
+    def _unchanged(self) -> bool:
+        """Whether absolute commands are learnt as they are."""
+        return not self._changes and not self._is_delta.any()
 
     @cached_property
     def _orientations(self) -> tuple[slice, ...]:

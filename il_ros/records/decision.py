@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from il_ros.core import messages
@@ -71,7 +71,8 @@ class Decision:
     which selects the labelling rule; "" in records from before modes existed. `disagreement`: root mean
     square difference of policy and expert at the newest tick with both proposals, this one or the one before.
     `queried`: whether the expert, when not in authority, was queried; without a query its proposal is no
-    label.
+    label. `age_s`: the age at `sent_ns` of what the source in authority had observed, from the tick of its
+    observation (of several groups, the oldest); None without a source, and in older records.
     `groups`: the part of each action group, where the contract has several; their actions are disjoint and
     complete. Then `authority` is `joined_authority` of theirs, and `version` and `uncertainty` are of the first
     group with a version.
@@ -95,6 +96,7 @@ class Decision:
     disagreement: float | None = None
     queried: bool = True
     groups: Mapping[str, GroupDecision] = field(default_factory=dict)
+    age_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.authority:
@@ -121,6 +123,12 @@ class Decision:
         if not self.groups:
             return {WHOLE: self.authority}
         return {name: part.authority for name, part in self.groups.items()}
+
+    def authority_at(self, place: int) -> tuple[str, str]:
+        """The authority over one number of the command, and its reason; NOBODY where the number was not sent."""
+        part = next((each for each in self.groups.values() if place in each.actions), self)
+        unsent = self.sent is None or math.isnan(self.sent[place])
+        return (NOBODY if unsent else part.authority), part.reason
 
     def version_of(self, source: str) -> str:
         """Return the version of a source where it has authority over a group; "" without."""
@@ -157,6 +165,22 @@ def to_json(decision: Decision) -> str:
         record["proposals"] = {name: _nulls(values) for name, values in decision.proposals.items()}
         record["groups"] = {name: vars(part) for name, part in groups.items()}
     return _ENCODER.encode(record)
+
+
+def sent_alone(decision: Decision, why: str) -> Decision:
+    """Return a decision with what was sent, by which source and when, and `why` the rest is missing."""
+    return Decision(
+        stamp_ns=decision.stamp_ns,
+        sent_ns=decision.sent_ns,
+        authority=decision.authority,
+        reason=f"{decision.reason}; {why}",
+        sent=decision.sent,
+        generation=decision.generation,
+        version=decision.version,
+        mode=decision.mode,
+        queried=False,
+        groups={name: replace(part, disagreement=None) for name, part in decision.groups.items()},
+    )
 
 
 def from_json(text: str) -> Decision:
@@ -219,8 +243,9 @@ _FIELDS: dict[str, check.Check] = {
     "mode": check.one_of("", *MODES),
     "disagreement": check.or_null(check.number(0.0)),
     "queried": check.flag,
+    "age_s": check.or_null(check.number(0.0)),
 }
-_OPTIONAL = ("mode", "disagreement", "queried")  # absent in records from before modes existed
+_OPTIONAL = ("mode", "disagreement", "queried", "age_s")  # absent in older records
 _GROUP = check.record(
     "a group",
     {

@@ -3,7 +3,8 @@
 Only the supervisor sends commands. On the wire a proposal is a trajectory_msgs/JointTrajectory: the stamp is
 the answered tick, `joint_names` are the contract's action names, point k is step k of the chunk at k control
 periods, and `frame_id` holds the other fields: "source=policy version=v3 generation=4 uncertainty=0.13".
-An absent field is unknown.
+An absent field is unknown. A slow policy's chunk is for a later tick than the one that it observed; the steps that have
+passed are left out, and "observed=1764426051234567890" is the tick that it observed (absent: the answered one).
 
 A proposal without points is a release: its source is absent at once, instead of after its time-out, until it
 proposes again.
@@ -16,8 +17,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ from il_ros.records import proposal_wire
 
 TYPE = "trajectory_msgs/msg/JointTrajectory"
 
-WORDS = ("source", "version", "generation", "uncertainty")
+WORDS = ("source", "version", "generation", "uncertainty", "observed")
 FORMER_WORDS = {"epoch": "generation", "doubt": "uncertainty"}
 """Keys in bags recorded before 2026-11-29, mapped to the current ones."""
 
@@ -46,7 +48,7 @@ class Proposal:
     not finite are allowed, so that the supervisor can name and reject them.
     `version`: of the policy ("" unknown). `generation`: the supervisor's generation in which the source last
     reset its state, None without state or when unknown. `uncertainty`: of the source (>= 0), None when
-    unknown.
+    unknown. `observed_ns`: the tick whose observation the chunk was computed from, None for `stamp_ns`.
     `groups`: the action groups that it covers; empty: all. The columns of the others are NaN and no proposal.
     Raises ProposalError on an invalid field.
     """
@@ -58,6 +60,7 @@ class Proposal:
     generation: int | None = None
     uncertainty: float | None = None
     groups: tuple[str, ...] = ()
+    observed_ns: int | None = None
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -76,6 +79,15 @@ class Proposal:
             raise ProposalError(f"generation must be 0 or more, not {self.generation}")
         if self.uncertainty is not None and not (math.isfinite(self.uncertainty) and self.uncertainty >= 0):
             raise ProposalError(f"uncertainty must be a finite number of at least 0, not {self.uncertainty}")
+        if self.observed_ns is not None and not 0 < self.observed_ns <= self.stamp_ns:
+            raise ProposalError(
+                f"observed must be the answered tick, {self.stamp_ns}, or an earlier one (> 0), not {self.observed_ns}"
+            )
+
+    @property
+    def seen_ns(self) -> int:
+        """The tick whose observation the chunk was computed from."""
+        return self.stamp_ns if self.observed_ns is None else self.observed_ns
 
     @property
     def releases(self) -> bool:
@@ -88,7 +100,7 @@ class Answer:
     """A source's answer to one tick; the fields are those of its `Proposal`.
 
     `chunk` (H, A), `version`, `generation`, `uncertainty` and `groups` belong together: a source returns them at once,
-    so that none can be of another answer.
+    so that none can be of another answer. So does `observed_ns`, None for the tick that is answered.
     """
 
     chunk: Vector
@@ -96,6 +108,7 @@ class Answer:
     generation: int | None = None
     uncertainty: float | None = None
     groups: tuple[str, ...] = ()
+    observed_ns: int | None = None
 
 
 def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
@@ -108,6 +121,7 @@ def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
         answer.generation,
         answer.uncertainty,
         answer.groups,
+        None if answer.observed_ns == stamp_ns else answer.observed_ns,
     )
 
 
@@ -250,6 +264,8 @@ def _text(proposal: Proposal) -> str:
         words.append(f"generation={proposal.generation}")
     if proposal.uncertainty is not None:
         words.append(f"uncertainty={proposal.uncertainty!r}")
+    if proposal.observed_ns is not None:
+        words.append(f"observed={proposal.observed_ns}")
     return " ".join(words)
 
 
@@ -269,6 +285,7 @@ def _columns(found: Sequence[str], names: Sequence[str]) -> list[int] | None:
     return [list(found).index(name) for name in names]
 
 
+@lru_cache(maxsize=16)
 def _words(text: str) -> dict[str, Any]:
     """Return the fields in a frame_id; raises ProposalError on anything else."""
     words: dict[str, Any] = {}
@@ -280,16 +297,24 @@ def _words(text: str) -> dict[str, Any]:
         if key in words:
             raise ProposalError(f"frame_id '{text}': {key} is given twice")
         words[key] = value
-    for key, pattern, kind in (("generation", _WHOLE, int), ("uncertainty", _NUMBER, float)):
+    for key, pattern, kind in _NUMBERS:
         if key in words:
             if pattern.fullmatch(words[key]) is None:
                 raise ProposalError(f"frame_id '{text}': '{words[key]}' is not a number for {key}")
             words[key] = kind(words[key])
+    if "observed" in words:
+        words["observed_ns"] = words.pop("observed")
     return {"source": "", **words}
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
+_TIME = re.compile(r"-?[0-9]{1,19}")
 _NUMBER = re.compile(
     r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|[-+]?(nan|inf)", re.ASCII | re.IGNORECASE
 )
 """Numbers as Python prints them; int() and float() also accept '1_000' and the digits of other scripts."""
+_NUMBERS: tuple[tuple[str, re.Pattern[str], Callable[[str], Any]], ...] = (
+    ("generation", _WHOLE, int),
+    ("uncertainty", _NUMBER, float),
+    ("observed", _TIME, int),
+)

@@ -36,6 +36,9 @@ def pack(frame_id: str, stamp_ns: int, names: Sequence[str], chunk: Vector, peri
     text = frame_id.encode() + b"\x00"
     head = _FRONT.pack(_LITTLE_ENDIAN, seconds, nanoseconds, len(text)) + text
     head += bytes(-len(head) % 4) + _names(tuple(names)) + _COUNTS.pack(*chunk.shape)
+    if len(chunk) == 1:
+        tail = _between(1, chunk.shape[1], period_ns)[:-4]
+        return head + bytes((4 - len(head)) % 8) + chunk.astype("<f8").tobytes() + tail
     rows = _rows(chunk.shape[0], chunk.shape[1], period_ns).copy()
     rows["positions"] = chunk
     packed: bytes = head + bytes((4 - len(head)) % 8) + rows.tobytes()[:-4]
@@ -59,12 +62,17 @@ def unpack(raw: bytes, names: Sequence[str], period_ns: int) -> Parts | None:
     end = start + steps * _row(len(names)).itemsize - 4
     if steps < 1 or size != len(names) or len(raw) < end:
         return None
-    found = np.frombuffer(raw[start:end] + _COUNT.pack(size), np.uint8).reshape(steps, -1)
-    if found[:, 8 * size :].tobytes() != _between(steps, size, period_ns):
-        return None
     try:
         frame_id = raw[_FRONT.size : text_end - 1].decode()
     except UnicodeDecodeError:
+        return None
+    if steps == 1:
+        if raw[start + 8 * size : end] != _between(1, size, period_ns)[:-4]:
+            return None
+        chunk = np.frombuffer(raw, "<f8", size, start).reshape(1, size).astype(np.float64)
+        return Parts(frame_id, seconds * 1_000_000_000 + nanoseconds, chunk)
+    found = np.frombuffer(raw[start:end] + _COUNT.pack(size), np.uint8).reshape(steps, -1)
+    if found[:, 8 * size :].tobytes() != _between(steps, size, period_ns):
         return None
     chunk = np.ascontiguousarray(found[:, : 8 * size]).view("<f8").astype(np.float64, copy=False)
     return Parts(frame_id, seconds * 1_000_000_000 + nanoseconds, chunk)

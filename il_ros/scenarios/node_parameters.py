@@ -15,7 +15,13 @@ from il_ros.core.executables import NODES
 
 EVERYWHERE = {"use_sim_time": bool, "start_type_description_service": bool, "realtime_priority": int}
 """Parameters of every node."""
-PER_SOURCE = {"topic": str, "priority": int, "timeout_s": float, "max_age_s": float}
+PER_SOURCE = {
+    "topic": str,
+    "priority": int,
+    "timeout_s": float,
+    "max_age_s": float,
+    "max_observation_age_s": float,
+}
 """Parameters of the supervisor for each name in its parameter `sources`, as SOURCE.topic."""
 DEVICE_NODE = "teleop"
 """Executable for the devices of other packages: it has the device's parameters beside its own."""

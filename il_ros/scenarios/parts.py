@@ -129,7 +129,9 @@ def supervisor(given: Given) -> tuple[NodeSpec, ...]:
 def action_clients(given: Given) -> tuple[NodeSpec, ...]:
     """Return the nodes that forward commands to action servers; their names are given."""
     parameters: dict[str, Value] = {"contract": contract(given)}
-    return tuple(node(given, "action_client", name, parameters) for name in given["action_clients"].split())
+    return tuple(
+        node(given, "action_client", name, parameters) for name in given.get("action_clients", "").split()
+    )
 
 
 def recorder(given: Given) -> tuple[NodeSpec, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from il_ros.scenarios.given import Given, contract
 from il_ros.scenarios.graph import Spec, Value
 from il_ros.scenarios.node import node
-from il_ros.scenarios.parts import sim, supervisor
+from il_ros.scenarios.parts import action_clients, sim, supervisor
 
 
 def playback_nodes(given: Given, path: Path, speed: float, *, go: bool, attach: bool) -> tuple[Spec, ...]:
@@ -20,4 +20,4 @@ def playback_nodes(given: Given, path: Path, speed: float, *, go: bool, attach: 
         "contract": contract(given), "path": str(path), "speed": speed, "go": go,
     }  # fmt: skip
     player = replace(node(given, "playback", "expert", parameters), terminal=not go)
-    return (player,) if attach else (*sim(given), *supervisor(given), player)
+    return (player,) if attach else (*sim(given), *supervisor(given), *action_clients(given), player)

@@ -9,7 +9,7 @@ from il_ros.scenarios import arguments as arg
 from il_ros.scenarios.given import Given, contract, number
 from il_ros.scenarios.graph import SWITCH, Argument, NodeSpec, Scenario, Spec, Value
 from il_ros.scenarios.node import node
-from il_ros.scenarios.parts import expert, recorder, sim, supervisor
+from il_ros.scenarios.parts import action_clients, expert, recorder, sim, supervisor
 from il_ros.scenarios.session_node import goal_of, view_parameters
 from il_ros.session.setup import REST_MODE
 
@@ -51,7 +51,8 @@ def _nodes(given: Given) -> tuple[Spec, ...]:
     supervised = (
         replace(spec, parameters={**spec.parameters, "mode": REST_MODE}) for spec in supervisor(given)
     )
-    return (*simulator, *expert(given), *supervised, *recorder(given), _console(given))
+    beside = (*action_clients(given), *recorder(given))
+    return (*simulator, *expert(given), *supervised, *beside, _console(given))
 
 
 def _console(given: Given) -> NodeSpec:

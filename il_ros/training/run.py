@@ -161,9 +161,18 @@ def train(
 
 
 def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
-    """Return the normaliser fitted to the training samples, whose actions are in the contract's `ActionForm`."""
+    """Return the normaliser fitted to the training samples, whose actions are in the contract's `ActionForm`.
+
+    Raises ValueError when an action group has no label.
+    """
     form = ActionForm(contract)
     demonstrated = training.actions[(training.weights > 0).any(axis=2)]
+    for place, group in enumerate(contract.groups):
+        if np.isnan(demonstrated[:, form.group_of == place]).all():
+            raise ValueError(
+                f"no frame has a label of the action group '{group.name}'; record an episode in which the expert "
+                "drives it"
+            )
     images = {}
     for spec in inputs.images:
         frames = training.frames.images[spec.key]

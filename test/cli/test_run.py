@@ -106,3 +106,15 @@ def test_what_was_recorded_is_told_with_the_next_step(tmp_path, capsys):
     )
     next_steps.tell_recorded([], root)
     assert capsys.readouterr().out == ""
+
+
+def test_a_check_that_fails_starts_no_node_and_keeps_the_logs_of_the_last_run(capsys, tmp_path):
+    (tmp_path / "wrong.yaml").write_text("name: wrong\nrate: 20\n")
+    (tmp_path / "recorder.log").write_text("the last run")
+    words = ["--contract", str(tmp_path / "wrong.yaml"), "--no-sim", "--expert", "none", "--task", "fold"]
+    assert main.main(["run", "record", *words, "--logs", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert "not started: " in told.err
+    assert "rate_hz" in told.err
+    assert "[recorder]" not in told.out
+    assert (tmp_path / "recorder.log").read_text() == "the last run"

@@ -172,6 +172,16 @@ def test_a_command_survives_encoding_and_decoding(type_name, extra, values):
     spec = action(type_name, extra)
     wire = messages.encode(type_name, codecs.encode(spec, np.array(values, dtype=float), 7))
     np.testing.assert_array_equal(codecs.decode(spec, messages.decode(type_name, wire)), values)
+    assert codecs.command_encoder(spec)(tuple(map(float, values)), 7) == wire
+
+
+@pytest.mark.parametrize("size", range(1, 10))
+def test_a_packed_array_has_the_bytes_of_the_general_serialiser(size):
+    names = ", ".join(f"j{index}" for index in range(size))
+    spec = action("std_msgs/msg/Float64MultiArray", f", names: [{names}], quantity: velocity")
+    values = tuple(1.0 / (3.0 + index) for index in range(size))
+    wire = messages.encode(spec.type, codecs.encode(spec, values, 7))
+    assert codecs.command_encoder(spec)(values, 7) == wire
 
 
 def test_a_twist_leaves_the_other_axes_at_zero_and_carries_the_stamp():
@@ -192,5 +202,8 @@ def test_quaternions_are_normalised_and_a_zero_one_is_rejected():
 
 @pytest.mark.parametrize("bad", [[1.0], [1.0, np.inf], [np.nan, 0.0]])
 def test_a_command_of_wrong_size_or_not_finite_is_rejected(bad):
+    spec = action("std_msgs/msg/Float64MultiArray", JOINTS)
     with pytest.raises(codecs.CodecError, match="it: "):
-        codecs.encode(action("std_msgs/msg/Float64MultiArray", JOINTS), np.array(bad), 1)
+        codecs.encode(spec, np.array(bad), 1)
+    with pytest.raises(codecs.CodecError, match="it: "):
+        codecs.command_encoder(spec)(tuple(bad), 1)

@@ -4,10 +4,11 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 from workspace import ROOT
 
-from il_ros.core import plugins
+from il_ros.core import codecs, contract, messages, plugins
 from il_ros.core.plugins import PluginError, UnknownPluginError
 
 SHIPPED_TASKS = ("reach", "push", "pick_place", "drive")
@@ -32,11 +33,13 @@ class Installed:
 def installed(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     plugins._registered.cache_clear()
-    modules = set(sys.modules)
+    codecs.codec_of.cache_clear()
     yield Installed(tmp_path)
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
     plugins._registered.cache_clear()
+    codecs.codec_of.cache_clear()
 
 
 def load(group, name):
@@ -147,6 +150,64 @@ def test_a_reward_model_of_another_package_is_found_and_checked(installed):
         reward_class("empty")
 
 
+CONTRACT = """
+name: tank
+rate_hz: 10
+observations:
+  level: {topic: level, type: std_msgs/msg/ColorRGBA, max_age_s: 1.0}
+actions:
+  base: {topic: cmd_vel, type: geometry_msgs/msg/Twist, limits: {speed: 1.0}}
+"""
+CODEC = """
+import numpy as np
+from il_ros.core.codecs.base import Codec, Selected
+class Grey(Codec):
+    observed = True
+    def select(self, type_name, section):
+        return Selected((), ("grey",), ("grey",))
+    def decoder(self, spec):
+        return lambda message: np.array([(message.r + message.g + message.b) / 3])
+"""
+
+
+def test_a_codec_of_another_package_reads_its_part_of_the_contract_and_the_message(installed):
+    entry = "[il_ros.codecs]\nstd_msgs/msg/ColorRGBA = grey:Grey\n"
+    installed.package("tank", entry, grey=CODEC)
+    (spec,) = contract.parse(CONTRACT, "tank.yaml").observations
+    colour = messages.make("std_msgs/msg/ColorRGBA", r=0.2, g=0.4, b=0.9, a=1.0)
+    np.testing.assert_allclose(codecs.decode(spec, colour), [0.5])
+    assert spec.elements == ("grey",)
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "message"),
+    [
+        ("grey:Grey", "import nothing_of_this_name", "importing grey fails: ModuleNotFoundError"),
+        ("grey:Grey", "class Grey: pass", "it must be a Codec"),
+        ("grey:Grey", f"{CODEC}\n    def __init__(self, size): pass", "cannot be made: TypeError: "),
+    ],
+)
+def test_a_broken_codec_is_an_error_of_the_contracts_that_name_its_type(installed, target, code, message):
+    installed.package("tank", f"[il_ros.codecs]\nstd_msgs/msg/ColorRGBA = {target}\n", grey=code)
+    with pytest.raises(contract.ContractError) as caught:
+        contract.parse(CONTRACT, "tank.yaml")
+    assert str(caught.value).startswith(
+        "tank.yaml:5: observations.level.type: codec 'std_msgs/msg/ColorRGBA' of package tank"
+    )
+    assert message in str(caught.value)
+    contract.find("drive")  # another contract
+
+
+def test_a_codec_that_returns_another_shape_is_refused_at_the_message(installed):
+    wrong = CODEC.replace("np.array([(message.r + message.g + message.b) / 3])", "np.zeros(3)")
+    installed.package("tank", "[il_ros.codecs]\nstd_msgs/msg/ColorRGBA = grey:Grey\n", grey=wrong)
+    (spec,) = contract.parse(CONTRACT, "tank.yaml").observations
+    with pytest.raises(
+        codecs.CodecError, match=r"level \(level\): its codec returned an array \(3,\); needed: \(1,\)"
+    ):
+        codecs.decode(spec, messages.make("std_msgs/msg/ColorRGBA"))
+
+
 def test_what_we_ship_can_be_loaded():
     from il_ros.cli.plugins import fault_of
 
@@ -158,7 +219,7 @@ def test_what_we_ship_can_be_loaded():
 
 IMPORTED = """
 import sys
-from il_ros.core import plugins
+from il_ros.core import codecs, contract, messages, plugins
 sys.path.insert(0, {folder!r})
 {statement}
 print("read" if plugins._registered.cache_info().misses else "unread")

@@ -185,3 +185,83 @@ def test_a_process_that_fails_again_and_again_ends_the_group(tmp_path, monkeypat
 def test_a_command_that_fails_to_start_stops_the_others(tmp_path):
     with pytest.raises(FileNotFoundError):
         ProcessGroup({"first": SLEEP, "second": ["/nowhere/at/all"]}, tmp_path, ignore)
+
+
+AT_THE_GATE = """
+from il_ros.core.processes import pass_gate
+passed = pass_gate()
+print(f"passed {passed}", flush=True)
+"""
+
+
+def until_at_gate(group):
+    deadline = time.monotonic() + 120
+    while not group.at_gate():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_gated_processes_wait_and_the_others_start_when_the_gate_opens(tmp_path):
+    lines = []
+    commands = {"node": python(AT_THE_GATE), "program": python("print('starts')")}
+    show = lambda *line: lines.append(line)  # noqa: E731
+    logs = tmp_path / "log"
+    with ProcessGroup(commands, logs, show, gated=["node"]) as group:
+        until_at_gate(group)
+        assert set(group._processes) == {"node"}
+        assert not logs.exists()
+        group.open_gate()
+        wait_for(group, ("node", "passed True"), lines)
+        wait_for(group, ("program", "starts"), lines)
+    assert (logs / "node.log").read_text() == "passed True\n"
+
+
+def test_a_group_that_is_not_opened_ends_its_processes_and_keeps_the_logs_of_the_last_run(tmp_path):
+    (tmp_path / "node.log").write_text("the last run")
+    code = "import time\ntime.sleep(600)"  # imports for long
+    with ProcessGroup({"node": python(code)}, tmp_path, ignore, gated=["node"]) as group:
+        assert not group.at_gate()
+        pid = group._processes["node"].pid
+    assert gone_within(pid, 10)
+    assert (tmp_path / "node.log").read_text() == "the last run"
+
+
+def test_a_process_that_ends_before_the_gate_is_reported_with_its_words(tmp_path):
+    lines = []
+    code = "print('cannot start: why'); raise SystemExit(1)"
+    with ProcessGroup(
+        {"node": python(code)}, tmp_path, lambda *line: lines.append(line), gated=["node"]
+    ) as group:
+        until_at_gate(group)
+        group.open_gate()
+        ending = group.wait(120)
+        assert "cannot start: why" in str(group.failure(ending))
+    assert ending.status == 1
+
+
+CHILD = """
+import signal
+from il_ros.core.processes import pass_gate
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+passed = pass_gate()
+open("out", "w").write(str(passed))
+"""
+LAUNCHER = """
+import os, signal, sys, time
+from pathlib import Path
+from il_ros.core.processes import ProcessGroup
+group = ProcessGroup({"node": [sys.executable, "child.py"]}, Path("log"), print, gated=["node"])
+while not group.at_gate():
+    time.sleep(0.01)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_whose_launcher_is_killed_does_not_pass_the_gate(tmp_path):
+    (tmp_path / "child.py").write_text(CHILD)
+    subprocess.run(python(LAUNCHER), check=False, timeout=120, cwd=tmp_path)
+    out, deadline = tmp_path / "out", time.monotonic() + 60
+    while not (out.exists() and out.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert out.read_text() == "False"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from il_ros.core import codecs, contract, messages
-from il_ros.core.codecs.transforms import interpolated
+from il_ros.core.codecs.poses import chained, interpolated, inverse
 from il_ros.core.messages import make
 from il_ros.core.synchroniser import NoObservation, Synchroniser
 
@@ -129,11 +129,18 @@ def test_interpolation_turns_by_its_share_of_the_angle(first, second, share):
     first, second = (
         np.array([0, 0, 0, *(np.array(each) / np.linalg.norm(each))]) for each in (first, second)
     )
-    mixed = interpolated(first, second, share)[3:]
+    mixed = np.array(interpolated(tuple(first), tuple(second), share)[3:])
     assert np.linalg.norm(mixed) == pytest.approx(1)
     whole = math.acos(min(1.0, abs(first[3:] @ second[3:])))
     part = math.acos(min(1.0, abs(first[3:] @ mixed)))
     assert part == pytest.approx(share * whole, abs=2e-4)
+
+
+@given(unit, st.tuples(*[st.floats(-1e3, 1e3)] * 3))
+def test_a_pose_and_its_inverse_are_the_identity(turn, move):
+    pose = (*move, *(np.array(turn) / np.linalg.norm(turn)).tolist())
+    for product in (chained(pose, inverse(pose)), chained(inverse(pose), pose)):
+        np.testing.assert_allclose(product, [0, 0, 0, 0, 0, 0, 1], atol=1e-9)
 
 
 def test_after_the_newest_message_the_pose_stays_and_becomes_stale():

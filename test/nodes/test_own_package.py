@@ -30,6 +30,7 @@ def test_its_plugins_are_listed_under_its_name_and_none_is_broken(package):
     ours = [line.split()[-4:] for line in listed.splitlines() if " gantry 0.1.0 " in line]
     assert ours == [
         ["linear", "gantry", "0.1.0", "gantry.family:FAMILY"],
+        ["geometry_msgs/msg/PolygonStamped", "gantry", "0.1.0", "gantry.codec:OutlineCodec"],
         ["gantry", "gantry", "0.1.0", "gantry.task:Gantry"],
         ["gantry", "gantry", "0.1.0", "gantry.expert:GantryExpert"],
         ["clicked_point", "gantry", "0.1.0", "gantry.device:ClickedPoint"],

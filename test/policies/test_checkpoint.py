@@ -1,6 +1,7 @@
 """Checkpoints: saving and loading, and rejection of damaged files."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -9,16 +10,19 @@ import made_arrays as made
 import numpy as np
 import pytest
 import torch
+from conformance import WITH_TEXT, Prepared, Subject, with_words
 from safetensors.torch import save as save_tensors
 
 from il_ros.policies import checkpoint, lineage
-from il_ros.policies.checkpoint import CheckpointError
+from il_ros.policies.checkpoint import CheckpointError, NotHereError
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.lineage import REFUSED, ROLLED_BACK, Lineage
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import UncertaintyModel
+
+SPEAKING = Subject("transformer", {"width": 4, "heads": 1, "blocks": 1})
 
 
 def policy(own=made.CONTRACT, version="v1"):
@@ -384,4 +388,47 @@ def test_metrics_that_others_use_are_checked(folder, metrics, said):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "metrics": metrics}))
     with pytest.raises(CheckpointError, match=said):
+        checkpoint.load(folder)
+
+
+def test_assets_are_data_that_a_checksum_guards(tmp_path):
+    spoken = Prepared(SPEAKING, WITH_TEXT, with_words()).policy()
+    checkpoint.save(tmp_path / "policy", spoken)
+    file = tmp_path / "policy" / checkpoint.ASSETS
+    assert checkpoint.load(tmp_path / "policy").vocabulary == spoken.vocabulary
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"]")
+    with pytest.raises(CheckpointError, match=r"assets\.safetensors: its checksum differs"):
+        checkpoint.load(tmp_path / "policy")
+    file.unlink()
+    with pytest.raises(CheckpointError, match=r"assets\.safetensors: cannot be read"):
+        checkpoint.load(tmp_path / "policy")
+    file.write_bytes(save_tensors({"vocabulary.json": torch.frombuffer(bytearray(b"{}"), dtype=torch.uint8)}))
+    rewrite_config(tmp_path / "policy", assets_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(CheckpointError, match=r"config\.json: not a vocabulary: 'words'"):
+        checkpoint.load(tmp_path / "policy")
+
+
+def test_a_checkpoint_without_assets_has_no_such_file_and_replaces_one(tmp_path):
+    checkpoint.save(tmp_path / "policy", Prepared(SPEAKING, WITH_TEXT, with_words()).policy())
+    checkpoint.save(tmp_path / "policy", policy(version="v2"))
+    assert not (tmp_path / "policy" / checkpoint.ASSETS).exists()
+    assert checkpoint.load(tmp_path / "policy").version == "v2"
+
+
+def test_a_buffer_may_be_infinite_but_not_nan(tmp_path):
+    masked = policy()
+    masked.network.register_buffer("mask", torch.tensor([float("-inf"), 0.0]))
+    checkpoint.save(tmp_path / "policy", masked)
+    masked.network.mask[1] = float("nan")
+    with pytest.raises(CheckpointError, match="weight 'mask' contains NaN"):
+        checkpoint.save(tmp_path / "policy", masked)
+
+
+def test_a_family_that_is_not_installed_here_is_no_fault_of_the_checkpoint(folder):
+    config = json.loads((folder / "config.json").read_text()) | {"family": "linear"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        NotHereError, match=r"config\.json: policy family 'linear' is not known; known: bc, ensemble"
+    ):
         checkpoint.load(folder)

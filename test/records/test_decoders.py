@@ -157,7 +157,7 @@ def test_every_odd_value_in_every_field_of_a_decision_is_either_rejected_or_in_r
     )
     allowed = {  # by hand: the fields that may be null
         ("sent", None), ("beta", None), ("uncertainty", None), ("disagreement", None), ("queried", True),
-        ("uncertainty", 2**63), ("disagreement", 2**63),
+        ("uncertainty", 2**63), ("disagreement", 2**63), ("age_s", None), ("age_s", 2**63),
     }  # fmt: skip
     accepted = set()
     for field in original:

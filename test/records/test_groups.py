@@ -152,6 +152,15 @@ def test_a_decision_says_the_authority_and_the_version_of_each_group():
     assert whole.authorities == {"all": "policy"}
 
 
+def test_the_authority_over_a_number_is_that_of_its_group():
+    made = decided("expert", "policy", sent=(0.1, NAN, 0.3))
+    assert made.authority_at(2) == ("expert", "one reason")
+    assert made.authority_at(1) == (NOBODY, "another reason")  # not sent
+    whole = Decision(7, 8, "policy", "a reason", sent=SENT)
+    assert whole.authority_at(1) == ("policy", "a reason")
+    assert Decision(7, 8, "policy", "a reason").authority_at(1) == (NOBODY, "a reason")
+
+
 def test_the_last_driver_of_a_group_keeps_its_version():
     first = decided("policy", "expert")
     last = LastDrivers().after(first.authorities, first.mode, first.versions)

@@ -34,6 +34,20 @@ def test_unknown_fields_are_absent_and_not_zero():
     assert (got.version, got.generation, got.uncertainty) == ("", None, None)
 
 
+def test_the_tick_that_was_observed_survives_encoding():
+    stamp_ns = 1_764_426_051_234_567_890  # nineteen digits
+    sent = Proposal("policy", stamp_ns, CHUNK, observed_ns=stamp_ns - 3 * PERIOD_NS)
+    got = p.decode(p.encode(sent, NAMES, PERIOD_NS), NAMES, PERIOD_NS)
+    assert (got.observed_ns, got.seen_ns) == (stamp_ns - 150_000_000, stamp_ns - 150_000_000)
+    assert Proposal("policy", stamp_ns, CHUNK).seen_ns == stamp_ns
+
+
+def test_an_answer_to_the_tick_that_it_observed_says_no_other_one():
+    answer = p.Answer(CHUNK, observed_ns=7)
+    assert p.proposing("policy", 7, answer).observed_ns is None
+    assert p.proposing("policy", 8, answer).observed_ns == 7
+
+
 def test_step_k_is_at_k_periods():
     message = p.to_message(Proposal("policy", 1, np.zeros((31, 3))), NAMES, PERIOD_NS)
     after = message.points[30].time_from_start
@@ -58,6 +72,12 @@ def test_joints_in_another_order_are_sorted_by_name():
         ({"header": messages.header(5, "source=policy epoch=1_0")}, "'1_0' is not a number for generation"),
         ({"header": messages.header(5, "source=policy doubt=0x1")}, "'0x1' is not a number for uncertainty"),
         ({"header": messages.header(5, "source=policy source=expert")}, "source is given twice"),
+        (
+            {"header": messages.header(5, "source=policy observed=6")},
+            "observed must be the answered tick, 5, or",
+        ),
+        ({"header": messages.header(5, "source=policy observed=0")}, r"an earlier one \(> 0\), not 0"),
+        ({"header": messages.header(5, "source=policy observed=x")}, "'x' is not a number for observed"),
         ({"header": messages.header(5, "source=a epoch=1 generation=2")}, "generation is given twice"),
         (
             {"header": messages.header(5, "source=policy generation=-1")},

@@ -9,6 +9,7 @@ from il_ros.interactive.modes.beta import UNITS
 from il_ros.records.labelling import MODES
 from il_ros.scenarios import SCENARIOS, graph
 from il_ros.scenarios.graph import command
+from il_ros.scenarios.recording import RECORDING
 from il_ros.scenarios.relabel import relabel_nodes
 from il_ros.sim.tasks.task import SIMULATORS, task_names
 
@@ -123,6 +124,22 @@ def test_for_unattended_use_the_policy_drives_at_once(scenario, given):
 def test_a_simulated_person_lets_the_policy_drive_as_a_person_does():
     given = {"episodes": "3", "person": "simulated"}
     assert parameter("dagger", "dagger_supervisor", "start", **given) == "rest"
+
+
+def test_commands_are_forwarded_to_action_servers_by_nodes_of_their_own(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text(
+        "left_gripper:\n  ros__parameters: {action: left, server: left/gripper_cmd}\n"
+        "right_gripper:\n  ros__parameters: {action: right, server: right/gripper_cmd, max_effort: 5.0}\n"
+    )
+    given = {"sim": "false", "task": "fold", "contract": "arm_push", "params_file": str(file)}
+    given |= {"action_clients": "left_gripper right_gripper", "expert": "joy"}
+    for scenario in (*(SCENARIOS[name] for name in ("record", "deploy", "dagger", "env")), RECORDING):
+        specs = [spec for spec in scenario.nodes(given) if spec.executable == "action_client"]
+        assert [spec.name for spec in specs] == ["left_gripper", "right_gripper"]
+        assert [spec.parameters["server"] for spec in specs] == ["left/gripper_cmd", "right/gripper_cmd"]
+        assert specs[1].parameters["contract"] == "arm_push"
+    assert "left_gripper" not in names("deploy", sim="false", task="fold", contract="arm_push")
 
 
 def test_dagger_runs_everything_at_once():

@@ -107,6 +107,17 @@ def one_batch(number: int = 8) -> Dataset:
     return dataclasses.replace(made.dataset(train=1), train=(made.episode(0, number),), validation=())
 
 
+def with_words() -> Dataset:
+    """Two episodes with a text: the first one's changes in the middle."""
+    data = made.dataset(train=2)
+    texts = [np.array(["push it left"] * 15 + ["push it right"] * 15), np.array(["wait"] * 30)]
+    train = [
+        dataclasses.replace(episode, observations={**episode.observations, "words": words})
+        for episode, words in zip(data.train, texts, strict=True)
+    ]
+    return dataclasses.replace(data, contract=WITH_TEXT, train=tuple(train), validation=())
+
+
 def stir() -> None:
     """Leave torch's global generator in a state that no training may depend on."""
     torch.manual_seed(time.time_ns() % 2**31)
@@ -304,13 +315,7 @@ def equal_seeds_give_equal_answers(subject: Subject) -> None:
 
 def text_is_read_or_refused(subject: Subject) -> None:
     settings = subject.recipe().policy
-    texts = [np.array(["push it left"] * 15 + ["push it right"] * 15), np.array(["wait"] * 30)]
-    data = made.dataset(train=2)
-    train = [
-        dataclasses.replace(episode, observations={**episode.observations, "words": words})
-        for episode, words in zip(data.train, texts, strict=True)
-    ]
-    data = dataclasses.replace(data, contract=WITH_TEXT, train=tuple(train), validation=())
+    data = with_words()
     if not settings.reads_text:
         with pytest.raises(ValueError, match="'words' is a text, which this policy does not support"):
             Prepared(subject, WITH_TEXT, data)

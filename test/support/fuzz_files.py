@@ -14,6 +14,7 @@ import lerobot_files
 import made_episodes as made
 import numpy as np
 import robomimic_files
+from conformance import WITH_TEXT, Prepared, Subject, with_words
 from fuzzing import Mutator, Reader, mutated_bytes, mutated_file, mutated_json, mutated_mcap, named
 
 from il_ros.core import contract, messages
@@ -291,6 +292,10 @@ def policy_readers(folder: Path) -> Sequence[Reader]:
     for name in ("bc_distance", "ensemble", "bc_gaussian"):
         copied = _copy(GOLDEN / "policies" / name / "checkpoint", folder / "policies" / name)
         seeds += [named(f"{name}/{file.name}", file.read_bytes()) for file in sorted(copied.iterdir())]
+    small = Subject("transformer", {"width": 4, "heads": 1, "blocks": 1, "history": 2})
+    spoken = folder / "policies" / "with_words"
+    checkpoint.save(spoken, Prepared(small, WITH_TEXT, with_words()).policy())
+    seeds += [named(f"with_words/{file.name}", file.read_bytes()) for file in sorted(spoken.iterdir())]
     run = _copy(GOLDEN / "policies" / "halted", folder / "halted")
     states = [named(f"resume/{file.name}", file.read_bytes()) for file in sorted((run / "resume").iterdir())]
     return [
@@ -325,6 +330,9 @@ def _checkpoint(folder: Path) -> Callable[[bytes], object]:
                 former = path / checkpoint.FORMER_UNCERTAINTY
                 if former.exists() and isinstance(values.get("doubt"), dict):
                     values["doubt"]["sha256"] = hashlib.sha256(former.read_bytes()).hexdigest()
+                assets = path / checkpoint.ASSETS
+                if assets.exists():
+                    values["assets_sha256"] = hashlib.sha256(assets.read_bytes()).hexdigest()
                 config.write_text(json.dumps(values))
         try:
             policy = checkpoint.load(path)

@@ -18,7 +18,7 @@ from fuzz_files import bag_readers, policy_readers
 from fuzzing import Reader, mutated_bytes, mutated_json, mutated_yaml
 
 from il_ros.core import codecs, contract, messages, strict_yaml
-from il_ros.core.codecs import CODECS
+from il_ros.core.codecs import codec_of, codec_types
 from il_ros.core.messages import MessageError
 from il_ros.core.settings import SettingsError
 from il_ros.core.synchroniser import NoObservation, Synchroniser
@@ -199,8 +199,10 @@ def _messages() -> Sequence[Reader]:
             "proposal", proposals, mutated_bytes, lambda raw: proposal.decode(raw, NAMES, PERIOD_NS),
             (proposal.ProposalError,),
         ),
-        *(_observed(name) for name in (*(name for name in CODECS if CODECS[name].observed), "sensor_msgs/msg/Joy")),
-        *(_commanded(name) for name in (*(name for name in CODECS if CODECS[name].commanded), "std_msgs/msg/Float64")),
+        *(_observed(name) for name in codec_types() if codec_of(name).observed),
+        _observed("sensor_msgs/msg/Joy"),
+        *(_commanded(name) for name in codec_types() if codec_of(name).commanded),
+        _commanded("std_msgs/msg/Float64"),
         _transforms(),
         _pictures(),
         Reader("definition", _definitions(), mutated_bytes, _register, (ValueError,)),

@@ -158,3 +158,47 @@ def test_a_shifted_image_is_the_image_moved():
         (5 + 4 * y + x, 6 + 4 * y + x, 9 + 4 * y + x, 10 + 4 * y + x) for y in (-1, 0, 1) for x in (-1, 0, 1)
     }
     assert rows == middles
+
+
+def test_a_window_has_the_ticks_before_and_repeats_the_first_of_its_run():
+    out = samples([counting(3), counting(4, ticks=[1, 2, 5, 6])], INPUTS, 1, history=3)
+    assert out.window.tolist() == [
+        *([0, 0, 0], [0, 0, 1], [0, 1, 2]),  # the first episode
+        *([3, 3, 3], [3, 3, 4]),  # the second one, until its gap
+        *([5, 5, 5], [5, 5, 6]),
+    ]
+    assert out.existing.tolist() == [
+        *([False, False, True], [False, True, True], [True, True, True]),
+        *([False, False, True], [False, True, True]),
+        *([False, False, True], [False, True, True]),
+    ]
+
+
+def test_following_windows_are_a_tick_later_and_end_with_the_run():
+    out = samples([counting(3)], INPUTS, 1, history=2)
+    zeros, ones = np.zeros(11), np.ones(11)
+    plain = Normaliser(Affine(zeros, ones), Affine(zeros[:2], ones[:2]))
+    (batch,) = Batches(out, INPUTS, plain, "cpu", follows=True).in_order(10)
+    now, then = batch.observation, batch.following
+    assert torch.equal(then.state[:2], torch.stack([now.state[1], now.state[2]]))
+    assert torch.equal(then.state[2, 0], now.state[2, 1])
+    assert then.mask["joints"].tolist() == [[True, True], [True, True], [True, False]]
+    (alone,) = Batches(out, INPUTS, plain, "cpu").in_order(10)
+    assert alone.following is None
+
+
+def test_an_optional_key_that_an_episode_lacks_is_0_and_masked_and_does_not_shift_the_scale():
+    own = Inputs.of(made.CONTRACT, (), ("object",))
+    whole = [counting(4), counting(4, first=4)]
+    lacking = made.episode(0, 4, observations={"joints": whole[1].observations["joints"]})
+    out = samples([whole[0], lacking], own, 1)
+    np.testing.assert_array_equal(out.frames.absent["object"], [False] * 4 + [True] * 4)
+    before = samples([whole[0]], own, 1).features[:, 2:]
+    np.testing.assert_allclose(out.features[:, 2:].mean(axis=0), before.mean(axis=0))
+    np.testing.assert_allclose(out.features[:, 2:].std(axis=0), before.std(axis=0))
+    plain = Normaliser(Affine(np.full(11, 5.0), np.ones(11)), Affine(np.zeros(2), np.ones(2)))
+    (batch,) = Batches(out, own, plain, "cpu").in_order(10)
+    assert batch.observation.mask["object"].flatten().tolist() == [True] * 4 + [False] * 4
+    assert not batch.observation["object"][4:].any()
+    assert batch.observation["object"][:4].any()
+    assert batch.observation["joints"][4:].all()

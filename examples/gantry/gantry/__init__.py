@@ -1,1 +1,1 @@
-"""A gantry robot for il_ros: contract, task, expert, policy family and input device."""
+"""A gantry robot for il_ros: contract, task, expert, policy family, codec and input device."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from il_ros.core import messages
 from il_ros.core.messages import Message
-from il_ros.core.specs import ARRAY, IMAGE, JOINT_STATE, POSE, Vector
+from il_ros.core.specs import ARRAY, IMAGE, JOINT_STATE, Vector
 from il_ros.sim.mujoco.render import Renderer
 from il_ros.sim.mujoco.state import restore, state_of
 from il_ros.sim.tasks import reading
@@ -20,7 +20,9 @@ from il_ros.sim.tasks.task import RESET_PAUSE_NS, Cameras
 
 HERE = Path(__file__).parent
 COMMAND = "gantry/commands"
+OUTLINE = "geometry_msgs/msg/PolygonStamped"
 REACH_M = 0.25
+MARK_M = 0.02
 NEAR_M, AT_REST_M_S = 0.01, 0.02
 
 
@@ -52,7 +54,7 @@ class Gantry:
         self._steps = 0
         self.time_ns = 0
         images = {f"{name}_camera/image_raw": IMAGE for name in cameras.names}
-        self.streams: Mapping[str, str] = {**images, "mark": POSE, "joint_states": JOINT_STATE}
+        self.streams: Mapping[str, str] = {**images, "mark": OUTLINE, "joint_states": JOINT_STATE}
 
     @property
     def success(self) -> bool:
@@ -96,8 +98,21 @@ class Gantry:
             position=self._data.qpos.copy(),
             velocity=self._data.qvel.copy(),
         )
-        mark = reading.pose("mark", self.time_ns, self._data.mocap_pos[0], np.array([1.0, 0.0, 0.0, 0.0]))
-        return [*found, mark, Reading("joint_states", JOINT_STATE, joints)]
+        return [
+            *found,
+            Reading("mark", OUTLINE, self._outline()),
+            Reading("joint_states", JOINT_STATE, joints),
+        ]
+
+    def _outline(self) -> Message:
+        """Return the corners of the mark, as a camera's driver would find them."""
+        x, y = self._data.mocap_pos[0, :2]
+        corners = [
+            messages.make("geometry_msgs/msg/Point32", x=x + along * MARK_M, y=y + across * MARK_M)
+            for along, across in ((1, 1), (1, -1), (-1, -1), (-1, 1))
+        ]
+        polygon = messages.make("geometry_msgs/msg/Polygon", points=corners)
+        return messages.make(OUTLINE, header=messages.header(self.time_ns, "table"), polygon=polygon)
 
     def state(self) -> Vector:
         """Return the complete state: MuJoCo's and the count of steps."""

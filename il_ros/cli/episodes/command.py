@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes import exchange, keep, play, relabel, show
+from il_ros.cli.episodes import cut, exchange, keep, play, relabel, show
 from il_ros.core.contract import ContractError
 from il_ros.core.tables import say
 from il_ros.episodes.arrays.array_files import NoFramesError
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.recover import RecoverError
 from il_ros.episodes.bag.topics import MismatchError
+from il_ros.episodes.cut import CutError
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.layout import LayoutError
 from il_ros.episodes.recording.record import RecordError
@@ -23,6 +24,7 @@ from il_ros.session.relabelling.moments import RelabelError
 _EXPECTED = (
     BagError,
     ContractError,
+    CutError,
     ExchangeError,
     LayoutError,
     MismatchError,
@@ -46,6 +48,7 @@ An EPISODE is a folder, or a number under --root. examples:
   il-ros episodes video 12 --sheet
   il-ros episodes export lerobot -o data/push   all under ./episodes, as a LeRobotDataset v3.0
   il-ros episodes import lerobot data/push --root imported
+  il-ros episodes cut long_bag --topic /demonstrating --contract my_robot.yaml
   il-ros episodes relabel --uncertain 2         new labels at marked or uncertain moments
 """
 
@@ -60,7 +63,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for part in (show, keep, play, exchange, relabel):
+    for part in (show, keep, play, exchange, cut, relabel):
         part.add_verbs(verbs, _common())
     parser.set_defaults(run=run)
 

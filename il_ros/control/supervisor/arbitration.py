@@ -21,7 +21,8 @@ class Source:
     """A source of proposals: its name, its topic and its priority.
 
     The highest `priority` wins. A source that is silent for longer than `timeout_s` is absent until it
-    proposes again. Proposals whose tick is more than `max_age_s` ago are rejected.
+    proposes again. Proposals whose tick is more than `max_age_s` ago are rejected, and those whose observation is
+    more than `max_observation_age_s` older than their tick: a slow source continues its last chunk meanwhile.
     Raises ValueError when the name is not an identifier or a time is not positive.
     """
 
@@ -30,11 +31,13 @@ class Source:
     priority: int
     timeout_s: float
     max_age_s: float
+    max_observation_age_s: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or self.name == NOBODY:
             raise ValueError(f"a source's name must be an identifier other than '{NOBODY}': '{self.name}'")
-        for what, seconds in (("timeout_s", self.timeout_s), ("max_age_s", self.max_age_s)):
+        for what in ("timeout_s", "max_age_s", "max_observation_age_s"):
+            seconds = getattr(self, what)
             if not seconds > 0:
                 raise ValueError(f"source {self.name}: {what} must be above 0, not {seconds}")
 

@@ -65,7 +65,7 @@ class GroupAuthority:
     unreported: bool = False
 
 
-class Part(NamedTuple):
+class GroupPart(NamedTuple):
     """What is decided for one action group: the source in authority and why, its target, and its proposal, if any."""
 
     group: ActionGroup
@@ -109,6 +109,7 @@ class Decider:
         }
         """The authority over each action group."""
         self._generations = Generations(tuple(self.groups))
+        self._unchecked: tuple[Sequence[GroupPart], Numbers | None, int, int] | None = None
 
     @property
     def authority(self) -> str:
@@ -171,17 +172,18 @@ class Decider:
 
     def waits(self, arbitrations: Arbitrations) -> bool:
         """Return whether sources that have not proposed yet are awaited, so that there is nothing to decide."""
-        return all(
-            arbitration.early and self.groups[group].source == NOBODY and not self.groups[group].unreported
-            for group, arbitration in arbitrations.items()
-        )
+        for group, arbitration in arbitrations.items():
+            state = self.groups[group]
+            if not arbitration.early or state.source != NOBODY or state.unreported:
+                return False
+        return True
 
     def keeps(self, arbitrations: Arbitrations) -> bool:
         """Return whether no group changes hands, but for sources that are drawn at random."""
-        return all(
-            arbitration.mixed or arbitration.authority == self.groups[group].source
-            for group, arbitration in arbitrations.items()
-        )
+        for group, arbitration in arbitrations.items():
+            if not arbitration.mixed and arbitration.authority != self.groups[group].source:
+                return False
+        return True
 
     def decide(
         self,
@@ -195,7 +197,7 @@ class Decider:
         robot_ns = clocks_ns[0] if self._simulated else clocks_ns[1]
         self.stop_decided = bool(self._estop.latched)
         self._assign(arbitrations, absences, stamp_ns)
-        parts: list[Part] = []
+        parts: list[GroupPart] = []
         for group, state in self.groups.items():
             winner = state.source
             proposal = None if winner == NOBODY else self._buffer.of(group)[winner].proposal
@@ -203,9 +205,9 @@ class Decider:
             if target.values is None:
                 winner, proposal = NOBODY, None
             reason = f"{state.reason}; {target.remark}" if target.remark else state.reason
-            parts.append(Part(state.group, winner, reason, target, proposal))
+            parts.append(GroupPart(state.group, winner, reason, target, proposal))
         emergency = bool(self._stopped()) and not self._estop.gentle
-        self._check_following(parts, time_ns, robot_ns)
+        self._unchecked = parts, self.shaper.sent, time_ns, robot_ns
         driven = [part.group.name for part in parts if part.target.values is not None]
         limited = self.shaper.advance(
             self._joined_target(parts), driven, stamp_ns, time_ns, clocks_ns, emergency=emergency
@@ -214,10 +216,7 @@ class Decider:
         for part in parts:
             self._record(proposals, part)
         arbitration = next(iter(arbitrations.values()))
-        proposal = parts[0].proposal
-        if self._grouped:  # one with a version, which is the policy's, if there is one
-            found = [part.proposal for part in parts if part.proposal is not None]
-            proposal = next((each for each in found if each.version), next(iter(found), None))
+        proposal = self._joined_proposal(parts)
         return Decision(
             stamp_ns=stamp_ns,
             sent_ns=time_ns,
@@ -239,9 +238,17 @@ class Decider:
             groups={part.group.name: self._recorded(part, stamp_ns) for part in parts}
             if self._grouped
             else {},
+            age_s=_oldest_s([part.proposal for part in parts if part.proposal is not None], time_ns),
         )
 
-    def _recorded(self, part: Part, stamp_ns: int) -> GroupDecision:
+    def _joined_proposal(self, parts: Sequence[GroupPart]) -> Proposal | None:
+        """Return the proposal whose version and uncertainty are the decision's: one with a version, if there is one."""
+        if not self._grouped:
+            return parts[0].proposal
+        found = [part.proposal for part in parts if part.proposal is not None]
+        return next((each for each in found if each.version), next(iter(found), None))
+
+    def _recorded(self, part: GroupPart, stamp_ns: int) -> GroupDecision:
         version = "" if part.proposal is None else part.proposal.version
         disagreement = self.mode.disagreement(stamp_ns, part.group.name)
         return GroupDecision(part.group.columns, part.source, part.reason, version, disagreement)
@@ -291,7 +298,7 @@ class Decider:
             state = self.groups[group]
             state.mixed, state.unreported = arbitration.mixed, False
 
-    def _joined_target(self, parts: Sequence[Part]) -> Numbers | None:
+    def _joined_target(self, parts: Sequence[GroupPart]) -> Numbers | None:
         """Return the targets of all groups in one vector (A,), NaN in groups without one; None without any."""
         if not self._grouped:
             return parts[0].target.values
@@ -301,7 +308,7 @@ class Decider:
                 joined = replaced(joined, part.target.values, part.group)
         return joined
 
-    def _record(self, proposals: dict[str, Numbers | None], part: Part) -> None:
+    def _record(self, proposals: dict[str, Numbers | None], part: GroupPart) -> None:
         """Record the target of a group as what its source proposed for the tick, unless it was repeated."""
         values, repeated = part.target.values, part.target.origin is TargetOrigin.REPEATED
         if values is None:
@@ -314,11 +321,16 @@ class Decider:
         )
         proposals[part.source] = None if all(map(math.isnan, known)) else known
 
-    def _check_following(self, parts: Sequence[Part], time_ns: int, robot_ns: int) -> None:
-        """Latch the stop, from the next decision on, when the robot does not follow its commands."""
+    def check_last(self) -> None:
+        """Latch the stop when the robot did not follow its commands up to the last decision; call it with each input.
+
+        The command of that decision did not depend on it, and so did not wait for it.
+        """
+        if self._unchecked is None:
+            return
+        (parts, sent, time_ns, robot_ns), self._unchecked = self._unchecked, None
         if not self._following.needed:
             return
-        sent = self.shaper.sent
         checked: list[str] = []
         for part in parts:
             if part.target.values is None or sent is None:
@@ -362,6 +374,12 @@ class Decider:
 
     def _stopped(self) -> str:
         return self._estop.latched or self.ended
+
+
+def _oldest_s(proposals: Sequence[Proposal], time_ns: int) -> float | None:
+    """Return the age at a time of the oldest observation that the proposals were computed from, None without any."""
+    seen_ns = min((proposal.seen_ns for proposal in proposals), default=None)
+    return None if seen_ns is None else max(0.0, (time_ns - seen_ns) / 1e9)
 
 
 def _expires_s(contract: Contract, group: ActionGroup) -> float:

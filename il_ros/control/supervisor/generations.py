@@ -13,7 +13,8 @@ class Generations:
 
     The first proposal of a new source is accepted. A source that proposed before the generation began, with
     or without authority, may hold outdated chunks or state, so its proposals must carry the new generation.
-    Proposals of sources without state carry no generation and are accepted.
+    Proposals of sources without state carry no generation and are accepted, if what they observed is not older than
+    the generation: a slow policy may answer a tick of this generation from an observation of the one before.
     A handover of one action group is a new generation for this group alone: in the others, the proposals of the one
     before are still used. `groups`: their names.
     """
@@ -37,4 +38,5 @@ class Generations:
         """Return whether the proposal of source `name` belongs to the current generation of a group."""
         required = self._required[group].get(name, 0)
         old = proposal.generation is not None and proposal.generation < required
-        return not old and proposal.stamp_ns >= self._fresh_from_ns[group]
+        from_ns = proposal.seen_ns if required else proposal.stamp_ns
+        return not old and from_ns >= self._fresh_from_ns[group]

@@ -16,7 +16,7 @@ class Latency:
         self._rows: deque[tuple[float, ...]] = deque(maxlen=window)
 
     def add(self, durations_s: tuple[float, ...]) -> None:
-        """Add the durations of one tick, in seconds, in the order of the names.
+        """Add the durations of one tick, in seconds, in the order of the names; NaN: this tick had no such step.
 
         Raises ValueError when their count is wrong.
         """
@@ -27,13 +27,13 @@ class Latency:
         self._rows.append(durations_s)
 
     def summary(self) -> dict[str, float]:
-        """Return the percentiles "NAME p50 [ms]" and "NAME p99 [ms]" of each name; empty before the first tick."""
+        """Return the percentiles "NAME p50 [ms]" and "NAME p99 [ms]" of each name that has any durations."""
         if not self._rows:
             return {}
-        p50, p99 = np.percentile(np.array(self._rows) * 1e3, [50, 99], axis=0)
-        halves = zip(self._names, p50, p99, strict=True)
-        return {
-            key: float(ms)
-            for name, half, most in halves
-            for key, ms in ((f"{name} p50 [ms]", half), (f"{name} p99 [ms]", most))
-        }
+        found: dict[str, float] = {}
+        for name, durations_s in zip(self._names, np.array(self._rows).T, strict=True):
+            known_s = durations_s[~np.isnan(durations_s)]
+            if len(known_s):
+                half, most = np.percentile(known_s * 1e3, [50, 99])
+                found |= {f"{name} p50 [ms]": float(half), f"{name} p99 [ms]": float(most)}
+        return found

@@ -23,6 +23,9 @@ from il_ros.core.specs import WHOLE, ActionGroup, Vector
 from il_ros.records.decision import Numbers
 from il_ros.records.proposal import Proposal
 
+FEW = 64
+"""Numbers that a loop compares sooner than NumPy does."""
+
 
 class Reception(Enum):
     """What became of a received proposal.
@@ -75,6 +78,7 @@ class ProposalBuffer:
         tables = self._tables(proposal.groups)
         lateness = [self._late(name, states[name], proposal.stamp_ns, now_ns) for states in tables]
         late = "" if "" in lateness else lateness[0]
+        late = late or self._outdated(name, proposal)
         if fault:
             self.reject(name, fault, faulty=True, groups=proposal.groups)
         elif late:
@@ -193,7 +197,10 @@ class ProposalBuffer:
 
     def _valid(self, chunk: Vector) -> bool:
         """Return whether all steps are valid commands: `problem` for whole arrays."""
-        if not (np.abs(chunk) <= LARGEST).all():
+        if chunk.size <= FEW:
+            if not all(-LARGEST <= value <= LARGEST for step in chunk.tolist() for value in step):
+                return False
+        elif not (np.abs(chunk) <= LARGEST).all():
             return False
         return all(
             (np.abs(np.linalg.norm(chunk[:, part], axis=1) - 1.0) <= NORM_TOLERANCE).all()
@@ -233,6 +240,15 @@ class ProposalBuffer:
         if newest is not None and stamp_ns <= newest.stamp_ns:
             return "for a tick not after that of its newest proposal"
         return ""
+
+    def _outdated(self, name: str, proposal: Proposal) -> str:
+        age_s, most_s = (
+            (proposal.stamp_ns - proposal.seen_ns) / 1e9,
+            self._by_name[name].max_observation_age_s,
+        )
+        if age_s <= most_s:
+            return ""
+        return f"from an observation {age_s:.2f} s before its tick, at most {most_s:g} s is accepted"
 
 
 def replaced(numbers: Numbers | None, values: Numbers, group: ActionGroup) -> Numbers:

@@ -129,10 +129,16 @@ class Supervision:
         specs = (*self.measured.specs, *self._contact.specs)
         return {topic: spec.type for spec in specs for topic in spec.topics}
 
+    @property
+    def stop_due(self) -> bool:
+        """Whether the emergency stop latched since the last decision."""
+        return self._decider.stop_due
+
     # ---- inputs ------------------------------------------------------------------------------------------
 
     def propose(self, name: str, proposal: Proposal, now_ns: int, steady_ns: int) -> Decision | None:
         """Process a proposal from the topic of source `name`; return the decision it triggered, if any."""
+        self._decider.check_last()
         self._notice_clock(now_ns)
         if proposal.releases:
             return self._release(name, proposal, now_ns, steady_ns)
@@ -144,8 +150,8 @@ class Supervision:
         stamp_ns = proposal.stamp_ns
         self._ahead = None
         decision = self._answer(name, stamp_ns, max(now_ns, stamp_ns), steady_ns)
-        drives = name in self.authorities.values()
-        self.skipped += decision is None and drives and self._ahead is None
+        if decision is None and self._ahead is None:
+            self.skipped += name in self.authorities.values()
         return decision
 
     def measure(self, topic: str, raw: bytes, now_ns: int, steady_ns: int) -> Decision | None:
@@ -153,6 +159,7 @@ class Supervision:
 
         Raises KeyError when the topic is not needed, ValueError when the bytes are not a message.
         """
+        self._decider.check_last()
         if topic in self.measured.topics:
             self.measured.push(topic, raw, now_ns)
         contact = self._contact.push(topic, raw, now_ns, self._robot_ns(steady_ns))
@@ -169,6 +176,7 @@ class Supervision:
 
         While the node's clock stands still, an unchanged command is not repeated.
         """
+        self._decider.check_last()
         self._notice_clock(now_ns)
         if self._ahead is not None and self._ahead[1] <= now_ns:
             (name, stamp_ns), self._ahead = self._ahead, None
@@ -185,6 +193,7 @@ class Supervision:
 
     def answer_estop(self, now_ns: int, steady_ns: int) -> Decision | None:
         """Return the stopping decision if the emergency stop latched since the last decision, else None."""
+        self._decider.check_last()
         if not self._decider.stop_due:
             return None
         self._notice_clock(now_ns)
@@ -235,6 +244,7 @@ class Supervision:
 
     def finish(self, now_ns: int, steady_ns: int) -> Decision | None:
         """Return the final decision, which stops the robot; None when no command was ever sent."""
+        self._decider.check_last()
         self._decider.ended = "deactivated"
         decision = self._decide_by_timer(now_ns, steady_ns)
         return None if decision.sent is None else decision
@@ -273,8 +283,9 @@ class Supervision:
         arbitrations, absences = self._decider.arbitrate(stamp_ns, time_ns, steady_ns)
         if self._decider.waits(arbitrations):
             return None
-        if any(self._due(group, each.authority, stamp_ns) for group, each in arbitrations.items()):
-            return None  # the winner's proposal for this tick will trigger the decision, or the timer
+        for group, arbitration in arbitrations.items():
+            if self._due(group, arbitration.authority, stamp_ns):
+                return None  # the winner's proposal for this tick will trigger the decision, or the timer
         if self._decider.keeps(arbitrations) and not self._by_timer:
             apart_ns = min(2 * (stamp_ns - self._stamp_ns), 4 * (self._robot_ns(steady_ns) - self._moved_ns))
             if apart_ns < self._period_ns:  # one command per control period, also in a burst

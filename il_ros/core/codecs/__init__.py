@@ -1,98 +1,83 @@
 """Conversion between messages and arrays, by attribute access only: live, from a bag, or simulated.
 
 `decode(spec, message)` converts observations and commands, `encode(action, values, stamp_ns)` commands.
-A missing value raises an error that names it; no value is made up. `CODECS` has the codec of each message type that
-needs one; all others are read by the paths of their numbers (`fields.FieldsCodec`).
+A missing value raises an error that names it; no value is made up. Packages register the codec of a message type that
+needs one in il_ros.codecs; all others are read by the paths of their numbers (`fields.FieldsCodec`).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+import math
+import struct
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from il_ros.core import messages
-from il_ros.core.codecs import fields
+from il_ros.core import messages, plugins
 from il_ros.core.codecs.base import Codec, Decoder, Encoder
 from il_ros.core.codecs.base import CodecError as CodecError
 from il_ros.core.codecs.base import UnknownTypeError as UnknownTypeError
 from il_ros.core.codecs.base import require_finite as require_finite
-from il_ros.core.codecs.fields import FieldsCodec, RangeCodec
-from il_ros.core.codecs.joints import (
-    ArrayCodec,
-    DynamicJointStateCodec,
-    JointJogCodec,
-    JointStateCodec,
-    JointTrajectoryCodec,
-    MultiDofCodec,
-)
-from il_ros.core.codecs.pictures import CompressedImageCodec, ImageCodec, LaserScanCodec, TextCodec
-from il_ros.core.codecs.transforms import TransformsCodec
+from il_ros.core.codecs.fields import FieldsCodec
 from il_ros.core.messages import Message
-from il_ros.core.specs import (
-    ARRAYS,
-    COMPRESSED_IMAGE,
-    DYNAMIC_JOINT_STATE,
-    IMAGE,
-    JOINT_STATE,
-    JOINT_TRAJECTORY,
-    LASER_SCAN,
-    POSE,
-    STRING,
-    TRANSFORMS,
-    TWISTS,
-    ActionSpec,
-    ObservationSpec,
-    Vector,
-)
+from il_ros.core.plugins import PluginError
+from il_ros.core.specs import ARRAY, ActionSpec, ObservationSpec, Vector
 from il_ros.core.strict_yaml import Section
 from il_ros.core.tables import counted
 
-CODECS: Mapping[str, Codec] = {
-    JOINT_STATE: JointStateCodec(),
-    DYNAMIC_JOINT_STATE: DynamicJointStateCodec(),
-    **{name: ArrayCodec() for name in ARRAYS},
-    JOINT_TRAJECTORY: JointTrajectoryCodec(),
-    "control_msgs/msg/JointJog": JointJogCodec(),
-    "control_msgs/msg/MultiDOFCommand": MultiDofCodec(),
-    POSE: fields.POSE_STAMPED,
-    TWISTS[0]: fields.TWIST,
-    TWISTS[1]: fields.TWIST_STAMPED,
-    "sensor_msgs/msg/Imu": fields.IMU,
-    "geometry_msgs/msg/WrenchStamped": fields.WRENCH_STAMPED,
-    "nav_msgs/msg/Odometry": fields.ODOMETRY,
-    "sensor_msgs/msg/Range": RangeCodec(),
-    LASER_SCAN: LaserScanCodec(),
-    IMAGE: ImageCodec(),
-    COMPRESSED_IMAGE: CompressedImageCodec(),
-    STRING: TextCodec(),
-    TRANSFORMS: TransformsCodec(),
-}
-"""The codec of each message type that has one of its own."""
 _ANY = FieldsCodec()
 
 
+def codec_types() -> tuple[str, ...]:
+    """Return the message types that have a codec of their own."""
+    return plugins.names(plugins.CODECS)
+
+
+@lru_cache(maxsize=256)
 def codec_of(type_name: str) -> Codec:
-    """Return the codec of a message type: its own, or the one that reads numbers by their paths."""
-    return CODECS.get(type_name, _ANY)
+    """Return the codec of a message type: its own, or the one that reads numbers by their paths.
+
+    Raises PluginError if its own cannot be used.
+    """
+    if type_name not in codec_types():
+        return _ANY
+    loaded = plugins.load(plugins.CODECS, type_name, _fault)
+    try:
+        codec: Codec = loaded() if isinstance(loaded, type) else loaded
+    except Exception as error:  # whatever the plug-in's own code raises
+        plugin = plugins.registered(plugins.CODECS)[type_name][0]
+        cause = f"{type(error).__name__}: {error}"
+        raise PluginError(f"codec '{type_name}' of {plugin}: cannot be made: {cause}") from error
+    return codec
 
 
 def codec_in(section: Section) -> Codec:
     """Return the codec of the type that an observation or action of a contract names.
 
-    Raises UnknownTypeError when the type has no codec and its definition is neither known nor installed.
+    Raises YamlError when the type's codec cannot be used, UnknownTypeError when the type has no codec and its
+    definition is neither known nor installed.
     """
     type_name = section.text("type")
-    if type_name not in CODECS:
+    if type_name not in codec_types():
         try:
             messages.definition(type_name)
         except ValueError as error:
-            close = difflib.get_close_matches(type_name, (*CODECS, *messages.every_type()), n=1, cutoff=0.85)
+            types = (*codec_types(), *messages.every_type())
+            close = difflib.get_close_matches(type_name, types, n=1, cutoff=0.85)
             hint = f"; did you mean '{close[0]}'?" if close and f"'{close[0]}'" not in str(error) else ""
             raise UnknownTypeError(str(section.error("type", f"{error}{hint}"))) from None
-    return codec_of(type_name)
+    try:
+        return codec_of(type_name)
+    except PluginError as error:
+        raise section.error("type", str(error)) from error
+
+
+def _fault(loaded: Any) -> str:
+    fits = issubclass(loaded, Codec) if isinstance(loaded, type) else isinstance(loaded, Codec)
+    return "" if fits else f"it is {loaded!r}"
 
 
 def is_stamped(type_name: str) -> bool:
@@ -107,11 +92,13 @@ def decoder(spec: ObservationSpec) -> Decoder:
     The function returns the values in shape `spec.shape`: numbers are float64, images uint8 (depth: float32 metres),
     text a 0-d string array. It raises CodecError when a value is missing, a size is wrong, or a number is not finite.
     """
-    read = codec_of(spec.type).decoder(spec)
+    read, shape = codec_of(spec.type).decoder(spec), spec.shape
 
     def decode(message: Message) -> np.ndarray[Any, Any]:
         try:
             values = read(message)
+            if values.shape != shape:
+                raise ValueError(f"its codec returned an array {values.shape}; needed: {shape}")
             return require_finite(values, spec.elements, spec.key) if spec.elements else values
         except CodecError:
             raise
@@ -161,6 +148,27 @@ def encode(action: ActionSpec, values: Vector | Sequence[float], stamp_ns: int) 
 
 def _encoder(action: ActionSpec) -> Encoder:
     return codec_of(action.type).encoder(action)
+
+
+def command_encoder(action: ActionSpec) -> Callable[[Sequence[float], int], bytes]:
+    """Return a function that encodes values (A_k,) at a stamp, in ns, as the CDR bytes of `encode`'s message.
+
+    The bytes of a Float64MultiArray are packed at once: every command waits for them. Raises CodecError as `encode`.
+    """
+    if action.type != ARRAY:
+        return lambda values, stamp_ns: messages.encode(action.type, encode(action, values, stamp_ns))
+    size, empty = action.size, messages.encode(ARRAY, messages.make(ARRAY))
+    front = struct.Struct("<I").pack(size)  # the empty message ends with the number of its values
+    packed = struct.Struct(f"<{size}d")
+    head = empty[:-4] + front
+    head += bytes((4 - len(head)) % 8)
+
+    def encode_array(values: Sequence[float], stamp_ns: int) -> bytes:
+        if len(values) != size or not all(map(math.isfinite, values)):
+            return messages.encode(ARRAY, encode(action, values, stamp_ns))  # raises the error
+        return head + packed.pack(*values)
+
+    return encode_array
 
 
 _made: dict[int, tuple[object, Any]] = {}

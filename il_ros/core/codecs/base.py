@@ -1,6 +1,6 @@
 """What a codec is: how messages of one type become numbers, and numbers a command.
 
-`il_ros.core.codecs.CODECS` has them by type; a type without one of its own is read by `fields.FieldsCodec`.
+Packages register one for a message type in il_ros.codecs; a type without one is read by `fields.FieldsCodec`.
 """
 
 from __future__ import annotations

@@ -71,21 +71,49 @@ class JointLayout:
 
     def matches(self, raw: bytes) -> bool:
         """Return whether a message has this layout."""
-        if len(raw) < FRAME_ID_AT or raw[1] & 1 == self.big or not raw.startswith(self.prefix, FRAME_ID_AT):
-            return False
-        return _counts(raw, FRAME_ID_AT + len(self.prefix), self.big) == self.counts
+        length, (first, second, third) = self._count_places
+        return (
+            len(raw) >= length
+            and raw[1] & 1 != self.big
+            and raw.startswith(self.prefix, FRAME_ID_AT)
+            and raw.startswith(*first)
+            and raw.startswith(*second)
+            and raw.startswith(*third)
+        )
+
+    @cached_property
+    def _count_places(self) -> tuple[int, tuple[tuple[bytes, int], ...]]:
+        """The least length of a message, and the bytes of the three counts with their places."""
+        order, place = _BIG if self.big else _LITTLE, FRAME_ID_AT + len(self.prefix)
+        found = []
+        for count in self.counts:
+            place = aligned(place, 4)
+            found.append((order.pack(count), place))
+            place += 4
+            if count:
+                place = aligned(place, 8) + 8 * count
+        return place, tuple(found)
 
     def read(self, raw: bytes, field: str) -> Vector:
         """Return all numbers of a field (count,), for a message that matches."""
-        place = FRAME_ID_AT + len(self.prefix)
+        count = self.counts[JOINT_FIELDS.index(field)]
+        if not count:
+            return np.zeros(0)
+        return np.frombuffer(raw, ">f8" if self.big else "<f8", count, self.place(field))
+
+    def place(self, field: str) -> int:
+        """Return the place of the first number of a field in a message that matches, which must have some."""
+        return self._places[field]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        places, place = {}, FRAME_ID_AT + len(self.prefix)
         for name, count in zip(JOINT_FIELDS, self.counts, strict=True):
             place += 4
             if count:
-                place = aligned(place, 8)
-                if name == field:
-                    return np.frombuffer(raw, ">f8" if self.big else "<f8", count, place)
+                places[name] = place = aligned(place, 8)
                 place += 8 * count
-        return np.zeros(0)
+        return places
 
     def __str__(self) -> str:
         shown = ", ".join(self.names[:_MOST_SHOWN]) + (", ..." if len(self.names) > _MOST_SHOWN else "")

@@ -143,7 +143,7 @@ def _note_jump(source: _Source, plan: _Plan, now: Vector, stamp_ns: int) -> None
         return
     back = np.abs(now - before[1])
     least_jump = max(JUMP, JUMP_PER_S * (stamp_ns - source.newest_ns) / 1e9)
-    if not back.max() > least_jump:
+    if not np.maximum.reduce(back) > least_jump:
         return
     there = np.abs(before[1] - before[0])
     # a joint that passes the end of a turn does not jump

@@ -17,6 +17,7 @@ import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.codecs.base import Codec, CodecError, Decoder, Selected
+from il_ros.core.codecs.poses import IDENTITY, Pose, chained, interpolated, inverse
 from il_ros.core.messages import Message
 from il_ros.core.specs import POSE_PARTS, TRANSFORMS, ObservationSpec, Vector
 from il_ros.core.strict_yaml import Section
@@ -80,7 +81,7 @@ class _Edge:
     parent: str
     static: bool
     stamps_ns: list[int] = field(default_factory=list)
-    poses: list[Vector] = field(default_factory=list)
+    poses: list[Pose] = field(default_factory=list)
 
 
 class TransformBuffer:
@@ -190,18 +191,17 @@ class TransformTree:
         the tick or begins after it.
         """
         stamps: list[int] = []
-        with np.errstate(over="ignore", invalid="ignore"):  # of absurd distances; the caller refuses infinity
-            below, above = (
-                self._product(frames, tick_ns, max_age_s, stamps) for frames in self._ways(parent, child)
-            )
-            return _chained(_inverse(below), above), min(stamps, default=None)
+        below, above = (
+            self._product(frames, tick_ns, max_age_s, stamps) for frames in self._ways(parent, child)
+        )
+        return np.array(chained(inverse(below), above)), min(stamps, default=None)
 
     def clear(self) -> None:
         """Forget the moving transforms, for example after the clock was set back; static ones stay."""
         self._edges = {child: edge for child, edge in self._edges.items() if edge.static}
         self._faults.clear()
 
-    def _add(self, parent: str, child: str, pose: Vector, stamp_ns: int, *, static: bool) -> None:
+    def _add(self, parent: str, child: str, pose: Pose, stamp_ns: int, *, static: bool) -> None:
         if not parent or not child or parent == child:
             raise ValueError(f"a transform leads from frame '{parent}' to '{child}'")
         edge = self._edges.get(child)
@@ -229,11 +229,11 @@ class TransformTree:
         past = max(0, bisect_right(edge.stamps_ns, edge.stamps_ns[-1] - self._history_ns) - 1)
         del edge.stamps_ns[:past], edge.poses[:past]
 
-    def _product(self, frames: Sequence[str], tick_ns: int, max_age_s: float, stamps: list[int]) -> Vector:
+    def _product(self, frames: Sequence[str], tick_ns: int, max_age_s: float, stamps: list[int]) -> Pose:
         """Return the pose of the first of `frames` in the parent of the last one."""
-        pose = _IDENTITY
+        pose = IDENTITY
         for frame in reversed(frames):
-            pose = _chained(pose, self._at(frame, tick_ns, max_age_s, stamps))
+            pose = chained(pose, self._at(frame, tick_ns, max_age_s, stamps))
         return pose
 
     def _ways(self, parent: str, child: str) -> tuple[list[str], list[str]]:
@@ -263,7 +263,7 @@ class TransformTree:
             way.append(edge.parent)
         return way
 
-    def _at(self, frame: str, tick_ns: int, max_age_s: float, stamps: list[int]) -> Vector:
+    def _at(self, frame: str, tick_ns: int, max_age_s: float, stamps: list[int]) -> Pose:
         if frame in self._faults:
             raise CodecError(self._faults[frame])
         edge = self._edges[frame]
@@ -289,68 +289,15 @@ class TransformTree:
         return interpolated(edge.poses[place - 1], edge.poses[place], share)
 
 
-# ---- rotations: quaternions (x, y, z, w) --------------------------------------------------------------------
-
-_IDENTITY = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
-
-
-def interpolated(before: Vector, after: Vector, share: float) -> Vector:
-    """Return the pose (7,) between two: positions on a line, orientations along the shortest arc (Shoemake 1985)."""
-    first, second = before[3:], after[3:]
-    cosine = float(first @ second)
-    if cosine < 0:  # q and -q are the same rotation
-        second, cosine = -second, -cosine
-    if cosine > 1 - 1e-9:
-        mixed = first + share * (second - first)
-    else:
-        angle = math.acos(cosine)
-        mixed = (math.sin((1 - share) * angle) * first + math.sin(share * angle) * second) / math.sin(angle)
-    position = before[:3] + share * (after[:3] - before[:3])
-    return np.concatenate([position, mixed / np.linalg.norm(mixed)])
-
-
-def _pose(transform: Message) -> Vector:
-    """Return the pose (7,) of a Transform; raises ValueError when it is not finite or says no rotation."""
+def _pose(transform: Message) -> Pose:
+    """Return the pose of a Transform; raises ValueError when it is not finite or says no rotation."""
     move, turn = transform.translation, transform.rotation
-    pose = np.array([move.x, move.y, move.z, turn.x, turn.y, turn.z, turn.w], dtype=np.float64)
-    if not np.isfinite(pose).all():
-        raise ValueError(
-            f"a transform has {ELEMENTS[int(np.flatnonzero(~np.isfinite(pose))[0])]} that is not finite"
-        )
+    pose = tuple(float(each) for each in (move.x, move.y, move.z, turn.x, turn.y, turn.z, turn.w))
+    for name, number in zip(ELEMENTS, pose, strict=True):
+        if not math.isfinite(number):
+            raise ValueError(f"a transform has {name} that is not finite")
     length = math.hypot(*pose[3:])
     if abs(length - 1) > LENGTH_TOLERANCE:
         raise ValueError(f"a transform has a quaternion of length {length:.3g}, which is no rotation")
-    pose[3:] /= length
-    return pose
-
-
-def _chained(first: Vector, second: Vector) -> Vector:
-    """Return the pose that `second` has in the frame in which `first` is given."""
-    position = first[:3] + _turned(first[3:], second[:3])
-    return np.concatenate([position, _product(first[3:], second[3:])])
-
-
-def _inverse(pose: Vector) -> Vector:
-    back = pose[3:] * np.array([-1.0, -1.0, -1.0, 1.0])
-    return np.concatenate([-_turned(back, pose[:3]), back])
-
-
-def _turned(turn: Vector, point: Vector) -> Vector:
-    """Return a point (3,) after a rotation: v + 2 u x (u x v + w v)."""
-    u, w = turn[:3], turn[3]
-    turned: Vector = point + 2 * np.cross(u, np.cross(u, point) + w * point)
-    return turned
-
-
-def _product(first: Vector, second: Vector) -> Vector:
-    """Return the rotation `first` after `second`."""
-    ax, ay, az, aw = first
-    bx, by, bz, bw = second
-    return np.array(
-        [
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-            aw * bw - ax * bx - ay * by - az * bz,
-        ]
-    )
+    x, y, z, qx, qy, qz, qw = pose
+    return (x, y, z, qx / length, qy / length, qz / length, qw / length)

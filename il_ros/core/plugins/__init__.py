@@ -1,4 +1,4 @@
-"""Plug-ins: families, rewards, tasks, experts and devices that packages register by entry points.
+"""Plug-ins: families, rewards, codecs, tasks, experts and devices that packages register by entry points.
 
 A package registers them in its setup.py, as il_ros does (`shipped.py`):
 
@@ -53,10 +53,11 @@ REWARDS = Group("il_ros.rewards", "reward model", "a subclass of RewardModel (il
 CODECS = Group(
     "il_ros.codecs", "codec", "a Codec (il_ros.core.codecs.base) for the message type that is its name"
 )
+CODECS = Group("il_ros.codecs", "codec", "a Codec (il_ros.core.codecs.base) or a class of codecs")
 TASKS = Group("il_ros.tasks", "task", "a class of tasks (il_ros.sim.tasks.task, TaskClass)")
 EXPERTS = Group("il_ros.experts", "expert", "a class with a method act (il_ros.sim.tasks.task, TaskExpert)")
 DEVICES = Group("il_ros.devices", "device", "a subclass of il_ros.nodes.teleop.targets.Teleop")
-GROUPS = (FAMILIES, REWARDS, TASKS, EXPERTS, DEVICES)
+GROUPS = (FAMILIES, REWARDS, CODECS, TASKS, EXPERTS, DEVICES)
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ class Dataset:
             left_out=tuple(left_out),
             warnings=tuple(warnings),
             omissions=omissions,
-            notes=_outcome_notes(episodes),
+            notes=(*_outcome_notes(episodes), *_group_notes(contract, episodes)),
         )
         return cls(contract, train, kept, summary)
 
@@ -207,6 +207,15 @@ def _outcome_notes(episodes: Sequence[EpisodeArrays]) -> tuple[str, ...]:
         else f"{counted(failed, 'episode')} failed; the expert's commands in them"
     )
     return (f"{which} are learnt as in the others (--outcome success leaves failures out)",)
+
+
+def _group_notes(contract: Contract, episodes: Sequence[EpisodeArrays]) -> tuple[str, ...]:
+    """Return a sentence about the labels of each action group; none where there is one group."""
+    if not contract.grouped:
+        return ()
+    counts = sum(episode.labelled.sum(axis=0) for episode in episodes)
+    listed = (f"{group.name} {count}" for group, count in zip(contract.groups, counts, strict=True))
+    return (f"frames with a label, by action group: {', '.join(listed)}",)
 
 
 _POOR = "graded poor: "

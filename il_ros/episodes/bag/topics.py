@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from il_ros.core import contract as contracts
 from il_ros.core import messages
-from il_ros.core.codecs import CODECS
+from il_ros.core.codecs import codec_types
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.messages import fields
 from il_ros.core.specs import STRING, ActionGroup, ObservationSpec, StreamSpec
@@ -161,7 +161,7 @@ def _names(
 
 def _variant(spec: StreamSpec, topic: TopicSummary) -> str:
     """Return the name of the bag's own definition of an observed type; raises ValueError if it has other numbers."""
-    if not isinstance(spec, ObservationSpec) or spec.type in CODECS:
+    if not isinstance(spec, ObservationSpec) or spec.type in codec_types():
         raise ValueError("only observations of numbers by their paths are read by the bag's own definition")
     name = messages.variant(topic.definition, spec.type, topic.language)
     here, there = (fields.select(each, spec.fields) for each in (spec.type, name))

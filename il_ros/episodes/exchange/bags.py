@@ -27,6 +27,7 @@ Array = np.ndarray[Any, Any]
 DECISIONS = "/dagger_supervisor/decision"
 MODE = "hg_dagger"
 """The mode of imported decisions: the frames of an intervention are labels, the policy's are not."""
+REASON = "imported: by the column intervention"
 FIRST_NS, APART_NS = 1_000_000_000, 10_000_000_000
 COMMAND_AFTER_NS = 1_000_000
 """A command arrives this long after its frame, and its decision as long after that."""
@@ -39,9 +40,9 @@ class ImportedEpisode:
     """T frames, one control period apart. `number`, `frames_before`: its place in the data it is from.
 
     `numbers` (T, D), `pictures` (T of them) and `texts` (T): by the key of the contract's observation.
-    `commands` (T, A_k): by action. `extra`: further numbers (T, ...) or texts (T) by topic. `manual` (T,): whether a
-    person commanded the frame; None: all commands are labels. `origin`: where it is from, in words; `kept`: further
-    texts for the bag.
+    `commands` (T, A_k): by action. `extra`: further numbers (T, ...) or texts (T) by topic. `manual`: whether a
+    person commanded the frame (T,), by action group, or of WHOLE; None: all commands are labels. `origin`: where it
+    is from, in words; `kept`: further texts for the bag.
     """
 
     number: int
@@ -52,7 +53,7 @@ class ImportedEpisode:
     texts: Mapping[str, Sequence[str]]
     commands: Mapping[str, Array]
     extra: Mapping[str, Array | Sequence[str]] = field(default_factory=dict)
-    manual: Array | None = None
+    manual: Mapping[str, Array] | None = None
     outcome: str = UNMARKED
     task: str = ""
     instruction: str = ""
@@ -126,7 +127,10 @@ def _fill(bag: BagWriter, contract: Contract, episode: ImportedEpisode, start_ns
             bag.write(streams[action.topic], tick_ns + after_ns, messages.encode(action.type, command))
         if decisions is not None and episode.manual is not None:
             sent = np.concatenate([episode.commands[action.key][number] for action in contract.actions])
-            made = _decision(tick_ns, tick_ns + after_ns, bool(episode.manual[number]), tuple(sent.tolist()))
+            authorities = {
+                group: EXPERT if manual[number] else POLICY for group, manual in episode.manual.items()
+            }
+            made = _decision(contract, tick_ns, tick_ns + after_ns, authorities, tuple(sent.tolist()))
             bag.write(decisions, tick_ns + 2 * after_ns, made)
     for frames in episode.pictures.values():
         next(frames, None)  # what a source checks at its end
@@ -147,14 +151,23 @@ def _further(kind: str, value: Any) -> bytes:
     return messages.encode(kind, messages.make(kind, data=data))
 
 
-def _decision(stamp_ns: int, sent_ns: int, manual: bool, sent: tuple[float, ...]) -> bytes:
+def _decision(
+    contract: Contract, stamp_ns: int, sent_ns: int, authorities: Mapping[str, str], sent: tuple[float, ...]
+) -> bytes:
+    """Return a decision; `authorities`: by group, or of WHOLE."""
+    groups = {
+        group.name: decision.GroupDecision(group.columns, authorities[group.name], REASON)
+        for group in contract.groups
+        if contract.grouped and group.name in authorities
+    }
     made = decision.Decision(
         stamp_ns=stamp_ns,
         sent_ns=sent_ns,
-        authority=EXPERT if manual else POLICY,
-        reason=f"imported: intervention is {'true' if manual else 'false'}",
+        authority=decision.joined_authority(authorities.values()),
+        reason=REASON,
         sent=sent,
         mode=MODE,
+        groups=groups,
     )
     return messages.encode(STRING, messages.make(STRING, data=decision.to_json(made)))
 

@@ -131,14 +131,23 @@ def _judged(where: str, candidate: float, driving: float | None, share: float, s
 
 
 def judge_latency(
-    durations_s: Sequence[float], period_s: float, limits: PromotionLimits
+    durations_s: Sequence[float], period_s: float, limits: PromotionLimits, horizon: int = 1
 ) -> tuple[float, str]:
-    """Return the p99 of the computing times in s, and why it is refused, "" when it is accepted."""
+    """Return the p99 of the computing times in s, and why it is refused, "" when it is accepted.
+
+    A policy that takes longer than a tick is refused also when its chunk of `horizon` steps ends before the next one
+    can be there: it arrives one computing time after its observation, and has to last for another one.
+    """
     p99_s = float(np.percentile(durations_s, 99))
     most_s = limits.latency * period_s
-    if p99_s <= most_s:
-        return p99_s, ""
-    return p99_s, f"its computing time is {p99_s * 1e3:.1f} ms (p99); the limit is {most_s * 1e3:.1f} ms"
+    if p99_s > most_s:
+        return p99_s, f"its computing time is {p99_s * 1e3:.1f} ms (p99); the limit is {most_s * 1e3:.1f} ms"
+    if p99_s > period_s and 2 * p99_s > horizon * period_s:
+        return p99_s, (
+            f"its computing time is {p99_s * 1e3:.1f} ms (p99), and its chunk of {counted(horizon, 'step')} lasts for "
+            f"{horizon * period_s * 1e3:.1f} ms, less than twice as long"
+        )
+    return p99_s, ""
 
 
 def judge_shadow(differences: Sequence[float], limits: PromotionLimits) -> str:

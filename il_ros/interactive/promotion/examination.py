@@ -46,13 +46,15 @@ class ExaminationPlan:
 class Verdict:
     """`refused`: the reason, "" when the candidate is accepted. `checks`: the measurements and their durations.
 
-    `lasting`: the reason lies in the version itself, not in the node or in a transient fault.
+    `lasting`: the reason lies in the version itself, not in the node or in a transient fault. `seconds`: how long an
+    accepted candidate took for its last answers.
     """
 
     refused: str
     checks: Mapping[str, Any]
     policy: LoadedPolicy | None = None
     lasting: bool = True
+    seconds: tuple[float, ...] = ()
 
 
 class ShadowBuffer:
@@ -94,11 +96,12 @@ def examine(
         candidate = loaded(checkpoint, contract, driving, plan.device)
         clock.lap("load_s")
         refused = _measure(candidate, driving, plan, shadow, checks, clock)
+        seconds = () if refused else warm_up(candidate)
     except UnfitError as error:
         return Verdict(str(error), checks, lasting=error.lasting)
     except ValueError as error:  # invalid input or output
         return Verdict(str(error), checks)
-    return Verdict(refused, checks, None if refused else candidate)
+    return Verdict(refused, checks) if refused else Verdict("", checks, candidate, seconds=seconds)
 
 
 def load_requested(
@@ -107,12 +110,12 @@ def load_requested(
     """Return the verdict on a checkpoint that an operator requested: loaded and warmed up, not measured."""
     try:
         policy = loaded(checkpoint, contract, driving, device)
-        warm_up(policy)
+        seconds = warm_up(policy)
     except ValueError as error:
         return Verdict(
             str(error), {}, lasting=False
         )  # for example a partial copy: a later request may succeed
-    return Verdict("", {}, policy)
+    return Verdict("", {}, policy, seconds=seconds)
 
 
 def _measure(
@@ -143,7 +146,7 @@ def _measure(
     while len(timed.durations_s) < TIMED:
         timed.act(seen[len(timed.durations_s) % len(seen)])
     period_s = candidate.contract.period_ns / 1e9
-    p99_s, refused = criteria.judge_latency(timed.durations_s, period_s, plan.limits)
+    p99_s, refused = criteria.judge_latency(timed.durations_s, period_s, plan.limits, candidate.horizon)
     checks["computing_p99_ms"] = 1e3 * p99_s
     clock.lap("latency_s")
     if refused or driving is None or not plan.shadow_ticks:

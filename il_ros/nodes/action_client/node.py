@@ -7,7 +7,6 @@ supervisor is silent, the goal is cancelled and none is sent.
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -175,13 +174,11 @@ class ActionClientNode(managed.ManagedNode):
                 f"a decision has {counted(len(made.sent), 'number')}, contract '{self.contract.name}' "
                 f"{self.contract.action_size}: the supervisor has another contract"
             )
-        # of the action's own group, where the contract has several
-        part = next((part for part in made.groups.values() if self._place.start in part.actions), made)
-        values = () if made.sent is None else made.sent[self._place]
-        if part.authority == NOBODY or not values or not all(map(math.isfinite, values)):
-            stream.stop(part.reason, now_s)
+        authority, reason = made.authority_at(self._place.start)
+        if authority == NOBODY or made.sent is None:
+            stream.stop(reason, now_s)
         else:
-            stream.command(values, now_s)
+            stream.command(made.sent[self._place], now_s)
         self._step(now_s)
 
     def _look(self) -> None:

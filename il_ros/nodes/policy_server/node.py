@@ -1,7 +1,7 @@
 """Executable `policy_server`: a trained policy proposes at the contract's ticks.
 
 Lifecycle: configure loads the checkpoint and checks the contract; activate warms the policy up and starts
-proposing.
+proposing. A policy that is slow for the rate computes in a thread, beside the streams (`proposing.py`).
 
 Promotion: a thread examines each checkpoint announced on the topic `candidates`. It must load, have no larger
 error than the driving policy on held-out episodes, compute fast enough, and may first run in shadow. A
@@ -26,30 +26,47 @@ refused or rolled-back version may take control in this way; its state does not 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import numpy as np
 from std_srvs.srv import Trigger
 
+from il_ros.control.computing_time import ComputingTime
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.synchroniser import Observation
 from il_ros.interactive.promotion.examination import Verdict
 from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up
-from il_ros.nodes.policy_server.candidates import Candidate, Candidates, declare_promotion, run_of
+from il_ros.nodes.policy_server.candidates import (
+    LEAVE_S,
+    Candidate,
+    Candidates,
+    declare_promotion,
+    run_of,
+)
+from il_ros.nodes.policy_server.inference import InferenceThread
+from il_ros.nodes.policy_server.proposing import Computation, PolicyProposer, declare_inference
 from il_ros.nodes.policy_server.versions import Versions
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
 from il_ros.nodes.runtime.diagnostics import WARN, Status
 from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
-from il_ros.nodes.runtime.proposer import Proposer, declare_tick
+from il_ros.nodes.runtime.proposer import declare_tick
 from il_ros.nodes.runtime.publishers import SoleUse
 from il_ros.policies.disagreement import chunk_disagreement
 from il_ros.policies.features import listed
 from il_ros.policies.window import TickWindow
 from il_ros.records.proposal import Answer
+
+Seen = tuple[Mapping[str, np.ndarray[Any, Any]], ...]
+"""What a policy sees: the values of the last ticks by key, oldest first."""
+Parts = tuple[Vector, float | None, float]
+"""The chunk (H, A) and the two parts of its uncertainty, as `LoadedPolicy.act_in_parts` returns them."""
 
 
 class PolicyServer(managed.ManagedNode):
@@ -66,6 +83,7 @@ class PolicyServer(managed.ManagedNode):
         source = "name of this source in its proposals"
         self._source: str = declare(self, "source", "policy", source, read_only=True)
         declare_tick(self)
+        declare_inference(self)
         declare_promotion(self)
         self._policy: Any = None
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
@@ -73,7 +91,10 @@ class PolicyServer(managed.ManagedNode):
         self._newest: Any = None  # the last observation that was answered
         self._window: TickWindow | None = None  # what the policy sees: policies keep no memory of their own
         self._before: tuple[int, Vector] | None = None  # the tick and the chunk of the last answer
-        self._proposer: Proposer | None = None
+        self._resets = 0  # how often the last answer was dropped or the policy replaced
+        self._proposer: PolicyProposer | None = None
+        self._thread = InferenceThread(self._deliver, value(self, "threads"))
+        self._times: WeakKeyDictionary[Any, ComputingTime] = WeakKeyDictionary()  # by policy
         self._generation: GenerationListener | None = None
         self.create_service(Trigger, "~/reload", self._reload)
         self._sole = SoleUse(
@@ -94,15 +115,22 @@ class PolicyServer(managed.ManagedNode):
         self._was_configured = True
 
     def activate(self) -> None:
-        """Warm up, then start proposing."""
+        """Warm up, then start proposing; raises Refusal while the policy still computes an earlier answer."""
+        if not self._thread.settle(LEAVE_S):
+            raise managed.Refusal(
+                f"an inference has not ended within {LEAVE_S:g} s; activate again when it has"
+            )
         self._before = None
         self._window = TickWindow(self._policy.history, self._policy.contract.period_ns)
-        warm_up(self._policy)
+        times = self._times_of(self._policy)
+        times.add(*warm_up(self._policy))
         self._generation = GenerationListener(self, self._forget_chunk)
-        self._proposer = Proposer(self, self._policy.contract, self._source, self._answer)
+        self._proposer = PolicyProposer(
+            self, self._policy.contract, self._source, self._prepare, self._thread, times
+        )
 
     def deactivate(self) -> None:
-        """Stop proposing."""
+        """Stop proposing; an answer that is being computed is dropped."""
         if self._proposer is not None:
             self._proposer.close()
             self._generation.close()
@@ -115,10 +143,11 @@ class PolicyServer(managed.ManagedNode):
         self._policy = self._newest = None
 
     def stop(self) -> None:
-        """Stop the node and wait for a running examination."""
+        """Stop the node and wait for a running examination and inference."""
         self._candidates.close()
         self._versions.end()
         super().stop()
+        self._thread.close(LEAVE_S)
 
     def status(self) -> Status:
         """Return the proposer's status with the policy's version."""
@@ -161,19 +190,36 @@ class PolicyServer(managed.ManagedNode):
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
 
-    def _answer(self, observation: Observation) -> Answer:
-        seen = self._window.push(observation.tick_ns, observation.values)
-        try:
-            chunk, own, beyond = self._policy.act_in_parts(seen, seed=observation.tick_ns)
-        except ValueError as error:  # invalid input or output of the policy
-            raise managed.Refusal(str(error)) from error
-        if own is None:
+    def _times_of(self, policy: Any) -> ComputingTime:
+        """Return the computing times of a policy's answers, also of one that had control before."""
+        limit_s = value(self, "inference_share") * policy.contract.period_ns / 1e9
+        return self._times.setdefault(policy, ComputingTime(limit_s))
+
+    def _deliver(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called by the executor; called in the thread of the inference."""
+        executor = self.executor
+        if executor is not None:
+            executor.create_task(self._guard(callback, "inference"))
+
+    def _prepare(self, observation: Observation) -> Computation:
+        """Return the computation of an answer, by the policy that is in control now, from the last ticks."""
+        assert self._window is not None
+        policy, seen = self._policy, self._window.push(observation.tick_ns, observation.values)
+        answer = partial(self._answer, policy, observation, seen, self._resets)
+        return Computation(partial(_parts, policy, seen, observation.tick_ns), answer)
+
+    def _answer(self, policy: Any, observation: Observation, seen: Seen, resets: int, parts: Parts) -> Answer:
+        """Return the answer of what `policy` computed; it may have been replaced or reset meanwhile."""
+        chunk, own, beyond = parts
+        current = resets == self._resets
+        if own is None and current:
             own = self._chunk_uncertainty(observation.tick_ns, chunk)
         uncertainty = (own or 0.0) + beyond if beyond else own
-        self._newest = observation.values
-        self._before = (observation.tick_ns, chunk)
-        self._candidates.shadow.push(seen, chunk)
-        return Answer(chunk, self._policy.version, None, uncertainty)
+        if current:
+            self._newest = observation.values
+            self._before = (observation.tick_ns, chunk)
+            self._candidates.shadow.push(seen, chunk)
+        return Answer(chunk, policy.version, None, uncertainty)
 
     def _chunk_uncertainty(self, tick_ns: int, chunk: Vector) -> float | None:
         """Return the uncertainty from the chunk's distance to the previous one, None without one."""
@@ -201,15 +247,23 @@ class PolicyServer(managed.ManagedNode):
         before the status arrived.
         """
         self._before = None
+        self._resets += 1
 
-    def _swap(self, policy: Any) -> None:
-        """Replace the policy between two ticks; the new one sees the same past ticks at once."""
+    def _swap(self, policy: Any, keep: bool) -> None:
+        """Replace the policy between two ticks; the new one sees the same past ticks at once.
+
+        `keep`: propose what the one before is computing, under its version.
+        """
         if self._policy is None:
             return  # the first policy: the node is configured with it
         self._policy = policy
         if self._window is not None:
             self._window.lengthen(policy.history)
         self._forget_chunk()
+        if self._proposer is not None:
+            self._proposer.another_policy(self._times_of(policy))
+            if not keep:
+                self._proposer.discard()
 
     def _on_verdict(self, candidate: Candidate, verdict: Verdict) -> None:
         """Act on a candidate's verdict; runs between two ticks."""
@@ -220,6 +274,7 @@ class PolicyServer(managed.ManagedNode):
             return
         first = self._policy is None
         why = candidate.requested or "promoted"
+        self._times_of(verdict.policy).add(*verdict.seconds)
         self._versions.admit(verdict.policy, candidate.run, why, verdict.checks)
         if first:
             self._admitted = verdict.policy, candidate.run
@@ -236,6 +291,15 @@ class PolicyServer(managed.ManagedNode):
             f"loading {folder}; ~/version reports when it is in control",
         )
         return response
+
+
+def _parts(policy: Any, seen: Seen, seed: int) -> Parts:
+    """Return what a policy computes; raises Refusal on an invalid input or output. It may run in another thread."""
+    try:
+        parts: Parts = policy.act_in_parts(seen, seed=seed)
+    except ValueError as error:
+        raise managed.Refusal(str(error)) from error
+    return parts
 
 
 def main(args: Sequence[str] | None = None) -> int:

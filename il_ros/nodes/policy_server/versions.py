@@ -52,12 +52,15 @@ class LoadedVersion:
 
 
 class Versions:
-    """The versions and verdicts; calls `take(policy)` between two ticks to put a policy in control.
+    """The versions and verdicts; calls `take(policy, keep)` between two ticks to put a policy in control.
 
+    `keep`: whether an answer that the version before is computing may still be proposed.
     `fetch(run, why)` loads an earlier version, which is not in memory, and admits it.
     """
 
-    def __init__(self, node: Node, take: Callable[[Any], None], fetch: Callable[[Path, str], None]) -> None:
+    def __init__(
+        self, node: Node, take: Callable[[Any, bool], None], fetch: Callable[[Path, str], None]
+    ) -> None:
         self._node, self._take, self._fetch = node, take, fetch
         evidence = Evidence()
         declare(
@@ -142,7 +145,7 @@ class Versions:
             others = (each for each in (*self._before, before) if each.identity != taking.identity)
             self._before = [each for each in others if not self._withdrawn(each)][-KEPT:]
             self._note(before.run, state=REPLACED, reason=f"by {policy.version}")
-        self._take(policy)
+        self._take(policy, True)
         self._note(run, state=ACTIVE, reason=why, checks=dict(checks))
         was = before.policy.version if before is not None else "nothing"
         self._say(f"version {policy.version} in control (was {was}): {why}")
@@ -164,7 +167,7 @@ class Versions:
         """Put an earlier version that is in memory in control."""
         bad = self._condemn(why)
         self._put(earlier)
-        self._take(earlier.policy)
+        self._take(earlier.policy, False)
         self._note(earlier.run, state=ACTIVE, reason=f"after the roll-back of {bad.policy.version}")
         sentence = (
             f"version {earlier.policy.version} in control again, {bad.policy.version} rolled back: {why}"

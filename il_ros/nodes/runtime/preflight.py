@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import rclpy
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -20,20 +21,34 @@ OPERATOR = "/session"
 """The enclave of the check, with SROS2: the operator's. See docs/security.md."""
 DISCOVERY_S = 1.0
 """Time in which running nodes are discovered; a problem is found earlier."""
+MOST_S = 4.0
+"""Longest time of it while what `check` waits for is not finished: on a busy machine, discovery takes over a second."""
 _LOOK_S = 0.1
 _NAMES_S = 0.5
 """Time in which a discovered publisher's node becomes known by name."""
 
 
-def check(specs: Sequence[Spec], pushed: str = "") -> None:
-    """Raise CheckError if the nodes' files or the graph are wrong. `pushed`: the surrounding namespace."""
-    check_files(specs)
-    problems = _look(specs, pushed)
-    if problems:
-        raise CheckError("\n".join(problems))
+def check(specs: Sequence[Spec], pushed: str = "", finished: Callable[[], bool] = lambda: True) -> None:
+    """Raise CheckError if the nodes' files or the graph are wrong. `pushed`: the surrounding namespace.
+
+    The files are checked while nodes are discovered, for `DISCOVERY_S` and until `finished()`.
+    """
+    with _looking() as node:
+        deadline_s = time.monotonic() + DISCOVERY_S
+        latest_s = deadline_s - DISCOVERY_S + MOST_S
+        check_files(specs)
+        while not any(_problems(node, specs, pushed)):
+            now_s = time.monotonic()
+            if now_s > latest_s or (now_s > deadline_s and finished()):
+                return
+            time.sleep(_LOOK_S)
+        time.sleep(_NAMES_S)
+        raise CheckError("\n".join(dict.fromkeys(_problems(node, specs, pushed))))
 
 
-def _look(specs: Sequence[Spec], pushed: str) -> list[str]:
+@contextlib.contextmanager
+def _looking() -> Iterator[Node]:
+    """Yield a node that discovers the graph."""
     process.set_dds_profile()
     context = rclpy.Context()
     arguments = ["--ros-args", "--enclave", OPERATOR] if secured() else []
@@ -51,13 +66,7 @@ def _look(specs: Sequence[Spec], pushed: str) -> list[str]:
             start_parameter_services=False,
         )
         try:
-            deadline_s = time.monotonic() + DISCOVERY_S
-            while not any(_problems(node, specs, pushed)):
-                if time.monotonic() > deadline_s:
-                    return []
-                time.sleep(_LOOK_S)
-            time.sleep(_NAMES_S)
-            return list(dict.fromkeys(_problems(node, specs, pushed)))
+            yield node
         finally:
             node.destroy_node()
     finally:

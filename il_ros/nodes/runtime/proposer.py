@@ -6,6 +6,7 @@ A source that stops proposing releases authority once, with a proposal without s
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN, Status
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.publishers import SoleUse, publisher_names
 from il_ros.nodes.runtime.shell import Refusal
-from il_ros.nodes.runtime.streams import RawSubscriptions
+from il_ros.nodes.runtime.streams import RawSubscriptions, ros_time
 from il_ros.records import proposal
 from il_ros.records.proposal import Answer
 from il_ros.records.ticks import Ticks, TriggerStamps
@@ -107,6 +108,8 @@ class Proposer:
         observations: Sequence[ObservationSpec] | None = None,
     ) -> None:
         self._node, self._contract, self._source, self._answer = node, contract, source, answer
+        self._now_ns = ros_time(node)
+        self._names, self._period_ns = contract.action_names, contract.period_ns
         needed = contract.observations if observations is None else observations
         self._synchroniser = Synchroniser(needed, partial(publisher_names, node))
         self._frozen = FrozenCameras(needed, _frozen_s(node))
@@ -205,8 +208,6 @@ class Proposer:
         self._ticked_s = time.monotonic()
         if self._first_tick_s is None:
             self._first_tick_s = self._ticked_s
-        started_ns = time.perf_counter_ns()
-        age_s = (self._now_ns() - tick_ns) / 1e9
         observation = self._synchroniser.sample(tick_ns)
         if isinstance(observation, NoObservation):
             starting = self._ticked_s - self._first_tick_s < START_S
@@ -216,20 +217,39 @@ class Proposer:
         if frozen:
             self._silent("frozen", ERROR, f"not proposed: {frozen}")
             return
+        self._respond(observation)
+
+    def _respond(self, observation: Observation) -> None:
+        """Propose the source's answer to an observation."""
+        started_ns = time.perf_counter_ns()
         try:
             answer = self._answer(observation)
         except Refusal as refusal:
             self._silent("refused", ERROR, f"not proposed: {refusal}")
             return
-        answered_ns = time.perf_counter_ns()
         if answer is None:
             self.release()
             self._silent("silent by choice", OK, "silent by choice")
             return
+        inference_s = (time.perf_counter_ns() - started_ns) / 1e9
+        if self._finite(answer):
+            self._propose(observation.tick_ns, observation, answer, inference_s)
+
+    def _finite(self, answer: Answer) -> bool:
+        """Return whether a chunk is finite; record the first value that is not."""
         wrong = not_finite(answer, self._contract)
         if wrong:
             self._silent("not finite", ERROR, wrong)
-            return
+        return not wrong
+
+    def _propose(
+        self, tick_ns: int, observed: Observation, answer: Answer, inference_s: float | None = None
+    ) -> None:
+        """Publish an answer as the proposal for a tick; release the action groups that it no longer covers.
+
+        `observed`: what it was computed from. `inference_s`: how long that took; None: the rest of an earlier answer.
+        """
+        started_ns = time.perf_counter_ns()
         covered = answer.groups or self._groups
         left = [group for group in self._proposed if group not in covered]
         if left:
@@ -238,9 +258,9 @@ class Proposer:
         self._proposed_ns, self._proposed = tick_ns, covered
         self._counts["answered"] += 1
         self._status = Status(OK, "proposing")
-        oldest_s = age_s + max(observation.ages_s.values(), default=0.0)
-        publish_s = (time.perf_counter_ns() - answered_ns) / 1e9
-        self._latency.add((oldest_s, (answered_ns - started_ns) / 1e9, publish_s))
+        age_s = (self._now_ns() - observed.tick_ns) / 1e9 + max(observed.ages_s.values(), default=0.0)
+        publish_s = (time.perf_counter_ns() - started_ns) / 1e9
+        self._latency.add((age_s, math.nan if inference_s is None else inference_s, publish_s))
 
     def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
         if topic in self._observed:
@@ -259,9 +279,6 @@ class Proposer:
 
     def _on_timer(self) -> None:
         self.tick(self._now_ns())
-
-    def _now_ns(self) -> int:
-        return self._node.get_clock().now().nanoseconds
 
     def _why_none(self, missing: NoObservation) -> str:
         late_s = self._lag.late_s

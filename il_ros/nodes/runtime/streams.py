@@ -27,6 +27,20 @@ DEPTH, DEPTH_LARGE = (
 )  # queued messages: half a second of joint states, 0.3 s of images
 
 
+def ros_time(node: Node) -> Callable[[], int]:
+    """Return a function that returns the time of the node's clock, in nanoseconds.
+
+    It reads the clock as `Clock.now` does, without its Time object: each message and each tick asks for the time.
+    """
+    handle = node.get_clock().handle
+
+    def now_ns() -> int:
+        nanoseconds: int = handle.get_now().nanoseconds
+        return nanoseconds
+
+    return now_ns
+
+
 class Events:
     """Polled events of a subscription that may be destroyed while the executor spins.
 
@@ -70,7 +84,7 @@ class RawSubscriptions:
             topic: DEPTH_LARGE if kind in LARGE_TYPES else DEPTH for topic, kind in topics.items()
         }
         self._on_message = on_message
-        self._now = node.get_clock().now
+        self._now_ns = ros_time(node)
         self._profiles: dict[str, QoSProfile] = {}
         self._subscriptions: dict[str, Any] = {}
         self._events: dict[str, Events] = {}
@@ -115,7 +129,7 @@ class RawSubscriptions:
         def receive(raw: bytes) -> None:
             if topic not in self._subscriptions:
                 return  # queued before `close`
-            self._on_message(topic, raw, self._now().nanoseconds)
+            self._on_message(topic, raw, self._now_ns())
 
         def look_again(_info: Any) -> None:
             self._changed.add(topic)

@@ -39,13 +39,13 @@ from il_ros.nodes.runtime.diagnostics import OK, WARN, Status
 from il_ros.nodes.runtime.parameters import value
 from il_ros.nodes.runtime.publishers import OtherPublishers, publisher_names
 from il_ros.nodes.runtime.qos import LATCHED
-from il_ros.nodes.runtime.streams import RawSubscriptions, message_class
+from il_ros.nodes.runtime.streams import RawSubscriptions, message_class, ros_time
 from il_ros.nodes.supervisor.estop import EstopInputs
 from il_ros.nodes.supervisor.modes import ModeParameters, RequestAnnouncer
 from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources, workspace
 from il_ros.nodes.supervisor.report import SupervisorReport
 from il_ros.records import proposal
-from il_ros.records.decision import Decision, to_json
+from il_ros.records.decision import Decision, sent_alone, to_json
 
 STRING = "std_msgs/msg/String"
 SHALLOW = QoSProfile(depth=1)
@@ -71,6 +71,7 @@ class DaggerSupervisor(managed.ManagedNode):
         self._modes = ModeParameters(self, self._check_mode, self._switch)
         self._estop = EstopInputs(self, self._latched, self._reset_estop)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._ros_ns = ros_time(self)
         self._others = OtherPublishers(self, "only one node may command the robot")
         self._closing: list[Callable[[], Any]] = []
         self._announced: tuple[Any, ...] = ()
@@ -113,7 +114,8 @@ class DaggerSupervisor(managed.ManagedNode):
             publisher = self.create_publisher(
                 message_class(action.type), action.topic, SHALLOW, event_callbacks=NO_EVENTS
             )
-            self._commands.append((publisher, action, self._contract.action_slices[action.key]))
+            encoder = codecs.command_encoder(action)
+            self._commands.append((publisher, encoder, self._contract.action_slices[action.key]))
             self._closing.append(partial(self.destroy_publisher, publisher))
         self._decisions = self.create_publisher(String, "~/decision", DECISIONS)
         self._closing.append(partial(self.destroy_publisher, self._decisions))
@@ -162,7 +164,9 @@ class DaggerSupervisor(managed.ManagedNode):
         if self._report is None or self._supervision is None:
             return Status(*SupervisorReport.idle(self.state, self._others.found))
         without_subscriber = [
-            action.topic for publisher, action, _ in self._commands if not publisher.get_subscription_count()
+            action.topic
+            for (publisher, _, _), action in zip(self._commands, self._contract.actions, strict=False)
+            if not publisher.get_subscription_count()
         ]
         found = self._report.status(
             self._supervision, self.state, self._others.found, without_subscriber, *self._times()
@@ -222,18 +226,29 @@ class DaggerSupervisor(managed.ManagedNode):
         """Publish the commands of all actions, or of none, then the decision record."""
         if decision is None:
             return
-        encoded = []
-        if decision.sent is not None:
-            for publisher, action, part in self._commands:
-                if math.isnan(decision.sent[part.start]):
-                    continue  # its group has no command yet
-                command = codecs.encode(action, decision.sent[part], decision.sent_ns)
-                encoded.append((publisher, messages.encode(action.type, command)))
-        for publisher, raw in encoded:
-            publisher.publish(raw)
-        self._announce_change()  # before the decision, which lets a simulator in lockstep continue
-        self._decisions.publish(messages.encode(STRING, messages.make(STRING, data=to_json(decision))))
+        sent = decision.sent
+        if sent is not None:
+            encoded = [
+                (publisher, encode(sent[part], decision.sent_ns))
+                for publisher, encode, part in self._commands
+                if not math.isnan(sent[part.start])  # else its group has no command yet
+            ]
+            for publisher, raw in encoded:
+                publisher.publish(raw)
+        try:
+            self._announce_change()  # before the decision, which lets a simulator in lockstep continue
+        finally:
+            record = messages.make(STRING, data=self._recorded(decision))
+            self._decisions.publish(messages.encode(STRING, record))
         self._report.add_decision(decision, time.monotonic_ns())
+
+    def _recorded(self, decision: Decision) -> str:
+        """Return the record of a decision; what was sent is recorded also if the rest of it cannot be."""
+        try:
+            return to_json(decision)
+        except (TypeError, ValueError) as error:
+            self.report_error("record of a decision", error)
+            return to_json(sent_alone(decision, f"the rest of its record cannot be written: {error}"))
 
     def _announce_change(self) -> None:
         if change(self._supervision) != self._announced:
@@ -255,7 +270,7 @@ class DaggerSupervisor(managed.ManagedNode):
             self.trigger_deactivate()
 
     def _times(self) -> tuple[int, int]:
-        return self.get_clock().now().nanoseconds, time.monotonic_ns()
+        return self._ros_ns(), time.monotonic_ns()
 
     # ---- mode --------------------------------------------------------------------------------------------
 
@@ -291,7 +306,7 @@ class DaggerSupervisor(managed.ManagedNode):
 
     def _answer_estop(self) -> None:
         """Send the stopping decision if the emergency stop latched since the last decision."""
-        if self._commands:
+        if self._commands and self._supervision.stop_due:
             self._send(self._supervision.answer_estop(*self._times()))
 
     def _reset_estop(self) -> str:

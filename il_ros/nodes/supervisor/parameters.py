@@ -49,6 +49,10 @@ def declare_supervision(node: Node) -> None:
             f"{name}.max_age_s", 0.2, "age of a proposal's tick beyond which it is rejected", unit="s",
             minimum=0.001,
         )  # fmt: skip
+        settled(
+            f"{name}.max_observation_age_s", 1.0, "how much older than its tick a proposal's observation may be: a "
+            "slow policy continues its last chunk while it computes", unit="s", minimum=0.001,
+        )  # fmt: skip
     settled(
         "silence_s", 0.0, "time without a decision after which a timer decides (steady clock); 0: 1.5 "
         "control periods, or 1 s with use_sim_time, because a simulator in lockstep waits", unit="s",
@@ -100,6 +104,7 @@ def sources(node: Node) -> list[Source]:
             value(node, f"{name}.priority"),
             value(node, f"{name}.timeout_s"),
             value(node, f"{name}.max_age_s"),
+            value(node, f"{name}.max_observation_age_s"),
         )
         for name in value(node, "sources")
     ]

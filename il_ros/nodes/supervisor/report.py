@@ -18,6 +18,7 @@ class SupervisorReport:
         self._decisions = self._limited = self._unanswered = 0
         self._last_limited = ""
         self._sent_steady_ns: int | None = None
+        self._age_s: float | None = None
         self._latency = Latency(("own time",))
         self._seen: dict[str, int] = {}
         self._seen_ns: int | None = None
@@ -29,6 +30,7 @@ class SupervisorReport:
         if decision.limited:
             self._limited += 1
             self._last_limited = ", ".join(decision.limited)
+        self._age_s = decision.age_s
         if decision.sent is not None:
             self._sent_steady_ns = steady_ns
 
@@ -70,6 +72,8 @@ class SupervisorReport:
         } | self._latency.summary()
         if self._sent_steady_ns is not None:
             values["last command [s ago]"] = (steady_ns - self._sent_steady_ns) / 1e9
+        if self._age_s is not None:
+            values["observation age [s]"] = self._age_s
         if other:
             return Status(ERROR, other, values)
         if state != "active":

@@ -32,14 +32,16 @@ class Arm:
         sources = bench_of().core.proposal_buffer.sources
         self.core = Supervision(self.contract, sources, SupervisorOptions(**given))
 
-    def drive(self, k, target, joints):
-        """Measure and propose at period k; return the decision."""
+    def joints(self, k, positions):
         message = messages.make(
             "sensor_msgs/msg/JointState", header=messages.header(self.at(k)), name=["a", "b", "grip"],
-            position=np.array(joints, dtype=np.float64),
+            position=np.array(positions, dtype=np.float64),
         )  # fmt: skip
-        raw = messages.encode("sensor_msgs/msg/JointState", message)
-        self.core.measured.push("joint_states", raw, self.at(k))
+        return messages.encode("sensor_msgs/msg/JointState", message)
+
+    def drive(self, k, target, joints):
+        """Measure and propose at period k; return the decision."""
+        self.core.measured.push("joint_states", self.joints(k, joints), self.at(k))
         proposal = Proposal("policy", self.at(k), np.array([target]), generation=self.core.generation)
         return self.core.propose("policy", proposal, self.at(k), self.at(k))
 
@@ -54,14 +56,28 @@ def first_stop(arm, target, joints, periods=80):
 
 def test_a_robot_that_stands_still_is_stopped_after_the_declared_time(bench_of):
     arm = Arm(bench_of)
-    k, _ = first_stop(arm, (1.5, 0.0, 0.05), (0.0, 0.0, 0.05))
-    # 0.05 rad a period: 0.5 rad is exceeded by the command of period 10 (0.55), seen at period 11; 1 s later: 31
-    assert k == 31
+    k, stopped = first_stop(arm, (1.5, 0.0, 0.05), (0.0, 0.0, 0.05))
+    # 0.05 rad a period: 0.5 rad is exceeded by the command of period 10 (0.55), seen at period 11; 1 s later: 31. The
+    # command of 31 does not wait for that; the next input checks first, so the command of 32 is the stop.
+    assert k == 32
     assert arm.core.estop.latched == (
         "the robot has not followed the commands for 1.00 s: arm/a is at 0, the last command is 1.5, and the largest "
         "difference is 0.5. Is it in a protective stop, or does another controller drive it?"
     )
-    stopped = arm.drive(32, (1.5, 0.0, 0.05), (0.0, 0.0, 0.05))
+    assert (stopped.authority, stopped.reason) == (NOBODY, arm.core.estop.latched)
+
+
+@pytest.mark.parametrize("event", ["measure", "tick", "answer_estop"])
+def test_whatever_comes_in_next_checks_the_last_command_first(bench_of, event):
+    arm = Arm(bench_of)
+    for k in range(32):
+        decision = arm.drive(k, (1.5, 0.0, 0.05), (0.0, 0.0, 0.05))
+    assert decision.authority == "policy"
+    now_ns = arm.at(31.1)
+    if event == "measure":
+        stopped = arm.core.measure("joint_states", arm.joints(31.1, (0.0, 0.0, 0.05)), now_ns, now_ns)
+    else:
+        stopped = getattr(arm.core, event)(now_ns, now_ns)
     assert (stopped.authority, stopped.reason) == (NOBODY, arm.core.estop.latched)
 
 

@@ -42,6 +42,23 @@ def test_after_the_experts_release_the_policys_next_proposal_drives(bench_of):
     assert bench.propose(3, 0.01, generation=generation + 1).reason == "proposed"
 
 
+def test_after_a_takeover_a_slow_policy_drives_with_what_it_has_observed_since(bench_of):
+    """Its chunk is for a tick after the hand-back, but was computed from an observation before it."""
+    bench = bench_of()
+    first = bench.propose(0, 0.0, observed_ns=bench.at(-3))
+    bench.measure(0)
+    assert first.sent is None  # no measurement
+    assert bench.propose(1, 0.0, observed_ns=bench.at(-2)).authority == "policy"  # a new source: accepted
+    assert bench.propose(2, 0.0, source="expert").authority == "expert"
+    release(bench, 3)
+    bench.measure(4)
+    waits = bench.propose(4, 0.01, observed_ns=bench.at(1))
+    assert waits.authority == NOBODY
+    assert waits.reason.endswith("waiting for its first proposal of generation 4")
+    bench.measure(6)
+    assert bench.propose(6, 0.01, observed_ns=bench.at(3)).authority == "policy"
+
+
 def test_in_lockstep_a_release_answers_the_tick_that_the_policy_has_proposed_for(bench_of):
     bench = bench_of()
     bench.running(source="expert")

@@ -214,6 +214,27 @@ def test_a_stale_proposal_is_rejected_with_its_age(bench_of):
     assert bench.core.proposal_buffer.states["policy"].rejection == "0.25 s old, at most 0.2 s is accepted"
 
 
+def test_a_chunk_from_an_old_observation_is_rejected_when_it_has_gone_on_for_too_long(bench_of):
+    bench = bench_of()
+    bench.running()
+    allowed = bench.propose(1, 0.0, observed_ns=bench.at(1 - 20))  # a second: 20 periods
+    assert (allowed.authority, allowed.age_s) == ("policy", 1.0)
+    assert bench.propose(2, 0.0, observed_ns=bench.at(2 - 21)) is None
+    rejection = bench.core.proposal_buffer.states["policy"].rejection
+    assert rejection == "from an observation 1.05 s before its tick, at most 1 s is accepted"
+
+
+def test_a_decision_has_the_age_of_what_the_source_in_authority_observed(bench_of):
+    bench = bench_of()
+    bench.running()
+    assert bench.propose(1, 0.0).age_s == 0.0
+    assert bench.propose(2.4, 0.0, stamp=2).age_s == pytest.approx(0.02)  # 0.4 periods on the way
+    slow = bench.propose(3.2, 0.0, stamp=3, observed_ns=bench.at(0), steps=2)
+    assert slow.age_s == pytest.approx(0.16)
+    assert bench.tick(4.7).age_s == pytest.approx(0.235)  # the timer goes on with its chunk
+    assert bench.tick(9).age_s is None  # silent, so no source has authority
+
+
 def test_a_proposal_from_the_future_is_rejected(bench_of):
     bench = bench_of()
     bench.running()

@@ -42,9 +42,10 @@ NAN = math.nan
 
 
 class Arms:
-    """Two arms that follow their commands at once, under one supervision; periods are counted from START."""
+    """Two arms that go a `share` of the way to each command, under one supervision; periods count from START."""
 
-    def __init__(self, mode="hg_dagger", text=TWO_ARMS + GROUPS, **options):
+    def __init__(self, mode="hg_dagger", text=TWO_ARMS + GROUPS, share=1.0, **options):
+        self.share = share
         self.contract = own = contract.parse(text, "test")
         memory = ModeMemory(own.period_ns, groups=own.groups)
         made = make_mode(ModeOptions(mode), own, ("policy", "expert"), memory)
@@ -71,7 +72,8 @@ class Arms:
         if decision is not None:
             self.decisions.append(decision)
             for arm, value in enumerate(decision.sent or ()):
-                self.at_rad[arm] = self.at_rad[arm] if math.isnan(value) else value
+                if not math.isnan(value):
+                    self.at_rad[arm] += self.share * (value - self.at_rad[arm])
         return decision
 
     def propose(self, k, source, left, right, **words):
@@ -140,9 +142,9 @@ def test_the_ramp_of_one_arm_leaves_the_other_alone():
     arms.at_rad = [0.1, 0.1]  # both measured elsewhere than commanded
     arms.measure(2)
     arms.propose(2, "expert", 0.5, None)
-    decision = arms.propose(2, "policy", 0.04, 0.08)
-    assert decision.sent == pytest.approx((0.1 + STEP, 0.08))
-    assert decision.limited == ["left_arm/l speed"]
+    decision = arms.propose(2, "policy", 0.04, -0.5)
+    assert decision.sent == pytest.approx((0.1 + STEP, 0.04 - STEP))
+    assert decision.limited == ["left_arm/l speed", "right_arm/r speed"]
 
 
 def test_a_handback_is_a_release_of_that_arm():
@@ -289,7 +291,7 @@ TARGETS = st.lists(st.floats(-1.0, 1.0), min_size=8, max_size=8)
 
 def drive(mode, engaged, targets):
     """Run eight ticks in which the expert drives the arms where it is `engaged`; return what concerns the left arm."""
-    arms = Arms(mode)
+    arms = Arms(mode, share=0.5)
     arms.policy_drives()
     out = []
     for k in range(1, 9):

@@ -19,6 +19,8 @@ from il_ros.records.labelling import DRIVEN
 from il_ros.records.proposal import Proposal
 from il_ros.session import report
 from il_ros.session.facts import GroupFacts
+from il_ros.training.recipe import Recipe, changed
+from il_ros.training.run import train
 
 NAN = np.nan
 TEXT = made.TEXT + "groups: {arm: [arm], hand: [gripper]}\n"
@@ -77,6 +79,23 @@ def test_the_arrays_hold_authority_labels_and_takeovers_of_each_group(tmp_path):
     }  # fmt: skip
     assert arrays.takeovers_ns == tuple(made.stamp(tick) for tick in (2, 3, 8, 9))
     assert arrays.authority[0] == "policy+expert"
+
+
+def test_the_summary_says_how_many_labels_each_group_has(tmp_path):
+    episode(tmp_path)
+    lines = Dataset.open(tmp_path, OWN, validation=0).summary.lines()
+    assert "  frames with a label, by action group: arm 4, hand 3" in lines
+    lines = Dataset.open(tmp_path, made.CONTRACT, validation=0).summary.lines()
+    assert not any("group" in line for line in lines)
+
+
+def test_a_group_without_any_label_cannot_be_trained(tmp_path):
+    items = [decided(tick, "e", "p") for tick in range(10)]
+    episode(tmp_path / "episodes", items)
+    data = Dataset.open(tmp_path / "episodes", OWN, validation=0)
+    recipe = changed(Recipe(), ["hidden=[4]", "epochs=1", "inputs=[joints]"])
+    with pytest.raises(ValueError, match="no frame has a label of the action group 'hand'"):
+        train(data, recipe, tmp_path / "v1")
 
 
 def test_a_contract_without_groups_takes_only_labels_of_all_actions(tmp_path):

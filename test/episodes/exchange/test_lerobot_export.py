@@ -20,6 +20,7 @@ from il_ros.episodes.exchange.lerobot.depth import DepthCodes
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
 from il_ros.episodes.exchange.lerobot.video import VideoWriter, require_even_times
+from il_ros.records.decision import GroupDecision
 
 VIDEO = "videos/observation.images.camera/chunk-000/file-000.mp4"
 
@@ -80,6 +81,25 @@ def test_numbers_and_counters_are_those_of_the_ticks(root, tmp_path):
     np.testing.assert_array_equal(np.flatnonzero(found["next.success"]), [19, 29])
     assert found["intervention"].all()  # the expert had authority throughout
     assert parquet.ParquetFile(tmp_path / "out" / lerobot_files.DATA).num_row_groups == 3
+
+
+def test_labels_of_some_action_groups_are_no_rows(tmp_path):
+    """A data set has no weight per group, so the policy's numbers would be learnt with the expert's."""
+    text = made.TEXT + "groups: {arm: [arm], hand: [gripper]}\n"
+    items = [part for tick in range(12) for part in (made.image(tick), made.joints(tick))]
+    for tick in range(12):
+        hand = "policy" if tick < 4 else "expert"
+        groups = {"arm": GroupDecision((0, 1), "expert", "why"), "hand": GroupDecision((2,), hand, "why")}
+        whole = "expert" if hand == "expert" else "expert+policy"
+        items.append(made.decision(tick, authority=whole, mode="hg_dagger", groups=groups))
+    made.write(tmp_path / "episodes", items, text=text)
+    exported(tmp_path / "episodes", tmp_path / "labels", actions="labels", holes="split")
+    action = lerobot_files.columns(tmp_path / "labels")["action"]
+    np.testing.assert_array_equal(action[:, 0], np.arange(5, 13, dtype=np.float32))
+    exported(tmp_path / "episodes", tmp_path / "sent", actions="sent")
+    found = lerobot_files.columns(tmp_path / "sent")
+    assert len(found["action"]) == 12
+    assert found["intervention"].all()  # a person drove a group
 
 
 def test_info_describes_the_features_as_lerobot_writes_them(root, tmp_path):

@@ -26,6 +26,7 @@ from il_ros.episodes.exchange.lerobot.export import export_lerobot
 from il_ros.episodes.exchange.lerobot.ingest import import_lerobot
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
 from il_ros.policies import checkpoint
+from il_ros.records.decision import GroupDecision, joined_authority
 from il_ros.records.labelling import BY_MODE, DRIVEN
 
 LENGTHS = (12, 15, 9)
@@ -308,6 +309,40 @@ def test_an_export_comes_back_under_its_own_contract_with_its_authority(tmp_path
     )
     np.testing.assert_array_equal(episode.observations["camera"], before.observations["camera"])
     np.testing.assert_array_equal(episode.commands, before.commands.astype(np.float32))
+
+
+def test_authority_of_groups_goes_out_and_comes_back(tmp_path):
+    """A person takes the gripper for ticks 5 to 9, and the arm for 8 to 11."""
+    text = made.TEXT + "groups: {left: [arm], right: [gripper]}\n"
+
+    def part(columns, tick, begin, end):
+        return GroupDecision(columns, "expert" if begin <= tick < end else "policy", "")
+
+    items = [item for item in made.recorded(14) if item.topic != made.DECISIONS]
+    for tick in range(14):
+        groups = {"left": part((0, 1), tick, 8, 12), "right": part((2,), tick, 5, 10)}
+        authority = joined_authority(each.authority for each in groups.values())
+        items.append(made.decision(tick, authority=authority, mode="hg_dagger", groups=groups))
+    made.write(tmp_path / "source", items, text=text)
+    export_lerobot(
+        scan(tmp_path / "source").entries, tmp_path / "out", ExportOptions(jobs=1, pictures="image")
+    )
+    found = lerobot_files.columns(tmp_path / "out")
+    ticks = np.arange(14)
+    np.testing.assert_array_equal(found["intervention.left"], (ticks >= 8) & (ticks < 12))
+    np.testing.assert_array_equal(found["intervention.right"], (ticks >= 5) & (ticks < 10))
+    np.testing.assert_array_equal(found["intervention"], (ticks >= 5) & (ticks < 12))
+    report = import_lerobot(tmp_path / "out", tmp_path / "back")
+    (episode,), (before,) = (arrays(tmp_path / name, report.contract) for name in ("back", "source"))
+    np.testing.assert_array_equal(episode.commands, before.commands.astype(np.float32))
+    assert np.isnan(episode.commands).any(axis=0).all()
+    assert episode.authorities == before.authorities
+    export_lerobot(
+        scan(tmp_path / "source").entries,
+        tmp_path / "labels",
+        ExportOptions(jobs=1, actions="labels", holes="split"),
+    )
+    assert len(lerobot_files.columns(tmp_path / "labels")["index"]) == 2  # ticks 8 and 9 have both labels
 
 
 def test_depth_comes_back_as_its_codes(tmp_path):

@@ -47,6 +47,15 @@ def test_the_p99_of_the_computing_time_must_be_within_its_share_of_the_tick():
     assert "25.0 ms" in why
 
 
+def test_a_chunk_must_last_for_twice_the_computing_time_if_that_is_longer_than_a_tick():
+    slow = [0.15] * 100
+    limits = PromotionLimits(latency=4.0)  # 0.2 s
+    assert criteria.judge_latency(slow, 0.05, limits, horizon=6) == (0.15, "")  # 0.3 s
+    _, why = criteria.judge_latency(slow, 0.05, limits, horizon=5)
+    assert "its chunk of 5 steps lasts for 250.0 ms, less than twice as long" in why
+    assert criteria.judge_latency([0.05] * 100, 0.05, limits, horizon=1) == (0.05, "")
+
+
 def test_in_shadow_the_mean_difference_is_limited():
     assert criteria.judge_shadow([0.5, 1.5], LIMITS) == ""
     assert "1.25" in criteria.judge_shadow([1.0, 1.5], LIMITS)

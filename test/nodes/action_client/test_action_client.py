@@ -109,9 +109,9 @@ class Server:
 class Rig:
     """A supervisor with an expert, and a node that forwards the commands of one of its actions."""
 
-    def __init__(self, graph, folder, **parameters):
+    def __init__(self, graph, folder, text=TEXT, **parameters):
         self.graph, self.folder = graph, folder
-        (folder / "contract.yaml").write_text(TEXT)
+        (folder / "contract.yaml").write_text(text)
         self.contract = contract.load(folder / "contract.yaml")
         given = {"contract": str(folder / "contract.yaml")}
         patient = {
@@ -128,15 +128,15 @@ class Rig:
         graph.in_line(self._joints)
         graph.until(self._expert.count, "the supervisor's subscription")
 
-    def command(self, *values, until):
-        """Propose (shoulder, width, linear.x) again and again until a condition holds."""
+    def command(self, *values, until, groups=()):
+        """Propose (shoulder, width, linear.x) for some action groups again and again until a condition holds."""
 
         def propose():
             now = self.graph.outside.get_clock().now().nanoseconds
             state = {"name": ["shoulder", "width"], "position": np.zeros(2)}
             self._joints(messages.make(JOINTS, header=messages.header(now), **state))
-            proposed = proposal.Proposal("expert", now, np.array([values]))
-            self._expert(proposal.to_message(proposed, self.contract.action_names, self.contract.period_ns))
+            own, proposed = self.contract, proposal.Proposal("expert", now, np.array([values]), groups=groups)
+            self._expert(proposal.to_message(proposed, own.action_names, own.period_ns, own.groups))
             self.graph.spin(0.05)
             return until()
 
@@ -191,6 +191,17 @@ def test_an_emergency_stop_cancels_the_goal_and_sends_none_until_it_is_released(
     rig.estop(False)
     assert graph.call("dagger_supervisor/reset_estop", Trigger).success
     rig.command(0.0, 0.05, 0.0, until=lambda: gripper.goals[-1].command.position == 0.05)
+
+
+def test_the_goal_is_cancelled_when_no_source_drives_the_group_of_its_action(graph, tmp_path, gripper):
+    text = TEXT + "groups: {arm: [arm, base], hand: [gripper]}\n"
+    rig = Rig(graph, tmp_path, text, **GRIPPER)
+    rig.command(0.0, 0.08, 0.0, until=lambda: rig.client._handle is not None)
+    release = proposal.releasing("expert", graph.outside.get_clock().now().nanoseconds, 3, ("hand",))
+    own = rig.contract
+    rig._expert(proposal.to_message(release, own.action_names, own.period_ns, own.groups))
+    rig.command(0.3, np.nan, 0.0, groups=("arm",), until=lambda: gripper.cancelled == 1)
+    assert rig.supervisor._supervision.authorities == {"arm": "expert", "hand": "none"}
 
 
 def test_a_supervisor_that_falls_silent_has_its_goal_cancelled(graph, tmp_path, gripper):

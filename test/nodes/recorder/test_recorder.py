@@ -211,10 +211,11 @@ def test_a_stream_lost_while_recording_is_told_while_it_is_lost(graph, start, ar
     assert graph.call("recorder/stop", Trigger).success
 
 
-def test_an_extra_topic_of_an_unknown_type_costs_only_itself(graph, start, arm, tmp_path: Path):
-    """`Goals` is in the installed nav_msgs, but not among the types that can be written."""
+def test_an_extra_topic_of_an_unknown_type_costs_only_itself(graph, start, arm, monkeypatch):
+    """`Goals` is in the installed nav_msgs, but here its definition is not found."""
     from nav_msgs.msg import Goals
 
+    monkeypatch.setattr("il_ros.core.messages.definitions._prefixes", lambda: ["/nowhere"])
     recorder, reports = start(extra_topics=["odd", "note"]), []
     graph.outside.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
     arm.flowing(recorder)
@@ -236,6 +237,38 @@ def test_an_extra_topic_of_an_unknown_type_costs_only_itself(graph, start, arm, 
 
     graph.until(noted, "the note")
     assert graph.call("recorder/stop", Trigger).success
+    graph.outside.destroy_publisher(odd)
+
+
+def test_an_extra_topic_of_an_installed_type_is_recorded_with_its_definition(
+    graph, start, arm, tmp_path: Path
+):
+    """The type is not among the common ones: its definition is that of the installed message file."""
+    from geometry_msgs.msg import PoseStamped
+    from nav_msgs.msg import Goals
+
+    recorder = start(extra_topics=["odd"])
+    odd = graph.outside.create_publisher(Goals, "odd", 10)
+    graph.until(lambda: "/odd" in recorder._recorder.streams, "the extra topic")
+    heard = recorder._recorder.streams["/odd"]
+    arm.flowing(recorder)
+    assert call(graph, "start") == "episode_000001"
+    pose = PoseStamped()
+    pose.pose.position.x = 2.5
+
+    def kept() -> bool:
+        odd.publish(Goals(goals=[pose]))
+        arm.flowing(recorder)
+        return heard.episode(time.time_ns()).messages > 0
+
+    graph.until(kept, "a message")
+    call(graph, "stop")
+    folder = tmp_path / "root" / "episode_000001"
+    graph.until(lambda: layout.load_info(folder).complete, "the episode on the disk")
+    with AnyReader([folder]) as reader:  # finds the definition in the bag
+        (connection,) = [each for each in reader.connections if each.topic == "/odd"]
+        _, _, raw = next(reader.messages([connection]))
+        assert reader.deserialize(raw, connection.msgtype).goals[0].pose.position.x == 2.5
     graph.outside.destroy_publisher(odd)
 
 

@@ -9,6 +9,7 @@ import pytest
 from std_srvs.srv import SetBool, Trigger
 from supervised import STEP, Lockstep, Rig
 
+from il_ros.control.supervisor.arbitration import Priority
 from il_ros.core import messages
 from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.records import proposal
@@ -42,6 +43,25 @@ def test_a_proposal_becomes_a_command_of_every_action_and_a_decision_record(rig)
     assert decision.proposals == {"policy": (0.22, 0.11, 0.3), "expert": None}
     assert decision.version == "v3"
     assert rig.statuses[-1]["contract_hash"] == rig.contract.hash
+
+
+def test_a_command_is_recorded_also_if_the_rest_of_its_record_cannot_be_written(rig, monkeypatch):
+    rig.measure(0.1, 0.2)
+    rig.answered("policy", 0.22, 0.11, 0.3)
+    monkeypatch.setattr(Priority, "disagreement", lambda self, stamp_ns: float("inf"))  # JSON has no infinity
+    decision = rig.answered("policy", 0.23, 0.12, 0.3, version="v3")
+    rig.graph.until(lambda: list(rig.arm[-1].data) == list(decision.sent[:2]), "the command")
+    assert (decision.authority, decision.version, decision.proposals) == ("policy", "v3", {})
+    assert "the rest of its record cannot be written: Out of range float values" in decision.reason
+    assert "record of a decision" in rig.node._last_error[1]
+
+
+def test_a_command_is_recorded_also_if_the_status_cannot_be_published(rig, monkeypatch):
+    rig.measure(0.1, 0.2)
+    rig.answered("policy", 0.22, 0.11, 0.3)
+    monkeypatch.setattr(rig.node, "_announce_change", lambda: 1 / 0)
+    decision = rig.answered("policy", 0.23, 0.12, 0.3)
+    rig.graph.until(lambda: list(rig.arm[-1].data) == list(decision.sent[:2]), "the command")
 
 
 def test_without_a_measurement_nothing_moves(rig):

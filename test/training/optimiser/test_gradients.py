@@ -45,7 +45,8 @@ def batch(count, horizon, weighted):
     rng = torch.Generator().manual_seed(count)
     weight = None
     if weighted:  # some count thrice, some steps are padding, the first of a chunk never is
-        weight = torch.randint(0, 4, (count, horizon, 1), generator=rng).double()
+        numbers = 2 if weighted == "by number" else 1
+        weight = torch.randint(0, 4, (count, horizon, numbers), generator=rng).double()
         weight[:, 0].clamp_(min=1)
     state = torch.randn(count, 1, 11, generator=rng, dtype=torch.float64)
     return Batch(Window(state), torch.randn(count, horizon, 2, generator=rng, dtype=torch.float64), weight)
@@ -75,8 +76,8 @@ def differ(one, other):
 
 @pytest.mark.parametrize(("settings", "weighted"), NETWORKS, ids=str)
 def test_analytic_equals_autograd(settings, weighted):
-    for count in (16, 1):
-        by_hand, by_autograd, caught = both_ways(settings, weighted, count)
+    for count, weights in ((16, weighted), (1, weighted), (5, weighted and "by number")):
+        by_hand, by_autograd, caught = both_ways(settings, weights, count)
         assert not differ(by_hand, by_autograd)
         assert by_hand[1].any()
         assert caught == ""
@@ -158,3 +159,29 @@ def test_the_flat_vector_is_the_network():
     assert {name: one.shape for name, one in named.items()} == {
         name: one.shape for name, one in made_network.named_parameters()
     }
+
+
+def test_weights_by_number_count_each_number_for_itself():
+    # errors 1 and 3 of one step, weights 3 and 0; 5 and 7 of the other, weights 0 and 1: (3 * 1 + 1 * 7) / 4
+    made_network = network(loss="l1", horizon=2, hidden=(4,)).double()
+    with torch.no_grad():
+        for one in made_network.parameters():
+            one.zero_()
+    action = torch.tensor([[[1.0, 3.0], [5.0, 7.0]]], dtype=torch.float64)
+    weight = torch.tensor([[[3.0, 0.0], [0.0, 1.0]]], dtype=torch.float64)
+    one = Batch(Window(torch.zeros(1, 1, 11, dtype=torch.float64)), action, weight)
+    flat = FlatParameters(made_network)
+    assert by_autograd(made_network, flat, one, RNG).total.item() == 2.5
+    assert analytic(made_network)(one, RNG).total.item() == 2.5
+
+
+def test_a_parameter_with_two_names_is_kept_under_both_and_learns_once():
+    layers = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    layers[1].weight = layers[0].weight
+    layers.register_buffer("count", torch.tensor(3))
+    flat = FlatParameters(layers)
+    assert len(flat.values) == 4 + 2 + 2
+    kept = flat.state_dict(flat.values, flat.buffers())
+    assert sorted(kept) == ["0.bias", "0.weight", "1.bias", "1.weight", "count"]
+    assert torch.equal(kept["0.weight"], kept["1.weight"])
+    torch.nn.Sequential.load_state_dict(layers, kept)

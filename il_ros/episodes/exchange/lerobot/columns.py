@@ -23,6 +23,7 @@ from il_ros.episodes.exchange.lerobot.layout import (
     ACTION,
     COUNTERS,
     DONE,
+    GROUP_INTERVENTION,
     IMAGES,
     INTERVENTION,
     STATE,
@@ -69,6 +70,12 @@ class Columns:
         """The cameras, by feature."""
         return {IMAGES + spec.key: spec for spec in self.contract.observations if spec.kind == "image"}
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The action groups that have a column of interventions each; none when all actions are one group."""
+        several = self.intervention and self.contract.grouped
+        return tuple(group.name for group in self.contract.groups) if several else ()
+
     @cached_property
     def features(self) -> dict[str, Feature]:
         """All features, in the order of the columns; raises ExchangeError on sizes that the codec can't have."""
@@ -81,6 +88,7 @@ class Columns:
         found.append(Feature(DONE, "bool", (1,)))
         found += [Feature(SUCCESS, "bool", (1,))] if self.success else []
         found += [Feature(INTERVENTION, "bool", (1,))] if self.intervention else []
+        found += [Feature(GROUP_INTERVENTION + name, "bool", (1,)) for name in self.groups]
         found.append(Feature(COUNTERS[0], "float32", (1,)))
         found += [Feature(key, "int64", (1,)) for key in COUNTERS[1:]]
         return {each.key: each for each in found}

@@ -14,12 +14,13 @@ import numpy as np
 
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.specs import WHOLE
 from il_ros.core.tables import counted
 from il_ros.episodes.exchange.bags import ImportedEpisode, require_own_topics, write_bag
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.journal import Journal
 from il_ros.episodes.exchange.lerobot.draft import TOPICS, draft_contract
-from il_ros.episodes.exchange.lerobot.layout import OWN, DatasetInfo, read_info, read_json
+from il_ros.episodes.exchange.lerobot.layout import GROUP_INTERVENTION, OWN, DatasetInfo, read_info, read_json
 from il_ros.episodes.exchange.lerobot.match import Match, interpreted, match
 from il_ros.episodes.exchange.lerobot.rows import DataRows
 from il_ros.episodes.exchange.lerobot.tables import EpisodeRow, read_episodes, read_tasks
@@ -91,6 +92,9 @@ class _EpisodeMaker:
         self._info, self._found, self._sentences = info, found, sentences
         intervention, self._success = interpreted(info)
         self._intervention = intervention if decided else None
+        groups = {group: info.features.get(GROUP_INTERVENTION + group) for group in found.groups}
+        known = {group: each for group, each in groups.items() if each is not None and each.size == 1}
+        self._groups = known if len(known) == len(groups) else {}
         self._several = self._manual = 0
         self._extra = {each.key: f"/{TOPICS}/extra/{_token(each.key)}" for each in found.extra}
 
@@ -119,8 +123,11 @@ class _EpisodeMaker:
         self._several += len(set(sentences)) > 1
         manual = None
         if self._intervention is not None:
-            manual = data.numbers(row, self._intervention).reshape(-1)
-            self._manual += int(np.count_nonzero(manual))
+            whole = data.numbers(row, self._intervention).reshape(-1)
+            self._manual += int(np.count_nonzero(whole))
+            manual = {
+                group: data.numbers(row, feature).reshape(-1) for group, feature in self._groups.items()
+            } or {WHOLE: whole}
         texts = {key: data.texts(row, feature) for key, feature in found.texts.items()}
         return ImportedEpisode(
             number=row.index,

@@ -35,6 +35,8 @@ MOST_FPS, MOST_FEATURES, MOST_FRAMES = 1000, 1000, 1_000_000_000
 
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
 INTERVENTION, SUCCESS, DONE, REWARD = "intervention", "next.success", "next.done", "next.reward"
+GROUP_INTERVENTION = "intervention."
+"""Begins the key of a group's column: whether a person commanded this group."""
 COUNTERS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 """The features that every data set has and that carry no recorded value."""
 

@@ -48,7 +48,8 @@ class Match:
     """The features of each observation and action, by key.
 
     `sentences`: the text observations that get the task sentence. `extra`: features of numbers and texts that the
-    contract does not use; they are kept on topics of their own. `unused`: pictures that it does not use.
+    contract does not use; they are kept on topics of their own. `unused`: pictures that it does not use. `groups`: the
+    contract's action groups, empty if it has one.
     """
 
     numbers: Mapping[str, Part]
@@ -58,6 +59,7 @@ class Match:
     actions: Mapping[str, Part]
     extra: tuple[Feature, ...]
     unused: tuple[Feature, ...]
+    groups: tuple[str, ...] = ()
 
 
 def match(contract: Contract, info: DatasetInfo, given: Mapping[str, str]) -> Match:
@@ -106,6 +108,7 @@ def match(contract: Contract, info: DatasetInfo, given: Mapping[str, str]) -> Ma
         actions,
         tuple(each for each in others if each.key not in whole and each.key not in COUNTERS),
         tuple(each for each in info.pictures if each.key not in used),
+        tuple(group.name for group in contract.groups) if contract.grouped else (),
     )
 
 

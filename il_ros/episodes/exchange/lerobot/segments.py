@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from il_ros.core import atomic, files
+from il_ros.core.contract import Contract
 from il_ros.core.specs import ObservationSpec
 from il_ros.core.tables import counted
-from il_ros.episodes.arrays.replay import open_replay
+from il_ros.episodes.arrays.replay import Frame, Skipped, open_replay
 from il_ros.episodes.bag.reader import bag_files, open_bag, require_whole
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.exchange.errors import ExchangeError, package
@@ -30,6 +31,7 @@ from il_ros.episodes.exchange.lerobot.depth import MOST_CODE
 from il_ros.episodes.exchange.lerobot.layout import (
     ACTION,
     DONE,
+    GROUP_INTERVENTION,
     IMAGES,
     INTERVENTION,
     MOST_JSON,
@@ -85,9 +87,10 @@ def convert(entry: Entry, columns: Columns, options: ExportOptions, folder: Path
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     require_whole(entry.folder)
-    replay = open_replay(open_bag(entry.folder), columns.contract, entry.info, options.rule)
+    # a row has no weight per action group, so a tick needs a label of all
+    replay = open_replay(open_bag(entry.folder), columns.contract.ungrouped, entry.info, options.rule)
     counts = GridCounts()
-    frames = on_grid(replay, columns.contract.period_ns, columns.fps, counts)
+    frames = on_grid(_commanded(replay, columns.contract), columns.contract.period_ns, columns.fps, counts)
     segments: list[Segment] = []
     try:
         parts = _Parts(frames)
@@ -110,6 +113,18 @@ def convert(entry: Entry, columns: Columns, options: ExportOptions, folder: Path
     )
     atomic.write_text(folder / SEGMENT, json.dumps({"key": key, "made": _json(made)}), durable=False)
     return made
+
+
+def _commanded(replay: Iterable[Frame | Skipped], contract: Contract) -> Iterator[Frame | Skipped]:
+    """Yield a replay without the frames in which an action group has no command: a data set has no place for them."""
+    for item in replay:
+        if isinstance(item, Frame) and np.isnan(item.command).any():
+            missing = next(
+                group.name for group in contract.groups if np.isnan(item.command[group.index]).any()
+            )
+            yield Skipped(item.tick_ns, (f"no command of group '{missing}'",))
+        else:
+            yield item
 
 
 class _Parts:
@@ -208,6 +223,9 @@ class _Table:
             self.add(key, str(frame.observation.values[spec.key]))
         if INTERVENTION in self._features:
             self.add(INTERVENTION, from_commands or frame.authority != POLICY)
+        for group in self._columns.groups:
+            authority = frame.authorities.get(group, frame.authority)
+            self.add(GROUP_INTERVENTION + group, from_commands or authority != POLICY)
         self._ticks_ns.append(frame.tick_ns)
 
     def end(self, succeeded: bool) -> None:

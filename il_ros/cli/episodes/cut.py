@@ -1,0 +1,89 @@
+"""`il-ros episodes cut`: a long bag with many demonstrations as episodes."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from il_ros.cli.episodes.choice import add_contract
+from il_ros.core import contract as contracts
+from il_ros.core.tables import counted, say
+from il_ros.episodes.bag.opened import BagMessage
+from il_ros.episodes.bag.reader import open_bag, require_whole
+from il_ros.episodes.cut import CutError, CutOptions, by_button, by_flag, by_times, cut
+from il_ros.records.outcomes import OUTCOMES, UNMARKED
+
+
+def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "cut",
+        parents=[common],
+        help="cut a long bag with many demonstrations into episodes",
+        description="Write each demonstration in a bag of any recorder as an episode under --root. A demonstration "
+        "lasts while a Bool topic is true (--topic), from one press of a gamepad's button to the next (--topic, "
+        "--button), or as given (--span). The bag stays as it is.",
+    )
+    parser.add_argument("bag", type=Path, metavar="BAG", help="a rosbag2 folder, or one file of it")
+    parser.add_argument("--topic", help="of std_msgs/Bool; with --button of sensor_msgs/Joy")
+    parser.add_argument("--button", type=int, metavar="NUMBER", help="the button's number, from 0")
+    parser.add_argument(
+        "--span",
+        action="append",
+        default=[],
+        metavar="FROM-TO",
+        help="seconds after the bag's first message, such as 12.5-20; may be repeated",
+    )
+    add_contract(parser)
+    parser.add_argument("--task", default="", help="name of the task")
+    parser.add_argument("--instruction", default="", help="what was to be done, in words")
+    parser.add_argument("--outcome", choices=OUTCOMES, default=UNMARKED, help="default: unmarked")
+    parser.add_argument(
+        "--pre-roll", type=float, default=1.0, metavar="S", help="copied before each (default: 1 s)"
+    )
+    parser.set_defaults(act=_cut)
+
+
+def _cut(args: argparse.Namespace) -> int:
+    if bool(args.topic) == bool(args.span) or (args.button is not None and not args.topic):
+        raise CutError("give either --topic, perhaps with --button, or --span")
+    if not 0 <= args.pre_roll <= 60:
+        raise CutError(f"--pre-roll {args.pre_roll:g} must be from 0 to 60 s")
+    require_whole(args.bag)
+    bag = open_bag(args.bag)
+    notes: list[str] = []
+    if args.span:
+        found = by_times(bag, [_span(text) for text in args.span])
+    elif args.button is not None:
+        found, notes = by_button(bag, args.topic, args.button)
+    else:
+        found, notes = by_flag(bag, args.topic)
+    options = CutOptions(
+        contract=None if args.contract is None else contracts.load(args.contract),
+        task=args.task,
+        instruction=args.instruction,
+        outcome=args.outcome,
+        pre_roll_s=args.pre_roll,
+    )
+    report = cut(bag, args.root, found, options, _shown)
+    names = f": {report.folders[0].name} to {report.folders[-1].name}" if report.folders else ""
+    say(f"{counted(len(report.folders), 'episode')}, {counted(report.messages, 'message')}{names}")
+    for note in (*notes, *report.notes):
+        say(f"  {note}")
+    return 0 if report.folders else 1
+
+
+def _shown(items: Iterable[BagMessage], total: int) -> Iterable[BagMessage]:
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, desc="cutting", unit="message", leave=False)
+
+
+def _span(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
+    if found is None:
+        raise CutError(f"--span {text}: must be two times in seconds, such as 12.5-20")
+    return float(found[1]), float(found[2])

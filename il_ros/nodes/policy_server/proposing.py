@@ -1,0 +1,202 @@
+"""Proposals of a policy that may take longer than a tick: it computes beside the streams.
+
+A fast policy answers a tick at once, in the thread that receives the messages: passing an observation to another
+thread and its answer back costs more than the inference. A slow one computes in a thread, always from the newest
+observation. Every tick that begins meanwhile is answered with the rest of the last chunk, so the supervisor gets one
+proposal per tick; steps that have passed are left out. Such a proposal carries the tick that its chunk observed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+from rclpy.node import Node
+
+from il_ros.control.chunks import steps_left
+from il_ros.control.computing_time import ComputingTime
+from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
+from il_ros.core.synchroniser import Observation
+from il_ros.core.tables import counted
+from il_ros.nodes.policy_server.inference import Computed, InferenceThread, computed
+from il_ros.nodes.runtime.diagnostics import ERROR, WARN
+from il_ros.nodes.runtime.parameters import declare, value
+from il_ros.nodes.runtime.proposer import Proposer
+from il_ros.nodes.runtime.shell import Refusal
+from il_ros.records.proposal import Answer
+
+AUTO, INLINE, THREAD = "auto", "inline", "thread"
+LATE_PERIODS = 1.5
+"""An answer that is no later than this after its tick is proposed for it: the supervisor waits as long."""
+
+
+def declare_inference(node: Node) -> None:
+    """Declare where a policy computes."""
+    declare(
+        node, "inference", AUTO, "where the policy computes: inline, in the thread that receives the messages; in a "
+        "thread beside it; or by its measured time", choices=(AUTO, INLINE, THREAD), read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "inference_share", 0.25, "computing time up to which auto computes inline", unit="tick periods",
+        minimum=0.001, maximum=1.0, read_only=True,
+    )  # fmt: skip
+
+
+class Computation(NamedTuple):
+    """An answer in two parts, both of which may raise Refusal.
+
+    `compute()` uses nothing that others change, so that it may run in any thread. `answer(result)` makes the answer of
+    its result, in the thread of the node's executor.
+    """
+
+    compute: Callable[[], Any]
+    answer: Callable[[Any], Answer]
+
+
+class _Job(NamedTuple):
+    """A computation for an observation. `times`: those of its policy; `began_s`: steady time when the tick began."""
+
+    observation: Observation
+    computation: Computation
+    times: ComputingTime
+    began_s: float
+
+
+class PolicyProposer(Proposer):
+    """A proposer whose answer may be computed in `thread`, which must be idle; `times`: those of its policy.
+
+    `prepare(observation)` is called at every tick that has an observation, in the executor's thread.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        contract: Contract,
+        source: str,
+        prepare: Callable[[Observation], Computation],
+        thread: InferenceThread,
+        times: ComputingTime,
+    ) -> None:
+        self._prepare, self._thread, self._times = prepare, thread, times
+        self._where = value(node, "inference")
+        self._running: _Job | None = None
+        self._waiting: _Job | None = None
+        self._last: tuple[Observation, Answer] | None = None
+        """The newest answer, whose chunk goes on while the next one is computed."""
+        self._newest_ns = self._answered_ns = 0
+        super().__init__(node, contract, source, lambda observation: None)
+
+    @property
+    def beside(self) -> bool:
+        """Whether the next answer is computed in the thread."""
+        return self._where == THREAD or (self._where == AUTO and self._times.beside)
+
+    def discard(self) -> None:
+        """Drop all that was observed and computed so far; a running computation ends without effect."""
+        self._running = self._waiting = self._last = None
+        self._newest_ns = self._answered_ns = 0
+
+    def another_policy(self, times: ComputingTime) -> None:
+        """Go on with a policy of these computing times; the observation that waits for the one before is dropped."""
+        self._times = times
+        self._waiting = None
+
+    def close(self) -> None:
+        """Release authority and destroy what it uses, as `Proposer`; a running computation ends without effect."""
+        self.discard()
+        super().close()
+
+    def _respond(self, observation: Observation) -> None:
+        if observation.tick_ns < self._newest_ns:  # the clock was set back
+            self.discard()
+        self._newest_ns = observation.tick_ns
+        job = _Job(observation, self._prepare(observation), self._times, time.monotonic())
+        if self._thread.busy:
+            self._counts["not computed"] += self._waiting is not None
+            self._waiting = job
+            self._continue(observation)
+        else:
+            self._begin(job)
+
+    def _begin(self, job: _Job) -> None:
+        if self.beside:
+            self._running = job
+            self._thread.run(job.computation.compute, partial(self._on_computed, job))
+        else:
+            self._finish(job, computed(job.computation.compute))
+
+    def _on_computed(self, job: _Job, outcome: Computed) -> None:
+        """Propose what the thread has computed, and have it compute for the newest observation that waits."""
+        try:
+            if self._running is job:
+                self._running = None
+                self._finish(job, outcome)
+        finally:
+            waiting, self._waiting = self._waiting, None
+            if waiting is not None and not self._closed:
+                self._begin(waiting)
+
+    def _finish(self, job: _Job, outcome: Computed) -> None:
+        """Propose an answer for the newest tick, or from the next one on if that has its proposal already."""
+        job.times.add(outcome.seconds)
+        try:
+            if outcome.error is not None:
+                raise outcome.error
+            answer = job.computation.answer(outcome.value)
+        except Refusal as refusal:
+            self._silent("refused", ERROR, f"not proposed: {refusal}")
+            return
+        if not self._finite(answer):
+            return
+        observation = job.observation
+        self._last = observation, answer
+        if self._newest_ns <= self._answered_ns:
+            return  # answered meanwhile, with the chunk before
+        if observation.tick_ns == self._newest_ns:
+            self._propose(observation.tick_ns, observation, answer, outcome.seconds)
+            return
+        left = steps_left(answer.chunk, observation.tick_ns, self._newest_ns, self._contract.period_ns)
+        if len(left):
+            self._propose(self._newest_ns, observation, _rest(answer, left, observation), outcome.seconds)
+        elif time.monotonic() - job.began_s <= LATE_PERIODS * self._contract.period_ns / 1e9:
+            self._propose(observation.tick_ns, observation, answer, outcome.seconds)
+        else:
+            self._silent("without a step left", ERROR, self._too_short(answer, outcome.seconds))
+
+    def _continue(self, observation: Observation) -> None:
+        """Propose the rest of the last chunk for a tick at which the policy still computes for an earlier one."""
+        if self._last is None:
+            return  # the first answer is proposed when it comes
+        seen, answer = self._last
+        left = steps_left(answer.chunk, seen.tick_ns, observation.tick_ns, self._contract.period_ns)
+        if len(left):
+            self._counts["continued"] += 1
+            self._propose(observation.tick_ns, seen, _rest(answer, left, seen))
+        else:
+            ended = (
+                f"its last chunk of {counted(len(answer.chunk), 'step')} has ended, and the next is not there"
+            )
+            self._silent("without a step left", WARN, ended)
+
+    def _propose(
+        self, tick_ns: int, observed: Observation, answer: Answer, inference_s: float | None = None
+    ) -> None:
+        super()._propose(tick_ns, observed, answer, inference_s)
+        self._answered_ns = tick_ns
+
+    def _too_short(self, answer: Answer, seconds: float) -> str:
+        covered_s = len(answer.chunk) * self._contract.period_ns / 1e9
+        return (
+            f"not proposed: an answer took {seconds:.3f} s to compute, and its chunk covers {covered_s:.3f} s, so no "
+            f"step is left; train with a longer horizon (more than twice the computing time), lower the contract's "
+            f"rate, or use a faster policy or device"
+        )
+
+
+def _rest(answer: Answer, left: Vector, observed: Observation) -> Answer:
+    """Return an answer with the steps (K, A) that are left of its chunk, and the tick that it observed."""
+    return replace(answer, chunk=left, observed_ns=observed.tick_ns)

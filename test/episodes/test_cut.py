@@ -1,0 +1,154 @@
+"""Cutting of long bags into episodes."""
+
+import made_episodes as made
+import numpy as np
+import pytest
+
+from il_ros.cli.main import main
+from il_ros.core import messages
+from il_ros.episodes import cut as cutting
+from il_ros.episodes import layout
+from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.episodes.bag.reader import open_bag
+from il_ros.episodes.bag.writer import BagWriter
+from il_ros.episodes.catalogue import scan
+from il_ros.episodes.cut import CutError, CutOptions, by_button, by_flag, by_times, cut
+
+OPTIONS = CutOptions(contract=made.CONTRACT, task="fold", outcome="success")
+
+
+def flag(tick, value):
+    return made._recorded(
+        "/demonstrating", cutting.BOOL, messages.make(cutting.BOOL, data=value), made.stamp(tick)
+    )
+
+
+def joy(tick, pressed):
+    message = messages.make(
+        cutting.JOY, header=messages.header(made.stamp(tick)), buttons=np.array([0, pressed], dtype=np.int32)
+    )
+    return made._recorded("/joy", cutting.JOY, message, made.stamp(tick))
+
+
+def static(tick):
+    return made._recorded(
+        "/robot_description", made.STRING, messages.make(made.STRING, data="<robot/>"), made.stamp(tick)
+    )
+
+
+@pytest.fixture
+def long(tmp_path):
+    """A bag of another recorder: 100 ticks of 50 ms, without decisions; on in ticks 10 to 30 and 50 to 60."""
+    items = [*made.recorded(100, decisions=False), static(0)]
+    items += [
+        flag(tick, on)
+        for tick, on in ((0, False), (10, True), (20, True), (30, False), (50, True), (60, False))
+    ]
+    items += [
+        joy(tick, pressed) for tick, pressed in ((5, 0), (12, 1), (13, 1), (14, 0), (40, 1), (41, 0), (90, 1))
+    ]
+    folder = tmp_path / "long"
+    with BagWriter(folder) as bag:
+        numbers = {}
+        for item in sorted(items, key=lambda each: each.log_ns):
+            if item.topic not in numbers:
+                numbers[item.topic] = bag.add_stream(item.topic, item.type)
+            bag.write(numbers[item.topic], item.log_ns, item.raw)
+    return folder
+
+
+def ticks_of(root):
+    """The ticks of each episode's frames, by the joints that count them."""
+    episodes = Dataset.open(root, made.CONTRACT, validation=0).train
+    return [np.asarray(episode.observations["joints"])[:, 0].tolist() for episode in episodes]
+
+
+def test_a_topic_that_is_true_is_a_demonstration(long, tmp_path):
+    bag = open_bag(long)
+    found, notes = by_flag(bag, "/demonstrating")
+    assert ([(each.start_ns, each.stop_ns) for each in found], notes) == (
+        [(made.stamp(10), made.stamp(30)), (made.stamp(50), made.stamp(60))],
+        [],
+    )
+    report = cut(bag, tmp_path / "episodes", found, OPTIONS)
+    assert [folder.name for folder in report.folders] == ["episode_000001", "episode_000002"]
+    assert ticks_of(tmp_path / "episodes") == [list(range(10, 30)), list(range(50, 60))]
+    info = layout.load_info(report.folders[1])
+    assert (info.complete, info.task, info.outcome, info.duration_s) == (True, "fold", "success", 0.5)
+    assert info.stop_reason == "cut from long, 2.500-3.000 s"
+
+
+def test_every_message_of_a_span_is_copied_as_it_is(long, tmp_path):
+    bag = open_bag(long)
+    cut(bag, tmp_path / "episodes", by_times(bag, [(2.0, 2.5)]), OPTIONS)
+    copied = list(open_bag(tmp_path / "episodes/episode_000001").messages())
+    begin, end = bag.start_ns + 10**9, bag.start_ns + 25 * 10**8
+    wanted = [item for item in bag.messages() if begin <= item.log_ns <= end]
+    assert [item for item in copied if item.topic != "/robot_description"] == wanted
+    (described,) = [item for item in copied if item.topic == "/robot_description"]
+    assert described.log_ns == begin  # it was sent once, at the beginning of the long bag
+
+
+def test_presses_of_a_button_begin_and_end_demonstrations(long, tmp_path):
+    bag = open_bag(long)
+    found, notes = by_button(bag, "/joy", 1)
+    assert [(each.start_ns, each.stop_ns) for each in found] == [
+        (made.stamp(12), made.stamp(40)),
+        (made.stamp(90), bag.end_ns),
+    ]
+    assert notes == ["the last demonstration was not ended by button 1 of /joy: it ends with the bag"]
+    cut(bag, tmp_path / "episodes", found, OPTIONS)
+    assert ticks_of(tmp_path / "episodes") == [list(range(12, 40)), list(range(90, 100))]
+
+
+def test_overlapping_demonstrations_are_both_whole(long, tmp_path):
+    bag = open_bag(long)
+    cut(bag, tmp_path / "episodes", by_times(bag, [(1.0, 2.0), (1.5, 2.5)]), OPTIONS)
+    assert ticks_of(tmp_path / "episodes") == [list(range(20, 40)), list(range(30, 50))]
+
+
+def test_an_interrupted_cut_leaves_no_episode_that_looks_whole(long, tmp_path):
+    bag = open_bag(long)
+
+    def failing(items, total):
+        for item in items:
+            if item.log_ns > made.stamp(55):
+                raise KeyboardInterrupt
+            yield item
+
+    found, _ = by_flag(bag, "/demonstrating")
+    with pytest.raises(KeyboardInterrupt):
+        cut(bag, tmp_path / "episodes", found, OPTIONS, failing)
+    assert [entry.state for entry in scan(tmp_path / "episodes").entries] == ["ready", "incomplete"]
+
+
+@pytest.mark.parametrize(
+    ("find", "message"),
+    [
+        (
+            lambda bag: by_flag(bag, "/nothing"),
+            r"/nothing is not in it; a topic of std_msgs/msg/Bool is needed: /demons",
+        ),
+        (lambda bag: by_flag(bag, "/joy"), r"/joy is sensor_msgs/msg/Joy; a topic of std_msgs/msg/Bool"),
+        (lambda bag: by_button(bag, "/joy", 7), r"/joy has 2 buttons; there is no button 7"),
+        (lambda bag: by_button(bag, "/joy", 0), r"button 0 of /joy .* begins no demonstration"),
+        (lambda bag: by_times(bag, [(1.0, 99.0)]), r"1-99 s is not within it; it lasts 4.95"),
+    ],
+)
+def test_what_can_not_be_cut_is_named(long, find, message):
+    with pytest.raises(CutError, match=message):
+        find(open_bag(long))
+
+
+def test_the_command_cuts_and_the_episodes_are_trained_on(long, tmp_path, capsys):
+    root, contract = tmp_path / "episodes", tmp_path / "made_up.yaml"
+    contract.write_text(made.TEXT)
+    words = ["episodes", "cut", str(long), "--root", str(root), "--contract", str(contract)]
+    assert main([*words, "--topic", "/demonstrating"]) == 0
+    assert "2 episodes" in capsys.readouterr().out
+    assert main([*words, "--span", "1-"]) == 1
+    assert "--span 1-: must be two times" in capsys.readouterr().err
+    assert main([*words, "--span", "1-2", "--topic", "/joy"]) == 1
+    assert "give either --topic" in capsys.readouterr().err
+    quick = ["--set", "inputs=[joints]", "--set", "epochs=2", "--set", "hidden=[8]"]
+    assert main(["train", str(root), "--out", str(tmp_path / "out"), *quick]) == 0
