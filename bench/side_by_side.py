@@ -33,7 +33,7 @@ BENCHES: dict[str, tuple[list[str], Figures]] = {
         lambda figures: {"recorder, CPU": figures["recorder"]["cpu_percent_of_a_core"]},
     ),
     "training": (
-        ["bench/training.py", "--repeats", "1", "--samples", "10000"],
+        ["bench/training.py", "--repeats", "1", "--samples", "40000"],
         lambda figures: {
             f"training, ms a step, {name}": figures[name]["ms_per_step"]["ours"]
             for name in ("batch_64", "ensemble_batch_16")

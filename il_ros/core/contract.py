@@ -80,11 +80,6 @@ class Contract:
         return len(self.groups) > 1
 
     @property
-    def ungrouped(self) -> Contract:
-        """This contract with one group of all actions."""
-        return dataclasses.replace(self, groups=()) if self.grouped else self
-
-    @property
     def period_ns(self) -> int:
         """Time between ticks, in nanoseconds."""
         return round(1e9 / self.rate_hz)

@@ -140,7 +140,7 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
         normaliser = Normaliser.from_plain(config["normaliser"])
         assets = _assets(folder, config)
         built = (config["family"], chosen, own, normaliser, assets)
-        with torch.device("meta"):  # shapes without memory
+        with weights.shapes_only():
             described = make_network(*built)
     except CheckpointError:
         raise

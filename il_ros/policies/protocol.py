@@ -57,6 +57,8 @@ class Window(Mapping[str, Tensor]):
     and masked. A missing observation is 0 and masked.
     """
 
+    __slots__ = ("absent", "columns", "others", "past", "state")
+
     def __init__(
         self,
         state: Tensor,

@@ -5,11 +5,13 @@ A file has 8 bytes (the header's length), the header (JSON: type, shape and plac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from il_ros.core.files import json_of
 from il_ros.core.tables import counted
@@ -28,6 +30,31 @@ _TYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+
+
+class _NoInitialValues(TorchFunctionMode):
+    """Leaves tensors as they are where a network draws its initial weights."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        initial = (
+            getattr(func, "__module__", "") == "torch.nn.init" or getattr(func, "__name__", "") == "normal_"
+        )
+        if initial and (args or "tensor" in kwargs):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Build networks without memory and values inside the context (on the device "meta").
+
+    Normal numbers on that device would make torch import its compiler, which takes seconds.
+    """
+    with torch.device("meta"), _NoInitialValues():
+        yield
 
 
 def size_of(described: Mapping[str, Tensor]) -> int:

@@ -112,6 +112,7 @@ class TrainingLoop:
         steps_per_epoch = math.ceil(train.per_epoch / training.batch_size)
         step = self.curves[-1].step if self.curves else 0
         total, parts = torch.zeros((), device=self.flat.gradient.device), dict[str, Tensor]()
+        changes = training.state_noise or training.shift_px or (training.input_dropout and train.optional)
         seen, spent = 0, 0.0
         for batch in train.shuffled(training.batch_size, self.rng):
             if training.seconds:
@@ -119,7 +120,9 @@ class TrainingLoop:
             if spent >= 1 and seen:
                 break
             rate = learning_rate(training, step, steps_per_epoch * training.epochs, spent)
-            loss = gradient(augmented(batch, training, self.rng, train.optional), self.rng)
+            if changes:
+                batch = augmented(batch, training, self.rng, train.optional)
+            loss = gradient(batch, self.rng)
             if training.gradient_clip:
                 self.flat.gradient[None].renorm_(2, 0, training.gradient_clip)
             self.optimiser.step(rate)

@@ -68,7 +68,7 @@ def test_the_failure_contains_the_last_lines_and_the_log(tmp_path):
         message = str(group.failure(group.wait(120), lines=2))
     assert "counter ended (exit status 1)" in message
     assert "98\n    99\n" in message
-    assert "97" not in message
+    assert "97\n" not in message
     assert str(tmp_path / "counter.log") in message
 
 

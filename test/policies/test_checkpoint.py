@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import made_arrays as made
 import numpy as np
@@ -432,3 +434,27 @@ def test_a_family_that_is_not_installed_here_is_no_fault_of_the_checkpoint(folde
         NotHereError, match=r"config\.json: policy family 'linear' is not known; known: bc, ensemble"
     ):
         checkpoint.load(folder)
+
+
+LOADING = """
+import sys
+from il_ros.policies import checkpoint
+found = checkpoint.load(sys.argv[1])
+assert found.family == sys.argv[2]
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("name", ["transformer", "flow"])
+def test_loading_does_not_import_torchs_compiler(tmp_path, name):
+    """It takes seconds, and crashes in a process that has rendered with Mesa and has Triton."""
+    subject = {"transformer": SPEAKING, "flow": Subject("flow", {"hidden": (4,)})}[name]
+    ready = Prepared(subject) if name == "flow" else Prepared(subject, WITH_TEXT, with_words())
+    checkpoint.save(tmp_path / "policy", ready.policy())
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, str(tmp_path / "policy"), name],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr

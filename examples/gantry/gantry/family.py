@@ -24,14 +24,14 @@ from il_ros.policies.protocol import (
 class Linear(PolicySettings):
     """The settings that all families have; add your own as fields. A recipe's `policy` sets them."""
 
+    reads_images = False  # cameras among the inputs are refused
+
 
 class LinearNetwork(PolicyModel):
     """One linear layer from the normalised state of all ticks (B, T * F) to the chunk (B, H, A)."""
 
     def __init__(self, settings: Linear, spec: ModelSpec) -> None:
         super().__init__()
-        if spec.inputs.images:
-            raise ValueError("the family 'linear' has no encoder for images; choose other inputs")
         self.horizon, self.action_size = settings.horizon, spec.action_size
         numbers = settings.history * len(spec.inputs.groups)
         self.linear = nn.Linear(numbers, self.horizon * self.action_size)

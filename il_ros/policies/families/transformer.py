@@ -103,12 +103,12 @@ class TransformerNetwork(PolicyModel):
             }
         )
         self.keys = (*self.numbers, *self.pictures, *self.words)
-        self.key_code = nn.Parameter(0.02 * torch.randn(len(self.keys), width))
-        self.age_code = nn.Parameter(0.02 * torch.randn(settings.history, 1, width))
+        self.key_code = nn.Parameter(torch.empty(len(self.keys), width).normal_(std=0.02))
+        self.age_code = nn.Parameter(torch.empty(settings.history, 1, width).normal_(std=0.02))
         self.start = nn.Parameter(
-            0.02 * torch.randn(1, 1, width)
+            torch.empty(1, 1, width).normal_(std=0.02)
         )  # always there, so that no row of weights is empty
-        self.queries = nn.Parameter(0.02 * torch.randn(1, settings.horizon, width))
+        self.queries = nn.Parameter(torch.empty(1, settings.horizon, width).normal_(std=0.02))
         self.encoder = nn.ModuleList(Block(width, settings.heads) for _ in range(settings.blocks))
         self.decoder = nn.ModuleList(
             Block(width, settings.heads, crossed=True) for _ in range(settings.blocks)

@@ -40,8 +40,10 @@ class MLPGradient:
     def __call__(self, batch: Batch, rng: torch.Generator) -> Loss:
         """Return the loss () and write its gradient to the layers; nothing is random."""
         assert batch.action is not None
-        activations, slopes = self._buffers_for(len(batch))
-        inputs = [batch.observation.flat_state.expand(self._members, -1, -1), *activations]
+        state = batch.observation.state
+        count = len(state)
+        activations, slopes = self._buffers_for(count)
+        inputs = [state.view(1, count, -1).expand(self._members, -1, -1), *activations]
         for index, layer in enumerate(self._layers):
             if index:
                 inputs[index].relu_()

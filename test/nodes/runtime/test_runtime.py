@@ -231,8 +231,9 @@ def test_autostart_configures_and_activates(graph):
     assert (node.state, node.log) == ("active", ["configure", "activate"])
 
 
-@pytest.mark.parametrize("error", [managed.Refusal("not today"), ZeroDivisionError("oops")])
-def test_a_failed_configure_cleans_up_reports_and_can_be_retried(graph, monkeypatch, error):
+@pytest.mark.parametrize(("kind", "words"), [(managed.Refusal, "not today"), (ZeroDivisionError, "oops")])
+def test_a_failed_configure_cleans_up_reports_and_can_be_retried(graph, monkeypatch, kind, words):
+    error = kind(words)  # made here: its traceback keeps the node
     monkeypatch.setattr(Managed, "fails", {"configure": error})
     node = graph.start(Managed)
     assert (node.state, node.log) == ("unconfigured", ["configure", "cleanup"])

@@ -31,7 +31,7 @@ _MOST_NAMES = 40
 
 
 @dataclass(frozen=True)
-class Part:
+class FeaturePart:
     """Numbers of one feature: `places` are their indices in it, in the contract's order."""
 
     feature: Feature
@@ -52,11 +52,11 @@ class Match:
     contract's action groups, empty if it has one.
     """
 
-    numbers: Mapping[str, Part]
+    numbers: Mapping[str, FeaturePart]
     pictures: Mapping[str, Feature]
     texts: Mapping[str, Feature]
     sentences: tuple[str, ...]
-    actions: Mapping[str, Part]
+    actions: Mapping[str, FeaturePart]
     extra: tuple[Feature, ...]
     unused: tuple[Feature, ...]
     groups: tuple[str, ...] = ()
@@ -121,7 +121,7 @@ def interpreted(info: DatasetInfo) -> tuple[Feature | None, Feature | None]:
     return first, second
 
 
-def _whole(feature: Feature, parts: Sequence[Part]) -> bool:
+def _whole(feature: Feature, parts: Sequence[FeaturePart]) -> bool:
     """Return whether all numbers of a feature are used; texts and pictures are used whole."""
     used = {place for part in parts if part.feature.key == feature.key for place in part.places}
     return not feature.is_number or len(used) == feature.size
@@ -141,7 +141,9 @@ def _observed_names(spec: ObservationSpec) -> tuple[str, ...]:
     return spec.elements
 
 
-def _numbers(key: str, names: Sequence[str], info: DatasetInfo, given: Feature | None, usual: str) -> Part:
+def _numbers(
+    key: str, names: Sequence[str], info: DatasetInfo, given: Feature | None, usual: str
+) -> FeaturePart:
     candidates = [given] if given is not None else list(info.numbers)
     by_own = _by_name(tuple(f"{key}/{name}" for name in names), candidates)
     if by_own is not None:
@@ -159,19 +161,19 @@ def _numbers(key: str, names: Sequence[str], info: DatasetInfo, given: Feature |
         if each.size == len(names) and (given is not None or word_of(each.key) == key)
     ]
     if in_order:
-        return Part(in_order[0], tuple(range(len(names))))
+        return FeaturePart(in_order[0], tuple(range(len(names))))
     raise ExchangeError(_lacks(key, names, info, given))
 
 
-def _by_name(names: tuple[str, ...], candidates: Sequence[Feature]) -> Part | None:
+def _by_name(names: tuple[str, ...], candidates: Sequence[Feature]) -> FeaturePart | None:
     for feature in candidates:
         places = {name: place for place, name in enumerate(feature.elements)}
         if len(places) == feature.size and all(name in places for name in names):
-            return Part(feature, tuple(places[name] for name in names))
+            return FeaturePart(feature, tuple(places[name] for name in names))
     return None
 
 
-def _action(spec: ActionSpec, contract: Contract, info: DatasetInfo, given: Feature | None) -> Part:
+def _action(spec: ActionSpec, contract: Contract, info: DatasetInfo, given: Feature | None) -> FeaturePart:
     try:
         return _numbers(spec.key, spec.names, info, given, ACTION)
     except ExchangeError:
@@ -182,7 +184,7 @@ def _action(spec: ActionSpec, contract: Contract, info: DatasetInfo, given: Feat
             and action.is_number
             and action.size == spec.size
         ):
-            return Part(action, tuple(range(spec.size)))  # a drafted contract has the state's names
+            return FeaturePart(action, tuple(range(spec.size)))  # a drafted contract has the state's names
         raise
 
 

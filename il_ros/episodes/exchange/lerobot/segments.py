@@ -87,8 +87,7 @@ def convert(entry: Entry, columns: Columns, options: ExportOptions, folder: Path
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     require_whole(entry.folder)
-    # a row has no weight per action group, so a tick needs a label of all
-    replay = open_replay(open_bag(entry.folder), columns.contract.ungrouped, entry.info, options.rule)
+    replay = open_replay(open_bag(entry.folder), columns.contract, entry.info, options.rule)
     counts = GridCounts()
     frames = on_grid(_commanded(replay, columns.contract), columns.contract.period_ns, columns.fps, counts)
     segments: list[Segment] = []
