@@ -1,9 +1,11 @@
 """Flow matching: a chunk is drawn by moving noise along a learnt velocity field, in a few steps.
 
 It keeps several ways to do a task apart, where regression answers with their mean. Training draws a time t and noise e
-and learns the velocity a - e at x = (1 - t) e + t a of the chunk a (Lipman et al. 2023, "Flow Matching for Generative
-Modeling", with straight paths as in Liu et al. 2023, "Flow Straight and Fast"). The answer integrates it with Euler's
-method from noise at t = 0. Committed steps are set to their path at every step, so that the others continue them.
+and asks for the chunk a at which the straight path through x = (1 - t) e + t a ends; its velocity is (a - x) / (1 - t)
+(Lipman et al. 2023, "Flow Matching for Generative Modeling", with straight paths as in Liu et al. 2023, "Flow Straight
+and Fast"). The network answers with the end, not the velocity, so that the last step is as exact as a regression. The
+answer integrates the velocity with Euler's method from noise at t = 0. Committed steps are set to their path at every
+step, so that the others continue them.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Flow(PolicySettings):
 
 
 class FlowNetwork(PolicyModel):
-    """The network of this family: features of the window, chunk and time in, velocity of the chunk out."""
+    """The network of this family: features of the window, chunk and time in, the end of the chunk's path out."""
 
     def __init__(self, settings: Flow, spec: ModelSpec) -> None:
         super().__init__()
@@ -66,21 +68,25 @@ class FlowNetwork(PolicyModel):
         self.trunk = nn.Sequential(*layers, nn.Linear(width, numbers))
 
     def velocity(self, features: Tensor, chunk: Tensor, time: Tensor) -> Tensor:
-        """Return the velocity (B, H, A) of chunks (B, H, A) at times (B, 1) in 0..1, given features (B, F)."""
+        """Return the velocity (B, H, A) of chunks (B, H, A) at times (B, 1) below 1, given features (B, F)."""
+        return (self.end(features, chunk, time) - chunk) / (1 - time[..., None])
+
+    def end(self, features: Tensor, chunk: Tensor, time: Tensor) -> Tensor:
+        """Return the chunk (B, H, A) to which the path through a chunk at a time leads."""
         angles = math.pi * time * torch.arange(1, _WAVES + 1, device=time.device)
         told = torch.cat([features, chunk.flatten(1), angles.sin(), angles.cos()], dim=1)
         moved: Tensor = self.trunk(told).view(-1, *self.chunk_shape)
         return moved
 
     def loss(self, batch: Batch, rng: torch.Generator) -> Loss:
-        """Return the mean squared error of the velocity, at a random time for each sample."""
+        """Return the mean squared error of the path's end, at a random time for each sample."""
         action, device = batch.action, batch.observation.state.device
         assert action is not None
         time = uniform((len(batch), 1), rng, device)
         start = noise(action.shape, rng, device)
         between = torch.lerp(start, action, time[..., None])
         features = with_camera_features(batch.observation, self.cameras)
-        errors = (self.velocity(features, between, time) - (action - start)).square()
+        errors = (self.end(features, between, time) - action).square()
         return Loss(weighted_mean(errors, batch.weight))
 
     def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
