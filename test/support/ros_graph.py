@@ -1,15 +1,11 @@
 """A real ROS graph in one process: nodes, an executor, and waiting with a time-out instead of sleeping."""
 
-import functools
 import gc
-import inspect
 import time
-import weakref
 
 import rclpy
-from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.task import Future, Task
+from rclpy.task import Future
 
 from il_ros.core import messages
 from il_ros.nodes.runtime import managed
@@ -18,40 +14,6 @@ from il_ros.nodes.runtime.streams import message_class
 TIMEOUT_S = 120.0  # for a very busy machine; waits end as soon as their condition holds
 RETRY_S = 3.0  # a response may be lost until the service has discovered the client
 DEPTH = 1000  # messages queued for a slow test
-LAST_ROUNDS = 20  # an executor runs one event in each
-COLLECTIONS = 3  # a node may be referenced from a cycle with a finaliser, which takes a collection of its own
-
-
-def _remembering(kind):
-    """Return the set of all objects of a class that exist."""
-    born, make = weakref.WeakSet(), kind.__init__
-
-    @functools.wraps(make)
-    def remembered(self, *args, **kwargs):
-        make(self, *args, **kwargs)
-        born.add(self)
-
-    kind.__init__ = remembered
-    return born
-
-
-_nodes, _tasks = _remembering(Node), _remembering(Task)
-
-
-def _end_tasks():
-    """End unfinished tasks: the executor, which is not Python, would keep them, and they their nodes."""
-    for task in list(_tasks):
-        if not task.done() and inspect.iscoroutine(task._handler):
-            task._handler.close()
-
-
-def nodes_left():
-    """Return the nodes of this process that still exist: each keeps its DDS participant, which others discover."""
-    for _ in range(COLLECTIONS):
-        if not _nodes:
-            break
-        gc.collect()
-    return set(_nodes)
 
 
 class Graph:
@@ -179,18 +141,11 @@ class Graph:
         for node in reversed(self._started):
             if hasattr(node, "stop"):
                 node.stop()
-        # the executor keeps a task that it has not run, and the task its node, such as the supervisor's answer to
-        # a console that has just closed
-        for _ in range(LAST_ROUNDS):
-            self.executor.spin_once(0.0)
-        _end_tasks()
-        for node in reversed(self._started):
             node.destroy_node()
         self._started.clear()
         self.executor.shutdown()
         rclpy.shutdown()
-        self.executor = self.outside = None
-        nodes_left()
+        gc.collect()
 
     def _add(self, node):
         self.executor.add_node(node)
