@@ -84,6 +84,22 @@ def test_an_invalid_request_is_refused_with_the_reason(words, message, capsys):
     assert message in err
 
 
+def test_a_contract_that_reads_other_numbers_is_refused(folder, capsys):
+    assert cli.main(["contract", "from-env", "Pendulum-v1", "-o", "other.yaml"]) == 0
+    text = (folder / "other.yaml").read_text().replace("rate_hz: 20.0", "rate_hz: 50.0")
+    (folder / "other.yaml").write_text(text)
+    (folder / "pole.py").write_text("def act(observation):\n    return 1\n")
+    words = ["record", "CartPole-v1", "--expert", "pole.py:act", "--contract", "other.yaml"]
+    assert cli.main(["env", *words]) == 2
+    assert "data has 4 numbers; the contract says 3" in capsys.readouterr().err
+
+
+def test_an_expert_that_gives_up_at_once_records_nothing_and_that_is_a_failure(folder, capsys):
+    (folder / "idle.py").write_text("def act(observation):\n    return None\n")
+    assert cli.main(["env", "record", point_env.NAME, "--expert", "idle.py:act", "--episodes", "1"]) == 1
+    assert "no episode was recorded" in capsys.readouterr().err
+
+
 def test_a_task_of_the_simulator_is_recorded_by_its_script(capsys):
     assert cli.main(["env", "record", "reach", "--episodes", "1"]) == 0
     assert "seed 0: success" in capsys.readouterr().out
