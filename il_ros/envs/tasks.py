@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +58,13 @@ def make_any_task(
 ) -> tuple[Task, Contract]:
     """Return a task by name and the contract to drive it with: `contract`, or the task's own.
 
-    `success_return`: see `GymTask`. Raises TaskError on an unknown name, RuntimeError when a simulator can't start.
+    `success_return`: see `GymTask`. Raises TaskError on an unknown name or such a return that is not finite,
+    RuntimeError when a simulator can't start.
     """
     from il_ros.core import contract as contracts
 
+    if success_return is not None and not math.isfinite(success_return):
+        raise TaskError(f"the return of a success is {success_return}; it must be a finite number")
     known = name.removeprefix(_OURS).removesuffix("-v0") if name.startswith(_OURS) else name
     if known in task_names():
         if success_return is not None:

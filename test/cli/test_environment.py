@@ -71,6 +71,12 @@ def test_a_policy_can_be_the_expert(folder, capsys):
         (["record", "reach", "--episodes", "0"], "--episodes is 0; it must be 1 or more"),
         (["dagger", "reach", "--rounds", "0"], "--rounds is 0; it must be 1 or more"),
         (["dagger", "reach", "--mode", "gated"], "mode gated needs a first policy"),
+        (["dagger", "reach", "--tests", "-1"], "--tests is -1; it must be 0 or more"),
+        (["dagger", "reach", "--from", "none"], "--from none: none: no such folder"),
+        (
+            ["record", "Point-v0", "--success-return", "nan"],
+            "the return of a success is nan; it must be a finite",
+        ),
         (["record", "Point-v0", "--expert", "point_env:wrong"], "point_env:wrong: the action space is Box"),
         (
             ["record", "Point-v0", "--expert", "point_env:expert", "--contract", "drive"],

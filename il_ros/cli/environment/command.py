@@ -117,6 +117,8 @@ def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     for name in ("rounds", "per_round", "steps"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be 1 or more")
+    if args.tests < 0:
+        raise ValueError(f"--tests is {args.tests}; it must be 0 or more")
     expert, run = _prepared(args, task, contract)
     learner, shown = _learner(args, contract), _shown(args, contract)
     start = _start(args, learner)
@@ -147,7 +149,8 @@ def _start(args: argparse.Namespace, learner: Learner) -> LoadedPolicy | None:
     place = args.start or newest_good(args.out)
     start, _, refusal = warm_start.begin(place, learner.contract, learner.recipe, 0, 0.0)
     if refusal and args.start is not None:
-        raise ValueError(f"--from {args.start}: {refusal.removeprefix('trained from scratch, ')}")
+        reason = refusal.removeprefix("trained from scratch").lstrip(",: ")
+        raise ValueError(f"--from {args.start}: {reason}")
     if start is not None:
         say(f"begins with policy {start.version} of {place}")
     elif refusal:
