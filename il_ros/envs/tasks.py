@@ -38,7 +38,7 @@ def make_environment(name: str, *, pictures: bool = False, **options: Any) -> An
         raise TaskError(f"environment '{name}' {MISSING}") from error
     from il_ros.envs import registration
 
-    registration.register()  # where the package is not installed
+    registration.register()
     if pictures:
         options["render_mode"] = "rgb_array"
     try:
