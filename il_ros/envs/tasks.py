@@ -6,6 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from il_ros.core.tables import counted
 from il_ros.sim.fitting import task_for
 from il_ros.sim.tasks.task import Task, task_class, task_names
 
@@ -58,8 +59,8 @@ def make_any_task(
 ) -> tuple[Task, Contract]:
     """Return a task by name and the contract to drive it with: `contract`, or the task's own.
 
-    `success_return`: see `GymTask`. Raises TaskError on an unknown name or such a return that is not finite,
-    RuntimeError when a simulator can't start.
+    `success_return`: see `GymTask`. Raises TaskError on an unknown name, a contract with other numbers of commands or
+    such a return that is not finite, RuntimeError when a simulator can't start.
     """
     from il_ros.core import contract as contracts
 
@@ -82,6 +83,16 @@ def make_any_task(
     from il_ros.envs.gym_task import GymTask
 
     env = make_environment(name)
-    own = contract_of(env) if contract is None else contract
+    own = contract_of(env)
+    if contract is not None:
+        taken = {spec.topic: spec.size for spec in own.actions}
+        for spec in contract.actions:
+            if spec.size != taken.get(spec.topic, spec.size):
+                env.close()
+                raise TaskError(
+                    f"contract {contract.name}: {spec.key} has {counted(spec.size, 'number')}; {name} takes "
+                    f"{taken[spec.topic]}"
+                )
+        own = contract
     made: Task = GymTask(env, success_return=success_return, rate_hz=own.rate_hz)
     return made, own

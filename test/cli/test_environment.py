@@ -92,12 +92,22 @@ def test_an_invalid_request_is_refused_with_the_reason(words, message, capsys):
 
 def test_a_contract_that_reads_other_numbers_is_refused(folder, capsys):
     assert cli.main(["contract", "from-env", "Pendulum-v1", "-o", "other.yaml"]) == 0
-    text = (folder / "other.yaml").read_text().replace("rate_hz: 20.0", "rate_hz: 50.0")
-    (folder / "other.yaml").write_text(text)
-    (folder / "pole.py").write_text("def act(observation):\n    return 1\n")
-    words = ["record", "CartPole-v1", "--expert", "pole.py:act", "--contract", "other.yaml"]
+    words = ["record", point_env.NAME, "--expert", "point_env:expert", "--contract", "other.yaml"]
     assert cli.main(["env", *words]) == 2
-    assert "data has 4 numbers; the contract says 3" in capsys.readouterr().err
+    assert "; the contract says 3" in capsys.readouterr().err
+
+
+def test_a_policy_is_not_evaluated_in_an_environment_with_other_numbers(folder, capsys):
+    assert cli.main(["env", "record", point_env.NAME, "--expert", "point_env:expert", "--episodes", "1"]) == 0
+    quick = ["--set", "epochs=1", "--set", "validation=0"]
+    assert cli.main(["train", "episodes", "--out", "checkpoint/v1", *SMALL, *quick]) == 0
+    capsys.readouterr()
+    for name, message in (
+        ("CartPole-v1", "action has 1 number; CartPole-v1 takes 2"),
+        ("Pendulum-v1", "data has 3 numbers; the contract says"),
+    ):
+        assert cli.main(["evaluate", "checkpoint/v1", "--task", name, "--episodes", "1"]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_an_expert_that_gives_up_at_once_records_nothing_and_that_is_a_failure(folder, capsys):
