@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
             return 0
         if args.out.exists():
             raise ContractError(f"{args.out}: exists already; choose another file with --out")
+        if not args.out.parent.is_dir():
+            raise ContractError(f"{args.out}: there is no folder {args.out.parent}")
         atomic.write_text(args.out, text)
     except (ContractError, ExchangeError, SpaceError, TaskError, OSError) as error:
         say(f"il-ros contract {args.verb}: {error}", file=sys.stderr)

@@ -99,6 +99,7 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
     """
     from il_ros.core import atomic
     from il_ros.policies import checkpoint
+    from il_ros.sim.lockstep import NoObservationError
 
     if plan.background:
         lower_priority()
@@ -114,7 +115,7 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
             result = _evaluate(plan, policy, task, for_programs)
         if file is not None:
             atomic.write_text(file, json.dumps(result.to_plain(), indent=1) + "\n")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, NoObservationError) as error:
         say(f"il-ros evaluate: {error}", file=sys.stderr)
         return 2
     if for_programs:

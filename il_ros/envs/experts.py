@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,29 +59,42 @@ class FunctionExpert:
     def act(self, observation: Mapping[str, NDArray[Any]]) -> Vector | None:
         """Return the command (1, A) for the task's present observation, None when the function gives up.
 
-        Raises ExpertError, naming the function, when it returns something else.
+        Raises ExpertError, naming the function, when it fails or returns something else.
         """
         if not self._of_environment:
-            return self._chunk(self._function(observation))
+            return self._chunk(self._ask(observation))
         from il_ros.envs.gym_task import GymTask
         from il_ros.envs.leaves import to_numbers
 
         task = self._task
         assert isinstance(task, GymTask)
-        action = self._function(task.observation)
+        action = self._ask(task.observation)
         if action is None:
             return None
         try:
             numbers = to_numbers(task.env.action_space, action)
         except SpaceError as error:
             raise ExpertError(f"{self._name}: {error}") from error
+        except (TypeError, ValueError) as error:  # no number at all
+            raise ExpertError(f"{self._name}: returned {action!r}: {error}") from error
         return self._chunk(np.concatenate([numbers[key] for key in self._contract.action_slices]))
+
+    def _ask(self, observation: Any) -> Any:
+        try:
+            return self._function(observation)
+        except Exception as error:  # the user's code
+            frames = traceback.extract_tb(error.__traceback__)[1:]  # from the function on
+            where = f" (line {frames[0].lineno} of {frames[0].filename})" if frames else ""
+            raise ExpertError(f"{self._name}: {type(error).__name__}: {error}{where}") from error
 
     def _chunk(self, given: Any) -> Vector | None:
         if given is None:
             return None
-        chunk = np.atleast_2d(np.asarray(given, dtype=np.float64))
         names = self._contract.action_names
+        try:
+            chunk = np.atleast_2d(np.asarray(given, dtype=np.float64))
+        except (TypeError, ValueError):
+            chunk = np.empty((0, 0))
         if chunk.ndim != 2 or chunk.shape[1] != len(names) or not np.isfinite(chunk).all():
             raise ExpertError(
                 f"{self._name}: returned {given!r}; needed: finite numbers of {', '.join(names)}"
@@ -144,5 +158,10 @@ def _module(place: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's code
+        raise ExpertError(
+            f"expert file '{place}' cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     return module

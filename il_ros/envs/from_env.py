@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 
 from il_ros.core import contract as contracts
-from il_ros.core.contract import Contract
+from il_ros.core.contract import Contract, ContractError
 from il_ros.core.specs import ARRAY, BOUNDED, IMAGE
 from il_ros.envs.leaves import CommandedLeaf, ObservedLeaf, commanded_leaves, observed_leaves
 from il_ros.envs.task_env import TaskEnv
@@ -49,6 +49,8 @@ def contract_of_spaces(
 
     Raises SpaceError naming the space that does not fit, ContractError on a rate that cannot be.
     """
+    if rate_hz <= 0:
+        raise ContractError(f"the contract of {name}: rate_hz is {rate_hz:g}; it must be above 0")
     observed, commanded = observed_leaves(observation_space), commanded_leaves(action_space)
     lines = [
         f"# Contract of the Gymnasium {about}, made by il_ros from its spaces.",

@@ -68,7 +68,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         )
         threshold = env.spec.reward_threshold if env.spec is not None else None
         self._success_return = threshold if success_return is None else success_return
-        self._total_reward, self._marked = 0.0, ""
+        self._total_reward, self._marked, self._running = 0.0, "", False
         if self._inner is not None:
             self._log = EpisodeLog(self.contract, root)
             self._inner.tap, self._inner.on_command = self._log, self._decide
@@ -83,6 +83,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset; an episode that is being recorded ends unmarked."""
+        self._running = False
         self._log.end(self._marked or UNMARKED, "reset before its end")
         self._log.begin(replace(self._label, seed=seed))
         observation, info = self.env.reset(seed=seed, options=options)
@@ -91,10 +92,18 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._time_ns += RESET_PAUSE_NS
             self._limiter.begin()
             self._observe(observation)
+        self._running = True
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take a step and record it; raises ValueError when the action does not fit the contract."""
+        """Take a step and record it; raises ValueError when the action does not fit the contract.
+
+        Raises gymnasium's ResetNeeded before a reset and after an episode's end.
+        """
+        if not self._running:
+            raise gymnasium.error.ResetNeeded(
+                f"{self._label.task}: no episode is running; call reset before step"
+            )
         if self._inner is None:
             action = self._command(action)
         observation, reward, terminated, truncated, info = self.env.step(action)
@@ -107,6 +116,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         if terminated or truncated:
             outcome = self._marked or outcome_of(self._judged(info))
             words = "terminated" if terminated else "truncated"
+            self._running = False
             info = {**info, "episode": self._log.end(outcome, words)}
         return observation, float(reward), terminated, truncated, info
 

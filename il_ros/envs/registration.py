@@ -1,7 +1,7 @@
 """The names under which Gymnasium makes the simulated tasks: `gymnasium.make("il_ros/push-v0")`.
 
-Gymnasium finds them by the package's entry point, in every process; `import il_ros.envs.registration` registers
-them where the package is not installed.
+`import il_ros.envs.registration` registers them. Gymnasium 1.4 does not load entry points of other packages; older ones
+that do find them without the import.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The simulated tasks as Gymnasium environments in this process, without ROS.
 
     import gymnasium                                   # pip install il_ros[gym]
+    import il_ros.envs.registration
     env = gymnasium.make("il_ros/push-v0")
     observation, info = env.reset(seed=7)
     observation, reward, terminated, truncated, info = env.step(action)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from il_ros.core.tables import counted
 from il_ros.sim.fitting import task_for
 from il_ros.sim.tasks.task import Task, task_class, task_names
 
@@ -37,7 +39,7 @@ def make_environment(name: str, *, pictures: bool = False, **options: Any) -> An
         raise TaskError(f"environment '{name}' {MISSING}") from error
     from il_ros.envs import registration
 
-    registration.register()  # where the package is not installed
+    registration.register()
     if pictures:
         options["render_mode"] = "rgb_array"
     try:
@@ -57,10 +59,13 @@ def make_any_task(
 ) -> tuple[Task, Contract]:
     """Return a task by name and the contract to drive it with: `contract`, or the task's own.
 
-    `success_return`: see `GymTask`. Raises TaskError on an unknown name, RuntimeError when a simulator can't start.
+    `success_return`: see `GymTask`. Raises TaskError on an unknown name, a contract with other numbers of commands or
+    such a return that is not finite, RuntimeError when a simulator can't start.
     """
     from il_ros.core import contract as contracts
 
+    if success_return is not None and not math.isfinite(success_return):
+        raise TaskError(f"the return of a success is {success_return}; it must be a finite number")
     known = name.removeprefix(_OURS).removesuffix("-v0") if name.startswith(_OURS) else name
     if known in task_names():
         if success_return is not None:
@@ -78,6 +83,16 @@ def make_any_task(
     from il_ros.envs.gym_task import GymTask
 
     env = make_environment(name)
-    own = contract_of(env) if contract is None else contract
+    own = contract_of(env)
+    if contract is not None:
+        taken = {spec.topic: spec.size for spec in own.actions}
+        for spec in contract.actions:
+            if spec.size != taken.get(spec.topic, spec.size):
+                env.close()
+                raise TaskError(
+                    f"contract {contract.name}: {spec.key} has {counted(spec.size, 'number')}; {name} takes "
+                    f"{taken[spec.topic]}"
+                )
+        own = contract
     made: Task = GymTask(env, success_return=success_return, rate_hz=own.rate_hz)
     return made, own

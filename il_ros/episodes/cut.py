@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from il_ros.core import contract as contracts
 from il_ros.core import messages
-from il_ros.core.contract import Contract
+from il_ros.core.contract import Contract, ContractError
 from il_ros.core.messages import MessageError
 from il_ros.core.tables import counted
 from il_ros.episodes import layout
@@ -49,7 +50,10 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class CutOptions:
-    """What each episode is: `contract` under which it is read (None: none), task, instruction, operator, outcome."""
+    """What each episode is: `contract` under which it is read, task, instruction, operator, outcome.
+
+    `contract` None: the one that the bag was recorded under, if any.
+    """
 
     contract: Contract | None = None
     task: str = ""
@@ -72,6 +76,8 @@ def by_times(bag: Bag, spans_s: Sequence[tuple[float, float]]) -> list[Demonstra
     """Return the demonstrations at times in seconds after the bag's first message; raises CutError on others."""
     length_s = bag.duration_s
     for begin, end in spans_s:
+        if begin >= end:
+            raise CutError(f"{bag.path}: {begin:g}-{end:g} s must end after its start")
         if not 0 <= begin < end <= length_s + 1e-6:
             raise CutError(f"{bag.path}: {begin:g}-{end:g} s is not within it; it lasts {length_s:.3f} s")
     return [
@@ -120,9 +126,12 @@ def cut(
     """Write each demonstration as an episode under `root`; the bag is read once and stays as it is.
 
     A demonstration without any message is left out with a note. An episode whose writing is interrupted is never
-    complete. Raises BagError when the bag is damaged, CutError when a message type is unknown, OSError.
+    complete. Raises BagError when the bag is damaged, CutError when a message type is unknown or the bag's own contract
+    can't be read, OSError.
     """
     options = CutOptions() if options is None else options
+    if options.contract is None:
+        options = replace(options, contract=_own_contract(bag))
     report = CutReport()
     unknown = [name for name, topic in bag.topics.items() if not messages.known(topic.type)]
     if unknown:
@@ -163,6 +172,15 @@ def cut(
     return report
 
 
+def _own_contract(bag: Bag) -> Contract | None:
+    """Return the contract that the bag was recorded under; None: it holds none."""
+    text = bag.metadata.get(CONTRACT_RECORD, {}).get("text", "")
+    try:
+        return contracts.parse(text, f"{bag.path} (its contract)") if text else None
+    except ContractError as error:
+        raise CutError(f"{error}; give a contract with --contract FILE") from error
+
+
 class _Episode:
     """An episode that is being written."""
 
@@ -170,7 +188,6 @@ class _Episode:
         self.demonstration = demonstration
         self._folder = layout.claim_next(root)
         contract = options.contract
-        text = bag.metadata.get(CONTRACT_RECORD, {}).get("text", "") if contract is None else contract.text
         names = {} if contract is None else {topic: resolve(topic, bag, None) for topic in contract.topics}
         decisions = [name for name in bag.topics if name.endswith(DECISION_SUFFIX)]
         self._info = EpisodeInfo(
@@ -181,7 +198,7 @@ class _Episode:
             instruction=options.instruction,
             contract_name="" if contract is None else contract.name,
             contract_hash="" if contract is None else contract.hash,
-            contract_text=text,
+            contract_text="" if contract is None else contract.text,
             topics={topic: name for topic, name in names.items() if name is not None},
             decision_topic=decisions[0] if len(decisions) == 1 else "",
             started_ns=demonstration.start_ns,

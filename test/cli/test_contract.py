@@ -25,6 +25,19 @@ def test_it_is_written_once_and_not_replaced(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rate", "0"], "the contract of CartPole-v1: rate_hz is 0; it must be above 0"),
+        (["-o", "none/pole.yaml"], "none/pole.yaml: there is no folder none"),
+    ],
+)
+def test_a_wrong_rate_or_place_is_named(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["contract", "from-env", "CartPole-v1", *words]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [("Nope-v1", "environment 'Nope-v1' is not known"), ("pendulum", "Did you mean: `Pendulum`")],
 )

@@ -71,6 +71,12 @@ def test_a_policy_can_be_the_expert(folder, capsys):
         (["record", "reach", "--episodes", "0"], "--episodes is 0; it must be 1 or more"),
         (["dagger", "reach", "--rounds", "0"], "--rounds is 0; it must be 1 or more"),
         (["dagger", "reach", "--mode", "gated"], "mode gated needs a first policy"),
+        (["dagger", "reach", "--tests", "-1"], "--tests is -1; it must be 0 or more"),
+        (["dagger", "reach", "--from", "none"], "--from none: none: no such folder"),
+        (
+            ["record", "Point-v0", "--success-return", "nan"],
+            "the return of a success is nan; it must be a finite",
+        ),
         (["record", "Point-v0", "--expert", "point_env:wrong"], "point_env:wrong: the action space is Box"),
         (
             ["record", "Point-v0", "--expert", "point_env:expert", "--contract", "drive"],
@@ -82,6 +88,32 @@ def test_an_invalid_request_is_refused_with_the_reason(words, message, capsys):
     assert cli.main(["env", *words]) == 2
     assert f"il-ros env {words[0]}: " in (err := capsys.readouterr().err)
     assert message in err
+
+
+def test_a_contract_that_reads_other_numbers_is_refused(folder, capsys):
+    assert cli.main(["contract", "from-env", "Pendulum-v1", "-o", "other.yaml"]) == 0
+    words = ["record", point_env.NAME, "--expert", "point_env:expert", "--contract", "other.yaml"]
+    assert cli.main(["env", *words]) == 2
+    assert "; the contract says 3" in capsys.readouterr().err
+
+
+def test_a_policy_is_not_evaluated_in_an_environment_with_other_numbers(folder, capsys):
+    assert cli.main(["env", "record", point_env.NAME, "--expert", "point_env:expert", "--episodes", "1"]) == 0
+    quick = ["--set", "epochs=1", "--set", "validation=0"]
+    assert cli.main(["train", "episodes", "--out", "checkpoint/v1", *SMALL, *quick]) == 0
+    capsys.readouterr()
+    for name, message in (
+        ("CartPole-v1", "action has 1 number; CartPole-v1 takes 2"),
+        ("Pendulum-v1", "data has 3 numbers; the contract says"),
+    ):
+        assert cli.main(["evaluate", "checkpoint/v1", "--task", name, "--episodes", "1"]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_an_expert_that_gives_up_at_once_records_nothing_and_that_is_a_failure(folder, capsys):
+    (folder / "idle.py").write_text("def act(observation):\n    return None\n")
+    assert cli.main(["env", "record", point_env.NAME, "--expert", "idle.py:act", "--episodes", "1"]) == 1
+    assert "no episode was recorded" in capsys.readouterr().err
 
 
 def test_a_task_of_the_simulator_is_recorded_by_its_script(capsys):

@@ -16,6 +16,13 @@ WORDS = "no function"
 def act(observation):
     return np.array([0.5], np.float32)
 
+def hasty(observation):
+    first, second = observation
+    return first
+
+def string(observation):
+    return "left"
+
 class Still:
     def act(self, observation):
         return np.array([0.0], np.float32)
@@ -72,3 +79,27 @@ def test_an_answer_that_is_no_action_names_the_function(point):
     task.reset(0)
     with pytest.raises(ExpertError, match=r"point_env:wrong: the action space is Box.* not of shape \(3,\)"):
         expert_of("point_env:wrong", task, own).act({})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hasty", r"mine.py:hasty: ValueError: not enough values.* \(line 9 of .*mine.py\)"),
+        ("string", r"mine.py:string: the action space is Box"),
+    ],
+)
+def test_a_function_that_fails_is_named_with_its_line(point, file, name, message):
+    task, own = point
+    task.reset(0)
+    with pytest.raises(ExpertError, match=message):
+        expert_of(f"{file}:{name}", task, own).act({})
+    reach, contract = make_any_task("reach")
+    with pytest.raises(ExpertError, match=r"mine: returned 'left'; needed: finite numbers"):
+        FunctionExpert(reach, contract, lambda _: "left", "mine").act({})
+
+
+@pytest.mark.parametrize("text", ["def act(:", "import no_such_module", "1 / 0"])
+def test_a_file_that_cannot_be_imported_is_named(point, tmp_path, text):
+    (tmp_path / "broken.py").write_text(text)
+    with pytest.raises(ExpertError, match=r"broken.py' cannot be imported: \w+Error: "):
+        expert_of(f"{tmp_path / 'broken.py'}:act", *point)

@@ -259,6 +259,20 @@ def test_a_message_that_the_numbers_do_not_fill_is_refused(tmp_path):
         write_episode(tmp_path, push, arrays, np.zeros((2, 7)))
 
 
+@pytest.mark.parametrize("name", ["Pendulum-v1", "il_ros/reach-v0"])
+def test_a_step_outside_an_episode_is_refused_and_begins_no_other(name, tmp_path):
+    with RecordEpisodes(gymnasium.make(name, max_episode_steps=3), tmp_path) as env:
+        action = env.action_space.sample()
+        with pytest.raises(gymnasium.error.ResetNeeded, match="call reset before step"):
+            env.step(action)
+        env.reset(seed=0)
+        while not any(env.step(action)[2:4]):
+            pass
+        with pytest.raises(gymnasium.error.ResetNeeded, match="call reset before step"):
+            env.step(action)
+    assert len(scan(tmp_path).entries) == 1
+
+
 def test_the_contract_of_an_environment_can_be_edited(tmp_path):
     with gymnasium.make("Pendulum-v1", max_episode_steps=15) as env:
         text = contract_of(env).text.replace(

@@ -1,5 +1,10 @@
 """The simulated tasks as Gymnasium environments in process."""
 
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -32,6 +37,16 @@ def test_each_passes_gymnasiums_checker_with_pictures(name):
         check_env(env.unwrapped)
         env.reset(seed=0)
         assert env.render().shape == (24, 32, 3)
+
+
+def test_the_readmes_lines_make_environments_in_a_process_of_their_own():
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    lines = text[text.index("    import gymnasium\n") :].partition("\n\n")[0]
+    code = textwrap.dedent(lines) + "\nprint(env.spec.id, environments.num_envs)\nenvironments.close()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["il_ros/push-v0", "4"], done.stderr
 
 
 def test_every_task_has_an_environment_with_its_contract():

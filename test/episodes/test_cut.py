@@ -3,9 +3,12 @@
 import made_episodes as made
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from il_ros.cli.main import main
 from il_ros.core import messages
+from il_ros.envs.from_env import contract_of_spaces
+from il_ros.envs.write_episode import write_episode
 from il_ros.episodes import cut as cutting
 from il_ros.episodes import layout
 from il_ros.episodes.arrays.dataset import Dataset
@@ -133,11 +136,23 @@ def test_an_interrupted_cut_leaves_no_episode_that_looks_whole(long, tmp_path):
         (lambda bag: by_button(bag, "/joy", 7), r"/joy has 2 buttons; there is no button 7"),
         (lambda bag: by_button(bag, "/joy", 0), r"button 0 of /joy .* begins no demonstration"),
         (lambda bag: by_times(bag, [(1.0, 99.0)]), r"1-99 s is not within it; it lasts 4.95"),
+        (lambda bag: by_times(bag, [(3.0, 2.0)]), r"3-2 s must end after its start"),
     ],
 )
 def test_what_can_not_be_cut_is_named(long, find, message):
     with pytest.raises(CutError, match=message):
         find(open_bag(long))
+
+
+def test_a_part_of_an_own_episode_keeps_the_contract_that_it_was_recorded_under(tmp_path, capsys):
+    contract = contract_of_spaces("mine", spaces.Box(-1, 1, (3,)), spaces.Box(-1, 1, (1,)), rate_hz=20.0)
+    whole = write_episode(tmp_path / "whole", contract, {"observation": np.zeros((80, 3))}, np.zeros((80, 1)))
+    bag = open_bag(whole)
+    (part,) = cut(bag, tmp_path / "parts", by_times(bag, [(1.0, 3.0)])).folders
+    found, origin = layout.load_info(part), layout.load_info(whole)
+    assert (found.contract_name, found.contract_hash) == ("mine", contract.hash)
+    assert (found.contract_text, found.topics) == (origin.contract_text, origin.topics)
+    assert main(["episodes", "verify", str(part)]) == 0, capsys.readouterr().out
 
 
 def test_the_command_cuts_and_the_episodes_are_trained_on(long, tmp_path, capsys):

@@ -302,7 +302,7 @@ def a_sample_of_weight_0_teaches_nothing(subject: Subject) -> None:
         losses.append(
             made_ready.network.eval().loss(Batch(batch.observation, action, weight), rng).total.item()
         )
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5), "the loss ignores `batch.weight`"
 
 
 def equal_seeds_give_equal_answers(subject: Subject) -> None:
@@ -360,13 +360,13 @@ def an_answer_has_the_declared_shape(subject: Subject) -> None:
     seen = copy.deepcopy(batch.observation.state)
     answer = sample(made_ready.policy().network, Batch(batch.observation))
     assert isinstance(answer, Actions)
-    assert answer.chunk.shape == (5, 3, 2)
+    assert answer.chunk.shape == (5, 3, 2), "the chunk is not (B, H, A)"
     assert answer.uncertainty is None or (
         answer.uncertainty.shape == (5,) and (answer.uncertainty >= 0).all()
-    )
+    ), "the uncertainty is not (B,) >= 0"
     loss = made_ready.network.loss(batch, torch.Generator().manual_seed(0))
-    assert loss.total.shape == ()
-    assert all(part.shape == () for part in loss.parts.values())
+    assert loss.total.shape == (), "the loss is no single number"
+    assert all(part.shape == () for part in loss.parts.values()), "a part of the loss is no single number"
     assert torch.equal(seen, batch.observation.state), "it edits its input"
 
 

@@ -63,11 +63,12 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the verb; return 0, or 2 with the reason on stderr."""
+    """Run the verb; return 0, 1 when nothing was recorded, or 2 with the reason on stderr."""
     os.environ.setdefault("MUJOCO_GL", "egl")
     from il_ros.core import contract as contracts
     from il_ros.envs.tasks import make_any_task
     from il_ros.episodes.recording.record import RecordError
+    from il_ros.sim.lockstep import NoObservationError
     from il_ros.training.loop import TrainingError
 
     try:
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         task, contract = make_any_task(args.task, given, success_return=args.success_return)
         with closing(task):
             return int(args.act(args, task, contract))
-    except (ValueError, OSError, RecordError, TrainingError) as error:
+    except (ValueError, OSError, RecordError, TrainingError, NoObservationError) as error:
         say(f"il-ros env {args.verb}: {error}", file=sys.stderr)
         return 2
 
@@ -100,9 +101,11 @@ def _record(args: argparse.Namespace, task: Task, contract: Contract) -> int:
         ended = "gave up" if done.gave_up else "success" if done.success else "failure"
         outcome = ended if done.judged or done.gave_up else "ended"
         say(f"seed {seed}: {outcome}, {counted(done.steps, 'step')}, return {done.total_reward:.4g}")
-    if run.folders:
-        say(f"{counted(len(run.folders), 'episode')} in {args.root}")
-        next_steps.tell(next_steps.after_recording(args.root))
+    if not run.folders:
+        say("il-ros env record: no episode was recorded", file=sys.stderr)
+        return 1
+    say(f"{counted(len(run.folders), 'episode')} in {args.root}")
+    next_steps.tell(next_steps.after_recording(args.root))
     return 0
 
 
@@ -114,6 +117,8 @@ def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     for name in ("rounds", "per_round", "steps"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be 1 or more")
+    if args.tests < 0:
+        raise ValueError(f"--tests is {args.tests}; it must be 0 or more")
     expert, run = _prepared(args, task, contract)
     learner, shown = _learner(args, contract), _shown(args, contract)
     start = _start(args, learner)
@@ -144,7 +149,8 @@ def _start(args: argparse.Namespace, learner: Learner) -> LoadedPolicy | None:
     place = args.start or newest_good(args.out)
     start, _, refusal = warm_start.begin(place, learner.contract, learner.recipe, 0, 0.0)
     if refusal and args.start is not None:
-        raise ValueError(f"--from {args.start}: {refusal.removeprefix('trained from scratch, ')}")
+        reason = refusal.removeprefix("trained from scratch").lstrip(",: ")
+        raise ValueError(f"--from {args.start}: {reason}")
     if start is not None:
         say(f"begins with policy {start.version} of {place}")
     elif refusal:

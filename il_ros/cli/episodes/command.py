@@ -85,6 +85,6 @@ def _common() -> argparse.ArgumentParser:
         "--root",
         type=Path,
         default=Path("episodes"),
-        help="folder of the episodes, for EPISODEs given by number (default: ./episodes)",
+        help="folder of the episodes: of those given by number, and of new ones (default: ./episodes)",
     )
     return common

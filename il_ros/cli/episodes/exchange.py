@@ -137,6 +137,8 @@ def _add_robomimic_export(formats: Any, common: argparse.ArgumentParser) -> None
 
 
 def _export_robomimic(args: argparse.Namespace) -> int:
+    if not 0 <= args.validation < 1:
+        raise ExchangeError(f"--validation is {args.validation:g}; it must be a share from 0 to below 1")
     select, chosen = Selection(poor=args.poor), []
     for entry in entries_of(args.episodes, args.root):
         why = select.poorness(entry) if entry.usable else entry.reason

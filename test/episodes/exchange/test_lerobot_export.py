@@ -256,6 +256,13 @@ def test_appending_gives_the_episodes_of_one_export(root, tmp_path):
     assert json.loads((tmp_path / "out/meta/il_ros.json").read_text())["episodes"][2]["outcome"] == "failure"
 
 
+def test_what_is_appended_a_second_time_is_named(root, tmp_path):
+    assert not any("twice" in note for note in exported(root, tmp_path / "out").notes)
+    again = exported(root, tmp_path / "out", append=True)
+    (note,) = (note for note in again.notes if "twice" in note)
+    assert note.startswith("3 episodes had been in it before, by name and first tick: episode_000001, ")
+
+
 def test_only_like_features_are_appended(root, tmp_path):
     exported(root, tmp_path / "out", pictures="image")
     with pytest.raises(

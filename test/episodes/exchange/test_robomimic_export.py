@@ -181,6 +181,11 @@ def test_the_command_says_what_was_left_out(tmp_path, monkeypatch, capsys):
     assert "fold.hdf5 exists" in capsys.readouterr().err
 
 
+def test_a_share_of_validation_that_can_not_be_is_named(capsys):
+    assert cli.main(["episodes", "export", "robomimic", "-o", "fold.hdf5", "--validation", "7"]) == 1
+    assert "--validation is 7; it must be a share from 0 to below 1" in capsys.readouterr().err
+
+
 def test_an_exported_file_comes_in_again_with_the_same_frames(tmp_path):
     words = "  words: {topic: words, type: std_msgs/msg/String, max_age_s: 0.1}\n"
     numbers = contracts.parse(OWN.text.replace(words, ""), "numbers")

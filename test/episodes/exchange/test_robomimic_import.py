@@ -60,6 +60,18 @@ def test_the_rest_is_kept_in_the_bag_or_named(path, tmp_path):
     assert "next_obs" not in notes
 
 
+def test_a_rate_that_can_not_be_and_a_missing_file_are_named(path, tmp_path):
+    with pytest.raises(ExchangeError, match="the rate is 0 frames per second; it must be above 0"):
+        import_robomimic(path, tmp_path / "episodes", rate_hz=0)
+    with pytest.raises(ExchangeError, match=r"none.hdf5: there is no such file$"):
+        import_robomimic(tmp_path / "none.hdf5", tmp_path / "episodes")
+
+
+def test_a_drafted_contract_has_the_rate_that_was_asked_for(path, tmp_path):
+    report = import_robomimic(path, tmp_path / "episodes", rate_hz=30_000 / 1001)
+    assert report.contract.rate_hz == pytest.approx(29.97, rel=1e-5)
+
+
 def test_a_mask_chooses_demonstrations(path, tmp_path):
     report = import_robomimic(path, tmp_path / "episodes", mask="valid")
     assert [len(episode) for episode in arrays(tmp_path / "episodes", report.contract)] == [4]
@@ -113,6 +125,9 @@ def test_an_export_of_this_package_comes_back_under_its_contract(tmp_path):
         write(file)
     report = import_robomimic(tmp_path / "own.hdf5", tmp_path / "episodes")
     assert report.contract == made.CONTRACT
+    with pytest.raises(ExchangeError, match=r"has rate_hz 20, not 7 as asked for \(--rate\)"):
+        import_robomimic(tmp_path / "own.hdf5", tmp_path / "other", rate_hz=7)
+    assert not (tmp_path / "other").exists()
     (episode,) = arrays(tmp_path / "episodes", made.CONTRACT)
     np.testing.assert_array_equal(episode.commands, np.arange(9.0).reshape(3, 3) / 100)
     assert episode.outcome == "failure"

@@ -22,7 +22,7 @@ def draft_contract(path: Path, rate_hz: float | None = None) -> str:
 
     `rate_hz`: frames per second, None: as the file says (`control_freq`). The actions are numbers that nothing
     measures; their limits are what the demonstrations command.
-    Raises ExchangeError when the file can't be read or does not say its rate.
+    Raises ExchangeError when the file can't be read or does not say its rate, or the rate can't be.
     """
     with RobomimicFile(path) as file:
         return drafted(file, rate_hz)
@@ -34,6 +34,10 @@ def drafted(file: RobomimicFile, rate_hz: float | None) -> str:
     if rate is None:
         raise ExchangeError(
             f"{file.path}: env_args has no env_kwargs.control_freq; give the frames per second (--rate)"
+        )
+    if rate <= 0:
+        raise ExchangeError(
+            f"{file.path}: the rate is {rate:g} frames per second; it must be above 0 (--rate)"
         )
     if not file.observed:
         raise ExchangeError(f"{file.path}: {file.demos[0].name} has no observations in obs")

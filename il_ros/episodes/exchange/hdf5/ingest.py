@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,15 +39,21 @@ def import_robomimic(
     """Write the demonstrations of the file `path` as episodes under `root`.
 
     `contract`: what the bags hold; None: the one that an export of this package has with it, or else one drafted from
-    the shapes at `rate_hz` (None: the file's control_freq). `observations`: the file's key by the contract's, where
-    they differ. `mask`: only the demonstrations that it names. All actions are labels. An episode has the outcome
-    that an export of this package says; in other files it is a success if its last reward is 1, or else unmarked.
+    the shapes at `rate_hz` (None: the file's control_freq); another contract must have this rate. `observations`: the
+    file's key by the contract's, where they differ. `mask`: only the demonstrations that it names. All actions are
+    labels. An episode has the outcome that an export of this package says; in other files it is a success if its last
+    reward is 1, or else unmarked.
     An import that was interrupted goes on where it stopped.
     Raises ExchangeError naming file, key and value that can't be used, OSError.
     """
     with RobomimicFile(path) as file:
         if contract is None:
             contract = contract_of(file, rate_hz)
+        if rate_hz is not None and not math.isclose(rate_hz, contract.rate_hz, rel_tol=1e-4):
+            raise ExchangeError(
+                f"{path}: contract '{contract.name}' has rate_hz {contract.rate_hz:g}, not {rate_hz:g} as asked for "
+                "(--rate); leave --rate out, or give a contract with that rate"
+            )
         require_own_topics(contract)
         found = _match(contract, file, observations or {})
         demos = _selected(file, mask)

@@ -101,6 +101,8 @@ class RobomimicFile:
             self._file = h5py.File(path, "r")
         except ExchangeError:
             raise
+        except FileNotFoundError as error:
+            raise ExchangeError(f"{path}: there is no such file") from error
         except OSError as error:
             raise ExchangeError(f"{path}: is not a readable HDF5 file: {error}") from error
         try:

@@ -98,7 +98,19 @@ def export_lerobot(
         result = assemble(segments, columns, folder, base, limits, robot, steps)
         _publish(folder, out)
     poor = [each for each in wanted if each.poor]
-    return _report(out, result, kept, segments, left_out + more, columns, poor)
+    again = _again(base, segments)
+    return _report(out, result, kept, segments, left_out + more, columns, poor, again)
+
+
+def _again(base: Base, segments: Sequence[Segment]) -> list[str]:
+    """Return the names of the episodes that the data set seems to hold already: same name and first tick."""
+    known = {
+        (str(each.get("source")), str(each.get("first_tick_ns")))
+        for each in base.own
+        if isinstance(each, dict)
+    }
+    found = [each.name for each in segments if (each.name, str(each.first_tick_ns)) in known]
+    return list(dict.fromkeys(found))
 
 
 def _steps(progress: Progress, segments: Sequence[Segment]) -> Iterable[Segment]:
@@ -263,6 +275,7 @@ def _report(
     left_out: Sequence[tuple[str, str]],
     columns: Columns,
     poor: Sequence[Entry],
+    again: Sequence[str],
 ) -> ExportReport:
     edges: dict[str, int] = {}
     for each in made:
@@ -277,6 +290,12 @@ def _report(
         for each in made
         if each.holes
     ]
+    if again:
+        names = ", ".join(again[:3]) + (", ..." if len(again) > 3 else "")
+        notes.append(
+            f"{counted(len(again), 'episode')} had been in it before, by name and first tick: {names}; now it "
+            "holds them twice"
+        )
     if poor:
         names = ", ".join(each.name for each in poor[:3]) + (", ..." if len(poor) > 3 else "")
         notes.append(
