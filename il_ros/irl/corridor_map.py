@@ -7,11 +7,11 @@ is left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label  # type: ignore[import-untyped]
 
 from il_ros.core.specs import Vector
 from il_ros.irl.grid import EIGHT_MOVES, Cell, Grid
@@ -141,18 +141,6 @@ def _connected(free: NDArray[np.bool_], start: Cell) -> NDArray[np.bool_]:
     """Return the free cells that the eight moves reach from the start."""
     if not free[start]:
         raise ValueError("the robot does not fit into the cell of its start; use smaller cells")
-    reached = np.zeros_like(free)
-    waiting = [start]
-    while waiting:
-        cell = waiting.pop()
-        if not reached[cell] and free[cell]:
-            reached[cell] = True
-            waiting += _neighbours(cell, free.shape)
+    parts, _ = label(free, np.ones((3, 3)))  # the eight neighbours are connected
+    reached: NDArray[np.bool_] = parts == parts[start]
     return reached
-
-
-def _neighbours(cell: Cell, shape: tuple[int, ...]) -> Iterator[Cell]:
-    for rows, columns in EIGHT_MOVES:
-        row, column = cell[0] + rows, cell[1] + columns
-        if 0 <= row < shape[0] and 0 <= column < shape[1]:
-            yield row, column

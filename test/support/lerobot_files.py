@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pyarrow.parquet as parquet
 
@@ -13,6 +15,24 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "lerobot_v3_small"
 DATA = "data/chunk-000/file-000.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 FRONT = "observation.images.front"
+
+
+def decoded(path, height=6, width=8):
+    """Return the frames of a video (T, H, W, 3), by ffmpeg alone."""
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
+    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
 
 
 def copied(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -15,13 +15,13 @@ def word(text: str) -> str:
     return found if found[:1].isalpha() else f"f_{found}"
 
 
-def words_of(texts: Iterable[str]) -> dict[str, str]:
-    """Return a key for each text; those that would be alike get numbers."""
+def words_of(texts: Iterable[str], key_of: Callable[[str], str] = word) -> dict[str, str]:
+    """Return a key for each text, by `key_of`; those that would be alike get numbers."""
     keys: dict[str, str] = {}
     for text in texts:
-        key, count = word(text), 2
+        key, count = key_of(text), 2
         while key in keys.values():
-            key, count = f"{word(text)}_{count}", count + 1
+            key, count = f"{key_of(text)}_{count}", count + 1
         keys[text] = key
     return keys
 

@@ -34,24 +34,6 @@ def info_of(out):
     return json.loads((out / "meta/info.json").read_text())
 
 
-def decoded(path, height=6, width=8):
-    """Return the frames of a video (T, H, W, 3), by ffmpeg alone."""
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-v",
-        "error",
-        "-i",
-        str(path),
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-",
-    ]
-    raw = subprocess.run(command, capture_output=True, check=True).stdout
-    return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
-
-
 @pytest.fixture
 def root(tmp_path):
     """Two successes of 20 and 10 ticks and a failure of 5."""
@@ -160,7 +142,7 @@ def test_statistics_by_hand(root, tmp_path):
 @pytest.mark.parametrize("codec", ["h264", "av1"])
 def test_videos_hold_every_frame_at_its_time(root, tmp_path, codec):
     exported(root, tmp_path / "out", codec=codec)
-    frames = decoded(tmp_path / "out" / VIDEO)
+    frames = lerobot_files.decoded(tmp_path / "out" / VIDEO)
     ticks = np.concatenate([np.arange(20), np.arange(10), np.arange(5)])
     assert np.abs(frames.astype(int) - ticks[:, None, None, None]).max() <= 3
     require_even_times(tmp_path / "out" / VIDEO, 20, 35)

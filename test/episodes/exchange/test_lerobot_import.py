@@ -1,8 +1,5 @@
 """Import of a LeRobotDataset v3.0: the data set that LeRobot wrote, and round trips of our own."""
 
-import subprocess
-
-import imageio_ffmpeg
 import lerobot_files
 import made_episodes as made
 import numpy as np
@@ -61,20 +58,7 @@ def test_the_golden_data_set_keeps_every_number_and_its_grid(golden):
 def test_the_golden_pictures_are_those_of_the_decoded_video(golden):
     root, report = golden
     path = lerobot_files.GOLDEN / f"videos/{FRONT}/chunk-000/file-000.mp4"
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-v",
-        "error",
-        "-i",
-        str(path),
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-",
-    ]
-    raw = subprocess.run(command, capture_output=True, check=True).stdout
-    frames = np.frombuffer(raw, np.uint8).reshape(-1, 96, 128, 3)
+    frames = lerobot_files.decoded(path, 96, 128)
     found = np.concatenate([episode.observations["front"] for episode in arrays(root, report.contract)])
     np.testing.assert_array_equal(found, frames)
 

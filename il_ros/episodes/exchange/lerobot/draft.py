@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from il_ros.episodes.exchange.lerobot.layout import (
 )
 from il_ros.episodes.exchange.lerobot.rows import DataRows
 from il_ros.episodes.exchange.lerobot.tables import read_episodes
-from il_ros.episodes.exchange.words import number_list, word
+from il_ros.episodes.exchange.words import number_list, word, words_of
 
 Array = np.ndarray[Any, Any]
 
@@ -52,7 +51,7 @@ def draft_contract(path: Path) -> str:
         raise ExchangeError(
             f"{path}: has no feature that begins with '{OBSERVATION}'; a contract needs observations"
         )
-    keys = _keys([each.key for each in (*observed, *info.pictures)])
+    keys = words_of((each.key for each in (*observed, *info.pictures)), word_of)
     topics = {key: f"{TOPICS}/{name}" for key, name in keys.items()}
     state = info.features.get(STATE)
     names = None if state is None or len(state.shape) != 1 else measured_names(action, state)
@@ -110,16 +109,6 @@ def word_of(key: str) -> str:
         if key.startswith(prefix) and len(key) > len(prefix):
             return word(key.removeprefix(prefix))
     return word(key)
-
-
-def _keys(features: Iterable[str]) -> dict[str, str]:
-    keys: dict[str, str] = {}
-    for feature in features:
-        name, count = word_of(feature), 2
-        while name in keys.values():
-            name, count = f"{word_of(feature)}_{count}", count + 1
-        keys[feature] = name
-    return keys
 
 
 def _numbers(feature: Feature, topic: str, age_s: float) -> list[str]:
