@@ -58,6 +58,11 @@ def command_of(key: str) -> str:
     return KEYS.get(key.lower() if len(key) == 1 else key, ("", ""))[0]
 
 
+def no_function(key: str) -> str:
+    """Return what to tell a person who pressed a key that neither commands nor drives; arrows are escape sequences."""
+    return f"key {_NAMES.get(key, key) if key.isprintable() else repr(key)} has no function: ? lists the keys"
+
+
 def absent(*, trainer: bool, recorder: bool) -> tuple[str, ...]:
     """Return the user commands whose node does not run."""
     return (*(() if recorder else _OF_RECORDER), *(() if trainer else _OF_TRAINER))

@@ -61,20 +61,33 @@ class Keyboard:
         self._direction = np.zeros(len(self._names))
         self._groups = contract.groups
         self._last_key_s = {group.name: -math.inf for group in contract.groups}
+        self._keys = frozenset(
+            (
+                *self._drive,
+                *((UP, DOWN, "k", "j") if self._joints else ()),
+                *SELECT_KEYS[: len(self._joints)],
+                *("m" if len(self._groups) > 1 else ""),
+                *"+-=_ x",
+            )
+        )
+
+    def has_function(self, key: str) -> bool:
+        """Return whether a key (one letter, or an arrow's escape sequence) does something under this contract."""
+        return _lower(key) in self._keys
 
     def press(self, key: str, now_s: float) -> bool:
         """Process a key (one letter, or an arrow's escape sequence); return False when it has no function."""
-        key = key.lower() if len(key) == 1 else key
-        if not key:
+        if not self.has_function(key):
             return False
+        key = _lower(key)
         if key in self._drive:
             self._move(*self._drive[key], now_s)
-        elif key in (UP, DOWN, "k", "j") and self._joints:
+        elif key in (UP, DOWN, "k", "j"):
             self._move(self._joints[self._selected], 1 if key in (UP, "k") else -1, now_s)
-        elif key in SELECT_KEYS and SELECT_KEYS.index(key) < len(self._joints):
+        elif key in SELECT_KEYS:
             self._selected = SELECT_KEYS.index(key)
             self._drives(self._joints[self._selected], now_s)
-        elif key == "m" and len(self._groups) > 1:
+        elif key == "m":
             self._last_key_s = dict.fromkeys(self._last_key_s, now_s)
         elif key in "+-=_":
             factor = 1.25 if key in "+=" else 0.8
@@ -83,11 +96,9 @@ class Keyboard:
         elif key == " ":
             self._until_s[:] = -math.inf
             self._stay(now_s)
-        elif key == "x":
+        else:  # x
             self._until_s[:] = -math.inf
             self._last_key_s = dict.fromkeys(self._last_key_s, -math.inf)
-        else:
-            return False
         return True
 
     def groups(self, now_s: float) -> tuple[str, ...]:
@@ -157,3 +168,7 @@ class Keyboard:
         """Stay in the groups that are driven; in all, if there is none."""
         for name in self.groups(now_s) or self._last_key_s:
             self._last_key_s[name] = now_s
+
+
+def _lower(key: str) -> str:
+    return key.lower() if len(key) == 1 else key

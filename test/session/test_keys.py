@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from il_ros.core import contract, share
-from il_ros.session.keys import KEYS, Buttons, command_of, key_help
+from il_ros.session.keys import KEYS, Buttons, command_of, key_help, no_function
 from il_ros.teleop.keyboard import Keyboard, KeyTimes
 
 
@@ -30,6 +30,11 @@ def test_capitals_have_the_same_command_and_arrows_none():
         "",
         "",
     )
+
+
+@pytest.mark.parametrize(("key", "shown"), [("w", "w"), ("\x1b[C", r"'\x1b[C'"), ("\x01", r"'\x01'")])
+def test_a_key_without_function_is_said_without_escapes_for_the_terminal(key, shown):
+    assert no_function(key) == f"key {shown} has no function: ? lists the keys"
 
 
 def test_a_button_counts_once_per_press():

@@ -65,8 +65,14 @@ def test_plus_and_minus_change_the_speed_within_bounds(base):
 @pytest.mark.parametrize("key", ["z", "3", "", "\x1b[C", "w"])
 def test_a_key_without_function_takes_no_control(arm, key):
     keys = Keyboard(arm, TIMES)
+    assert not keys.has_function(key)
     assert not keys.press(key, 0.0)
     assert keys.rates(0.0) is None
+
+
+@pytest.mark.parametrize("key", ["K", UP, "2", "x", "_"])
+def test_a_key_with_function(arm, key):
+    assert Keyboard(arm, TIMES).has_function(key)
 
 
 def test_help_lists_only_keys_with_a_function(arm, base):

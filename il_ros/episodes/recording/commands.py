@@ -55,6 +55,7 @@ class CommandCounts:
         self._idle_ns: dict[str, float] = {}
         self._expired_ns: dict[str, float] = {}
         self.total = self.decisions = self.clipped = self.unreadable = 0
+        self._authority = False
         self.first_error = ""
         self._limits: Counter[str] = Counter()
 
@@ -71,6 +72,7 @@ class CommandCounts:
             self._refuse(f"sent has {counted(len(made.sent), 'number')}; the contract has {actions}")
             return
         self.decisions += 1
+        self._authority = self._authority or made.authority != decisions.NOBODY
         self.clipped += bool(made.limited)
         self._limits.update(set(made.limited))
         if made.sent is not None:
@@ -112,6 +114,11 @@ class CommandCounts:
     def unreadable_share(self) -> float | None:
         """Share of the messages that could not be read; None without messages."""
         return self.unreadable / self.total if self.total else None
+
+    @property
+    def driven(self) -> bool:
+        """Whether a source had authority in any decision; True where there are commands only, or nothing was read."""
+        return self._authority or not self.decisions
 
     @property
     def clipped_share(self) -> float | None:

@@ -209,6 +209,7 @@ class EpisodeWriter:
                 unreadable_share=counts.unreadable_share if counts else None,
                 refused=self._refused,
                 commanded=counts is None or counts.total > 0,
+                driven=counts is None or counts.driven,
                 ahead_s=self._options.ahead_s,
                 # a correction from a moment of another episode may be a few ticks long
                 shortest_s=0.0 if self.info.made_from else self._options.shortest_s,

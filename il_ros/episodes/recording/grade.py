@@ -66,6 +66,7 @@ def grade(
     unreadable_share: float | None = None,
     refused: Mapping[str, tuple[float, str]] | None = None,
     commanded: bool = True,
+    driven: bool = True,
     ahead_s: float = math.inf,
     shortest_s: float = SHORTEST_S,
     faults: Sequence[str] = (),
@@ -75,6 +76,7 @@ def grade(
 
     `clipped_most`: the limit that acted most often, in words. `refused`: by observation, the share of checks
     in which it could not be made, and why. `commanded`: whether any command or decision was recorded.
+    `driven`: whether a source had authority in any decision.
     `ahead_s`: see RecordOptions. `shortest_s`: a shorter episode is poor.
     """
     findings = [_Finding(2, math.inf, fault) for fault in faults]
@@ -83,6 +85,8 @@ def grade(
         findings.append(_Finding(2, math.inf, f"only {duration_s:.2f} s long"))
     if not commanded:
         findings.append(_Finding(2, math.inf, "no command was recorded, so there is nothing to learn"))
+    elif not driven:
+        findings.append(_Finding(2, math.inf, "no source drove, so there is nothing to learn"))
     for share, reason in (refused or {}).values():
         findings += _exceeding(REFUSED, share, f"{reason} (in {percent(share)} of the checks)")
     for stream in streams:

@@ -71,7 +71,7 @@ class Session(managed.PlainNode):
         super().__init__("session", **kwargs)
         chosen = declare_session(self)
         self._options, self._buttons, self._person = chosen.options, chosen.buttons, chosen.person
-        self._contract = chosen.contract
+        self._contract, self._keyboard = chosen.contract, chosen.keyboard
         self._console = Console(self, screen)
         known = keys.key_help(
             at_moments=bool(self._options.moments),
@@ -179,6 +179,8 @@ class Session(managed.PlainNode):
             command = keys.command_of(key)
             if command:
                 self.command(command)
+            elif self._keyboard is not None and not self._keyboard.has_function(key):
+                self._console.tell([Notice(keys.no_function(key))])
             else:
                 self._keys.publish(String(data=key))
                 self._tell_unrecorded()

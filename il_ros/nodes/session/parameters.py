@@ -24,7 +24,10 @@ SCRIPT_HELP = "        the scripted expert demonstrates each take; with the expe
 
 @dataclass(frozen=True)
 class SessionSetup:
-    """`contract`: None if not needed; `driving`: help lines on how to drive the robot; `goal`: of the task."""
+    """`contract`: None if not needed; `driving`: help lines on how to drive the robot; `goal`: of the task.
+
+    `keyboard`: says which keys drive the robot; None where none do.
+    """
 
     options: SessionOptions
     buttons: keys.Buttons
@@ -32,6 +35,7 @@ class SessionSetup:
     contract: Contract | None
     driving: tuple[str, ...]
     goal: str
+    keyboard: Keyboard | None = None
 
 
 def declare_session(node: Node) -> SessionSetup:
@@ -97,17 +101,19 @@ def declare_session(node: Node) -> SessionSetup:
         raise ParameterError(str(error)) from error
     person: SimulatedPerson | None = None
     driving: tuple[str, ...] = ()
+    keyboard: Keyboard | None = None
     contract = (
         load_contract(value(node, "contract")) if operator == "simulated" or driven or moments else None
     )
     if operator == "simulated":
         person = SimulatedPerson(contract, USUAL, episodes, np.random.default_rng(seed))
     elif driven:
-        driving = tuple(Keyboard(contract, KeyTimes()).help(alone=False).splitlines())
+        keyboard = Keyboard(contract, KeyTimes())
+        driving = tuple(keyboard.help(alone=False).splitlines())
     elif teacher:
         driving = (EXPERT_HELP if learns else SCRIPT_HELP,)
     options = SessionOptions(
         mode, simulator, teacher, limit_s, seed, moments, trainer=trainer, recorder=recorder, root=root,
         present=operator == "you", learns=learns, takes=TakeOptions(countdown_s, reset_s, takes, beeps),
     )  # fmt: skip
-    return SessionSetup(options, buttons, person, contract, driving, goal)
+    return SessionSetup(options, buttons, person, contract, driving, goal, keyboard)

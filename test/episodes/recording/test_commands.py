@@ -35,6 +35,17 @@ def test_clipped_and_idle_come_from_the_decisions(counts: CommandCounts):
     assert counts.idle_share == pytest.approx(100 / 400)
 
 
+def test_a_source_drove_if_it_had_authority_once(counts: CommandCounts):
+    """Where there are commands only, or nothing that can be read, it is not known, so it counts as driven."""
+    assert counts.driven
+    sent = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.08)
+    counts.decision(0, string(to_json(Decision(1, 1, "none", "no source has proposed", sent=sent))))
+    assert not counts.driven
+    counts.decision(100 * MS, decision(0.1))
+    counts.decision(200 * MS, string(to_json(Decision(1, 1, "none", "", sent=sent))))
+    assert counts.driven
+
+
 def test_the_limit_that_acted_most_is_named_with_its_joint(counts: CommandCounts):
     """Of four decisions, joint1's speed was limited in two and joint2's position in one."""
     assert counts.clipped_most == ""

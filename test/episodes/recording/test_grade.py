@@ -95,6 +95,11 @@ def test_without_a_command_there_is_nothing_to_learn():
     )
 
 
+def test_a_take_in_which_nobody_drove_is_poor():
+    result = grade([stream()], 5.0, driven=False)
+    assert (result.level, result.reasons) == ("poor", ("no source drove, so there is nothing to learn",))
+
+
 @pytest.mark.parametrize(("idle", "level"), [(0.3, "good"), (0.9, "fair"), (0.99, "poor")])
 def test_a_stuck_policy_does_not_make_the_correction_poor(idle: float, level: str):
     """Training thins the frames without motion; an episode that is nothing else teaches nothing."""

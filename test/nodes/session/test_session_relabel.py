@@ -63,6 +63,7 @@ def test_a_marked_moment_is_relabelled_with_the_keys(graph, sim, tmp_path):
         driving_keys=True,
     )  # fmt: skip
     assert any("select: 1 " in line for line in person.screen.lines)
+    person.type("w", lambda _: "key w has no function" in person.screen.lines[-1], "a base's key, for an arm")
 
     person.type("n", lambda state: state.recording and state.paused, "the moment")
     graph.until(lambda: not person.node.busy, "all commands")
