@@ -17,7 +17,13 @@ from il_ros.episodes.exchange.hdf5.export import export_robomimic, summary
 from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
 from il_ros.episodes.exchange.lerobot.ingest import import_lerobot
-from il_ros.episodes.exchange.lerobot.options import ACTIONS, HOLES, PICTURES, UNMARKED_AS, ExportOptions
+from il_ros.episodes.exchange.lerobot.options import (
+    ACTIONS,
+    HOLES,
+    PICTURES,
+    UNMARKED_AS,
+    ExportOptions,
+)
 from il_ros.episodes.exchange.lerobot.video import CODECS
 from il_ros.episodes.exchange.report import ImportReport
 

@@ -15,11 +15,12 @@ from il_ros.core import messages
 from il_ros.episodes import layout
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.exchange.errors import ExchangeError
-from il_ros.episodes.exchange.lerobot import export, segments
+from il_ros.episodes.exchange.lerobot import export
 from il_ros.episodes.exchange.lerobot.depth import DepthCodes
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
 from il_ros.episodes.exchange.lerobot.video import VideoWriter, require_even_times
+from il_ros.episodes.exchange.lerobot.writing import segments
 from il_ros.records.decision import GroupDecision
 
 VIDEO = "videos/observation.images.camera/chunk-000/file-000.mp4"

@@ -21,12 +21,12 @@ from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.exchange.errors import ExchangeError, package
-from il_ros.episodes.exchange.lerobot.assemble import Base, assemble, base_of, link_files
 from il_ros.episodes.exchange.lerobot.columns import Columns
 from il_ros.episodes.exchange.lerobot.depth import DepthCodes
 from il_ros.episodes.exchange.lerobot.layout import DatasetInfo
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
-from il_ros.episodes.exchange.lerobot.segments import Converted, Segment, convert
+from il_ros.episodes.exchange.lerobot.writing.assemble import Base, assemble, base_of, link_files
+from il_ros.episodes.exchange.lerobot.writing.segments import Converted, Segment, convert
 from il_ros.records.outcomes import UNMARKED
 
 Progress = Callable[[str, Sequence[object]], Iterable[object]]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from il_ros.episodes.exchange.lerobot import stats
 from il_ros.episodes.exchange.lerobot.columns import Columns
 from il_ros.episodes.exchange.lerobot.layout import DATA_PATH, Feature
 from il_ros.episodes.exchange.lerobot.parquet import ParquetReader, numbers_of
-from il_ros.episodes.exchange.lerobot.segments import Segment, counts_file
 from il_ros.episodes.exchange.lerobot.tables import EpisodeRow
+from il_ros.episodes.exchange.lerobot.writing import stats
+from il_ros.episodes.exchange.lerobot.writing.segments import Segment, counts_file
 
 Array = np.ndarray[Any, Any]
 

@@ -39,8 +39,8 @@ from il_ros.episodes.exchange.lerobot.layout import (
     SUCCESS,
 )
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
-from il_ros.episodes.exchange.lerobot.stats import count_values
 from il_ros.episodes.exchange.lerobot.video import VideoWriter, require_even_times
+from il_ros.episodes.exchange.lerobot.writing.stats import count_values
 from il_ros.records.labelling import POLICY
 from il_ros.records.outcomes import SUCCESS as SUCCEEDED
 from il_ros.records.outcomes import UNMARKED

@@ -15,7 +15,6 @@ import numpy as np
 
 from il_ros.core import atomic
 from il_ros.episodes.exchange.errors import ExchangeError, package
-from il_ros.episodes.exchange.lerobot import measure, stats
 from il_ros.episodes.exchange.lerobot.columns import Columns, arrow_schema
 from il_ros.episodes.exchange.lerobot.layout import (
     DATA_PATH,
@@ -33,7 +32,6 @@ from il_ros.episodes.exchange.lerobot.layout import (
     read_json,
 )
 from il_ros.episodes.exchange.lerobot.parquet import ParquetReader
-from il_ros.episodes.exchange.lerobot.segments import ROWS, Segment, video_file
 from il_ros.episodes.exchange.lerobot.tables import (
     EpisodeRow,
     Place,
@@ -44,6 +42,8 @@ from il_ros.episodes.exchange.lerobot.tables import (
     write_tasks,
 )
 from il_ros.episodes.exchange.lerobot.video import join, require_even_times
+from il_ros.episodes.exchange.lerobot.writing import measure, stats
+from il_ros.episodes.exchange.lerobot.writing.segments import ROWS, Segment, video_file
 
 Array = np.ndarray[Any, Any]
 

@@ -1,0 +1,1 @@
+"""From an episode to the files of a data set: segments of rows and videos, statistics, assembly."""
