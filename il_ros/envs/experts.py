@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
+from il_ros.core.plugins import OTHERS_CODE, cause_of
 from il_ros.core.specs import Vector
 from il_ros.envs.tasks import SpaceError
 from il_ros.policies.window import TickWindow
@@ -72,20 +73,20 @@ class FunctionExpert:
         if action is None:
             return None
         try:
-            numbers = to_numbers(task.env.action_space, action)
+            numbers = task.by_topic(to_numbers(task.env.action_space, action))
         except SpaceError as error:
             raise ExpertError(f"{self._name}: {error}") from error
         except (TypeError, ValueError) as error:  # no number at all
             raise ExpertError(f"{self._name}: returned {action!r}: {error}") from error
-        return self._chunk(np.concatenate([numbers[key] for key in self._contract.action_slices]))
+        return self._chunk(np.concatenate([numbers[spec.topic] for spec in self._contract.actions]))
 
     def _ask(self, observation: Any) -> Any:
         try:
             return self._function(observation)
-        except Exception as error:  # the user's code
+        except OTHERS_CODE as error:
             frames = traceback.extract_tb(error.__traceback__)[1:]  # from the function on
             where = f" (line {frames[0].lineno} of {frames[0].filename})" if frames else ""
-            raise ExpertError(f"{self._name}: {type(error).__name__}: {error}{where}") from error
+            raise ExpertError(f"{self._name}: {cause_of(error)}{where}") from error
 
     def _chunk(self, given: Any) -> Vector | None:
         if given is None:
@@ -136,10 +137,13 @@ def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
             f"expert '{word}' is not '{SCRIPTED}', a folder with a policy, FILE.py:FUNCTION or module:FUNCTION"
         )
     module = _module(place)
-    found = getattr(module, name, None)
+    try:
+        found = getattr(module, name, None)
+        found = found() if isinstance(found, type) else found
+    except OTHERS_CODE as error:
+        raise ExpertError(f"expert '{word}': '{name}' cannot be made: {cause_of(error)}") from error
     if found is None:
         raise ExpertError(f"expert '{word}': {place} has no '{name}'")
-    found = found() if isinstance(found, type) else found
     function = getattr(found, "act", found)
     if not callable(function):
         raise ExpertError(f"expert '{word}': '{name}' is no function and has no method 'act'")
@@ -147,21 +151,18 @@ def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
 
 
 def _module(place: str) -> Any:
-    if not place.endswith(".py"):
-        try:
-            return importlib.import_module(place)
-        except ImportError as error:
-            raise ExpertError(f"expert module '{place}' cannot be imported: {error}") from error
-    if not Path(place).is_file():
+    is_file = place.endswith(".py")
+    if is_file and not Path(place).is_file():
         raise ExpertError(f"expert file '{place}' does not exist")
-    spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     try:
+        if not is_file:
+            return importlib.import_module(place)
+        spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's code
-        raise ExpertError(
-            f"expert file '{place}' cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+    except OTHERS_CODE as error:
+        kind = "file" if is_file else "module"
+        raise ExpertError(f"expert {kind} '{place}' cannot be imported: {cause_of(error)}") from error
     return module

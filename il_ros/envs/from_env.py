@@ -57,7 +57,7 @@ def contract_of_spaces(
         "# Keys, names and units may be changed; the topics belong to the environment.",
         "# docs/contract.yaml explains all fields.",
         f"name: {_quoted(name)}",
-        f"rate_hz: {rate_hz!r}  # one step of the environment is one tick; {why}",
+        f"rate_hz: {_numbers([rate_hz])}  # one step of the environment is one tick; {why}",
         f"trigger: {observed[-1].topic}  # each observation starts a tick",
         "",
         "observations:",

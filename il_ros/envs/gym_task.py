@@ -6,7 +6,8 @@ Evaluation, DAgger and recording then run on it as on the simulated tasks, under
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 
 from il_ros.core import messages
 from il_ros.core.messages import Message
+from il_ros.core.plugins import OTHERS_CODE, cause_of
 from il_ros.core.specs import ARRAY, Vector
 from il_ros.envs.from_env import name_of, rate_of
 from il_ros.envs.leaves import commanded_leaves, observed_leaves, to_action
+from il_ros.envs.tasks import TaskError
 from il_ros.sim.tasks.reading import Reading
 from il_ros.sim.tasks.task import RESET_PAUSE_NS
 
@@ -110,7 +113,7 @@ class GymTask:
 
     def reset(self, seed: int) -> None:
         """Reset the environment to a seed."""
-        self.observation, _ = self.env.reset(seed=seed)
+        self.observation, _ = self._asked("reset", lambda: self.env.reset(seed=seed))
         self._time_ns += RESET_PAUSE_NS
         self._steps, self._over, self._judged = 0, False, None
         self.total_reward = self._reward = 0.0
@@ -119,7 +122,8 @@ class GymTask:
     def step(self, commands: Mapping[str, Message]) -> None:
         """Take one step with the newest commands; see `Task`.
 
-        Raises ValueError also when a topic was never commanded, or a number is outside the environment's bounds.
+        Raises ValueError also when a topic was never commanded, a number is outside the environment's bounds, or the
+        environment's own code fails.
         """
         if self._over:
             raise ValueError(f"{self.name}: the episode is over; call reset")
@@ -136,7 +140,8 @@ class GymTask:
             raise ValueError(f"{missing[0]}: {self.name} needs a command in its first step")
         self._last = taken
         action = to_action(self.env.action_space, taken)
-        self.observation, reward, terminated, truncated, info = self.env.step(action)
+        answer = self._asked("step", lambda: self.env.step(action))
+        self.observation, reward, terminated, truncated, info = answer
         self._steps += 1
         self._time_ns += self.control_period_ns
         self._reward = float(reward)
@@ -180,6 +185,19 @@ class GymTask:
     def close(self) -> None:
         """Close the environment."""
         self.env.close()
+
+    def by_topic(self, numbers: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Return the numbers of commanded leaves by their topics; a contract may give them other keys."""
+        return {leaf.topic: numbers[leaf.key] for leaf in self._commanded}
+
+    def _asked(self, what: str, call: Callable[[], Any]) -> Any:
+        """Return what the environment answers; raises TaskError, naming the line, when its own code fails."""
+        try:
+            return call()
+        except OTHERS_CODE as error:
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"(line {line.lineno} of {line.filename})"
+            raise TaskError(f"{self.name}: {what} fails: {cause_of(error)} {where}") from error
 
     def _checked(self, leaf: Any, message: Message) -> Vector:
         values = np.asarray(message.data, dtype=np.float64)

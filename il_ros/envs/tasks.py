@@ -6,6 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from il_ros.core.plugins import OTHERS_CODE, cause_of
 from il_ros.core.tables import counted
 from il_ros.sim.fitting import task_for
 from il_ros.sim.tasks.task import Task, task_class, task_names
@@ -48,6 +49,8 @@ def make_environment(name: str, *, pictures: bool = False, **options: Any) -> An
         raise TaskError(f"environment '{name}': {error}") from error
     except (gymnasium.error.Error, ImportError) as error:
         raise TaskError(f"environment '{name}' is not known: {error}") from error
+    except OTHERS_CODE as error:
+        raise TaskError(f"environment '{name}' cannot be made: {cause_of(error)}") from error
 
 
 def make_any_task(

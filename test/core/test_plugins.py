@@ -183,6 +183,7 @@ def test_a_codec_of_another_package_reads_its_part_of_the_contract_and_the_messa
     ("target", "code", "message"),
     [
         ("grey:Grey", "import nothing_of_this_name", "importing grey fails: ModuleNotFoundError"),
+        ("grey:Grey", "import sys; sys.exit()", "importing grey fails: SystemExit"),
         ("grey:Grey", "class Grey: pass", "it must be a Codec"),
         ("grey:Grey", f"{CODEC}\n    def __init__(self, size): pass", "cannot be made: TypeError: "),
     ],

@@ -1,12 +1,16 @@
 """Experts by word."""
 
+import gymnasium
 import numpy as np
 import point_env
 import pytest
 
+from il_ros.core import contract
 from il_ros.envs.experts import ExpertError, FunctionExpert, expert_of
+from il_ros.envs.from_env import contract_of
 from il_ros.envs.tasks import make_any_task
 from il_ros.sim.experts.reach import ReachExpert
+from il_ros.sim.rollout import rollout
 
 FILE = """\
 import numpy as np
@@ -23,9 +27,16 @@ def hasty(observation):
 def string(observation):
     return "left"
 
+def quits(observation):
+    raise SystemExit(0)
+
 class Still:
     def act(self, observation):
         return np.array([0.0], np.float32)
+
+class Needy:
+    def __init__(self, gains):
+        self.act = gains
 """
 
 
@@ -86,6 +97,7 @@ def test_an_answer_that_is_no_action_names_the_function(point):
     [
         ("hasty", r"mine.py:hasty: ValueError: not enough values.* \(line 9 of .*mine.py\)"),
         ("string", r"mine.py:string: the action space is Box"),
+        ("quits", r"mine.py:quits: SystemExit: 0 \(line 16 of .*mine.py\)"),
     ],
 )
 def test_a_function_that_fails_is_named_with_its_line(point, file, name, message):
@@ -93,13 +105,36 @@ def test_a_function_that_fails_is_named_with_its_line(point, file, name, message
     task.reset(0)
     with pytest.raises(ExpertError, match=message):
         expert_of(f"{file}:{name}", task, own).act({})
-    reach, contract = make_any_task("reach")
+    reach, own = make_any_task("reach")
     with pytest.raises(ExpertError, match=r"mine: returned 'left'; needed: finite numbers"):
-        FunctionExpert(reach, contract, lambda _: "left", "mine").act({})
+        FunctionExpert(reach, own, lambda _: "left", "mine").act({})
 
 
-@pytest.mark.parametrize("text", ["def act(:", "import no_such_module", "1 / 0"])
-def test_a_file_that_cannot_be_imported_is_named(point, tmp_path, text):
-    (tmp_path / "broken.py").write_text(text)
-    with pytest.raises(ExpertError, match=r"broken.py' cannot be imported: \w+Error: "):
-        expert_of(f"{tmp_path / 'broken.py'}:act", *point)
+@pytest.mark.parametrize("text", ["def act(:", "import no_such_module", "1 / 0", "raise SystemExit(3)"])
+def test_a_file_or_module_that_cannot_be_imported_is_named(point, tmp_path, monkeypatch, text):
+    (tmp_path / "broken_expert.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for place in (str(tmp_path / "broken_expert.py"), "broken_expert"):
+        with pytest.raises(ExpertError, match=r"broken_expert.*' cannot be imported: \w+(Error: |Exit: 3)"):
+            expert_of(f"{place}:act", *point)
+    with pytest.raises(ExpertError, match=r"expert module '\.\.x' cannot be imported: TypeError: "):
+        expert_of("..x:act", *point)
+
+
+def test_a_class_that_cannot_be_made_is_named(point, file):
+    with pytest.raises(ExpertError, match=r"'Needy' cannot be made: TypeError: .*gains"):
+        expert_of(f"{file}:Needy", *point)
+
+
+def test_an_expert_works_under_a_contract_with_other_keys(file):
+    text = contract_of(gymnasium.make(point_env.NAME)).text
+    assert "  action:" in text
+    assert "  observation:" in text
+    renamed = contract.parse(
+        text.replace("  action:", "  push:").replace("  observation:", "  place:"), "renamed.yaml"
+    )
+    task, own = make_any_task(point_env.NAME, renamed)
+    task.reset(0)
+    assert expert_of(f"{file}:act", task, own).act({}).tolist() == [[0.5]]
+    run = rollout(task, expert_of("point_env:expert", task, own).act, own, seed=0)
+    assert (run.steps, run.success, sorted(run.observations)) == (8, True, ["place"])

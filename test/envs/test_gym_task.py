@@ -121,3 +121,38 @@ def test_our_own_environments_are_the_simulated_tasks():
     assert (task.name, own.name) == ("push", "arm_push")
     with pytest.raises(TaskError, match="task 'push' has a success condition of its own"):
         make_any_task("push", success_return=1.0)
+
+
+class Failing(gymnasium.Env):
+    """Fails in its own code: in reset with seed 1, else in step."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        if seed == 1:
+            raise KeyError("no such scene")
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        raise SystemExit(4)
+
+
+def test_an_environment_that_fails_in_its_own_code_is_named_with_the_line():
+    env = Failing()
+    task, own = GymTask(env), contract_of(env)
+    with pytest.raises(
+        TaskError, match=r"Failing: reset fails: KeyError: .*scene.* \(line \d+ of .*test_gym"
+    ):
+        task.reset(1)
+    with pytest.raises(TaskError, match=r"Failing: step fails: SystemExit: 4 \(line \d+ of .*test_gym"):
+        rollout(task, lambda seen: np.zeros((1, 1)), own, seed=0)
+
+
+def test_an_environment_that_cannot_be_made_is_named():
+    def needy(size):
+        return Failing()
+
+    gymnasium.register("Needy-v0", entry_point=needy)
+    with pytest.raises(TaskError, match=r"environment 'Needy-v0' cannot be made: TypeError: .*size"):
+        make_any_task("Needy-v0")

@@ -47,9 +47,9 @@ def codec_of(type_name: str) -> Codec:
     loaded = plugins.load(plugins.CODECS, type_name, _fault)
     try:
         codec: Codec = loaded() if isinstance(loaded, type) else loaded
-    except Exception as error:  # whatever the plug-in's own code raises
+    except plugins.OTHERS_CODE as error:
         plugin = plugins.registered(plugins.CODECS)[type_name][0]
-        cause = f"{type(error).__name__}: {error}"
+        cause = plugins.cause_of(error)
         raise PluginError(f"codec '{type_name}' of {plugin}: cannot be made: {cause}") from error
     return codec
 

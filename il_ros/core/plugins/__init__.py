@@ -60,6 +60,15 @@ DEVICES = Group("il_ros.devices", "device", "a subclass of il_ros.nodes.teleop.t
 GROUPS = (FAMILIES, REWARDS, CODECS, TASKS, EXPERTS, DEVICES)
 
 
+OTHERS_CODE = (Exception, SystemExit)
+"""Whatever code of others may raise; `sys.exit` in it must not end our command without a word."""
+
+
+def cause_of(error: BaseException) -> str:
+    """Return an error of others' code in one phrase: its type, and its text if it has one."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 @dataclass(frozen=True)
 class Plugin:
     """One entry point: its group, its name, the object's full name ("module:object"), and the package."""
@@ -119,10 +128,9 @@ def _imported(plugin: Plugin, group: Group) -> Any:
     module_name, _, path = plugin.target.partition(":")
     try:
         found: Any = import_module(module_name)
-    except Exception as error:  # whatever the plug-in's own code raises
-        cause = f"{type(error).__name__}: {error}"
+    except OTHERS_CODE as error:
         raise PluginError(
-            f"{group.noun} '{plugin.name}' of {plugin}: importing {module_name} fails: {cause}; "
+            f"{group.noun} '{plugin.name}' of {plugin}: importing {module_name} fails: {cause_of(error)}; "
             f"correct or uninstall {plugin.package}"
         ) from error
     for part in path.split("."):
