@@ -2,7 +2,7 @@
 
 The messages are copied as they are, with their log times. Messages of the second before a demonstration are copied
 too (pre-roll: they serve its first observation and are no frames). Of topics that are sent once (LATCHED), the newest
-message from before is copied to its beginning, because each episode is read alone.
+message from before, of transforms each message, is copied to its beginning, because each episode is read alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from il_ros.core.messages import MessageError
 from il_ros.core.tables import counted
 from il_ros.episodes import layout
 from il_ros.episodes.bag.opened import Bag, BagError, BagMessage
-from il_ros.episodes.bag.topics import CONTRACT_RECORD, DECISION_SUFFIX, resolve
+from il_ros.episodes.bag.topics import CONTRACT_RECORD, DECISION_SUFFIX, find_streams, resolve
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo
+from il_ros.episodes.recording.pre_roll import Latched
 from il_ros.records.outcomes import UNMARKED
 
 BOOL, JOY = "std_msgs/msg/Bool", "sensor_msgs/msg/Joy"
@@ -127,11 +128,13 @@ def cut(
 
     A demonstration without any message is left out with a note. An episode whose writing is interrupted is never
     complete. Raises BagError when the bag is damaged, CutError when a message type is unknown or the bag's own contract
-    can't be read, OSError.
+    can't be read, MismatchError when it does not hold what the contract of `options` needs, OSError.
     """
     options = CutOptions() if options is None else options
     if options.contract is None:
         options = replace(options, contract=_own_contract(bag))
+    else:
+        find_streams(options.contract, bag, None)
     report = CutReport()
     unknown = [name for name, topic in bag.topics.items() if not messages.known(topic.type)]
     if unknown:
@@ -142,7 +145,7 @@ def cut(
     before_ns = round(options.pre_roll_s * 1e9)
     waiting = sorted(demonstrations, key=lambda each: each.start_ns)
     open_episodes: list[_Episode] = []
-    latched: dict[str, BagMessage] = {}
+    latched: Latched[BagMessage] = Latched()
     try:
         for item in progress(bag.before_step(None), bag.messages_total):
             for episode in [each for each in open_episodes if item.log_ns > each.demonstration.stop_ns]:
@@ -154,10 +157,10 @@ def cut(
                     report.notes.append(f"no message in {_words(bag, chosen)}: left out")
                     continue
                 open_episodes.append(_Episode(bag, root, chosen, options))
-                for known in latched.values():
+                for known in latched:
                     open_episodes[-1].add(known, max(known.log_ns, chosen.start_ns - before_ns))
             if item.topic.endswith(LATCHED):
-                latched[item.topic] = item
+                latched.keep(item.topic, item.type, item.raw, item)
             for episode in open_episodes:
                 episode.add(item, item.log_ns)
         for episode in list(open_episodes):

@@ -13,6 +13,7 @@ from il_ros.episodes import cut as cutting
 from il_ros.episodes import layout
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.bag.reader import open_bag
+from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.cut import CutError, CutOptions, by_button, by_flag, by_times, cut
@@ -92,6 +93,39 @@ def test_every_message_of_a_span_is_copied_as_it_is(long, tmp_path):
     assert described.log_ns == begin  # it was sent once, at the beginning of the long bag
 
 
+def test_static_transforms_of_all_their_publishers_are_in_each_episode(tmp_path):
+    kind = "tf2_msgs/msg/TFMessage"
+
+    def transform(child, tick):
+        moved = messages.make(
+            "geometry_msgs/msg/TransformStamped", header=messages.header(0, "base"), child_frame_id=child
+        )
+        return made._recorded("/tf_static", kind, messages.make(kind, transforms=[moved]), made.stamp(tick))
+
+    # two drivers, each with a frame of its own; the camera's is sent again
+    items = [
+        transform("tool", 0),
+        transform("camera", 1),
+        transform("camera", 2),
+        *map(made.joints, range(100)),
+    ]
+    with BagWriter(tmp_path / "long") as bag:
+        numbers = {
+            topic: bag.add_stream(topic, made_of)
+            for topic, made_of in (("/tf_static", kind), ("/joint_states", made.JOINTS))
+        }
+        for item in sorted(items, key=lambda each: each.log_ns):
+            bag.write(numbers[item.topic], item.log_ns, item.raw)
+    bag = open_bag(tmp_path / "long")
+    cut(bag, tmp_path / "episodes", by_times(bag, [(2.0, 2.5), (4.0, 4.5)]), CutOptions())
+    for number, begin_s in ((1, 1.0), (2, 3.0)):
+        copied = open_bag(tmp_path / f"episodes/episode_00000{number}").messages()
+        static = [item for item in copied if item.topic == "/tf_static"]
+        children = [messages.decode(kind, item.raw).transforms[0].child_frame_id for item in static]
+        assert children == ["tool", "camera"]
+        assert {item.log_ns for item in static} == {bag.start_ns + round(begin_s * 1e9)}
+
+
 def test_presses_of_a_button_begin_and_end_demonstrations(long, tmp_path):
     bag = open_bag(long)
     found, notes = by_button(bag, "/joy", 1)
@@ -142,6 +176,16 @@ def test_an_interrupted_cut_leaves_no_episode_that_looks_whole(long, tmp_path):
 def test_what_can_not_be_cut_is_named(long, find, message):
     with pytest.raises(CutError, match=message):
         find(open_bag(long))
+
+
+def test_a_contract_that_the_bag_does_not_serve_is_refused_before_anything_is_written(long, tmp_path):
+    bag = open_bag(long)
+    other = contract_of_spaces("other", spaces.Box(-1, 1, (2,)), spaces.Box(-1, 1, (1,)), 20.0)
+    with pytest.raises(
+        MismatchError, match="doesn't fit contract 'other': observation needs topic observation"
+    ):
+        cut(bag, tmp_path / "episodes", by_times(bag, [(1.0, 2.0)]), CutOptions(contract=other))
+    assert not (tmp_path / "episodes").exists()
 
 
 def test_a_part_of_an_own_episode_keeps_the_contract_that_it_was_recorded_under(tmp_path, capsys):
