@@ -48,7 +48,10 @@ def entry_of(word: str, root: Path) -> Entry:
 
 
 def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
-    """Return the episodes given by `words`: folders of episodes, episodes, or by default all under `root`."""
+    """Return the episodes given by `words`: folders of episodes, episodes, or by default all under `root`.
+
+    An episode that is given twice counts once.
+    """
     found: list[Entry] = []
     for word in words or [str(root)]:
         path = root if not words else folder_of(word, root)
@@ -56,7 +59,7 @@ def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
             found.append(look(path))
         else:
             found += scan(path).entries
-    return found
+    return list({entry.folder.resolve(): entry for entry in found}.values())
 
 
 def contract_for(entry: Entry, file: Path | None) -> Contract:

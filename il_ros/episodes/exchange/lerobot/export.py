@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +33,8 @@ from il_ros.records.outcomes import UNMARKED
 
 Progress = Callable[[str, Sequence[object]], Iterable[object]]
 """Wraps the sequence that a step works through, as tqdm does; the first argument names the step."""
+_SEGMENTS, _DATASET, _LOCK = "segments", "dataset", "lock"
+"""What the hidden folder of an export holds."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,12 @@ def export_lerobot(
     columns = _columns(wanted, contract, options)
     base, info = base_of(out, columns) if append else (Base(), None)
     with _staging(out) as staging:
-        made = _convert_all(wanted, columns, options, staging / "segments", progress)
+        made = _convert_all(wanted, columns, options, staging / _SEGMENTS, progress)
         kept, more = _without_holes(made, options)
         segments = [segment for each in kept for segment in each.segments]
         if not segments:
             raise ExchangeError(f"{out}: no episode to export\n" + "\n".join(grouped(left_out + more)))
-        folder = staging / "dataset"
+        folder = staging / _DATASET
         shutil.rmtree(folder, ignore_errors=True)
         if info is not None:
             link_files(out, folder)
@@ -118,9 +122,10 @@ def _steps(progress: Progress, segments: Sequence[Segment]) -> Iterable[Segment]
 
 
 def _chosen(entries: Sequence[Entry], options: ExportOptions) -> tuple[list[Entry], list[tuple[str, str]]]:
-    """Return the entries to export; raises ExchangeError when some have a verdict and others don't."""
-    left_out = [(each.name, f"{each.state}: {each.reason}") for each in entries if not each.usable]
-    wanted = [each for each in entries if each.usable]
+    """Return the entries to export, each once; raises ExchangeError when some have a verdict and others don't."""
+    once = list({each.folder.resolve(): each for each in entries}.values())
+    left_out = [(each.name, f"{each.state}: {each.reason}") for each in once if not each.usable]
+    wanted = [each for each in once if each.usable]
     unmarked = [each for each in wanted if each.outcome == UNMARKED]
     if unmarked and len(unmarked) < len(wanted):
         if options.unmarked == "refuse":
@@ -184,20 +189,32 @@ def _convert_all(
 ) -> list[Converted]:
     """Convert every episode; raises ExchangeError that lists all episodes that can't be."""
     jobs = min(options.jobs or os.cpu_count() or 1, len(entries))
-    work = [(entry, columns, options, folder / entry.name) for entry in entries]
+    work = [(entry, columns, options, folder / _segments_of(entry)) for entry in entries]
     made: list[Converted] = []
     faults: list[tuple[str, str]] = []
-    with _mapped(jobs, work) as results:
-        for _ in progress("converting", entries):
-            done = next(results)
-            if isinstance(done, Converted):
-                made.append(done)
-            else:
-                faults.append(done)
+    try:
+        with _mapped(jobs, work) as results:
+            for _ in progress("converting", entries):
+                done = next(results)
+                if isinstance(done, Converted):
+                    made.append(done)
+                else:
+                    faults.append(done)
+    except BrokenProcessPool as error:
+        raise ExchangeError(
+            f"one of the {jobs} processes that convert was killed, perhaps because the memory was used up; the same "
+            "export with fewer jobs goes on where it stopped"
+        ) from error
     if faults:
         lines = "\n".join(f"  {line}" for line in grouped(faults))
         raise ExchangeError(f"these episodes can't be exported; leave them out or discard them:\n{lines}")
     return made
+
+
+def _segments_of(entry: Entry) -> str:
+    """Return the name of the folder of an episode's segments: episodes of several roots may have one name."""
+    place = hashlib.sha256(str(entry.folder.resolve()).encode()).hexdigest()[:16]
+    return f"{entry.name}-{place}"
 
 
 @contextmanager
@@ -241,8 +258,16 @@ def _without_holes(
 def _staging(out: Path) -> Iterator[Path]:
     """Yield the hidden folder of the export, for one process at a time; it is deleted when all went well."""
     staging = out.with_name(f".{out.name}.exporting")
+    ours = staging.is_dir() and not staging.is_symlink()
+    strange = (
+        [each for each in staging.iterdir() if each.name not in (_SEGMENTS, _DATASET, _LOCK)] if ours else []
+    )
+    if strange or (os.path.lexists(staging) and not ours):
+        raise ExchangeError(
+            f"{(*strange, staging)[0]}: no export wrote it; move it away, an export deletes {staging}"
+        )
     staging.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(staging / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(staging / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,72 @@
+"""Which episodes an export converts, in which processes, and its hidden folder."""
+
+import lerobot_files
+import made_episodes as made
+import numpy as np
+import psutil
+import pytest
+
+from il_ros.cli.episodes.choice import entries_of
+from il_ros.episodes.catalogue import scan
+from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.lerobot.export import export_lerobot
+from il_ros.episodes.exchange.lerobot.options import ExportOptions
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Episodes of 6, 5 and 4 ticks."""
+    for number in (1, 2, 3):
+        made.write(tmp_path / "episodes", made.recorded(7 - number), number)
+    return tmp_path / "episodes"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_episodes_of_one_name_in_two_roots_are_both_exported_and_each_once(tmp_path, jobs):
+    """Every root begins with episode_000001."""
+    first, second = tmp_path / "monday", tmp_path / "tuesday"
+    made.write(first, made.recorded(8))
+    made.write(
+        second,
+        [item for tick in range(20, 28) for item in (made.image(tick), made.joints(tick))]
+        + [made.decision(tick) for tick in range(20, 28)],
+    )
+    entries = [*scan(first).entries, *scan(second).entries, *scan(first).entries]
+    report = export_lerobot(entries, tmp_path / "out", ExportOptions(jobs=jobs))
+    assert (report.episodes, report.frames) == (2, 16)
+    state = lerobot_files.columns(tmp_path / "out")["observation.state"]
+    np.testing.assert_array_equal(state[:, 0], [*range(8), *range(20, 28)])
+
+
+def test_an_episode_that_is_named_twice_is_one(root):
+    found = entries_of(["1", "1", str(root), str(root / "episode_000001")], root)
+    assert [entry.name for entry in found] == ["episode_000001", "episode_000002", "episode_000003"]
+
+
+def test_a_killed_process_is_said_and_the_export_goes_on(root, tmp_path):
+    def killing(step, items):
+        for child in psutil.Process().children():
+            if "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+        return items
+
+    with pytest.raises(
+        ExchangeError, match="one of the 2 processes that convert was killed, perhaps because the mem"
+    ):
+        export_lerobot(scan(root).entries, tmp_path / "out", ExportOptions(jobs=2), progress=killing)
+    assert not (tmp_path / "out").exists()
+    assert export_lerobot(scan(root).entries, tmp_path / "out", ExportOptions(jobs=1)).frames == 15
+
+
+def test_what_lies_in_the_place_of_the_hidden_folder_is_kept(root, tmp_path):
+    staging = tmp_path / ".out.exporting"
+    staging.mkdir()
+    (staging / "mine.txt").write_text("mine")
+    with pytest.raises(
+        ExchangeError, match=r"exporting/mine.txt: no export wrote it; move it away, an export deletes"
+    ):
+        export_lerobot(scan(root).entries, tmp_path / "out")
+    assert (staging / "mine.txt").read_text() == "mine"
+    (tmp_path / ".other.exporting").write_text("a file")
+    with pytest.raises(ExchangeError, match=r"\.other\.exporting: no export wrote it"):
+        export_lerobot(scan(root).entries, tmp_path / "other")
