@@ -118,7 +118,7 @@ def rollback(args: argparse.Namespace) -> int:
         reason = f"by a person at {now}, to go back to {target.name}"
         for run in leaving:
             was = lineage.roll_back(run, reason)
-            say(f"{was.version} was {was.state}; now it is rolled back.")
+            say(f"{run.name} was {was.state}; now it is rolled back.")
         say(_lineage_of(target, newest))
         done = driving is None or _followed(driving, target, reason)
     except (LineageError, OSError) as error:
@@ -184,7 +184,7 @@ def _lineage_of(target: Path, newest: Path) -> str:
     )
     descends = f"; {newest.name} descends from it: {' <- '.join(reversed(chain))}"
     apart = f"; {newest.name} does not descend from it"
-    return f"{record.version}: trained{when} {origin}{data}{descends if target.name in chain else apart}."
+    return f"{target.name}: trained{when} {origin}{data}{descends if target.name in chain else apart}."
 
 
 def _followed(driving: Path, target: Path, reason: str) -> bool:
@@ -212,7 +212,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     rows: list[tuple[str, ...]] = []
     unmarked = [f"{count} of {name}" for name, (_, _, count) in sorted(fared.items()) if count]
-    damaged = []
+    damaged, copied = [], []
     for run_folder in runs:
         try:
             record = lineage.read(run_folder)
@@ -220,10 +220,16 @@ def run(args: argparse.Namespace) -> int:
             damaged.append(str(error))
             rows.append((run_folder.name, *("?",) * 4, "damaged", *("?",) * 3, "not used; see below"))
             continue
-        rows.append(_row(record, fared.get(record.version)))
+        rows.append((run_folder.name, *_row(record, fared.get(record.version))))
+        if record.version != run_folder.name:
+            copied.append(
+                f"{run_folder.name}: its version.json is of {record.version}; is the folder a copy?"
+            )
     say(table(HEADER, rows, right=HEADER[2:5] + HEADER[6:9]))
     if unmarked:
         say(f"success: of the marked episodes; not counted, because unmarked: {', '.join(unmarked)}")
+    for sentence in copied:
+        say(sentence)
     for sentence in damaged:
         say(sentence, file=sys.stderr)
     return 1 if damaged else 0
@@ -257,10 +263,10 @@ def _version(entry: Entry) -> str:
 
 
 def _row(record: Lineage, fared: tuple[int, int, int] | None) -> tuple[str, ...]:
+    """Return the columns after the version's name."""
     loss = record.metrics.get("validation_loss")
     rate = record.interventions_per_minute
     return (
-        record.version,
         record.parent or "-",
         str(len(record.episodes)) if record.data else "-",
         str(record.labels) if record.data else "-",

@@ -1,5 +1,7 @@
 """`il-ros policy versions`."""
 
+import shutil
+
 import made_episodes as made
 
 from il_ros.cli.main import main
@@ -96,6 +98,21 @@ def test_a_rollback_to_a_version_takes_all_later_good_ones_back(tmp_path, capsys
         False,
         False,
     ]
+
+
+def test_a_copied_version_is_told_by_its_folder(tmp_path, capsys):
+    write(tmp_path, "v1")
+    shutil.copytree(tmp_path / "v1", tmp_path / "v2")
+    assert main(["policy", "versions", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed[2:4]] == ["v1", "v2"]
+    assert printed[-1] == "v2: its version.json is of v1; is the folder a copy?"
+    assert main(["policy", "rollback", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "v2 was trained; now it is rolled back." in printed
+    assert "the next start drives with v1." in printed
+    assert lineage.is_good(tmp_path / "v1")
+    assert not lineage.is_good(tmp_path / "v2")
 
 
 def test_a_rollback_that_cannot_be_changes_nothing_and_says_why(tmp_path, capsys):
