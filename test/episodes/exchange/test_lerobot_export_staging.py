@@ -1,5 +1,12 @@
 """Which episodes an export converts, in which processes, and its hidden folder."""
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import lerobot_files
 import made_episodes as made
 import numpy as np
@@ -45,9 +52,8 @@ def test_an_episode_that_is_named_twice_is_one(root):
 
 def test_a_killed_process_is_said_and_the_export_goes_on(root, tmp_path):
     def killing(step, items):
-        for child in psutil.Process().children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
+        for child in converting(psutil.Process()):
+            child.kill()
         return items
 
     with pytest.raises(
@@ -56,6 +62,41 @@ def test_a_killed_process_is_said_and_the_export_goes_on(root, tmp_path):
         export_lerobot(scan(root).entries, tmp_path / "out", ExportOptions(jobs=2), progress=killing)
     assert not (tmp_path / "out").exists()
     assert export_lerobot(scan(root).entries, tmp_path / "out", ExportOptions(jobs=1)).frames == 15
+
+
+@pytest.mark.parametrize(("number", "to_all"), [(signal.SIGINT, True), (signal.SIGKILL, False)])
+def test_an_ended_export_leaves_no_process_and_no_traceback(root, tmp_path, number, to_all):
+    words = ["episodes", "export", "lerobot", "--root", str(root), "-o", str(tmp_path / "out"), "--jobs", "2"]
+    with (tmp_path / "log").open("w") as log:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "il_ros", *words], stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        group = psutil.Process(run.pid)
+        assert eventually(lambda: len(converting(group)) == 2)
+        children = group.children()
+        (os.killpg if to_all else os.kill)(run.pid, number)
+        assert run.wait(120) == (130 if to_all else -number)
+        gone, left = psutil.wait_procs(children, 120)
+        assert (len(gone), left) == (len(children), [])
+        assert "Traceback" not in (tmp_path / "log").read_text()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+
+
+def converting(group):
+    """The child processes of an export that import or convert."""
+    return [child for child in group.children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+def eventually(holds, within_s=120.0):
+    end_s = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > end_s:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def test_what_lies_in_the_place_of_the_hidden_folder_is_kept(root, tmp_path):

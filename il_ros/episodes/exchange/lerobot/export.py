@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,7 @@ from pathlib import Path
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.processes import prepare_child
 from il_ros.core.tables import counted, grouped
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.topics import MismatchError
@@ -224,11 +226,26 @@ def _mapped(
     if jobs <= 1:
         yield map(_convert, work)
         return
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_with_the_export)
     try:
-        yield pool.map(_convert, work)
+        # the processes inherit this mask: Ctrl-C also goes to them, and would print a traceback from their imports
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            results = pool.map(_convert, work)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield results
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_the_export() -> None:
+    """Let a converting process end without a word on Ctrl-C, and when its parent is killed."""
+    prepare_child()
+    if os.getppid() == 1:  # its parent ended before
+        os._exit(1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _convert(work: tuple[Entry, Columns, ExportOptions, Path]) -> Converted | tuple[str, str]:
