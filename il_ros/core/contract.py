@@ -21,6 +21,8 @@ import numpy as np
 
 from il_ros.core import contract_fields, files, messages, share
 from il_ros.core.codecs import codec_types
+from il_ros.core.derived import DerivedSpec
+from il_ros.core.derived.reading import read_derived
 from il_ros.core.safety import Safety, read_safety
 from il_ros.core.specs import (
     BOUNDED,
@@ -58,7 +60,8 @@ class Contract:
     `trigger`: the topic whose messages start a tick, with their stamp; None: a timer starts the ticks.
     `text`: the file as written, with the definitions of message types that are no standard ones. `safety`: further
     layers behind the limiter. `groups`: the actions by authority, in the file's order; one group of all actions unless
-    the contract says otherwise. All three are excluded from comparison and from the hash.
+    the contract says otherwise. `derived`: numbers computed from the observations, further inputs of policies. All four
+    are excluded from comparison and from the hash: recordings do not depend on them.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Contract:
     text: str = field(default="", compare=False, repr=False)
     safety: Safety = field(default=Safety(), compare=False)
     groups: tuple[ActionGroup, ...] = field(default=(), compare=False)
+    derived: tuple[DerivedSpec, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -148,8 +152,9 @@ class Contract:
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
     def _meaning(self) -> dict[str, Any]:
-        values = dataclasses.asdict(self)
-        del values["text"], values["safety"], values["groups"]
+        values = dataclasses.asdict(dataclasses.replace(self, derived=()))
+        for name in ("text", "safety", "groups", "derived"):
+            del values[name]
         for action, fields in zip(self.actions, values["actions"], strict=True):
             # as hashed before these keys existed
             if self.expires_s(action) == self._default_expiry_s(action):
@@ -227,10 +232,11 @@ def parse(text: str, source: str) -> Contract:
         raise top.error("trigger", f"'{trigger}' is not an observed topic; one of: {', '.join(observed)}")
     safety = read_safety(top.section("safety", required=False), by_key, actions)
     groups = contract_fields.groups(top.section("groups", required=False), action_slices(actions))
+    derived = read_derived(top.section("derived", required=False), {spec.key: spec for spec in observations})
     top.done()
     _refuse_clashes(top, observations, actions)
     text = _with_definitions(text, "definitions" in top, (*observations, *actions))
-    return Contract(name, rate_hz, observations, actions, trigger, text, safety, groups)
+    return Contract(name, rate_hz, observations, actions, trigger, text, safety, groups, derived)
 
 
 def _learn_definitions(top: Section) -> None:

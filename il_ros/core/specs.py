@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +17,7 @@ Vector = NDArray[np.float64]
 
 XYZ = ("x", "y", "z")
 XYZW = ("x", "y", "z", "w")
+_AXES = tuple(f".{axis}" for axis in XYZW)
 
 POSE_PARTS = {"position": XYZ, "orientation": XYZW}
 TWIST_PARTS = {"linear": XYZ, "angular": XYZ}
@@ -169,6 +170,17 @@ class ObservationSpec(StreamSpec):
         if self.image is not None:
             return np.dtype(np.float32 if self.image.encoding == "depth" else np.uint8)
         return np.dtype(np.str_) if self.kind == "text" else np.dtype(np.float64)
+
+
+def orientations_in(elements: Sequence[str]) -> tuple[int, ...]:
+    """Return the places at which four elements are one orientation, also in a message: pose.orientation.x, ..."""
+    return tuple(first for first in range(len(elements) - 3) if _is_orientation(elements[first : first + 4]))
+
+
+def _is_orientation(names: Sequence[str]) -> bool:
+    holders = {name.rpartition(".")[0] for name in names}
+    part = holders.pop().rpartition(".")[2] if len(holders) == 1 else ""
+    return part in ("orientation", "rotation") and tuple(name[-2:] for name in names) == _AXES
 
 
 def narrowed(spec: ObservationSpec, used: Iterable[int]) -> ObservationSpec:

@@ -1,4 +1,6 @@
-"""Conversion of a contract's observations to network inputs: one state vector, images, and texts.
+"""Conversion of a contract's observations, and of what is derived from them, to network inputs.
+
+They are one state vector, images, and texts.
 
 Orientations are encoded as the first two columns of the rotation matrix (`rotations`), the angles of continuous
 joints as cosine and sine: q and -q, and angles a whole turn apart, map to the same features, continuously.
@@ -14,25 +16,25 @@ from typing import Any
 
 import numpy as np
 
+from il_ros.core import derived
 from il_ros.core.contract import Contract
-from il_ros.core.specs import XYZW, ObservationSpec, Vector
+from il_ros.core.derived import DerivedSpec
+from il_ros.core.specs import ObservationSpec, Vector, orientations_in
 from il_ros.policies.protocol import PolicyError, PolicySettings
 from il_ros.policies.rotations import columns_of
-from il_ros.policies.units import groups_of, units_of
 
 Array = np.ndarray[Any, Any]
-
-_AXES = tuple(f".{axis}" for axis in XYZW)
 
 
 @dataclass(frozen=True)
 class Inputs:
     """The observations that a policy uses: `state` (D raw values in one vector), `images` and `texts`.
 
-    `optional`: the keys that may be missing.
+    `state` has the numeric observations and the contract's derived ones. `optional`: the keys that may be missing; a
+    derived one is missing where something that it is computed from is.
     """
 
-    state: tuple[ObservationSpec, ...]
+    state: tuple[ObservationSpec | DerivedSpec, ...]
     images: tuple[ObservationSpec, ...] = ()
     texts: tuple[ObservationSpec, ...] = ()
     optional: tuple[str, ...] = ()
@@ -53,12 +55,14 @@ class Inputs:
         image: bool = True,
         text: bool = False,
     ) -> Inputs:
-        """Return the inputs for `keys`, or for all of the contract's observations if empty.
+        """Return the inputs for `keys`, or for all of the contract's observations and derived ones if empty.
 
-        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, and on an image
-        or text observation that the policy does not support (`image`, `text`).
+        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, on one that is
+        not optional although it is derived from one that is, and on an image or text observation that the policy does
+        not support (`image`, `text`).
         """
-        known = {spec.key: spec for spec in contract.observations}
+        known: dict[str, ObservationSpec | DerivedSpec] = {spec.key: spec for spec in contract.observations}
+        known |= {spec.key: spec for spec in contract.derived}
         for key in keys:
             if key not in known:
                 raise ValueError(
@@ -79,8 +83,15 @@ class Inputs:
                 raise ValueError(f"optional: '{key}' is not among the inputs: {', '.join(used)}")
         if set(used) <= set(optional):
             raise ValueError("optional: all inputs may be missing; at least one must always be there")
-        kinds = [tuple(spec for spec in specs if spec.kind == kind) for kind in ("numeric", "image", "text")]
-        return cls(kinds[0], kinds[1], kinds[2], optional)
+        for spec in specs:
+            missing = [source.key for source in derived.sources(spec) if source.key in optional]
+            if missing and spec.key not in optional:
+                raise ValueError(
+                    f"optional: '{spec.key}' is derived from '{missing[0]}', which may be missing; name it there too"
+                )
+        observed = [spec for spec in specs if isinstance(spec, ObservationSpec)]
+        images, texts = (tuple(spec for spec in observed if spec.kind == kind) for kind in ("image", "text"))
+        return cls(tuple(spec for spec in specs if spec.kind == "numeric"), images, texts, optional)
 
     @cached_property
     def columns(self) -> dict[str, Array]:
@@ -90,15 +101,19 @@ class Inputs:
 
     def absent(self, observations: Mapping[str, Array]) -> tuple[str, ...]:
         """Return the optional keys that are missing in one observation, or in an episode's arrays."""
-        return tuple(key for key in self.optional if key not in observations)
+        return tuple(
+            key
+            for key in self.optional
+            if any(source.key not in observations for source in derived.sources(self._specs[key]))
+        )
 
     def completed(self, observations: Mapping[str, Array]) -> Mapping[str, Array]:
         """Return the observations with zeros (an empty text) in the place of missing optional ones."""
         missing = self.absent(observations)
         if not missing:
             return observations
-        specs = {spec.key: spec for spec in (*self.state, *self.images, *self.texts)}
-        present = next((spec for key, spec in specs.items() if key in observations), None)
+        specs = self._specs
+        present = next((source for source in self.sources if source.key in observations), None)
         frames: tuple[int, ...] = ()
         if present is not None:
             shape = np.shape(observations[present.key])
@@ -110,14 +125,29 @@ class Inputs:
         return {**observations, **zeros}
 
     @cached_property
+    def sources(self) -> tuple[ObservationSpec, ...]:
+        """The observations that the policy needs, also those that its inputs are derived from."""
+        found = {source.key: source for spec in self._specs.values() for source in derived.sources(spec)}
+        return tuple(found.values())
+
+    @cached_property
+    def _specs(self) -> dict[str, ObservationSpec | DerivedSpec]:
+        return {spec.key: spec for spec in (*self.state, *self.images, *self.texts)}
+
+    @cached_property
+    def formulas(self) -> dict[str, str]:
+        """How each derived input is computed, by key."""
+        return {spec.key: spec.formula for spec in self.state if isinstance(spec, DerivedSpec)}
+
+    @cached_property
     def elements(self) -> tuple[str, ...]:
         """The names of the D raw values, such as 'joints/position/joint1'."""
         return tuple(f"{spec.key}/{element}" for spec in self.state for element in spec.elements)
 
     @cached_property
     def units(self) -> tuple[str, ...]:
-        """The unit of each of the F features, "" if unknown; see `il_ros.policies.units`."""
-        raw = [unit for spec in self.state for unit in units_of(spec)]
+        """The unit of each of the F features, "" if unknown; see `il_ros.core.units`."""
+        raw = [unit for spec in self.state for unit in derived.units(spec)]
         circles = 6 * len(self._quaternions) + 2 * len(self._angles)
         return (*(raw[index] for index in self._plain), *["1"] * circles)
 
@@ -141,7 +171,7 @@ class Inputs:
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """The unit group of each of the F features, such as 'joints/position [rad]'."""
-        raw = [group for spec in self.state for group in groups_of(spec)]
+        raw = [group for spec in self.state for group in derived.groups(spec)]
         rotated = [raw[first] for first in self._quaternions for _ in range(6)]
         turning = [f"{raw[index]} turn" for index in self._angles for _ in range(2)]
         return (*(raw[index] for index in self._plain), *rotated, *turning)
@@ -154,7 +184,8 @@ class Inputs:
         if not self.state:
             return np.empty((*self._frames_shape(observations), 0))
         try:
-            state = np.concatenate([observations[spec.key] for spec in self.state], axis=-1, dtype=np.float64)
+            seen = derived.completed(self.state, observations) if self.formulas else observations
+            state = np.concatenate([seen[spec.key] for spec in self.state], axis=-1, dtype=np.float64)
         except (KeyError, ValueError):
             state = None
         if state is None or state.shape[-1] != len(self.elements) or not np.isfinite(state).all():
@@ -209,10 +240,7 @@ class Inputs:
     @cached_property
     def _quaternions(self) -> tuple[int, ...]:
         """The index in the raw vector at which each complete orientation begins."""
-        suffixes = [element.partition("/")[2] for element in self.elements]
-        return tuple(
-            first for first in range(len(suffixes) - 3) if _is_orientation(suffixes[first : first + 4])
-        )
+        return orientations_in([element.partition("/")[2] for element in self.elements])
 
     @cached_property
     def _quaternion_index(self) -> Array:
@@ -234,7 +262,9 @@ class Inputs:
         return np.array([index for index in range(len(self.elements)) if index not in taken], dtype=np.intp)
 
     def _error(self, observations: Mapping[str, Array]) -> PolicyError:
-        for spec in self.state:
+        for spec in self.sources:
+            if spec.kind != "numeric":
+                continue
             value = observations.get(spec.key)
             if value is None:
                 return PolicyError(
@@ -248,15 +278,12 @@ class Inputs:
                 where = f" in frame {frame[0]}" if frame else ""
                 number = value[tuple(bad[0])]
                 return PolicyError(f"observation '{spec.key}': {spec.elements[column]} is {number}{where}")
-        shapes = {spec.key: observations[spec.key].shape for spec in self.state}
+        shapes = {spec.key: observations[spec.key].shape for spec in self.sources}
+        if len({shape[:-1] for shape in shapes.values()}) == 1:
+            return PolicyError(
+                f"what is derived from the observations is not finite: {', '.join(self._specs)}"
+            )
         return PolicyError(f"observations differ in their number of frames: {shapes}")
-
-
-def _is_orientation(names: Sequence[str]) -> bool:
-    """Return whether four elements are one orientation, also one inside of a message: pose.orientation.x, ..."""
-    holders = {name.rpartition(".")[0] for name in names}
-    part = holders.pop().rpartition(".")[2] if len(holders) == 1 else ""
-    return part in ("orientation", "rotation") and tuple(name[-2:] for name in names) == _AXES
 
 
 def _field_name(name: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
-from il_ros.policies.units import NOISE_FLOORS, RELATIVE_FLOOR
+from il_ros.core.units import NOISE_FLOORS, RELATIVE_FLOOR
 
 ACTION_SCALES = ("min_max", "std")
 _SMALLEST_SHARE = 0.1

@@ -18,11 +18,13 @@ def columns_of(quaternions: Vector) -> Vector:
 
     A quaternion of zeros, which some drivers send for "no orientation", becomes the identity.
     """
-    products = quaternions[..., :, None] * quaternions[..., None, :]  # (..., 4, 4)
-    products = products.reshape(*quaternions.shape[:-1], 16)
-    norms = np.maximum(products @ _SQUARED_NORM, 1e-300)[..., None]
-    columns: Vector = _IDENTITY + products @ _TO_COLUMNS / norms
-    return columns
+    x, y, z, w = np.moveaxis(
+        quaternions, -1, 0
+    )  # element-wise: a product of matrices rounds by the batch's size
+    twice = 2 / np.maximum(x * x + y * y + z * z + w * w, 1e-300)
+    first = (1 - twice * (y * y + z * z), twice * (x * y + z * w), twice * (x * z - y * w))
+    second = (twice * (x * y - z * w), 1 - twice * (x * x + z * z), twice * (y * z + x * w))
+    return np.stack([*first, *second], axis=-1)
 
 
 def quaternions_of(columns: Vector) -> Vector:
@@ -59,25 +61,3 @@ def _unit(vectors: Vector) -> Vector:
         raise ValueError("the columns of a rotation are 0 or parallel")
     unit: Vector = vectors / lengths
     return unit
-
-
-def _rotation_tables() -> tuple[Vector, Vector, Vector]:
-    """Return (16, 6), (16,), (6,): maps from products of x y z w to columns and norm, and the offset."""
-    x, y, z, w = range(4)
-    columns = np.zeros((4, 4, 6))
-    for place, terms in enumerate(
-        (
-            ((-2, y, y), (-2, z, z)),
-            ((2, x, y), (2, z, w)),
-            ((2, x, z), (-2, y, w)),
-            ((2, x, y), (-2, z, w)),
-            ((-2, x, x), (-2, z, z)),
-            ((2, y, z), (2, x, w)),
-        )
-    ):
-        for factor, first, second in terms:
-            columns[first, second, place] = factor
-    return columns.reshape(16, 6), np.eye(4).reshape(16), np.array([1.0, 0, 0, 0, 1, 0])
-
-
-_TO_COLUMNS, _SQUARED_NORM, _IDENTITY = _rotation_tables()

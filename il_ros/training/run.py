@@ -139,6 +139,8 @@ def train(
         identity = {"recipe": recipe.to_plain(), "contract": dataset.contract.hash, "data": _names(dataset)}
         if start is not None:
             identity["start"] = start.version
+        if inputs.formulas:
+            identity["derived"] = inputs.formulas
         if resume:
             saved.restore(out, loop, identity)
         written_s = clock()

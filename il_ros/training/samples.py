@@ -171,7 +171,7 @@ def _frames(episodes: Sequence[EpisodeArrays], inputs: Inputs) -> Frames:
             raise ValueError(f"{episode.name}: {error}") from error
     lengths = [len(episode) for episode in episodes]
     absent = {
-        key: np.repeat([key not in episode.observations for episode in episodes], lengths)
+        key: np.repeat([key in inputs.absent(episode.observations) for episode in episodes], lengths)
         for key in inputs.optional
     }
     together = np.concatenate(features)

@@ -8,6 +8,7 @@ import pytest
 from il_ros.core import contract, contract_fields
 from il_ros.core.codecs import base, codec_types, joints, pictures, transforms
 from il_ros.core.codecs import fields as fields_codec
+from il_ros.core.derived import OPERATIONS
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "contract.yaml"
 READ = re.compile(
@@ -20,7 +21,7 @@ def fields():
     found = set()
     for module in (contract, contract_fields, base, fields_codec, joints, pictures, transforms):
         found |= set(READ.findall(Path(module.__file__).read_text()))
-    return sorted(found)
+    return sorted({*found, *OPERATIONS})
 
 
 def test_the_document_is_a_contract():

@@ -20,6 +20,7 @@ from il_ros.core.contract import Contract, differences
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
 from il_ros.policies.action_form import ActionForm
+from il_ros.policies.features import Inputs
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.training.batches import ReplayPlan
 from il_ros.training.recipe import Recipe, Training
@@ -103,6 +104,12 @@ def incompatibility(start: LoadedPolicy, contract: Contract, recipe: Recipe) -> 
         return f"family is {start.family}, the recipe's {recipe.family}"
     if start.form.size != ActionForm(contract).size:
         return "it learnt the numbers of quaternions, orientations are learnt as rotation matrices now"
+    formulas = Inputs.for_policy(contract, recipe.policy).formulas
+    if formulas != start.inputs.formulas:
+        return (
+            f"it derived {_listed(start.inputs.formulas)} from its observations, the contract now derives "
+            f"{_listed(formulas)}"
+        )
     before, now = settings.plain(start.settings), settings.plain(recipe.policy)
     changed = [
         f"policy.{key} is {before.get(key)}, the recipe's {now[key]}"
@@ -110,3 +117,7 @@ def incompatibility(start: LoadedPolicy, contract: Contract, recipe: Recipe) -> 
         if now[key] != before.get(key)
     ]
     return "; ".join(changed)
+
+
+def _listed(formulas: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} = {formula}" for key, formula in formulas.items()) or "nothing"

@@ -3,7 +3,7 @@
 import pytest
 
 from il_ros.core import contract
-from il_ros.policies.units import groups_of, units_of
+from il_ros.core.units import groups_of, units_of
 
 ACTIONS = "\nactions:\n  base: {topic: c, type: geometry_msgs/msg/Twist, limits: {speed: 1}}\n"
 
