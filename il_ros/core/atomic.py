@@ -20,10 +20,10 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with _named(path), temporary.open("w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
             if durable:
-                file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
@@ -47,10 +47,11 @@ def folder(path: Path, names: Collection[str]) -> Iterator[Path]:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        yield temporary
-        for file in temporary.iterdir():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
+        with _named(path):
+            yield temporary
+            for file in temporary.iterdir():
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
         require_only(path, names)
         if path.exists():
             exchange(temporary, path)
@@ -58,6 +59,17 @@ def folder(path: Path, names: Collection[str]) -> Iterator[Path]:
             temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an OSError of writing, such as a full disk, name the path; only one of opening does so by itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def require_only(path: Path, names: Collection[str]) -> None:

@@ -211,7 +211,9 @@ class Versions:
     # ---- what comes in -----------------------------------------------------------------------------------
 
     def _on_decision(self, raw: bytes) -> None:
-        self._decisions.observe(decode(raw), self._node.get_clock().now().nanoseconds)
+        now_ns = self._node.get_clock().now().nanoseconds
+        if now_ns:  # else simulated time has not arrived yet, and no stamp can be judged
+            self._decisions.observe(decode(raw), now_ns)
 
     def _on_matched(self, event: Any) -> None:
         self._publishers, self._appeared = event.current_count, event.total_count_change

@@ -12,11 +12,13 @@ def main(args=None):
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
+from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import ExternalShutdownException
 from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
@@ -25,6 +27,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from il_ros.core.stopping import launcher, stop_signals
+from il_ros.core.strict_yaml import brief
 from il_ros.core.tables import say
 from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.parameters import ParameterError, declare, value
@@ -64,6 +67,9 @@ class ManagedNode(Shell, LifecycleNode):
         super().__init__(name, **kwargs)
         declare(self, "autostart", True, "configure and activate at start, without a lifecycle manager")
         self._set_up()
+        for service in self.services:
+            if service.srv_type is ChangeState:
+                service.callback = functools.partial(self._on_change_state, service.callback)
 
     def configure(self) -> None:
         """Load and create resources; publish nothing yet."""
@@ -129,6 +135,22 @@ class ManagedNode(Shell, LifecycleNode):
     def on_error(self, _state: Any) -> TransitionCallbackReturn:
         """After an unexpected exception: release everything; the node can be configured again."""
         return self._transition(self.cleanup)
+
+    def _on_change_state(self, change: Callable[..., Any], request: Any, response: Any) -> Any:
+        """Refuse a transition that the present state does not have: rclpy would raise an error and not answer."""
+        wanted, possible = request.transition, self._state_machine.available_transitions
+        # as rclpy: a label counts before a number
+        if any(
+            wanted.label == label if wanted.label else wanted.id == number for number, label, *_ in possible
+        ):
+            return change(request, response)
+        names = {number: label for number, label, *_ in self._state_machine.transition_graph}
+        name = wanted.label or names.get(wanted.id, f"transition {wanted.id}")
+        labels = ", ".join(label for _, label, *_ in possible)
+        why = f"{brief(name)} is not possible in state {self.state}; possible: {labels}"
+        self.report_error("change_state refused", Refusal(why))
+        response.success = False
+        return response
 
     def _transition(self, action: Callable[[], None]) -> TransitionCallbackReturn:
         """Run `action` and report its exception, which rclpy would discard silently."""

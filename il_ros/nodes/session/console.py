@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,13 +79,18 @@ class Console:
 
     def report(self, root: Path) -> None:
         """Write the report of the saved episodes under `root`, without a running one."""
-        from il_ros.session import page, report
-
+        lines: list[str] = []
+        again = f"; this makes it later: {shlex.join(['il-ros', 'session', 'report', str(root)])}"
         try:
+            from il_ros.session import page, report
+
             found = report.read(root)
-            written = page.write(found, page.folder_for(root))
-            lines = [*report.text(found).splitlines(), "", f"page: {written}"]
-        except (ValueError, OSError) as error:
-            lines = [f"no report: {error}"]
+            lines = [*report.text(found).splitlines(), ""]
+            lines.append(f"page: {page.write(found, page.folder_for(root))}")
+        except ValueError as error:
+            lines.append(f"no report: {error}")
+        except (OSError, ImportError, MemoryError) as error:  # a library that gets no memory is an ImportError
+            what = "page" if lines else "report"
+            lines.append(f"no {what}: {error}{again}" if str(error) else f"no {what}: the memory ran out{again}")
         for line in lines:
             say(line) if self._screen is None else self._screen.say(shown(line))

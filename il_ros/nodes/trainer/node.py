@@ -168,7 +168,7 @@ class Trainer(managed.PlainNode):
         if status is not None:
             job, self._job = self._job, None
             job.close()
-            self._end(status, job.last_line)
+            self._end(status, jobs.reason_of(status, job.last_line))
 
     def _warn(self, event: dict[str, Any]) -> None:
         """Log once which episodes are not trained on; one that is being recorded is expected."""
@@ -198,7 +198,7 @@ class Trainer(managed.PlainNode):
                 self._warned.add(("", warning))
                 log.warning(shown(warning))
 
-    def _end(self, status: int, last_words: str) -> None:
+    def _end(self, status: int, reason: str) -> None:
         """Report how the job ended; publish a trained policy before announcing it."""
         if status == 0:
             self._status = Status(OK, f"{self._what}: done", self._status.values)
@@ -209,8 +209,8 @@ class Trainer(managed.PlainNode):
             self._report_event({"event": "cancelled"})
             self._status = Status(OK, f"{self._what}: cancelled")
         else:
-            self._report_event({"event": "failed", "reason": last_words})
-            self._status = Status(ERROR, f"{self._what} failed: {last_words}")
+            self._report_event({"event": "failed", "reason": reason})
+            self._status = Status(ERROR, f"{self._what} failed: {reason}")
             self.get_logger().error(shown(self._status.message))
 
     def _announce(self, run: Path) -> None:

@@ -26,6 +26,18 @@ STOPPED = (130, -signal.SIGINT)
 """Exit statuses of an interrupted job."""
 
 
+def reason_of(status: int, last_line: str) -> str:
+    """Return why a job failed: its last line, or the signal that ended its process (`status` below zero)."""
+    if status >= 0:
+        return last_line
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:  # a real-time signal
+        name = f"signal {-status}"
+    why = ", as the system does when memory runs out" if -status == signal.SIGKILL else ""
+    return f"its process was ended by {name}{why}; the last line of it: {last_line}"
+
+
 class Output:
     """Non-blocking reader of a child process's output: events, and other lines."""
 

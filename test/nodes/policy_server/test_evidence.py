@@ -76,6 +76,20 @@ def test_forged_decisions_beside_the_supervisors_roll_nothing_back(rig):
     assert lineage.read(rig.folder / "v2").interventions == 0
 
 
+def test_before_simulated_time_arrives_no_decision_is_judged(graph, tmp_path):
+    """As after a restart of the server: the first decisions may overtake the first /clock."""
+    first = made.version(tmp_path / "policies", 1, held_out=["episode_000002"])
+    rig = PromotionRig(graph, tmp_path, first=None, checkpoint=str(first), use_sim_time=True)
+    supervisor = Supervisor(rig, "v1")
+    doubts = set()
+    for _ in range(20):
+        supervisor.say(*FOUR)
+        looked(rig, 0.1)
+        doubts.add(rig.node.status().values["not counted because"])
+    assert doubts == {""}
+    assert rig.node.status().values["driven [s]"] == 0.0
+
+
 def test_a_forger_that_comes_and_goes_between_two_looks_is_found(rig):
     supervisor = Supervisor(rig, "v2")
     looked(rig)

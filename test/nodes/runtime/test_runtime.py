@@ -9,6 +9,8 @@ import textwrap
 import time
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
@@ -252,6 +254,26 @@ def test_a_refused_activation_leaves_the_node_inactive(graph, monkeypatch):
     node = graph.start(Managed)
     assert node.state == "inactive"
     assert node.log == ["configure", "activate", "deactivate"]  # what it had begun is ended
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (Transition(id=Transition.TRANSITION_ACTIVATE), "'activate' is not possible in state active"),
+        (Transition(id=77), "'transition 77' is not possible in state active"),
+        (Transition(label="fly"), "'fly' is not possible in state active"),
+    ],
+)
+def test_an_impossible_transition_is_refused_with_an_answer(graph, wanted, words):
+    node = graph.start(Managed)
+    assert not graph.call("managed/change_state", ChangeState, transition=wanted).success
+    assert (node.state, node.log) == ("active", ["configure", "activate"])
+    found = graph.received("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    said = f"{words}; possible: deactivate, shutdown"
+    graph.until(lambda: any(said in each.status[0].message for each in found), "diagnostics")
+    possible = Transition(label="deactivate")
+    assert graph.call("managed/change_state", ChangeState, transition=possible).success
+    assert node.state == "inactive"
 
 
 def test_a_failed_activation_ends_what_it_had_begun(graph, monkeypatch):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -143,6 +144,18 @@ def test_a_process_reads_its_plan_and_its_error_message_is_its_last_line(tmp_pat
     status, last_line = ended(jobs.begin(plan))
     assert status == 2
     assert f"il-ros train: {tmp_path / 'no such folder'}: there is no such folder of episodes" in last_line
+
+
+def test_a_process_ended_by_a_signal_is_said_to_be():
+    command = (sys.executable, "-c", "import os; print('half way', flush=True); os.kill(os.getpid(), 9)")
+    status, last_line = ended(Job(command))
+    assert jobs.reason_of(status, last_line) == (
+        "its process was ended by SIGKILL, as the system does when memory runs out; the last line of it: half way"
+    )
+    assert jobs.reason_of(2, "no such folder") == "no such folder"
+    assert (
+        jobs.reason_of(-15, "no output") == "its process was ended by SIGTERM; the last line of it: no output"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "train episodes\n", '{"job": "train"}\n', "[" * 100_000 + "\n"])
