@@ -288,12 +288,14 @@ def _train(
 def _open(plan: TrainingPlan, reporter: Reporter) -> tuple[Dataset, Recipe]:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
+    from il_ros.policies.features import Inputs
     from il_ros.training import recipe as recipes
     from il_ros.training import saved
 
     own = contract_of(plan.contract, plan.data)
     name = plan.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "ensemble")
     recipe = recipes.load(name, plan.changes)
+    inputs = Inputs.for_policy(own, recipe.policy)  # unknown inputs are an error before the data are read
     select = Selection(plan.outcomes, plan.tasks, poor=plan.poor)
     held_out = None
     if plan.resume:  # the same episodes and split, whatever was recorded since
@@ -309,6 +311,8 @@ def _open(plan: TrainingPlan, reporter: Reporter) -> tuple[Dataset, Recipe]:
         seed=recipe.training.seed,
         held_out=held_out,
         progress=reporter.reading,
+        history=recipe.policy.history,
+        optional=inputs.may_lack,
     )
     return dataset, recipe
 

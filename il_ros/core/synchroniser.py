@@ -2,14 +2,14 @@
 
 An observation is causal: of each stream it contains the newest message stamped at or before the tick. If a
 stream is missing or older than its maximum age, there is no observation, with the reason; no value is made
-up. The joints of a robot may come in several messages on one topic, each with some of them: then this holds
-for each joint.
+up. Only an optional stream may be missing in an observation, which says why. The joints of a robot may come in
+several messages on one topic, each with some of them: then this holds for each joint.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,11 +42,13 @@ class Observation:
     """The observation at a tick: `values[key]` has the shape `ObservationSpec.shape` and is read-only.
 
     `ages_s[key]`: the age of its message at the tick; of several messages, of the oldest one.
+    `missing[key]`: the reason why an optional observation has no value.
     """
 
     tick_ns: int
     values: Mapping[str, Array]
     ages_s: Mapping[str, float]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,11 @@ class Synchroniser:
         self,
         specs: Sequence[ObservationSpec],
         publishers: Callable[[str], Sequence[str]] = lambda topic: (),
+        optional: Collection[str] = (),
     ):
         self._specs = tuple(specs)
+        self.optional = frozenset(optional)
+        """The keys of observations that may be missing at the next ticks."""
         self._publishers = publishers
         self._types = {topic: spec.type for spec in specs for topic in spec.topics}
         self._transforms = transform_buffers(self._specs, HISTORY_NS, AHEAD_NS)
@@ -163,17 +168,21 @@ class Synchroniser:
         values: dict[str, Array] = {}
         ages_s: dict[str, float] = {}
         reasons: list[str] = []
+        missing: dict[str, str] = {}
         untimely = True
         for spec in self._specs:
             try:
                 values[spec.key], stamp_ns = self._sampled(spec, tick_ns)
                 ages_s[spec.key] = (tick_ns - stamp_ns) / 1e9
             except CodecError as error:
+                if spec.key in self.optional:
+                    missing[spec.key] = str(error)
+                    continue
                 reasons.append(str(error))
                 untimely = untimely and isinstance(error, _UntimelyError)
         if reasons:
             return NoObservation(tick_ns, tuple(reasons), untimely)
-        return Observation(tick_ns, values, ages_s)
+        return Observation(tick_ns, values, ages_s, missing)
 
     def clear(self) -> None:
         """Discard all messages, for example after the clock was set back; static transforms, sent only once, stay."""

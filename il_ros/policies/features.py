@@ -57,9 +57,9 @@ class Inputs:
     ) -> Inputs:
         """Return the inputs for `keys`, or for all of the contract's observations and derived ones if empty.
 
-        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, on one that is
-        not optional although it is derived from one that is, and on an image or text observation that the policy does
-        not support (`image`, `text`).
+        Raises ValueError on an unknown key, on `optional` inputs that are none or all of the inputs, the trigger or an
+        action's reference, on one that is not optional although it is derived from one that is, and on an image or
+        text observation that the policy does not support (`image`, `text`).
         """
         known: dict[str, ObservationSpec | DerivedSpec] = {spec.key: spec for spec in contract.observations}
         known |= {spec.key: spec for spec in contract.derived}
@@ -91,7 +91,20 @@ class Inputs:
                 )
         observed = [spec for spec in specs if isinstance(spec, ObservationSpec)]
         images, texts = (tuple(spec for spec in observed if spec.kind == kind) for kind in ("image", "text"))
-        return cls(tuple(spec for spec in specs if spec.kind == "numeric"), images, texts, optional)
+        made = cls(tuple(spec for spec in specs if spec.kind == "numeric"), images, texts, optional)
+        made._require_possible(contract)
+        return made
+
+    def _require_possible(self, contract: Contract) -> None:
+        """Raise ValueError if what may be missing starts the ticks, or is an action's reference."""
+        for key in self.may_lack:
+            if contract.observation(key).topic == contract.trigger:
+                raise ValueError(f"optional: '{key}' is the contract's trigger; without it there is no tick")
+            for action in contract.actions:
+                if action.reference == key:
+                    raise ValueError(
+                        f"optional: '{key}' is the reference of action '{action.key}'; it must always be there"
+                    )
 
     @cached_property
     def columns(self) -> dict[str, Array]:
@@ -129,6 +142,19 @@ class Inputs:
         """The observations that the policy needs, also those that its inputs are derived from."""
         found = {source.key: source for spec in self._specs.values() for source in derived.sources(spec)}
         return tuple(found.values())
+
+    @cached_property
+    def may_lack(self) -> tuple[str, ...]:
+        """The keys of the observations that may be missing: those that only optional inputs need."""
+        needed = {spec for key in self._specs if key not in self.optional for spec in self.sources_of(key)}
+        found = [
+            source.key for key in self.optional for source in self.sources_of(key) if source not in needed
+        ]
+        return tuple(dict.fromkeys(found))
+
+    def sources_of(self, key: str) -> tuple[ObservationSpec, ...]:
+        """Return the observations that an input is derived from; of an observation, itself."""
+        return tuple(derived.sources(self._specs[key]))
 
     @cached_property
     def _specs(self) -> dict[str, ObservationSpec | DerivedSpec]:

@@ -73,6 +73,7 @@ class Decision:
     `queried`: whether the expert, when not in authority, was queried; without a query its proposal is no
     label. `age_s`: the age at `sent_ns` of what the source in authority had observed, from the tick of its
     observation (of several groups, the oldest); None without a source, and in older records.
+    `missing`: the optional observations that were missing where the proposals in authority were computed.
     `groups`: the part of each action group, where the contract has several; their actions are disjoint and
     complete. Then `authority` is `joined_authority` of theirs, and `version` and `uncertainty` are of the first
     group with a version.
@@ -97,6 +98,7 @@ class Decision:
     queried: bool = True
     groups: Mapping[str, GroupDecision] = field(default_factory=dict)
     age_s: float | None = None
+    missing: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.authority:
@@ -157,9 +159,11 @@ def drives(authority: str, source: str) -> bool:
 
 
 def to_json(decision: Decision) -> str:
-    """Return one line of JSON with all fields in order; `groups` only where there are several."""
+    """Return one line of JSON with all fields in order; `groups` only where there are several, `missing` with any."""
     record = dict(vars(decision))
-    groups = record.pop("groups")
+    groups, missing = record.pop("groups"), record.pop("missing")
+    if missing:
+        record["missing"] = missing
     if groups:
         record["sent"] = _nulls(decision.sent)
         record["proposals"] = {name: _nulls(values) for name, values in decision.proposals.items()}
@@ -244,8 +248,9 @@ _FIELDS: dict[str, check.Check] = {
     "disagreement": check.or_null(check.number(0.0)),
     "queried": check.flag,
     "age_s": check.or_null(check.number(0.0)),
+    "missing": check.several(check.text),
 }
-_OPTIONAL = ("mode", "disagreement", "queried", "age_s")  # absent in older records
+_OPTIONAL = ("mode", "disagreement", "queried", "age_s", "missing")  # absent in older records
 _GROUP = check.record(
     "a group",
     {

@@ -5,6 +5,7 @@ the answered tick, `joint_names` are the contract's action names, point k is ste
 periods, and `frame_id` holds the other fields: "source=policy version=v3 generation=4 uncertainty=0.13".
 An absent field is unknown. A slow policy's chunk is for a later tick than the one that it observed; the steps that have
 passed are left out, and "observed=1764426051234567890" is the tick that it observed (absent: the answered one).
+"missing=wrist,force" are the optional observations that were missing.
 
 A proposal without points is a release: its source is absent at once, instead of after its time-out, until it
 proposes again.
@@ -31,7 +32,7 @@ from il_ros.records import proposal_wire
 
 TYPE = "trajectory_msgs/msg/JointTrajectory"
 
-WORDS = ("source", "version", "generation", "uncertainty", "observed")
+WORDS = ("source", "version", "generation", "uncertainty", "observed", "missing")
 FORMER_WORDS = {"epoch": "generation", "doubt": "uncertainty"}
 """Keys in bags recorded before 2026-11-29, mapped to the current ones."""
 
@@ -50,6 +51,7 @@ class Proposal:
     reset its state, None without state or when unknown. `uncertainty`: of the source (>= 0), None when
     unknown. `observed_ns`: the tick whose observation the chunk was computed from, None for `stamp_ns`.
     `groups`: the action groups that it covers; empty: all. The columns of the others are NaN and no proposal.
+    `missing`: the optional observations that were missing when it was computed.
     Raises ProposalError on an invalid field.
     """
 
@@ -61,6 +63,7 @@ class Proposal:
     uncertainty: float | None = None
     groups: tuple[str, ...] = ()
     observed_ns: int | None = None
+    missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -68,6 +71,9 @@ class Proposal:
         for name, word in (("source", self.source), ("version", self.version)):
             if "=" in word or (word and word.split() != [word]):
                 raise ProposalError(f"{name} '{word}' must be one word without spaces or '='")
+        for key in self.missing:
+            if not key or key.split() != [key] or set("=,") & set(key):
+                raise ProposalError(f"missing '{key}' must be one word without spaces, '=' or ','")
         if self.stamp_ns <= 0:
             raise ProposalError(f"stamp_ns must be the answered tick (> 0), not {self.stamp_ns}")
         chunk = np.array(self.chunk, dtype=np.float64)
@@ -109,6 +115,7 @@ class Answer:
     uncertainty: float | None = None
     groups: tuple[str, ...] = ()
     observed_ns: int | None = None
+    missing: tuple[str, ...] = ()
 
 
 def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
@@ -122,6 +129,7 @@ def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
         answer.uncertainty,
         answer.groups,
         None if answer.observed_ns == stamp_ns else answer.observed_ns,
+        answer.missing,
     )
 
 
@@ -266,6 +274,8 @@ def _text(proposal: Proposal) -> str:
         words.append(f"uncertainty={proposal.uncertainty!r}")
     if proposal.observed_ns is not None:
         words.append(f"observed={proposal.observed_ns}")
+    if proposal.missing:
+        words.append(f"missing={','.join(proposal.missing)}")
     return " ".join(words)
 
 
@@ -304,6 +314,8 @@ def _words(text: str) -> dict[str, Any]:
             words[key] = kind(words[key])
     if "observed" in words:
         words["observed_ns"] = words.pop("observed")
+    if "missing" in words:
+        words["missing"] = tuple(words["missing"].split(","))
     return {"source": "", **words}
 
 

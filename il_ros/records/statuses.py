@@ -52,6 +52,7 @@ _CHECKS = {
         "a status",
         {
             "generation": check.whole(),
+            "episode_ns": check.whole(),
             "mode": check.text,
             "estop": _TEXT,
             "at_rest": check.flag,

@@ -96,15 +96,12 @@ def train(
     checkpoint.require_text(dataset.contract)
     out.mkdir(parents=True, exist_ok=True)
     inputs = Inputs.for_policy(dataset.contract, recipe.policy)
-    sampled = (recipe.policy.horizon, recipe.training.weighting)
     interrupted = None
     if resume and (out / CHECKPOINT / checkpoint.CONFIG).exists():
         interrupted = checkpoint.load(out / CHECKPOINT)  # the saved weights depend on its normaliser
     before = interrupted or start
     form = ActionForm(dataset.contract) if before is None else before.form
-    used = thinning.kept_frames(dataset.train, inputs, recipe.training.still_every)
-    history = recipe.policy.history
-    training_samples = samples(dataset.train, inputs, *sampled, form, history).only(np.concatenate(used))
+    training_samples, used = used_samples(dataset.train, inputs, recipe, form)
     assets = made_assets(training_samples, inputs) if before is None else before.network.assets()
     if interrupted is not None:
         normaliser = interrupted.normaliser
@@ -122,7 +119,8 @@ def train(
     train_batches = Batches(training_samples, inputs, normaliser, device, replay, **reading)
     validation = None
     if dataset.validation:
-        validation_samples = samples(dataset.validation, inputs, *sampled, form, history)
+        sampled = (recipe.policy.horizon, recipe.training.weighting, form, recipe.policy.history)
+        validation_samples = samples(dataset.validation, inputs, *sampled)
         validation = Batches(validation_samples, inputs, normaliser, device, **reading)
     with torch_settings(recipe.training.threads):
         with torch.random.fork_rng(devices=[]):
@@ -162,11 +160,26 @@ def train(
     return Outcome(kept, out / CHECKPOINT, tuple(loop.curves), not stopped)
 
 
+def used_samples(
+    episodes: Sequence[EpisodeArrays], inputs: Inputs, recipe: Recipe, form: ActionForm
+) -> tuple[Samples, list[thinning.Mask]]:
+    """Return the samples to train on, without frames in which nothing moves, and the used frames of each episode.
+
+    Raises ValueError as `samples` and `thinning.kept_frames`.
+    """
+    used = thinning.kept_frames(episodes, inputs, recipe.training.still_every)
+    sampled = (recipe.policy.horizon, recipe.training.weighting, form, recipe.policy.history)
+    return samples(episodes, inputs, *sampled).only(np.concatenate(used)), used
+
+
 def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:
     """Return the normaliser fitted to the training samples, whose actions are in the contract's `ActionForm`.
 
-    Raises ValueError when an action group has no label.
+    Raises ValueError when an action group has no label, or an optional observation is in no frame.
     """
+    for key, missing in training.frames.absent.items():
+        if missing[training.newest].all():
+            raise ValueError(f"optional: no episode has '{key}'; leave it out of `inputs`")
     form = ActionForm(contract)
     demonstrated = training.actions[(training.weights > 0).any(axis=2)]
     for place, group in enumerate(contract.groups):

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
-from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.arrays.episode import EpisodeArrays, filled, missing_of
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.protocol import PolicyError
-from il_ros.policies.window import window_frames
 from il_ros.training.weighting import UNIFORM, Weighting, step_weights
 
 Array = np.ndarray[Any, Any]
@@ -48,7 +47,9 @@ class CameraFrames:
 
 @dataclass(frozen=True)
 class Frames:
-    """The M frames of all episodes: `features` (M, F), not normalised, and images and texts (M,) by key.
+    """The M observed ticks of all episodes: `features` (M, F), not normalised, and images and texts (M,) by key.
+
+    Of each episode these are its frames, then its ticks without a label, which windows of frames hold.
 
     `absent[key]` (M,): where an optional observation is missing; its features are those of other frames there.
     """
@@ -151,11 +152,11 @@ def samples(
         chunks.append(commands - offsets if form is None else form.learnt(commands, offsets))
         group_of = None if form is None else form.group_of
         weights.append(step_weights(episode, weighting, steps, inside, group_of))
-        places, existing = window_frames(episode.runs, len(episode), history)
+        places, existing = episode.windows(history)
         windows.append((first + places, existing))
         after, continues = _steps(episode, 2)
         nexts.append((first + after[:, 1], continues[:, 1]))
-        first += len(episode)
+        first += len(episode) + len(episode.unlabelled)
     window, existing = (np.concatenate(part) for part in zip(*windows, strict=True))
     following, continues = (np.concatenate(part) for part in zip(*nexts, strict=True))
     arrays = (np.concatenate(chunks), np.concatenate(weights), window, existing, following, continues)
@@ -163,38 +164,37 @@ def samples(
 
 
 def _frames(episodes: Sequence[EpisodeArrays], inputs: Inputs) -> Frames:
-    features = []
-    for episode in episodes:
+    features: list[Vector] = []
+    absent: dict[str, list[NDArray[np.bool_]]] = {key: [] for key in inputs.optional}
+    parts = [(each.name, part) for each in episodes for part in (each, each.unlabelled) if len(part)]
+    for name, part in parts:
         try:
-            features.append(inputs.state_features(episode.observations))
+            features.append(inputs.state_features(filled(part)))
         except PolicyError as error:
-            raise ValueError(f"{episode.name}: {error}") from error
-    lengths = [len(episode) for episode in episodes]
-    absent = {
-        key: np.repeat([key in inputs.absent(episode.observations) for episode in episodes], lengths)
-        for key in inputs.optional
-    }
+            raise ValueError(f"{name}: {error}") from error
+        for key, masks in absent.items():
+            gone = [missing_of(part, source.key) for source in inputs.sources_of(key)]
+            masks.append(np.any(gone, axis=0))
     together = np.concatenate(features)
-    for key, missing in absent.items():
-        if missing.all():
-            raise ValueError(f"optional: no episode has '{key}'; leave it out of `inputs`")
+    missing_at = {key: np.concatenate(masks) for key, masks in absent.items()}
+    for key, missing in missing_at.items():
         if key in inputs.columns:  # so that mean and deviation are those of the others
             places = inputs.columns[key]
             shown = together[~missing][:, places]
             together[np.ix_(missing, places)] = np.resize(shown, (int(missing.sum()), len(places)))
-    seen = [_with_key(episode, inputs) for episode in episodes]
+    seen = [_with_key(name, part.observations, inputs) for name, part in parts]
     images = {spec.key: CameraFrames([each[spec.key] for each in seen]) for spec in inputs.images}
     texts = {spec.key: np.concatenate([each[spec.key] for each in seen]) for spec in inputs.texts}
-    return Frames(together, images, texts, absent)
+    return Frames(together, images, texts, missing_at)
 
 
-def _with_key(episode: EpisodeArrays, inputs: Inputs) -> Mapping[str, Array]:
+def _with_key(name: str, observations: Mapping[str, Array], inputs: Inputs) -> Mapping[str, Array]:
     """Return an episode's observations with zeros for missing optional ones; raises ValueError on another one."""
-    seen = inputs.completed(episode.observations)
+    seen = inputs.completed(observations)
     for spec in (*inputs.images, *inputs.texts):
         if spec.key not in seen:
             raise ValueError(
-                f"{episode.name}: observation '{spec.key}' is missing; name it in `optional` if it may be"
+                f"{name}: observation '{spec.key}' is missing; name it in `optional` if it may be"
             )
     return seen
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
 from il_ros.core.tables import counted
-from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.arrays.episode import EpisodeArrays, filled
 from il_ros.policies.features import Inputs
 
 WINDOW_S = 0.5
@@ -56,7 +56,7 @@ def sentence(kept: Sequence[Mask]) -> str:
 
 def _numbers(episode: EpisodeArrays, inputs: Inputs) -> Vector:
     """Return what has to stand still: the inputs' numbers and the label (T, F + A)."""
-    features = np.asarray(inputs.state_features(episode.observations), dtype=np.float64)
+    features = np.asarray(inputs.state_features(filled(episode)), dtype=np.float64)
     return np.hstack(
         [features.reshape(len(episode), -1), _still_where_unlabelled(np.asarray(episode.commands))]
     )

@@ -11,7 +11,6 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.protocol import Array
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.uncertainty import RAW, UncertaintyModel, calibrate
-from il_ros.policies.window import TickWindow
 
 FRAMES = 1000
 """Maximum number of held-out frames (training frames if nothing is held out) for calibration."""
@@ -26,7 +25,7 @@ def fit_uncertainty(
     """
     if kind == RAW:
         return UncertaintyModel()
-    states = np.concatenate([policy.normalised_state(episode.observations) for episode in dataset.train])
+    states = np.concatenate([_states(policy, episode) for episode in dataset.train])
     held_out, left = [], frames
     for episode in dataset.validation or dataset.train:
         held_out.append(list(_predictions(policy, episode, left)))
@@ -40,9 +39,15 @@ def _predictions(
     policy: LoadedPolicy, episode: EpisodeArrays, most: int
 ) -> Iterator[tuple[Array, Array, float | None]]:
     """Yield normalised state, chunk and raw uncertainty for the first `most` frames of an episode."""
-    window = TickWindow(policy.history, episode.period_ns)
+    rows, existing = episode.windows(policy.history)
     for frame in range(min(most, len(episode))):
-        observation = {key: np.asarray(values[frame]) for key, values in episode.observations.items()}
-        seen = window.push(int(episode.ticks_ns[frame]), observation)
+        seen = [episode.observation(row) for row in rows[frame][existing[frame]].tolist()]
         chunk, own, _ = policy.act_in_parts(seen)
-        yield policy.normalised_state(observation), chunk, own
+        yield policy.normalised_state(seen[-1]), chunk, own
+
+
+def _states(policy: LoadedPolicy, episode: EpisodeArrays) -> Array:
+    """Return the normalised states (T, F) of an episode's frames."""
+    if not episode.absent:
+        return policy.normalised_state(episode.observations)
+    return np.stack([policy.normalised_state(episode.observation(row)) for row in range(len(episode))])

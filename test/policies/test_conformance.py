@@ -321,14 +321,23 @@ def no_order(monkeypatch):
 
 
 def a_tick_late(monkeypatch):
-    from il_ros.training import samples
+    from il_ros.episodes.arrays import episode
 
-    def earlier(runs, frames, length):
-        places, existing = samples_window(runs, frames, length)
+    def earlier(ticks_ns, period_ns, length):
+        places, existing = window_frames(ticks_ns, period_ns, length)
         return np.maximum(places - (places > 0), 0), existing
 
-    samples_window = samples.window_frames
-    monkeypatch.setattr(samples, "window_frames", earlier)
+    window_frames = episode.window_frames
+    monkeypatch.setattr(episode, "window_frames", earlier)
+
+
+def without_the_policys_ticks(monkeypatch):
+    from il_ros.episodes.arrays.episode import EpisodeArrays, window_frames
+
+    def frames_only(episode, length):
+        return window_frames(episode.ticks_ns, episode.period_ns, length)
+
+    monkeypatch.setattr(EpisodeArrays, "windows", frames_only)
 
 
 def across_gaps(monkeypatch):
@@ -347,6 +356,7 @@ def across_gaps(monkeypatch):
         (no_seed, Dropping, a_resumed_training_equals_an_uninterrupted_one),
         (no_order, Noisy, the_same_seed_gives_equal_bits),
         (a_tick_late, BehaviourCloningNetwork, a_window_live_is_the_window_offline),
+        (without_the_policys_ticks, BehaviourCloningNetwork, a_window_live_is_the_window_offline),
         (across_gaps, BehaviourCloningNetwork, a_window_live_is_the_window_offline),
     ],
 )

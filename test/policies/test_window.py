@@ -1,7 +1,5 @@
 """Windows of past ticks: which ticks a policy sees, live and in episodes."""
 
-import itertools
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,14 +32,30 @@ def test_a_window_that_is_lengthened_keeps_what_it_has():
     assert seen(window, [400]) == [[200, 300, 400]]
 
 
+def test_a_window_ends_where_an_episode_begins():
+    window = TickWindow(9, PERIOD_NS)
+    seen(window, [100, 200, 300])
+    window.begin(200)  # the tick at 200 is of the new episode
+    assert seen(window, [400]) == [[200, 300, 400]]
+    window.begin(500)
+    assert seen(window, [500]) == [[500]]
+
+
+def test_a_window_drops_the_ticks_before_the_newest_that_lacks_what_is_required():
+    window = TickWindow(9, PERIOD_NS)
+    for tick, keys in ((100, "ab"), (200, "a"), (300, "ab")):
+        window.push(tick, dict.fromkeys(keys, tick))
+    window.require("a")
+    assert len(window.push(400, {"a": 400, "b": 400})) == 4
+    window.require("ab")
+    assert [each["a"] for each in window.push(500, {"a": 500, "b": 500})] == [300, 400, 500]
+
+
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=30), st.integers(1, 5))
 def test_the_window_of_frames_is_that_of_ticks(steps, length):
     """Steps of 1 period follow, those of 2 and 3 are gaps."""
     ticks = np.cumsum(steps) * PERIOD_NS
-    gaps = np.flatnonzero(np.diff(ticks) > 1.5 * PERIOD_NS) + 1
-    bounds = [0, *gaps.tolist(), len(ticks)]
-    runs = [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
-    frames, existing = window_frames(runs, len(ticks), length)
+    frames, existing = window_frames(ticks, PERIOD_NS, length)
     for found, there, window in zip(
         frames, existing, seen(TickWindow(length, PERIOD_NS), ticks), strict=True
     ):

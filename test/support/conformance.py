@@ -23,11 +23,12 @@ import torch
 
 from il_ros.core import contract
 from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.episodes.arrays.episode import EpisodeArrays, UnlabelledTicks
 from il_ros.policies import checkpoint
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families import registry
 from il_ros.policies.features import Inputs
-from il_ros.policies.protocol import Actions, Batch, PolicyError
+from il_ros.policies.protocol import Actions, Array, Batch, PolicyError
 from il_ros.policies.runner import LoadedPolicy, proven_numpy_forward, sample
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.policies.window import TickWindow
@@ -226,17 +227,38 @@ def a_batch_equals_its_single_rows(subject: Subject) -> None:
                 torch.testing.assert_close(alone.uncertainty[0], whole.uncertainty[row], rtol=1e-3, atol=1e-5)
 
 
+def taken_over(episode: EpisodeArrays, labelled: Array) -> EpisodeArrays:
+    """Return an episode of which only some frames have a label; the policy drove at the others."""
+    others = np.setdiff1d(np.arange(len(episode)), labelled)
+
+    def of(rows: Array) -> dict[str, Array]:
+        return {key: np.asarray(values)[rows] for key, values in episode.observations.items()}
+
+    return dataclasses.replace(
+        episode,
+        observations=of(labelled),
+        commands=episode.commands[labelled],
+        offsets=episode.offsets[labelled],
+        ticks_ns=episode.ticks_ns[labelled],
+        unlabelled=UnlabelledTicks(episode.ticks_ns[others], of(others)),
+    )
+
+
 def a_window_live_is_the_window_offline(subject: Subject) -> None:
     gap = made.episode(3, 12, ticks_ns=np.array([*range(1, 7), *range(9, 15)]) * made.PERIOD_NS)
-    data = dataclasses.replace(made.dataset(train=1), train=(made.episode(2, 5), gap), validation=())
+    corrected = taken_over(made.episode(4, 9), np.array([2, 3, 6, 8]))
+    episodes = (made.episode(2, 5), gap, corrected)
+    data = dataclasses.replace(made.dataset(train=1), train=episodes, validation=())
     made_ready = Prepared(subject, data=data, history=3)
     policy, offline = made_ready.policy(), made_ready.batch().observation
     frame = 0
     for episode in data.train:
         window = TickWindow(policy.history, episode.period_ns)
-        for number in range(len(episode)):
-            seen = {key: values[number] for key, values in episode.observations.items()}
-            ticks = window.push(int(episode.ticks_ns[number]), seen)
+        every = [*episode.ticks_ns.tolist(), *episode.unlabelled.ticks_ns.tolist()]
+        for row in np.argsort(every).tolist():
+            ticks = window.push(every[row], episode.observation(row))
+            if row >= len(episode):
+                continue  # the policy drove
             live, stored = policy.window(ticks), offline.rows(torch.tensor([frame]))
             assert list(live) == list(stored)
             for key in live:

@@ -34,12 +34,12 @@ RIGHT = (0.25, -0.5)
 """The expert's constant action."""
 
 
-def constant_policy(own, answer, name, metrics=None, inputs=(), hidden=(4,)):
-    """Return a policy under a contract without orientations that always answers `answer` (A,)."""
+def constant_policy(own, answer, name, metrics=None, inputs=(), hidden=(4,), **others):
+    """Return a policy under a contract without orientations that always answers `answer` (A,); `others`: settings."""
     elements = Inputs.of(own, inputs).elements
     state, actions = (Affine(np.zeros(n), np.ones(n)) for n in (len(elements), len(answer)))
     normaliser = Normaliser(state, actions)
-    settings = family("bc").settings(hidden=hidden, inputs=inputs)
+    settings = family("bc").settings(hidden=hidden, inputs=inputs, **others)
     network = make_network("bc", settings, own, normaliser)
     with torch.no_grad():
         for parameter in network.parameters():

@@ -120,7 +120,8 @@ def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     if args.tests < 0:
         raise ValueError(f"--tests is {args.tests}; it must be 0 or more")
     expert, run = _prepared(args, task, contract)
-    learner, shown = _learner(args, contract), _shown(args, contract)
+    learner = _learner(args, contract)
+    shown = _shown(args, contract, learner.recipe.policy)
     start = _start(args, learner)
     options = ModeOptions(
         args.mode,
@@ -170,13 +171,15 @@ def _learner(args: argparse.Namespace, contract: Contract) -> Learner:
     )
 
 
-def _shown(args: argparse.Namespace, contract: Contract) -> tuple[Any, ...]:
+def _shown(args: argparse.Namespace, contract: Contract, settings: Any) -> tuple[Any, ...]:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import scan
+    from il_ros.policies.features import Inputs
 
     if not args.root.is_dir() or not scan(args.root).usable:
         return ()
-    dataset = Dataset.open(args.root, contract, validation=0.0)
+    may_lack = Inputs.for_policy(contract, settings).may_lack
+    dataset = Dataset.open(args.root, contract, validation=0.0, history=settings.history, optional=may_lack)
     say(f"begins with {counted(len(dataset.train), 'episode')} of {args.root}")
     return dataset.train
 

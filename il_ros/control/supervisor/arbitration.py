@@ -287,3 +287,15 @@ def anywhere(by_group: Iterable[Absences]) -> Absences:
 def by_priority(absences: Absences) -> str:
     """Return the available source with the highest priority, NOBODY without one."""
     return next((name for name, absent in absences.items() if not absent), NOBODY)
+
+
+def joined_reason(reasons: Mapping[str, str]) -> str:
+    """Return the reasons of all groups in one sentence."""
+    if len(reasons) == 1 or len(set(reasons.values())) == 1:
+        return next(iter(reasons.values()))
+    return "; ".join(f"{group}: {reason}" for group, reason in reasons.items())
+
+
+def no_authority_reason(arbitration: Arbitration, absences: Absences) -> str:
+    """Return why no source has authority."""
+    return arbitration.reason or "; ".join(f"{name} {why}" for name, why in absences.items() if why)

@@ -14,7 +14,15 @@ from typing import NamedTuple
 
 from il_ros.control.chunks import step_due
 from il_ros.control.limiter.shaper import CommandShaper
-from il_ros.control.supervisor.arbitration import Absences, Arbitration, ArbitrationInput, Mode, anywhere
+from il_ros.control.supervisor.arbitration import (
+    Absences,
+    Arbitration,
+    ArbitrationInput,
+    Mode,
+    anywhere,
+    joined_reason,
+    no_authority_reason,
+)
 from il_ros.control.supervisor.contact import ContactWatch
 from il_ros.control.supervisor.estop import EmergencyStop
 from il_ros.control.supervisor.following import FollowingCheck
@@ -119,7 +127,7 @@ class Decider:
     @property
     def reason(self) -> str:
         """Why it has authority, or why none has."""
-        return _joined_reason({name: state.reason for name, state in self.groups.items()})
+        return joined_reason({name: state.reason for name, state in self.groups.items()})
 
     @property
     def stop_due(self) -> bool:
@@ -217,11 +225,12 @@ class Decider:
             self._record(proposals, part)
         arbitration = next(iter(arbitrations.values()))
         proposal = self._joined_proposal(parts)
+        used = [part.proposal for part in parts if part.proposal is not None]
         return Decision(
             stamp_ns=stamp_ns,
             sent_ns=time_ns,
             authority=joined_authority([part.source for part in parts]),
-            reason=_joined_reason({part.group.name: part.reason for part in parts}),
+            reason=joined_reason({part.group.name: part.reason for part in parts}),
             proposals=proposals,
             sent=self.shaper.sent,
             limited=limited,
@@ -238,7 +247,8 @@ class Decider:
             groups={part.group.name: self._recorded(part, stamp_ns) for part in parts}
             if self._grouped
             else {},
-            age_s=_oldest_s([part.proposal for part in parts if part.proposal is not None], time_ns),
+            age_s=_oldest_s(used, time_ns),
+            missing=tuple(dict.fromkeys(key for each in used for key in each.missing)),
         )
 
     def _joined_proposal(self, parts: Sequence[GroupPart]) -> Proposal | None:
@@ -264,7 +274,7 @@ class Decider:
             self._following.clear(state.group.keys)
             state.source, state.unreported = winner, True
             if winner == NOBODY:
-                state.reason = _no_authority_reason(arbitration, absent)
+                state.reason = no_authority_reason(arbitration, absent)
                 continue
             self.shaper.begin((group,))
             if before == NOBODY:
@@ -288,7 +298,7 @@ class Decider:
             elif not (state.unreported and winner == state.source):
                 state.source = winner
                 state.reason = (
-                    _no_authority_reason(arbitration, absences[group])
+                    no_authority_reason(arbitration, absences[group])
                     if winner == NOBODY
                     else arbitration.reason or "proposed"
                 )
@@ -387,14 +397,3 @@ def _expires_s(contract: Contract, group: ActionGroup) -> float:
     # without a declaration the source's time-out alone decides
     declared = [contract.action(key).expires_s for key in group.keys]
     return min((each for each in declared if each is not None), default=math.inf)
-
-
-def _joined_reason(reasons: Mapping[str, str]) -> str:
-    """Return the reasons of all groups in one sentence."""
-    if len(reasons) == 1 or len(set(reasons.values())) == 1:
-        return next(iter(reasons.values()))
-    return "; ".join(f"{group}: {reason}" for group, reason in reasons.items())
-
-
-def _no_authority_reason(arbitration: Arbitration, absences: Absences) -> str:
-    return arbitration.reason or "; ".join(f"{name} {why}" for name, why in absences.items() if why)

@@ -27,8 +27,11 @@ class FrozenCameras:
     def reason(self, observation: Observation) -> str:
         """Return the key, topic and duration of a frozen camera at the observation's tick, "" without one."""
         for key, topic in self._names.items():
+            frame = observation.values.get(key)
+            if frame is None:  # an optional camera that is missing
+                self._seen.pop(key, None)
+                continue
             since = self._seen.get(key)
-            frame = observation.values[key]
             if since is None or observation.tick_ns < since[0] or not np.array_equal(since[1], frame):
                 self._seen[key] = (observation.tick_ns, frame)
             elif observation.tick_ns - since[0] > self._longest_ns[key]:

@@ -60,6 +60,8 @@ class Supervision:
         self.watchdog = Watchdog(int(options.silence_s * 1e9), contract.period_ns)
         self.skipped = 0
         """Count of accepted proposals without a decision: their tick, or the one just before, was answered."""
+        self.episode_ns = 0
+        """When the last episode began, by the node's clock; 0 without one."""
         self._period_ns, self._grouped = contract.period_ns, contract.grouped
         self._shaper = shaper = CommandShaper(
             contract,
@@ -234,8 +236,13 @@ class Supervision:
         self._rest.begin()
         self.restart()
 
+    def begin_episode(self) -> None:
+        """Start a new episode: restart, and drop the past in the sources' windows."""
+        self.episode_ns = self._now_ns
+        self.restart()
+
     def restart(self) -> None:
-        """Start a new episode and generation: discard proposals, ramp from the measured state.
+        """Start a new generation: discard proposals, ramp from the measured state.
 
         On a robot, that state must be near the last command; a simulator may have placed the robot elsewhere.
         """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,12 +16,16 @@ import numpy as np
 
 from il_ros.core import files
 from il_ros.core.contract import Contract
+from il_ros.core.synchroniser import Observation
 from il_ros.core.tables import counted
+from il_ros.episodes.arrays.episode import UnlabelledTicks
 from il_ros.episodes.arrays.replay import Frame, Skipped, count_reasons
 
 Array = np.ndarray[Any, Any]
 
 MANIFEST = "manifest.json"
+UNLABELLED = "unlabelled."
+"""How the names of files begin that have the ticks without a label."""
 _MOST_MANIFEST = 256 << 20
 _HEADER_SIZE = 256
 _MAP_FROM_BYTES = 1_000_000
@@ -67,6 +73,47 @@ class RowFile:
         return lead + repr(fields).encode().ljust(_HEADER_SIZE - 11) + b"\n"
 
 
+class _TickFiles:
+    """Write the observations of ticks row by row: one file per observation, and one of the ticks."""
+
+    def __init__(
+        self, folder: Path, contract: Contract, optional: Collection[str], prefix: str, files: ExitStack
+    ) -> None:
+        self._folder, self._prefix, self._optional = folder, prefix, tuple(optional)
+        self._specs = {spec.key: spec for spec in contract.observations}
+        self._texts: dict[str, list[str]] = {
+            key: [] for key, spec in self._specs.items() if spec.kind == "text"
+        }
+
+        def rows(name: str, shape: tuple[int, ...], dtype: Any) -> RowFile:
+            return files.enter_context(RowFile(folder / f"{prefix}{name}.npy", shape, np.dtype(dtype)))
+
+        self._observed = {
+            key: rows(_observed(key), spec.shape, spec.dtype)
+            for key, spec in self._specs.items()
+            if spec.kind != "text"
+        }
+        self._absent = {key: rows(_absent(key), (), np.bool_) for key in optional}
+        self._ticks = rows("ticks_ns", (), np.int64)
+
+    def append(self, seen: Observation) -> None:
+        """Append one tick; zero, or an empty text, where an optional observation is missing."""
+        for key, file in self._absent.items():
+            file.append(np.array(key not in seen.values))
+        for key, spec in self._specs.items():
+            missing = key in self._optional and key not in seen.values
+            if key in self._texts:
+                self._texts[key].append("" if missing else str(seen.values[key]))
+            else:
+                self._observed[key].append(np.zeros(spec.shape, spec.dtype) if missing else seen.values[key])
+        self._ticks.append(np.array(seen.tick_ns))
+
+    def write_texts(self) -> None:
+        """Write the texts, whose longest one is known at the end only."""
+        for key, values in self._texts.items():
+            np.save(self._folder / f"{self._prefix}{_observed(key)}.npy", np.array(values, dtype=np.str_))
+
+
 def write(
     folder: Path,
     contract: Contract,
@@ -75,39 +122,38 @@ def write(
     takeovers_ns: Sequence[int] = (),
     notes: Sequence[str] = (),
     group_takeovers_ns: Mapping[str, Sequence[int]] | None = None,
+    history: int = 1,
+    optional: Collection[str] = (),
 ) -> None:
     """Write the frames of a replay into `folder`; the manifest stores `key`, which identifies their source.
 
+    `history`: the ticks of a window; those without a label that windows of frames hold are written too. `optional`: the
+    keys of observations that may be missing; they are zero there.
     Raises NoFramesError when there is no frame, OSError when the folder can't be written.
     """
-    texts: dict[str, list[str]] = {spec.key: [] for spec in contract.observations if spec.kind == "text"}
     authority: list[str] = []
     authorities: dict[str, list[str]] = {group.name: [] for group in contract.groups}
     skipped: list[Skipped] = []
+    before: deque[Observation] = deque(maxlen=history - 1)  # ticks without a label since the last frame
     with ExitStack() as files:
-
-        def rows(name: str, shape: tuple[int, ...], dtype: Any) -> RowFile:
-            return files.enter_context(RowFile(folder / f"{name}.npy", shape, np.dtype(dtype)))
-
-        observed = {
-            spec.key: rows(_observed(spec.key), spec.shape, spec.dtype)
-            for spec in contract.observations
-            if spec.kind != "text"
-        }
-        commands = rows("commands", (contract.action_size,), np.float64)
-        offsets = rows("offsets", (contract.action_size,), np.float64)
-        ticks = rows("ticks_ns", (), np.int64)
+        frames = _TickFiles(folder, contract, optional, "", files)
+        unlabelled = _TickFiles(folder, contract, optional, UNLABELLED, files)
+        size = (contract.action_size,)
+        commands = files.enter_context(RowFile(folder / "commands.npy", size, np.dtype(np.float64)))
+        offsets = files.enter_context(RowFile(folder / "offsets.npy", size, np.dtype(np.float64)))
         for item in replay:
             if isinstance(item, Skipped):
                 skipped.append(item)
+                if item.observation is not None:
+                    before.append(item.observation)
+                    skipped[-1] = replace(item, observation=None)  # may hold images
                 continue
-            for name, file in observed.items():
-                file.append(item.observation.values[name])
-            for name, values in texts.items():
-                values.append(str(item.observation.values[name]))
+            for tick in before:
+                unlabelled.append(tick)
+            before.clear()
+            frames.append(item.observation)
             commands.append(item.command)
             offsets.append(item.offset)
-            ticks.append(np.array(item.tick_ns))
             authority.append(item.authority)
             for group, names in authorities.items():
                 names.append(item.authorities.get(group, item.authority))
@@ -115,10 +161,11 @@ def write(
     if not authority:
         listed = "; ".join(f"{reason} ({counted(count, 'time')})" for reason, count in reasons.items())
         raise NoFramesError(f"no usable frame: {listed or 'it has no ticks'}")
-    for name, values in texts.items():
-        np.save(folder / f"{_observed(name)}.npy", np.array(values, dtype=np.str_))
+    frames.write_texts()
+    unlabelled.write_texts()
     manifest = {
         "key": key,
+        "history": history,
         "skipped": reasons,
         "authority": authority if any(authority) else [],
         "takeovers_ns": list(takeovers_ns),
@@ -141,15 +188,32 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) else None
 
 
-def read(folder: Path, contract: Contract) -> tuple[dict[str, Array], Array, Array, Array]:
-    """Return observations, commands, offsets and ticks as read-only arrays; large ones are memory-mapped."""
-    observations = {spec.key: _load(folder / f"{_observed(spec.key)}.npy") for spec in contract.observations}
-    return (
-        observations,
-        _load(folder / "commands.npy"),
-        _load(folder / "offsets.npy"),
-        _load(folder / "ticks_ns.npy"),
-    )
+def read(folder: Path, contract: Contract, optional: Collection[str] = ()) -> dict[str, Any]:
+    """Return fields of `EpisodeArrays`: observations, absent, commands, offsets and ticks, and unlabelled ticks.
+
+    Arrays are read-only; large ones are memory-mapped. An observation that is always there is not in `absent`.
+    """
+    unlabelled = UnlabelledTicks()
+    if (folder / f"{UNLABELLED}ticks_ns.npy").exists():  # arrays of before 2026-12 have none
+        unlabelled = UnlabelledTicks(**_ticks(folder, contract, optional, UNLABELLED))
+    return {
+        **_ticks(folder, contract, optional, ""),
+        "unlabelled": unlabelled,
+        "commands": _load(folder / "commands.npy"),
+        "offsets": _load(folder / "offsets.npy"),
+    }
+
+
+def _ticks(folder: Path, contract: Contract, optional: Collection[str], prefix: str) -> dict[str, Any]:
+    """Return what `_TickFiles` has written."""
+    absent = {key: _load(folder / f"{prefix}{_absent(key)}.npy") for key in optional}
+    return {
+        "ticks_ns": _load(folder / f"{prefix}ticks_ns.npy"),
+        "observations": {
+            spec.key: _load(folder / f"{prefix}{_observed(spec.key)}.npy") for spec in contract.observations
+        },
+        "absent": {key: missing for key, missing in absent.items() if missing.any()},
+    }
 
 
 def allow_open_files(count: int) -> None:
@@ -166,6 +230,10 @@ def allow_open_files(count: int) -> None:
 
 def _observed(key: str) -> str:
     return f"observation.{key}"
+
+
+def _absent(key: str) -> str:
+    return f"absent.{key}"
 
 
 def _load(path: Path) -> Array:

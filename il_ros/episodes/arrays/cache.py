@@ -1,7 +1,8 @@
 """Cache the arrays of episodes beside their bags, one set per contract and label rule.
 
-Path: ROOT/.cache/<contract hash>[-<label rule>]/<episode>/*.npy. The arrays are rebuilt when the contract,
-the bag or the demonstration's span changes. A file lock makes concurrent processes build them only once.
+Path: ROOT/.cache/<contract hash>[-<label rule>][-optional-<keys>]/<episode>/*.npy. The arrays are rebuilt when the
+contract, the bag or the demonstration's span changes, and for longer windows. A file lock makes concurrent processes
+build them only once.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays import array_files
-from il_ros.episodes.arrays.array_files import Array
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.replay import open_replay
 from il_ros.episodes.bag.reader import bag_files, open_bag, require_whole
@@ -54,42 +54,64 @@ def cache_folder(root: Path) -> Path:
         return temporary
 
 
-def load(entry: Entry, contract: Contract, cache: Path, rule: Rule = BY_MODE) -> EpisodeArrays:
+def load(
+    entry: Entry,
+    contract: Contract,
+    cache: Path,
+    rule: Rule = BY_MODE,
+    *,
+    history: int = 1,
+    optional: Collection[str] = (),
+) -> EpisodeArrays:
     """Return an episode's arrays, from the cache if they are up to date.
 
+    `history`: the ticks of the windows for which they have all ticks. `optional`: the keys of observations that may be
+    missing, at a tick or in the bag.
     Raises NoFramesError when no frame is usable, MismatchError when the bag lacks what the contract needs,
     BagError when it can't be read, OSError when the cache can't be written.
     """
-    folder_of_contract = cache / (
-        contract.hash if rule.name == BY_MODE.name else f"{contract.hash}-{rule.name}"
-    )
+    parts = [contract.hash]
+    parts += [] if rule.name == BY_MODE.name else [rule.name]
+    parts += ["optional", *sorted(optional)] if optional else []
+    folder_of_contract = cache / "-".join(parts)
     folder_of_contract.mkdir(parents=True, exist_ok=True)
     folder = folder_of_contract / entry.name
     with _locked(folder_of_contract / f".{entry.name}.lock"):
-        key = _key(entry, rule, contract)
-        found = _read(entry, contract, folder, key)
+        wanted = Conversion(rule, history, tuple(sorted(optional)), _key(entry, rule, contract))
+        found = _read(entry, contract, folder, wanted)
         if found is None:
-            _make(entry, contract, folder, rule, key)
-            found = _read(entry, contract, folder, key)
+            _make(entry, contract, folder, wanted)
+            found = _read(entry, contract, folder, wanted)
     if found is None:
         raise OSError(f"{folder}: the arrays just written can't be read back")
     return found
 
 
-def _read(entry: Entry, contract: Contract, folder: Path, key: dict[str, Any]) -> EpisodeArrays | None:
+class Conversion(NamedTuple):
+    """How arrays are made: rule, length of windows, optional observations (sorted), and the key of their source."""
+
+    rule: Rule
+    history: int
+    optional: tuple[str, ...]
+    key: dict[str, Any]
+
+
+def _read(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) -> EpisodeArrays | None:
     """Return the arrays in `folder`; None when they are missing, damaged or made from another bag."""
     manifest = array_files.read_manifest(folder)
-    if manifest is None or manifest.get("key") != key:
+    if manifest is None or manifest.get("key") != wanted.key:
         return None
     try:
-        observations, commands, offsets, ticks_ns = array_files.read(folder, contract)
-        _require_fitting(observations, commands, ticks_ns, contract)
+        if manifest.get("history", 1) < wanted.history:
+            return None
+        arrays = array_files.read(folder, contract, wanted.optional)
+        for part in (arrays, vars(arrays["unlabelled"])):
+            _require_fitting(part, contract)
+        if arrays["commands"].shape[1:] != (contract.action_size,) or arrays["commands"].dtype != np.float64:
+            raise ValueError(f"commands are {arrays['commands'].shape}")
         return EpisodeArrays(
             name=entry.name,
-            observations=observations,
-            commands=commands,
-            offsets=offsets,
-            ticks_ns=ticks_ns,
+            **arrays,
             period_ns=contract.period_ns,
             outcome=entry.outcome,
             task=entry.task,
@@ -114,26 +136,35 @@ def _grouped(manifest: dict[str, Any], contract: Contract) -> dict[str, Any]:
     }
 
 
-def _require_fitting(
-    observations: Mapping[str, Array], commands: Array, ticks_ns: Array, contract: Contract
-) -> None:
-    """Raise ValueError unless arrays have the shapes and types of the contract."""
+def _require_fitting(ticks: Mapping[str, Any], contract: Contract) -> None:
+    """Raise ValueError unless arrays of ticks have the shapes and types of the contract."""
     wanted = {spec.key: (spec.shape, spec.dtype.kind) for spec in contract.observations}
-    found = {key: (array.shape[1:], array.dtype.kind) for key, array in observations.items()}
-    if found != wanted or commands.shape[1:] != (contract.action_size,) or commands.dtype != np.float64:
+    found = {key: (array.shape[1:], array.dtype.kind) for key, array in ticks["observations"].items()}
+    if found and found != wanted:
         raise ValueError(f"arrays are {found}; {wanted} are required")
-    if ticks_ns.ndim != 1 or ticks_ns.dtype != np.int64:
-        raise ValueError(f"ticks_ns is {ticks_ns.dtype} {ticks_ns.shape}")
+    if ticks["ticks_ns"].ndim != 1 or ticks["ticks_ns"].dtype != np.int64:
+        raise ValueError(f"ticks_ns is {ticks['ticks_ns'].dtype} {ticks['ticks_ns'].shape}")
+    for key, missing in ticks["absent"].items():
+        if missing.shape != ticks["ticks_ns"].shape or missing.dtype != np.bool_:
+            raise ValueError(f"absent '{key}' is {missing.dtype} {missing.shape}")
 
 
-def _make(entry: Entry, contract: Contract, folder: Path, rule: Rule, key: dict[str, Any]) -> None:
+def _make(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) -> None:
     """Build the arrays in a temporary folder, then rename it to `folder`."""
     fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
     try:
         require_whole(entry.folder)
-        replay = open_replay(open_bag(entry.folder), contract, entry.info, rule)
+        replay = open_replay(open_bag(entry.folder), contract, entry.info, wanted.rule, wanted.optional)
         array_files.write(
-            fresh, contract, replay, key, replay.takeovers_ns, replay.notes, replay.group_takeovers_ns
+            fresh,
+            contract,
+            replay,
+            wanted.key,
+            replay.takeovers_ns,
+            replay.notes,
+            replay.group_takeovers_ns,
+            history=wanted.history,
+            optional=wanted.optional,
         )
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)

@@ -102,12 +102,15 @@ class Dataset:
         held_out: Collection[str] | None = None,
         rule: Rule = BY_MODE,
         progress: Progress = iter,
+        history: int = 1,
+        optional: Collection[str] = (),
     ) -> Dataset:
         """Convert the selected episodes under `root`, or load them from the cache.
 
         `validation`: the share of frames used for validation, in whole episodes: at least one episode when above
         0 and at most `validation_most`, and never more frames than remain to train.
         `held_out`: the names of the validation episodes, instead of a share.
+        `history` and `optional`: those of the policy that is trained, see `cache.load`.
         `progress` wraps the sequence of episodes being converted, as tqdm does.
         Raises DatasetError when no episode remains, FileNotFoundError when `root` does not exist, OSError
         when the cache can't be written.
@@ -119,7 +122,7 @@ class Dataset:
         episodes = []
         for entry in progress(wanted):
             try:
-                episodes.append(cache.load(entry, contract, folder, rule))
+                episodes.append(cache.load(entry, contract, folder, rule, history=history, optional=optional))
             except UNUSABLE as error:  # the other episodes remain usable
                 left_out.append((entry.name, str(error)))
                 omissions[entry.name] = _omission(error)

@@ -13,9 +13,28 @@ from numpy.typing import NDArray
 
 from il_ros.core.specs import ActionGroup, Vector
 from il_ros.core.tables import counted
+from il_ros.policies.window import window_frames
 from il_ros.records.outcomes import UNMARKED
 
 Array = np.ndarray[Any, Any]
+
+
+_NO_TICKS = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class UnlabelledTicks:
+    """C ticks of an episode with an observation and without a label, in time order; windows of frames hold them.
+
+    `observations[key]` (C, ...) and `absent[key]` (C,) as those of `EpisodeArrays`.
+    """
+
+    ticks_ns: NDArray[np.int64] = field(default_factory=lambda: _NO_TICKS)
+    observations: Mapping[str, Array] = field(default_factory=dict)
+    absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ticks_ns)
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,9 @@ class EpisodeArrays:
     sentences about how the bag was read, to be shown.
     `groups`: the contract's action groups where it has several. Then the commands of a group without a label at a tick
     are NaN, and `authorities` and `group_takeovers_ns` are authority and takeovers of each group.
+    `absent[key]` (T,): at which ticks an optional observation is missing; `observations[key]` is zero there. Without an
+    entry it is always there, or, without observations of this key, never.
+    `unlabelled`: at least the ticks that windows of the length read hold besides the frames.
     """
 
     name: str
@@ -50,6 +72,8 @@ class EpisodeArrays:
     groups: tuple[ActionGroup, ...] = ()
     authorities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     group_takeovers_ns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    unlabelled: UnlabelledTicks = field(default_factory=UnlabelledTicks)
 
     def __post_init__(self) -> None:
         frames = len(self.ticks_ns)
@@ -61,12 +85,20 @@ class EpisodeArrays:
             )
         lengths = {"commands": len(self.commands), "authority": len(self.authority) or frames}
         lengths |= {key: len(values) for key, values in self.observations.items()}
+        lengths |= {f"absent {key}": len(missing) for key, missing in self.absent.items()}
         lengths |= {f"authority of {group}": len(names) for group, names in self.authorities.items()}
         for what, length in lengths.items():
             if length != frames:
                 raise ValueError(
                     f"{self.name}: {what} has {counted(length, 'frame')} for {counted(frames, 'tick')}"
                 )
+        for key, values in self.unlabelled.observations.items():
+            if key not in self.observations or len(values) != len(self.unlabelled):
+                raise ValueError(
+                    f"{self.name}: unlabelled ticks have {counted(len(values), 'row')} of '{key}'"
+                )
+        if np.intersect1d(self.unlabelled.ticks_ns, self.ticks_ns).size:
+            raise ValueError(f"{self.name}: a tick is both a frame and without a label")
         if frames > 1 and np.diff(self.ticks_ns).min() <= 0:
             raise ValueError(f"{self.name}: ticks_ns must be strictly increasing")
         if self.period_ns <= 0:
@@ -97,7 +129,51 @@ class EpisodeArrays:
         bounds = [0, *gaps.tolist(), len(self)]
         return tuple(slice(start, stop) for start, stop in pairwise(bounds))
 
+    def windows(self, length: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return the rows of each frame's window (T, length), oldest first, and which of them exist (T, length).
+
+        Rows from T on are those of `unlabelled`: see `observation`.
+        """
+        ticks_ns = np.concatenate([np.asarray(self.ticks_ns), self.unlabelled.ticks_ns])
+        order = np.argsort(ticks_ns)
+        places, existing = window_frames(ticks_ns[order], self.period_ns, length)
+        own = order < len(self)  # frames are in time order, among all ticks too
+        return order[places[own]], existing[own]
+
+    def observation(self, row: int) -> dict[str, Array]:
+        """Return the observation of a frame, or of an unlabelled tick (T + its place), without what is missing."""
+        part = self if row < len(self) else self.unlabelled
+        place = row if row < len(self) else row - len(self)
+        return {
+            key: values[place]
+            for key, values in part.observations.items()
+            if key not in part.absent or not part.absent[key][place]
+        }
+
     @property
     def duration_s(self) -> float:
         """Time from the first tick to the last, gaps included."""
         return float(self.ticks_ns[-1] - self.ticks_ns[0]) / 1e9
+
+
+def missing_of(ticks: EpisodeArrays | UnlabelledTicks, key: str) -> NDArray[np.bool_]:
+    """Return at which ticks (T,) an observation is missing."""
+    return ticks.absent.get(key, np.full(len(ticks), key not in ticks.observations))
+
+
+def filled(ticks: EpisodeArrays | UnlabelledTicks) -> Mapping[str, Array]:
+    """Return observations whose numbers are possible values also where they are missing: those of another tick.
+
+    One that is missing at all ticks is left out. What is derived from zeros might not be finite.
+    """
+    if not ticks.absent:
+        return ticks.observations
+    out = dict(ticks.observations)
+    for key, missing in ticks.absent.items():
+        if missing.all():
+            del out[key]
+        elif out[key].dtype == np.float64:
+            values = np.array(out[key])
+            values[missing] = values[~missing][0]
+            out[key] = values
+    return out

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -75,12 +75,14 @@ class FrameStep:
 class Skipped:
     """A tick without a frame, and the reasons; `tick_ns` is None for a record that belongs to no tick.
 
-    `missing`: the kind of reason why a tick with an observation has no label.
+    `missing`: the kind of reason why a tick with an observation has no label. `observation`: that of a tick without
+    a label; None where there is none.
     """
 
     tick_ns: int | None
     reasons: tuple[str, ...]
     missing: NoLabel | None = None
+    observation: Observation | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Replay:
     `last_ns`: the time after which ticks are no frames, because the success had been marked before it.
     `variants`: the types of topics that the bag has with another definition; see `ContractTopics`.
     `from_commands`: the labels are the commands on the topics, not the supervisor's decisions.
+    `optional`: the keys of observations that may be missing.
     """
 
     bag: Bag
@@ -103,6 +106,7 @@ class Replay:
     last_ns: int | None = None
     from_commands: bool = False
     variants: Mapping[str, str] = field(default_factory=dict)
+    optional: Collection[str] = ()
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -172,28 +176,36 @@ class Replay:
             replace(spec, type=self.variants.get(spec.topic, spec.type))
             for spec in self.contract.observations
         ]
-        return observe(recorded, specs, self.contract.trigger, ticks, refuse)
+        return observe(recorded, specs, self.contract.trigger, ticks, refuse, self.optional)
 
     def _frame(self, label: TickLabel, observation: Observation | NoObservation) -> Frame | Skipped:
         if isinstance(observation, NoObservation):
             return Skipped(label.tick_ns, observation.reasons)
         if label.command is None:
-            return Skipped(label.tick_ns, (label.reason,), label.missing)
+            return Skipped(label.tick_ns, (label.reason,), label.missing, observation)
         if self.last_ns is not None and label.tick_ns > self.last_ns:
-            return Skipped(label.tick_ns, (f"more than {AFTER_SUCCESS_S:g} s after the success was marked",))
+            reason = f"more than {AFTER_SUCCESS_S:g} s after the success was marked"
+            return Skipped(label.tick_ns, (reason,), None, observation)
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
         # the command of a continuous joint in the turn of its measurement, so that the two can be subtracted
         whole_turns = (label.command - offset) - actions.differences(self.contract, label.command, offset)
         return Frame(observation, label.command - whole_turns, offset, label.authority, label.authorities)
 
 
-def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Rule = BY_MODE) -> Replay:
+def open_replay(
+    bag: Bag,
+    contract: Contract,
+    info: EpisodeInfo | None,
+    rule: Rule = BY_MODE,
+    optional: Collection[str] = (),
+) -> Replay:
     """Find an episode's ticks and labels.
 
-    `info` is None for another recorder's bag; the whole bag is then the demonstration.
+    `info` is None for another recorder's bag; the whole bag is then the demonstration. `optional`: the keys of
+    observations that may be missing, at a tick or in the bag.
     Raises MismatchError when the bag lacks what the contract needs, BagError when it is damaged.
     """
-    streams = find_streams(contract, bag, info)
+    streams = find_streams(contract, bag, info, optional)
     recorded = bag.before_step(label_topics(contract, streams))
     found, left_out = label_ticks(recorded, contract, streams, span_of(bag, info), rule)
     if bag.step is not None:
@@ -206,7 +218,16 @@ def open_replay(bag: Bag, contract: Contract, info: EpisodeInfo | None, rule: Ru
     last_ns = None if succeeded_ns is None else succeeded_ns + round(AFTER_SUCCESS_S * 1e9)
     by_command = streams.decisions is None
     return Replay(
-        bag, contract, found, left_out, streams.observed, notes, last_ns, by_command, streams.variants
+        bag,
+        contract,
+        found,
+        left_out,
+        streams.observed,
+        notes,
+        last_ns,
+        by_command,
+        streams.variants,
+        frozenset(optional),
     )
 
 
@@ -228,15 +249,16 @@ def observe(
     trigger: str | None,
     ticks: Iterable[TickLabel],
     refuse: Callable[[str], None] = lambda reason: None,
+    optional: Collection[str] = (),
 ) -> Iterator[Observation | NoObservation]:
-    """Yield the observation of each tick; `ticks` must be in time order.
+    """Yield the observation of each tick; `ticks` must be in time order. `optional`: as of `Synchroniser`.
 
     `recorded`: the bag's messages by log time, under the contract's topic names. As in the live node, a
     triggered tick is sampled as soon as its trigger message has been pushed, any other tick when the clock
     (the log time) has passed it. `refuse` is called with the reason for each message that is not used: too short
     for a header, or stamped too far ahead of its arrival.
     """
-    synchroniser = Synchroniser(specs)
+    synchroniser = Synchroniser(specs, optional=optional)
     pending = list(reversed(list(ticks)))  # the next tick is last
     by_arrival, stamps = stamped_by_arrival(specs, trigger), TriggerStamps()
     for message in recorded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,8 +60,12 @@ class ContractTopics:
     variants: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> ContractTopics:
+def find_streams(
+    contract: Contract, bag: Bag, info: EpisodeInfo | None, optional: Collection[str] = ()
+) -> ContractTopics:
     """Return the bag's topics for the contract's streams; `info` is None for another recorder's bag.
+
+    `optional`: the keys of observations that the bag may lack.
 
     Decisions are used when the bag holds some together with the contract they were made under.
     Raises MismatchError naming every missing topic and wrong type, BagError when the bag's own contract
@@ -69,7 +73,12 @@ def find_streams(contract: Contract, bag: Bag, info: EpisodeInfo | None) -> Cont
     """
     problems: list[str] = []
     variants: dict[str, str] = {}
-    observed = _names(contract.observations, bag, info, problems, variants)
+    needed = tuple(
+        spec
+        for spec in contract.observations
+        if spec.key not in optional or resolve(spec.topic, bag, info) is not None
+    )
+    observed = _names(needed, bag, info, problems, variants)
     recorded = _recorded_contract(bag, info, contract)
     decisions = None if recorded is None else _decision_topic(bag, info)
     columns = np.arange(contract.action_size)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from il_ros.control.limiter.in_process import InProcessLimiter, LimitedCommand
 from il_ros.control.supervisor.arbitration import (
@@ -28,7 +29,7 @@ from il_ros.control.supervisor.proposal_buffer import replaced
 from il_ros.core import actions
 from il_ros.core.contract import Contract
 from il_ros.core.specs import WHOLE, ActionGroup, Vector
-from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.arrays.episode import EpisodeArrays, UnlabelledTicks
 from il_ros.policies.protocol import Observation
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.window import TickWindow
@@ -89,12 +90,15 @@ class DrivenEpisode:
         found = group_takeovers((decision.authorities, decision.mode) for decision in self.decisions)
         return {self.decisions[index].stamp_ns: taken for index, taken in found.items()}
 
-    def episode(self, name: str, contract: Contract) -> EpisodeArrays | None:
-        """Return the labelled ticks as training data, None without a label."""
+    def episode(self, name: str, contract: Contract, history: int = 1) -> EpisodeArrays | None:
+        """Return the labelled ticks as training data, None without a label; `history`: the ticks of a window."""
         found = [(*both, BY_MODE.choose(both[1])) for both in zip(self.seen, self.decisions, strict=True)]
         labelled = [(seen, decision, np.array(label)) for seen, decision, label in found if label is not None]
         if not labelled:
             return None
+        places = [place for place, (_, _, label) in enumerate(found) if label is not None]
+        windows = {place - back for place in places for back in range(1, min(history, place + 1))}
+        before = [found[place] for place in sorted(windows - set(places))]
         commands = np.array([label for _, _, label in labelled])
         grouped: dict[str, Any] = {}
         if contract.grouped:
@@ -106,17 +110,15 @@ class DrivenEpisode:
             offsets = commands - np.array(relative)
         return EpisodeArrays(
             name,
-            {
-                spec.key: np.array([seen[spec.key] for seen, _, _ in labelled])
-                for spec in contract.observations
-            },
+            _observations(labelled, contract),
             commands,
             offsets,
-            np.array([decision.stamp_ns for _, decision, _ in labelled]),
+            _stamps(labelled),
             contract.period_ns,
             "success" if self.success else "failure",
             authority=tuple(decision.authority for _, decision, _ in labelled),
             takeovers_ns=self.takeovers_ns,
+            unlabelled=UnlabelledTicks(_stamps(before), _observations(before, contract)),
             **grouped,
         )
 
@@ -132,6 +134,16 @@ class DrivenEpisode:
                 for name in names
             },
         }
+
+
+def _observations(ticks: Sequence[tuple[Observation, Decision, Any]], contract: Contract) -> dict[str, Any]:
+    """Return the observations of ticks as arrays (T, ...) by key; of no ticks, none."""
+    keys = [spec.key for spec in contract.observations] if ticks else []
+    return {key: np.array([seen[key] for seen, _, _ in ticks]) for key in keys}
+
+
+def _stamps(ticks: Sequence[tuple[Observation, Decision, Any]]) -> NDArray[np.int64]:
+    return np.array([decision.stamp_ns for _, decision, _ in ticks], dtype=np.int64)
 
 
 class InteractionLoop:

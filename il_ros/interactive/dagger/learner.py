@@ -21,8 +21,7 @@ from il_ros.training.batches import Batches
 from il_ros.training.device import device_of
 from il_ros.training.loop import TrainingLoop
 from il_ros.training.recipe import Recipe
-from il_ros.training.run import fit_normaliser, made_assets, torch_settings
-from il_ros.training.samples import samples
+from il_ros.training.run import fit_normaliser, made_assets, torch_settings, used_samples
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,14 @@ class Learner:
     ) -> LoadedPolicy:
         """Return a policy trained on all episodes, starting from the weights and the normaliser of `before`.
 
+        Frames in which nothing moves are thinned, as by `training.run.train`.
+
         Raises ValueError on unusable data, TrainingError when the loss is not finite.
         """
         settings = self.recipe.policy
         inputs = Inputs.for_policy(self.contract, settings)
         form = ActionForm(self.contract) if before is None else before.form
-        data = samples(
-            episodes, inputs, settings.horizon, self.recipe.training.weighting, form, settings.history
-        )
+        data, _ = used_samples(episodes, inputs, self.recipe, form)
         assets = made_assets(data, inputs) if before is None else before.network.assets()
         if before is None:
             normaliser = fit_normaliser(data, inputs, self.contract, self.recipe)

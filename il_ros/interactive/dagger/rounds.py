@@ -100,7 +100,8 @@ def dagger(
             raise ValueError(f"round {index} has no seed: a round needs at least one episode")
         driven_episodes = [drive(run, interaction, policy, expert, seed, on_decision) for seed in chosen]
         for number, driven in enumerate(driven_episodes):
-            episode = driven.episode(f"round_{index:02d}_{number:03d}", learner.contract)
+            history = learner.recipe.policy.history
+            episode = driven.episode(f"round_{index:02d}_{number:03d}", learner.contract, history)
             episodes += [] if episode is None else [episode]
         if not episodes:
             raise ValueError("no training data: no tick of the first round was labelled")

@@ -21,7 +21,6 @@ import numpy as np
 
 from il_ros.core.specs import Vector
 from il_ros.core.tables import counted
-from il_ros.policies.window import window_frames
 
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.episode import EpisodeArrays
@@ -60,14 +59,11 @@ def frames(episodes: Sequence[EpisodeArrays], most: int, history: int = 1) -> It
     """Yield at most `most` labelled frames, evenly spread: the window of `history` ticks, and the command (A,)."""
     places = [(episode, frame) for episode in episodes for frame in range(len(episode))]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(int))
-    windows = {id(each): window_frames(each.runs, len(each), history) for each in episodes}
+    windows = {id(each): each.windows(history) for each in episodes}
     for place in chosen.tolist():
         episode, frame = places[place]
-        numbers, existing = (part[frame] for part in windows[id(episode)])
-        seen = [
-            {key: values[number] for key, values in episode.observations.items()}
-            for number in numbers[existing].tolist()
-        ]
+        rows, existing = (part[frame] for part in windows[id(episode)])
+        seen = [episode.observation(row) for row in rows[existing].tolist()]
         yield seen, np.asarray(episode.commands[frame])
 
 

@@ -44,11 +44,16 @@ def replay_sets(
 
 
 def frames(
-    names: Sequence[str], contract: Contract, root: Path | None, history: int = 1
+    names: Sequence[str],
+    contract: Contract,
+    root: Path | None,
+    history: int = 1,
+    optional: Sequence[str] = (),
 ) -> tuple[list[tuple[Seen, Vector]], dict[str, Any]]:
     """Return the frames of these episodes to replay, and a record of the used and the skipped episodes.
 
-    `root`: the folder of all episodes; None: no replay. `history`: the ticks of a window.
+    `root`: the folder of all episodes; None: no replay. `history`: the ticks of a window. `optional`: the observations
+    that may be missing.
     """
     if root is None:
         return [], {"episodes": [], "frames": 0, "none": "no folder of episodes given"}
@@ -60,7 +65,8 @@ def frames(
             left_out[name] = f"{entry.state}: {entry.reason}"
             continue
         try:
-            found.append(cache.load(entry, contract, cache.cache_folder(root)))
+            folder = cache.cache_folder(root)
+            found.append(cache.load(entry, contract, folder, history=history, optional=optional))
         except (*UNUSABLE, OSError) as error:
             left_out[name] = str(error)
         time.sleep(0)

@@ -9,7 +9,7 @@ proposal per tick; steps that have passed are left out. Such a proposal carries 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -69,6 +69,8 @@ class _Job(NamedTuple):
 class PolicyProposer(Proposer):
     """A proposer whose answer may be computed in `thread`, which must be idle; `times`: those of its policy.
 
+    `optional`: the keys of observations that the policy may lack.
+
     `prepare(observation)` is called at every tick that has an observation, in the executor's thread.
     """
 
@@ -80,6 +82,7 @@ class PolicyProposer(Proposer):
         prepare: Callable[[Observation], Computation],
         thread: InferenceThread,
         times: ComputingTime,
+        optional: Collection[str] = (),
     ) -> None:
         self._prepare, self._thread, self._times = prepare, thread, times
         self._where = value(node, "inference")
@@ -88,7 +91,7 @@ class PolicyProposer(Proposer):
         self._last: tuple[Observation, Answer] | None = None
         """The newest answer, whose chunk goes on while the next one is computed."""
         self._newest_ns = self._answered_ns = 0
-        super().__init__(node, contract, source, lambda observation: None)
+        super().__init__(node, contract, source, lambda observation: None, optional=optional)
 
     @property
     def beside(self) -> bool:
@@ -100,9 +103,12 @@ class PolicyProposer(Proposer):
         self._running = self._waiting = self._last = None
         self._newest_ns = self._answered_ns = 0
 
-    def another_policy(self, times: ComputingTime) -> None:
-        """Go on with a policy of these computing times; the observation that waits for the one before is dropped."""
-        self._times = times
+    def another_policy(self, times: ComputingTime, optional: Collection[str]) -> None:
+        """Go on with a policy of these computing times and optional observations.
+
+        The observation that waits for the one before is dropped.
+        """
+        self._times, self._synchroniser.optional = times, frozenset(optional)
         self._waiting = None
 
     def close(self) -> None:

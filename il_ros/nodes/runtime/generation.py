@@ -1,4 +1,4 @@
-"""The supervisor's generation, read from its status."""
+"""The supervisor's generation, and the beginning of its episode, read from its status."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from il_ros.records import statuses
 
 
 class GenerationListener:
-    """Stores the supervisor's newest `.generation` (None before the first), and calls `on_change()`."""
+    """Stores the supervisor's newest `.generation` (None before the first), and calls `on_change()`.
 
-    def __init__(self, node: Node, on_change: Callable[[], None]) -> None:
+    `on_episode(from_ns)` is called when an episode has begun, with the time on the node's clock.
+    """
+
+    def __init__(self, node: Node, on_change: Callable[[], None], on_episode: Callable[[int], None]) -> None:
         self._node = node
-        self._on_change = on_change
+        self._on_change, self._on_episode = on_change, on_episode
         self.generation: int | None = None
+        self._episode_ns = 0
         if not node.has_parameter("supervisor_status"):
             declare(
                 node, "supervisor_status", "dagger_supervisor/status", "topic of the supervisor's status",
@@ -32,7 +36,11 @@ class GenerationListener:
         self._node.destroy_subscription(self._subscription)
 
     def _on_status(self, message: String) -> None:
-        generation = statuses.read(statuses.SUPERVISOR, message.data).get("generation")
+        status = statuses.read(statuses.SUPERVISOR, message.data)
+        generation, episode_ns = status.get("generation"), status.get("episode_ns", 0)
+        if episode_ns != self._episode_ns:
+            self._episode_ns = episode_ns
+            self._on_episode(episode_ns)
         if generation is not None and generation != self.generation:
             self.generation = generation
             self._on_change()

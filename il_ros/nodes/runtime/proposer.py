@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -93,7 +94,8 @@ class _Lag:
 class Proposer:
     """Publishes the answer of `source` at each tick, which the contract's trigger or a timer starts.
 
-    `observations`: those that `answer` needs; default: all of the contract's. Without an observation nothing is
+    `observations`: those that `answer` needs; default: all of the contract's. `optional`: the keys of those that may be
+    missing; the proposal and the status name them. Without an observation nothing is
     proposed, and a warning every two seconds gives the reasons, or says that this process is overloaded. In the
     first second, while the streams begin, only the status says so. A chunk with NaN or infinity in a group that it
     covers is an error and is not proposed. A group that an answer covers no more is released. Call `close` to end.
@@ -106,12 +108,13 @@ class Proposer:
         source: str,
         answer: AnswerTick,
         observations: Sequence[ObservationSpec] | None = None,
+        optional: Collection[str] = (),
     ) -> None:
         self._node, self._contract, self._source, self._answer = node, contract, source, answer
         self._now_ns = ros_time(node)
         self._names, self._period_ns = contract.action_names, contract.period_ns
         needed = contract.observations if observations is None else observations
-        self._synchroniser = Synchroniser(needed, partial(publisher_names, node))
+        self._synchroniser = Synchroniser(needed, partial(publisher_names, node), optional)
         self._frozen = FrozenCameras(needed, _frozen_s(node))
         self._observed = self._synchroniser.topics
         self._ticks, self._stamps = Ticks(contract.period_ns), TriggerStamps()
@@ -254,13 +257,25 @@ class Proposer:
         left = [group for group in self._proposed if group not in covered]
         if left:
             self._release(left)
+        if observed.missing:
+            answer = replace(answer, missing=tuple(observed.missing))
         self._publish(proposal.proposing(self._source, tick_ns, answer))
         self._proposed_ns, self._proposed = tick_ns, covered
         self._counts["answered"] += 1
-        self._status = Status(OK, "proposing")
+        self._status = self._proposing(observed.missing)
         age_s = (self._now_ns() - observed.tick_ns) / 1e9 + max(observed.ages_s.values(), default=0.0)
         publish_s = (time.perf_counter_ns() - started_ns) / 1e9
         self._latency.add((age_s, math.nan if inference_s is None else inference_s, publish_s))
+
+    def _proposing(self, missing: Mapping[str, str]) -> Status:
+        """Return the status after a proposal; count and log the optional observations that are missing."""
+        if not missing:
+            return Status(OK, "proposing")
+        for key in missing:
+            self._counts[f"without {key}"] += 1
+        text = f"proposing without optional observations: {'; '.join(missing.values())}"
+        self._node.get_logger().warning(shown(text), throttle_duration_sec=WARN_EVERY_S)
+        return Status(WARN, text)
 
     def _receive(self, topic: str, raw: bytes, arrival_ns: int) -> None:
         if topic in self._observed:

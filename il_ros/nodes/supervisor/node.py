@@ -319,7 +319,7 @@ class DaggerSupervisor(managed.ManagedNode):
     def _on_restart(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if not self._commands:
             raise managed.Refusal(f"nothing to restart: the node is {self.state}")
-        self._supervision.restart()
+        self._supervision.begin_episode()
         self._announce()
         response.success, response.message = True, f"generation {self._supervision.generation}"
         return response

@@ -1,17 +1,22 @@
 """The DAgger loop on a point that must reach 0: x' = x + u / 2, with the expert u = -x."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from il_ros.core import contract
-from il_ros.interactive.dagger.interaction import InteractionLoop
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.interactive.dagger.interaction import DrivenEpisode, InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import dagger, drive
 from il_ros.interactive.modes.gated import GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning
+from il_ros.records.decision import Decision
 from il_ros.records.labelling import label
+from il_ros.training import run as training_run
 from il_ros.training.recipe import Recipe, Training
 
 CONTRACT = contract.parse(
@@ -225,3 +230,44 @@ def test_a_round_without_seeds_or_labels_is_refused():
         next(dagger(run, PointExpert(), learner(), demonstration(), [[]]))
     with pytest.raises(ValueError, match="no training data"):
         next(dagger(run, PointExpert(), learner(), interaction("policy"), [[1]], policy=StillPolicy()))
+
+
+def test_the_learner_thins_frames_in_which_nothing_moves_as_the_trainer_does(monkeypatch):
+    """At 10 Hz half a second has 6 frames. Frame 4 is the last that moved, so 9 is the first still one; then every
+    tenth after frame 8, the last moving one: 18 and 28.
+    """
+    learnt, place = [], training_run.samples
+    moved = np.array([[0.1 * min(tick, 4)] for tick in range(30)])
+    still = EpisodeArrays("still", {"x": moved}, -moved, 0 * moved, np.arange(1, 31) * 10**8, 10**8)
+
+    def counted(*args):
+        found = place(*args)
+
+        class Counted(type(found)):
+            def only(self, kept):
+                learnt.append(np.flatnonzero(kept).tolist())
+                return super().only(kept)
+
+        return Counted(**vars(found))
+
+    monkeypatch.setattr(training_run, "samples", counted)
+    recipe = learner().recipe
+    thinning = replace(recipe, training=replace(recipe.training, still_every=10))
+    Learner(CONTRACT, thinning, 1).learn([still])
+    assert learnt == [[*range(9), 18, 28]]
+
+
+def test_the_windows_of_an_episode_hold_the_ticks_at_which_the_policy_drove():
+    driven = DrivenEpisode()
+    for tick, source in enumerate(("policy", "policy", "policy", "expert", "expert")):
+        driven.seen.append({"x": np.array([float(tick)])})
+        sent = (0.0,)
+        stamp_ns = (tick + 1) * CONTRACT.period_ns
+        driven.decisions.append(
+            Decision(stamp_ns, stamp_ns, source, "why", {source: sent}, sent, mode="hg_dagger")
+        )
+    for history, windows in ((1, [[3], [4]]), (3, [[1, 2, 3], [2, 3, 4]])):
+        episode = driven.episode("e", CONTRACT, history)
+        rows, existing = episode.windows(history)
+        assert existing.all()
+        assert [[episode.observation(row)["x"][0] for row in window] for window in rows.tolist()] == windows
