@@ -173,7 +173,7 @@ def listen(args: argparse.Namespace) -> tuple[Ear, int, int, int]:
             if time.monotonic() > end_s:
                 raise SystemExit(f"{what}: not within {READY_S:g} s")
 
-    def call(name: str) -> object:
+    def call(name: str) -> Trigger.Response:
         client = node.create_client(Trigger, f"recorder/{name}")
         until(client.service_is_ready, f"service {name}")
         answer = client.call_async(Trigger.Request())

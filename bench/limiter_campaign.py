@@ -15,14 +15,10 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from bench.support.limit_events import RandomEvents
-from bench.support.limit_oracle import CONTRACTS, LimitError, Worst
+from support.limit_events import RandomEvents
+from support.limit_oracle import CONTRACTS, LimitError, Worst
 
 EVENTS = 400
 """Events of one run; then options and contract are drawn again."""

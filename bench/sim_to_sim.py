@@ -86,7 +86,7 @@ class Crossing:
             unit="segment",
             segment=10,
             seed=self.seed,
-            asked=args.asked,
+            queried=args.queried,
         )
         rounds = dagger(
             self.run_in(self.target),
@@ -191,7 +191,7 @@ def main():
     parser.add_argument("--per-round", type=int, default=2, help="episodes of each round")
     parser.add_argument("--rated", type=numbers, default=(2, 4), help="rounds after which it is measured")
     parser.add_argument("--beta", type=float, default=0.3, help="the expert's share of driving")
-    parser.add_argument("--asked", type=float, default=0.5, help="share of the policy's ticks labelled")
+    parser.add_argument("--queried", type=float, default=0.5, help="share of the policy's ticks labelled")
     parser.add_argument("--steps", type=int, default=5000, help="gradient steps from fresh weights")
     parser.add_argument("--round-steps", type=int, default=1000, help="gradient steps of a round")
     parser.add_argument("--quick", action="store_true", help="a one-minute smoke test")

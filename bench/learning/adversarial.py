@@ -15,6 +15,8 @@ import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import torch
@@ -34,7 +36,7 @@ class FixedHorizon(gymnasium.Wrapper):
     """CartPole that nothing ends before its time limit; the angle is wrapped to -pi..pi."""
 
     def step(self, action):
-        inner = self.env.unwrapped
+        inner: Any = self.env.unwrapped  # CartPole's own attributes
         inner.steps_beyond_terminated = None
         _, _, terminated, truncated, info = self.env.step(action)
         place, speed, angle, turning = inner.state

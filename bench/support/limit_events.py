@@ -7,12 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.support.limit_oracle import LimitedMotion, Worst
 from il_ros.core.contract import Contract
 from il_ros.core.specs import POSE
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.labelling import MODES
+
+from .limit_oracle import LimitedMotion, Worst
 
 Vector = NDArray[np.float64]
 NAMES = ("policy", "expert")
