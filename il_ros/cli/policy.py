@@ -89,6 +89,7 @@ def add_parser(subparsers: Any) -> None:
 def pardon(args: argparse.Namespace) -> int:
     """Pardon a version; return 1 when there is none of that name, or it needs no pardon."""
     try:
+        _require_folder(args.folder)
         run_folder = _named(args.folder, args.version)
         was = lineage.pardon(run_folder)
     except (LineageError, OSError) as error:
@@ -106,6 +107,7 @@ def pardon(args: argparse.Namespace) -> int:
 def rollback(args: argparse.Namespace) -> int:
     """Go back to an earlier version; return 1 when there is none, or a running policy server does not follow."""
     try:
+        _require_folder(args.folder)
         driving = next((run for run in versions(args.folder) if is_occupied(run)), None)
         newest = driving or lineage.newest_good(args.folder)
         if newest is None:
@@ -141,6 +143,15 @@ def rollback(args: argparse.Namespace) -> int:
         f"The next training starts from {target.name}. `il-ros policy pardon VERSION` takes a roll-back back."
     )
     return 0
+
+
+def _require_folder(folder: Path) -> None:
+    """Raise LineageError unless there is a folder of versions."""
+    if not folder.is_dir():
+        raise LineageError(
+            f"there is no folder {folder}; give the one that holds the versions v1, v2, ..., such as checkpoint. "
+            "A version itself is named by --to VERSION (rollback) or before the folder (pardon)"
+        )
 
 
 def _named(folder: Path, name: str) -> Path:
@@ -201,13 +212,13 @@ def _followed(driving: Path, target: Path, reason: str) -> bool:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; return 1 when there is no version, or a version's file is damaged."""
-    runs = versions(args.folder)
-    if not runs:
-        say(f"il-ros policy: {args.folder} holds no versions v1, v2, ...", file=sys.stderr)
-        return 1
     try:
+        _require_folder(args.folder)
+        runs = versions(args.folder)
+        if not runs:
+            raise LineageError(f"{args.folder} holds no versions v1, v2, ...")
         fared = {} if args.root is None else successes(args.root)
-    except OSError as error:
+    except (LineageError, OSError) as error:
         say(f"il-ros policy: {error}", file=sys.stderr)
         return 1
     rows: list[tuple[str, ...]] = []

@@ -195,7 +195,7 @@ def load(path: str | Path) -> Contract:
 
 
 def find(name: str) -> Contract:
-    """Return the contract in file `name`, or the one shipped under that name.
+    """Return the contract in file `name`, or the one shipped under that name, which precedes a file without suffix.
 
     Raises ContractError as `load`, and when no shipped contract has that name.
     """
@@ -204,6 +204,8 @@ def find(name: str) -> Contract:
     folder = share.path("config", "contracts")
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     if name not in known:
+        if Path(name).is_file():
+            return load(name)
         raise ContractError(
             f"contract '{name}' is neither a .yaml file nor one of {folder}: {', '.join(known)}"
         )

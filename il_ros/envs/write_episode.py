@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -52,25 +53,35 @@ def write_episode(
     contract's observation. `actions` (T, A): what was commanded on them, in the contract's flat order and units;
     they are recorded as they are, whatever the contract's limits. `rewards` (T,): of the steps. One step is one
     control period. `success`: the outcome, None: not known.
-    Raises ArraysError on a wrong key, shape or number, RecordError when the episode can't be saved.
+    Raises ArraysError on an argument of a wrong type, a wrong key, shape or number, RecordError when the episode can't
+    be saved.
     """
+    _require("root", root, (str, Path), "the path of a folder")
+    _require("contract", contract, Contract, "a Contract, such as il_ros.core.contract.find('arm_push')")
+    _require("observations", observations, Mapping, "arrays by the contract's keys")
+    _require("success", success, (bool, np.bool_, NoneType), "True, False, or None if it is not known")
+    try:
+        label = Label(task, operator, instruction, seed)
+    except ValueError as error:
+        raise ArraysError(str(error)) from error
     commands = _actions(contract, actions)
     steps = len(commands)
-    if rewards is not None and np.shape(rewards) != (steps,):
-        raise ArraysError(f"rewards: has shape {np.shape(rewards)}; needed: ({steps},), one for each action")
+    earned = None if rewards is None else _numbers("rewards", _array("rewards", rewards))
+    if earned is not None and earned.shape != (steps,):
+        raise ArraysError(f"rewards: has shape {earned.shape}; needed: ({steps},), one for each action")
     seen = {spec.key: _observed(spec, observations, steps) for spec in contract.observations}
     strange = [key for key in observations if key not in seen]
     if strange:
         raise ArraysError(f"observations: '{strange[0]}' is not in the contract; it has: {', '.join(seen)}")
-    log = EpisodeLog(contract, root, {} if rewards is None else {REWARD: FLOAT})
-    log.begin(Label(task, operator, instruction, seed))
+    log = EpisodeLog(contract, root, {} if earned is None else {REWARD: FLOAT})
+    log.begin(label)
     _require_own_topics(contract)
     longest = steps + all(len(values) == steps + 1 for values in seen.values())
     try:
         for tick in range(longest):
             now_ns = RESET_PAUSE_NS + tick * contract.period_ns
-            if rewards is not None and tick:
-                reward = messages.make(FLOAT, data=float(rewards[tick - 1]))
+            if earned is not None and tick:
+                reward = messages.make(FLOAT, data=float(earned[tick - 1]))
                 log.message(REWARD, FLOAT, messages.encode(FLOAT, reward), now_ns)
             for spec in contract.observations:
                 raw = messages.encode(spec.type, observation_message(spec, seen[spec.key][tick], now_ns))
@@ -116,7 +127,7 @@ def _observed(spec: ObservationSpec, observations: Mapping[str, Any], steps: int
         raise ArraysError(
             f"observations: '{spec.key}' is missing; given: {', '.join(observations) or 'none'}"
         )
-    values = np.asarray(observations[spec.key])
+    values = _array(f"observations.{spec.key}", observations[spec.key])
     if spec.kind == "numeric" and values.ndim == 1 and spec.shape == (1,):
         values = values[:, None]
     wanted = f"({steps}, {', '.join(map(str, spec.shape))}), or one row more" if spec.shape else f"({steps},)"
@@ -124,13 +135,15 @@ def _observed(spec: ObservationSpec, observations: Mapping[str, Any], steps: int
         raise ArraysError(f"observations.{spec.key}: has shape {values.shape}; needed: {wanted}")
     if spec.kind == "image" and values.dtype != spec.dtype:
         raise ArraysError(f"observations.{spec.key}: has dtype {values.dtype}; needed: {spec.dtype}")
+    if spec.kind == "text" and not all(isinstance(value, str) for value in values.tolist()):
+        raise ArraysError(f"observations.{spec.key}: has dtype {values.dtype}; needed: texts")
     if spec.kind == "numeric":
         values = _numbers(f"observations.{spec.key}", values)
     return values
 
 
 def _actions(contract: Contract, actions: Any) -> NDArray[np.float64]:
-    values = np.asarray(actions)
+    values = _array("actions", actions)
     if values.ndim == 1 and contract.action_size == 1:
         values = values[:, None]
     if values.ndim != 2 or values.shape[1] != contract.action_size or not len(values):
@@ -140,6 +153,18 @@ def _actions(contract: Contract, actions: Any) -> NDArray[np.float64]:
             f"{counted(contract.action_size, 'number')} for each step ({names})"
         )
     return _numbers("actions", values)
+
+
+def _require(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
+    if not isinstance(value, kinds):
+        raise ArraysError(f"{name}: is {value!r}; needed: {wanted}")
+
+
+def _array(what: str, given: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError) as error:  # rows of different lengths
+        raise ArraysError(f"{what}: is no array: {error}") from error
 
 
 def _numbers(what: str, values: NDArray[Any]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from il_ros.episodes import layout
 from il_ros.episodes.bag.opened import Bag, BagError, BagMessage
 from il_ros.episodes.bag.topics import CONTRACT_RECORD, DECISION_SUFFIX, find_streams, resolve
 from il_ros.episodes.bag.writer import BagWriter
+from il_ros.episodes.catalogue import scan
 from il_ros.episodes.layout import EpisodeInfo
 from il_ros.episodes.recording.pre_roll import Latched
 from il_ros.records.outcomes import UNMARKED
@@ -66,9 +67,10 @@ class CutOptions:
 
 @dataclass
 class CutReport:
-    """The new episodes, and sentences about what was noticed."""
+    """The new episodes, those that an earlier cut had written, and sentences about what was noticed."""
 
     folders: list[Path] = field(default_factory=list)
+    there: list[Path] = field(default_factory=list)
     messages: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -126,9 +128,10 @@ def cut(
 ) -> CutReport:
     """Write each demonstration as an episode under `root`; the bag is read once and stays as it is.
 
-    A demonstration without any message is left out with a note. An episode whose writing is interrupted is never
-    complete. Raises BagError when the bag is damaged, CutError when a message type is unknown or the bag's own contract
-    can't be read, MismatchError when it does not hold what the contract of `options` needs, OSError.
+    A demonstration that is an episode under `root` already is not written again: `there` has it. One without any
+    message is left out with a note. An episode whose writing is interrupted is never complete.
+    Raises BagError when the bag is damaged, CutError when a message type is unknown or the bag's own contract can't be
+    read, MismatchError when it does not hold what the contract of `options` needs, OSError.
     """
     options = CutOptions() if options is None else options
     if options.contract is None:
@@ -143,7 +146,9 @@ def cut(
             "in the bag; build its package, or record the bag as MCAP"
         )
     before_ns = round(options.pre_roll_s * 1e9)
-    waiting = sorted(demonstrations, key=lambda each: each.start_ns)
+    waiting = _not_there(bag, root, demonstrations, report)
+    if not waiting:
+        return report
     open_episodes: list[_Episode] = []
     latched: Latched[BagMessage] = Latched()
     try:
@@ -173,6 +178,26 @@ def cut(
     if bag.step is not None:
         report.notes.append(f"{bag.step}; what was recorded after that is not used")
     return report
+
+
+def _not_there(
+    bag: Bag, root: Path, demonstrations: Sequence[Demonstration], report: CutReport
+) -> list[Demonstration]:
+    """Return the demonstrations, by time, that no earlier cut has written; the others go into the report."""
+    written = {
+        (entry.info.stop_reason, entry.info.started_ns, entry.info.stopped_ns): entry.folder
+        for entry in (scan(root).entries if root.is_dir() else ())
+        if entry.info is not None and entry.info.complete
+    }
+    found = []
+    for each in sorted(demonstrations, key=lambda each: each.start_ns):
+        folder = written.get((_origin(bag, each), each.start_ns, each.stop_ns))
+        if folder is None:
+            found.append(each)
+            continue
+        report.there.append(folder)
+        report.notes.append(f"{_words(bag, each)} is there already: {folder.name}; delete it to cut it again")
+    return found
 
 
 def _own_contract(bag: Bag) -> Contract | None:
@@ -207,7 +232,7 @@ class _Episode:
             started_ns=demonstration.start_ns,
             stopped_ns=demonstration.stop_ns,
             recorded_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            stop_reason=f"cut from {bag.path.name}, {_words(bag, demonstration)}",
+            stop_reason=_origin(bag, demonstration),
         )
         self._info.save(self._folder)
         self._bag = BagWriter(self._folder, compression="zstd")
@@ -272,6 +297,10 @@ def _decoded(item: BagMessage) -> messages.Message:
         return messages.decode(item.type, item.raw)
     except MessageError as error:
         raise BagError(f"{item.topic} at {item.log_ns / 1e9:.3f} s can't be read: {error}") from error
+
+
+def _origin(bag: Bag, demonstration: Demonstration) -> str:
+    return f"cut from {bag.path.name}, {_words(bag, demonstration)}"
 
 
 def _words(bag: Bag, demonstration: Demonstration) -> str:

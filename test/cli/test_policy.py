@@ -3,6 +3,7 @@
 import shutil
 
 import made_episodes as made
+import pytest
 
 from il_ros.cli.main import main
 from il_ros.policies import lineage
@@ -127,5 +128,15 @@ def test_a_rollback_that_cannot_be_changes_nothing_and_says_why(tmp_path, capsys
         assert main(["policy", "rollback", *words, str(tmp_path)]) == 1
         assert told in capsys.readouterr().err
     assert lineage.read(tmp_path / "v2").state == "trained"
+    (tmp_path / "none").mkdir()
     assert main(["policy", "rollback", str(tmp_path / "none")]) == 1
     assert "none holds no good version v1, v2, ..." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["rollback", "nosuch"], ["pardon", "v1", "nosuch"], ["versions", "nosuch"]]
+)
+def test_a_folder_that_does_not_exist_is_named(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["policy", *words]) == 1
+    assert "there is no folder nosuch" in capsys.readouterr().err

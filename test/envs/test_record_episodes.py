@@ -14,6 +14,7 @@ from il_ros.envs.write_episode import ArraysError, write_episode
 from il_ros.episodes.arrays.dataset import Dataset, DatasetError
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.catalogue import scan
+from il_ros.episodes.layout import load_info
 from il_ros.episodes.verify import verify
 from il_ros.sim.experts import make_expert
 
@@ -248,6 +249,45 @@ def test_arrays_that_are_no_episode_are_refused_and_leave_nothing(tmp_path, obse
     with pytest.raises(ArraysError, match=message):
         write_episode(tmp_path, ARRAYS, observations, actions)
     assert not list(tmp_path.glob("episode_*"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"success": "yes"}, "success: is 'yes'; needed: True, False, or None if it is not known"),
+        ({"success": 1}, "success: is 1; needed: True, False"),
+        ({"task": None}, "task is None; it must be a text"),
+        ({"operator": 3}, "operator is 3; it must be a text"),
+        ({"instruction": b"fold"}, "instruction is b'fold'; it must be a text"),
+        ({"seed": 1.5}, "seed is 1.5; it must be a whole number or None"),
+        ({"seed": True}, "seed is True; it must be a whole number or None"),
+        ({"rewards": ["a"] * 5}, "rewards: has dtype <U1; needed: numbers"),
+        ({"rewards": [np.nan] * 5}, "rewards: a number of step 0 is not finite"),
+        ({"rewards": [1.0] * 4}, r"rewards: has shape \(4,\); needed: \(5,\)"),
+        ({"actions": [[1, 2], [1]]}, "actions: is no array"),
+        ({"actions": "none"}, r"actions: has shape \(\); needed: \(T, 2\)"),
+        ({"observations": [1, 2]}, r"observations: is \[1, 2\]; needed: arrays by the contract's keys"),
+        ({"contract": "arm_push"}, "contract: is 'arm_push'; needed: a Contract"),
+        ({"root": 3}, "root: is 3; needed: the path of a folder"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_and_leaves_nothing(tmp_path, given, message):
+    observations, actions = made(5)
+    every = {"root": tmp_path, "contract": ARRAYS, "observations": observations, "actions": actions, **given}
+    with pytest.raises(ArraysError, match=message):
+        write_episode(**every)
+    assert not list(tmp_path.glob("episode_*"))
+
+
+def test_texts_are_texts_and_numpys_words_for_success_and_seed_are_taken(tmp_path):
+    observations, actions = made(5)
+    with pytest.raises(ArraysError, match=r"observations\.words: has dtype int64; needed: texts"):
+        write_episode(tmp_path, ARRAYS, {**observations, "words": np.arange(5)}, actions)
+    folder = write_episode(
+        tmp_path, ARRAYS, observations, actions, success=np.bool_(False), seed=np.int64(4), task="fold"
+    )
+    info = load_info(folder)
+    assert (info.outcome, info.seed) == ("failure", 4)
 
 
 def test_a_message_that_the_numbers_do_not_fill_is_refused(tmp_path):

@@ -138,6 +138,29 @@ def test_presses_of_a_button_begin_and_end_demonstrations(long, tmp_path):
     assert ticks_of(tmp_path / "episodes") == [list(range(12, 40)), list(range(90, 100))]
 
 
+def test_a_repeated_cut_says_what_is_there_and_writes_only_what_is_new(long, tmp_path, capsys):
+    root, file = tmp_path / "episodes", tmp_path / "own.yaml"
+    file.write_text(made.TEXT)
+    words = ["episodes", "cut", str(long), "--contract", str(file), "--root", str(root)]
+    assert main([*words, "--span", "1-2"]) == 0
+    assert "1 episode" in capsys.readouterr().out
+    assert main([*words, "--span", "1-2", "--span", "3-4"]) == 0
+    said = capsys.readouterr().out
+    assert "1.000-2.000 s is there already: episode_000001; delete it to cut it again" in said
+    assert [entry.name for entry in scan(root).entries] == ["episode_000001", "episode_000002"]
+    assert main([*words, "--span", "1-2"]) == 0
+    assert "0 episodes, 0 messages" in capsys.readouterr().out
+    assert len(scan(root).entries) == 2
+
+
+def test_a_packaged_contract_is_found_by_its_name(long, tmp_path, capsys):
+    words = ["episodes", "cut", str(long), "--root", str(tmp_path / "episodes"), "--span", "1-2"]
+    assert main([*words, "--contract", "arm_push"]) == 1
+    assert "doesn't fit contract 'arm_push'" in capsys.readouterr().err
+    assert main([*words, "--contract", "arm_pusch"]) == 1
+    assert "contract 'arm_pusch' is neither a .yaml file nor one of" in capsys.readouterr().err
+
+
 def test_overlapping_demonstrations_are_both_whole(long, tmp_path):
     bag = open_bag(long)
     cut(bag, tmp_path / "episodes", by_times(bag, [(1.0, 2.0), (1.5, 2.5)]), OPTIONS)

@@ -23,9 +23,8 @@ def add_contract(parser: argparse.ArgumentParser) -> None:
     """Add the option for a contract other than the recorded one."""
     parser.add_argument(
         "--contract",
-        type=Path,
-        metavar="FILE",
-        help="interpret it under this contract (default: the recorded one)",
+        metavar="CONTRACT",
+        help="interpret it under this contract, a file or a packaged name (default: the recorded one)",
     )
 
 
@@ -62,13 +61,13 @@ def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
     return list({entry.folder.resolve(): entry for entry in found}.values())
 
 
-def contract_for(entry: Entry, file: Path | None) -> Contract:
-    """Return the contract for an episode: the file's, or the recorded one.
+def contract_for(entry: Entry, name: str | None) -> Contract:
+    """Return the contract for an episode: that of a file or a packaged name, or the recorded one.
 
     Raises ContractError when it can't be read or does not exist.
     """
-    if file is not None:
-        return read_beside(lambda: contracts.load(file), lambda: [entry.folder])
+    if name is not None:
+        return read_beside(lambda: contracts.find(name), lambda: [entry.folder])
     if entry.info is None or not entry.info.contract_text:
         raise ContractError(
             f"{entry.folder}: it was recorded without a contract; give one with --contract FILE"

@@ -62,7 +62,7 @@ def _cut(args: argparse.Namespace) -> int:
     else:
         found, notes = by_flag(bag, args.topic)
     options = CutOptions(
-        contract=None if args.contract is None else contracts.load(args.contract),
+        contract=None if args.contract is None else contracts.find(args.contract),
         task=args.task,
         instruction=args.instruction,
         outcome=args.outcome,
@@ -73,7 +73,7 @@ def _cut(args: argparse.Namespace) -> int:
     say(f"{counted(len(report.folders), 'episode')}, {counted(report.messages, 'message')}{names}")
     for note in (*notes, *report.notes):
         say(f"  {note}")
-    return 0 if report.folders else 1
+    return 0 if report.folders or report.there else 1
 
 
 def _shown(items: Iterable[BagMessage], total: int) -> Iterable[BagMessage]:

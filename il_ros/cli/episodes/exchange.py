@@ -113,7 +113,7 @@ def _export_lerobot(args: argparse.Namespace) -> int:
         entries_of(args.episodes, args.root),
         args.out,
         options,
-        contract=None if args.contract is None else contracts.load(args.contract),
+        contract=None if args.contract is None else contracts.find(args.contract),
         append=args.append,
         progress=_steps,
     )
@@ -197,7 +197,7 @@ def _import_lerobot(args: argparse.Namespace) -> int:
     report = import_lerobot(
         args.path,
         args.root,
-        contract=None if args.contract is None else contracts.load(args.contract),
+        contract=None if args.contract is None else contracts.find(args.contract),
         features=dict(_pair("feature", word) for word in args.feature),
         episodes=None if args.episodes is None else _numbers(args.episodes),
         demonstrations=args.demonstrations,
@@ -235,7 +235,7 @@ def _import_robomimic(args: argparse.Namespace) -> int:
     report = import_robomimic(
         args.path,
         args.root,
-        contract=None if args.contract is None else contracts.load(args.contract),
+        contract=None if args.contract is None else contracts.find(args.contract),
         observations=dict(_pair("observation", word) for word in args.observation),
         mask=args.mask,
         rate_hz=args.rate,

@@ -66,7 +66,7 @@ def _verify(args: argparse.Namespace) -> int:
     contract = None
     if args.contract is not None:
         contract = read_beside(
-            lambda: contracts.load(args.contract), lambda: [entry.folder for entry in entries]
+            lambda: contracts.find(args.contract), lambda: [entry.folder for entry in entries]
         )
     counts = {"ok": 0, "unusable": 0, "discarded": 0}
     for entry in entries:

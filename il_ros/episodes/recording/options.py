@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 from il_ros.core.contract import Contract
@@ -62,13 +63,25 @@ class RecordOptions:
 
 @dataclass(frozen=True)
 class Label:
-    """The description of the next episode that the operator or the simulator gives."""
+    """The description of the next episode that the operator or the simulator gives.
+
+    Raises ValueError unless all are texts, and the seed a whole number or None.
+    """
 
     task: str = ""
     operator: str = ""
     instruction: str = ""
     seed: int | None = None
     made_from: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("task", "operator", "instruction", "made_from"):
+            if not isinstance(value := getattr(self, name), str):
+                raise ValueError(f"{name} is {value!r}; it must be a text")
+        if self.seed is not None:
+            if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):
+                raise ValueError(f"seed is {self.seed!r}; it must be a whole number or None")
+            object.__setattr__(self, "seed", int(self.seed))  # NumPy's integers are not JSON
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from il_ros.envs.write_episode import observation_message, write_episode
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.catalogue import scan
 from il_ros.episodes.exchange.errors import ExchangeError
+from il_ros.episodes.exchange.hdf5.draft import draft_contract
 from il_ros.episodes.exchange.hdf5.export import export_robomimic as export
 from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
 from il_ros.episodes.recording.options import Label
@@ -126,6 +127,12 @@ def test_a_tick_without_a_label_divides_an_episode_and_gives_the_next_observatio
         assert second["obs/state"][:, 0].tolist() == [3, 4, 5]
         assert (first.attrs["offset"], second.attrs["offset"]) == (0, 2)
         assert (first["dones"][:].tolist(), second["dones"][:].tolist()) == ([0, 0], [0, 0, 1])
+
+
+def test_a_contract_is_drafted_at_the_rate_of_an_own_export(tmp_path):
+    export(written(tmp_path / "episodes", [4]), OWN, tmp_path / "out.hdf5", validation=0.0)
+    assert f"rate_hz: {OWN.rate_hz:g}\n" in draft_contract(tmp_path / "out.hdf5")
+    assert "rate_hz: 7\n" in draft_contract(tmp_path / "out.hdf5", 7.0)
 
 
 def test_the_masks_are_the_split_of_training_and_the_frames_are_its_arrays(tmp_path):

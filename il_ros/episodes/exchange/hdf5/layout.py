@@ -12,6 +12,7 @@ other than HDF5's own are refused.
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -84,6 +85,13 @@ def _whole(path: Path) -> Iterator[None]:
         raise ExchangeError(f"{path}: is damaged, or no robomimic file: {error}") from error
 
 
+def _rate(given: object) -> float | None:
+    """Return a rate in frames per second that a file says; None if it says none."""
+    if not isinstance(given, (int, float)) or isinstance(given, bool):
+        return None
+    return float(given) if math.isfinite(given) and given > 0 else None
+
+
 class RobomimicFile:
     """An open file. `demos`: by number; `masks`: the names in each; `environment`: what `env_args` says.
 
@@ -111,21 +119,19 @@ class RobomimicFile:
                 self.environment, self.environment_text = self._environment()
                 self.masks = self._masks()
                 self.observed, self.action_size = self._parts(self.demos[0])
-                self.contract_text = _text(self._group("data").attrs.get("contract"))
+                attributes = self._group("data").attrs
+                self.contract_text = _text(attributes.get("contract"))
+                self._own_rate = _rate(np.asarray(attributes.get("rate_hz")).item())
         except BaseException:
             self._file.close()
             raise
 
     @property
     def rate_hz(self) -> float | None:
-        """The environment's control rate, None when the file does not say it."""
+        """The environment's control rate, or that of an export of this package; None when the file says neither."""
         kwargs = self.environment.get("env_kwargs")
-        rate = kwargs.get("control_freq") if isinstance(kwargs, dict) else None
-        return (
-            float(rate)
-            if isinstance(rate, (int, float)) and not isinstance(rate, bool) and rate > 0
-            else None
-        )
+        given = kwargs.get("control_freq") if isinstance(kwargs, dict) else None
+        return _rate(given) or self._own_rate
 
     def keys(self, demo: Demo) -> tuple[str, ...]:
         """Return the names of what a demonstration has besides observations: 'actions', 'rewards', ..."""
