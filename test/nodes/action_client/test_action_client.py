@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.task import Future
+from security_policy import forbidden
 from std_srvs.srv import SetBool, Trigger
 from supervised import PATIENT_S
 
@@ -334,3 +335,15 @@ def test_what_cannot_be_forwarded_is_refused(graph, tmp_path, caplog, parameters
     node = graph.start(ActionClientNode, **given)
     assert node.state == "unconfigured"
     assert said in node._last_error[1]
+
+
+def test_the_security_policy_allows_the_client_what_it_does(graph, tmp_path):
+    (tmp_path / "contract.yaml").write_text(TEXT)
+    node = graph.start(
+        lambda **given: ActionClientNode("gripper_client", **given), contract=str(tmp_path / "contract.yaml"),
+        action="gripper", kind="gripper_command", server="gripper_controller/gripper_cmd",
+    )  # fmt: skip
+    assert node.state == "active"
+    assert forbidden(graph, node) == {}
+    called = {name for name, _ in node.get_client_names_and_types_by_node("gripper_client", "/")}
+    assert "/gripper_controller/gripper_cmd/_action/send_goal" in called

@@ -1,0 +1,60 @@
+"""What config/security allows each node: SROS2 policies as sets of names."""
+
+from xml.etree import ElementTree
+
+from il_ros.core import share
+
+POLICY = ElementTree.parse(share.path("config", "security", "drive.policy.xml")).getroot()
+_OF_ACTION = {
+    ("topics", "subscribe"): ("feedback", "status"),
+    ("services", "request"): ("send_goal", "cancel_goal", "get_result"),
+}
+"""What the right to call an action means."""
+
+
+def allowed(node, kind, right):
+    """Return the full names that the policy allows the node, as `topics` or `services` with a `right`."""
+    (profile,) = [each for each in POLICY.iter("profile") if each.get("node") == node]
+    expressions = [
+        item.text for group in profile.findall(kind) if group.get(right) == "ALLOW" for item in group
+    ]
+    called = [
+        item.text for group in profile.findall("actions") if group.get("call") == "ALLOW" for item in group
+    ]
+    expressions += [
+        f"{action}/_action/{part}" for action in called for part in _OF_ACTION.get((kind, right), ())
+    ]
+    return {
+        f"/{node}{text[1:]}" if text[0] == "~" else text if text[0] == "/" else f"/{text}"
+        for text in expressions
+    }
+
+
+def publishers_of(topic):
+    """Return the nodes that may publish on a topic."""
+    nodes = {profile.get("node") for profile in POLICY.iter("profile")}
+    return {node for node in nodes if topic in allowed(node, "topics", "publish")}
+
+
+def callers_of(action):
+    """Return the nodes that may send goals to an action server."""
+    nodes = {profile.get("node") for profile in POLICY.iter("profile")}
+    return {node for node in nodes if f"{action}/_action/send_goal" in allowed(node, "services", "request")}
+
+
+def forbidden(graph, node, but=frozenset()):
+    """Return what a node does on the graph although the policy does not allow it, by kind and right; `but`: names."""
+    own, space = node.get_name(), node.get_namespace()
+    graph.until(lambda: graph.outside.get_publisher_names_and_types_by_node(own, space), "the node is seen")
+    does = {
+        ("topics", "publish"): node.get_publisher_names_and_types_by_node,
+        ("topics", "subscribe"): node.get_subscriber_names_and_types_by_node,
+        ("services", "reply"): node.get_service_names_and_types_by_node,
+        ("services", "request"): node.get_client_names_and_types_by_node,
+    }
+    beyond = {}
+    for (kind, right), look in does.items():
+        found = {topic for topic, _ in look(own, space)} - but
+        assert found or right == "request"
+        beyond[kind, right] = found - allowed(own, kind, right)
+    return {what: names for what, names in beyond.items() if names}
