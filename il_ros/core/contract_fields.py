@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from il_ros.core.codecs import codec_in, is_stamped
-from il_ros.core.codecs.base import Selected
+from il_ros.core.codecs.base import Codec, Selected
 from il_ros.core.specs import (
     ARRAY,
     BOUNDED,
@@ -76,7 +76,7 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
     codec, type_name = codec_in(section), section.text("type")
     quantity = section.text("quantity", codec.quantities[0], choices=QUANTITIES)
     if quantity in (BOUNDED, CHOICE):
-        return _unmeasured(key, section, type_name, quantity)
+        return _unmeasured(key, section, codec, quantity)
     selection = codec.select_action(type_name, section, quantity)
     if quantity not in codec.quantities:
         other = {"position": "velocities, not positions", "velocity": "positions, not velocities"}[quantity]
@@ -127,16 +127,22 @@ def action(key: str, section: Section, observations: Mapping[str, ObservationSpe
     )
 
 
-def _unmeasured(key: str, section: Section, type_name: str, quantity: str) -> ActionSpec:
+def _unmeasured(key: str, section: Section, codec: Codec, quantity: str) -> ActionSpec:
     """Read an action that no observation measures: a number within bounds, or one of several choices."""
-    if type_name != ARRAY:
-        raise section.error("quantity", f"'{quantity}' is for {ARRAY}; {type_name} carries motion")
+    type_name = section.text("type")
+    if not codec.unmeasured:
+        raise section.error(
+            "quantity",
+            f"'{quantity}' is for {ARRAY}, Float32MultiArray, Float64, Float32, Int32 and Bool, and for numbers that "
+            f"`fields` names; {type_name} carries motion",
+        )
     for name in ("reference", "mode", "continuous", "home", "expired"):
         if name in section:
             raise section.error(
                 name, f"is for positions; nothing measures an action of quantity '{quantity}'"
             )
-    names = section.texts("names")
+    selection = codec.select_action(type_name, section, quantity)
+    names = selection.names
     if quantity == CHOICE:
         if "limits" in section:
             raise section.error("limits", "a choice has none; leave it out")
@@ -163,7 +169,9 @@ def _unmeasured(key: str, section: Section, type_name: str, quantity: str) -> Ac
         unit=section.text("unit", ""),
         quantity=quantity,
         safe=safe,
+        frame_id=section.text("frame_id", ""),
         expires_s=None if math.isnan(expires_s) else expires_s,
+        paths=selection.fields,
     )
 
 

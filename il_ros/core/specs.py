@@ -229,8 +229,9 @@ class ActionSpec(StreamSpec):
 
     `quantity`: 'position', 'velocity', 'bounded' (a number within its limits that nothing measures: torque,
     throttle) or 'choice' (one of `names`: the numbers are scores, and the command is 1 for the largest and 0 for
-    the others). `mode`: the learned representation, the number itself ('absolute')
-    or its difference to the measured value at the tick ('delta'); commands on the topic are always absolute.
+    the others; a message of one number has the place of that name). `mode`: the learned representation, the number
+    itself ('absolute') or its difference to the measured value at the tick ('delta'); commands on the topic are always
+    absolute.
     `reference`: the key of the observation that measures the same joints, and `reference_index` (A_k entries)
     their indices there; holds and ramps start from these values.
     `safe`: the behaviour without a source in authority: hold the position, zero the velocity, or stop

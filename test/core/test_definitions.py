@@ -76,6 +76,15 @@ def test_a_file_that_is_no_definition_names_the_type(prefix):
         messages.definition("acme_e_msgs/msg/Wide")
 
 
+@pytest.mark.parametrize("field", ["wstring name", "wstring<=8 name", "wstring[] names", "Label label"])
+def test_a_text_of_wide_characters_is_refused_with_what_fits(prefix, field):
+    install(prefix, "acme_wide_msgs", Tool=f"float64 x\n{field}\n", Label="wstring text\n")
+    holder = "Label" if field.startswith("Label") else "Tool"
+    said = f"acme_wide_msgs/msg/{holder} has a field of type wstring, .* what fits: messages of numbers, string and"
+    with pytest.raises(ValueError, match=said):
+        messages.definition("acme_wide_msgs/msg/Tool")
+
+
 def test_a_package_of_idl_files_is_read(prefix):
     text = """\
 #include "std_msgs/msg/Header.idl"

@@ -67,6 +67,8 @@ class Codec:
     """Whether they can be commanded."""
     quantities: tuple[str, ...] = ("position", "velocity")
     """What the commands can be; the first one is the default."""
+    unmeasured = False
+    """Whether commands can also be numbers that nothing measures, and choices."""
     joints = False
     """Whether the names are joints, which may be continuous."""
     stamped: bool | None = None

@@ -17,7 +17,17 @@ from il_ros.core.messages import Message
 from il_ros.core.messages import fields as paths
 from il_ros.core.messages import values as numbers_at
 from il_ros.core.messages.fields import FieldError
-from il_ros.core.specs import POSE_PARTS, TWIST_PARTS, XYZ, XYZW, ActionSpec, ObservationSpec, Vector
+from il_ros.core.specs import (
+    BOUNDED,
+    CHOICE,
+    POSE_PARTS,
+    TWIST_PARTS,
+    XYZ,
+    XYZW,
+    ActionSpec,
+    ObservationSpec,
+    Vector,
+)
 from il_ros.core.strict_yaml import Section
 from il_ros.core.tables import counted
 
@@ -38,6 +48,7 @@ class FieldsCodec(Codec):
 
     observed = True
     commanded = True
+    unmeasured = True
     joints = True
 
     def select(self, type_name: str, section: Section) -> Selected:
@@ -53,7 +64,7 @@ class FieldsCodec(Codec):
         return numbers_at.extractor(spec.type, spec.fields)
 
     def select_action(self, type_name: str, section: Section, quantity: str) -> Selected:
-        """Read `fields`, and `names` for the numbers if they have any."""
+        """Read `fields`, and `names` for the numbers if they have any; of a choice, for the values of one number."""
         if type_name in UNFIT or not self.commanded:
             why = f": {UNFIT[type_name]}" if type_name in UNFIT else ""
             raise section.error("type", f"{type_name} cannot be commanded{why}; {FITS_COMMANDS}")
@@ -65,15 +76,39 @@ class FieldsCodec(Codec):
                 f"{type_name} has a rotation there, whose four numbers cannot be limited one by one; command a "
                 f"pose as geometry_msgs/msg/PoseStamped",
             )
+        kinds = {number.kind for number in paths.select(type_name, elements)}
+        if quantity == CHOICE:
+            return Selected(_choices(type_name, section, elements, kinds), elements)
+        if quantity == BOUNDED and "bool" in kinds:
+            raise section.error(
+                "quantity", "'bounded' is for numbers; true or false is a choice of two names"
+            )
         return Selected(_named(section, elements), elements)
 
     def decode_command(self, action: ActionSpec, message: Message) -> Vector:
-        """Return the numbers at the paths."""
-        return numbers_at.extractor(action.type, action.paths)(message)
+        """Return the numbers at the paths; of a choice, 1 for the chosen name and 0 for the others."""
+        values = numbers_at.extractor(action.type, action.paths)(message)
+        if action.quantity != CHOICE:
+            return values
+        place = float(values[0])
+        if place not in range(action.size):
+            raise ValueError(
+                f"{action.paths[0]} is {place:g}; a choice of {counted(action.size, 'name')} is a whole number from 0 "
+                f"to {action.size - 1}"
+            )
+        chosen = np.zeros(action.size)
+        chosen[int(place)] = 1.0
+        return chosen
 
     def encoder(self, action: ActionSpec) -> Encoder:
-        """Return the maker of a message with the numbers and, if the type has one, a header; all else is zero."""
-        return _encoder(action, action.paths)
+        """Return the maker of a message with the numbers and, if the type has one, a header; all else is zero.
+
+        Of a choice, the number is the place of the name with the largest one, from 0.
+        """
+        make = _encoder(action, action.paths)
+        if action.quantity == CHOICE:
+            return lambda values, stamp_ns: make(np.array([float(np.argmax(values))]), stamp_ns)
+        return make
 
 
 def _encoder(action: ActionSpec, selected: tuple[str, ...]) -> Encoder:
@@ -95,6 +130,23 @@ def _paths_in(type_name: str, section: Section, chosen: Sequence[str], fits: str
             raise section.error("type", f"{type_name} has no numbers; {fits}") from None
         raise section.error("fields", f"missing; name numbers of {type_name}: {listed} ({error})") from None
     return tuple(number.path for number in numbers)
+
+
+def _choices(type_name: str, section: Section, elements: tuple[str, ...], kinds: set[str]) -> tuple[str, ...]:
+    """Return the `names` of the values of one number: 0 for the first, 1 for the second."""
+    if len(elements) != 1:
+        raise section.error(
+            "fields",
+            f"selects {counted(len(elements), 'number')} of {type_name}; a choice is one number, which is the place of "
+            "the chosen name",
+        )
+    names = section.texts("names")
+    if kinds == {"bool"} and len(names) != 2:
+        raise section.error(
+            "names",
+            f"has {counted(len(names), 'name')}; two are needed: {elements[0]} is false for the first one",
+        )
+    return names
 
 
 def _named(section: Section, elements: tuple[str, ...]) -> tuple[str, ...]:
@@ -119,6 +171,7 @@ class PartsCodec(FieldsCodec):
     parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     commanded: bool = False
+    unmeasured: bool = False
     quantities: tuple[str, ...] = ("position", "velocity")
     joints: bool = False
 
@@ -212,6 +265,7 @@ class RangeCodec(FieldsCodec):
     """A distance sensor: `range`, within what it can measure. By REP 117, +inf means nothing there, -inf too near."""
 
     commanded = False
+    unmeasured = False
     joints = False
 
     def select(self, type_name: str, section: Section) -> Selected:

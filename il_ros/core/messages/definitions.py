@@ -177,7 +177,18 @@ def _parsed(definitions: str, type_name: str, language: str) -> _Types:
                 types |= get_types_from_idl("\n".join(kept))
         return types
     except Exception as error:  # the parser raises different errors
-        raise ValueError(f"cannot read the definition of {type_name}: {error}") from error
+        why = _wide(type_name) if _BOUNDED_WIDE.search(definitions) else str(error)
+        raise ValueError(f"cannot read the definition of {type_name}: {why}") from error
+
+
+_BOUNDED_WIDE = re.compile(r"^\s*wstring\s*<=", re.MULTILINE)
+
+
+def _wide(type_name: str) -> str:
+    return (
+        f"{type_name} has a field of type wstring, and texts of wide characters are not read; what fits: messages of "
+        "numbers, string and other messages of these"
+    )
 
 
 def _add(type_name: str, types: Mapping[str, Any]) -> None:
@@ -201,8 +212,9 @@ def _fixed_size(name: str, fresh: Mapping[str, Any], sizes: dict[str, int], insi
         raise ValueError(f"{name} contains itself, or is nested too deeply")
     if name not in fresh:
         if not known(name):
-            text = "; texts of wide characters are not read" if name.endswith("/wstring") else ""
-            raise ValueError(f"{name} is not defined{text}")
+            if name.endswith("/wstring"):
+                raise ValueError(_wide(inside[-1]))
+            raise ValueError(f"{name} is not defined")
         return 1
     total = 1
     for _, (node, detail) in fresh[name][1]:
