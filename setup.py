@@ -36,8 +36,12 @@ ROS = ["ros-rclpy[fastrtps]==7.1.6", "ros-jazzy-rclpy==7.1.6", "ros-jazzy-common
 # Packages of il_ros/episodes/exchange: robomimic's files, LeRobot data sets.
 EXCHANGE = ["h5py", "pyarrow>=15"]
 
+# Packages of il_ros/policies/remote: policies of other processes and machines, and `il-ros serve`.
+REMOTE = ["msgpack>=1.0.3", "websockets>=14"]
+
 TEST = [
     *EXCHANGE,
+    *REMOTE,
     "colcon-core",
     "colcon-package-information",
     "colcon-ros",
@@ -83,7 +87,7 @@ setup(
         *shared("worlds"),
     ],
     install_requires=RUN,
-    extras_require={"exchange": EXCHANGE, "gym": ["gymnasium"], "ros": ROS, "test": TEST},
+    extras_require={"exchange": EXCHANGE, "gym": ["gymnasium"], "remote": REMOTE, "ros": ROS, "test": TEST},
     zip_safe=False,
     entry_points={
         "console_scripts": [

@@ -19,7 +19,7 @@ from il_ros.training.trainer.plans import EvaluationPlan
 
 if TYPE_CHECKING:
     from il_ros.core.contract import Contract
-    from il_ros.policies.runner import LoadedPolicy
+    from il_ros.policies.loading import AnyPolicy
     from il_ros.sim.tasks.task import Task
     from il_ros.training.evaluate import Evaluation
 
@@ -98,7 +98,7 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
     `for_programs`: print one JSON object per line. `file`: receives the result as JSON.
     """
     from il_ros.core import atomic
-    from il_ros.policies import checkpoint
+    from il_ros.policies.loading import load_policy
     from il_ros.sim.lockstep import NoObservationError
 
     if plan.background:
@@ -107,7 +107,7 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
         import torch
 
         torch.set_num_threads(plan.threads)
-        policy = checkpoint.load(plan.checkpoint)
+        policy = load_policy(plan.checkpoint)
         task = make_task(
             plan.task or trained_on(policy), policy.contract, plan.simulator, plan.success_return
         )
@@ -150,7 +150,7 @@ def summary(result: Evaluation) -> str:
     return "\n".join([table(("result", ""), rows), *(f"policy error: {error}" for error in sorted(errors))])
 
 
-def trained_on(policy: LoadedPolicy) -> str:
+def trained_on(policy: AnyPolicy) -> str:
     """Return the simulated task of a policy's data; raises ValueError unless there is exactly one."""
     from il_ros.sim.tasks.task import task_names
 
@@ -180,7 +180,7 @@ def make_task(
         raise ValueError(f"--simulator {simulator}: {error}") from error
 
 
-def _evaluate(plan: EvaluationPlan, policy: LoadedPolicy, task: Task, quiet: bool) -> Evaluation:
+def _evaluate(plan: EvaluationPlan, policy: AnyPolicy, task: Task, quiet: bool) -> Evaluation:
     from tqdm import tqdm
 
     from il_ros.training.evaluate import Episode, evaluate

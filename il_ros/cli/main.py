@@ -18,6 +18,7 @@ COMMANDS = {
     "train": ("il_ros.cli.train", "train a policy from episodes"),
     "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
     "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
+    "serve": ("il_ros.cli.remote.serve", "offer a policy to other processes and machines"),
     "demo": ("il_ros.cli.demo", "demonstrate, record, train and run one task in simulation"),
     "record": ("il_ros.cli.record", "record demonstrations by keys, in simulation or on a robot"),
     "home": ("il_ros.cli.on_robot:add_home", "lead the robot to its home position, through the limiter"),

@@ -17,13 +17,14 @@ class ComputingTime:
 
     A policy is slow when more than one of its last answers took longer than `limit_s`, and fast again when at most one
     took longer than half of that. An unknown policy counts as slow, so that not even its first answer blocks the
-    reception of messages. Raises ValueError when `limit_s` is not positive.
+    reception of messages. A policy that `waits` for another process always computes beside the streams.
+    Raises ValueError when `limit_s` is not positive.
     """
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, *, waits: bool = False) -> None:
         if not limit_s > 0:
             raise ValueError(f"limit_s must be above 0, not {limit_s}")
-        self._limit_s = limit_s
+        self._limit_s, self.waits = limit_s, waits
         self._recent_s: deque[float] = deque(maxlen=WINDOW)
         self.beside = True
 
@@ -38,4 +39,4 @@ class ComputingTime:
         if not self.beside and seconds <= most_s:
             return  # at most ticks
         slow = sum(each > most_s for each in self._recent_s) > TOLERATED
-        self.beside = slow or len(self._recent_s) < FEWEST
+        self.beside = self.waits or slow or len(self._recent_s) < FEWEST

@@ -151,6 +151,27 @@ class Section:
             )
         return self.texts(key)
 
+    def flag(self, key: str, default: bool) -> bool:
+        """Return true or false; `default` when absent."""
+        node = self._take(key, False)
+        value = default if node is None else self._construct(key, node)
+        if not isinstance(value, bool):
+            raise self.error(key, f"must be true or false, not {brief(value)}")
+        return value
+
+    def indices(self, key: str, below: int) -> tuple[int, ...] | None:
+        """Return a list of whole numbers of at least 0 and below `below`; None when absent."""
+        node = self._take(key, False)
+        if node is None:
+            return None
+        values = self._construct(key, node)
+        if not isinstance(values, list) or not values or not all(type(value) is int for value in values):
+            raise self.error(key, f"must be a list of whole numbers such as [0, 1, 2], not {brief(values)}")
+        wrong = next((value for value in values if not 0 <= value < below), None)
+        if wrong is not None:
+            raise self.error(key, f"{brief(wrong)} is not among 0 to {below - 1}")
+        return tuple(values)
+
     def numbers(self, key: str, count: int, *, positive: bool) -> tuple[float, ...] | None:
         """Return `count` numbers, where one number stands for all; None when absent."""
         node = self._take(key, False)

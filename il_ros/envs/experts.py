@@ -27,7 +27,7 @@ from il_ros.sim.experts import make_expert
 from il_ros.sim.tasks.task import Task, task_names
 
 if TYPE_CHECKING:
-    from il_ros.policies.runner import LoadedPolicy
+    from il_ros.policies.loading import AnyPolicy
 
 SCRIPTED = "scripted"
 
@@ -104,9 +104,9 @@ class FunctionExpert:
 
 
 class PolicyExpert:
-    """A trained policy as the expert of a task; its window of past ticks ends where an episode begins."""
+    """A policy, trained or remote, as the expert of a task; its window of past ticks ends where an episode begins."""
 
-    def __init__(self, task: Task, policy: LoadedPolicy) -> None:
+    def __init__(self, task: Task, policy: AnyPolicy) -> None:
         self._task, self._policy = task, policy
         self._window = TickWindow(policy.history, policy.contract.period_ns)
 
@@ -128,9 +128,9 @@ def expert_of(word: str, task: Task, contract: Contract) -> EnvExpert:
             )
         return make_expert(task.name)
     if Path(word).is_dir():
-        from il_ros.policies import checkpoint
+        from il_ros.policies.loading import load_policy
 
-        return PolicyExpert(task, checkpoint.load(word, contract))
+        return PolicyExpert(task, load_policy(word, contract))
     place, colon, name = word.rpartition(":")
     if not colon or not place or not name.isidentifier():
         raise ExpertError(

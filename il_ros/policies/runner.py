@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -59,6 +59,8 @@ class LoadedPolicy:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     uncertainty_model: UncertaintyModel = field(default_factory=UncertaintyModel)
+    waits: ClassVar[Literal[False]] = False
+    """Whether an answer depends on another process, as that of a `RemotePolicy`."""
 
     def __post_init__(self) -> None:
         self.network.eval().to(self.device)

@@ -10,15 +10,15 @@ import sys
 
 from il_ros.core import contract
 from il_ros.core.tables import say
-from il_ros.policies import checkpoint
 from il_ros.policies.checkpoint import CheckpointError
+from il_ros.policies.loading import load_policy
 
 
 def main() -> int:
     """Run the check."""
     folder, wanted = sys.argv[1:]
     try:
-        checkpoint.load(folder, contract.find(wanted) if wanted else None)
+        load_policy(folder, contract.find(wanted) if wanted else None)
     except CheckpointError as error:
         say(error, file=sys.stderr)
         return 1

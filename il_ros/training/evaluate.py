@@ -12,6 +12,7 @@ from il_ros.control.limiter.in_process import InProcessLimiter
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.policies.protocol import Observation, Policy, PolicyError
+from il_ros.policies.remote.policy import RemotePolicy
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.trials import success_interval
 from il_ros.sim.rollout import Act, rollout
@@ -129,7 +130,7 @@ def evaluate(
     limiter = InProcessLimiter(contract)
     for seed in seeds:
         limiter.begin()
-        act = policy.in_episode() if isinstance(policy, LoadedPolicy) else policy.act
+        act = policy.in_episode() if isinstance(policy, (LoadedPolicy, RemotePolicy)) else policy.act
         try:
             done = rollout(task, _limited(act, limiter), contract, seed, hold_s=hold_s)
             episode = Episode(

@@ -15,6 +15,7 @@ import control_definitions
 import cv2
 import numpy as np
 from fuzz_files import bag_readers, policy_readers
+from fuzz_remote import remote_readers
 from fuzzing import Reader, mutated_bytes, mutated_json, mutated_yaml
 
 from il_ros.core import codecs, contract, messages, strict_yaml
@@ -45,13 +46,22 @@ READERS = (
     "command Float64", "transforms", "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3",
     "metadata.yaml", "episode", "episode folder", "array cache",
     "LeRobot data set", "robomimic", "checkpoint", "saved training",
+    "remote answer", "remote request", "remote.yaml",
 )  # fmt: skip
 
 
 @cache
 def all_readers(folder: Path) -> dict[str, Reader]:
     """Return the readers by name; those of files work in `folder`, which should be in memory."""
-    made_here: list[Reader] = [*_texts(folder), *_messages(), *bag_readers(folder), *policy_readers(folder)]
+    made_here: list[Reader] = [
+        *(
+            *_texts(folder),
+            *_messages(),
+            *bag_readers(folder),
+            *policy_readers(folder),
+            *remote_readers(folder),
+        )
+    ]
     return {reader.name: reader for reader in made_here}
 
 

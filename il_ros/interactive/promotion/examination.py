@@ -21,6 +21,7 @@ from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up, ze
 
 if TYPE_CHECKING:
     from il_ros.policies.disagreement import Difference
+    from il_ros.policies.loading import AnyPolicy
     from il_ros.policies.runner import LoadedPolicy
 
 TIMED = 200
@@ -52,7 +53,7 @@ class Verdict:
 
     refused: str
     checks: Mapping[str, Any]
-    policy: LoadedPolicy | None = None
+    policy: AnyPolicy | None = None
     lasting: bool = True
     seconds: tuple[float, ...] = ()
 
@@ -94,6 +95,11 @@ def examine(
     clock = _Laps(checks)
     try:
         candidate = loaded(checkpoint, contract, driving, plan.device)
+        if candidate.waits:
+            raise UnfitError(
+                "it is a remote policy, which is not promoted: name its folder in the parameter checkpoint",
+                lasting=False,
+            )
         clock.lap("load_s")
         refused = _measure(candidate, driving, plan, shadow, checks, clock)
         seconds = () if refused else warm_up(candidate)
@@ -105,7 +111,7 @@ def examine(
 
 
 def load_requested(
-    checkpoint: Path, contract: Contract | None, driving: LoadedPolicy | None, device: str
+    checkpoint: Path, contract: Contract | None, driving: AnyPolicy | None, device: str
 ) -> Verdict:
     """Return the verdict on a checkpoint that an operator requested: loaded and warmed up, not measured."""
     try:

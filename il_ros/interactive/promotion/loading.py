@@ -12,7 +12,7 @@ from il_ros.core.contract import Contract, differences
 from il_ros.interactive.promotion.criteria import Observation
 
 if TYPE_CHECKING:
-    from il_ros.policies.runner import LoadedPolicy
+    from il_ros.policies.loading import AnyPolicy
 
 WARM_UP_CALLS = 5  # the first calls allocate memory and select kernels
 
@@ -25,12 +25,13 @@ class UnfitError(ValueError):
         self.lasting = lasting
 
 
-def loaded(path: Path, contract: Contract | None, driving: LoadedPolicy | None, device: str) -> LoadedPolicy:
+def loaded(path: Path, contract: Contract | None, driving: AnyPolicy | None, device: str) -> AnyPolicy:
     """Return the policy at `path`; raises UnfitError when it cannot replace `driving`."""
-    from il_ros.policies.checkpoint import CheckpointError, NotHereError, load
+    from il_ros.policies.checkpoint import CheckpointError, NotHereError
+    from il_ros.policies.loading import load_policy
 
     try:
-        found = load(path, contract, device)
+        found = load_policy(path, contract, device)
     except CheckpointError as error:
         raise UnfitError(str(error), lasting=not isinstance(error, NotHereError)) from error
     except (AssertionError, RuntimeError, OSError) as error:  # no such device, or a system fault
@@ -41,11 +42,14 @@ def loaded(path: Path, contract: Contract | None, driving: LoadedPolicy | None, 
     return found
 
 
-def warm_up(policy: LoadedPolicy) -> tuple[float, ...]:
+def warm_up(policy: AnyPolicy) -> tuple[float, ...]:
     """Run a few inferences on observations of zeros, so that the first tick is not slow.
 
-    Return how long they took, in seconds, without the first one.
+    Return how long they took, in seconds, without the first one. A remote policy begins to connect instead.
     """
+    if policy.waits:
+        policy.open()
+        return ()
     seconds = []
     for _ in range(WARM_UP_CALLS):
         started_s = time.perf_counter()

@@ -205,6 +205,10 @@ class Candidates:
         except Refusal as error:
             self._decide(candidate, Verdict(str(error), {}, lasting=False))
             return
+        if driving is not None and driving.waits and not candidate.requested:
+            why = "a remote policy is in control, and versions are not compared with it; ~/reload loads one"
+            self._decide(candidate, Verdict(why, {}, lasting=False))
+            return
         self.examining = candidate.run.name
         doing = "loading" if candidate.requested else "examining"
         self._node.get_logger().info(f"{doing} {shown(self.examining)}")

@@ -1,7 +1,8 @@
 """Executable `policy_server`: a trained policy proposes at the contract's ticks.
 
 Lifecycle: configure loads the checkpoint and checks the contract; activate warms the policy up and starts
-proposing. A policy that is slow for the rate computes in a thread, beside the streams (`proposing.py`).
+proposing. A policy that is slow for the rate computes in a thread, beside the streams (`proposing.py`). A remote
+policy (docs/remote_policies.md) always does: without an answer in time there is no proposal.
 
 Promotion: a thread examines each checkpoint announced on the topic `candidates`. It must load, have no larger
 error than the driving policy on held-out episodes, compute fast enough, and may first run in shadow. A
@@ -156,6 +157,9 @@ class PolicyServer(managed.ManagedNode):
         named["examining"] = self._candidates.examining
         if self._policy is not None and self._newest is not None:
             named["beyond the demonstrations"] = self._beyond_shown()
+        if self._policy is not None and self._policy.waits:
+            self._tell_news()
+            named |= self._policy.server
         if self._proposer is None:
             return self._sole.status(Status(WARN, f"{self.state}: not proposing", named))
         status = self._proposer.status()
@@ -184,17 +188,17 @@ class PolicyServer(managed.ManagedNode):
         path = value(self, "checkpoint")
         if not path:
             raise managed.Refusal("parameter checkpoint is empty: give the folder of a trained policy")
-        from il_ros.policies import checkpoint
+        from il_ros.policies.loading import find_policy
 
         try:
-            return checkpoint.find(Path(path))
+            return find_policy(Path(path))
         except ValueError as error:
             raise managed.Refusal(str(error)) from error
 
     def _times_of(self, policy: Any) -> ComputingTime:
         """Return the computing times of a policy's answers, also of one that had control before."""
         limit_s = value(self, "inference_share") * policy.contract.period_ns / 1e9
-        return self._times.setdefault(policy, ComputingTime(limit_s))
+        return self._times.setdefault(policy, ComputingTime(limit_s, waits=policy.waits))
 
     def _deliver(self, callback: Callable[[], None]) -> None:
         """Have `callback` called by the executor; called in the thread of the inference."""
@@ -206,6 +210,8 @@ class PolicyServer(managed.ManagedNode):
         """Return the computation of an answer, by the policy that is in control now, from the last ticks."""
         assert self._window is not None
         policy, seen = self._policy, self._window.push(observation.tick_ns, observation.values)
+        if policy.waits:
+            self._tell_news()
         answer = partial(self._answer, policy, observation, seen, self._resets)
         return Computation(partial(_parts, policy, seen, observation.tick_ns), answer)
 
@@ -231,6 +237,11 @@ class PolicyServer(managed.ManagedNode):
         apart = chunk_disagreement(before, chunk, ticks, self._policy.difference)
         uncertainty: float | None = self._policy.uncertainty_model.calibrated(apart)
         return uncertainty
+
+    def _tell_news(self) -> None:
+        """Log what happened to the connection of a remote policy."""
+        for good, text in self._policy.news():
+            (self.get_logger().info if good else self.get_logger().warning)(text)
 
     def _beyond_shown(self) -> str:
         """Return what the newest observation has beyond the demonstrations, farthest first."""

@@ -96,7 +96,7 @@ class PolicyProposer(Proposer):
     @property
     def beside(self) -> bool:
         """Whether the next answer is computed in the thread."""
-        return self._where == THREAD or (self._where == AUTO and self._times.beside)
+        return self._where == THREAD or self._times.waits or (self._where == AUTO and self._times.beside)
 
     def discard(self) -> None:
         """Drop all that was observed and computed so far; a running computation ends without effect."""

@@ -1,0 +1,1 @@
+"""`il-ros serve`: a policy for other processes and machines."""
