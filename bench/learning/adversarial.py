@@ -1,17 +1,19 @@
 """Adversarial imitation beside cloning, by own environment steps. Prints one JSON line.
 
 `cartpole`: CartPole of fixed horizon (500 steps, nothing ends it; a step counts 1 while the pole is up and the cart on
-its track), as in the package seals, so that the length of an episode tells nothing. `pendulum`: Pendulum-v1. Each of K
-seeds has demonstrations of its own. "Reached": the first of three evaluations in a row (10 episodes each) that are at
-the goal or above.
-The clone is a perceptron of the same size, trained on the same demonstrations (2,000 steps of 64).
+its track), as in the package seals, so that the length of an episode tells nothing. `pendulum`: Pendulum-v1. The
+demonstrations are recorded as episodes, and the recipes of config/training train on them as `il-ros train` does; each
+seed has demonstrations of its own. "Reached": the first of three evaluations in a row (10 episodes each) at the goal or
+above. The clone is the recipe `actor`, trained on the same episodes.
 """
 
 import argparse
 import json
 import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -19,21 +21,32 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
+from gymnasium.envs.registration import EnvSpec
 from tqdm import tqdm
 
-from il_ros.rl.agents import AgentSettings
-from il_ros.rl.imitation import METHODS, ActionSpace, Imitation, ImitationLearner
-from il_ros.rl.networks import Optimiser, SeededMlp
-from il_ros.rl.rewards import DiscriminatorSettings
-from il_ros.rl.transitions import Scale, Shown, ShownEpisode
+from il_ros.envs.from_env import contract_of
+from il_ros.envs.gym_task import GymTask
+from il_ros.envs.write_episode import write_episode
+from il_ros.episodes.arrays.dataset import Dataset
+from il_ros.rl import recipe as recipes
+from il_ros.rl.run import Environments, train
+from il_ros.training import recipe as cloning
+from il_ros.training.evaluate import evaluate
+from il_ros.training.run import train as train_clone
 
-TEST_SEED, FINAL_SEED = 50_000, 90_000
-CLONE_STEPS = 2000
+FINAL_SEED = 90_000
+METHODS = {
+    "gail": ("gail", ()),
+    "gail_states": ("gail", ("from_states=true",)),
+    "airl": ("airl", ()),
+    "sqil": ("sqil", ()),
+}
 
 
 class FixedHorizon(gymnasium.Wrapper):
     """CartPole that nothing ends before its time limit; the angle is wrapped to -pi..pi."""
+
+    spec = EnvSpec("CartPole-fixed-v0", max_episode_steps=500)
 
     def step(self, action):
         inner: Any = self.env.unwrapped  # CartPole's own attributes
@@ -67,125 +80,90 @@ def swing_up(observation):
 
 
 TASKS = {
-    "cartpole": (cartpole, balance, 475.0, AgentSettings(), DiscriminatorSettings(), 500, 5000),
+    "cartpole": (cartpole, balance, 475.0, 5000, ()),
     "pendulum": (
         lambda: gymnasium.make("Pendulum-v1", disable_env_checker=True),
         swing_up,
         -200.0,
-        AgentSettings(discount=0.99),
-        DiscriminatorSettings(rate=3e-4),
-        1000,
         10_000,
+        ("random_steps=1000", "agent.discount=0.99", "reward_rate=3e-4", "action_range=limits"),
     ),
 }
 
 
-def demonstration(environment, expert, space, seed):
-    """Return one demonstration and its return."""
-    observation, _ = environment.reset(seed=seed)
-    observations, actions, total, ended = [observation], [], 0.0, False
-    while not ended:
-        actions.append(expert(observation))
-        observation, reward, terminated, truncated, _ = environment.step(actions[-1])
-        observations.append(observation)
-        total += float(reward)
-        ended = terminated or truncated
-    return ShownEpisode(np.array(observations, float), space.to_unit(np.array(actions)), terminated), total
+def task_of(make):
+    """Return the environment as a task."""
+    return GymTask(make())
 
 
-def returns(environments, act, episodes, first_seed):
-    """Return the returns (K, episodes) of K policies; `act` maps observations (K, 1, O) to actions (K, 1, ...)."""
-    found = np.zeros((len(environments), episodes))
-    for episode in range(episodes):
-        seen = [each.reset(seed=first_seed + episode)[0] for each in environments]
-        running = [True] * len(environments)
-        while any(running):
-            actions = act(np.array(seen, float)[:, None])
-            for index, environment in enumerate(environments):
-                if running[index]:
-                    seen[index], reward, terminated, truncated, _ = environment.step(actions[index, 0])
-                    found[index, episode] += float(reward)
-                    running[index] = not (terminated or truncated)
-    return found
+def demonstrations(root, make, expert, count, seed):
+    """Record demonstrations under `root`; return them and their mean return."""
+    env = task_of(make).env
+    contract, totals = contract_of(env), []
+    for number in range(count):
+        observations, actions, total, over = [env.reset(seed=1000 * (seed + 1) + number)[0]], [], 0.0, False
+        while not over:
+            action = expert(observations[-1])
+            observation, reward, terminated, truncated, _ = env.step(action)
+            observations.append(observation)
+            actions.append(np.eye(2)[action] if hasattr(env.action_space, "n") else action)
+            total += float(reward)
+            over = terminated or truncated
+        write_episode(
+            root, contract, {"observation": np.array(observations)}, np.array(actions), task="bench"
+        )
+        totals.append(total)
+    return Dataset.open(root, contract, validation=0.0), float(np.mean(totals))
 
 
-def clone(sets, space, hidden, seed):
-    """Return `act` of perceptrons trained on the demonstrations: cross-entropy, or the squared error of tanh."""
-    scales = [Scale(episodes) for episodes in sets]
-    shown, rng = Shown(sets, scales), torch.Generator().manual_seed(seed)
-    network = SeededMlp(len(sets), (scales[0].size, hidden, hidden, space.size), rng)
-    optimiser = Optimiser(network, 1e-3)
-    for _ in range(CLONE_STEPS):
-        batch = shown.draw(64, rng)
-        answer = network(batch.observation)
-        if space.numbered:
-            loss = torch.nn.functional.cross_entropy(answer.flatten(0, 1), batch.action.flatten()) * len(sets)
-        else:
-            loss = (torch.tanh(answer) - batch.action).square().mean(dim=(1, 2)).sum()
-        optimiser.step(loss)
-
-    def act(observations):
-        seen = np.stack([scale(each) for scale, each in zip(scales, observations, strict=True)])
-        with torch.no_grad():
-            answer = network(torch.from_numpy(seen))
-        chosen = answer.argmax(dim=-1) if space.numbered else torch.tanh(answer)
-        return space.to_environment(chosen.numpy())
-
-    return act
+def final(policy, make, tests=50):
+    task = task_of(make)
+    return round(
+        evaluate(policy, policy.contract, task, range(FINAL_SEED, FINAL_SEED + tests)).mean_return, 1
+    )
 
 
-def reached(curve, goal, seed):
+def reached(curve, goal):
     """Return the step of the first of three evaluations in a row at the goal, or None."""
-    right = [values[seed] >= goal for _, values in curve]
+    right = [value >= goal for _, value in curve]
     return next((curve[k][0] for k in range(len(curve) - 2) if all(right[k : k + 3])), None)
 
 
-def run(task, method, shown, seeds, steps, every):
-    make, expert, goal, agent, discriminator, random_steps, usual = TASKS[task]
-    environments, tests = ([make() for _ in range(seeds)] for _ in range(2))
-    space = ActionSpace(environments[0].action_space)
-    pairs = [
-        [demonstration(tests[0], expert, space, 1000 * (seed + 1) + k) for k in range(shown)]
-        for seed in range(seeds)
-    ]
-    sets = [[episode for episode, _ in each] for each in pairs]
-    row = {
-        "task": task,
-        "method": method,
-        "demonstrations": shown,
-        "expert": [round(float(np.mean([total for _, total in each])), 1) for each in pairs],
-    }
+def one_seed(task, method, shown, seed, steps, every, folder):
+    make, expert, goal, usual, changes = TASKS[task]
+    data, total = demonstrations(folder / "episodes", make, expert, shown, seed)
+    row = {"task": task, "method": method, "demonstrations": shown, "seed": seed, "expert": round(total, 1)}
     if method == "clone":
-        final = returns(tests, clone(sets, space, agent.hidden, 0), 50, FINAL_SEED)
-        return row | {"final": final.mean(axis=1).round(1).tolist()}
-    if method == "airl":
-        agent = AgentSettings(discount=agent.discount, temperature=1.0)
-    settings = Imitation(method, steps or usual, random_steps, agent=agent, discriminator=discriminator)
-    learner, curve = ImitationLearner(settings, environments, sets), []
-    bar = tqdm(total=settings.steps, desc=f"{task}, {method}", leave=False, disable=None)
-    began_s, tested_s = time.process_time(), 0.0
+        done = train_clone(data, cloning.load("actor", [f"seed={seed}", "validation=0"]), folder / "out")
+        return row | {"final": final(done.policy, make)}
+    name, own = METHODS[method]
+    changes = [*changes, *own, f"steps={steps or usual}", f"every={every}", "tests=10", f"seed={seed}"]
+    if name == "airl":
+        changes += [
+            f"reward.{each.removeprefix('agent.')}" for each in changes if each.startswith("agent.disc")
+        ]
+    recipe = recipes.load(name, [each for each in changes if name != "sqil" or "reward_" not in each])
+    bar = tqdm(total=recipe.imitation.steps, desc=f"{task}, {method}, seed {seed}", leave=False, disable=None)
+    began_s, wall_s = time.process_time(), time.monotonic()
+    environments = Environments("bench", data.contract, lambda: task_of(make), 1)
 
     def on_step(progress):
-        nonlocal tested_s
         bar.update()
-        if progress.step % every == 0 and progress.step > random_steps:
-            before_s = time.process_time()
-            curve.append(
-                (progress.step, returns(tests, learner.act, 10, TEST_SEED).mean(axis=1).round(1).tolist())
-            )
-            bar.set_postfix_str(f"{min(curve[-1][1]):g} to {max(curve[-1][1]):g}")
-            tested_s += time.process_time() - before_s
         return True
 
-    learner.run(on_step)
+    def on_scores(scores):
+        bar.set_postfix_str(f"{scores[0].mean_return:g}")
+
+    outcome = train(data, recipe, folder / "out", environments, on_step=on_step, on_scores=on_scores)
     bar.close()
-    learnt_s = time.process_time() - began_s - tested_s
-    final = returns(tests, learner.act, 50, FINAL_SEED)
+    curve = [(score.step, round(score.mean_return, 1)) for score in outcome.scores]
     return row | {
-        "steps": settings.steps,
-        "reached": [reached(curve, goal, seed) for seed in range(seeds)],
-        "final": final.mean(axis=1).round(1).tolist(),
-        "cpu_s_a_seed": round(learnt_s / seeds, 1),
+        "steps": recipe.imitation.steps,
+        "reached": reached(curve, goal),
+        "kept": final(outcome.policy, make),
+        "last": curve[-1][1],
+        "cpu_s_with_tests": round(time.process_time() - began_s, 1),
+        "wall_s": round(time.monotonic() - wall_s, 1),
         "curve": curve,
     }
 
@@ -200,19 +178,20 @@ def main():
     )
     parser.add_argument("--demonstrations", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument(
-        "--steps", type=int, default=0, help="own steps of each seed (default: as the task says)"
-    )
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=0, help="own steps (default: as the task says)")
     parser.add_argument("--every", type=int, default=500, help="steps between evaluations")
     args = parser.parse_args()
     rows = []
     for method in args.methods.split(","):
-        rows.append(run(args.task, method, args.demonstrations, args.seeds, args.steps, args.every))
-        print(
-            json.dumps({key: value for key, value in rows[-1].items() if key != "curve"}),
-            file=sys.stderr,
-            flush=True,
-        )
+        for seed in range(args.first_seed, args.first_seed + args.seeds):
+            with tempfile.TemporaryDirectory() as folder:
+                place = Path(folder)
+                rows.append(
+                    one_seed(args.task, method, args.demonstrations, seed, args.steps, args.every, place)
+                )
+            shown = {key: value for key, value in rows[-1].items() if key != "curve"}
+            print(json.dumps(shown), file=sys.stderr, flush=True)
     print(json.dumps({"bench": "adversarial", "rows": rows}))
 
 

@@ -12,7 +12,7 @@ from il_ros.core.tables import counted, say, table
 
 LOADERS = {
     plugins.FAMILIES: "il_ros.policies.families.registry:family",
-    plugins.REWARDS: "il_ros.rewards.registry:reward_class",
+    plugins.REWARDS: "il_ros.rewards.registry:reward_family",
     plugins.CODECS: "il_ros.core.codecs:codec_of",
     plugins.TASKS: "il_ros.sim.tasks.task:task_class",
     plugins.EXPERTS: "il_ros.sim.experts:expert_class",

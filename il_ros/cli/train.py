@@ -36,6 +36,7 @@ examples:
   il-ros train episodes --out checkpoint/v1           the folder that deploy and dagger use
   il-ros train episodes --out trained --set epochs=50 --set policy.hidden=[64,64]
   il-ros train episodes --out trained --resume        after Ctrl-C
+  il-ros train episodes --recipe gail                 with own steps in the environment that was shown (docs/rewards.md)
 """
 
 
@@ -110,6 +111,13 @@ def add_parser(subparsers: Any) -> None:
         help="the policy's version (default: --out's name if it is v1, v2, ..., else a hash of the weights)",
     )
     parser.add_argument(
+        "--environment",
+        default="",
+        metavar="TASK",
+        help="recipes with own steps (gail, airl, sqil): the simulated task, or Gymnasium environment, to act in "
+        "(default: the recorded one)",
+    )
+    parser.add_argument(
         "--background", action="store_true", help="run at idle priority (nice 19, SCHED_IDLE)"
     )
     parser.add_argument(
@@ -125,9 +133,14 @@ def run(args: argparse.Namespace) -> int:
     """Train; return 0 when done, 130 when stopped, 1 when training failed, 2 on an invalid request."""
     try:
         plan = plan_of(args)
+        own_steps = _has_own_steps(args)
     except (ValueError, OSError) as error:
         say(f"il-ros train: {error}", file=sys.stderr)
         return 2
+    if own_steps:
+        from il_ros.cli.learning import own_steps as training
+
+        return training.carry_out(plan, args.environment, for_programs=args.progress == "json")
     return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan))
 
 
@@ -139,7 +152,7 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
     from il_ros.training.loop import TrainingError
 
     try:
-        _keep(plan)
+        keep(plan)
         dataset, recipe = _open(plan, reporter)
         start, recipe, refusal = _begin(plan, dataset, recipe)
         notes = _notes(dataset, recipe)
@@ -202,6 +215,21 @@ def plan_of(args: argparse.Namespace) -> TrainingPlan:
     )
 
 
+def _has_own_steps(args: argparse.Namespace) -> bool:
+    """Return whether the recipe trains with own steps; raises ValueError on options that do not fit it."""
+    from il_ros.training import recipe as recipes
+
+    own_steps = bool(args.recipe) and recipes.has_own_steps(args.recipe)
+    given = {"--warm-epochs": args.warm_epochs, "--warm-seconds": args.warm_seconds}
+    wrong = [name for name, value in given.items() if value] if own_steps else []
+    if args.environment and not own_steps:
+        wrong = ["--environment"]
+    if wrong:
+        kind = "with own steps" if own_steps else "without own steps, which gail, airl and sqil have"
+        raise ValueError(f"{wrong[0]} has no meaning for a recipe {kind}")
+    return own_steps
+
+
 def _default_out(resume: bool, overwrite: bool) -> Path:
     """Return the next version's folder, or with --resume the newest interrupted one; raises ValueError."""
     from il_ros.policies.versions import next_version
@@ -218,7 +246,7 @@ def _default_out(resume: bool, overwrite: bool) -> Path:
     return run
 
 
-def _keep(plan: TrainingPlan) -> None:
+def keep(plan: TrainingPlan) -> None:
     """Raise ValueError when training would replace what no training wrote, or a policy without --overwrite."""
     from il_ros.policies import checkpoint
     from il_ros.policies.versions import CHECKPOINT, next_version, taken

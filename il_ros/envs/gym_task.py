@@ -77,7 +77,7 @@ class GymTask:
         """The environment's own newest observation."""
         self._time_ns = self._steps = 0
         self._last: dict[str, Vector] = {}
-        self._over = False
+        self._over = self._terminated = False
         self._judged: bool | None = None
         self.total_reward = self._reward = 0.0
 
@@ -107,6 +107,11 @@ class GymTask:
         return self._over
 
     @property
+    def terminated(self) -> bool:
+        """True once the environment has terminated the episode; a truncated one could have gone on."""
+        return self._terminated
+
+    @property
     def reward(self) -> float:
         """The reward of the last step."""
         return self._reward
@@ -115,7 +120,7 @@ class GymTask:
         """Reset the environment to a seed."""
         self.observation, _ = self._asked("reset", lambda: self.env.reset(seed=seed))
         self._time_ns += RESET_PAUSE_NS
-        self._steps, self._over, self._judged = 0, False, None
+        self._steps, self._over, self._terminated, self._judged = 0, False, False, None
         self.total_reward = self._reward = 0.0
         self._last.clear()
 
@@ -146,6 +151,7 @@ class GymTask:
         self._time_ns += self.control_period_ns
         self._reward = float(reward)
         self.total_reward += self._reward
+        self._terminated = bool(terminated)
         self._over = bool(terminated or truncated) or self._steps >= self._most_steps
         if self._over:
             self._judged = judged(info, self.total_reward, self._success_return)

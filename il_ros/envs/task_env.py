@@ -29,7 +29,7 @@ from il_ros.records.decision import NOBODY
 from il_ros.records.labelling import POLICY
 from il_ros.sim.fitting import task_for
 from il_ros.sim.lockstep import Lockstep, NoObservationError, Tap
-from il_ros.sim.tasks.task import task_class
+from il_ros.sim.tasks.task import Task, is_over, is_terminated, reward_of, task_class
 
 VIEWS = {"drive": "above", **dict.fromkeys(("reach", "push", "pick_place"), "scene")}
 """The view from outside that il_ros's own tasks have for pictures; of another task its first camera."""
@@ -38,12 +38,13 @@ VIEWS = {"drive": "above", **dict.fromkeys(("reach", "push", "pick_place"), "sce
 class TaskEnv(gymnasium.Env[Seen, Vector]):
     """A simulated task. Actions are absolute values in the contract's flat order; the interface is `RosEnv`'s.
 
-    `task`: reach, push, pick_place, drive, or one that another package registers.
+    `task`: reach, push, pick_place, drive, or one that another package registers; or a task that is made already,
+    with its `contract`, such as a Gymnasium environment (`il_ros.envs.tasks.make_any_task`).
     `contract`: a contract, its file, or the name of a shipped one; None:
     the task's own. One that observes cameras has them in the observation, (height, width, 3) uint8.
-    Reward is 1 at success, else 0; success and failure terminate. The end of `time_limit_s` (simulated time;
-    None: the task's) truncates, and `info["reason"]` says why. `render_mode`: rgb_array gives pictures
-    (`height`, `width`, 3) uint8 of the camera `view` (None: one from outside).
+    Reward is 1 at success, else 0; success and failure terminate; a Gymnasium environment keeps its own rules. The
+    end of `time_limit_s` (simulated time; None: the task's) truncates, and `info["reason"]` says why. `render_mode`:
+    rgb_array gives pictures (`height`, `width`, 3) uint8 of the camera `view` (None: one from outside).
     Raises ValueError when the contract does not fit the task, or on an unknown task or render mode.
     """
 
@@ -51,7 +52,7 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
 
     def __init__(
         self,
-        task: str,
+        task: str | Task,
         contract: Contract | str | Path | None = None,
         *,
         time_limit_s: float | None = None,
@@ -62,17 +63,19 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}; it must be 'rgb_array' or None")
-        kind = task_class(task)
-        chosen = kind.contract if contract is None else contract
+        if not isinstance(task, str) and contract is None:
+            raise ValueError(f"task {task.name} needs a contract")
+        chosen = task_class(task).contract if isinstance(task, str) and contract is None else contract
         self.contract = chosen if isinstance(chosen, Contract) else contracts.find(str(chosen))
         self.render_mode = render_mode
         self.observation_space = observation_space(self.contract)
         self.action_space = action_space(self.contract)
-        self._world = Lockstep(task_for(task, self.contract), self.contract)
+        made = task_for(task, self.contract) if isinstance(task, str) else task
+        self._world = Lockstep(made, self.contract)
         self._limiter = InProcessLimiter(self.contract)
         limit_s = self.task.time_limit_s if time_limit_s is None else time_limit_s
         self._limit_ns = round(limit_s * 1e9)
-        outside = VIEWS.get(task, next(iter(kind.camera_names), ""))
+        outside = VIEWS.get(made.name, next(iter(made.camera_names), ""))
         self._picture = (outside if view is None else view, width, height)
         self.on_command: Callable[[Vector, LimitedCommand], None] | None = None
         """Is called with the action (A,) and the limited command before each step, such as by a recorder."""
@@ -115,7 +118,8 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
         """Send an action (A,) through the limiter; return the observation of the next tick.
 
         `info`: `authority` ("none": no ramp could start), the `sent` action and what was `limited`, `skipped`
-        ticks (0), `time_s` since the reset, `success`. Raises ValueError on a wrong shape or non-finite values,
+        ticks (0), `time_s` since the reset, `success`, `observed`: False if the observation is an old one, because
+        there is none. Raises ValueError on a wrong shape or non-finite values,
         RuntimeError when the episode is over.
         """
         if self._over or self._observation is None:
@@ -135,19 +139,20 @@ class TaskEnv(gymnasium.Env[Seen, Vector]):
             "authority": NOBODY if command.missing else POLICY,
             "sent": sent,
             "limited": command.limited,
+            "observed": True,
         }
         success = bool(self.task.success)
-        terminated, truncated = success or bool(self.task.failed), False
+        terminated, truncated = is_terminated(self.task), False
         try:
             self._observation = self._world.observe()
         except NoObservationError as error:
-            truncated, info["reason"] = True, f"no observation: {error}"
+            truncated, info["observed"], info["reason"] = True, False, f"no observation: {error}"
         else:
-            if elapsed_ns >= self._limit_ns:
+            if elapsed_ns >= self._limit_ns or (is_over(self.task) and not terminated):
                 truncated, info["reason"] = not terminated, f"not within {self._limit_ns / 1e9:g} s"
         info["success"] = success
         self._over = terminated or truncated
-        return owned(self._observation), float(success), terminated, truncated, info
+        return owned(self._observation), reward_of(self.task), terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a picture (height, width, 3); None without a render mode."""

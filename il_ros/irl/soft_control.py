@@ -6,6 +6,7 @@ Q_t(s, a) = r(s, a) + discount * E[V_{t+1}(s')], V_t(s) = log sum_a exp Q_t(s, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,30 +26,39 @@ class SoftPolicy:
 
 def soft_policy(mdp: TabularMdp, reward: Vector) -> SoftPolicy:
     """Return the maximum causal entropy policy of a reward (S,) or (S, A)."""
+
+    def softly(worth: Vector) -> tuple[Vector, Vector]:
+        largest = worth.max(axis=1, keepdims=True)
+        weights = np.exp(worth - largest)
+        total = weights.sum(axis=1, keepdims=True)
+        return weights / total, (largest + np.log(total))[:, 0]
+
+    return _backward(mdp, reward, softly)
+
+
+def best_policy(mdp: TabularMdp, reward: Vector) -> Vector:
+    """Return the deterministic policy (T, S, A) with the largest sum of rewards: ordinary value iteration."""
+
+    def greedily(worth: Vector) -> tuple[Vector, Vector]:
+        return np.eye(mdp.actions)[worth.argmax(axis=1)], worth.max(axis=1)
+
+    return _backward(mdp, reward, greedily).probabilities
+
+
+def _backward(
+    mdp: TabularMdp, reward: Vector, choose: Callable[[Vector], tuple[Vector, Vector]]
+) -> SoftPolicy:
+    """Return policy and value by recursion from the last step on.
+
+    `choose(worth)`: the probabilities (S, A) and values (S,) of a step whose actions are worth Q_t (S, A).
+    """
     reward = mdp.checked_reward(reward)
     probabilities = np.empty((mdp.horizon, mdp.states, mdp.actions))
     value = np.zeros(mdp.states)
     for step in range(mdp.horizon - 1, -1, -1):
         worth = reward + mdp.discount * (mdp.transitions @ value).reshape(reward.shape)
-        largest = worth.max(axis=1, keepdims=True)
-        weights = np.exp(worth - largest)
-        total = weights.sum(axis=1, keepdims=True)
-        value = (largest + np.log(total))[:, 0]
-        np.divide(weights, total, out=probabilities[step])
+        probabilities[step], value = choose(worth)
     return SoftPolicy(probabilities, value)
-
-
-def best_policy(mdp: TabularMdp, reward: Vector) -> Vector:
-    """Return the deterministic policy (T, S, A) with the largest sum of rewards: ordinary value iteration."""
-    reward = mdp.checked_reward(reward)
-    probabilities = np.zeros((mdp.horizon, mdp.states, mdp.actions))
-    value = np.zeros(mdp.states)
-    for step in range(mdp.horizon - 1, -1, -1):
-        worth = reward + mdp.discount * (mdp.transitions @ value).reshape(reward.shape)
-        chosen = worth.argmax(axis=1)
-        value = worth.max(axis=1)
-        probabilities[step, np.arange(mdp.states), chosen] = 1.0
-    return probabilities
 
 
 def uniform_policy(mdp: TabularMdp) -> Vector:

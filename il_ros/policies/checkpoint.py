@@ -47,12 +47,14 @@ UNCERTAINTY = "uncertainty.safetensors"
 FORMER_UNCERTAINTY = "doubt.safetensors"
 """The file name in checkpoints from before 2026-11-29; its key in config.json was "doubt"."""
 ASSETS = "assets.safetensors"
+REWARD = "reward"
+"""The value of `kind` in the config.json of a reward model (`il_ros.rewards.checkpoint`); a policy has no such key."""
 FILES = (MODEL, CONFIG, CONTRACT, UNCERTAINTY, FORMER_UNCERTAINTY, ASSETS)
 """The files that a checkpoint may hold; a folder with others is not replaced."""
 _MOST_TEXT = 4 << 20
 _MOST_STATES = 64 << 20
 _MOST_ASSETS = 64 << 20
-_DESCRIBES = (SettingsError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError)
+DESCRIBES = (SettingsError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError)
 """What values of config.json can raise; torch raises RuntimeError for a size beyond 64 bits."""
 
 
@@ -74,12 +76,7 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
     require_text(policy.contract)
     if fault := fault_of(policy.version):
         raise CheckpointError(f"{folder}: {fault}")
-    tensors = {  # weights that two layers share are stored twice
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in policy.network.state_dict().items()
-    }
-    _refuse_non_finite(tensors, _parameters_of(policy.network), str(folder))
-    model = save_tensors(tensors)
+    model = packed_weights(policy.network, folder)
     config: dict[str, Any] = {
         "format": FORMAT,
         "family": policy.family,
@@ -113,6 +110,17 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
         (written / CONTRACT).write_text(policy.contract.text, encoding="utf-8")
 
 
+def packed_weights(network: Module, folder: Path) -> bytes:
+    """Return a network's weights as safetensors; raises CheckpointError naming `folder` if one is not finite."""
+    tensors = {  # weights that two layers share are stored twice
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
+    }
+    refuse_non_finite(tensors, parameters_of(network), str(folder))
+    packed: bytes = save_tensors(tensors)
+    return packed
+
+
 def require_text(own: Contract) -> None:
     """Raise CheckpointError if the contract's text, which is stored, does not describe the contract."""
     try:
@@ -130,10 +138,12 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
     Raises CheckpointError naming the file and the fault.
     """
     folder = find(Path(path))
-    config = _read_config(folder / CONFIG)
-    own = _read_contract(folder / CONTRACT, config)
+    config = read_config(folder / CONFIG)
+    own = read_contract(folder / CONTRACT, config)
     if contract is not None:
         refuse_other_contract(folder, own, contract)
+    if config.get("kind") == REWARD:
+        raise CheckpointError(f"{folder}: is a reward model (`il-ros reward`), not a policy")
     try:
         kind = family(config["family"])
         chosen = settings.build(kind.settings, config["settings"], "settings")
@@ -146,10 +156,10 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
         raise
     except PluginError as error:
         raise NotHereError(f"{folder / CONFIG}: {error}") from error
-    except _DESCRIBES as error:
-        raise CheckpointError(f"{folder / CONFIG}: {_sentence(error)}") from error
+    except DESCRIBES as error:
+        raise CheckpointError(f"{folder / CONFIG}: {sentence(error)}") from error
     _check_sizes(folder / CONFIG, normaliser, own, Inputs.for_policy(own, chosen))
-    tensors = _weights(folder / MODEL, config["model_sha256"], described)
+    tensors = read_weights(folder / MODEL, config["model_sha256"], described)
     network = make_network(*built)
     network.load_state_dict(tensors)
     uncertainty_model = _uncertainty_model(folder, config, len(normaliser.state.centre))
@@ -192,7 +202,8 @@ def refuse_other_contract(folder: Path, own: Contract, wanted: Contract) -> None
         )
 
 
-def _read_config(file: Path) -> dict[str, Any]:
+def read_config(file: Path) -> dict[str, Any]:
+    """Return the content of a config.json; raises CheckpointError naming the missing or wrong key."""
     raw = _bytes(file, _MOST_TEXT)
     try:
         config = files.json_of(raw)
@@ -239,7 +250,8 @@ _METRICS = check.record(
 """The metrics that other parts of the package use."""
 
 
-def _read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
+def read_contract(file: Path, config: Mapping[str, Any]) -> Contract:
+    """Return the stored contract; raises CheckpointError if it is not the one that config.json records."""
     try:
         own = contract.parse(_bytes(file, _MOST_TEXT).decode("utf-8"), str(file))
     except (ContractError, UnicodeDecodeError) as error:
@@ -270,7 +282,7 @@ def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -
     except CheckpointError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / CONFIG}: uncertainty: {_sentence(error)}") from error
+        raise CheckpointError(f"{folder / CONFIG}: uncertainty: {sentence(error)}") from error
 
 
 def _check_sizes(file: Path, normaliser: Normaliser, own: Contract, inputs: Inputs) -> None:
@@ -316,7 +328,7 @@ def _assets(folder: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
         raise CheckpointError(f"{file}: {error}") from error
 
 
-def _weights(file: Path, checksum: str, network: Module) -> dict[str, Tensor]:
+def read_weights(file: Path, checksum: str, network: Module) -> dict[str, Tensor]:
     """Return the weights, after comparing them with the tensors of a network that needs no memory."""
     described = network.state_dict()
     most = min(weights.MOST_BYTES, weights.size_of(described) + weights.MOST_HEADER)
@@ -331,15 +343,16 @@ def _weights(file: Path, checksum: str, network: Module) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = load_tensors(model)
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{file}: {error}") from error
-    _refuse_non_finite(tensors, _parameters_of(network), str(file))
+    refuse_non_finite(tensors, parameters_of(network), str(file))
     return tensors
 
 
-def _parameters_of(network: Module) -> set[str]:
+def parameters_of(network: Module) -> set[str]:
+    """Return the names of all parameters, of shared ones all names."""
     return {name for name, _ in network.named_parameters(remove_duplicate=False)}
 
 
-def _refuse_non_finite(tensors: Mapping[str, Tensor], parameters: set[str], where: str) -> None:
+def refuse_non_finite(tensors: Mapping[str, Tensor], parameters: set[str], where: str) -> None:
     """Raise CheckpointError on NaN, and on infinity in a parameter; a buffer, such as a mask, may be infinite."""
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
@@ -357,5 +370,6 @@ def _bytes(file: Path, most: int) -> bytes:
         raise kind(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """Return what an error of `DESCRIBES` says, as a sentence."""
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -154,12 +154,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Transition:
-    """B steps of an episode, for rewards: what was seen, what was done (B, A), what was seen then.
+    """B steps of episodes, for rewards: what was seen, what was done (B, A), what was seen then.
 
+    `action`: normalised, as learnt; of a choice 1 for the chosen possibility and -1 for the others.
     `terminated` (B,) bool: the task ended the episode with this action, so an absorbing state follows; a time limit
     terminates nothing. `absorbing` (B,) bool: the step is already in the absorbing state, which is its own successor;
     its observation and action do not count. A reward model must give absorbing states a reward too: without one,
     the sign of the reward alone makes episodes long or short (Kostrikov et al. 2019, "Discriminator-Actor-Critic").
+    `earned` (B,): the environment's own reward of the step; None: it is not known.
     """
 
     observation: Window
@@ -167,6 +169,7 @@ class Transition:
     following: Window
     terminated: Tensor
     absorbing: Tensor
+    earned: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.action)
@@ -180,6 +183,14 @@ class Transition:
             found = len(getattr(self, name).state)
             if found != count:
                 raise ValueError(f"{name} has {found} samples; required: {count}, as many as actions")
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    @property
+    def ends(self) -> Tensor:
+        """Whether the step leads into the absorbing state, or is in it (B,) bool."""
+        return self.terminated | self.absorbing
 
 
 class Loss(NamedTuple):

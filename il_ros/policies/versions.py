@@ -16,7 +16,7 @@ RUNNING = ".running"
 """Suffix of a version's folder while it is being trained."""
 
 
-RUN_FILES = (CHECKPOINT, "resume", "version.json", "curves.csv", "curves.png")
+RUN_FILES = (CHECKPOINT, "reward", "resume", "version.json", "curves.csv", "curves.png")
 """What a training writes into its folder."""
 # with the names of incomplete ones, see `il_ros.core.atomic`
 _WRITTEN = re.compile(rf"\.?({'|'.join(re.escape(name) for name in RUN_FILES)})(\.\d+)?(\.old)?")

@@ -1,1 +1,1 @@
-"""Reward models. il_ros has none yet; `registry` finds those that other packages register."""
+"""Reward models: what rates the steps of an episode, learnt from demonstrations or from verdicts."""

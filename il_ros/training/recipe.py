@@ -29,6 +29,8 @@ ADDED: dict[str, Any] = {"still_every": 1, "input_margin": None, "ema": 0.0, "in
 
 None: any, because an interrupted training keeps its normaliser.
 """
+OWN_STEPS = "imitation"
+"""The section of recipes that train with own steps in an environment."""
 RENAMED = {"doubt": "uncertainty"}
 """Keys of `training` in recipes from before 2026-11-29, and their present names."""
 
@@ -122,10 +124,12 @@ class Recipe:
     @classmethod
     def from_plain(cls, values: Mapping[str, Any], source: str) -> Recipe:
         """Return the recipe for `values`; raises SettingsError naming the wrong key."""
-        for key in values:
-            if key not in ("family", "policy", "training"):
-                hint = settings.guess(str(key), ("family", "policy", "training"))
-                raise SettingsError(f"{source}: unknown key '{key}'; {hint}")
+        if OWN_STEPS in values:
+            raise SettingsError(
+                f"{source}: has the section '{OWN_STEPS}': it trains with own steps in an environment, by "
+                "`il-ros train`"
+            )
+        require_keys(values, ("family", "policy", "training"), source)
         name = str(values.get("family", "bc"))
         try:
             kind = family(name)
@@ -144,19 +148,37 @@ def load(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
     `changes`: `key=value` strings that override the file, such as `epochs=50` or `policy.hidden=[64, 64]`.
     Raises SettingsError naming the file or change, the key, and the valid alternatives.
     """
+    values, source = read(name, ("policy", "training"))
+    recipe = Recipe.from_plain(values, source)  # report errors in the file before errors in the changes
+    return changed(recipe, changes) if changes else recipe
+
+
+def read(name: str | Path, parts: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return the values of a recipe's file, whose sections are `parts`, and its path; raises SettingsError."""
     path = _path(name)
     try:
         text = files.read_text(path, 4 * strict_yaml.MOST_CHARACTERS)
         top = strict_yaml.parse(text, str(path))
-        for part in ("policy", "training"):
+        for part in parts:
             top.section(part, required=False)  # rejects duplicate keys, with line numbers
         values: dict[str, Any] = strict_yaml.load(text, str(path))
     except YamlError as error:
         raise SettingsError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: the recipe cannot be read: {error}") from error
-    recipe = Recipe.from_plain(values, str(path))  # report errors in the file before errors in the changes
-    return changed(recipe, changes) if changes else recipe
+    return values, str(path)
+
+
+def has_own_steps(name: str | Path) -> bool:
+    """Return whether a recipe trains with own steps in an environment (`il_ros.rl.recipe`); raises SettingsError."""
+    return OWN_STEPS in read(name, ("policy",))[0]
+
+
+def require_keys(values: Mapping[str, Any], known: Sequence[str], source: str) -> None:
+    """Raise SettingsError on a key of a recipe that is not known."""
+    for key in values:
+        if key not in known:
+            raise SettingsError(f"{source}: unknown key '{key}'; {settings.guess(str(key), known)}")
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
@@ -166,26 +188,35 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """
     values = recipe.to_plain()
     for change in changes:
+        former = change.partition("=")[0].strip().removeprefix("training.")
+        if former in RENAMED:
+            raise SettingsError(f"--set {change}: this key is now called '{RENAMED[former]}'")
+    return Recipe.from_plain(changed_values(values, changes), "--set")
+
+
+def changed_values(values: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Return the values of a recipe's sections with `key=value` changes; raises SettingsError as `changed`."""
+    for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
             raise SettingsError(f"--set {change}: must be key=value, such as epochs=50")
-        former = key.strip().removeprefix("training.")
-        if former in RENAMED:
-            raise SettingsError(f"--set {change}: this key is now called '{RENAMED[former]}'")
         part, name = _place(values, key.strip())
         try:
             values[part][name] = strict_yaml.load(text, f"--set {key}")
         except YamlError as error:
             raise SettingsError(f"--set {change}: '{text}' is not a YAML value: {error}") from error
-    return Recipe.from_plain(values, "--set")
+    return values
 
 
 def _place(values: Mapping[str, Any], key: str) -> tuple[str, str]:
-    full = {f"{part}.{name}" for part in ("policy", "training") for name in values[part]}
+    sections = [part for part, keys in values.items() if isinstance(keys, Mapping)]
+    full = {f"{part}.{name}" for part in sections for name in values[part]}
     matching = sorted(known for known in full if key in (known, known.partition(".")[2]))
     if len(matching) == 1:
         part, _, name = matching[0].partition(".")
         return part, name
+    if matching:
+        raise SettingsError(f"--set {key}: is in several sections; write {' or '.join(matching)}")
     short = {known.partition(".")[2] for known in full}
     close = difflib.get_close_matches(key, sorted(full | short), n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(full))}"

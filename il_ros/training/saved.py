@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from il_ros.core import atomic, files, settings
 from il_ros.policies.families.registry import family
-from il_ros.training.loop import TrainingError, TrainingLoop
+from il_ros.training.loop import TrainingError
 from il_ros.training.recipe import ADDED, RENAMED
 
 FOLDER = "resume"
@@ -23,7 +24,20 @@ STATE, TENSORS = FILES = ("state.json", "state.safetensors")
 _MOST_STATE, _MOST_TENSORS = 256 << 20, 8 << 30
 
 
-def save(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
+class Resumable(Protocol):
+    """A training whose state can be saved: `training.loop.TrainingLoop`, and that of `il_ros.rl`."""
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return the state that, together with `curves_plain`, `restore` needs."""
+
+    def curves_plain(self) -> list[dict[str, Any]]:
+        """Return the curves for JSON."""
+
+    def restore(self, tensors: Mapping[str, Tensor], curves: list[dict[str, Any]]) -> None:
+        """Continue from the results of `tensors` and `curves_plain`; damaged ones raise an error of `_DAMAGED`."""
+
+
+def save(run: Path, loop: Resumable, identity: Mapping[str, Any]) -> None:
     """Write the state of a run; `identity`: its recipe, data and contract, which `restore` compares."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in loop.tensors().items()}
     with atomic.folder(run / FOLDER, FILES) as folder:
@@ -50,7 +64,7 @@ def data(run: Path) -> Mapping[str, list[str]]:
         raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
 
 
-def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
+def restore(run: Path, loop: Resumable, identity: Mapping[str, Any]) -> None:
     """Restore `loop` to the saved state of the run.
 
     Raises TrainingError if the state belongs to another run (naming the differences) or is damaged.
@@ -74,6 +88,8 @@ def restore(run: Path, loop: TrainingLoop, identity: Mapping[str, Any]) -> None:
 
 def _comparable(run: Any) -> Any:
     """Return an identity with former keys renamed and values of later ones, without the device: any may continue."""
+    if "training" not in run["recipe"]:  # own steps, `il_ros.rl`
+        return run
     training = run["recipe"]["training"]
     former = {key: value for key, value in ADDED.items() if value is not None}
     now = {**former, **{RENAMED.get(key, key): value for key, value in training.items()}}
@@ -83,6 +99,8 @@ def _comparable(run: Any) -> Any:
 
 def _completed(run: Any, now: Any) -> Any:
     """Return the saved identity with the later keys: of the training as they are now, of the policy the defaults."""
+    if "training" not in run["recipe"] or "training" not in now["recipe"]:
+        return run
     training, given = run["recipe"]["training"], now["recipe"]["training"]
     policy = {**_defaults(run["recipe"]), **run["recipe"]["policy"]}
     added = {

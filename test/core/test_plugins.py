@@ -106,8 +106,8 @@ def test_a_name_that_two_packages_register_is_an_error_that_names_both(installed
 def test_an_unknown_name_is_answered_with_the_nearest_or_with_all(installed):
     with pytest.raises(UnknownPluginError, match="task 'pusch' is not known; did you mean 'push'"):
         load(plugins.TASKS, "pusch")
-    with pytest.raises(UnknownPluginError, match=r"no installed package registers one .*il_ros.rewards"):
-        load(plugins.REWARDS, "gail")
+    with pytest.raises(UnknownPluginError, match=r"reward model 'gial' is not known; did you mean 'gail'"):
+        load(plugins.REWARDS, "gial")
 
 
 def test_of_two_copies_of_a_package_the_first_on_the_path_counts(installed, tmp_path, monkeypatch):
@@ -134,20 +134,30 @@ def test_comments_extras_and_other_groups_are_passed_over(installed):
 
 
 def test_a_reward_model_of_another_package_is_found_and_checked(installed):
-    from il_ros.rewards.registry import reward_class
+    from il_ros.rewards.registry import reward_family
 
     code = """
+        from dataclasses import dataclass
         from il_ros.policies.protocol import RewardModel
+        from il_ros.rewards.registry import RewardFamily, RewardSettings
+        @dataclass(frozen=True)
+        class Weight(RewardSettings):
+            weight: float = 1.0
         class Sum(RewardModel):
-            def reward(self, transition): return transition.action.sum(1)
-        class Empty: pass
+            def __init__(self, settings, spec, seeds):
+                super().__init__()
+                self.weight = settings.weight
+            def reward(self, transition): return self.weight * transition.action.sum(1)
+        SUM = RewardFamily(Weight, Sum)
+        STRANGE = RewardFamily(dict, Sum)
     """
-    installed.package("my_rl", "[il_ros.rewards]\nsum = my_rl:Sum\nempty = my_rl:Empty\n", my_rl=code)
-    assert reward_class("sum").__name__ == "Sum"
-    with pytest.raises(
-        PluginError, match=r"package my_rl 1\.2 .*Empty'>; it must be a subclass of RewardModel"
-    ):
-        reward_class("empty")
+    entries = "[il_ros.rewards]\nsum = my_rl:SUM\nbare = my_rl:Sum\nstrange = my_rl:STRANGE\n"
+    installed.package("my_rl", entries, my_rl=code)
+    assert reward_family("sum").network.__name__ == "Sum"
+    with pytest.raises(PluginError, match=r"package my_rl 1\.2 .*Sum'>; it must be a RewardFamily"):
+        reward_family("bare")
+    with pytest.raises(PluginError, match="its settings <class 'dict'> are not derived from RewardSettings"):
+        reward_family("strange")
 
 
 CONTRACT = """

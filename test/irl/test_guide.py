@@ -1,11 +1,11 @@
-"""The example of docs/irl.md runs, and finds that the carpet costs more than a step."""
+"""The example of docs/rewards.md runs, and finds that the carpet costs more than a step."""
 
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "irl.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "rewards.md"
 
 
 def test_the_guides_example_finds_that_the_carpet_was_avoided():

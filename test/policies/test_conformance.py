@@ -47,6 +47,7 @@ SUBJECTS = {
         "transformer", {"width": 16, "heads": 2, "blocks": 1, "channels": (4,), "history": 2}, 0.01
     ),
     "flow": Subject("flow", {"hidden": (64, 64), "channels": (4,)}, 0.005, steps=1500),
+    "actor": Subject("actor", {"hidden": (64, 64)}, 0.003, steps=1000),
 }
 """A small size of each family; others are tried at their default size."""
 

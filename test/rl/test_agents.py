@@ -1,93 +1,165 @@
 """Networks of several seeds and the two agents, against values worked out by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from il_ros.policies.families.actor import Actor
+from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state
+from il_ros.policies.protocol import Transition, Window
 from il_ros.rl.agents import AgentSettings, SoftActorCritic, SoftQ
-from il_ros.rl.networks import Optimiser, SeededMlp, follow
-from il_ros.rl.transitions import TransitionBatch
+from il_ros.rl.optimiser import Optimiser, follow
+
+ACTOR = Actor(hidden=(16,))
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def batch(observation, action, following, reward=0.0):
-    shape = observation.shape[:2]
-    return TransitionBatch(observation, action, following, torch.full(shape, reward), torch.zeros(shape))
+def window(rows):
+    return Window(rows[:, None])
+
+
+def batch(observation, action, following):
+    flags = torch.zeros(len(action), dtype=torch.bool)
+    return Transition(window(observation), action, window(following), flags, flags)
 
 
 def test_seeds_share_nothing():
-    network = SeededMlp(3, (2, 4, 1), rng())
+    network = SeededMlp(3, (2, 4, 1))
     values = torch.randn(3, 5, 2, generator=rng(1))
     before = network(values)
     with torch.no_grad():
-        network.weights[0][1] += 1.0
+        network.layers[0].weight[1] += 1.0
     after = network(values)
     assert torch.equal(before[[0, 2]], after[[0, 2]])
     assert not torch.equal(before[1], after[1])
+    assert torch.equal(network.of_rows(values.flatten(0, 1)), after.flatten(0, 1))
+
+
+def test_the_absorbing_state_is_marked_and_says_nothing_else():
+    rows = marked_state(window(torch.tensor([[math.sinh(2.0)], [5.0]])), torch.tensor([False, True]))
+    torch.testing.assert_close(rows, torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
 
 
 def test_the_first_step_of_adam_is_the_rate_along_the_sign_of_the_gradient():
-    network = SeededMlp(1, (2, 1), rng())
+    network = SeededMlp(1, (2, 1))
     with torch.no_grad():
-        network.weights[0][:] = torch.tensor([[[1.0], [-2.0]]])
-        network.biases[0][:] = 0.0
+        network.layers[0].weight[:] = torch.tensor([[[1.0], [-2.0]]])
+        network.layers[0].bias[:] = 0.0
     optimiser = Optimiser(network, 0.1)
     optimiser.step(network(torch.tensor([[[3.0, 0.5]]])).sum())  # gradients 3, 0.5 and 1
-    np.testing.assert_allclose(network.weights[0].detach()[0, :, 0], [0.9, -2.1], rtol=1e-6)
-    np.testing.assert_allclose(network.biases[0].detach()[0, 0], [-0.1], rtol=1e-6)
+    weight = network.layers[0].weight.detach()[0, :, 0]
+    np.testing.assert_allclose(weight, [0.9, -2.1], rtol=1e-6)
+    np.testing.assert_allclose(network.layers[0].bias.detach()[0, 0], [-0.1], rtol=1e-6)
     with pytest.raises(FloatingPointError, match="the loss is inf"):
         optimiser.step(network(torch.tensor([[[math.inf, 0.0]]])).sum())
-    np.testing.assert_allclose(network.weights[0].detach()[0, :, 0], [0.9, -2.1], rtol=1e-6)
+    np.testing.assert_allclose(weight, [0.9, -2.1], rtol=1e-6)
 
 
 def test_a_target_follows_by_a_share():
-    target, network = SeededMlp(1, (1, 1), rng(0)), SeededMlp(1, (1, 1), rng(1))
+    target, network = SeededMlp(1, (1, 1)), SeededMlp(1, (1, 1))
     with torch.no_grad():
-        target.weights[0][:], network.weights[0][:] = 1.0, 3.0
+        target.layers[0].weight[:], network.layers[0].weight[:] = 1.0, 3.0
     follow(target, network, 0.25)
-    assert float(target.weights[0].detach()) == 1.5
+    assert float(target.layers[0].weight.detach()) == 1.5
 
 
 def test_soft_q_learning_finds_the_soft_values_of_a_bandit():
     # One state, actions 0 and 1 with rewards 1 and 0, discount 1/2, temperature 1: V = ln(e^1 + e^0) + V / 2, so
     # V = 2 ln(e + 1) = 2.6265; Q = r + V / 2 = 2.3133 and 1.3133; P(0) = e / (e + 1) = 0.7311.
-    agent = SoftQ(
-        2, 1, 2, AgentSettings(hidden=8, discount=0.5, temperature=1.0, rate=0.01, target_share=0.1), rng()
-    )
-    state = torch.ones(2, 16, 1)
-    action = torch.arange(16).remainder(2).expand(2, 16)
+    settings = AgentSettings(hidden=8, discount=0.5, temperature=1.0, rate=0.01, target_share=0.1)
+    agent = SoftQ(2, 1, 2, ACTOR, settings)
+    state = torch.ones(32, 1)
+    first = torch.arange(32).remainder(2) == 0
+    action = torch.stack([2.0 * first - 1, 1 - 2.0 * first], dim=1)
+    steps = batch(state, action, state)
     for _ in range(600):
-        agent.update(batch(state, action, state), 1.0 - action, rng())
-    shares = agent.log_probability(state, action).exp()
-    np.testing.assert_allclose(shares[:, :2], [[0.7311, 0.2689]] * 2, atol=0.01)
-    drawn = agent.explore(torch.ones(2, 4000, 1), rng(2)).float().mean(dim=1)
-    np.testing.assert_allclose(drawn, [0.2689] * 2, atol=0.03)
-    assert agent.best(state).unique().tolist() == [0]
+        agent.update(steps, first.float(), rng())
+    shares = agent.log_probability(steps).exp()
+    np.testing.assert_allclose(shares[:2], [0.7311, 0.2689], atol=0.01)
+    np.testing.assert_allclose(shares[16:18], [0.7311, 0.2689], atol=0.01)
+    drawn = agent.explore(window(torch.ones(8000, 1)), rng(2))
+    np.testing.assert_allclose((drawn[:, 1] > 0).float().view(2, -1).mean(dim=1), [0.2689] * 2, atol=0.03)
+    assert drawn.unique().tolist() == [-1.0, 1.0]
 
 
 def test_densities_of_squashed_actions_add_up_to_one():
-    agent = SoftActorCritic(1, 3, 1, AgentSettings(hidden=8), rng(3))
-    grid = torch.linspace(-0.9985, 0.9985, 20001)[None, :, None]
-    state = torch.tensor([0.3, -1.0, 2.0]).expand(1, grid.shape[1], 3)
-    density = agent.log_probability(state, grid).exp()
-    assert float(torch.trapezoid(density[0], grid[0, :, 0])) == pytest.approx(1.0, abs=0.02)
+    agent = SoftActorCritic(1, 3, 1, ACTOR, AgentSettings(hidden=8))
+    grid = torch.linspace(-0.9985, 0.9985, 20001)[:, None]
+    state = torch.tensor([0.3, -1.0, 2.0]).expand(len(grid), 3)
+    density = agent.log_probability(batch(state, grid, state)).exp()
+    assert float(torch.trapezoid(density, grid[:, 0])) == pytest.approx(1.0, abs=0.02)
 
 
 def test_actor_critic_finds_the_best_action():
     # reward -(a - 0.4)^2, whatever the state; the temperature falls, for the entropy is above its target at first
     agent = SoftActorCritic(
-        2, 1, 1, AgentSettings(hidden=16, discount=0.5, rate=0.003, temperature=0.02), rng(4)
+        2, 1, 1, ACTOR, AgentSettings(hidden=16, discount=0.5, rate=0.003, temperature=0.02)
     )
-    state, draws = torch.zeros(2, 32, 1), rng(5)
+    state, draws = torch.zeros(64, 1), rng(5)
     for _ in range(500):
-        action = torch.rand(2, 32, 1, generator=draws) * 2 - 1
-        agent.update(batch(state, action, state), -(action[..., 0] - 0.4).square(), draws)
-    np.testing.assert_allclose(agent.best(state)[:, 0, 0], [0.4, 0.4], atol=0.12)
+        action = torch.rand(64, 1, generator=draws) * 2 - 1
+        agent.update(batch(state, action, state), -(action[:, 0] - 0.4).square(), draws)
+    drawn = agent.explore(window(torch.zeros(2000, 1)), draws).view(2, -1).median(dim=1).values
+    np.testing.assert_allclose(drawn, [0.4, 0.4], atol=0.15)
+
+
+def lives_or_dies(terminates):
+    """64 rows: the first action goes on in the same state, the second one does or `terminates`; absorbing rows."""
+    state, first = torch.ones(64, 1), torch.arange(64).remainder(4) < 2
+    absorbing = torch.arange(64).remainder(4) == 3
+    action = torch.stack([2.0 * first - 1, 1 - 2.0 * first], dim=1) * ~absorbing[:, None]
+    ends = ~first & ~absorbing & terminates
+    return Transition(window(state), action, window(state), ends, absorbing)
+
+
+@pytest.mark.parametrize("reward", [1.0, -1.0])
+def test_the_sign_of_a_reward_makes_no_episode_long_or_short(reward):
+    # The same reward everywhere, the absorbing state included: dying is worth as much as living, r / (1 - discount).
+    settings = AgentSettings(discount=0.8, temperature=0.1, rate=0.01, target_share=0.1)
+    agent = SoftQ(1, 1, 2, ACTOR, settings)
+    steps = lives_or_dies(terminates=True)
+    for _ in range(800):
+        agent.update(steps, torch.full((64,), reward), rng())
+    shares = agent.log_probability(steps).exp()
+    assert 0.3 < float(shares[0]) < 0.7  # living
+    # A reward of that sign outside the absorbing state only is the fault: it decides between them by itself.
+    biased = SoftQ(1, 1, 2, ACTOR, settings)
+    for _ in range(800):
+        biased.update(steps, torch.where(steps.absorbing, 0.0, reward), rng())
+    lives = float(biased.log_probability(steps).exp()[0])
+    assert lives > 0.95 if reward > 0 else lives < 0.05
+
+
+def test_a_step_that_is_only_cut_off_keeps_the_value_of_what_could_have_come():
+    # Reward 1 a step, discount 1/2, almost no entropy: the value is 2 if nothing terminates, and with an absorbing
+    # state of reward 0 after the second action 1.
+    settings = AgentSettings(discount=0.5, temperature=0.001, rate=0.01, target_share=0.1)
+    for terminates, worth in ((False, 2.0), (True, 1.0)):
+        agent = SoftQ(1, 1, 2, ACTOR, settings)
+        steps = lives_or_dies(terminates)
+        steps = dataclasses.replace(steps, absorbing=steps.absorbing & terminates)
+        second = steps.action[:, 1] > 0
+        for _ in range(800):
+            measured = agent.update(steps, torch.where(steps.absorbing, 0.0, 1.0), rng())
+        values = agent.tensors()
+        assert values.keys() >= {"value.values", "target.layers.0.weight"}
+        rows = marked_state(steps.observation, steps.absorbing)
+        found = agent._value.of_rows(rows).detach()[second, 1]
+        np.testing.assert_allclose(found, np.full(len(found), worth), atol=0.1)
+        assert math.isfinite(measured["value_loss"])
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,10 @@ FAMILIES = Group(
     "policy family",
     "a Family (il_ros.policies.families.registry): settings derived from PolicySettings, and their network",
 )
-REWARDS = Group("il_ros.rewards", "reward model", "a subclass of RewardModel (il_ros.policies.protocol)")
-CODECS = Group(
-    "il_ros.codecs", "codec", "a Codec (il_ros.core.codecs.base) for the message type that is its name"
+REWARDS = Group(
+    "il_ros.rewards",
+    "reward model",
+    "a RewardFamily (il_ros.rewards.registry): settings derived from RewardSettings, and their network",
 )
 CODECS = Group("il_ros.codecs", "codec", "a Codec (il_ros.core.codecs.base) or a class of codecs")
 TASKS = Group("il_ros.tasks", "task", "a class of tasks (il_ros.sim.tasks.task, TaskClass)")

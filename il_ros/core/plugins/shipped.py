@@ -9,8 +9,12 @@ ENTRY_POINTS = {
         "ensemble": "il_ros.policies.families.ensemble:FAMILY",
         "transformer": "il_ros.policies.families.transformer:FAMILY",
         "flow": "il_ros.policies.families.flow:FAMILY",
+        "actor": "il_ros.policies.families.actor:FAMILY",
     },
-    "il_ros.rewards": {},
+    "il_ros.rewards": {
+        "gail": "il_ros.rewards.adversarial:GAIL",
+        "airl": "il_ros.rewards.adversarial:AIRL",
+    },
     "il_ros.codecs": {
         "sensor_msgs/msg/JointState": "il_ros.core.codecs.joints:JointStateCodec",
         "control_msgs/msg/DynamicJointState": "il_ros.core.codecs.joints:DynamicJointStateCodec",

@@ -129,6 +129,11 @@ def is_over(task: Task) -> bool:
     return bool(getattr(task, "over", task.failed))
 
 
+def is_terminated(task: Task) -> bool:
+    """Return whether the task itself has ended the episode: what it says (`terminated`), else success or failure."""
+    return bool(getattr(task, "terminated", task.success or task.failed))
+
+
 def reward_of(task: Task) -> float:
     """Return the reward of the last step: what the task says (`reward`), else 1 while its success condition holds."""
     return float(getattr(task, "reward", task.success))

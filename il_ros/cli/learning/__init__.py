@@ -1,0 +1,1 @@
+"""Training with own steps, and reward models: `il-ros train --recipe gail`, `il-ros reward`."""

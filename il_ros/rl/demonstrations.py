@@ -1,0 +1,104 @@
+"""Recorded episodes as the steps of demonstrations, and the scales of what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from il_ros.core.contract import Contract
+from il_ros.core.specs import CHOICE
+from il_ros.core.tables import counted
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.policies.action_form import ActionForm
+from il_ros.policies.features import Inputs
+from il_ros.policies.normaliser import Affine, Normaliser, fit_actions, fit_state, noise_floors
+from il_ros.records.outcomes import SUCCESS
+from il_ros.rl.buffer import EnvironmentStep
+from il_ros.rl.world import Scales
+from il_ros.training.samples import Samples, samples
+
+SHOWN, LIMITS = "shown", "limits"
+RANGES = (SHOWN, LIMITS)
+FEW_STEPS = 100
+
+
+def fit_scales(
+    episodes: Sequence[EpisodeArrays], contract: Contract, inputs: Inputs, action_range: str
+) -> Scales:
+    """Return the scales of demonstrations; own steps have the same.
+
+    Inputs are not clipped to what was shown, as those of a clone are: a learner must see where it is. `action_range`:
+    what -1..1 stands for: SHOWN, the range of the demonstrated actions, or LIMITS, that of the contract's limits
+    (of the demonstrated ones where there is no limit, and of deltas).
+    Raises ValueError naming the episode on observations or actions that are not finite.
+    """
+    form = ActionForm(contract)
+    shown = samples(episodes, inputs, 1, form=form)
+    features, actions = shown.features, shown.actions[:, 0]
+    state = fit_state(features, inputs.groups, noise_floors(features, inputs.units))
+    scale = _stated(fit_actions(actions, "min_max", form.ranges, form.groups), form, action_range)
+    return Scales(contract, inputs, Normaliser(state, scale), form)
+
+
+def steps_of(episode: EpisodeArrays, scales: Scales, most_steps: int) -> list[EnvironmentStep]:
+    """Return the steps of a demonstration. Only what happened within a run without a gap is a step.
+
+    An episode shorter than `most_steps`, the environment's limit, was ended by the task, so its last action led into
+    the absorbing state. The last action of another one led to an observation that was not recorded, and is left out.
+    `earned` is 1 for a last step that ended as a success, else 0; environments with other rewards have other numbers.
+    """
+    some: Samples = samples([episode], scales.inputs, 1, form=scales.form)
+    states = scales.normaliser.inputs(some.features).astype(np.float32)
+    learnt = scales.normaliser.actions.normalise(some.actions[:, 0])
+    actions = np.clip(learnt, -1.0, 1.0).astype(np.float32)
+    found = [
+        EnvironmentStep(states[place], actions[place], states[some.following[place]])
+        for place in np.flatnonzero(some.continues)
+    ]
+    if len(episode) < most_steps:
+        earned = float(episode.outcome == SUCCESS)
+        found.append(EnvironmentStep(states[-1], actions[-1], states[-1], earned, terminated=True))
+    return found
+
+
+def warnings_of(episodes: Sequence[EpisodeArrays], most_steps: int) -> list[str]:
+    """Return what may be wrong with the demonstrations, a sentence each."""
+    found = []
+    total = sum(len(episode) for episode in episodes)
+    if total < FEW_STEPS:
+        found.append(
+            f"{counted(total, 'step')} in {counted(len(episodes), 'demonstration')} are few; from {FEW_STEPS} on a "
+            "reward can tell what they have in common"
+        )
+    longest = max(len(episode) for episode in episodes)
+    if longest > most_steps:
+        found.append(
+            f"a demonstration has {counted(longest, 'step')}, and the environment ends after {most_steps}: what is "
+            "shown later cannot be reached; set the environment's limit, or cut the episodes"
+        )
+    gaps = sum(len(episode.runs) > 1 for episode in episodes)
+    if gaps:
+        found.append(f"{counted(gaps, 'demonstration')} have gaps; the steps over them are left out")
+    return found
+
+
+def _stated(shown: Affine, form: ActionForm, action_range: str) -> Affine:
+    """Return the map with the contract's limits where they count; a choice is 0 or 1, whatever was shown of it."""
+    contract, centre, scale = form.contract, shown.centre.copy(), shown.scale.copy()
+    for place, name in enumerate(form.names):
+        if name not in contract.action_names:  # a part of an angle or an orientation
+            continue
+        key = name.partition("/")[0]
+        action = next(each for each in contract.actions if each.key == key)
+        index = contract.action_names.index(name) - contract.action_slices[key].start
+        lower, upper, speed, _ = (bound[index] for bound in action.limits.arrays())
+        if action.quantity == CHOICE:
+            lower, upper = 0.0, 1.0
+        elif action_range == SHOWN or action.mode == "delta":
+            continue
+        elif action.is_velocity:
+            lower, upper = -speed, speed
+        if np.isfinite([lower, upper]).all():
+            centre[place], scale[place] = (lower + upper) / 2, (upper - lower) / 2
+    return Affine(centre, scale)

@@ -1,0 +1,86 @@
+"""A recipe that trains with own steps in an environment: policy, reward, agent, and the learner's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from il_ros.core import settings
+from il_ros.core.plugins import PluginError
+from il_ros.core.settings import SettingsError
+from il_ros.policies.families.actor import Actor
+from il_ros.rewards.adversarial import GailSettings
+from il_ros.rewards.registry import RewardSettings, reward_family
+from il_ros.rl.agents import AgentSettings
+from il_ros.rl.learner import SQIL, TASK, Imitation
+from il_ros.training.recipe import OWN_STEPS, changed_values, read, require_keys
+
+SECTIONS = ("policy", "reward", "agent", OWN_STEPS)
+_FAMILY = "actor"
+
+
+@dataclass(frozen=True)
+class ImitationRecipe:
+    """`family`: of the reward, or SQIL or TASK, whose `reward` is None."""
+
+    family: str = "gail"
+    policy: Actor = field(default_factory=Actor)
+    reward: RewardSettings | None = field(default_factory=GailSettings)
+    agent: AgentSettings = field(default_factory=AgentSettings)
+    imitation: Imitation = field(default_factory=Imitation)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return a JSON-compatible dictionary, the inverse of `from_plain`."""
+        reward = {} if self.reward is None else settings.plain(self.reward)
+        return {
+            "family": _FAMILY,
+            "policy": settings.plain(self.policy),
+            "reward": {"family": self.family, **reward},
+            "agent": settings.plain(self.agent),
+            OWN_STEPS: settings.plain(self.imitation),
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any], source: str) -> ImitationRecipe:
+        """Return the recipe for `values`; raises SettingsError naming the wrong key."""
+        require_keys(values, ("family", *SECTIONS), source)
+        if values.get("family", _FAMILY) != _FAMILY:
+            raise SettingsError(f"{source}: family: own steps train the family '{_FAMILY}' only")
+        given = values.get("reward")
+        if not isinstance(given, Mapping) or not isinstance(given.get("family"), str):
+            raise SettingsError(f"{source}: reward: needs the key 'family', such as gail, {SQIL} or {TASK}")
+        own = {key: value for key, value in given.items() if key != "family"}
+        return cls(
+            given["family"],
+            settings.build(Actor, values.get("policy"), f"{source}: policy"),
+            _reward(given["family"], own, f"{source}: reward"),
+            settings.build(AgentSettings, values.get("agent"), f"{source}: agent"),
+            settings.build(Imitation, values.get(OWN_STEPS), f"{source}: {OWN_STEPS}"),
+        )
+
+
+def load(name: str | Path, changes: Sequence[str] = ()) -> ImitationRecipe:
+    """Return the recipe in a file, or the one shipped under that name in config/training.
+
+    `changes`: `key=value` strings that override the file, such as `steps=2000` or `agent.rate=3e-4`.
+    Raises SettingsError naming the file or change, the key, and the valid alternatives.
+    """
+    values, source = read(name, SECTIONS)
+    recipe = ImitationRecipe.from_plain(values, source)
+    if not changes:
+        return recipe
+    return ImitationRecipe.from_plain(changed_values(recipe.to_plain(), changes), "--set")
+
+
+def _reward(name: str, values: Mapping[str, Any], source: str) -> RewardSettings | None:
+    if name in (SQIL, TASK):
+        require_keys(values, (), source) if values else None
+        return None
+    try:
+        kind = reward_family(name)
+    except PluginError as error:
+        raise SettingsError(f"{source}: family: {error}; {SQIL} and {TASK} need no model") from error
+    made: RewardSettings = settings.build(kind.settings, values, source)
+    return made

@@ -1,0 +1,84 @@
+"""Steps in memory: absorbing states, capacity, draws, and what a saved state holds."""
+
+import numpy as np
+import pytest
+import torch
+
+from il_ros.rl.buffer import EnvironmentStep, StepBuffer, joined
+
+
+def rng():
+    return torch.Generator().manual_seed(0)
+
+
+def step(place, terminated=False, earned=0.0):
+    at, after = np.array([place], np.float32), np.array([place + 1], np.float32)
+    return EnvironmentStep(at, np.array([place / 10], np.float32), after, earned, terminated)
+
+
+def test_a_terminated_episode_goes_on_in_the_absorbing_state_and_a_truncated_one_does_not():
+    buffer = StepBuffer(2, 8, 1, 1)
+    for terminated, seed in ((True, 0), (False, 1)):
+        buffer.add(seed, step(1))
+        buffer.add(seed, step(2, terminated))
+    assert buffer.counts == [3, 2]
+    drawn = buffer.draw(400, rng())
+    first, second = slice(0, 400), slice(400, 800)
+    assert drawn.absorbing[first].any()
+    assert not drawn.absorbing[second].any()
+    assert not drawn.terminated[second].any()
+    last = drawn.observation.state[:, 0, 0] == 2
+    assert drawn.terminated[first][last[first]].all()
+    assert torch.equal(drawn.ends, drawn.terminated | drawn.absorbing)
+    absorbing = drawn.absorbing.nonzero()[:, 0]
+    assert drawn.action[absorbing].abs().max() == 0
+    assert drawn.earned[absorbing].max() == 0
+
+
+def test_places_that_hold_nothing_are_never_drawn():
+    buffer = StepBuffer(1, 100, 1, 1)
+    buffer.add(0, step(3))
+    assert buffer.draw(50, rng()).observation.state.unique().tolist() == [3.0]
+    with pytest.raises(ValueError, match="seed 0 has no steps to draw from"):
+        StepBuffer(1, 4, 1, 1).draw(1, rng())
+
+
+def test_the_oldest_steps_are_replaced():
+    buffer = StepBuffer(2, 3, 1, 1)
+    for place in range(5):
+        buffer.add(0, step(place, earned=float(place)))
+    buffer.add(1, step(9))
+    drawn = buffer.draw(300, rng())
+    assert drawn.observation.state[:300].unique().tolist() == [2, 3, 4]
+    assert drawn.observation.state[300:].unique().tolist() == [9]
+    assert torch.equal(drawn.following.state, drawn.observation.state + 1)
+    assert torch.equal(drawn.earned[:300], drawn.observation.state[:300, 0, 0])
+
+
+def test_a_place_that_held_the_absorbing_state_holds_an_ordinary_step_later():
+    buffer = StepBuffer(1, 2, 1, 1)
+    buffer.add(0, step(1, terminated=True))
+    buffer.add(0, step(5))
+    buffer.add(0, step(6))
+    drawn = buffer.draw(100, rng())
+    assert not drawn.absorbing.any()
+    assert not drawn.terminated.any()
+
+
+def test_a_restored_buffer_draws_and_overwrites_as_the_saved_one():
+    whole, other = StepBuffer(1, 3, 1, 1), StepBuffer(1, 3, 1, 1)
+    for place in range(4):
+        whole.add(0, step(place))
+    other.restore({name: tensor.clone() for name, tensor in whole.tensors().items()})
+    for buffer in (whole, other):
+        buffer.add(0, step(7))
+    assert torch.equal(whole.draw(50, rng()).observation.state, other.draw(50, rng()).observation.state)
+
+
+def test_joined_batches_keep_the_rows_of_each_seed_together():
+    buffers = [StepBuffer(2, 2, 1, 1) for _ in range(2)]
+    for number, buffer in enumerate(buffers):
+        for seed in range(2):
+            buffer.add(seed, step(10 * number + seed))
+    both = joined(buffers[0].draw(2, rng()), buffers[1].draw(2, rng()), 2)
+    assert both.observation.state[:, 0, 0].tolist() == [0, 0, 10, 10, 1, 1, 11, 11]

@@ -1,0 +1,85 @@
+"""Recipes with own steps: the shipped ones, changes, and what is refused."""
+
+import pytest
+
+from il_ros.core import share
+from il_ros.core.settings import SettingsError
+from il_ros.rl.recipe import SECTIONS, ImitationRecipe, load
+from il_ros.training import recipe as cloning
+
+SHIPPED = sorted(
+    path.stem for path in share.path("config", "training").glob("*.yaml") if cloning.has_own_steps(path.stem)
+)
+FIXED = ("optional", "history", "horizon", "action_scale")
+"""Settings of every policy that a training with own steps leaves at their defaults."""
+
+
+def test_the_shipped_ones_are_known():
+    assert SHIPPED == ["airl", "gail", "sqil"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_has_a_comment_for_every_field(name):
+    recipe = load(name)
+    assert recipe.family == name
+    text = share.path("config", "training", f"{name}.yaml").read_text()
+    for part in SECTIONS:
+        section = text.partition(f"\n{part}:\n")[2].partition("\n\n")[0]
+        for key in recipe.to_plain()[part]:
+            if key in FIXED:
+                continue
+            line = next((line for line in section.splitlines() if line.strip().startswith(f"{key}:")), "")
+            assert "#" in line, f"{part}.{key}"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_from_plain_inverts_to_plain(name):
+    recipe = load(name, ["steps=900", "policy.hidden=[8]"])
+    assert (recipe.imitation.steps, recipe.policy.hidden) == (900, (8,))
+    assert ImitationRecipe.from_plain(recipe.to_plain(), "x") == recipe
+
+
+def test_a_retraining_without_an_environment_refuses_it():
+    with pytest.raises(
+        SettingsError, match=r"gail\.yaml: has the section 'imitation': it trains with own steps"
+    ):
+        cloning.load("gail")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("stepz=5", "--set stepz: unknown key; did you mean 'steps'"),
+        (
+            "hidden=[8]",
+            "--set hidden: is in several sections; write agent.hidden or policy.hidden or reward.hidden",
+        ),
+        ("gradient_penalty=-1", "--set: reward: gradient_penalty"),
+        ("temperature=0", "--set: agent: temperature is 0; it must be above 0"),
+        (
+            "reward.family=gial",
+            "--set: reward: family: reward model 'gial' is not known; did you mean 'gail'",
+        ),
+        ("reward.family=sqil", "--set: reward: unknown key 'inputs'"),
+    ],
+)
+def test_an_invalid_change_names_the_alternatives(change, says):
+    with pytest.raises(SettingsError, match=says):
+        load("gail", [change])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("imitation: {}", "reward: needs the key 'family', such as gail, sqil or task"),
+        ("imitation: {}\nreward: {family: gail}\nfamily: bc", "own steps train the family 'actor' only"),
+        ("imitation: {}\nreward: {family: gail}\ntraining: {}", "unknown key 'training'"),
+        ("imitation: {steps: 5, steps: 6}\nreward: {family: gail}", "imitation.steps: given twice"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(tmp_path, text, says):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"mine\.yaml") as caught:
+        load(file)
+    assert says in str(caught.value)
