@@ -11,6 +11,13 @@ from pathlib import Path
 DDS_PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 DDS_PROFILE_VARIABLES = (DDS_PROFILE_VARIABLE, "FASTDDS_DEFAULT_PROFILES_FILE")
 DDS_PROFILE = Path(__file__).with_name("fastdds.xml")
+DDS_PROFILE_UDP = Path(__file__).with_name("fastdds_udp.xml")
+_SHARED_MEMORY, _SHARED_BYTES = "/dev/shm", 36 << 20
+"""What a node takes there: the segment of the profile, and its ports."""
+NO_SHARED_MEMORY = (
+    f"{_SHARED_MEMORY} has less than {_SHARED_BYTES >> 20} MiB free, which a node needs: this one goes without shared "
+    "memory, and large images may be lost. Free space there, or enlarge it (Docker: --shm-size=1g), and start it again"
+)
 
 # glibc's mallopt parameters (malloc.h)
 _M_TRIM_THRESHOLD = -1
@@ -21,10 +28,26 @@ _KEPT_BYTES = 32 * 1024 * 1024  # the largest mmap threshold that every glibc ac
 def set_dds_profile() -> None:
     """Select the packaged Fast DDS profile by environment variable, unless the user selected another.
 
-    Child processes inherit it. Other middlewares ignore it.
+    Child processes inherit it, and look again. Other middlewares ignore it. Where /dev/shm has no room for a node, it
+    is the profile without shared memory: Fast DDS would announce ports there that it could not create, and the node
+    would find the others but hear nothing from them.
     """
-    if not any(os.environ.get(name) for name in DDS_PROFILE_VARIABLES):
-        os.environ[DDS_PROFILE_VARIABLE] = str(DDS_PROFILE)
+    ours = (str(DDS_PROFILE), str(DDS_PROFILE_UDP))
+    if all(os.environ.get(name, "") in ("", *ours) for name in DDS_PROFILE_VARIABLES):
+        os.environ[DDS_PROFILE_VARIABLE] = ours[0] if _has_shared_memory() else ours[1]
+
+
+def without_shared_memory() -> bool:
+    """Return whether `set_dds_profile` selected the profile without shared memory."""
+    return os.environ.get(DDS_PROFILE_VARIABLE) == str(DDS_PROFILE_UDP)
+
+
+def _has_shared_memory() -> bool:
+    try:
+        found = os.statvfs(_SHARED_MEMORY)
+    except OSError:  # another operating system
+        return True
+    return found.f_bavail * found.f_frsize >= _SHARED_BYTES
 
 
 def keep_large_buffers() -> bool:

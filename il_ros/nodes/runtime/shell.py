@@ -118,6 +118,8 @@ class Shell(Base):
         )  # fmt: skip
         process.keep_large_buffers()
         self.get_logger().debug(f"Fast DDS profile: {os.environ.get(process.DDS_PROFILE_VARIABLE, 'none')}")
+        if process.without_shared_memory():
+            self.get_logger().warning(process.NO_SHARED_MEMORY)
         problem = process.set_realtime(priority) if priority else ""
         if problem:
             self.get_logger().warning(problem)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
@@ -187,12 +189,30 @@ def test_a_wrong_parameter_ends_the_process_with_one_clear_line():
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(("free_mib", "shared"), [(0, False), (35, False), (36, True), (64, True)])
+def test_a_node_without_room_in_dev_shm_goes_without_shared_memory(graph, monkeypatch, free_mib, shared):
+    real = os.statvfs("/dev/shm")
+    blocks = free_mib * 1024 * 1024 // real.f_frsize
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*real[:4], blocks, *real[5:])))
+    # a parent chose while there was room
+    monkeypatch.setenv(process.DDS_PROFILE_VARIABLE, str(process.DDS_PROFILE))
+    process.set_dds_profile()
+    assert process.without_shared_memory() is not shared
+    chosen = Path(os.environ[process.DDS_PROFILE_VARIABLE])
+    assert ("<type>SHM</type>" in chosen.read_text()) is shared
+    logged = []
+    monkeypatch.setattr(RcutilsLogger, "warning", lambda _, text, **rest: logged.append(text))
+    graph.start(Managed)
+    assert any("/dev/shm has less than 36 MiB free" in text for text in logged) is not shared
+
+
 def test_the_dds_profile_is_set_unless_the_user_set_one(monkeypatch):
     for name in process.DDS_PROFILE_VARIABLES:
         monkeypatch.setenv(name, "")
     process.set_dds_profile()
     assert os.environ[process.DDS_PROFILE_VARIABLE] == str(process.DDS_PROFILE)
     assert process.DDS_PROFILE.is_file()
+    assert not process.without_shared_memory()
     monkeypatch.setenv(process.DDS_PROFILE_VARIABLE, "/mine.xml")
     process.set_dds_profile()
     assert os.environ[process.DDS_PROFILE_VARIABLE] == "/mine.xml"
