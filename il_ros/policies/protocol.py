@@ -141,12 +141,16 @@ class Batch:
     `weight` (B, H, G): the weight of each step, 0 for padding; None: all are 1. G is 1, or A where groups of actions
     have weights of their own, so that it can be multiplied with errors (B, H, A). `following`: the windows one
     tick later, for models that ask for them (`PolicySettings.follows`); masked where the episode ends.
+    `progress`: the share of the training that is done, for losses that change along it; 1 outside of a training.
+    `way`: the way to answer with, below the policy's `ways`; None: the policy chooses.
     """
 
     observation: Window
     action: Tensor | None = None
     weight: Tensor | None = None
     following: Window | None = None
+    progress: float = 1.0
+    way: int | None = None
 
     def __len__(self) -> int:
         return len(self.observation.state)
@@ -201,10 +205,14 @@ class Loss(NamedTuple):
 
 
 class Actions(NamedTuple):
-    """The answer of a policy: normalised chunks (B, H, A), and their uncertainty (B,) >= 0; None: it has none."""
+    """The answer of a policy: normalised chunks (B, H, A), and their uncertainty (B,) >= 0; None: it has none.
+
+    `way` (B,): which of the policy's `ways` each chunk belongs to, int64; None: it keeps none apart.
+    """
 
     chunk: Tensor
     uncertainty: Tensor | None = None
+    way: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -292,6 +300,11 @@ class Model(nn.Module):
 
 class PolicyModel(Model):
     """A network that answers a window with a chunk of actions."""
+
+    @property
+    def ways(self) -> int:
+        """The number of ways to do the task that it keeps apart, each of which `Batch.way` can ask for."""
+        return 1
 
     def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
         """Return the chunks (B, H, A) to execute, normalised; it may run the network several times.

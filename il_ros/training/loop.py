@@ -119,9 +119,11 @@ class TrainingLoop:
                 spent = self._spent(elapsed_s())
             if spent >= 1 and seen:
                 break
-            rate = learning_rate(training, step, steps_per_epoch * training.epochs, spent)
+            done = progress(training, step, steps_per_epoch * training.epochs, spent)
+            rate = learning_rate(training, step, done)
             if changes:
                 batch = augmented(batch, training, self.rng, train.optional)
+            batch = replace(batch, progress=done)
             loss = gradient(batch, self.rng)
             if training.gradient_clip:
                 self.flat.gradient[None].renorm_(2, 0, training.gradient_clip)
@@ -231,17 +233,21 @@ def _metrics(values: Any) -> EpochMetrics:
     return EpochMetrics(**measured, parts=parts)
 
 
-def learning_rate(training: Training, step: int, steps: int, spent: float = 0.0) -> float:
-    """Return the learning rate of a step: linear warm-up, then constant, or half a cosine to 0 at `steps`.
+def progress(training: Training, step: int, steps: int, spent: float = 0.0) -> float:
+    """Return the share of the training that is done before a step: of its `steps`, or of its time if that is more.
 
-    `spent`: the used share of the time limit; the cosine follows it if it is ahead of the steps.
+    `spent`: the used share of the time limit. Warm-up does not count.
     """
+    return min(1.0, max(spent, (step - training.warmup_steps) / max(1, steps - training.warmup_steps), 0.0))
+
+
+def learning_rate(training: Training, step: int, done: float) -> float:
+    """Return the learning rate of a step: linear warm-up, then constant, or half a cosine to 0 at progress 1."""
     if step < training.warmup_steps:
         return training.learning_rate * (step + 1) / training.warmup_steps
     if training.schedule == "constant":
         return training.learning_rate
-    done = max(spent, (step - training.warmup_steps) / max(1, steps - training.warmup_steps))
-    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def augmented(batch: Batch, training: Training, rng: torch.Generator, optional: Sequence[str] = ()) -> Batch:

@@ -48,8 +48,36 @@ SUBJECTS = {
     ),
     "flow": Subject("flow", {"hidden": (64, 64), "channels": (4,)}, 0.005, steps=1500),
     "actor": Subject("actor", {"hidden": (64, 64)}, 0.003, steps=1000),
+    "diffusion": Subject("diffusion", {"hidden": (64, 64), "channels": (4,), "prefix": 1}, 0.005, steps=1500),
+    "two_step": Subject("two_step", {"hidden": (64, 64), "channels": (4,)}, 0.005),
+    "act": Subject(
+        "act",
+        {"width": 16, "heads": 2, "blocks": 1, "channels": (4,), "latent": 4, "kl_weight": 0.1},
+        0.005,
+        steps=800,
+    ),
+    "moe": Subject("moe", {"hidden": (32,), "channels": (4,), "experts": 3}),
 }
 """A small size of each family; others are tried at their default size."""
+VARIANTS = {
+    "bc gaussian": Subject("bc", {"hidden": (32,), "channels": (4,), "loss": "gaussian"}),
+    "bc mixture": Subject("bc", {"hidden": (32,), "channels": (4,), "loss": "mixture", "components": 2}),
+    "bc mixture, drawn": Subject(
+        "bc", {"hidden": (32,), "channels": (4,), "loss": "mixture", "components": 2, "answer": "component"}
+    ),
+    "bc mixture's mean": Subject(
+        "bc", {"hidden": (32,), "channels": (4,), "loss": "mixture", "components": 2, "answer": "mean"}
+    ),
+    "bc categorical": Subject("bc", {"hidden": (32,), "channels": (16,), "loss": "categorical"}, 0.03),
+    "bc categorical, mean": Subject(
+        "bc", {"hidden": (32,), "channels": (4,), "loss": "categorical", "bins": 32, "answer": "mean"}
+    ),
+    "flow with a prefix": Subject(
+        "flow", {"hidden": (64, 64), "channels": (4,), "prefix": 2}, 0.005, steps=1500
+    ),
+    "two_step with a prefix": Subject("two_step", {"hidden": (64, 64), "channels": (4,), "prefix": 1}, 0.005),
+}
+"""Families with other settings."""
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +92,12 @@ def one_thread():
 @pytest.mark.parametrize("name", plugins.names(plugins.FAMILIES))
 def test_a_family_conforms(name, check):
     check(SUBJECTS.get(name, Subject(name)))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_family_conforms_with_other_settings(name, check):
+    check(VARIANTS[name])
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

@@ -18,7 +18,7 @@ SMALL = Subject("flow", {"hidden": (64, 64), "channels": (4,)}, 0.005)
 def with_field(velocity, **changes):
     """A network whose velocity field is this function of chunk and time."""
     network = Prepared(SMALL, **changes).network
-    network.velocity = lambda _features, chunk, time: velocity(chunk, time)
+    network.velocity = lambda _features, chunk, time, _given: velocity(chunk, time)
     return network
 
 

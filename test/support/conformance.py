@@ -34,7 +34,7 @@ from il_ros.policies.vocabulary import Vocabulary
 from il_ros.policies.window import TickWindow
 from il_ros.training.batches import Batches
 from il_ros.training.loop import TrainingLoop
-from il_ros.training.optimiser.gradients import by_autograd, fault, gradient_of
+from il_ros.training.optimiser.gradients import analytic, by_autograd, fault, gradient_of
 from il_ros.training.recipe import Recipe, Training
 from il_ros.training.run import fit_normaliser, made_assets
 from il_ros.training.samples import samples
@@ -133,15 +133,21 @@ def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> 
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def apart(one: tuple[Any, float | None], other: tuple[Any, float | None]) -> float:
+    """Return the largest difference of two answers and of their uncertainties; classes can be equal by chance."""
+    (chunk, own), (another, its) = one, other
+    return max(float(np.abs(chunk - another).max()), abs((own or 0.0) - (its or 0.0)))
+
+
 def it_overfits_a_batch(subject: Subject) -> None:
     made_ready = Prepared(subject, data=one_batch(), training={"epochs": subject.steps, "batch_size": 8})
     before = made_ready.batch()
     made_ready.train()
     answer = sample(made_ready.policy().network, before)
-    apart = (answer.chunk - before.action).abs()
+    errors = (answer.chunk - before.action).abs()
     if before.weight is not None:
-        apart = apart[before.weight[..., 0] > 0]
-    assert apart.mean() < 0.1, f"after {subject.steps} steps on 8 frames it is off by {apart.mean():.3f}"
+        errors = errors[before.weight[..., 0] > 0]
+    assert errors.mean() < 0.1, f"after {subject.steps} steps on 8 frames it is off by {errors.mean():.3f}"
 
 
 def the_same_seed_gives_equal_bits(subject: Subject) -> None:
@@ -181,7 +187,7 @@ def what_is_offered_in_numpy_equals_torch(subject: Subject) -> None:
 def the_gradient_that_trains_it_is_autograds(subject: Subject) -> None:
     made_ready = Prepared(subject)
     network, flat, batch = made_ready.network, made_ready.loop.flat, made_ready.batch(16)
-    if network.perceptrons() is not None:
+    if analytic(network) is not None:
         assert not fault(network, batch), f"the gradient that it offers is wrong: {fault(network, batch)}"
     gradient = gradient_of(network, flat, batch)
     rngs = [torch.Generator().manual_seed(0) for _ in range(2)]
@@ -295,9 +301,9 @@ def a_missing_camera_is_as_declared(subject: Subject) -> None:
     answer = policy.act(blind)
     assert np.isfinite(answer).all()
     black = {**blind, "camera": np.zeros_like(seen["camera"])}
-    apart = np.abs(answer - policy.act(black)).max()
-    assert apart > 1e-4, "a missing camera is taken for a black picture"
-    assert np.abs(policy.act(seen) - policy.act(black)).max() > 1e-4, "it does not see the picture"
+    answers = [policy.act_with_uncertainty(each) for each in (blind, black, seen)]
+    assert apart(answers[0], answers[1]) > 1e-4, "a missing camera is taken for a black picture"
+    assert apart(answers[2], answers[1]) > 1e-4, "it does not see the picture"
 
 
 def a_chunk_continues_what_is_committed(subject: Subject) -> None:

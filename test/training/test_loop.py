@@ -11,7 +11,7 @@ from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
 from il_ros.training import loop as fitting
 from il_ros.training.batches import Batches
-from il_ros.training.loop import TrainingError, TrainingLoop, learning_rate, mean_loss
+from il_ros.training.loop import TrainingError, TrainingLoop, learning_rate, mean_loss, progress
 from il_ros.training.recipe import Recipe, Training, changed
 from il_ros.training.run import fit_normaliser
 from il_ros.training.samples import samples
@@ -170,11 +170,12 @@ def test_a_small_gradient_is_not_clipped():
 
 def test_the_rate_rises_then_falls_along_half_a_cosine():
     training = Training(learning_rate=0.1, warmup_steps=2, schedule="cosine")
-    rates = [learning_rate(training, step, 6) for step in range(7)]
+    rates = [learning_rate(training, step, progress(training, step, 6)) for step in range(7)]
     np.testing.assert_allclose(rates, [0.05, 0.1, 0.1, 0.0853553, 0.05, 0.0146447, 0.0], atol=1e-6)
     constant = Training(learning_rate=0.1, schedule="constant")
-    assert learning_rate(constant, 5, 6) == 0.1
-    assert learning_rate(training, 3, 6, spent=0.75) < learning_rate(training, 3, 6, spent=0.1) == rates[3]
+    assert learning_rate(constant, 5, progress(constant, 5, 6)) == 0.1
+    late, early = (progress(training, 3, 6, spent=spent) for spent in (0.75, 0.1))
+    assert learning_rate(training, 3, late) < learning_rate(training, 3, early) == rates[3]
 
 
 def test_training_ends_at_the_time_limit_and_validates():

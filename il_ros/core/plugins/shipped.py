@@ -9,6 +9,10 @@ ENTRY_POINTS = {
         "ensemble": "il_ros.policies.families.ensemble:FAMILY",
         "transformer": "il_ros.policies.families.transformer:FAMILY",
         "flow": "il_ros.policies.families.flow:FAMILY",
+        "diffusion": "il_ros.policies.families.diffusion:FAMILY",
+        "two_step": "il_ros.policies.families.two_step:FAMILY",
+        "act": "il_ros.policies.families.act:FAMILY",
+        "moe": "il_ros.policies.families.moe:FAMILY",
         "actor": "il_ros.policies.families.actor:FAMILY",
     },
     "il_ros.rewards": {

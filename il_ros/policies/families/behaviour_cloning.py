@@ -12,9 +12,13 @@ from torch import Tensor, nn
 
 from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.encoders import CameraEncoder
-from il_ros.policies.families.heads import GAUSSIAN, LOSSES, DeterministicHead, GaussianHead
 from il_ros.policies.families.numpy_forward import mlp_forward
 from il_ros.policies.families.registry import Family
+from il_ros.policies.heads.categorical import CATEGORICAL, CategoricalHead
+from il_ros.policies.heads.deterministic import DeterministicHead
+from il_ros.policies.heads.gaussian import GAUSSIAN, GaussianHead
+from il_ros.policies.heads.head import ANSWERS, COMPONENT, ELEMENTWISE, MODE
+from il_ros.policies.heads.mixture import MIXTURE, MixtureHead
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -28,6 +32,8 @@ from il_ros.policies.protocol import (
     continued,
 )
 
+LOSSES = (*ELEMENTWISE, GAUSSIAN, MIXTURE, CATEGORICAL)
+MOST_COMPONENTS, MOST_BINS = 64, 1024
 MOST_LAYERS = 64
 """Layers of a trunk or a camera encoder; a checkpoint's network is built before its weights are known."""
 
@@ -40,6 +46,9 @@ class BehaviourCloning(PolicySettings):
     channels: tuple[int, ...] = (16, 32, 32)
     loss: str = "mse"
     variance_power: float = 0.5
+    components: int = 5
+    bins: int = 64
+    answer: str = MODE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,6 +57,21 @@ class BehaviourCloning(PolicySettings):
         one_of("loss", self.loss, LOSSES)
         if not 0 <= self.variance_power <= 1:
             raise ValueError(f"variance_power is {self.variance_power}; it must be between 0 and 1")
+        for name, most in (("components", MOST_COMPONENTS), ("bins", MOST_BINS)):
+            at_least(name, getattr(self, name), 2)
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} is {getattr(self, name)}; at most {most}")
+        one_of("answer", self.answer, ANSWERS)
+        if self.answer == COMPONENT and self.loss != MIXTURE:
+            raise ValueError(f"answer: '{COMPONENT}' is for loss: {MIXTURE}; this one has no components")
+        if self.answer != MODE and self.loss in ELEMENTWISE:
+            raise ValueError(
+                f"answer: '{self.answer}' needs a distribution; loss: {self.loss} predicts one chunk"
+            )
+        if self.loss == CATEGORICAL and self.action_scale != "min_max":
+            raise ValueError(
+                "action_scale must be min_max with loss: categorical, whose bins go from -1 to 1"
+            )
 
 
 class BehaviourCloningNetwork(PolicyModel):
@@ -62,12 +86,7 @@ class BehaviourCloningNetwork(PolicyModel):
             layers += [nn.Linear(width, after), nn.ReLU()]
             width = after
         self.trunk = nn.Sequential(*layers)
-        sizes = (width, settings.horizon, spec.action_size)
-        self.head: DeterministicHead | GaussianHead
-        if settings.loss == GAUSSIAN:
-            self.head = GaussianHead(*sizes, settings.variance_power)
-        else:
-            self.head = DeterministicHead(*sizes, settings.loss)
+        self.head = made_head(settings, width, spec)
 
     def forward(self, window: Window) -> Tensor:
         """Return the head's prediction (B, ...)."""
@@ -80,9 +99,10 @@ class BehaviourCloningNetwork(PolicyModel):
         return Loss(self.head.loss(self(batch.observation), batch.action, batch.weight))
 
     def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
-        """Return the head's most likely chunk."""
+        """Return the chunk that the head answers."""
         prediction = self(batch.observation)
-        return Actions(continued(self.head.mode(prediction), previous), self.head.uncertainty(prediction))
+        chunk = self.head.chunk(prediction, rng)
+        return Actions(continued(chunk, previous), self.head.uncertainty(prediction))
 
     def linear_layers(self) -> list[nn.Linear]:
         """Return the linear layers of trunk and head."""
@@ -93,11 +113,26 @@ class BehaviourCloningNetwork(PolicyModel):
         return None if self.cameras else Perceptrons(self.linear_layers(), self.head.loss_name, _unchanged)
 
     def numpy_forward(self) -> NumpyForward | None:
-        """See `PolicyModel.numpy_forward`; None with cameras."""
-        if self.cameras:
+        """See `PolicyModel.numpy_forward`; None with cameras, and where the answer is drawn."""
+        if self.cameras or self.head.drawn:
             return None
         forward, decode = mlp_forward(self.linear_layers()), self.head.decode
         return lambda state: decode(forward(state))
+
+
+AnyHead = DeterministicHead | GaussianHead | MixtureHead | CategoricalHead
+
+
+def made_head(settings: BehaviourCloning, features: int, spec: ModelSpec) -> AnyHead:
+    """Return the head for `settings.loss`, on (B, features)."""
+    sizes = (features, settings.horizon, spec.action_size)
+    if settings.loss == GAUSSIAN:
+        return GaussianHead(*sizes, settings.variance_power, settings.answer)
+    if settings.loss == MIXTURE:
+        return MixtureHead(*sizes, settings.components, settings.answer)
+    if settings.loss == CATEGORICAL:
+        return CategoricalHead(*sizes[:2], spec, settings.bins, settings.answer)
+    return DeterministicHead(*sizes, settings.loss)
 
 
 def check_widths(name: str, widths: tuple[int, ...]) -> None:

@@ -12,6 +12,7 @@ own measured state at the newest tick only, without velocities, and the past is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -22,8 +23,8 @@ from torch.nn import functional
 from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.behaviour_cloning import camera_encoders, camera_features, check_widths
 from il_ros.policies.families.encoders import CameraEncoder
-from il_ros.policies.families.heads import ELEMENTWISE
 from il_ros.policies.families.registry import Family
+from il_ros.policies.heads.head import ELEMENTWISE
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -53,7 +54,9 @@ class Transformer(PolicySettings):
     horizon: int = 8
     width: int = 64
     blocks: int = 2
+    decoder_blocks: int = 0
     heads: int = 4
+    feed: int = 2
     channels: tuple[int, ...] = (16, 32, 32)
     loss: str = "l1"
     own_motion: bool = False
@@ -61,10 +64,12 @@ class Transformer(PolicySettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("width", "blocks", "heads"):
+        for name in ("width", "blocks", "heads", "feed"):
             at_least(name, getattr(self, name), 1)
-        if self.blocks > MOST_BLOCKS:
-            raise ValueError(f"blocks is {self.blocks}; at most {MOST_BLOCKS}")
+        at_least("decoder_blocks", self.decoder_blocks, 0)
+        for name in ("blocks", "decoder_blocks", "feed"):
+            if getattr(self, name) > MOST_BLOCKS:
+                raise ValueError(f"{name} is {getattr(self, name)}; at most {MOST_BLOCKS}")
         if self.width % self.heads:
             raise ValueError(f"width is {self.width}; it must be a multiple of heads, {self.heads}")
         check_widths("channels", self.channels)
@@ -109,9 +114,10 @@ class TransformerNetwork(PolicyModel):
             torch.empty(1, 1, width).normal_(std=0.02)
         )  # always there, so that no row of weights is empty
         self.queries = nn.Parameter(torch.empty(1, settings.horizon, width).normal_(std=0.02))
-        self.encoder = nn.ModuleList(Block(width, settings.heads) for _ in range(settings.blocks))
+        block = partial(Block, width, settings.heads, feed=settings.feed)
+        self.encoder = nn.ModuleList(block() for _ in range(settings.blocks))
         self.decoder = nn.ModuleList(
-            Block(width, settings.heads, crossed=True) for _ in range(settings.blocks)
+            block(crossed=True) for _ in range(settings.decoder_blocks or settings.blocks)
         )
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, spec.action_size))
 
@@ -119,11 +125,12 @@ class TransformerNetwork(PolicyModel):
         """Return the vocabulary, if a text is among the inputs."""
         return {ASSET: self._assets[ASSET]} if ASSET in self._assets else {}
 
-    def forward(self, window: Window) -> Tensor:
-        """Return the normalised chunk (B, H, A)."""
+    def forward(self, window: Window, first: Tensor | None = None) -> Tensor:
+        """Return the normalised chunk (B, H, A). `first` (B, 1, W): a token in the place of `start`."""
         tokens, exists = self.tokens(window)  # (B, T, K, W), (B, T, K)
         count, ticks, keys, _ = tokens.shape
-        memory = torch.cat([self.start.expand(count, -1, -1), tokens.flatten(1, 2)], dim=1)  # (B, M, W)
+        begin = self.start.expand(count, -1, -1) if first is None else first
+        memory = torch.cat([begin, tokens.flatten(1, 2)], dim=1)  # (B, M, W)
         there = torch.cat([exists.new_ones((count, 1)), exists.flatten(1)], dim=1)[:, None]  # (B, 1, M)
         tick = torch.cat([torch.zeros(1), torch.arange(1, ticks + 1).repeat_interleave(keys)]).to(
             memory.device
@@ -140,16 +147,19 @@ class TransformerNetwork(PolicyModel):
     def loss(self, batch: Batch, rng: torch.Generator) -> Loss:
         """Return the weighted mean error; in training mode, the past is left out of some samples."""
         assert batch.action is not None
-        window, dropout = batch.observation, self.settings.history_dropout
-        if self.training and dropout and self.settings.history > 1:
-            kept = uniform((len(batch), 1), rng, window.state.device) >= dropout
-            newest = (
-                torch.arange(self.settings.history, device=window.state.device) == self.settings.history - 1
-            )
-            past = kept | newest
-            window = window.changed(past=past if window.past is None else past & window.past)
+        window = self.shortened(batch.observation, rng)
         errors = ELEMENTWISE[self.settings.loss](self(window), batch.action, reduction="none")
         return Loss(weighted_mean(errors, batch.weight))
+
+    def shortened(self, window: Window, rng: torch.Generator) -> Window:
+        """Return a window of training without its past, in some samples by chance (`history_dropout`)."""
+        dropout = self.settings.history_dropout
+        if not (self.training and dropout and self.settings.history > 1):
+            return window
+        kept = uniform((len(window.state), 1), rng, window.state.device) >= dropout
+        newest = torch.arange(self.settings.history, device=window.state.device) == self.settings.history - 1
+        past = kept | newest
+        return window.changed(past=past if window.past is None else past & window.past)
 
     def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
         """Return the predicted chunk."""
@@ -180,12 +190,13 @@ class TransformerNetwork(PolicyModel):
 class Block(nn.Module):
     """Pre-norm attention and feed-forward layer; `crossed`: attention among its own tokens comes before."""
 
-    def __init__(self, width: int, heads: int, crossed: bool = False) -> None:
+    def __init__(self, width: int, heads: int, crossed: bool = False, feed: int = 2) -> None:
+        """`feed`: width of the feed-forward layer, in widths of a token."""
         super().__init__()
         self.own = Attention(width, heads) if crossed else None
         self.attention = Attention(width, heads)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3 if crossed else 2))
-        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.feed = nn.Sequential(nn.Linear(width, feed * width), nn.GELU(), nn.Linear(feed * width, width))
 
     def forward(self, tokens: Tensor, memory: Tensor, allowed: Tensor) -> Tensor:
         """Return tokens (B, N, W) after attending to the memory (B, M, W) where `allowed` (B, N, M)."""

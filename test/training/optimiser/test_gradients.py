@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from il_ros.policies.families.ensemble import EnsembleNetwork
-from il_ros.policies.families.heads import ELEMENTWISE
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
+from il_ros.policies.heads.head import ELEMENTWISE
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.protocol import Batch, Perceptrons, Window
 from il_ros.training.optimiser.flat import FlatParameters

@@ -1,0 +1,1 @@
+"""The last part of a network: from features to a distribution over chunks of actions."""
