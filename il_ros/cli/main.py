@@ -16,6 +16,7 @@ COMMANDS = {
     "episodes": ("il_ros.cli.episodes.command", "inspect, check, repair and plot recorded episodes"),
     "contract": ("il_ros.cli.contract", "draft a contract from something that exists"),
     "train": ("il_ros.cli.train", "train a policy from episodes"),
+    "reward": ("il_ros.cli.learning.reward", "train reward models, and rate episodes with them"),
     "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
     "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
     "serve": ("il_ros.cli.remote.serve", "offer a policy to other processes and machines"),

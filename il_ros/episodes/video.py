@@ -124,17 +124,22 @@ def write_sheet(
     import cv2
 
     require_suffix(path, SHEET_SUFFIXES)
-    span = span_of(bag, info)
-    times = np.linspace(span.start_ns, span.stop_ns, max(1, pictures)).astype(np.int64).tolist()
-    stills = list(_stills(bag, times, topics))
-    columns = max(1, min(len(stills), round(np.sqrt(len(stills) * 1.2))))
-    blank = np.zeros_like(stills[0].picture)
-    cells = [still.picture for still in stills] + [blank] * (-len(stills) % columns)
+    shown = stills(bag, info, pictures, topics)
+    columns = max(1, min(len(shown), round(np.sqrt(len(shown) * 1.2))))
+    blank = np.zeros_like(shown[0].picture)
+    cells = [still.picture for still in shown] + [blank] * (-len(shown) % columns)
     rows = [_joined(cells[start : start + columns], 1) for start in range(0, len(cells), columns)]
     done, data = cv2.imencode(".png", _joined(rows, 0)[..., ::-1])
     assert done
     path.write_bytes(data.tobytes())
-    return len(stills)
+    return len(shown)
+
+
+def stills(bag: Bag, info: EpisodeInfo | None, pictures: int, topics: Sequence[str] = ()) -> list[Still]:
+    """Return the cameras at `pictures` evenly spaced times of the demonstration; raises VideoError, BagError."""
+    span = span_of(bag, info)
+    times = np.linspace(span.start_ns, span.stop_ns, max(1, pictures)).astype(np.int64).tolist()
+    return list(_stills(bag, times, topics))
 
 
 def _joined(pictures: Sequence[Picture], axis: int) -> Picture:

@@ -53,8 +53,11 @@ def to_the_middle(place):
     return int(place < 0)
 
 
-def dataset(root, count=4, seed=0, expert=to_the_middle, **options):
-    """Record demonstrations under `root`, and return them with the contract of the line."""
+def dataset(root, count=4, seed=0, expert=to_the_middle, verdict=lambda places: None, **options):
+    """Record demonstrations under `root`, and return them with the contract of the line.
+
+    `verdict(places)`: the episode's success, None: it is not marked.
+    """
     env = Line(**options)
     env.spec = gymnasium.envs.registration.EnvSpec("Line-v0", max_episode_steps=STEPS)
     contract = contract_of(env)
@@ -67,7 +70,12 @@ def dataset(root, count=4, seed=0, expert=to_the_middle, **options):
             observations.append(observation)
             over = ended or cut
         write_episode(
-            root, contract, {"observation": np.array(observations)}, np.array(actions), task="Line-v0"
+            root,
+            contract,
+            {"observation": np.array(observations)},
+            np.array(actions),
+            task="Line-v0",
+            success=verdict(np.array(observations)[:, 0]),
         )
     return Dataset.open(root, contract, validation=0.0)
 

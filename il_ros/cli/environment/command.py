@@ -85,9 +85,13 @@ def _prepared(args: argparse.Namespace, task: Task, contract: Contract) -> tuple
     from il_ros.envs.experts import expert_of
     from il_ros.interactive.dagger.in_process import TaskEpisodes
 
+    if not args.hold >= 0:
+        raise ValueError(f"--hold is {args.hold:g}; it must be 0 or more seconds")
     if args.seed < 0:
         raise ValueError(f"--seed is {args.seed}; it must be 0 or more")
-    return expert_of(args.expert, task, contract), TaskEpisodes(task, contract, args.root, args.operator)
+    return expert_of(args.expert, task, contract), TaskEpisodes(
+        task, contract, args.root, args.operator, args.hold
+    )
 
 
 def _record(args: argparse.Namespace, task: Task, contract: Contract) -> int:

@@ -28,6 +28,14 @@ def add_world(parser: argparse.ArgumentParser, seed: int) -> None:
         "--root", type=Path, default=Path("episodes"), help="folder of the episodes (default: episodes)"
     )
     parser.add_argument("--seed", type=int, default=seed, help=f"first seed (default: {seed})")
+    parser.add_argument(
+        "--hold",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds for which success must hold before the episode ends (default: 0); with 0.5 a success model "
+        "(`il-ros reward train`) sees what success looks like",
+    )
     parser.add_argument("--operator", default="", help="name of the demonstrator; recorded in every episode")
     parser.add_argument(
         "--success-return",

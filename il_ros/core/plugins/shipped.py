@@ -18,6 +18,7 @@ ENTRY_POINTS = {
     "il_ros.rewards": {
         "gail": "il_ros.rewards.adversarial:GAIL",
         "airl": "il_ros.rewards.adversarial:AIRL",
+        "success": "il_ros.rewards.success:SUCCESS",
     },
     "il_ros.codecs": {
         "sensor_msgs/msg/JointState": "il_ros.core.codecs.joints:JointStateCodec",

@@ -34,11 +34,20 @@ from il_ros.training.run import package_version
 class TaskEpisodes:
     """Runs episodes of a task under a contract, and records each one under `root`; None: nothing is recorded.
 
+    An episode goes on until success has held for `hold_s` seconds; what success looks like is then in the recording.
+
     It is a `rounds.RunEpisode`. Give `on_decision` to `drive` or `dagger`, so that decisions are recorded too.
     """
 
-    def __init__(self, task: Task, contract: Contract, root: Path | None = None, operator: str = "") -> None:
-        self.task, self.contract = task, contract
+    def __init__(
+        self,
+        task: Task,
+        contract: Contract,
+        root: Path | None = None,
+        operator: str = "",
+        hold_s: float = 0.0,
+    ) -> None:
+        self.task, self.contract, self._hold_s = task, contract, hold_s
         self._operator = operator
         self._log = (
             None if root is None else EpisodeLog(contract, root, {REWARD: FLOAT} if _rewards(task) else {})
@@ -53,7 +62,7 @@ class TaskEpisodes:
         if self._log is not None:
             self._log.begin(Label(self.task.name, self._operator, seed=seed))
         try:
-            done = rollout(self.task, act, self.contract, seed, tap=self._log)
+            done = rollout(self.task, act, self.contract, seed, hold_s=self._hold_s, tap=self._log)
         except BaseException:
             if self._log is not None:
                 self._log.close("interrupted")

@@ -128,11 +128,17 @@ class RosEnv(gymnasium.Env[Seen, Vector]):
             raise RosEnvError(
                 f"lockstep: the simulator skipped {counted(skipped, 'tick')}; its wait for a proposal timed out"
             )
-        info: dict[str, Any] = {"time_s": elapsed_ns / 1e9, "skipped": skipped, **self._decided()}
+        info: dict[str, Any] = {
+            "time_s": elapsed_ns / 1e9,
+            "skipped": skipped,
+            "observed": True,
+            **self._decided(),
+        }
         terminated = bool(link.success or link.failed)
         truncated = False
         if isinstance(seen, NoObservation):
-            truncated, info["reason"] = True, "no observation: " + "; ".join(seen.reasons)
+            truncated, info["observed"] = True, False
+            info["reason"] = "no observation: " + "; ".join(seen.reasons)
         else:
             self._observation = owned(seen.values)
             if elapsed_ns >= self._limit_ns:

@@ -1,0 +1,264 @@
+"""`il-ros reward`: train a success model from verdicts, and let a reward model rate recorded episodes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from il_ros.core.tables import counted, grouped, percent, say, seconds, table
+
+if TYPE_CHECKING:
+    from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.rewards.checkpoint import LoadedReward
+    from il_ros.rewards.success import SuccessSettings
+    from il_ros.training.loop import EpochMetrics
+    from il_ros.training.recipe import Training
+    from il_ros.training.rewards.rating import Rated
+
+_EXAMPLES = """\
+examples:
+  il-ros reward train episodes --out reward/v1        a success model from the verdicts of episodes
+  il-ros train episodes --recipe gail --out checkpoint/v1       GAIL and AIRL are learnt beside a policy
+  il-ros reward rank episodes --reward reward/v1      episodes by their return, with the verdict beside it
+  il-ros reward plot 12 --reward checkpoint/v1        the reward along an episode, under its pictures
+"""
+FAMILIES = ("success",)
+"""The families that are learnt from episodes alone."""
+STILLS = 7
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand with its verbs."""
+    parser = subparsers.add_parser(
+        "reward",
+        help="train reward models, and rate episodes with them",
+        description="Train a success model from verdicts, and rate recorded episodes with any reward model. Those of "
+        "GAIL and AIRL are learnt beside a policy, by `il-ros train`. See docs/rewards.md.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    verb = verbs.add_parser(
+        "train",
+        help="learn what success looks like from episodes with verdicts",
+        description="Learn to see the success of a task from the verdicts of recorded episodes (success, failure).",
+    )
+    verb.add_argument("data", type=Path, metavar="EPISODES", help="folder of the recorded episodes")
+    verb.add_argument("-o", "--out", type=Path, default=Path("reward"), help="folder (default: ./reward)")
+    verb.add_argument("--family", default="success", help=f"of the model: {', '.join(FAMILIES)}")
+    verb.add_argument(
+        "--contract", default="", help="file, or name in config/contracts (default: the recorded one)"
+    )
+    verb.add_argument(
+        "--task", action="append", default=[], help="only episodes of this task; may be repeated"
+    )
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting, such as inputs=[overhead], hold_s=0.2, epochs=30, seed=1; may be repeated",
+    )
+    verb.add_argument("--overwrite", action="store_true", help="replace the reward model in --out")
+    verb.set_defaults(act=_train)
+    verb = verbs.add_parser("rank", help="list episodes by their return under a reward model")
+    verb.add_argument(
+        "data",
+        nargs="?",
+        type=Path,
+        default=Path("episodes"),
+        metavar="EPISODES",
+        help="(default: ./episodes)",
+    )
+    _add_reward(verb)
+    verb.add_argument("--worst", action="store_true", help="the smallest return first")
+    verb.set_defaults(act=_rank)
+    verb = verbs.add_parser("plot", help="plot the reward along an episode, under its pictures")
+    verb.add_argument("episode", metavar="EPISODE", help="its folder, or its number under --root")
+    verb.add_argument("--root", type=Path, default=Path("episodes"), help="(default: ./episodes)")
+    verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: EPISODE_reward.png here")
+    _add_reward(verb)
+    verb.set_defaults(act=_plot)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb; return 0, 1 when a training failed, or 2 with the reason on stderr."""
+    from il_ros.episodes.bag.reader import BagError
+    from il_ros.episodes.bag.topics import MismatchError
+    from il_ros.training.loop import TrainingError
+
+    try:
+        return int(args.act(args))
+    except TrainingError as error:
+        say(f"il-ros reward {args.verb}: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, OSError, BagError, MismatchError) as error:
+        say(f"il-ros reward {args.verb}: {error}", file=sys.stderr)
+        return 2
+
+
+def _add_reward(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reward",
+        type=Path,
+        default=Path("reward"),
+        metavar="FOLDER",
+        help="a reward model, or a training that learnt one (default: ./reward)",
+    )
+
+
+def _train(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from il_ros.cli.train import contract_of
+    from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.episodes.catalogue import Selection
+    from il_ros.policies.checkpoint import CONFIG
+    from il_ros.policies.versions import named_by
+    from il_ros.training.rewards.run import train
+
+    if args.family not in FAMILIES:
+        raise ValueError(
+            f"--family {args.family}: is not learnt from episodes alone; there is: {', '.join(FAMILIES)}. GAIL and "
+            f"AIRL are learnt beside a policy:  il-ros train {args.data} --recipe gail"
+        )
+    if (args.out / CONFIG).exists() and not args.overwrite:
+        raise ValueError(
+            f"{args.out} already holds a model: --overwrite replaces it, another --out keeps both"
+        )
+    settings, training = _settings(args.set)
+    contract = contract_of(args.contract, args.data)
+    dataset = Dataset.open(
+        args.data,
+        contract,
+        Selection(tasks=tuple(args.task)),
+        validation=training.validation,
+        validation_most=10,
+        seed=training.seed,
+        progress=lambda entries: tqdm(entries, "reading", unit="episode", leave=False, disable=None),
+    )
+    say(dataset.summary.lines()[0])
+    _tell_left_out(dataset)
+    with tqdm(total=training.epochs, desc="training", unit="epoch", disable=None) as bar:
+
+        def on_epoch(metrics: EpochMetrics) -> None:
+            bar.set_postfix_str(f"loss {metrics.train_loss:.4f}", refresh=False)
+            bar.update(metrics.epoch - bar.n)
+
+        done = train(dataset, settings, training, args.out, version=named_by(args.out), on_epoch=on_epoch)
+    rows = [
+        ("reward", done.reward.version),
+        ("loss", f"{done.curves[-1].train_loss:.4f}"),
+        ("folder", str(args.out)),
+    ]
+    if marked := [rated for rated in done.held_out if rated.episode.outcome != "unmarked"]:
+        rows.append(("held out", _judged(marked)))
+    say(table(("result", ""), rows))
+    say(f"next: il-ros reward rank {args.data} --reward {args.out}")
+    return 0
+
+
+def _settings(changes: list[str]) -> tuple[SuccessSettings, Training]:
+    """Return the settings of model and training with `key=value` changes; raises SettingsError."""
+    from il_ros.core import settings
+    from il_ros.rewards.success import SuccessSettings
+    from il_ros.training.recipe import Training, changed_values
+    from il_ros.training.rewards.run import TRAINING
+
+    values: dict[str, Any] = {
+        "reward": settings.plain(SuccessSettings()),
+        "training": settings.plain(TRAINING),
+    }
+    values = changed_values(values, changes)
+    return (
+        settings.build(SuccessSettings, values["reward"], "--set"),
+        settings.build(Training, values["training"], "--set"),
+    )
+
+
+def _rated(args: argparse.Namespace, reward: LoadedReward) -> Iterator[Rated]:
+    from tqdm import tqdm
+
+    from il_ros.training.rewards.rating import rate
+
+    dataset = _opened(args.data, reward)
+    _tell_left_out(dataset)
+    for episode in tqdm(dataset.train, "rating", unit="episode", leave=False, disable=None):
+        yield rate(reward, episode)
+
+
+def _tell_left_out(dataset: Dataset) -> None:
+    for line in grouped(dataset.summary.left_out):
+        say(f"  left out {line}")
+
+
+def _opened(root: Path, reward: LoadedReward, names: tuple[str, ...] = ()) -> Dataset:
+    from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.episodes.catalogue import Selection
+
+    return Dataset.open(root, reward.contract, Selection(names=names, poor=True), validation=0.0)
+
+
+def _rank(args: argparse.Namespace) -> int:
+    from il_ros.rewards import checkpoint
+
+    reward = checkpoint.load(args.reward)
+    found = sorted(_rated(args, reward), key=lambda rated: rated.total, reverse=not args.worst)
+    rows = [
+        (
+            rated.episode.name,
+            rated.episode.outcome,
+            f"{rated.total:.4g}",
+            f"{rated.reward.mean():.4g}" if len(rated.reward) else "-",
+            "-" if rated.fired_s is None else seconds(rated.fired_s),
+            seconds(rated.episode.duration_s),
+        )
+        for rated in found
+    ]
+    header = ("episode", "verdict", "return", "mean", "success seen s", "s")
+    say(table(header, rows, right=header[2:]))
+    say(f"\nreward {reward.version} ({reward.family}), {counted(len(found), 'episode')}")
+    if _judges(reward) and (marked := [each for each in found if each.episode.outcome != "unmarked"]):
+        say(f"verdicts met: {_judged(marked)}")
+    return 0
+
+
+def _judges(reward: LoadedReward) -> bool:
+    return reward.family in FAMILIES
+
+
+def _judged(marked: list[Rated]) -> str:
+    from il_ros.records.outcomes import SUCCESS
+
+    right = sum((rated.fired_s is not None) == (rated.episode.outcome == SUCCESS) for rated in marked)
+    return f"{right} of {len(marked)} verdicts ({percent(right / len(marked))})"
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from il_ros.cli.episodes.choice import folder_of
+    from il_ros.episodes.bag.reader import open_bag
+    from il_ros.episodes.catalogue import look
+    from il_ros.episodes.video import VideoError, require_suffix, stills
+    from il_ros.rewards import checkpoint
+    from il_ros.training.rewards import plots
+    from il_ros.training.rewards.rating import rate
+
+    os.environ.setdefault("MPLBACKEND", "agg")
+    folder = folder_of(args.episode, args.root)
+    output = args.output or Path(f"{folder.name}_reward.png")
+    require_suffix(output, (".png",))
+    reward = checkpoint.load(args.reward)
+    (episode,) = _opened(folder.parent, reward, (folder.name,)).train
+    rated = rate(reward, episode)
+    try:
+        pictures = stills(open_bag(folder), look(folder).info, STILLS)
+    except VideoError:  # without cameras, there is the curve alone
+        pictures = []
+    plots.draw(output, rated, pictures, f"{folder.name}: reward {reward.version} ({reward.family})")
+    say(f"return {rated.total:.4g}, verdict {episode.outcome}; written: {output}")
+    return 0

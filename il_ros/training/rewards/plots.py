@@ -1,0 +1,46 @@
+"""A plot of a reward along an episode, under its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from il_ros.core.plot_style import BAD, GOOD, POLICY, QUIET, STYLE
+from il_ros.episodes.video import Still
+from il_ros.records.outcomes import FAILURE, SUCCESS
+from il_ros.training.rewards.rating import Rated
+
+
+def draw(path: Path, rated: Rated, stills: Sequence[Still], title: str) -> None:
+    """Write a PNG: pictures in time order, and below them the reward, its sum, and where a success was seen."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9, 4.6 if stills else 3), layout="constrained")
+        outer = figure.add_gridspec(2 if stills else 1, 1, height_ratios=[1.2, 1.6] if stills else None)
+        if stills:
+            row = outer[0].subgridspec(1, len(stills))
+            for place, still in enumerate(stills):
+                axes = figure.add_subplot(row[place])
+                axes.imshow(still.picture)
+                axes.set_axis_off()
+        axes = figure.add_subplot(outer[-1])
+        axes.plot(rated.time_s, rated.reward, color=POLICY)
+        axes.set(xlabel="time [s]", ylabel="reward", title=title)
+        axes.set_xlim(0, max(float(rated.time_s[-1]), 1e-3))
+        if rated.fired_s is not None:
+            axes.axvline(
+                rated.fired_s, color=GOOD, linestyle="--", label=f"success seen: {rated.fired_s:.2f} s"
+            )
+        verdict = {SUCCESS: GOOD, FAILURE: BAD}.get(rated.episode.outcome, QUIET)
+        axes.plot([], [], color=verdict, label=f"verdict: {rated.episode.outcome}")
+        if rated.fired_s is None:
+            total = axes.twinx()
+            total.plot(rated.time_s, np.cumsum(rated.reward), color=QUIET, linewidth=0.8)
+            total.set_ylabel("return so far")
+            total.grid(visible=False)
+        axes.legend(frameon=False, loc="upper left")
+        figure.savefig(path, dpi=110)
