@@ -39,11 +39,13 @@ def saved_policy(folder: Path) -> Path:
 class Launched:
     """`ros2 launch` with its output in a file; leaving the context kills what is left."""
 
-    def __init__(self, workspace, folder: Path, *words: str, launch_file: Path | None = None) -> None:
+    def __init__(
+        self, workspace, folder: Path, *words: str, launch_file: Path | None = None, package: str = "il_ros"
+    ) -> None:
         # launch's own executable name: a node recognises its parent by it
         program = folder / "ros2"
         program.write_text("import sys\nfrom ros2cli.cli import main\nsys.exit(main())\n")
-        where = ["il_ros"] if launch_file is None else [str(launch_file)]
+        where = [package] if launch_file is None else [str(launch_file)]
         self._file = folder / "launch_output"
         self._found: dict[str, int] = {}
         with self._file.open("w") as output:

@@ -34,10 +34,12 @@ class Workspace:
 
     @property
     def environment(self) -> dict[str, str]:
-        (packages,) = self.prefix.glob("lib/python3*/site-packages")
+        packages = sorted(self.folder.glob("install/*/lib/python3*/site-packages"))
+        assert packages
         # without the checkout: a file missing in the installation must cause a failure
-        paths = [str(packages), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        prefixes = [str(self.prefix), *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
+        paths = [*map(str, packages), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        installed = [str(each.parents[2]) for each in packages]
+        prefixes = [*installed, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
         return {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, paths)),
@@ -57,8 +59,11 @@ class Workspace:
         )
 
 
-def build(folder: Path) -> Workspace:
-    """Build the checkout's files in a new workspace."""
+def build(folder: Path, examples: tuple[str, ...] = ()) -> Workspace:
+    """Build the checkout's files in a new workspace, and packages of `examples/` beside them."""
+    for name in examples:
+        ignored = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
+        shutil.copytree(ROOT / "examples" / name, folder / "src" / name, ignore=ignored)
     source = folder / "src" / "il_ros"
     source.mkdir(parents=True)
     for name in PACKAGED:
