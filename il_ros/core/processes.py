@@ -308,7 +308,8 @@ def pass_gate() -> bool:
         return True
     with socket.socket(fileno=int(gate)) as opened:
         try:
-            opened.sendall(_READY)
+            with contextlib.suppress(BrokenPipeError):  # the gate was opened and closed before
+                opened.sendall(_READY)
             return opened.recv(1) == _GO
         except OSError:  # the launcher has ended
             return False

@@ -216,6 +216,22 @@ def test_gated_processes_wait_and_the_others_start_when_the_gate_opens(tmp_path)
     assert (logs / "node.log").read_text() == "passed True\n"
 
 
+def test_a_process_that_comes_to_the_gate_after_it_was_opened_goes_on(tmp_path):
+    """Imports may take longer than the checks: on a slow disk, or with large packages."""
+    lines = []
+    late = f"""
+import time
+from pathlib import Path
+while not Path({str(tmp_path / "open")!r}).exists():
+    time.sleep(0.01)
+{AT_THE_GATE}"""
+    show = lambda *line: lines.append(line)  # noqa: E731
+    with ProcessGroup({"node": python(late)}, tmp_path / "log", show, gated=["node"]) as group:
+        group.open_gate()
+        (tmp_path / "open").touch()
+        wait_for(group, ("node", "passed True"), lines)
+
+
 def test_a_group_that_is_not_opened_ends_its_processes_and_keeps_the_logs_of_the_last_run(tmp_path):
     (tmp_path / "node.log").write_text("the last run")
     code = "import time\ntime.sleep(600)"  # imports for long
