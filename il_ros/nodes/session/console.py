@@ -89,8 +89,14 @@ class Console:
             lines.append(f"page: {page.write(found, page.folder_for(root))}")
         except ValueError as error:
             lines.append(f"no report: {error}")
-        except (OSError, ImportError, MemoryError) as error:  # a library that gets no memory is an ImportError
+        except (
+            OSError,
+            ImportError,
+            MemoryError,
+        ) as error:  # a library that gets no memory is an ImportError
             what = "page" if lines else "report"
-            lines.append(f"no {what}: {error}{again}" if str(error) else f"no {what}: the memory ran out{again}")
+            lines.append(
+                f"no {what}: {error}{again}" if str(error) else f"no {what}: the memory ran out{again}"
+            )
         for line in lines:
             say(line) if self._screen is None else self._screen.say(shown(line))
