@@ -168,10 +168,13 @@ class PolicyProposer(Proposer):
         left = steps_left(answer.chunk, observation.tick_ns, self._newest_ns, self._contract.period_ns)
         if len(left):
             self._propose(self._newest_ns, observation, _rest(answer, left, observation), outcome.seconds)
-        elif time.monotonic() - job.began_s <= LATE_PERIODS * self._contract.period_ns / 1e9:
+            return
+        passed_s = time.monotonic() - job.began_s
+        if passed_s <= LATE_PERIODS * self._contract.period_ns / 1e9:
             self._propose(observation.tick_ns, observation, answer, outcome.seconds)
-        else:
-            self._silent("without a step left", ERROR, self._too_short(answer, outcome.seconds))
+            return
+        covered_s = len(answer.chunk) * self._contract.period_ns / 1e9
+        self._silent("without a step left", ERROR, no_step_left(covered_s, outcome.seconds, passed_s))
 
     def _continue(self, observation: Observation) -> None:
         """Propose the rest of the last chunk for a tick at which the policy still computes for an earlier one."""
@@ -194,13 +197,22 @@ class PolicyProposer(Proposer):
         super()._propose(tick_ns, observed, answer, inference_s)
         self._answered_ns = tick_ns
 
-    def _too_short(self, answer: Answer, seconds: float) -> str:
-        covered_s = len(answer.chunk) * self._contract.period_ns / 1e9
+
+def no_step_left(covered_s: float, computed_s: float, passed_s: float) -> str:
+    """Return why an answer is not proposed whose chunk covers `covered_s`: it was there after `passed_s`.
+
+    `computed_s` of it were the computation; the rest is the computer's load.
+    """
+    if computed_s < covered_s:
         return (
-            f"not proposed: an answer took {seconds:.3f} s to compute, and its chunk covers {covered_s:.3f} s, so no "
-            f"step is left; train with a longer horizon (more than twice the computing time), lower the contract's "
-            f"rate, or use a faster policy or device"
+            f"not proposed: an answer was there after {passed_s:.3f} s, and its chunk covers {covered_s:.3f} s, so no "
+            f"step is left; its computation took only {computed_s:.3f} s: the computer is overloaded"
         )
+    return (
+        f"not proposed: an answer took {computed_s:.3f} s to compute, and its chunk covers {covered_s:.3f} s, so no "
+        f"step is left; train with a longer horizon (more than twice the computing time), lower the contract's "
+        f"rate, or use a faster policy or device"
+    )
 
 
 def _rest(answer: Answer, left: Vector, observed: Observation) -> Answer:

@@ -13,6 +13,7 @@ from std_srvs.srv import Trigger
 
 from il_ros.core import messages
 from il_ros.nodes.policy_server.node import PolicyServer
+from il_ros.nodes.policy_server.proposing import no_step_left
 from il_ros.nodes.runtime.diagnostics import ERROR, OK
 from il_ros.nodes.supervisor.node import DaggerSupervisor
 from il_ros.records import proposal
@@ -355,3 +356,11 @@ def test_in_lockstep_each_tick_waits_for_its_own_answer(graph, tmp_path, monkeyp
     for tick, each in enumerate(found):
         assert each.proposals["policy"] == pytest.approx((0.01 * tick, 0.1), abs=1e-6)
     assert len(texts) == 6
+
+
+def test_an_answer_that_is_late_by_the_computers_load_is_not_called_slow():
+    assert no_step_left(0.05, 0.0004, 0.2) == (
+        "not proposed: an answer was there after 0.200 s, and its chunk covers 0.050 s, so no step is left; its "
+        "computation took only 0.000 s: the computer is overloaded"
+    )
+    assert "an answer took 0.150 s to compute" in no_step_left(0.05, 0.15, 0.16)
