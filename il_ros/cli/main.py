@@ -14,7 +14,7 @@ from il_ros.core.tables import say
 
 COMMANDS = {
     "episodes": ("il_ros.cli.episodes.command", "inspect, check, repair and plot recorded episodes"),
-    "contract": ("il_ros.cli.contract", "draft a contract from something that exists"),
+    "contract": ("il_ros.cli.contract.command", "draft a contract, or check one against the running robot"),
     "train": ("il_ros.cli.train", "train a policy from episodes"),
     "reward": ("il_ros.cli.learning.reward", "train reward models, and rate episodes with them"),
     "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),

@@ -1,7 +1,8 @@
-"""Style of plots: colours with a fixed meaning, and matplotlib's settings."""
+"""Style of plots and report pages: colours with a fixed meaning, matplotlib's settings, the pages' style sheet."""
 
 from __future__ import annotations
 
+from importlib import resources
 from typing import Any
 
 POLICY, EXPERT, QUIET = "#0b7285", "#e8590c", "#868e96"
@@ -18,3 +19,8 @@ STYLE: Any = {  # matplotlib's own type enumerates all keys
     "svg.fonttype": "none",
     "font.family": "sans-serif",
 }
+
+
+def page_style() -> str:
+    """Return the style sheet of report pages."""
+    return resources.files("il_ros.core").joinpath("report.css").read_text("utf-8")

@@ -12,8 +12,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.contract_draft import DraftedStream, drafted, picture, plain_number, quoted
 from il_ros.core.specs import ARRAY, BOUNDED, IMAGE
 from il_ros.envs.leaves import CommandedLeaf, ObservedLeaf, commanded_leaves, observed_leaves
 from il_ros.envs.task_env import TaskEnv
@@ -52,21 +52,20 @@ def contract_of_spaces(
     if rate_hz <= 0:
         raise ContractError(f"the contract of {name}: rate_hz is {rate_hz:g}; it must be above 0")
     observed, commanded = observed_leaves(observation_space), commanded_leaves(action_space)
-    lines = [
-        f"# Contract of the Gymnasium {about}, made by il_ros from its spaces.",
-        "# Keys, names and units may be changed; the topics belong to the environment.",
-        "# docs/contract.yaml explains all fields.",
-        f"name: {_quoted(name)}",
-        f"rate_hz: {_numbers([rate_hz])}  # one step of the environment is one tick; {why}",
-        f"trigger: {observed[-1].topic}  # each observation starts a tick",
-        "",
-        "observations:",
-        *(line for leaf in observed for line in _observation(leaf, rate_hz)),
-        "",
-        "actions:",
-        *(line for leaf in commanded for line in _action(leaf)),
-    ]
-    return contracts.parse("\n".join(lines) + "\n", f"the contract of {name}")
+    return drafted(
+        (
+            f"Contract of the Gymnasium {about}, made by il_ros from its spaces.",
+            "Keys, names and units may be changed; the topics belong to the environment.",
+        ),
+        name,
+        float(rate_hz),
+        [DraftedStream(leaf.key, _brief(leaf.space), _observation(leaf, rate_hz)) for leaf in observed],
+        [DraftedStream(leaf.key, _brief(leaf.space), _action(leaf)) for leaf in commanded],
+        source=f"the contract of {name}",
+        trigger=observed[-1].topic,
+        rate_comment=f"one step of the environment is one tick; {why}",
+        trigger_comment="each observation starts a tick",
+    )
 
 
 def rate_of(env: gymnasium.Env[Any, Any]) -> tuple[float, str]:
@@ -85,55 +84,41 @@ def name_of(env: gymnasium.Env[Any, Any]) -> str:
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
-def _observation(leaf: ObservedLeaf, rate_hz: float) -> list[str]:
-    lines = [
-        f"  {leaf.key}:  # {_brief(leaf.space)}",
-        f"    topic: {leaf.topic}",
-        f"    type: {leaf.type}",
-    ]
+def _observation(leaf: ObservedLeaf, rate_hz: float) -> tuple[str, ...]:
+    lines = [f"topic: {leaf.topic}", f"type: {leaf.type}"]
     if leaf.type == IMAGE:
         height, width = leaf.space.shape[:2]
-        encoding = "rgb8" if leaf.space.shape[2:] == (3,) else "mono8"
-        lines.append(f"    image: {{width: {width}, height: {height}, encoding: {encoding}}}")
+        lines.append(picture(width, height, 3 if leaf.space.shape[2:] == (3,) else 1))
     elif leaf.type == ARRAY:
         discrete = isinstance(leaf.space, (spaces.Discrete, spaces.MultiDiscrete))
         comment = "1 for the value, 0 for the others" if discrete else "or names: [...], one for each number"
-        lines.append(f"    size: {leaf.size}  # {comment}")
-    return [*lines, f"    max_age_s: {2 / rate_hz:.6g}  # two steps; each step has a new one"]
+        lines.append(f"size: {leaf.size}  # {comment}")
+    return (*lines, f"max_age_s: {2 / rate_hz:.6g}  # two steps; each step has a new one")
 
 
-def _action(leaf: CommandedLeaf) -> list[str]:
-    lines = [
-        f"  {leaf.key}:  # {_brief(leaf.space)}",
-        f"    topic: {leaf.topic}",
-        f"    type: {ARRAY}",
-        f"    names: [{', '.join(map(_quoted, leaf.names))}]",
-    ]
+def _action(leaf: CommandedLeaf) -> tuple[str, ...]:
+    lines = (
+        f"topic: {leaf.topic}",
+        f"type: {ARRAY}",
+        f"names: [{', '.join(map(quoted, leaf.names))}]",
+    )
     if leaf.quantity == BOUNDED:
         whole = np.issubdtype(leaf.space.dtype, np.integer)
         rounded = "; rounded to whole numbers" if whole else ""
-        return [
+        return (
             *lines,
-            f"    quantity: bounded  # nothing measures it: the limiter keeps it within the limits{rounded}",
-            "    limits:  # rate, the largest change per second, may be added",
-            f"      lower: {_numbers(leaf.lower)}",
-            f"      upper: {_numbers(leaf.upper)}",
-        ]
-    return [*lines, "    quantity: choice  # the numbers are scores, and the largest is chosen"]
+            f"quantity: bounded  # nothing measures it: the limiter keeps it within the limits{rounded}",
+            "limits:  # rate, the largest change per second, may be added",
+            f"  lower: {_numbers(leaf.lower)}",
+            f"  upper: {_numbers(leaf.upper)}",
+        )
+    return (*lines, "quantity: choice  # the numbers are scores, and the largest is chosen")
 
 
 def _numbers(values: Sequence[float] | np.ndarray[Any, Any]) -> str:
     """Return numbers as YAML: one if all are equal; each as it is read back exactly."""
-    texts = [repr(float(value)) for value in values]
-    # YAML 1.1 reads 1e-05 as text: it needs a point
-    texts = [text if "." in text or "e" not in text else text.replace("e", ".0e") for text in texts]
+    texts = [plain_number(float(value)) for value in values]
     return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
-
-
-def _quoted(text: str) -> str:
-    """Return text as YAML: in quotes unless it is a plain word; on and off would be read as true and false."""
-    plain = text.replace("_", "a").isalnum() and not text[0].isdigit() and text not in ("on", "off")
-    return text if plain else f'"{text}"'
 
 
 def _brief(space: spaces.Space) -> str:

@@ -16,6 +16,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from il_ros.core import atomic
+from il_ros.core.plot_style import page_style
 from il_ros.core.tables import counted, grouped, percent, percent_range
 from il_ros.episodes.bag.reader import BagError, open_bag
 from il_ros.episodes.layout import LayoutError, load_info
@@ -86,6 +87,7 @@ def write(facts: Facts, folder: Path) -> Path:
     kept = facts.kept
     minutes = sum(episode.duration_s for episode in kept) / 60
     text = Template(resources.files("il_ros.session").joinpath("page.html").read_text("utf-8")).substitute(
+        style=page_style(),
         root=escape(str(facts.root)),
         title=_title(first, last),
         measured=_measured(first, last),

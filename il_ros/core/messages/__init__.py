@@ -105,6 +105,19 @@ def raw_stamp_ns(type_name: str, raw: bytes) -> int | None:
     return (seconds * 1_000_000_000 + nanoseconds) or None
 
 
+def restamped(type_name: str, raw: bytes, by_ns: int) -> bytes:
+    """Return undecoded bytes with the header stamp moved by `by_ns`; unchanged without a stamp, as a zero one is.
+
+    Raises MessageError when the bytes end before the stamp.
+    """
+    stamped_ns = raw_stamp_ns(type_name, raw)
+    if stamped_ns is None:
+        return raw
+    order = "<" if raw[1] & _CDR_LITTLE_ENDIAN else ">"
+    seconds, nanoseconds = divmod(max(1, stamped_ns + by_ns), 1_000_000_000)
+    return raw[:4] + struct.pack(order + "iI", seconds, nanoseconds) + raw[12:]
+
+
 @lru_cache
 def has_header(type_name: str) -> bool:
     """Return whether the type begins with a std_msgs/Header."""

@@ -21,12 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from il_ros.core.contract import Contract
+from il_ros.episodes import amendments
 from il_ros.episodes.arrays import array_files
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.replay import open_replay
 from il_ros.episodes.bag.reader import bag_files, open_bag, require_whole
+from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry
-from il_ros.episodes.layout import EpisodeInfo
+from il_ros.episodes.layout import EpisodeInfo, LayoutError
 from il_ros.records.labelling import BY_MODE, Rule
 
 FOLDER = ".cache"
@@ -195,12 +197,20 @@ def _key(entry: Entry, rule: Rule, contract: Contract) -> dict[str, Any]:
             info.decision_topic,
             info.contract_hash,
         ],
+        **({"amended": amendments.plain(amended)} if (amended := _amended(entry)) else {}),
         **(
             {"groups": {group.name: list(group.columns) for group in contract.groups}}
             if contract.grouped
             else {}
         ),
     }
+
+
+def _amended(entry: Entry) -> amendments.Amendments:
+    try:
+        return amendments.read(entry.folder)
+    except LayoutError as error:
+        raise MismatchError(str(error)) from error
 
 
 @contextmanager

@@ -5,19 +5,23 @@ All training arrays are made this way, so the policy is trained on the observati
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
-from il_ros.core import actions
+from il_ros.core import actions, messages
 from il_ros.core.contract import Contract
 from il_ros.core.messages import MessageError
 from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.core.tables import counted
+from il_ros.episodes import amendments
+from il_ros.episodes.amendments import Amendments
 from il_ros.episodes.arrays.tick_labels import (
     Span,
     TickLabel,
@@ -28,8 +32,8 @@ from il_ros.episodes.arrays.tick_labels import (
 )
 from il_ros.episodes.bag.reader import Bag, BagMessage
 from il_ros.episodes.bag.recovery.integrity import sentence
-from il_ros.episodes.bag.topics import find_streams
-from il_ros.episodes.layout import EpisodeInfo
+from il_ros.episodes.bag.topics import MismatchError, find_streams
+from il_ros.episodes.layout import EpisodeInfo, LayoutError
 from il_ros.records.labelling import BY_MODE, NoLabel, Rule
 from il_ros.records.takeovers import group_takeovers
 from il_ros.records.ticks import TriggerStamps
@@ -95,6 +99,7 @@ class Replay:
     `variants`: the types of topics that the bag has with another definition; see `ContractTopics`.
     `from_commands`: the labels are the commands on the topics, not the supervisor's decisions.
     `optional`: the keys of observations that may be missing.
+    `amended`: what `amendments.json` beside the bag changes, from `started_ns` on.
     """
 
     bag: Bag
@@ -107,6 +112,8 @@ class Replay:
     from_commands: bool = False
     variants: Mapping[str, str] = field(default_factory=dict)
     optional: Collection[str] = ()
+    amended: Amendments = amendments.NONE
+    started_ns: int = 0
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -168,15 +175,31 @@ class Replay:
         self, ticks: Sequence[TickLabel], refuse: Callable[[str], None] = lambda reason: None
     ) -> Iterator[Observation | NoObservation]:
         contract_topic = {name: topic for topic, name in self.observed.items()}
-        recorded = (
-            item._replace(topic=contract_topic[item.topic])
-            for item in self.bag.before_step(set(contract_topic))
-        )
+        recorded = self._recorded(contract_topic)
         specs = [
             replace(spec, type=self.variants.get(spec.topic, spec.type))
             for spec in self.contract.observations
         ]
         return observe(recorded, specs, self.contract.trigger, ticks, refuse, self.optional)
+
+    @cached_property
+    def _label_offset(self) -> Vector:
+        return self.amended.offset_of(self.contract)
+
+    def _recorded(self, contract_topic: Mapping[str, str]) -> Iterator[BagMessage]:
+        """Yield the observed messages under the contract's names, those of shifted streams at their amended time."""
+        shifts_ns = self.amended.shifts_ns(self.contract)
+        shifted = {name for name, topic in contract_topic.items() if topic in shifts_ns}
+
+        def named(topics: set[str]) -> Iterator[BagMessage]:
+            for item in self.bag.before_step(topics):
+                topic = contract_topic[item.topic]
+                yield _earlier(item._replace(topic=topic), shifts_ns.get(topic, 0))
+
+        if not shifted:
+            return named(set(contract_topic))
+        parts = [set(contract_topic) - shifted, *({name} for name in sorted(shifted))]
+        return heapq.merge(*map(named, parts), key=lambda item: item.log_ns)
 
     def _frame(self, label: TickLabel, observation: Observation | NoObservation) -> Frame | Skipped:
         if isinstance(observation, NoObservation):
@@ -186,10 +209,13 @@ class Replay:
         if self.last_ns is not None and label.tick_ns > self.last_ns:
             reason = f"more than {AFTER_SUCCESS_S:g} s after the success was marked"
             return Skipped(label.tick_ns, (reason,), None, observation)
+        if left_out := self.amended.leaves_out(label.tick_ns, self.started_ns):
+            return Skipped(label.tick_ns, (left_out,), None, observation)
+        command = label.command + self._label_offset
         offset = actions.absolute(self.contract, np.zeros(self.contract.action_size), observation.values)
         # the command of a continuous joint in the turn of its measurement, so that the two can be subtracted
-        whole_turns = (label.command - offset) - actions.differences(self.contract, label.command, offset)
-        return Frame(observation, label.command - whole_turns, offset, label.authority, label.authorities)
+        whole_turns = (command - offset) - actions.differences(self.contract, command, offset)
+        return Frame(observation, command - whole_turns, offset, label.authority, label.authorities)
 
 
 def open_replay(
@@ -213,7 +239,8 @@ def open_replay(
         count = f": {counted(bag.step.count(ticked), 'message')} of {ticked}" if ticked else ""
         left_out.append(f"{bag.step}; what was recorded after that is not used{count}")
     damaged = (f"damaged, its intact part is used: {sentence(bag.damage)}",) if bag.damage else ()
-    notes = (*damaged, *streams.notes)
+    amended = _amended(bag, contract)
+    notes = (*damaged, *streams.notes, *filter(None, [amended.sentence()]))
     succeeded_ns = None if info is None else info.succeeded_ns
     last_ns = None if succeeded_ns is None else succeeded_ns + round(AFTER_SUCCESS_S * 1e9)
     by_command = streams.decisions is None
@@ -228,7 +255,28 @@ def open_replay(
         by_command,
         streams.variants,
         frozenset(optional),
+        amended,
+        span_of(bag, info).start_ns,
     )
+
+
+def _amended(bag: Bag, contract: Contract) -> Amendments:
+    """Return the amendments beside the bag; raises MismatchError when they can't be read or don't fit."""
+    try:
+        found = amendments.read(bag.path if bag.path.is_dir() else bag.path.parent)
+        found.offset_of(contract)
+        found.shifts_ns(contract)
+    except LayoutError as error:
+        raise MismatchError(f"{bag.path}: {error}") from error
+    return found
+
+
+def _earlier(message: BagMessage, shift_ns: int) -> BagMessage:
+    """Return a message as if it had been stamped and received `shift_ns` earlier."""
+    if not shift_ns:
+        return message
+    raw = messages.restamped(message.type, message.raw, -shift_ns)
+    return message._replace(raw=raw, log_ns=max(0, message.log_ns - shift_ns))
 
 
 def span_of(bag: Bag, info: EpisodeInfo | None) -> Span:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
+from il_ros.core.contract_draft import DraftedStream, drafted, number_list, picture, word, words_of
 from il_ros.core.specs import ARRAY, COMPRESSED_IMAGE, IMAGE
 from il_ros.core.tables import counted, shown
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.hdf5.layout import ObservedPart, RobomimicFile
-from il_ros.episodes.exchange.words import number_list, word, words_of
 
 TOPICS = "robomimic"
 
@@ -25,10 +24,10 @@ def draft_contract(path: Path, rate_hz: float | None = None) -> str:
     Raises ExchangeError when the file can't be read or does not say its rate, or the rate can't be.
     """
     with RobomimicFile(path) as file:
-        return drafted(file, rate_hz)
+        return drafted_from(file, rate_hz)
 
 
-def drafted(file: RobomimicFile, rate_hz: float | None) -> str:
+def drafted_from(file: RobomimicFile, rate_hz: float | None) -> str:
     """Return the contract of an open file; see `draft_contract`."""
     rate = file.rate_hz if rate_hz is None else rate_hz
     if rate is None:
@@ -44,55 +43,46 @@ def drafted(file: RobomimicFile, rate_hz: float | None) -> str:
     keys = words_of([part.key for part in file.observed])
     age_s = max(0.1, 2 / rate)
     name = shown(str(file.environment.get("env_name", "")))
-    lines = [
-        f"# Drafted from the robomimic file {shown(file.path.name)}: {counted(len(file.demos), 'demonstration')}"
-        + (f" of {name}." if name else "."),
-        "# `il-ros episodes import` writes these topics. For a robot, enter its topics, types, units and limits;",
-        "# docs/contract.yaml explains every field.",
-        f"name: {word(file.path.resolve().stem)}",
-        f"rate_hz: {rate:g}",
-        "",
-        "observations:",
+    seen = [
+        DraftedStream(keys[part.key], f"obs/{shown(part.key)}", _observation(part, keys[part.key], age_s))
+        for part in file.observed
     ]
-    for part in file.observed:
-        lines += [
-            f"  {keys[part.key]}:                # obs/{shown(part.key)}",
-            *_observation(part, keys[part.key], age_s),
-        ]
     low, high = _ranges(file)
-    lines += [
-        "",
-        "actions:",
-        "  actions:",
-        f"    topic: {TOPICS}/actions",
-        f"    type: {ARRAY}",
-        *(f"    {line}" for line in number_list("names", [f"a{place}" for place in range(file.action_size)])),
-        "    quantity: velocity             # no observation measures these numbers; they are taken as they are",
-        "    limits:                        # what the demonstrations command: enter your robot's own",
-        *(f"      {line}" for line in number_list("lower", np.minimum(low, 0.0))),
-        *(f"      {line}" for line in number_list("upper", np.maximum(high, 0.0))),
-        *(f"      {line}" for line in number_list("speed", np.maximum(np.abs(low), np.abs(high)))),
-    ]
-    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    lines = (
+        f"topic: {TOPICS}/actions",
+        f"type: {ARRAY}",
+        *number_list("names", [f"a{place}" for place in range(file.action_size)]),
+        "quantity: velocity             # no observation measures these numbers; they are taken as they are",
+        "limits:                        # what the demonstrations command: enter your robot's own",
+        *(f"  {line}" for line in number_list("lower", np.minimum(low, 0.0))),
+        *(f"  {line}" for line in number_list("upper", np.maximum(high, 0.0))),
+        *(f"  {line}" for line in number_list("speed", np.maximum(np.abs(low), np.abs(high)))),
+    )
+    head = (
+        f"Drafted from the robomimic file {shown(file.path.name)}: {counted(len(file.demos), 'demonstration')}"
+        + (f" of {name}." if name else "."),
+        "`il-ros episodes import` writes these topics. For a robot, enter its topics, types, units and limits.",
+    )
     try:
-        contracts.parse(text, f"the contract drafted from {file.path}")
+        return drafted(
+            head,
+            word(file.path.resolve().stem),
+            rate,
+            seen,
+            [DraftedStream("actions", "", lines)],
+            source=f"the contract drafted from {file.path}",
+        ).text
     except ContractError as error:
         raise ExchangeError(f"{file.path}: its shapes make no contract: {error}") from error
-    return text
 
 
-def _observation(part: ObservedPart, key: str, age_s: float) -> list[str]:
-    lines = [f"    topic: {TOPICS}/{key}"]
+def _observation(part: ObservedPart, key: str, age_s: float) -> tuple[str, ...]:
+    lines: tuple[str, ...] = (f"type: {ARRAY}", f"size: {part.size}")
     if part.picture:
         height, width, channels = part.shape
-        encoding = "depth" if part.depth else "rgb8" if channels == 3 else "mono8"
-        lines += [
-            f"    type: {IMAGE if part.depth else COMPRESSED_IMAGE}",
-            f"    image: {{width: {width}, height: {height}, encoding: {encoding}}}",
-        ]
-    else:
-        lines += [f"    type: {ARRAY}", f"    size: {part.size}"]
-    return [*lines, f"    max_age_s: {age_s:g}"]
+        size = picture(width, height, channels, depth=part.depth)
+        lines = (f"type: {IMAGE if part.depth else COMPRESSED_IMAGE}", size)
+    return (f"topic: {TOPICS}/{key}", *lines, f"max_age_s: {age_s:g}")
 
 
 def _ranges(file: RobomimicFile) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]

@@ -11,15 +11,15 @@ import numpy as np
 
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
+from il_ros.core.contract_draft import word
 from il_ros.core.specs import ObservationSpec
 from il_ros.core.tables import counted
 from il_ros.episodes.exchange.bags import ImportedEpisode, require_own_topics, write_bag
 from il_ros.episodes.exchange.errors import ExchangeError
-from il_ros.episodes.exchange.hdf5.draft import TOPICS, drafted
+from il_ros.episodes.exchange.hdf5.draft import TOPICS, drafted_from
 from il_ros.episodes.exchange.hdf5.layout import Demo, ObservedPart, RobomimicFile
 from il_ros.episodes.exchange.journal import Journal
 from il_ros.episodes.exchange.report import ImportReport
-from il_ros.episodes.exchange.words import word
 from il_ros.records import strict_json as check
 from il_ros.records.outcomes import OUTCOMES, SUCCESS, UNMARKED
 
@@ -84,7 +84,7 @@ def contract_of(file: RobomimicFile, rate_hz: float | None) -> Contract:
         _match(own, file, {})
         return own
     except (ContractError, ExchangeError):  # another program's file, or it was changed since
-        return contracts.parse(drafted(file, rate_hz), f"the contract drafted from {file.path}")
+        return contracts.parse(drafted_from(file, rate_hz), f"the contract drafted from {file.path}")
 
 
 def _match(contract: Contract, file: RobomimicFile, given: Mapping[str, str]) -> dict[str, ObservedPart]:

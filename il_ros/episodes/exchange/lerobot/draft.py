@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
+from il_ros.core.contract_draft import DraftedStream, drafted, number_list, picture, word, words_of
 from il_ros.core.specs import ARRAY, COMPRESSED_IMAGE, IMAGE
 from il_ros.core.tables import counted, shown
 from il_ros.episodes.exchange.errors import ExchangeError
@@ -23,7 +23,6 @@ from il_ros.episodes.exchange.lerobot.layout import (
 )
 from il_ros.episodes.exchange.lerobot.rows import DataRows
 from il_ros.episodes.exchange.lerobot.tables import read_episodes
-from il_ros.episodes.exchange.words import number_list, word, words_of
 
 Array = np.ndarray[Any, Any]
 
@@ -56,36 +55,36 @@ def draft_contract(path: Path) -> str:
     state = info.features.get(STATE)
     names = None if state is None or len(state.shape) != 1 else measured_names(action, state)
     trigger = STATE if STATE in topics else next(iter(topics))
-    lines = [
-        f"# Drafted from the LeRobot data set {shown(path.name)}: {counted(info.episodes, 'episode')}, "
-        f"{counted(info.frames, 'frame')}, {counted(info.fps, 'frame')} per second"
-        + (f", robot type {shown(info.robot_type)}." if info.robot_type else "."),
-        "# `il-ros episodes import` writes these topics. For a robot, enter its topics, types, units and limits;",
-        "# docs/contract.yaml explains every field.",
-        f"name: {word(path.resolve().name)}",
-        f"rate_hz: {info.fps}",
-        f"trigger: {topics[trigger]}",
-        "",
-        "observations:",
-    ]
     age_s = max(0.1, 2 / info.fps)
-    for feature in observed:
-        lines += [
-            f"  {keys[feature.key]}:                # {feature.key}",
-            *_numbers(feature, topics[feature.key], age_s),
-        ]
-    for feature in info.pictures:
-        lines += [
-            f"  {keys[feature.key]}:                # {feature.key}",
-            *_picture(feature, topics[feature.key], age_s),
-        ]
-    lines += ["", "actions:", "  action:", *_action(info, action, names, keys.get(STATE, ""))]
-    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    seen = [
+        *(
+            DraftedStream(keys[each.key], each.key, _numbers(each, topics[each.key], age_s))
+            for each in observed
+        ),
+        *(
+            DraftedStream(keys[each.key], each.key, _picture(each, topics[each.key], age_s))
+            for each in info.pictures
+        ),
+    ]
+    robot = f", robot type {shown(info.robot_type)}." if info.robot_type else "."
+    head = (
+        f"Drafted from the LeRobot data set {shown(path.name)}: {counted(info.episodes, 'episode')}, "
+        f"{counted(info.frames, 'frame')}, {counted(info.fps, 'frame')} per second{robot}",
+        "`il-ros episodes import` writes these topics. For a robot, enter its topics, types, units and limits.",
+    )
+    action_lines = _action(info, action, names, keys.get(STATE, ""))
     try:
-        contracts.parse(text, f"the contract drafted from {path}")
+        return drafted(
+            head,
+            word(path.resolve().name),
+            info.fps,
+            seen,
+            [DraftedStream("action", "", action_lines)],
+            source=f"the contract drafted from {path}",
+            trigger=topics[trigger],
+        ).text
     except ContractError as error:
         raise ExchangeError(f"{path / INFO}: its features make no contract: {error}") from error
-    return text
 
 
 def measured_names(action: Feature, state: Feature) -> tuple[str, ...] | None:
@@ -111,51 +110,42 @@ def word_of(key: str) -> str:
     return word(key)
 
 
-def _numbers(feature: Feature, topic: str, age_s: float) -> list[str]:
+def _numbers(feature: Feature, topic: str, age_s: float) -> tuple[str, ...]:
     named = (
         number_list("names", feature.elements)
         if feature.names or feature.key == STATE
         else [f"size: {feature.size}"]
     )
-    return [
-        f"    topic: {topic}",
-        f"    type: {ARRAY}",
-        *(f"    {line}" for line in named),
-        f"    max_age_s: {age_s:g}",
-    ]
+    return (f"topic: {topic}", f"type: {ARRAY}", *named, f"max_age_s: {age_s:g}")
 
 
-def _picture(feature: Feature, topic: str, age_s: float) -> list[str]:
+def _picture(feature: Feature, topic: str, age_s: float) -> tuple[str, ...]:
     height, width, channels = feature.shape
-    encoding = "depth" if feature.is_depth else "rgb8" if channels == 3 else "mono8"
-    return [
-        f"    topic: {topic}",
-        f"    type: {IMAGE if feature.is_depth else COMPRESSED_IMAGE}",
-        f"    image: {{width: {width}, height: {height}, encoding: {encoding}}}",
-        f"    max_age_s: {age_s:g}",
-    ]
+    type_name = IMAGE if feature.is_depth else COMPRESSED_IMAGE
+    size = picture(width, height, channels, depth=feature.is_depth)
+    return (f"topic: {topic}", f"type: {type_name}", size, f"max_age_s: {age_s:g}")
 
 
-def _action(info: DatasetInfo, action: Feature, names: tuple[str, ...] | None, state: str) -> list[str]:
+def _action(info: DatasetInfo, action: Feature, names: tuple[str, ...] | None, state: str) -> tuple[str, ...]:
     lower, upper, speed = _ranges(info, action)
     lines = [
-        f"    topic: {TOPICS}/action",
-        f"    type: {ARRAY}",
-        *(f"    {line}" for line in number_list("names", names or action.elements)),
+        f"topic: {TOPICS}/action",
+        f"type: {ARRAY}",
+        *number_list("names", names or action.elements),
     ]
     if names is None:
         lines += [
-            "    quantity: velocity             # the state does not measure these numbers; they are taken as they are",
+            "quantity: velocity             # the state does not measure these numbers; they are taken as they are",
         ]
         largest = np.maximum(np.abs(lower), np.abs(upper))
         limits = np.minimum(lower, 0.0), np.maximum(upper, 0.0), largest
     else:
-        lines += [f"    reference: {state}"]
+        lines += [f"reference: {state}"]
         limits = lower, upper, speed
-    lines += ["    limits:                        # what the data set commands: enter your robot's own"]
+    lines += ["limits:                        # what the data set commands: enter your robot's own"]
     for name, values in zip(("lower", "upper", "speed"), limits, strict=True):
-        lines += [f"      {line}" for line in number_list(name, values)]
-    return lines
+        lines += [f"  {line}" for line in number_list(name, values)]
+    return tuple(lines)
 
 
 def _ranges(info: DatasetInfo, action: Feature) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""`il-ros contract`: draft a contract from something that exists."""
+"""`il-ros contract`: draft a contract from something that exists, or check one against the running robot."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from il_ros.cli.contract import live
+from il_ros.control.limiter.urdf import DescriptionError
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
@@ -21,6 +23,8 @@ examples:
   il-ros contract from-lerobot ~/data/pusht -o pusht.yaml
   il-ros contract from-robomimic lift.hdf5 -o lift.yaml
   il-ros contract from-env Pendulum-v1 -o pendulum.yaml
+  il-ros contract from-graph -o my_robot.yaml       the running robot's topics
+  il-ros contract check my_robot.yaml               what is wrong before a recording
 """
 
 
@@ -28,32 +32,48 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand; each source of a contract is a subcommand of it."""
     parser = subparsers.add_parser(
         "contract",
-        help="draft a contract from something that exists",
-        description="Draft a contract, with comments, from something that exists. Read it before a robot uses it.",
+        help="draft a contract, or check one against the running robot",
+        description="Draft a contract, with comments, from something that exists, or check one against the running "
+        "robot. "
+        "Read a draft before a robot uses it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sources = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     for add in _SOURCES:
         add(sources)
-    parser.set_defaults(run=run)
+    live.add_from_graph(sources, add_out)
+    live.add_check(sources)
+    parser.set_defaults(run=run, act=_draft)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draft the contract; return 1 on failure, with the reason on stderr."""
+    """Draft or check a contract; return 1 on failure, with the reason on stderr."""
     try:
-        text = args.draft(args)
-        if args.out is None:
-            say(text.rstrip("\n"))
-            return 0
-        if args.out.exists():
-            raise ContractError(f"{args.out}: exists already; choose another file with --out")
-        if not args.out.parent.is_dir():
-            raise ContractError(f"{args.out}: there is no folder {args.out.parent}")
-        atomic.write_text(args.out, text)
-    except (ContractError, ExchangeError, SpaceError, TaskError, OSError) as error:
+        return int(args.act(args))
+    except (
+        ContractError,
+        DescriptionError,
+        ExchangeError,
+        SpaceError,
+        TaskError,
+        OSError,
+        RuntimeError,
+    ) as error:
         say(f"il-ros contract {args.verb}: {error}", file=sys.stderr)
         return 1
+
+
+def _draft(args: argparse.Namespace) -> int:
+    if args.out is not None and args.out.exists():
+        raise ContractError(f"{args.out}: exists already; choose another file with --out")
+    if args.out is not None and not args.out.parent.is_dir():
+        raise ContractError(f"{args.out}: there is no folder {args.out.parent}")
+    text = args.draft(args)
+    if args.out is None:
+        say(text.rstrip("\n"))
+        return 0
+    atomic.write_text(args.out, text)
     made = contracts.parse(text, str(args.out))
     seen, numbers = (
         counted(len(made.observations), "observation"),

@@ -1,0 +1,1 @@
+"""What is wrong with recorded demonstrations, and how to undo it; see `examination`."""

@@ -1,0 +1,86 @@
+"""Examines recorded episodes: every check of the doctor on the takes of each contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from il_ros.core.contract import Contract
+from il_ros.episodes import amendments
+from il_ros.episodes.amendments import Amendments
+from il_ros.episodes.arrays import cache
+from il_ros.episodes.arrays.dataset import UNUSABLE
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.catalogue import Entry
+from il_ros.episodes.doctor import cameras, comparison, numbers, skew, timing, tracking
+from il_ros.episodes.doctor.findings import Finding, worst_first
+from il_ros.episodes.doctor.takes import Takes
+from il_ros.policies.runner import LoadedPolicy
+from il_ros.records.labelling import BY_MODE, Rule
+
+CHECKS: tuple[Callable[[Takes], list[Finding]], ...] = (
+    tracking.offsets_and_lags,
+    timing.shifts,
+    comparison.outliers,
+    comparison.duplicates,
+    numbers.idle_spans,
+    numbers.dead_numbers,
+    numbers.saturated_numbers,
+    numbers.jumps,
+    cameras.camera_faults,
+    comparison.coverage,
+    comparison.disagreement,
+)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was examined and found, worst first. `left_out`: (name, reason) of episodes that could not be read."""
+
+    takes: Takes
+    findings: tuple[Finding, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+def examine(takes: Takes, policy: LoadedPolicy | None = None) -> list[Finding]:
+    """Return the findings of all checks, worst first; with a policy, also where the takes are unknown to it."""
+    found = [finding for each in CHECKS for finding in each(takes)]
+    found += skew.skew(takes, policy) if policy is not None else []
+    return worst_first(found)
+
+
+def read_takes(
+    entries: Iterable[Entry], contract: Contract, folder: Path, rule: Rule = BY_MODE
+) -> tuple[Takes, list[tuple[str, str]]]:
+    """Return the takes of the entries under a contract, and a reason for each one that can't be read.
+
+    `folder`: of the cached arrays. Raises OSError when the cache can't be written.
+    """
+    episodes: list[EpisodeArrays] = []
+    folders: dict[str, Path] = {}
+    started_s: dict[str, float] = {}
+    amended: dict[str, Amendments] = {}
+    left_out: list[tuple[str, str]] = []
+    for entry in entries:
+        if not entry.usable:
+            left_out.append((entry.name, f"{entry.state}: {entry.reason}"))
+            continue
+        try:
+            episode = cache.load(entry, contract, folder, rule)
+        except UNUSABLE as error:
+            left_out.append((entry.name, str(error)))
+            continue
+        episodes.append(episode)
+        folders[entry.name], amended[entry.name] = entry.folder, amendments.read(entry.folder)
+        started_ns = entry.info.started_ns if entry.info is not None else 0
+        started_s[entry.name] = (int(episode.ticks_ns[0]) - started_ns) / 1e9 if started_ns else 0.0
+    return Takes(contract, tuple(episodes), folders, started_s, amended), left_out
+
+
+def examined(
+    entries: Sequence[Entry], contract: Contract, folder: Path, policy: LoadedPolicy | None = None
+) -> Examination:
+    """Read and examine episodes; see `read_takes` and `examine`."""
+    takes, left_out = read_takes(entries, contract, folder)
+    return Examination(takes, tuple(examine(takes, policy)) if takes.episodes else (), tuple(left_out))

@@ -1,0 +1,293 @@
+"""Numbers by themselves: spans in which nothing moves, dead and clipped sensors, jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from il_ros.core.specs import Vector
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.doctor.findings import Check, Finding, Line, Plot, Severity
+from il_ros.episodes.doctor.takes import Takes
+
+IDLE_S = 1.5
+"""A longer span in which nothing moves is reported; training thins it, but labels in it say 'stay'."""
+STILL_SHARE = 0.002
+"""Nothing moves when no number changes by more than this share of its range within STILL_S."""
+STILL_S = 0.5
+MARGIN_S = 0.25
+"""This much of an idle span is kept at each end."""
+DEAD_SHARE = 0.5
+"""A number that stands still in one take is dead if it moves in at least this share of the others."""
+MOVES_SHARE = 0.05
+"""... by at least this share of its range over all takes."""
+CLIPPED_LEAST, CLIPPED_MOST = 0.04, 0.8
+"""Share of a take's frames at exactly the extreme: more than that is a number that hardly moves."""
+CLIPPED_TAKES = 0.12
+JUMP_TIMES, SPIKE_TIMES = 5.0, 2.5
+"""A jump is this many times the usual largest step of a take; less if the number comes back with the next step."""
+
+
+def spans_of(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last index of each stretch of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        yield int(start), int(stop) - 1
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of the takes: `values` of each episode (T,), `span`: its range over all."""
+
+    name: str
+    values: tuple[Vector, ...]
+
+    @cached_property
+    def span(self) -> float:
+        """The range over all takes."""
+        low = min(float(np.nanmin(each)) for each in self.values)
+        return max(float(np.nanmax(each)) for each in self.values) - low
+
+    @cached_property
+    def range_of_each(self) -> Vector:
+        """The range within each take (N,)."""
+        return np.array([float(np.nanmax(each) - np.nanmin(each)) for each in self.values])
+
+
+def numbers_of(takes: Takes, *, actions: bool) -> list[Number]:
+    """Return every number that is judged by itself: of small observations, and of the labels if `actions`.
+
+    Angles of joints without end and orientations wrap, so they are left out.
+    """
+    found = []
+    for spec in takes.small:
+        for place, element in enumerate(spec.elements):
+            if spec.turns[place] == 0 and not element.startswith("orientation"):
+                values = [np.asarray(each.observations[spec.key])[:, place] for each in takes.episodes]
+                found.append(Number(f"{spec.key}/{element}", tuple(values)))
+    turns = takes.contract.turns
+    for column, name in enumerate(takes.contract.action_names if actions else ()):
+        values = [np.asarray(each.commands)[:, column] for each in takes.episodes]
+        if turns[column] == 0 and all(np.isfinite(each).any() for each in values):
+            found.append(Number(f"label of {name}", tuple(values)))
+    return found
+
+
+def idle_spans(takes: Takes) -> list[Finding]:
+    """Find spans in which nothing moves, of takes that move otherwise."""
+    width = max(1, round(STILL_S / takes.period_s))
+    numbers = numbers_of(takes, actions=True)
+    spans_by_name: dict[str, list[tuple[float, float]]] = {}
+    drawn: dict[str, EpisodeArrays] = {}
+    for index, episode in enumerate(takes.episodes):
+        if len(episode) <= width:
+            continue
+        still = np.ones(len(episode), dtype=bool)
+        for number in numbers:
+            if number.span > 0:
+                still &= _still(number.values[index], STILL_SHARE * number.span, width)
+        for spec in takes.numeric:
+            if spec not in takes.small:
+                changes = takes.activity(episode, spec.key)
+                still[1:] &= changes <= STILL_SHARE * max(
+                    1e-9, float(np.ptp(np.asarray(episode.observations[spec.key])))
+                )
+        times_s = takes.times_s(episode)
+        long = [
+            (times_s[first], times_s[last])
+            for first, last in spans_of(still)
+            if times_s[last] - times_s[first] >= IDLE_S
+        ]
+        if long and not still.all():
+            spans_by_name[episode.name], drawn[episode.name] = long, episode
+    if not spans_by_name:
+        return []
+    longest = max(spans_by_name, key=lambda name: sum(b - a for a, b in spans_by_name[name]))
+    total_s = sum(b - a for spans in spans_by_name.values() for a, b in spans)
+    names = tuple(spans_by_name)
+    fixes = tuple(
+        takes.command("amend", [name], *_leave_out(spans)) for name, spans in list(spans_by_name.items())[:5]
+    )
+    more = (f"... and {len(names) - 5} more takes: report.json lists the spans.",) if len(names) > 5 else ()
+    episode = drawn[longest]
+    _, moves = takes.motion(episode)
+    return [
+        Finding(
+            Check.IDLE,
+            Severity.CAUTION,
+            f"Nothing moves for {total_s:.1f} s in {takes.listed(names)}.",
+            "The labels there say 'stay': a policy that comes to such a state may stop for good.",
+            names,
+            total_s / len(names) / IDLE_S,
+            (*fixes, *more),
+            Plot(
+                longest,
+                "s since the start",
+                "motion per tick",
+                (Line("motion", takes.times_s(episode)[1:], moves),),
+                spans=tuple(spans_by_name[longest]),
+            ),
+        )
+    ]
+
+
+def _leave_out(spans: list[tuple[float, float]]) -> list[str]:
+    return [
+        word
+        for start, stop in spans
+        for word in ("--leave-out", f"{start + MARGIN_S:.2f}:{stop - MARGIN_S:.2f}")
+    ]
+
+
+def _still(values: Vector, bound: float, width: int) -> NDArray[np.bool_]:
+    """Return where `values` (T,) changed by at most `bound` within the last `width` ticks (T,)."""
+    padded = np.concatenate([np.full(width, values[0]), values])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width + 1)
+    still: NDArray[np.bool_] = np.ptp(windows, axis=1) <= bound
+    return still
+
+
+def dead_numbers(takes: Takes) -> list[Finding]:
+    """Find numbers that stand still in some takes although they move in most."""
+    if len(takes.episodes) < 3:
+        return []
+    found = []
+    for number in numbers_of(takes, actions=True):
+        moved = number.range_of_each
+        moves = moved >= MOVES_SHARE * number.span
+        dead = moved <= 1e-9 * max(1.0, number.span)
+        if number.span <= 0 or moves.mean() < DEAD_SHARE or not dead.any():
+            continue
+        names = tuple(each.name for each, is_dead in zip(takes.episodes, dead, strict=True) if is_dead)
+        first = int(np.argmax(dead))
+        other = int(np.argmax(moves))
+        found.append(
+            Finding(
+                Check.CONSTANT,
+                Severity.FAULT,
+                f"{number.name} stands still in {takes.listed(names)}; it moves in most other takes.",
+                "The policy learns that this number says nothing, or takes its one value for the mark of these takes.",
+                names,
+                2.0,
+                (takes.discard(names, f"{number.name} stands still"), "Check the sensor and its driver."),
+                _two(takes, number, first, other),
+            )
+        )
+    return found
+
+
+def _two(takes: Takes, number: Number, first: int, other: int) -> Plot:
+    lines = tuple(
+        Line(takes.episodes[index].name, takes.times_s(takes.episodes[index]), number.values[index])
+        for index in dict.fromkeys((first, other))
+    )
+    return Plot(number.name, "s since the start", "", lines)
+
+
+def saturated_numbers(takes: Takes) -> list[Finding]:
+    """Find observed numbers that stop at one extreme value in several takes, as those of a clipping sensor do.
+
+    Labels at a limit are in the grade of each take: the safety limiter counts them.
+    """
+    found = []
+    for number in numbers_of(takes, actions=False):
+        if number.span <= 0 or len(takes.episodes) < 3:
+            continue
+        joined = np.concatenate(number.values)
+        for extreme in (float(np.nanmin(joined)), float(np.nanmax(joined))):
+            near = 1e-7 * number.span
+            shares = np.array([float(np.mean(np.abs(each - extreme) <= near)) for each in number.values])
+            held = np.array([_longest(np.abs(each - extreme) <= near) for each in number.values])
+            # a number that rests at its extreme from the first frame on has not been clipped there
+            comes = np.array([abs(float(each[0]) - extreme) > near for each in number.values])
+            clipped = (shares >= CLIPPED_LEAST) & (shares <= CLIPPED_MOST) & (held >= 3) & comes
+            if clipped.mean() < CLIPPED_TAKES:
+                continue
+            names = tuple(each.name for each, is_one in zip(takes.episodes, clipped, strict=True) if is_one)
+            first = int(np.argmax(np.where(clipped, shares, 0)))
+            found.append(
+                Finding(
+                    Check.SATURATED,
+                    Severity.CAUTION,
+                    f"{number.name} stops at {extreme:.4g} in {takes.listed(names)}.",
+                    "Beyond this value the policy sees, or does, always the same: states that differ look alike.",
+                    names,
+                    float(shares[clipped].mean()) / CLIPPED_LEAST,
+                    (
+                        "Widen the sensor's range.",
+                        takes.discard(names, f"{number.name} is clipped"),
+                    ),
+                    _two(takes, number, first, first),
+                )
+            )
+    return found
+
+
+def _longest(mask: NDArray[np.bool_]) -> int:
+    return max((last - first + 1 for first, last in spans_of(mask)), default=0)
+
+
+def jumps(takes: Takes) -> list[Finding]:
+    """Find single steps that are far larger than those of the other takes: an encoder, a tracker, lost messages."""
+    found = []
+    for number in numbers_of(takes, actions=False):
+        steps = [
+            _within_runs(episode, values)
+            for episode, values in zip(takes.episodes, number.values, strict=True)
+        ]
+        sizes = [np.abs(each) for each in steps]
+        largest = np.array([each.max(initial=0.0) for each in sizes])
+        usual = (
+            float(np.median(largest)) if len(largest) > 2 else float(np.quantile(np.concatenate(sizes), 0.99))
+        )
+        bound = max(JUMP_TIMES * usual, 0.05 * number.span)
+        spike_bound = max(SPIKE_TIMES * usual, 0.05 * number.span)
+        spikes = np.array([_largest_spike(each) for each in steps])
+        wrong = (largest > bound) | (spikes > spike_bound)
+        if number.span <= 0 or usual <= 0 or not wrong.any() or wrong.mean() > DEAD_SHARE:
+            continue
+        names = tuple(each.name for each, is_one in zip(takes.episodes, wrong, strict=True) if is_one)
+        worst = int(np.argmax(np.where(wrong, largest, 0.0)))
+        first = int(np.argmax(sizes[worst] > 0.9 * largest[worst]))
+        at_s = float(takes.times_s(takes.episodes[worst])[first + 1])
+        found.append(
+            Finding(
+                Check.JUMP,
+                Severity.FAULT,
+                f"{number.name} jumps by {largest[worst]:.3g} within one tick in {takes.listed(names)} "
+                f"(at {at_s:.2f} s of {takes.episodes[worst].name}).",
+                "Positions as labels are learnt across the jump, and one jump widens the range by which all inputs are "
+                "scaled.",
+                names,
+                float(largest[worst]) / spike_bound,
+                (
+                    takes.command(
+                        "amend",
+                        [takes.episodes[worst].name],
+                        "--leave-out",
+                        f"{max(0.0, at_s - 0.5):.2f}:{at_s + 0.5:.2f}",
+                    ),
+                    takes.discard(names, f"{number.name} jumps"),
+                ),
+                _two(takes, number, worst, worst),
+            )
+        )
+    return found
+
+
+def _within_runs(episode: EpisodeArrays, values: Vector) -> Vector:
+    """Return each step (T - 1,); 0 across a gap between frames."""
+    steps = np.diff(values)
+    for run in episode.runs[1:]:
+        steps[run.start - 1] = 0.0
+    return np.asarray(steps)
+
+
+def _largest_spike(steps: Vector) -> float:
+    """Return the largest step (T - 1,) that the next one takes back, by the smaller of the two."""
+    back = steps[:-1] * steps[1:] < 0
+    return float(np.where(back, np.minimum(np.abs(steps[:-1]), np.abs(steps[1:])), 0.0).max(initial=0.0))

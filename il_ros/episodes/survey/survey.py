@@ -1,0 +1,67 @@
+"""What was seen of the running graph within a few seconds, topic by topic. Needs no ROS; `nodes/survey` looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from il_ros.episodes.layout import StreamInfo
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A publisher or subscriber by its node's full name. `latched`: transient local."""
+
+    node: str
+    reliable: bool = True
+    latched: bool = False
+
+
+@dataclass(frozen=True)
+class SeenTopic:
+    """One topic. `info`: statistics of its messages; `samples`: some of them (CDR), the newest last.
+
+    `joints`: names that the node behind the topic declares in its parameter `joints`, as controllers of ros2_control
+    do.
+    `fault`: why a joint has two publishers, "" if none has.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    publishers: tuple[Endpoint, ...] = ()
+    subscribers: tuple[Endpoint, ...] = ()
+    info: StreamInfo | None = None
+    samples: tuple[bytes, ...] = ()
+    joints: tuple[str, ...] = ()
+    fault: str = ""
+
+    @property
+    def type(self) -> str:
+        """Its type, the first of several."""
+        return self.types[0]
+
+    @property
+    def messages(self) -> int:
+        """How many messages arrived."""
+        return 0 if self.info is None else self.info.messages
+
+    @property
+    def rate_hz(self) -> float:
+        """Messages per second, 0 while unknown."""
+        return 0.0 if self.info is None or self.info.rate_hz is None else self.info.rate_hz
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The topics by full name, watched for `seconds`.
+
+    `description`: the robot's URDF from `/robot_description`, "" if nobody publishes it. `unusable`: by observation
+    key of
+    a contract, why it cannot be made from the newest messages. `simulated`: time is that of /clock.
+    """
+
+    topics: Mapping[str, SeenTopic]
+    seconds: float
+    description: str = field(default="", repr=False)
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    simulated: bool = False

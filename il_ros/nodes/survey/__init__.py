@@ -1,0 +1,1 @@
+"""Looks at the running graph for commands: `look`."""

@@ -1,0 +1,318 @@
+"""Each planted fault is found where it was planted, with the size that it has; clean takes have no finding."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_episodes import recorded, write
+
+from il_ros.cli import main as cli
+from il_ros.core import contract
+from il_ros.episodes.amendments import Amendments
+from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.doctor.examination import examine
+from il_ros.episodes.doctor.findings import Check, Severity, worst_first
+from il_ros.episodes.doctor.takes import Takes
+
+TEXT = """
+name: planted
+rate_hz: 20
+trigger: joint_states
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [a, b], unit: rad, max_age_s: 0.1}
+  object: {topic: object_pose, type: geometry_msgs/msg/PoseStamped, fields: [position], max_age_s: 0.1}
+actions:
+  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a, b], unit: rad,
+        reference: joints, limits: {lower: -2, upper: 2, speed: 10}}
+"""
+CAMERA = "  camera: {topic: c, type: sensor_msgs/msg/Image, image: {width: 32, height: 24}, max_age_s: 0.1}\nactions:"
+NUMBERS = contract.parse(TEXT, "planted.yaml")
+PICTURES = contract.parse(TEXT.replace("actions:", CAMERA), "pictures.yaml")
+TICKS = 100
+LAG = 2
+"""Ticks by which the robot follows its commands."""
+
+
+def course(number):
+    """Return joints (T + LAG, 2) of take `number`, with speeds that change: a person's, who never stops for long."""
+    rng = np.random.default_rng(number)
+    time = np.arange(TICKS + LAG) / 20
+    start, reach = rng.uniform(-0.05, 0.05, 2), rng.uniform(0.95, 1.05, 2)
+    pace = 0.6 * time + 0.12 * np.sin(2 * np.pi * 0.9 * time)
+    return start + reach * 0.5 * np.stack([np.sin(pace), 1 - np.cos(pace)], axis=1)
+
+
+def take(number, own):
+    joints = course(number)
+    shift = np.random.default_rng(100 + number).uniform(0.0, 0.3, 3)
+    observations = {
+        "joints": joints[:TICKS],
+        "object": np.hstack([joints[:TICKS, :1], joints[:TICKS, 1:], 0.1 * joints[:TICKS, :1]]) + shift,
+    }
+    if own is PICTURES:
+        observations["camera"] = pictures(joints[:TICKS])
+    return EpisodeArrays(
+        name=f"episode_{number + 1:06d}",
+        observations=observations,
+        commands=joints[LAG:],
+        offsets=np.zeros((TICKS, 2)),
+        ticks_ns=50_000_000 * np.arange(1, TICKS + 1),
+        period_ns=50_000_000,
+    )
+
+
+def pictures(joints):
+    """Pictures (T, 24, 32, 3) with sharp stripes that move, above with joint a and below with joint b, on a ramp."""
+    columns = np.arange(32)[None, None, :] * np.ones((len(joints), 24, 1))
+    moved = np.where(np.arange(24)[None, :, None] < 12, joints[:, :1, None], joints[:, 1:, None])
+    stripes = np.clip(4 * np.sin(0.9 * columns + 20 * moved), -1, 1)
+    return np.repeat((100 + 2 * columns + 60 * stripes)[..., None], 3, axis=3).astype(np.uint8)
+
+
+def clean(own=NUMBERS, count=10):
+    episodes = tuple(take(number, own) for number in range(count))
+    folders = {each.name: Path("root") / each.name for each in episodes}
+    return Takes(own, episodes, folders, dict.fromkeys(folders, 0.0))
+
+
+def planted(takes, places, change):
+    episodes = list(takes.episodes)
+    for place in places:
+        episodes[place] = change(episodes[place])
+    return dataclasses.replace(takes, episodes=tuple(episodes))
+
+
+def seen(episode, key, values):
+    return dataclasses.replace(episode, observations={**episode.observations, key: values})
+
+
+def rows(episode, chosen):
+    chosen = np.asarray(chosen)
+    return dataclasses.replace(
+        episode,
+        observations={key: values[chosen] for key, values in episode.observations.items()},
+        commands=episode.commands[chosen],
+        offsets=episode.offsets[chosen],
+        ticks_ns=50_000_000 * np.arange(1, len(chosen) + 1),
+    )
+
+
+def only(findings, check):
+    found = [each for each in findings if each.check is check]
+    assert len(found) == 1, [each.what for each in findings]
+    return found[0]
+
+
+@pytest.mark.parametrize("own", [NUMBERS, PICTURES], ids=["numbers", "pictures"])
+def test_clean_takes_have_no_finding(own):
+    assert [each.what for each in examine(clean(own))] == []
+
+
+def test_a_leader_arm_17_degrees_off_is_found_with_its_size_and_the_command_that_takes_it_back():
+    off = planted(
+        clean(), range(10), lambda e: dataclasses.replace(e, commands=e.commands + np.array([0.0, 0.2967]))
+    )
+    finding = only(examine(off), Check.OFFSET)
+    assert finding.severity is Severity.FAULT
+    assert "arm/b" in finding.what
+    assert "all 10 episodes" in finding.what
+    name, _, value = finding.fix[0].rpartition(" ")[2].partition("=")
+    assert name == "arm/b"
+    assert float(value) == pytest.approx(-0.2967, abs=0.03)  # the lag leaves a little
+
+
+def test_a_second_amendment_includes_the_first():
+    off = planted(clean(), [3], lambda e: dataclasses.replace(e, commands=e.commands + np.array([0.3, 0.0])))
+    off = dataclasses.replace(off, amended={"episode_000004": Amendments(offsets={"arm/a": 1.0})})
+    (fix, _) = only(examine(off), Check.OFFSET).fix
+    assert fix.startswith("il-ros episodes amend root/episode_000004 --offset arm/a=0.7")
+
+
+def test_joint_states_half_a_second_late_are_found():
+    late = planted(
+        clean(),
+        range(10),
+        lambda e: seen(e, "joints", e.observations["joints"][np.maximum(np.arange(TICKS) - 10, 0)]),
+    )
+    assert "0.60 s late" in only(examine(late), Check.LAG).what  # ten ticks and the robot's own two
+
+
+@pytest.mark.parametrize("places", [range(10), [2, 5]], ids=["all", "two"])
+def test_a_camera_a_fifth_of_a_second_late_is_found(places):
+    late = planted(
+        clean(PICTURES),
+        places,
+        lambda e: seen(e, "camera", e.observations["camera"][np.maximum(np.arange(TICKS) - 4, 0)]),
+    )
+    finding = only(examine(late), Check.SHIFT)
+    assert finding.episodes == tuple(f"episode_{place + 1:06d}" for place in places)
+    assert float(finding.fix[0].rpartition("=")[2]) == pytest.approx(0.2, abs=0.03)
+
+
+def test_a_take_four_times_as_long_is_unlike_the_others():
+    slow = planted(clean(), [4], lambda e: rows(e, np.repeat(np.arange(TICKS), 4)))
+    finding = only(examine(slow), Check.OUTLIER)
+    assert finding.episodes == ("episode_000005",)
+    assert (
+        "it takes 19.9 s, the others 5.0 s (median)" in finding.what
+    )  # from the first frame to the last: 399 and 99 ticks
+
+
+def test_a_copy_of_a_take_is_named_once():
+    takes = clean()
+    copy = dataclasses.replace(
+        takes.episodes[2], name="episode_000008", commands=takes.episodes[2].commands + 1e-5
+    )
+    finding = only(examine(planted(takes, [7], lambda _: copy)), Check.DUPLICATE)
+    assert finding.episodes == ("episode_000008",)
+    assert finding.fix == ("il-ros episodes discard root/episode_000008 --reason 'a duplicate'",)
+
+
+def test_three_seconds_of_waiting_are_left_out_but_for_their_ends():
+    waits = planted(
+        clean(), [6], lambda e: rows(e, np.r_[np.arange(40), np.full(60, 40), np.arange(40, TICKS)])
+    )
+    finding = only(examine(waits), Check.IDLE)
+    assert finding.episodes == ("episode_000007",)
+    start, stop = map(float, finding.fix[0].rpartition(" ")[2].split(":"))
+    # still from tick 40 (2.00 s) on; known half a second later, until tick 100; a quarter of a second is kept at each
+    # end
+    assert (start, stop) == (pytest.approx(2.75, abs=0.1), pytest.approx(4.75, abs=0.1))
+
+
+def test_a_number_that_stands_still_in_two_takes_is_dead():
+    def dead(episode):
+        values = episode.observations["object"].copy()
+        values[:, 1] = values[0, 1]
+        return seen(episode, "object", values)
+
+    finding = only(examine(planted(clean(), [0, 9], dead)), Check.CONSTANT)
+    assert finding.what.startswith("object/position.y stands still in episode_000001, episode_000010")
+
+
+def test_a_sensor_that_ends_at_a_value_is_clipped():
+    end = np.quantile([take(number, NUMBERS).observations["object"][:, 0].max() for number in range(10)], 0.2)
+
+    def clipped(episode):
+        values = episode.observations["object"].copy()
+        values[:, 0] = np.minimum(values[:, 0], end)
+        return seen(episode, "object", values)
+
+    finding = only(examine(planted(clean(), range(10), clipped)), Check.SATURATED)
+    assert finding.what.startswith(f"object/position.x stops at {end:.4g} in ")
+
+
+def test_one_wrong_value_of_an_encoder_is_a_jump_at_its_time():
+    def jump(episode):
+        values = episode.observations["joints"].copy()
+        values[30, 0] += 0.5
+        return seen(episode, "joints", values)
+
+    finding = only(examine(planted(clean(), [3], jump)), Check.JUMP)
+    assert finding.episodes == ("episode_000004",)
+    assert "at 1.50 s" in finding.what
+
+
+def test_takes_that_all_start_alike_are_named():
+    first = clean().episodes[0]
+
+    def moved(episode):
+        by = {key: first.observations[key][0] - values[0] for key, values in episode.observations.items()}
+        values = {key: each + by[key] for key, each in episode.observations.items()}
+        return dataclasses.replace(episode, observations=values, commands=episode.commands + by["joints"])
+
+    assert only(examine(planted(clean(), range(10), moved)), Check.COVERAGE).severity is Severity.CAUTION
+
+
+def test_labels_that_go_the_other_way_contradict_the_rest():
+    takes = clean()
+    again = tuple(
+        dataclasses.replace(rows(each, range(1, TICKS)), name=f"episode_{place + 11:06d}")
+        for place, each in enumerate(takes.episodes)
+    )  # so that each state was met twice
+    both = dataclasses.replace(
+        takes, episodes=takes.episodes + again,
+        folders={each.name: Path(each.name) for each in takes.episodes + again},
+    )  # fmt: skip
+    mirrored = planted(
+        both, [5], lambda e: dataclasses.replace(e, commands=2 * e.observations["joints"] - e.commands)
+    )
+    finding = next(each for each in examine(mirrored) if each.check is Check.DISAGREEMENT)
+    assert {"episode_000006", "episode_000016"} & set(
+        finding.episodes
+    )  # one of the two is wrong, which is not known
+    assert len(finding.episodes) <= 2
+
+
+def test_a_frozen_camera_is_one_whose_picture_stands_while_the_robot_moves():
+    def frozen(episode):
+        frames = episode.observations["camera"].copy()
+        frames[40:60] = frames[40]
+        return seen(episode, "camera", frames)
+
+    finding = only(examine(planted(clean(PICTURES), [1], frozen)), Check.FROZEN)
+    assert finding.episodes == ("episode_000002",)
+    start, stop = map(float, finding.fix[0].rpartition(" ")[2].split(":"))
+    assert (start, stop) == (pytest.approx(2.0, abs=0.11), pytest.approx(2.95, abs=0.11))
+
+
+def test_a_camera_in_the_dark_is_named_and_its_take_excluded():
+    dim = planted(clean(PICTURES), [2], lambda e: seen(e, "camera", e.observations["camera"] // 5))
+    finding = only(examine(dim), Check.DARK)
+    assert finding.episodes == ("episode_000003",)
+    assert finding.fix[0].startswith("il-ros episodes discard ")
+
+
+def test_a_camera_out_of_focus_is_named():
+    def soft(episode):
+        frames = episode.observations["camera"].astype(np.float32)
+        for axis in (1, 2):
+            frames = sum(np.roll(frames, step, axis) for step in (-2, -1, 0, 1, 2)) / 5
+        return seen(episode, "camera", frames.astype(np.uint8))
+
+    assert only(examine(planted(clean(PICTURES), [8], soft)), Check.BLURRED).episodes == ("episode_000009",)
+
+
+def test_faults_are_shown_before_cautions():
+    both = planted(
+        clean(), range(10), lambda e: dataclasses.replace(e, commands=e.commands + np.array([0.3, 0.0]))
+    )
+    both = planted(both, [6], lambda e: rows(e, np.r_[np.arange(40), np.full(60, 40), np.arange(40, TICKS)]))
+    found = examine(both)
+    assert [each.severity for each in found] == sorted(
+        (each.severity for each in found), key=lambda severity: list(Severity).index(severity)
+    )
+    assert worst_first(found) == found
+
+
+def test_the_command_writes_a_page_with_a_picture_and_leaves_the_episodes_as_they_are(tmp_path, capsys):
+    root = tmp_path / "episodes"
+    for number in range(1, 4):
+        write(root, recorded(30), number)
+    before = {path: path.read_bytes() for path in sorted(root.glob("episode_*/*"))}
+    assert cli.main(["episodes", "doctor", str(root)]) in (0, 1)
+    printed = capsys.readouterr().out
+    page = tmp_path / "episodes_doctor" / "index.html"
+    assert f"written: {page}" in printed
+    report = json.loads((page.parent / "report.json").read_text())
+    assert report["episodes"] == ["episode_000001", "episode_000002", "episode_000003"]
+    assert page.read_text().count("<section") == len(report["findings"])
+    assert {path: path.read_bytes() for path in sorted(root.glob("episode_*/*"))} == before
+
+
+def test_episodes_of_two_contracts_are_not_compared(tmp_path, capsys):
+    from made_episodes import TEXT as OTHER
+
+    write(tmp_path, recorded(5), 1)
+    write(tmp_path, recorded(5), 2, text=OTHER.replace("rate_hz: 20", "rate_hz: 10"))
+    assert cli.main(["episodes", "doctor", str(tmp_path)]) == 1
+    assert (
+        "episode_000001 and episode_000002 were recorded under different contracts" in capsys.readouterr().err
+    )
+
+
+def test_an_empty_folder_is_one_sentence(tmp_path, capsys):
+    assert cli.main(["episodes", "doctor", str(tmp_path)]) == 1
+    assert "no episodes" in capsys.readouterr().err
