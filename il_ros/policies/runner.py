@@ -86,6 +86,11 @@ class LoadedPolicy:
         """The observations that the policy uses."""
         return Inputs.for_policy(self.contract, self.settings)
 
+    @property
+    def may_lack(self) -> tuple[str, ...]:
+        """The keys of the observations that may be missing."""
+        return self.inputs.may_lack
+
     @cached_property
     def vocabulary(self) -> Vocabulary | None:
         """The words that the policy knows; None if it reads no text."""

@@ -137,8 +137,8 @@ def _measure(
     timed = _Timed(candidate)
     seen: list[Seen] = []
     history = max(candidate.history, 1 if driving is None else driving.history)
-    optional = set(candidate.inputs.may_lack)
-    optional &= optional if driving is None else set(driving.inputs.may_lack)  # both answer each frame
+    optional = set(candidate.may_lack)
+    optional &= optional if driving is None else set(driving.may_lack)  # both answer each frame
     for kind, names, judge in replays.replay_sets(candidate, driving):
         replay, checks[kind] = replays.frames(names, candidate.contract, plan.root, history, sorted(optional))
         if not replay:

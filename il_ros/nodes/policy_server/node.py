@@ -126,7 +126,7 @@ class PolicyServer(managed.ManagedNode):
         times = self._times_of(self._policy)
         times.add(*warm_up(self._policy))
         self._generation = GenerationListener(self, self._forget_chunk, self._window.begin)
-        optional = self._policy.inputs.may_lack
+        optional = self._policy.may_lack
         self._proposer = PolicyProposer(
             self, self._policy.contract, self._source, self._prepare, self._thread, times, optional
         )
@@ -272,10 +272,10 @@ class PolicyServer(managed.ManagedNode):
         if self._window is not None:
             self._window.lengthen(policy.history)
             keys = {spec.key for spec in policy.contract.observations}
-            self._window.require(keys - set(policy.inputs.may_lack))
+            self._window.require(keys - set(policy.may_lack))
         self._forget_chunk()
         if self._proposer is not None:
-            self._proposer.another_policy(self._times_of(policy), policy.inputs.may_lack)
+            self._proposer.another_policy(self._times_of(policy), policy.may_lack)
             if not keep:
                 self._proposer.discard()
 

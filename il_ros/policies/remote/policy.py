@@ -66,6 +66,11 @@ class RemotePolicy:
         return self.spec.history
 
     @property
+    def may_lack(self) -> tuple[str, ...]:
+        """The keys of the observations that may be missing: none, as the server is sent all that are mapped."""
+        return ()
+
+    @property
     def server(self) -> Mapping[str, Any]:
         """Values for diagnostics: address, connection, and the server's own version if it says one."""
         own = self.connection.metadata.get(OWN)
