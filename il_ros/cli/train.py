@@ -149,16 +149,18 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
     if plan.background:
         lower_priority()
     from il_ros.episodes.arrays.dataset import DatasetError
+    from il_ros.policies.versions import claimed
     from il_ros.training.loop import TrainingError
 
     try:
         keep(plan)
-        dataset, recipe = _open(plan, reporter)
-        start, recipe, refusal = _begin(plan, dataset, recipe)
-        notes = _notes(dataset, recipe)
-        reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
-        with stop_signals() as stopped:
-            outcome = _train(plan, dataset, recipe, start, reporter, stopped)
+        with claimed(plan.out):
+            dataset, recipe = _open(plan, reporter)
+            start, recipe, refusal = _begin(plan, dataset, recipe)
+            notes = _notes(dataset, recipe)
+            reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
+            with stop_signals() as stopped:
+                outcome = _train(plan, dataset, recipe, start, reporter, stopped)
     except TrainingError as error:
         say(f"il-ros train: {error}", file=sys.stderr)
         return 1

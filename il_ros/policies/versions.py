@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from il_ros.core.strict_yaml import brief
@@ -19,7 +22,9 @@ RUNNING = ".running"
 RUN_FILES = (CHECKPOINT, "reward", "resume", "version.json", "curves.csv", "curves.png")
 """What a training writes into its folder."""
 # with the names of incomplete ones, see `il_ros.core.atomic`
-_WRITTEN = re.compile(rf"\.?({'|'.join(re.escape(name) for name in RUN_FILES)})(\.\d+)?(\.old)?")
+_CLAIM = ".training"
+"""The file in a run's folder that its training has locked."""
+_WRITTEN = re.compile(rf"\.?({'|'.join(map(re.escape, (*RUN_FILES, 'training')))})(\.\d+)?(\.old)?")
 _NAME = re.compile(r"v[0-9]{1,9}")
 _LONGEST = 100
 
@@ -48,8 +53,11 @@ def versions(folder: Path) -> list[Path]:
 
 
 def next_version(folder: Path) -> str:
-    """Return the name after the highest existing one."""
-    return f"v{max((int(name[1:]) for name in taken(folder)), default=0) + 1}"
+    """Return the name after the highest existing one, and after those that other trainings are at work on."""
+    number = max((int(name[1:]) for name in taken(folder)), default=0) + 1
+    while is_claimed(folder / f"v{number}{RUNNING}"):
+        number += 1
+    return f"v{number}"
 
 
 def taken(folder: Path) -> list[str]:
@@ -67,6 +75,66 @@ def begin_next(folder: Path) -> tuple[str, Path]:
     run = folder / f"{version}{RUNNING}"
     remove_unfinished(run)
     return version, run
+
+
+@contextmanager
+def claimed(run: Path) -> Iterator[None]:
+    """Hold a run's folder for one training (flock); it is made, and removed again if nothing is written into it.
+
+    Raises FileExistsError if another training has it, OSError if it cannot be written.
+    """
+    made = [each for each in (run, run.parent) if not each.exists()]
+    run.mkdir(parents=True, exist_ok=True)
+    folder = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # also after `publish` has renamed it
+    try:
+        lock = _locked(run, folder)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(_CLAIM, dir_fd=folder)
+            os.close(lock)
+            with contextlib.suppress(OSError):  # it is not empty, or renamed
+                for each in made:
+                    each.rmdir()
+    finally:
+        os.close(folder)
+
+
+def is_claimed(run: Path) -> bool:
+    """Return whether a training on this computer is at work on a run."""
+    try:
+        lock = os.open(run / _CLAIM, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a drive without locks
+        return False
+    finally:
+        os.close(lock)
+    return False
+
+
+def _locked(run: Path, folder: int) -> int:
+    """Return the descriptor of the locked file in a folder; raises FileExistsError if another process has it."""
+    while True:
+        lock = os.open(_CLAIM, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise FileExistsError(
+                f"{run}: another training is at work on it; choose another folder"
+            ) from None
+        except OSError:  # a drive without locks
+            return lock
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(_CLAIM, dir_fd=folder).st_ino == os.fstat(lock).st_ino:
+                return lock
+        os.close(lock)  # the training before removed it at this moment
 
 
 def publish(run: Path, version: str) -> Path:

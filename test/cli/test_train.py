@@ -13,6 +13,7 @@ from il_ros.cli import next_steps
 from il_ros.cli.main import main
 from il_ros.core import contract
 from il_ros.policies import checkpoint, lineage
+from il_ros.policies.versions import claimed, versions
 from il_ros.training.advice import memorised
 
 QUICK = ["--set", "inputs=[joints]", "--set", "epochs=3", "--set", "hidden=[8]"]
@@ -79,6 +80,20 @@ def test_by_default_each_training_is_the_next_version(here, capsys):
     assert sorted(run.name for run in (here / "checkpoint").iterdir()) == ["v1", "v2"]
     assert main(["train", "episodes", "--resume", *QUICK]) == 0  # v2, the newest
     assert "checkpoint/v2/checkpoint" in capsys.readouterr().out
+
+
+def test_two_trainings_at_once_write_two_versions_and_never_one_folder(here, capsys):
+    with claimed(Path("checkpoint/v1")):
+        assert main(["train", "episodes", "--out", "checkpoint/v1", *QUICK]) == 2
+        assert (
+            "checkpoint/v1: another training is at work on it; choose another folder"
+            in capsys.readouterr().err
+        )
+        assert main(["train", "episodes", *QUICK]) == 0
+    assert [run.name for run in versions(Path("checkpoint"))] == ["v2"]
+    assert sorted(path.name for path in Path("checkpoint").iterdir()) == ["v2"]
+    assert main(["train", "nowhere"]) == 2
+    assert sorted(path.name for path in Path("checkpoint").iterdir()) == ["v2"]
 
 
 def test_without_an_interrupted_training_nothing_is_resumed(here, capsys):

@@ -8,7 +8,17 @@ import pytest
 
 from il_ros.policies import lineage
 from il_ros.policies.lineage import ACTIVE, FILE, REFUSED, ROLLED_BACK, Lineage, LineageError
-from il_ros.policies.versions import CHECKPOINT, fault_of, next_version, remove_unfinished, taken
+from il_ros.policies.versions import (
+    CHECKPOINT,
+    begin_next,
+    claimed,
+    fault_of,
+    is_claimed,
+    next_version,
+    publish,
+    remove_unfinished,
+    taken,
+)
 
 
 def version(folder, number, **changes):
@@ -204,3 +214,31 @@ def test_a_policy_of_unknown_origin_is_described_so(tmp_path):
     assert lineage.describe("v3", run / CHECKPOINT, {"finished": True}) == (
         f"v3 ({run / CHECKPOINT}, trained at 2026-11-29T10:00:00+00:00, complete)"
     )
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    run = tmp_path / "checkpoint" / "v1"
+    with claimed(run):
+        assert is_claimed(run)
+        assert next_version(tmp_path / "checkpoint") == "v2"
+        with (
+            pytest.raises(FileExistsError, match=r"checkpoint/v1: another training is at work on it"),
+            claimed(run),
+        ):
+            pass
+        assert is_claimed(run)  # the refused one took nothing away
+    assert not (tmp_path / "checkpoint").exists()  # nothing was written into it
+
+
+def test_an_unfinished_version_of_another_training_is_not_deleted(tmp_path):
+    with claimed(tmp_path / "v1.running"):
+        (tmp_path / "v1.running" / "curves.csv").write_text("")
+        version, run = begin_next(tmp_path)
+        assert (version, run.name) == ("v2", "v2.running")
+        place = publish(tmp_path / "v1.running", "v1")
+        assert is_claimed(place)  # also under its new name
+    assert [path.name for path in place.iterdir()] == ["curves.csv"]
+    (tmp_path / "v2.running").mkdir()
+    (tmp_path / "v2.running" / ".training").touch()  # of a training that was killed
+    assert begin_next(tmp_path)[0] == "v2"
+    assert not (tmp_path / "v2.running").exists()

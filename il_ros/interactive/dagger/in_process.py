@@ -24,7 +24,7 @@ from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.policies.versions import CHECKPOINT, begin_next, publish
+from il_ros.policies.versions import CHECKPOINT, begin_next, claimed, publish
 from il_ros.records.labelling import EXPERT, POLICY
 from il_ros.sim.rollout import Rollout, rollout
 from il_ros.sim.tasks.task import Task, is_judged
@@ -137,17 +137,17 @@ def save_version(
         "il_ros": package_version(),
     }
     saved = replace(policy, version=version, metrics=metrics)
-    place.mkdir(parents=True)
-    checkpoint.save(place / CHECKPOINT, saved)
-    made_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    data = {"train": names, "validation": []}
-    lineage.write(
-        place,
-        lineage.Lineage(
-            version, parent, data=data, labels=labels, contract_hash=run.contract.hash, trained_at=made_at
-        ),
-    )
-    return publish(place, version)
+    with claimed(place):
+        checkpoint.save(place / CHECKPOINT, saved)
+        made_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        data = {"train": names, "validation": []}
+        lineage.write(
+            place,
+            lineage.Lineage(
+                version, parent, data=data, labels=labels, contract_hash=run.contract.hash, trained_at=made_at
+            ),
+        )
+        return publish(place, version)
 
 
 def _loop(mode: Mode, contract: Contract, human: Human | None = None) -> InteractionLoop:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pathlib
 import shutil
 from pathlib import Path
 
@@ -76,7 +77,11 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> list[str]:
         return step
 
     for name in STEPS:
-        monkeypatch.setattr(os, name, guarded(name, getattr(os, name)))
+        call = guarded(name, getattr(os, name))
+        monkeypatch.setattr(os, name, call)
+        if name in ("link", "rename", "replace", "unlink") and hasattr(pathlib, "_NormalAccessor"):
+            # Python 3.10: `Path` calls them by references of its own
+            monkeypatch.setattr(pathlib._NormalAccessor, name, staticmethod(call))
     return passed
 
 
