@@ -97,8 +97,9 @@ class Terminal:
         self._descriptor = descriptor
         self._screen = screen
         self._shown = ""
+        self._lost = False
         self.on_suspend: Callable[[], None] = lambda: None
-        """Called before the process is suspended."""
+        """Called before the process is suspended, and when the terminal is lost: nobody can press a key."""
 
     @property
     def width(self) -> int:
@@ -119,9 +120,17 @@ class Terminal:
             except OSError:
                 block = b""
             if not block:  # a closed terminal stays readable
+                self._lose()
                 break
             text += block.decode(errors="ignore")
         return split_keys(text)
+
+    def _lose(self) -> None:
+        """End this process as a hang-up does: the kernel sends one only where the terminal controls the process."""
+        if not self._lost:
+            self._lost = True
+            self.on_suspend()
+            os.kill(os.getpid(), signal.SIGHUP)
 
     def show(self, text: str) -> None:
         """Replace the status, which may have several lines."""
