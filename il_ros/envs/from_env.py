@@ -13,10 +13,10 @@ import numpy as np
 from gymnasium import spaces
 
 from il_ros.core.contract import Contract, ContractError
-from il_ros.core.contract_draft import DraftedStream, drafted, picture, plain_number, quoted
 from il_ros.core.specs import ARRAY, BOUNDED, IMAGE
 from il_ros.envs.leaves import CommandedLeaf, ObservedLeaf, commanded_leaves, observed_leaves
 from il_ros.envs.task_env import TaskEnv
+from il_ros.episodes.contract_draft import DraftedStream, drafted, picture, plain_number, quoted
 
 RATE_HZ = 20.0
 SHOWN = 6

@@ -9,7 +9,7 @@ from il_ros.core import contract as contracts
 from il_ros.core.contract import ContractError
 from il_ros.core.tables import counted, say, table
 from il_ros.episodes.recording.options import AHEAD_S, AHEAD_SIMULATED_S
-from il_ros.episodes.survey.check import Row, State, check_contract
+from il_ros.episodes.survey.check import CheckState, Row, check_contract
 
 SECONDS = 4.0
 MOST_SECONDS = 600.0
@@ -116,8 +116,8 @@ def _check(args: argparse.Namespace) -> int:
     ahead_s = AHEAD_SIMULATED_S if survey.simulated else AHEAD_S
     rows = check_contract(contract, survey, ahead_s, resolver(args.namespace))
     say(text_of(rows))
-    failed = sum(row.state is State.FAIL for row in rows)
-    warned = sum(row.state is State.WARN for row in rows)
+    failed = sum(row.state is CheckState.FAIL for row in rows)
+    warned = sum(row.state is CheckState.WARN for row in rows)
     say(
         f"\n{args.contract}: {counted(len(rows), 'line')}, {counted(failed, 'failure')}, {counted(warned, 'warning')}, "
         f"watched for {args.seconds:g} s{', time of /clock' if survey.simulated else ''}"

@@ -12,7 +12,7 @@ from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.doctor.findings import Array, Check, Finding, Pictures, Severity
 from il_ros.episodes.doctor.numbers import spans_of
-from il_ros.episodes.doctor.takes import Takes
+from il_ros.episodes.doctor.takes import TakeSet
 
 FROZEN_S = 0.4
 """A camera is frozen if its pictures are equal for this long while the robot moves."""
@@ -59,7 +59,7 @@ def looked_at(frames: Array, episode: EpisodeArrays) -> Look:
     return Look(episode, brightness, sharpness, repeats)
 
 
-def camera_faults(takes: Takes) -> list[Finding]:
+def camera_faults(takes: TakeSet) -> list[Finding]:
     """Find frozen, dark and blurred cameras."""
     found: list[Finding] = []
     for spec in takes.cameras:
@@ -87,7 +87,7 @@ def camera_faults(takes: Takes) -> list[Finding]:
     return found
 
 
-def _frozen(takes: Takes, key: str, looks: Sequence[Look]) -> list[Finding]:
+def _frozen(takes: TakeSet, key: str, looks: Sequence[Look]) -> list[Finding]:
     least = max(3, round(FROZEN_S / takes.period_s))
     frozen: dict[str, tuple[Look, int, int]] = {}
     for look in looks:
@@ -122,7 +122,7 @@ def _frozen(takes: Takes, key: str, looks: Sequence[Look]) -> list[Finding]:
 
 
 def _spans(
-    takes: Takes,
+    takes: TakeSet,
     key: str,
     looks: Sequence[tuple[Look, NDArray[np.bool_]]],
     check: Check,
@@ -160,12 +160,12 @@ def _spans(
     ]
 
 
-def _times(takes: Takes, look: Look, first: int, last: int) -> tuple[float, float]:
+def _times(takes: TakeSet, look: Look, first: int, last: int) -> tuple[float, float]:
     times_s = takes.times_s(look.episode)
     return float(times_s[first]), float(times_s[min(last, len(times_s) - 1)])
 
 
-def _amend(takes: Takes, spans: dict[str, tuple[float, float]]) -> tuple[str, ...]:
+def _amend(takes: TakeSet, spans: dict[str, tuple[float, float]]) -> tuple[str, ...]:
     """Return the commands that leave out the spans of the first takes."""
     return tuple(
         takes.command("amend", [name], "--leave-out", f"{start:.2f}:{max(stop, start + takes.period_s):.2f}")
@@ -173,7 +173,7 @@ def _amend(takes: Takes, spans: dict[str, tuple[float, float]]) -> tuple[str, ..
     )
 
 
-def _pictures(takes: Takes, key: str, look: Look, first: int, last: int) -> Pictures:
+def _pictures(takes: TakeSet, key: str, look: Look, first: int, last: int) -> Pictures:
     """Return frames from before and within a stretch."""
     frames, times_s = np.asarray(look.episode.observations[key]), takes.times_s(look.episode)
     before = max(0, first - 2 * max(1, round(0.5 / takes.period_s)))

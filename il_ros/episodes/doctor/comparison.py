@@ -1,4 +1,4 @@
-"""Takes compared with each other: outliers, near-duplicates, starts that are all alike, contradicting labels."""
+"""TakeSet compared with each other: outliers, near-duplicates, starts that are all alike, contradicting labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from il_ros.core.specs import Vector
 from il_ros.core.tables import counted, percent
 from il_ros.episodes.doctor.findings import Check, Finding, Line, Plot, Severity
-from il_ros.episodes.doctor.takes import Takes
+from il_ros.episodes.doctor.takes import TakeSet
 
 LEAST_TAKES = 5
 """Fewer takes are not compared."""
@@ -36,7 +36,7 @@ SAMPLES = 2500
 """Frames that are compared with all others."""
 
 
-def courses(takes: Takes) -> Vector:
+def courses(takes: TakeSet) -> Vector:
     """Return each take's states and labels at POINTS moments of its course (N, POINTS, D), in units of their spread."""
     out = []
     for states, learnt in zip(takes.states, takes.learnt, strict=True):
@@ -49,7 +49,7 @@ def courses(takes: Takes) -> Vector:
     return np.array(out)
 
 
-def distances(takes: Takes) -> Vector:
+def distances(takes: TakeSet) -> Vector:
     """Return the distance between the courses of two takes (N, N): root mean square, infinite to itself."""
     flat = courses(takes).reshape(len(takes.episodes), -1)
     squares = np.square(flat).sum(axis=1)
@@ -65,7 +65,7 @@ def robust(values: Vector) -> Vector:
     return (values - middle) / max(deviation, 1e-3 * abs(float(middle)), 1e-12)
 
 
-def outliers(takes: Takes) -> list[Finding]:
+def outliers(takes: TakeSet) -> list[Finding]:
     """Find takes that are unlike all others, in their course, their length or their path."""
     if len(takes.episodes) < LEAST_TAKES:
         return []
@@ -120,7 +120,7 @@ def _far(values: Vector) -> NDArray[np.bool_]:
     return far
 
 
-def strangeness(takes: Takes) -> Vector:
+def strangeness(takes: TakeSet) -> Vector:
     """Return how far each take is from the median course in the number that differs most (N,), in robust deviations."""
     all_courses = courses(takes)
     middle = np.median(all_courses, axis=0)
@@ -128,7 +128,7 @@ def strangeness(takes: Takes) -> Vector:
     return np.asarray((np.abs(all_courses - middle) / deviation).mean(axis=1).max(axis=1))
 
 
-def _course_picture(takes: Takes, index: int) -> Plot:
+def _course_picture(takes: TakeSet, index: int) -> Plot:
     """Return the number in which a take differs most, beside the median of the others."""
     all_courses = courses(takes)
     others = np.delete(all_courses, index, axis=0)
@@ -149,7 +149,7 @@ def _course_picture(takes: Takes, index: int) -> Plot:
     )
 
 
-def duplicates(takes: Takes) -> list[Finding]:
+def duplicates(takes: TakeSet) -> list[Finding]:
     """Find takes that are nearly the same as another: the same data twice, or a replay."""
     if len(takes.episodes) < LEAST_TAKES:
         return []
@@ -182,7 +182,7 @@ def duplicates(takes: Takes) -> list[Finding]:
     ]
 
 
-def coverage(takes: Takes) -> list[Finding]:
+def coverage(takes: TakeSet) -> list[Finding]:
     """Find out whether all takes start alike; pictures are not compared."""
     if len(takes.episodes) < LEAST_TAKES or not takes.states[0].shape[1]:
         return []
@@ -199,7 +199,7 @@ def coverage(takes: Takes) -> list[Finding]:
         Finding(
             Check.COVERAGE,
             Severity.CAUTION,
-            f"All {counted(len(names), 'take')} start from nearly the same state.",
+            f"All {counted(len(names), 'episode')} start from nearly the same state.",
             "From any other start the policy has to guess: nothing shows it the way back.",
             names,
             ALIKE_STARTS / max(float(spread.max()), 1e-3),
@@ -218,7 +218,7 @@ def coverage(takes: Takes) -> list[Finding]:
     ]
 
 
-def disagreement(takes: Takes) -> list[Finding]:
+def disagreement(takes: TakeSet) -> list[Finding]:
     """Find labels that contradict each other at like states; not where cameras show what the numbers do not."""
     if len(takes.episodes) < LEAST_TAKES or takes.cameras or not takes.states[0].shape[1]:
         return []
@@ -274,7 +274,7 @@ def _contradicts(shares: Vector) -> bool:
 class _Compared:
     """Frames of all takes, with the distance of their states."""
 
-    def __init__(self, takes: Takes) -> None:
+    def __init__(self, takes: TakeSet) -> None:
         states, labels = np.concatenate(takes.states), np.concatenate(takes.learnt)
         owner = np.repeat(np.arange(len(takes.states)), [len(each) for each in takes.states])
         step = max(1, len(states) // SAMPLES)

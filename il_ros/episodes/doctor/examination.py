@@ -15,11 +15,11 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.doctor import cameras, comparison, numbers, skew, timing, tracking
 from il_ros.episodes.doctor.findings import Finding, worst_first
-from il_ros.episodes.doctor.takes import Takes
+from il_ros.episodes.doctor.takes import TakeSet
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.labelling import BY_MODE, Rule
 
-CHECKS: tuple[Callable[[Takes], list[Finding]], ...] = (
+CHECKS: tuple[Callable[[TakeSet], list[Finding]], ...] = (
     tracking.offsets_and_lags,
     timing.shifts,
     comparison.outliers,
@@ -38,12 +38,12 @@ CHECKS: tuple[Callable[[Takes], list[Finding]], ...] = (
 class Examination:
     """What was examined and found, worst first. `left_out`: (name, reason) of episodes that could not be read."""
 
-    takes: Takes
+    takes: TakeSet
     findings: tuple[Finding, ...]
     left_out: tuple[tuple[str, str], ...] = ()
 
 
-def examine(takes: Takes, policy: LoadedPolicy | None = None) -> list[Finding]:
+def examine(takes: TakeSet, policy: LoadedPolicy | None = None) -> list[Finding]:
     """Return the findings of all checks, worst first; with a policy, also where the takes are unknown to it."""
     found = [finding for each in CHECKS for finding in each(takes)]
     found += skew.skew(takes, policy) if policy is not None else []
@@ -52,7 +52,7 @@ def examine(takes: Takes, policy: LoadedPolicy | None = None) -> list[Finding]:
 
 def read_takes(
     entries: Iterable[Entry], contract: Contract, folder: Path, rule: Rule = BY_MODE
-) -> tuple[Takes, list[tuple[str, str]]]:
+) -> tuple[TakeSet, list[tuple[str, str]]]:
     """Return the takes of the entries under a contract, and a reason for each one that can't be read.
 
     `folder`: of the cached arrays. Raises OSError when the cache can't be written.
@@ -75,7 +75,7 @@ def read_takes(
         folders[entry.name], amended[entry.name] = entry.folder, amendments.read(entry.folder)
         started_ns = entry.info.started_ns if entry.info is not None else 0
         started_s[entry.name] = (int(episode.ticks_ns[0]) - started_ns) / 1e9 if started_ns else 0.0
-    return Takes(contract, tuple(episodes), folders, started_s, amended), left_out
+    return TakeSet(contract, tuple(episodes), folders, started_s, amended), left_out
 
 
 def examined(

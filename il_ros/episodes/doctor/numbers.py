@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.doctor.findings import Check, Finding, Line, Plot, Severity
-from il_ros.episodes.doctor.takes import Takes
+from il_ros.episodes.doctor.takes import TakeSet
 
 IDLE_S = 1.5
 """A longer span in which nothing moves is reported; training thins it, but labels in it say 'stay'."""
@@ -40,7 +40,7 @@ def spans_of(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class Number:
+class TakeNumber:
     """One number of the takes: `values` of each episode (T,), `span`: its range over all."""
 
     name: str
@@ -58,7 +58,7 @@ class Number:
         return np.array([float(np.nanmax(each) - np.nanmin(each)) for each in self.values])
 
 
-def numbers_of(takes: Takes, *, actions: bool) -> list[Number]:
+def numbers_of(takes: TakeSet, *, actions: bool) -> list[TakeNumber]:
     """Return every number that is judged by itself: of small observations, and of the labels if `actions`.
 
     Angles of joints without end and orientations wrap, so they are left out.
@@ -68,16 +68,16 @@ def numbers_of(takes: Takes, *, actions: bool) -> list[Number]:
         for place, element in enumerate(spec.elements):
             if spec.turns[place] == 0 and not element.startswith("orientation"):
                 values = [np.asarray(each.observations[spec.key])[:, place] for each in takes.episodes]
-                found.append(Number(f"{spec.key}/{element}", tuple(values)))
+                found.append(TakeNumber(f"{spec.key}/{element}", tuple(values)))
     turns = takes.contract.turns
     for column, name in enumerate(takes.contract.action_names if actions else ()):
         values = [np.asarray(each.commands)[:, column] for each in takes.episodes]
         if turns[column] == 0 and all(np.isfinite(each).any() for each in values):
-            found.append(Number(f"label of {name}", tuple(values)))
+            found.append(TakeNumber(f"label of {name}", tuple(values)))
     return found
 
 
-def idle_spans(takes: Takes) -> list[Finding]:
+def idle_spans(takes: TakeSet) -> list[Finding]:
     """Find spans in which nothing moves, of takes that move otherwise."""
     width = max(1, round(STILL_S / takes.period_s))
     numbers = numbers_of(takes, actions=True)
@@ -151,7 +151,7 @@ def _still(values: Vector, bound: float, width: int) -> NDArray[np.bool_]:
     return still
 
 
-def dead_numbers(takes: Takes) -> list[Finding]:
+def dead_numbers(takes: TakeSet) -> list[Finding]:
     """Find numbers that stand still in some takes although they move in most."""
     if len(takes.episodes) < 3:
         return []
@@ -180,7 +180,7 @@ def dead_numbers(takes: Takes) -> list[Finding]:
     return found
 
 
-def _two(takes: Takes, number: Number, first: int, other: int) -> Plot:
+def _two(takes: TakeSet, number: TakeNumber, first: int, other: int) -> Plot:
     lines = tuple(
         Line(takes.episodes[index].name, takes.times_s(takes.episodes[index]), number.values[index])
         for index in dict.fromkeys((first, other))
@@ -188,7 +188,7 @@ def _two(takes: Takes, number: Number, first: int, other: int) -> Plot:
     return Plot(number.name, "s since the start", "", lines)
 
 
-def saturated_numbers(takes: Takes) -> list[Finding]:
+def saturated_numbers(takes: TakeSet) -> list[Finding]:
     """Find observed numbers that stop at one extreme value in several takes, as those of a clipping sensor do.
 
     Labels at a limit are in the grade of each take: the safety limiter counts them.
@@ -231,7 +231,7 @@ def _longest(mask: NDArray[np.bool_]) -> int:
     return max((last - first + 1 for first, last in spans_of(mask)), default=0)
 
 
-def jumps(takes: Takes) -> list[Finding]:
+def jumps(takes: TakeSet) -> list[Finding]:
     """Find single steps that are far larger than those of the other takes: an encoder, a tracker, lost messages."""
     found = []
     for number in numbers_of(takes, actions=False):

@@ -6,7 +6,7 @@ import numpy as np
 
 from il_ros.core.tables import percent
 from il_ros.episodes.doctor.findings import Check, Finding, Line, Plot, Severity
-from il_ros.episodes.doctor.takes import Takes
+from il_ros.episodes.doctor.takes import TakeSet
 from il_ros.policies.runner import LoadedPolicy
 
 OUTSIDE = 0.02
@@ -16,7 +16,7 @@ FAR = 0.25
 MOST_NAMED = 3
 
 
-def skew(takes: Takes, policy: LoadedPolicy) -> list[Finding]:
+def skew(takes: TakeSet, policy: LoadedPolicy) -> list[Finding]:
     """Find the numbers that are outside what the policy was trained on."""
     if policy.normaliser.shown is None or not policy.inputs.state:
         return []

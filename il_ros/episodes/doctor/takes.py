@@ -26,7 +26,7 @@ _THINNED = 4
 
 
 @dataclass(frozen=True)
-class Takes:
+class TakeSet:
     """Episodes of one contract.
 
     By the name of an episode: `folders`, where it is; `started_s`, the time from the start of its demonstration to its

@@ -16,7 +16,7 @@ import numpy as np
 from il_ros.core.specs import LASER_SCAN, Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.doctor.findings import Array, Check, Finding, Line, Plot, Severity
-from il_ros.episodes.doctor.takes import Takes
+from il_ros.episodes.doctor.takes import TakeSet
 
 MOST_SHIFT_S = 0.8
 SHIFT_TICKS, SHIFT_S = 1.6, 0.08
@@ -79,7 +79,7 @@ def lag_curve(moves: Sequence[Vector], seen: Sequence[Vector], most: int) -> Lag
     return LagCurve(np.array(found))
 
 
-def shifts(takes: Takes) -> list[Finding]:
+def shifts(takes: TakeSet) -> list[Finding]:
     """Find cameras and scans whose content is out of time with the robot's motion, in all takes or in some."""
     most = max(3, round(MOST_SHIFT_S / takes.period_s))
     long = [each for each in takes.episodes if len(each) > 3 * most]
@@ -131,7 +131,7 @@ def _turns(scans: Vector) -> Vector:
 
 
 def _of_stream(
-    takes: Takes,
+    takes: TakeSet,
     key: str,
     motion: str,
     episodes: Sequence[EpisodeArrays],
@@ -159,7 +159,7 @@ def _of_stream(
 
 
 def _finding(
-    takes: Takes, key: str, motion: str, curve: LagCurve, lag: float, names: tuple[str, ...]
+    takes: TakeSet, key: str, motion: str, curve: LagCurve, lag: float, names: tuple[str, ...]
 ) -> Finding:
     late_s = lag * takes.period_s
     topic = takes.contract.observation(key).topic

@@ -13,7 +13,7 @@ import numpy as np
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.doctor.findings import Check, Finding, Line, Plot, Severity
-from il_ros.episodes.doctor.takes import Takes
+from il_ros.episodes.doctor.takes import TakeSet
 
 MOST_LAG_S = 1.0
 """A robot that follows later is not one."""
@@ -64,7 +64,7 @@ def following(command: Vector, measured: Vector, most_lag: int, usual_lag: int) 
     return Following(lag, float(middle[min(lag, usual_lag)]), certain, float(spreads.min()))
 
 
-def offsets_and_lags(takes: Takes) -> list[Finding]:
+def offsets_and_lags(takes: TakeSet) -> list[Finding]:
     """Find numbers whose label is beside what the robot did, and robots that follow late."""
     most_lag = max(1, round(MOST_LAG_S / takes.period_s))
     judged = np.flatnonzero(takes.moved >= MOVES * takes.action_scales)
@@ -86,7 +86,7 @@ def offsets_and_lags(takes: Takes) -> list[Finding]:
     return [_offset(takes, column, cases) for column, cases in offset.items()] + _late(takes, late)
 
 
-def _offset(takes: Takes, column: int, cases: list[tuple[EpisodeArrays, Following]]) -> Finding:
+def _offset(takes: TakeSet, column: int, cases: list[tuple[EpisodeArrays, Following]]) -> Finding:
     name = takes.contract.action_names[column]
     unit = takes.contract.action(name.partition("/")[0]).unit
     typical = float(np.median([case.offset for _, case in cases]))
@@ -107,7 +107,7 @@ def _offset(takes: Takes, column: int, cases: list[tuple[EpisodeArrays, Followin
     )
 
 
-def _late(takes: Takes, late: dict[int, list[tuple[EpisodeArrays, Following]]]) -> list[Finding]:
+def _late(takes: TakeSet, late: dict[int, list[tuple[EpisodeArrays, Following]]]) -> list[Finding]:
     """Return one finding about all numbers that follow late: the cause is one controller."""
     if not late:
         return []
@@ -134,7 +134,7 @@ def _late(takes: Takes, late: dict[int, list[tuple[EpisodeArrays, Following]]]) 
     ]
 
 
-def _picture(takes: Takes, column: int, episode: EpisodeArrays, title: str) -> Plot:
+def _picture(takes: TakeSet, column: int, episode: EpisodeArrays, title: str) -> Plot:
     times_s = takes.times_s(episode)
     unit = takes.contract.action(takes.contract.action_names[column].partition("/")[0]).unit
     return Plot(

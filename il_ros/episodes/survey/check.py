@@ -9,7 +9,7 @@ from enum import Enum
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ActionSpec, ObservationSpec
 from il_ros.episodes.recording.grade import ANOTHER_CLOCK_S, wrong_clock
-from il_ros.episodes.survey.survey import SeenTopic, Survey
+from il_ros.episodes.survey.survey import GraphSurvey, SeenTopic
 
 SLOWER, BARELY = 0.7, 0.95
 """Share of the rate that is needed, below which the check fails, or warns."""
@@ -17,7 +17,7 @@ SUPERVISOR = "dagger_supervisor"
 """The only node that may publish commands."""
 
 
-class State(Enum):
+class CheckState(Enum):
     """Result of one line; `value` is shown."""
 
     PASS = "pass"
@@ -31,13 +31,13 @@ class Row:
 
     key: str
     checked: str
-    state: State
+    state: CheckState
     remedy: str = ""
 
 
 def check_contract(
     contract: Contract,
-    survey: Survey,
+    survey: GraphSurvey,
     ahead_s: float,
     resolve: Callable[[str], str] = lambda topic: f"/{topic}",
 ) -> list[Row]:
@@ -56,17 +56,17 @@ def check_contract(
 
 
 def _observed(
-    contract: Contract, spec: ObservationSpec, topic: SeenTopic, survey: Survey, ahead_s: float
+    contract: Contract, spec: ObservationSpec, topic: SeenTopic, survey: GraphSurvey, ahead_s: float
 ) -> Iterator[Row]:
     key, name = spec.key, topic.name
     if not topic.publishers:
-        yield Row(key, f"{name}: no publisher", State.FAIL, _nobody(spec.type))
+        yield Row(key, f"{name}: no publisher", CheckState.FAIL, _nobody(spec.type))
         return
     if wrong := [each for each in topic.types if each != spec.type]:
         yield Row(
             key,
             f"{name}: type {wrong[0]} on the graph",
-            State.FAIL,
+            CheckState.FAIL,
             f"The contract says {spec.type}: correct 'type', or the driver.",
         )
         return
@@ -75,7 +75,7 @@ def _observed(
         yield Row(
             key,
             f"{name}: no message within {survey.seconds:g} s, though {by} publishes it",
-            State.FAIL,
+            CheckState.FAIL,
             "Start the driver's stream; with large messages, look at the network and the DDS settings (README).",
         )
         return
@@ -93,16 +93,16 @@ def _nobody(type_name: str) -> str:
 def _publishers(spec: ObservationSpec, topic: SeenTopic, by: str) -> Row:
     count = len(topic.publishers)
     if topic.fault:
-        return Row(spec.key, f"{topic.name}: {topic.fault}", State.FAIL, f"Stop one of: {by}.")
+        return Row(spec.key, f"{topic.name}: {topic.fault}", CheckState.FAIL, f"Stop one of: {by}.")
     words = f"{topic.name}: published by {by}"
     if count > 1 and spec.type != "sensor_msgs/msg/JointState" and not spec.frames:
         return Row(
             spec.key,
             f"{words} ({count} publishers)",
-            State.WARN,
+            CheckState.WARN,
             "Two sources are mixed in one stream: stop one of them.",
         )
-    return Row(spec.key, words, State.PASS)
+    return Row(spec.key, words, CheckState.PASS)
 
 
 def _qos(key: str, topic: SeenTopic) -> Row:
@@ -112,20 +112,20 @@ def _qos(key: str, topic: SeenTopic) -> Row:
         return Row(
             key,
             f"{topic.name}: its publishers offer different QoS",
-            State.WARN,
+            CheckState.WARN,
             "Subscriptions take the weaker one, so messages may be lost: give all publishers the same QoS.",
         )
     words = (
         f"{'reliable' if True in reliable else 'best effort'}{', transient local' if True in latched else ''}"
     )
-    return Row(key, f"{topic.name}: QoS {words}, which subscriptions of il_ros adapt to", State.PASS)
+    return Row(key, f"{topic.name}: QoS {words}, which subscriptions of il_ros adapt to", CheckState.PASS)
 
 
 def _rate(contract: Contract, spec: ObservationSpec, topic: SeenTopic) -> Row:
     trigger = spec.topic == contract.trigger
     latched = all(each.latched for each in topic.publishers)
     if latched and topic.messages < 3:
-        return Row(spec.key, f"{topic.name}: sent once, and kept for later subscribers", State.PASS)
+        return Row(spec.key, f"{topic.name}: sent once, and kept for later subscribers", CheckState.PASS)
     needed = contract.rate_hz if trigger else 1.0 / spec.max_age_s
     why = "of the contract, as it is the trigger" if trigger else f"for a max_age_s of {spec.max_age_s:g}"
     words = f"{topic.name}: {topic.rate_hz:.1f} Hz; {needed:.3g} Hz are needed {why}"
@@ -135,64 +135,62 @@ def _rate(contract: Contract, spec: ObservationSpec, topic: SeenTopic) -> Row:
             if trigger
             else "Raise the driver's rate, or max_age_s if older data will do."
         )
-        return Row(spec.key, words, State.FAIL, remedy)
+        return Row(spec.key, words, CheckState.FAIL, remedy)
     if topic.rate_hz < BARELY * needed:
         return Row(
             spec.key,
             words,
-            State.WARN,
+            CheckState.WARN,
             "Some ticks will have no observation; raise the driver's rate a little.",
         )
-    return Row(spec.key, words, State.PASS)
+    return Row(spec.key, words, CheckState.PASS)
 
 
-def _age(spec: ObservationSpec, topic: SeenTopic, survey: Survey, ahead_s: float) -> Row:
+def _age(spec: ObservationSpec, topic: SeenTopic, survey: GraphSurvey, ahead_s: float) -> Row:
     info = topic.info
     assert info is not None
     if spec.stamp == "arrival" or info.age_p50_s is None:
         known = spec.stamp == "arrival"
         words = "taken by arrival" if known else "without stamps, so taken by arrival"
-        return Row(spec.key, f"{topic.name}: {words}", State.PASS)
+        return Row(spec.key, f"{topic.name}: {words}", CheckState.PASS)
     middle, high = info.age_p50_s, info.age_p99_s or info.age_p50_s
     words = f"{topic.name}: {1000 * middle:.1f} ms old on arrival, {1000 * high:.1f} ms at most (99 %)"
     if wrong := wrong_clock(info, ahead_s):
         return Row(
-            spec.key, wrong.split(":")[0] + ": stamps are ahead of this computer's clock", State.FAIL, _CLOCK
+            spec.key,
+            wrong.split(":")[0] + ": stamps are ahead of this computer's clock",
+            CheckState.FAIL,
+            _CLOCK,
         )
     if middle > ANOTHER_CLOCK_S:
-        return Row(spec.key, f"{topic.name}: stamps of another clock, {middle:.0f} s old", State.FAIL, _CLOCK)
+        return Row(
+            spec.key, f"{topic.name}: stamps of another clock, {middle:.0f} s old", CheckState.FAIL, _CLOCK
+        )
     if high > spec.max_age_s:
         return Row(
-            spec.key, f"{words}; max_age_s is {spec.max_age_s:g}", State.FAIL if middle > spec.max_age_s else
-            State.WARN,
+            spec.key, f"{words}; max_age_s is {spec.max_age_s:g}", CheckState.FAIL if middle > spec.max_age_s else
+            CheckState.WARN,
             "Messages arrive too late to be used: look for load and network, or raise max_age_s.",
         )  # fmt: skip
-    return Row(spec.key, words, State.PASS)
+    return Row(spec.key, words, CheckState.PASS)
 
 
 _CLOCK = "Synchronise the clocks (chrony, PTP), or set 'stamp: arrival' in the contract."
 
 
-def _content(spec: ObservationSpec, topic: SeenTopic, survey: Survey) -> Row:
+def _content(spec: ObservationSpec, topic: SeenTopic, survey: GraphSurvey) -> Row:
     reason = survey.unusable.get(spec.key)
     if reason is not None:
         return Row(
             spec.key,
             reason,
-            State.FAIL,
+            CheckState.FAIL,
             "Correct the contract to what the driver sends, or the driver's settings.",
         )
     if spec.image is not None:
         size = f"{spec.image.width}x{spec.image.height} {spec.image.encoding}"
-        return Row(spec.key, f"{topic.name}: one picture decoded to {size}", State.PASS)
-    what = (
-        f"{len(spec.names)} joints or names"
-        if spec.names
-        else f"{spec.size} numbers"
-        if spec.size
-        else "text"
-    )
-    return Row(spec.key, f"{topic.name}: {what} found and decoded", State.PASS)
+        return Row(spec.key, f"{topic.name}: one picture decoded to {size}", CheckState.PASS)
+    return Row(spec.key, f"{topic.name}: decoded as the contract declares it", CheckState.PASS)
 
 
 def _commanded(action: ActionSpec, topic: SeenTopic) -> Iterator[Row]:
@@ -204,7 +202,7 @@ def _commanded(action: ActionSpec, topic: SeenTopic) -> Iterator[Row]:
         yield Row(
             key,
             f"{name}: type {wrong[0]} on the graph",
-            State.FAIL,
+            CheckState.FAIL,
             f"The contract says {action.type}: correct 'type', or start the controller that takes it.",
         )
         return
@@ -212,29 +210,29 @@ def _commanded(action: ActionSpec, topic: SeenTopic) -> Iterator[Row]:
         yield Row(
             key,
             f"{name}: no subscriber",
-            State.FAIL,
+            CheckState.FAIL,
             "Start (and activate) the controller, or correct 'topic'.",
         )
     else:
         by = ", ".join(sorted({each.node for each in receivers}))
-        yield Row(key, f"{name}: received by {by}", State.PASS)
+        yield Row(key, f"{name}: received by {by}", CheckState.PASS)
         latched = [each.node for each in receivers if each.latched]
         if latched:
             yield Row(
                 key,
                 f"{name}: {', '.join(latched)} asks for transient local",
-                State.FAIL,
+                CheckState.FAIL,
                 "The supervisor publishes volatile, so no command would arrive: change the controller's QoS.",
             )
         else:
-            yield Row(key, f"{name}: QoS of its subscribers fits the supervisor's", State.PASS)
+            yield Row(key, f"{name}: QoS of its subscribers fits the supervisor's", CheckState.PASS)
     if others:
         names = ", ".join(sorted({each.node for each in others}))
         yield Row(
             key,
             f"{name}: {names} publishes commands",
-            State.FAIL,
+            CheckState.FAIL,
             "Only the supervisor may command the robot: end that node, or send its commands to another topic.",
         )
     else:
-        yield Row(key, f"{name}: no other publisher", State.PASS)
+        yield Row(key, f"{name}: no other publisher", CheckState.PASS)

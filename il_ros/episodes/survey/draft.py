@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.codecs.image import size_of
 from il_ros.core.contract import Contract, ContractError
-from il_ros.core.contract_draft import DraftedStream, drafted, number_list, picture, quoted, word, words_of
 from il_ros.core.messages import MessageError
 from il_ros.core.specs import (
     ARRAY,
@@ -29,14 +25,22 @@ from il_ros.core.specs import (
     TWISTS,
 )
 from il_ros.core.tables import counted
+from il_ros.episodes.contract_draft import (
+    DraftedStream,
+    drafted,
+    number_list,
+    picture,
+    quoted,
+    word,
+    words_of,
+)
 from il_ros.episodes.recording.grade import ANOTHER_CLOCK_S
-from il_ros.episodes.survey.description import JointLimits, joint_limits
-from il_ros.episodes.survey.survey import SeenTopic, Survey
+from il_ros.episodes.survey.commands import NO_LIMIT, Robot, drafted_actions, key_of, relative, unit_of
+from il_ros.episodes.survey.description import joint_limits
+from il_ros.episodes.survey.survey import GraphSurvey, SeenTopic
 
 RATE_HZ = 20.0
 """The highest rate that is drafted: more seldom helps to learn."""
-SPEED, SPEED_UNKNOWN = 1.0, 0.5
-"""Highest speed that is drafted, and that of a joint without a description, in rad/s; a tenth of it in m/s."""
 LARGEST_PICTURE = 240
 """Pictures are drafted smaller than this, by a whole factor."""
 OBSERVED = (JOINT_STATE, POSE, LASER_SCAN, IMAGE, COMPRESSED_IMAGE, ARRAY)
@@ -54,20 +58,8 @@ _COMMAND_WORDS = ("command", "cmd")
 _DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 
 
-@dataclass(frozen=True)
-class _Robot:
-    """What is known of the joints: the topic that measures each, and its limits."""
-
-    measured: dict[str, tuple[str, ...]]
-    limits: dict[str, JointLimits]
-
-    @property
-    def joints(self) -> list[str]:
-        return [name for names in self.measured.values() for name in names]
-
-
 def draft_contract(
-    survey: Survey, name: str = "robot", joints: Mapping[str, Sequence[str]] | None = None
+    survey: GraphSurvey, name: str = "robot", joints: Mapping[str, Sequence[str]] | None = None
 ) -> Contract:
     """Return a contract of what the survey saw; `text` is the commented file.
 
@@ -79,7 +71,7 @@ def draft_contract(
     commanded = [each for each in topics if _is_command(each)]
     observed = [each for each in topics if each.messages and each.type in OBSERVED and each not in commanded]
     observed, left_out = _without_twins(observed)
-    robot = _Robot({each.name: joint_names(each) for each in observed if each.type == JOINT_STATE}, limits)
+    robot = Robot({each.name: joint_names(each) for each in observed if each.type == JOINT_STATE}, limits)
     if not commanded:
         raise ContractError(
             f"the running graph: no node subscribes to a topic of type {', '.join(COMMANDED)}, so there is nothing to "
@@ -97,13 +89,13 @@ def draft_contract(
         if each is trigger or each.type in (IMAGE, COMPRESSED_IMAGE)
     )
     rate_hz = float(max(1, min(RATE_HZ, math.floor(1.05 * slowest))))
-    keys = words_of((each.name for each in observed), _key)
-    names = {each.name: _relative(each.name) for each in topics}
+    keys = words_of((each.name for each in observed), key_of)
+    names = {each.name: relative(each.name) for each in topics}
     seen = [
         DraftedStream(keys[each.name], _about(each), _observation(each, names, rate_hz, robot))
         for each in observed
     ]
-    actions, unclear = _actions(commanded, robot, keys, names, joints or {})
+    actions, unclear = drafted_actions(commanded, robot, keys, names, joints or {})
     if not actions:
         raise ContractError(f"the running graph: {'; '.join(unclear)}")
     others = [each for each in topics if each.messages and each not in observed and each not in commanded]
@@ -157,20 +149,6 @@ def _without_twins(topics: Sequence[SeenTopic]) -> tuple[list[SeenTopic], list[S
     return [each for each in topics if each not in left_out], left_out
 
 
-def _relative(name: str) -> str:
-    """Return a topic as a contract names it: relative, so that a namespace can be put before it."""
-    return name.removeprefix("/")
-
-
-def _key(name: str) -> str:
-    """Return a short key of a topic: '/overhead_camera/image_raw/compressed' as 'overhead_camera'."""
-    parts = [part for part in name.split("/") if part and part not in _PLAIN]
-    return word("_".join(parts[-2:])) if parts else word(name)
-
-
-_PLAIN = ("image_raw", "image", "color", "compressed", "image_rect", "image_rect_raw", "commands", "command")
-
-
 def _about(topic: SeenTopic) -> str:
     age = (
         ""
@@ -181,11 +159,11 @@ def _about(topic: SeenTopic) -> str:
     return f"measured: {topic.rate_hz:.1f} Hz{age}, from {by or 'an unknown node'}"
 
 
-def _observation(topic: SeenTopic, names: dict[str, str], rate_hz: float, robot: _Robot) -> tuple[str, ...]:
+def _observation(topic: SeenTopic, names: dict[str, str], rate_hz: float, robot: Robot) -> tuple[str, ...]:
     lines = [f"topic: {quoted(names[topic.name])}", f"type: {topic.type}"]
     newest = messages.decode(topic.type, topic.samples[-1])
     if topic.type == JOINT_STATE:
-        units = [_unit(each, robot) for each in robot.measured[topic.name]]
+        units = [unit_of(each, robot) for each in robot.measured[topic.name]]
         sliding = [each for each, unit in zip(robot.measured[topic.name], units, strict=True) if unit == "m"]
         lines += ["fields: [position]", *number_list("names", robot.measured[topic.name])]
         guessed = (
@@ -196,7 +174,7 @@ def _observation(topic: SeenTopic, names: dict[str, str], rate_hz: float, robot:
         ends = [
             each
             for each in robot.measured[topic.name]
-            if robot.limits.get(each, _NO_LIMIT).kind == "continuous"
+            if robot.limits.get(each, NO_LIMIT).kind == "continuous"
         ]
         lines += number_list("continuous", ends) if ends else []
     elif topic.type == POSE:
@@ -211,9 +189,6 @@ def _observation(topic: SeenTopic, names: dict[str, str], rate_hz: float, robot:
         lines.append(f"stamp: arrival                # {why}")
     lines.append(f"max_age_s: {_age_s(topic, rate_hz):g}")
     return tuple(line for line in lines if line)
-
-
-_NO_LIMIT = JointLimits("")
 
 
 def _camera(topic: SeenTopic, message: object) -> str:
@@ -255,200 +230,6 @@ def _no_clock(topic: SeenTopic) -> str:
     return f"CHECK: its stamps are {age_s:.3g} s old; set its clock" if abs(age_s) > ANOTHER_CLOCK_S else ""
 
 
-def _unit(joint: str, robot: _Robot) -> str:
-    """Return the unit of a joint's position, by the description or else by its name."""
-    return robot.limits[joint].unit if joint in robot.limits else _unit_by_name(joint)
-
-
-def _actions(
-    commanded: Sequence[SeenTopic],
-    robot: _Robot,
-    keys: dict[str, str],
-    names: dict[str, str],
-    given: Mapping[str, Sequence[str]],
-) -> tuple[list[DraftedStream], list[str]]:
-    """Return the actions, and a sentence about each command topic that is none."""
-    found: list[DraftedStream] = []
-    unclear: list[str] = []
-    claimed: set[str] = set()
-    action_keys = words_of((each.name for each in commanded), _key)
-    of_topic = _joints_of(commanded, robot, given)
-    for topic in sorted(commanded, key=lambda each: (each.type not in (ARRAY, *TWISTS), each.name)):
-        by = ", ".join(dict.fromkeys(each.node for each in topic.subscribers))
-        if topic.type in TWISTS:
-            found.append(DraftedStream(action_keys[topic.name], f"received by {by}", _twist(topic, names)))
-            continue
-        joints, why = of_topic.get(topic.name, ((), ""))
-        if not joints:
-            unclear.append(
-                f"{topic.name} ({topic.type}, received by {by}): its joints are not known; give them with "
-                f"--joints {topic.name}=NAME,NAME"
-            )
-        elif claimed & set(joints):
-            unclear.append(
-                f"{topic.name} ({topic.type}, received by {by}): commands joints that another topic commands"
-            )
-        elif "effort" in topic.name:
-            unclear.append(
-                f"{topic.name} ({topic.type}): commands efforts; see quantity: bounded in docs/contract.yaml"
-            )
-        else:
-            claimed |= set(joints)
-            lines = _joint_action(topic, joints, why, robot, keys, names)
-            found.append(DraftedStream(action_keys[topic.name], f"received by {by}", lines))
-    return found, unclear
-
-
-def _joints_of(
-    commanded: Sequence[SeenTopic], robot: _Robot, given: Mapping[str, Sequence[str]]
-) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Return the joints that each topic commands, and a comment on how they are known.
-
-    In turn: as asked for, as the controller's parameter says, as a message says, by a joint's name in the topic's, and
-    the joints that are left for one topic that is left.
-    """
-    found: dict[str, tuple[tuple[str, ...], str]] = {}
-    arrays = [each for each in commanded if each.type not in TWISTS]
-    unknown = []
-    for topic in arrays:
-        named = tuple(given.get(topic.name, given.get(_relative(topic.name), ())))
-        if named:
-            found[topic.name] = (named, "")
-        elif topic.joints:
-            found[topic.name] = (topic.joints, "as the controller declares them")
-        elif topic.type == JOINT_TRAJECTORY and topic.samples:
-            sent = messages.decode(topic.type, topic.samples[-1])
-            found[topic.name] = (tuple(sent.joint_names), "as in a message")
-        else:
-            unknown.append(topic)
-    measured = robot.joints
-    for topic in unknown:
-        alike = tuple(joint for joint in measured if any(_alike(part, joint) for part in _words(topic.name)))
-        if alike and len(alike) < len(measured):
-            found[topic.name] = (alike, "CHECK: guessed from the topic's name")
-    rest = [topic for topic in unknown if topic.name not in found]
-    free = tuple(joint for joint in measured if not any(joint in joints for joints, _ in found.values()))
-    if len(rest) == 1 and free:
-        found[rest[0].name] = (
-            free,
-            "CHECK: guessed, the joints that no other topic commands, in measured order",
-        )
-    return found
-
-
-def _words(name: str) -> list[str]:
-    return [
-        part for part in name.lower().replace("/", "_").split("_") if len(part) > 2 and part not in _NO_JOINT
-    ]
-
-
-_NO_JOINT = (
-    "position",
-    "velocity",
-    "effort",
-    "trajectory",
-    "joint",
-    "controller",
-    "commands",
-    "command",
-    "arm",
-    "robot",
-)
-
-
-def _alike(part: str, joint: str) -> bool:
-    return part in joint.lower().split("_") or joint.lower() == part
-
-
-def _joint_action(
-    topic: SeenTopic,
-    joints: tuple[str, ...],
-    why: str,
-    robot: _Robot,
-    keys: dict[str, str],
-    names: dict[str, str],
-) -> tuple[str, ...]:
-    velocity = "velocity" in topic.name
-    reference = next((name for name, seen in robot.measured.items() if set(joints) <= set(seen)), None)
-    limits = [robot.limits.get(joint, _NO_LIMIT) for joint in joints]
-    units = {_unit(joint, robot) for joint in joints}
-    unit = units.pop() if len(units) == 1 else "rad"
-    lines = [f"topic: {quoted(names[topic.name])}", f"type: {topic.type}", *number_list("names", joints)]
-    lines[-1] += f"  # {why}" if why else ""
-    speeds = [_speed(limit, unit) for limit in limits]
-    known = (
-        "from /robot_description, at most 1 rad/s or 0.1 m/s"
-        if all(limit.kind for limit in limits)
-        else "CHECK: a guess"
-    )
-    if velocity:
-        per_second = f"{unit}/s"
-        return (
-            *lines,
-            f"unit: {per_second}",
-            "quantity: velocity",
-            "limits:",
-            *(f"  {line}" for line in number_list("lower", [-each for each in speeds])),
-            *(f"  {line}" for line in number_list("upper", speeds)),
-            *(f"  {line}" for line in number_list("speed", speeds)),
-            "safe: zero",
-        )
-    lines += [f"unit: {unit}"]
-    if reference is None:
-        raise ContractError(
-            f"the running graph: {topic.name} commands {', '.join(joints)}, but no topic of joint states "
-            f"measures them all"
-        )
-    lines += [f"reference: {keys[reference]}", "limits:"]
-    if all(math.isfinite(limit.lower) for limit in limits):
-        lines += [f"  {line}" for line in number_list("lower", [limit.lower for limit in limits])]
-        lines += [f"  {line}" for line in number_list("upper", [limit.upper for limit in limits])]
-    elif any(math.isfinite(limit.lower) for limit in limits):
-        lines += [f"  lower: {_with_infinite([limit.lower for limit in limits])}"]
-        lines += [f"  upper: {_with_infinite([limit.upper for limit in limits])}"]
-    else:
-        lines += [
-            "  # CHECK: lower: [...] and upper: [...] are not known: nothing keeps the joints from their ends"
-        ]
-    listed = number_list("speed", speeds)
-    listed[-1] += f"  # {known}"
-    return (*lines, *(f"  {line}" for line in listed), "safe: hold")
-
-
-def _with_infinite(values: Sequence[float]) -> str:
-    words = [
-        f"{value:.6g}" if math.isfinite(value) else (".inf" if value > 0 else "-.inf") for value in values
-    ]
-    return f"[{', '.join(words)}]"
-
-
-def _unit_by_name(joint: str) -> str:
-    return "m" if any(part in joint.lower() for part in ("gripper", "finger", "lift", "slide")) else "rad"
-
-
-def _speed(limit: JointLimits, unit: str) -> float:
-    sliding = (limit.unit if limit.kind else unit) == "m"
-    most = (SPEED if limit.kind else SPEED_UNKNOWN) * (0.1 if sliding else 1.0)
-    return float(np.round(min(most, limit.speed), 6))
-
-
-def _twist(topic: SeenTopic, names: dict[str, str]) -> tuple[str, ...]:
-    stamped = topic.type.endswith("Stamped")
-    return (
-        f"topic: {quoted(names[topic.name])}",
-        f"type: {topic.type}",
-        "names: [linear.x, angular.z]     # CHECK: add linear.y for a base that moves sideways",
-        "unit: m/s, rad/s",
-        *(("frame_id: base_link",) if stamped else ()),
-        "limits:                          # CHECK: guesses for a small base",
-        "  lower: [-0.2, -1.0]",
-        "  upper: [0.5, 1.0]",
-        "  speed: [0.5, 1.0]",
-        "safe: zero",
-        "expires_s: 0.25",
-    )
-
-
 def _tail(others: Sequence[SeenTopic], left_out: Sequence[SeenTopic], unclear: Sequence[str]) -> list[str]:
     lines = [f"Not drafted: {sentence}" for sentence in unclear]
     lines += [
@@ -464,7 +245,7 @@ def _tail(others: Sequence[SeenTopic], left_out: Sequence[SeenTopic], unclear: S
     return lines
 
 
-def _transforms(survey: Survey, names: dict[str, str]) -> list[str]:
+def _transforms(survey: GraphSurvey, names: dict[str, str]) -> list[str]:
     """Return a commented observation of the pose from the root of the moving transforms to one of their ends."""
     moving = survey.topics.get("/tf")
     if moving is None or not moving.samples:

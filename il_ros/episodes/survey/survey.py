@@ -9,7 +9,7 @@ from il_ros.episodes.layout import StreamInfo
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class GraphEndpoint:
     """A publisher or subscriber by its node's full name. `latched`: transient local."""
 
     node: str
@@ -28,8 +28,8 @@ class SeenTopic:
 
     name: str
     types: tuple[str, ...]
-    publishers: tuple[Endpoint, ...] = ()
-    subscribers: tuple[Endpoint, ...] = ()
+    publishers: tuple[GraphEndpoint, ...] = ()
+    subscribers: tuple[GraphEndpoint, ...] = ()
     info: StreamInfo | None = None
     samples: tuple[bytes, ...] = ()
     joints: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class SeenTopic:
 
 
 @dataclass(frozen=True)
-class Survey:
+class GraphSurvey:
     """The topics by full name, watched for `seconds`.
 
     `description`: the robot's URDF from `/robot_description`, "" if nobody publishes it. `unusable`: by observation

@@ -25,7 +25,7 @@ from il_ros.core.contract import Contract
 from il_ros.episodes.recording.options import RecordedStream
 from il_ros.episodes.recording.stream import Stream
 from il_ros.episodes.recording.usability import UsabilityCheck
-from il_ros.episodes.survey.survey import Endpoint, SeenTopic, Survey
+from il_ros.episodes.survey.survey import GraphEndpoint, GraphSurvey, SeenTopic
 from il_ros.nodes.runtime import process
 from il_ros.nodes.runtime.publishers import CLOCK, UNKNOWN
 from il_ros.nodes.runtime.qos import LATCHED
@@ -51,7 +51,7 @@ def look(
     contract: Contract | None = None,
     namespace: str = "",
     controllers: Callable[[str, str], bool] = lambda name, type_name: False,
-) -> Survey:
+) -> GraphSurvey:
     """Return what was seen within `seconds` after the discovery.
 
     `wanted` says of a topic's name and type whether its messages are received; a contract's topics are received anyway.
@@ -102,7 +102,7 @@ class _Watch:
 
     def survey(
         self, seconds: float, wanted: Callable[[str, str], bool], controllers: Callable[[str, str], bool]
-    ) -> Survey:
+    ) -> GraphSurvey:
         self._node.create_subscription(
             String, "robot_description", lambda message: self._description.append(message.data), LATCHED
         )
@@ -127,7 +127,7 @@ class _Watch:
         topics = {
             name: self._seen(name, kinds, now_ns, joints.get(name, ())) for name, kinds in types.items()
         }
-        return Survey(
+        return GraphSurvey(
             topics,
             seconds,
             self._description[-1] if self._description else "",
@@ -209,10 +209,10 @@ class _Watch:
         )
 
 
-def _endpoint(info: Any) -> Endpoint:
+def _endpoint(info: Any) -> GraphEndpoint:
     profile: QoSProfile = info.qos_profile
     name = "a node that was just discovered" if info.node_name == UNKNOWN else info.node_name
-    return Endpoint(
+    return GraphEndpoint(
         f"{info.node_namespace.rstrip('/')}/{name}",
         profile.reliability == ReliabilityPolicy.RELIABLE,
         profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,

@@ -14,7 +14,7 @@ from il_ros.episodes.amendments import Amendments
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.doctor.examination import examine
 from il_ros.episodes.doctor.findings import Check, Severity, worst_first
-from il_ros.episodes.doctor.takes import Takes
+from il_ros.episodes.doctor.takes import TakeSet
 
 TEXT = """
 name: planted
@@ -74,7 +74,7 @@ def pictures(joints):
 def clean(own=NUMBERS, count=10):
     episodes = tuple(take(number, own) for number in range(count))
     folders = {each.name: Path("root") / each.name for each in episodes}
-    return Takes(own, episodes, folders, dict.fromkeys(folders, 0.0))
+    return TakeSet(own, episodes, folders, dict.fromkeys(folders, 0.0))
 
 
 def planted(takes, places, change):

@@ -11,9 +11,9 @@ import numpy as np
 
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
-from il_ros.core.contract_draft import word
 from il_ros.core.specs import ObservationSpec
 from il_ros.core.tables import counted
+from il_ros.episodes.contract_draft import word
 from il_ros.episodes.exchange.bags import ImportedEpisode, require_own_topics, write_bag
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.hdf5.draft import TOPICS, drafted_from

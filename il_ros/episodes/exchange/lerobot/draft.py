@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from il_ros.core.contract import ContractError
-from il_ros.core.contract_draft import DraftedStream, drafted, number_list, picture, word, words_of
 from il_ros.core.specs import ARRAY, COMPRESSED_IMAGE, IMAGE
 from il_ros.core.tables import counted, shown
+from il_ros.episodes.contract_draft import DraftedStream, drafted, number_list, picture, word, words_of
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.lerobot.layout import (
     ACTION,
