@@ -1,6 +1,7 @@
 """The part of `make interop` that runs in LeRobot's environment: load, index, edit, train, write.
 
     python scripts/interop_lerobot.py build/interop
+    python scripts/interop_lerobot.py serve POLICY --port 0      # examples/lerobot_server, started by interop_remote.py
 
 Every check raises AssertionError when it fails. Each line that is printed is a result.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
+import runpy
 import sys
 from pathlib import Path
 
@@ -27,14 +29,24 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset  # noqa: E402
 from lerobot.datasets.utils import dataset_to_policy_features  # noqa: E402
 from lerobot.policies.act.configuration_act import ACTConfig  # noqa: E402
 from lerobot.policies.act.modeling_act import ACTPolicy  # noqa: E402
+from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig  # noqa: E402
+from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy  # noqa: E402
 from lerobot.policies.factory import make_pre_post_processors  # noqa: E402
+from lerobot.policies.pretrained import PreTrainedPolicy  # noqa: E402
 
 CAMERAS = ("observation.images.overhead", "observation.images.wrist")
 CHUNK = 8
 
 
+SERVER = Path(__file__).parents[1] / "examples" / "lerobot_server" / "serve_lerobot.py"
+
+
 def main() -> None:
     """Run all checks."""
+    if sys.argv[1] == "serve":
+        del sys.argv[1]
+        runpy.run_path(str(SERVER), run_name="__main__")
+        return
     work = Path(sys.argv[1])
     packages = ("lerobot", "torch", "torchvision", "datasets", "pyarrow", "av")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
@@ -44,6 +56,7 @@ def main() -> None:
         print(compared(name, opened(work / f"data/{name}"), exact))
     print(trained("h264", work / "data/h264"))
     print(trained("image", work / "data/image"))
+    print(with_history(work / "data/image"))
     edited(work)
 
 
@@ -112,7 +125,54 @@ def trained(name: str, root: Path) -> str:
         optimiser.step()
         losses.append(loss.item())
     assert losses[1] < losses[0]
+    saved(policy, dataset, f"act_{name}", root)
     return f"{name}: one step of ACT, loss {losses[0]:.3f} before and {losses[1]:.3f} after"
+
+
+def saved(policy: PreTrainedPolicy, dataset: LeRobotDataset, name: str, root: Path) -> None:
+    """Save a policy with its processors, as LeRobot's training does, and its answer to the first frame."""
+    folder = root.parents[1] / "policies" / name
+    policy.save_pretrained(folder)
+    before, after = make_pre_post_processors(policy.config, dataset_stats=dataset.meta.stats)
+    for processor in (before, after):
+        processor.save_pretrained(folder)
+    frame, history = opened(root)[0], policy.config.n_obs_steps
+    pictures = {key.rpartition(".")[2]: frame[key].permute(1, 2, 0).numpy() for key in CAMERAS}
+    seen = {key: np.rint(255 * picture).astype(np.uint8) for key, picture in pictures.items()}
+    actions = np.zeros((policy.config.n_action_steps, 7))
+    if history == 1:
+        exact = {
+            key: torch.from_numpy(seen[key.rpartition(".")[2]]).permute(2, 0, 1) / 255 for key in CAMERAS
+        }
+        batch = before({"observation.state": frame["observation.state"], "task": "push", **exact})
+        with torch.inference_mode():
+            chunk = policy.predict_action_chunk(batch)
+        actions = torch.stack([after(chunk[:, step])[0] for step in range(CHUNK)]).numpy()
+    joints = frame["observation.state"].double().numpy()
+    np.savez(folder.with_suffix(".npz"), joints=joints, actions=actions, history=history, **seen)
+
+
+def with_history(root: Path) -> str:
+    """Save an untrained diffusion policy, which sees two steps; return the count of its parameters."""
+    dataset = opened(root)
+    features = dataset_to_policy_features(dataset.meta.features)
+    config = DiffusionConfig(
+        input_features={key: each for key, each in features.items() if each.type is not FeatureType.ACTION},
+        output_features={key: each for key, each in features.items() if each.type is FeatureType.ACTION},
+        n_obs_steps=2,
+        horizon=8,
+        n_action_steps=4,
+        down_dims=(16, 32),
+        pretrained_backbone_weights=None,
+        use_group_norm=True,
+        num_train_timesteps=4,
+        crop_shape=None,
+        device="cpu",
+    )
+    torch.manual_seed(0)
+    policy = DiffusionPolicy(config)
+    saved(policy, dataset, "diffusion", root)
+    return f"a diffusion policy of {sum(each.numel() for each in policy.parameters())} numbers, untrained"
 
 
 def edited(work: Path) -> None:
