@@ -28,6 +28,12 @@ class ComputingTime:
         self._recent_s: deque[float] = deque(maxlen=WINDOW)
         self.beside = True
 
+    @property
+    def expected_s(self) -> float:
+        """How long an answer takes: the longest of the last ones but `TOLERATED`; 0 before any."""
+        recent_s = sorted(self._recent_s)
+        return recent_s[max(0, len(recent_s) - 1 - TOLERATED)] if recent_s else 0.0
+
     def add(self, *seconds: float) -> None:
         """Add the computing times of answers, in order."""
         for each in seconds:

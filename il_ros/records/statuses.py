@@ -51,6 +51,7 @@ _CHECKS = {
     SUPERVISOR: _some(
         "a status",
         {
+            "authority": check.text,
             "generation": check.whole(),
             "episode_ns": check.whole(),
             "mode": check.text,

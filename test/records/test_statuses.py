@@ -9,7 +9,7 @@ from il_ros.records.statuses import StatusError
 def test_the_fields_in_use_are_returned_and_others_ignored():
     text = '{"authority": "none", "generation": 3, "mode": "gated", "estop": "", "threshold": null}'
     assert statuses.read(statuses.SUPERVISOR, text) == {
-        "generation": 3, "mode": "gated", "estop": "", "threshold": None
+        "authority": "none", "generation": 3, "mode": "gated", "estop": "", "threshold": None
     }  # fmt: skip
     text = '{"event": "epoch", "job": "training v1", "epoch": 2, "epochs": 9, "train_loss": NaN}'
     assert statuses.read(statuses.TRAINING, text) == {

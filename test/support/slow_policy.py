@@ -42,21 +42,28 @@ def write(folder, *args, **words):
 
 
 class Slowness:
-    """Makes all policies slow by a wrapper around the computation. `.seconds` by version, default 0."""
+    """Makes all policies slow by a wrapper around the computation. `.seconds` by version, default 0.
+
+    `.continues`: whether chunks begin with the committed steps that a policy is given.
+    """
 
     def __init__(self, monkeypatch, **seconds):
         self.seconds = seconds
         self.began, self.ended = [], []
         """Threads of the computations that have begun and ended."""
+        self.committed = []
+        """Version and tick of each computation, and the committed steps that it was given, or None."""
+        self.continues = False
         self.fails = None
         quick = LoadedPolicy.act_in_parts
 
-        def act_in_parts(policy, *seen, **words):
+        def act_in_parts(policy, seen, previous=None, seed=0):
+            self.committed.append((policy.version, seed, previous))
             self.began.append(threading.current_thread())
             time.sleep(self.seconds.get(policy.version, 0.0))
             self.ended.append(threading.current_thread())
             if self.fails is not None:
                 raise self.fails
-            return quick(policy, *seen, **words)
+            return quick(policy, seen, previous if self.continues else None, seed)
 
         monkeypatch.setattr(LoadedPolicy, "act_in_parts", act_in_parts)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from il_ros.core.contract import Contract
+from il_ros.core.specs import Vector
 from il_ros.interactive.promotion import criteria, replays
 from il_ros.interactive.promotion.criteria import PromotionLimits, Seen
 from il_ros.interactive.promotion.loading import UnfitError, loaded, warm_up, zero_observation
@@ -58,19 +59,25 @@ class Verdict:
     seconds: tuple[float, ...] = ()
 
 
+ShadowTick = tuple[Seen, Vector, "Vector | None"]
+
+
 class ShadowBuffer:
-    """Passes the windows that the driving policy saw and its chunks (H, A) to the examining thread."""
+    """Passes what the driving policy saw and answered to the examining thread.
+
+    A tick is its window, its chunk (H, A), and the chunk's first steps (K, A) that were committed; None: none was.
+    """
 
     def __init__(self) -> None:
-        self._ticks: deque[tuple[Seen, np.ndarray[Any, Any]]] = deque(maxlen=8)
+        self._ticks: deque[ShadowTick] = deque(maxlen=8)
         self.active = False
 
-    def push(self, seen: Seen, chunk: np.ndarray[Any, Any]) -> None:
+    def push(self, seen: Seen, chunk: Vector, committed: Vector | None = None) -> None:
         """Store a tick if a shadow run is active; called at every tick."""
         if self.active:
-            self._ticks.append((seen, chunk))
+            self._ticks.append((seen, chunk, committed))
 
-    def pop(self) -> tuple[Seen, np.ndarray[Any, Any]] | None:
+    def pop(self) -> ShadowTick | None:
         """Remove and return the oldest stored tick, None without one."""
         return self._ticks.popleft() if self._ticks else None
 
@@ -178,8 +185,11 @@ def _in_shadow(
             if tick is None:
                 time.sleep(0.002)
                 continue
-            seen, chunk = tick
-            found.append(criteria.difference(candidate.act(seen), chunk, apart))
+            seen, chunk, committed = tick
+            previous = np.empty((0, chunk.shape[1])) if committed is None else committed
+            previous = previous[: min(len(previous), candidate.horizon - 1)]
+            own = candidate.act(seen, previous)[len(previous) :]
+            found.append(criteria.difference(own, chunk[len(previous) :], apart))
         return found
     finally:
         shadow.active = False

@@ -36,6 +36,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from std_srvs.srv import Trigger
 
+from il_ros.control.chunks import steps_left
 from il_ros.control.computing_time import ComputingTime
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
@@ -68,6 +69,8 @@ Seen = tuple[Mapping[str, np.ndarray[Any, Any]], ...]
 """What a policy sees: the values of the last ticks by key, oldest first."""
 Parts = tuple[Vector, float | None, float]
 """The chunk (H, A) and the two parts of its uncertainty, as `LoadedPolicy.act_in_parts` returns them."""
+Result = tuple[Parts, "Vector | None"]
+"""What a policy computed, and the first steps (K, A) of its chunk that were committed already, None without any."""
 
 
 class PolicyServer(managed.ManagedNode):
@@ -212,29 +215,59 @@ class PolicyServer(managed.ManagedNode):
         policy, seen = self._policy, self._window.push(observation.tick_ns, observation.values)
         if policy.waits:
             self._tell_news()
-        answer = partial(self._answer, policy, observation, seen, self._resets)
-        return Computation(partial(_parts, policy, seen, observation.tick_ns), answer)
 
-    def _answer(self, policy: Any, observation: Observation, seen: Seen, resets: int, parts: Parts) -> Answer:
+        def begin() -> Callable[[], Result]:
+            committed = None if policy is not self._policy else self._committed(observation.tick_ns)
+            return partial(_parts, policy, seen, committed, observation.tick_ns)
+
+        return Computation(begin, partial(self._answer, policy, observation, seen, self._resets))
+
+    def _committed(self, tick_ns: int) -> Vector | None:
+        """Return the steps (K, A) of the last chunk that are executed before an answer to a tick can be there.
+
+        None without any: a fast policy answers at once, and while another source drives, no step of it is executed.
+        """
+        assert self._proposer is not None
+        if self._before is None or self._generation.authority != self._source:
+            return None
+        left = steps_left(self._before[1], self._before[0], tick_ns, self._policy.contract.period_ns)
+        committed = left[: min(self._proposer.ticks_until_answer(), self._policy.horizon - 1)]
+        if not len(committed):
+            return None
+        proposed = self._proposer.proposed_for(tick_ns)  # perhaps of the chunk before this one
+        if proposed is None:
+            return committed
+        if proposed.version != self._policy.version:
+            return None
+        return np.concatenate([proposed.chunk[:1], committed[1:]])
+
+    def _answer(
+        self, policy: Any, observation: Observation, seen: Seen, resets: int, result: Result
+    ) -> Answer:
         """Return the answer of what `policy` computed; it may have been replaced or reset meanwhile."""
-        chunk, own, beyond = parts
+        (chunk, own, beyond), committed = result
         current = resets == self._resets
         if own is None and current:
-            own = self._chunk_uncertainty(observation.tick_ns, chunk)
+            own = self._chunk_uncertainty(
+                observation.tick_ns, chunk, 0 if committed is None else len(committed)
+            )
         uncertainty = (own or 0.0) + beyond if beyond else own
         if current:
             self._newest = observation.values
             self._before = (observation.tick_ns, chunk)
-            self._candidates.shadow.push(seen, chunk)
+            self._candidates.shadow.push(seen, chunk, committed)
         return Answer(chunk, policy.version, None, uncertainty)
 
-    def _chunk_uncertainty(self, tick_ns: int, chunk: Vector) -> float | None:
-        """Return the uncertainty from the chunk's distance to the previous one, None without one."""
+    def _chunk_uncertainty(self, tick_ns: int, chunk: Vector, committed: int) -> float | None:
+        """Return the uncertainty from the chunk's distance to the one before, None without one.
+
+        `committed`: the number of its first steps that are those of the chunk before.
+        """
         if self._before is None:
             return None
         before_ns, before = self._before
         ticks = round((tick_ns - before_ns) / self._policy.contract.period_ns)
-        apart = chunk_disagreement(before, chunk, ticks, self._policy.difference)
+        apart = chunk_disagreement(before, chunk[committed:], ticks + committed, self._policy.difference)
         uncertainty: float | None = self._policy.uncertainty_model.calibrated(apart)
         return uncertainty
 
@@ -307,13 +340,13 @@ class PolicyServer(managed.ManagedNode):
         return response
 
 
-def _parts(policy: Any, seen: Seen, seed: int) -> Parts:
+def _parts(policy: Any, seen: Seen, committed: Vector | None, seed: int) -> Result:
     """Return what a policy computes; raises Refusal on an invalid input or output. It may run in another thread."""
     try:
-        parts: Parts = policy.act_in_parts(seen, seed=seed)
+        parts: Parts = policy.act_in_parts(seen, committed, seed=seed)
     except ValueError as error:
         raise managed.Refusal(str(error)) from error
-    return parts
+    return parts, committed
 
 
 def main(args: Sequence[str] | None = None) -> int:

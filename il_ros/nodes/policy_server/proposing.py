@@ -3,11 +3,13 @@
 A fast policy answers a tick at once, in the thread that receives the messages: passing an observation to another
 thread and its answer back costs more than the inference. A slow one computes in a thread, always from the newest
 observation. Every tick that begins meanwhile is answered with the rest of the last chunk, so the supervisor gets one
-proposal per tick; steps that have passed are left out. Such a proposal carries the tick that its chunk observed.
+proposal per tick; steps that have passed are left out. Such a proposal carries the tick that its chunk observed. The
+steps that will be executed meanwhile are given to the policy, whose chunk continues them.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -47,13 +49,14 @@ def declare_inference(node: Node) -> None:
 
 
 class Computation(NamedTuple):
-    """An answer in two parts, both of which may raise Refusal.
+    """An answer in three parts; the last two may raise Refusal.
 
-    `compute()` uses nothing that others change, so that it may run in any thread. `answer(result)` makes the answer of
-    its result, in the thread of the node's executor.
+    `begin()` is called when the computation begins, in the thread of the node's executor. What it returns uses nothing
+    that others change, so that it may be called in any thread. `answer(result)` makes the answer of its result, in the
+    thread of the executor.
     """
 
-    compute: Callable[[], Any]
+    begin: Callable[[], Callable[[], Any]]
     answer: Callable[[Any], Answer]
 
 
@@ -91,12 +94,24 @@ class PolicyProposer(Proposer):
         self._last: tuple[Observation, Answer] | None = None
         """The newest answer, whose chunk goes on while the next one is computed."""
         self._newest_ns = self._answered_ns = 0
+        self._proposed_last: Answer | None = None
+        """What was proposed for the newest answered tick."""
         super().__init__(node, contract, source, lambda observation: None, optional=optional)
 
     @property
     def beside(self) -> bool:
         """Whether the next answer is computed in the thread."""
         return self._where == THREAD or self._times.waits or (self._where == AUTO and self._times.beside)
+
+    def ticks_until_answer(self) -> int:
+        """Return how many ticks begin until an answer that is computed from now on can be there."""
+        if not self.beside:
+            return 0
+        return math.ceil(self._times.expected_s * 1e9 / self._contract.period_ns)
+
+    def proposed_for(self, tick_ns: int) -> Answer | None:
+        """Return what was proposed for a tick already, if it is the newest one with a proposal."""
+        return self._proposed_last if tick_ns == self._answered_ns else None
 
     def discard(self) -> None:
         """Drop all that was observed and computed so far; a running computation ends without effect."""
@@ -129,11 +144,12 @@ class PolicyProposer(Proposer):
             self._begin(job)
 
     def _begin(self, job: _Job) -> None:
+        compute = job.computation.begin()
         if self.beside:
             self._running = job
-            self._thread.run(job.computation.compute, partial(self._on_computed, job))
+            self._thread.run(compute, partial(self._on_computed, job))
         else:
-            self._finish(job, computed(job.computation.compute))
+            self._finish(job, computed(compute))
 
     def _on_computed(self, job: _Job, outcome: Computed) -> None:
         """Propose what the thread has computed, and have it compute for the newest observation that waits."""
@@ -195,7 +211,7 @@ class PolicyProposer(Proposer):
         self, tick_ns: int, observed: Observation, answer: Answer, inference_s: float | None = None
     ) -> None:
         super()._propose(tick_ns, observed, answer, inference_s)
-        self._answered_ns = tick_ns
+        self._answered_ns, self._proposed_last = tick_ns, answer
 
 
 def no_step_left(covered_s: float, computed_s: float, passed_s: float) -> str:

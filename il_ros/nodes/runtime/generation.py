@@ -22,6 +22,8 @@ class GenerationListener:
         self._node = node
         self._on_change, self._on_episode = on_change, on_episode
         self.generation: int | None = None
+        self.authority = ""
+        """The source in authority over all action groups; "" before the first status."""
         self._episode_ns = 0
         if not node.has_parameter("supervisor_status"):
             declare(
@@ -38,6 +40,7 @@ class GenerationListener:
     def _on_status(self, message: String) -> None:
         status = statuses.read(statuses.SUPERVISOR, message.data)
         generation, episode_ns = status.get("generation"), status.get("episode_ns", 0)
+        self.authority = status.get("authority", "")
         if episode_ns != self._episode_ns:
             self._episode_ns = episode_ns
             self._on_episode(episode_ns)

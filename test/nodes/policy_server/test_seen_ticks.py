@@ -35,13 +35,19 @@ class Robot:
             graph.publisher("goal", POINT),
         )
         self._expert = graph.publisher("expert/proposal", proposal.TYPE)
-        graph.start(
+        supervisor = graph.start(
             DaggerSupervisor, contract=str(tmp_path / "own.yaml"), mode=mode, discovery_s=0.1, silence_s=30.0,
             without_measurement="trust", policy__timeout_s=30.0, policy__max_age_s=30.0,
             policy__max_observation_age_s=30.0, expert__timeout_s=30.0, expert__max_age_s=30.0,
         )  # fmt: skip
         self.server = graph.start(PolicyServer, checkpoint=str(tmp_path / "checkpoint"), inference="inline")
         graph.in_line(self._joints, self._goal)
+        proposals = self.server._proposer._publisher
+        graph.until(lambda: proposals.get_subscription_count() >= 2, "supervisor and test see the proposals")
+        graph.until(
+            lambda: supervisor._decisions.get_subscription_count() >= 2,
+            "policy server and test see decisions",
+        )
         # ticks follow each other faster than their period: they begin so long ago that none is ahead of the clock
         self.stamp_ns, self.count = graph.outside.get_clock().now().nanoseconds - 10**10, 0
 

@@ -131,6 +131,60 @@ def test_a_policy_of_150_ms_at_20_hz_loses_no_message_and_keeps_authority(graph,
     assert threading.main_thread() not in slow.began[5:]
 
 
+def test_a_slow_policy_is_given_the_steps_that_are_executed_while_it_computes(graph, tmp_path, monkeypatch):
+    slow = Slowness(monkeypatch, v1=SLOW_S)
+    slow.continues = True
+    texts = supervisor(graph, tmp_path)
+    server(graph, tmp_path)
+    robot = Robot(graph)
+    robot.run()
+
+    def given():
+        return [(tick_ns, steps) for _, tick_ns, steps in slow.committed if steps is not None]
+
+    graph.until(lambda: len(given()) >= 4, "answers that continue a chunk")
+    robot.rest()
+    assert from_json(texts[-1].data).authority == "policy"
+    compared = 0
+    for tick_ns, steps in given():
+        assert 3 <= len(steps) < LONG  # 150 ms are three periods
+        for each in robot.proposals:  # what was proposed for those ticks before the answer was there
+            passed = (each.stamp_ns - tick_ns) // PERIOD_NS
+            if 0 <= passed < len(steps) and each.seen_ns < tick_ns:
+                np.testing.assert_allclose(steps[passed], each.chunk[0], atol=1e-9)
+                compared += 1
+    assert compared >= 4
+
+
+def test_a_policy_continues_no_chunk_of_another_version(graph, tmp_path, monkeypatch):
+    slow = Slowness(monkeypatch, v1=SLOW_S, v2=SLOW_S)
+    slow.continues = True
+    supervisor(graph, tmp_path)
+    server(graph, tmp_path)
+    robot = Robot(graph)
+    robot.run()
+
+    def firsts(version):
+        return [steps[0, 0] for of, _, steps in slow.committed if of == version and steps is not None]
+
+    graph.until(lambda: len(firsts("v1")) >= 2, "chunks that go on")
+    slow_policy.write(tmp_path / "checkpoint", CONTRACT, LONG, name="v2", first=0.5)
+    assert graph.call("policy_server/reload", Trigger).success
+    graph.until(lambda: len(firsts("v2")) >= 2, "chunks of the new version that go on")
+    robot.rest()
+    assert max(firsts("v1")) < 0.5 <= min(firsts("v2"))
+
+
+def test_a_policy_that_does_not_drive_continues_no_chunk(graph, tmp_path, monkeypatch):
+    slow = Slowness(monkeypatch, v1=SLOW_S)
+    node, _ = server(graph, tmp_path)  # and no supervisor that says it drives
+    robot = Robot(graph)
+    robot.run()
+    graph.until(lambda: node.status().values.get("ticks continued", 0) >= 6, "ticks while it computes")
+    robot.rest()
+    assert {steps is None for _, _, steps in slow.committed} == {True}
+
+
 def test_a_fast_policy_answers_in_the_thread_that_receives(graph, tmp_path, monkeypatch):
     slow = Slowness(monkeypatch)
     server(graph, tmp_path, inference_share=1.0)
