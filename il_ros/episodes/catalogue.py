@@ -155,6 +155,7 @@ class Selection:
 def scan(root: Path) -> Catalogue:
     """List the episodes under `root`; hidden folders, and files other than bags, are ignored.
 
+    A link to another episode under `root` is broken: otherwise the episode would count twice.
     Raises FileNotFoundError when `root` does not exist, NotADirectoryError when it is a file or one episode.
     """
     if not root.exists():
@@ -165,7 +166,22 @@ def scan(root: Path) -> Catalogue:
         folder = root.resolve().parent
         raise NotADirectoryError(f"{root}: is one episode; give the folder that holds it: {folder}")
     paths = sorted(path for path in root.iterdir() if not path.name.startswith("."))
-    return Catalogue(root, tuple(look(path) for path in paths if path.is_dir() or bag_files(path)))
+    paths = [path for path in paths if path.is_dir() or bag_files(path)]
+    twice = _linked_twice(paths)
+    return Catalogue(root, tuple(twice.get(path) or look(path) for path in paths))
+
+
+def _linked_twice(paths: Sequence[Path]) -> dict[Path, Entry]:
+    """Return the entries of links whose episode is among the paths itself, or by a link before."""
+    found: dict[Path, Entry] = {}
+    links = [path for path in paths if path.is_symlink()]
+    if links:
+        known = {path.resolve(): path for path in paths if not path.is_symlink()}
+        for link in links:
+            first = known.setdefault(link.resolve(), link)
+            if first != link:
+                found[link] = Entry(link, "broken", None, f"{link}: is a link to {first}, which counts once")
+    return found
 
 
 def look(folder: Path) -> Entry:

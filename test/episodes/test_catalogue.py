@@ -5,6 +5,7 @@ import os
 import made_episodes as made
 import pytest
 
+from il_ros.cli.episodes.choice import entries_of
 from il_ros.episodes import layout
 from il_ros.episodes.catalogue import Selection, scan
 
@@ -106,3 +107,23 @@ def test_an_episode_is_no_folder_of_episodes(tmp_path):
         ):
             scan(folder)
         (folder / name).unlink()
+
+
+def test_a_link_to_another_episode_does_not_count_it_twice(tmp_path):
+    """In the training set and in the validation set it would hide what is memorised."""
+    for number in (1, 2):
+        made.write(tmp_path / "episodes", made.recorded(4), number)
+    other = made.write(tmp_path / "elsewhere", made.recorded(4), 7)
+    for name, target in (("a_link", "episode_000002"), ("b_link", other), ("c_link", other)):
+        (tmp_path / "episodes" / name).symlink_to(target)
+    entries = scan(tmp_path / "episodes").entries
+    assert [(each.name, each.state) for each in entries] == [
+        ("a_link", "broken"),
+        ("b_link", "ready"),
+        ("c_link", "broken"),
+        ("episode_000001", "ready"),
+        ("episode_000002", "ready"),
+    ]
+    assert "a_link: is a link to " in entries[0].reason
+    assert entries[0].reason.endswith("episodes/episode_000002, which counts once")
+    assert [each.name for each in entries_of([], tmp_path / "episodes")] == [each.name for each in entries]

@@ -58,7 +58,7 @@ def entries_of(words: Sequence[str], root: Path) -> list[Entry]:
             found.append(look(path))
         else:
             found += scan(path).entries
-    return list({entry.folder.resolve(): entry for entry in found}.values())
+    return list({entry.folder: entry for entry in found}.values())
 
 
 def contract_for(entry: Entry, name: str | None) -> Contract:

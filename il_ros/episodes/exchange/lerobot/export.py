@@ -124,10 +124,9 @@ def _steps(progress: Progress, segments: Sequence[Segment]) -> Iterable[Segment]
 
 
 def _chosen(entries: Sequence[Entry], options: ExportOptions) -> tuple[list[Entry], list[tuple[str, str]]]:
-    """Return the entries to export, each once; raises ExchangeError when some have a verdict and others don't."""
-    once = list({each.folder.resolve(): each for each in entries}.values())
-    left_out = [(each.name, f"{each.state}: {each.reason}") for each in once if not each.usable]
-    wanted = [each for each in once if each.usable]
+    """Return the usable entries, each once; raises ExchangeError when some have a verdict and others don't."""
+    left_out = [(each.name, f"{each.state}: {each.reason}") for each in entries if not each.usable]
+    wanted = list({each.folder.resolve(): each for each in entries if each.usable}.values())
     unmarked = [each for each in wanted if each.outcome == UNMARKED]
     if unmarked and len(unmarked) < len(wanted):
         if options.unmarked == "refuse":
