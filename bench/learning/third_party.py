@@ -184,7 +184,7 @@ def measure(task, seed, args, write):
 
 
 def points(rows):
-    """Return points (seeds, starts) by task and learner."""
+    """Return points (starts,) by task, learner and seed."""
     found = {}
     for task in dict.fromkeys(row["task"] for row in rows):
         some = [row for row in rows if row["task"] == task]
@@ -192,11 +192,10 @@ def points(rows):
             name: np.mean(next(r["returns"] for r in some if r["learner"] == name))
             for name in (EXPERT, RANDOM)
         }
-        for learner in dict.fromkeys(row["learner"] for row in some):
-            if learner in of:
-                continue
-            returns = np.array([row["returns"] for row in some if row["learner"] == learner])
-            found.setdefault(task, {})[learner] = 100 * (returns - of[RANDOM]) / (of[EXPERT] - of[RANDOM])
+        for row in some:
+            if row["learner"] not in of:
+                scores = 100 * (np.array(row["returns"]) - of[RANDOM]) / (of[EXPERT] - of[RANDOM])
+                found.setdefault(task, {}).setdefault(row["learner"], {})[row["seed"]] = scores
     return found
 
 
@@ -211,29 +210,35 @@ def interval(difference, rng):
 
 
 def show(rows):
-    """Print the table: points by task and learner, and differences to the first learner."""
+    """Print the table: mean points by task and learner, and differences to the first learner on the same seeds."""
     found = points(rows)
     learners = list(dict.fromkeys(name for each in found.values() for name in each))
     first, rng = learners[0], np.random.default_rng(0)
     print(
-        f"| task | {' | '.join(learners)} | "
+        f"| task | seeds | {' | '.join(learners)} | "
         + " | ".join(f"{name} - {first}" for name in learners[1:])
         + " |"
     )
-    print("|---" * (2 * len(learners)) + "|")
+    print("|---" * (2 * len(learners) + 1) + "|")
+    means = {name: [] for name in learners}
     for task, each in found.items():
-        cells = [f"{each[name].mean():.1f}" if name in each else "" for name in learners]
+        cells = [str(max(len(seeds) for seeds in each.values()))]
+        for name in learners:
+            if name in each:
+                means[name].append(np.mean(list(each[name].values())))
+            cells.append(f"{means[name][-1]:.1f}" if name in each else "")
         for name in learners[1:]:
-            if name not in each or first not in each or each[name].shape != each[first].shape:
+            common = sorted(each.get(name, {}).keys() & each.get(first, {}).keys())
+            if not common:
                 cells.append("")
                 continue
-            difference = each[name] - each[first]
+            difference = np.array([each[name][seed] - each[first][seed] for seed in common])
             low, high = interval(difference, rng)
             worse = " worse" if difference.mean() < WORSE else ""
             cells.append(f"{difference.mean():+.1f} ({low:+.1f} to {high:+.1f}){worse}")
         print(f"| {task} | {' | '.join(cells)} |")
-    means = [np.mean([each[name].mean() for each in found.values() if name in each]) for name in learners]
-    print(f"| mean | {' | '.join(f'{mean:.1f}' for mean in means)} |" + " |" * (len(learners) - 1))
+    row = " | ".join(f"{np.mean(means[name]):.1f}" for name in learners)
+    print(f"| mean | | {row} |" + " |" * (len(learners) - 1))
 
 
 def main():

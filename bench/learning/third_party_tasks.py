@@ -1,6 +1,6 @@
 """Gymnasium's own tasks with an expert each: state feedback by hand, by a regulator, or by random search.
 
-An expert is made anew for each episode and maps the environment's observation to its action.
+An expert maps the environment's observation to its action. LunarLander needs `pip install 'gymnasium[box2d]'`.
 """
 
 import json
@@ -60,10 +60,14 @@ def _pendulum(seen):
 
 
 def _lander(continuous):
-    from gymnasium.envs.box2d.lunar_lander import heuristic
-
     env = SimpleNamespace(unwrapped=SimpleNamespace(continuous=continuous))
-    return lambda seen: heuristic(env, seen)
+
+    def act(seen):
+        from gymnasium.envs.box2d.lunar_lander import heuristic  # needs gymnasium[box2d]
+
+        return heuristic(env, seen)
+
+    return act
 
 
 def _inverted_pendulum(seen):
