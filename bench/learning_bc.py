@@ -2,7 +2,8 @@
 
 For each training seed: N demonstrations in process (with different starts per seed), a policy trained with
 the shipped recipe, and its success in held-out episodes with the 95 % Wilson interval. `--images`: the policy
-observes joints and cameras instead of poses. `--set key=value` changes the recipe.
+observes joints and cameras instead of poses. `--recipe auto`: what `il-ros train` chooses. `--set key=value` changes
+the recipe.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import NO_CAMERAS, Cameras, make_task, task_class, task_names
+from il_ros.training import auto
 from il_ros.training import recipe as recipes
 from il_ros.training.evaluate import evaluate
 from il_ros.training.run import train
@@ -98,7 +100,8 @@ def main():
     changes = list(args.set)
     if args.images:
         changes.append(f"inputs=[joints, {', '.join(cameras)}]")
-    recipe = recipes.load(args.recipe or ("bc_cnn" if args.images else "bc_mlp"), changes)
+    by_name = args.recipe or ("bc_cnn" if args.images else "bc_mlp")
+    recipe = auto.chosen(own, changes=changes) if by_name == recipes.AUTO else recipes.load(by_name, changes)
     task = make_task(args.task, cameras=Cameras(cameras, PIXELS, PIXELS) if cameras else NO_CAMERAS)
     runs = []
     for seed in range(args.seeds):
@@ -108,6 +111,8 @@ def main():
                 task, own, make_expert(args.task), range(1000 * seed, 1000 * seed + args.demonstrations)
             )
         )
+        if by_name == recipes.AUTO:
+            recipe = auto.chosen(own, shown, changes)
         chosen = dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, seed=seed))
         with tempfile.TemporaryDirectory() as folder:
             trained_s = time.monotonic()

@@ -18,7 +18,11 @@ COMMANDS = {
     "train": ("il_ros.cli.train", "train a policy from episodes"),
     "reward": ("il_ros.cli.learning.reward", "train reward models, and rate episodes with them"),
     "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
-    "evaluate": ("il_ros.cli.evaluate", "measure a policy's success in simulation"),
+    "evaluate": ("il_ros.cli.evaluation.command", "measure policies' success in simulation"),
+    "compare": (
+        "il_ros.cli.evaluation.compare",
+        "say which of several policies is better, from paired trials",
+    ),
     "serve": ("il_ros.cli.remote.serve", "offer a policy to other processes and machines"),
     "demo": ("il_ros.cli.demo", "demonstrate, record, train and run one task in simulation"),
     "record": ("il_ros.cli.record", "record demonstrations by keys, in simulation or on a robot"),

@@ -18,10 +18,11 @@ from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from il_ros.core.contract import Contract
     from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.episodes.catalogue import Entry
     from il_ros.policies.runner import LoadedPolicy
     from il_ros.training.loop import EpochMetrics
     from il_ros.training.recipe import Recipe
@@ -63,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--recipe",
         default="",
-        help="file, or name in config/training (default: ensemble; bc_cnn with cameras)",
+        help="file, or name in config/training (default: auto, which chooses by the episodes and says why)",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
@@ -155,7 +156,7 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
     try:
         keep(plan)
         with claimed(plan.out):
-            dataset, recipe = _open(plan, reporter)
+            dataset, recipe = opened(plan, reporter.reading)
             start, recipe, refusal = _begin(plan, dataset, recipe)
             notes = _notes(dataset, recipe)
             reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
@@ -221,7 +222,7 @@ def _has_own_steps(args: argparse.Namespace) -> bool:
     """Return whether the recipe trains with own steps; raises ValueError on options that do not fit it."""
     from il_ros.training import recipe as recipes
 
-    own_steps = bool(args.recipe) and recipes.has_own_steps(args.recipe)
+    own_steps = args.recipe not in ("", recipes.AUTO) and recipes.has_own_steps(args.recipe)
     given = {"--warm-epochs": args.warm_epochs, "--warm-seconds": args.warm_seconds}
     wrong = [name for name, value in given.items() if value] if own_steps else []
     if args.environment and not own_steps:
@@ -279,7 +280,7 @@ def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
 
     inputs = Inputs.for_policy(dataset.contract, recipe.policy)
     thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, recipe.training.still_every))
-    return [thinned] if thinned else []
+    return [note for note in (recipe.reason, thinned) if note]
 
 
 def _begin(plan: TrainingPlan, dataset: Dataset, recipe: Recipe) -> tuple[LoadedPolicy | None, Recipe, str]:
@@ -315,35 +316,54 @@ def _train(
     )
 
 
-def _open(plan: TrainingPlan, reporter: Reporter) -> tuple[Dataset, Recipe]:
+def opened(
+    plan: TrainingPlan, progress: Callable[[Sequence[Entry]], Iterable[Entry]] = lambda entries: entries
+) -> tuple[Dataset, Recipe]:
+    """Return the episodes of a plan, and its recipe: the one that it names, or the one that `auto` chooses.
+
+    Raises DatasetError when no episode remains, ValueError on an invalid recipe or contract.
+    """
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
     from il_ros.policies.features import Inputs
+    from il_ros.training import auto, saved
     from il_ros.training import recipe as recipes
-    from il_ros.training import saved
 
     own = contract_of(plan.contract, plan.data)
-    name = plan.recipe or ("bc_cnn" if any(spec.image for spec in own.observations) else "ensemble")
-    recipe = recipes.load(name, plan.changes)
-    inputs = Inputs.for_policy(own, recipe.policy)  # unknown inputs are an error before the data are read
+    automatic = plan.recipe in ("", recipes.AUTO)
     select = Selection(plan.outcomes, plan.tasks, poor=plan.poor)
     held_out = None
-    if plan.resume:  # the same episodes and split, whatever was recorded since
+    if plan.resume:  # the same episodes, split and recipe, whatever was recorded since
         before = saved.data(plan.out)
         select = Selection(names=(*before["train"], *before["validation"]), poor=True)
         held_out = before["validation"]
-    dataset = Dataset.open(
-        plan.data,
-        own,
-        select,
-        validation=recipe.training.validation,
-        validation_most=recipe.training.validation_most,
-        seed=recipe.training.seed,
-        held_out=held_out,
-        progress=reporter.reading,
-        history=recipe.policy.history,
-        optional=inputs.may_lack,
-    )
+
+    def read(recipe: Recipe) -> Dataset:
+        inputs = Inputs.for_policy(own, recipe.policy)  # unknown inputs are an error before the data are read
+        return Dataset.open(
+            plan.data,
+            own,
+            select,
+            validation=recipe.training.validation,
+            validation_most=recipe.training.validation_most,
+            seed=recipe.training.seed,
+            held_out=held_out,
+            progress=progress,
+            history=recipe.policy.history,
+            optional=inputs.may_lack,
+        )
+
+    if not automatic:
+        recipe = recipes.load(plan.recipe, plan.changes)
+    elif plan.resume:
+        recipe = recipes.changed(saved.recipe(plan.out), plan.changes)
+    else:
+        recipe = auto.chosen(own, changes=plan.changes)
+    dataset = read(recipe)
+    if automatic and not plan.resume:
+        expected, recipe = recipe, auto.chosen(own, dataset.train, plan.changes)
+        if recipe.policy.history != expected.policy.history:
+            dataset = read(recipe)
     return dataset, recipe
 
 

@@ -12,7 +12,8 @@ import json
 import sys
 import traceback
 
-from il_ros.cli import evaluate, train
+from il_ros.cli import train
+from il_ros.cli.evaluation import command as evaluation
 from il_ros.cli.train import lower_priority
 from il_ros.cli.train_report import JsonReporter
 from il_ros.core.tables import say
@@ -58,7 +59,7 @@ def _carry_out(document: str) -> int:
         return 2
     try:
         if isinstance(plan, EvaluationPlan):
-            return evaluate.carry_out(plan, for_programs=True)
+            return evaluation.carry_out(plan, for_programs=True)
         return train.carry_out(plan, JsonReporter())
     except KeyboardInterrupt:
         say("interrupted", file=sys.stderr)

@@ -5,6 +5,7 @@
     uncertainty.safetensors   demonstrated states, if uncertainty is the distance to them
     config.json               family, settings, normaliser, version, metrics, and checksums
     contract.yaml             what the policy observes and commands
+    card.md                   the model card: the same for people, see `card`; nothing reads it
 
 A folder is written completely and then moved into place atomically. `load` validates every file: it reads
 regular files only, and compares the sizes with the weights' header before it allocates a network.
@@ -30,7 +31,7 @@ from il_ros.core.contract import Contract, ContractError
 from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError
 from il_ros.core.tables import counted, shown
-from il_ros.policies import lineage, weights
+from il_ros.policies import card, lineage, weights
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
@@ -49,7 +50,7 @@ FORMER_UNCERTAINTY = "doubt.safetensors"
 ASSETS = "assets.safetensors"
 REWARD = "reward"
 """The value of `kind` in the config.json of a reward model (`il_ros.rewards.checkpoint`); a policy has no such key."""
-FILES = (MODEL, CONFIG, CONTRACT, UNCERTAINTY, FORMER_UNCERTAINTY, ASSETS)
+FILES = (MODEL, CONFIG, CONTRACT, UNCERTAINTY, FORMER_UNCERTAINTY, ASSETS, card.FILE)
 """The files that a checkpoint may hold; a folder with others is not replaced."""
 _MOST_TEXT = 4 << 20
 _MOST_STATES = 64 << 20
@@ -108,6 +109,7 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
             (written / ASSETS).write_bytes(assets)
         (written / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         (written / CONTRACT).write_text(policy.contract.text, encoding="utf-8")
+        (written / card.FILE).write_text(card.card(policy, config["version"]), encoding="utf-8")
 
 
 def packed_weights(network: Module, folder: Path) -> bytes:

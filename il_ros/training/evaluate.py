@@ -10,7 +10,7 @@ import numpy as np
 
 from il_ros.control.limiter.in_process import InProcessLimiter
 from il_ros.core.contract import Contract
-from il_ros.core.specs import Vector
+from il_ros.core.specs import CHOICE, Vector, shortest
 from il_ros.policies.protocol import Observation, Policy, PolicyError
 from il_ros.policies.remote.policy import RemotePolicy
 from il_ros.policies.runner import LoadedPolicy
@@ -26,7 +26,7 @@ class Episode:
     """The result of one episode. `error`: the policy's error message; such an episode is no success.
 
     `total_reward`: the sum of the task's rewards (the return). `judged`: whether the task defines success.
-    `gave_up`: the policy, as an expert may, returned no action.
+    `gave_up`: the policy, as an expert may, returned no action. `jerk`: see `jerk_of`.
     """
 
     seed: int
@@ -37,6 +37,12 @@ class Episode:
     total_reward: float = 0.0
     judged: bool = True
     gave_up: bool = False
+    jerk: float | None = None
+
+    @property
+    def score(self) -> float:
+        """What the episode counts in a comparison: success, or the return where success is not defined."""
+        return float(self.success) if self.judged else self.total_reward
 
     @property
     def ending(self) -> str:
@@ -94,6 +100,18 @@ class Evaluation:
         low, high = np.quantile(returns[draws].mean(axis=1), (0.025, 0.975))
         return float(low), float(high)
 
+    @property
+    def time_to_success_s(self) -> float | None:
+        """The median duration of the successful episodes, in seconds; None without one."""
+        durations = [episode.duration_s for episode in self.episodes if episode.success]
+        return float(np.median(durations)) if durations else None
+
+    @property
+    def jerk(self) -> float | None:
+        """The mean of the episodes' jerks; None where none has one."""
+        jerks = [episode.jerk for episode in self.episodes if episode.jerk is not None]
+        return float(np.mean(jerks)) if jerks else None
+
     def to_plain(self) -> dict[str, Any]:
         """Return a JSON-compatible dictionary."""
         return {
@@ -106,6 +124,8 @@ class Evaluation:
             "judged": self.judged,
             "mean_return": self.mean_return,
             "return_interval_95": list(self.return_interval),
+            "time_to_success_s": self.time_to_success_s,
+            "jerk": self.jerk,
             "episodes": [asdict(episode) for episode in self.episodes],
         }
 
@@ -141,12 +161,32 @@ def evaluate(
                 total_reward=done.total_reward,
                 judged=done.judged,
                 gave_up=done.gave_up,
+                jerk=jerk_of(contract, done.actions),
             )
         except PolicyError as error:
             episode = Episode(seed, False, False, 0.0, str(error))
         episodes.append(episode)
         on_episode(episode)
     return Evaluation(task.name, version, tuple(episodes))
+
+
+def jerk_of(contract: Contract, commands: Vector) -> float | None:
+    """Return how jerky commands (T, A) are: the root mean square of their third derivative, in units per s^3.
+
+    Numbers of choices don't count. None where there are none others, or fewer than four commands. Angles of continuous
+    joints go the shortest way.
+    """
+    columns = [
+        index
+        for action in contract.actions
+        if action.quantity != CHOICE
+        for index in range(contract.action_size)[contract.action_slices[action.key]]
+    ]
+    if len(commands) < 4 or not columns:
+        return None
+    steps = shortest(np.diff(commands[:, columns], axis=0), contract.turns[columns])
+    third = np.diff(steps, n=2, axis=0) * contract.rate_hz**3
+    return float(np.sqrt(np.mean(third**2)))
 
 
 def _limited(act: Act, limiter: InProcessLimiter) -> Act:

@@ -17,6 +17,8 @@ from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
 from il_ros.training.weighting import Weighting
 
+AUTO = "auto"
+"""Names no file, but the recipe that `il_ros.training.auto` chooses by the episodes."""
 SCHEDULES = ("cosine", "constant")
 KEEPS = ("last", "best")
 """'last' is the default: validation loss is a poor predictor of success (Mandlekar et al., "What Matters in
@@ -103,11 +105,15 @@ class Training:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A policy family, its settings (`policy`), and the training settings."""
+    """A policy family, its settings (`policy`), and the training settings.
+
+    `reason`: a sentence that says why `il_ros.training.auto` chose it; "" if a person did.
+    """
 
     family: str = "bc"
     policy: Any = None
     training: Training = field(default_factory=Training)
+    reason: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.policy is None:

@@ -294,9 +294,11 @@ def _metrics(loop: TrainingLoop, dataset: Dataset, recipe: Recipe) -> dict[str, 
     episodes = (*dataset.train, *dataset.validation)
     return {
         "data": _names(dataset),
+        "hashes": {episode.name: episode.digest for episode in episodes},
         "tasks": sorted({episode.task for episode in episodes if episode.task}),
         "frames": sum(len(episode) for episode in episodes),
         "training": recipe.to_plain()["training"],
+        "reason": recipe.reason,
         "epochs": len(loop.curves),
         "steps": loop.curves[-1].step if loop.curves else 0,
         "best_epoch": best.epoch if best else 0,

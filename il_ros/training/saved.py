@@ -15,7 +15,7 @@ from torch import Tensor
 from il_ros.core import atomic, files, settings
 from il_ros.policies.families.registry import family
 from il_ros.training.loop import TrainingError
-from il_ros.training.recipe import ADDED, RENAMED
+from il_ros.training.recipe import ADDED, RENAMED, Recipe
 
 FOLDER = "resume"
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError)
@@ -62,6 +62,16 @@ def data(run: Path) -> Mapping[str, list[str]]:
         return {part: [str(name) for name in names[part]] for part in ("train", "validation")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
+
+
+def recipe(run: Path) -> Recipe:
+    """Return the recipe of a saved run; raises TrainingError as `data`, SettingsError when it is no recipe."""
+    path = run / FOLDER / STATE
+    try:
+        plain = files.read_json(path, _MOST_STATE)["run"]["recipe"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
+    return Recipe.from_plain(plain, str(path))
 
 
 def restore(run: Path, loop: Resumable, identity: Mapping[str, Any]) -> None:

@@ -70,7 +70,7 @@ def test_a_folder_is_replaced_whole(folder):
     (folder / "uncertainty.safetensors").write_text("of before")
     checkpoint.save(folder, policy(version="v2"))
     assert checkpoint.load(folder).version == "v2"
-    assert sorted(os.listdir(folder)) == ["config.json", "contract.yaml", "model.safetensors"]
+    assert sorted(os.listdir(folder)) == ["card.md", "config.json", "contract.yaml", "model.safetensors"]
     assert os.listdir(folder.parent) == ["policy"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -106,6 +107,21 @@ class EpisodeArrays:
 
     def __len__(self) -> int:
         return len(self.ticks_ns)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of ticks, commands, offsets and observations; of pictures only the shape and type: they are large."""
+        found = hashlib.sha256()
+        parts = {"ticks_ns": self.ticks_ns, "commands": self.commands, "offsets": self.offsets}
+        for name, values in {
+            **parts,
+            **{f"/{key}": value for key, value in self.observations.items()},
+        }.items():
+            array = np.asarray(values)
+            found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            if array.ndim < 4:
+                found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     @cached_property
     def actions(self) -> Vector:

@@ -16,7 +16,7 @@ def declare_all(node: Node) -> None:
     declare(node, "root", "episodes", "folder of the recorded episodes")
     declare(node, "checkpoint", "checkpoint", "folder that receives the policies v1, v2, ...")
     declare(node, "contract", "", "contract, a file or a shipped name; empty: the recorded one")
-    declare(node, "recipe", "", "recipe, a file or a shipped name; empty: ensemble, bc_cnn with cameras")
+    declare(node, "recipe", "", "recipe, a file or a shipped name; empty: auto, by the episodes")
     declare(node, "changes", [], "changes of the recipe, key=value each")
     declare(node, "poor", False, "also train on episodes that the recorder graded poor", read_only=True)
     declare(node, "background", True, "use only idle processor time")

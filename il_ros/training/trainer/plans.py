@@ -27,7 +27,7 @@ class TrainingPlan:
     """What to train on, how, and where to write the result; the options of `il-ros train`.
 
     `data`: the folder of the episodes. `out`: the folder of the result. `version`: of the policy, "": named after
-    `out`. `contract`, `recipe`: a file or a packaged name, "": the recorded contract, the default recipe.
+    `out`. `contract`, `recipe`: a file or a packaged name, "": the recorded contract, the recipe that `auto` chooses.
     `changes`: of the recipe, KEY=VALUE each. `outcomes`, `tasks`: of the episodes to use; without tasks, of all.
     `poor`: also use episodes that the recorder graded poor.
     `resume`: continue the run in `out`. `overwrite`: replace the policy in `out`.

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from il_ros.cli import evaluate, train
+from il_ros.cli import train
+from il_ros.cli.evaluation import command as evaluate
 from il_ros.training.trainer import job as jobs
 from il_ros.training.trainer import plans
 from il_ros.training.trainer.job import WORKER, Job
@@ -117,14 +118,14 @@ def test_the_options_of_a_person_make_the_same_plan():
         "evaluate policies/v3 --episodes 5 --task push --simulator gazebo_classic --seed 9 --hold 0.5 --threads 2 "
         "--background --success-return 3"
     )
-    assert evaluate.plan_of(parsed(evaluate, words)) == EVALUATION
+    assert evaluate.plan_of(parsed(evaluate, words), Path("policies/v3")) == EVALUATION
 
 
 def test_the_options_left_out_make_a_plan_with_its_defaults():
     assert train.plan_of(parsed(train, "train episodes --out v1")) == TrainingPlan(
         Path("episodes"), Path("v1")
     )
-    assert evaluate.plan_of(parsed(evaluate, "evaluate v1")) == EvaluationPlan(Path("v1"), 50)
+    assert evaluate.plan_of(parsed(evaluate, "evaluate v1"), Path("v1")) == EvaluationPlan(Path("v1"), 50)
 
 
 def ended(job):

@@ -1,4 +1,4 @@
-"""`il-ros evaluate`: a policy's success in a simulator."""
+"""`il-ros evaluate`: the success of a policy, or of several from the same starts, in a simulator."""
 
 from __future__ import annotations
 
@@ -28,10 +28,17 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="measure a policy's success in simulation",
-        description="Run a policy in held-out episodes, in one process, as fast as possible.",
+        help="measure policies' success in simulation",
+        description="Run a policy in held-out episodes, in one process, as fast as possible. Several policies run from "
+        "the same starts, and each is compared with the first one.",
     )
-    parser.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or of the training run")
+    parser.add_argument(
+        "checkpoints",
+        type=Path,
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="folder of a checkpoint, or of a training run",
+    )
     parser.add_argument(
         "--task",
         default="",
@@ -56,6 +63,18 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--threads", type=int, default=1, help="threads of the policy's computation (default: 1)"
     )
+    parser.add_argument(
+        "--held-out",
+        type=Path,
+        metavar="EPISODES",
+        help="also measure the error on those of these recorded episodes that a policy was not trained on",
+    )
+    parser.add_argument(
+        "--until-sure",
+        action="store_true",
+        help="of two policies: stop as soon as one is better, by a test that allows looking after each pair",
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also plot several policies (png or svg)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE")
     parser.add_argument(
         "--progress",
@@ -70,17 +89,26 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate; return 0 when done, whatever the success rate, and 2 on an invalid request."""
     try:
-        plan = plan_of(args)
+        plans = [plan_of(args, checkpoint) for checkpoint in args.checkpoints]
+        if len(plans) > 1 or args.held_out is not None:
+            from il_ros.cli.evaluation import several
+
+            return several.run(plans, several.EvaluationOptions.of(args))
+        for name in ("until_sure", "plot"):
+            if getattr(args, name):
+                raise ValueError(
+                    f"--{name.replace('_', '-')} is for several policies; name two checkpoints or more"
+                )
     except ValueError as error:
         say(f"il-ros evaluate: {error}", file=sys.stderr)
         return 2
-    return carry_out(plan, for_programs=args.progress == "json", file=args.json)
+    return carry_out(plans[0], for_programs=args.progress == "json", file=args.json)
 
 
-def plan_of(args: argparse.Namespace) -> EvaluationPlan:
-    """Return the plan that the options describe; raises PlanError."""
+def plan_of(args: argparse.Namespace, checkpoint: Path) -> EvaluationPlan:
+    """Return the plan that the options describe for one checkpoint; raises PlanError."""
     return EvaluationPlan(
-        checkpoint=args.checkpoint,
+        checkpoint=checkpoint,
         episodes=args.episodes,
         task=args.task,
         simulator=args.simulator,
@@ -142,6 +170,10 @@ def summary(result: Evaluation) -> str:
     if is_environment(result.task):
         least, most = result.return_interval
         rows.append(("mean return", f"{result.mean_return:.5g} (95 %: {least:.5g} to {most:.5g})"))
+    if result.time_to_success_s is not None:
+        rows.append(("time to success", f"{result.time_to_success_s:.1f} s (median)"))
+    if result.jerk is not None:
+        rows.append(("jerk", f"{result.jerk:.3g} units/s^3"))
     rows.append(("endings", ", ".join(f"{count} {ending}" for ending, count in endings.most_common())))
     missed = [str(episode.seed) for episode in result.episodes if not episode.success]
     if missed and result.judged:

@@ -1,0 +1,1 @@
+"""Evaluation of several policies, and comparison of results."""

@@ -1,0 +1,153 @@
+"""`il-ros compare`: which policy is better, from trials in pairs, on a robot or in simulation."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from il_ros.cli.evaluation.several import plain_comparisons, sentences
+from il_ros.core import files
+from il_ros.core.strict_yaml import brief
+from il_ros.core.tables import counted, say
+from il_ros.records import trials
+from il_ros.records.comparison import PairedComparison
+from il_ros.records.outcomes import FAILURE, SUCCESS
+
+_MOST = 64 << 20
+_WORDS = {SUCCESS: 1.0, FAILURE: 0.0}
+_EXAMPLES = """\
+examples:
+  il-ros compare v1.json v2.json      results of `il-ros evaluate --json` or of unattended episodes, paired by seed
+  il-ros compare trials.csv           a table that you write: a column for each policy, a row for each start, such as
+                                        v1,v2
+                                        success,success
+                                        failure,success
+
+On a robot: put the scene in a start, let both policies try it, in random order, and add a row. Look after each row;
+the sentence stays true whenever you stop.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "compare",
+        help="say which of several policies is better, from paired trials",
+        description="Say which policy is better, from trials of both from the same starts. The first is compared with "
+        "each other one, by a test that allows looking after each pair.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "results", type=Path, nargs="+", metavar="FILE", help="two result files or more, or one table"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare; return 0 when done, whatever the result, and 2 on unusable files."""
+    try:
+        compared = compared_in(args.results)
+    except (ValueError, OSError) as error:
+        say(f"il-ros compare: {error}", file=sys.stderr)
+        return 2
+    say(
+        json.dumps({"comparisons": plain_comparisons(compared)})
+        if args.json
+        else "\n".join(sentences(compared))
+    )
+    return 0
+
+
+def compared_in(results: Sequence[Path]) -> list[PairedComparison]:
+    """Return the comparison of the first policy with each other one; raises ValueError naming file, row and value."""
+    if len(results) == 1:
+        names, rows = _table(results[0])
+    else:
+        names, rows = _paired([(path, *_result(path)) for path in results])
+    return [
+        PairedComparison.of(names[0], name, ((row[0], row[place]) for row in rows))
+        for place, name in enumerate(names[1:], 1)
+    ]
+
+
+def _table(path: Path) -> tuple[list[str], list[list[float]]]:
+    """Return the names and scores in a CSV table."""
+    if path.suffix == ".json":
+        raise ValueError(f"{path}: one result has nothing to be compared with; name two result files")
+    lines = list(csv.reader(io.StringIO(files.read_text(path, _MOST))))
+    names = [name.strip() for name in lines[0]] if lines else []
+    if len(names) < 2 or len(set(names)) < len(names) or "" in names:
+        raise ValueError(
+            f"{path}: its first row must name two policies or more, such as v1,v2; it has {brief(names)}"
+        )
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        if not any(cell.strip() for cell in line):
+            continue
+        if len(line) != len(names):
+            raise ValueError(
+                f"{path}:{number}: has {counted(len(line), 'value')}; the first row has {len(names)}"
+            )
+        rows.append([_score(cell.strip(), f"{path}:{number}") for cell in line])
+    if not rows:
+        raise ValueError(f"{path}: has no trials below the names")
+    return names, rows
+
+
+def _score(cell: str, where: str) -> float:
+    if cell in _WORDS:
+        return _WORDS[cell]
+    try:
+        score = float(cell)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise ValueError(
+            f"{where}: {brief(cell)} must be {SUCCESS}, {FAILURE}, or a number of which more is better"
+        )
+    return score
+
+
+def _result(path: Path) -> tuple[str, Mapping[int, float]]:
+    """Return a policy's name and its score by seed, from an evaluation or from unattended episodes."""
+    text = files.read_text(path, _MOST)
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: no JSON: {error}") from error
+    if isinstance(values, dict) and "trials" in values:
+        done = trials.from_json(text).done
+        return path.stem, {trial.seed: _WORDS[trial.outcome] for trial in done}
+    try:
+        scores = {
+            int(each["seed"]): float(each["success"] if each["judged"] else each["total_reward"])
+            for each in values["episodes"]
+        }
+        return str(values["version"] or path.stem), scores
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: neither a result of `il-ros evaluate --json` for one policy nor of unattended episodes"
+        ) from error
+
+
+def _paired(results: Sequence[tuple[Path, str, Mapping[int, float]]]) -> tuple[list[str], list[list[float]]]:
+    """Return names and scores of the seeds that all results have; raises ValueError where there is none."""
+    names = [name for _, name, _ in results]
+    if len(set(names)) < len(names):
+        names = [str(path) for path, _, _ in results]
+    common = [seed for seed in results[0][2] if all(seed in scores for _, _, scores in results)]
+    if not common:
+        listed = ", ".join(str(path) for path, _, _ in results)
+        raise ValueError(
+            f"{listed}: no seed is in all of them; only trials from the same starts can be compared"
+        )
+    return names, [[scores[seed] for _, _, scores in results] for seed in common]
