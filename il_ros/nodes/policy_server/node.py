@@ -50,7 +50,12 @@ from il_ros.nodes.policy_server.candidates import (
     run_of,
 )
 from il_ros.nodes.policy_server.inference import InferenceThread
-from il_ros.nodes.policy_server.proposing import Computation, PolicyProposer, declare_inference
+from il_ros.nodes.policy_server.proposing import (
+    Computation,
+    PolicyProposer,
+    declare_execution,
+    declare_inference,
+)
 from il_ros.nodes.policy_server.versions import Versions
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
@@ -85,6 +90,11 @@ class PolicyServer(managed.ManagedNode):
         self._source: str = declare(self, "source", "policy", source, read_only=True)
         declare_tick(self)
         declare_inference(self)
+        declare_execution(self)
+        declare(
+            self, "way", -1, "which way to do the task is taken, of a policy that keeps several apart (recipe moe): "
+            "0, 1, ...; -1: the policy chooses for each chunk", minimum=-1, maximum=63,
+        )  # fmt: skip
         declare_promotion(self)
         self._policy: Any = None
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
@@ -206,14 +216,19 @@ class PolicyServer(managed.ManagedNode):
         if executor is not None:
             executor.create_task(self._guard(callback, "inference"))
 
-    def _prepare(self, observation: Observation) -> Computation:
+    def _prepare(self, observation: Observation, committed: Vector) -> Computation:
         """Return the computation of an answer, by the policy that is in control now, from the last ticks."""
         assert self._window is not None
         policy, seen = self._policy, self._window.push(observation.tick_ns, observation.values)
         if policy.waits:
             self._tell_news()
         answer = partial(self._answer, policy, observation, seen, self._resets)
-        return Computation(partial(_parts, policy, seen, observation.tick_ns), answer)
+        options: dict[str, Any] = {"seed": observation.tick_ns}
+        if len(committed):
+            options["previous"] = committed[: policy.horizon]
+        if value(self, "way") >= 0:
+            options["way"] = value(self, "way")
+        return Computation(partial(_parts, policy, seen, options), answer)
 
     def _answer(self, policy: Any, observation: Observation, seen: Seen, resets: int, parts: Parts) -> Answer:
         """Return the answer of what `policy` computed; it may have been replaced or reset meanwhile."""
@@ -260,6 +275,8 @@ class PolicyServer(managed.ManagedNode):
         """
         self._before = None
         self._resets += 1
+        if self._proposer is not None:
+            self._proposer.renew_chunks()
 
     def _swap(self, policy: Any, keep: bool) -> None:
         """Replace the policy between two ticks; the new one sees the same past ticks at once.
@@ -307,10 +324,10 @@ class PolicyServer(managed.ManagedNode):
         return response
 
 
-def _parts(policy: Any, seen: Seen, seed: int) -> Parts:
+def _parts(policy: Any, seen: Seen, options: Mapping[str, Any]) -> Parts:
     """Return what a policy computes; raises Refusal on an invalid input or output. It may run in another thread."""
     try:
-        parts: Parts = policy.act_in_parts(seen, seed=seed)
+        parts: Parts = policy.act_in_parts(seen, **options)
     except ValueError as error:
         raise managed.Refusal(str(error)) from error
     return parts

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from rclpy.node import Node
 
-from il_ros.control.chunks import steps_left
+from il_ros.control.chunks.execution import ALONE, ChunkPlayer, Execution
 from il_ros.control.computing_time import ComputingTime
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
@@ -46,6 +46,23 @@ def declare_inference(node: Node) -> None:
     )  # fmt: skip
 
 
+def declare_execution(node: Node) -> None:
+    """Declare how chunks are played."""
+    declare(
+        node, "execute", 1, "ticks from one computation to the next, meanwhile its chunk is played; 1: at every tick",
+        unit="ticks", minimum=1, maximum=1000, read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "ensemble", ALONE, "0 or more: the chunks that reach a tick are averaged, with weights "
+        "exp(-ensemble * i), i = 0 for the oldest; below 0: the newest chunk alone", minimum=-1.0, maximum=100.0,
+        read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "commit", 0, "steps of the last chunk that the next one must begin with: those that are played while it "
+        "is computed; for policies trained with a prefix", unit="ticks", minimum=0, maximum=1000, read_only=True,
+    )  # fmt: skip
+
+
 class Computation(NamedTuple):
     """An answer in two parts, both of which may raise Refusal.
 
@@ -71,7 +88,8 @@ class PolicyProposer(Proposer):
 
     `optional`: the keys of observations that the policy may lack.
 
-    `prepare(observation)` is called at every tick that has an observation, in the executor's thread.
+    `prepare(observation, committed)` is called at every tick that has an observation, in the executor's thread;
+    `committed` (K, A): the first steps of the chunk that are decided already.
     """
 
     def __init__(
@@ -79,7 +97,7 @@ class PolicyProposer(Proposer):
         node: Node,
         contract: Contract,
         source: str,
-        prepare: Callable[[Observation], Computation],
+        prepare: Callable[[Observation, Vector], Computation],
         thread: InferenceThread,
         times: ComputingTime,
         optional: Collection[str] = (),
@@ -90,6 +108,8 @@ class PolicyProposer(Proposer):
         self._waiting: _Job | None = None
         self._last: tuple[Observation, Answer] | None = None
         """The newest answer, whose chunk goes on while the next one is computed."""
+        execution = Execution(value(node, "execute"), value(node, "ensemble"), value(node, "commit"))
+        self._chunks = ChunkPlayer(contract, execution)
         self._newest_ns = self._answered_ns = 0
         super().__init__(node, contract, source, lambda observation: None, optional=optional)
 
@@ -102,6 +122,11 @@ class PolicyProposer(Proposer):
         """Drop all that was observed and computed so far; a running computation ends without effect."""
         self._running = self._waiting = self._last = None
         self._newest_ns = self._answered_ns = 0
+        self._chunks.clear()
+
+    def renew_chunks(self) -> None:
+        """Have a new chunk computed at the next tick: another source may have driven since the last one."""
+        self._chunks.renew()
 
     def another_policy(self, times: ComputingTime, optional: Collection[str]) -> None:
         """Go on with a policy of these computing times and optional observations.
@@ -110,6 +135,7 @@ class PolicyProposer(Proposer):
         """
         self._times, self._synchroniser.optional = times, frozenset(optional)
         self._waiting = None
+        self._chunks.renew()
 
     def close(self) -> None:
         """Release authority and destroy what it uses, as `Proposer`; a running computation ends without effect."""
@@ -120,7 +146,11 @@ class PolicyProposer(Proposer):
         if observation.tick_ns < self._newest_ns:  # the clock was set back
             self.discard()
         self._newest_ns = observation.tick_ns
-        job = _Job(observation, self._prepare(observation), self._times, time.monotonic())
+        computation = self._prepare(observation, self._chunks.committed(observation.tick_ns))
+        if not self._chunks.due(observation.tick_ns):
+            self._continue(observation)
+            return
+        job = _Job(observation, computation, self._times, time.monotonic())
         if self._thread.busy:
             self._counts["not computed"] += self._waiting is not None
             self._waiting = job
@@ -129,6 +159,7 @@ class PolicyProposer(Proposer):
             self._begin(job)
 
     def _begin(self, job: _Job) -> None:
+        self._chunks.begin(job.observation.tick_ns)
         if self.beside:
             self._running = job
             self._thread.run(job.computation.compute, partial(self._on_computed, job))
@@ -160,12 +191,10 @@ class PolicyProposer(Proposer):
             return
         observation = job.observation
         self._last = observation, answer
+        self._chunks.add(observation.tick_ns, answer.chunk)
         if self._newest_ns <= self._answered_ns:
             return  # answered meanwhile, with the chunk before
-        if observation.tick_ns == self._newest_ns:
-            self._propose(observation.tick_ns, observation, answer, outcome.seconds)
-            return
-        left = steps_left(answer.chunk, observation.tick_ns, self._newest_ns, self._contract.period_ns)
+        left = self._chunks.left(self._newest_ns)
         if len(left):
             self._propose(self._newest_ns, observation, _rest(answer, left, observation), outcome.seconds)
             return
@@ -177,11 +206,11 @@ class PolicyProposer(Proposer):
         self._silent("without a step left", ERROR, no_step_left(covered_s, outcome.seconds, passed_s))
 
     def _continue(self, observation: Observation) -> None:
-        """Propose the rest of the last chunk for a tick at which the policy still computes for an earlier one."""
+        """Propose the rest of the last chunk for a tick for which nothing is computed, or not yet."""
         if self._last is None:
             return  # the first answer is proposed when it comes
         seen, answer = self._last
-        left = steps_left(answer.chunk, seen.tick_ns, observation.tick_ns, self._contract.period_ns)
+        left = self._chunks.left(observation.tick_ns)
         if len(left):
             self._counts["continued"] += 1
             self._propose(observation.tick_ns, seen, _rest(answer, left, seen))
