@@ -1,8 +1,8 @@
 """Chunks under an injected delay: success and jerk against chunk length, delay and how chunks are played.
 
 A policy per chunk length is trained on demonstrations of the scripted expert, and drives held-out episodes in
-this process, its answers coming `delay` ticks of 50 ms after their observation. One JSON line per chunk length, delay and
-way of playing, pooled over the seeds:
+this process, its answers coming `delay` ticks of 50 ms after their observation. One JSON line per chunk length, delay
+and way of playing, pooled over the seeds:
 
     async       the package's `ChunkPlayer`: the chunk before goes on, steps that have passed are left out
     committed   the same, and the next chunk begins with the steps that are played meanwhile; for a policy that was
