@@ -196,8 +196,9 @@ def fit_actions(actions: Vector, how: str, ranges: Vector, groups: NDArray[np.in
 
     'quantile' leaves the outermost hundredths beyond -1..1; a dimension that moves in less than these keeps its whole
     range. `ranges` (L,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension is at
-    least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension stay small. `groups` (L,): dimensions of one group, such as those of an orientation, share the largest scale;
-    None: each is a group of its own. NaN, where an action has no label, does not count.
+    least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension stay small.
+    `groups` (L,): dimensions of one group, such as those of an orientation, share the largest scale; None: each is a
+    group of its own. NaN, where an action has no label, does not count.
     Raises ValueError when a dimension has no number.
     """
     floor = np.where(np.isfinite(ranges), ranges, 1.0) / 1000
