@@ -96,7 +96,7 @@ def differences(contract: Contract, absolute_actions: Vector, offset: Vector) ->
 
 
 def command_difference(contract: Contract, commands: Vector, others: Vector) -> Vector:
-    """Return the difference of two absolute actions (A,), in their units.
+    """Return the difference of two absolute actions (..., A), in their units.
 
     Of continuous joints it is the shortest way, and a quaternion counts as its negative, the same rotation.
     """
@@ -105,8 +105,8 @@ def command_difference(contract: Contract, commands: Vector, others: Vector) -> 
         if action.type == POSE:
             first = contract.action_slices[action.key].start + len(XYZ)
             orientation = slice(first, first + len(XYZW))
-            if commands[orientation] @ others[orientation] < 0:
-                others[orientation] *= -1
+            alike = (commands[..., orientation] * others[..., orientation]).sum(axis=-1, keepdims=True)
+            others[..., orientation] *= np.where(alike < 0, -1.0, 1.0)
     return shortest(commands - others, contract.turns)
 
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from il_ros.core.specs import Vector
 from il_ros.core.units import NOISE_FLOORS, RELATIVE_FLOOR
 
-ACTION_SCALES = ("min_max", "std")
+ACTION_SCALES = ("min_max", "std", "quantile")
+_TAIL = 0.01
+"""Share of the actions at either end that 'quantile' leaves beyond -1..1."""
 _SMALLEST_SHARE = 0.1
 """Lower bound of a feature's scale, as a share of the largest deviation in its group."""
 PIXELS = (127.5, 63.75)
@@ -190,12 +192,13 @@ def _scale(features: Vector, deviation: Vector, groups: Sequence[str], floors: V
 
 
 def fit_actions(actions: Vector, how: str, ranges: Vector, groups: NDArray[np.intp] | None = None) -> Affine:
-    """Return the map of actions (N, L) to -1..1 ('min_max') or to mean 0 and standard deviation 1 ('std').
+    """Return the map of actions (N, L) to -1..1 ('min_max', 'quantile'), or to mean 0 and standard deviation 1 ('std').
 
-    `ranges` (L,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension
-    is at least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension
-    stay small. `groups` (L,): dimensions of one group, such as those of an orientation, share the largest scale;
-    None: each is a group of its own. NaN, where an action has no label, does not count.
+    'quantile' leaves the outermost hundredths beyond -1..1; a dimension that moves in less than these keeps its whole
+    range. `ranges` (L,): upper minus lower limit in the contract, infinite if unlimited. The scale of a dimension is at
+    least a thousandth of its range (0.001 if unlimited), so that errors in a nearly constant dimension stay small.
+    `groups` (L,): dimensions of one group, such as those of an orientation, share the largest scale; None: each is a
+    group of its own. NaN, where an action has no label, does not count.
     Raises ValueError when a dimension has no number.
     """
     floor = np.where(np.isfinite(ranges), ranges, 1.0) / 1000
@@ -204,16 +207,14 @@ def fit_actions(actions: Vector, how: str, ranges: Vector, groups: NDArray[np.in
         raise ValueError(
             f"number {np.argmin(known.any(axis=0))} of the learnt action has no label in any frame"
         )
-    if not known.all():
-        centre = np.nanmean(actions, axis=0)
-        scale = np.maximum(np.nanstd(actions, axis=0), floor)
-        low, high = np.nanmin(actions, axis=0), np.nanmax(actions, axis=0)
-        if how != "std":
-            centre, scale = (low + high) / 2, np.maximum((high - low) / 2, floor)
-    elif how == "std":
-        centre, scale = actions.mean(axis=0), np.maximum(actions.std(axis=0), floor)
+    if how == "std":
+        centre, scale = np.nanmean(actions, axis=0), np.maximum(np.nanstd(actions, axis=0), floor)
     else:
-        low, high = actions.min(axis=0), actions.max(axis=0)
+        low, high = np.nanmin(actions, axis=0), np.nanmax(actions, axis=0)
+        if how == "quantile":
+            within = np.nanquantile(actions, [_TAIL, 1 - _TAIL], axis=0)
+            moves = within[1] - within[0] > floor  # a gripper that seldom moves keeps its whole range
+            low, high = np.where(moves, within[0], low), np.where(moves, within[1], high)
         centre, scale = (low + high) / 2, np.maximum((high - low) / 2, floor)
     if groups is not None:
         scale = np.array([scale[groups == group].max() for group in groups])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
+from il_ros.core.tables import counted
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
@@ -136,15 +137,20 @@ class LoadedPolicy:
         return commands, (own or 0.0) + beyond if beyond else own
 
     def act_in_parts(
-        self, seen: Seen, previous: Vector | None = None, seed: int = 0
+        self, seen: Seen, previous: Vector | None = None, seed: int = 0, way: int | None = None
     ) -> tuple[Vector, float | None, float]:
         """Return the commands (H, A), and the two parts of their uncertainty: its own, and the distance beyond.
 
         `previous` (K, A): the absolute commands of the first K steps, which are committed already; the chunk
         continues them. `seed`: where the policy draws its answer by chance, equal seeds give equal answers.
+        `way`: the way to do the task, of those that the network keeps apart (`PolicyModel.ways`); None: it chooses.
         Raises PolicyError, naming the key, if an observation is missing or not finite, and if the network's output
-        is not finite; ValueError if `previous` is longer than a chunk.
+        is not finite; ValueError if `previous` is longer than a chunk, or there is no such way.
         """
+        if way is not None and not 0 <= way < self.network.ways:
+            raise ValueError(
+                f"way is {way}; policy {self.version} has {counted(self.network.ways, 'way')}, from 0 on"
+            )
         newest = seen if isinstance(seen, Mapping) else seen[-1]
         features = self._features(newest)
         state = self.normaliser.inputs(features)
@@ -155,7 +161,7 @@ class LoadedPolicy:
             if committed is not None:
                 chunk = np.concatenate([committed, chunk[len(committed) :]])
         else:
-            chunk, uncertainty = self._sample(self.window(seen), committed, seed)
+            chunk, uncertainty = self._sample(self.window(seen), committed, seed, way)
         restored = self.normaliser.actions.restore(chunk.astype(np.float64))
         if not np.isfinite(restored).all():
             step, column = np.argwhere(~np.isfinite(restored))[0]
@@ -237,9 +243,11 @@ class LoadedPolicy:
         """Return values (T, ...) as (1, T, ...) on the device."""
         return torch.from_numpy(values[None]).to(self.device)
 
-    def _sample(self, window: Window, committed: Vector | None, seed: int) -> tuple[Array, float | None]:
+    def _sample(
+        self, window: Window, committed: Vector | None, seed: int, way: int | None
+    ) -> tuple[Array, float | None]:
         previous = None if committed is None else self._tensor(committed.astype(np.float32))
-        answer = sample(self.network, Batch(window), previous, seed)
+        answer = sample(self.network, Batch(window, way=way), previous, seed)
         chunk: Array = answer.chunk[0].cpu().numpy()
         return chunk, None if answer.uncertainty is None else float(answer.uncertainty[0])
 

@@ -173,3 +173,26 @@ def test_json_keeps_every_bit():
 def test_a_scale_that_is_not_invertible_is_rejected(scale):
     with pytest.raises(ValueError, match="scale above 0"):
         Affine(np.zeros(1), np.array([scale]))
+
+
+def test_quantiles_leave_outliers_out_of_the_scale_and_are_undone():
+    # 0, 1, ..., 100 and one at 5000: the 1 % and 99 % quantiles of 102 numbers lie at 1.01 and 99.99
+    values = np.array([*range(101), 5000.0])[:, None]
+    affine = fit_actions(values, "quantile", np.array([np.inf]))
+    assert affine.normalise(np.array([1.01])) == pytest.approx(-1.0)
+    assert affine.normalise(np.array([99.99])) == pytest.approx(1.0)
+    np.testing.assert_allclose(affine.restore(affine.normalise(values)), values, atol=1e-12)
+
+
+def test_a_number_that_seldom_or_never_moves_keeps_its_whole_range():
+    # a gripper that closes in one frame of 200, a joint that stands still, and one without a label in some frames
+    gripper = np.zeros(200)
+    gripper[7] = 0.08
+    joint = np.where(np.arange(200) < 50, np.nan, np.linspace(-1, 1, 200))
+    affine = fit_actions(
+        np.stack([gripper, np.full(200, 0.3), joint], axis=1), "quantile", np.array([0.08, 2.0, np.inf])
+    )
+    np.testing.assert_allclose(affine.centre[:2], [0.04, 0.3])
+    np.testing.assert_allclose(affine.scale[:2], [0.04, 0.002])  # a thousandth of the range of 2
+    low, high = np.quantile(joint[50:], [0.01, 0.99])
+    assert (affine.centre[2], affine.scale[2]) == pytest.approx(((low + high) / 2, (high - low) / 2))

@@ -57,13 +57,13 @@ class Slowness:
         self.fails = None
         quick = LoadedPolicy.act_in_parts
 
-        def act_in_parts(policy, seen, previous=None, seed=0):
+        def act_in_parts(policy, seen, previous=None, seed=0, way=None):
             self.committed.append((policy.version, seed, previous))
             self.began.append(threading.current_thread())
             time.sleep(self.seconds.get(policy.version, 0.0))
             self.ended.append(threading.current_thread())
             if self.fails is not None:
                 raise self.fails
-            return quick(policy, seen, previous if self.continues else None, seed)
+            return quick(policy, seen, previous if self.continues else None, seed, way)
 
         monkeypatch.setattr(LoadedPolicy, "act_in_parts", act_in_parts)

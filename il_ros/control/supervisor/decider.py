@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-from il_ros.control.chunks import step_due
+from il_ros.control.chunks.steps import step_due
 from il_ros.control.limiter.shaper import CommandShaper
 from il_ros.control.supervisor.arbitration import (
     Absences,

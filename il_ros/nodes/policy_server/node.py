@@ -36,7 +36,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from std_srvs.srv import Trigger
 
-from il_ros.control.chunks import steps_left
 from il_ros.control.computing_time import ComputingTime
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
@@ -51,7 +50,12 @@ from il_ros.nodes.policy_server.candidates import (
     run_of,
 )
 from il_ros.nodes.policy_server.inference import InferenceThread
-from il_ros.nodes.policy_server.proposing import Computation, PolicyProposer, declare_inference
+from il_ros.nodes.policy_server.proposing import (
+    Computation,
+    PolicyProposer,
+    declare_execution,
+    declare_inference,
+)
 from il_ros.nodes.policy_server.versions import Versions
 from il_ros.nodes.runtime import managed
 from il_ros.nodes.runtime.contracts import declare_contract, load_contract
@@ -69,8 +73,8 @@ Seen = tuple[Mapping[str, np.ndarray[Any, Any]], ...]
 """What a policy sees: the values of the last ticks by key, oldest first."""
 Parts = tuple[Vector, float | None, float]
 """The chunk (H, A) and the two parts of its uncertainty, as `LoadedPolicy.act_in_parts` returns them."""
-Result = tuple[Parts, "Vector | None"]
-"""What a policy computed, and the first steps (K, A) of its chunk that were committed already, None without any."""
+Result = tuple[Parts, Vector]
+"""What a policy computed, and the first steps (K, A) of its chunk that were committed already."""
 
 
 class PolicyServer(managed.ManagedNode):
@@ -88,6 +92,11 @@ class PolicyServer(managed.ManagedNode):
         self._source: str = declare(self, "source", "policy", source, read_only=True)
         declare_tick(self)
         declare_inference(self)
+        declare_execution(self)
+        declare(
+            self, "way", -1, "which way to do the task is taken, of a policy that keeps several apart (recipe moe): "
+            "0, 1, ...; -1: the policy chooses for each chunk", minimum=-1, maximum=63,
+        )  # fmt: skip
         declare_promotion(self)
         self._policy: Any = None
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
@@ -216,30 +225,16 @@ class PolicyServer(managed.ManagedNode):
         if policy.waits:
             self._tell_news()
 
-        def begin() -> Callable[[], Result]:
-            committed = None if policy is not self._policy else self._committed(observation.tick_ns)
-            return partial(_parts, policy, seen, committed, observation.tick_ns)
+        def begin(committed: Vector) -> Callable[[], Result]:
+            """`committed`: of the policy itself, while it drives; else no step of them is executed."""
+            assert self._proposer is not None
+            current = policy is self._policy and self._proposer.version == policy.version
+            driving = self._generation.authority == self._source
+            committed = committed[: policy.horizon - 1 if current and driving else 0]
+            return partial(_parts, policy, seen, committed, observation.tick_ns, way if way >= 0 else None)
 
+        way = value(self, "way")
         return Computation(begin, partial(self._answer, policy, observation, seen, self._resets))
-
-    def _committed(self, tick_ns: int) -> Vector | None:
-        """Return the steps (K, A) of the last chunk that are executed before an answer to a tick can be there.
-
-        None without any: a fast policy answers at once, and while another source drives, no step of it is executed.
-        """
-        assert self._proposer is not None
-        if self._before is None or self._generation.authority != self._source:
-            return None
-        left = steps_left(self._before[1], self._before[0], tick_ns, self._policy.contract.period_ns)
-        committed = left[: min(self._proposer.ticks_until_answer(), self._policy.horizon - 1)]
-        if not len(committed):
-            return None
-        proposed = self._proposer.proposed_for(tick_ns)  # perhaps of the chunk before this one
-        if proposed is None:
-            return committed
-        if proposed.version != self._policy.version:
-            return None
-        return np.concatenate([proposed.chunk[:1], committed[1:]])
 
     def _answer(
         self, policy: Any, observation: Observation, seen: Seen, resets: int, result: Result
@@ -248,9 +243,7 @@ class PolicyServer(managed.ManagedNode):
         (chunk, own, beyond), committed = result
         current = resets == self._resets
         if own is None and current:
-            own = self._chunk_uncertainty(
-                observation.tick_ns, chunk, 0 if committed is None else len(committed)
-            )
+            own = self._chunk_uncertainty(observation.tick_ns, chunk, len(committed))
         uncertainty = (own or 0.0) + beyond if beyond else own
         if current:
             self._newest = observation.values
@@ -293,6 +286,8 @@ class PolicyServer(managed.ManagedNode):
         """
         self._before = None
         self._resets += 1
+        if self._proposer is not None:
+            self._proposer.renew_chunks()
 
     def _swap(self, policy: Any, keep: bool) -> None:
         """Replace the policy between two ticks; the new one sees the same past ticks at once.
@@ -340,10 +335,10 @@ class PolicyServer(managed.ManagedNode):
         return response
 
 
-def _parts(policy: Any, seen: Seen, committed: Vector | None, seed: int) -> Result:
+def _parts(policy: Any, seen: Seen, committed: Vector, seed: int, way: int | None) -> Result:
     """Return what a policy computes; raises Refusal on an invalid input or output. It may run in another thread."""
     try:
-        parts: Parts = policy.act_in_parts(seen, committed, seed=seed)
+        parts: Parts = policy.act_in_parts(seen, committed if len(committed) else None, seed=seed, way=way)
     except ValueError as error:
         raise managed.Refusal(str(error)) from error
     return parts, committed

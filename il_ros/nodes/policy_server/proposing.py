@@ -16,9 +16,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 from rclpy.node import Node
 
-from il_ros.control.chunks import steps_left
+from il_ros.control.chunks.execution import ALONE, MEASURED, ChunkPlayer, Execution
 from il_ros.control.computing_time import ComputingTime
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
@@ -48,15 +49,33 @@ def declare_inference(node: Node) -> None:
     )  # fmt: skip
 
 
+def declare_execution(node: Node) -> None:
+    """Declare how chunks are played."""
+    declare(
+        node, "execute", 1, "ticks from one computation to the next, meanwhile its chunk is played; 1: at every tick",
+        unit="ticks", minimum=1, maximum=1000, read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "ensemble", ALONE, "0 or more: the chunks that reach a tick are averaged, with weights "
+        "exp(-ensemble * i), i = 0 for the oldest; below 0: the newest chunk alone", minimum=-1.0, maximum=100.0,
+        read_only=True,
+    )  # fmt: skip
+    declare(
+        node, "commit", MEASURED, "steps of the last chunk that the next one begins with: those that are played while "
+        "it is computed; -1: as many as the measured computing time covers", unit="ticks", minimum=-1, maximum=1000,
+        read_only=True,
+    )  # fmt: skip
+
+
 class Computation(NamedTuple):
     """An answer in three parts; the last two may raise Refusal.
 
-    `begin()` is called when the computation begins, in the thread of the node's executor. What it returns uses nothing
-    that others change, so that it may be called in any thread. `answer(result)` makes the answer of its result, in the
-    thread of the executor.
+    `begin(committed)` is called when the computation begins, in the thread of the node's executor, with the first steps
+    (K, A) of the chunk that are decided already. What it returns uses nothing that others change, so that it may be
+    called in any thread. `answer(result)` makes the answer of its result, in the thread of the executor.
     """
 
-    begin: Callable[[], Callable[[], Any]]
+    begin: Callable[[Vector], Callable[[], Any]]
     answer: Callable[[Any], Answer]
 
 
@@ -93,6 +112,8 @@ class PolicyProposer(Proposer):
         self._waiting: _Job | None = None
         self._last: tuple[Observation, Answer] | None = None
         """The newest answer, whose chunk goes on while the next one is computed."""
+        execution = Execution(value(node, "execute"), value(node, "ensemble"), value(node, "commit"))
+        self._chunks = ChunkPlayer(contract, execution)
         self._newest_ns = self._answered_ns = 0
         self._proposed_last: Answer | None = None
         """What was proposed for the newest answered tick."""
@@ -103,20 +124,20 @@ class PolicyProposer(Proposer):
         """Whether the next answer is computed in the thread."""
         return self._where == THREAD or self._times.waits or (self._where == AUTO and self._times.beside)
 
-    def ticks_until_answer(self) -> int:
-        """Return how many ticks begin until an answer that is computed from now on can be there."""
-        if not self.beside:
-            return 0
-        return math.ceil(self._times.expected_s * 1e9 / self._contract.period_ns)
-
-    def proposed_for(self, tick_ns: int) -> Answer | None:
-        """Return what was proposed for a tick already, if it is the newest one with a proposal."""
-        return self._proposed_last if tick_ns == self._answered_ns else None
+    @property
+    def version(self) -> str:
+        """The policy whose chunk is played; "" before the first answer."""
+        return self._last[1].version if self._last is not None else ""
 
     def discard(self) -> None:
         """Drop all that was observed and computed so far; a running computation ends without effect."""
         self._running = self._waiting = self._last = None
         self._newest_ns = self._answered_ns = 0
+        self._chunks.clear()
+
+    def renew_chunks(self) -> None:
+        """Have a new chunk computed at the next tick: another source may have driven since the last one."""
+        self._chunks.renew()
 
     def another_policy(self, times: ComputingTime, optional: Collection[str]) -> None:
         """Go on with a policy of these computing times and optional observations.
@@ -125,6 +146,7 @@ class PolicyProposer(Proposer):
         """
         self._times, self._synchroniser.optional = times, frozenset(optional)
         self._waiting = None
+        self._chunks.renew()
 
     def close(self) -> None:
         """Release authority and destroy what it uses, as `Proposer`; a running computation ends without effect."""
@@ -135,7 +157,11 @@ class PolicyProposer(Proposer):
         if observation.tick_ns < self._newest_ns:  # the clock was set back
             self.discard()
         self._newest_ns = observation.tick_ns
-        job = _Job(observation, self._prepare(observation), self._times, time.monotonic())
+        computation = self._prepare(observation)
+        if not self._chunks.due(observation.tick_ns):
+            self._continue(observation)
+            return
+        job = _Job(observation, computation, self._times, time.monotonic())
         if self._thread.busy:
             self._counts["not computed"] += self._waiting is not None
             self._waiting = job
@@ -143,8 +169,19 @@ class PolicyProposer(Proposer):
         else:
             self._begin(job)
 
+    def _committed(self, tick_ns: int) -> Vector:
+        """Return the steps (K, A) that are played before a chunk computed from now on for a tick can be there."""
+        ticks = math.ceil(self._times.expected_s * 1e9 / self._contract.period_ns) if self.beside else 0
+        steps = self._chunks.committed(tick_ns, ticks)
+        if len(steps) and tick_ns == self._answered_ns and self._proposed_last is not None:
+            steps = np.concatenate(
+                [self._proposed_last.chunk[:1], steps[1:]]
+            )  # perhaps of the chunk before this one
+        return steps
+
     def _begin(self, job: _Job) -> None:
-        compute = job.computation.begin()
+        compute = job.computation.begin(self._committed(job.observation.tick_ns))
+        self._chunks.begin(job.observation.tick_ns)
         if self.beside:
             self._running = job
             self._thread.run(compute, partial(self._on_computed, job))
@@ -176,12 +213,10 @@ class PolicyProposer(Proposer):
             return
         observation = job.observation
         self._last = observation, answer
+        self._chunks.add(observation.tick_ns, answer.chunk)
         if self._newest_ns <= self._answered_ns:
             return  # answered meanwhile, with the chunk before
-        if observation.tick_ns == self._newest_ns:
-            self._propose(observation.tick_ns, observation, answer, outcome.seconds)
-            return
-        left = steps_left(answer.chunk, observation.tick_ns, self._newest_ns, self._contract.period_ns)
+        left = self._chunks.left(self._newest_ns)
         if len(left):
             self._propose(self._newest_ns, observation, _rest(answer, left, observation), outcome.seconds)
             return
@@ -193,11 +228,11 @@ class PolicyProposer(Proposer):
         self._silent("without a step left", ERROR, no_step_left(covered_s, outcome.seconds, passed_s))
 
     def _continue(self, observation: Observation) -> None:
-        """Propose the rest of the last chunk for a tick at which the policy still computes for an earlier one."""
+        """Propose the rest of the last chunk for a tick for which nothing is computed, or not yet."""
         if self._last is None:
             return  # the first answer is proposed when it comes
         seen, answer = self._last
-        left = steps_left(answer.chunk, seen.tick_ns, observation.tick_ns, self._contract.period_ns)
+        left = self._chunks.left(observation.tick_ns)
         if len(left):
             self._counts["continued"] += 1
             self._propose(observation.tick_ns, seen, _rest(answer, left, seen))

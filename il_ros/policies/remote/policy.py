@@ -110,12 +110,14 @@ class RemotePolicy:
         return self.act_in_parts(seen, previous, seed)[:2]
 
     def act_in_parts(
-        self, seen: Seen, previous: Vector | None = None, seed: int = 0
+        self, seen: Seen, previous: Vector | None = None, seed: int = 0, way: int | None = None
     ) -> tuple[Vector, float | None, float]:
         """Return the commands (H, A), their uncertainty if the server says one, and 0; see `LoadedPolicy`.
 
-        `previous` is not sent. `seed` is sent to a server of il_ros.
+        `previous` is not sent. `seed` is sent to a server of il_ros. Raises PolicyError if a `way` is asked for.
         """
+        if way is not None:
+            raise PolicyError(f"way is {way}; a remote policy cannot be asked for one")
         ticks = (seen,) if isinstance(seen, Mapping) else tuple(seen)
         message = translation.request(self.spec, ticks)
         try:

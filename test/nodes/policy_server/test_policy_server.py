@@ -7,8 +7,9 @@ import pytest
 import torch
 from made_versions import constant_policy
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from ticked_robot import CONTRACT, MS, TEXT, Robot
 
-from il_ros.core import contract, messages
+from il_ros.core import messages
 from il_ros.nodes.policy_server.node import PolicyServer
 from il_ros.nodes.runtime.diagnostics import ERROR, OK, WARN
 from il_ros.policies import checkpoint
@@ -17,20 +18,7 @@ from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records import proposal
 
-JOINT_STATE, STRING = "sensor_msgs/msg/JointState", "std_msgs/msg/String"
-MS = 1_000_000
-TEXT = """
-name: two_joints
-rate_hz: 20
-trigger: joint_states
-observations:
-  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, fields: [position], names: [a, b],
-           unit: rad, max_age_s: 0.1}
-actions:
-  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a, b], unit: rad,
-        reference: joints, safe: hold, limits: {speed: 1.0}}
-"""
-CONTRACT = contract.parse(TEXT, "test")
+STRING = "std_msgs/msg/String"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -43,27 +31,6 @@ def write_checkpoint(folder, bias, version, own=CONTRACT):
 @pytest.fixture
 def trained(tmp_path):
     return write_checkpoint(tmp_path / "first", [0.25, -0.5], "v1")
-
-
-class Robot:
-    def __init__(self, graph):
-        self._joints = graph.publisher("joint_states", JOINT_STATE)
-        self.proposals = graph.received("policy_server/proposal", proposal.TYPE)
-        self.graph = graph
-        self._stamp_ns = 1000 * MS
-        graph.in_line(self._joints)
-
-    def tick(self, a=0.0, names=("a", "b")):
-        self._stamp_ns += CONTRACT.period_ns
-        head = messages.header(self._stamp_ns)
-        self._joints(messages.make(JOINT_STATE, header=head, name=list(names), position=np.array([a, 0.0])))
-
-    def answer(self):
-        """Tick once and return the proposal that answers it."""
-        count = len(self.proposals)
-        self.tick()
-        self.graph.until(lambda: len(self.proposals) > count, "a proposal")
-        return proposal.from_message(self.proposals[-1], CONTRACT.action_names, CONTRACT.period_ns)
 
 
 def test_a_proposal_carries_the_policys_uncertainty(graph, tmp_path):

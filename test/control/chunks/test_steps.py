@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from il_ros.control.chunks import step_due, steps_left
+from il_ros.control.chunks.steps import step_due, steps_left
 
 PERIOD = 50_000_000
 

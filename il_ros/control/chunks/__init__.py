@@ -1,0 +1,1 @@
+"""Chunks of actions: which step is due, and how successive chunks are played."""

@@ -1,0 +1,119 @@
+"""Execution of chunks: when the next one is computed, and what is played at each tick.
+
+A chunk is played from the step that belongs to the tick, counted on the grid of ticks since the one that it observed.
+The time that its computation took is thereby accounted for as it was, without an estimate. The chunk before goes on
+meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from il_ros.control.chunks.steps import steps_left
+from il_ros.core.actions import command_difference
+from il_ros.core.contract import Contract
+from il_ros.core.settings import at_least
+from il_ros.core.specs import POSE, XYZ, XYZW, Vector
+
+ALONE = -1.0
+"""Instead of an ensemble's exponent: the newest chunk is played alone."""
+MEASURED = -1
+"""Instead of a number of committed steps: as many as are played during a computation, by its measured time."""
+MOST_CHUNKS = 256
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How chunks are played.
+
+    `every`: ticks from one computation to the next; a chunk that ends earlier is followed at once. `ensemble`: from 0
+    on, all chunks that reach a tick are averaged with the weights exp(-ensemble * i), i = 0 for the oldest (temporal
+    ensembling, Zhao et al. 2023, arXiv 2304.13705); below 0 the newest chunk is played alone. `commit`: the number of
+    steps of the chunk before that are handed to the policy as the committed beginning of the next chunk, or MEASURED.
+    Raises ValueError on a value out of range.
+    """
+
+    every: int = 1
+    ensemble: float = ALONE
+    commit: int = MEASURED
+
+    def __post_init__(self) -> None:
+        at_least("every", self.every, 1)
+        at_least("commit", self.commit, MEASURED)
+        if not np.isfinite(self.ensemble):
+            raise ValueError(f"ensemble is {self.ensemble}; it must be a finite number")
+
+
+class ChunkPlayer:
+    """The chunks (H, A) of absolute commands that are being played under a contract."""
+
+    def __init__(self, contract: Contract, execution: Execution) -> None:
+        self._contract, self._execution, self._period_ns = contract, execution, contract.period_ns
+        self._chunks: deque[tuple[int, Vector]] = deque(maxlen=MOST_CHUNKS)
+        self._begun_ns: int | None = None
+        self._alone = False
+
+    def clear(self) -> None:
+        """Forget all chunks; the next computation is due at once."""
+        self._chunks.clear()
+        self._begun_ns = None
+
+    def renew(self) -> None:
+        """Have the next computation due at once; its chunk replaces all others, which are played until then."""
+        self._begun_ns, self._alone = None, True
+
+    def due(self, tick_ns: int) -> bool:
+        """Return whether a computation is due at a tick."""
+        if self._execution.every == 1 or self._begun_ns is None or not len(self.left(tick_ns)):
+            return True
+        return round((tick_ns - self._begun_ns) / self._period_ns) >= self._execution.every
+
+    def begin(self, observed_ns: int) -> None:
+        """A computation begins, for the observation of this tick."""
+        self._begun_ns = observed_ns
+
+    def committed(self, tick_ns: int, measured: int = 0) -> Vector:
+        """Return the first steps (K, A) of a chunk computed for this tick that are decided already.
+
+        `measured`: the ticks that begin until the chunk can be there.
+        """
+        commit = measured if self._execution.commit == MEASURED else self._execution.commit
+        return self.left(tick_ns)[: 0 if self._alone else commit]
+
+    def add(self, observed_ns: int, chunk: Vector) -> None:
+        """Play a chunk (H, A) whose first step is for the tick that it observed."""
+        if self._execution.ensemble < 0 or self._alone:
+            self._chunks.clear()
+        self._alone = False
+        self._chunks.append((observed_ns, chunk))
+
+    def left(self, tick_ns: int) -> Vector:
+        """Return the steps (K, A) from a tick on; K is 0 if no chunk reaches it."""
+        rests = [
+            steps_left(chunk, observed_ns, tick_ns, self._period_ns) for observed_ns, chunk in self._chunks
+        ]
+        while rests and not len(rests[0]):  # the oldest ends first
+            rests.pop(0)
+            self._chunks.popleft()
+        if not rests:
+            return np.empty((0, self._contract.action_size))
+        return rests[-1] if len(rests) == 1 else self._averaged(rests)
+
+    def _averaged(self, rests: list[Vector]) -> Vector:
+        """Return the weighted mean of chunks, oldest first, at the steps of the newest one."""
+        newest = rests[-1]
+        total, weights = np.zeros_like(newest), np.zeros((len(newest), 1))
+        for place, rest in enumerate(rests):
+            count, weight = min(len(rest), len(newest)), np.exp(-self._execution.ensemble * place)
+            total[:count] -= weight * command_difference(self._contract, newest[:count], rest[:count])
+            weights[:count] += weight
+        mean = newest + total / weights
+        for action in self._contract.actions:
+            if action.type == POSE:
+                first = self._contract.action_slices[action.key].start + len(XYZ)
+                part = mean[:, first : first + len(XYZW)]
+                part /= np.linalg.norm(part, axis=1, keepdims=True)
+        return mean
