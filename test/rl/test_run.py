@@ -94,6 +94,22 @@ def test_what_is_written_is_a_policy_and_its_reward_with_their_origin(episodes, 
     assert sorted(command) == [0.0, 1.0]
 
 
+def test_what_is_kept_is_never_worse_than_the_policy_it_began_with(episodes, tmp_path):
+    _, data = episodes
+    first = trained(data, tmp_path / "clone", changes=["steps=600", "seeds=1", "every=200"])
+    wild = ["agent.rate=0.9", "random_steps=0"]  # unlearns at once
+    outcome = trained(data, tmp_path / "v1", changes=wild, start=first.policy)
+    begun, *later = [score for score in outcome.scores if score.seed == 0]
+    kept = [score for score in outcome.scores if score.kept][-1]
+    assert begun.step == 0
+    assert kept.score >= begun.score
+    assert min(score.mean_return for score in later) < begun.mean_return
+    assert checkpoint.load(tmp_path / "v1").metrics["parent"] == "v1"
+    place = {"observation": np.array([0.4])}
+    if kept.step == 0:
+        np.testing.assert_array_equal(outcome.policy.act(place), first.policy.act(place))
+
+
 def test_resuming_with_other_settings_is_refused_with_each_difference(episodes, tmp_path):
     _, data = episodes
     trained(data, tmp_path / "v1", until=100)
