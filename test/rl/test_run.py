@@ -10,6 +10,7 @@ import pytest
 
 from il_ros.cli.main import main as il_ros
 from il_ros.policies import checkpoint, lineage
+from il_ros.policies.versions import claimed
 from il_ros.rewards import checkpoint as rewards
 from il_ros.rl.curves import SeedScore, interval
 from il_ros.rl.recipe import load
@@ -194,6 +195,16 @@ def test_the_command_trains_evaluates_and_names_the_next_step(episodes, tmp_path
     ]
     status, out, err = run(capsys, "train", folder, "--recipe", "gail", "--out", tmp_path / "v1", *settings())
     assert (status, "already holds policy v1" in err) == (2, True)
+
+
+def test_two_trainings_at_once_do_not_share_a_folder(episodes, tmp_path, capsys):
+    folder, _ = episodes
+    with claimed(tmp_path / "v1"):
+        status, _, err = run(
+            capsys, "train", folder, "--recipe", "gail", "--out", tmp_path / "v1", *settings()
+        )
+    assert status == 2
+    assert str(tmp_path / "v1") in err
 
 
 @pytest.mark.parametrize(
