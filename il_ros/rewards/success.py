@@ -23,6 +23,8 @@ class SuccessSettings(RewardSettings):
     """`hidden`: widths of the layers; `channels`: of the encoder of each camera.
 
     `hold_s`: the episode is judged a success when the probability was `threshold` or more for so long.
+    `shown_s`, `unsure_s`: of the labels: the last seconds of an episode that was marked a success show it; in those
+    before them it may already be there, depending on how late it was marked.
     """
 
     reads_images: ClassVar[bool] = True
@@ -30,15 +32,18 @@ class SuccessSettings(RewardSettings):
     hidden: tuple[int, ...] = (64,)
     channels: tuple[int, ...] = (16, 32, 32)
     threshold: float = 0.5
-    hold_s: float = 0.1
+    hold_s: float = 0.15
+    shown_s: float = 0.4
+    unsure_s: float = 0.25
 
     def __post_init__(self) -> None:
         for name in ("hidden", "channels"):
             check_widths(name, getattr(self, name))
         if not 0 < self.threshold < 1:
             raise ValueError(f"threshold is {self.threshold:g}; it must be above 0 and below 1")
-        if not 0 <= self.hold_s <= 10:
-            raise ValueError(f"hold_s is {self.hold_s:g}; it must be from 0 to 10 seconds")
+        for name in ("hold_s", "shown_s", "unsure_s"):
+            if not 0 <= getattr(self, name) <= 10:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be from 0 to 10 seconds")
 
 
 class SuccessModel(RewardModel):

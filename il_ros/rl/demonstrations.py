@@ -77,6 +77,13 @@ def warnings_of(episodes: Sequence[EpisodeArrays], most_steps: int) -> list[str]
             f"a demonstration has {counted(longest, 'step')}, and the environment ends after {most_steps}: what is "
             "shown later cannot be reached; set the environment's limit, or cut the episodes"
         )
+    short = [len(each) for each in episodes if len(each) < most_steps and each.outcome != SUCCESS]
+    if short:
+        found.append(
+            f"{counted(len(short), 'demonstration')} of {min(short)} to {counted(max(short), 'step')} without the "
+            f"verdict success: shorter than the environment's limit ({most_steps}), so their end is taken for the "
+            "task's own; where the environment ends nothing before its limit, the length would tell them from own steps"
+        )
     gaps = sum(len(episode.runs) > 1 for episode in episodes)
     if gaps:
         found.append(f"{counted(gaps, 'demonstration')} have gaps; the steps over them are left out")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from il_ros.core.contract import Contract
 from il_ros.core.settings import at_least, one_of
 from il_ros.core.tables import counted
 from il_ros.policies.families.actor import Actor, ActorNetwork, is_choice
@@ -44,6 +45,7 @@ class Imitation:
 
     steps: int = 5000
     random_steps: int = 500
+    frozen_steps: int = 0
     batch: int = 64
     reward_every: int = 2
     reward_rate: float = 1e-3
@@ -56,13 +58,17 @@ class Imitation:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "reward_every", "every", "tests", "seeds"):
             at_least(name, getattr(self, name), 1)
-        for name in ("random_steps", "seed"):
+        for name in ("random_steps", "frozen_steps", "seed"):
             at_least(name, getattr(self, name), 0)
         if not 0 < self.reward_rate < 1:
             raise ValueError(f"reward_rate is {self.reward_rate:g}; it must be above 0 and below 1")
         one_of("action_range", self.action_range, RANGES)
         if self.random_steps >= self.steps:
             raise ValueError(f"random_steps is {self.random_steps}; it must be below steps, {self.steps}")
+        if self.random_steps + self.frozen_steps >= self.steps:
+            raise ValueError(
+                f"frozen_steps is {self.frozen_steps}; with random_steps it must be below steps, {self.steps}"
+            )
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ class ImitationLearner:
         shown: Sequence[EnvironmentStep],
         start: LoadedPolicy | None = None,
     ) -> None:
-        _require_fit(settings, actor, agent, reward, worlds, shown)
+        _require_fit(settings, scales.contract, actor, agent, reward, worlds, shown)
         self._settings, self._actor, self._scales, self._worlds = settings, actor, scales, list(worlds)
         self._reward_name, self._reward_settings = reward
         seeds = len(worlds)
@@ -263,6 +269,9 @@ class ImitationLearner:
                 f"the reward has exploded: its mean size is {size:.3g}; lower reward_rate or raise gradient_penalty"
             )
         measured["reward"] = float(reward.mean())
+        frozen = self.step <= settings.random_steps + settings.frozen_steps
+        if frozen and isinstance(self.agent, SoftActorCritic):
+            return measured | self.agent.update_critics(both, reward, self._rng)
         return measured | self.agent.update(both, reward, self._rng)
 
     def _rewards(self, both: Transition) -> Tensor:
@@ -287,6 +296,7 @@ class ImitationLearner:
 
 def _require_fit(
     settings: Imitation,
+    contract: Contract,
     actor: Actor,
     agent: AgentSettings,
     reward: tuple[str, RewardSettings | None],
@@ -303,6 +313,11 @@ def _require_fit(
     for name in ("history", "horizon"):
         if getattr(actor, name) != 1:
             raise ValueError(f"policy: {name} is {getattr(actor, name)}; a training with own steps needs 1")
+    if settings.frozen_steps and is_choice(contract):
+        raise ValueError(
+            f"frozen_steps is {settings.frozen_steps}; the policy of a choice is its values and cannot stay as it is "
+            "while these are learnt: 0 is needed"
+        )
     name, chosen = reward
     if chosen is not None and (tuple(chosen.inputs) != tuple(actor.inputs)):
         raise ValueError(

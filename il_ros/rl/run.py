@@ -178,6 +178,10 @@ def _take_steps(
 ) -> bool:
     """Take the steps that are left, evaluate and save; return whether none is left."""
     settings, written_s = recipe.imitation, clock()
+    if base["parent"] and not run.scores:  # what it begins with is the first to be kept
+        scores = list(_evaluated(run, Progress(0, {}), settings.tests, environments))
+        _keep_best(run, scores, out, base)
+        on_scores(scores)
     try:
         for progress in run.learner.steps():
             due = progress.step % settings.every == 0 or progress.step == settings.steps

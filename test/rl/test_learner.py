@@ -133,6 +133,17 @@ def test_an_environment_that_does_not_repeat_itself_begins_a_new_episode_and_say
     assert states_after(second, 200)["step"] == 200
 
 
+def test_frozen_steps_teach_the_critics_and_leave_the_policy_as_it_was(shown_numbers):
+    found = learner(shown_numbers, "gail", steps=200, random_steps=40, frozen_steps=60)
+    before = states_after(found, 40)
+    frozen = states_after(found, 100)
+    after = states_after(found, 110)
+    name = "agent.actor.values"
+    assert torch.equal(before[name], frozen[name])
+    assert not torch.equal(before["agent.critics.values"], frozen["agent.critics.values"])
+    assert not torch.equal(frozen[name], after[name])
+
+
 def test_one_seed_gives_equal_bits_and_another_one_does_not(shown):
     first, again, other = (states_after(learner(shown, steps=150, seed=seed), 150) for seed in (0, 0, 1))
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -194,6 +205,10 @@ def test_doubtful_demonstrations_are_told(shown):
     assert warnings_of(shown.train, line_env.STEPS) == [
         "80 steps in 4 demonstrations are few; from 100 on a reward can tell what they have in common"
     ]
+    short = warnings_of(shown.train, line_env.STEPS + 5)[1]
+    assert short.startswith(
+        "4 demonstrations of 20 to 20 steps without the verdict success: shorter than the"
+    )
     (few, longer) = warnings_of(shown.train[:1], 10)
     assert few.startswith("20 steps in 1 demonstration are few")
     assert longer.startswith("a demonstration has 20 steps, and the environment ends after 10")
@@ -261,6 +276,7 @@ def test_a_reward_that_says_little_is_told():
             {"reward": "airl", "agent": AgentSettings(discount=0.9)},
             "agent: temperature is 0.1; airl needs 1",
         ),
+        ({"frozen_steps": 10}, "frozen_steps is 10; the policy of a choice is its values"),
         ({"environments": [line_env.PlainLine()]}, "got 1 environment for 2 seeds"),
     ],
 )
@@ -280,6 +296,10 @@ def test_without_a_step_there_is_nothing_to_learn_from(shown):
     [
         ({"steps": 100, "random_steps": 100}, "random_steps is 100; it must be below steps, 100"),
         ({"batch": 0}, "batch"),
+        (
+            {"steps": 100, "random_steps": 50, "frozen_steps": 50},
+            "frozen_steps is 50; with random_steps it must",
+        ),
         ({"action_range": "all"}, "action_range: 'all' is not known"),
         ({"reward_rate": 0.0}, "reward_rate is 0"),
     ],

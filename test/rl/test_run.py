@@ -10,6 +10,7 @@ import pytest
 
 from il_ros.cli.main import main as il_ros
 from il_ros.policies import checkpoint, lineage
+from il_ros.policies.versions import claimed
 from il_ros.rewards import checkpoint as rewards
 from il_ros.rl.curves import SeedScore, interval
 from il_ros.rl.recipe import load
@@ -92,6 +93,22 @@ def test_what_is_written_is_a_policy_and_its_reward_with_their_origin(episodes, 
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     command = policy.act({"observation": np.array([0.3])})[0]
     assert sorted(command) == [0.0, 1.0]
+
+
+def test_what_is_kept_is_never_worse_than_the_policy_it_began_with(episodes, tmp_path):
+    _, data = episodes
+    first = trained(data, tmp_path / "clone", changes=["steps=600", "seeds=1", "every=200"])
+    wild = ["agent.rate=0.9", "random_steps=0"]  # unlearns at once
+    outcome = trained(data, tmp_path / "v1", changes=wild, start=first.policy)
+    begun, *later = [score for score in outcome.scores if score.seed == 0]
+    kept = [score for score in outcome.scores if score.kept][-1]
+    assert begun.step == 0
+    assert kept.score >= begun.score
+    assert min(score.mean_return for score in later) < begun.mean_return
+    assert checkpoint.load(tmp_path / "v1").metrics["parent"] == "v1"
+    place = {"observation": np.array([0.4])}
+    if kept.step == 0:
+        np.testing.assert_array_equal(outcome.policy.act(place), first.policy.act(place))
 
 
 def test_resuming_with_other_settings_is_refused_with_each_difference(episodes, tmp_path):
@@ -178,6 +195,16 @@ def test_the_command_trains_evaluates_and_names_the_next_step(episodes, tmp_path
     ]
     status, out, err = run(capsys, "train", folder, "--recipe", "gail", "--out", tmp_path / "v1", *settings())
     assert (status, "already holds policy v1" in err) == (2, True)
+
+
+def test_two_trainings_at_once_do_not_share_a_folder(episodes, tmp_path, capsys):
+    folder, _ = episodes
+    with claimed(tmp_path / "v1"):
+        status, _, err = run(
+            capsys, "train", folder, "--recipe", "gail", "--out", tmp_path / "v1", *settings()
+        )
+    assert status == 2
+    assert str(tmp_path / "v1") in err
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,13 @@ def carry_out(plan: TrainingPlan, environment: str, *, for_programs: bool) -> in
         lower_priority()
     os.environ.setdefault("MUJOCO_GL", "egl")
     from il_ros.episodes.arrays.dataset import DatasetError
+    from il_ros.policies.versions import claimed
     from il_ros.training.loop import TrainingError
 
     try:
         keep(plan)
         reporter = _Programs() if for_programs else _People(plan, environment)
-        with stop_signals() as stopped:
+        with claimed(plan.out), stop_signals() as stopped:
             outcome = _train(plan, environment, reporter, stopped)
     except TrainingError as error:
         say(f"il-ros train: {error}", file=sys.stderr)

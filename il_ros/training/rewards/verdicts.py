@@ -12,15 +12,12 @@ from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.features import Inputs
 from il_ros.records.outcomes import FAILURE, SUCCESS
+from il_ros.rewards.success import SuccessSettings
 from il_ros.training.samples import Samples, samples
 
-SHOWN_S = 0.4
-"""The last seconds of an episode that was marked a success show it: who marks it has seen it."""
-UNSURE_S = 0.6
-"""In the seconds before these, the success may already be there: they have no label."""
-EARLIER_EVERY = 4
+EARLIER_EVERY = 8
 """Of the ticks longer than NEAR_S before the end, one in this many is used: they look alike."""
-NEAR_S = 3.0
+NEAR_S = 2.0
 LEAST = 3
 """Episodes of each verdict."""
 
@@ -41,28 +38,29 @@ def require_verdicts(episodes: Sequence[EpisodeArrays]) -> None:
             )
 
 
-def labelled(episodes: Sequence[EpisodeArrays], inputs: Inputs) -> Samples:
+def labelled(episodes: Sequence[EpisodeArrays], inputs: Inputs, settings: SuccessSettings) -> Samples:
     """Return the ticks that have a label, as samples whose action (N, 1, 1) is 1 (success) or 0.
 
-    The weights give both labels the same total. Unmarked episodes have no labels. Raises ValueError as `samples`.
+    Unmarked episodes have no labels. Raises ValueError as `samples`.
     """
     marked = [episode for episode in episodes if episode.outcome in (SUCCESS, FAILURE)]
     found = samples(marked, inputs, 1)
-    parts = [_of_episode(episode) for episode in marked]
+    parts = [_of_episode(episode, settings) for episode in marked]
     label = np.concatenate([part[0] for part in parts])
     used = np.concatenate([part[1] for part in parts])
-    share = np.clip(label[used].mean(), 1e-6, 1 - 1e-6)
-    weights = np.where(label > 0, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)
-    changed = replace(found, actions=label[:, None, None].astype(np.float64), weights=weights[:, None, None])
+    weights = np.ones((len(label), 1, 1), np.float32)
+    changed = replace(found, actions=label[:, None, None].astype(np.float64), weights=weights)
     return changed.only(used)
 
 
-def _of_episode(episode: EpisodeArrays) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _of_episode(
+    episode: EpisodeArrays, settings: SuccessSettings
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the label of each tick (T,), and which ticks are used (T,)."""
     before_s = (episode.ticks_ns[-1] - episode.ticks_ns) / 1e9
     label = np.zeros(len(episode))
     used = (before_s <= NEAR_S) | (np.arange(len(episode)) % EARLIER_EVERY == 0)
     if episode.outcome == SUCCESS:
-        label[before_s <= SHOWN_S + 1e-9] = 1.0
-        used &= (label > 0) | (before_s > SHOWN_S + UNSURE_S)
+        label[before_s <= settings.shown_s + 1e-9] = 1.0
+        used &= (label > 0) | (before_s > settings.shown_s + settings.unsure_s)
     return label, used
