@@ -7,51 +7,43 @@ This process observes the graph (decisions, commands, odometry) and publishes wh
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-os.environ["OMP_NUM_THREADS"] = "1"
-
 import rclpy
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from kept import STRING, decision_stamps
+from made import JOINT_STATE, PICTURE, picture, save_constant, wheels
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from scenes import Scene, faketime
 from std_srvs.srv import Trigger
+from wire import Wire, enter
 
-from il_ros.core import contract, messages, share
+from il_ros.core import contract, messages
 from il_ros.core.processes import prepare_child
 from il_ros.episodes import layout
-from il_ros.episodes.bag.reader import BagError, open_bag
-from il_ros.episodes.bag.recover import recover
+from il_ros.episodes.bag.reader import BagError
+from il_ros.episodes.bag.recover import RecoverError
 from il_ros.nodes.runtime import managed, process
 from il_ros.nodes.runtime.streams import message_class
-from il_ros.policies import checkpoint, lineage
-from il_ros.policies.families.registry import family, make_network
-from il_ros.policies.features import Inputs
-from il_ros.policies.lineage import Lineage
-from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.policies.runner import LoadedPolicy
 from il_ros.records import decision
 from il_ros.scenarios import domain
 from il_ros.scenarios.graph import NodeSpec, command
 
-S = 1_000_000_000
-TURN = (0.0, 0.5)
-"""What the policy proposes: m/s, rad/s."""
 STILL = 0.02  # rad/s: the robot has stopped
 TIMEOUT_S, SILENCE_S, PERIOD_S = 0.25, 0.1, 0.05
 LONG_S = 90.0
-STRING = "std_msgs/msg/String"
+BEST_EFFORT = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Of a subscription: it hears a reliable publisher, too."""
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 NODES = ("sim", "recorder", "dagger_supervisor", "policy_server", "trainer")
 
@@ -61,16 +53,20 @@ class NotReachedError(RuntimeError):
 
 
 class World:
-    """All nodes in one mode of the supervisor; `folder` gets episodes, versions and logs."""
+    """All nodes of a scene in one mode of the supervisor; `folder` gets episodes, versions and logs."""
 
-    def __init__(self, folder: Path, mode: str) -> None:
-        self.folder, self.mode, self.root = folder, mode, folder / "episodes"
+    def __init__(self, folder: Path, mode: str, scene: Scene) -> None:
+        self.folder, self.mode, self.scene, self.root = folder, mode, scene, folder / "episodes"
         self.versions = folder / "versions"
-        for place in (self.root, self.versions, folder / "logs"):
-            place.mkdir(parents=True, exist_ok=True)
-        self.contract = contract.load(share.path("config", "contracts", "drive.yaml"))
+        self.learnt = folder / "learnt"
+        self.report = folder / "episodes_report"  # where a session writes it
+        for name in ("episodes", "versions", "learnt", "logs", "points", "clocks"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        file = folder / "contract.yaml"
+        file.write_text(scene.contract)
+        self.contract = contract.load(file)
         save_constant(self.contract, self.versions / "v1" / "checkpoint")
-        shared = {"contract": "drive"}
+        shared = {"contract": str(file)}
         self._parameters: dict[str, dict[str, Any]] = {
             "sim": {"task": "drive", "cameras": False},
             "recorder": shared | {"root": str(self.root), "min_free_bytes": 0, "extra_topics": ["odom"]},
@@ -84,6 +80,7 @@ class World:
             "trainer": shared
             | {"root": str(self.root), "checkpoint": str(self.versions), "watch": True}
             | {"train_after": 0},  # it looks at every episode, and would learn from a forged expert
+            "session": {"teacher": False, "root": str(self.root)},
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.decisions: list[tuple[float, decision.Decision]] = []
@@ -94,18 +91,28 @@ class World:
         """Arrival, measured rad/s."""
         self.fault_at = 0.0
         """When the fault began; a fault with a preparation sets it anew."""
+        self.picture: Callable[[int], bytes] = picture
+        self.wheels: Callable[[int], bytes] = wheels
+        """What the sensors of the campaign send at a stamp."""
+        self._log_sizes: dict[str, int] = {}
         self._closing = contextlib.ExitStack()
+        self._living = contextlib.ExitStack()
+        self.wire: Wire | None = None
 
     # ---- life
 
     def __enter__(self) -> World:
         process.set_dds_profile()
         domain.isolate()
+        if self.scene.far:
+            self._lay_wire()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("campaign")
-        self._hear("odom", "nav_msgs/msg/Odometry", self._on_odometry)
+        self._hear("odom", "nav_msgs/msg/Odometry", self._on_odometry, BEST_EFFORT)
         self._hear("cmd_vel", "geometry_msgs/msg/TwistStamped", self._on_command)
         self._hear("dagger_supervisor/decision", STRING, self._on_decision)
+        if self.scene.sensors:
+            self._publish_sensors()
         self._executor = managed.EventsExecutor()
         self._executor.add_node(self.node)
         self._ended = threading.Event()
@@ -132,25 +139,88 @@ class World:
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown()
+        self._living.close()
+
+    def _lay_wire(self) -> None:
+        """Enter the near end's namespace, as every near node then does; leave it with the world."""
+        profile = shutil.copy(
+            process.DDS_PROFILE_UDP, self.folder
+        )  # a copy: a user's own choice, which counts
+        settings = {process.DDS_PROFILE_VARIABLE: str(profile), domain.RANGE_VARIABLE: "SUBNET"}
+        before = {name: os.environ[name] for name in settings}
+        os.environ.update(settings)
+        self._living.callback(os.environ.update, before)
+        self.wire = self._living.enter_context(Wire())
+
+    def _publish_sensors(self) -> None:
+        """Publish a picture and the wheels at each scan."""
+        camera, joints = (
+            self.node.create_publisher(message_class(kind), topic, 10)
+            for topic, kind in (("camera/compressed", PICTURE), ("joint_states", JOINT_STATE))
+        )
+
+        def on_scan(message: Any) -> None:
+            stamp_ns = messages.stamp_ns(message)
+            camera.publish(self.picture(stamp_ns))
+            joints.publish(self.wheels(stamp_ns))
+
+        self._hear("scan", "sensor_msgs/msg/LaserScan", on_scan, BEST_EFFORT)
 
     def _spin(self) -> None:
         while not self._ended.is_set():
             self._executor.spin_once(0.05)
 
-    def begin(self, name: str, executable: str = "", **parameters: Any) -> subprocess.Popen[bytes]:
-        """Start a node; its output goes to logs/NAME.log."""
+    def begin(
+        self, name: str, executable: str = "", *, terminal: int | None = None, **parameters: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start a node; its output goes to logs/NAME.log, or to the pseudo-terminal with this descriptor."""
         executable = executable or name
-        given = {**self._parameters[executable], "use_sim_time": True, **parameters}
+        given = {**self._parameters[executable], "use_sim_time": not self.scene.own_clocks, **parameters}
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
             running = subprocess.Popen(
                 command(NodeSpec(executable, name, given)),
-                preexec_fn=prepare_child,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                preexec_fn=functools.partial(
+                    _prepare, self.wire.far if self.wire and name in self.scene.far else None
+                ),
+                stdin=subprocess.DEVNULL if terminal is None else terminal,
+                stdout=log if terminal is None else terminal,
+                stderr=log if terminal is None else terminal,
+                start_new_session=terminal is not None,
+                env=self.environment(name),
             )
         self.processes[name] = running
         return running
+
+    def environment(self, name: str) -> Mapping[str, str]:
+        """Return the environment of a node: it may be killed at a chosen point, and have a clock of its own."""
+        inside = str(Path(__file__).with_name("inside"))
+        found = {**os.environ, "PYTHONPATH": os.pathsep.join((inside, os.environ.get("PYTHONPATH", "")))}
+        found |= {
+            "FAULT_POINT": str(self.point(name)),
+            "FAULT_SYNCED": str(self.folder / "points" / f"{name}.synced"),
+        }
+        found["OMP_NUM_THREADS"] = "1"
+        if self.scene.own_clocks:
+            self.set_clock(name, 0.0)
+            found |= {
+                "LD_PRELOAD": str(faketime()),
+                "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clocks" / name),
+                "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "NO_FAKE_STAT": "1",
+            }
+        return found
+
+    def point(self, name: str) -> Path:
+        """Return the file that says at which point a node kills itself (see `inside/sitecustomize.py`)."""
+        return self.folder / "points" / name
+
+    def set_clock(self, name: str, offset_s: float) -> None:
+        """Set the system's clock, as a node sees it, off the real one; the node notices within a second."""
+        place = self.folder / "clocks" / name
+        fresh = place.with_suffix(".new")
+        fresh.write_text(f"{offset_s:+g}")
+        fresh.replace(place)
 
     def send_signal(self, name: str, number: int) -> None:
         self.processes[name].send_signal(number)
@@ -161,19 +231,37 @@ class World:
             if self.processes[name].poll() is not None:
                 self.begin(name)
 
-    def log_size(self) -> dict[str, int]:
-        return {path.stem: path.stat().st_size for path in (self.folder / "logs").glob("*.log")}
+    def said(self, name: str, pattern: str) -> bool:
+        """Return whether a node's log has the pattern since the fault's beginning (`mark_logs`)."""
+        path = self.folder / "logs" / f"{name}.log"
+        if not path.exists():
+            return False
+        with path.open("rb") as log:
+            log.seek(self._log_sizes.get(name, 0))
+            return re.search(pattern, log.read().decode(errors="replace")) is not None
 
-    def last_words(self, since: dict[str, int]) -> str:
-        """Return the last warning or error that a node printed after `since`."""
+    def anyone_said(self, pattern: str) -> bool:
+        return any(self.said(path.stem, pattern) for path in (self.folder / "logs").glob("*.log"))
+
+    def mark_logs(self) -> None:
+        """Let `said` and `last_words` look at what is printed from now on."""
+        self._log_sizes = {path.stem: path.stat().st_size for path in (self.folder / "logs").glob("*.log")}
+
+    def last_words(self) -> str:
+        """Return the last warning or error that a node printed since the fault's beginning."""
         found = ""
         for path in sorted((self.folder / "logs").glob("*.log")):
             with path.open("rb") as log:
-                log.seek(since.get(path.stem, 0))
+                log.seek(self._log_sizes.get(path.stem, 0))
                 for line in log.read().decode(errors="replace").splitlines():
                     if "[WARN]" in line or "[ERROR]" in line or "Error" in line:
                         found = f"{path.stem}: {line.split(']: ', 1)[-1]}"
         return found
+
+    def go_back_to_v1(self) -> None:
+        """End the policy server, which `replace_dead` starts anew with version v1."""
+        self.send_signal("policy_server", signal.SIGTERM)
+        self.processes["policy_server"].wait(60)
 
     # ---- what is seen
 
@@ -273,7 +361,7 @@ class World:
         seen = {each.stamp_ns: at for at, each in self.decisions if begun < at < fault}
         try:
             kept = decision_stamps(folder)
-        except (BagError, OSError):
+        except (BagError, RecoverError, OSError):
             return None
         missing = [at for stamp, at in seen.items() if stamp not in kept]
         return max((fault - at for at in missing), default=0.0)
@@ -291,12 +379,14 @@ class World:
         """Destroy the publishers."""
         self._closing.close()
 
-    def _hear(self, topic: str, type_name: str, heard: Callable[[Any], None]) -> None:
+    def _hear(
+        self, topic: str, type_name: str, heard: Callable[[Any], None], qos: QoSProfile | int = 1000
+    ) -> None:
         def on(raw: bytes) -> None:
             with contextlib.suppress(ValueError):  # garbage is part of the campaign
                 heard(messages.decode(type_name, bytes(raw)))
 
-        self.node.create_subscription(message_class(type_name), topic, on, 1000, raw=True)
+        self.node.create_subscription(message_class(type_name), topic, on, qos, raw=True)
 
     def _on_odometry(self, message: Any) -> None:
         self.odometry.append((time.monotonic(), message.twist.twist.angular.z))
@@ -309,30 +399,7 @@ class World:
         self.decisions.append((time.monotonic(), decision.from_json(message.data)))
 
 
-def save_constant(own: contract.Contract, folder: Path) -> None:
-    """Save a policy that always proposes TURN."""
-    state, actions = (Affine(np.zeros(n), np.ones(n)) for n in (len(Inputs.of(own, ()).elements), len(TURN)))
-    scaling = Normaliser(state, actions)
-    settings = family("bc").settings(hidden=(4,))
-    network = make_network("bc", settings, own, scaling)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.zero_()
-        network.linear_layers()[-1].bias.copy_(torch.tensor(TURN))
-    policy = LoadedPolicy(own, "bc", settings, network, scaling, "v1")
-    checkpoint.save(folder, policy)
-    lineage.write(folder.parent, Lineage("v1"))
-
-
-def decision_stamps(folder: Path) -> set[int]:
-    """Return the ticks of the decisions in an episode's bag; a copy of an interrupted one is recovered first."""
-    with tempfile.TemporaryDirectory() as place:
-        if not layout.load_info(folder).complete:
-            folder = Path(shutil.copytree(folder, Path(place) / folder.name))
-            recover(folder)
-        found = set()
-        for item in open_bag(folder).messages():
-            if item.topic == "/dagger_supervisor/decision":
-                with contextlib.suppress(ValueError):
-                    found.add(decision.from_json(messages.decode(STRING, item.raw).data).stamp_ns)
-        return found
+def _prepare(namespace: int | None) -> None:
+    prepare_child()
+    if namespace is not None:
+        enter(namespace)

@@ -9,6 +9,8 @@ Clock = Callable[[], int]
 
 TOLERANCE_NS = 20_000_000
 """A smaller step is not noticed: two clocks are not read at the same moment, nor /clock in the order of its times."""
+_APART_NS, _READINGS = TOLERANCE_NS // 2, 20
+"""The clocks are read together within this time, in one of so many attempts: a busy computer pauses a process."""
 
 
 class RecordingClock:
@@ -26,7 +28,7 @@ class RecordingClock:
 
     def tie(self) -> None:
         """Tie it to ROS time anew; call only between episodes."""
-        self._offset_ns = 0 if self._steady_ns is None else self._ros_ns() - self._steady_ns()
+        self._offset_ns = 0 if self._steady_ns is None else self._apart_ns()[0]
         self._newest_ns: int | None = None
 
     def now_ns(self) -> int:
@@ -44,15 +46,24 @@ class RecordingClock:
             newest_ns = self.now_ns()  # first: the clock goes on between the two readings
             back_ns = self._ros_ns() - newest_ns
             return back_ns if back_ns < -TOLERANCE_NS else 0
-        step_ns = self._deviation_ns()
-        if abs(step_ns) <= TOLERANCE_NS:
-            return 0
-        again_ns = self._deviation_ns()  # the first may be a pause of this process between the two readings
-        return again_ns if abs(again_ns) > TOLERANCE_NS else 0
+        apart_ns, together = self._apart_ns()
+        step_ns = apart_ns - self._offset_ns
+        return step_ns if together and abs(step_ns) > TOLERANCE_NS else 0
 
-    def _deviation_ns(self) -> int:
+    def _apart_ns(self) -> tuple[int, bool]:
+        """Return ROS time minus the steady clock, and whether both were read together.
+
+        If not, this process was paused between the readings, and the difference is not to be trusted.
+        """
         assert self._steady_ns is not None
-        return self._ros_ns() - self._steady_ns() - self._offset_ns
+        best_ns, within_ns = 0, -1
+        for _ in range(_READINGS):
+            before_ns, ros_ns, after_ns = self._steady_ns(), self._ros_ns(), self._steady_ns()
+            if within_ns < 0 or after_ns - before_ns < within_ns:
+                best_ns, within_ns = ros_ns - (before_ns + after_ns) // 2, after_ns - before_ns
+            if within_ns <= _APART_NS:
+                return best_ns, True
+        return best_ns, False
 
 
 def said(step_ns: int) -> str:

@@ -175,10 +175,46 @@ def test_the_steady_clock_gives_the_log_times(tmp_path):
     assert (clock.now_ns(), clock.step_ns()) == (EPOCH + S - 21 * MS, 0)
 
 
-def test_a_pause_between_the_two_readings_is_no_step():
-    steady = iter([0, S, S])
-    ros = iter([100 * S, 101 * S - 30 * MS, 101 * S])  # the second is read 30 ms before its steady time
-    clock = RecordingClock(lambda: next(ros), lambda: next(steady))
+def test_a_pause_between_the_readings_of_the_two_clocks_is_no_step():
+    """On a busy computer: 0.8 s, 0.3 s and 0 s pass between readings of ROS time and of the steady clock."""
+    time_ns = [10 * S]
+    pauses_ns = [0, 800 * MS, 300 * MS]  # 0: of the tie
+
+    def ros_ns():
+        read_ns = time_ns[0] + 5 * S
+        time_ns[0] += pauses_ns.pop(0) if pauses_ns else 0
+        return read_ns
+
+    clock = RecordingClock(ros_ns, lambda: time_ns[0])
+    assert clock.now_ns() == 15 * S
+    assert clock.step_ns() == 0  # the third reading is not interrupted
+    assert pauses_ns == []
+    assert clock.now_ns() == 15 * S + 1100 * MS
+
+
+def test_a_pause_while_the_clocks_are_tied_shifts_no_log_time():
+    time_ns, pauses_ns = [10 * S], [800 * MS]
+
+    def ros_ns():
+        read_ns = time_ns[0] + 5 * S
+        time_ns[0] += pauses_ns.pop(0) if pauses_ns else 0
+        return read_ns
+
+    clock = RecordingClock(ros_ns, lambda: time_ns[0])
+    assert clock.now_ns() == 15 * S + 800 * MS  # by hand: 10.8 s on the steady clock, 5 s apart
+
+
+def test_while_every_reading_is_interrupted_no_step_is_reported():
+    time_ns = [0]
+    pause_ns = [0]
+
+    def ros_ns():
+        read_ns = time_ns[0] + 5 * S
+        time_ns[0] += pause_ns[0]
+        return read_ns
+
+    clock = RecordingClock(ros_ns, lambda: time_ns[0])
+    pause_ns[0] = 50 * MS
     assert clock.step_ns() == 0
 
 
