@@ -172,11 +172,11 @@ class PolicyProposer(Proposer):
     def _committed(self, tick_ns: int) -> Vector:
         """Return the steps (K, A) that are played before a chunk computed from now on for a tick can be there."""
         ticks = math.ceil(self._times.expected_s * 1e9 / self._contract.period_ns) if self.beside else 0
-        steps = self._chunks.committed(tick_ns, ticks)
-        if len(steps) and tick_ns == self._answered_ns and self._proposed_last is not None:
-            steps = np.concatenate(
-                [self._proposed_last.chunk[:1], steps[1:]]
-            )  # perhaps of the chunk before this one
+        steps, proposed = self._chunks.committed(tick_ns, ticks), self._proposed_last
+        if len(steps) and tick_ns == self._answered_ns and proposed is not None:
+            if proposed.version != self.version:
+                return steps[:0]
+            steps = np.concatenate([proposed.chunk[:1], steps[1:]])  # perhaps of the chunk before this one
         return steps
 
     def _begin(self, job: _Job) -> None:
