@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from il_ros.core.tables import shown
 from il_ros.policies.remote import extra, wire
-from il_ros.policies.remote.mapping import Endpoint
+from il_ros.policies.remote.mapping import ServerAddress
 from il_ros.policies.remote.wire import WireError
 
 OWN = "il_ros"
@@ -50,7 +50,7 @@ class Connection:
     Raises MissingError (`extra`) if a package is not installed.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: ServerAddress) -> None:
         extra.require()
         self._endpoint = endpoint
         self._loop: asyncio.AbstractEventLoop | None = None

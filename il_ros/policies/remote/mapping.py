@@ -37,7 +37,7 @@ class MappingError(ValueError):
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class ServerAddress:
     """Where the server is. `token`: "" without one. `authority`: file of certificates for wss; None: the system's.
 
     `timeout_s`: longest wait for a connection and for an answer. `retry_s`: pause after the first failure to connect;
@@ -52,7 +52,7 @@ class Endpoint:
     most_bytes: int = 1 << 20
 
     def __repr__(self) -> str:  # the token must not get into a log
-        return f"Endpoint({self.url})"
+        return f"ServerAddress({self.url})"
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class RemoteSpec:
     """
 
     contract: Contract
-    endpoint: Endpoint
+    endpoint: ServerAddress
     horizon: int
     history: int
     inputs: tuple[Input, ...]
@@ -168,7 +168,7 @@ def _contract(top: Section, folder: Path) -> Contract:
         raise top.error("contract", str(error)) from error
 
 
-def _endpoint(top: Section, folder: Path, most_bytes: int) -> Endpoint:
+def _endpoint(top: Section, folder: Path, most_bytes: int) -> ServerAddress:
     url = top.text("url")
     host, secure = _host(top, url)
     token_file, authority = top.text("token_file", ""), top.text("ca_file", "")
@@ -191,7 +191,9 @@ def _endpoint(top: Section, folder: Path, most_bytes: int) -> Endpoint:
             f"the token would pass the network to {host} in clear; use wss://, a tunnel to localhost, or "
             "token_in_clear: true on a network that nobody else can read",
         )
-    return Endpoint(url, timeout_s, retry_s, token, folder / authority if authority else None, most_bytes)
+    return ServerAddress(
+        url, timeout_s, retry_s, token, folder / authority if authority else None, most_bytes
+    )
 
 
 def _host(top: Section, url: str) -> tuple[str, bool]:
