@@ -32,9 +32,9 @@ class SuccessSettings(RewardSettings):
     hidden: tuple[int, ...] = (64,)
     channels: tuple[int, ...] = (16, 32, 32)
     threshold: float = 0.5
-    hold_s: float = 0.15
+    hold_s: float = 0.1
     shown_s: float = 0.4
-    unsure_s: float = 0.25
+    unsure_s: float = 0.6
 
     def __post_init__(self) -> None:
         for name in ("hidden", "channels"):

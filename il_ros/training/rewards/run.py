@@ -25,7 +25,7 @@ from il_ros.training.rewards.rating import Rated, rate
 from il_ros.training.rewards.verdicts import labelled, require_verdicts
 from il_ros.training.run import package_version, torch_settings
 
-TRAINING = Training(epochs=40, batch_size=32, shift_px=2, state_noise=0.05, weight_decay=1e-4)
+TRAINING = Training(epochs=15, batch_size=32, shift_px=2, state_noise=0.05, weight_decay=1e-4)
 """The settings of a training, unless they are changed."""
 FAMILY = "success"
 

@@ -15,9 +15,9 @@ from il_ros.records.outcomes import FAILURE, SUCCESS
 from il_ros.rewards.success import SuccessSettings
 from il_ros.training.samples import Samples, samples
 
-EARLIER_EVERY = 8
+EARLIER_EVERY = 4
 """Of the ticks longer than NEAR_S before the end, one in this many is used: they look alike."""
-NEAR_S = 2.0
+NEAR_S = 3.0
 LEAST = 3
 """Episodes of each verdict."""
 
@@ -41,14 +41,16 @@ def require_verdicts(episodes: Sequence[EpisodeArrays]) -> None:
 def labelled(episodes: Sequence[EpisodeArrays], inputs: Inputs, settings: SuccessSettings) -> Samples:
     """Return the ticks that have a label, as samples whose action (N, 1, 1) is 1 (success) or 0.
 
-    Unmarked episodes have no labels. Raises ValueError as `samples`.
+    The weights give both labels the same total: successes are seen for a few ticks only. Unmarked episodes have no
+    labels. Raises ValueError as `samples`.
     """
     marked = [episode for episode in episodes if episode.outcome in (SUCCESS, FAILURE)]
     found = samples(marked, inputs, 1)
     parts = [_of_episode(episode, settings) for episode in marked]
     label = np.concatenate([part[0] for part in parts])
     used = np.concatenate([part[1] for part in parts])
-    weights = np.ones((len(label), 1, 1), np.float32)
+    share = float(np.clip(label[used].mean(), 1e-6, 1 - 1e-6))
+    weights = np.where(label > 0, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)[:, None, None]
     changed = replace(found, actions=label[:, None, None].astype(np.float64), weights=weights)
     return changed.only(used)
 

@@ -38,13 +38,15 @@ def test_the_end_of_a_success_shows_it_and_what_is_long_before_does_not(contract
     found = labelled([episode("success"), episode("failure"), episode("unmarked")], inputs, SuccessSettings())
     ticks, label = found.features[:, 0], found.actions[:, 0, 0]
     success = slice(0, int(np.flatnonzero(np.diff(ticks) < 0)[0]) + 1)
-    # 10 Hz: the last 0.4 s are ticks 55 to 59; 0.25 s before them, 53 and 54, have no label; from 2 s before the end
-    # on, 39, all count; before, one in eight: 0, 8, ..., 32
+    # 10 Hz: the last 0.4 s are ticks 55 to 59; 0.6 s before them, 49 to 54, have no label; from 3 s before the end on,
+    # 29, all count; before, one in four: 0, 4, ..., 28
     assert ticks[success][label[success] == 1].tolist() == [55, 56, 57, 58, 59]
-    assert ticks[success][label[success] == 0].tolist() == [*range(0, 39, 8), *range(39, 53)]
+    assert ticks[success][label[success] == 0].tolist() == [*range(0, 29, 4), *range(29, 49)]
     failure = ticks[success.stop :]
-    assert failure.tolist() == [*range(0, 39, 8), *range(39, 60)]
+    assert failure.tolist() == [*range(0, 29, 4), *range(29, 60)]
     assert label[success.stop :].max() == 0
+    weights = found.weights[:, 0, 0]
+    assert weights[label == 1].sum() == pytest.approx(weights[label == 0].sum(), rel=1e-5)
 
 
 def test_too_few_verdicts_are_refused_with_what_is_missing():
@@ -91,13 +93,13 @@ def judged(tmp_path_factory):
     )
 
 
-QUICK = ["epochs=60", "hidden=[16]", "unsure_s=1.5", "learning_rate=0.01", "validation=0.0"]
+QUICK = ["epochs=60", "hidden=[16]", "learning_rate=0.01", "validation=0.0"]
 
 
 def quick_model(data, out):
     from dataclasses import replace
 
-    settings = SuccessSettings(hidden=(16,), unsure_s=1.5)  # most stand in the middle for seconds
+    settings = SuccessSettings(hidden=(16,))
     return train(data, settings, replace(TRAINING, epochs=60, learning_rate=0.01, validation=0.0), out)
 
 
