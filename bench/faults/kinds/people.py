@@ -200,7 +200,7 @@ FAULTS = [
         _console(lambda _, terminal: terminal.close()),
         "must",
         CONSOLE_S,
-        says="console .* (closed|lost)",
+        says="console .* suspended",
     ),
     Fault("mode set to nonsense", _parameter("dagger_supervisor", "mode", "banana")),
     Fault("policy server deactivated", _lifecycle("policy_server"), "must", SILENT_S),
