@@ -39,11 +39,18 @@ def relative(name: str) -> str:
 
 
 def key_of(name: str) -> str:
-    """Return a short key of a topic: '/overhead_camera/image_raw/compressed' as 'overhead_camera'."""
+    """Return a short key of a topic: '/arm_position_controller/commands' as 'arm', '/object_pose' as 'object'."""
     parts = [part for part in name.split("/") if part and part not in _PLAIN]
-    return word("_".join(parts[-2:])) if parts else word(name)
+    last = "_".join(parts[-2:]) or name
+    if last in _KEYS:
+        return _KEYS[last]
+    for end in _ENDINGS:
+        last = last.removesuffix(end) or last
+    return word(last)
 
 
+_KEYS = {"joint_states": "joints", "cmd_vel": "base"}
+_ENDINGS = ("_controller", "_position", "_velocity", "_trajectory", "_pose")
 _PLAIN = ("image_raw", "image", "color", "compressed", "image_rect", "image_rect_raw", "commands", "command")
 
 

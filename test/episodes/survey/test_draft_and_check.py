@@ -82,7 +82,7 @@ def test_joints_limits_rate_and_camera_are_what_was_seen():
     assert (action.topic, action.names, action.reference) == (
         "arm_controller/commands",
         JOINTS,
-        "joint_states",
+        "joints",
     )
     assert action.limits.lower == (-1.5, -np.inf, 0.0)
     assert action.limits.upper == (1.25, np.inf, 0.4)
@@ -104,14 +104,14 @@ def test_the_joints_of_a_command_come_from_the_user_the_controller_a_message_or_
     states = topic("/joint_states", JOINT_STATE, [joint_states(("a", "b", "gripper"))])
     made = draft_contract(survey(states, arm, gripper, description=""))
     assert {each.key: each.names for each in made.actions} == {
-        "arm_controller": ("a", "b"),
-        "gripper_controller": ("gripper",),
+        "arm": ("a", "b"),
+        "gripper": ("gripper",),
     }
     assert "CHECK: guessed" in made.text
     asked = draft_contract(
         survey(states, arm, gripper, description=""), joints={"/arm_controller/commands": ("b", "a")}
     )
-    assert asked.action("arm_controller").names == ("b", "a")
+    assert asked.action("arm").names == ("b", "a")
     sent = messages.encode(JOINT_TRAJECTORY, messages.make(JOINT_TRAJECTORY, joint_names=["b", "gripper"]))
     moved = topic("/arm_controller/commands", JOINT_TRAJECTORY, [sent], subscribers=("/arm_controller",))
     assert draft_contract(survey(states, moved, description="")).actions[0].names == ("b", "gripper")
@@ -146,7 +146,7 @@ def failures(found):
 def test_the_graph_that_a_contract_was_drafted_from_passes_line_by_line():
     found = rows()
     assert failures(found) == []
-    assert [row.key for row in found] == ["joint_states"] * 5 + ["front"] * 5 + ["arm_controller"] * 3
+    assert [row.key for row in found] == ["joints"] * 5 + ["front"] * 5 + ["arm"] * 3
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_two_publishers_of_a_joint_an_unusable_observation_and_qos_are_named():
         topic("/joint_states", JOINT_STATE, [joint_states()], publishers=("/a", "/b")),
         fault="joint 'lift' has two publishers",
     )
-    assert failures(rows([twice])) == [("joint_states", "/joint_states: joint 'lift' has two publishers")]
+    assert failures(rows([twice])) == [("joints", "/joint_states: joint 'lift' has two publishers")]
     reason = "front: the picture is 64x48"
     assert failures(rows(unusable={"front": reason})) == [("front", reason)]
     mixed = topic("/front/image_raw", IMAGE, [picture()], rate_hz=15.0)
@@ -229,7 +229,7 @@ def test_two_publishers_of_a_joint_an_unusable_observation_and_qos_are_named():
     wants = topic("/arm_controller/commands", ARRAY, publishers=())
     wants = dataclasses.replace(wants, subscribers=(GraphEndpoint("/arm_controller", latched=True),))
     assert (
-        "arm_controller",
+        "arm",
         "/arm_controller/commands: /arm_controller asks for transient local",
     ) in failures(rows([wants]))
 

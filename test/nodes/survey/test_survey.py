@@ -35,11 +35,11 @@ def test_a_drafted_contract_passes_its_check_and_trains(task, graph, tmp_path, c
     assert {each.topic: each.names for each in made.actions} == {
         each.topic: each.names for each in own.actions
     }
-    world, _ = make_any_task(task, own)
+    world, _ = make_any_task(task, made)  # recorded under the draft
     with closing(world):
         list(
             demonstrate(
-                TaskEpisodes(world, own, tmp_path / "episodes"), expert_of("scripted", world, own), range(2)
+                TaskEpisodes(world, made, tmp_path / "episodes"), expert_of("scripted", world, made), range(2)
             )
         )
     checkpoint = tmp_path / "checkpoint"
