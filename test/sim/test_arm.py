@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from il_ros.core import messages
+from il_ros.sim.mujoco.render import load_triton
 from il_ros.sim.tasks.arm import ARM_COMMAND, GRIPPER_COMMAND
 from il_ros.sim.tasks.kinematics import pointing_down
 from il_ros.sim.tasks.task import RESET_PAUSE_NS, Cameras, make_task
@@ -236,6 +238,20 @@ def test_images_can_have_different_sizes():
     assert task.picture("scene", 8, 8).shape == (8, 8, 3)
     with pytest.raises(ValueError, match="no camera 'front'"):
         task.picture("front", 8, 8)
+
+
+def test_a_triton_that_cannot_be_imported_keeps_no_picture_back(monkeypatch):
+    def broken(name):
+        if name == "triton":
+            raise ImportError("libtriton.so: undefined symbol")
+        return import_module(name)
+
+    load_triton()  # where there is one: this process may import torch's optimisers later
+    monkeypatch.setattr("il_ros.sim.mujoco.render.find_spec", lambda name: name)
+    monkeypatch.setattr("il_ros.sim.mujoco.render.import_module", broken)
+    task = make_task("push")
+    task.reset(0)
+    assert task.picture("overhead", 8, 8).shape == (8, 8, 3)
 
 
 def test_missing_graphics_name_the_packages(monkeypatch):

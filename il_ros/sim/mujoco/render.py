@@ -5,6 +5,7 @@ Graphics are imported and created at the first image, so that runs without camer
 
 from __future__ import annotations
 
+import contextlib
 import os
 from importlib import import_module
 from importlib.util import find_spec
@@ -97,7 +98,8 @@ def load_triton() -> None:
 
     torch's CUDA build brings Triton, and its optimisers import it. Triton and Mesa's llvmpipe hold two versions of
     LLVM: if Mesa's is loaded first, importing Triton ends the process by a segmentation fault. The other order is
-    fine (seen with Triton 3.7 and Mesa 22.3).
+    fine (seen with Triton 3.7 and Mesa 22.3). A Triton that cannot be imported is of no use to torch either.
     """
     if find_spec("triton") is not None:
-        import_module("triton")
+        with contextlib.suppress(Exception):
+            import_module("triton")
