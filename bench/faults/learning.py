@@ -45,12 +45,13 @@ class Learner:
     def __init__(self, world: World) -> None:
         self._world = world
         self.events: list[dict[str, Any]] = []
+        progress = f"{LEARNER}/progress"
         self._subscription = world.node.create_subscription(
-            String,
-            f"{LEARNER}/progress",
-            lambda message: self.events.append(json.loads(message.data)),
-            QoSProfile(depth=100),
+            String, progress, self._on_progress, QoSProfile(depth=100)
         )
+
+    def _on_progress(self, message: String) -> None:
+        self.events.append(json.loads(message.data))
 
     def train(self) -> dict[str, Any]:
         """Train once; return how it ended: the event `announced`, `failed` or `cancelled`, or a refusal as `failed`."""

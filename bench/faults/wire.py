@@ -10,6 +10,7 @@ overtake others}.
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import fcntl
 import heapq
@@ -126,4 +127,7 @@ def _end(address: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     sys.exit(main())

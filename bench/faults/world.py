@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from kept import STRING, decision_stamps
 from made import JOINT_STATE, PICTURE, picture, save_constant, wheels
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from recorded import STRING, decision_stamps
 from scenes import Scene, faketime
 from std_srvs.srv import Trigger
 from wire import Wire, enter

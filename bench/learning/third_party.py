@@ -76,7 +76,7 @@ def textbook(episodes, seed):
         optimiser.step()
         schedule.step()
 
-    weights = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in network[::2]]
+    weights = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in list(network)[::2]]
 
     def act(observation):
         hidden = ((observation - centre) / scale).astype(np.float32)

@@ -14,8 +14,8 @@ from typing import Any
 import learning
 import places
 from fault import FLOOD_S, KILL_S, SILENT_S, Fault, NotAsDeclaredError, Run
-from kept import STRING
 from made import save_constant
+from recorded import STRING
 from world import LATCHED, World
 
 from il_ros.core import files

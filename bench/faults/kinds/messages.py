@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from fault import FLOOD_S, Run
-from kept import STRING
 from rclpy.qos import QoSProfile
+from recorded import STRING
 from world import LATCHED, PERIOD_S, World
 
 from il_ros.core import messages

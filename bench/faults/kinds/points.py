@@ -17,8 +17,8 @@ from pathlib import Path
 
 import learning
 from fault import KILL_S, POWER_S, SILENT_S, Fault, NotAsDeclaredError, Run
-from kept import STRING
 from made import save_constant
+from recorded import STRING
 from world import LATCHED, World
 
 from il_ros.episodes import layout

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 from fault import Fault, Run
-from kept import STRING
+from recorded import STRING
 from world import PERIOD_S, World
 
 from il_ros.records import decision, proposal
