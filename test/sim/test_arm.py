@@ -1,5 +1,6 @@
 """The arm's tasks: physics by seed, commands, readings, success, cameras."""
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -264,6 +265,21 @@ def test_missing_graphics_name_the_packages(monkeypatch):
     task.readings()  # readings without cameras need no graphics
     with pytest.raises(RuntimeError, match=r"libEGL.*apt-get install -y libegl1 libgl1-mesa-dri"):
         task.picture("overhead", 8, 8)
+
+
+def test_graphics_that_do_not_exist_are_one_sentence(tmp_path):
+    words = ["env", "record", "reach", "--root", str(tmp_path)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "il_ros", *words],
+        env={**os.environ, "MUJOCO_GL": "steam"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert ran.returncode == 2
+    assert "il-ros env record: simulator mujoco cannot be loaded: " in ran.stderr
+    assert "MUJOCO_GL: steam" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_unknown_names_are_refused_with_the_known_ones():

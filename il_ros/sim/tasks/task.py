@@ -226,9 +226,13 @@ def require_simulator(kind: TaskClass, simulator: str, *others: str) -> None:
 
 
 def scene_of(simulator: str, robot: str, task: str, cameras: Cameras) -> Any:
-    """Return the scene of one of il_ros's robots in a simulator."""
-    module, _, scene = _SCENES[simulator][robot].partition(":")
-    return getattr(import_module(module), scene)(task, cameras)
+    """Return the scene of one of il_ros's robots in a simulator. Raises ValueError when it cannot be loaded."""
+    name, _, scene = _SCENES[simulator][robot].partition(":")
+    try:
+        module = import_module(name)
+    except RuntimeError as error:  # MuJoCo, with a MUJOCO_GL that it does not know
+        raise ValueError(f"simulator {simulator} cannot be loaded: {error}") from error
+    return getattr(module, scene)(task, cameras)
 
 
 def _fault(loaded: Any, name: str) -> str:
