@@ -102,6 +102,7 @@ def main():
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=DATA)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--demonstrations", type=int, default=100)
     parser.add_argument("--steps", type=int, default=3000, help="of the optimiser, 256 frames each")
     parser.add_argument("--execute", type=int, default=4, help="steps played of each chunk of 8")
@@ -117,7 +118,7 @@ def main():
     paths = {}
     for data in args.data:
         for name in args.families:
-            for seed in range(args.seeds):
+            for seed in range(args.first_seed, args.first_seed + args.seeds):
                 found = measured(name, data, seed, args)
                 paths.setdefault((name, data), found)
     if args.plot:
