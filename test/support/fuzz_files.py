@@ -28,7 +28,7 @@ from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.catalogue import look, scan
 from il_ros.episodes.counts import count_episode
 from il_ros.episodes.exchange.errors import ExchangeError
-from il_ros.episodes.exchange.hdf5.draft import drafted
+from il_ros.episodes.exchange.hdf5.draft import drafted_from
 from il_ros.episodes.exchange.hdf5.layout import RobomimicFile
 from il_ros.episodes.exchange.lerobot.draft import draft_contract
 from il_ros.episodes.exchange.lerobot.layout import read_info
@@ -200,7 +200,7 @@ def _robomimic(folder: Path) -> tuple[tuple[bytes, ...], Mutator, Callable[[byte
             for demo in file.demos:
                 for key in (*file.keys(demo), *(f"obs/{key}" for key in file.observed_keys(demo))):
                     file.array(demo, key)
-            return drafted(file, None)
+            return drafted_from(file, None)
 
     return (seed,), mutated_bytes, read
 

@@ -131,8 +131,8 @@ def test_a_tick_without_a_label_divides_an_episode_and_gives_the_next_observatio
 
 def test_a_contract_is_drafted_at_the_rate_of_an_own_export(tmp_path):
     export(written(tmp_path / "episodes", [4]), OWN, tmp_path / "out.hdf5", validation=0.0)
-    assert f"rate_hz: {OWN.rate_hz:g}\n" in draft_contract(tmp_path / "out.hdf5")
-    assert "rate_hz: 7\n" in draft_contract(tmp_path / "out.hdf5", 7.0)
+    assert "rate_hz: 20.0\n" in draft_contract(tmp_path / "out.hdf5")
+    assert "rate_hz: 7.0\n" in draft_contract(tmp_path / "out.hdf5", 7.0)
 
 
 def test_the_masks_are_the_split_of_training_and_the_frames_are_its_arrays(tmp_path):
