@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import NamedTuple
 
 from il_ros.control.chunks.steps import step_due
 from il_ros.control.limiter.shaper import CommandShaper
@@ -27,31 +25,21 @@ from il_ros.control.supervisor.contact import ContactWatch
 from il_ros.control.supervisor.estop import EmergencyStop
 from il_ros.control.supervisor.following import FollowingCheck
 from il_ros.control.supervisor.generations import Generations
-from il_ros.control.supervisor.proposal_buffer import ProposalBuffer, replaced
+from il_ros.control.supervisor.parts import (
+    GroupPart,
+    Target,
+    TargetOrigin,
+    joined_proposal,
+    joined_target,
+    oldest_s,
+    with_targets,
+)
+from il_ros.control.supervisor.proposal_buffer import ProposalBuffer
 from il_ros.control.supervisor.rest import Rest
 from il_ros.core.contract import Contract
 from il_ros.core.specs import ActionGroup
-from il_ros.records.decision import NOBODY, Decision, GroupDecision, Numbers, joined_authority
+from il_ros.records.decision import NOBODY, Decision, Numbers, joined_authority
 from il_ros.records.proposal import Proposal
-
-
-class TargetOrigin(Enum):
-    """How the target of a decision was obtained."""
-
-    NONE = auto()
-    PROPOSED = auto()
-    CONTINUED = auto()
-    REPEATED = auto()
-
-
-@dataclass(frozen=True)
-class Target:
-    """The target of a decision: `values` (A,) or None, their origin, and a remark for the decision's reason."""
-
-    values: Numbers | None
-    origin: TargetOrigin
-    remark: str = ""
-
 
 Arbitrations = Mapping[str, Arbitration]
 """The arbitration of each action group."""
@@ -71,16 +59,6 @@ class GroupAuthority:
     reason: str = "no source has proposed"
     mixed: bool = False
     unreported: bool = False
-
-
-class GroupPart(NamedTuple):
-    """What is decided for one action group: the source in authority and why, its target, and its proposal, if any."""
-
-    group: ActionGroup
-    source: str
-    reason: str
-    target: Target
-    proposal: Proposal | None
 
 
 class Decider:
@@ -218,20 +196,17 @@ class Decider:
         self._unchecked = parts, self.shaper.sent, time_ns, robot_ns
         driven = [part.group.name for part in parts if part.target.values is not None]
         limited = self.shaper.advance(
-            self._joined_target(parts), driven, stamp_ns, time_ns, clocks_ns, emergency=emergency
+            joined_target(parts), driven, stamp_ns, time_ns, clocks_ns, emergency=emergency
         )
-        proposals = self._buffer.for_tick(stamp_ns)
-        for part in parts:
-            self._record(proposals, part)
         arbitration = next(iter(arbitrations.values()))
-        proposal = self._joined_proposal(parts)
+        proposal = joined_proposal(parts)
         used = [part.proposal for part in parts if part.proposal is not None]
         return Decision(
             stamp_ns=stamp_ns,
             sent_ns=time_ns,
             authority=joined_authority([part.source for part in parts]),
             reason=joined_reason({part.group.name: part.reason for part in parts}),
-            proposals=proposals,
+            proposals=with_targets(self._buffer.for_tick(stamp_ns), parts),
             sent=self.shaper.sent,
             limited=limited,
             generation=self.generation,
@@ -244,24 +219,13 @@ class Decider:
             mode=self.mode.name,
             disagreement=self.mode.disagreement(stamp_ns),
             queried=arbitration.queried,
-            groups={part.group.name: self._recorded(part, stamp_ns) for part in parts}
-            if self._grouped
-            else {},
-            age_s=_oldest_s(used, time_ns),
+            groups={
+                part.group.name: part.record(self.mode.disagreement(stamp_ns, part.group.name))
+                for part in (parts if self._grouped else ())
+            },
+            age_s=oldest_s(used, time_ns),
             missing=tuple(dict.fromkeys(key for each in used for key in each.missing)),
         )
-
-    def _joined_proposal(self, parts: Sequence[GroupPart]) -> Proposal | None:
-        """Return the proposal whose version and uncertainty are the decision's: one with a version, if there is one."""
-        if not self._grouped:
-            return parts[0].proposal
-        found = [part.proposal for part in parts if part.proposal is not None]
-        return next((each for each in found if each.version), next(iter(found), None))
-
-    def _recorded(self, part: GroupPart, stamp_ns: int) -> GroupDecision:
-        version = "" if part.proposal is None else part.proposal.version
-        disagreement = self.mode.disagreement(stamp_ns, part.group.name)
-        return GroupDecision(part.group.columns, part.source, part.reason, version, disagreement)
 
     def hand_over(self, arbitrations: Arbitrations, absences: Mapping[str, Absences], from_ns: int) -> None:
         """Start a new generation in groups under the winners of their arbitrations, with a new ramp in each."""
@@ -307,29 +271,6 @@ class Decider:
         for group, arbitration in arbitrations.items():
             state = self.groups[group]
             state.mixed, state.unreported = arbitration.mixed, False
-
-    def _joined_target(self, parts: Sequence[GroupPart]) -> Numbers | None:
-        """Return the targets of all groups in one vector (A,), NaN in groups without one; None without any."""
-        if not self._grouped:
-            return parts[0].target.values
-        joined: Numbers | None = None
-        for part in parts:
-            if part.target.values is not None:
-                joined = replaced(joined, part.target.values, part.group)
-        return joined
-
-    def _record(self, proposals: dict[str, Numbers | None], part: GroupPart) -> None:
-        """Record the target of a group as what its source proposed for the tick, unless it was repeated."""
-        values, repeated = part.target.values, part.target.origin is TargetOrigin.REPEATED
-        if values is None:
-            return
-        if not self._grouped:
-            proposals[part.source] = None if repeated else values
-            return
-        known = replaced(
-            proposals[part.source], (math.nan,) * len(values) if repeated else values, part.group
-        )
-        proposals[part.source] = None if all(map(math.isnan, known)) else known
 
     def check_last(self) -> None:
         """Latch the stop when the robot did not follow its commands up to the last decision; call it with each input.
@@ -384,12 +325,6 @@ class Decider:
 
     def _stopped(self) -> str:
         return self._estop.latched or self.ended
-
-
-def _oldest_s(proposals: Sequence[Proposal], time_ns: int) -> float | None:
-    """Return the age at a time of the oldest observation that the proposals were computed from, None without any."""
-    seen_ns = min((proposal.seen_ns for proposal in proposals), default=None)
-    return None if seen_ns is None else max(0.0, (time_ns - seen_ns) / 1e9)
 
 
 def _expires_s(contract: Contract, group: ActionGroup) -> float:
