@@ -33,7 +33,7 @@ from il_ros.core.settings import SettingsError
 from il_ros.core.tables import counted, shown
 from il_ros.policies import card, lineage, weights
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.families.registry import family, make_network
+from il_ros.policies.families.registry import describe_network, family, make_network
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.runner import LoadedPolicy
@@ -152,8 +152,7 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
         normaliser = Normaliser.from_plain(config["normaliser"])
         assets = _assets(folder, config)
         built = (config["family"], chosen, own, normaliser, assets)
-        with weights.shapes_only():
-            described = make_network(*built)
+        described = describe_network(*built)
     except CheckpointError:
         raise
     except PluginError as error:

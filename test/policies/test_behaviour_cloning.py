@@ -35,6 +35,18 @@ def test_a_chunk_has_horizon_steps_of_every_action(own):
     assert chunk.dtype == np.float64
 
 
+@pytest.mark.parametrize(
+    ("hidden", "message"),
+    [
+        ((10**9,), r"a network of family 'bc' with these settings has \d+\.\d GiB of weights; at most 1 GiB"),
+        ((10**12, 10**12), "a network of family 'bc' with these settings"),
+    ],
+)
+def test_a_network_too_large_for_a_checkpoint_is_refused_before_memory_is_taken(hidden, message):
+    with pytest.raises(ValueError, match=message):
+        policy(hidden=hidden)
+
+
 def test_numpy_forward_equals_torch():
     acting = policy(horizon=3)
     for seed in range(20):

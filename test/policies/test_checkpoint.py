@@ -256,17 +256,9 @@ def test_sizes_are_compared_with_the_weights_before_a_network_is_allocated(
     folder, monkeypatch, settings, message
 ):
     rewrite_config(folder, settings=settings)
-    made = []
-
-    def on_device(*words):
-        network = make_network(*words)
-        made.append({parameter.device.type for parameter in network.parameters()})
-        return network
-
-    monkeypatch.setattr(checkpoint, "make_network", on_device)
+    monkeypatch.setattr(checkpoint, "make_network", lambda *_: pytest.fail("a network was allocated"))
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load(folder)
-    assert made in ([], [{"meta"}])
 
 
 def with_header(folder, change):

@@ -12,6 +12,7 @@ from typing import Any
 
 from il_ros.core import plugins
 from il_ros.core.contract import Contract
+from il_ros.policies import weights
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import ModelSpec, PolicyModel, PolicySettings
@@ -41,7 +42,36 @@ def make_network(
     """Return a network of the family; its initial weights come from torch's global generator.
 
     It learns as many numbers per action as the normaliser has (`ActionForm`). `assets`: see `ModelSpec`.
+    Raises ValueError, before memory is taken, if its weights are larger than a checkpoint may be.
     """
+    try:
+        described = describe_network(name, settings, contract, normaliser, assets)
+    except (RuntimeError, OverflowError) as error:  # a size beyond 64 bits
+        raise ValueError(f"a network of family '{name}' with these settings: {error}") from error
+    size = weights.size_of(described.state_dict())
+    if size > weights.MOST_BYTES:
+        raise ValueError(
+            f"a network of family '{name}' with these settings has {size / 2**30:.1f} GiB of weights; at most "
+            f"{weights.MOST_BYTES / 2**30:.0f} GiB: choose smaller layers"
+        )
+    return _build(name, settings, contract, normaliser, assets)
+
+
+def describe_network(
+    name: str,
+    settings: Any,
+    contract: Contract,
+    normaliser: Normaliser,
+    assets: Mapping[str, bytes] | None = None,
+) -> PolicyModel:
+    """Return a network with the shapes of `make_network`'s, but without memory and values."""
+    with weights.shapes_only():
+        return _build(name, settings, contract, normaliser, assets)
+
+
+def _build(
+    name: str, settings: Any, contract: Contract, normaliser: Normaliser, assets: Mapping[str, bytes] | None
+) -> PolicyModel:
     inputs = Inputs.for_policy(contract, settings)
     spec = ModelSpec(contract, inputs, len(normaliser.actions.centre), normaliser, assets or {})
     return family(name).network(settings, spec)
