@@ -1,5 +1,7 @@
 """What the policy server's policy sees on a real graph: past ticks whoever drives, without a silent optional stream."""
 
+import time
+
 import made_versions as made
 import numpy as np
 import pytest
@@ -48,11 +50,14 @@ class Robot:
             lambda: supervisor._decisions.get_subscription_count() >= 2,
             "policy server and test see decisions",
         )
-        # ticks follow each other faster than their period: they begin so long ago that none is ahead of the clock
         self.stamp_ns, self.count = graph.outside.get_clock().now().nanoseconds - 10**10, 0
 
     def tick(self, goal=False, answered=True):
-        """Publish joints whose `a` counts the ticks, and wait for the proposal."""
+        """Publish joints whose `a` counts the ticks, and wait for the proposal.
+
+        A period passes between two ticks: the supervisor sends one command per period, also in a burst.
+        """
+        time.sleep(OWN.period_ns / 1e9)
         self.stamp_ns += OWN.period_ns
         self.count += 1
         head = messages.header(self.stamp_ns)
