@@ -64,25 +64,43 @@ def test_a_killed_process_is_said_and_the_export_goes_on(root, tmp_path):
     assert export_lerobot(scan(root).entries, tmp_path / "out", ExportOptions(jobs=1)).frames == 15
 
 
-@pytest.mark.parametrize(("number", "to_all"), [(signal.SIGINT, True), (signal.SIGKILL, False)])
-def test_an_ended_export_leaves_no_process_and_no_traceback(root, tmp_path, number, to_all):
+@contextlib.contextmanager
+def exporting(root, tmp_path, on_ctrl_c):
+    """An export by the command line, whose two processes convert; they begin with this handling of SIGINT."""
     words = ["episodes", "export", "lerobot", "--root", str(root), "-o", str(tmp_path / "out"), "--jobs", "2"]
     with (tmp_path / "log").open("w") as log:
         run = subprocess.Popen(
-            [sys.executable, "-m", "il_ros", *words], stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", "il_ros", *words],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, on_ctrl_c),
         )
     try:
         group = psutil.Process(run.pid)
         assert eventually(lambda: len(converting(group)) == 2)
-        children = group.children()
+        yield run, group.children()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("number", "to_all"), [(signal.SIGINT, True), (signal.SIGKILL, False)])
+def test_an_ended_export_leaves_no_process_and_no_traceback(root, tmp_path, number, to_all):
+    with exporting(root, tmp_path, signal.SIG_DFL) as (run, children):
         (os.killpg if to_all else os.kill)(run.pid, number)
         assert run.wait(120) == (130 if to_all else -number)
         gone, left = psutil.wait_procs(children, 120)
         assert (len(gone), left) == (len(children), [])
         assert "Traceback" not in (tmp_path / "log").read_text()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
+
+
+def test_an_export_that_ignores_ctrl_c_goes_on(root, tmp_path):
+    """A background job of a shell's script ignores it, and so do its processes."""
+    with exporting(root, tmp_path, signal.SIG_IGN) as (run, _):
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(120) == 0
+    assert (tmp_path / "out" / "meta" / "info.json").exists()
 
 
 def converting(group):

@@ -286,7 +286,7 @@ def test_best_effort_and_latched_publishers_are_recorded_and_latched_messages_be
         return "/note" in known and known["/note"].spec.latched and not recorder._recorder.silent_streams()
 
     graph.until(both, "both topics")
-    graph.until(lambda: recorder._recorder._pre_roll._latched, "the latched note")
+    graph.until(lambda: list(recorder._recorder._pre_roll._latched), "the latched note")
     for name in ("episode_000001", "episode_000002"):
         publish(joints(0.0))
         assert call(graph, "start") == name

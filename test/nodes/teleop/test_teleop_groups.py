@@ -110,7 +110,9 @@ def test_the_supervisor_says_who_drives_each_group_and_commands_no_other(graph, 
         lambda: commands["right"] and commands["right"][-1].linear.x == 0.25, "the second cart's command"
     )
     assert not commands["left"]
-    graph.until(lambda: json.loads(statuses[-1].data)["authority"] == "none+expert", "the status")
+    graph.until(
+        lambda: statuses and json.loads(statuses[-1].data)["authority"] == "none+expert", "the status"
+    )
     said = json.loads(statuses[-1].data)["groups"]
     assert (said["one"]["authority"], said["other"]["authority"]) == ("none", "expert")
     made = graph.until(

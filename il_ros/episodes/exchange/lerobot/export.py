@@ -226,7 +226,8 @@ def _mapped(
         yield map(_convert, work)
         return
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_with_the_export)
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in a background job of a shell's script
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_with_the_export, initargs=(ignored,))
     try:
         # the processes inherit this mask: Ctrl-C also goes to them, and would print a traceback from their imports
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -239,9 +240,11 @@ def _mapped(
         pool.shutdown(cancel_futures=True)
 
 
-def _end_with_the_export() -> None:
-    """Let a converting process end without a word on Ctrl-C, and when its parent is killed."""
+def _end_with_the_export(ignored: bool) -> None:
+    """Let a converting process end without a word when its parent is killed, and on Ctrl-C unless that is `ignored`."""
     prepare_child()
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.getppid() == 1:  # its parent ended before
         os._exit(1)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
