@@ -33,7 +33,7 @@ from il_ros.core.settings import SettingsError
 from il_ros.core.tables import counted, shown
 from il_ros.policies import card, lineage, weights
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.families.registry import describe_network, family, make_network
+from il_ros.policies.families.registry import build_network, describe_network, family
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.runner import LoadedPolicy
@@ -161,7 +161,7 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
         raise CheckpointError(f"{folder / CONFIG}: {sentence(error)}") from error
     _check_sizes(folder / CONFIG, normaliser, own, Inputs.for_policy(own, chosen))
     tensors = read_weights(folder / MODEL, config["model_sha256"], described)
-    network = make_network(*built)
+    network = build_network(*built)
     network.load_state_dict(tensors)
     uncertainty_model = _uncertainty_model(folder, config, len(normaliser.state.centre))
     named = (config["version"], config["metrics"], device, uncertainty_model)

@@ -103,19 +103,7 @@ def claimed(run: Path) -> Iterator[None]:
 
 def is_claimed(run: Path) -> bool:
     """Return whether a training on this computer is at work on a run."""
-    try:
-        lock = os.open(run / _CLAIM, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a drive without locks
-        return False
-    finally:
-        os.close(lock)
-    return False
+    return _is_held(run / _CLAIM, os.O_RDWR | os.O_NOFOLLOW, fcntl.LOCK_SH)
 
 
 def _locked(run: Path, folder: int) -> int:
@@ -175,15 +163,20 @@ def occupy(run: Path) -> int:
 
 def is_occupied(run: Path) -> bool:
     """Return whether a running policy server of this computer has the version in control."""
+    return _is_held(run, os.O_RDONLY | os.O_DIRECTORY, fcntl.LOCK_EX)
+
+
+def _is_held(path: Path, flags: int, lock: int) -> bool:
+    """Return whether another process has a lock (flock) on a path; not where it cannot be opened or locked."""
     try:
-        descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(path, flags | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except OSError:  # a drive without locks
         return False
     finally:
         os.close(descriptor)  # ends the lock, too

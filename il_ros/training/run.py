@@ -26,7 +26,7 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint, lineage, vocabulary
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.families.registry import make_network
+from il_ros.policies.families.registry import build_network, make_network
 from il_ros.policies.features import Inputs, listed
 from il_ros.policies.normaliser import (
     PIXELS,
@@ -128,7 +128,7 @@ def train(
             built = (recipe.family, recipe.policy, dataset.contract, normaliser, assets)
             network = make_network(*built)
             if recipe.training.uncertainty != RAW:  # fail before training, not after
-                probe = make_network(*built)
+                probe = build_network(*built)
                 untrained = LoadedPolicy(dataset.contract, recipe.family, recipe.policy, probe, normaliser)
                 fit_uncertainty(untrained, dataset, recipe.training.uncertainty, frames=3)
         if start is not None:
@@ -271,7 +271,7 @@ def _policy(
     """Return the policy with the weights to keep; `loop` can continue training."""
     with torch.random.fork_rng(devices=[]):
         assets = loop.network.assets()
-        network = make_network(recipe.family, recipe.policy, dataset.contract, normaliser, assets)
+        network = build_network(recipe.family, recipe.policy, dataset.contract, normaliser, assets)
     network.load_state_dict(loop.best_weights())
     policy = LoadedPolicy(
         dataset.contract,

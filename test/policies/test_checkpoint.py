@@ -256,7 +256,7 @@ def test_sizes_are_compared_with_the_weights_before_a_network_is_allocated(
     folder, monkeypatch, settings, message
 ):
     rewrite_config(folder, settings=settings)
-    monkeypatch.setattr(checkpoint, "make_network", lambda *_: pytest.fail("a network was allocated"))
+    monkeypatch.setattr(checkpoint, "build_network", lambda *_: pytest.fail("a network was allocated"))
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load(folder)
 

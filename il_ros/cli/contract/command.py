@@ -34,8 +34,7 @@ def add_parser(subparsers: Any) -> None:
         "contract",
         help="draft a contract, or check one against the running robot",
         description="Draft a contract, with comments, from something that exists, or check one against the running "
-        "robot. "
-        "Read a draft before a robot uses it.",
+        "robot. Read a draft before a robot uses it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -45,8 +45,7 @@ def add_check(verbs: Any) -> None:
         help="compare a contract with the running robot, line by line",
         description="Compare a contract with the running robot: is every topic live, of the right type, fast and young "
         "enough, are joints and sizes as declared, is one picture of each camera decoded, who receives and who "
-        "publishes "
-        "commands. Exit status 1 if a line fails. Nothing is published.",
+        "publishes commands. Exit status 1 if a line fails. Nothing is published.",
     )
     parser.add_argument("contract", metavar="CONTRACT", help="file, or name of a shipped contract")
     _add_look(parser)

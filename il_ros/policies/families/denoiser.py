@@ -50,6 +50,17 @@ class DenoiserSettings(PolicySettings):
             raise ValueError(f"prefix is {self.prefix}; it must be below horizon, {self.horizon}")
 
 
+@dataclass(frozen=True)
+class DrawnSettings(DenoiserSettings):
+    """The settings of families that draw a chunk in several passes of the network."""
+
+    passes: int = 6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("passes", self.passes, 1)
+
+
 class Denoiser(PolicyModel):
     """The network: features of the window, chunk and time in, the completed chunk out."""
 
@@ -96,6 +107,14 @@ class Denoiser(PolicyModel):
             return None
         steps = torch.arange(self.chunk_shape[0], device=previous.device) < previous.shape[1]
         return steps.expand(len(previous), -1)
+
+
+class DrawnDenoiser(Denoiser):
+    """A network that is passed `passes` times from noise to the chunk."""
+
+    def __init__(self, settings: DrawnSettings, spec: ModelSpec) -> None:
+        super().__init__(settings, spec)
+        self.passes = settings.passes
 
 
 def with_given(chunk: Tensor, whole: Tensor, given: Tensor | None) -> Tensor:

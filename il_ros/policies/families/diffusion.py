@@ -15,14 +15,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from il_ros.core.settings import at_least
-from il_ros.policies.families.denoiser import Denoiser, DenoiserSettings, partly, with_given
+from il_ros.policies.families.denoiser import DrawnDenoiser, DrawnSettings, partly, with_given
 from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import (
     Actions,
     Batch,
     Loss,
-    ModelSpec,
     continued,
     noise,
     uniform,
@@ -31,22 +29,14 @@ from il_ros.policies.protocol import (
 
 
 @dataclass(frozen=True)
-class Diffusion(DenoiserSettings):
+class Diffusion(DrawnSettings):
     """The settings; config/training/diffusion.yaml explains each."""
 
     passes: int = 8
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least("passes", self.passes, 1)
 
-
-class DiffusionNetwork(Denoiser):
+class DiffusionNetwork(DrawnDenoiser):
     """The network of this family. The time is 0 at pure noise and 1 without noise."""
-
-    def __init__(self, settings: Diffusion, spec: ModelSpec) -> None:
-        super().__init__(settings, spec)
-        self.passes = settings.passes
 
     def loss(self, batch: Batch, rng: torch.Generator) -> Loss:
         """Return the mean squared error of the chunk, at a random time for each sample."""

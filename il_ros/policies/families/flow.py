@@ -15,14 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from il_ros.core.settings import at_least
-from il_ros.policies.families.denoiser import Denoiser, DenoiserSettings, partly, with_given
+from il_ros.policies.families.denoiser import DrawnDenoiser, DrawnSettings, partly, with_given
 from il_ros.policies.families.registry import Family
 from il_ros.policies.protocol import (
     Actions,
     Batch,
     Loss,
-    ModelSpec,
     continued,
     noise,
     uniform,
@@ -31,22 +29,12 @@ from il_ros.policies.protocol import (
 
 
 @dataclass(frozen=True)
-class Flow(DenoiserSettings):
+class Flow(DrawnSettings):
     """The settings; config/training/flow.yaml explains each."""
 
-    passes: int = 6
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least("passes", self.passes, 1)
-
-
-class FlowNetwork(Denoiser):
+class FlowNetwork(DrawnDenoiser):
     """The network of this family: the completed chunk is the end of the path."""
-
-    def __init__(self, settings: Flow, spec: ModelSpec) -> None:
-        super().__init__(settings, spec)
-        self.passes = settings.passes
 
     def velocity(self, features: Tensor, chunk: Tensor, time: Tensor, given: Tensor | None = None) -> Tensor:
         """Return the velocity (B, H, A) of chunks (B, H, A) at times (B, 1) below 1, given features (B, F)."""

@@ -54,7 +54,7 @@ def make_network(
             f"a network of family '{name}' with these settings has {size / 2**30:.1f} GiB of weights; at most "
             f"{weights.MOST_BYTES / 2**30:.0f} GiB: choose smaller layers"
         )
-    return _build(name, settings, contract, normaliser, assets)
+    return build_network(name, settings, contract, normaliser, assets)
 
 
 def describe_network(
@@ -64,14 +64,19 @@ def describe_network(
     normaliser: Normaliser,
     assets: Mapping[str, bytes] | None = None,
 ) -> PolicyModel:
-    """Return a network with the shapes of `make_network`'s, but without memory and values."""
+    """Return a network with all shapes, but without memory and values."""
     with weights.shapes_only():
-        return _build(name, settings, contract, normaliser, assets)
+        return build_network(name, settings, contract, normaliser, assets)
 
 
-def _build(
-    name: str, settings: Any, contract: Contract, normaliser: Normaliser, assets: Mapping[str, bytes] | None
+def build_network(
+    name: str,
+    settings: Any,
+    contract: Contract,
+    normaliser: Normaliser,
+    assets: Mapping[str, bytes] | None = None,
 ) -> PolicyModel:
+    """Return a network of settings whose size was checked before: `make_network` without that."""
     inputs = Inputs.for_policy(contract, settings)
     spec = ModelSpec(contract, inputs, len(normaliser.actions.centre), normaliser, assets or {})
     return family(name).network(settings, spec)
