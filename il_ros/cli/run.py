@@ -94,6 +94,8 @@ def run_nodes(specs: Sequence[Spec], logs: Path) -> int:
     if terminal:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     commands = {spec.name: command(spec) for spec in specs}
+    if terminal:  # nothing else is printed until the console appears
+        say(f"starting {', '.join(commands)}; their output: {logs}", file=sys.stderr)
     own = [spec for spec in specs if isinstance(spec, NodeSpec)]
     patience = {spec.name: float(SLOW_STOP_S) for spec in own if spec.executable in SLOW_TO_STOP}
     back = [spec.name for spec in own if spec.respawn]

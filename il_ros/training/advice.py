@@ -21,9 +21,8 @@ def memorised(metrics: Mapping[str, Any]) -> str:
     trained, validated = metrics["train_loss"], metrics["validation_loss"]
     if trained is None or validated is None or validated <= max(MEMORISED * abs(trained), SMALL):
         return ""
-    shown = len(metrics["data"]["train"])
-    episodes = f"{counted(shown, 'episode')} {'is' if shown == 1 else 'are'}"
+    shown = counted(len(metrics["data"]["train"]), "episode")
     return (
-        f"memorised: training {trained:.2g} against validation {validated:.2g}; show more demonstrations "
-        f"({episodes} too few or too alike)"
+        f"memorised: training loss {trained:.2g}, validation loss {validated:.2g}; show more demonstrations "
+        f"({shown} to train on: too few or too alike)"
     )

@@ -300,10 +300,10 @@ def test_after_a_simulated_task_an_evaluation_is_next(tmp_path):
 @pytest.mark.parametrize(
     ("trained", "validated", "sentence"),
     [
-        (0.003, 0.30, "memorised: training 0.003 against validation 0.3; show more demonstrations"),
+        (0.003, 0.30, "memorised: training loss 0.003, validation loss 0.3; show more demonstrations"),
         (0.003, 0.02, ""),  # ten times as high, but small
         (0.1, 0.5, ""),
-        (-0.06, 114.0, "memorised: training -0.06 against validation 1.1e+02; show more demonstrations"),
+        (-0.06, 114.0, "memorised: training loss -0.06, validation loss 1.1e+02; show more demonstrations"),
         (-5.0, -3.0, ""),  # log likelihoods
         (0.003, None, ""),
     ],

@@ -55,6 +55,7 @@ def test_a_deployed_policy_rests_until_a_key_and_stops_when_the_console_is_suspe
             lambda: (d := newest()) and d.authority == name and reason in d.reason, f"{name}: {reason}"
         )
 
+    shown("starting sim, ")  # a start takes seconds: it is said at once
     named = f"policy v2 ({deployed.run}, trained at 2026-11-29T10:00:00+00:00, training was STOPPED EARLY, "
     shown(named + "after 3 of 40 epochs)")
     shown("at rest: n next start, p run")
