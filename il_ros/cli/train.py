@@ -278,8 +278,9 @@ def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
     from il_ros.policies.features import Inputs
     from il_ros.training import thinning
 
-    inputs = Inputs.for_policy(dataset.contract, recipe.policy)
-    thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, recipe.training.still_every))
+    contract = dataset.contract
+    inputs, every = Inputs.for_policy(contract, recipe.policy), recipe.training.still_every
+    thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, every, contract.turns))
     return [note for note in (recipe.reason, thinned) if note]
 
 

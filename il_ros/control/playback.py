@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from il_ros.core import atomic, files
 from il_ros.core.contract import Contract
-from il_ros.core.specs import POSE, Vector
+from il_ros.core.specs import POSE, Vector, shortest
 
 SETTLE_S = 3.0
 """The measured positions must be at the first target this long after the led one is."""
@@ -83,8 +83,9 @@ class TargetSeries:
 class Playback:
     """Leads to the first target and plays the others, `speed` times as fast as recorded.
 
-    `speed`: above 0, at most 1; also the share of the speed limits while leading. Raises PlaybackError when the
-    trajectory has other actions than the contract, or exceeds its position limits.
+    `speed`: above 0, at most 1; also the share of the speed limits while leading. Continuous joints are led and played
+    the shortest way. Raises PlaybackError when the trajectory has other actions than the contract, or exceeds its
+    position limits.
     """
 
     def __init__(self, contract: Contract, trajectory: TargetSeries, speed: float) -> None:
@@ -95,7 +96,10 @@ class Playback:
                 f"the actions are {', '.join(trajectory.names)}; contract '{contract.name}' has "
                 f"{', '.join(contract.action_names)}"
             )
-        self._names, self._trajectory, self._speed = contract.action_names, trajectory, speed
+        self._names, self._turns, self._speed = contract.action_names, contract.turns, speed
+        self._times_s, self._targets = trajectory.times_s, trajectory.targets.copy()
+        for column in np.flatnonzero(self._turns):  # from target to target, the shortest way
+            self._targets[:, column] = np.unwrap(self._targets[:, column], period=self._turns[column])
         limits = [spec.limits.arrays() for spec in contract.actions]
         lower, upper, self._fastest = (np.concatenate([each[place] for each in limits]) for place in range(3))
         kinds = [(not spec.is_position, spec.type == POSE) for spec in contract.actions]
@@ -103,7 +107,7 @@ class Playback:
         self._velocity = np.repeat([velocity for velocity, _ in kinds], sizes)
         self._led = ~self._velocity & ~np.repeat([pose for _, pose in kinds], sizes)
         outside = (trajectory.targets < lower - 1e-9) | (trajectory.targets > upper + 1e-9)
-        outside &= ~self._velocity
+        outside &= ~self._velocity & (self._turns == 0)
         if outside.any():
             row, column = np.argwhere(outside)[0]
             raise PlaybackError(
@@ -131,16 +135,18 @@ class Playback:
     def words(self, now_s: float) -> str:
         """Return the progress for a person."""
         if self.phase is PlaybackPhase.PLAYING:
-            played = min((now_s - self._began_s) * self._speed, float(self._trajectory.times_s[-1]))
-            return f"playing: {played:.1f} of {self._trajectory.times_s[-1]:.1f} s"
+            whole_s = float(self._times_s[-1])
+            played_s = min((now_s - self._began_s) * self._speed, whole_s)
+            return f"playing: {played_s:.1f} of {whole_s:.1f} s"
         if self.phase is PlaybackPhase.FAILED:
             return f"not reached: {self.why}"
         return str(self.phase.value)
 
     def _lead(self, measured: Vector, now_s: float) -> None:
-        first = self._trajectory.targets[0]
+        first = self._targets[0]
+        apart = shortest(measured - first, self._turns)
         if self._at is None:
-            self._at, self._ticked_s = np.where(self._led & np.isfinite(measured), measured, first), now_s
+            self._at, self._ticked_s = first + np.where(self._led & np.isfinite(measured), apart, 0.0), now_s
         self._at = np.where(self._velocity, 0.0, self._at)
         step = self._speed * self._fastest * max(0.0, now_s - self._ticked_s)
         self._ticked_s = max(self._ticked_s, now_s)
@@ -151,10 +157,10 @@ class Playback:
         if not np.allclose(self._at[self._led], first[self._led], atol=1e-9):
             return
         self._arrived_s = now_s if self._arrived_s is None else self._arrived_s
-        off = np.where(self._led & np.isfinite(measured), np.abs(measured - first), 0.0)
+        off = np.where(self._led & np.isfinite(measured), np.abs(apart), 0.0)
         far = off > NEAR_S * self._fastest
         if not far.any():
-            single = len(self._trajectory.times_s) == 1
+            single = len(self._times_s) == 1
             self.phase, self._began_s = (PlaybackPhase.DONE if single else PlaybackPhase.PLAYING), now_s
         elif now_s - self._arrived_s > SETTLE_S:
             worst = int(np.argmax(off / self._fastest))
@@ -165,7 +171,7 @@ class Playback:
             )
 
     def _play(self, measured: Vector, now_s: float) -> Vector | None:
-        times_s, targets = self._trajectory.times_s, self._trajectory.targets
+        times_s, targets = self._times_s, self._targets
         played_s = (now_s - self._began_s) * self._speed
         if played_s > times_s[-1] + 1e-6:  # rounding is no end
             self.phase = PlaybackPhase.DONE
@@ -178,7 +184,7 @@ class Playback:
         target = np.where(self._led, between, targets[place])
         stands = span_s > self._gap_s or after == place
         target[self._velocity] *= 0.0 if stands else self._speed
-        off = np.abs(measured - target)
+        off = np.abs(shortest(measured - target, self._turns))
         self.deviation = np.fmax(self.deviation, np.where(self._led, off, 0.0))
         moved: Vector = target
         return moved

@@ -167,7 +167,7 @@ def used_samples(
 
     Raises ValueError as `samples` and `thinning.kept_frames`.
     """
-    used = thinning.kept_frames(episodes, inputs, recipe.training.still_every)
+    used = thinning.kept_frames(episodes, inputs, recipe.training.still_every, form.contract.turns)
     sampled = (recipe.policy.horizon, recipe.training.weighting, form, recipe.policy.history)
     return samples(episodes, inputs, *sampled).only(np.concatenate(used)), used
 

@@ -25,16 +25,19 @@ SHARE = 0.002
 Mask = NDArray[np.bool_]
 
 
-def kept_frames(episodes: Sequence[EpisodeArrays], inputs: Inputs, every: int) -> list[Mask]:
+def kept_frames(
+    episodes: Sequence[EpisodeArrays], inputs: Inputs, every: int, turns: Vector | None = None
+) -> list[Mask]:
     """Return for each episode which of its T frames (T,) are used; all of them when `every` is 1.
 
+    `turns` (A,): see `Contract.turns`; None: there is no continuous joint.
     Raises ValueError unless `every` is at least 1.
     """
     if every < 1:
         raise ValueError(f"still_every is {every}; it must be at least 1")
     if every == 1:
         return [np.ones(len(episode), dtype=bool) for episode in episodes]
-    numbers = [_numbers(episode, inputs) for episode in episodes]
+    numbers = [_numbers(episode, inputs, turns) for episode in episodes]
     ranges = np.max([values.max(axis=0) for values in numbers], axis=0)
     ranges = ranges - np.min([values.min(axis=0) for values in numbers], axis=0)
     moving = ranges > 0
@@ -54,12 +57,14 @@ def sentence(kept: Sequence[Mask]) -> str:
     return f"{left_out} of {counted(total, 'frame')} are not used: nothing moves in them (--set still_every=1 uses all)"
 
 
-def _numbers(episode: EpisodeArrays, inputs: Inputs) -> Vector:
-    """Return what has to stand still: the inputs' numbers and the label (T, F + A)."""
+def _numbers(episode: EpisodeArrays, inputs: Inputs, turns: Vector | None) -> Vector:
+    """Return what has to stand still (T, N): the inputs' numbers and the label, angles as cosine and sine."""
     features = np.asarray(inputs.state_features(filled(episode)), dtype=np.float64)
-    return np.hstack(
-        [features.reshape(len(episode), -1), _still_where_unlabelled(np.asarray(episode.commands))]
-    )
+    commands = _still_where_unlabelled(np.asarray(episode.commands))
+    if turns is not None and turns.any():  # a joint at rest may cross the end of its turn with the noise
+        angles = commands[:, turns > 0] * (2 * np.pi / turns[turns > 0])
+        commands = np.hstack([commands[:, turns == 0], np.cos(angles), np.sin(angles)])
+    return np.hstack([features.reshape(len(episode), -1), commands])
 
 
 def _still_where_unlabelled(commands: Vector) -> Vector:

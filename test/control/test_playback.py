@@ -66,6 +66,51 @@ def test_a_base_stands_still_in_a_gap_of_the_recording():
     np.testing.assert_allclose(playback.target(np.zeros(3), 0.5), [0, 0, 0])
 
 
+TURNING = contract.parse(
+    """
+name: turning
+rate_hz: 10
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [w, b], max_age_s: 0.5}
+actions:
+  arm: {topic: arm, type: std_msgs/msg/Float64MultiArray, names: [w, b], reference: joints, continuous: [w],
+        limits: {lower: [-.inf, -2], upper: [.inf, 2], speed: 1.0}}
+""",
+    "turning",
+)
+
+
+def turning(times_s, targets):
+    return TargetSeries(TURNING.action_names, np.array(times_s, float), np.array(targets, float))
+
+
+def test_a_continuous_joint_is_led_the_short_way_and_arrives_in_any_turn():
+    playback = Playback(TURNING, turning([0], [[-3.1, 0.0]]), speed=1.0)
+    short = 2 * np.pi - 6.1  # from 3.0 to -3.1: 0.183 rad
+    np.testing.assert_allclose(playback.target(np.array([3.0, 0.0]), 0.0), [3.0 - 2 * np.pi, 0.0])
+    np.testing.assert_allclose(playback.target(np.array([3.0, 0.0]), 0.1), [3.1 - 2 * np.pi, 0.0])
+    playback.target(np.array([3.1, 0.0]), short + 0.01)
+    assert playback.target(np.array([3.17, 0.0]), 0.4) is None  # 3.17 - 2 pi is 0.013 from -3.1
+    assert playback.phase is PlaybackPhase.DONE
+
+
+def test_between_two_targets_a_continuous_joint_crosses_the_end_of_its_turn():
+    recorded = turning([0, 0.1, 0.2], [[3.1, 0], [-3.1, 0], [-3.0, 0]])  # 0.083 rad, then 0.1
+    playback = Playback(TURNING, recorded, speed=0.5)
+    there = np.array([3.1 - 2 * np.pi, 0.0])  # the same angle
+    np.testing.assert_allclose(playback.target(there, 5.0), [3.1, 0.0])
+    np.testing.assert_allclose(playback.target(there, 5.1), [np.pi, 0.0])  # half way, not 0
+    np.testing.assert_allclose(playback.target(there, 5.3), [2 * np.pi - 3.05, 0.0])
+    np.testing.assert_allclose(playback.deviation[0], 2 * np.pi - 6.15)
+
+
+def test_a_turn_is_no_position_limit_of_a_continuous_joint():
+    playback = Playback(TURNING, turning([0, 0.1], [[7.0, 0], [7.1, 0]]), speed=1.0)
+    np.testing.assert_allclose(playback.target(np.array([7.0 - 2 * np.pi, 0.0]), 0.0), [7.0, 0.0])
+    with pytest.raises(PlaybackError, match=r"arm/b is 2\.5 at 0\.00 s; its limits are -2 to 2"):
+        Playback(TURNING, turning([0], [[7.0, 2.5]]), speed=1.0)
+
+
 @pytest.mark.parametrize("speed", [0.0, -1.0, 1.5, float("nan")])
 def test_a_speed_outside_its_range_is_refused(speed):
     with pytest.raises(PlaybackError, match="above 0 and at most 1"):

@@ -65,6 +65,19 @@ def test_noise_below_a_five_hundredth_of_the_range_is_no_motion():
         assert (not kept.all()) == thinned
 
 
+def test_a_continuous_joint_that_rests_at_the_end_of_its_turn_does_not_move():
+    text = TEXT.replace("limits: {lower: -3, upper: 3, speed: 2}", "continuous: true, limits: {speed: 2}")
+    own = contracts.parse(text, "turning")
+    moved = stuck().observations["joints"][:, 0]
+    rest = moved == moved[-1]
+    at_the_end = np.where(np.arange(len(moved)) % 2 == 0, 3.1415, -3.1415)  # 0.0002 rad apart
+    one = episode(np.where(rest, at_the_end, moved), np.where(rest, at_the_end, moved))
+    (kept,) = thinning.kept_frames([one], Inputs.of(own, []), 10, own.turns)
+    assert kept.sum() < 35  # of 60: 20 that move, 10 after the motion, one in ten of 30
+    (kept,) = thinning.kept_frames([one], INPUTS, 10)  # the same numbers of a joint with ends
+    assert kept.all()
+
+
 def test_a_label_that_moves_is_motion():
     """The robot is stuck, but the person asks for more and more."""
     moving = stuck()

@@ -15,7 +15,7 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.doctor import cameras, comparison, numbers, skew, timing, tracking
 from il_ros.episodes.doctor.findings import Finding, worst_first
-from il_ros.episodes.doctor.takes import TakeSet
+from il_ros.episodes.doctor.takes import TakeSet, unwound
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.records.labelling import BY_MODE, Rule
 
@@ -71,7 +71,7 @@ def read_takes(
         except UNUSABLE as error:
             left_out.append((entry.name, str(error)))
             continue
-        episodes.append(episode)
+        episodes.append(unwound(contract, episode))
         folders[entry.name], amended[entry.name] = entry.folder, amendments.read(entry.folder)
         started_ns = entry.info.started_ns if entry.info is not None else 0
         started_s[entry.name] = (int(episode.ticks_ns[0]) - started_ns) / 1e9 if started_ns else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from il_ros.core.contract import Contract
-from il_ros.core.specs import LASER_SCAN, ObservationSpec, Vector
+from il_ros.core.specs import LASER_SCAN, ObservationSpec, Vector, shortest
 from il_ros.core.tables import counted
 from il_ros.episodes.amendments import NONE, Amendments
 from il_ros.episodes.arrays.episode import EpisodeArrays
@@ -30,7 +30,8 @@ class TakeSet:
     """Episodes of one contract.
 
     By the name of an episode: `folders`, where it is; `started_s`, the time from the start of its demonstration to its
-    first frame; `amended`, what is amended already.
+    first frame; `amended`, what is amended already. Angles of continuous joints go on over the ends of their turn, as
+    `unwound` returns them.
     """
 
     contract: Contract
@@ -139,7 +140,7 @@ class TakeSet:
         """The numbers that a policy sees, of each episode (T, D), in units of their spread over all takes."""
         parts = [np.zeros((len(each), 0)) for each in self.episodes]
         for spec in self.numeric:
-            scaled = _scaled([np.asarray(each.observations[spec.key]) for each in self.episodes])
+            scaled = _scaled([_on_circles(each.observations[spec.key], spec.turns) for each in self.episodes])
             parts = [np.hstack(pair) for pair in zip(parts, scaled, strict=True)]
         return tuple(parts)
 
@@ -188,6 +189,46 @@ class TakeSet:
     def discard(self, names: Sequence[str], reason: str) -> str:
         """Return the command that excludes episodes; `undo` reverts it."""
         return self.command("discard", names, "--reason", reason)
+
+
+def unwound(contract: Contract, episode: EpisodeArrays) -> EpisodeArrays:
+    """Return an episode whose angles of continuous joints have no jump at the end of a turn.
+
+    Each measured angle is in the turn that is nearest to the one before, each command in that of its measurement, or
+    without one in that of the command before.
+    """
+    if not contract.turns.any() and not any(spec.continuous for spec in contract.observations):
+        return episode
+    observations = dict(episode.observations)
+    for spec in contract.observations:
+        if spec.kind == "numeric" and spec.key in observations:
+            observations[spec.key] = _even_turns(np.asarray(observations[spec.key]), spec.turns)
+    commands = np.array(episode.commands)
+    for action in contract.actions:
+        place = contract.action_slices[action.key]
+        if action.reference is None:
+            commands[:, place] = _even_turns(commands[:, place], action.turns)
+        else:
+            measured = observations[action.reference][:, list(action.reference_index)]
+            commands[:, place] = measured + shortest(commands[:, place] - measured, action.turns)
+    return replace(episode, observations=observations, commands=commands)
+
+
+def _even_turns(values: Array, turns: Vector) -> Array:
+    """Return numbers (T, D), those with a turn (D,) in the turn nearest to the number before; NaN stays."""
+    out = values
+    for column in np.flatnonzero(turns):
+        out = np.array(values) if out is values else out
+        known = np.isfinite(out[:, column])
+        out[known, column] = np.unwrap(out[known, column], period=turns[column])
+    return out
+
+
+def _on_circles(values: Array, turns: Vector) -> Vector:
+    """Return numbers (T, D), those with a turn (D,) as cosine and sine: equal angles are near each other."""
+    values = np.asarray(values)
+    angles = values[:, turns > 0] * (2 * np.pi / turns[turns > 0])
+    return np.hstack([values[:, turns == 0], np.cos(angles), np.sin(angles)])
 
 
 _ENDS = ("lower", "upper")

@@ -14,7 +14,7 @@ from il_ros.episodes.amendments import Amendments
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.doctor.examination import examine
 from il_ros.episodes.doctor.findings import Check, Severity, worst_first
-from il_ros.episodes.doctor.takes import TakeSet
+from il_ros.episodes.doctor.takes import TakeSet, unwound
 
 TEXT = """
 name: planted
@@ -108,6 +108,30 @@ def only(findings, check):
 @pytest.mark.parametrize("own", [NUMBERS, PICTURES], ids=["numbers", "pictures"])
 def test_clean_takes_have_no_finding(own):
     assert [each.what for each in examine(clean(own))] == []
+
+
+def test_a_continuous_joint_at_the_end_of_its_turn_is_no_fault():
+    no_end = "continuous: [a], limits: {lower: [-.inf, -2], upper: [.inf, 2],"
+    text = TEXT.replace("limits: {lower: -2, upper: 2,", no_end)
+    own = contract.parse(text, "turning.yaml")
+
+    def turned(angles):  # as a driver reports a joint that passes the end of its turn at 0.25
+        return np.column_stack([np.remainder(angles[:, 0] - 0.25, 2 * np.pi) - np.pi, angles[:, 1]])
+
+    def at_the_end(episode):
+        joints = turned(episode.observations["joints"])
+        return dataclasses.replace(seen(episode, "joints", joints), commands=turned(episode.commands))
+
+    wrapped = [at_the_end(each) for each in clean().episodes]
+    assert all(np.abs(np.diff(each.commands[:, 0])).max() > 6 for each in wrapped)
+    takes = clean()
+    takes = dataclasses.replace(takes, contract=own, episodes=tuple(unwound(own, each) for each in wrapped))
+    assert [each.what for each in examine(takes)] == []
+    np.testing.assert_allclose(
+        takes.episodes[0].commands[:, 0] - takes.episodes[0].observations["joints"][:, 0],
+        course(0)[LAG:, 0] - course(0)[:TICKS, 0],
+        atol=1e-12,
+    )
 
 
 def test_a_leader_arm_17_degrees_off_is_found_with_its_size_and_the_command_that_takes_it_back():
