@@ -50,6 +50,12 @@ class Observation:
     ages_s: Mapping[str, float]
     missing: Mapping[str, str] = field(default_factory=dict)
 
+    def without(self, reasons: Mapping[str, str]) -> Observation:
+        """Return the observation in which the optional keys of `reasons` have no value, each for its reason."""
+        values = {key: value for key, value in self.values.items() if key not in reasons}
+        ages_s = {key: age_s for key, age_s in self.ages_s.items() if key not in reasons}
+        return Observation(self.tick_ns, values, ages_s, {**self.missing, **reasons})
+
 
 @dataclass(frozen=True)
 class NoObservation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,9 +100,12 @@ class Batches:
         """Whether the samples have images."""
         return bool(self._images)
 
-    def shuffled(self, size: int, rng: torch.Generator) -> Iterator[Batch]:
+    def shuffled(
+        self, size: int, rng: torch.Generator, progress: Callable[[], float] = lambda: 1.0
+    ) -> Iterator[Batch]:
         """Return the batches of one epoch: as few as batches of at most `size` samples allow, of equal size.
 
+        `progress` is called for each batch, when it is made, and returns its `Batch.progress`.
         Sizes differ by one sample at most. A small remainder would otherwise get a whole optimiser step:
         8 of 1,800 samples as much as each 256 others.
         """
@@ -112,7 +115,7 @@ class Batches:
             order = self._replay.order(rng).to(self._device)
         count = max(1, math.ceil(len(order) / size))
         small, larger = divmod(len(order), count)
-        return self._cut([small + 1] * larger + [small] * (count - larger), order)
+        return self._cut([small + 1] * larger + [small] * (count - larger), order, progress)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Return the batches in sample order, for validation."""
@@ -122,7 +125,9 @@ class Batches:
         """Return the first sample as a batch, which shows what batches look like."""
         return next(self._cut(1, torch.zeros(1, dtype=torch.int64, device=self._device)))
 
-    def _cut(self, size: int | list[int], order: Tensor) -> Iterator[Batch]:
+    def _cut(
+        self, size: int | list[int], order: Tensor, progress: Callable[[], float] = lambda: 1.0
+    ) -> Iterator[Batch]:
         # one gather per epoch and one split cost a fraction of a gather or a slice per batch
         numbers, targets = torch.split(order, size), torch.split(self._target[order], size)
         weights: Sequence[Tensor | None] = [None] * len(numbers)
@@ -133,16 +138,18 @@ class Batches:
             states = torch.split(self._own[order], size)
             for index, state in enumerate(states):
                 images = self._images_of(self._window[numbers[index]]) if self._images else None
-                yield Batch(Window(state, columns, images), targets[index], weights[index])
+                window = Window(state, columns, images)
+                yield Batch(window, targets[index], weights[index], None, progress())
             return
         for index, chosen in enumerate(numbers):
-            window, existing = self._window[chosen], self._existing[chosen]
+            frames, existing = self._window[chosen], self._existing[chosen]
             following = None
             if self._follows:
-                after = torch.cat([window[:, 1:], self._following[chosen, None]], dim=1)
+                after = torch.cat([frames[:, 1:], self._following[chosen, None]], dim=1)
                 exists = torch.cat([existing[:, 1:], self._continues[chosen, None]], dim=1)
                 following = self._windows(after, exists)
-            yield Batch(self._windows(window, existing), targets[index], weights[index], following)
+            window = self._windows(frames, existing)
+            yield Batch(window, targets[index], weights[index], following, progress())
 
     def _windows(self, frames: Tensor, existing: Tensor) -> Window:
         """Return the windows of these frames (B, T)."""

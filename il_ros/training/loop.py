@@ -114,16 +114,19 @@ class TrainingLoop:
         total, parts = torch.zeros((), device=self.flat.gradient.device), dict[str, Tensor]()
         changes = training.state_noise or training.shift_px or (training.input_dropout and train.optional)
         seen, spent = 0, 0.0
-        for batch in train.shuffled(training.batch_size, self.rng):
+
+        def done() -> float:
+            nonlocal spent
             if training.seconds:
                 spent = self._spent(elapsed_s())
+            return progress(training, step, steps_per_epoch * training.epochs, spent)
+
+        for batch in train.shuffled(training.batch_size, self.rng, done):
             if spent >= 1 and seen:
                 break
-            done = progress(training, step, steps_per_epoch * training.epochs, spent)
-            rate = learning_rate(training, step, done)
+            rate = learning_rate(training, step, batch.progress)
             if changes:
                 batch = augmented(batch, training, self.rng, train.optional)
-            batch = replace(batch, progress=done)
             loss = gradient(batch, self.rng)
             if training.gradient_clip:
                 self.flat.gradient[None].renorm_(2, 0, training.gradient_clip)

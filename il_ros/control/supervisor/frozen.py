@@ -24,8 +24,9 @@ class FrozenCameras:
         self._longest_ns = {spec.key: round(max(longest_s, spec.max_age_s) * 1e9) for spec in seen}
         self._seen: dict[str, tuple[int, np.ndarray[Any, Any]]] = {}
 
-    def reason(self, observation: Observation) -> str:
-        """Return the key, topic and duration of a frozen camera at the observation's tick, "" without one."""
+    def reasons(self, observation: Observation) -> dict[str, str]:
+        """Return topic and duration of each camera that is frozen at the observation's tick, by key."""
+        found = {}
         for key, topic in self._names.items():
             frame = observation.values.get(key)
             if frame is None:  # an optional camera that is missing
@@ -36,5 +37,5 @@ class FrozenCameras:
                 self._seen[key] = (observation.tick_ns, frame)
             elif observation.tick_ns - since[0] > self._longest_ns[key]:
                 frozen_s = (observation.tick_ns - since[0]) / 1e9
-                return f"{key} ({topic}): frozen, the same frame for {frozen_s:.2f} s"
-        return ""
+                found[key] = f"{key} ({topic}): frozen, the same frame for {frozen_s:.2f} s"
+        return found

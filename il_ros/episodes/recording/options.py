@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -45,6 +46,8 @@ class RecordOptions:
     """A shorter episode is graded poor."""
     simulated: bool = False
     """Time is simulated: a stream is stale by its stamps, however late the recorder handles its messages."""
+    optional: tuple[str, ...] = ()
+    """Keys of observations that may be missing: their silence is a warning, and an episode starts without them."""
 
     def __post_init__(self) -> None:
         if self.compression not in COMPRESSIONS:
@@ -88,7 +91,7 @@ class Label:
 class RecordedStream:
     """A topic to record, by its full name. `contract_topic`: its name in the contract; may be empty.
 
-    `required`: no episode starts while it is silent. `latched`: its last message stays valid until the next,
+    `required`: no episode starts while it is silent. `optional`: its silence is a warning. `latched`: its last message stays valid until the next,
     and is written at the beginning of every episode. `role`: 'decision' for the supervisor's decisions,
     'command' for a topic that the contract commands, else 'data'. `by_arrival`: the contract ignores its stamps.
     """
@@ -96,6 +99,7 @@ class RecordedStream:
     topic: str
     type: str
     required: bool = False
+    optional: bool = False
     max_age_s: float = math.inf
     latched: bool = False
     qos: Qos | None = None
@@ -104,12 +108,21 @@ class RecordedStream:
     by_arrival: bool = False
 
 
-def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[RecordedStream]:
+def contract_streams(
+    contract: Contract, resolve: dict[str, str], optional: Collection[str] = ()
+) -> list[RecordedStream]:
     """Return the streams of a contract; `resolve` gives each contract topic its full name.
 
-    Observed topics are required; command topics may be silent before the demonstration, and static transforms
-    need not exist.
+    Observed topics are required, but those of `optional` observations alone; command topics may be silent before the
+    demonstration, and static transforms need not exist. Raises ValueError if `optional` names no observation.
     """
+    known = [spec.key for spec in contract.observations]
+    unknown = sorted(set(optional) - set(known))
+    if unknown:
+        raise ValueError(
+            f"optional: '{unknown[0]}' is no observation of contract '{contract.name}'; it has: {', '.join(known)}"
+        )
+    required = {topic for spec in contract.observations if spec.key not in optional for topic in spec.topics}
     ages: dict[str, float] = {}
     for spec in contract.observations:
         ages[spec.topic] = min(spec.max_age_s, ages.get(spec.topic, math.inf))
@@ -119,7 +132,8 @@ def contract_streams(contract: Contract, resolve: dict[str, str]) -> list[Record
         RecordedStream(
             resolve[topic],
             type_name,
-            required=topic in ages,
+            required=topic in ages and topic in required,
+            optional=topic in ages and topic not in required,
             max_age_s=ages.get(topic, math.inf),
             contract_topic=topic,
             role="command" if topic in commanded else "data",

@@ -128,7 +128,7 @@ class EpisodeRecorder:
 
         Raises RecordError while one is running, when a required stream or joint is silent or gives no observation,
         when its stamps are ahead of the clock, when a joint has two publishers, and when the disk is full or can't
-        be written.
+        be written. What an optional stream lacks is a warning of `poll`.
         """
         self._notice_step()
         if self._writer:
@@ -142,8 +142,9 @@ class EpisodeRecorder:
             raise RecordError(f"not started, {'; '.join(wrong)}")
         now_ns = self._clock.now_ns()
         self._check(now_ns)
-        if self._unusable:
-            raise RecordError(f"not started, nothing could be learnt: {'; '.join(self._unusable.values())}")
+        needed = [why for key, why in self._unusable.items() if key not in self.options.optional]
+        if needed:
+            raise RecordError(f"not started, nothing could be learnt: {'; '.join(needed)}")
         try:
             folder = self._claim()
             self._writer = self._begin(folder, label, now_ns)
@@ -173,7 +174,9 @@ class EpisodeRecorder:
         if fault:
             writer.add_fault(fault)
         self._check(now_ns)
-        refused = self._usability.refused if self._usability else {}
+        refused = dict(self._usability.refused) if self._usability else {}
+        for key in self.options.optional:
+            refused.pop(key, None)
         writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()], refused)
         self._writer, self.last = None, writer
         self._unsaved.append(writer)
@@ -232,14 +235,14 @@ class EpisodeRecorder:
         events, self._events = self._events, []
         return events
 
-    def silent_streams(self) -> list[str]:
-        """Return a description of each silent required stream.
+    def silent_streams(self, *, optional: bool = False) -> list[str]:
+        """Return a description of each silent stream, of the required or of the `optional` ones.
 
         Silence is measured on the node's clock, so a paused simulator is not silent.
         """
-        now_ns = self._clock.now_ns()
-        words = [stream.silence(now_ns, self.options.silence_s) for stream in self.streams.values()]
-        return [word for word in words if word]
+        now_ns, silence_s = self._clock.now_ns(), self.options.silence_s
+        asked = [stream for stream in self.streams.values() if stream.spec.optional == optional]
+        return [word for stream in asked if (word := stream.silence(now_ns, silence_s))]
 
     def wrong_clocks(self) -> list[str]:
         """Return a description of each required stream whose recent stamps are ahead of the clock."""

@@ -99,8 +99,8 @@ class Stream:
         return self._before
 
     def silence(self, now_ns: int, allowed_s: float) -> str:
-        """Return a description if this required stream is silent, else an empty string."""
-        if not self.spec.required:
+        """Return a description if this required or optional stream is silent, else an empty string."""
+        if not (self.spec.required or self.spec.optional):
             return ""
         if self._last_ns is None:
             return f"{self.spec.topic} (never any)"

@@ -139,6 +139,10 @@ class Recorder(managed.ManagedNode):
         if self._fault and time.monotonic() - self._fault[0] < FAULT_SHOWN_S:
             return Status(ERROR, self._fault[1], values)
         problems = [*([f"silent: {'; '.join(silent)}"] if silent else []), *wrong, *recorder.problems()]
+        without = recorder.silent_streams(optional=True)
+        if without and not problems:
+            state = f"recording {writer.info.name}" if writer else "ready"
+            return Status(WARN, f"{state}, without optional streams: {'; '.join(without)}", values)
         problems += list(self._streams.refused.values()) if self._streams is not None else []
         if problems:
             return Status(ERROR if writer or wrong else WARN, "; ".join(problems), values)

@@ -39,6 +39,11 @@ def declare_all(node: Node) -> None:
     declare_contract(node)
     fixed("root", "episodes", "folder of the episodes; created if missing")
     fixed("extra_topics", [], "further topics to record: 'topic' or 'topic package/msg/Name'")
+    fixed(
+        "optional",
+        [],
+        "keys of observations that may be missing (as in the recipe): their silence is a warning",
+    )
     fixed("decision_topic", "dagger_supervisor/decision", "the supervisor's decisions; empty: not recorded")
     fixed(
         "proposal_topics",
@@ -131,6 +136,7 @@ def options(node: Node, contract: Contract) -> RecordOptions:
         silence_s=value(node, "silence_s"),
         ahead_s=ahead_s,
         simulated=value(node, "use_sim_time"),
+        optional=tuple(value(node, "optional")),
     )
 
 
@@ -144,10 +150,11 @@ def label(node: Node) -> Label:
 def wanted(node: Node, contract: Contract) -> list[Wanted]:
     """Return all topics to record, each once: contract, decisions, proposals, extras.
 
-    Raises ValueError on an invalid entry of extra_topics.
+    Raises ValueError on an invalid entry of extra_topics or optional.
     """
     resolve: Callable[[str], str] = node.resolve_topic_name
-    specs = contract_streams(contract, {topic: resolve(topic) for topic in contract.topics})
+    resolved = {topic: resolve(topic) for topic in contract.topics}
+    specs = contract_streams(contract, resolved, value(node, "optional"))
     decision = value(node, "decision_topic")
     if decision:
         specs.append(RecordedStream(resolve(decision), STRING, role="decision"))

@@ -95,7 +95,7 @@ class Proposer:
     """Publishes the answer of `source` at each tick, which the contract's trigger or a timer starts.
 
     `observations`: those that `answer` needs; default: all of the contract's. `optional`: the keys of those that may be
-    missing; the proposal and the status name them. Without an observation nothing is
+    missing, as one whose camera is frozen is; the proposal and the status name them. Without an observation nothing is
     proposed, and a warning every two seconds gives the reasons, or says that this process is overloaded. In the
     first second, while the streams begin, only the status says so. A chunk with NaN or infinity in a group that it
     covers is an error and is not proposed. A group that an answer covers no more is released. Call `close` to end.
@@ -216,11 +216,12 @@ class Proposer:
             starting = self._ticked_s - self._first_tick_s < START_S
             self._silent("without observation", WARN, self._why_none(observation), log=not starting)
             return
-        frozen = self._frozen.reason(observation)
-        if frozen:
-            self._silent("frozen", ERROR, f"not proposed: {frozen}")
+        frozen = self._frozen.reasons(observation)
+        needed = [why for key, why in frozen.items() if key not in self._synchroniser.optional]
+        if needed:
+            self._silent("frozen", ERROR, f"not proposed: {'; '.join(needed)}")
             return
-        self._respond(observation)
+        self._respond(observation.without(frozen) if frozen else observation)
 
     def _respond(self, observation: Observation) -> None:
         """Propose the source's answer to an observation."""

@@ -23,7 +23,9 @@ S = 1_000_000_000
 def reasons(cameras, *frames):
     """Return the reason at each tick, at 10 Hz, for frames of uniform grey."""
     return [
-        cameras.reason(Observation(tick * S // 10, {"camera": np.full((4, 4, 3), grey, np.uint8)}, {}))
+        cameras.reasons(Observation(tick * S // 10, {"camera": np.full((4, 4, 3), grey, np.uint8)}, {})).get(
+            "camera", ""
+        )
         for tick, grey in enumerate(frames, 1)
     ]
 

@@ -165,6 +165,47 @@ def test_the_error_of_start_names_the_silent_streams(make, clock: Clock):
     assert not list(recorder.options.root.glob("episode_*"))
 
 
+def test_a_silent_optional_stream_is_a_warning_and_no_reason_not_to_start(make, clock: Clock):
+    recorder = make(optional=("camera",))
+    arm = recorder.add_stream(RecordedStream("/joint_states", JOINTS, required=True, max_age_s=0.1))
+    camera = recorder.add_stream(
+        RecordedStream("/camera", "sensor_msgs/msg/Image", optional=True, max_age_s=0.1)
+    )
+    recorder.receive(arm, joints(clock.ns))
+    assert recorder.silent_streams() == []
+    assert recorder.silent_streams(optional=True) == ["/camera (never any)"]
+    recorder.start()
+    warned = [event.text for event in recorder.poll() if event.kind == "warning"]
+    assert warned == ["no messages on /camera (never any)"]
+    recorder.receive(camera, b"\0" * 64)
+    assert [event.text for event in recorder.poll()] == ["topic /camera can be used again"]
+
+
+def test_only_streams_of_which_all_observations_are_optional_are(make):
+    own = contract.parse(
+        """
+name: test
+rate_hz: 20
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [a], max_age_s: 0.1}
+  speeds: {topic: joint_states, type: sensor_msgs/msg/JointState, fields: [velocity], names: [a], max_age_s: 0.1}
+  goal: {topic: goal, type: geometry_msgs/msg/PoseStamped, fields: [position], max_age_s: 0.1}
+actions:
+  arm: {topic: commands, type: std_msgs/msg/Float64MultiArray, names: [a], reference: joints, limits: {speed: 1.0}}
+""",
+        "test",
+    )
+    resolve = {topic: f"/{topic}" for topic in own.topics}
+    streams = {each.topic: each for each in contract_streams(own, resolve, ["speeds", "goal"])}
+    assert {topic: (each.required, each.optional) for topic, each in streams.items()} == {
+        "/joint_states": (True, False),
+        "/goal": (False, True),
+        "/commands": (False, False),
+    }
+    with pytest.raises(ValueError, match="optional: 'gaol' is no observation .* has: joints, speeds, goal"):
+        contract_streams(own, resolve, ["gaol"])
+
+
 def test_a_second_start_and_a_stop_without_start_are_rejected(make):
     recorder = make()
     with pytest.raises(RecordError, match="nothing is being recorded"):

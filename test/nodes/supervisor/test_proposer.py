@@ -15,7 +15,7 @@ from il_ros.nodes.runtime.proposer import Proposer, declare_tick
 from il_ros.records import proposal
 from il_ros.records.proposal import Answer
 
-JOINT_STATE = "sensor_msgs/msg/JointState"
+JOINT_STATE, IMAGE = "sensor_msgs/msg/JointState", "sensor_msgs/msg/Image"
 MS = 1_000_000
 TEXT = """
 name: two_joints
@@ -284,3 +284,59 @@ def test_a_missing_stream_is_named_also_while_the_process_is_overloaded(graph):
     time.sleep(0.6)
     robot.joints(1050 * MS)
     graph.until(lambda: "nothing received" in source.status().message, "the missing stream")
+
+
+CAMERA = contract.parse(
+    """
+name: camera_and_joints
+rate_hz: 20
+trigger: joint_states
+observations:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, fields: [position], names: [a, b],
+           unit: rad, max_age_s: 0.1}
+  camera: {topic: image, type: sensor_msgs/msg/Image, max_age_s: 0.1, image: {width: 2, height: 2}}
+actions:
+  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a, b], unit: rad,
+        reference: joints, safe: hold, limits: {speed: 1.0}}
+""",
+    "test",
+)
+
+
+class Seeing(managed.PlainNode):
+    """Proposes the observed joints, with or without a picture."""
+
+    def __init__(self, **kwargs):
+        super().__init__("expert", **kwargs)
+        declare_tick(self)
+        self.seen = []
+        self.proposer = Proposer(self, CAMERA, "expert", self._answer, optional=("camera",))
+
+    def status(self):
+        return self.proposer.status()
+
+    def _answer(self, observation):
+        self.seen.append(observation)
+        return Answer(observation.values["joints"][None])
+
+
+def test_an_optional_camera_that_is_frozen_is_missing_and_stops_nothing(graph):
+    source = graph.start(Seeing, frozen_s=0.1)
+    joints, images = graph.publisher("joint_states", JOINT_STATE), graph.publisher("image", IMAGE)
+    proposals = graph.received("expert/proposal", proposal.TYPE)
+    graph.in_line(joints, images)
+    for tick, grey in enumerate((1, 2, 2, 2, 2, 3)):  # the picture of tick 1 is 0.15 s old at tick 4
+        stamp_ns = (1000 + 50 * tick) * MS
+        pixels = np.full(12, grey, np.uint8)
+        head = messages.header(stamp_ns)
+        images(messages.make(IMAGE, header=head, height=2, width=2, encoding="rgb8", step=6, data=pixels))
+        joints(messages.make(JOINT_STATE, header=head, name=["a", "b"], position=np.array([0.1, 0.2])))
+        graph.until(lambda count=tick + 1: len(proposals) == count, "the proposal")
+        if tick == 4:
+            status = source.status()
+            assert (status.level, status.values["ticks without camera"]) == (WARN, 1)
+            frozen = "camera (image): frozen, the same frame for 0.15 s"
+            assert status.message == f"proposing without optional observations: {frozen}"
+    got = [proposal.from_message(each, CAMERA.action_names, CAMERA.period_ns) for each in proposals]
+    assert [each.missing for each in got] == [(), (), (), (), ("camera",), ()]
+    assert ["camera" in each.values for each in source.seen] == [True, True, True, True, False, True]
