@@ -31,6 +31,10 @@ COMMANDS = {
     "session": ("il_ros.cli.session", "correct a policy while it runs"),
     "run": ("il_ros.cli.run", "start the nodes of a scenario without ros2 launch"),
     "env": ("il_ros.cli.environment.command", "record and correct in one process, Gymnasium too"),
+    "migrate": (
+        "il_ros.cli.migrate.command",
+        "bring settings files of earlier versions up to date",
+    ),
     "plugins": ("il_ros.cli.plugins", "list families, codecs, tasks, experts and devices, by package"),
     "completion": ("il_ros.cli.completion", "print the script for tab completion in your shell"),
 }

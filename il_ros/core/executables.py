@@ -18,6 +18,12 @@ NODES = {
     "trainer": "il_ros.nodes.trainer.node",
 }
 
+NAMES = dict.fromkeys(
+    ("scripted_expert", "teleop", "teleop_joy", "teleop_keyboard", "teleop_leader"), "expert"
+)
+NAMES["sim_gz"] = "sim"
+"""The node's name where it differs from the executable's."""
+
 SLOW_TO_STOP = ("recorder", "session")
 """Nodes that write files when they stop: an episode on a slow disk, a report."""
 SLOW_STOP_S = 120

@@ -222,10 +222,15 @@ def parse(text: str, source: str) -> Section:
 
     Raises YamlError when the text is not YAML, not a mapping, or larger or deeper than the bounds.
     """
+    return Section(compose(text, source), source)
+
+
+def compose(text: str, source: str) -> yaml.MappingNode:
+    """Return the parsed top mapping, in which each part has its place in the text; raises YamlError as `parse`."""
     node = _compose(text, source)
     if not isinstance(node, yaml.MappingNode):
         raise YamlError(f"{source}: must be a mapping (key: value lines); it is empty or of another type")
-    return Section(node, source)
+    return node
 
 
 def load(text: str, source: str, *, characters: int = MOST_CHARACTERS, values: int = MOST_VALUES) -> Any:

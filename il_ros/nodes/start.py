@@ -12,18 +12,12 @@ import itertools
 import sys
 from collections.abc import Callable, Sequence
 
-from il_ros.core.executables import NODES
+from il_ros.core.executables import NAMES, NODES
 from il_ros.core.processes import pass_gate
 from il_ros.core.stopping import hold_signals
 from il_ros.core.tables import say
 from il_ros.scenarios import parameter_file
 from il_ros.scenarios.parameter_file import ParameterEntry, ParameterFileError, Started
-
-_DEFAULT_NAMES = dict.fromkeys(
-    ("scripted_expert", "teleop", "teleop_joy", "teleop_keyboard", "teleop_leader"), "expert"
-)
-_DEFAULT_NAMES["sim_gz"] = "sim"
-"""Names of the nodes whose name differs from their executable's."""
 
 
 def run(executable: str, args: Sequence[str] | None = None) -> int:
@@ -62,7 +56,7 @@ def given_parameter(executable: str, args: Sequence[str], name: str) -> str:
 
 def _read(executable: str, args: Sequence[str]) -> tuple[Started, list[str], list[ParameterEntry]]:
     """Return the node that the ROS arguments start, its parameter files, and the parameters given by -p, as texts."""
-    name, namespace, files, given = _DEFAULT_NAMES.get(executable, executable), "", [], []
+    name, namespace, files, given = NAMES.get(executable, executable), "", [], []
     for option, word in itertools.pairwise(args):
         left, _, right = word.partition(":=")
         if option in ("-r", "--remap") and left.rsplit(":", 1)[-1] in ("__node", "__name"):

@@ -23,6 +23,14 @@ PER_SOURCE = {
     "max_observation_age_s": float,
 }
 """Parameters of the supervisor for each name in its parameter `sources`, as SOURCE.topic."""
+FORMER = {
+    "dagger_supervisor": {"dagger.asked": "dagger.queried"},
+    "policy_server": {
+        f"gate.{name}": f"promotion.{name}"
+        for name in ("root", "tolerance", "slack", "latency", "disagreement", "shadow_ticks", "shadow_s")
+    },
+}
+"""Parameters that have another name now, by executable: earlier name -> name. The earlier one is refused."""
 DEVICE_NODE = "teleop"
 """Executable for the devices of other packages: it has the device's parameters beside its own."""
 FIXED_PREFIXES = ("qos_overrides.",)
@@ -51,6 +59,11 @@ def known(executable: str) -> Mapping[str, Kind]:
 def all_names() -> frozenset[str]:
     """Return the names of the parameters of all nodes."""
     return frozenset(name for executable in NODES for name in known(executable))
+
+
+def former_name(name: str) -> str:
+    """Return the earlier name of a parameter, "" if it never had another one."""
+    return next((old for names in FORMER.values() for old, now in names.items() if now == name), "")
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -21,6 +21,7 @@ from il_ros.scenarios.node_parameters import (
     DEVICE_NODE,
     EVERYWHERE,
     FIXED_PREFIXES,
+    FORMER,
     PER_SOURCE,
     Kind,
     all_names,
@@ -66,14 +67,24 @@ def read(path: str | Path) -> tuple[ParameterEntry, ...]:
     """Return the values of a parameter file in their order; raises ParameterFileError."""
     try:
         text = files.read_bytes(Path(path), strict_yaml.MOST_CHARACTERS).decode("utf-8")
-        top = strict_yaml.parse(text, str(path))
-        return tuple(entry for section in top.keys for entry in _section(top, section))
     except FileNotFoundError:
         raise ParameterFileError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise ParameterFileError(f"{path}: {error}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> tuple[ParameterEntry, ...]:
+    """Return the values of a parameter file's text; `source` names it in errors. Raises ParameterFileError."""
+    try:
+        top = strict_yaml.parse(text, source)
+        return tuple(entry for section in top.keys for entry in _section(top, section))
     except ParameterFileError:
         raise
-    except (YamlError, OSError, ValueError) as error:
-        raise ParameterFileError(str(error) if isinstance(error, YamlError) else f"{path}: {error}") from None
+    except ValueError as error:
+        raise ParameterFileError(
+            str(error) if isinstance(error, YamlError) else f"{source}: {error}"
+        ) from None
 
 
 def values_for(entries: Iterable[ParameterEntry], full_name: str) -> dict[str, ParameterEntry]:
@@ -106,10 +117,16 @@ def check(entries: Sequence[ParameterEntry], nodes: Sequence[Started]) -> tuple[
 
 
 def check_names(entries: Sequence[ParameterEntry], nodes: Sequence[Started]) -> tuple[str, ...]:
-    """Return warnings as `check`; raises ParameterFileError for a name near one of ours that is not one."""
+    """Return warnings as `check`; raises ParameterFileError for an earlier name, and for one near ours that is none."""
     warnings: dict[str, None] = {}
     for entry in entries:
         meant = [node for node in nodes if applies(entry.section, node.full_name)]
+        for node in meant:
+            if now := FORMER.get(node.executable, {}).get(entry.name):
+                raise ParameterFileError(
+                    f"{entry.where}: node {node.full_name}: {entry.name} is called {now} now; `il-ros migrate` "
+                    "changes it in files"
+                )
         own = {name for node in meant for name in _kinds(node, entries)}
         shared = "*" in entry.section
         if not meant or entry.name in own or _of_ros(entry.name) or (shared and entry.name in all_names()):
@@ -211,6 +228,11 @@ def _check_sections(entries: Sequence[ParameterEntry], nodes: Sequence[Started])
 
 def _of_ros(name: str) -> bool:
     return name in EVERYWHERE or name.startswith(FIXED_PREFIXES)
+
+
+def named(namespace: str, node: str) -> str:
+    """Return a node's full name; `namespace` may have wildcards, which stand for no namespace."""
+    return "/" + "/".join(part for part in (*namespace.split("/"), node) if part and "*" not in part)
 
 
 def _word(part: str) -> str:

@@ -60,7 +60,6 @@ def declare_promotion(node: Node) -> None:
     declare(
         node, "promotion.root", "", "folder of recorded episodes: a candidate is replayed on held-out ones "
         "and on those that it alone or both versions were trained on; empty: no replay", read_only=True,
-        formerly="gate.root",
     )  # fmt: skip
     limits, plan = PromotionLimits(), ExaminationPlan()
     for name, default, text, unit in (
@@ -81,14 +80,10 @@ def declare_promotion(node: Node) -> None:
         ("disagreement", limits.disagreement, "largest mean difference in shadow", "normalised actions"),
         ("shadow_s", plan.shadow_s, "time limit of the shadow run, even without ticks", "s"),
     ):
-        declare(
-            node, f"promotion.{name}", default, text, unit=unit, minimum=0.0, maximum=1e6, read_only=True,
-            formerly=f"gate.{name}",
-        )  # fmt: skip
+        declare(node, f"promotion.{name}", default, text, unit=unit, minimum=0.0, maximum=1e6, read_only=True)
     declare(
         node, "promotion.shadow_ticks", plan.shadow_ticks, "ticks for which a candidate runs in shadow of "
         "the driving policy; 0: none", minimum=0, maximum=100_000, read_only=True,
-        formerly="gate.shadow_ticks",
     )  # fmt: skip
 
 

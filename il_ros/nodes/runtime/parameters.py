@@ -14,6 +14,8 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from il_ros.scenarios.node_parameters import former_name
+
 CONFIGURE, ACTIVATE = "configure", "activate"
 _UNBOUNDED = {float: 1.7976931348623157e308, int: 2**63 - 1}
 
@@ -34,16 +36,16 @@ def declare(
     choices: Sequence[str] = (),
     read_only: bool = False,
     read_at: str = "",
-    formerly: str = "",
 ) -> Any:
     """Declare a parameter and return its value (default, parameter file or command line).
 
     `default` also sets the type (an empty list: of strings; `Parameter.Type.DOUBLE_ARRAY`: an empty list of
     numbers); an integer given for a float is converted. `minimum` and `maximum` are inclusive; `choices` are
     the allowed words. `read_only`: can only be set at start. `read_at`: CONFIGURE or ACTIVATE, the transition
-    of a managed node at which it is read; after it, a change is refused. `formerly`: an earlier name.
-    Raises ParameterError when the given value has a wrong type, range or word, or uses the earlier name.
+    of a managed node at which it is read; after it, a change is refused.
+    Raises ParameterError when the given value has a wrong type, range or word, or uses an earlier name.
     """
+    formerly = former_name(name)
     if formerly and formerly in node._parameter_overrides:
         raise ParameterError(f"parameter {formerly} is called {name} now")
     text = f"{description} [{unit}]" if unit else description

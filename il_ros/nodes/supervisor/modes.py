@@ -80,7 +80,6 @@ def declare_modes(node: Node) -> tuple[str, ...]:
     declare(
         node, "dagger.queried", default.queried, "share of the policy's ticks at which the expert's proposal "
         "is a label; successive ticks carry similar information", minimum=0.001, maximum=1.0,
-        formerly="dagger.asked",
     )  # fmt: skip
     declare(
         node, "gated.ask", gated.ask, "uncertainty above which the expert is requested (the budget may "
