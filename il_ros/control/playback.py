@@ -76,7 +76,7 @@ class TargetSeries:
             values = json.loads(files.read_text(path, _MOST_BYTES))
             numbers = [np.array(values[name], dtype=np.float64) for name in ("times_s", "targets")]
             return cls(tuple(map(str, values["names"])), numbers[0].reshape(-1), numbers[1])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise PlaybackError(f"{path}: {error}") from error
 
 

@@ -94,8 +94,11 @@ def values_for(entries: Iterable[ParameterEntry], full_name: str) -> dict[str, P
 
 def applies(section: str, full_name: str) -> bool:
     """Return whether a section's name is that of a node: '*' is one word of it, '**' any number of words."""
-    parts = ["(/[^/]+)*" if part == "**" else f"/{_word(part)}" for part in section.strip("/").split("/")]
-    return re.fullmatch("".join(parts), full_name) is not None
+    parts = section.strip("/").split("/")
+    # a second ** behind one matches nothing else, and each multiplies the ways in which the name can be matched
+    kept = [part for before, part in zip(["", *parts], parts, strict=False) if not before == part == "**"]
+    pattern = ["(/[^/]+)*" if part == "**" else f"/{_word(part)}" for part in kept]
+    return re.fullmatch("".join(pattern), full_name) is not None
 
 
 def check(entries: Sequence[ParameterEntry], nodes: Sequence[Started]) -> tuple[str, ...]:

@@ -109,17 +109,19 @@ class JoyMap:
     def rates(self, axes: Sequence[float], buttons: Sequence[int]) -> Vector | None:
         """Return the rate of each action (A,), or None while no deadman button is held.
 
-        Raises ValueError when the gamepad has fewer axes or buttons than the map names.
+        An axis beyond -1..1 counts as 1 or -1, and a button as pressed whatever its number is.
+        Raises ValueError when the gamepad has fewer axes or buttons than the map names, or an axis is no number.
         """
         if self.held(buttons) is None:
             return None
         rates = np.zeros(len(self.actions))
         for control in self.axes:
-            value = float(_at(axes, control.index, "axis"))
+            value = min(1.0, max(-1.0, _finite(_at(axes, control.index, "axis"), control.index)))
             beyond = max(0.0, abs(value) - self.deadzone) / (1.0 - self.deadzone)
             rates[self.actions.index(control.action)] += np.copysign(beyond, value) * control.rate
         for control in self.buttons:
-            rates[self.actions.index(control.action)] += _at(buttons, control.index, "button") * control.rate
+            pressed = bool(_at(buttons, control.index, "button"))
+            rates[self.actions.index(control.action)] += pressed * control.rate
         return rates
 
 
@@ -157,3 +159,9 @@ def _at(values: Sequence[float], index: int, what: str) -> float:
     if index >= len(values):
         raise ValueError(f"the map uses {what} {index}, but this gamepad has {len(values)} (counted from 0)")
     return values[index]
+
+
+def _finite(value: float, index: int) -> float:
+    if not np.isfinite(value):
+        raise ValueError(f"axis {index} is {value}; it must be a number from -1 to 1")
+    return float(value)

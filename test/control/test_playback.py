@@ -1,5 +1,7 @@
 """Playback of recorded commands, worked out by hand."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -130,12 +132,15 @@ def test_another_robots_recording_is_refused():
         Playback(BOTH, other, 1.0)
 
 
+HUGE = json.dumps({"names": ["a"], "times_s": [0], "targets": [[10**400]]})
+
+
 def test_a_file_is_read_back_and_an_odd_one_is_named(tmp_path):
     path = tmp_path / "t.json"
     saved = made([0, 0.1], [[0.1, 0, 0], [0.2, 1 / 3, 0]])
     saved.save(path)
     np.testing.assert_array_equal(TargetSeries.load(path).targets, saved.targets)
-    for text in ("{", "[]", '{"names": ["a"], "times_s": [0], "targets": [[1, 2]]}', '{"names": 3}'):
+    for text in ("{", "[]", '{"names": ["a"], "times_s": [0], "targets": [[1, 2]]}', '{"names": 3}', HUGE):
         path.write_text(text)
         with pytest.raises(PlaybackError, match=r"t\.json: "):
             TargetSeries.load(path)

@@ -164,6 +164,8 @@ def test_the_last_section_that_applies_counts(tmp_path):
         ("c", "/c", True),
         ("c", "/a/c", False),
         ("/a.c", "/abc", False),
+        ("/**" * 300 + "/c", "/a/b/c", True),
+        ("/**" * 300 + "/x", "/a/b/c", False),  # matching it once took minutes
     ],
 )
 def test_wildcards_in_sections(section, name, does):

@@ -15,7 +15,7 @@ import made_episodes as made
 import numpy as np
 import robomimic_files
 from conformance import WITH_TEXT, Prepared, Subject, with_words
-from fuzzing import Mutator, Reader, mutated_bytes, mutated_file, mutated_json, mutated_mcap, named
+from fuzzing import Mutator, Reader, in_folder, mutated_bytes, mutated_file, mutated_json, mutated_mcap, named
 
 from il_ros.core import contract, messages
 from il_ros.episodes import layout
@@ -30,8 +30,9 @@ from il_ros.episodes.counts import count_episode
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.hdf5.draft import drafted_from
 from il_ros.episodes.exchange.hdf5.layout import RobomimicFile
+from il_ros.episodes.exchange.lerobot import video
 from il_ros.episodes.exchange.lerobot.draft import draft_contract
-from il_ros.episodes.exchange.lerobot.layout import read_info
+from il_ros.episodes.exchange.lerobot.layout import Feature, read_info
 from il_ros.episodes.exchange.lerobot.rows import DataRows
 from il_ros.episodes.exchange.lerobot.tables import read_episodes, read_tasks
 from il_ros.episodes.verify import verify
@@ -62,12 +63,13 @@ def bag_readers(folder: Path) -> Sequence[Reader]:
         Reader("MCAP", files, mutated_mcap, _mcap(folder), (BagError,), files[-1:]),
         Reader("MCAP chunk", chunks, mutated_bytes, _chunk, (ChunkError, Malformed)),
         Reader("recover", files, mutated_mcap, _recovered(folder), (recovery.RecoverError,)),
-        Reader("db3", db3, mutated_file, _in_folder(folder / "db3", _read_bag), (BagError,)),
-        Reader("metadata.yaml", metadata, mutated_file, _in_folder(folder / "db3", _read_bag), (BagError,)),
+        Reader("db3", db3, mutated_file, in_folder(folder / "db3", _read_bag), (BagError,)),
+        Reader("metadata.yaml", metadata, mutated_file, in_folder(folder / "db3", _read_bag), (BagError,)),
         Reader("episode", _recorded_texts(), mutated_json, _episode(folder), ()),
         Reader("episode folder", _episode_files(folder), mutated_file, _episode_folder(folder), ()),
         Reader("array cache", _cached(folder), mutated_file, _load_cached(folder), ()),
         Reader("LeRobot data set", *_lerobot(folder), (ExchangeError,)),
+        Reader("LeRobot video", *_video(folder), (ExchangeError,)),
         Reader("robomimic", *_robomimic(folder), (ExchangeError,)),
     ]
 
@@ -153,22 +155,6 @@ def _db3(folder: Path) -> tuple[bytes, ...]:
     return tuple(named(file.name, file.read_bytes()) for file in sorted(path.iterdir()))
 
 
-def _in_folder(folder: Path, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """Return a reader of a folder in which the input is one file; the folder is as before afterwards."""
-
-    def reading(raw: bytes) -> object:
-        name, _, content = raw.partition(b"\0")
-        path = folder / name.decode()
-        before = path.read_bytes()
-        try:
-            path.write_bytes(content)
-            return read(folder)
-        finally:
-            path.write_bytes(before)
-
-    return reading
-
-
 def _lerobot(folder: Path) -> tuple[tuple[bytes, ...], Mutator, Callable[[bytes], object]]:
     """A data set without its videos: its JSON and Parquet files."""
     root = folder / "lerobot"
@@ -176,7 +162,7 @@ def _lerobot(folder: Path) -> tuple[tuple[bytes, ...], Mutator, Callable[[bytes]
     shutil.copytree(lerobot_files.GOLDEN, root, ignore=shutil.ignore_patterns("videos"))
     files = ("meta/info.json", "meta/tasks.parquet", lerobot_files.EPISODES, lerobot_files.DATA)
     seeds = tuple(named(file, (root / file).read_bytes()) for file in files)
-    return seeds, mutated_file, _in_folder(root, _read_lerobot)
+    return seeds, mutated_file, in_folder(root, _read_lerobot)
 
 
 def _read_lerobot(root: Path) -> object:
@@ -188,6 +174,22 @@ def _read_lerobot(root: Path) -> object:
             for feature in info.numbers:
                 data.numbers(row, feature)
     return draft_contract(root)
+
+
+def _video(folder: Path) -> tuple[tuple[bytes, ...], Mutator, Callable[[bytes], object]]:
+    """A video of four frames, read as a data set's."""
+    path = folder / "video.mp4"
+    feature = Feature("observation.images.front", "video", (16, 16, 3), ("height", "width", "channels"))
+    with video.VideoWriter(path, 16, 16, 10, "h264") as writer:
+        for number in range(4):
+            writer.write(np.full((16, 16, 3), 50 * number, np.uint8))
+
+    def read(raw: bytes) -> object:
+        path.write_bytes(raw)
+        video.require_even_times(path, 10, 4)
+        return [frame.shape for frame in video.read_frames(path, feature, 10, 0.0, 4)]
+
+    return (path.read_bytes(),), mutated_bytes, read
 
 
 def _robomimic(folder: Path) -> tuple[tuple[bytes, ...], Mutator, Callable[[bytes], object]]:
@@ -260,7 +262,7 @@ def _episode_files(folder: Path) -> tuple[bytes, ...]:
 
 
 def _episode_folder(folder: Path) -> Callable[[bytes], object]:
-    return _in_folder(folder / "files" / "episode_000001", lambda path: _commands_on(path.parent))
+    return in_folder(folder / "files" / "episode_000001", lambda path: _commands_on(path.parent))
 
 
 def _cached(folder: Path) -> tuple[bytes, ...]:
@@ -281,7 +283,7 @@ def _load_cached(folder: Path) -> Callable[[bytes], object]:
         assert len(arrays) == len(arrays.commands) == len(arrays.ticks_ns)
         return arrays
 
-    return _in_folder(inside, read)
+    return in_folder(inside, read)
 
 
 # ---- policies --------------------------------------------------------------------------------------------
@@ -309,7 +311,7 @@ def policy_readers(folder: Path) -> Sequence[Reader]:
             _checkpoint(folder / "policies"),
             (checkpoint.CheckpointError,),
         ),
-        Reader("saved training", tuple(states), mutated_file, _in_folder(run, _resumed), (TrainingError,)),
+        Reader("saved training", tuple(states), mutated_file, in_folder(run, _resumed), (TrainingError,)),
     ]
 
 
@@ -348,7 +350,7 @@ def _checkpoint(folder: Path) -> Callable[[bytes], object]:
 
     def read(raw: bytes) -> object:
         name = raw.partition(b"\0")[0].decode().partition("/")[0]
-        return _in_folder(folder, lambda path: load(path, name))(raw)
+        return in_folder(folder, lambda path: load(path, name))(raw)
 
     return read
 

@@ -15,10 +15,12 @@ import control_definitions
 import cv2
 import numpy as np
 from fuzz_files import bag_readers, policy_readers
+from fuzz_people import people_readers
 from fuzz_remote import remote_readers
+from fuzz_small_files import small_file_readers
 from fuzzing import Reader, mutated_bytes, mutated_json, mutated_yaml
 
-from il_ros.core import codecs, contract, messages, strict_yaml
+from il_ros.core import codecs, contract, messages
 from il_ros.core.codecs import codec_of, codec_types
 from il_ros.core.messages import MessageError
 from il_ros.core.settings import SettingsError
@@ -37,16 +39,19 @@ STRING = "std_msgs/msg/String"
 
 
 READERS = (
-    "decision", "status", "episode.json", "trials", "contract", "recipe", "parameter file", "recipe change",
+    "decision", "status", "episode.json", "trials", "contract", "recipe", "recipe change",
     "version.json", "decision message", "proposal", "JointState", "DynamicJointState", "Float64MultiArray",
     "Float32MultiArray", "PoseStamped", "Twist", "TwistStamped", "Imu", "WrenchStamped", "Odometry", "Range",
     "LaserScan", "Image", "CompressedImage", "String", "TFMessage", "Joy", "command JointState",
     "command Float64MultiArray", "command Float32MultiArray", "command JointTrajectory", "command JointJog",
     "command MultiDOFCommand", "command PoseStamped", "command Twist", "command TwistStamped",
     "command Float64", "transforms", "picture", "definition", "MCAP", "MCAP chunk", "recover", "db3",
-    "metadata.yaml", "episode", "episode folder", "array cache",
-    "LeRobot data set", "robomimic", "checkpoint", "saved training",
-    "remote answer", "remote request", "remote.yaml",
+    "metadata.yaml", "episode", "episode folder", "array cache", "LeRobot data set", "LeRobot video", "robomimic",
+    "checkpoint", "saved training", "remote answer", "remote request", "remote.yaml",
+    "comparison table", "evaluation result", "unattended result", "URDF", "robot_description", "targets", "starts",
+    "amendments", "tombstone", "kept examination", "import journal", "parameter file", "recipe of own steps",
+    "change of own steps", "training plan", "token", "reward model",
+    "gamepad", "keys", "console", "session", "output of a training",
 )  # fmt: skip
 
 
@@ -60,6 +65,8 @@ def all_readers(folder: Path) -> dict[str, Reader]:
             *bag_readers(folder),
             *policy_readers(folder),
             *remote_readers(folder),
+            *small_file_readers(folder),
+            *people_readers(folder),
         )
     ]
     return {reader.name: reader for reader in made_here}
@@ -94,7 +101,6 @@ def _texts(folder: Path) -> Sequence[Reader]:
     contracts += [path.read_bytes() for path in sorted((GOLDEN / "config" / "contracts").glob("*.yaml"))]
     recipe_files = [path.read_bytes() for path in sorted((CONFIG / "training").glob("*.yaml"))]
     recipe_files = [raw for raw in recipe_files if b"\nimitation:" not in raw]  # read by another reader
-    node_files = [path.read_bytes() for path in sorted((CONFIG / "nodes").glob("*.yaml"))]
     changes = tuple(f"{key}={value}".encode() for key, value in (
         ("epochs", "50"), ("policy.hidden", "[64, 64]"), ("training.keep", "best"), ("loss", "l1"), ("seconds", "1e3"),
     ))  # fmt: skip
@@ -107,7 +113,6 @@ def _texts(folder: Path) -> Sequence[Reader]:
         _text("trials", ((GOLDEN / "trials.json").read_text(),), trials.from_json, (trials.TrialsError,)),
         Reader("contract", tuple(contracts), mutated_yaml, _contract, (contract.ContractError,)),
         Reader("recipe", tuple(recipe_files), mutated_yaml, _recipe(folder), (SettingsError,)),
-        Reader("parameter file", tuple(node_files), mutated_yaml, _yaml, (strict_yaml.YamlError,)),
         Reader(
             "recipe change",
             changes,
@@ -165,10 +170,6 @@ def _recipe(folder: Path) -> Callable[[bytes], object]:
         return recipes.load(folder / "recipe.yaml")
 
     return read
-
-
-def _yaml(raw: bytes) -> object:
-    return strict_yaml.load(_utf8(raw), "parameters.yaml")
 
 
 def _lineage(folder: Path) -> Callable[[bytes], object]:

@@ -254,6 +254,35 @@ def mutated_yaml(random: Random, raw: bytes, others: Sequence[bytes] = ()) -> by
     return raw
 
 
+_XML = (
+    b"", b"<a>", b"</robot>", b"<joint/>", b"<!-- ", b"<![CDATA[", b"<!DOCTYPE a>", b"&lt;", b"&#0;", b"&x;",
+    b"<?xml?>", b"nan", b"-1e308", b"1e400", b"1_0", b"0x1", b"revolute", b"planar", b"mimic", b"\xff", b"\0",
+    b"'", b'"', b"a" * 300, b"inf", b"<link name='a'/>" * 40, b"<a>" * 3000,
+)  # fmt: skip
+
+
+def mutated_xml(random: Random, raw: bytes, others: Sequence[bytes] = ()) -> bytes:
+    """Return XML with words and attribute values replaced by odd ones, and elements repeated, removed or moved."""
+    if random.random() < 0.15:
+        return mutated_bytes(random, raw, others)
+    for _ in range(random.choice((1, 1, 2, 3))):
+        parts = [part for part in re.split(rb"(<[^>]*>|[\w.+-]+)", raw) if part]
+        place = random.randrange(len(parts)) if parts else 0
+        match random.randrange(4):
+            case 0:
+                del parts[place : place + 1]
+            case 1:
+                parts.insert(random.randrange(len(parts) + 1), parts[place] if parts else b"x")
+            case _:
+                values = list(re.finditer(rb"[\w.+-]+", raw))
+                if values:
+                    chosen = random.choice(values)
+                    odd = random.choice((*_XML, random.choice(values)[0]))
+                    parts = [raw[: chosen.start()], odd, raw[chosen.end() :]]
+        raw = b"".join(parts)
+    return raw
+
+
 def mutated_file(random: Random, raw: bytes, others: Sequence[bytes] = ()) -> bytes:
     """Return a `named` file with its content mutated by its suffix; sometimes without content."""
     name, _, content = raw.partition(b"\0")
@@ -315,3 +344,19 @@ def mutated_mcap(random: Random, raw: bytes, others: Sequence[bytes] = ()) -> by
 def named(name: str, content: bytes) -> bytes:
     """Return one input that is the file `name` of a folder with this content."""
     return name.encode() + b"\0" + content
+
+
+def in_folder(folder: Path, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    """Return a reader of a folder in which the input is one file (`named`); the folder is as before afterwards."""
+
+    def reading(raw: bytes) -> object:
+        name, _, content = raw.partition(b"\0")
+        path = folder / name.decode()
+        before = path.read_bytes()
+        try:
+            path.write_bytes(content)
+            return read(folder)
+        finally:
+            path.write_bytes(before)
+
+    return reading

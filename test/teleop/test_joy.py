@@ -65,3 +65,14 @@ def test_a_wrong_line_is_refused_with_the_expected_form(line, message):
 def test_an_empty_map_is_refused():
     with pytest.raises(ValueError, match="no axis or button is assigned"):
         JoyMap(ACTIONS, deadman_button=0)
+
+
+def test_an_axis_or_button_beyond_its_range_moves_no_faster_than_at_its_end():
+    np.testing.assert_allclose(MAP.rates([-4.0, 1e9], HELD), [0.5, -2.0])  # as [-1, 1]
+    np.testing.assert_allclose(MAP.rates([0.0, 0.0], [200, 0, 0, 0, 2**31 - 1]), [0.0, -1.0])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_axis_that_is_no_number_is_refused_by_its_index(value):
+    with pytest.raises(ValueError, match=f"axis 1 is {value}; it must be a number from -1 to 1"):
+        MAP.rates([0.0, value], HELD)

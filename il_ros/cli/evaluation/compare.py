@@ -83,7 +83,10 @@ def _table(path: Path) -> tuple[list[str], list[list[float]]]:
     """Return the names and scores in a CSV table."""
     if path.suffix == ".json":
         raise ValueError(f"{path}: one result has nothing to be compared with; name two result files")
-    lines = list(csv.reader(io.StringIO(files.read_text(path, _MOST))))
+    try:
+        lines = list(csv.reader(io.StringIO(_text(path))))
+    except csv.Error as error:
+        raise ValueError(f"{path}: no table of comma-separated values: {error}") from error
     names = [name.strip() for name in lines[0]] if lines else []
     if len(names) < 2 or len(set(names)) < len(names) or "" in names:
         raise ValueError(
@@ -103,6 +106,13 @@ def _table(path: Path) -> tuple[list[str], list[list[float]]]:
     return names, rows
 
 
+def _text(path: Path) -> str:
+    try:
+        return files.read_text(path, _MOST)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is no text in UTF-8: {error}") from error
+
+
 def _score(cell: str, where: str) -> float:
     if cell in _WORDS:
         return _WORDS[cell]
@@ -119,7 +129,7 @@ def _score(cell: str, where: str) -> float:
 
 def _result(path: Path) -> tuple[str, Mapping[int, float]]:
     """Return a policy's name and its score by seed, from an evaluation or from unattended episodes."""
-    text = files.read_text(path, _MOST)
+    text = _text(path)
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -133,7 +143,7 @@ def _result(path: Path) -> tuple[str, Mapping[int, float]]:
             for each in values["episodes"]
         }
         return str(values["version"] or path.stem), scores
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{path}: neither a result of `il-ros evaluate --json` for one policy nor of unattended episodes"
         ) from error

@@ -30,6 +30,7 @@ class Journal:
             ValueError,
             AttributeError,
             TypeError,
+            OverflowError,
         ):  # none yet, or damaged: all are imported anew
             pass
 

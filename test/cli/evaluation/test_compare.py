@@ -92,3 +92,22 @@ def test_other_files_are_refused_by_name(tmp_path, capsys):
     ):
         assert main(["compare", *files]) == 2
         assert problem in capsys.readouterr().err
+
+
+def test_a_table_that_is_no_csv_and_one_that_is_no_text_are_refused_by_name(tmp_path, capsys):
+    for raw, why in (
+        (b"v1,v2\n1,0\r\r,2\n", "no table of comma-separated values"),
+        (b"v1,\xff", "no text in UTF-8"),
+    ):
+        (tmp_path / "trials.csv").write_bytes(raw)
+        assert main(["compare", str(tmp_path / "trials.csv")]) == 2
+        assert f"trials.csv: {'is ' if 'UTF' in why else ''}{why}: " in capsys.readouterr().err
+
+
+def test_a_seed_that_is_no_whole_number_is_refused_by_its_file(tmp_path, capsys):
+    first = result(tmp_path / "one.json", "v1", {1: True})
+    (tmp_path / "two.json").write_text(
+        (tmp_path / "one.json").read_text().replace('"seed": 1', '"seed": Infinity')
+    )
+    assert main(["compare", first, str(tmp_path / "two.json")]) == 2
+    assert "two.json: neither a result of `il-ros evaluate --json`" in capsys.readouterr().err

@@ -302,7 +302,9 @@ def test_without_any_verdict_there_is_no_column_of_it(tmp_path):
     assert "next.success" not in lerobot_files.columns(tmp_path / "out")
 
 
-def test_an_export_that_ends_early_leaves_nothing_that_looks_whole_and_goes_on(root, tmp_path, monkeypatch):
+@pytest.fixture
+def ended_early(root, tmp_path, monkeypatch):
+    """An export to `out` that ended after two of three episodes; the list gets those that are converted from now on."""
     write, written = segments._write, []
 
     def failing(*arguments):
@@ -314,15 +316,36 @@ def test_an_export_that_ends_early_leaves_nothing_that_looks_whole_and_goes_on(r
     monkeypatch.setattr(segments, "_write", failing)
     with pytest.raises(KeyboardInterrupt):
         exported(root, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    assert not list(tmp_path.rglob("info.json"))
     again = []
     monkeypatch.setattr(
         segments, "_write", lambda *arguments: again.append(arguments[1].name) or write(*arguments)
     )
+    return again
+
+
+def test_an_export_that_ends_early_leaves_nothing_that_looks_whole_and_goes_on(root, tmp_path, ended_early):
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("info.json"))
     assert exported(root, tmp_path / "out").episodes == 3
-    assert again == ["episode_000003"]
+    assert ended_early == ["episode_000003"]
     assert not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"frames": ', '"frames": -'),
+        ('"folder": "', '"folder": "/tmp/'),
+        ('"notes": []', '"notes": 3'),
+        ("{", "[" * 9999),
+    ],
+)
+def test_an_episode_whose_note_is_damaged_is_converted_anew(root, tmp_path, ended_early, before, after):
+    first = min(tmp_path.rglob("segment.json"))
+    assert before in first.read_text()
+    first.write_text(first.read_text().replace(before, after))
+    assert exported(root, tmp_path / "out").episodes == 3
+    assert len(ended_early) == 2
 
 
 def test_a_failed_append_leaves_the_data_set_as_it_was(root, tmp_path, monkeypatch):

@@ -41,6 +41,7 @@ from il_ros.episodes.exchange.lerobot.layout import (
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
 from il_ros.episodes.exchange.lerobot.video import VideoWriter, require_even_times
 from il_ros.episodes.exchange.lerobot.writing.stats import count_values
+from il_ros.records import strict_json as check
 from il_ros.records.labelling import POLICY
 from il_ros.records.outcomes import SUCCESS as SUCCEEDED
 from il_ros.records.outcomes import UNMARKED
@@ -317,14 +318,36 @@ def _json(made: Converted) -> dict[str, Any]:
 def _done(folder: Path, key: dict[str, Any]) -> Converted | None:
     """Return the segments that were made before from the same files with the same options, None without."""
     try:
-        saved = files.read_json(folder / SEGMENT, MOST_JSON)
-        if saved["key"] != key:
-            return None
-        made = saved["made"]
-        segments = tuple(
-            Segment(**{**segment, "folder": folder / segment["folder"]}) for segment in made["segments"]
-        )
-        texts = {name: tuple(made[name]) for name in ("holes", "notes")}
-        return Converted(**{**made, **texts, "segments": segments})
-    except (OSError, ValueError, KeyError, TypeError):
+        saved = _SAVED(check.loads(files.read_text(folder / SEGMENT, MOST_JSON)), "")
+    except (OSError, ValueError):
         return None
+    made = saved["made"]
+    if saved["key"] != key or any(Path(each["folder"]).name != each["folder"] for each in made["segments"]):
+        return None
+    segments = tuple(
+        Segment(**{**segment, "folder": folder / segment["folder"]}) for segment in made["segments"]
+    )
+    return Converted(**{**made, "segments": segments})
+
+
+_SEGMENT = {
+    "folder": check.text,
+    "name": check.text,
+    "frames": check.whole(1),
+    "first_tick_ns": check.whole(),
+    "outcome": check.text,
+    "sentence": check.text,
+    "saturated": check.whole(),
+}
+_MADE = {
+    "name": check.text,
+    "segments": check.several(check.record("a segment", _SEGMENT), least=1),
+    "holes": check.several(check.text),
+    "edges": check.mapping(check.whole()),
+    "repeated": check.whole(),
+    "unused": check.whole(),
+    "notes": check.several(check.text),
+}
+_SAVED = check.record(
+    "a conversion", {"key": lambda value, _: value, "made": check.record("a conversion's result", _MADE)}
+)
