@@ -25,7 +25,7 @@ from il_ros.interactive.dagger.human import HumanModel, SimulatedHuman, typical_
 from il_ros.interactive.dagger.interaction import InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import dagger, drive
-from il_ros.interactive.modes.gated import GatedOptions
+from il_ros.interactive.modes.gate import GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.labelling import EXPERT, POLICY

@@ -22,7 +22,7 @@ from success import log_result
 
 from il_ros.episodes.arrays.dataset import validation_names
 from il_ros.interactive.dagger.rounds import drive
-from il_ros.interactive.modes.gated import GatedOptions
+from il_ros.interactive.modes.gate import GatedOptions
 from il_ros.interactive.promotion import criteria
 from il_ros.interactive.promotion.replays import REPLAYED
 from il_ros.sim import HELD_OUT_SEED

@@ -83,6 +83,12 @@ class ActionForm:
         return np.array([of_key[name.partition("/")[0]] for name in self.names], np.intp)
 
     @cached_property
+    def columns_by_group(self) -> Mapping[str, NDArray[np.intp]]:
+        """The places of each action group's learnt numbers; empty where there is one group."""
+        groups = self.contract.groups if self.contract.grouped else ()
+        return {group.name: np.flatnonzero(self.group_of == place) for place, group in enumerate(groups)}
+
+    @cached_property
     def ranges(self) -> Vector:
         """The range of each learnt number (L,): by the contract's limits, infinite without any."""
         limits = [np.subtract(action.limits.upper, action.limits.lower) for action in self.contract.actions]

@@ -37,7 +37,7 @@ from il_ros.policies.families.registry import build_network, describe_network, f
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.policies.uncertainty import DISTANCE, RAW, UncertaintyModel
+from il_ros.policies.uncertainty import DISTANCE, RAW, ChunkUse, UncertaintyModel, UncertaintyScale
 from il_ros.policies.versions import CHECKPOINT, fault_of, versions
 from il_ros.records import strict_json as check
 from il_ros.records.strict_json import JsonError
@@ -93,6 +93,11 @@ def save(folder: Path, policy: LoadedPolicy) -> None:
         "kind": policy.uncertainty_model.kind,
         "scale": policy.uncertainty_model.scale,
     }
+    if policy.uncertainty_model.scales:
+        uncertainty["scales"] = [
+            {"scale": each.value, "group": each.group, **each.use._asdict()}
+            for each in policy.uncertainty_model.scales
+        ]
     shown = b""
     if policy.uncertainty_model.shown.size:
         shown = save_tensors({"shown": torch.from_numpy(policy.uncertainty_model.shown)})
@@ -272,7 +277,11 @@ def _uncertainty_model(folder: Path, config: Mapping[str, Any], features: int) -
     file = folder / (FORMER_UNCERTAINTY if former else UNCERTAINTY)
     try:
         if stated["kind"] != DISTANCE:
-            return UncertaintyModel(stated["kind"], stated["scale"])
+            scales = tuple(
+                UncertaintyScale(each["scale"], each["group"], ChunkUse(each["ticks"], each["committed"]))
+                for each in stated.get("scales", ())
+            )
+            return UncertaintyModel(stated["kind"], stated["scale"], scales=scales)
         stored = _bytes(file, _MOST_STATES)
         if hashlib.sha256(stored).hexdigest() != stated["sha256"]:
             raise CheckpointError(f"{file}: its checksum differs from the one in {CONFIG}")

@@ -17,14 +17,18 @@ def scaled(scale: Vector) -> Difference:
     return lambda commands, others: (commands - others) / scale
 
 
-def chunk_disagreement(before: Vector, after: Vector, ticks: int, difference: Difference) -> float | None:
-    """Return the RMS difference of two chunks (H, A) over their overlap.
+def chunk_differences(before: Vector, after: Vector, ticks: int, difference: Difference) -> Vector | None:
+    """Return the differences (K, L) of two chunks (H, A) over the K steps of their overlap.
 
     `after` was predicted `ticks` ticks later than `before`. Returns None if the chunks do not overlap or
     belong to the same tick.
     """
-    if not 0 < ticks < len(before):
+    if not (0 < ticks < len(before) and len(after)):
         return None
     foreseen = before[ticks:]
-    apart = difference(after[: len(foreseen)], foreseen[: len(after)])
-    return float(np.sqrt(np.mean(apart**2)))
+    return difference(after[: len(foreseen)], foreseen[: len(after)])
+
+
+def rms(values: Vector) -> float:
+    """Return the root mean square of all values."""
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Observation = Mapping[str, Array]
-NumpyForward = Callable[[Array], "tuple[Array, float | None]"]
-"""Maps the normalised states of one window, flat (T * F,), to its chunk (H, A) and uncertainty (None: it has none)."""
+NumpyForward = Callable[[Array], "tuple[Array, float | None] | tuple[Array, float | None, Array | None]"]
+"""Maps the normalised states of one window, flat (T * F,), to its chunk (H, A) and uncertainty (None: it has none).
+
+The third is the spread (A,) of each number, see `Actions`; without it, the uncertainty is of the whole only.
+"""
 
 MOST_HISTORY = 256
 """Ticks of a window."""
@@ -207,12 +210,39 @@ class Loss(NamedTuple):
 class Actions(NamedTuple):
     """The answer of a policy: normalised chunks (B, H, A), and their uncertainty (B,) >= 0; None: it has none.
 
+    `spread` (B, A): the standard deviation of each number, root mean square over the chunk, from which the uncertainty
+    of each action group is made; None: the uncertainty is known as a whole only.
     `way` (B,): which of the policy's `ways` each chunk belongs to, int64; None: it keeps none apart.
     """
 
     chunk: Tensor
     uncertainty: Tensor | None = None
     way: Tensor | None = None
+    spread: Tensor | None = None
+
+
+class PolicyAnswer(NamedTuple):
+    """The answer of a policy to one window: the absolute commands (H, A), and the parts of its uncertainty.
+
+    `own`: that of the network, calibrated; None: it has none. `beyond`: the distance of the state from what was shown.
+    `own_by_group`: that of each action group; None: it is known as a whole only, or there is one group.
+    """
+
+    commands: Vector
+    own: float | None
+    beyond: float
+    own_by_group: Mapping[str, float] | None = None
+
+    @property
+    def uncertainty(self) -> float | None:
+        """Both parts in one number >= 0, None if nothing is known and the state is within what was shown."""
+        return (self.own or 0.0) + self.beyond if self.beyond else self.own
+
+    @property
+    def uncertainties(self) -> Mapping[str, float] | None:
+        """Both parts by action group, where they are known."""
+        by_group = self.own_by_group
+        return None if by_group is None else {group: own + self.beyond for group, own in by_group.items()}
 
 
 @dataclass(frozen=True)

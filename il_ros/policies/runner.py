@@ -16,6 +16,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.core.tables import counted
 from il_ros.policies.action_form import ActionForm
+from il_ros.policies.disagreement import rms
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import (
@@ -24,6 +25,7 @@ from il_ros.policies.protocol import (
     Batch,
     NumpyForward,
     Observation,
+    PolicyAnswer,
     PolicyError,
     PolicyModel,
     Window,
@@ -133,13 +135,13 @@ class LoadedPolicy:
         in the units of the calibration in `uncertainty_model`. The largest distance of a state feature beyond
         what was shown, in scales, is added to it, also if it is None otherwise. See `act_in_parts`.
         """
-        commands, own, beyond = self.act_in_parts(seen, previous, seed)
-        return commands, (own or 0.0) + beyond if beyond else own
+        answer = self.act_in_parts(seen, previous, seed)
+        return answer.commands, answer.uncertainty
 
     def act_in_parts(
         self, seen: Seen, previous: Vector | None = None, seed: int = 0, way: int | None = None
-    ) -> tuple[Vector, float | None, float]:
-        """Return the commands (H, A), and the two parts of their uncertainty: its own, and the distance beyond.
+    ) -> PolicyAnswer:
+        """Return the commands (H, A), and the parts of their uncertainty.
 
         `previous` (K, A): the absolute commands of the first K steps, which are committed already; the chunk
         continues them. `seed`: where the policy draws its answer by chance, equal seeds give equal answers.
@@ -157,11 +159,12 @@ class LoadedPolicy:
         committed = None if previous is None or not len(previous) else self._committed(previous, newest)
         if self._numpy_forward is not None:
             rows = state if self.history == 1 else self._states(seen).reshape(-1)
-            chunk, uncertainty = self._numpy_forward(rows)
+            chunk, uncertainty, *spreads = self._numpy_forward(rows)
+            spread = spreads[0] if spreads else None
             if committed is not None:
                 chunk = np.concatenate([committed, chunk[len(committed) :]])
         else:
-            chunk, uncertainty = self._sample(self.window(seen), committed, seed, way)
+            chunk, uncertainty, spread = self._sample(self.window(seen), committed, seed, way)
         restored = self.normaliser.actions.restore(chunk.astype(np.float64))
         if not np.isfinite(restored).all():
             step, column = np.argwhere(~np.isfinite(restored))[0]
@@ -174,7 +177,18 @@ class LoadedPolicy:
         except ValueError as error:
             raise PolicyError(f"policy {self.version}: {error}") from error
         own = self.uncertainty_model.of(state, uncertainty)
-        return commands, own, float(self.normaliser.excess(features).max(initial=0.0))
+        beyond = float(self.normaliser.excess(features).max(initial=0.0))
+        return PolicyAnswer(commands, own, beyond, self._own_by_group(spread))
+
+    def _own_by_group(self, spread: Array | None) -> Mapping[str, float] | None:
+        """Return the uncertainty of each action group from that of each learnt number (L,); None if unknown."""
+        columns = self.form.columns_by_group
+        if spread is None or not columns:
+            return None
+        own = {group: rms(spread[places]) for group, places in columns.items()}
+        if not np.isfinite(list(own.values())).all():
+            raise PolicyError(f"policy {self.version}: its uncertainties are {own}")
+        return self.uncertainty_model.of_groups(own)
 
     def difference(self, commands: Vector, others: Vector) -> Vector:
         """Return the difference (..., L) of absolute commands (..., A) in units of normalised actions, as learnt."""
@@ -245,11 +259,12 @@ class LoadedPolicy:
 
     def _sample(
         self, window: Window, committed: Vector | None, seed: int, way: int | None
-    ) -> tuple[Array, float | None]:
+    ) -> tuple[Array, float | None, Array | None]:
         previous = None if committed is None else self._tensor(committed.astype(np.float32))
         answer = sample(self.network, Batch(window, way=way), previous, seed)
         chunk: Array = answer.chunk[0].cpu().numpy()
-        return chunk, None if answer.uncertainty is None else float(answer.uncertainty[0])
+        spread = None if answer.spread is None else answer.spread[0].cpu().numpy()
+        return chunk, None if answer.uncertainty is None else float(answer.uncertainty[0]), spread
 
     @cached_property
     def _numpy_forward(self) -> NumpyForward | None:
@@ -294,7 +309,7 @@ def _numpy_fault(network: PolicyModel, forward: NumpyForward, history: int, inpu
         window = _partial(state, inputs, lacking=history // 2 if place % 2 else 0, absent=place % 3 == 1)
         wanted = sample(network, Batch(window))
         chunk = wanted.chunk[0].numpy()
-        found, uncertainty = forward(window.state[0].numpy().reshape(-1))
+        found, uncertainty, *spreads = forward(window.state[0].numpy().reshape(-1))
         most = PROOF_RELATIVE * float(np.abs(chunk[np.isfinite(chunk)]).max(initial=1e-3))
         if found.shape != chunk.shape or not np.allclose(found, chunk, rtol=0, atol=most, equal_nan=True):
             return f"it answers {_brief(found)} where sample answers {_brief(chunk)}"
@@ -304,6 +319,12 @@ def _numpy_fault(network: PolicyModel, forward: NumpyForward, history: int, inpu
             alike = np.allclose(uncertainty, own, rtol=PROOF_RELATIVE, atol=most, equal_nan=True)
         if not alike:
             return f"its uncertainty is {uncertainty} where that of sample is {own}"
+        if spreads and spreads[0] is not None:
+            spread = None if wanted.spread is None else wanted.spread[0].numpy()
+            if spread is None or not np.allclose(
+                spreads[0], spread, rtol=PROOF_RELATIVE, atol=most, equal_nan=True
+            ):
+                return f"its spread is {spreads[0]} where that of sample is {spread}"
     return ""
 
 

@@ -45,8 +45,9 @@ class DecisionError(MessageError):
 class GroupDecision:
     """The part of a decision that belongs to one action group.
 
-    `actions`: the places of its numbers in the contract's flat order. `authority`, `reason`, `version` and
-    `disagreement` as in `Decision`, of this group alone.
+    `actions`: the places of its numbers in the contract's flat order. `authority`, `reason`, `version`,
+    `disagreement` and `uncertainty` as in `Decision`, of this group alone; without an uncertainty for each group, and
+    in records from before there were any, `uncertainty` is None.
     """
 
     actions: tuple[int, ...]
@@ -54,6 +55,7 @@ class GroupDecision:
     reason: str
     version: str = ""
     disagreement: float | None = None
+    uncertainty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,9 @@ _GROUP = check.record(
         "reason": check.text,
         "version": check.text,
         "disagreement": check.or_null(check.number(0.0)),
+        "uncertainty": check.or_null(check.number(0.0)),
     },
+    ("uncertainty",),
     others=True,
 )
 _CHECK = check.record("a decision", _FIELDS, _OPTIONAL, others=True)

@@ -5,7 +5,8 @@ the answered tick, `joint_names` are the contract's action names, point k is ste
 periods, and `frame_id` holds the other fields: "source=policy version=v3 generation=4 uncertainty=0.13".
 An absent field is unknown. A slow policy's chunk is for a later tick than the one that it observed; the steps that have
 passed are left out, and "observed=1764426051234567890" is the tick that it observed (absent: the answered one).
-"missing=wrist,force" are the optional observations that were missing.
+"missing=wrist,force" are the optional observations that were missing. "uncertainties=left:0.1,right:0.4" are those of
+the contract's action groups, where the source knows them.
 
 A proposal without points is a release: its source is absent at once, instead of after its time-out, until it
 proposes again.
@@ -18,9 +19,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,7 @@ from il_ros.records import proposal_wire
 
 TYPE = "trajectory_msgs/msg/JointTrajectory"
 
-WORDS = ("source", "version", "generation", "uncertainty", "observed", "missing")
+WORDS = ("source", "version", "generation", "uncertainty", "observed", "missing", "uncertainties")
 FORMER_WORDS = {"epoch": "generation", "doubt": "uncertainty"}
 """Keys in bags recorded before 2026-11-29, mapped to the current ones."""
 
@@ -51,7 +53,8 @@ class Proposal:
     reset its state, None without state or when unknown. `uncertainty`: of the source (>= 0), None when
     unknown. `observed_ns`: the tick whose observation the chunk was computed from, None for `stamp_ns`.
     `groups`: the action groups that it covers; empty: all. The columns of the others are NaN and no proposal.
-    `missing`: the optional observations that were missing when it was computed.
+    `missing`: the optional observations that were missing when it was computed. `uncertainties`: the uncertainty of
+    each action group, None where it is known as a whole only.
     Raises ProposalError on an invalid field.
     """
 
@@ -64,6 +67,7 @@ class Proposal:
     groups: tuple[str, ...] = ()
     observed_ns: int | None = None
     missing: tuple[str, ...] = ()
+    uncertainties: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -85,6 +89,13 @@ class Proposal:
             raise ProposalError(f"generation must be 0 or more, not {self.generation}")
         if self.uncertainty is not None and not (math.isfinite(self.uncertainty) and self.uncertainty >= 0):
             raise ProposalError(f"uncertainty must be a finite number of at least 0, not {self.uncertainty}")
+        for group, value in (self.uncertainties or {}).items():
+            if not group.isidentifier():
+                raise ProposalError(f"uncertainties: '{group}' is no name of an action group")
+            if not (math.isfinite(value) and value >= 0):
+                raise ProposalError(
+                    f"the uncertainty of {group} must be a finite number of at least 0, not {value}"
+                )
         if self.observed_ns is not None and not 0 < self.observed_ns <= self.stamp_ns:
             raise ProposalError(
                 f"observed must be the answered tick, {self.stamp_ns}, or an earlier one (> 0), not {self.observed_ns}"
@@ -105,7 +116,7 @@ class Proposal:
 class Answer:
     """A source's answer to one tick; the fields are those of its `Proposal`.
 
-    `chunk` (H, A), `version`, `generation`, `uncertainty` and `groups` belong together: a source returns them at once,
+    `chunk` (H, A), `version`, `generation`, uncertainties and `groups` belong together: a source returns them at once,
     so that none can be of another answer. So does `observed_ns`, None for the tick that is answered.
     """
 
@@ -116,6 +127,7 @@ class Answer:
     groups: tuple[str, ...] = ()
     observed_ns: int | None = None
     missing: tuple[str, ...] = ()
+    uncertainties: Mapping[str, float] | None = None
 
 
 def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
@@ -130,6 +142,7 @@ def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
         answer.groups,
         None if answer.observed_ns == stamp_ns else answer.observed_ns,
         answer.missing,
+        answer.uncertainties,
     )
 
 
@@ -196,6 +209,8 @@ def from_message(
         whole = np.full((len(rows), len(names)), np.nan)
         whole[:, places] = chunk
         chunk = whole
+    words = _words(message.header.frame_id)
+    _require_known(words, groups)
     stamp_ns = messages.stamp_ns(message)
     if stamp_ns is None:
         raise ProposalError("has no stamp: the answered tick is unknown")
@@ -203,7 +218,7 @@ def from_message(
         stamp_ns=stamp_ns,
         chunk=chunk,
         groups=tuple(group.name for group in some),
-        **_words(message.header.frame_id),
+        **words,
     )
 
 
@@ -224,7 +239,9 @@ def decode(raw: bytes, names: Sequence[str], period_ns: int, groups: Sequence[Ac
     """
     parts = proposal_wire.unpack(raw, names, period_ns)
     if parts is not None and parts.stamp_ns:
-        return Proposal(stamp_ns=parts.stamp_ns, chunk=parts.chunk, **_words(parts.frame_id))
+        words = _words(parts.frame_id)
+        _require_known(words, groups)
+        return Proposal(stamp_ns=parts.stamp_ns, chunk=parts.chunk, **words)
     try:
         message = messages.decode(TYPE, raw)
     except ValueError as error:
@@ -276,6 +293,9 @@ def _text(proposal: Proposal) -> str:
         words.append(f"observed={proposal.observed_ns}")
     if proposal.missing:
         words.append(f"missing={','.join(proposal.missing)}")
+    if proposal.uncertainties:
+        each = (f"{group}:{value!r}" for group, value in proposal.uncertainties.items())
+        words.append(f"uncertainties={','.join(each)}")
     return " ".join(words)
 
 
@@ -316,7 +336,32 @@ def _words(text: str) -> dict[str, Any]:
         words["observed_ns"] = words.pop("observed")
     if "missing" in words:
         words["missing"] = tuple(words["missing"].split(","))
+    if "uncertainties" in words:
+        words["uncertainties"] = _uncertainties(words["uncertainties"], text)
     return {"source": "", **words}
+
+
+def _require_known(words: Mapping[str, Any], groups: Sequence[ActionGroup]) -> None:
+    """Raise ProposalError if an uncertainty is of none of the groups; without groups, none is checked."""
+    names = [group.name for group in groups]
+    for name in words.get("uncertainties", ()) if names else ():
+        if name not in names:
+            raise ProposalError(
+                f"uncertainties: group '{name}' is not one of the contract's: {', '.join(names)}"
+            )
+
+
+def _uncertainties(word: str, text: str) -> Mapping[str, float]:
+    """Return the numbers in "left:0.1,right:0.4"; read-only, because `_words` gives them out more than once."""
+    found: dict[str, float] = {}
+    for each in word.split(","):
+        group, colon, value = each.partition(":")
+        if not colon or _NUMBER.fullmatch(value) is None:
+            raise ProposalError(f"frame_id '{text}': '{each}' is not GROUP:NUMBER for uncertainties")
+        if group in found:
+            raise ProposalError(f"frame_id '{text}': uncertainties names {group} twice")
+        found[group] = float(value)
+    return MappingProxyType(found)
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")

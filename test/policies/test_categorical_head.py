@@ -59,9 +59,10 @@ def test_what_it_answers_between_two_ways(answer, chunk):
     predicted = scores(head, [0.6, 0, 0, 0, 0.4], [0, 0, 0, 0, 1.0])
     assert head.chunk(predicted, torch.Generator())[0, 0].tolist() == pytest.approx(chunk, abs=1e-5)
     assert head.uncertainty(predicted).item() == pytest.approx(math.sqrt(0.48), rel=1e-4)
-    decoded, uncertainty = head.decode(predicted.flatten().numpy())
+    decoded, uncertainty, spread = head.decode(predicted.flatten().numpy())
     assert decoded[0].tolist() == pytest.approx(chunk, abs=1e-5)
     assert uncertainty == pytest.approx(math.sqrt(0.48), rel=1e-4)
+    assert spread.tolist() == pytest.approx([math.sqrt(0.96), 0.0], abs=2e-3)
 
 
 def test_a_sample_is_drawn_by_the_probabilities():

@@ -22,7 +22,7 @@ from il_ros.policies.features import Inputs
 from il_ros.policies.lineage import REFUSED, ROLLED_BACK, Lineage
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.policies.uncertainty import UncertaintyModel
+from il_ros.policies.uncertainty import ChunkUse, UncertaintyModel, UncertaintyScale
 
 SPEAKING = Subject("transformer", {"width": 4, "heads": 1, "blocks": 1})
 
@@ -335,6 +335,23 @@ def test_values_of_a_wrong_kind_are_checkpoint_errors(folder, changes):
     rewrite_config(folder, **changes)
     with pytest.raises(CheckpointError, match=r"config\.json"):
         checkpoint.load(folder)
+
+
+def test_the_scales_of_groups_and_uses_are_stored(tmp_path):
+    scales = (
+        UncertaintyScale(0.5, use=ChunkUse(2, 1)),
+        UncertaintyScale(0.25, "left", ChunkUse(1, 0)),
+    )
+    model = UncertaintyModel("chunk", 0.5, scales=scales)
+    checkpoint.save(tmp_path / "policy", dataclasses.replace(policy(), uncertainty_model=model))
+    assert checkpoint.load(tmp_path / "policy", made.CONTRACT).uncertainty_model.scales == scales
+    stated = {"kind": "chunk", "scale": 0.5}
+    rewrite_config(tmp_path / "policy", uncertainty=stated)  # as before there were any
+    assert checkpoint.load(tmp_path / "policy", made.CONTRACT).uncertainty_model.scales == ()
+    for wrong in ([{"scale": 0.0, "group": "all", "ticks": 1, "committed": 0}], [{"scale": 1.0}], 3):
+        rewrite_config(tmp_path / "policy", uncertainty={**stated, "scales": wrong})
+        with pytest.raises(CheckpointError, match=r"config\.json: uncertainty: "):
+            checkpoint.load(tmp_path / "policy", made.CONTRACT)
 
 
 def test_demonstrated_states_are_stored_and_verified(tmp_path):

@@ -1,5 +1,7 @@
 """Ensembles: agreement near the data, disagreement away from it."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -100,9 +102,18 @@ def test_mode_is_the_mean_and_uncertainty_the_members_deviation():
     values = torch.tensor([[[[1.0], [2.0]], [[3.0], [2.0]]]])
     np.testing.assert_array_equal(head.mode(values), [[[2.0], [2.0]]])
     assert head.uncertainty(values).item() == pytest.approx(0.707107, abs=1e-6)
-    chunk, uncertainty = head.decode(values.numpy().reshape(-1))
+    chunk, uncertainty, _ = head.decode(values.numpy().reshape(-1))
     np.testing.assert_array_equal(chunk, [[2.0], [2.0]])
     assert uncertainty == pytest.approx(0.707107, abs=1e-6)
+
+
+def test_the_spread_of_each_number_is_its_members_deviation_over_the_chunk():
+    # one number: variances 1 and 0 along the chunk, root of their mean 0.7071; the other: 0 and 9, root of 4.5
+    head = EnsembleHead(4, (2, 2), Ensemble(members=2))
+    values = torch.tensor([[[[1.0, 5.0], [2.0, 0.0]], [[3.0, 5.0], [2.0, 6.0]]]])
+    np.testing.assert_allclose(head.spread(values), [[math.sqrt(0.5), math.sqrt(4.5)]], rtol=1e-6)
+    np.testing.assert_allclose(head.decode(values.numpy().reshape(-1))[2], head.spread(values)[0], rtol=1e-6)
+    assert head.uncertainty(values).item() == pytest.approx(math.sqrt((0.5 + 4.5) / 2))
 
 
 def test_each_member_weights_a_sample_by_its_bootstrap_count():

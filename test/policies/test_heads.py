@@ -84,15 +84,19 @@ def test_training_recovers_mean_and_deviation():
 def test_decode_equals_torch():
     head = gaussian(features=4, chunk=(3, 2))
     values = head(torch.randn(1, 4)).detach()
-    chunk, uncertainty = head.decode(values.numpy().reshape(-1))
+    chunk, uncertainty, spread = head.decode(values.numpy().reshape(-1))
     np.testing.assert_allclose(chunk, head.chunk(values, RNG)[0], rtol=1e-6)
     assert uncertainty == pytest.approx(head.uncertainty(values).item(), rel=1e-6)
+    std = head.log_std(values)[0].exp().numpy()  # (3, 2)
+    np.testing.assert_allclose(spread, np.sqrt((std**2).mean(axis=0)), rtol=1e-5)
+    np.testing.assert_allclose(spread, head.spread(values)[0], rtol=1e-5)
 
 
 def test_a_deterministic_head_has_no_uncertainty():
     head = DeterministicHead(4, 3, 2, "mse")
     values = head(torch.randn(1, 4)).detach()
-    chunk, uncertainty = head.decode(values.numpy().reshape(-1))
+    chunk, uncertainty, spread = head.decode(values.numpy().reshape(-1))
     assert head.uncertainty(values) is None
     assert uncertainty is None
+    assert spread is None
     np.testing.assert_array_equal(chunk, values[0])

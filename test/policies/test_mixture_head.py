@@ -58,8 +58,8 @@ def test_what_it_answers_and_how_uncertain_that_is(answer, chunk, spread):
     own = head(answer)
     assert own.chunk(prediction(), torch.Generator()).item() == pytest.approx(chunk, abs=1e-5)
     assert own.uncertainty(prediction()).item() == pytest.approx(spread, rel=1e-4)
-    decoded, uncertainty = own.decode(prediction().flatten().numpy())
-    assert (decoded.item(), uncertainty) == pytest.approx((chunk, spread), rel=1e-4)
+    decoded, uncertainty, of_number = own.decode(prediction().flatten().numpy())
+    assert (decoded.item(), uncertainty, of_number.item()) == pytest.approx((chunk, spread, spread), rel=1e-4)
 
 
 def test_components_are_drawn_by_their_weight_and_samples_have_their_noise():

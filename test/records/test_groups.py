@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
+from il_ros.core import messages
 from il_ros.core.specs import ActionGroup
 from il_ros.records import proposal
 from il_ros.records.decision import NOBODY, Decision, DecisionError, GroupDecision, from_json, to_json
@@ -23,7 +25,7 @@ GROUPS = (ActionGroup("left", ("left",), (0, 2)), ActionGroup("base", ("base",),
 def decided(left, base, mode="hg_dagger", **changes):
     """Return a decision on three numbers: the first and the last are the left arm's, the second is the base's."""
     groups = {
-        "left": GroupDecision((0, 2), left, "one reason", "v3" if left == "policy" else ""),
+        "left": GroupDecision((0, 2), left, "one reason", "v3" if left == "policy" else "", uncertainty=0.25),
         "base": GroupDecision((1,), base, "another reason", disagreement=0.5),
     }
     proposals = {"expert": (1.1, NAN, 1.3), "policy": (2.1, 2.2, 2.3)}
@@ -44,11 +46,20 @@ def test_a_decision_survives_its_record_with_null_for_what_was_not_proposed():
     assert record["proposals"]["expert"] == [1.1, None, 1.3]
     assert record["groups"]["left"] == {
         "actions": [0, 2], "authority": "expert", "reason": "one reason", "version": "", "disagreement": None,
+        "uncertainty": 0.25,
     }  # fmt: skip
     after = from_json(to_json(before))
     assert after.groups == before.groups
     assert known(after.proposals["expert"]) == [1.1, None, 1.3]
     assert to_json(after) == to_json(before)
+
+
+def test_a_record_from_before_groups_had_uncertainties_has_none():
+    before = decided("expert", "policy")
+    record = json.loads(to_json(before))
+    for part in record["groups"].values():
+        del part["uncertainty"]
+    assert [part.uncertainty for part in from_json(json.dumps(record)).groups.values()] == [None, None]
 
 
 def test_a_decision_of_one_group_has_no_field_for_groups():
@@ -180,6 +191,38 @@ def test_a_proposal_of_one_group_names_its_joints_alone():
     after = proposal.decode(raw, NAMES, PERIOD, GROUPS)
     np.testing.assert_array_equal(after.chunk, chunk)
     assert (after.groups, after.stamp_ns, after.version) == (("left",), 5 * PERIOD, "v1")
+
+
+def test_the_uncertainties_of_groups_survive_encoding_bit_for_bit():
+    values = {"left": 0.1 + 0.2, "base": 0.0}
+    one = Proposal("policy", PERIOD, np.array([[0.1, 0.2, 0.3]]), uncertainty=0.5, uncertainties=values)
+    raw = proposal.encode(one, NAMES, PERIOD, GROUPS)
+    after = proposal.decode(raw, NAMES, PERIOD, GROUPS)
+    assert (after.uncertainty, after.uncertainties) == (0.5, values)
+    message = proposal.to_message(one, NAMES, PERIOD, GROUPS)
+    assert proposal.from_message(message, NAMES, PERIOD, GROUPS).uncertainties == values
+    without = Proposal("policy", PERIOD, np.array([[0.1, 0.2, 0.3]]))
+    assert proposal.decode(proposal.encode(without, NAMES, PERIOD), NAMES, PERIOD).uncertainties is None
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("uncertainties=left", "'left' is not GROUP:NUMBER"),
+        ("uncertainties=left:high", "'left:high' is not GROUP:NUMBER"),
+        ("uncertainties=left:1,left:2", "names left twice"),
+        ("uncertainties=left:-1", "uncertainty of left must be a finite number of at least 0, not -1"),
+        ("uncertainties=left:nan", "uncertainty of left must be a finite number"),
+        ("uncertainties=:1", "group '' is not one of the contract's"),
+        ("uncertainties=right:1", "group 'right' is not one of the contract's: left, base"),
+    ],
+)
+def test_wrong_uncertainties_of_groups_are_refused_by_name(word, message):
+    made = proposal.to_message(Proposal("policy", PERIOD, np.array([[0.1, 0.2, 0.3]])), NAMES, PERIOD, GROUPS)
+    made.header.frame_id += f" {word}"
+    raw = messages.encode(proposal.TYPE, made)
+    with pytest.raises(proposal.ProposalError, match=re.escape(message)):
+        proposal.decode(raw, NAMES, PERIOD, GROUPS)
 
 
 def test_the_joints_of_a_group_may_come_in_another_order():

@@ -392,6 +392,9 @@ def an_answer_has_the_declared_shape(subject: Subject) -> None:
     assert answer.uncertainty is None or (
         answer.uncertainty.shape == (5,) and (answer.uncertainty >= 0).all()
     ), "the uncertainty is not (B,) >= 0"
+    assert answer.spread is None or (
+        answer.spread.shape == (5, answer.chunk.shape[2]) and (answer.spread >= 0).all()
+    ), "the spread is not (B, A) >= 0"
     loss = made_ready.network.loss(batch, torch.Generator().manual_seed(0))
     assert loss.total.shape == (), "the loss is no single number"
     assert all(part.shape == () for part in loss.parts.values()), "a part of the loss is no single number"

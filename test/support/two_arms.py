@@ -61,10 +61,11 @@ MODEL = f"""
 class TwoArms:
     """Each `tick` publishes the joints, waits for the decision on them, and applies the commands for a period.
 
-    `answer` (4,): the constant target of the policy. `leader` (4,): where the person holds the leader arms.
+    `answer` (4,): the constant target of the policy, or a function that makes the policy under the contract.
+    `leader` (4,): where the person holds the leader arms. `options`: of the supervisor.
     """
 
-    def __init__(self, graph, folder, answer):
+    def __init__(self, graph, folder, answer, mode="hg_dagger", **options):
         self.graph, self.stamp_ns = graph, 1_000_000_000
         (folder / "contract.yaml").write_text(TEXT)
         file, clocked = str(folder / "contract.yaml"), {"use_sim_time": True}
@@ -74,7 +75,8 @@ class TwoArms:
         self.leader = np.zeros(4)
         self.measured = {}
         """The positions of the joints (4,) at each tick."""
-        checkpoint.save(folder / "checkpoint", constant_policy(own, answer, "v1"))
+        policy = answer(own) if callable(answer) else constant_policy(own, answer, "v1")
+        checkpoint.save(folder / "checkpoint", policy)
         graph.start(PolicyServer, checkpoint=str(folder / "checkpoint"), **clocked)
         self.teleop = graph.start(
             TeleopLeader, contract=file, timeout=PATIENT_S, max_difference=10.0, **clocked,
@@ -86,8 +88,8 @@ class TwoArms:
             for what in ("timeout_s", "max_age_s")
         }
         self.supervisor = graph.start(
-            DaggerSupervisor, contract=file, mode="hg_dagger", silence_s=PATIENT_S, discovery_s=0.1, **patient,
-            **clocked,
+            DaggerSupervisor, contract=file, mode=mode, silence_s=PATIENT_S, discovery_s=0.1, **patient,
+            **clocked, **options,
         )  # fmt: skip
         self.recorded = Recorded(graph, file, folder / "episodes", **clocked)
         self._clock = graph.publisher("/clock", CLOCK)

@@ -1,5 +1,7 @@
 """The shipped recipes with uncertainty: from the file to the loaded checkpoint."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,10 @@ from il_ros.core import contract
 from il_ros.episodes.arrays.dataset import Dataset, DatasetSummary
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
+from il_ros.policies.protocol import PolicyAnswer
 from il_ros.training import recipe as recipes
 from il_ros.training.run import train
+from il_ros.training.uncertainty import fit_uncertainty
 
 CONTRACT = contract.parse(
     """
@@ -68,6 +72,37 @@ def test_chunk_disagreement_is_calibrated_and_left_to_the_caller(tmp_path):
     policy = checkpoint.load(tmp_path, CONTRACT)
     assert policy.act_with_uncertainty({"joints": np.array([0.5])})[1] is None
     assert (policy.uncertainty_model.kind, policy.uncertainty_model.scale > 0) == ("chunk", True)
+
+
+class Continuing:
+    """Answers with the joint's position, or with 0.1 beyond the last committed step."""
+
+    horizon, history = 4, 1
+    form = types.SimpleNamespace(columns_by_group={})
+
+    def act_in_parts(self, seen, previous=None):
+        steps = np.empty((0, 1)) if previous is None else previous
+        level = steps[-1, 0] + 0.1 if len(steps) else seen[-1]["joints"][0]
+        return PolicyAnswer(np.concatenate([steps, np.full((4 - len(steps), 1), level)]), None, 0.0)
+
+    def normalised_state(self, observations):
+        return observations["joints"]
+
+    def difference(self, commands, others):
+        return commands - others
+
+
+def test_chunks_that_continue_the_one_before_are_calibrated_so():
+    """The joint moves by 2 / 63 a tick; a chunk that continues goes 0.1 beyond the one before."""
+    dataset = Dataset(CONTRACT, (episode("episode_000001"),), (), DatasetSummary(("1",), (), 64, {}, ()))
+    model = fit_uncertainty(Continuing(), dataset, "chunk")
+    found = {(each.use.ticks, each.use.committed): each.value for each in model.scales}
+    assert found == {
+        (1, 0): pytest.approx(2 / 63),
+        (1, 1): pytest.approx(0.1),
+        (2, 0): pytest.approx(4 / 63),
+    }
+    assert model.scale == found[1, 0]
 
 
 def test_an_unavailable_uncertainty_is_rejected_before_training(tmp_path):

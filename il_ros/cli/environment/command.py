@@ -115,7 +115,7 @@ def _record(args: argparse.Namespace, task: Task, contract: Contract) -> int:
 
 def _correct(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     from il_ros.interactive.dagger.in_process import correct, save_version
-    from il_ros.interactive.modes.gated import GatedOptions
+    from il_ros.interactive.modes.gate import GatedOptions
     from il_ros.interactive.modes.options import ModeOptions
 
     for name in ("rounds", "per_round", "steps"):

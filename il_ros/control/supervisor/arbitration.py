@@ -161,26 +161,35 @@ class Arbitration:
 
 @dataclass(frozen=True)
 class Request:
-    """A request for the expert: its number, the tick at which it was made, and the reason."""
+    """A request for the expert: its number, the tick at which it was made, and the reason.
+
+    `groups`: the action groups that need help; empty: the whole robot.
+    """
 
     number: int
     since_ns: int
     why: str
+    groups: tuple[str, ...] = ()
 
 
 class Mode(Protocol):
     """The rule that assigns authority. Repeated calls of `choose` for one tick and group return the same result.
 
-    Of several action groups, each is decided on with its own absences; draws and requests are the whole robot's.
-    `request`: the open request for the expert, None without one.
+    Of several action groups, each is decided on with its own absences; draws are the whole robot's.
     """
 
     name: str
-    request: Request | None
+
+    @property
+    def request(self) -> Request | None:
+        """The open request for the expert, of all groups together; None without one."""
 
     @property
     def uncertainty(self) -> float | None:
         """The policy's newest uncertainty, None when unknown."""
+
+    def uncertainty_of(self, group: str) -> float | None:
+        """Return the policy's newest uncertainty in an action group, None when it is known as a whole only."""
 
     def disagreement(self, stamp_ns: int, group: str = WHOLE) -> float | None:
         """Return the distance between the policy's and the expert's action at a tick, None when unknown.
@@ -207,6 +216,10 @@ class Priority:
     name = "priority"
     request: Request | None = None
     uncertainty: float | None = None
+
+    def uncertainty_of(self, group: str) -> float | None:
+        """Return None: this mode does not look at uncertainties."""
+        return None
 
     def disagreement(self, stamp_ns: int, group: str = WHOLE) -> float | None:
         """Return None: this mode does not compare actions."""

@@ -220,7 +220,10 @@ class Decider:
             disagreement=self.mode.disagreement(stamp_ns),
             queried=arbitration.queried,
             groups={
-                part.group.name: part.record(self.mode.disagreement(stamp_ns, part.group.name))
+                part.group.name: part.record(
+                    self.mode.disagreement(stamp_ns, part.group.name),
+                    self.mode.uncertainty_of(part.group.name),
+                )
                 for part in (parts if self._grouped else ())
             },
             age_s=oldest_s(used, time_ns),

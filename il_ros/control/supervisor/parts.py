@@ -41,10 +41,10 @@ class GroupPart(NamedTuple):
     target: Target
     proposal: Proposal | None
 
-    def record(self, disagreement: float | None) -> GroupDecision:
-        """Return the part of the decision's record; `disagreement` of policy and expert in this group."""
+    def record(self, disagreement: float | None, uncertainty: float | None) -> GroupDecision:
+        """Return the part of the decision's record; `disagreement` of policy and expert, the policy's `uncertainty`."""
         version = "" if self.proposal is None else self.proposal.version
-        return GroupDecision(self.group.columns, self.source, self.reason, version, disagreement)
+        return GroupDecision(self.group.columns, self.source, self.reason, version, disagreement, uncertainty)
 
 
 def joined_target(parts: Sequence[GroupPart]) -> Numbers | None:

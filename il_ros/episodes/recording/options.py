@@ -91,7 +91,8 @@ class Label:
 class RecordedStream:
     """A topic to record, by its full name. `contract_topic`: its name in the contract; may be empty.
 
-    `required`: no episode starts while it is silent. `optional`: its silence is a warning. `latched`: its last message stays valid until the next,
+    `required`: no episode starts while it is silent. `optional`: its silence is a warning.
+    `latched`: its last message stays valid until the next,
     and is written at the beginning of every episode. `role`: 'decision' for the supervisor's decisions,
     'command' for a topic that the contract commands, else 'data'. `by_arrival`: the contract ignores its stamps.
     """

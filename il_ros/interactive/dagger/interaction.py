@@ -225,7 +225,10 @@ class InteractionLoop:
             queried=first.queried,
             groups={
                 group.name: GroupDecision(
-                    group.columns, self._authorities[group.name], chosen[group.name].reason
+                    group.columns,
+                    self._authorities[group.name],
+                    chosen[group.name].reason,
+                    uncertainty=self._mode.uncertainty_of(group.name),
                 )
                 for group in self._groups
             },
@@ -270,10 +273,17 @@ class InteractionLoop:
         if policy is not None:
             self._window.lengthen(policy.history)
             window = self._window.push(self._now_ns, seen)
-            chunk, uncertainty = policy.act_with_uncertainty(window, seed=self._now_ns)
-            found[POLICY] = Proposal(POLICY, self._now_ns, chunk, policy.version, uncertainty=uncertainty)
+            given = policy.act_in_parts(window, seed=self._now_ns)
+            found[POLICY] = Proposal(
+                POLICY,
+                self._now_ns,
+                given.commands,
+                policy.version,
+                uncertainty=given.uncertainty,
+                uncertainties=given.uncertainties,
+            )
             if self._human is not None:
-                own = self._human.propose(chunk[0], advice)
+                own = self._human.propose(given.commands[0], advice)
         if own is not None:
             covered = [group.name for group in self._groups if np.isfinite(own[group.index]).all()]
             some = tuple(covered) if len(covered) < len(self._groups) else ()

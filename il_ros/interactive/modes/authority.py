@@ -13,7 +13,8 @@
 If the selected source does not propose, no source has authority and the robot behaves safely.
 
 Under a contract with several action groups the rule applies to each group: in hg_dagger the expert drives the groups
-that it proposes for, and the policy the others. The draws of dagger and the requests of gated are the whole robot's.
+that it proposes for, and the policy the others. The draws of dagger are the whole robot's, and so are the
+requests of gated, unless the policy gives an uncertainty for each group.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ class InteractiveMode:
     """Base of the interactive modes: the memory that outlives them, and their status."""
 
     name = ""
-    request: Request | None = None
 
     def __init__(self, memory: ModeMemory) -> None:
         self.memory = memory
@@ -42,6 +42,15 @@ class InteractiveMode:
     def uncertainty(self) -> float | None:
         """The policy's newest uncertainty, None when unknown."""
         return self.memory.uncertainty
+
+    @property
+    def request(self) -> Request | None:
+        """The open request for the expert; this mode makes none."""
+        return None
+
+    def uncertainty_of(self, group: str) -> float | None:
+        """Return the policy's newest uncertainty in an action group, None when it is known as a whole only."""
+        return self.memory.uncertainties.get(group)
 
     def disagreement(self, stamp_ns: int, group: str = WHOLE) -> float | None:
         """Return the distance between the policy's and the expert's action at a tick or the one before."""
@@ -163,12 +172,15 @@ class HumanGated(InteractiveMode):
             self._intervening.discard(inputs.group)
             return _only(POLICY, inputs)
         if inputs.group not in self._intervening and inputs.authority == POLICY:
-            self._learn(inputs.stamp_ns)
+            self._learn(inputs.stamp_ns, inputs.group)
         self._intervening.add(inputs.group)
         return Arbitration(EXPERT)
 
-    def _learn(self, stamp_ns: int) -> None:
-        """Learn from the start of an intervention; several groups at one tick are one intervention."""
+    def _learn(self, stamp_ns: int, group: str) -> None:
+        """Learn from the start of an intervention; several groups at one tick are one intervention of the robot."""
+        own = self.uncertainty_of(group)
+        if own is not None and group in self.memory.thresholds:
+            self.memory.thresholds[group].intervened(own)
         if self.uncertainty is not None and stamp_ns != self._intervened_ns:
             self.memory.threshold.intervened(self.uncertainty)
         self._intervened_ns = stamp_ns

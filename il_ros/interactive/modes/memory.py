@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class ModeMemory:
 
     `period_ns`: the control period, within which the sources' proposals are compared; 0: no comparison.
     `difference`: that of two actions. `groups`: the contract's action groups; with several, the sources' proposals are
-    compared in each as well.
+    compared in each as well. `thresholds` and `attentions`: those of each of several groups; requests count for all.
     """
 
     def __init__(
@@ -34,7 +34,11 @@ class ModeMemory:
         }
         self.threshold = InterventionThreshold()
         self.attention = AttentionHistory()
+        several = [group.name for group in groups] if len(groups) > 1 else []
+        self.thresholds = {name: InterventionThreshold() for name in several}
+        self.attentions = {name: AttentionHistory(requests_ns=self.attention.requests_ns) for name in several}
         self.uncertainty: float | None = None
+        self.uncertainties: Mapping[str, float] = {}
         self._versions: set[str] = set()
         self._generators = 0
 
@@ -44,7 +48,7 @@ class ModeMemory:
         for each in self.disagreements.values():
             each.observe(name, proposal)
         if name == POLICY:
-            self.uncertainty = proposal.uncertainty
+            self.uncertainty, self.uncertainties = proposal.uncertainty, proposal.uncertainties or {}
             self._versions.add(proposal.version)
 
     def generator(self, seed: int) -> np.random.Generator:

@@ -11,7 +11,8 @@ from il_ros.control.supervisor.arbitration import Mode, Priority
 from il_ros.core.contract import Contract
 from il_ros.interactive.modes.authority import Dagger, HumanGated, ShadowMode, SingleSource
 from il_ros.interactive.modes.beta import BetaSchedule, Mixer, QuerySampler
-from il_ros.interactive.modes.gated import Gated, GatedOptions
+from il_ros.interactive.modes.gate import GatedOptions
+from il_ros.interactive.modes.gated import Gated
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.labelling import EXPERT, MODES, POLICY
 

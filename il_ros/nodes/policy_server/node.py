@@ -64,16 +64,15 @@ from il_ros.nodes.runtime.generation import GenerationListener
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.proposer import declare_tick
 from il_ros.nodes.runtime.publishers import SoleUse
-from il_ros.policies.disagreement import chunk_disagreement
 from il_ros.policies.features import listed
+from il_ros.policies.protocol import PolicyAnswer
+from il_ros.policies.uncertainty import ChunkUse
 from il_ros.policies.window import TickWindow
 from il_ros.records.proposal import Answer
 
 Seen = tuple[Mapping[str, np.ndarray[Any, Any]], ...]
 """What a policy sees: the values of the last ticks by key, oldest first."""
-Parts = tuple[Vector, float | None, float]
-"""The chunk (H, A) and the two parts of its uncertainty, as `LoadedPolicy.act_in_parts` returns them."""
-Result = tuple[Parts, Vector]
+Result = tuple[PolicyAnswer, Vector]
 """What a policy computed, and the first steps (K, A) of its chunk that were committed already."""
 
 
@@ -240,29 +239,37 @@ class PolicyServer(managed.ManagedNode):
         self, policy: Any, observation: Observation, seen: Seen, resets: int, result: Result
     ) -> Answer:
         """Return the answer of what `policy` computed; it may have been replaced or reset meanwhile."""
-        (chunk, own, beyond), committed = result
+        given, committed = result
+        chunk = given.commands
         current = resets == self._resets
-        if own is None and current:
-            own = self._chunk_uncertainty(observation.tick_ns, chunk, len(committed))
-        uncertainty = (own or 0.0) + beyond if beyond else own
+        if given.own is None and current:
+            given = self._with_disagreement(observation.tick_ns, given, len(committed))
         if current:
             self._newest = observation.values
             self._before = (observation.tick_ns, chunk)
             self._candidates.shadow.push(seen, chunk, committed)
-        return Answer(chunk, policy.version, None, uncertainty)
+        return Answer(chunk, policy.version, None, given.uncertainty, uncertainties=given.uncertainties)
 
-    def _chunk_uncertainty(self, tick_ns: int, chunk: Vector, committed: int) -> float | None:
-        """Return the uncertainty from the chunk's distance to the one before, None without one.
+    def _with_disagreement(self, tick_ns: int, given: PolicyAnswer, committed: int) -> PolicyAnswer:
+        """Return the answer with the uncertainty that its chunk's distance to the one before says, if there is one.
 
         `committed`: the number of its first steps that are those of the chunk before.
         """
         if self._before is None:
-            return None
+            return given
         before_ns, before = self._before
-        ticks = round((tick_ns - before_ns) / self._policy.contract.period_ns)
-        apart = chunk_disagreement(before, chunk[committed:], ticks + committed, self._policy.difference)
-        uncertainty: float | None = self._policy.uncertainty_model.calibrated(apart)
-        return uncertainty
+        policy = self._policy
+        ticks = round((tick_ns - before_ns) / policy.contract.period_ns)
+        if ticks < 1:
+            return given
+        own, by_group = policy.uncertainty_model.of_chunks(
+            before,
+            given.commands,
+            ChunkUse(ticks, committed),
+            policy.difference,
+            policy.form.columns_by_group,
+        )
+        return given._replace(own=own, own_by_group=by_group)
 
     def _tell_news(self) -> None:
         """Log what happened to the connection of a remote policy."""
@@ -338,10 +345,12 @@ class PolicyServer(managed.ManagedNode):
 def _parts(policy: Any, seen: Seen, committed: Vector, seed: int, way: int | None) -> Result:
     """Return what a policy computes; raises Refusal on an invalid input or output. It may run in another thread."""
     try:
-        parts: Parts = policy.act_in_parts(seen, committed if len(committed) else None, seed=seed, way=way)
+        given: PolicyAnswer = policy.act_in_parts(
+            seen, committed if len(committed) else None, seed=seed, way=way
+        )
     except ValueError as error:
         raise managed.Refusal(str(error)) from error
-    return parts, committed
+    return given, committed
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from std_msgs.msg import String
 from il_ros.control.supervisor.arbitration import Mode, Request
 from il_ros.core.tables import shown
 from il_ros.interactive.modes.beta import UNITS
-from il_ros.interactive.modes.gated import TAKEOVERS, TIMED_OUT, GatedOptions
+from il_ros.interactive.modes.gate import TAKEOVERS, TIMED_OUT, GatedOptions
 from il_ros.interactive.modes.options import ModeOptions
 from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.qos import LATCHED

@@ -102,7 +102,8 @@ class BehaviourCloningNetwork(PolicyModel):
         """Return the chunk that the head answers."""
         prediction = self(batch.observation)
         chunk = self.head.chunk(prediction, rng)
-        return Actions(continued(chunk, previous), self.head.uncertainty(prediction))
+        uncertainty, spread = self.head.uncertainty(prediction), self.head.spread(prediction)
+        return Actions(continued(chunk, previous), uncertainty, spread=spread)
 
     def linear_layers(self) -> list[nn.Linear]:
         """Return the linear layers of trunk and head."""

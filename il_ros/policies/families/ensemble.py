@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -86,10 +87,15 @@ class EnsembleHead(nn.Module):
         """Return the members' standard deviation (B,): root of the variance averaged over the chunk."""
         return prediction.var(dim=1, correction=0).flatten(1).mean(dim=1).sqrt()
 
-    def decode(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return `mode` and `uncertainty` of one flat prediction (K*H*A,), in NumPy."""
+    def spread(self, prediction: Tensor) -> Tensor:
+        """Return the members' standard deviation of each number (B, A), root mean square over the chunk."""
+        return prediction.var(dim=1, correction=0).mean(dim=1).sqrt()
+
+    def decode(self, prediction: Array) -> tuple[Array, float | None, Array | None]:
+        """Return `mode`, `uncertainty` and `spread` of one flat prediction (K*H*A,), in NumPy."""
         chunks = prediction.reshape(self.members, *self.chunk_shape)
-        return chunks.mean(axis=0), float(math.sqrt(chunks.var(axis=0).mean()))
+        variance = chunks.var(axis=0).mean(axis=0)
+        return chunks.mean(axis=0), float(math.sqrt(variance.mean())), np.sqrt(variance)
 
 
 class EnsembleNetwork(PolicyModel):
@@ -122,7 +128,8 @@ class EnsembleNetwork(PolicyModel):
     def sample(self, batch: Batch, rng: torch.Generator, previous: Tensor | None = None) -> Actions:
         """Return the members' mean chunk and their standard deviation."""
         prediction = self(batch.observation)
-        return Actions(continued(self.head.mode(prediction), previous), self.head.uncertainty(prediction))
+        chunk = continued(self.head.mode(prediction), previous)
+        return Actions(chunk, self.head.uncertainty(prediction), spread=self.head.spread(prediction))
 
     def step_weights(self, action: Tensor, weight: Tensor | None) -> Tensor | None:
         """Return the step weights for action (B, H, A): (B, H, G), or (B, K, H, G) per member, or None."""

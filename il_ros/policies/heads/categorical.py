@@ -132,16 +132,26 @@ class CategoricalHead(nn.Module):
 
     def uncertainty(self, prediction: Tensor) -> Tensor | None:
         """Return the standard deviation (B,): root of the variance averaged over the chunk."""
+        return self._variance(prediction).flatten(1).mean(dim=1).sqrt()
+
+    def spread(self, prediction: Tensor) -> Tensor | None:
+        """Return the standard deviation of each number (B, A), root mean square over the chunk."""
+        return self._variance(prediction).mean(dim=1).sqrt()
+
+    def _variance(self, prediction: Tensor) -> Tensor:
+        """Return the variance (B, H, A) of the predicted distribution."""
         shares = self.log_shares(prediction).exp()
         mean = torch.einsum("bhvc,vca->bhva", shares, self.values)
         square = torch.einsum("bhvc,vca->bhva", shares, self.values.square())
-        variance = (square - mean.square()).sum(dim=2).clamp(min=0)  # the variables are independent
-        return variance.flatten(1).mean(dim=1).sqrt()
+        variance: Tensor = (square - mean.square()).sum(dim=2).clamp(min=0)  # the variables are independent
+        return variance
 
     @torch.no_grad()
-    def decode(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return `chunk` and `uncertainty` of one flat prediction, for an answer that is not drawn."""
+    def decode(self, prediction: Array) -> tuple[Array, float | None, Array | None]:
+        """Return `chunk`, `uncertainty` and `spread` of one flat prediction, for an answer that is not drawn."""
         values = torch.from_numpy(prediction).view(1, *self.shape)
-        uncertainty = self.uncertainty(values)
+        uncertainty, spread = self.uncertainty(values), self.spread(values)
         assert uncertainty is not None
-        return self.chunk(values, torch.default_generator)[0].numpy(), float(uncertainty)
+        assert spread is not None
+        chunk = self.chunk(values, torch.default_generator)[0].numpy()
+        return chunk, float(uncertainty), spread[0].numpy()

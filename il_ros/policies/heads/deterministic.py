@@ -40,6 +40,10 @@ class DeterministicHead(nn.Module):
         """Return None: this head predicts no uncertainty."""
         return None
 
-    def decode(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return `chunk` and `uncertainty` of one flat prediction (H*A,), in NumPy."""
-        return prediction.reshape(self.chunk_shape), None
+    def spread(self, prediction: Tensor) -> Tensor | None:
+        """Return None: this head predicts no uncertainty."""
+        return None
+
+    def decode(self, prediction: Array) -> tuple[Array, float | None, Array | None]:
+        """Return `chunk`, `uncertainty` and `spread` of one flat prediction (H*A,), in NumPy."""
+        return prediction.reshape(self.chunk_shape), None, None

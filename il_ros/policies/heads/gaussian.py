@@ -65,9 +65,14 @@ class GaussianHead(nn.Module):
         """Return the standard deviation (B,), averaged over the chunk."""
         return self.log_std(prediction).exp().flatten(1).mean(dim=1)
 
-    def decode(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return `chunk` and `uncertainty` of one flat prediction (2*H*A,), in NumPy."""
+    def spread(self, prediction: Tensor) -> Tensor | None:
+        """Return the standard deviation of each number (B, A), root mean square over the chunk."""
+        return (2 * self.log_std(prediction)).exp().mean(dim=1).sqrt()
+
+    def decode(self, prediction: Array) -> tuple[Array, float | None, Array | None]:
+        """Return `chunk`, `uncertainty` and `spread` of one flat prediction (2*H*A,), in NumPy."""
         mean, free = prediction.reshape(self.parameters_shape)
         low, high = LOG_STD
         log_std = low + (high - low) / (1.0 + np.exp(-free))
-        return mean, float(np.exp(log_std).mean())
+        std = np.exp(log_std)
+        return mean, float(std.mean()), np.sqrt(np.square(std).mean(axis=0))

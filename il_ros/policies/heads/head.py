@@ -26,8 +26,8 @@ class Head(Protocol):
     """The last part of a network: maps features to a distribution over action chunks.
 
     `forward` returns the parameters of the distribution in one tensor, `loss` evaluates normalised targets
-    under it, `chunk` returns the chunk to execute and `uncertainty` its uncertainty. `decode` combines the
-    last two in NumPy for one observation, for heads whose answer is not `drawn`.
+    under it, `chunk` returns the chunk to execute, `uncertainty` its uncertainty and `spread` that of each number.
+    `decode` combines the last three in NumPy for one observation, for heads whose answer is not `drawn`.
     """
 
     loss_name: str
@@ -50,6 +50,10 @@ class Head(Protocol):
         """Return the uncertainty (B,), >= 0, in units of normalised actions; None if the head has none."""
         ...
 
-    def decode(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return the chunk (H, A) and the uncertainty of one flat prediction (P,)."""
+    def spread(self, prediction: Tensor) -> Tensor | None:
+        """Return the standard deviation of each number (B, A), root mean square over the chunk; None if it has none."""
+        ...
+
+    def decode(self, prediction: Array) -> tuple[Array, float | None, Array | None]:
+        """Return the chunk (H, A), the uncertainty and the spread (A,) of one flat prediction (P,)."""
         ...

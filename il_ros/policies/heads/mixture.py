@@ -84,13 +84,27 @@ class MixtureHead(nn.Module):
             return (share * spread).sum(dim=1)
         return spread.gather(1, share.argmax(dim=1, keepdim=True))[:, 0]
 
+    def spread(self, prediction: Tensor) -> Tensor | None:
+        """Return the standard deviation of each number (B, A), root mean square over the chunk, of what is answered."""
+        log_weight, mean, log_std = self.parts(prediction)
+        share, variance = log_weight.exp()[..., None, None], (2 * log_std).exp()  # (B, K, H, A)
+        if self._answer == MEAN:
+            centre = (share * mean).sum(dim=1, keepdim=True)
+            variance = variance + (mean - centre).square()
+        if self._answer in (MEAN, COMPONENT, SAMPLE):
+            return (share * variance).sum(dim=1).mean(dim=1).sqrt()
+        likeliest = log_weight.argmax(dim=1)
+        return variance[torch.arange(len(mean), device=mean.device), likeliest].mean(dim=1).sqrt()
+
     @torch.no_grad()
-    def decode(self, prediction: Array) -> tuple[Array, float | None]:
-        """Return `chunk` and `uncertainty` of one flat prediction, for an answer that is not drawn."""
+    def decode(self, prediction: Array) -> tuple[Array, float | None, Array | None]:
+        """Return `chunk`, `uncertainty` and `spread` of one flat prediction, for an answer that is not drawn."""
         values = torch.from_numpy(prediction).view(1, self._components, -1)
-        uncertainty = self.uncertainty(values)
+        uncertainty, spread = self.uncertainty(values), self.spread(values)
         assert uncertainty is not None
-        return self.chunk(values, torch.default_generator)[0].numpy(), float(uncertainty)
+        assert spread is not None
+        chunk = self.chunk(values, torch.default_generator)[0].numpy()
+        return chunk, float(uncertainty), spread[0].numpy()
 
 
 def drawn_by(log_weight: Tensor, rng: torch.Generator) -> Tensor:

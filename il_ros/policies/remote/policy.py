@@ -14,7 +14,7 @@ import numpy as np
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.protocol import Observation, PolicyError
+from il_ros.policies.protocol import Observation, PolicyAnswer, PolicyError
 from il_ros.policies.remote import mapping, translation
 from il_ros.policies.remote.connection import OWN, Connection, ConnectionNews, RemoteError
 from il_ros.policies.remote.mapping import RemoteSpec
@@ -107,12 +107,13 @@ class RemotePolicy:
         self, seen: Seen, previous: Vector | None = None, seed: int = 0
     ) -> tuple[Vector, float | None]:
         """Return the commands (H, A), and their uncertainty if the server says one."""
-        return self.act_in_parts(seen, previous, seed)[:2]
+        answer = self.act_in_parts(seen, previous, seed)
+        return answer.commands, answer.uncertainty
 
     def act_in_parts(
         self, seen: Seen, previous: Vector | None = None, seed: int = 0, way: int | None = None
-    ) -> tuple[Vector, float | None, float]:
-        """Return the commands (H, A), their uncertainty if the server says one, and 0; see `LoadedPolicy`.
+    ) -> PolicyAnswer:
+        """Return the commands (H, A), and their uncertainty if the server says one; see `LoadedPolicy`.
 
         `previous` is not sent. `seed` is sent to a server of il_ros. Raises PolicyError if a `way` is asked for.
         """
@@ -126,7 +127,7 @@ class RemotePolicy:
                 message[OWN] = {"request": next(self._numbers), "seed": int(seed) & (2**63 - 1)}
             answer = self.connection.ask(message)
             commands = translation.commands(self.spec, answer, ticks[-1])
-            return commands, translation.uncertainty(self.spec, answer), 0.0
+            return PolicyAnswer(commands, translation.uncertainty(self.spec, answer), 0.0)
         except (RemoteError, PolicyError) as error:
             raise PolicyError(f"remote policy {error}") from error
 
@@ -136,16 +137,17 @@ class RemotePolicy:
 
     def difference(self, commands: Vector, others: Vector) -> Vector:
         """Return the difference (..., L) of absolute commands (..., A), in halves of the contract's ranges."""
-        apart: Vector = self._form.difference(commands, others) / self._scale
+        apart: Vector = self.form.difference(commands, others) / self._scale
         return apart
 
     @cached_property
-    def _form(self) -> ActionForm:
+    def form(self) -> ActionForm:
+        """The form in which commands are compared."""
         return ActionForm(self.contract)
 
     @cached_property
     def _scale(self) -> Vector:
-        ranges = self._form.ranges
+        ranges = self.form.ranges
         return np.where(np.isfinite(ranges) & (ranges > 0), ranges / 2, 1.0)
 
 

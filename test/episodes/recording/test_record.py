@@ -202,7 +202,7 @@ actions:
         "/goal": (False, True),
         "/commands": (False, False),
     }
-    with pytest.raises(ValueError, match="optional: 'gaol' is no observation .* has: joints, speeds, goal"):
+    with pytest.raises(ValueError, match=r"optional: 'gaol' is no observation .* has: joints, speeds, goal"):
         contract_streams(own, resolve, ["gaol"])
 
 

@@ -10,10 +10,11 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.interactive.dagger.interaction import DrivenEpisode, InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import dagger, drive
-from il_ros.interactive.modes.gated import GatedOptions
+from il_ros.interactive.modes.gate import GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning
+from il_ros.policies.protocol import PolicyAnswer
 from il_ros.records.decision import Decision
 from il_ros.records.labelling import label
 from il_ros.training import run as training_run
@@ -71,8 +72,8 @@ class StillPolicy:
     def __init__(self, *uncertainties):
         self._uncertainties = iter(uncertainties)
 
-    def act_with_uncertainty(self, window, *, seed):
-        return np.zeros((1, 1)), next(self._uncertainties, None)
+    def act_in_parts(self, window, *, seed):
+        return PolicyAnswer(np.zeros((1, 1)), next(self._uncertainties, None), 0.0)
 
 
 class ExpertGivingUp:

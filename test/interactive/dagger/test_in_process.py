@@ -13,11 +13,12 @@ from il_ros.interactive.dagger.in_process import TaskEpisodes, correct, demonstr
 from il_ros.interactive.dagger.interaction import InteractionLoop
 from il_ros.interactive.dagger.learner import Learner
 from il_ros.interactive.dagger.rounds import drive
-from il_ros.interactive.modes.gated import GatedOptions
+from il_ros.interactive.modes.gate import GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning
+from il_ros.policies.protocol import PolicyAnswer
 from il_ros.sim.experts import make_expert
 from il_ros.training.evaluate import evaluate
 from il_ros.training.recipe import Recipe, Training
@@ -119,8 +120,8 @@ def test_a_policy_that_leads_the_expert_astray_ends_recorded(tmp_path):
     class Away:
         version, history = "away", 1
 
-        def act_with_uncertainty(self, window, *, seed):
-            return np.array([[1.0]]), None
+        def act_in_parts(self, window, *, seed):
+            return PolicyAnswer(np.array([[1.0]]), None, 0.0)
 
     run, expert = world(tmp_path, point_env.gives_up_beyond_half)
     mode = make_mode(ModeOptions("dagger", beta="step:0"), run.contract, ("policy", "expert"), ModeMemory())

@@ -9,6 +9,7 @@ from il_ros.interactive.dagger.human import GroupedHuman, HumanModel, SimulatedH
 from il_ros.interactive.dagger.interaction import DrivenEpisode, InteractionLoop
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
+from il_ros.policies.protocol import PolicyAnswer
 from il_ros.records.labelling import BY_MODE
 from il_ros.records.proposal import Proposal, releasing
 from il_ros.records.takeovers import group_takeovers
@@ -34,8 +35,8 @@ PLAN = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 1), (0, 0), (1, 0)]
 class Policy:
     version, history = "v1", 1
 
-    def act_with_uncertainty(self, window, *, seed):
-        return np.array([[0.1, 0.2]]), 0.5
+    def act_in_parts(self, window, *, seed):
+        return PolicyAnswer(np.array([[0.1, 0.2]]), 0.5, 0.0, {"left": 0.7, "right": 0.1})
 
 
 class Expert:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from il_ros.control.supervisor.arbitration import NOT_YET, RELEASED, ArbitrationInput
-from il_ros.interactive.modes.gated import Gated, GatedOptions
+from il_ros.interactive.modes.gate import GatedOptions
+from il_ros.interactive.modes.gated import Gated
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal
@@ -40,7 +41,7 @@ def test_high_uncertainty_stops_the_policy_and_requests_the_expert():
     assert sequence.at(1.1) == NOBODY
     assert sequence.reason == "waiting for the expert: uncertainty 1.1 above 1"
     assert sequence.mode.state(2 * S)["request"] == {
-        "number": 1, "since_ns": 2 * S, "why": "uncertainty 1.1 above 1",
+        "number": 1, "since_ns": 2 * S, "why": "uncertainty 1.1 above 1", "groups": (),
     }  # fmt: skip
     assert sequence.mode.state(2 * S)["budget_left"] == 9
     assert sequence.at(1.1, THERE) == "expert"

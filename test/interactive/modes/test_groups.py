@@ -14,7 +14,7 @@ from il_ros.control.supervisor.arbitration import (
 )
 from il_ros.core import contract
 from il_ros.core.specs import ActionGroup
-from il_ros.interactive.modes.gated import GatedOptions
+from il_ros.interactive.modes.gate import GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.records.decision import NOBODY
@@ -48,11 +48,13 @@ class Arms:
         self.authority = {"left": NOBODY, "right": NOBODY}
         self.at = 0
 
-    def tick(self, left, right, uncertainty=None, policy=PRESENT):
+    def tick(self, left, right, uncertainty=None, policy=PRESENT, each=None, version="v1"):
         """Decide on both groups with the expert's absence from each; return the sources in authority."""
         self.at += 1
         chunk = np.zeros((1, 2))
-        self.mode.observe("policy", Proposal("policy", self.at * S, chunk, uncertainty=uncertainty))
+        known = None if each is None else dict(zip(("left", "right"), each, strict=True))
+        proposed = Proposal("policy", self.at * S, chunk, version, None, uncertainty, uncertainties=known)
+        self.mode.observe("policy", proposed)
         absences = {
             group: {"expert": absent, "policy": policy}
             for group, absent in (("left", left), ("right", right))
@@ -138,6 +140,73 @@ def test_an_expert_that_falls_silent_in_the_arm_that_it_helps_is_awaited():
     assert arms.reasons["right"] == "expert silent for 0.3 s"
     assert arms.tick(SILENT, SILENT, 0.1) == (NOBODY, NOBODY)
     assert "the expert stopped proposing" in arms.mode.request.why
+
+
+# ---- gated, with an uncertainty of each group ---------------------------------------------------------------
+
+
+def test_help_is_requested_for_the_group_that_needs_it_and_the_policy_drives_the_other():
+    arms = Arms("gated", ASK)
+    assert arms.tick(NOT_YET, NOT_YET, each=(0.1, 0.1)) == ("policy", "policy")
+    assert arms.tick(NOT_YET, NOT_YET, each=(2.0, 0.1)) == (NOBODY, "policy")
+    request = arms.mode.request
+    assert (request.number, request.groups) == (1, ("left",))
+    assert request.why == "left: uncertainty 2 above 1"
+    assert arms.reasons["left"] == "waiting for the expert: uncertainty 2 above 1"
+    assert arms.tick(PRESENT, NOT_YET, each=(2.0, 0.1)) == ("expert", "policy")
+    assert arms.mode.request is None
+    assert arms.tick(RELEASED, NOT_YET, each=(2.0, 0.1)) == ("policy", "policy")  # none before it was low
+    assert arms.tick(RELEASED, NOT_YET, each=(0.1, 2.0)) == ("policy", NOBODY)
+    assert (arms.mode.request.number, arms.mode.request.groups) == (2, ("right",))
+    assert arms.tick(RELEASED, NOT_YET, each=(0.1, 0.1)) == ("policy", "policy")  # withdrawn
+
+
+def test_an_answer_for_another_group_answers_no_request():
+    arms = Arms("gated", ASK)
+    arms.tick(NOT_YET, NOT_YET, each=(0.1, 0.1))
+    assert arms.tick(NOT_YET, PRESENT, each=(2.0, 0.1)) == (NOBODY, "expert")
+    assert arms.mode.request.groups == ("left",)
+
+
+def test_what_both_groups_request_at_one_tick_is_one_request():
+    arms = Arms("gated", GatedOptions(ask=1.0, least_s=0.0, per_hour=1, at_once=1))
+    arms.tick(NOT_YET, NOT_YET, each=(0.1, 0.1))
+    assert arms.tick(NOT_YET, NOT_YET, each=(2.0, 3.0)) == (NOBODY, NOBODY)
+    request = arms.mode.request
+    assert (request.number, request.groups) == (1, ("left", "right"))
+    assert request.why == "left: uncertainty 2 above 1; right: uncertainty 3 above 1"
+
+
+def test_the_budget_of_requests_is_shared():
+    arms = Arms("gated", GatedOptions(ask=1.0, least_s=0.0, per_hour=1, at_once=1))
+    arms.tick(NOT_YET, NOT_YET, each=(0.1, 0.1))
+    arms.tick(NOT_YET, NOT_YET, each=(2.0, 0.1))
+    assert arms.mode.state(arms.at * S)["budget_left"] == 0
+    assert arms.tick(PRESENT, NOT_YET, each=(2.0, 3.0)) == ("expert", "policy")
+
+
+def test_the_threshold_of_a_group_is_learnt_from_its_own_takeovers():
+    arms = Arms("gated", GatedOptions(least_s=0.0, warm_up_s=1e6))
+    arms.tick(NOT_YET, NOT_YET, each=(0.1, 0.1))
+    arms.tick(PRESENT, NOT_YET, each=(0.5, 0.1))
+    arms.tick(RELEASED, NOT_YET, each=(0.1, 0.1))
+    gates = arms.mode.state(arms.at * S)["gates"]
+    assert gates == {
+        "left": {"state": "driving", "uncertainty": 0.1, "threshold": 0.5},
+        "right": {"state": "driving", "uncertainty": 0.1, "threshold": None},
+    }
+    assert arms.tick(RELEASED, NOT_YET, each=(0.6, 0.6)) == (NOBODY, "policy")
+
+
+def test_a_tick_without_uncertainties_of_groups_changes_no_gate_but_another_policy_does():
+    arms = Arms("gated", ASK)
+    arms.tick(NOT_YET, NOT_YET, each=(0.1, 0.1))
+    arms.tick(NOT_YET, NOT_YET, each=(2.0, 0.1))
+    assert arms.tick(NOT_YET, NOT_YET, 2.0) == (NOBODY, NOBODY)  # of the whole: of both
+    assert arms.mode.request.groups == ("left", "right")
+    arms.tick(NOT_YET, NOT_YET, 0.1, version="v2")
+    assert arms.tick(NOT_YET, NOT_YET, 2.0, version="v2") == (NOBODY, NOBODY)
+    assert arms.mode.request.groups == ()
 
 
 # ---- dagger -------------------------------------------------------------------------------------------------
