@@ -25,6 +25,7 @@ from il_ros.nodes.recorder.streams import Wanted, wanted_extra
 from il_ros.nodes.runtime.contracts import declare_contract
 from il_ros.nodes.runtime.parameters import ACTIVATE, declare, value
 from il_ros.records.outcomes import OUTCOMES
+from il_ros.records.scalars import TOPICS, scalars_of
 
 
 def declare_all(node: Node) -> None:
@@ -49,6 +50,11 @@ def declare_all(node: Node) -> None:
         "proposal_topics",
         ["policy_server/proposal", "expert/proposal"],
         "topics of proposals to record",
+    )
+    fixed(
+        "plots",
+        TOPICS,
+        "beginning of the topics of the supervisor's plottable numbers; empty: not recorded",
     )
     fixed(
         "camera_topics",
@@ -148,7 +154,7 @@ def label(node: Node) -> Label:
 
 
 def wanted(node: Node, contract: Contract) -> list[Wanted]:
-    """Return all topics to record, each once: contract, decisions, proposals, extras.
+    """Return all topics to record, each once: contract, decisions, proposals, plottable numbers, extras.
 
     Raises ValueError on an invalid entry of extra_topics or optional.
     """
@@ -161,6 +167,11 @@ def wanted(node: Node, contract: Contract) -> list[Wanted]:
     specs += [
         RecordedStream(resolve(topic), JOINT_TRAJECTORY) for topic in value(node, "proposal_topics") if topic
     ]
+    if beginning := value(node, "plots"):
+        specs += [
+            RecordedStream(resolve(f"{beginning}/{scalar.name}"), scalar.type)
+            for scalar in scalars_of(contract)
+        ]
     specs += [
         RecordedStream(resolve(topic), kind)
         for topic, kind in ((value(node, "marks_topic"), STRING), (value(node, "state_topic"), ARRAY))

@@ -43,6 +43,7 @@ from il_ros.nodes.runtime.streams import RawSubscriptions, message_class, ros_ti
 from il_ros.nodes.supervisor.estop import EstopInputs
 from il_ros.nodes.supervisor.modes import ModeParameters, RequestAnnouncer
 from il_ros.nodes.supervisor.parameters import declare_supervision, options, sources, workspace
+from il_ros.nodes.supervisor.plots import PlotTopics
 from il_ros.nodes.supervisor.report import SupervisorReport
 from il_ros.records import proposal
 from il_ros.records.decision import Decision, sent_alone, to_json
@@ -119,6 +120,8 @@ class DaggerSupervisor(managed.ManagedNode):
             self._closing.append(partial(self.destroy_publisher, publisher))
         self._decisions = self.create_publisher(String, "~/decision", DECISIONS)
         self._closing.append(partial(self.destroy_publisher, self._decisions))
+        self._plots = PlotTopics(self, self._contract, value(self, "sources"))
+        self._closing.append(self._plots.close)
         supervision.activate()
         self._closing.append(RawSubscriptions(self, supervision.measurements, self._on_measurement).close)
         for source in supervision.proposal_buffer.sources:
@@ -241,6 +244,8 @@ class DaggerSupervisor(managed.ManagedNode):
             record = messages.make(STRING, data=self._recorded(decision))
             self._decisions.publish(messages.encode(STRING, record))
         self._report.add_decision(decision, time.monotonic_ns())
+        if self._plots.is_due(decision):
+            self._plots.show(decision, self._supervision.mode.state(decision.stamp_ns).get("threshold"))
 
     def _recorded(self, decision: Decision) -> str:
         """Return the record of a decision; what was sent is recorded also if the rest of it cannot be."""
