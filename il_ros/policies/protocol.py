@@ -226,12 +226,14 @@ class PolicyAnswer(NamedTuple):
 
     `own`: that of the network, calibrated; None: it has none. `beyond`: the distance of the state from what was shown.
     `own_by_group`: that of each action group; None: it is known as a whole only, or there is one group.
+    `way`: which of the policy's `ways` the chunk belongs to; None: it keeps none apart.
     """
 
     commands: Vector
     own: float | None
     beyond: float
     own_by_group: Mapping[str, float] | None = None
+    way: int | None = None
 
     @property
     def uncertainty(self) -> float | None:

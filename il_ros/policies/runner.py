@@ -157,6 +157,7 @@ class LoadedPolicy:
         features = self._features(newest)
         state = self.normaliser.inputs(features)
         committed = None if previous is None or not len(previous) else self._committed(previous, newest)
+        taken: int | None = None
         if self._numpy_forward is not None:
             rows = state if self.history == 1 else self._states(seen).reshape(-1)
             chunk, uncertainty, *spreads = self._numpy_forward(rows)
@@ -164,7 +165,7 @@ class LoadedPolicy:
             if committed is not None:
                 chunk = np.concatenate([committed, chunk[len(committed) :]])
         else:
-            chunk, uncertainty, spread = self._sample(self.window(seen), committed, seed, way)
+            chunk, uncertainty, spread, taken = self._sample(self.window(seen), committed, seed, way)
         restored = self.normaliser.actions.restore(chunk.astype(np.float64))
         if not np.isfinite(restored).all():
             step, column = np.argwhere(~np.isfinite(restored))[0]
@@ -178,7 +179,7 @@ class LoadedPolicy:
             raise PolicyError(f"policy {self.version}: {error}") from error
         own = self.uncertainty_model.of(state, uncertainty)
         beyond = float(self.normaliser.excess(features).max(initial=0.0))
-        return PolicyAnswer(commands, own, beyond, self._own_by_group(spread))
+        return PolicyAnswer(commands, own, beyond, self._own_by_group(spread), taken)
 
     def _own_by_group(self, spread: Array | None) -> Mapping[str, float] | None:
         """Return the uncertainty of each action group from that of each learnt number (L,); None if unknown."""
@@ -259,12 +260,13 @@ class LoadedPolicy:
 
     def _sample(
         self, window: Window, committed: Vector | None, seed: int, way: int | None
-    ) -> tuple[Array, float | None, Array | None]:
+    ) -> tuple[Array, float | None, Array | None, int | None]:
         previous = None if committed is None else self._tensor(committed.astype(np.float32))
         answer = sample(self.network, Batch(window, way=way), previous, seed)
         chunk: Array = answer.chunk[0].cpu().numpy()
         spread = None if answer.spread is None else answer.spread[0].cpu().numpy()
-        return chunk, None if answer.uncertainty is None else float(answer.uncertainty[0]), spread
+        uncertainty = None if answer.uncertainty is None else float(answer.uncertainty[0])
+        return chunk, uncertainty, spread, None if answer.way is None else int(answer.way[0])
 
     @cached_property
     def _numpy_forward(self) -> NumpyForward | None:

@@ -76,6 +76,7 @@ class Decision:
     label. `age_s`: the age at `sent_ns` of what the source in authority had observed, from the tick of its
     observation (of several groups, the oldest); None without a source, and in older records.
     `missing`: the optional observations that were missing where the proposals in authority were computed.
+    `way`: which of the policy's ways to do the task the proposal in authority takes, None where it keeps none apart.
     `groups`: the part of each action group, where the contract has several; their actions are disjoint and
     complete. Then `authority` is `joined_authority` of theirs, and `version` and `uncertainty` are of the first
     group with a version.
@@ -101,6 +102,7 @@ class Decision:
     groups: Mapping[str, GroupDecision] = field(default_factory=dict)
     age_s: float | None = None
     missing: Sequence[str] = ()
+    way: int | None = None
 
     def __post_init__(self) -> None:
         if not self.authority:
@@ -161,11 +163,13 @@ def drives(authority: str, source: str) -> bool:
 
 
 def to_json(decision: Decision) -> str:
-    """Return one line of JSON with all fields in order; `groups` only where there are several, `missing` with any."""
+    """Return one line of JSON with all fields in order; `groups`, `missing` and `way` only where there are any."""
     record = dict(vars(decision))
-    groups, missing = record.pop("groups"), record.pop("missing")
+    groups, missing, way = (record.pop(name) for name in ("groups", "missing", "way"))
     if missing:
         record["missing"] = missing
+    if way is not None:
+        record["way"] = way
     if groups:
         record["sent"] = _nulls(decision.sent)
         record["proposals"] = {name: _nulls(values) for name, values in decision.proposals.items()}
@@ -251,8 +255,9 @@ _FIELDS: dict[str, check.Check] = {
     "queried": check.flag,
     "age_s": check.or_null(check.number(0.0)),
     "missing": check.several(check.text),
+    "way": check.or_null(check.whole()),
 }
-_OPTIONAL = ("mode", "disagreement", "queried", "age_s", "missing")  # absent in older records
+_OPTIONAL = ("mode", "disagreement", "queried", "age_s", "missing", "way")  # absent in older records
 _GROUP = check.record(
     "a group",
     {

@@ -6,7 +6,7 @@ periods, and `frame_id` holds the other fields: "source=policy version=v3 genera
 An absent field is unknown. A slow policy's chunk is for a later tick than the one that it observed; the steps that have
 passed are left out, and "observed=1764426051234567890" is the tick that it observed (absent: the answered one).
 "missing=wrist,force" are the optional observations that were missing. "uncertainties=left:0.1,right:0.4" are those of
-the contract's action groups, where the source knows them.
+the contract's action groups, where the source gives them. "way=1" is the policy's way to do the task that the chunk takes.
 
 A proposal without points is a release: its source is absent at once, instead of after its time-out, until it
 proposes again.
@@ -34,7 +34,7 @@ from il_ros.records import proposal_wire
 
 TYPE = "trajectory_msgs/msg/JointTrajectory"
 
-WORDS = ("source", "version", "generation", "uncertainty", "observed", "missing", "uncertainties")
+WORDS = ("source", "version", "generation", "uncertainty", "observed", "missing", "uncertainties", "way")
 FORMER_WORDS = {"epoch": "generation", "doubt": "uncertainty"}
 """Keys in bags recorded before 2026-11-29, mapped to the current ones."""
 
@@ -54,7 +54,8 @@ class Proposal:
     unknown. `observed_ns`: the tick whose observation the chunk was computed from, None for `stamp_ns`.
     `groups`: the action groups that it covers; empty: all. The columns of the others are NaN and no proposal.
     `missing`: the optional observations that were missing when it was computed. `uncertainties`: the uncertainty of
-    each action group, None where it is known as a whole only.
+    each action group, None where it is known as a whole only. `way`: which of the policy's ways to do the task it
+    takes, None where the policy keeps none apart.
     Raises ProposalError on an invalid field.
     """
 
@@ -68,6 +69,7 @@ class Proposal:
     observed_ns: int | None = None
     missing: tuple[str, ...] = ()
     uncertainties: Mapping[str, float] | None = None
+    way: int | None = None
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -87,6 +89,8 @@ class Proposal:
         object.__setattr__(self, "chunk", chunk)
         if self.generation is not None and self.generation < 0:
             raise ProposalError(f"generation must be 0 or more, not {self.generation}")
+        if self.way is not None and self.way < 0:
+            raise ProposalError(f"way must be 0 or more, not {self.way}")
         if self.uncertainty is not None and not (math.isfinite(self.uncertainty) and self.uncertainty >= 0):
             raise ProposalError(f"uncertainty must be a finite number of at least 0, not {self.uncertainty}")
         for group, value in (self.uncertainties or {}).items():
@@ -128,6 +132,7 @@ class Answer:
     observed_ns: int | None = None
     missing: tuple[str, ...] = ()
     uncertainties: Mapping[str, float] | None = None
+    way: int | None = None
 
 
 def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
@@ -143,6 +148,7 @@ def proposing(source: str, stamp_ns: int, answer: Answer) -> Proposal:
         None if answer.observed_ns == stamp_ns else answer.observed_ns,
         answer.missing,
         answer.uncertainties,
+        answer.way,
     )
 
 
@@ -296,6 +302,8 @@ def _text(proposal: Proposal) -> str:
     if proposal.uncertainties:
         each = (f"{group}:{value!r}" for group, value in proposal.uncertainties.items())
         words.append(f"uncertainties={','.join(each)}")
+    if proposal.way is not None:
+        words.append(f"way={proposal.way}")
     return " ".join(words)
 
 
@@ -374,4 +382,5 @@ _NUMBERS: tuple[tuple[str, re.Pattern[str], Callable[[str], Any]], ...] = (
     ("generation", _WHOLE, int),
     ("uncertainty", _NUMBER, float),
     ("observed", _TIME, int),
+    ("way", _WHOLE, int),
 )

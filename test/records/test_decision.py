@@ -33,6 +33,15 @@ def test_absent_values_are_null():
     assert record["uncertainty"] is None
 
 
+def test_the_way_of_a_chunk_is_written_where_a_policy_keeps_ways_apart():
+    assert "way" not in json.loads(to_json(Decision(1, 1, "policy", "")))
+    record = json.loads(to_json(Decision(1, 1, "policy", "", way=0)))
+    assert record["way"] == 0
+    assert from_json(json.dumps(record)).way == 0
+    with pytest.raises(DecisionError, match="way"):
+        from_json(json.dumps({**record, "way": -1}))
+
+
 def test_a_number_that_is_not_finite_is_rejected():
     with pytest.raises(ValueError, match=r"proposals\[policy\]"):
         Decision(1, 1, "policy", "", {"policy": (math.nan,)})

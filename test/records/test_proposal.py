@@ -42,6 +42,12 @@ def test_the_tick_that_was_observed_survives_encoding():
     assert Proposal("policy", stamp_ns, CHUNK).seen_ns == stamp_ns
 
 
+def test_the_way_that_a_chunk_takes_survives_encoding():
+    sent = p.proposing("policy", 1, p.Answer(CHUNK, "v3", way=2))
+    assert p.to_message(sent, NAMES, PERIOD_NS).header.frame_id == "source=policy version=v3 way=2"
+    assert p.decode(p.encode(sent, NAMES, PERIOD_NS), NAMES, PERIOD_NS).way == 2
+
+
 def test_an_answer_to_the_tick_that_it_observed_says_no_other_one():
     answer = p.Answer(CHUNK, observed_ns=7)
     assert p.proposing("policy", 7, answer).observed_ns is None
@@ -83,6 +89,8 @@ def test_joints_in_another_order_are_sorted_by_name():
             {"header": messages.header(5, "source=policy generation=-1")},
             "generation must be 0 or more, not -1",
         ),
+        ({"header": messages.header(5, "source=policy way=-1")}, "way must be 0 or more, not -1"),
+        ({"header": messages.header(5, "source=policy way=left")}, "'left' is not a number for way"),
         ({"header": messages.header(5, "source=policy mood=good")}, "'mood=good' is none of"),
     ],
 )

@@ -228,6 +228,7 @@ class Decider:
             },
             age_s=oldest_s(used, time_ns),
             missing=tuple(dict.fromkeys(key for each in used for key in each.missing)),
+            way=proposal.way if proposal else None,
         )
 
     def hand_over(self, arbitrations: Arbitrations, absences: Mapping[str, Absences], from_ns: int) -> None:

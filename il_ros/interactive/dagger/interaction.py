@@ -281,6 +281,7 @@ class InteractionLoop:
                 policy.version,
                 uncertainty=given.uncertainty,
                 uncertainties=given.uncertainties,
+                way=given.way,
             )
             if self._human is not None:
                 own = self._human.propose(given.commands[0], advice)

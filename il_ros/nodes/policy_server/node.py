@@ -248,7 +248,9 @@ class PolicyServer(managed.ManagedNode):
             self._newest = observation.values
             self._before = (observation.tick_ns, chunk)
             self._candidates.shadow.push(seen, chunk, committed)
-        return Answer(chunk, policy.version, None, given.uncertainty, uncertainties=given.uncertainties)
+        return Answer(
+            chunk, policy.version, None, given.uncertainty, uncertainties=given.uncertainties, way=given.way
+        )
 
     def _with_disagreement(self, tick_ns: int, given: PolicyAnswer, committed: int) -> PolicyAnswer:
         """Return the answer with the uncertainty that its chunk's distance to the one before says, if there is one.

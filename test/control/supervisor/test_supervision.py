@@ -15,13 +15,13 @@ from il_ros.records.decision import NOBODY
 def test_a_proposal_is_answered_on_arrival(bench_of):
     bench = bench_of()
     bench.measure(0, 0.2)
-    decision = bench.propose(0.3, 0.21, stamp=0, version="v3", uncertainty=0.5)
+    decision = bench.propose(0.3, 0.21, stamp=0, version="v3", uncertainty=0.5, way=1)
     assert decision.authority == "policy"
     assert decision.stamp_ns == bench.at(0)
     assert decision.sent_ns == bench.at(0.3)
     assert decision.sent == (0.21,)
     assert decision.proposals == {"policy": (0.21,), "expert": None}
-    assert (decision.version, decision.uncertainty) == ("v3", 0.5)
+    assert (decision.version, decision.uncertainty, decision.way) == ("v3", 0.5, 1)
 
 
 def test_each_tick_in_lockstep_is_decided_once_with_its_own_stamp(bench_of):

@@ -90,12 +90,13 @@ def test_a_way_can_be_asked_for(graph, tmp_path, way, answer):
     graph.start(PolicyServer, checkpoint=str(tmp_path / "first"), way=way)
     for got in answers(graph, [0.1, 0.2, 0.3]):
         np.testing.assert_allclose(got.chunk, answer)
+        assert got.way == way
 
 
 def test_without_one_the_ways_are_drawn(graph, tmp_path):
     write(tmp_path / "first", two_ways, "moe", hidden=(8,), experts=2)
     graph.start(PolicyServer, checkpoint=str(tmp_path / "first"))
-    assert {float(got.chunk[0, 0]) for got in answers(graph, [0.1] * 16)} == {0.25, -0.5}
+    assert {(got.way, float(got.chunk[0, 0])) for got in answers(graph, [0.1] * 16)} == {(0, 0.25), (1, -0.5)}
 
 
 def test_a_way_that_there_is_not_is_an_error_and_not_proposed(graph, tmp_path):
