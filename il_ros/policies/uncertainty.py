@@ -40,7 +40,7 @@ _SMALLEST = 1e-9
 
 
 class ChunkUse(NamedTuple):
-    """How two chunks follow each other: `ticks` apart, the second one's first `committed` steps taken from the first."""
+    """How two chunks follow each other: `ticks` apart, the second one's first `committed` steps of the first."""
 
     ticks: int = 1
     committed: int = 0
