@@ -30,8 +30,8 @@ from il_ros.sim import HELD_OUT_SEED
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
 from il_ros.sim.tasks.task import NO_CAMERAS, Cameras, make_task, task_class, task_names
-from il_ros.training import auto
 from il_ros.training import recipe as recipes
+from il_ros.training.auto import rules
 from il_ros.training.evaluate import evaluate
 from il_ros.training.run import train
 
@@ -101,7 +101,7 @@ def main():
     if args.images:
         changes.append(f"inputs=[joints, {', '.join(cameras)}]")
     by_name = args.recipe or ("bc_cnn" if args.images else "bc_mlp")
-    recipe = auto.chosen(own, changes=changes) if by_name == recipes.AUTO else recipes.load(by_name, changes)
+    recipe = rules.chosen(own, changes=changes) if by_name == recipes.AUTO else recipes.load(by_name, changes)
     task = make_task(args.task, cameras=Cameras(cameras, PIXELS, PIXELS) if cameras else NO_CAMERAS)
     runs = []
     for seed in range(args.seeds):
@@ -112,7 +112,7 @@ def main():
             )
         )
         if by_name == recipes.AUTO:
-            recipe = auto.chosen(own, shown, changes)
+            recipe = rules.chosen(own, shown, changes)
         chosen = dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, seed=seed))
         with tempfile.TemporaryDirectory() as folder:
             trained_s = time.monotonic()

@@ -1,7 +1,8 @@
 """Several ways around obstacles: which families keep them apart, in which shares, and can each be asked for?
 
-One JSON line per family, data set and seed; `--plot FILE` draws the paths of the first seed. Training and rating run in
-this process, on one thread. `forced`: success of each way when it is asked for, and the share of its main gap.
+`auto` is what `il-ros train` chooses by itself. One JSON line per family, data set and seed; `--plot FILE` draws the
+paths of the first seed. Training and rating run in this process, on one thread. `forced`: success of each way when it
+is asked for, and the share of its main gap.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from il_ros.training import recipe as recipes
+from il_ros.training.auto import rules
 from il_ros.training.run import train
 
 DATA = {"2": (2, (0.5, 0.5)), "3": (3, (0.34, 0.33, 0.33)), "2 90:10": (2, (0.9, 0.1))}
@@ -29,6 +31,7 @@ FAMILIES = {
     "mixture": ("bc_mixture", (*CHUNK, "hidden=[128, 128]", "answer=component")),
     "flow": ("flow", (*CHUNK,)),
     "moe": ("moe", (*CHUNK,)),
+    "auto": (recipes.AUTO, ("validation=0",)),
 }
 
 
@@ -37,7 +40,10 @@ def measured(name, data, seed, args):
     demonstrations, shown = gaps.demonstrations(ways, shares, args.demonstrations, seed, args.aside)
     recipe, changes = FAMILIES[name]
     epochs = max(1, round(args.steps / -(-args.demonstrations * gaps.STEPS // 256)))
-    chosen = recipes.load(recipe, (*changes, f"epochs={epochs}", f"seed={seed}", *args.set))
+    if recipe == recipes.AUTO:
+        chosen = rules.chosen(gaps.CONTRACT, demonstrations.train, (*changes, f"seed={seed}", *args.set))
+    else:
+        chosen = recipes.load(recipe, (*changes, f"epochs={epochs}", f"seed={seed}", *args.set))
     began_s = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         policy = train(demonstrations, chosen, Path(folder) / "v1").policy
@@ -65,6 +71,7 @@ def measured(name, data, seed, args):
             for each in forced
         ],
         "cpu_s": round(spent_s, 1),
+        **({"why": chosen.reason} if chosen.reason else {}),
     }
     print(json.dumps(found), flush=True)
     return rated.paths

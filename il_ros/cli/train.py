@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from il_ros.cli.learning import racing
 from il_ros.cli.train_report import BarReporter, JsonReporter, Reporter
 from il_ros.core.tables import say
 from il_ros.records.outcomes import OUTCOMES
@@ -66,6 +67,7 @@ def add_parser(subparsers: Any) -> None:
         default="",
         help="file, or name in config/training (default: auto, which chooses by the episodes and says why)",
     )
+    racing.add_option(parser)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe; may be repeated"
     )
@@ -152,12 +154,16 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
     from il_ros.episodes.arrays.dataset import DatasetError
     from il_ros.policies.versions import claimed
     from il_ros.training.loop import TrainingError
+    from il_ros.training.trainer import warm_start
 
     try:
         keep(plan)
         with claimed(plan.out):
             dataset, recipe = opened(plan, reporter.reading)
-            start, recipe, refusal = _begin(plan, dataset, recipe)
+            if plan.race:
+                recipe = racing.raced(plan, dataset, reporter)
+            warm = (plan.warm_epochs, plan.warm_s)
+            start, recipe, refusal = warm_start.begin(plan.start, dataset.contract, recipe, *warm)
             notes = _notes(dataset, recipe)
             reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
             with stop_signals() as stopped:
@@ -199,12 +205,14 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 def plan_of(args: argparse.Namespace) -> TrainingPlan:
     """Return the plan that the options describe; raises ValueError when they contradict each other."""
+    racing.require_possible(args)
     return TrainingPlan(
         data=args.data,
         out=_default_out(args.resume, args.overwrite) if args.out is None else args.out,
         version=args.version,
         contract=args.contract,
         recipe=args.recipe,
+        race=args.race,
         changes=tuple(args.set),
         outcomes=tuple(args.outcome or OUTCOMES),
         tasks=tuple(args.task),
@@ -284,12 +292,6 @@ def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
     return [note for note in (recipe.reason, thinned) if note]
 
 
-def _begin(plan: TrainingPlan, dataset: Dataset, recipe: Recipe) -> tuple[LoadedPolicy | None, Recipe, str]:
-    from il_ros.training.trainer import warm_start
-
-    return warm_start.begin(plan.start, dataset.contract, recipe, plan.warm_epochs, plan.warm_s)
-
-
 def _train(
     plan: TrainingPlan,
     dataset: Dataset,
@@ -327,8 +329,9 @@ def opened(
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
     from il_ros.policies.features import Inputs
-    from il_ros.training import auto, saved
     from il_ros.training import recipe as recipes
+    from il_ros.training import saved
+    from il_ros.training.auto import rules
 
     own = contract_of(plan.contract, plan.data)
     automatic = plan.recipe in ("", recipes.AUTO)
@@ -359,10 +362,10 @@ def opened(
     elif plan.resume:
         recipe = recipes.changed(saved.recipe(plan.out), plan.changes)
     else:
-        recipe = auto.chosen(own, changes=plan.changes)
+        recipe = rules.chosen(own, changes=plan.changes)
     dataset = read(recipe)
     if automatic and not plan.resume:
-        expected, recipe = recipe, auto.chosen(own, dataset.train, plan.changes)
+        expected, recipe = recipe, rules.chosen(own, dataset.train, plan.changes)
         if recipe.policy.history != expected.policy.history:
             dataset = read(recipe)
     return dataset, recipe

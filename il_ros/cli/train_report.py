@@ -33,6 +33,9 @@ class Reporter(Protocol):
     def warning(self, sentence: str) -> None:
         """Print a warning about the data."""
 
+    def raced(self, sentence: str) -> None:
+        """Print how a recipe did in a race, before the training starts."""
+
     def epoch(self, point: EpochMetrics) -> None:
         """Print the metrics of an epoch."""
 
@@ -66,6 +69,10 @@ class BarReporter:
     def warning(self, sentence: str) -> None:
         """Print a warning about the data."""
         say(f"  warning: {sentence}")
+
+    def raced(self, sentence: str) -> None:
+        """Print how a recipe did in a race."""
+        say(sentence, flush=True)
 
     def epoch(self, point: EpochMetrics) -> None:
         """Advance the bar."""
@@ -133,6 +140,10 @@ class JsonReporter:
     def warning(self, sentence: str) -> None:
         """Print a warning about the data."""
         _say(event="fitted", warnings=[sentence])
+
+    def raced(self, sentence: str) -> None:
+        """Print how a recipe did in a race."""
+        _say(event="race", notes=[sentence])
 
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         """Print the number of each episode as it is decoded."""

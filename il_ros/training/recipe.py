@@ -18,7 +18,7 @@ from il_ros.training import device
 from il_ros.training.weighting import Weighting
 
 AUTO = "auto"
-"""Names no file, but the recipe that `il_ros.training.auto` chooses by the episodes."""
+"""Names no file, but the recipe that `il_ros.training.auto.rules` chooses by the episodes."""
 SCHEDULES = ("cosine", "constant")
 KEEPS = ("last", "best")
 """'last' is the default: validation loss is a poor predictor of success (Mandlekar et al., "What Matters in
@@ -107,7 +107,7 @@ class Training:
 class Recipe:
     """A policy family, its settings (`policy`), and the training settings.
 
-    `reason`: a sentence that says why `il_ros.training.auto` chose it; "" if a person did.
+    `reason`: a sentence that says why `il_ros.training.auto.rules` chose it; "" if a person did.
     """
 
     family: str = "bc"

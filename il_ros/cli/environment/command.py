@@ -165,11 +165,11 @@ def _start(args: argparse.Namespace, learner: Learner) -> LoadedPolicy | None:
 
 def _learner(args: argparse.Namespace, contract: Contract) -> Learner:
     from il_ros.interactive.dagger.learner import Learner
-    from il_ros.training import auto
     from il_ros.training import recipe as recipes
+    from il_ros.training.auto import rules
 
     by_name = args.recipe not in ("", recipes.AUTO)
-    recipe = recipes.load(args.recipe, args.set) if by_name else auto.chosen(contract, changes=args.set)
+    recipe = recipes.load(args.recipe, args.set) if by_name else rules.chosen(contract, changes=args.set)
     training = recipe.training
     return Learner(
         contract, replace(recipe, training=replace(training, seed=training.seed + args.seed)), args.steps

@@ -28,6 +28,7 @@ class TrainingPlan:
 
     `data`: the folder of the episodes. `out`: the folder of the result. `version`: of the policy, "": named after
     `out`. `contract`, `recipe`: a file or a packaged name, "": the recorded contract, the recipe that `auto` chooses.
+    `race`: seconds of training for a race of the recipes that `auto` may choose (`il_ros.training.auto.race`), 0: none.
     `changes`: of the recipe, KEY=VALUE each. `outcomes`, `tasks`: of the episodes to use; without tasks, of all.
     `poor`: also use episodes that the recorder graded poor.
     `resume`: continue the run in `out`. `overwrite`: replace the policy in `out`.
@@ -41,6 +42,7 @@ class TrainingPlan:
     version: str = ""
     contract: str = ""
     recipe: str = ""
+    race: float = 0.0
     changes: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = OUTCOMES
     tasks: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class TrainingPlan:
         words = ["il-ros", "train", str(self.data), "--out", str(out)]
         for name, value in (("--contract", self.contract), ("--recipe", self.recipe)):
             words += [name, value] if value else []
+        words += ["--race", f"{self.race:g}"] if self.race and not resume else []
         words += [word for change in self.changes for word in ("--set", change)]
         if self.outcomes != OUTCOMES:
             words += [word for outcome in self.outcomes for word in ("--outcome", outcome)]
@@ -150,6 +153,7 @@ _TRAINING: dict[str, check.Check] = {
     "version": check.text,
     "contract": check.text,
     "recipe": check.text,
+    "race": check.number(0.0),
     "changes": check.several(check.text),
     "outcomes": check.several(check.one_of(*OUTCOMES), least=1),
     "tasks": check.several(check.text),

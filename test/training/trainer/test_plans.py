@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from il_ros.cli import train
 from il_ros.cli.evaluation import command as evaluate
+from il_ros.cli.learning import racing
 from il_ros.training.trainer import job as jobs
 from il_ros.training.trainer import plans
 from il_ros.training.trainer.job import WORKER, Job
@@ -24,6 +25,7 @@ TRAINING = TrainingPlan(
     version="v3",
     contract="arm_push",
     recipe="my recipe.yaml",
+    race=7.5,
     changes=("epochs=3", 'policy.inputs=["joints"]'),
     outcomes=("success", "failure"),
     poor=True,
@@ -113,7 +115,10 @@ def test_the_options_of_a_person_make_the_same_plan():
         "--resume --overwrite --from policies/v2 --warm-epochs 7 --warm-seconds 2.5 --background"
     )
     wanted = replace(TRAINING, recipe="recipe.yaml", changes=("epochs=3", "hidden=[8]"), tasks=("push",))
+    wanted = replace(wanted, race=0.0)  # which chooses what --recipe, --resume and --from fix
     assert train.plan_of(parsed(train, words)) == wanted
+    assert train.plan_of(parsed(train, "train episodes --out out --race 7.5")).race == 7.5
+    assert train.plan_of(parsed(train, "train episodes --out out --race")).race == racing.RACE_S
     words = (
         "evaluate policies/v3 --episodes 5 --task push --simulator gazebo_classic --seed 9 --hold 0.5 --threads 2 "
         "--background --success-return 3"

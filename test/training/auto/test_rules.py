@@ -2,6 +2,7 @@
 
 import json
 
+import gaps
 import made_arrays as made
 import pytest
 
@@ -11,7 +12,8 @@ from il_ros.core.settings import SettingsError
 from il_ros.envs.from_env import contract_of_spaces
 from il_ros.envs.write_episode import write_episode
 from il_ros.policies import checkpoint
-from il_ros.training import auto, recipe
+from il_ros.training import recipe
+from il_ros.training.auto import rules
 
 gymnasium = pytest.importorskip("gymnasium")
 import numpy as np  # noqa: E402
@@ -37,38 +39,67 @@ EPISODES = [made.episode(number, frames=200) for number in range(3)]
     ],
 )
 def test_what_the_inputs_are_decides_the_family(own, changes, name, reason):
-    chosen = auto.chosen(own, EPISODES, changes)
+    chosen = rules.chosen(own, EPISODES, changes)
     assert chosen == recipe.load(name, changes)
     assert chosen.reason.startswith(f"auto chose {name} for 3 episodes of 10 s, 600 frames: ")
     assert reason in chosen.reason
 
 
-@pytest.mark.parametrize("own", [EFFORT, CHOICE])
-def test_efforts_and_choices_get_the_squared_error_and_enough_steps(own):
-    chosen = auto.chosen(own, EPISODES)
-    assert (chosen.family, chosen.policy.loss, chosen.policy.hidden) == ("ensemble", "mse", (128, 128))
+@pytest.mark.parametrize(
+    ("own", "family", "loss", "reason"),
+    [(EFFORT, "ensemble", "mse", "are efforts"), (CHOICE, "bc", "categorical", "are choices")],
+)
+def test_efforts_get_the_squared_error_choices_probabilities_and_both_enough_steps(own, family, loss, reason):
+    chosen = rules.chosen(own, EPISODES)
+    assert (chosen.family, chosen.policy.loss, chosen.policy.hidden) == (family, loss, (128, 128))
     # 600 frames are 5 batches of 128; 4,000 steps are 800 passes
     assert (chosen.training.batch_size, chosen.training.epochs) == (128, 800)
-    many = auto.chosen(own, [made.episode(1, frames=400_000)])
-    assert many.training.epochs == auto.LEAST_EPOCHS
-    assert "efforts or choices" in chosen.reason
+    many = rules.chosen(own, [made.episode(1, frames=400_000)])
+    assert many.training.epochs == rules.LEAST_EPOCHS
+    assert reason in chosen.reason
+
+
+def test_several_ways_get_as_many_experts_and_the_reason_counts_them():
+    shown, _ = gaps.demonstrations(2, (0.5, 0.5), 40, seed=0)
+    chosen = rules.chosen(gaps.CONTRACT, shown.train)
+    # 880 frames are 4 batches of 256; 3,000 steps are 750 passes
+    assert chosen == recipe.load("moe", ("experts=4", "batch_size=256", "epochs=750", "still_every=1"))
+    assert (
+        "moe for 40 episodes of 2.2 s, 880 frames: from like starts the episodes do it in 2 ways, 20 and 20"
+        in (chosen.reason)
+    )
+    assert "execute: 4" in chosen.reason
+    one, _ = gaps.demonstrations(2, (1.0, 0.0), 40, seed=0)
+    assert rules.chosen(gaps.CONTRACT, one.train).family == "ensemble"
+
+
+def test_the_entrants_of_a_race_begin_with_the_chosen_one_and_take_the_users_changes():
+    found = rules.entrants(made.CONTRACT, EPISODES, ("epochs=3",))
+    assert list(found) == ["ensemble", rules.WIDE, "two_step"]
+    assert found["ensemble"] == rules.chosen(made.CONTRACT, EPISODES, ("epochs=3",))
+    assert {one.training.epochs for one in found.values()} == {3}
+    assert found[rules.WIDE].policy.loss == "mse"
+    # two_step has no members: it does not run
+    assert list(rules.entrants(made.CONTRACT, EPISODES, ("members=3",))) == ["ensemble", rules.WIDE]
+    assert list(rules.entrants(made.WITH_CAMERA, EPISODES)) == ["bc_cnn"]
 
 
 def test_the_users_changes_come_last():
-    chosen = auto.chosen(EFFORT, EPISODES, ("epochs=7", "loss=l1"))
+    chosen = rules.chosen(EFFORT, EPISODES, ("epochs=7", "loss=l1"))
     assert (chosen.training.epochs, chosen.policy.loss, chosen.training.batch_size) == (7, "l1", 128)
     with pytest.raises(SettingsError, match="did you mean 'epochs'"):
-        auto.chosen(EFFORT, EPISODES, ("epcohs=7",))
+        rules.chosen(EFFORT, EPISODES, ("epcohs=7",))
 
 
 def test_a_rule_of_a_family_that_is_not_registered_is_passed_over(monkeypatch):
-    monkeypatch.setattr(auto.plugins, "names", lambda group: ("bc", "ensemble"))
-    assert auto.chosen(WORDS, EPISODES).family == "ensemble"
+    monkeypatch.setattr(rules.plugins, "names", lambda group: ("bc", "ensemble"))
+    assert rules.chosen(WORDS, EPISODES).family == "ensemble"
 
 
 def test_every_rule_names_a_shipped_recipe():
     shipped = {file.stem for file in share.path("config", "training").glob("*.yaml")}
-    assert {rule.recipe for rule in auto.RULES} <= shipped
+    assert {rule.recipe for rule in rules.RULES} <= shipped
+    assert {recipe for rule in rules.RULES for recipe, _ in rule.rivals.values()} <= shipped
 
 
 def test_a_training_says_why_keeps_it_and_resumes_with_the_same_recipe(tmp_path, capsys):
@@ -78,7 +109,7 @@ def test_a_training_says_why_keeps_it_and_resumes_with_the_same_recipe(tmp_path,
         write_episode(tmp_path / "episodes", EFFORT, {"observation": seen}, seen[:, :2] / 2)
     words = ["train", str(tmp_path / "episodes"), "--out", str(tmp_path / "out"), "--set", "epochs=2"]
     assert main(words) == 0
-    said = "auto chose ensemble for 1 episode of 1.5 s, 30 frames: the actions are efforts or choices"
+    said = "auto chose ensemble for 1 episode of 1.5 s, 30 frames: the actions are efforts"
     assert said in capsys.readouterr().out
     assert checkpoint.load(tmp_path / "out").metrics["reason"].startswith(said)
     # more was recorded since: the interrupted run keeps its recipe

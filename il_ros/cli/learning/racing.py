@@ -1,0 +1,78 @@
+"""`il-ros train --race`: the option, and where the recipes are judged."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from il_ros.cli.train_report import Reporter
+    from il_ros.episodes.arrays.dataset import Dataset
+    from il_ros.sim.tasks.task import Task
+    from il_ros.training.recipe import Recipe
+    from il_ros.training.trainer.plans import TrainingPlan
+
+RACE_S = 120.0
+"""Seconds of training for all recipes of a race together."""
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--race`."""
+    parser.add_argument(
+        "--race",
+        type=float,
+        nargs="?",
+        const=RACE_S,
+        default=0.0,
+        metavar="S",
+        help="first train the recipes that auto may choose, S seconds in all (default: "
+        f"{RACE_S:.0f}), and take the one that does best in the simulator, or on held-out episodes where there is none",
+    )
+
+
+def require_possible(args: argparse.Namespace) -> None:
+    """Raise ValueError where another option says which recipe is used."""
+    from il_ros.training import recipe as recipes
+
+    if args.race and args.recipe not in ("", recipes.AUTO):
+        raise ValueError(f"--race chooses the recipe; leave out --recipe {args.recipe}, or --race")
+    for option, given in (("--resume", args.resume), ("--from", args.start)):
+        if args.race and given:
+            raise ValueError(f"--race chooses the recipe, which {option} keeps; leave out one of them")
+
+
+def raced(plan: TrainingPlan, dataset: Dataset, reporter: Reporter) -> Recipe:
+    """Return the recipe that wins the race; raises ValueError when there is nothing to judge by."""
+    from il_ros.training.auto import race, rules
+
+    entrants = rules.entrants(dataset.contract, dataset.train, plan.changes)
+    if len(entrants) == 1:
+        reporter.raced(f"no race: auto has one recipe for such data, {next(iter(entrants))}")
+        return next(iter(entrants.values()))
+    task, why = _simulated(dataset)
+    if task is not None:
+        with closing(task):
+            judge = race.in_simulator(task, dataset.contract, race.STARTS)
+            return race.race(entrants, dataset, judge, plan.race, reporter.raced)
+    if not dataset.validation:
+        raise ValueError(f"--race: {why}, and no episode is held out; record more, or set validation above 0")
+    reporter.raced(f"race on held-out episodes: {why}")
+    judge = race.on_held_out(dataset.train, dataset.validation)
+    return race.race(entrants, dataset, judge, plan.race, reporter.raced)
+
+
+def _simulated(dataset: Dataset) -> tuple[Task | None, str]:
+    """Return the simulated task of the episodes, or None and why there is none."""
+    from il_ros.envs.tasks import is_environment, make_any_task
+    from il_ros.sim.tasks.task import task_names
+
+    names = sorted({episode.task for episode in dataset.train if episode.task})
+    known = [name for name in names if name in task_names() or is_environment(name)]
+    if len(names) != 1 or not known:
+        return None, f"the episodes' task ({', '.join(names) or 'not recorded'}) has no simulator"
+    try:
+        return make_any_task(known[0], dataset.contract)[0], ""
+    except (ValueError, RuntimeError) as error:
+        return None, str(error)
