@@ -47,7 +47,8 @@ class SourceState:
     """The state of a source: its newest accepted proposal, and the arrival times of it on both clocks.
 
     `fault`: why its newest proposal was not a valid command, "" when it was. `rejection`: the reason of the
-    last rejection. `released_ns`: the stamp of its last release (0: none); `released`: no proposal since.
+    last rejection; `refused`: of one since the newest accepted proposal. `released_ns`: the stamp of its last
+    release (0: none); `released`: no proposal since.
     `run`: count of proposals accepted since the source was last absent.
     """
 
@@ -61,6 +62,7 @@ class SourceState:
     released_ns: int = 0
     released: bool = False
     run: int = 0
+    refused: str = ""
 
     def accepting(
         self, proposal: Proposal, now_ns: int, steady_ns: int, unbroken: bool = False
@@ -86,7 +88,7 @@ class SourceState:
     def rejecting(self, reason: str, *, faulty: bool) -> SourceState:
         """Return the state after a rejected proposal; a faulty source is absent at once."""
         fault = reason if faulty else self.fault
-        return replace(self, rejection=reason, fault=fault, rejected=self.rejected + 1)
+        return replace(self, rejection=reason, fault=fault, rejected=self.rejected + 1, refused=reason)
 
     def forgetting(self) -> SourceState:
         """Return the state after a restart: the counts alone."""
@@ -258,6 +260,7 @@ def ranked(sources: Sequence[Source]) -> tuple[Source, ...]:
 def absence(source: Source, state: SourceState, now_ns: int, steady_ns: int, patience_ns: int) -> Absence:
     """Return whether and why the source is absent.
 
+    A source that sends, but only what is refused, such as by a clock of another time, is called absent with the reason.
     Silence is measured on the node's clock and on the steady clock, which continues when /clock stops. The
     time-out on the steady clock is at least `patience_ns`, because a simulator may run slower than real time.
     """
@@ -265,13 +268,14 @@ def absence(source: Source, state: SourceState, now_ns: int, steady_ns: int, pat
         return Absence(AbsenceKind.FAULTY, f"rejected: {state.fault}")
     if state.released:
         return RELEASED
+    refused = f"; what it sends is refused: {state.refused}" if state.refused else ""
     if state.proposal is None:
-        return NOT_YET
+        return Absence(AbsenceKind.NOT_YET, f"{NOT_YET}{refused}") if refused else NOT_YET
     limit_ns = int(source.timeout_s * 1e9)
     silent_ns, silent_steady_ns = now_ns - state.arrival_ns, steady_ns - state.arrival_steady_ns
     if silent_ns > limit_ns or silent_steady_ns > max(limit_ns, patience_ns):
         longest_s = max(silent_ns, silent_steady_ns) / 1e9
-        return Absence(AbsenceKind.SILENT, f"silent for {longest_s:.2f} s")
+        return Absence(AbsenceKind.SILENT, f"silent for {longest_s:.2f} s{refused}")
     return PRESENT
 
 

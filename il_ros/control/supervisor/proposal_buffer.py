@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 
 import numpy as np
@@ -82,7 +83,7 @@ class ProposalBuffer:
         if fault:
             self.reject(name, fault, faulty=True, groups=proposal.groups)
         elif late:
-            self.reject(name, late, faulty=False)
+            self.reject(name, late, faulty=False, groups=proposal.groups)
         else:
             fresh = [states for states, each in zip(tables, lateness, strict=True) if not each]
             for states in fresh if not self._groups else (*fresh, self.states):
@@ -109,11 +110,16 @@ class ProposalBuffer:
     def reject(self, name: str, reason: str, *, faulty: bool, groups: Sequence[str] = ()) -> None:
         """Record a rejected proposal; a faulty source is absent until it proposes a valid command.
 
-        `groups`: those that the faulty proposal covers; empty: all in which the source has proposed, or every group.
+        `groups`: those that the proposal covers; empty: every group, of a faulty one those in which the source has
+        proposed, if any.
         """
         self.states[name] = self.states[name].rejecting(reason, faulty=faulty)
         self._rejected[name] = reason
-        if not (self._groups and faulty):
+        if not self._groups:
+            return
+        if not faulty:
+            for states in self._tables(groups):
+                states[name] = replace(states[name], refused=reason)
             return
         driven = [states for states in self._by_group.values() if states[name].proposal is not None]
         for states in self._tables(groups) if groups else driven or self._by_group.values():

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from il_ros.control.supervisor.arbitration import NOT_YET, Arbitration, ArbitrationInput, Request
+from il_ros.control.supervisor.arbitration import AbsenceKind, Arbitration, ArbitrationInput, Request
 from il_ros.core.specs import WHOLE
 from il_ros.interactive.modes.beta import BetaSchedule, Mixer, QuerySampler
 from il_ros.interactive.modes.memory import ModeMemory
@@ -139,7 +139,7 @@ class Dagger(InteractiveMode):
         missing = [name for name in needed if inputs.absences[name]]
         if missing:
             reason = "; ".join(f"{name} {inputs.absences[name]}" for name in missing)
-            early = any(inputs.absences[name] == NOT_YET for name in missing)
+            early = any(inputs.absences[name].kind is AbsenceKind.NOT_YET for name in missing)
             return Arbitration(NOBODY, reason, self.beta, early=early, queried=self._queried)
         return Arbitration(self._drawn, f"{self._drawn} drawn", self.beta, mixed=True, queried=self._queried)
 
@@ -189,5 +189,7 @@ class HumanGated(InteractiveMode):
 def _only(source: str, inputs: ArbitrationInput) -> Arbitration:
     absent = inputs.absences[source]
     return (
-        Arbitration(NOBODY, f"{source} {absent}", early=absent == NOT_YET) if absent else Arbitration(source)
+        Arbitration(NOBODY, f"{source} {absent}", early=absent.kind is AbsenceKind.NOT_YET)
+        if absent
+        else Arbitration(source)
     )

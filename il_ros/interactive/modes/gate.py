@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from il_ros.control.supervisor.arbitration import (
-    NOT_YET,
     RELEASED,
     Absence,
     AbsenceKind,
@@ -215,13 +214,13 @@ class Gate:
         if self.state == "waiting":
             assert self.request is not None
             always_proposes = self._options.takeover == "asked"  # its proposal for this tick is due
-            early = always_proposes and _expert(inputs) == NOT_YET
+            early = always_proposes and _expert(inputs).kind is AbsenceKind.NOT_YET
             return Arbitration(NOBODY, f"waiting for the expert: {self.request.why}", early=early)
         helps = self.state == "helped" and not _left_to_policy(inputs)
         source = EXPERT if helps else POLICY
         absent = inputs.absences[source]
         return (
-            Arbitration(NOBODY, f"{source} {absent}", early=absent == NOT_YET)
+            Arbitration(NOBODY, f"{source} {absent}", early=absent.kind is AbsenceKind.NOT_YET)
             if absent
             else Arbitration(source)
         )

@@ -51,6 +51,22 @@ def test_a_faulty_source_is_absent_until_it_proposes_a_valid_command():
     assert (recovered.accepted, recovered.rejected, recovered.rejection) == (2, 1, "joint1 is nan")
 
 
+def test_a_source_that_sends_only_what_is_refused_is_absent_with_the_reason():
+    refused = PROPOSED.rejecting("60.10 s old, at most 0.2 s is accepted", faulty=False)
+    assert absence(POLICY, refused, 1_000, 5_000, 0) == PRESENT  # its last good proposal is fresh
+    assert absence(POLICY, refused, 1_000 + SECOND, 5_000, 0) == Absence(
+        AbsenceKind.SILENT,
+        "silent for 1.00 s; what it sends is refused: 60.10 s old, at most 0.2 s is accepted",
+    )
+    never = SourceState().rejecting("for a tick 3.00 s ahead of the clock", faulty=False)
+    assert absence(POLICY, never, 1_000, 5_000, 0) == Absence(
+        AbsenceKind.NOT_YET,
+        "has not proposed; what it sends is refused: for a tick 3.00 s ahead of the clock",
+    )
+    again = refused.accepting(PROPOSED.proposal, 1_000, 5_000)
+    assert absence(POLICY, again, 1_000 + SECOND, 5_000, 0).text == "silent for 1.00 s"
+
+
 @pytest.mark.parametrize("field", ["name", "topic", "priority"])
 def test_two_sources_with_the_same_name_topic_or_priority_are_rejected(field):
     values = {"name": "expert", "topic": "b", "priority": 20, "timeout_s": 0.2, "max_age_s": 0.2}

@@ -178,6 +178,19 @@ def test_an_expert_that_falls_silent_in_one_arm_loses_that_arm():
     assert all(d.groups["right"].authority == "expert" for d in arms.decisions[1:])
 
 
+def test_a_policy_whose_clock_is_a_second_behind_is_absent_from_each_arm_with_the_reason():
+    arms = Arms()
+    arms.policy_drives()
+    for k in range(1, 8):
+        arms.measure(k)
+        old = Proposal("policy", arms.at(k - 20), np.zeros((1, 2)))
+        assert arms.core.propose("policy", old, arms.at(k), arms.at(k)) is None
+        arms.tick(k + 0.9)
+    for part in arms.decisions[-1].groups.values():
+        assert part.reason.endswith("; what it sends is refused: 1.00 s old, at most 0.2 s is accepted")
+        assert "policy silent for" in part.reason
+
+
 # ---- generations --------------------------------------------------------------------------------------------
 
 

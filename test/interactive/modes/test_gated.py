@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from il_ros.control.supervisor.arbitration import NOT_YET, RELEASED, ArbitrationInput
+from il_ros.control.supervisor.arbitration import (
+    NOT_YET,
+    PRESENT,
+    RELEASED,
+    Absence,
+    AbsenceKind,
+    ArbitrationInput,
+)
 from il_ros.interactive.modes.gate import GatedOptions
 from il_ros.interactive.modes.gated import Gated
 from il_ros.interactive.modes.memory import ModeMemory
@@ -11,7 +18,8 @@ from il_ros.records.decision import NOBODY
 from il_ros.records.proposal import Proposal
 
 S = 1_000_000_000
-AWAY, THERE, GONE, UNPLUGGED = NOT_YET, "", RELEASED, "silent for 0.30 s"
+AWAY, THERE, GONE = NOT_YET, PRESENT, RELEASED
+UNPLUGGED = Absence(AbsenceKind.SILENT, "silent for 0.30 s")
 
 
 class Sequence:
@@ -22,7 +30,7 @@ class Sequence:
         self.mode = Gated(memory or ModeMemory(), GatedOptions(**options), rate_hz=1.0)
         self.tick, self.authority, self.reason = 0, NOBODY, ""
 
-    def at(self, uncertainty, expert=AWAY, policy=""):
+    def at(self, uncertainty, expert=AWAY, policy=PRESENT):
         self.tick += 1
         if not policy:
             self.mode.observe(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from il_ros.control.supervisor.arbitration import RELEASED, ArbitrationInput
+from il_ros.control.supervisor.arbitration import PRESENT, RELEASED, Absence, AbsenceKind, ArbitrationInput
 from il_ros.core import contract, share
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
@@ -13,8 +13,9 @@ from il_ros.records.proposal import Proposal
 
 CONTRACT = contract.load(share.path("config", "contracts", "drive.yaml"))
 PERIOD = CONTRACT.period_ns
-BOTH, NEITHER = {"expert": "", "policy": ""}, {"expert": "silent", "policy": "silent"}
-EXPERT_ONLY, POLICY_ONLY = {"expert": "", "policy": "silent"}, {"expert": RELEASED, "policy": ""}
+SILENT = Absence(AbsenceKind.SILENT, "silent")
+BOTH, NEITHER = {"expert": PRESENT, "policy": PRESENT}, {"expert": SILENT, "policy": SILENT}
+EXPERT_ONLY, POLICY_ONLY = {"expert": PRESENT, "policy": SILENT}, {"expert": RELEASED, "policy": PRESENT}
 
 
 class ModeUnderTest:
