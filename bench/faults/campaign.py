@@ -6,13 +6,16 @@
 each fault an episode is begun, the fault happens, and ends; then the policy has to drive again, with dead nodes
 started anew. A row per fault and mode:
 
-- stop: time from the fault until the measured angular speed was below 0.02 rad/s; the declared time in brackets
+- stop: time from the fault until the measured angular speed was first below 0.02 rad/s; the declared time in brackets
 - limits: largest command as a share of the contract's limits
 - lost: how long before the fault the oldest decision lay that the bag lacks; declared: 0.3 s after a kill of the
   recorder, 5.5 s after a power cut, else 0
 - episode: complete, interrupted (the recorder ended), or not readable
 - goes on: seconds from the end of the fault until the policy drove again
 - words: the last warning or error that a node printed meanwhile
+
+A second table has the stops after more than a second: when the supervisor decided to stop, and why. A fault may take
+effect late: the clock of a node is seen a second after it was set, and a node that is started needs its time.
 
 Exits with 1 if a row is not as declared. `--json FILE` keeps the rows of earlier runs that are not repeated, and
 `--table FILE` prints them all. A fault of a disk, of /dev/shm or of the wire needs root (it mounts small file systems
@@ -27,6 +30,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -45,6 +49,7 @@ from world import NotReachedError, World
 MODES = ("policy", "hg_dagger", "gated")
 STOP_S = 10.0
 """Longest wait for a stop that must be, so that a late one is measured, too."""
+LATE_S = 1.0
 FORK = multiprocessing.get_context("fork")
 LIMITS = {"lower": (-0.2, -2.0), "upper": (0.6, 2.0)}
 """Of the contract `drive`, by hand."""
@@ -56,8 +61,13 @@ class Row:
 
     fault: str
     mode: str
+    seen: bool = True
+    """Whether the motion can be seen: not while the simulator itself is gone."""
     stop_s: float | None = None
     declared_s: float = 0.0
+    decided_s: float | None = None
+    """When the supervisor decided to stop, in seconds from the fault, and `why`."""
+    why: str = ""
     share: float = 0.0
     lost_s: float | None = None
     episode: str = ""
@@ -80,6 +90,7 @@ def main() -> int:
     parser.add_argument(
         "--json", type=Path, help="file for the rows; those in it that are not run again stay"
     )
+    parser.add_argument("--logs", type=Path, help="folder for the nodes' logs of each row not as declared")
     parser.add_argument("--one-world", action="store_true", help="run all in one scene that has everything")
     parser.add_argument("--untimed", action="store_true", help="judge no times: for a busy machine")
     parser.add_argument(
@@ -87,7 +98,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     if arguments.table:
-        print(table([Row(**each) for each in json.loads(arguments.table.read_text())]))
+        _print_tables([Row(**each) for each in json.loads(arguments.table.read_text())])
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmount, end the nodes
     mounts = places.own_mounts()
@@ -101,17 +112,21 @@ def main() -> int:
         scenes = (everything(),)
         left = [replace(each, scene=scenes[0].name) for each in left]
     for mode in arguments.modes:
-        for row in in_mode(mode, left, scenes, timed=not arguments.untimed):
+        for row in in_mode(mode, left, scenes, timed=not arguments.untimed, logs=arguments.logs):
             rows.append(row)
             print(line(row), flush=True)
             if arguments.json:
                 arguments.json.write_text(json.dumps([asdict(each) for each in merged(kept, rows)], indent=1))
-    print(table(merged(kept, rows)))
+    _print_tables(merged(kept, rows))
     wrong = [row for row in rows if row.wrong]
     names = {row.fault for row in rows}
     size = f"{len(names)} faults x {len(arguments.modes)} modes: {len(rows)} rows"
     print(f"{size}, {len(wrong)} not as declared; load {os.getloadavg()[0]:.1f}")
     return 1 if wrong or not rows else 0
+
+
+def _print_tables(rows: list[Row]) -> None:
+    print(table(rows), late_stops(rows), sep="\n\n")
 
 
 def _exists(file: Path | None) -> bool:
@@ -138,12 +153,14 @@ def possible(wanted: list[Fault], *, mounts: bool) -> list[Fault]:
     return [fault for fault in wanted if not reasons[fault.name]]
 
 
-def in_mode(mode: str, wanted: list[Fault], scenes: Iterable[Scene], *, timed: bool) -> Iterator[Row]:
+def in_mode(
+    mode: str, wanted: list[Fault], scenes: Iterable[Scene], *, timed: bool, logs: Path | None
+) -> Iterator[Row]:
     """Run the faults of each scene in a process of its own: Fast DDS remembers the network of its first participant."""
     for scene in scenes:
         left = [fault for fault in wanted if fault.scene == scene.name]
         receiving, sending = FORK.Pipe(duplex=False)
-        running = FORK.Process(target=in_scene, args=(mode, left, scene, timed, sending), daemon=True)
+        running = FORK.Process(target=in_scene, args=(mode, left, scene, timed, logs, sending), daemon=True)
         running.start()
         sending.close()
         with contextlib.suppress(EOFError):  # the end
@@ -152,7 +169,9 @@ def in_mode(mode: str, wanted: list[Fault], scenes: Iterable[Scene], *, timed: b
         running.join()
 
 
-def in_scene(mode: str, left: list[Fault], scene: Scene, timed: bool, rows: Connection) -> None:
+def in_scene(
+    mode: str, left: list[Fault], scene: Scene, timed: bool, logs: Path | None, rows: Connection
+) -> None:
     """Run faults one after the other in one world; a world that does not go on is replaced."""
     while left:
         with contextlib.ExitStack() as stack:
@@ -166,13 +185,17 @@ def in_scene(mode: str, left: list[Fault], scene: Scene, timed: bool, rows: Conn
                 fault = left.pop(0)
                 row = once(world, fault)
                 judge(row, fault, timed=timed)
+                if row.wrong and logs is not None:
+                    kept = logs / f"{fault.name} {mode}".replace("/", "_")
+                    shutil.copytree(world.folder / "logs", kept, dirs_exist_ok=True)
                 goes_on = row.goes_on_s is not None
                 rows.send(row)
 
 
 def once(world: World, fault: Fault) -> Row:
     """Record an episode with one fault in it."""
-    row = Row(fault.name, world.mode, declared_s=fault.safe_s, day=time.strftime("%Y-%m-%d"))
+    seen = fault.stop != "unseen"
+    row = Row(fault.name, world.mode, seen, declared_s=fault.safe_s, day=time.strftime("%Y-%m-%d"))
     world.mark_logs()
     try:
         world.drives()
@@ -185,7 +208,9 @@ def once(world: World, fault: Fault) -> Row:
             with fault.run(world):
                 if fault.stop == "must":
                     world.until(lambda: world.stopped_s(world.fault_at) is not None, "the stop", STOP_S)
-                row.stop_s = world.stopped_s(world.fault_at)
+                row.stop_s = world.stopped_s(world.fault_at) if seen else None
+                if row.stop_s is not None:
+                    row.decided_s, row.why = world.why_stopped(world.fault_at, world.fault_at + row.stop_s)
         except NotAsDeclaredError as error:
             row.wrong.append(str(error))
         ended = time.monotonic()
@@ -236,15 +261,17 @@ def judge(row: Row, fault: Fault, *, timed: bool) -> None:
 
 
 def line(row: Row) -> str:
-    stop = (
-        "drives on"
-        if row.stop_s is None
-        else f"{row.stop_s:.2f} s" + (f" ({row.declared_s:.2f})" if row.declared_s else "")
-    )
+    stop = _motion(row) + (f" ({row.declared_s:.2f})" if row.declared_s else "")
     lost = "?" if row.lost_s is None else f"{row.lost_s:.2f} s"
     goes_on = "no" if row.goes_on_s is None else f"{row.goes_on_s:.1f} s"
     cells = [row.fault, row.mode, stop, f"{row.share:.2f}", lost, row.episode, goes_on, row.words[:160]]
     return "| " + " | ".join(cells) + " |" + (f"  <-- {'; '.join(row.wrong)}" if row.wrong else "")
+
+
+def _motion(row: Row) -> str:
+    if not row.seen:
+        return "no simulator"
+    return "drives on" if row.stop_s is None else f"stops in {row.stop_s:.2f} s"
 
 
 def table(rows: list[Row]) -> str:
@@ -257,8 +284,18 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def late_stops(rows: list[Row]) -> str:
+    """Return a table of the stops after more than LATE_S: when the supervisor decided to stop, and why."""
+    lines = ["| stops late | mode | decided | stands | why |", "|---|---|---|---|---|"]
+    for row in rows:
+        if row.stop_s is not None and row.decided_s is not None and row.stop_s > LATE_S:
+            times = f"{row.decided_s:.2f} s | {row.stop_s:.2f} s"
+            lines.append(f"| {row.fault} | {row.mode} | {times} | {row.why} |")
+    return "\n".join(lines)
+
+
 def _cell(row: Row) -> str:
-    parts = ["drives on" if row.stop_s is None else f"stops in {row.stop_s:.2f} s"]
+    parts = [_motion(row)]
     parts += [f"lost {row.lost_s:.2f} s"] if row.lost_s else []
     parts += [] if row.episode == "complete" else [row.episode or "no episode"]
     parts += ["does not go on"] if row.goes_on_s is None else []

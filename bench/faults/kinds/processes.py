@@ -19,6 +19,8 @@ STOPS = {
     "policy_server": ("must", SILENT_S),
     "dagger_supervisor": ("must", UNCOMMANDED_S),
 }
+ENDS = {name: STOPS[name] for name in ("sim", "dagger_supervisor")}
+"""Of a node that is asked to end: the policy server may propose until it does."""
 MAY = ("may", 0.0)
 
 
@@ -114,7 +116,10 @@ FAULTS = [
         for name in NODES
     ),
     *(Fault(f"{name} frozen for {FREEZE_S:g} s", frozen(name), *STOPS.get(name, MAY)) for name in NODES),
-    *(Fault(f"{name} restarted while it moves", ended(name, signal.SIGTERM)) for name in NODES),
+    *(
+        Fault(f"{name} restarted while it moves", ended(name, signal.SIGTERM), *ENDS.get(name, MAY))
+        for name in NODES
+    ),
     Fault("all nodes starved of the processor", starved()),
     *(Fault(f"{name} starved of the processor", starved(name)) for name in NODES),
     *(
