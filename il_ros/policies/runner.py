@@ -178,14 +178,15 @@ class LoadedPolicy:
         except ValueError as error:
             raise PolicyError(f"policy {self.version}: {error}") from error
         own = self.uncertainty_model.of(state, uncertainty)
-        beyond = float(self.normaliser.excess(features).max(initial=0.0))
+        normaliser = self.normaliser
+        beyond = 0.0 if normaliser.shown is None else float(normaliser.excess(features).max(initial=0.0))
         return PolicyAnswer(commands, own, beyond, self._own_by_group(spread), taken)
 
     def _own_by_group(self, spread: Array | None) -> Mapping[str, float] | None:
         """Return the uncertainty of each action group from that of each learnt number (L,); None if unknown."""
-        columns = self.form.columns_by_group
-        if spread is None or not columns:
+        if spread is None or not self.contract.grouped:
             return None
+        columns = self.form.columns_by_group
         own = {group: rms(spread[places]) for group, places in columns.items()}
         if not np.isfinite(list(own.values())).all():
             raise PolicyError(f"policy {self.version}: its uncertainties are {own}")

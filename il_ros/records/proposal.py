@@ -93,17 +93,22 @@ class Proposal:
             raise ProposalError(f"way must be 0 or more, not {self.way}")
         if self.uncertainty is not None and not (math.isfinite(self.uncertainty) and self.uncertainty >= 0):
             raise ProposalError(f"uncertainty must be a finite number of at least 0, not {self.uncertainty}")
-        for group, value in (self.uncertainties or {}).items():
+        if self.uncertainties:
+            self._check_uncertainties(self.uncertainties)
+        if self.observed_ns is not None and not 0 < self.observed_ns <= self.stamp_ns:
+            raise ProposalError(
+                f"observed must be the answered tick, {self.stamp_ns}, or an earlier one (> 0), not {self.observed_ns}"
+            )
+
+    @staticmethod
+    def _check_uncertainties(uncertainties: Mapping[str, float]) -> None:
+        for group, value in uncertainties.items():
             if not group.isidentifier():
                 raise ProposalError(f"uncertainties: '{group}' is no name of an action group")
             if not (math.isfinite(value) and value >= 0):
                 raise ProposalError(
                     f"the uncertainty of {group} must be a finite number of at least 0, not {value}"
                 )
-        if self.observed_ns is not None and not 0 < self.observed_ns <= self.stamp_ns:
-            raise ProposalError(
-                f"observed must be the answered tick, {self.stamp_ns}, or an earlier one (> 0), not {self.observed_ns}"
-            )
 
     @property
     def seen_ns(self) -> int:

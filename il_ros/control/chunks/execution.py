@@ -81,7 +81,9 @@ class ChunkPlayer:
         `measured`: the ticks that begin until the chunk can be there.
         """
         commit = measured if self._execution.commit == MEASURED else self._execution.commit
-        return self.left(tick_ns)[: 0 if self._alone else commit]
+        if self._alone or not commit:
+            return np.empty((0, self._contract.action_size))
+        return self.left(tick_ns)[:commit]
 
     def add(self, observed_ns: int, chunk: Vector) -> None:
         """Play a chunk (H, A) whose first step is for the tick that it observed."""

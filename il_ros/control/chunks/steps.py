@@ -21,4 +21,4 @@ def steps_left(chunk: Vector, observed_ns: int, tick_ns: int, period_ns: int) ->
     `period_ns`, so the step is that of the nearest point of the grid.
     """
     passed = max(0, round((tick_ns - observed_ns) / period_ns))
-    return chunk[passed:]
+    return chunk[passed:] if passed else chunk

@@ -42,10 +42,14 @@ class _Plan:
 
 @dataclass(eq=False)
 class _Source:
-    """The messages of one publisher: the wanted elements that it sends, and its last two positions of these."""
+    """The messages of one publisher: the wanted elements that it sends, and its last two positions of these.
+
+    `plan`: that of its last message.
+    """
 
     layout: JointLayout
     newest_ns: int = 0
+    plan: _Plan | None = None
     elements: set[Element] = field(default_factory=set)
     last: list[Vector] = field(default_factory=list)
     jumps: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=JUMPS))
@@ -85,7 +89,9 @@ class JointSources:
             source = self._sources[layout.source] = _Source(layout)
             if len(self._sources) > MOST_LAYOUTS:
                 del self._sources[min(self._sources, key=lambda each: self._sources[each].newest_ns)]
-        source.elements.update(plan.elements)
+        if source.plan is not plan:  # hardly ever: this is done for every message
+            source.elements.update(plan.elements)
+            source.plan = plan
         if plan.names and stamp_ns > source.newest_ns:
             _note_jump(source, plan, layout.read(raw, "position")[plan.columns], stamp_ns)
         source.newest_ns = max(source.newest_ns, stamp_ns)
@@ -94,10 +100,10 @@ class JointSources:
     def fault(self, time_ns: int, names: Sequence[str] | None = None) -> str:
         """Return why a joint has two publishers at a time, "" if none has; `names`: the joints that matter."""
         recent = [each for each in self._sources.values() if abs(time_ns - each.newest_ns) <= TOGETHER_NS]
-        matter = [each for each in self._wanted if names is None or each[1] in names]
         for one, other in combinations(recent, 2):
             shared = one.elements & other.elements
-            both = dict.fromkeys(each[1] for each in matter if each in shared)
+            matter = (each[1] for each in self._wanted if each in shared)
+            both = dict.fromkeys(name for name in matter if names is None or name in names)
             if both:
                 return (
                     f"{_quoted(both)} {'comes' if len(both) == 1 else 'come'} from two publishers: {one.layout} "

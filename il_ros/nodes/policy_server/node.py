@@ -34,6 +34,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from il_ros.control.computing_time import ComputingTime
@@ -96,6 +97,8 @@ class PolicyServer(managed.ManagedNode):
             self, "way", -1, "which way to do the task is taken, of a policy that keeps several apart (recipe moe): "
             "0, 1, ...; -1: the policy chooses for each chunk", minimum=-1, maximum=63,
         )  # fmt: skip
+        self._read_way()
+        self.add_post_set_parameters_callback(self._read_way)
         declare_promotion(self)
         self._policy: Any = None
         self._admitted: tuple[Any, Path] | None = None  # the first promoted policy, for the next configure
@@ -211,6 +214,11 @@ class PolicyServer(managed.ManagedNode):
         limit_s = value(self, "inference_share") * policy.contract.period_ns / 1e9
         return self._times.setdefault(policy, ComputingTime(limit_s, waits=policy.waits))
 
+    def _read_way(self, _changed: Sequence[Parameter] = ()) -> None:
+        """Keep the parameter's value, which each tick needs; None: the policy chooses."""
+        way: int = value(self, "way")
+        self._way = way if way >= 0 else None
+
     def _deliver(self, callback: Callable[[], None]) -> None:
         """Have `callback` called by the executor; called in the thread of the inference."""
         executor = self.executor
@@ -230,9 +238,8 @@ class PolicyServer(managed.ManagedNode):
             current = policy is self._policy and self._proposer.version == policy.version
             driving = self._generation.authority == self._source
             committed = committed[: policy.horizon - 1 if current and driving else 0]
-            return partial(_parts, policy, seen, committed, observation.tick_ns, way if way >= 0 else None)
+            return partial(_parts, policy, seen, committed, observation.tick_ns, self._way)
 
-        way = value(self, "way")
         return Computation(begin, partial(self._answer, policy, observation, seen, self._resets))
 
     def _answer(
@@ -257,10 +264,10 @@ class PolicyServer(managed.ManagedNode):
 
         `committed`: the number of its first steps that are those of the chunk before.
         """
-        if self._before is None:
+        policy = self._policy
+        if self._before is None or policy.horizon < 2:
             return given
         before_ns, before = self._before
-        policy = self._policy
         ticks = round((tick_ns - before_ns) / policy.contract.period_ns)
         if ticks < 1:
             return given

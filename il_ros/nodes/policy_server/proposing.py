@@ -217,6 +217,9 @@ class PolicyProposer(Proposer):
         if self._newest_ns <= self._answered_ns:
             return  # answered meanwhile, with the chunk before
         left = self._chunks.left(self._newest_ns)
+        if left is answer.chunk:  # the whole of it, for the tick that it observed
+            self._propose(self._newest_ns, observation, answer, outcome.seconds)
+            return
         if len(left):
             self._propose(self._newest_ns, observation, _rest(answer, left, observation), outcome.seconds)
             return

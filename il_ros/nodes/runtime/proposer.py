@@ -217,11 +217,13 @@ class Proposer:
             self._silent("without observation", WARN, self._why_none(observation), log=not starting)
             return
         frozen = self._frozen.reasons(observation)
-        needed = [why for key, why in frozen.items() if key not in self._synchroniser.optional]
-        if needed:
-            self._silent("frozen", ERROR, f"not proposed: {'; '.join(needed)}")
-            return
-        self._respond(observation.without(frozen) if frozen else observation)
+        if frozen:
+            needed = [why for key, why in frozen.items() if key not in self._synchroniser.optional]
+            if needed:
+                self._silent("frozen", ERROR, f"not proposed: {'; '.join(needed)}")
+                return
+            observation = observation.without(frozen)
+        self._respond(observation)
 
     def _respond(self, observation: Observation) -> None:
         """Propose the source's answer to an observation."""
