@@ -45,6 +45,7 @@ _NUMBER = check.or_null(check.number())
 _TEXT = check.or_null(check.text)
 _VERDICT = {"version": check.text, "state": check.text, "reason": check.text}
 _LAST = {"episode": check.text, "outcome": check.text, "grade": _TEXT, "reasons": check.several(check.text)}
+_DISK = {"free_bytes": _COUNT, "bytes_per_s": _NUMBER, "hours": _NUMBER}
 _COUNTS = {"labelled": check.whole(), "interventions": check.whole()}
 
 _CHECKS = {
@@ -68,6 +69,7 @@ _CHECKS = {
             "episode": _TEXT,
             "last": check.or_null(_some("the last episode", _LAST)),
             "warnings": check.several(check.text),
+            "disk": check.or_null(_some("the disk", _DISK)),
         },
     ),
     TRAINING: _some("an event", {"event": check.name_text, "job": check.text}, ("event",)),

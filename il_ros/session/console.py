@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from il_ros.core.tables import counted, percent, shown
+from il_ros.episodes.recording.disk import in_words
 from il_ros.records.decision import NOBODY, drives
 from il_ros.records.labelling import EXPERT
 from il_ros.session.notice import Notice, NoticeKind
@@ -26,12 +27,23 @@ _TINTS = {
 _BARS = " ▁▂▃▄▅▆▇█"
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _BAR_CELLS = 8
+_LITTLE_DISK_H = 0.5
+"""The disk's part of the line is orange below this."""
 
 
 def status_line(state: SessionState, width: int, *, colour: bool = True) -> str:
     """Return the status line, at most `width` characters without escape sequences; the last parts are cut first."""
     state = _escaped(state)
-    parts = [_episode(state), _driver(state), _uncertainty(state), _training(state), _counts(state)]
+    parts = [
+        *(
+            _episode(state),
+            _driver(state),
+            _uncertainty(state),
+            _training(state),
+            _counts(state),
+            _disk(state),
+        )
+    ]
     line = ""
     for part in filter(None, parts):
         longer = f"{line}{_DIM} │ {_PLAIN}{part}" if line else part
@@ -127,6 +139,14 @@ def _training(state: SessionState) -> str:
     bar = f"{'█' * full}{_DIM}{'░' * (_BAR_CELLS - full)}{_PLAIN}"
     left = "" if state.training_left_s is None else f", {short_time(state.training_left_s)} left"
     return f"{state.training} {bar} {percent(state.training_share)}{left}"
+
+
+def _disk(state: SessionState) -> str:
+    """Return how long the disk lasts; "" while it is unknown."""
+    if state.disk_h is None:
+        return ""
+    tint = _ORANGE if state.disk_h < _LITTLE_DISK_H else _DIM
+    return f"{tint}disk {in_words(state.disk_h)}{_PLAIN}"
 
 
 def _counts(state: SessionState) -> str:

@@ -53,7 +53,7 @@ class SessionState:
     the running episode; `last_labels`: of the last one. `done`: number of ended episodes without discarded ones;
     `last_kept`: the last one is among them. `moment`: number of recorded moments returned to. `taken_ns`: stamp
     from which the expert drives. `started_ns`: stamp of the episode's first decision. `warned`: the recorder's
-    warnings about the running episode.
+    warnings about the running episode. `disk_h`: hours until the recorder's disk is full, at the present rate.
     `learns`: policy and trainer run beside; otherwise demonstrations are recorded.
     """
 
@@ -105,6 +105,7 @@ class SessionState:
     recorder_known: bool = False
     supervisor_known: bool = False
     warned: tuple[str, ...] = ()
+    disk_h: float | None = None
     learns: bool = True
 
     @property
@@ -218,7 +219,8 @@ def after_recorder_status(state: SessionState, status: Mapping[str, Any]) -> Upd
     now = status.get("episode") or ""
     last = status.get("last") or {}
     notices = []
-    after = replace(state, recording=now, recorder_known=True)
+    disk = status.get("disk") or {}
+    after = replace(state, recording=now, recorder_known=True, disk_h=disk.get("hours"))
     if now != state.recording:
         after = replace(after, episode_labels=0, interventions=0, started_ns=0, last_drivers=NO_DRIVERS)
         if now:

@@ -27,6 +27,18 @@ def test_all_parts_in_one_line():
     )
 
 
+@pytest.mark.parametrize(
+    ("hours", "words"), [(3.25, "disk 3.2 h"), (0.2, "disk 12 min"), (812.0, "disk 812 h")]
+)
+def test_the_time_until_the_disk_is_full_is_the_last_part(hours, words):
+    assert plain(replace(BUSY, disk_h=hours)) == f"{plain(BUSY)} │ {words}"
+
+
+def test_little_time_until_the_disk_is_full_is_orange():
+    assert "\x1b[33mdisk 12 min" in status_line(SessionState(disk_h=0.2), 200)
+    assert "\x1b[33m" not in status_line(SessionState(disk_h=2.0), 200)
+
+
 def test_a_narrow_terminal_keeps_the_first_parts():
     assert plain(BUSY, 48) == "● episode_000012 1:15.2 │ policy v3 drives"
 

@@ -28,6 +28,15 @@ def observed(update, state, message):
     return state, tuple(notice.text for notice in notices)
 
 
+def test_the_recorders_disk_is_known_in_hours_until_it_is_not():
+    disk = {"free_bytes": 10, "bytes_per_s": 1.0, "hours": 2.5}
+    state, _ = observed(after_recorder_status, SessionState(), {"episode": None, "disk": disk})
+    assert state.disk_h == 2.5
+    state, _ = observed(after_recorder_status, state, {"episode": None, "disk": {"hours": None}})
+    assert state.disk_h is None
+    assert observed(after_recorder_status, state, {"episode": None})[0].disk_h is None  # an earlier recorder
+
+
 def decided(tick, driver, version="", mode="hg_dagger", uncertainty=None):
     sent = None if driver == "none" else (0.5,)
     return Decision(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes import cut, doctor, exchange, keep, play, relabel, show
+from il_ros.cli.episodes import cut, doctor, exchange, keep, play, prune, relabel, show
 from il_ros.core.contract import ContractError
 from il_ros.core.tables import say
 from il_ros.episodes.arrays.array_files import NoFramesError
@@ -18,6 +18,7 @@ from il_ros.episodes.cut import CutError
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.layout import LayoutError
 from il_ros.episodes.recording.record import RecordError
+from il_ros.episodes.retention import RetentionError
 from il_ros.episodes.video import VideoError
 from il_ros.policies.checkpoint import CheckpointError
 from il_ros.session.relabelling.moments import RelabelError
@@ -35,6 +36,7 @@ _EXPECTED = (
     RecordError,
     RecoverError,
     RelabelError,
+    RetentionError,
     VideoError,
 )
 
@@ -45,6 +47,7 @@ An EPISODE is a folder, or a number under --root. examples:
   il-ros episodes verify                        read and check everything
   il-ros episodes recover 12                    after a crash of the recorder
   il-ros episodes discard 12 --reason "slipped" deletes nothing; 'undo 12' reverts it
+  il-ros episodes prune --grade poor            makes room: to the trash, after a question; 'undo' reverts it
   il-ros episodes doctor                        what in the data teaches the wrong thing, and how to undo it
   il-ros episodes amend 12 --leave-out 0:1.5    training leaves the span out; '--undo' reverts it
   il-ros episodes replay 12                     frames as the policy would see them
@@ -67,7 +70,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for part in (show, keep, doctor, play, exchange, cut, relabel):
+    for part in (show, keep, prune, doctor, play, exchange, cut, relabel):
         part.add_verbs(verbs, _common())
     parser.set_defaults(run=run)
 

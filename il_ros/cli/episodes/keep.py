@@ -11,7 +11,7 @@ from typing import Any
 from il_ros.cli.episodes.choice import add_contract, entries_of, folder_of
 from il_ros.core import contract as contracts
 from il_ros.core.tables import counted, say, size
-from il_ros.episodes import layout
+from il_ros.episodes import layout, trash
 from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.bag.recover import RecoverError, Recovery, recover
 from il_ros.episodes.foreign_types import read_beside
@@ -56,7 +56,7 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", default="", help="reason, shown in lists")
     parser.set_defaults(act=_discard)
 
-    parser = verbs.add_parser("undo", parents=[common], help="revert a discard")
+    parser = verbs.add_parser("undo", parents=[common], help="revert a discard or a prune")
     parser.add_argument("episodes", **several)
     parser.set_defaults(act=_undo)
 
@@ -132,11 +132,27 @@ def _discard(args: argparse.Namespace) -> int:
 
 
 def _undo(args: argparse.Namespace) -> int:
+    """Move episodes back from the trash, and revert a discard of the others."""
+    pruned = [word for word in args.episodes if _in_trash(word, args.root) is not None]
+    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    for word in pruned:
+        found = _in_trash(word, args.root)
+        assert found is not None
+        back = trash.restore(found.parent.parent, found.name, at)
+        say(f"{back.name}: is back{', and still discarded' if layout.is_discarded(back) else ''}")
+    args.episodes = [word for word in args.episodes if word not in pruned]
     for folder in _episodes(args):
         was = layout.is_discarded(folder)
         layout.undo_discard(folder)
         say(f"{folder.name}: {'counts again' if was else 'was not discarded'}")
     return 0
+
+
+def _in_trash(word: str, root: Path) -> Path | None:
+    """Return the folder in the trash of an episode, given by number or path; None if it is not there."""
+    path = root / layout.episode_name(int(word)) if word.isdigit() and not Path(word).exists() else Path(word)
+    pruned = path.parent / trash.FOLDER / path.name
+    return pruned if pruned.is_dir() and not path.exists() else None
 
 
 def _episodes(args: argparse.Namespace) -> list[Path]:

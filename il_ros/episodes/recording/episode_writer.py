@@ -14,6 +14,7 @@ from il_ros.episodes.bag.topics import CONTRACT_RECORD
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
 from il_ros.episodes.recording.commands import CommandCounts
+from il_ros.episodes.recording.disk import FreeBytes, Written
 from il_ros.episodes.recording.grade import grade
 from il_ros.episodes.recording.options import RecordedStream, RecordOptions
 from il_ros.records.outcomes import SUCCESS
@@ -21,7 +22,6 @@ from il_ros.records.outcomes import SUCCESS
 CHECK_S = 1.0
 """Interval between checks of the free space and the file."""
 
-FreeBytes = Callable[[Path], int]
 OpenBag = Callable[[Path, RecordOptions], BagWriter]
 
 
@@ -59,6 +59,7 @@ class EpisodeWriter:
         self._received: tuple[StreamInfo, ...] = ()
         self._refused: dict[str, tuple[float, str]] = {}
         self._faults: list[str] = []
+        self._free: int | None = None
         self._bag = open_bag(folder, options)
         if info.contract_text:
             contract = {"name": info.contract_name, "hash": info.contract_hash, "text": info.contract_text}
@@ -74,6 +75,11 @@ class EpisodeWriter:
     def backlog_bytes(self) -> int:
         """Bytes received and not yet taken from the queue."""
         return self._put_bytes - self._dequeued_bytes
+
+    @property
+    def written(self) -> Written:
+        """How much is written, and what the disk has left."""
+        return Written(self._dequeued_bytes, self._bag.written_bytes, self._free)
 
     @property
     def written_bytes(self) -> int:
@@ -176,6 +182,7 @@ class EpisodeWriter:
     def _check(self) -> None:
         self._bag.check()
         free, needed = self._free_bytes(self.folder), self._options.min_free_disk_bytes
+        self._free = free
         if free < needed:
             self.failure = (
                 f"the disk is nearly full: {free >> 20} MiB free, {needed >> 20} MiB must stay free"

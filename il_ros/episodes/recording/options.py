@@ -29,6 +29,8 @@ class RecordOptions:
     max_duration_s: float = math.inf
     min_free_disk_bytes: int = 1024 * MIB
     """With less free space no episode is started, and a running one ends."""
+    disk_warning_s: float = 1800.0
+    """Less time until the disk is full, at the present rate, is a warning; 0: none."""
     compression: str = "none"
     chunk_bytes: int = CHUNK_BYTES
     checksums: bool = True
@@ -54,7 +56,7 @@ class RecordOptions:
             raise ValueError(
                 f"compression is '{self.compression}'; it must be one of: {', '.join(COMPRESSIONS)}"
             )
-        for name in ("pre_roll_s", "min_free_disk_bytes", "ahead_s", "shortest_s"):
+        for name in ("pre_roll_s", "min_free_disk_bytes", "disk_warning_s", "ahead_s", "shortest_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it can't be negative")
         for name in ("pre_roll_bytes", "max_duration_s", "chunk_bytes", "flush_s", "sync_s", "queue_bytes"):

@@ -23,7 +23,8 @@ from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
 from il_ros.episodes.recording.clock import Clock, RecordingClock, said
 from il_ros.episodes.recording.commands import CommandCounts
-from il_ros.episodes.recording.episode_writer import EpisodeWriter, FreeBytes, OpenBag
+from il_ros.episodes.recording.disk import DiskTime, FreeBytes
+from il_ros.episodes.recording.episode_writer import EpisodeWriter, OpenBag
 from il_ros.episodes.recording.grade import wrong_clock
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions
 from il_ros.episodes.recording.pre_roll import PreRoll
@@ -75,6 +76,7 @@ class EpisodeRecorder:
         """Episodes completed so far."""
         self.last: EpisodeWriter | None = None
         """The last stopped episode."""
+        self.disk = DiskTime(options.root, options.min_free_disk_bytes, free_bytes)
         self._clock = RecordingClock(clock_ns, steady_ns)
         self._wall, self._free_bytes = wall, free_bytes
         self._open_bag = open_bag or _open_bag
@@ -111,6 +113,7 @@ class EpisodeRecorder:
         """Process a serialised message at its reception."""
         self._notice_step()
         log_ns = self._clock.now_ns()
+        self.disk.count(len(raw))
         stream.observe(log_ns, raw, recording=self._writer is not None)
         if self._writer:
             self._writer.put(stream.spec, log_ns, raw, log_ns)
@@ -269,6 +272,8 @@ class EpisodeRecorder:
         for stream in self.streams.values():
             if silence := stream.silence(now_ns, self.options.silence_s):
                 wrong[f"topic {stream.spec.topic}"] = f"no messages on {silence}"
+        if full := self.disk.warning(self.options.disk_warning_s):
+            wrong["the disk"] = full
         for name, reason in wrong.items():
             if name not in self._lost:
                 self._add_event("warning", writer, reason)

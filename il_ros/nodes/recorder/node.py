@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 from il_ros.core.contract import Contract
 from il_ros.core.tables import shown
 from il_ros.episodes.layout import StreamInfo
+from il_ros.episodes.recording.disk import DiskLeft
 from il_ros.episodes.recording.record import EpisodeRecorder, Event, RecordError
 from il_ros.nodes.recorder import parameters as parameters
 from il_ros.nodes.recorder.streams import RecorderStreams
@@ -37,6 +38,7 @@ from il_ros.records.outcomes import OUTCOMES
 
 POLL_S = 0.05  # how soon a full disk or the duration limit ends an episode
 STATUS_S = 0.5  # how often the status is published while recording
+IDLE_STATUS_S = 5.0  # how often it is published otherwise: the disk may fill by other programs
 FAULT_SHOWN_S = 30.0  # how long the diagnostics show a fault
 
 STATUS = "~/status"
@@ -135,6 +137,7 @@ class Recorder(managed.ManagedNode):
             "being saved": ", ".join(recorder.saving),
             "waiting for the disk (bytes)": writer.backlog_bytes if writer else 0,
         }
+        values |= _disk_values(recorder.disk.left)
         values |= {info.topic: _words(info) for info in recorder.live()}
         if self._fault and time.monotonic() - self._fault[0] < FAULT_SHOWN_S:
             return Status(ERROR, self._fault[1], values)
@@ -144,6 +147,9 @@ class Recorder(managed.ManagedNode):
             state = f"recording {writer.info.name}" if writer else "ready"
             return Status(WARN, f"{state}, without optional streams: {'; '.join(without)}", values)
         problems += list(self._streams.refused.values()) if self._streams is not None else []
+        full = recorder.disk.warning(recorder.options.disk_warning_s)
+        if full and not problems:
+            return Status(WARN, full, values)
         if problems:
             return Status(ERROR if writer or wrong else WARN, "; ".join(problems), values)
         return Status(OK, f"recording {writer.info.name}" if writer else "ready", values)
@@ -187,11 +193,13 @@ class Recorder(managed.ManagedNode):
     def _poll(self) -> None:
         if self._recorder is None:
             return
+        now_s, writer = time.monotonic(), self._recorder.writer
+        self._recorder.disk.look(now_s, None if writer is None else writer.written)
         events = self._recorder.poll()
         for event in events:
             self._report(event)
-        recording = self._recorder.writer is not None
-        if events or (recording and time.monotonic() - self._published_s > STATUS_S):
+        wait_s = STATUS_S if self._recorder.writer is not None else IDLE_STATUS_S
+        if events or now_s - self._published_s > wait_s:
             self._publish_status()
 
     def _report(self, event: Event) -> None:
@@ -236,8 +244,24 @@ class Recorder(managed.ManagedNode):
             "count": recorder.saved if recorder else 0,
             "last": self._last or None,
             "warnings": self._warnings,
+            "disk": _disk(recorder.disk.left) if recorder else None,
         }
         self._status_publisher.publish(String(data=json.dumps(status)))
+
+
+def _disk(left: DiskLeft) -> dict[str, Any]:
+    """Return what is left of the disk, for the status."""
+    return {"free_bytes": left.free_bytes, "bytes_per_s": left.bytes_per_s, "hours": left.hours}
+
+
+def _disk_values(left: DiskLeft) -> dict[str, Any]:
+    """Return what is left of the disk, for the diagnostics; what is unknown is left out."""
+    values = {
+        "disk left (bytes)": left.free_bytes,
+        "disk rate (bytes/s)": None if left.bytes_per_s is None else round(left.bytes_per_s),
+        "disk left [h]": left.hours,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _words(info: StreamInfo) -> str:

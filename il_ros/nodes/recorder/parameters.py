@@ -71,6 +71,13 @@ def declare_all(node: Node) -> None:
     fixed("max_duration_s", 0.0, "longest duration of an episode; 0: no limit", unit="s", minimum=0)
     fixed("min_free_bytes", 1024 * MIB, "disk space to keep free", unit="bytes", minimum=0)
     fixed(
+        "disk_warning_s",
+        1800.0,
+        "time until the disk is full, at the present rate, below which that is a warning; 0: never",
+        unit="s",
+        minimum=0,
+    )
+    fixed(
         "silence_s",
         1.0,
         "time without a message after which a required stream is silent",
@@ -133,6 +140,7 @@ def options(node: Node, contract: Contract) -> RecordOptions:
         pre_roll_s=value(node, "pre_roll_s"),
         max_duration_s=longest_s if longest_s > 0 else math.inf,
         min_free_disk_bytes=value(node, "min_free_bytes"),
+        disk_warning_s=value(node, "disk_warning_s"),
         compression=value(node, "compression"),
         checksums=value(node, "checksums"),
         chunk_bytes=value(node, "chunk_bytes"),

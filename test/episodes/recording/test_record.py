@@ -392,6 +392,26 @@ def test_low_disk_space_ends_the_episode_before_the_disk_is_full(make, monkeypat
     assert finished(recorder).faults == ("the disk is nearly full: 50 MiB free, 100 MiB must stay free",)
 
 
+def test_a_disk_that_is_full_soon_is_said_while_recording_and_when_it_is_not_any_more(make, clock):
+    free = [700 << 20]
+    recorder = make(free_bytes=lambda path: free[0], min_free_disk_bytes=100 << 20, disk_warning_s=1800.0)
+    talk = recorder.add_stream(TALK)
+    for second in range(10):  # a mebibyte a second, and 600 are left: 10 min
+        recorder.disk.look(second)
+        recorder.receive(talk, string("x" * (1 << 20)))
+    recorder.start()
+    told = [event for event in recorder.poll() if event.kind == "warning"]
+    assert [" is full in 10 min: 629.1 MB left at 1.0 MB a second" in event.text for event in told] == [
+        True
+    ]
+    assert recorder.poll() == []
+    free[0] = 1 << 40
+    recorder.disk.look(20.0)
+    assert [(event.kind, event.text) for event in recorder.poll()] == [
+        ("restored", "the disk can be used again")
+    ]
+
+
 def test_a_deleted_folder_ends_the_episode_with_a_fault(
     make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

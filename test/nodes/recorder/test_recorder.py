@@ -361,6 +361,25 @@ def test_status_and_diagnostics_report_the_recording(graph, start, arm):
     )
 
 
+def test_status_and_diagnostics_tell_how_long_the_disk_lasts(graph, start, arm):
+    status = graph.received("/recorder/status", STRING, LATCHED)
+    reports = []
+    graph.outside.create_subscription(DiagnosticArray, "/diagnostics", reports.append, 10)
+    arm.flowing(start(disk_warning_s=1e12))
+
+    def told() -> bool:
+        arm(joints(0.0))
+        values = {item.key: item.value for item in reports[-1].status[0].values} if reports else {}
+        return "disk left [h]" in values and " is full in " in reports[-1].status[0].message
+
+    graph.until(told, "the hours in the diagnostics")
+    graph.until(
+        lambda: arm(joints(0.0)) or json.loads(status[-1].data)["disk"]["hours"], "the hours in the status"
+    )
+    disk = json.loads(status[-1].data)["disk"]
+    assert disk["hours"] == pytest.approx(disk["free_bytes"] / disk["bytes_per_s"] / 3600)
+
+
 def test_a_wrong_contract_or_option_leaves_the_node_unconfigured(graph, start, tmp_path: Path):
     recorder = start(contract=str(tmp_path / "none.yaml"))
     assert recorder.state == "unconfigured"
