@@ -355,6 +355,8 @@ def opened(
             progress=progress,
             history=recipe.policy.history,
             optional=inputs.may_lack,
+            pictures=recipe.training.pictures,
+            jobs=0,
         )
 
     if not automatic:

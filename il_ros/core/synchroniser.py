@@ -17,6 +17,7 @@ import numpy as np
 
 from il_ros.core import messages
 from il_ros.core.codecs import CodecError, decoder, require_finite
+from il_ros.core.codecs.base import Decoder
 from il_ros.core.codecs.image import other_view, size_of
 from il_ros.core.codecs.joint_layout import JointLayout
 from il_ros.core.codecs.joint_sources import MOST_LAYOUTS, JointSources
@@ -88,7 +89,8 @@ class Synchroniser:
     Messages are stored as bytes and decoded only when a tick needs them: a camera may be faster than the
     policy.
     `publishers`: returns the names of a topic's publishers, for the reason that a joint has two of them; offline
-    they are not known.
+    they are not known. `decoders`: makes the reader of an observation's messages; offline its values may have another
+    form.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Synchroniser:
         specs: Sequence[ObservationSpec],
         publishers: Callable[[str], Sequence[str]] = lambda topic: (),
         optional: Collection[str] = (),
+        decoders: Callable[[ObservationSpec], Decoder] = decoder,
     ):
         self._specs = tuple(specs)
         self.optional = frozenset(optional)
@@ -115,7 +118,7 @@ class Synchroniser:
         }
         self._readers = {spec.key: JointStateReader(spec) for spec in specs if spec.type == JOINT_STATE}
         self._shared = {topic for topic, count in Counter(spec.topic for spec in specs).items() if count > 1}
-        self._decoders = {spec.key: decoder(spec) for spec in specs}
+        self._decoders = {spec.key: decoders(spec) for spec in specs}
         self._first_sizes: dict[str, tuple[int, int]] = {}
         self._last_tick_ns = -1
         self.disordered = dict.fromkeys(self._types, 0)

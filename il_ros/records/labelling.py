@@ -75,6 +75,10 @@ def _label(mode: str, authority: str, decision: Decision) -> Numbers | None:
     return decision.proposals.get(EXPERT) if mode == "dagger" and decision.queried else None
 
 
+def _by_mode(decision: Decision) -> Numbers | None:
+    return label(decision.mode or "priority", decision)
+
+
 def _driven(decision: Decision) -> Numbers | None:
     return _by_group(decision, lambda authority: None if authority == NOBODY else decision.sent)
 
@@ -92,7 +96,7 @@ def _by_group(decision: Decision, choose: Callable[[str], Numbers | None]) -> Nu
     return None if all(map(math.isnan, chosen)) else tuple(chosen)
 
 
-BY_MODE = Rule("by_mode", lambda decision: label(decision.mode or "priority", decision))
+BY_MODE = Rule("by_mode", _by_mode)
 """The table above, by the mode of each decision."""
 
 DRIVEN = Rule("driven", _driven)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from il_ros.core.specs import Vector
+from il_ros.episodes.arrays.camera_frames import read_ahead
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Normaliser
 from il_ros.policies.protocol import Batch, Window
@@ -136,36 +139,55 @@ class Batches:
         if self._own is not None:
             columns = self._columns
             states = torch.split(self._own[order], size)
-            for index, state in enumerate(states):
-                images = self._images_of(self._window[numbers[index]]) if self._images else None
-                window = Window(state, columns, images)
-                yield Batch(window, targets[index], weights[index], None, progress())
+            images: Iterable[dict[str, Tensor] | None] = repeat(None)
+            if self._images:
+                images = self._pictures(self._window[chosen] for chosen in numbers)
+            for seen, state, target, weight in zip(images, states, targets, weights):  # noqa: B905 (endless `repeat`)
+                yield Batch(Window(state, columns, seen), target, weight, None, progress())
             return
+        wanted = (frames for chosen in numbers for frames, _ in self._frames_of(chosen))
+        pictures = self._pictures(wanted)
         for index, chosen in enumerate(numbers):
-            frames, existing = self._window[chosen], self._existing[chosen]
-            following = None
-            if self._follows:
-                after = torch.cat([frames[:, 1:], self._following[chosen, None]], dim=1)
-                exists = torch.cat([existing[:, 1:], self._continues[chosen, None]], dim=1)
-                following = self._windows(after, exists)
-            window = self._windows(frames, existing)
-            yield Batch(window, targets[index], weights[index], following, progress())
+            windows = [
+                self._windows(frames, existing, next(pictures))
+                for frames, existing in self._frames_of(chosen)
+            ]
+            following = windows[1] if self._follows else None
+            yield Batch(windows[0], targets[index], weights[index], following, progress())
 
-    def _windows(self, frames: Tensor, existing: Tensor) -> Window:
-        """Return the windows of these frames (B, T)."""
-        others = {key: tokens[frames] for key, tokens in self._tokens.items()}
-        if self._images:
-            others |= self._images_of(frames)
+    def _frames_of(self, chosen: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the frames of the samples' windows (B, T) and which exist; with `follows` the following ones too."""
+        window, existing = self._window[chosen], self._existing[chosen]
+        if not self._follows:
+            return [(window, existing)]
+        after = torch.cat([window[:, 1:], self._following[chosen, None]], dim=1)
+        exists = torch.cat([existing[:, 1:], self._continues[chosen, None]], dim=1)
+        return [(window, existing), (after, exists)]
+
+    def _windows(self, frames: Tensor, existing: Tensor, images: dict[str, Tensor]) -> Window:
+        """Return the windows of these frames (B, T) with their images."""
+        others = {key: tokens[frames] for key, tokens in self._tokens.items()} | images
         absent = {key: missing[frames] for key, missing in self._absent.items()}
         return Window(self._states[frames], self._columns, others, existing, absent)
 
-    def _images_of(self, frames: Tensor) -> dict[str, Tensor]:
-        """Return the images of frames (B, T) by camera: (B, T, H, W, C)."""
-        numbers, shape = frames.flatten().tolist(), tuple(frames.shape)
-        return {
-            key: torch.from_numpy(camera.take(numbers).reshape(*shape, *camera.shape)).to(self._device)
-            for key, camera in self._images.items()
-        }
+    def _pictures(self, wanted: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Yield the images of each tensor of frames (B, T) by camera: (B, T, H, W, C); none without cameras."""
+        if not self._images:
+            yield from ({} for _ in wanted)
+            return
+        shapes: deque[tuple[int, ...]] = deque()
+
+        def numbers() -> Iterator[list[int]]:
+            for frames in wanted:
+                shapes.append(tuple(frames.shape))
+                yield frames.flatten().tolist()
+
+        for found in read_ahead(self._images, numbers()):
+            shape = shapes.popleft()
+            yield {
+                key: torch.from_numpy(frames.reshape(*shape, *frames.shape[1:])).to(self._device)
+                for key, frames in found.items()
+            }
 
 
 def shifted(images: Tensor, shift_px: int, rng: torch.Generator) -> Tensor:

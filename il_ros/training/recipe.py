@@ -12,6 +12,7 @@ from il_ros.core import files, settings, share, strict_yaml
 from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError, at_least, one_of
 from il_ros.core.strict_yaml import YamlError
+from il_ros.episodes.arrays.cache import PICTURES
 from il_ros.policies.families.registry import family
 from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
@@ -26,7 +27,13 @@ Learning from Offline Human Demonstrations for Robot Manipulation", 2021), espec
 and weights that were selected on the held-out episodes cannot be tested on them for promotion.
 """
 
-ADDED: dict[str, Any] = {"still_every": 1, "input_margin": None, "ema": 0.0, "input_dropout": None}
+ADDED: dict[str, Any] = {
+    "still_every": 1,
+    "input_margin": None,
+    "ema": 0.0,
+    "input_dropout": None,
+    "pictures": None,
+}
 """Keys of `training` that earlier recipes lack, and the value that those worked by.
 
 None: any, because an interrupted training keeps its normaliser.
@@ -68,6 +75,7 @@ class Training:
     lapse: float = 1.0
     lapse_s: float = 1.0
     still_every: int = 1
+    pictures: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validation_most", "validate_every", "threads", "still_every"):
@@ -92,6 +100,7 @@ class Training:
         for name in ("ema", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        one_of("pictures", self.pictures, PICTURES)
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("uncertainty", self.uncertainty, KINDS)

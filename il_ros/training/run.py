@@ -122,6 +122,7 @@ def train(
         sampled = (recipe.policy.horizon, recipe.training.weighting, form, recipe.policy.history)
         validation_samples = samples(dataset.validation, inputs, *sampled)
         validation = Batches(validation_samples, inputs, normaliser, device, **reading)
+    del training_samples  # the batches hold what training needs of it
     with torch_settings(recipe.training.threads):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)

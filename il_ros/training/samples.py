@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
+from il_ros.episodes.arrays.camera_frames import CameraFrames
 from il_ros.episodes.arrays.episode import EpisodeArrays, filled, missing_of
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.features import Inputs
@@ -18,31 +18,6 @@ from il_ros.policies.protocol import PolicyError
 from il_ros.training.weighting import UNIFORM, Weighting, step_weights
 
 Array = np.ndarray[Any, Any]
-
-
-class CameraFrames:
-    """The frames of one camera across several episodes, usually memory-mapped."""
-
-    def __init__(self, parts: Sequence[Array]) -> None:
-        self._parts = parts
-        self._starts = np.cumsum([0, *(len(part) for part in parts)]).tolist()
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(H, W, C) of a frame."""
-        shape: tuple[int, ...] = self._parts[0].shape[1:]
-        return shape
-
-    def take(self, frames: Sequence[int]) -> Array:
-        """Return copies of the frames (B, H, W, C) with these indices."""
-        out = np.empty((len(frames), *self._parts[0].shape[1:]), self._parts[0].dtype)
-        for place, frame in enumerate(frames):
-            part = bisect_right(self._starts, frame) - 1
-            out[place] = self._parts[part][frame - self._starts[part]]
-        return out
 
 
 @dataclass(frozen=True)

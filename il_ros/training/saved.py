@@ -71,6 +71,9 @@ def recipe(run: Path) -> Recipe:
         plain = files.read_json(path, _MOST_STATE)["run"]["recipe"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
+    training = plain.get("training") if isinstance(plain, dict) else None
+    if isinstance(training, dict):
+        training.setdefault("pictures", "raw")  # of a run from before they could be compressed
     return Recipe.from_plain(plain, str(path))
 
 

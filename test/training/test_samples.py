@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from il_ros.episodes.arrays.camera_frames import CameraFrames
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.training.batches import Batches, ReplayPlan, shifted
-from il_ros.training.samples import CameraFrames, Samples, samples
+from il_ros.training.samples import Samples, samples
 
 INPUTS = Inputs.of(made.CONTRACT)
 

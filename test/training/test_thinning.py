@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from il_ros.core import contract as contracts
+from il_ros.episodes.arrays.camera_frames import CameraFrames
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
@@ -12,7 +13,7 @@ from il_ros.training import thinning
 from il_ros.training.batches import Batches
 from il_ros.training.recipe import Recipe, changed
 from il_ros.training.run import train
-from il_ros.training.samples import CameraFrames, Samples, samples
+from il_ros.training.samples import Samples, samples
 from il_ros.training.trainer.warm_start import replayed
 
 TEXT = """

@@ -16,9 +16,11 @@ import numpy as np
 
 from il_ros.core import files
 from il_ros.core.contract import Contract
+from il_ros.core.specs import ObservationSpec
 from il_ros.core.synchroniser import Observation
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import UnlabelledTicks
+from il_ros.episodes.arrays.pictures import CompressedPictures, PictureFile
 from il_ros.episodes.arrays.replay import Frame, Skipped, count_reasons
 
 Array = np.ndarray[Any, Any]
@@ -77,7 +79,13 @@ class _TickFiles:
     """Write the observations of ticks row by row: one file per observation, and one of the ticks."""
 
     def __init__(
-        self, folder: Path, contract: Contract, optional: Collection[str], prefix: str, files: ExitStack
+        self,
+        folder: Path,
+        contract: Contract,
+        optional: Collection[str],
+        prefix: str,
+        files: ExitStack,
+        compressed: bool,
     ) -> None:
         self._folder, self._prefix, self._optional = folder, prefix, tuple(optional)
         self._specs = {spec.key: spec for spec in contract.observations}
@@ -88,10 +96,15 @@ class _TickFiles:
         def rows(name: str, shape: tuple[int, ...], dtype: Any) -> RowFile:
             return files.enter_context(RowFile(folder / f"{prefix}{name}.npy", shape, np.dtype(dtype)))
 
+        self._pictures = {
+            key: files.enter_context(PictureFile(folder / f"{prefix}{_observed(key)}"))
+            for key, spec in self._specs.items()
+            if compressed and spec.image is not None
+        }
         self._observed = {
             key: rows(_observed(key), spec.shape, spec.dtype)
             for key, spec in self._specs.items()
-            if spec.kind != "text"
+            if spec.kind != "text" and key not in self._pictures
         }
         self._absent = {key: rows(_absent(key), (), np.bool_) for key in optional}
         self._ticks = rows("ticks_ns", (), np.int64)
@@ -104,6 +117,8 @@ class _TickFiles:
             missing = key in self._optional and key not in seen.values
             if key in self._texts:
                 self._texts[key].append("" if missing else str(seen.values[key]))
+            elif key in self._pictures:
+                self._pictures[key].append(None if missing else seen.values[key])
             else:
                 self._observed[key].append(np.zeros(spec.shape, spec.dtype) if missing else seen.values[key])
         self._ticks.append(np.array(seen.tick_ns))
@@ -124,11 +139,13 @@ def write(
     group_takeovers_ns: Mapping[str, Sequence[int]] | None = None,
     history: int = 1,
     optional: Collection[str] = (),
+    compressed: bool = False,
 ) -> None:
     """Write the frames of a replay into `folder`; the manifest stores `key`, which identifies their source.
 
     `history`: the ticks of a window; those without a label that windows of frames hold are written too. `optional`: the
-    keys of observations that may be missing; they are zero there.
+    keys of observations that may be missing; they are zero there. `compressed`: the replay gives compressed pictures
+    (`pictures.compressing`).
     Raises NoFramesError when there is no frame, OSError when the folder can't be written.
     """
     authority: list[str] = []
@@ -136,8 +153,8 @@ def write(
     skipped: list[Skipped] = []
     before: deque[Observation] = deque(maxlen=history - 1)  # ticks without a label since the last frame
     with ExitStack() as files:
-        frames = _TickFiles(folder, contract, optional, "", files)
-        unlabelled = _TickFiles(folder, contract, optional, UNLABELLED, files)
+        frames = _TickFiles(folder, contract, optional, "", files, compressed)
+        unlabelled = _TickFiles(folder, contract, optional, UNLABELLED, files, compressed)
         size = (contract.action_size,)
         commands = files.enter_context(RowFile(folder / "commands.npy", size, np.dtype(np.float64)))
         offsets = files.enter_context(RowFile(folder / "offsets.npy", size, np.dtype(np.float64)))
@@ -188,30 +205,40 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) else None
 
 
-def read(folder: Path, contract: Contract, optional: Collection[str] = ()) -> dict[str, Any]:
+def read(
+    folder: Path, contract: Contract, optional: Collection[str] = (), compressed: bool = False
+) -> dict[str, Any]:
     """Return fields of `EpisodeArrays`: observations, absent, commands, offsets and ticks, and unlabelled ticks.
 
-    Arrays are read-only; large ones are memory-mapped. An observation that is always there is not in `absent`.
+    Arrays are read-only; large ones are memory-mapped, and `compressed` pictures are decoded when they are indexed. An
+    observation that is always there is not in `absent`.
     """
     unlabelled = UnlabelledTicks()
     if (folder / f"{UNLABELLED}ticks_ns.npy").exists():  # arrays of before 2026-12 have none
-        unlabelled = UnlabelledTicks(**_ticks(folder, contract, optional, UNLABELLED))
+        unlabelled = UnlabelledTicks(**_ticks(folder, contract, optional, UNLABELLED, compressed))
     return {
-        **_ticks(folder, contract, optional, ""),
+        **_ticks(folder, contract, optional, "", compressed),
         "unlabelled": unlabelled,
         "commands": _load(folder / "commands.npy"),
         "offsets": _load(folder / "offsets.npy"),
     }
 
 
-def _ticks(folder: Path, contract: Contract, optional: Collection[str], prefix: str) -> dict[str, Any]:
+def _ticks(
+    folder: Path, contract: Contract, optional: Collection[str], prefix: str, compressed: bool
+) -> dict[str, Any]:
     """Return what `_TickFiles` has written."""
+
+    def observed(spec: ObservationSpec) -> Any:
+        stem = folder / f"{prefix}{_observed(spec.key)}"
+        if compressed and spec.image is not None:
+            return CompressedPictures(stem, spec.shape, spec.dtype)
+        return _load(stem.with_name(f"{stem.name}.npy"))
+
     absent = {key: _load(folder / f"{prefix}{_absent(key)}.npy") for key in optional}
     return {
         "ticks_ns": _load(folder / f"{prefix}ticks_ns.npy"),
-        "observations": {
-            spec.key: _load(folder / f"{prefix}{_observed(spec.key)}.npy") for spec in contract.observations
-        },
+        "observations": {spec.key: observed(spec) for spec in contract.observations},
         "absent": {key: missing for key, missing in absent.items() if missing.any()},
     }
 

@@ -1,8 +1,9 @@
 """Cache the arrays of episodes beside their bags, one set per contract and label rule.
 
-Path: ROOT/.cache/<contract hash>[-<label rule>][-optional-<keys>]/<episode>/*.npy. The arrays are rebuilt when the
-contract, the bag or the demonstration's span changes, and for longer windows. A file lock makes concurrent processes
-build them only once.
+Path: ROOT/.cache/<contract hash>[-<label rule>][-optional-<keys>][-compressed]/<episode>/*.npy. The arrays are rebuilt
+when the contract, the bag or the demonstration's span changes, and for longer windows. A file lock makes concurrent
+processes build them only once. Pictures are raw where all of a data set's fit into `RAW_BYTES`, else compressed
+(`pictures.py`).
 """
 
 from __future__ import annotations
@@ -13,25 +14,30 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from il_ros.core.codecs import decoder
 from il_ros.core.contract import Contract
+from il_ros.core.settings import one_of
 from il_ros.episodes import amendments
-from il_ros.episodes.arrays import array_files
+from il_ros.episodes.arrays import array_files, pictures
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.replay import open_replay
-from il_ros.episodes.bag.reader import bag_files, open_bag, require_whole
+from il_ros.episodes.bag.reader import BagError, bag_files, open_bag, require_whole
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.layout import EpisodeInfo, LayoutError
 from il_ros.records.labelling import BY_MODE, Rule
 
 FOLDER = ".cache"
+PICTURES = ("auto", "raw", "compressed")
+RAW_BYTES = 4_000_000_000
+"""Raw pictures of a data set up to this size are kept as they are, which trains to the same bits as ever."""
 VERSION = 5
 """Increment whenever a code change makes the same bag give different arrays."""
 
@@ -64,28 +70,91 @@ def load(
     *,
     history: int = 1,
     optional: Collection[str] = (),
+    compressed: bool = False,
 ) -> EpisodeArrays:
-    """Return an episode's arrays, from the cache if they are up to date.
+    """Return an episode's arrays, from the cache if they are up to date, else made anew.
 
     `history`: the ticks of the windows for which they have all ticks. `optional`: the keys of observations that may be
-    missing, at a tick or in the bag.
+    missing, at a tick or in the bag. `compressed`: pictures are kept compressed and decoded when they are indexed.
     Raises NoFramesError when no frame is usable, MismatchError when the bag lacks what the contract needs,
     BagError when it can't be read, OSError when the cache can't be written.
     """
+    found = _opened(entry, contract, cache, rule, history, optional, compressed, make=True)
+    if found is None:
+        raise OSError(f"{cache}: the arrays of {entry.name} were just written and can't be read back")
+    return found
+
+
+def ready(
+    entry: Entry,
+    contract: Contract,
+    cache: Path,
+    rule: Rule = BY_MODE,
+    *,
+    history: int = 1,
+    optional: Collection[str] = (),
+    compressed: bool = False,
+) -> EpisodeArrays | None:
+    """Return an episode's arrays if they are in the cache and up to date; parameters as of `load`."""
+    try:
+        return _opened(entry, contract, cache, rule, history, optional, compressed, make=False)
+    except MismatchError:  # of its amendments: `load` says so
+        return None
+
+
+def compresses(entries: Iterable[Entry], contract: Contract, wanted: str = "auto") -> bool:
+    """Return whether the pictures of these episodes are kept compressed.
+
+    `wanted`: 'raw', 'compressed', or 'auto': compressed if raw they would be more than `RAW_BYTES`, by the length of
+    the episodes and the contract's rate; so the same episodes always get the same form.
+    Raises ValueError on another word.
+    """
+    one_of("pictures", wanted, PICTURES)
+    per_tick = pictures.raw_bytes(contract.observations)
+    if wanted != "auto" or not per_tick:
+        return wanted == "compressed" and per_tick > 0
+    total_s = sum(_duration_s(entry) for entry in entries)
+    return total_s * contract.rate_hz * per_tick > RAW_BYTES
+
+
+def _duration_s(entry: Entry) -> float:
+    """Return an episode's length; 0 if its bag can't be read, which its conversion says."""
+    known = None if entry.info is None else entry.info.duration_s
+    if known is not None:
+        return known
+    try:
+        return open_bag(entry.folder).duration_s
+    except BagError:
+        return 0.0
+
+
+def _opened(
+    entry: Entry,
+    contract: Contract,
+    cache: Path,
+    rule: Rule,
+    history: int,
+    optional: Collection[str],
+    compressed: bool,
+    *,
+    make: bool,
+) -> EpisodeArrays | None:
     parts = [contract.hash]
     parts += [] if rule.name == BY_MODE.name else [rule.name]
     parts += ["optional", *sorted(optional)] if optional else []
+    compressed = compressed and pictures.raw_bytes(contract.observations) > 0
+    parts += ["compressed"] if compressed else []
     folder_of_contract = cache / "-".join(parts)
     folder_of_contract.mkdir(parents=True, exist_ok=True)
     folder = folder_of_contract / entry.name
     with _locked(folder_of_contract / f".{entry.name}.lock"):
-        wanted = Conversion(rule, history, tuple(sorted(optional)), _key(entry, rule, contract))
+        wanted = Conversion(
+            rule, history, tuple(sorted(optional)), _key(entry, rule, contract, compressed), compressed
+        )
         found = _read(entry, contract, folder, wanted)
-        if found is None:
+        if found is None and make:
             _make(entry, contract, folder, wanted)
             found = _read(entry, contract, folder, wanted)
-    if found is None:
-        raise OSError(f"{folder}: the arrays just written can't be read back")
     return found
 
 
@@ -96,6 +165,7 @@ class Conversion(NamedTuple):
     history: int
     optional: tuple[str, ...]
     key: dict[str, Any]
+    compressed: bool
 
 
 def _read(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) -> EpisodeArrays | None:
@@ -106,7 +176,7 @@ def _read(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) ->
     try:
         if manifest.get("history", 1) < wanted.history:
             return None
-        arrays = array_files.read(folder, contract, wanted.optional)
+        arrays = array_files.read(folder, contract, wanted.optional, wanted.compressed)
         for part in (arrays, vars(arrays["unlabelled"])):
             _require_fitting(part, contract)
         if arrays["commands"].shape[1:] != (contract.action_size,) or arrays["commands"].dtype != np.float64:
@@ -156,7 +226,10 @@ def _make(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) ->
     fresh = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=folder.parent))
     try:
         require_whole(entry.folder)
-        replay = open_replay(open_bag(entry.folder), contract, entry.info, wanted.rule, wanted.optional)
+        decoders = pictures.compressing if wanted.compressed else decoder
+        replay = open_replay(
+            open_bag(entry.folder), contract, entry.info, wanted.rule, wanted.optional, decoders
+        )
         array_files.write(
             fresh,
             contract,
@@ -167,6 +240,7 @@ def _make(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) ->
             replay.group_takeovers_ns,
             history=wanted.history,
             optional=wanted.optional,
+            compressed=wanted.compressed,
         )
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
@@ -179,7 +253,7 @@ def _make(entry: Entry, contract: Contract, folder: Path, wanted: Conversion) ->
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _key(entry: Entry, rule: Rule, contract: Contract) -> dict[str, Any]:
+def _key(entry: Entry, rule: Rule, contract: Contract, compressed: bool) -> dict[str, Any]:
     """Return everything besides the contract's meaning that the arrays depend on, as JSON values."""
     files = [(file.name, file.stat()) for file in bag_files(entry.folder)]
     info: EpisodeInfo | None = entry.info
@@ -203,6 +277,7 @@ def _key(entry: Entry, rule: Rule, contract: Contract) -> dict[str, Any]:
             if contract.grouped
             else {}
         ),
+        **({"quality": pictures.QUALITY} if compressed else {}),
     }
 
 

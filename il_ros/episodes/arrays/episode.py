@@ -42,7 +42,8 @@ class UnlabelledTicks:
 class EpisodeArrays:
     """The T frames of an episode, in time order. Arrays are read-only and may be memory-mapped.
 
-    `observations[key]`: (T, *spec.shape) in the spec's dtype; text is a (T,) string array.
+    `observations[key]`: (T, *spec.shape) in the spec's dtype; text is a (T,) string array. Pictures may be
+    `CompressedPictures`, which are indexed like an array.
     `commands` (T, A): the absolute command label of each tick, in the contract's flat order and units.
     `offsets` (T, A): subtracted from the command: the measured state for delta actions, else zero.
     A chunk of H steps learnt at frame t is `commands[t : t + H] - offsets[t]` within one of `runs`.
@@ -117,10 +118,9 @@ class EpisodeArrays:
             **parts,
             **{f"/{key}": value for key, value in self.observations.items()},
         }.items():
-            array = np.asarray(values)
-            found.update(f"{name} {array.dtype.str} {array.shape}".encode())
-            if array.ndim < 4:
-                found.update(np.ascontiguousarray(array).tobytes())
+            found.update(f"{name} {values.dtype.str} {values.shape}".encode())
+            if values.ndim < 4:
+                found.update(np.ascontiguousarray(values).tobytes())
         return found.hexdigest()
 
     @cached_property

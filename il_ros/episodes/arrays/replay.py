@@ -15,6 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from il_ros.core import actions, messages
+from il_ros.core.codecs import decoder
+from il_ros.core.codecs.base import Decoder
 from il_ros.core.contract import Contract
 from il_ros.core.messages import MessageError
 from il_ros.core.specs import ObservationSpec, Vector
@@ -99,7 +101,7 @@ class Replay:
     `variants`: the types of topics that the bag has with another definition; see `ContractTopics`.
     `from_commands`: the labels are the commands on the topics, not the supervisor's decisions.
     `optional`: the keys of observations that may be missing.
-    `amended`: what `amendments.json` beside the bag changes, from `started_ns` on.
+    `amended`: what `amendments.json` beside the bag changes, from `started_ns` on. `decoders`: as of `Synchroniser`.
     """
 
     bag: Bag
@@ -114,6 +116,7 @@ class Replay:
     optional: Collection[str] = ()
     amended: Amendments = amendments.NONE
     started_ns: int = 0
+    decoders: Callable[[ObservationSpec], Decoder] = decoder
 
     def __len__(self) -> int:
         return len(self.tick_labels)
@@ -180,7 +183,7 @@ class Replay:
             replace(spec, type=self.variants.get(spec.topic, spec.type))
             for spec in self.contract.observations
         ]
-        return observe(recorded, specs, self.contract.trigger, ticks, refuse, self.optional)
+        return observe(recorded, specs, self.contract.trigger, ticks, refuse, self.optional, self.decoders)
 
     @cached_property
     def _label_offset(self) -> Vector:
@@ -224,6 +227,7 @@ def open_replay(
     info: EpisodeInfo | None,
     rule: Rule = BY_MODE,
     optional: Collection[str] = (),
+    decoders: Callable[[ObservationSpec], Decoder] = decoder,
 ) -> Replay:
     """Find an episode's ticks and labels.
 
@@ -257,6 +261,7 @@ def open_replay(
         frozenset(optional),
         amended,
         span_of(bag, info).start_ns,
+        decoders,
     )
 
 
@@ -298,15 +303,16 @@ def observe(
     ticks: Iterable[TickLabel],
     refuse: Callable[[str], None] = lambda reason: None,
     optional: Collection[str] = (),
+    decoders: Callable[[ObservationSpec], Decoder] = decoder,
 ) -> Iterator[Observation | NoObservation]:
-    """Yield the observation of each tick; `ticks` must be in time order. `optional`: as of `Synchroniser`.
+    """Yield the observation of each tick; `ticks` must be in time order. `optional`, `decoders`: as of `Synchroniser`.
 
     `recorded`: the bag's messages by log time, under the contract's topic names. As in the live node, a
     triggered tick is sampled as soon as its trigger message has been pushed, any other tick when the clock
     (the log time) has passed it. `refuse` is called with the reason for each message that is not used: too short
     for a header, or stamped too far ahead of its arrival.
     """
-    synchroniser = Synchroniser(specs, optional=optional)
+    synchroniser = Synchroniser(specs, optional=optional, decoders=decoders)
     pending = list(reversed(list(ticks)))  # the next tick is last
     by_arrival, stamps = stamped_by_arrival(specs, trigger), TriggerStamps()
     for message in recorded:

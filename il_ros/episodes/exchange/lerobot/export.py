@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import multiprocessing
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +16,6 @@ from pathlib import Path
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
-from il_ros.core.processes import prepare_child
 from il_ros.core.tables import counted, grouped
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.bag.topics import MismatchError
@@ -31,6 +27,7 @@ from il_ros.episodes.exchange.lerobot.layout import DatasetInfo
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
 from il_ros.episodes.exchange.lerobot.writing.assemble import Base, assemble, base_of, link_files
 from il_ros.episodes.exchange.lerobot.writing.segments import Converted, Segment, convert
+from il_ros.episodes.jobs import cores, mapped
 from il_ros.records.outcomes import UNMARKED
 
 Progress = Callable[[str, Sequence[object]], Iterable[object]]
@@ -189,12 +186,12 @@ def _convert_all(
     entries: Sequence[Entry], columns: Columns, options: ExportOptions, folder: Path, progress: Progress
 ) -> list[Converted]:
     """Convert every episode; raises ExchangeError that lists all episodes that can't be."""
-    jobs = min(options.jobs or os.cpu_count() or 1, len(entries))
+    jobs = min(options.jobs or cores(), len(entries))
     work = [(entry, columns, options, folder / _segments_of(entry)) for entry in entries]
     made: list[Converted] = []
     faults: list[tuple[str, str]] = []
     try:
-        with _mapped(jobs, work) as results:
+        with mapped(_convert, work, jobs) as results:
             for _ in progress("converting", entries):
                 done = next(results)
                 if isinstance(done, Converted):
@@ -216,38 +213,6 @@ def _segments_of(entry: Entry) -> str:
     """Return the name of the folder of an episode's segments: episodes of several roots may have one name."""
     place = hashlib.sha256(str(entry.folder.resolve()).encode()).hexdigest()[:16]
     return f"{entry.name}-{place}"
-
-
-@contextmanager
-def _mapped(
-    jobs: int, work: Sequence[tuple[Entry, Columns, ExportOptions, Path]]
-) -> Iterator[Iterator[Converted | tuple[str, str]]]:
-    if jobs <= 1:
-        yield map(_convert, work)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # in a background job of a shell's script
-    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_with_the_export, initargs=(ignored,))
-    try:
-        # the processes inherit this mask: Ctrl-C also goes to them, and would print a traceback from their imports
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            results = pool.map(_convert, work)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        yield results
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_the_export(ignored: bool) -> None:
-    """Let a converting process end without a word when its parent is killed, and on Ctrl-C unless that is `ignored`."""
-    prepare_child()
-    if ignored:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if os.getppid() == 1:  # its parent ended before
-        os._exit(1)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _convert(work: tuple[Entry, Columns, ExportOptions, Path]) -> Converted | tuple[str, str]:
