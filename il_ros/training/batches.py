@@ -145,8 +145,9 @@ class Batches:
             frames, existing = self._window[chosen], self._existing[chosen]
             following = None
             if self._follows:
-                after = torch.cat([frames[:, 1:], self._following[chosen, None]], dim=1)
-                exists = torch.cat([existing[:, 1:], self._continues[chosen, None]], dim=1)
+                newest = slice(-frames.shape[1], None)
+                after = torch.cat([frames, self._following[chosen]], dim=1)[:, newest]
+                exists = torch.cat([existing, self._continues[chosen]], dim=1)[:, newest]
                 following = self._windows(after, exists)
             window = self._windows(frames, existing)
             yield Batch(window, targets[index], weights[index], following, progress())

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from il_ros.core.contract import Contract
-from il_ros.episodes import amendments
+from il_ros.episodes import amendments, inferred_labels
 from il_ros.episodes.arrays import array_files
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.replay import open_replay
@@ -198,6 +198,7 @@ def _key(entry: Entry, rule: Rule, contract: Contract) -> dict[str, Any]:
             info.contract_hash,
         ],
         **({"amended": amendments.plain(amended)} if (amended := _amended(entry)) else {}),
+        **({"inferred": inferred} if (inferred := _inferred(entry)) else {}),
         **(
             {"groups": {group.name: list(group.columns) for group in contract.groups}}
             if contract.grouped
@@ -211,6 +212,15 @@ def _amended(entry: Entry) -> amendments.Amendments:
         return amendments.read(entry.folder)
     except LayoutError as error:
         raise MismatchError(str(error)) from error
+
+
+def _inferred(entry: Entry) -> list[int]:
+    """Return what tells one file of inferred labels from another; empty without."""
+    try:
+        stat = (entry.folder / inferred_labels.INFERRED).stat()
+    except FileNotFoundError:
+        return []
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 @contextmanager
