@@ -29,6 +29,11 @@ def after_training(out: Path, checkpoint: Path, tasks: Sequence[str]) -> str:
     return _drive(out, checkpoint, tasks)
 
 
+def after_inverse(out: Path) -> str:
+    """Return the command that labels demonstrations with an inverse model."""
+    return _line("il-ros", "episodes", "label", "--model", out, "EPISODES")
+
+
 def after_evaluation(out: Path, task: str) -> str:
     """Return the command that corrects a policy of a simulated task while it drives."""
     if is_environment(task):

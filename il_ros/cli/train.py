@@ -81,9 +81,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--poor", action="store_true", help="also train on episodes that the recorder graded poor"
     )
-    parser.add_argument(
-        "--task", action="append", default=[], help="only episodes of this task; may be repeated"
-    )
+    parser.add_argument("--task", action="append", default=[], help="only this task; may be repeated")
     parser.add_argument("--resume", action="store_true", help="continue the interrupted run in --out")
     parser.add_argument(
         "--overwrite",
@@ -343,20 +341,20 @@ def opened(
         held_out = before["validation"]
 
     def read(recipe: Recipe) -> Dataset:
-        inputs = Inputs.for_policy(own, recipe.policy)  # unknown inputs are an error before the data are read
+        policy, training = recipe.policy, recipe.training
+        inputs = Inputs.for_policy(own, policy)  # unknown inputs are an error before the data are read
         return Dataset.open(
-            plan.data,
-            own,
-            select,
-            validation=recipe.training.validation,
-            validation_most=recipe.training.validation_most,
-            seed=recipe.training.seed,
+            *(plan.data, own, select),
+            validation=training.validation,
+            validation_most=training.validation_most,
+            seed=training.seed,
             held_out=held_out,
             progress=progress,
-            history=recipe.policy.history,
+            history=policy.history,
             optional=inputs.may_lack,
             pictures=recipe.training.pictures,
             jobs=0,
+            rule=policy.rule,
         )
 
     if not automatic:

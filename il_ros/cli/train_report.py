@@ -112,7 +112,10 @@ class BarReporter:
             return
         if sentence := memorised(metrics):
             say(sentence)
-        next_steps.tell(next_steps.after_training(self._out, outcome.checkpoint, metrics["tasks"]))
+        if outcome.policy.settings.follows:
+            next_steps.tell(next_steps.after_inverse(self._out))
+        else:
+            next_steps.tell(next_steps.after_training(self._out, outcome.checkpoint, metrics["tasks"]))
 
 
 class JsonReporter:

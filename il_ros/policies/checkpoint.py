@@ -173,6 +173,17 @@ def load(path: str | Path, contract: Contract | None = None, device: str = "cpu"
     return LoadedPolicy(own, config["family"], chosen, network, normaliser, *named)
 
 
+def load_driving(path: str | Path, contract: Contract | None = None, device: str = "cpu") -> LoadedPolicy:
+    """Return the policy at `path`; raises CheckpointError as `load`, and on an inverse model, which cannot drive."""
+    policy = load(path, contract, device)
+    if policy.settings.follows:
+        raise CheckpointError(
+            f"{path}: {policy.version} is of family '{policy.family}', which needs what is observed afterwards, so it "
+            "cannot drive; it labels demonstrations without actions: il-ros episodes label"
+        )
+    return policy
+
+
 def find(path: Path) -> Path:
     """Return the checkpoint folder at or below `path`; raises CheckpointError if there is none.
 

@@ -29,7 +29,7 @@ def load_policy(path: str | Path, contract: Contract | None = None, device: str 
     """
     folder = Path(path)
     if not remote.holds_remote(folder):
-        return checkpoint.load(folder, contract, device)
+        return checkpoint.load_driving(folder, contract, device)
     try:
         found = remote.load(folder)
     except (MappingError, MissingError) as error:

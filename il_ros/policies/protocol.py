@@ -20,6 +20,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.settings import at_least, one_of
 from il_ros.core.specs import Vector
 from il_ros.policies.normaliser import ACTION_SCALES, Normaliser
+from il_ros.records.labelling import BY_MODE, Rule
 
 if TYPE_CHECKING:
     from il_ros.policies.features import Inputs
@@ -142,8 +143,8 @@ class Batch:
     """B samples. `action` (B, H, A): the normalised chunks to learn; None when a policy is asked for one.
 
     `weight` (B, H, G): the weight of each step, 0 for padding; None: all are 1. G is 1, or A where groups of actions
-    have weights of their own, so that it can be multiplied with errors (B, H, A). `following`: the windows one
-    tick later, for models that ask for them (`PolicySettings.follows`); masked where the episode ends.
+    have weights of their own, so that it can be multiplied with errors (B, H, A). `following`: the windows
+    `PolicySettings.ahead` ticks later, for models that ask for them (`follows`); masked where the episode ends.
     `progress`: the share of the training that is done, for losses that change along it; 1 outside of a training.
     `way`: the way to answer with, below the policy's `ways`; None: the policy chooses.
     """
@@ -278,12 +279,14 @@ class PolicySettings:
     """The settings that all policies have; a family adds its own. config/training/*.yaml explain each.
 
     `optional`: the inputs that may be missing, in an episode or at a tick. `reads_images`, `reads_text`, `follows`:
-    whether the model reads cameras and texts, and whether it asks for the next observation.
+    whether the model reads cameras and texts, and whether it asks for what was observed afterwards; such a model does
+    not drive. `rule`: which commands of an episode it learns.
     """
 
     reads_images: ClassVar[bool] = True
     reads_text: ClassVar[bool] = False
     follows: ClassVar[bool] = False
+    rule: ClassVar[Rule] = BY_MODE
 
     inputs: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
@@ -297,6 +300,11 @@ class PolicySettings:
             raise ValueError(f"history is {self.history}; at most {MOST_HISTORY} ticks are possible")
         at_least("horizon", self.horizon, 1)
         one_of("action_scale", self.action_scale, ACTION_SCALES)
+
+    @property
+    def ahead(self) -> int:
+        """How many ticks later the windows are that a model asks for (`Batch.following`)."""
+        return 1
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ def steps_of(episode: EpisodeArrays, scales: Scales, most_steps: int) -> list[En
     learnt = scales.normaliser.actions.normalise(some.actions[:, 0])
     actions = np.clip(learnt, -1.0, 1.0).astype(np.float32)
     found = [
-        EnvironmentStep(states[place], actions[place], states[some.following[place]])
-        for place in np.flatnonzero(some.continues)
+        EnvironmentStep(states[place], actions[place], states[some.following[place, 0]])
+        for place in np.flatnonzero(some.continues[:, 0])
     ]
     if len(episode) < most_steps:
         earned = float(episode.outcome == SUCCESS)

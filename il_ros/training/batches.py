@@ -160,8 +160,9 @@ class Batches:
         window, existing = self._window[chosen], self._existing[chosen]
         if not self._follows:
             return [(window, existing)]
-        after = torch.cat([window[:, 1:], self._following[chosen, None]], dim=1)
-        exists = torch.cat([existing[:, 1:], self._continues[chosen, None]], dim=1)
+        newest = slice(-window.shape[1], None)
+        after = torch.cat([window, self._following[chosen]], dim=1)[:, newest]
+        exists = torch.cat([existing, self._continues[chosen]], dim=1)[:, newest]
         return [(window, existing), (after, exists)]
 
     def _windows(self, frames: Tensor, existing: Tensor, images: dict[str, Tensor]) -> Window:

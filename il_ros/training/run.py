@@ -50,6 +50,7 @@ from il_ros.training.recipe import Recipe
 from il_ros.training.samples import Samples, samples
 from il_ros.training.trainer import warm_start
 from il_ros.training.uncertainty import fit_uncertainty
+from il_ros.training.weighting import Weighting
 
 SAVE_EVERY_S = 20.0
 _DEPTH_FRAMES = 200
@@ -119,8 +120,7 @@ def train(
     train_batches = Batches(training_samples, inputs, normaliser, device, replay, **reading)
     validation = None
     if dataset.validation:
-        sampled = (recipe.policy.horizon, recipe.training.weighting, form, recipe.policy.history)
-        validation_samples = samples(dataset.validation, inputs, *sampled)
+        validation_samples = samples(dataset.validation, inputs, *_sampled(recipe, form))
         validation = Batches(validation_samples, inputs, normaliser, device, **reading)
     del training_samples  # the batches hold what training needs of it
     with torch_settings(recipe.training.threads):
@@ -169,8 +169,13 @@ def used_samples(
     Raises ValueError as `samples` and `thinning.kept_frames`.
     """
     used = thinning.kept_frames(episodes, inputs, recipe.training.still_every, form.contract.turns)
-    sampled = (recipe.policy.horizon, recipe.training.weighting, form, recipe.policy.history)
-    return samples(episodes, inputs, *sampled).only(np.concatenate(used)), used
+    return samples(episodes, inputs, *_sampled(recipe, form)).only(np.concatenate(used)), used
+
+
+def _sampled(recipe: Recipe, form: ActionForm) -> tuple[int, Weighting, ActionForm, int, int]:
+    """Return how `samples` makes those of a recipe."""
+    policy = recipe.policy
+    return policy.horizon, recipe.training.weighting, form, policy.history, policy.ahead
 
 
 def fit_normaliser(training: Samples, inputs: Inputs, contract: Contract, recipe: Recipe) -> Normaliser:

@@ -43,8 +43,8 @@ class Samples:
     (`ActionForm`) is another; beyond the end of a run the last step is repeated. `weights` (N, H, 1): the weight of
     each step, see `Weighting` and `Batch`; 0 for repeated steps. Where action groups have labels of their own it is
     (N, H, L), 0 for actions without a label, which are NaN. `window` (N, T): the frames of the window, oldest
-    first; `existing` (N, T): which of them exist, see `window_frames`. `following` (N,): the next frame;
-    `continues` (N,): whether there is one, otherwise it is the same frame.
+    first; `existing` (N, T): which of them exist, see `window_frames`. `following` (N, K): the next K frames;
+    `continues` (N, K): which of them are in the same run; beyond its end its last frame is repeated.
     """
 
     frames: Frames
@@ -64,11 +64,9 @@ class Samples:
         images: Mapping[str, CameraFrames] | None = None,
     ) -> Samples:
         """Return samples of one tick each, unrelated to each other: features (N, F)."""
-        places = np.arange(len(features))
-        alone = np.zeros(len(features), dtype=bool)
-        return cls(
-            Frames(features, images or {}), actions, weights, places[:, None], ~alone[:, None], places, alone
-        )
+        places = np.arange(len(features))[:, None]
+        alone = np.zeros(places.shape, dtype=bool)
+        return cls(Frames(features, images or {}), actions, weights, places, ~alone, places, alone)
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -106,10 +104,12 @@ def samples(
     weighting: Weighting = UNIFORM,
     form: ActionForm | None = None,
     history: int = 1,
+    ahead: int = 1,
 ) -> Samples:
     """Return one sample per frame of the episodes.
 
-    `form`: the learnt form of the actions; None: the commands minus the offsets. `history`: the ticks of a window.
+    `form`: the learnt form of the actions; None: the commands minus the offsets. `history`: the ticks of a window;
+    `ahead`: those after it that are at hand.
     Windows and chunks never cross a gap or the end of their episode. Raises ValueError naming episode, key and frame
     on NaN or infinity, and on an observation that is missing although it is not optional.
     """
@@ -129,8 +129,8 @@ def samples(
         weights.append(step_weights(episode, weighting, steps, inside, group_of))
         places, existing = episode.windows(history)
         windows.append((first + places, existing))
-        after, continues = _steps(episode, 2)
-        nexts.append((first + after[:, 1], continues[:, 1]))
+        after, continues = _steps(episode, 1 + ahead)
+        nexts.append((first + after[:, 1:], continues[:, 1:]))
         first += len(episode) + len(episode.unlabelled)
     window, existing = (np.concatenate(part) for part in zip(*windows, strict=True))
     following, continues = (np.concatenate(part) for part in zip(*nexts, strict=True))

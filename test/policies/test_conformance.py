@@ -56,6 +56,7 @@ SUBJECTS = {
         0.005,
         steps=800,
     ),
+    "inverse": Subject("inverse", {"hidden": (32,), "channels": (4,)}),
     "moe": Subject("moe", {"hidden": (32,), "channels": (4,), "experts": 3}),
 }
 """A small size of each family; others are tried at their default size."""

@@ -18,7 +18,7 @@ from conformance import WITH_TEXT, Prepared, Subject, with_words
 from fuzzing import Mutator, Reader, in_folder, mutated_bytes, mutated_file, mutated_json, mutated_mcap, named
 
 from il_ros.core import contract, messages
-from il_ros.episodes import layout
+from il_ros.episodes import inferred_labels, layout
 from il_ros.episodes.arrays import cache as array_cache
 from il_ros.episodes.bag import recover as recovery
 from il_ros.episodes.bag.mcap_chunk import ChunkError, read_head, unpack, unpack_part
@@ -257,6 +257,9 @@ def _commands_on(root: Path) -> object:
 
 def _episode_files(folder: Path) -> tuple[bytes, ...]:
     path = made.write(folder / "files", made.recorded(8))
+    ticks = np.array([made.stamp(tick) for tick in range(8)], dtype=np.int64)
+    labels = inferred_labels.InferredLabels("model", made.CONTRACT.action_names, ticks, np.ones((8, 3)))
+    inferred_labels.write(path, labels)
     found = tuple(named(file.name, file.read_bytes()) for file in sorted(path.iterdir()) if file.suffix)
     return tuple(each for each in found if not each.startswith(b"."))
 

@@ -188,6 +188,21 @@ def test_following_windows_are_a_tick_later_and_end_with_the_run():
     assert alone.following is None
 
 
+def test_following_windows_further_ahead_end_so_much_later():
+    out = samples([counting(5)], INPUTS, 1, history=2, ahead=3)
+    assert out.following.tolist() == [[1, 2, 3], [2, 3, 4], [3, 4, 4], [4, 4, 4], [4, 4, 4]]
+    zeros, ones = np.zeros(11), np.ones(11)
+    plain = Normaliser(Affine(zeros, ones), Affine(zeros[:2], ones[:2]))
+    (batch,) = Batches(out, INPUTS, plain, "cpu", follows=True).in_order(10)
+    states = torch.from_numpy(out.features).float()
+    assert torch.equal(batch.following.state[0], states[[2, 3]])
+    assert torch.equal(batch.following.state[1], states[[3, 4]])
+    assert batch.following.mask["joints"].tolist() == [
+        *([True, True], [True, True]),
+        *([True, False], [False, False], [False, False]),
+    ]
+
+
 def test_an_optional_key_that_an_episode_lacks_is_0_and_masked_and_does_not_shift_the_scale():
     own = Inputs.of(made.CONTRACT, (), ("object",))
     whole = [counting(4), counting(4, first=4)]

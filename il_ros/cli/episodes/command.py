@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli.episodes import cut, doctor, exchange, keep, play, prune, relabel, show
+from il_ros.cli.episodes import cut, doctor, exchange, keep, label, play, prune, relabel, show
 from il_ros.core.contract import ContractError
 from il_ros.core.tables import say
 from il_ros.episodes.arrays.array_files import NoFramesError
@@ -57,6 +57,7 @@ An EPISODE is a folder, or a number under --root. examples:
   il-ros episodes import lerobot data/push --root imported
   il-ros episodes cut long_bag --topic /demonstrating --contract my_robot.yaml
   il-ros episodes relabel --uncertain 2         new labels at marked or uncertain moments
+  il-ros episodes label --model inverse/v1      infer the actions of demonstrations without any
 """
 
 
@@ -70,7 +71,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for part in (show, keep, prune, doctor, play, exchange, cut, relabel):
+    for part in (show, keep, prune, doctor, play, exchange, cut, relabel, label):
         part.add_verbs(verbs, _common())
     parser.set_defaults(run=run)
 

@@ -74,7 +74,7 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
         if plans[0].background:
             lower_priority()
         torch.set_num_threads(plans[0].threads)
-        policies = [checkpoint.load(plan.checkpoint) for plan in plans]
+        policies = [checkpoint.load_driving(plan.checkpoint) for plan in plans]
         _require_alike(plans, policies)
         first = policies[0]
         errors = [None if wanted.held_out is None else _held_out(wanted.held_out, each) for each in policies]

@@ -14,6 +14,7 @@ ENTRY_POINTS = {
         "act": "il_ros.policies.families.act:FAMILY",
         "moe": "il_ros.policies.families.moe:FAMILY",
         "actor": "il_ros.policies.families.actor:FAMILY",
+        "inverse": "il_ros.policies.families.inverse:FAMILY",
     },
     "il_ros.rewards": {
         "gail": "il_ros.rewards.adversarial:GAIL",

@@ -24,7 +24,7 @@ import numpy as np
 from il_ros.core.codecs import decoder
 from il_ros.core.contract import Contract
 from il_ros.core.settings import one_of
-from il_ros.episodes import amendments
+from il_ros.episodes import amendments, inferred_labels
 from il_ros.episodes.arrays import array_files, pictures
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.arrays.replay import open_replay
@@ -272,6 +272,7 @@ def _key(entry: Entry, rule: Rule, contract: Contract, compressed: bool) -> dict
             info.contract_hash,
         ],
         **({"amended": amendments.plain(amended)} if (amended := _amended(entry)) else {}),
+        **({"inferred": inferred} if (inferred := _inferred(entry)) else {}),
         **(
             {"groups": {group.name: list(group.columns) for group in contract.groups}}
             if contract.grouped
@@ -286,6 +287,15 @@ def _amended(entry: Entry) -> amendments.Amendments:
         return amendments.read(entry.folder)
     except LayoutError as error:
         raise MismatchError(str(error)) from error
+
+
+def _inferred(entry: Entry) -> list[int]:
+    """Return what tells one file of inferred labels from another; empty without."""
+    try:
+        stat = (entry.folder / inferred_labels.INFERRED).stat()
+    except FileNotFoundError:
+        return []
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class ActionCommands:
     ):
         self._action, self._name = action, f"{action.key} ({action.topic})"
         self._period_ns, self._expires_s = contract.period_ns, contract.expires_s(action)
-        self._commands = recorded.get(streams.commanded[action.topic], ())
+        self._commands = recorded.get(streams.commanded.get(action.topic, ""), ())
         self._log_times = [item.log_ns for item in self._commands]
         self._references = References(contract)
         self._reference = next(

@@ -61,11 +61,16 @@ class ContractTopics:
 
 
 def find_streams(
-    contract: Contract, bag: Bag, info: EpisodeInfo | None, optional: Collection[str] = ()
+    contract: Contract,
+    bag: Bag,
+    info: EpisodeInfo | None,
+    optional: Collection[str] = (),
+    *,
+    commanded: bool = True,
 ) -> ContractTopics:
     """Return the bag's topics for the contract's streams; `info` is None for another recorder's bag.
 
-    `optional`: the keys of observations that the bag may lack.
+    `optional`: the keys of observations that the bag may lack. `commanded`: whether it must have the commands.
 
     Decisions are used when the bag holds some together with the contract they were made under.
     Raises MismatchError naming every missing topic and wrong type, BagError when the bag's own contract
@@ -82,10 +87,10 @@ def find_streams(
     recorded = _recorded_contract(bag, info, contract)
     decisions = None if recorded is None else _decision_topic(bag, info)
     columns = np.arange(contract.action_size)
-    commanded: dict[str, str] = {}
+    commands: dict[str, str] = {}
     expert = None
     if decisions is None:
-        commanded = _names(contract.actions, bag, info, problems, variants)
+        commands = _names(contract.actions, bag, info, problems if commanded else [], variants)
     else:
         assert recorded is not None
         columns = _columns(contract, recorded, problems)
@@ -97,8 +102,8 @@ def find_streams(
             f"The bag holds: {held}"
         )
     decided = None if decisions is None or recorded is None else recorded.action_size
-    notes = (*_renamed({**observed, **commanded}, info), *_varied(variants, contract))
-    return ContractTopics(observed, commanded, decisions, columns, expert, decided, notes, variants)
+    notes = (*_renamed({**observed, **commands}, info), *_varied(variants, contract))
+    return ContractTopics(observed, commands, decisions, columns, expert, decided, notes, variants)
 
 
 def resolve(topic: str, bag: Bag, info: EpisodeInfo | None) -> str | None:
