@@ -284,9 +284,8 @@ def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
     from il_ros.policies.features import Inputs
     from il_ros.training import thinning
 
-    contract = dataset.contract
-    inputs, every = Inputs.for_policy(contract, recipe.policy), recipe.training.still_every
-    thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, every, contract.turns))
+    inputs, every = Inputs.for_policy(dataset.contract, recipe.policy), recipe.training.still_every
+    thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, every, dataset.contract.turns))
     return [note for note in (recipe.reason, thinned) if note]
 
 
@@ -352,9 +351,9 @@ def opened(
             progress=progress,
             history=policy.history,
             optional=inputs.may_lack,
-            pictures=recipe.training.pictures,
-            jobs=0,
             rule=policy.rule,
+            pictures=training.pictures,
+            jobs=0,
         )
 
     if not automatic:

@@ -6,7 +6,8 @@ periods, and `frame_id` holds the other fields: "source=policy version=v3 genera
 An absent field is unknown. A slow policy's chunk is for a later tick than the one that it observed; the steps that have
 passed are left out, and "observed=1764426051234567890" is the tick that it observed (absent: the answered one).
 "missing=wrist,force" are the optional observations that were missing. "uncertainties=left:0.1,right:0.4" are those of
-the contract's action groups, where the source gives them. "way=1" is the policy's way to do the task that the chunk takes.
+the contract's action groups, where the source gives them. "way=1" is the policy's way to do the
+task that the chunk takes.
 
 A proposal without points is a release: its source is absent at once, instead of after its time-out, until it
 proposes again.

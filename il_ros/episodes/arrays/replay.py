@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -23,8 +22,9 @@ from il_ros.core.messages import MessageError
 from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.core.synchroniser import NoObservation, Observation, Synchroniser
 from il_ros.core.tables import counted
-from il_ros.episodes import amendments, inferred_labels
+from il_ros.episodes import amendments
 from il_ros.episodes.amendments import Amendments
+from il_ros.episodes.arrays import beside
 from il_ros.episodes.arrays.tick_labels import (
     Span,
     TickLabel,
@@ -35,9 +35,8 @@ from il_ros.episodes.arrays.tick_labels import (
 )
 from il_ros.episodes.bag.reader import Bag, BagMessage
 from il_ros.episodes.bag.recovery.integrity import sentence
-from il_ros.episodes.bag.topics import MismatchError, find_streams
-from il_ros.episodes.inferred_labels import UNCOMMANDED, InferredLabels
-from il_ros.episodes.layout import EpisodeInfo, LayoutError
+from il_ros.episodes.bag.topics import find_streams
+from il_ros.episodes.layout import EpisodeInfo
 from il_ros.records.labelling import BY_MODE, NoLabel, Rule
 from il_ros.records.takeovers import group_takeovers
 from il_ros.records.ticks import TriggerStamps
@@ -240,18 +239,18 @@ def open_replay(
     without inferred labels. Those are used with the rule `BY_MODE` only: other rules ask for what was commanded.
     Raises MismatchError when the bag lacks what the contract needs, BagError when it is damaged.
     """
-    inferred = _inferred(bag) if rule.name == BY_MODE.name else None
+    inferred = beside.inferred(bag) if rule.name == BY_MODE.name else None
     streams = find_streams(contract, bag, info, optional, commanded=commanded and inferred is None)
     recorded = bag.before_step(label_topics(contract, streams))
     found, left_out = label_ticks(recorded, contract, streams, span_of(bag, info), rule)
     if inferred is not None:
-        found = _with_inferred(found, inferred, contract, bag)
+        found = beside.with_inferred(found, inferred, contract, bag)
     if bag.step is not None:
         ticked = streams.decisions or streams.observed.get(contract.trigger or "")
         count = f": {counted(bag.step.count(ticked), 'message')} of {ticked}" if ticked else ""
         left_out.append(f"{bag.step}; what was recorded after that is not used{count}")
     damaged = (f"damaged, its intact part is used: {sentence(bag.damage)}",) if bag.damage else ()
-    amended = _amended(bag, contract)
+    amended = beside.amended(bag, contract)
     said = [amended.sentence(), "" if inferred is None else inferred.sentence()]
     notes = (*damaged, *streams.notes, *filter(None, said))
     succeeded_ns = None if info is None else info.succeeded_ns
@@ -272,47 +271,6 @@ def open_replay(
         span_of(bag, info).start_ns,
         decoders,
     )
-
-
-def _inferred(bag: Bag) -> InferredLabels | None:
-    """Return the inferred labels beside the bag; raises MismatchError when they can't be read."""
-    try:
-        return inferred_labels.read(_folder(bag))
-    except LayoutError as error:
-        raise MismatchError(str(error)) from error
-
-
-def _with_inferred(
-    ticks: Sequence[TickLabel], inferred: InferredLabels, contract: Contract, bag: Bag
-) -> list[TickLabel]:
-    """Return the ticks with the inferred labels of those that nothing drove; raises MismatchError if they don't fit."""
-    try:
-        commands = inferred.of(contract)
-    except LayoutError as error:
-        raise MismatchError(f"{bag.path}: {error}") from error
-    groups = dict.fromkeys((group.name for group in contract.groups), inferred.source)
-    return [
-        replace(tick, command=commands[tick.tick_ns], authority=inferred.source, authorities=groups)
-        if tick.command is None and tick.missing in UNCOMMANDED and tick.tick_ns in commands
-        else tick
-        for tick in ticks
-    ]
-
-
-def _folder(bag: Bag) -> Path:
-    """Return the episode's folder."""
-    return bag.path if bag.path.is_dir() else bag.path.parent
-
-
-def _amended(bag: Bag, contract: Contract) -> Amendments:
-    """Return the amendments beside the bag; raises MismatchError when they can't be read or don't fit."""
-    try:
-        found = amendments.read(_folder(bag))
-        found.offset_of(contract)
-        found.shifts_ns(contract)
-    except LayoutError as error:
-        raise MismatchError(f"{bag.path}: {error}") from error
-    return found
 
 
 def _earlier(message: BagMessage, shift_ns: int) -> BagMessage:

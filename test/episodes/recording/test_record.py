@@ -401,9 +401,7 @@ def test_a_disk_that_is_full_soon_is_said_while_recording_and_when_it_is_not_any
         recorder.receive(talk, string("x" * (1 << 20)))
     recorder.start()
     told = [event for event in recorder.poll() if event.kind == "warning"]
-    assert [" is full in 10 min: 629.1 MB left at 1.0 MB a second" in event.text for event in told] == [
-        True
-    ]
+    assert [" is full in 10 min: 629.1 MB left at 1.0 MB a second" in event.text for event in told] == [True]
     assert recorder.poll() == []
     free[0] = 1 << 40
     recorder.disk.look(20.0)
