@@ -15,7 +15,7 @@ started anew. A row per fault and mode:
 - words: the last warning or error that a node printed meanwhile
 
 A second table has the stops after more than a second: when the supervisor decided to stop, and why. A fault may take
-effect late: the clock of a node is seen a second after it was set, and a node that is started needs its time.
+effect late: the clock of a node is seen up to two seconds after it was set, and a node that is started needs its time.
 
 Exits with 1 if a row is not as declared. `--json FILE` keeps the rows of earlier runs that are not repeated, and
 `--table FILE` prints them all. A fault of a disk, of /dev/shm or of the wire needs root (it mounts small file systems
@@ -261,21 +261,34 @@ def judge(row: Row, fault: Fault, *, timed: bool) -> None:
 
 
 def line(row: Row) -> str:
-    stop = _motion(row) + (f" ({row.declared_s:.2f})" if row.declared_s else "")
     lost = "?" if row.lost_s is None else f"{row.lost_s:.2f} s"
     goes_on = "no" if row.goes_on_s is None else f"{row.goes_on_s:.1f} s"
-    cells = [row.fault, row.mode, stop, f"{row.share:.2f}", lost, row.episode, goes_on, row.words[:160]]
+    cells = [
+        row.fault,
+        row.mode,
+        _motion(row),
+        f"{row.share:.2f}",
+        lost,
+        row.episode,
+        goes_on,
+        row.words[:160],
+    ]
     return "| " + " | ".join(cells) + " |" + (f"  <-- {'; '.join(row.wrong)}" if row.wrong else "")
 
 
 def _motion(row: Row) -> str:
     if not row.seen:
         return "no simulator"
-    return "drives on" if row.stop_s is None else f"stops in {row.stop_s:.2f} s"
+    if row.stop_s is None:
+        return "drives on"
+    return f"stops in {row.stop_s:.2f} s" + (f" ({row.declared_s:.2f})" if row.declared_s else "")
 
 
 def table(rows: list[Row]) -> str:
-    """Return a row per fault and a column per mode: what the motion did, what was lost, when the policy drove again."""
+    """Return a row per fault and a column per mode: what the motion did, what was lost, when the policy drove again.
+
+    The declared time of a stop is in brackets; without, the robot need not stop.
+    """
     modes = list(dict.fromkeys(row.mode for row in rows))
     cells = {(row.fault, row.mode): _cell(row) for row in rows}
     lines = ["| fault | " + " | ".join(modes) + " |", "|---" * (1 + len(modes)) + "|"]

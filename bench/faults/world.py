@@ -216,7 +216,7 @@ class World:
         return self.folder / "points" / name
 
     def set_clock(self, name: str, offset_s: float) -> None:
-        """Set the system's clock, as a node sees it, off the real one; the node notices within a second."""
+        """Set the system's clock, as a node sees it, off the real one; the node notices within two seconds."""
         place = self.folder / "clocks" / name
         fresh = place.with_suffix(".new")
         fresh.write_text(f"{offset_s:+g}")

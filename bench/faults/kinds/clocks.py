@@ -13,7 +13,9 @@ from il_ros.core import messages
 from kinds.messages import CLOCK, now_ns
 
 NOTICED_S = 2.0
-"""Until libfaketime reads a new setting (each second), and the node reads its clock."""
+"""Until libfaketime reads a new setting, which it keeps for a second and a part, and the node reads its clock."""
+SETTLED_S = 1.0
+"""Until DDS has sent what it held back meanwhile: the wheels' Fast DDS waits on the clock that is set."""
 
 
 def _simulated(offset_s: float, lasts_s: float) -> Run:
@@ -45,7 +47,7 @@ def _set(offset_s: float, *names: str) -> Run:
         yield
         for name in names:
             world.set_clock(name, 0.0)
-        time.sleep(NOTICED_S)
+        time.sleep(NOTICED_S + SETTLED_S)
 
     return run
 
