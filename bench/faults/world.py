@@ -307,7 +307,7 @@ class World:
         before = [(at, each) for at, each in self.decisions if at <= stood]
         last_at, last = before[-1]
         if stood - last_at > SILENCE_S + 2 * PERIOD_S:
-            return last_at - since, "no command any more"
+            return max(0.0, last_at - since), "no command any more"
         if last.authority != decision.NOBODY:
             return stood - since, f"{last.authority} commands it"
         decided_at, decided = last_at, last
@@ -315,7 +315,7 @@ class World:
             if each.authority != decision.NOBODY:
                 break
             decided_at, decided = at, each
-        return decided_at - since, decided.reason
+        return max(0.0, decided_at - since), decided.reason
 
     # ---- the recorder
 

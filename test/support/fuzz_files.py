@@ -67,7 +67,8 @@ def bag_readers(folder: Path) -> Sequence[Reader]:
         Reader("metadata.yaml", metadata, mutated_file, in_folder(folder / "db3", _read_bag), (BagError,)),
         Reader("episode", _recorded_texts(), mutated_json, _episode(folder), ()),
         Reader("episode folder", _episode_files(folder), mutated_file, _episode_folder(folder), ()),
-        Reader("array cache", _cached(folder), mutated_file, _load_cached(folder), ()),
+        Reader("array cache", *_cached(folder, compressed=False), ()),
+        Reader("array cache, compressed", *_cached(folder, compressed=True), (OSError,)),
         Reader("LeRobot data set", *_lerobot(folder), (ExchangeError,)),
         Reader("LeRobot video", *_video(folder), (ExchangeError,)),
         Reader("robomimic", *_robomimic(folder), (ExchangeError,)),
@@ -268,25 +269,23 @@ def _episode_folder(folder: Path) -> Callable[[bytes], object]:
     return in_folder(folder / "files" / "episode_000001", lambda path: _commands_on(path.parent))
 
 
-def _cached(folder: Path) -> tuple[bytes, ...]:
-    path = made.write(folder / "cached", made.recorded(8))
-    kept = folder / "arrays"
+def _cached(
+    folder: Path, *, compressed: bool
+) -> tuple[tuple[bytes, ...], Mutator, Callable[[bytes], object]]:
+    """The arrays of an episode; compressed pictures are read when they are indexed."""
+    entry = look(made.write(folder / f"cached {compressed}", made.recorded(8)))
+    kept = folder / f"arrays {compressed}"
     shutil.rmtree(kept, ignore_errors=True)
-    array_cache.load(look(path), made.CONTRACT, kept)
-    inside = kept / made.CONTRACT.hash / path.name
-    return tuple(named(file.name, file.read_bytes()) for file in sorted(inside.iterdir()))
-
-
-def _load_cached(folder: Path) -> Callable[[bytes], object]:
-    entry = look(folder / "cached" / "episode_000001")
-    inside = folder / "arrays" / made.CONTRACT.hash / entry.name
 
     def read(_: Path) -> object:
-        arrays = array_cache.load(entry, made.CONTRACT, folder / "arrays")
+        arrays = array_cache.load(entry, made.CONTRACT, kept, compressed=compressed)
         assert len(arrays) == len(arrays.commands) == len(arrays.ticks_ns)
-        return arrays
+        return [np.asarray(arrays.observations["camera"][tick]).shape for tick in range(len(arrays))]
 
-    return in_folder(inside, read)
+    read(kept)
+    (inside,) = kept.glob(f"*/{entry.name}")
+    seeds = tuple(named(file.name, file.read_bytes()) for file in sorted(inside.iterdir()))
+    return seeds, mutated_file, in_folder(inside, read)
 
 
 # ---- policies --------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from il_ros.core import codecs
 from il_ros.core.codecs.base import Decoder
+from il_ros.core.codecs.picture_header import read_header
 from il_ros.core.codecs.pixels import metres
 from il_ros.core.messages import Message
 from il_ros.core.specs import COMPRESSED_IMAGE, ObservationSpec
@@ -84,6 +85,7 @@ def decode(data: NDArray[np.uint8], out: Array) -> None:
     if out.dtype != np.uint8:
         _decode_depth(data, out)
         return
+    _require_size(data, out)
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR if out.shape[2] == 3 else cv2.IMREAD_GRAYSCALE)
     except cv2.error:
@@ -94,6 +96,13 @@ def decode(data: NDArray[np.uint8], out: Array) -> None:
         cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=out)
     else:
         out[..., 0] = pixels
+
+
+def _require_size(data: NDArray[np.uint8], out: Array) -> None:
+    """Raise ValueError unless a picture has the size of `out`, perhaps turned: decoding allocates what it says."""
+    header = read_header(data.tobytes())
+    if header is None or {header.height, header.width} != set(out.shape[:2]):
+        raise ValueError(f"not a picture of {out.shape[1]}x{out.shape[0]}")
 
 
 def _is(data: NDArray[np.uint8], picture: Array) -> bool:
@@ -125,6 +134,7 @@ def _decode_depth(data: NDArray[np.uint8], out: Array) -> None:
     import zstandard
 
     if data[:4].tobytes() == _PNG:
+        _require_size(data, out)
         codes = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         if codes is None or codes.dtype != np.uint16 or codes.shape != out.shape[:2]:
             raise ValueError(f"not a depth picture of {out.shape[1]}x{out.shape[0]}")
@@ -184,8 +194,9 @@ class CompressedPictures:
         places: Array = np.load(_places(stem), allow_pickle=False)
         if places.ndim != 2 or places.shape[1] != 2 or places.dtype != np.int64:
             raise ValueError(f"{_places(stem)}: is {places.dtype} {places.shape}, not int64 (T, 2)")
-        ends = places.sum(axis=1)
-        if places.min(initial=0) < 0 or ends.max(initial=0) > self._path.stat().st_size:
+        size = self._path.stat().st_size
+        outside = places.min(initial=0) < 0 or places.max(initial=0) > size  # else the sum may overflow
+        if outside or places.sum(axis=1).max(initial=0) > size:
             raise ValueError(f"{self._path}: has fewer bytes than {_places(stem).name} says")
         self._places = places
 

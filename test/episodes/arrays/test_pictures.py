@@ -117,6 +117,24 @@ def test_a_damaged_picture_is_an_error_with_its_file_in_every_thread(tmp_path):
         next(batches)
 
 
+def test_places_beyond_the_file_are_refused_also_where_their_sum_overflows(tmp_path):
+    kept(tmp_path, np.stack([smooth() for _ in range(2)]))
+    for place in ([0, 1 << 40], [2**63 - 1, 1], [1, 2**63 - 1]):
+        np.save(tmp_path / "camera.places.npy", np.array([[0, 1], place]))
+        with pytest.raises(ValueError, match=r"has fewer bytes than camera\.places\.npy says"):
+            CompressedPictures(tmp_path / "camera", (48, 64, 3), np.dtype(np.uint8))
+
+
+def test_a_jpeg_that_states_another_size_is_refused_before_it_is_decoded(monkeypatch):
+    picture = smooth()
+    data = bytearray(compressed(picture).tobytes())
+    frame = data.index(b"\xff\xc0")  # marker, length (2), bits (1), height (2), width (2)
+    data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
+    monkeypatch.setattr(cv2, "imdecode", None)  # it would take 12 GB
+    with pytest.raises(ValueError, match="not a picture of 64x48"):
+        decoded(np.frombuffer(bytes(data), np.uint8), picture)
+
+
 def test_frames_come_in_order_whatever_the_threads_do(tmp_path):
     shown = np.stack([np.full((8, 8, 3), number, np.uint8) for number in range(60)])
     cameras = {"a": CameraFrames([kept(tmp_path, shown)]), "b": CameraFrames([shown])}
