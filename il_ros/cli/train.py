@@ -135,6 +135,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         plan = plan_of(args)
         own_steps = _has_own_steps(args)
+        if plan.start is not None:  # a trainer goes on without it; a person mistyped it
+            from il_ros.policies import checkpoint
+
+            checkpoint.find(plan.start)
     except (ValueError, OSError) as error:
         say(f"il-ros train: {error}", file=sys.stderr)
         return 2

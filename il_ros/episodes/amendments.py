@@ -41,7 +41,10 @@ class LeftOut:
 
     def __post_init__(self) -> None:
         if not (0 <= self.from_s < self.to_s and math.isfinite(self.to_s)):
-            raise LayoutError(f"leaves out {self.from_s:g} to {self.to_s:g} s; a span ends after its start")
+            raise LayoutError(
+                f"leaves out {self.from_s:g} to {self.to_s:g} s; a span begins at 0 s or later and has a finite end "
+                "after its start"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from il_ros.core import files
+from il_ros.episodes import amendments
 from il_ros.episodes.bag.reader import (
     RECOVER,
     BagError,
@@ -204,6 +206,11 @@ def look(folder: Path) -> Entry:
         require_whole(folder, most_bytes=CHECKED_BYTES)
     except BagError as error:
         return Entry(folder, "broken", _info_or_none(folder), str(error), damage=damage)
+    try:
+        amendments.read(folder)
+    except LayoutError as error:
+        undo = f"this removes the amendments: il-ros episodes amend {shlex.quote(str(folder))} --undo"
+        return Entry(folder, "broken", _info_or_none(folder), f"{error}; {undo}", damage=damage)
     if not (folder / INFO_FILE).exists():
         words = f"; damaged, its intact part is read: {sentence(damage)}" if damage else ""
         reason = f"no {INFO_FILE}: another recorder's bag{words}"

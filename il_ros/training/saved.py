@@ -60,6 +60,8 @@ def data(run: Path) -> Mapping[str, list[str]]:
     try:
         names = json.loads(files.read_text(path, _MOST_STATE))["run"]["data"]
         return {part: [str(name) for name in names[part]] for part in ("train", "validation")}
+    except FileNotFoundError:
+        raise TrainingError(f"{run}: holds no training that --resume could continue") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{path.parent}: cannot resume: {error}") from error
 

@@ -225,7 +225,8 @@ def test_an_interrupted_training_is_resumed(root, tmp_path, capsys):
         (["--contract", "nothing.yaml"], "nothing.yaml: there is no such contract file"),
         (["--task", "push"], "no episode to train on"),
         (["--set", "inputs=[hand]"], "'hand'; it has: joints, camera"),
-        (["--resume", *QUICK], "cannot resume"),
+        (["--resume", *QUICK], "holds no training that --resume could continue"),
+        (["--from", "nowhere", *QUICK], "nowhere: no such folder; a checkpoint has model.safetensors"),
     ],
 )
 def test_an_invalid_request_is_one_clear_line(root, tmp_path, capsys, words, message):

@@ -1,11 +1,13 @@
 """Amendments beside a bag: what readers change, and that the recording stays."""
 
+import re
+
 import numpy as np
 import pytest
 from made_episodes import CONTRACT, MS, PERIOD_NS, START_NS, recorded, stamp, write
 
 from il_ros.cli import main as cli
-from il_ros.episodes import amendments
+from il_ros.episodes import amendments, catalogue
 from il_ros.episodes.amendments import Amendments, LeftOut
 from il_ros.episodes.arrays import cache
 from il_ros.episodes.bag.topics import MismatchError
@@ -88,6 +90,19 @@ def test_a_damaged_file_is_named(text, message, tmp_path):
         amendments.read(folder)
     with pytest.raises(MismatchError, match=r"amendments\.json"):
         load(folder)
+    entry = catalogue.look(folder)  # the list says what the readers of frames say
+    assert (entry.state, entry.usable) == ("broken", False)
+    assert re.search(message, entry.reason)
+    assert f"il-ros episodes amend {folder} --undo" in entry.reason
+    assert cli.main(["episodes", "amend", str(folder), "--undo"]) == 0
+    assert catalogue.look(folder).state == "ready"
+
+
+def test_a_folder_of_episodes_is_not_amended(tmp_path, capsys):
+    write(tmp_path, recorded(20))
+    assert cli.main(["episodes", "amend", str(tmp_path), "--leave-out", "0:0.2"]) == 1
+    assert f"{tmp_path}: holds no recording; name episodes, such as" in capsys.readouterr().err
+    assert not (tmp_path / amendments.AMENDMENTS).exists()
 
 
 def test_the_command_writes_joins_and_removes(tmp_path, capsys):
@@ -101,12 +116,17 @@ def test_the_command_writes_joins_and_removes(tmp_path, capsys):
     assert "left out 0.00 to 0.20 s, 0.80 to 0.90 s; +0.5 on the labels of arm/a" in capsys.readouterr().out
     assert cli.main([*command, "--undo"]) == 0
     assert not (folder / amendments.AMENDMENTS).exists()
+    assert cli.main([*command, "--undo"]) == 0
+    assert [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "amendments removed", "no amendments",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--leave-out", "3"], "--leave-out 3: it must be FROM:TO in seconds"),
+        (["--leave-out", "0:inf"], "leaves out 0 to inf s; a span begins at 0 s or later"),
         (["--leave-out", "5:6"], "the span from 5 s begins after the episode's end at 0.95 s"),
         (["--offset", "arm/a"], "--offset arm/a: it must be NAME=NUMBER"),
         (["--offset", "arm/a=nan"], "offset of arm/a is nan; it must be finite"),

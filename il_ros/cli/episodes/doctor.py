@@ -10,12 +10,13 @@ from typing import Any
 from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of, folder_of
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
-from il_ros.core.tables import say
+from il_ros.core.tables import grouped, say
 from il_ros.episodes import amendments
 from il_ros.episodes.amendments import Amendments, LeftOut
+from il_ros.episodes.bag.reader import bag_files
 from il_ros.episodes.catalogue import Entry, look
 from il_ros.episodes.foreign_types import read_beside
-from il_ros.episodes.layout import LayoutError
+from il_ros.episodes.layout import INFO_FILE, LayoutError
 
 
 def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -96,18 +97,20 @@ def _doctor(args: argparse.Namespace) -> int:
     root = entries[0].folder.parent
     kept = [entry for entry in entries if entry.state != "discarded"]
     found = examined(kept, contract, cache.cache_folder(root), policy)
+    if not found.takes.episodes:
+        for line in grouped(found.left_out):
+            say(f"left out {line}")
+        raise LayoutError(f"{root}: no episode can be examined under contract '{contract.name}'")
     say(page.text(found))
     path = page.write(found, args.output or page.folder_for(root), root)
     say(f"written: {path}")
-    if not found.takes.episodes:
-        return 1
     return int(any(each.severity.value == "fault" for each in found.findings))
 
 
 def _contract(args: argparse.Namespace, entries: Sequence[Entry]) -> Contract:
     """Return the given contract, or the one under which all episodes were recorded."""
     if args.contract is not None:
-        return read_beside(lambda: contracts.load(args.contract), lambda: [entry.folder for entry in entries])
+        return read_beside(lambda: contracts.find(args.contract), lambda: [entry.folder for entry in entries])
     known = [
         entry for entry in entries if entry.usable and entry.info is not None and entry.info.contract_text
     ]
@@ -130,16 +133,19 @@ def _amend(args: argparse.Namespace) -> int:
         raise LayoutError("--undo removes all amendments; give no other option with it")
     prepared = []
     for folder in folders:  # all are checked before one is written
-        entry = look(folder)
-        now = amendments.read(folder)
-        if not args.undo:
-            now = now.joined(added)
-            _check(entry, now)
+        if not (bag_files(folder) or (folder / INFO_FILE).exists()):
+            raise LayoutError(f"{folder}: holds no recording; name episodes, such as {folder}/episode_000001")
+        if args.undo:
+            prepared.append((folder, amendments.NONE))
+            continue
+        now = amendments.read(folder).joined(added)
+        _check(look(folder), now)
         prepared.append((folder, now))
     for folder, now in prepared:
         if args.undo:
+            had = (folder / amendments.AMENDMENTS).exists()
             amendments.write(folder, amendments.NONE)
-            say(f"{folder.name}: amendments removed")
+            say(f"{folder.name}: {'amendments removed' if had else 'no amendments'}")
             continue
         if added:
             amendments.write(folder, now)

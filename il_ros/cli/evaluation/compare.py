@@ -111,6 +111,8 @@ def _text(path: Path) -> str:
         return files.read_text(path, _MOST)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: is no text in UTF-8: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _score(cell: str, where: str) -> float:
@@ -135,18 +137,29 @@ def _result(path: Path) -> tuple[str, Mapping[int, float]]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: no JSON: {error}") from error
     if isinstance(values, dict) and "trials" in values:
-        done = trials.from_json(text).done
+        try:
+            done = trials.from_json(text).done
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         return path.stem, {trial.seed: _WORDS[trial.outcome] for trial in done}
     try:
-        scores = {
-            int(each["seed"]): float(each["success"] if each["judged"] else each["total_reward"])
+        scored = [
+            (int(each["seed"]), float(each["success"] if each["judged"] else each["total_reward"]))
             for each in values["episodes"]
-        }
-        return str(values["version"] or path.stem), scores
+        ]
+        name = str(values["version"] or path.stem)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{path}: neither a result of `il-ros evaluate --json` for one policy nor of unattended episodes"
         ) from error
+    scores: dict[int, float] = {}
+    for seed, score in scored:
+        if not math.isfinite(score):
+            raise ValueError(f"{path}: the score of seed {seed} is {score}; it must be a finite number")
+        if seed in scores:
+            raise ValueError(f"{path}: seed {seed} occurs twice; a policy has one score for each start")
+        scores[seed] = score
+    return name, scores
 
 
 def _paired(results: Sequence[tuple[Path, str, Mapping[int, float]]]) -> tuple[list[str], list[list[float]]]:

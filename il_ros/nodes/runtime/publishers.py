@@ -16,7 +16,9 @@ LOOK_AGAIN_S = 0.05
 UNKNOWN = "_NODE_NAME_UNKNOWN_"
 """The name of a node of which only a publisher was discovered so far."""
 CLOCK = "/clock"
-CLOCK_PATIENCE_S = 2.0  # time for discovery and the first /clock
+CLOCK_PATIENCE_S = 2.0  # time for discovery
+FIRST_TIME_S = 10.0
+"""Time for the first /clock of a known publisher: a simulator loads its scene, on a busy computer for seconds."""
 
 
 def publisher_names(node: Node, topic: str) -> list[str]:
@@ -121,9 +123,12 @@ class SimulatedTime:
         """Return a sentence if no time has arrived on /clock for a while after the node's start, else ""."""
         if not self._simulated() or self._node.get_clock().now().nanoseconds:
             return ""
-        if time.monotonic() - self._born_s < CLOCK_PATIENCE_S:
+        waited_s = time.monotonic() - self._born_s
+        if waited_s < CLOCK_PATIENCE_S:
             return ""
         names = self._publishers()
+        if names and waited_s < FIRST_TIME_S:
+            return ""
         if names:
             return f"use_sim_time is set, but {names[0]} has not published a time on {self._topic()} yet"
         return (

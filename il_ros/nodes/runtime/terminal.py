@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 
 from il_ros.core.stopping import leave_lost_terminal
 
+ALWAYS = (" ", "\x04")
+"""Keys that count whenever they are pressed: the emergency stop, and ctrl-D, which ends."""
+TOO_EARLY = "keys pressed before this console was ready have no effect"
 NO_TERMINAL = "standard input is not a terminal: start the node in its own terminal, not from a launch file"
 
 
@@ -97,7 +100,8 @@ class Terminal:
         self._descriptor = descriptor
         self._screen = screen
         self._shown = ""
-        self._lost = False
+        self._lost, self._begun = False, False
+        self._kept: list[str] = []
         self.on_suspend: Callable[[], None] = lambda: None
         """Called before the process is suspended, and when the terminal is lost: nobody can press a key."""
 
@@ -112,7 +116,26 @@ class Terminal:
         return self._size().lines or 24
 
     def pressed(self) -> list[str]:
-        """Return the keys pressed since the last call, without waiting; arrows as their escape sequences."""
+        """Return the keys pressed since the last call, without waiting; arrows as their escape sequences.
+
+        Of those pressed before the first line was shown only those of `ALWAYS`: a key that was pressed while the nodes
+        started must not move the robot seconds later.
+        """
+        self._begin()
+        kept, self._kept = self._kept, []
+        return kept + self._pending()
+
+    def _begin(self) -> None:
+        """Drop the keys that were pressed before this terminal showed anything, but for those of `ALWAYS`."""
+        if self._begun:
+            return
+        self._begun = True
+        early = self._pending()
+        self._kept = [key for key in early if key in ALWAYS]
+        if len(self._kept) < len(early):
+            self.say(TOO_EARLY)
+
+    def _pending(self) -> list[str]:
         text = ""
         while select.select([self._descriptor], [], [], 0)[0]:
             try:
@@ -134,12 +157,14 @@ class Terminal:
 
     def show(self, text: str) -> None:
         """Replace the status, which may have several lines."""
+        self._begin()
         if text != self._shown:
             self._write(f"{self._back()}{_erasing(text)}")
             self._shown = text
 
     def say(self, line: str) -> None:
         """Write a permanent line above the status."""
+        self._begin()
         self._write(f"{self._back()}{_erasing(line)}\n{_erasing(self._shown)}")
 
     def redraw(self) -> None:

@@ -53,6 +53,40 @@ def test_result_files_are_paired_by_their_seeds(tmp_path, capsys):
     assert (compared["pairs"], compared["second_better"], compared["first_better"]) == (2, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"version": "v1", "episodes": [{"seed": 1, "judged": false, "total_reward": NaN}]}',
+            "seed 1 is nan",
+        ),
+        (
+            '{"version": "v1", "episodes": [{"seed": 1e999, "judged": true, "success": true}]}',
+            "neither a result",
+        ),
+        (
+            json.dumps({"version": "v", "episodes": [{"seed": 4, "judged": True, "success": True}] * 2}),
+            "seed 4 occurs twice",
+        ),
+        ('{"trials": 5}', "trials"),
+    ],
+)
+def test_a_score_that_cannot_be_compared_is_named(text, message, tmp_path, capsys):
+    first = result(tmp_path / "one.json", "v1", {1: True})
+    (tmp_path / "two.json").write_text(text)
+    assert main(["compare", first, str(tmp_path / "two.json")]) == 2
+    said = capsys.readouterr().err
+    assert f"il-ros compare: {tmp_path / 'two.json'}: " in said
+    assert message in said
+
+
+def test_an_unreadable_file_is_named(tmp_path, table, capsys):
+    assert main(["compare", str(tmp_path)]) == 2
+    assert f"{tmp_path}: cannot be read: is a folder, not a regular file" in capsys.readouterr().err
+    assert main(["compare", table("v1,v2\n1," + "2" * 200_000)]) == 2
+    assert "trials.csv: no table of comma-separated values: field larger than" in capsys.readouterr().err
+
+
 def test_unattended_episodes_are_results_too(tmp_path, capsys):
     for name, outcomes in (("old", ("failure", "failure")), ("new", ("success", "failure"))):
         done = tuple(Trial(seed, outcome, "", 1.0, 1.0) for seed, outcome in enumerate(outcomes))

@@ -1,12 +1,13 @@
-"""A terminal that is lost without a signal ends the process as a hang-up does, once."""
+"""Keys of a terminal: those pressed too early, and a terminal that is lost without a signal."""
 
 import os
 import pty
 import signal
+import tty
 
 import pytest
 
-from il_ros.nodes.runtime.terminal import Terminal
+from il_ros.nodes.runtime.terminal import ALWAYS, TOO_EARLY, Terminal
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def test_a_terminal_lost_without_a_signal_stops_the_robot_and_ends_the_process(h
     told = []
     terminal = Terminal(slave)
     terminal.on_suspend = lambda: told.append(list(hang_ups))
+    assert terminal.pressed() == []
     os.write(master, b"n\n")
     assert "n" in terminal.pressed()
     assert (told, hang_ups) == ([], [])
@@ -32,3 +34,18 @@ def test_a_terminal_lost_without_a_signal_stops_the_robot_and_ends_the_process(h
     assert hang_ups == [signal.SIGHUP]
     assert told == [[]]  # the stop is said before the process ends
     os.close(slave)
+
+
+def test_a_key_pressed_before_the_console_was_ready_does_not_move_the_robot_later():
+    master, slave = pty.openpty()
+    screen, shown = os.openpty()
+    tty.setcbreak(slave)
+    terminal = Terminal(slave, shown)
+    os.write(master, b"\x1b[A1g n\x04")
+    terminal.say("g: go")
+    os.write(master, b"\x1b[A1")  # after the first line, before the first look
+    assert terminal.pressed() == [*ALWAYS, "\x1b[A", "1"]  # the stop counts whenever it is pressed
+    shown_lines = os.read(screen, 1000).decode()
+    assert shown_lines.index(TOO_EARLY) < shown_lines.index("g: go")
+    for each in (master, slave, screen, shown):
+        os.close(each)
