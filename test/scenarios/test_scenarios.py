@@ -279,7 +279,9 @@ def test_a_user_defined_task_is_recorded_by_name():
 def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, message):
     own = {"sim": "false", "task": "fold", "contract": "mine.yaml", "expert": "joy", **given}
     for scenario in ("record", "deploy", "dagger"):
-        with pytest.raises(ValueError, match=f"fold is none of reach, push, pick_place, drive: .*{message}"):
+        with pytest.raises(
+            ValueError, match=f"fold is none of reach, push, pick_place, drive, carry: .*{message}"
+        ):
             SCENARIOS[scenario].nodes(own)
 
 
