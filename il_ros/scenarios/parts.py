@@ -28,7 +28,7 @@ from il_ros.scenarios.node import node
 from il_ros.scenarios.node_parameters import DEVICE_NODE
 from il_ros.scenarios.session_node import session_options, session_parameters
 from il_ros.session.setup import REST_MODE
-from il_ros.sim.tasks.task import camera_names
+from il_ros.sim.tasks.task import camera_names, require_simulator, task_class
 
 THINKING_S = 60.0
 """Time-out for one action of a program in lockstep; afterwards the simulator steps without it."""
@@ -39,6 +39,7 @@ def sim(given: Given) -> tuple[Spec, ...]:
     if given.get("sim", "true") == "false":
         return ()
     task_contract(given, "it is not simulated; a robot's own task needs sim:=false")
+    require_simulator(task_class(given["task"]), given["simulator"])
     if given["simulator"] == "gz":
         return _gz(given)
     speed = number(given, "speed")

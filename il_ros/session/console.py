@@ -32,7 +32,10 @@ _LITTLE_DISK_H = 0.5
 
 
 def status_line(state: SessionState, width: int, *, colour: bool = True) -> str:
-    """Return the status line, at most `width` characters without escape sequences; the last parts are cut first."""
+    """Return the status line, at most `width` characters without escape sequences; the last parts are left out first.
+
+    Who drives, or what is requested, is shortened instead.
+    """
     state = _escaped(state)
     parts = [
         *(
@@ -45,9 +48,12 @@ def status_line(state: SessionState, width: int, *, colour: bool = True) -> str:
         )
     ]
     line = ""
-    for part in filter(None, parts):
+    for place, part in enumerate(filter(None, parts)):
         longer = f"{line}{_DIM} │ {_PLAIN}{part}" if line else part
         if len(_ESCAPE.sub("", longer)) > width:
+            room = width - len(_ESCAPE.sub("", line)) - len(" │ …")
+            if place == 1 and room > 0:
+                line += f"{_DIM} │ {_PLAIN}{_BOLD}{_ESCAPE.sub('', part)[:room]}…{_PLAIN}"
             break
         line = longer
     return line if colour else _ESCAPE.sub("", line)

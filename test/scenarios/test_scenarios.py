@@ -250,6 +250,12 @@ def test_each_task_has_its_contract(task):
     assert contract.load(share.path("config", "contracts", f"{name}.yaml")).name == name
 
 
+@pytest.mark.parametrize("simulator", ["gazebo_classic", "gz"])
+def test_a_simulator_that_a_task_does_not_run_in_is_refused_before_the_start(simulator):
+    with pytest.raises(ValueError, match=f"task 'carry': unknown simulator '{simulator}'; there are: mujoco"):
+        SCENARIOS["record"].nodes({"task": "carry", "simulator": simulator})
+
+
 def test_one_contract_serves_every_node_of_a_scenario():
     given = {"contract": "mine.yaml", "expert": "scripted", "session": "false"}
     specs = SCENARIOS["deploy"].nodes(given)
@@ -279,7 +285,9 @@ def test_a_user_defined_task_is_recorded_by_name():
 def test_what_a_user_defined_task_lacks_is_refused_before_the_start(given, message):
     own = {"sim": "false", "task": "fold", "contract": "mine.yaml", "expert": "joy", **given}
     for scenario in ("record", "deploy", "dagger"):
-        with pytest.raises(ValueError, match=f"fold is none of reach, push, pick_place, drive: .*{message}"):
+        with pytest.raises(
+            ValueError, match=f"fold is none of reach, push, pick_place, drive, carry: .*{message}"
+        ):
             SCENARIOS[scenario].nodes(own)
 
 

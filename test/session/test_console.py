@@ -43,6 +43,16 @@ def test_a_narrow_terminal_keeps_the_first_parts():
     assert plain(BUSY, 48) == "● episode_000012 1:15.2 │ policy v3 drives"
 
 
+def test_what_is_requested_is_shortened_in_a_narrow_terminal():
+    wanted = replace(BUSY, wanted="right: uncertainty 0.0228 above 0.015")
+    whole = "● episode_000012 1:15.2 │ expert requested: right: uncertainty 0.0228 above 0.015"
+    assert len(whole) == 81
+    assert plain(wanted, 81) == whole
+    assert plain(wanted, 80) == f"{whole[:79]}…"
+    assert plain(wanted, 50) == f"{whole[:49]}…"
+    assert "\x1b[1m" in status_line(wanted, 50)
+
+
 def test_the_driver_or_the_reason_without_one():
     assert "you drive" in plain(SessionState(driver="expert"))
     assert "the scripted expert drives" in plain(SessionState(driver="expert", expert="the scripted expert"))

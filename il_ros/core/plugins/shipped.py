@@ -47,12 +47,14 @@ ENTRY_POINTS = {
         "push": "il_ros.sim.tasks.push:Push",
         "pick_place": "il_ros.sim.tasks.pick_place:PickPlace",
         "drive": "il_ros.sim.tasks.drive:DriveTask",
+        "carry": "il_ros.sim.tasks.carry:Carry",
     },
     "il_ros.experts": {
         "reach": "il_ros.sim.experts.reach:ReachExpert",
         "push": "il_ros.sim.experts.push:PushExpert",
         "pick_place": "il_ros.sim.experts.pick_place:PickPlaceExpert",
         "drive": "il_ros.sim.experts.drive:DriveExpert",
+        "carry": "il_ros.sim.experts.carry:CarryExpert",
     },
     "il_ros.devices": {
         "joy": "il_ros.nodes.teleop.joy_node:TeleopJoy",

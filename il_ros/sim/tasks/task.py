@@ -179,7 +179,11 @@ class TaskClass(Protocol):
 
 
 _SCENES = {
-    "mujoco": {"arm": "il_ros.sim.mujoco.arm:MujocoArm", "drive": "il_ros.sim.mujoco.drive:MujocoDrive"},
+    "mujoco": {
+        "arm": "il_ros.sim.mujoco.arm:MujocoArm",
+        "drive": "il_ros.sim.mujoco.drive:MujocoDrive",
+        "carry": "il_ros.sim.mujoco.carry:MujocoCarry",
+    },
     "gazebo_classic": {
         "arm": "il_ros.sim.gazebo.arm:GazeboArm",
         "drive": "il_ros.sim.gazebo.drive:GazeboDrive",
