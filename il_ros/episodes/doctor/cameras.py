@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.episodes.doctor.findings import Array, Check, Finding, Pictures, Severity
+from il_ros.episodes.doctor.findings import Array, Check, Finding, Line, Pictures, Plot, Severity
 from il_ros.episodes.doctor.numbers import spans_of
 from il_ros.episodes.doctor.takes import TakeSet
 
@@ -64,26 +64,31 @@ def camera_faults(takes: TakeSet) -> list[Finding]:
     found: list[Finding] = []
     for spec in takes.cameras:
         looks = [looked_at(np.asarray(each.observations[spec.key]), each) for each in takes.episodes]
-        found += _frozen(takes, spec.key, looks)
-        usual = float(np.median(np.concatenate([look.brightness for look in looks])))
-        dark = [
-            (look, (look.brightness < max(BLACK, DIMMED * usual)) | (look.brightness > WHITE))
-            for look in looks
-        ]
-        found += _spans(
-            takes, spec.key, dark, Check.DARK, "is dark, overexposed or covered",
-            "The policy gets pictures that say nothing, and learns to do without this camera.",
-            "Fix the exposure and the light, and look for what covers the lens.",
-        )  # fmt: skip
-        lit = [(look, ~is_dark) for look, is_dark in dark]
-        clear = [look.sharpness[mask] for look, mask in lit if mask.any()]
-        sharp = float(np.median(np.concatenate(clear))) if clear else 0.0
-        blurred = [(look, mask & (look.sharpness < BLURRED * sharp)) for look, mask in lit]
-        found += _spans(
-            takes, spec.key, blurred, Check.BLURRED, "is out of focus",
-            "Edges by which the policy aims are gone; a sharp picture is then one that it has not seen.",
-            "Clean the lens and fix the focus; autofocus off.",
-        )  # fmt: skip
+        found += faults_of(takes, spec.key, looks)
+    return found
+
+
+def faults_of(takes: TakeSet, key: str, looks: Sequence[Look]) -> list[Finding]:
+    """Find stretches in which one camera was frozen, dark or blurred, by what was measured of it in each take."""
+    found = _frozen(takes, key, looks)
+    usual = float(np.median(np.concatenate([look.brightness for look in looks])))
+    dark = [
+        (look, (look.brightness < max(BLACK, DIMMED * usual)) | (look.brightness > WHITE)) for look in looks
+    ]
+    found += _spans(
+        takes, key, dark, Check.DARK, "is dark, overexposed or covered",
+        "The policy gets pictures that say nothing, and learns to do without this camera.",
+        "Fix the exposure and the light, and look for what covers the lens.",
+    )  # fmt: skip
+    lit = [(look, ~is_dark) for look, is_dark in dark]
+    clear = [look.sharpness[mask] for look, mask in lit if mask.any()]
+    sharp = float(np.median(np.concatenate(clear))) if clear else 0.0
+    blurred = [(look, mask & (look.sharpness < BLURRED * sharp)) for look, mask in lit]
+    found += _spans(
+        takes, key, blurred, Check.BLURRED, "is out of focus",
+        "Edges by which the policy aims are gone; a sharp picture is then one that it has not seen.",
+        "Clean the lens and fix the focus; autofocus off.",
+    )  # fmt: skip
     return found
 
 
@@ -173,9 +178,13 @@ def _amend(takes: TakeSet, spans: dict[str, tuple[float, float]]) -> tuple[str, 
     )
 
 
-def _pictures(takes: TakeSet, key: str, look: Look, first: int, last: int) -> Pictures:
-    """Return frames from before and within a stretch."""
-    frames, times_s = np.asarray(look.episode.observations[key]), takes.times_s(look.episode)
+def _pictures(takes: TakeSet, key: str, look: Look, first: int, last: int) -> Pictures | Plot:
+    """Return frames from before and within a stretch; the brightness where frames are not kept."""
+    times_s = takes.times_s(look.episode)
+    if key not in look.episode.observations:
+        line = Line("brightness", times_s, look.brightness)
+        return Plot(f"{key} in {look.episode.name}", "s since the start", "mean grey value", (line,))
+    frames = np.asarray(look.episode.observations[key])
     before = max(0, first - 2 * max(1, round(0.5 / takes.period_s)))
     places = list(
         dict.fromkeys([before, *np.linspace(first, min(last, len(frames) - 1), SHOWN).round().astype(int)])

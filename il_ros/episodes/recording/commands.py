@@ -15,6 +15,7 @@ from il_ros.core.contract import Contract
 from il_ros.core.specs import JOINT_TRAJECTORY
 from il_ros.core.tables import counted, percent
 from il_ros.records import decision as decisions
+from il_ros.records.decision import Decision
 
 Vector = np.ndarray[Any, Any]
 
@@ -59,24 +60,25 @@ class CommandCounts:
         self.first_error = ""
         self._limits: Counter[str] = Counter()
 
-    def decision(self, log_ns: int, raw: bytes) -> None:
-        """Count a supervisor's decision (std_msgs/String)."""
+    def decision(self, log_ns: int, raw: bytes) -> Decision | None:
+        """Count a supervisor's decision (std_msgs/String) and return it; None if it cannot be read."""
         self.total += 1
         try:
             made = decisions.decode(raw)
         except decisions.DecisionError as error:
             self._refuse(str(error))
-            return
+            return None
         if made.sent is not None and len(made.sent) != len(self._velocity):
             actions = counted(len(self._velocity), "action")
             self._refuse(f"sent has {counted(len(made.sent), 'number')}; the contract has {actions}")
-            return
+            return None
         self.decisions += 1
         self._authority = self._authority or made.authority != decisions.NOBODY
         self.clipped += bool(made.limited)
         self._limits.update(set(made.limited))
         if made.sent is not None:
             self._move("decision", log_ns, np.array(made.sent, dtype=np.float64), self._velocity)
+        return made
 
     def command(self, topic: str, log_ns: int, raw: bytes) -> None:
         """Count a message on the contract's command `topic`."""

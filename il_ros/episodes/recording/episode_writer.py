@@ -13,6 +13,7 @@ from il_ros.episodes import layout
 from il_ros.episodes.bag.topics import CONTRACT_RECORD
 from il_ros.episodes.bag.writer import BagWriter
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
+from il_ros.episodes.recording.checks import TakeChecks
 from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.disk import FreeBytes, Written
 from il_ros.episodes.recording.grade import grade
@@ -40,6 +41,7 @@ class EpisodeWriter:
         streams: Sequence[RecordedStream],
         *,
         command_counts: CommandCounts | None,
+        checks: TakeChecks | None = None,
         free_bytes: FreeBytes,
         open_bag: OpenBag,
     ):
@@ -50,6 +52,7 @@ class EpisodeWriter:
         self.info = info
         """The episode's current description; final once `done` is set."""
         self._options, self._command_counts, self._free_bytes = options, command_counts, free_bytes
+        self._checks = checks
         self._queue: deque[tuple[RecordedStream, int, bytes, int]] = deque()
         self._put: Counter[str] = Counter()
         self._put_bytes = self._dequeued_bytes = 0
@@ -171,9 +174,13 @@ class EpisodeWriter:
             if spec.topic not in self._numbers:
                 self._numbers[spec.topic] = self._bag.add_stream(spec.topic, spec.type, spec.qos)
             self._bag.write(self._numbers[spec.topic], log_ns, raw, publish_ns)
+            if self._checks:
+                self._checks.message(spec.contract_topic, raw, log_ns)
             counts = self._command_counts if log_ns >= self.info.started_ns else None  # else it is pre-roll
             if counts and spec.role == "decision":
-                counts.decision(log_ns, raw)
+                made = counts.decision(log_ns, raw)
+                if self._checks and made:
+                    self._checks.decision(made)
             elif counts and spec.role == "command":
                 counts.command(spec.contract_topic, log_ns, raw)
         if not self.failure:
@@ -221,6 +228,7 @@ class EpisodeWriter:
                 # a correction from a moment of another episode may be a few ticks long
                 shortest_s=0.0 if self.info.made_from else self._options.shortest_s,
                 faults=faults,
+                cautions=self._checks.sentences() if self._checks else (),
             ),
             complete=complete,
         )

@@ -14,13 +14,16 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from il_ros.core import messages
 from il_ros.core.contract import Contract
 from il_ros.episodes import layout
 from il_ros.episodes.bag.writer import BagWriter
+from il_ros.episodes.doctor.live import TakeHistory
 from il_ros.episodes.layout import EpisodeInfo, StreamInfo
+from il_ros.episodes.recording.checks import TakeChecks
 from il_ros.episodes.recording.clock import Clock, RecordingClock, said
 from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.disk import DiskTime, FreeBytes
@@ -90,6 +93,7 @@ class EpisodeRecorder:
         """Returns a sentence if two nodes publish simulated time, else ""."""
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
         self._usability = None if contract is None else UsabilityCheck(contract)
+        self._new_checks = partial(TakeChecks, contract, TakeHistory(contract)) if contract else None
         self._checked_ns: int | None = None
         self._unusable: dict[str, str] = {}
         self._lost: dict[str, str] = {}
@@ -358,6 +362,7 @@ class EpisodeRecorder:
                 self.options,
                 specs,
                 command_counts=CommandCounts(contract) if contract else None,
+                checks=self._new_checks(folder.name, now_ns) if self._new_checks else None,
                 free_bytes=self._free_bytes,
                 open_bag=self._open_bag,
             )
