@@ -23,6 +23,7 @@ COMMANDS = {
         "il_ros.cli.evaluation.compare",
         "say which of several policies is better, from paired trials",
     ),
+    "suggest": ("il_ros.cli.suggest", "say which starts, moments and episodes to show next"),
     "serve": ("il_ros.cli.remote.serve", "offer a policy to other processes and machines"),
     "demo": ("il_ros.cli.demo", "demonstrate, record, train and run one task in simulation"),
     "record": ("il_ros.cli.record", "record demonstrations by keys, in simulation or on a robot"),

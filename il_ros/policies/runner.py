@@ -99,13 +99,15 @@ class LoadedPolicy:
         """The words that the policy knows; None if it reads no text."""
         return Vocabulary.among(self.network.assets())
 
-    def normalised_state(self, observations: Observation) -> Vector:
+    def normalised_state(self, observations: Observation, *, clipped: bool = True) -> Vector:
         """Return the network's state input: (F,) of one observation, or (T, F) of an episode's arrays.
 
-        It is clipped to what the demonstrations showed; the features of a missing optional observation are 0.
+        It is clipped to what the demonstrations showed, unless `clipped` is False; the features of a missing optional
+        observation are 0.
         Raises PolicyError, naming the key, if an observation is missing or not finite.
         """
-        return self.normaliser.inputs(self._features(observations))
+        features = self._features(observations)
+        return self.normaliser.inputs(features) if clipped else self.normaliser.state.normalise(features)
 
     def beyond_shown(self, observation: Observation) -> dict[str, float]:
         """Return the features outside what the demonstrations showed, with their distance in scales.

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.environment.options import add_rounds, add_world
+from il_ros.cli.suggest import starts_of
 from il_ros.core.tables import counted, percent, say
 from il_ros.sim import HELD_OUT_SEED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from il_ros.core.contract import Contract
     from il_ros.envs.experts import EnvExpert
     from il_ros.interactive.dagger.in_process import TaskEpisodes
@@ -49,6 +52,12 @@ def add_parser(subparsers: Any) -> None:
     record = verbs.add_parser("record", help="record an expert's demonstrations")
     add_world(record, 0)
     record.add_argument("--episodes", type=int, default=10, metavar="N", help="(default: 10)")
+    record.add_argument(
+        "--starts",
+        type=Path,
+        metavar="FILE",
+        help="one episode from each start that `il-ros suggest -o FILE` wrote",
+    )
     record.set_defaults(run=run, act=_record)
     correct = verbs.add_parser(
         "dagger",
@@ -100,7 +109,9 @@ def _record(args: argparse.Namespace, task: Task, contract: Contract) -> int:
     if args.episodes < 1:
         raise ValueError(f"--episodes is {args.episodes}; it must be 1 or more")
     expert, run = _prepared(args, task, contract)
-    seeds = range(args.seed, args.seed + args.episodes)
+    seeds: Sequence[int] = range(args.seed, args.seed + args.episodes)
+    if args.starts is not None:
+        seeds = starts_of(args.starts, args.task)
     for seed, done in zip(seeds, demonstrate(run, expert, seeds), strict=True):
         ended = "gave up" if done.gave_up else "success" if done.success else "failure"
         outcome = ended if done.judged or done.gave_up else "ended"

@@ -1,0 +1,1 @@
+"""Which starts, moments and episodes a person should show next."""
