@@ -95,7 +95,7 @@ def add_parser(subparsers: Any) -> None:
         dest="start",
         type=Path,
         metavar="CHECKPOINT",
-        help="initial weights and normaliser; if they don't fit the recipe, train from scratch and print why",
+        help="initial weights; with other inputs or actions, of what is shared; if they don't fit, none, and why",
     )
     parser.add_argument(
         "--warm-epochs", type=int, default=0, metavar="N", help="epochs with --from (default: the recipe's)"
@@ -153,8 +153,8 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
         lower_priority()
     from il_ros.episodes.arrays.dataset import DatasetError
     from il_ros.policies.versions import claimed
+    from il_ros.training import transfer
     from il_ros.training.loop import TrainingError
-    from il_ros.training.trainer import warm_start
 
     try:
         keep(plan)
@@ -163,8 +163,8 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
             if plan.race:
                 recipe = racing.raced(plan, dataset, reporter)
             warm = (plan.warm_epochs, plan.warm_s)
-            start, recipe, refusal = warm_start.begin(plan.start, dataset.contract, recipe, *warm)
-            notes = _notes(dataset, recipe)
+            start, recipe, refusal = transfer.begin(plan.start, dataset, recipe, *warm)
+            notes = _notes(dataset, recipe, start)
             reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
             with stop_signals() as stopped:
                 outcome = _train(plan, dataset, recipe, start, reporter, stopped)
@@ -282,13 +282,13 @@ def keep(plan: TrainingPlan) -> None:
     )
 
 
-def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
+def _notes(dataset: Dataset, recipe: Recipe, start: LoadedPolicy | None) -> list[str]:
     from il_ros.policies.features import Inputs
     from il_ros.training import thinning
 
     inputs = Inputs.for_policy(dataset.contract, recipe.policy)
     thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, recipe.training.still_every))
-    return [note for note in (recipe.reason, thinned) if note]
+    return list(filter(None, (recipe.reason, (start.metrics if start else {}).get("transferred"), thinned)))
 
 
 def _train(
