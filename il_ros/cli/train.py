@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli.learning import racing
+from il_ros.cli.long_runs import lower_priority, stop_signals
 from il_ros.cli.train_report import BarReporter, JsonReporter, Reporter
 from il_ros.core.tables import say
 from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from il_ros.core.contract import Contract
     from il_ros.episodes.arrays.dataset import Dataset
@@ -93,7 +90,7 @@ def add_parser(subparsers: Any) -> None:
         dest="start",
         type=Path,
         metavar="CHECKPOINT",
-        help="initial weights and normaliser; if they don't fit the recipe, train from scratch and print why",
+        help="initial weights; with other inputs or actions, of what is shared; if they don't fit, none, and why",
     )
     parser.add_argument(
         "--warm-epochs", type=int, default=0, metavar="N", help="epochs with --from (default: the recipe's)"
@@ -155,8 +152,8 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
         lower_priority()
     from il_ros.episodes.arrays.dataset import DatasetError
     from il_ros.policies.versions import claimed
+    from il_ros.training import transfer
     from il_ros.training.loop import TrainingError
-    from il_ros.training.trainer import warm_start
 
     try:
         keep(plan)
@@ -165,8 +162,8 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
             if plan.race:
                 recipe = racing.raced(plan, dataset, reporter)
             warm = (plan.warm_epochs, plan.warm_s)
-            start, recipe, refusal = warm_start.begin(plan.start, dataset.contract, recipe, *warm)
-            notes = _notes(dataset, recipe)
+            start, recipe, refusal = transfer.begin(plan.start, dataset, recipe, *warm)
+            notes = _notes(dataset, recipe, start)
             reporter.start(dataset, recipe, start.version if start else "", refusal, notes)
             with stop_signals() as stopped:
                 outcome = _train(plan, dataset, recipe, start, reporter, stopped)
@@ -178,31 +175,6 @@ def carry_out(plan: TrainingPlan, reporter: Reporter) -> int:
         return 2
     reporter.done(outcome)
     return 0 if outcome.finished else 130
-
-
-def lower_priority() -> None:
-    """Run at idle priority, so that a control loop on the same computer keeps its period."""
-    os.nice(19)  # 19 is the maximum: a second call changes nothing
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Yield a function: True after SIGINT or SIGTERM. A second signal raises KeyboardInterrupt."""
-    came: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def plan_of(args: argparse.Namespace) -> TrainingPlan:
@@ -284,13 +256,14 @@ def keep(plan: TrainingPlan) -> None:
     )
 
 
-def _notes(dataset: Dataset, recipe: Recipe) -> list[str]:
+def _notes(dataset: Dataset, recipe: Recipe, start: LoadedPolicy | None) -> list[str]:
     from il_ros.policies.features import Inputs
     from il_ros.training import thinning
 
     inputs, every = Inputs.for_policy(dataset.contract, recipe.policy), recipe.training.still_every
     thinned = thinning.sentence(thinning.kept_frames(dataset.train, inputs, every, dataset.contract.turns))
-    return [note for note in (recipe.reason, thinned) if note]
+    transferred = "" if start is None else start.metrics.get("transferred", "")
+    return [note for note in (recipe.reason, transferred, thinned) if note]
 
 
 def _train(

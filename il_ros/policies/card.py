@@ -28,6 +28,8 @@ def _lines(policy: LoadedPolicy, version: str) -> Iterator[str]:
     yield f"A policy of the family `{policy.family}` for the contract `{shown(contract.name)}` ({contract.hash})."
     if metrics.get("parent"):
         yield f"Its training began with the weights of {shown(str(metrics['parent']))}."
+    if metrics.get("transfer"):
+        yield f"They are of another task or robot: {shown(str(metrics['transfer']))}."
     if metrics.get("finished") is False:
         yield "**Its training was stopped early.**"
     yield ""

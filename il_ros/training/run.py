@@ -289,6 +289,9 @@ def _policy(
         {
             **_metrics(loop, dataset, recipe),
             "parent": start.version if start else "",
+            **(
+                {"transfer": start.metrics["transferred"]} if start and "transferred" in start.metrics else {}
+            ),
             "finished": finished,
         },
     )

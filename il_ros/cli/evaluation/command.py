@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
-from il_ros.cli.train import lower_priority
+from il_ros.cli.long_runs import lower_priority
 from il_ros.core.tables import percent, percent_range, say, table
 from il_ros.envs.tasks import is_environment
 from il_ros.sim import HELD_OUT_SEED

@@ -63,7 +63,7 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
     import torch
 
     from il_ros.cli.evaluation import command
-    from il_ros.cli.train import lower_priority
+    from il_ros.cli.long_runs import lower_priority
     from il_ros.core import atomic
     from il_ros.policies import checkpoint
     from il_ros.sim.lockstep import NoObservationError

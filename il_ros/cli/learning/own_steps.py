@@ -11,7 +11,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from il_ros.cli import next_steps
-from il_ros.cli.train import contract_of, keep, lower_priority, stop_signals
+from il_ros.cli.long_runs import lower_priority, stop_signals
+from il_ros.cli.train import contract_of, keep
 from il_ros.core.tables import counted, percent, say, table
 from il_ros.records.outcomes import FAILURE, OUTCOMES
 from il_ros.training.trainer.plans import TrainingPlan

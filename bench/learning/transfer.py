@@ -1,0 +1,139 @@
+"""Demonstrations saved by transfer: a task learnt from a policy of another task, and from scratch.
+
+For each seed: a policy of `--source` from its demonstrations; then, from each number of demonstrations of `--task`, the
+recipe from scratch and from that policy (`il-ros train --from`), with the same budget, tried from the same held-out
+starts.
+One JSON line each; then the paired comparison of both for each number.
+
+    python bench/learning/transfer.py --out transfer.jsonl
+    python bench/learning/transfer.py --table transfer.jsonl
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from every_family import contract_of, dataset, recipe_of, shown_of
+
+from il_ros.records.comparison import PairedComparison
+from il_ros.records.trials import success_interval
+from il_ros.sim import HELD_OUT_SEED
+from il_ros.sim.tasks.task import make_task, task_names
+from il_ros.training import transfer
+from il_ros.training.evaluate import evaluate
+from il_ros.training.run import train
+
+SCRATCH, MOVED = "from scratch", "transferred"
+
+
+def trained(name, shown, seed, args, folder, begin=None):
+    """Return the policy, and what its transfer kept."""
+    own = contract_of(name, ())
+    chosen = recipe_of(args.recipe, own, shown, seed)
+    data = dataset(own, shown, chosen.training)
+    start, chosen, refusal = transfer.begin(begin, data, chosen, 0, 0.0)
+    if refusal:
+        raise SystemExit(refusal)
+    policy = train(data, chosen, folder, version=folder.name, start=start).policy
+    return policy, policy.metrics.get("transfer", "")
+
+
+def measure(seed, args, write):
+    """Measure one seed."""
+    task, own = make_task(args.task), contract_of(args.task, ())
+    shown = shown_of(args.task, max(args.demonstrations), seed)
+    with tempfile.TemporaryDirectory() as root:
+        trained(
+            args.source,
+            shown_of(args.source, args.before, seed)[: args.before],
+            seed,
+            args,
+            Path(root) / "source",
+        )
+        for count in args.demonstrations:
+            for learner, begin in ((SCRATCH, None), (MOVED, Path(root) / "source")):
+                folder = Path(root) / f"{learner} {count}".replace(" ", "_")
+                policy, kept = trained(args.task, shown[:count], seed, args, folder, begin)
+                scored = evaluate(policy, own, task, range(HELD_OUT_SEED, HELD_OUT_SEED + args.starts))
+                write(
+                    {
+                        "bench": "transfer",
+                        "task": args.task,
+                        "source": args.source,
+                        "seed": seed,
+                        "demonstrations": count,
+                        "learner": learner,
+                        "successes": [int(episode.success) for episode in scored.episodes],
+                        "kept": kept,
+                        "load": round(os.getloadavg()[0], 1),
+                    }
+                )
+
+
+def show(rows):
+    """Print success by number of demonstrations, and the paired comparison."""
+    print("| shown | seeds | from scratch | transferred | paired |\n|---|---|---|---|---|")
+    for count in sorted({row["demonstrations"] for row in rows}):
+        by = {
+            name: {
+                row["seed"]: row["successes"]
+                for row in rows
+                if (row["demonstrations"], row["learner"]) == (count, name)
+            }
+            for name in (SCRATCH, MOVED)
+        }
+        cells = []
+        for each in by.values():
+            done = [one for seed in each.values() for one in seed]
+            low, high = success_interval(sum(done), len(done))
+            cells.append(f"{100 * np.mean(done):.0f} % ({100 * low:.0f}-{100 * high:.0f})")
+        pairs = [
+            pair
+            for seed in by[SCRATCH].keys() & by[MOVED].keys()
+            for pair in zip(by[SCRATCH][seed], by[MOVED][seed], strict=True)
+        ]
+        p = PairedComparison.of(SCRATCH, MOVED, pairs).p_value
+        print(f"| {count} | {len(by[MOVED])} | {' | '.join(cells)} | p = {p:.2g} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--source", default="push", choices=task_names())
+    parser.add_argument("--task", default="pick_place", choices=task_names())
+    parser.add_argument("--before", type=int, default=50, help="demonstrations of the source task")
+    parser.add_argument("--demonstrations", type=int, nargs="+", default=[5, 10, 25])
+    parser.add_argument(
+        "--recipe", default="ensemble", help="of both tasks; not auto, which may choose two families"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=100, help="held-out starts of each policy")
+    parser.add_argument("--out", type=Path, help="a file to which a JSON line is added for each policy")
+    parser.add_argument("--table", type=Path, nargs="+", help="only print the table of these files")
+    args = parser.parse_args()
+    if args.table:
+        show([json.loads(line) for file in args.table for line in file.read_text().splitlines()])
+        return
+    rows = []
+
+    def write(row):
+        rows.append(row)
+        print(json.dumps({**row, "successes": sum(row["successes"])}), file=sys.stderr, flush=True)
+        if args.out:
+            with args.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+    for seed in range(args.seeds):
+        measure(seed, args, write)
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()
