@@ -24,6 +24,9 @@ before the fault, a step of the ramp, rounding, and the odometry by which it is 
 CONSOLE_S = 2.0 + BEAT_S + SILENCE_S + 2 * PERIOD_S
 """Longest motion after the console's last word: its time-out (`console_timeout_s`) and the watchdog's period, a step of
 the ramp, and the odometry by which it is measured."""
+COMMANDER_S = 0.5 + 0.2 + 2 * PERIOD_S
+"""Longest motion beside another commander: its discovery, the supervisor's look at the publishers, a step of the ramp,
+and the odometry by which it is measured."""
 KILL_S = 0.3
 """What a killed recorder may lose: `flush_s`, and the writing of it."""
 POWER_S = 5.0 + 0.5

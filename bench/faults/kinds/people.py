@@ -11,15 +11,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from fault import CONSOLE_S, FLOOD_S, FREEZE_S, SILENT_S, Fault, Run
+from fault import COMMANDER_S, CONSOLE_S, FLOOD_S, FREEZE_S, SILENT_S, Fault, Run
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from recorded import STRING
 from std_srvs.srv import SetBool, Trigger
 from world import NotReachedError, World
 
-from kinds.messages import PROPOSAL, proposed
+from il_ros.core import messages
+from kinds.messages import PROPOSAL, odd_json, proposed, published, random
+
+BUTTON, BOOL = "dagger_supervisor/estop", "std_msgs/msg/Bool"
+GARBAGE = [*random(200), *odd_json()]
 
 
 def _second(name: str) -> Run:
@@ -36,6 +41,25 @@ def _second(name: str) -> Run:
             change(world, name, Transition.TRANSITION_ACTIVATE)
 
     return run
+
+
+@contextlib.contextmanager
+def _second_commander(world: World) -> Iterator[None]:
+    """Another node commands the base, with messages that are none; the supervisor stops, and a person activates it."""
+    with published("cmd_vel", "geometry_msgs/msg/TwistStamped", [b""], 60)(world):
+        yield
+    world.forget()
+    change(world, "dagger_supervisor", Transition.TRANSITION_ACTIVATE)
+
+
+@contextlib.contextmanager
+def _garbled_button(world: World) -> Iterator[None]:
+    """A button sends random bytes, of which some are a press; then it says that it is released, and a person resets."""
+    with published(BUTTON, BOOL, random(4), 50)(world):
+        yield
+    publish = world.publisher(BUTTON, BOOL)
+    publish(messages.encode(BOOL, messages.make(BOOL, data=False)))
+    release(world)
 
 
 @contextlib.contextmanager
@@ -178,7 +202,20 @@ def _lifecycle(name: str) -> Run:
 FAULTS = [
     *(
         Fault(f"a second {name}", _second(name))
-        for name in ("recorder", "policy_server", "dagger_supervisor", "sim")
+        for name in ("recorder", "policy_server", "dagger_supervisor", "sim", "trainer")
+    ),
+    Fault(
+        "a second commander of the base",
+        _second_commander,
+        "must",
+        COMMANDER_S,
+        says="/campaign publishes on /cmd_vel",
+    ),
+    Fault("console of nobody: garbage", published("dagger_supervisor/console", STRING, GARBAGE, 50)),
+    Fault(
+        "emergency stop: random bytes on its topic",
+        _garbled_button,
+        says=r"emergency stop pressed \(topic\)",
     ),
     Fault("emergency stop in a flood of proposals", _estop, "must", SILENT_S),
     Fault(
