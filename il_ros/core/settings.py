@@ -79,6 +79,8 @@ def _converted(kind: Any, value: Any, where: str) -> Any:
         return _float(value, where)
     if type(value) is not kind:
         raise SettingsError(f"{where}: must be {_NAMES[kind]}, not {brief(value)}")
+    if kind is int and abs(value) >= 2**63:  # counts and seeds that torch and NumPy can take
+        raise SettingsError(f"{where}: {brief(value)} is too large; at most 2^63 - 1 is possible")
     return value
 
 

@@ -33,8 +33,8 @@ NumpyForward = Callable[[Array], "tuple[Array, float | None] | tuple[Array, floa
 The third is the spread (A,) of each number, see `Actions`; without it, the uncertainty is of the whole only.
 """
 
-MOST_HISTORY = 256
-"""Ticks of a window."""
+MOST_HISTORY, MOST_HORIZON = 256, 4096
+"""Ticks of a window, and steps of a chunk."""
 _NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -299,6 +299,8 @@ class PolicySettings:
         if self.history > MOST_HISTORY:
             raise ValueError(f"history is {self.history}; at most {MOST_HISTORY} ticks are possible")
         at_least("horizon", self.horizon, 1)
+        if self.horizon > MOST_HORIZON:
+            raise ValueError(f"horizon is {self.horizon}; at most {MOST_HORIZON} steps are possible")
         one_of("action_scale", self.action_scale, ACTION_SCALES)
 
     @property

@@ -27,6 +27,8 @@ Learning from Offline Human Demonstrations for Robot Manipulation", 2021), espec
 and weights that were selected on the held-out episodes cannot be tested on them for promotion.
 """
 
+MOST_THREADS = 1024
+"""Torch crashes with a million."""
 ADDED: dict[str, Any] = {
     "still_every": 1,
     "input_margin": None,
@@ -92,6 +94,8 @@ class Training:
         ):
             at_least(name, getattr(self, name), 0)
         at_least("seed", self.seed, 0)
+        if self.threads > MOST_THREADS:
+            raise ValueError(f"threads is {self.threads}; at most {MOST_THREADS} are possible")
         if not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0 and below 1")
         if not 0 <= self.validation < 1:

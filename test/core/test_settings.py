@@ -40,6 +40,7 @@ def test_a_number_that_yaml_parses_as_text_is_converted():
         ({"cuont": 2}, "f: unknown key 'cuont'; did you mean 'count'"),
         ({"zzz": 2}, "f: unknown key 'zzz'; known: count, share, names, on"),
         ({"count": 2.5}, "f: count: must be a whole number, not 2.5"),
+        ({"count": 10**30}, r"f: count: 10+\.* ?.*is too large; at most 2\^63 - 1 is possible"),
         ({"count": True}, "f: count: must be a whole number, not True"),
         ({"share": "half"}, "f: share: must be a number, not 'half'"),
         ({"names": "a"}, r"f: names: must be a list such as \[joints, object\], not 'a'"),

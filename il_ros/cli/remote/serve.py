@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from il_ros.core.stopping import stop_signals
 from il_ros.core.tables import counted, say
 
+MOST = 1024
+"""Clients at a time, and threads of a computation."""
+
 if TYPE_CHECKING:
     from il_ros.policies.loading import AnyPolicy
     from il_ros.policies.remote.server import ServingOptions
@@ -75,8 +78,8 @@ def options_of(args: argparse.Namespace) -> ServingOptions:
     if not 0 <= args.port <= 65535:
         raise ValueError(f"--port {args.port}: must be 0 to 65535")
     for name in ("clients", "threads"):
-        if getattr(args, name) < 1:
-            raise ValueError(f"--{name} {getattr(args, name)}: must be at least 1")
+        if not 1 <= getattr(args, name) <= MOST:  # torch crashes with a million threads
+            raise ValueError(f"--{name} {getattr(args, name)}: must be 1 to {MOST}")
     token = "" if args.token_file is None else read_token(args.token_file)
     if not token and not is_loopback(args.bind):
         raise ValueError(

@@ -301,7 +301,8 @@ def test_each_signal_ends_the_command_and_its_clients_are_told(tmp_path):
     [
         (["--bind", "0.0.0.0"], "other computers can reach this address, so a token is needed"),
         (["--port", "99999"], "--port 99999: must be 0 to 65535"),
-        (["--clients", "0"], "--clients 0: must be at least 1"),
+        (["--clients", "0"], "--clients 0: must be 1 to 1024"),
+        (["--threads", "1000000"], "--threads 1000000: must be 1 to 1024"),
         (["--key", "key.pem"], "--certificate and --key belong together"),
         (["--certificate", "no.pem", "--key", "no.pem"], "--certificate no.pem, --key no.pem: "),
         (["--token-file", "no"], "no: cannot be read: No such file or directory"),
