@@ -439,9 +439,7 @@ def test_a_buffer_may_be_infinite_but_not_nan(tmp_path):
 def test_a_family_that_is_not_installed_here_is_no_fault_of_the_checkpoint(folder):
     config = json.loads((folder / "config.json").read_text()) | {"family": "linear"}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(
-        NotHereError, match=r"config\.json: policy family 'linear' is not known; known: bc, ensemble"
-    ):
+    with pytest.raises(NotHereError, match=r"config\.json: policy family 'linear' is not known; "):
         checkpoint.load(folder)
 
 

@@ -92,7 +92,7 @@ class EpisodeRecorder:
         self.two_clocks: Callable[[], str] = lambda: ""
         """Returns a sentence if two nodes publish simulated time, else ""."""
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
-        self._usability = None if contract is None else UsabilityCheck(contract)
+        self._usability = None if contract is None else UsabilityCheck(contract, options.optional)
         self._new_checks = partial(TakeChecks, contract, TakeHistory(contract)) if contract else None
         self._checked_ns: int | None = None
         self._unusable: dict[str, str] = {}
@@ -181,9 +181,7 @@ class EpisodeRecorder:
         if fault:
             writer.add_fault(fault)
         self._check(now_ns)
-        refused = dict(self._usability.refused) if self._usability else {}
-        for key in self.options.optional:
-            refused.pop(key, None)
+        refused = self._usability.refused if self._usability else {}
         writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()], refused)
         self._writer, self.last = None, writer
         self._unsaved.append(writer)

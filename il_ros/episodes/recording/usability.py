@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 
 from il_ros.core.contract import Contract
@@ -17,7 +18,9 @@ class UsabilityCheck:
     An old message, or one stamped a little ahead, is no fault here: the stream's ages tell that.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, optional: Collection[str] = ()) -> None:
+        """`optional`: the keys of observations that may be missing, which are not counted as `refused`."""
+        self._optional = frozenset(optional)
         specs = [replace(spec, max_age_s=math.inf) for spec in contract.observations]
         self._each = {spec.key: (spec, Synchroniser([spec])) for spec in specs}
         self._keys: dict[str, list[str]] = {}
@@ -86,5 +89,9 @@ class UsabilityCheck:
 
     @property
     def refused(self) -> dict[str, tuple[float, str]]:
-        """By observation, the share of checks in which it could not be made, and the last reason."""
-        return {key: (count / self._checks[key], self._reasons[key]) for key, count in self._refused.items()}
+        """By observation that is not optional, the share of checks in which it was not made, and the last reason."""
+        return {
+            key: (count / self._checks[key], self._reasons[key])
+            for key, count in self._refused.items()
+            if key not in self._optional
+        }

@@ -89,6 +89,18 @@ class DrivingLog:
         """Forget the last decision: the next one is not its successor."""
         self._stamp_ns, self._last = 0, LastDrivers()
 
+    def begun(self) -> DrivingLog:
+        """Return a log that goes on after the last decision of this one, with nothing driven yet; see `add`."""
+        later = DrivingLog()
+        later._stamp_ns, later._last = self._stamp_ns, self._last
+        return later
+
+    def add(self, later: DrivingLog) -> None:
+        """Add what a log of `begun` has accumulated since."""
+        for version, driving in later.by_version.items():
+            self.by_version[version] = self.of(version) + driving
+        self._stamp_ns, self._last = later._stamp_ns, later._last
+
     def of(self, version: str) -> Driving:
         """Return the driving record of a version."""
         return self.by_version.get(version, Driving())
@@ -98,14 +110,15 @@ class TrustedDecisions:
     """Passes decisions to a driving log once they are evidence: all those since the last look, or none of them.
 
     None is if there was more than one publisher of decisions since the last look, even for a moment, or if a
-    stamp was farther from the clock than `REACH_NS`.
+    stamp was farther from the clock than `REACH_NS`. Each is accumulated when it arrives, in a log that is added or
+    dropped at the look: all at once would take several ticks of a fast robot.
 
     `.doubt`: why the newest decisions are no evidence, "" if they are.
     """
 
     def __init__(self, log: DrivingLog) -> None:
         self._log = log
-        self._waiting: list[Decision] = []
+        self._waiting, self._count = log.begun(), 0
         self._found = ""
         self._publishers = 0
         self.doubt = ""
@@ -116,10 +129,11 @@ class TrustedDecisions:
         if abs(apart_ns) > REACH_NS:
             where = "ahead of" if apart_ns > 0 else "behind"
             self._found = f"their stamps are {abs(apart_ns) / 1e9:.0f} s {where} this node's clock"
-        if len(self._waiting) >= MOST_WAITING:
+        if self._count >= MOST_WAITING:
             self._found = f"more than {MOST_WAITING} of them came at once"
         if not self._found:
-            self._waiting.append(decision)
+            self._waiting.observe(decision)
+            self._count += 1
 
     def look(self, publishers: int, appeared: int) -> None:
         """Pass the decisions since the last look on, unless they are no evidence.
@@ -131,13 +145,12 @@ class TrustedDecisions:
         elif self._publishers + appeared > 1:
             self._found = "another node published some, or the supervisor was activated again"
         self._publishers = publishers
-        waiting, self._waiting = self._waiting, []
         self.doubt, self._found = self._found, ""
         if self.doubt:
             self._log.interrupt()
-            return
-        for decision in waiting:
-            self._log.observe(decision)
+        else:
+            self._log.add(self._waiting)
+        self._waiting, self._count = self._log.begun(), 0
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,13 @@ actions:
 class Robot:
     """A recorder of the contract's streams, and a robot that publishes them at 20 Hz on a clock set by hand."""
 
-    def __init__(self, root, kind=IMAGE, fields="position"):
+    def __init__(self, root, kind=IMAGE, fields="position", optional=()):
         self.now_ns = 1000 * S
         loaded = contract.parse(TEXT.replace("KIND", kind).replace("FIELDS", fields), "contract")
         self.recorder = EpisodeRecorder(
-            RecordOptions(root=root, min_free_disk_bytes=0), loaded, lambda: self.now_ns
+            RecordOptions(root=root, min_free_disk_bytes=0, optional=optional), loaded, lambda: self.now_ns
         )
-        specs = contract_streams(loaded, {topic: f"/{topic}" for topic in loaded.topics})
+        specs = contract_streams(loaded, {topic: f"/{topic}" for topic in loaded.topics}, optional)
         self.streams = {spec.contract_topic: self.recorder.add_stream(spec) for spec in specs}
         self.events = []
 
@@ -103,6 +103,18 @@ def test_a_start_that_could_teach_nothing_is_refused_with_the_reason(tmp_path, n
     assert not list(tmp_path.iterdir())  # nothing was begun
     problems = robot.recorder.problems() + robot.recorder.silent_streams()
     assert any(says in problem for problem in problems)
+
+
+@pytest.mark.parametrize("picture", [None, image("strange_encoding")])
+def test_an_optional_camera_without_use_is_a_warning_and_makes_no_take_poor(tmp_path, picture):
+    robot = Robot(tmp_path, optional=("cam",))
+    robot.run(10, picture)
+    robot.recorder.start()
+    robot.run(40, picture)
+    says = "no messages on /image_raw" if picture is None else "encoding 'strange_encoding'"
+    assert [says in text for kind, text in robot.events if kind == "warning"] == [True]
+    grade = robot.stopped()
+    assert grade.level != "poor", grade.reasons
 
 
 @pytest.mark.parametrize("made", [{}, {"kind": COMPRESSED}])

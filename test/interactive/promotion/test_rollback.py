@@ -232,6 +232,6 @@ def test_a_flood_of_decisions_is_no_evidence_and_takes_bounded_memory():
     trusted = Trusted()
     for _ in range(MOST_WAITING + 2):
         trusted(P)
-    assert len(trusted.decisions._waiting) == MOST_WAITING
+    assert trusted.decisions._count == MOST_WAITING
     assert trusted.look() == Driving()
     assert "came at once" in trusted.decisions.doubt
