@@ -15,13 +15,14 @@ from pathlib import Path
 
 from il_ros.episodes.amendments import AMENDMENTS
 from il_ros.episodes.arrays.cache import FOLDER as CACHE
+from il_ros.episodes.inferred_labels import INFERRED
 from il_ros.episodes.layout import INFO_FILE, METADATA_FILE, TOMBSTONE, LayoutError, load_info
 from il_ros.episodes.retention import folder_bytes
 
 FOLDER, LOG = ".trash", "pruned.jsonl"
+_BESIDE = (METADATA_FILE, INFO_FILE, TOMBSTONE, AMENDMENTS, INFERRED, ".reserve")
 _OURS = re.compile(
-    rf"({re.escape(METADATA_FILE)}|{re.escape(INFO_FILE)}|{re.escape(TOMBSTONE)}|{re.escape(AMENDMENTS)}|\.reserve|"
-    r".+\.(mcap|db3)(-wal|-shm|-journal)?(\.(zstd|lz4))?)(\.orig(\.\d+)?)?"
+    rf"({'|'.join(map(re.escape, _BESIDE))}|.+\.(mcap|db3)(-wal|-shm|-journal)?(\.(zstd|lz4))?)(\.orig(\.\d+)?)?"
 )
 """The files of a recording."""
 

@@ -165,6 +165,13 @@ def test_a_folder_with_other_files_is_not_deleted(root, prune):
     assert [line["episode"] for line in log(root)] == ["episode_000002"]
 
 
+def test_what_our_commands_leave_beside_a_bag_goes_with_it(root, prune):
+    for name in ("amendments.json", "inferred_labels.json", "discarded.json", "episode_000001_0.mcap.orig"):
+        (root / "episode_000001" / name).write_text("{}")
+    assert prune("--discarded", "--no-policies", "--yes", "--delete")[0] == 0
+    assert there(root) == [2, 3, 4, 5]
+
+
 def version(folder, name, **data):
     (folder / name / CHECKPOINT).mkdir(parents=True)
     lineage.write(folder / name, Lineage(name, data=data))
