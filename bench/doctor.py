@@ -43,14 +43,14 @@ NUMBERS = {
     Check.SATURATED: (plant.saturated,),
     Check.JUMP: (plant.jump,),
     Check.COVERAGE: (plant.alike_starts,),
-    Check.DISAGREEMENT: (plant.contradicting,),
+    Check.REVERSED: (plant.contradicting,),
 }
 SHIFTED = {Check.SHIFT: (plant.shift, plant.shift_in_some)}
 WAITS = {Check.OUTLIER: (plant.hesitant,), Check.DUPLICATE: (plant.duplicate,), Check.IDLE: (plant.idle,)}
 PICTURES = {Check.FROZEN: (plant.frozen,), Check.DARK: (plant.dark,), Check.BLURRED: (plant.blurred,)}
 WORLDS = {
     "push": ("arm_push", NUMBERS),
-    "drive": ("drive", SHIFTED | WAITS | {Check.DISAGREEMENT: (plant.contradicting,)}),
+    "drive": ("drive", SHIFTED | WAITS | {Check.REVERSED: (plant.contradicting,)}),
     "pictures": (
         "arm_push_images",
         SHIFTED

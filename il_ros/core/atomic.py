@@ -98,3 +98,19 @@ def exchange(first: Path, second: Path) -> None:
     second.rename(aside)
     first.rename(second)
     aside.rename(first)
+
+
+def link_files(source: Path, target: Path) -> None:
+    """Make `target` a copy of the folder `source`; files are linked where the file system can, else copied.
+
+    Files are only added to the copy or replaced in it, so the original stays as it is.
+    """
+
+    def link(first: str, second: str) -> str:
+        try:
+            os.link(first, second)
+        except OSError:
+            shutil.copy2(first, second)
+        return second
+
+    shutil.copytree(source, target, copy_function=link)

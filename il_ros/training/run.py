@@ -9,7 +9,7 @@ OUT/checkpoint/             the policy, replaced atomically during training
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -23,7 +23,8 @@ import torch
 from il_ros.core import share
 from il_ros.core.contract import Contract
 from il_ros.episodes.arrays.dataset import Dataset
-from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.arrays.episode import EpisodeArrays, missing_of
+from il_ros.episodes.doctor.camera_view import VIEWS, view_of
 from il_ros.policies import checkpoint, lineage, vocabulary
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.families.registry import build_network, make_network
@@ -122,6 +123,7 @@ def train(
     if dataset.validation:
         validation_samples = samples(dataset.validation, inputs, *_sampled(recipe, form))
         validation = Batches(validation_samples, inputs, normaliser, device, **reading)
+    views = camera_views(dataset.train, inputs)
     del training_samples  # the batches hold what training needs of it
     with torch_settings(recipe.training.threads):
         with torch.random.fork_rng(devices=[]):
@@ -149,10 +151,10 @@ def train(
             if stopped:
                 break
             if clock() - written_s > SAVE_EVERY_S:
-                unfinished = _policy(loop, dataset, recipe, normaliser, version, start, finished=False)
+                unfinished = _policy(loop, dataset, recipe, normaliser, version, start, views, finished=False)
                 _write(out, loop, identity, unfinished)
                 written_s = clock()
-        policy = _policy(loop, dataset, recipe, normaliser, version, start, finished=not stopped)
+        policy = _policy(loop, dataset, recipe, normaliser, version, start, views, finished=not stopped)
         _write(out, loop, identity, policy)
     if loop.curves:
         curves.write_picture(out, loop.curves)
@@ -248,6 +250,17 @@ def still_warning(normaliser: Normaliser, inputs: Inputs) -> str:
     )
 
 
+def camera_views(episodes: Sequence[EpisodeArrays], inputs: Inputs) -> dict[str, Any]:
+    """Return what each colour or grey camera among the inputs shows in these episodes, see `CameraView`."""
+    found = {}
+    for spec in inputs.images:
+        depth = spec.image is not None and spec.image.encoding == "depth"
+        takes = [each.observations[spec.key] for each in episodes if not missing_of(each, spec.key).any()]
+        if takes and not depth:
+            found[spec.key] = view_of(takes).to_plain()
+    return found
+
+
 @contextmanager
 def torch_settings(threads: int) -> Iterator[None]:
     """Use `threads` torch threads inside the context."""
@@ -271,6 +284,7 @@ def _policy(
     normaliser: Normaliser,
     version: str,
     start: LoadedPolicy | None,
+    views: Mapping[str, Any],
     *,
     finished: bool,
 ) -> LoadedPolicy:
@@ -293,6 +307,7 @@ def _policy(
                 {"transfer": start.metrics["transferred"]} if start and "transferred" in start.metrics else {}
             ),
             "finished": finished,
+            **({VIEWS: views} if views else {}),
         },
     )
     return replace(policy, uncertainty_model=fit_uncertainty(policy, dataset, recipe.training.uncertainty))

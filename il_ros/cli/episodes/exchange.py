@@ -10,13 +10,16 @@ from typing import Any, TypeVar
 
 from il_ros.cli.episodes.choice import add_contract, contract_for, entries_of
 from il_ros.core import contract as contracts
-from il_ros.core.tables import say
+from il_ros.core.tables import counted, say
 from il_ros.episodes.catalogue import Selection
 from il_ros.episodes.exchange.errors import ExchangeError
 from il_ros.episodes.exchange.hdf5.export import export_robomimic, summary
 from il_ros.episodes.exchange.hdf5.ingest import import_robomimic
+from il_ros.episodes.exchange.journal import KIND as IMPORT
+from il_ros.episodes.exchange.journal import merge_imports
 from il_ros.episodes.exchange.lerobot.export import export_lerobot
 from il_ros.episodes.exchange.lerobot.ingest import import_lerobot
+from il_ros.episodes.exchange.lerobot.merge import merge_lerobot
 from il_ros.episodes.exchange.lerobot.options import (
     ACTIONS,
     HOLES,
@@ -26,6 +29,7 @@ from il_ros.episodes.exchange.lerobot.options import (
 )
 from il_ros.episodes.exchange.lerobot.video import CODECS
 from il_ros.episodes.exchange.report import ImportReport
+from il_ros.episodes.exchange.shards import Shard, read_record
 
 Item = TypeVar("Item")
 
@@ -48,6 +52,39 @@ def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
     formats = parser.add_subparsers(dest="format", required=True, metavar="format")
     _add_lerobot_import(formats, common)
     _add_robomimic_import(formats, common)
+    parser = verbs.add_parser(
+        "merge",
+        parents=[common],
+        help="put the shards of an export or import together",
+        description="Put all shards of one 'export lerobot --shard' or 'import ... --shard' together. The result is "
+        "the one that the conversion without shards gives; the shards stay as they are.",
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help="the folders of all shards")
+    parser.set_defaults(act=_merge)
+
+
+def _merge(args: argparse.Namespace) -> int:
+    if read_record(args.shards[0]).kind == IMPORT:
+        count = merge_imports(args.shards, args.out)
+        say(f"{args.out}: {counted(count, 'episode')}")
+        say(f"next: il-ros train {args.out}")
+        return 0
+    for line in merge_lerobot(args.shards, args.out, progress=_steps).lines():
+        say(line)
+    return 0
+
+
+def _add_shard(parser: argparse.ArgumentParser, where: str) -> None:
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help=f"convert only part I of N, {where}; 'il-ros episodes merge' puts all parts together",
+    )
+
+
+def _shard(args: argparse.Namespace) -> Shard | None:
+    return None if args.shard is None else Shard.parse(args.shard)
 
 
 def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
@@ -61,6 +98,7 @@ def _add_lerobot_export(formats: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("episodes", nargs="*", metavar="EPISODE", help="default: all under --root")
     parser.add_argument("-o", "--out", type=Path, metavar="OUT", required=True, help="folder of the data set")
     add_contract(parser)
+    _add_shard(parser, "into OUT.shard-I-of-N")
     parser.add_argument("--append", action="store_true", help="add the episodes to the data set OUT")
     parser.add_argument("--fps", type=int, help="frames per second (default: the contract's rate)")
     parser.add_argument(
@@ -115,6 +153,7 @@ def _export_lerobot(args: argparse.Namespace) -> int:
         options,
         contract=None if args.contract is None else contracts.find(args.contract),
         append=args.append,
+        shard=_shard(args),
         progress=_steps,
     )
     for line in report.lines():
@@ -190,6 +229,7 @@ def _add_lerobot_import(formats: Any, common: argparse.ArgumentParser) -> None:
         action="store_true",
         help="all commands are labels, whatever the feature 'intervention' says",
     )
+    _add_shard(parser, "into a new folder --root")
     parser.set_defaults(act=_import_lerobot)
 
 
@@ -201,6 +241,7 @@ def _import_lerobot(args: argparse.Namespace) -> int:
         features=dict(_pair("feature", word) for word in args.feature),
         episodes=None if args.episodes is None else _numbers(args.episodes),
         demonstrations=args.demonstrations,
+        shard=_shard(args),
         progress=_importing,
     )
     return _imported(report, args.root)
@@ -228,6 +269,7 @@ def _add_robomimic_import(formats: Any, common: argparse.ArgumentParser) -> None
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="frames per second (default: control_freq in the file)"
     )
+    _add_shard(parser, "into a new folder --root")
     parser.set_defaults(act=_import_robomimic)
 
 
@@ -239,6 +281,7 @@ def _import_robomimic(args: argparse.Namespace) -> int:
         observations=dict(_pair("observation", word) for word in args.observation),
         mask=args.mask,
         rate_hz=args.rate,
+        shard=_shard(args),
         progress=_importing,
     )
     return _imported(report, args.root)

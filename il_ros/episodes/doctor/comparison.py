@@ -14,13 +14,19 @@ LEAST_TAKES = 5
 """Fewer takes are not compared."""
 POINTS = 24
 """A take is compared at this many points of its course."""
+TIME_SHARE = 0.1
+"""Of the course that counts by time, the rest by motion: a take may also stand still on purpose."""
+STANDS_STILL = 0.05
+"""Of the usual largest step: less is noise of a robot that stands still."""
 NEIGHBOURS = 3
 OUTLIER = 7.0
 """An outlier is this many robust standard deviations above the usual: in its distance to the nearest takes, in the
 number
 that differs most from the others, or in its length and its path."""
-OUTLIER_TIMES = 2.0
-"""... and this many times the usual."""
+OUTLIER_TIMES, STRANGE_TIMES = 2.0, 3.0
+"""... and this many times the usual; in the number that differs most the latter, as some number always differs."""
+DETOUR_TAKES, DETOUR_GAPS, DETOUR_SHARE = 8, 3.0, 0.05
+"""The least takes for a detour to be seen, and how far it leads: see `detours`."""
 DUPLICATE = 0.3
 """A duplicate is nearer than this share of the usual distance to the nearest take."""
 ALIKE_STARTS = 0.08
@@ -36,12 +42,20 @@ SAMPLES = 2500
 """Frames that are compared with all others."""
 
 
-def courses(takes: TakeSet) -> Vector:
-    """Return each take's states and labels at POINTS moments of its course (N, POINTS, D), in units of their spread."""
+def courses(takes: TakeSet, time_share: float = TIME_SHARE) -> Vector:
+    """Return each take's states and labels at POINTS places of its course (N, POINTS, D), in units of their spread.
+
+    The places are even along what the robot moves, so that a stop does not put a take out of step with the others; a
+    `time_share` of them is by time.
+    """
     out = []
-    for states, learnt in zip(takes.states, takes.learnt, strict=True):
+    for episode, states, learnt in zip(takes.episodes, takes.states, takes.learnt, strict=True):
         joined = np.hstack([states, learnt])
-        places = np.linspace(0, len(joined) - 1, POINTS)
+        moves = takes.motion(episode)[1]
+        moves = np.maximum(moves - STANDS_STILL * np.quantile(moves, 0.95), 0.0)
+        moved = np.concatenate([[0.0], np.cumsum(moves)])
+        course = np.linspace(0, time_share, len(joined)) + (1 - time_share) * moved / max(moved[-1], 1e-12)
+        places = np.interp(np.linspace(0, course[-1], POINTS), course, np.arange(len(joined)))
         low = np.floor(places).astype(int)
         high = np.minimum(low + 1, len(joined) - 1)
         part = (places - low)[:, None]
@@ -49,9 +63,9 @@ def courses(takes: TakeSet) -> Vector:
     return np.array(out)
 
 
-def distances(takes: TakeSet) -> Vector:
+def distances(takes: TakeSet, time_share: float = TIME_SHARE) -> Vector:
     """Return the distance between the courses of two takes (N, N): root mean square, infinite to itself."""
-    flat = courses(takes).reshape(len(takes.episodes), -1)
+    flat = courses(takes, time_share).reshape(len(takes.episodes), -1)
     squares = np.square(flat).sum(axis=1)
     found = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * flat @ flat.T, 0.0) / flat.shape[1])
     np.fill_diagonal(found, np.inf)
@@ -72,7 +86,7 @@ def outliers(takes: TakeSet) -> list[Finding]:
     between = distances(takes)
     nearest = np.sort(between, axis=1)[:, :NEIGHBOURS].mean(axis=1)
     strange = strangeness(takes)
-    apart = _far(nearest) | _far(strange)
+    apart = _far(nearest, OUTLIER_TIMES) | _far(strange, STRANGE_TIMES)
     lengths = np.array([episode.duration_s for episode in takes.episodes])
     paths = np.array([float(takes.motion(episode)[1].sum()) for episode in takes.episodes])
     odd = _another_size(lengths, takes.period_s)
@@ -115,8 +129,68 @@ def _another_size(values: Vector, least: float) -> NDArray[np.bool_]:
     return far
 
 
-def _far(values: Vector) -> NDArray[np.bool_]:
-    far: NDArray[np.bool_] = (robust(values) > OUTLIER) & (values > OUTLIER_TIMES * np.median(values))
+def detours(takes: TakeSet) -> list[Finding]:
+    """Find takes in which one joint goes far out of the way that it has in all others, and comes back.
+
+    Compared are, of each measured number, the largest distance from the straight way between its first and its last
+    value, and the length of its path. The largest one is a detour if it is above the second largest by DETOUR_GAPS
+    times what separates that from the median (a gap test as Dixon's, 1950), and by a share of the number's range.
+    """
+    if len(takes.episodes) < DETOUR_TAKES:
+        return []
+    measured = [takes.measured(each) for each in takes.episodes]
+    farthest = np.array([np.abs(each - _straight(each)).max(axis=0) for each in measured])
+    lengths = np.array([np.abs(np.diff(each, axis=0)).sum(axis=0) for each in measured])
+    worst: dict[int, tuple[float, int]] = {}
+    for column in np.flatnonzero(np.isfinite(farthest).all(axis=0)).tolist():
+        for values in (farthest[:, column], lengths[:, column]):
+            *_, second, first = np.sort(values)
+            gap, usual = first - second, second - float(np.median(values))
+            if gap >= max(DETOUR_GAPS * usual, DETOUR_SHARE * takes.action_scales[column]):
+                index = int(np.argmax(values))
+                worst[index] = max(
+                    worst.get(index, (0.0, column)), (gap / max(DETOUR_GAPS * usual, 1e-9), column)
+                )
+    found = []
+    for index, (size, column) in worst.items():
+        name, element = takes.episodes[index].name, takes.contract.action_names[column]
+        times = [np.linspace(0, 1, len(each)) for each in measured]
+        others = [place for place in range(len(measured)) if place != index][:3]
+        found.append(
+            Finding(
+                Check.OUTLIER,
+                Severity.CAUTION,
+                f"{name} is unlike the others: {element} goes {farthest[index, column]:.3g} out of its straight way, "
+                f"in the others {np.median(np.delete(farthest[:, column], index)):.3g} (median).",
+                "A detour is learnt as part of the task, and what it looks like at its far end is seen nowhere else.",
+                (name,),
+                size,
+                (
+                    takes.discard([name], "a detour"),
+                    "Or leave the detour out: il-ros episodes amend --leave-out; 'il-ros episodes plot' shows it.",
+                ),
+                Plot(
+                    f"{element}, and in three of the others",
+                    "share of the take",
+                    "",
+                    tuple(
+                        Line(takes.episodes[place].name, times[place], measured[place][:, column])
+                        for place in (index, *others)
+                    ),
+                ),
+            )
+        )
+    return found
+
+
+def _straight(values: Vector) -> Vector:
+    """Return the straight way from the first to the last of the values (T, A)."""
+    share = np.linspace(0, 1, len(values))[:, None]
+    return np.asarray(values[0] + share * (values[-1] - values[0]))
+
+
+def _far(values: Vector, times: float) -> NDArray[np.bool_]:
+    far: NDArray[np.bool_] = (robust(values) > OUTLIER) & (values > times * np.median(values))
     return far
 
 
@@ -153,7 +227,7 @@ def duplicates(takes: TakeSet) -> list[Finding]:
     """Find takes that are nearly the same as another: the same data twice, or a replay."""
     if len(takes.episodes) < LEAST_TAKES:
         return []
-    between = distances(takes)
+    between = distances(takes, time_share=1.0)  # a copy has the same stops
     usual = float(np.median(between.min(axis=1)))
     pairs = [(a, b) for a, b in np.argwhere(between < DUPLICATE * usual) if a < b]
     if not pairs or usual <= 0:

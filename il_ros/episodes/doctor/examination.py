@@ -13,7 +13,7 @@ from il_ros.episodes.arrays import cache
 from il_ros.episodes.arrays.dataset import UNUSABLE
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.episodes.catalogue import Entry
-from il_ros.episodes.doctor import cameras, comparison, numbers, skew, timing, tracking
+from il_ros.episodes.doctor import cameras, comparison, direction, numbers, skew, timing, tracking
 from il_ros.episodes.doctor.findings import Finding, worst_first
 from il_ros.episodes.doctor.takes import TakeSet, unwound
 from il_ros.policies.runner import LoadedPolicy
@@ -21,8 +21,10 @@ from il_ros.records.labelling import BY_MODE, Rule
 
 CHECKS: tuple[Callable[[TakeSet], list[Finding]], ...] = (
     tracking.offsets_and_lags,
+    direction.reversed_labels,
     timing.shifts,
     comparison.outliers,
+    comparison.detours,
     comparison.duplicates,
     numbers.idle_spans,
     numbers.dead_numbers,

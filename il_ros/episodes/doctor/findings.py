@@ -39,6 +39,7 @@ class Check(Enum):
     BLURRED = "blurred camera"
     COVERAGE = "starts alike"
     DISAGREEMENT = "contradicting labels"
+    REVERSED = "reversed label"
     SKEW = "unknown to the policy"
 
 

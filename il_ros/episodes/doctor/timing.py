@@ -1,8 +1,9 @@
 """Streams out of time with the robot: the lag of the largest cross-correlation with what moves it.
 
 Pictures change when the robot moves, so the size of their change is compared with the speed of the joints; a laser scan
-tells how the base turns, which is compared with the commanded turns. At an even speed nothing tells the time: then the
-correlation is low or flat, and nothing is reported. People stop and start, which is enough.
+tells how the base turns, which is compared with the commanded turns. Turns change slowly, which makes the correlation
+flat, so their changes are compared. At an even speed nothing tells the time: then the correlation is low or flat, and
+nothing is reported. People stop and start, which is enough.
 """
 
 from __future__ import annotations
@@ -21,17 +22,22 @@ from il_ros.episodes.doctor.takes import TakeSet
 MOST_SHIFT_S = 0.8
 SHIFT_TICKS, SHIFT_S = 1.6, 0.08
 """A stream that is out of time by less of either is not reported: sampling alone shifts by one tick."""
-ALIKE, ALIKE_ALONE = 0.45, 0.6
+ALIKE, ALIKE_ALONE = 0.45, 0.5
 """The least correlation at the best lag, of all takes together and of one take, for the lag to mean anything."""
 PEAK = 0.15
 """The correlation at the best lag is at least this much above that of most lags."""
-BETTER, BETTER_ALONE = 0.04, 0.15
-"""How much more the best lag must correlate than lag 0, or of one take than the usual lag."""
+BETTER = 0.04
+"""How much more the best lag must correlate than lag 0."""
+UNEXPLAINED = 1.2
+"""Of one take: the usual lag leaves this many times the variance unexplained that the best one leaves."""
 LEAST_TAKES = 4
 _THINNED = 3
 _NEAR_M = 0.4
 """Beams that differ by more from their neighbours, or from scan to scan, are at an edge."""
 _TURN = "angular.z"
+_SMOOTH_S = 0.35
+_MOST_TURN = 0.95
+"""Larger turns than this quantile's are cut to it: single scans are misread."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,10 @@ class LagCurve:
     def at(self, lag: float) -> float:
         """Return the correlation at a lag in ticks."""
         return float(np.interp(lag, np.arange(-self.half, self.half + 1), self.correlation))
+
+    def unexplained(self, lag: float) -> float:
+        """Return the share of the variance that the motion at a lag does not explain."""
+        return 1.0 - max(0.0, self.at(lag)) ** 2
 
     def tells(self, least: float) -> bool:
         """Return whether the best lag means anything: a correlation of `least` that stands out."""
@@ -91,17 +101,54 @@ def shifts(takes: TakeSet) -> list[Finding]:
         for spec in takes.cameras:
             changes = [_even(_change(np.asarray(each.observations[spec.key]))) for each in long]
             found += _of_stream(takes, spec.key, "the measured joints", long, speeds, changes, most)
-    turning = next(
-        (place for place, name in enumerate(takes.contract.action_names) if name.endswith(_TURN)), None
-    )
-    for spec in takes.numeric:
-        if spec.type == LASER_SCAN and turning is not None:
-            turns = [_turns(np.asarray(each.observations[spec.key])) for each in long]
-            commands = [np.nan_to_num(np.asarray(each.commands)[:-1, turning]) for each in long]
-            if lag_curve(commands, turns, most).at(0.0) < 0:
-                turns = [-each for each in turns]  # the scan's beams go the other way round
-            found += _of_stream(takes, spec.key, "the commanded turns", long, commands, turns, most)
+    turning = _turning(takes, long, most)
+    if turning is not None:
+        key, _, commands, turns = turning
+        width = max(1, round(_SMOOTH_S / takes.period_s))
+        moves, seen = ([_changes(each, width) for each in series] for series in (commands, turns))
+        found += _of_stream(takes, key, "the commanded turns", long, moves, seen, most)
     return found
+
+
+def turning_of(takes: TakeSet) -> tuple[int, list[Vector], list[Vector]] | None:
+    """Return the column of the commanded turn, and of each take the commands and what a scan shows of them (T - 1,).
+
+    The sign of what the scan shows is the one in which most takes agree with their commands. None where there is no
+    scan or no command to turn, or the two have nothing to do with each other.
+    """
+    most = max(3, round(MOST_SHIFT_S / takes.period_s))
+    if any(len(each) <= 3 * most for each in takes.episodes) or len(takes.episodes) < LEAST_TAKES:
+        return None
+    found = _turning(takes, takes.episodes, most)
+    return None if found is None else found[1:]
+
+
+def _turning(
+    takes: TakeSet, episodes: Sequence[EpisodeArrays], most: int
+) -> tuple[str, int, list[Vector], list[Vector]] | None:
+    """Return the key of a scan, and what `turning_of` returns."""
+    names = takes.contract.action_names
+    column = next((place for place, name in enumerate(names) if name.endswith(_TURN)), None)
+    scan = next((spec.key for spec in takes.numeric if spec.type == LASER_SCAN), None)
+    if column is None or scan is None:
+        return None
+    commands = [np.nan_to_num(np.asarray(each.commands)[:-1, column]) for each in episodes]
+    turns = [_turns(np.asarray(each.observations[scan])) for each in episodes]
+    signs = [
+        np.sign(lag_curve([one], [other], most).at(0.0)) for one, other in zip(commands, turns, strict=True)
+    ]
+    if np.median(signs) < 0:
+        turns = [-each for each in turns]  # the scan's beams go the other way round
+    if lag_curve(commands, turns, most).correlation.max() < ALIKE / 2:
+        return None
+    return scan, column, commands, turns
+
+
+def _changes(series: Vector, width: int) -> Vector:
+    """Return the changes of a series (T,) that was smoothed over `width` ticks (T - 1,)."""
+    most = float(np.quantile(np.abs(series), _MOST_TURN))
+    smooth = np.convolve(np.clip(series, -most, most), np.full(width, 1 / width), "same")
+    return np.asarray(np.diff(smooth))
 
 
 def _even(activity: Vector) -> Vector:
@@ -149,11 +196,13 @@ def _of_stream(
     apart = {}
     for episode, moved, shown in zip(episodes, moves, seen, strict=True):
         curve = lag_curve([moved], [shown], most)
-        better = curve.at(curve.best) - curve.at(usual.best) >= BETTER_ALONE
+        better = curve.unexplained(usual.best) >= UNEXPLAINED * curve.unexplained(curve.best)
         if curve.tells(ALIKE_ALONE) and better and abs(curve.best - usual.best) >= least:
             apart[episode.name] = curve
     if apart and len(apart) <= len(episodes) / 2:
-        lag = float(np.median([curve.best for curve in apart.values()])) - usual.best
+        others = [place for place, each in enumerate(episodes) if each.name not in apart]
+        of_others = lag_curve([moves[place] for place in others], [seen[place] for place in others], most)
+        lag = float(np.median([curve.best for curve in apart.values()])) - of_others.best
         found.append(_finding(takes, key, motion, next(iter(apart.values())), lag, tuple(apart)))
     return found
 

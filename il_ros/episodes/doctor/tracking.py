@@ -25,8 +25,8 @@ STEADY = 3.0
 """An offset is one if it is this many times the spread of the error."""
 MOVES = 0.03
 """A number that is commanded over less than this share of its range is not judged."""
-CAUSE_SHARE = 0.5
-"""Of at least this share of the takes: the cause is the device, not the take."""
+LATE_TAKES = 0.25
+"""Of at least this share of the takes: a controller is late in all of them; a stop in one take can look like it."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ def _offset(takes: TakeSet, column: int, cases: list[tuple[EpisodeArrays, Follow
 
 def _late(takes: TakeSet, late: dict[int, list[tuple[EpisodeArrays, Following]]]) -> list[Finding]:
     """Return one finding about all numbers that follow late: the cause is one controller."""
-    if not late:
+    names = tuple(dict.fromkeys(episode.name for cases in late.values() for episode, _ in cases))
+    if not late or len(names) < LATE_TAKES * len(takes.episodes):
         return []
     column = max(late, key=lambda each: len(late[each]))
     cases = [case for each in late.values() for case in each]
-    names = tuple(dict.fromkeys(episode.name for episode, _ in cases))
     lag_s = float(np.median([case.lag for _, case in cases])) * takes.period_s
     which = ", ".join(takes.contract.action_names[each] for each in sorted(late)[:6])
     return [

@@ -7,96 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_episodes import recorded, write
+from made_takes import LAG, NUMBERS, PICTURES, TEXT, TICKS, clean, course, planted, rows, seen, take
 
 from il_ros.cli import main as cli
 from il_ros.core import contract
 from il_ros.episodes.amendments import Amendments
 from il_ros.episodes.arrays.episode import EpisodeArrays
+from il_ros.episodes.doctor.comparison import DETOUR_TAKES, detours
+from il_ros.episodes.doctor.direction import reversed_labels
 from il_ros.episodes.doctor.examination import examine
 from il_ros.episodes.doctor.findings import Check, Severity, worst_first
 from il_ros.episodes.doctor.takes import TakeSet, unwound
-
-TEXT = """
-name: planted
-rate_hz: 20
-trigger: joint_states
-observations:
-  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, names: [a, b], unit: rad, max_age_s: 0.1}
-  object: {topic: object_pose, type: geometry_msgs/msg/PoseStamped, fields: [position], max_age_s: 0.1}
-actions:
-  arm: {topic: arm/commands, type: std_msgs/msg/Float64MultiArray, names: [a, b], unit: rad,
-        reference: joints, limits: {lower: -2, upper: 2, speed: 10}}
-"""
-CAMERA = "  camera: {topic: c, type: sensor_msgs/msg/Image, image: {width: 32, height: 24}, max_age_s: 0.1}\nactions:"
-NUMBERS = contract.parse(TEXT, "planted.yaml")
-PICTURES = contract.parse(TEXT.replace("actions:", CAMERA), "pictures.yaml")
-TICKS = 100
-LAG = 2
-"""Ticks by which the robot follows its commands."""
-
-
-def course(number):
-    """Return joints (T + LAG, 2) of take `number`, with speeds that change: a person's, who never stops for long."""
-    rng = np.random.default_rng(number)
-    time = np.arange(TICKS + LAG) / 20
-    start, reach = rng.uniform(-0.05, 0.05, 2), rng.uniform(0.95, 1.05, 2)
-    pace = 0.6 * time + 0.12 * np.sin(2 * np.pi * 0.9 * time)
-    return start + reach * 0.5 * np.stack([np.sin(pace), 1 - np.cos(pace)], axis=1)
-
-
-def take(number, own):
-    joints = course(number)
-    shift = np.random.default_rng(100 + number).uniform(0.0, 0.3, 3)
-    observations = {
-        "joints": joints[:TICKS],
-        "object": np.hstack([joints[:TICKS, :1], joints[:TICKS, 1:], 0.1 * joints[:TICKS, :1]]) + shift,
-    }
-    if own is PICTURES:
-        observations["camera"] = pictures(joints[:TICKS])
-    return EpisodeArrays(
-        name=f"episode_{number + 1:06d}",
-        observations=observations,
-        commands=joints[LAG:],
-        offsets=np.zeros((TICKS, 2)),
-        ticks_ns=50_000_000 * np.arange(1, TICKS + 1),
-        period_ns=50_000_000,
-    )
-
-
-def pictures(joints):
-    """Pictures (T, 24, 32, 3) with sharp stripes that move, above with joint a and below with joint b, on a ramp."""
-    columns = np.arange(32)[None, None, :] * np.ones((len(joints), 24, 1))
-    moved = np.where(np.arange(24)[None, :, None] < 12, joints[:, :1, None], joints[:, 1:, None])
-    stripes = np.clip(4 * np.sin(0.9 * columns + 20 * moved), -1, 1)
-    return np.repeat((100 + 2 * columns + 60 * stripes)[..., None], 3, axis=3).astype(np.uint8)
-
-
-def clean(own=NUMBERS, count=10):
-    episodes = tuple(take(number, own) for number in range(count))
-    folders = {each.name: Path("root") / each.name for each in episodes}
-    return TakeSet(own, episodes, folders, dict.fromkeys(folders, 0.0))
-
-
-def planted(takes, places, change):
-    episodes = list(takes.episodes)
-    for place in places:
-        episodes[place] = change(episodes[place])
-    return dataclasses.replace(takes, episodes=tuple(episodes))
-
-
-def seen(episode, key, values):
-    return dataclasses.replace(episode, observations={**episode.observations, key: values})
-
-
-def rows(episode, chosen):
-    chosen = np.asarray(chosen)
-    return dataclasses.replace(
-        episode,
-        observations={key: values[chosen] for key, values in episode.observations.items()},
-        commands=episode.commands[chosen],
-        offsets=episode.offsets[chosen],
-        ticks_ns=50_000_000 * np.arange(1, len(chosen) + 1),
-    )
+from il_ros.episodes.doctor.timing import shifts
 
 
 def only(findings, check):
@@ -182,6 +104,102 @@ def test_a_take_four_times_as_long_is_unlike_the_others():
     assert (
         "it takes 19.9 s, the others 5.0 s (median)" in finding.what
     )  # from the first frame to the last: 399 and 99 ticks
+
+
+def test_labels_that_are_mirrored_are_found_without_another_take_in_like_states():
+    mirrored = planted(
+        clean(), [2, 7], lambda e: dataclasses.replace(e, commands=2 * e.observations["joints"] - e.commands)
+    )
+    found = [each for each in examine(mirrored) if each.check is Check.REVERSED]
+    assert [each.what.partition(":")[0] for each in found] == ["arm/a", "arm/b"]
+    assert {each.episodes for each in found} == {("episode_000003", "episode_000008")}
+    assert all(each.severity is Severity.FAULT for each in found)
+
+
+def test_one_joint_that_is_mirrored_in_all_takes_is_found():
+    def mirrored(episode):
+        commands = episode.commands.copy()
+        commands[:, 1] = 2 * episode.observations["joints"][:, 1] - commands[:, 1]
+        return dataclasses.replace(episode, commands=commands)
+
+    finding = only(examine(planted(clean(), range(10), mirrored)), Check.REVERSED)
+    assert finding.what.startswith("arm/b: the robot moves against its label (correlation -")
+    assert "all 10 episodes" in finding.what
+
+
+def test_a_detour_of_one_joint_is_found():
+    def detour(episode):
+        out = np.zeros((TICKS, 2))
+        out[:, 0] = 0.8 * np.sin(np.linspace(0, np.pi, TICKS))
+        joints = episode.observations["joints"] + out
+        return dataclasses.replace(seen(episode, "joints", joints), commands=episode.commands + out)
+
+    found = [each for each in examine(planted(clean(), [5], detour)) if each.check is Check.OUTLIER]
+    assert {each.episodes for each in found} == {("episode_000006",)}
+    assert any("arm/a goes " in each.what and "out of its straight way" in each.what for each in found)
+
+
+def test_too_few_takes_say_nothing_of_a_detour():
+    assert detours(clean(count=DETOUR_TAKES - 1)) == []
+
+
+TURNING = contract.parse(
+    """
+name: turning
+rate_hz: 20
+trigger: scan
+observations:
+  scan: {topic: scan, type: sensor_msgs/msg/LaserScan, size: 60, max_age_s: 0.2}
+actions:
+  base: {topic: cmd_vel, type: geometry_msgs/msg/Twist, names: [linear.x, angular.z],
+         limits: {speed: 2, acceleration: 10}}
+""",
+    "turning.yaml",
+)
+
+
+def turning(number):
+    """A base that turns in a room as it is commanded; 60 beams (T, 60)."""
+    rng = np.random.default_rng(number)
+    time = np.arange(160) / 20
+    turns = sum(
+        rng.uniform(0.3, 0.6) * np.sin(2 * np.pi * hz * time + rng.uniform(0, 6)) for hz in (0.3, 0.55)
+    )
+    headings = np.concatenate([[0.0], np.cumsum(turns[:-1]) / 20])
+    angles = headings[:, None] + 2 * np.pi * np.arange(60) / 60
+    return EpisodeArrays(
+        name=f"episode_{number + 1:06d}",
+        observations={"scan": 2 + 0.2 * np.sin(2 * angles) + 0.15 * np.cos(3 * angles + 1)},
+        commands=np.stack([np.full(160, 0.3), turns], axis=1),
+        offsets=np.zeros((160, 2)),
+        ticks_ns=50_000_000 * np.arange(1, 161),
+        period_ns=50_000_000,
+    )
+
+
+def turning_takes():
+    episodes = tuple(turning(number) for number in range(10))
+    folders = {each.name: Path("root") / each.name for each in episodes}
+    return TakeSet(TURNING, episodes, folders, dict.fromkeys(folders, 0.0))
+
+
+def test_a_scan_that_is_a_quarter_of_a_second_late_in_three_takes_is_found():
+    late = planted(
+        turning_takes(),
+        [1, 4, 8],
+        lambda e: seen(e, "scan", e.observations["scan"][np.maximum(np.arange(160) - 5, 0)]),
+    )
+    assert shifts(turning_takes()) == []
+    (finding,) = shifts(late)
+    assert finding.episodes == ("episode_000002", "episode_000005", "episode_000009")
+    assert float(finding.what.split(" is ")[1].split(" s ")[0]) == pytest.approx(0.25, abs=0.02)
+
+
+def test_turns_that_are_mirrored_are_found_by_the_scan():
+    mirrored = planted(turning_takes(), [3], lambda e: dataclasses.replace(e, commands=-e.commands))
+    assert reversed_labels(turning_takes()) == []
+    (finding,) = reversed_labels(mirrored)
+    assert (finding.episodes, finding.what.partition(":")[0]) == (("episode_000004",), "base/angular.z")
 
 
 def test_a_copy_of_a_take_is_named_once():

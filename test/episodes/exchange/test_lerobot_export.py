@@ -351,7 +351,7 @@ def test_an_episode_whose_note_is_damaged_is_converted_anew(root, tmp_path, ende
 def test_a_failed_append_leaves_the_data_set_as_it_was(root, tmp_path, monkeypatch):
     exported(root, tmp_path / "out")
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    monkeypatch.setattr(export, "_publish", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
+    monkeypatch.setattr(export, "publish", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
     with pytest.raises(OSError, match="the disk is full"):
         exported(root, tmp_path / "out", append=True)
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before

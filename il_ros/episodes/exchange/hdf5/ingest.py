@@ -20,6 +20,7 @@ from il_ros.episodes.exchange.hdf5.draft import TOPICS, drafted_from
 from il_ros.episodes.exchange.hdf5.layout import Demo, ObservedPart, RobomimicFile
 from il_ros.episodes.exchange.journal import Journal
 from il_ros.episodes.exchange.report import ImportReport
+from il_ros.episodes.exchange.shards import Shard
 from il_ros.records import strict_json as check
 from il_ros.records.outcomes import OUTCOMES, SUCCESS, UNMARKED
 
@@ -34,6 +35,7 @@ def import_robomimic(
     observations: Mapping[str, str] | None = None,
     mask: str = "",
     rate_hz: float | None = None,
+    shard: Shard | None = None,
     progress: Callable[[Sequence[Demo]], Iterable[Demo]] = iter,
 ) -> ImportReport:
     """Write the demonstrations of the file `path` as episodes under `root`.
@@ -43,6 +45,7 @@ def import_robomimic(
     file's key by the contract's, where they differ. `mask`: only the demonstrations that it names. All actions are
     labels. An episode has the outcome that an export of this package says; in other files it is a success if its last
     reward is 1, or else unmarked.
+    `shard`: import only this part of them, into a root of its own, which `merge_imports` puts together.
     An import that was interrupted goes on where it stopped.
     Raises ExchangeError naming file, key and value that can't be used, OSError.
     """
@@ -57,15 +60,14 @@ def import_robomimic(
         require_own_topics(contract)
         found = _match(contract, file, observations or {})
         demos = _selected(file, mask)
-        journal = Journal(
-            root, f"{path.resolve()} {len(file.demos)} {sum(demo.length for demo in file.demos)}"
-        )
+        content = f"{len(file.demos)} {sum(demo.length for demo in file.demos)}"
+        journal = Journal(root, f"{path.resolve()} {content}", [demo.number for demo in demos], shard)
         reader = _DemoReader(file, contract, found)
         starts = np.cumsum([0, *(demo.length for demo in file.demos)]).tolist()
         before_of = {demo.name: start for demo, start in zip(file.demos, starts, strict=False)}
         folders: list[Path] = []
         before = frames = 0
-        for demo in progress(demos):
+        for demo in progress(demos if shard is None else shard.part(demos)):
             if journal.has(demo.number):
                 before += 1
                 continue
@@ -74,6 +76,7 @@ def import_robomimic(
             write_bag(folder, contract, episode)
             folders.append(folder)
             frames += demo.length
+        journal.finish(f"{content} {contract.hash} {sorted((observations or {}).items())} {mask}")
         return ImportReport(contract, tuple(folders), before, frames, tuple(reader.notes(mask)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,27 +13,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from il_ros.core import atomic
 from il_ros.core import contract as contracts
 from il_ros.core.contract import Contract, ContractError
 from il_ros.core.tables import counted, grouped
-from il_ros.episodes.bag.reader import BagError
+from il_ros.episodes.bag.reader import BagError, bag_files
 from il_ros.episodes.bag.topics import MismatchError
 from il_ros.episodes.catalogue import Entry
 from il_ros.episodes.exchange.errors import ExchangeError, package
 from il_ros.episodes.exchange.lerobot.columns import Columns
 from il_ros.episodes.exchange.lerobot.depth import DepthCodes
-from il_ros.episodes.exchange.lerobot.layout import DatasetInfo
 from il_ros.episodes.exchange.lerobot.options import ExportOptions
-from il_ros.episodes.exchange.lerobot.writing.assemble import Base, assemble, base_of, link_files
-from il_ros.episodes.exchange.lerobot.writing.segments import Converted, Segment, convert
+from il_ros.episodes.exchange.lerobot.writing.assemble import Base, assemble, base_of
+from il_ros.episodes.exchange.lerobot.writing.segments import (
+    VERSION,
+    Converted,
+    Segment,
+    convert,
+)
+from il_ros.episodes.exchange.shards import Shard, write_record
 from il_ros.episodes.jobs import cores, mapped
 from il_ros.records.outcomes import UNMARKED
 
 Progress = Callable[[str, Sequence[object]], Iterable[object]]
 """Wraps the sequence that a step works through, as tqdm does; the first argument names the step."""
-_SEGMENTS, _DATASET, _LOCK = "segments", "dataset", "lock"
+KIND = "export lerobot"
+"""The kind of conversion of this module's shards."""
+SEGMENTS, DATASET, LOCK = "segments", "dataset", "lock"
 """What the hidden folder of an export holds."""
 
 
@@ -65,17 +74,23 @@ def export_lerobot(
     *,
     contract: Contract | None = None,
     append: bool = False,
+    shard: Shard | None = None,
     progress: Progress = lambda step, items: items,
 ) -> ExportReport:
     """Write the usable ones of `entries` as the data set `out`, or with `append` behind its episodes.
 
     `contract`: None for the one that all episodes were recorded under. The data set appears under its name when it
     is complete; until then the work lies in a hidden folder beside it, and the same call continues there.
+    `shard`: convert only this part of the episodes, into `shard.folder(out)`, which `merge_lerobot` puts together.
     Raises ExchangeError when the episodes have several contracts, one has a hole or no verdict and `options` does
     not say what to do, one can't be read, or `out` exists; OSError when the disk is full.
     """
     options = ExportOptions() if options is None else options
     package("pyarrow")
+    if shard is not None:
+        if append:
+            raise ExchangeError("a shard can't be appended; merge all shards to a new data set")
+        out = shard.folder(out)
     if out.exists() != append:
         raise ExchangeError(
             f"{out}: {'does not exist' if append else 'exists already'}; "
@@ -85,24 +100,63 @@ def export_lerobot(
     contract = _one_contract(wanted) if contract is None else contract
     columns = _columns(wanted, contract, options)
     base, info = base_of(out, columns) if append else (Base(), None)
-    with _staging(out) as staging:
-        made = _convert_all(wanted, columns, options, staging / _SEGMENTS, progress)
-        kept, more = _without_holes(made, options)
+    with staging_of(out) as staging:
+        part = wanted if shard is None else shard.part(wanted)
+        made = _convert_all(part, columns, options, staging / SEGMENTS, progress)
+        kept, more = without_holes(made, options)
         segments = [segment for each in kept for segment in each.segments]
-        if not segments:
+        if not segments and shard is None:
             raise ExchangeError(f"{out}: no episode to export\n" + "\n".join(grouped(left_out + more)))
-        folder = staging / _DATASET
+        folder = staging / DATASET
         shutil.rmtree(folder, ignore_errors=True)
+        if shard is not None:
+            whole = _whole(wanted, left_out, columns, options)
+            _publish_shard(staging, out, shard, whole, [_segments_of(each) for each in part])
+            return report_of(out, kept, segments, more, columns, [], [])
         if info is not None:
-            link_files(out, folder)
+            atomic.link_files(out, folder)
         limits = (info.data_mb, info.video_mb) if info is not None else (options.data_mb, options.video_mb)
         robot = info.robot_type if info is not None else options.robot_type
-        steps = partial(_steps, progress)
-        result = assemble(segments, columns, folder, base, limits, robot, steps)
-        _publish(folder, out)
+        steps = partial(steps_of, progress)
+        assemble(segments, columns, folder, base, limits, robot, steps)
+        publish(folder, out)
     poor = [each for each in wanted if each.poor]
     again = _again(base, segments)
-    return _report(out, result, kept, segments, left_out + more, columns, poor, again)
+    return report_of(out, kept, segments, left_out + more, columns, poor, again)
+
+
+def _whole(
+    entries: Sequence[Entry], left_out: Sequence[tuple[str, str]], columns: Columns, options: ExportOptions
+) -> dict[str, Any]:
+    """Return what all shards of an export have in common, as JSON values."""
+    return {
+        "episodes": [[each.name, _digest(each)] for each in entries],
+        "left_out": [list(pair) for pair in left_out],
+        "contract": columns.contract.text,
+        "options": {**vars(options), "jobs": 0},
+        "intervention": columns.intervention,
+        "success": columns.success,
+        "version": VERSION,
+    }
+
+
+def _digest(entry: Entry) -> str:
+    """Return a hash of an episode's description and the sizes of its files, which are equal on all computers."""
+    sizes = [[file.name, file.stat().st_size] for file in bag_files(entry.folder)]
+    info = "" if entry.info is None else entry.info.to_json()
+    return hashlib.sha256(json.dumps([sizes, info]).encode()).hexdigest()
+
+
+def _publish_shard(
+    staging: Path, out: Path, shard: Shard, whole: dict[str, Any], made: Sequence[str]
+) -> None:
+    """Give the shard its name: its record and the segments of its episodes, whose folders are listed."""
+    folder = staging / DATASET
+    folder.mkdir()
+    write_record(folder, KIND, shard, whole, {"folders": list(made)})
+    (staging / SEGMENTS).mkdir(exist_ok=True)
+    (staging / SEGMENTS).rename(folder / SEGMENTS)
+    publish(folder, out)
 
 
 def _again(base: Base, segments: Sequence[Segment]) -> list[str]:
@@ -116,7 +170,8 @@ def _again(base: Base, segments: Sequence[Segment]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _steps(progress: Progress, segments: Sequence[Segment]) -> Iterable[Segment]:
+def steps_of(progress: Progress, segments: Sequence[Segment]) -> Iterable[Segment]:
+    """Return the segments, showing the progress as they are put together."""
     return progress("putting together", segments)  # type: ignore[return-value]
 
 
@@ -169,14 +224,19 @@ def _one_contract(entries: Sequence[Entry]) -> Contract:
 def _columns(entries: Sequence[Entry], contract: Contract, options: ExportOptions) -> Columns:
     decided = [each for each in entries if each.info is not None and each.info.decision_topic]
     marked = any(each.outcome != UNMARKED for each in entries) or options.unmarked in ("success", "failure")
+    return columns_of(contract, options, bool(decided) and options.actions == "sent", marked)
+
+
+def columns_of(contract: Contract, options: ExportOptions, intervention: bool, success: bool) -> Columns:
+    """Return the columns of a data set; `intervention`, `success`: whether it has those; raises ExchangeError."""
     columns = Columns(
         contract,
         options.rate(contract.rate_hz),
         options.pictures,
         options.codec,
         DepthCodes(most=options.depth_most_m),
-        bool(decided) and options.actions == "sent",
-        marked,
+        intervention,
+        success,
     )
     assert columns.features  # sizes that the codec can't have are refused before any work
     return columns
@@ -223,9 +283,10 @@ def _convert(work: tuple[Entry, Columns, ExportOptions, Path]) -> Converted | tu
         return entry.name, str(error)
 
 
-def _without_holes(
+def without_holes(
     made: Sequence[Converted], options: ExportOptions
 ) -> tuple[list[Converted], list[tuple[str, str]]]:
+    """Return the episodes to use and those that are left out, by `options.holes`; raises ExchangeError."""
     holed = [(each.name, "; ".join(each.holes)) for each in made if each.holes]
     if not holed or options.holes == "split":
         return list(made), []
@@ -239,19 +300,19 @@ def _without_holes(
 
 
 @contextmanager
-def _staging(out: Path) -> Iterator[Path]:
+def staging_of(out: Path) -> Iterator[Path]:
     """Yield the hidden folder of the export, for one process at a time; it is deleted when all went well."""
     staging = out.with_name(f".{out.name}.exporting")
     ours = staging.is_dir() and not staging.is_symlink()
     strange = (
-        [each for each in staging.iterdir() if each.name not in (_SEGMENTS, _DATASET, _LOCK)] if ours else []
+        [each for each in staging.iterdir() if each.name not in (SEGMENTS, DATASET, LOCK)] if ours else []
     )
     if strange or (os.path.lexists(staging) and not ours):
         raise ExchangeError(
             f"{(*strange, staging)[0]}: no export wrote it; move it away, an export deletes {staging}"
         )
     staging.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(staging / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(staging / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -263,7 +324,7 @@ def _staging(out: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _publish(folder: Path, out: Path) -> None:
+def publish(folder: Path, out: Path) -> None:
     """Give the complete data set its name; an older one is exchanged and then deleted."""
     for path in folder.rglob("*"):
         if path.is_file():
@@ -276,9 +337,8 @@ def _publish(folder: Path, out: Path) -> None:
         folder.rename(out)
 
 
-def _report(
+def report_of(
     out: Path,
-    result: DatasetInfo,
     made: Sequence[Converted],
     segments: Sequence[Segment],
     left_out: Sequence[tuple[str, str]],
@@ -286,6 +346,7 @@ def _report(
     poor: Sequence[Entry],
     again: Sequence[str],
 ) -> ExportReport:
+    """Return the report of an export; `poor`, `again`: episodes that it names."""
     edges: dict[str, int] = {}
     for each in made:
         for reason, count in each.edges.items():

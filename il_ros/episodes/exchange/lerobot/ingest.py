@@ -25,6 +25,7 @@ from il_ros.episodes.exchange.lerobot.match import Match, interpreted, match
 from il_ros.episodes.exchange.lerobot.rows import DataRows
 from il_ros.episodes.exchange.lerobot.tables import EpisodeRow, read_episodes, read_tasks
 from il_ros.episodes.exchange.report import ImportReport
+from il_ros.episodes.exchange.shards import Shard
 from il_ros.records.outcomes import FAILURE, SUCCESS, UNMARKED
 
 
@@ -36,6 +37,7 @@ def import_lerobot(
     features: Mapping[str, str] | None = None,
     episodes: Sequence[int] | None = None,
     demonstrations: bool = False,
+    shard: Shard | None = None,
     progress: Callable[[Sequence[EpisodeRow]], Iterable[EpisodeRow]] = iter,
 ) -> ImportReport:
     """Write the episodes of the data set in folder `path` as episodes under `root`.
@@ -44,6 +46,7 @@ def import_lerobot(
     one (`draft_contract`). `features`: a feature by the contract's key, where names do not say it. `episodes`:
     their numbers in the data set, None: all. Without `demonstrations`, a feature `intervention` says which frames
     a person commanded: only these become labels; with it, or without that feature, all commands are labels.
+    `shard`: import only this part of them, into a root of its own, which `merge_imports` puts together.
     An import that was interrupted goes on where it stopped.
     Raises ExchangeError naming file, key and value that can't be used, ContractError, OSError.
     """
@@ -54,12 +57,14 @@ def import_lerobot(
     found = match(contract, info, features or {})
     require_own_topics(contract)
     wanted = _selected(rows, episodes, info)
-    journal = Journal(root, f"{info.root.resolve()} {info.episodes} {info.frames} {sorted(info.features)}")
+    content = f"{info.episodes} {info.frames} {sorted(info.features)}"
+    indices = [row.index for row in wanted]
+    journal = Journal(root, f"{info.root.resolve()} {content}", indices, shard)
     source = _EpisodeMaker(info, found, sentences, not demonstrations)
     folders: list[Path] = []
     before = frames = 0
     with DataRows(info, rows) as data:
-        for row in progress(wanted):
+        for row in progress(wanted if shard is None else shard.part(wanted)):
             if journal.has(row.index):
                 before += 1
                 continue
@@ -68,6 +73,7 @@ def import_lerobot(
             write_bag(folder, contract, episode)
             folders.append(folder)
             frames += row.length
+    journal.finish(f"{content} {contract.hash} {sorted((features or {}).items())} {demonstrations}")
     notes = [*info.notes, *source.notes()]
     return ImportReport(contract, tuple(folders), before, frames, tuple(notes))
 

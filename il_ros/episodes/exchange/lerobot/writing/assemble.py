@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,22 +161,6 @@ def base_of(root: Path, columns: Columns) -> tuple[Base, DatasetInfo]:
         info.chunks_size,
     )
     return base, info
-
-
-def link_files(source: Path, target: Path) -> None:
-    """Make `target` a copy of the folder `source`; files are linked where the file system can, else copied.
-
-    Files are only added to the copy or replaced in it, so the original stays as it is.
-    """
-
-    def link(first: str, second: str) -> str:
-        try:
-            os.link(first, second)
-        except OSError:
-            shutil.copy2(first, second)
-        return second
-
-    shutil.copytree(source, target, copy_function=link)
 
 
 def _meaning(feature: Feature) -> tuple[Any, ...]:

@@ -318,16 +318,31 @@ def _json(made: Converted) -> dict[str, Any]:
 def _done(folder: Path, key: dict[str, Any]) -> Converted | None:
     """Return the segments that were made before from the same files with the same options, None without."""
     try:
-        saved = _SAVED(check.loads(files.read_text(folder / SEGMENT, MOST_JSON)), "")
+        found, made = _saved(folder)
     except (OSError, ValueError):
         return None
+    return made if found == key else None
+
+
+def converted_in(folder: Path) -> Converted:
+    """Return the segments that were converted into a folder; raises ExchangeError when they can't be read."""
+    try:
+        return _saved(folder)[1]
+    except (OSError, ValueError) as error:
+        raise ExchangeError(f"{folder / SEGMENT}: can't be read: {error}") from error
+
+
+def _saved(folder: Path) -> tuple[Any, Converted]:
+    """Return the key and the segments of a conversion; raises OSError, ValueError."""
+    saved = _SAVED(check.loads(files.read_text(folder / SEGMENT, MOST_JSON)), "")
     made = saved["made"]
-    if saved["key"] != key or any(Path(each["folder"]).name != each["folder"] for each in made["segments"]):
-        return None
+    for each in made["segments"]:
+        if Path(each["folder"]).name != each["folder"]:
+            raise ValueError(f"folder is '{each['folder']}'; it must be a name")
     segments = tuple(
         Segment(**{**segment, "folder": folder / segment["folder"]}) for segment in made["segments"]
     )
-    return Converted(**{**made, "segments": segments})
+    return saved["key"], Converted(**{**made, "segments": segments})
 
 
 _SEGMENT = {
