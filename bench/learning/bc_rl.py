@@ -104,7 +104,7 @@ def one_method(args, method, data, clone, task, place):
         return progress.episodes < args.episodes * args.seeds
 
     def on_scores(scores):
-        told = " ".join(f"{score.success:.2f}{score.verdict[:1]}" for score in scores)
+        told = ", ".join(f"{score.success:.2f} {score.verdict}".strip() for score in scores)
         print(f"  {method} {scores[0].step}: {told}", file=sys.stderr, flush=True)
 
     with closing(environments):

@@ -28,7 +28,7 @@ class Served:
     step: int = 0
 
 
-class Gate:
+class ServingGate:
     """The served policies of K seeds. `first`: the clone with its scores. `level`: the p-value that decides."""
 
     def __init__(self, first: Served, seeds: int, level: float) -> None:

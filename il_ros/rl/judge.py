@@ -19,7 +19,7 @@ from il_ros.rewards.frames import FrameSettings
 from il_ros.rewards.registry import RewardSettings
 from il_ros.rewards.watch import SuccessWatch, window_of
 from il_ros.rl.buffer import EnvironmentStep
-from il_ros.rl.world import Judge
+from il_ros.rl.world import StepJudge
 from il_ros.training.rewards.rating import rate
 
 Observation = Mapping[str, NDArray[Any]]
@@ -41,7 +41,7 @@ class ModelReward(RewardSettings):
             raise ValueError("path is empty; it must be the folder of a reward model, such as reward/v1")
 
 
-def judge_of(reward: LoadedReward, period_s: float, *, ends: bool) -> Judge:
+def judge_of(reward: LoadedReward, period_s: float, *, ends: bool) -> StepJudge:
     """Return a judge for one environment; raises ValueError when `ends` needs a success model."""
     return _Ending(reward, period_s) if ends else _Rating(reward)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.rl.curves import SeedScore
-from il_ros.rl.gate import PROMOTED, ROLLED_BACK, Gate, Served
+from il_ros.rl.gate import PROMOTED, ROLLED_BACK, Served, ServingGate
 from il_ros.rl.learner import ImitationLearner
 from il_ros.sim.tasks.task import Task
 from il_ros.training.evaluate import Evaluation, evaluate
@@ -98,7 +98,7 @@ class BetterThanClone:
             )
         self._learner, self._task, self._seeds, self._tests = learner, task, seeds, tests
         self._clone, self._level = clone, level
-        self._gate: Gate | None = None
+        self._gate: ServingGate | None = None
         self.kept: Kept | None = None
 
     def served(self, seed: int) -> LoadedPolicy:
@@ -111,7 +111,7 @@ class BetterThanClone:
         """See `PolicySelection`. At step 0 the clone itself is evaluated, once for all seeds."""
         if self._gate is None:
             found = evaluated(self._clone, self._task, self._tests)
-            self._gate = Gate(Served(self._clone, _scores(found)), self._seeds, self._level)
+            self._gate = ServingGate(Served(self._clone, _scores(found)), self._seeds, self._level)
             scores = [score_of(found, 0, seed, measured, episodes) for seed in range(self._seeds)]
             scores[0] = replace(scores[0], kept=True)
             self.kept = Kept(self._clone, scores[0])
@@ -139,7 +139,7 @@ class BetterThanClone:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """See `PolicySelection`."""
         if tensors:
-            self._gate = Gate(Served(self._clone, ()), self._seeds, self._level)
+            self._gate = ServingGate(Served(self._clone, ()), self._seeds, self._level)
             self._gate.restore(tensors, [self._learner.policy(seed) for seed in range(self._seeds)])
 
 

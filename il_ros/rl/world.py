@@ -62,7 +62,7 @@ class Person(Protocol):
         """Return the command (A,) that is sent instead of the learner's; None: the learner drives."""
 
 
-class Judge(Protocol):
+class StepJudge(Protocol):
     """What rates the steps of a world instead of its environment, see `il_ros.rl.judge`."""
 
     def begin(self) -> None:
@@ -90,7 +90,7 @@ class World:
         scales: Scales,
         name: str = "the environment",
         person: Person | None = None,
-        judge: Judge | None = None,
+        judge: StepJudge | None = None,
     ) -> None:
         self._environment, self._scales, self._name = environment, scales, name
         self._person, self._judge = person, judge

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from il_ros.rl.gate import PROMOTED, REFUSED, ROLLED_BACK, Gate, Served
+from il_ros.rl.gate import PROMOTED, REFUSED, ROLLED_BACK, Served, ServingGate
 from il_ros.rl.selection import BetterThanClone
 
 CLONE = (1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -19,7 +19,7 @@ def policy(weight):
 
 
 def gate(seeds=2, level=0.1):
-    return Gate(Served(policy("clone"), CLONE), seeds, level)
+    return ServingGate(Served(policy("clone"), CLONE), seeds, level)
 
 
 def test_a_policy_is_served_when_it_is_shown_to_be_better_and_each_seed_has_its_own():

@@ -14,9 +14,8 @@ STEPS = 20
 class Line(gymnasium.Env):
     """Moves by 0.1 to the left (0) or right (1), or with `numbers` by 0.1 * action; begins within -1..1.
 
-    `edge`: the episode terminates at this distance from the middle. `goal`: it terminates within this distance, with the
-    reward 1; all others are 0 then. `fails_at`: in this step of its life it returns
-    NaN, or with `raises` an error.
+    `edge`: the episode terminates at this distance from the middle. `goal`: it terminates within this distance, with
+    the reward 1; all others are 0 then. `fails_at`: in this step of its life it returns NaN, or with `raises` an error.
     """
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float64)
