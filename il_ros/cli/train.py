@@ -112,8 +112,11 @@ def add_parser(subparsers: Any) -> None:
         "--environment",
         default="",
         metavar="TASK",
-        help="recipes with own steps (gail, airl, sqil): the simulated task, or Gymnasium environment, to act in "
+        help="recipes with own steps (gail, bc_rl and others): the simulated task, or Gymnasium environment, to act in "
         "(default: the recorded one)",
+    )
+    parser.add_argument(
+        "--expert", default="", help="own steps: a simulated person corrects with this expert (scripted)"
     )
     parser.add_argument(
         "--background", action="store_true", help="run at idle priority (nice 19, SCHED_IDLE)"
@@ -142,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     if own_steps:
         from il_ros.cli.learning import own_steps as training
 
-        return training.carry_out(plan, args.environment, for_programs=args.progress == "json")
+        return training.carry_out(plan, args.environment, args.expert, for_programs=args.progress == "json")
     return carry_out(plan, JsonReporter() if args.progress == "json" else BarReporter(plan))
 
 
@@ -205,11 +208,11 @@ def _has_own_steps(args: argparse.Namespace) -> bool:
     from il_ros.training import recipe as recipes
 
     own_steps = args.recipe not in ("", recipes.AUTO) and recipes.has_own_steps(args.recipe)
-    given = {"--warm-epochs": args.warm_epochs, "--warm-seconds": args.warm_seconds}
-    wrong = [name for name, value in given.items() if value] if own_steps else []
-    if args.environment and not own_steps:
-        wrong = ["--environment"]
-    if wrong:
+    if own_steps:
+        given = {"--warm-epochs": args.warm_epochs, "--warm-seconds": args.warm_seconds}
+    else:
+        given = {"--environment": args.environment, "--expert": args.expert}
+    if wrong := [name for name, value in given.items() if value]:
         kind = "with own steps" if own_steps else "without own steps, which gail, airl and sqil have"
         raise ValueError(f"{wrong[0]} has no meaning for a recipe {kind}")
     return own_steps

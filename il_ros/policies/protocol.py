@@ -170,6 +170,8 @@ class Transition:
     its observation and action do not count. A reward model must give absorbing states a reward too: without one,
     the sign of the reward alone makes episodes long or short (Kostrikov et al. 2019, "Discriminator-Actor-Critic").
     `earned` (B,): the environment's own reward of the step; None: it is not known.
+    `ahead` (B,): the number of the episode's steps from `observation` to `following`, of which `earned` then is the
+    discounted sum; None: 1.
     """
 
     observation: Window
@@ -178,6 +180,7 @@ class Transition:
     terminated: Tensor
     absorbing: Tensor
     earned: Tensor | None = None
+    ahead: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.action)

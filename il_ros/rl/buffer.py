@@ -23,7 +23,7 @@ State = NDArray[np.float32]
 class EnvironmentStep(NamedTuple):
     """One step: normalised states (F,) before and after, the normalised action (A,), the environment's reward.
 
-    `terminated`: the task ended the episode with this step; `following` does not count then.
+    `terminated`: the task ended the episode with this step; `following` does not count then. `shown`: a person did it.
     """
 
     observation: State
@@ -31,6 +31,7 @@ class EnvironmentStep(NamedTuple):
     following: State
     earned: float = 0.0
     terminated: bool = False
+    shown: bool = False
 
 
 class StepBuffer:
@@ -66,8 +67,20 @@ class StepBuffer:
                 self._stored[name][seed, place] = 0
             self._stored["absorbing"][seed, place] = True
 
-    def draw(self, size: int, rng: torch.Generator) -> Transition:
-        """Return `size` steps of each seed (K * size rows), drawn with replacement; raises ValueError without any."""
+    def copy_newest(self, seed: int, count: int, to: StepBuffer) -> None:
+        """Add the newest `count` steps of a seed to another memory, with the absorbing state if they lead there."""
+        newest = int(self._added[seed])
+        terminated = bool(self._stored["absorbing"][seed, (newest - 1) % self._capacity])
+        for number in range(newest - count - terminated, newest):
+            place = to._place(seed)
+            for name, stored in self._stored.items():
+                to._stored[name][seed, place] = stored[seed, number % self._capacity]
+
+    def draw(self, size: int, rng: torch.Generator, ahead: int = 1, discount: float = 1.0) -> Transition:
+        """Return `size` steps of each seed (K * size rows), drawn with replacement; raises ValueError without any.
+
+        `ahead`: each leads that many steps of its episode ahead, or to its end, and has earned their discounted sum.
+        """
         counts = torch.tensor(self.counts)
         if not counts.all():
             raise ValueError(f"seed {int(counts.argmin())} has no steps to draw from")
@@ -75,6 +88,12 @@ class StepBuffer:
         places = (share * counts[:, None]).long()
         seeds = torch.arange(len(counts))[:, None]
         rows = {name: stored[seeds, places].flatten(0, 1) for name, stored in self._stored.items()}
+        steps = None
+        if ahead > 1:
+            last, count, earned = self._led_on(seeds, places, ahead, discount)
+            for name in ("following", "terminated"):
+                rows[name] = self._stored[name][seeds, last].flatten(0, 1)
+            rows["earned"], steps = earned.flatten(), count.flatten()
         return Transition(
             Window(rows["observation"][:, None]),
             rows["action"],
@@ -82,7 +101,29 @@ class StepBuffer:
             rows["terminated"],
             rows["absorbing"],
             rows["earned"],
+            steps,
         )
+
+    def _led_on(
+        self, seeds: Tensor, places: Tensor, ahead: int, discount: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the last place, the number of steps and the sum of rewards (K, B) of steps that lead on from places.
+
+        The step stored next goes on with an episode if it begins with what the one before it led to.
+        """
+        kept = self._stored
+        last, goes_on = places, ~(kept["absorbing"] | kept["terminated"])[seeds, places]
+        count, earned = torch.ones_like(places), kept["earned"][seeds, places].clone()
+        for step in range(1, ahead):
+            after = (last + 1) % self._capacity
+            same = (kept["following"][seeds, last] == kept["observation"][seeds, after]).all(dim=-1)
+            written = after != (self._added % self._capacity)[:, None]
+            goes_on = goes_on & written & same & ~kept["absorbing"][seeds, after]
+            last = torch.where(goes_on, after, last)
+            count = count + goes_on
+            earned = earned + goes_on * discount**step * kept["earned"][seeds, after]
+            goes_on = goes_on & ~kept["terminated"][seeds, after]
+        return last, count, earned
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state for `restore`; the tensors are not copied."""
@@ -106,11 +147,15 @@ def joined(first: Transition, second: Transition, seeds: int) -> Transition:
         parts = [tensor.view(seeds, -1, *tensor.shape[1:]) for tensor in (one, other)]
         return torch.cat(parts, dim=1).flatten(0, 1)
 
+    def known(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+        return None if one is None or other is None else both(one, other)
+
     return Transition(
         Window(both(first.observation.state, second.observation.state)),
         both(first.action, second.action),
         Window(both(first.following.state, second.following.state)),
         both(first.terminated, second.terminated),
         both(first.absorbing, second.absorbing),
-        None if first.earned is None or second.earned is None else both(first.earned, second.earned),
+        known(first.earned, second.earned),
+        known(first.ahead, second.ahead),
     )

@@ -18,7 +18,8 @@ from il_ros.training.curves import PICTURE, TABLE
 class SeedScore:
     """The evaluation of one seed's policy after `step` own steps. `success`: the rate; None: it is not defined.
 
-    `kept`: the policy was the best one so far. `measured`: running means over all seeds.
+    `kept`: the policy was the best one so far. `measured`: running means over all seeds. `episodes`: those begun by all
+    seeds. `verdict`: the gate's, see `gate`; "" without a clone.
     """
 
     step: int
@@ -27,6 +28,8 @@ class SeedScore:
     success: float | None = None
     kept: bool = False
     measured: dict[str, float] = field(default_factory=dict)
+    episodes: int = 0
+    verdict: str = ""
 
     @property
     def score(self) -> tuple[float, float]:
@@ -56,10 +59,12 @@ def write_table(folder: Path, scores: Sequence[SeedScore]) -> None:
             "" if score.success is None else repr(score.success),
             str(score.kept),
             *(repr(score.measured[name]) if name in score.measured else "" for name in names),
+            str(score.episodes),
+            score.verdict,
         ]
         for score in scores
     ]
-    header = ["step", "seed", "return", "success", "kept", *names]
+    header = ["step", "seed", "return", "success", "kept", *names, "episodes", "verdict"]
     text = "\n".join(",".join(row) for row in [header, *rows]) + "\n"
     atomic.write_text(folder / TABLE, text, durable=False)
 

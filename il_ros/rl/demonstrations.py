@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from il_ros.core.contract import Contract
 from il_ros.core.specs import CHOICE
 from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
+from il_ros.policies.families.actor import ActorNetwork
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser, fit_actions, fit_state, noise_floors
+from il_ros.policies.protocol import Batch, Window
 from il_ros.records.outcomes import SUCCESS
 from il_ros.rl.buffer import EnvironmentStep
 from il_ros.rl.world import Scales
@@ -60,6 +65,22 @@ def steps_of(episode: EpisodeArrays, scales: Scales, most_steps: int) -> list[En
         earned = float(episode.outcome == SUCCESS)
         found.append(EnvironmentStep(states[-1], actions[-1], states[-1], earned, terminated=True))
     return found
+
+
+def deviation_of(shown: Sequence[EnvironmentStep], clone: ActorNetwork) -> Tensor:
+    """Return how far demonstrated actions are from the clone's answers (A,), root mean square, in normalised numbers.
+
+    A clone that repeats what was shown exactly leaves no deviation; at least that of the demonstrated actions from one
+    step to the next is returned.
+    """
+    states = torch.from_numpy(np.stack([step.observation for step in shown]))
+    actions = torch.from_numpy(np.stack([step.action for step in shown]))
+    with torch.no_grad():
+        answers = clone.sample(Batch(Window(states[:, None])), torch.Generator()).chunk[:, 0]
+    follows = [np.array_equal(before.following, after.observation) for before, after in pairwise(shown)]
+    changes = (actions[1:] - actions[:-1])[torch.tensor(follows, dtype=torch.bool)]
+    apart = (actions - answers).square().mean(dim=0).sqrt()
+    return torch.maximum(apart, changes.square().mean(dim=0).sqrt()) if len(changes) else apart
 
 
 def warnings_of(episodes: Sequence[EpisodeArrays], most_steps: int) -> list[str]:

@@ -1,7 +1,7 @@
-"""Off-policy imitation: agents learn from a reward that is learnt beside them, from demonstrations and own steps.
+"""Off-policy learning from own steps and demonstrations: what is acted, remembered and learnt in each step.
 
 K seeds learn at once, each with its own environment, memory and networks; all have the same demonstrations. Half of
-each batch of the agents is demonstrated (as in SQIL, and in RLPD for the task's reward).
+each batch of the agents is demonstrated (as in SQIL, and in RLPD for rewards that are earned).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,21 +17,23 @@ from il_ros.core.settings import at_least, one_of
 from il_ros.core.tables import counted
 from il_ros.policies.families.actor import Actor, ActorNetwork, is_choice
 from il_ros.policies.families.registry import make_network
-from il_ros.policies.families.seeded_mlp import one_seed
-from il_ros.policies.protocol import Transition, Window
+from il_ros.policies.protocol import Window
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.rewards.adversarial import AdversarialReward, AirlSettings, Comparison
+from il_ros.rewards.adversarial import AirlSettings
 from il_ros.rewards.checkpoint import LoadedReward
-from il_ros.rewards.registry import RewardSettings, make_reward
-from il_ros.rl.agents import Agent, AgentSettings, SoftActorCritic, SoftQ
+from il_ros.rewards.registry import RewardSettings
+from il_ros.rl.agents.actor_critic import SoftActorCritic
+from il_ros.rl.agents.agent import CHOICE, RESIDUAL, START, Agent, AgentSettings, Bounds, CloneUse, Shape
+from il_ros.rl.agents.choosing import ChoosingActorCritic
+from il_ros.rl.agents.residual import ResidualActorCritic
+from il_ros.rl.agents.soft_q import SoftQ
 from il_ros.rl.buffer import EnvironmentStep, StepBuffer, joined
-from il_ros.rl.demonstrations import RANGES, SHOWN
-from il_ros.rl.optimiser import Optimiser, named, under
+from il_ros.rl.demonstrations import RANGES, SHOWN, deviation_of
+from il_ros.rl.optimiser import named, under
+from il_ros.rl.own_episodes import OwnEpisodes
+from il_ros.rl.reward_source import MODEL, SQIL, TASK, Earned, Learnt, RewardSource, Shown
 from il_ros.rl.world import BrokenEnvironmentError, Scales, World
 
-SQIL, TASK = "sqil", "task"
-"""Rewards that are no models. SQIL: 1 for demonstrations and 0 for own steps (Reddy et al. 2020). TASK: what the
-environment gives."""
 _PERFECT = 0.995
 _EXPLODED = 1e4
 _ALIKE = 0.02
@@ -41,27 +42,32 @@ _RECENT = 0.01  # of the running means of what an update measures
 
 @dataclass(frozen=True)
 class Imitation:
-    """The settings; config/training/gail.yaml explains each."""
+    """The settings; config/training/gail.yaml and bc_rl.yaml explain each."""
 
     steps: int = 5000
     random_steps: int = 500
     frozen_steps: int = 0
     batch: int = 64
+    updates: int = 1
+    ahead: int = 1
+    keep_successes: bool = False
     reward_every: int = 2
     reward_rate: float = 1e-3
     action_range: str = SHOWN
     every: int = 500
     tests: int = 5
+    level: float = 0.1
     seeds: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "reward_every", "every", "tests", "seeds"):
+        for name in ("steps", "batch", "updates", "ahead", "reward_every", "every", "tests", "seeds"):
             at_least(name, getattr(self, name), 1)
         for name in ("random_steps", "frozen_steps", "seed"):
             at_least(name, getattr(self, name), 0)
-        if not 0 < self.reward_rate < 1:
-            raise ValueError(f"reward_rate is {self.reward_rate:g}; it must be above 0 and below 1")
+        for name in ("reward_rate", "level"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be above 0 and below 1")
         one_of("action_range", self.action_range, RANGES)
         if self.random_steps >= self.steps:
             raise ValueError(f"random_steps is {self.random_steps}; it must be below steps, {self.steps}")
@@ -73,10 +79,11 @@ class Imitation:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is known after a step: `measured`: running means over updates and seeds."""
+    """What is known after a step: `measured`: running means over updates and seeds; `episodes` begun by all seeds."""
 
     step: int
     measured: Mapping[str, float]
+    episodes: int = 0
 
     @property
     def warning(self) -> str:
@@ -97,9 +104,10 @@ class Progress:
 class ImitationLearner:
     """Learns policies of K seeds; `policy` and `reward_model` return what is learnt.
 
-    `reward`: the family of a reward model with its settings, or SQIL or TASK with None. `worlds`: one for each seed.
-    `start`: a policy of the family `actor` that all seeds begin with. Initial weights, draws and episodes depend on
-    the settings' seed only.
+    `reward`: the family of a reward model with its settings, or SQIL, TASK or MODEL with None: what a step has earned
+    is then said by the worlds. `worlds`: one for each seed. `start`: a policy of the family `actor` that all seeds
+    begin with, in the way of `clone_use`. `judged`: what is earned is 1 for a success, which ends the episode.
+    Initial weights, draws and episodes depend on the settings' seed only.
     Raises ValueError when settings, contract and demonstrations do not fit.
     """
 
@@ -113,29 +121,44 @@ class ImitationLearner:
         worlds: Sequence[World],
         shown: Sequence[EnvironmentStep],
         start: LoadedPolicy | None = None,
+        clone_use: CloneUse | None = None,
+        judged: bool = False,
     ) -> None:
+        use = clone_use or CloneUse()
         _require_fit(settings, scales.contract, actor, agent, reward, worlds, shown)
-        self._settings, self._actor, self._scales, self._worlds = settings, actor, scales, list(worlds)
-        self._reward_name, self._reward_settings = reward
+        _require_clone(settings, scales.contract, use, start)
+        self._settings, self._scales = settings, scales
+        self._discount = agent.discount
         seeds = len(worlds)
-        features, actions = len(scales.inputs.groups), scales.form.size
+        shape = Shape(seeds, len(scales.inputs.groups), scales.form.size, actor)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            chosen = SoftQ if is_choice(scales.contract) else SoftActorCritic
-            self.agent: Agent = chosen(seeds, features, actions, actor, agent)
-            self._model = self._made_reward(seeds)
+            bounds = (0.0, 1.0) if judged and reward[0] in (TASK, MODEL) else None
+            self.agent: Agent = _agent(scales.contract, shape, agent, use, bounds)
+            self.rewards: RewardSource = _rewards(reward, scales, seeds, settings.reward_rate)
+        if settings.keep_successes and bounds is None:
+            raise ValueError(
+                f"keep_successes is true; with the reward {reward[0]} no step says that an episode succeeded: false is "
+                "needed"
+            )
+        if settings.ahead > 1 and not self.rewards.looks_ahead:
+            raise ValueError(
+                f"ahead is {settings.ahead}; the reward {reward[0]} is that of single steps: 1 is needed"
+            )
         if start is not None:
             assert isinstance(start.network, ActorNetwork)
-            self.agent.take_from(start.network)
-        self._reward_step = None if self._model is None else Optimiser(self._model, settings.reward_rate)
-        self._own = StepBuffer(seeds, 2 * settings.steps + 2, features, actions)
-        self._shown = StepBuffer(seeds, sum(1 + step.terminated for step in shown), features, actions)
+            self.agent.take_from(start.network, deviation_of(shown, start.network))
+        self._episodes = OwnEpisodes(worlds, settings.seed)
+        self._grows = settings.keep_successes or any(world.corrected for world in worlds)
+        most = 2 * settings.steps + 2
+        room = sum(1 + step.terminated for step in shown) + most * self._grows
+        self._own = StepBuffer(seeds, most, shape.inputs, shape.actions)
+        self._shown = StepBuffer(seeds, room, shape.inputs, shape.actions)
         for seed in range(seeds):
             for step in shown:
                 self._shown.add(seed, step)
         self._rng = torch.Generator().manual_seed(settings.seed)
         self._measured: dict[str, float] = {}
-        self._episodes = [0] * seeds
         self.step = 0
         """The own steps that each seed has taken."""
 
@@ -144,58 +167,46 @@ class ImitationLearner:
 
         Raises BrokenEnvironmentError, or FloatingPointError when a loss is not finite; both name the step.
         """
-        settings = self._settings
-        if not any(self._episodes):
-            for seed in range(len(self._worlds)):
-                self._begin(seed)
-        while self.step < settings.steps:
+        while self.step < self._settings.steps:
             self.step += 1
             try:
                 self._act()
-                found = self._update() if self.step > settings.random_steps else {}
+                found = self._update() if self.step > self._settings.random_steps else {}
             except (FloatingPointError, BrokenEnvironmentError) as error:
                 raise type(error)(f"step {self.step}: {error}") from error
             for name, value in found.items():
                 before = self._measured.get(name, value)
                 self._measured[name] = before + _RECENT * (value - before)
-            yield Progress(self.step, dict(sorted(self._measured.items())))
+            yield Progress(self.step, dict(sorted(self._measured.items())), sum(self._episodes.begun))
 
     def policy(self, seed: int) -> LoadedPolicy:
         """Return the present policy of a seed."""
         contract, normaliser = self._scales.contract, self._scales.normaliser
+        family, settings = self.agent.family, self.agent.policy
         with torch.random.fork_rng(devices=[]):
-            network = make_network("actor", self._actor, contract, normaliser)
-        assert isinstance(network, ActorNetwork)
+            network = make_network(family, settings, contract, normaliser)
         self.agent.put_into(network, seed)
-        return LoadedPolicy(contract, "actor", self._actor, network, normaliser)
+        return LoadedPolicy(contract, family, settings, network, normaliser)
+
+    def take_back(self, seed: int, policy: LoadedPolicy) -> None:
+        """Let a seed go on from a policy that `policy` returned before, or from the one that it began with."""
+        self.agent.take_back(policy.network, seed)
 
     def reward_model(self, seed: int) -> LoadedReward | None:
-        """Return the present reward of a seed; None if the reward is no model."""
-        if self._model is None:
-            return None
-        assert self._reward_settings is not None
-        contract, normaliser = self._scales.contract, self._scales.normaliser
-        with torch.random.fork_rng(devices=[]):
-            network = make_reward(self._reward_name, self._reward_settings, contract, normaliser)
-        network.load_state_dict(one_seed(self._model.state_dict(), seed))
-        return LoadedReward(contract, self._reward_name, self._reward_settings, network, normaliser)
+        """Return the present reward of a seed; None if the reward is no model that is learnt."""
+        return self.rewards.model(seed)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state between two steps, for `restore`."""
         found = named("agent", self.agent.tensors()) | named("own", self._own.tensors())
-        if self._reward_step is not None:
-            found |= named("reward", self._reward_step.tensors())
+        found |= named("reward", self.rewards.tensors()) | self._episodes.tensors()
         found |= {"rng": self._rng.get_state(), "step": torch.tensor(self.step)}
-        found["episodes"] = torch.tensor(self._episodes)
-        found |= named(
+        if self._grows:
+            found |= named("shown", self._shown.tensors())
+        return found | named(
             "measured",
             {name: torch.tensor(value, dtype=torch.float64) for name, value in self._measured.items()},
         )
-        for seed, world in enumerate(self._worlds):
-            taken = np.array(world.taken, np.float32).reshape(len(world.taken), self._scales.form.size)
-            found[f"taken.{seed}"] = torch.from_numpy(taken)
-            found[f"state.{seed}"] = torch.from_numpy(world.state.copy())
-        return found
 
     def restore(self, tensors: Mapping[str, Tensor]) -> list[str]:
         """Go on from the result of `tensors`; return sentences about episodes that could not be gone on with.
@@ -205,93 +216,93 @@ class ImitationLearner:
         """
         self.agent.restore(under("agent", tensors))
         self._own.restore(under("own", tensors))
-        if self._reward_step is not None:
-            self._reward_step.restore(under("reward", tensors))
+        self.rewards.restore(under("reward", tensors))
+        if self._grows:
+            self._shown.restore(under("shown", tensors))
         self._rng.set_state(tensors["rng"])
         self.step = int(tensors["step"])
-        self._episodes = [int(count) for count in tensors["episodes"]]
         self._measured = {name: float(value) for name, value in under("measured", tensors).items()}
-        notes = []
-        for seed, world in enumerate(self._worlds):
-            if not self._episodes[seed]:
-                continue
-            try:
-                world.replay(
-                    self._episode_seed(seed, self._episodes[seed] - 1), tensors[f"taken.{seed}"].numpy()
-                )
-                same = np.array_equal(world.state, tensors[f"state.{seed}"].numpy())
-            except BrokenEnvironmentError:
-                same = False
-            if not same:
-                self._begin(seed)
-                notes.append(
-                    f"environment {seed} does not repeat its episode: a new one begins, and the result differs from "
-                    "that of an uninterrupted training"
-                )
-        return notes
+        return self._episodes.restore(tensors)
 
     def _act(self) -> None:
-        """Take one step in each environment."""
+        """Take one step in each environment.
+
+        What a person did is remembered as a demonstration, too, and with `keep_successes` an episode that succeeded.
+        """
+        states = self._episodes.states
         if self.step <= self._settings.random_steps:
             action = self.agent.random(self._rng)
         else:
-            states = np.stack([world.state for world in self._worlds])
-            action = self.agent.explore(Window(torch.from_numpy(states)[:, None]), self._rng)
-        for seed, world in enumerate(self._worlds):
-            step, ended = world.step(action[seed].numpy().copy())
+            action = self.agent.explore(Window(states[:, None]), self._rng)
+        for seed, step in enumerate(self._episodes.step(action.numpy())):
             self._own.add(seed, step)
-            if ended:
-                self._begin(seed)
-
-    def _begin(self, seed: int) -> None:
-        """Begin the next episode of a seed, with a start of its own: the same in each run."""
-        self._worlds[seed].begin(self._episode_seed(seed, self._episodes[seed]))
-        self._episodes[seed] += 1
-
-    def _episode_seed(self, seed: int, episode: int) -> int:
-        drawn = np.random.SeedSequence([self._settings.seed, seed, episode]).generate_state(1)[0]
-        return int(drawn % (1 << 31))
+            ended = self._episodes.ended[seed]
+            if self._settings.keep_successes and step.terminated and step.earned > 0:
+                self._own.copy_newest(seed, ended, self._shown)
+            elif step.shown:
+                self._shown.add(seed, step)
 
     def _update(self) -> dict[str, float]:
-        settings, seeds = self._settings, len(self._worlds)
-        own, shown = self._own.draw(settings.batch, self._rng), self._shown.draw(settings.batch, self._rng)
-        measured: dict[str, float] = {}
-        if self._model is not None and self.step % settings.reward_every == 0:
-            assert self._reward_step is not None
-            loss = self._model.compare(Comparison(own, shown, self.agent.log_probability), self._rng)
-            self._reward_step.step(loss.total)
-            measured = {name: float(part) for name, part in loss.parts.items()}
-        both = joined(own, shown, seeds)
-        reward = self._rewards(both)
-        size = float(reward.abs().mean())
-        if not size < _EXPLODED:
-            raise FloatingPointError(
-                f"the reward has exploded: its mean size is {size:.3g}; lower reward_rate or raise gradient_penalty"
-            )
-        measured["reward"] = float(reward.mean())
+        """Learn from batches; only the last one of a step reaches the actor."""
+        settings = self._settings
         frozen = self.step <= settings.random_steps + settings.frozen_steps
-        if frozen and isinstance(self.agent, SoftActorCritic):
-            return measured | self.agent.update_critics(both, reward, self._rng)
-        return measured | self.agent.update(both, reward, self._rng)
+        measured: dict[str, float] = {}
+        for left in reversed(range(settings.updates)):
+            ahead = (settings.batch, self._rng, settings.ahead, self._discount)
+            own, shown = self._own.draw(*ahead), self._shown.draw(*ahead)
+            if not left and self.step % settings.reward_every == 0:
+                measured |= self.rewards.learn(own, shown, self.agent.log_probability, self._rng)
+            both = joined(own, shown, len(self._episodes.begun))
+            reward = self.rewards.of(both)
+            size = float(reward.abs().mean())
+            if not size < _EXPLODED:
+                raise FloatingPointError(
+                    f"the reward has exploded: its mean size is {size:.3g}; lower reward_rate or raise gradient_penalty"
+                )
+            measured["reward"] = float(reward.mean())
+            update = self.agent.update_values if frozen or left else self.agent.update
+            measured |= update(both, reward, self._rng)
+        return measured
 
-    def _rewards(self, both: Transition) -> Tensor:
-        """Return the rewards (rows,) of own steps and as many demonstrated ones, of each seed."""
-        if self._model is not None:
-            return self._model.reward(both)
-        if self._reward_name == TASK:
-            assert both.earned is not None
-            return both.earned
-        half = torch.zeros(len(self._worlds), self._settings.batch)
-        return torch.cat([half, half + 1], dim=1).flatten()
 
-    def _made_reward(self, seeds: int) -> AdversarialReward | None:
-        name, settings = self._reward_name, self._reward_settings
-        if settings is None:
-            return None
-        made = make_reward(name, settings, self._scales.contract, self._scales.normaliser, seeds)
-        if not isinstance(made, AdversarialReward):
-            raise ValueError(f"reward: '{name}' is not learnt beside a policy; use a family such as gail")
-        return made
+def _agent(
+    contract: Contract, shape: Shape, settings: AgentSettings, use: CloneUse, bounds: Bounds | None
+) -> Agent:
+    if is_choice(contract):
+        return SoftQ(shape, settings)
+    kinds: dict[str, type[SoftActorCritic]] = {
+        START: SoftActorCritic,
+        RESIDUAL: ResidualActorCritic,
+        CHOICE: ChoosingActorCritic,
+    }
+    return kinds[use.use](shape, settings, use, bounds)
+
+
+def _rewards(
+    reward: tuple[str, RewardSettings | None], scales: Scales, seeds: int, rate: float
+) -> RewardSource:
+    name, settings = reward
+    if name == SQIL:
+        return Shown(seeds)
+    if name in (TASK, MODEL):
+        return Earned()
+    assert settings is not None
+    return Learnt(name, settings, scales, seeds, rate)
+
+
+def _require_clone(
+    settings: Imitation, contract: Contract, use: CloneUse, start: LoadedPolicy | None
+) -> None:
+    """Raise ValueError when a clone is to be used that is not there, or in a way that does not fit the contract."""
+    if start is None and (use.use != START or use.weight):
+        what = f"use is {use.use}" if use.use != START else f"weight is {use.weight:g}"
+        raise ValueError(
+            f"clone: {what}, and there is no clone: give one with --from (`--recipe actor` trains it)"
+        )
+    if is_choice(contract) and (use.use != START or use.weight or settings.updates > 1):
+        raise ValueError(
+            "clone: the policy of a choice is its values: use start, weight 0 and updates 1 are needed"
+        )
 
 
 def _require_fit(
@@ -319,7 +330,7 @@ def _require_fit(
             "while these are learnt: 0 is needed"
         )
     name, chosen = reward
-    if chosen is not None and (tuple(chosen.inputs) != tuple(actor.inputs)):
+    if name != MODEL and chosen is not None and (tuple(chosen.inputs) != tuple(actor.inputs)):
         raise ValueError(
             f"reward: inputs are {list(chosen.inputs)}; they must be the policy's: {list(actor.inputs)}"
         )

@@ -13,22 +13,31 @@ from il_ros.core.settings import SettingsError
 from il_ros.policies.families.actor import Actor
 from il_ros.rewards.adversarial import GailSettings
 from il_ros.rewards.registry import RewardSettings, reward_family
-from il_ros.rl.agents import AgentSettings
-from il_ros.rl.learner import SQIL, TASK, Imitation
+from il_ros.rl.agents.agent import AgentSettings, CloneUse
+from il_ros.rl.judge import ModelReward
+from il_ros.rl.learner import Imitation
+from il_ros.rl.reward_source import MODEL, SQIL, TASK
 from il_ros.training.recipe import OWN_STEPS, changed_values, read, require_keys
 
-SECTIONS = ("policy", "reward", "agent", OWN_STEPS)
+SECTIONS = ("policy", "reward", "agent", "clone", OWN_STEPS)
 _FAMILY = "actor"
+_LATER = {
+    "agent": ("actor_rate", "entropy", "entropy_bonus"),
+    "clone": tuple(settings.plain(CloneUse())),
+    OWN_STEPS: ("updates", "ahead", "keep_successes", "level"),
+}
+"""Keys by section that recipes of before imitation with reinforcement learning did not have."""
 
 
 @dataclass(frozen=True)
 class ImitationRecipe:
-    """`family`: of the reward, or SQIL or TASK, whose `reward` is None."""
+    """`family`: of the reward, or SQIL or TASK, whose `reward` is None, or MODEL with a `ModelReward`."""
 
     family: str = "gail"
     policy: Actor = field(default_factory=Actor)
     reward: RewardSettings | None = field(default_factory=GailSettings)
     agent: AgentSettings = field(default_factory=AgentSettings)
+    clone: CloneUse = field(default_factory=CloneUse)
     imitation: Imitation = field(default_factory=Imitation)
 
     def to_plain(self) -> dict[str, Any]:
@@ -39,8 +48,21 @@ class ImitationRecipe:
             "policy": settings.plain(self.policy),
             "reward": {"family": self.family, **reward},
             "agent": settings.plain(self.agent),
+            "clone": settings.plain(self.clone),
             OWN_STEPS: settings.plain(self.imitation),
         }
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a resumed training must have in common with the interrupted one.
+
+        Keys that came later are left out at their first default: trainings of before have none.
+        """
+        plain, former = self.to_plain(), ImitationRecipe().to_plain()
+        for section, keys in _LATER.items():
+            for key in keys:
+                if plain[section][key] == former[section][key]:
+                    del plain[section][key]
+        return {key: value for key, value in plain.items() if value or key not in _LATER}
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any], source: str) -> ImitationRecipe:
@@ -50,13 +72,16 @@ class ImitationRecipe:
             raise SettingsError(f"{source}: family: own steps train the family '{_FAMILY}' only")
         given = values.get("reward")
         if not isinstance(given, Mapping) or not isinstance(given.get("family"), str):
-            raise SettingsError(f"{source}: reward: needs the key 'family', such as gail, {SQIL} or {TASK}")
+            raise SettingsError(
+                f"{source}: reward: needs the key 'family', such as gail, {SQIL}, {TASK} or {MODEL}"
+            )
         own = {key: value for key, value in given.items() if key != "family"}
         return cls(
             given["family"],
             settings.build(Actor, values.get("policy"), f"{source}: policy"),
             _reward(given["family"], own, f"{source}: reward"),
             settings.build(AgentSettings, values.get("agent"), f"{source}: agent"),
+            settings.build(CloneUse, values.get("clone"), f"{source}: clone"),
             settings.build(Imitation, values.get(OWN_STEPS), f"{source}: {OWN_STEPS}"),
         )
 
@@ -78,9 +103,13 @@ def _reward(name: str, values: Mapping[str, Any], source: str) -> RewardSettings
     if name in (SQIL, TASK):
         require_keys(values, (), source) if values else None
         return None
+    if name == MODEL:
+        rated: RewardSettings = settings.build(ModelReward, values, source)
+        return rated
     try:
         kind = reward_family(name)
     except PluginError as error:
-        raise SettingsError(f"{source}: family: {error}; {SQIL} and {TASK} need no model") from error
+        others = f"{SQIL} and {TASK} need no model, {MODEL} the path of one"
+        raise SettingsError(f"{source}: family: {error}; {others}") from error
     made: RewardSettings = settings.build(kind.settings, values, source)
     return made

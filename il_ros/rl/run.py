@@ -1,7 +1,7 @@
 """A training with own steps: from demonstrations, a recipe and environments to a folder like that of any training.
 
-OUT/checkpoint/             the policy of the seed that was evaluated best so far
-    reward/                 its reward, if that is a model
+OUT/checkpoint/             the policy that is kept: the best evaluation, or what passed the gate (`selection`)
+    reward/                 its reward, if that was learnt beside it
     version.json            origin and training data (`policies.lineage`)
     curves.csv curves.png   the evaluations of all seeds
     resume/                 the state from which an interrupted training goes on, to the bit
@@ -10,8 +10,7 @@ OUT/checkpoint/             the policy of the seed that was evaluated best so fa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,78 +19,58 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from il_ros.core.contract import Contract
-from il_ros.envs.gym_task import REWARD
-from il_ros.envs.task_env import TaskEnv
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.features import Inputs
 from il_ros.policies.runner import LoadedPolicy
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.rewards import checkpoint as rewards
+from il_ros.rewards.checkpoint import LoadedReward
 from il_ros.rl import curves
 from il_ros.rl.curves import SeedScore
 from il_ros.rl.demonstrations import fit_scales, steps_of, warnings_of
-from il_ros.rl.learner import TASK, ImitationLearner, Progress
+from il_ros.rl.environments import Environments
+from il_ros.rl.judge import ModelReward, judged_steps
+from il_ros.rl.learner import ImitationLearner, Progress
+from il_ros.rl.optimiser import named, under
 from il_ros.rl.recipe import ImitationRecipe
-from il_ros.rl.world import BrokenEnvironmentError, Scales, World
-from il_ros.sim.tasks.task import Task, is_judged
+from il_ros.rl.reward_source import MODEL, TASK
+from il_ros.rl.selection import BestScored, BetterThanClone, PolicySelection
+from il_ros.rl.world import BrokenEnvironmentError, Scales
 from il_ros.training import outputs, saved
-from il_ros.training.evaluate import evaluate
 from il_ros.training.loop import TrainingError
 from il_ros.training.run import SAVE_EVERY_S, package_version, torch_settings
-
-TEST_SEED = 3_000_000
-"""First seed of the evaluations during a training; those of `il-ros evaluate` are others."""
 
 
 @dataclass(frozen=True)
 class ImitationOutcome:
-    """`policy`: the kept one; None when it was stopped before the first evaluation. `finished`: not stopped."""
+    """`policy`: the kept one; None when it was stopped before the first evaluation. `finished`: not stopped.
+
+    `served`: the policy of each seed, of a training from a clone the last one that passed the gate.
+    """
 
     policy: LoadedPolicy | None
     scores: tuple[SeedScore, ...]
     finished: bool
-
-
-class Environments:
-    """What a training acts in: an environment for the own steps of each seed, and a task for evaluations.
-
-    `make()`: returns a new task of that name. Raises ValueError when the contract does not fit the task.
-    """
-
-    def __init__(self, name: str, contract: Contract, make: Callable[[], Task], seeds: int) -> None:
-        self.name = name
-        with ExitStack() as stack:
-            tasks = [stack.enter_context(closing(make())) for _ in range(seeds + 1)]
-            self.test = tasks.pop()
-            self.own = [TaskEnv(task, contract) for task in tasks]
-            self._opened = stack.pop_all()
-
-    @property
-    def most_steps(self) -> int:
-        """The limit of an episode's steps."""
-        return round(self.test.time_limit_s * 1e9 / self.test.control_period_ns)
-
-    def close(self) -> None:
-        """Close all tasks."""
-        self._opened.close()
+    served: tuple[LoadedPolicy, ...] = ()
 
 
 class _Run:
     """A training between two steps: what is saved of it, see `il_ros.training.saved`."""
 
-    def __init__(self, learner: ImitationLearner) -> None:
-        self.learner, self.scores, self.notes = learner, list[SeedScore](), list[str]()
+    def __init__(self, learner: ImitationLearner, selection: PolicySelection) -> None:
+        self.learner, self.selection = learner, selection
+        self.scores, self.notes = list[SeedScore](), list[str]()
 
     def tensors(self) -> dict[str, Tensor]:
-        return self.learner.tensors()
+        return self.learner.tensors() | named("gate", self.selection.tensors())
 
     def curves_plain(self) -> list[dict[str, Any]]:
         return [asdict(score) for score in self.scores]
 
     def restore(self, tensors: Mapping[str, Tensor], scores: list[dict[str, Any]]) -> None:
         self.notes = self.learner.restore(tensors)
+        self.selection.restore(under("gate", tensors))
         self.scores = [SeedScore(**score) for score in scores]
 
 
@@ -111,58 +90,70 @@ def train(
 ) -> ImitationOutcome:
     """Train with own steps and write the result to `out`.
 
-    `on_step` is called after each step; returning False stops the training, which can be resumed. `start`: a policy of
-    the family actor, whose weights and scales all seeds begin with.
+    `on_step` is called after each step; returning False stops the training, which can be resumed. `start`: a clone, a
+    policy of the family actor, whose weights and scales all seeds begin with; what is kept is then the clone, until
+    another policy is shown to be better on the same starts.
     Raises OutputError and OSError as `training.run.train`, ValueError on unusable demonstrations or settings,
     TrainingError when a training cannot be resumed, a number is not finite or an environment breaks; what was saved
     last is then kept.
     """
     outputs.require_writable(out)
     checkpoint.require_text(dataset.contract)
-    if recipe.family == TASK and REWARD in environments.test.streams:
+    if recipe.family == TASK and not environments.is_judged:
         raise ValueError(
             f"reward: '{TASK}' needs demonstrations whose rewards are known: a simulated task, which gives 1 for a "
             f"success; {environments.name} has rewards of its own"
         )
+    judge, ends = _judge(recipe, dataset)
     out.mkdir(parents=True, exist_ok=True)
     scales = _scales(dataset, recipe, start)
     for sentence in warnings_of(dataset.train, environments.most_steps):
         on_warning(sentence)
-    worlds = [
-        World(environment, scales, f"environment {seed} ({environments.name})")
-        for seed, environment in enumerate(environments.own)
-    ]
-    shown = [step for episode in dataset.train for step in steps_of(episode, scales, environments.most_steps)]
+    shown = []
+    for episode in dataset.train:
+        steps = steps_of(episode, scales, environments.most_steps)
+        shown += steps if judge is None else judged_steps(judge, episode, steps, ends=ends)
     identity: dict[str, Any] = {
-        "recipe": recipe.to_plain(),
+        "recipe": recipe.identity(),
         "contract": dataset.contract.hash,
         "data": {"train": [episode.name for episode in dataset.train], "validation": []},
         "environment": environments.name,
     }
     if start is not None:
         identity["start"] = start.version
+    if environments.is_corrected:
+        identity["person"] = True
+    if judge is not None:
+        identity["judge"] = judge.version
+    settings = recipe.imitation
     with torch_settings(threads=1):  # several threads wait for each other longer than such networks take
-        run = _Run(
-            ImitationLearner(
-                recipe.imitation,
-                recipe.policy,
-                recipe.agent,
-                (recipe.family, recipe.reward),
-                scales,
-                worlds,
-                shown,
-                start,
-            )
+        learner = ImitationLearner(
+            settings,
+            recipe.policy,
+            recipe.agent,
+            (recipe.family, recipe.reward),
+            scales,
+            environments.worlds(scales, judge, ends=ends),
+            shown,
+            start,
+            recipe.clone,
+            judged=recipe.family == TASK or ends,
         )
+        parts = (learner, environments.test, settings.seeds, settings.tests)
+        selection: PolicySelection = (
+            BestScored(*parts) if start is None else BetterThanClone(*parts, settings.level, start)
+        )
+        run = _Run(learner, selection)
         if resume:
             saved.restore(out, run, identity)
             for note in run.notes:
                 on_warning(note)
         base = _metrics(dataset, recipe, environments, start)
         finished = _take_steps(
-            run, recipe, out, identity, environments, base | {"version": version}, on_step, on_scores, clock
+            run, recipe, out, identity, base | {"version": version}, on_step, on_scores, clock
         )
-    return _ended(run, recipe, dataset, out, finished)
+        served = tuple(selection.served(seed) for seed in range(settings.seeds))
+    return replace(_ended(run, recipe, dataset, out, finished), served=served)
 
 
 def _take_steps(
@@ -170,7 +161,6 @@ def _take_steps(
     recipe: ImitationRecipe,
     out: Path,
     identity: dict[str, Any],
-    environments: Environments,
     base: dict[str, Any],
     on_step: Callable[[Progress], bool],
     on_scores: Callable[[Sequence[SeedScore]], None],
@@ -178,24 +168,32 @@ def _take_steps(
 ) -> bool:
     """Take the steps that are left, evaluate and save; return whether none is left."""
     settings, written_s = recipe.imitation, clock()
-    if base["parent"] and not run.scores:  # what it begins with is the first to be kept
-        scores = list(_evaluated(run, Progress(0, {}), settings.tests, environments))
-        _keep_best(run, scores, out, base)
+
+    def evaluate(progress: Progress) -> None:
+        before = run.selection.kept
+        scores = run.selection.consider(progress.step, progress.measured, progress.episodes, run.scores)
+        kept = run.selection.kept
+        if kept is not None and kept is not before:
+            _write(out, kept.policy, kept.score, base, run.learner.reward_model(kept.score.seed))
+        run.scores += scores
         on_scores(scores)
+
+    def save() -> None:
+        saved.save(out, run, identity)
+        curves.write_table(out, run.scores)
+
+    if base["parent"] and not run.scores:  # what it begins with is the first to be kept
+        evaluate(Progress(0, {}))
     try:
         for progress in run.learner.steps():
             due = progress.step % settings.every == 0 or progress.step == settings.steps
-            if due and progress.step > settings.random_steps:
-                scores = list(_evaluated(run, progress, settings.tests, environments))
-                _keep_best(run, scores, out, base)
-                on_scores(scores)
+            if due and progress.step > settings.random_steps + settings.frozen_steps:
+                evaluate(progress)
             if due or clock() - written_s > SAVE_EVERY_S:
-                saved.save(out, run, identity)
-                curves.write_table(out, run.scores)
+                save()
                 written_s = clock()
             if not on_step(progress) and progress.step < settings.steps:
-                saved.save(out, run, identity)
-                curves.write_table(out, run.scores)
+                save()
                 return False
     except (FloatingPointError, BrokenEnvironmentError) as error:
         kept = "--resume goes on from the state saved last" if saved.exists(out) else "nothing was saved yet"
@@ -203,37 +201,30 @@ def _take_steps(
     return True
 
 
-def _evaluated(run: _Run, progress: Progress, tests: int, environments: Environments) -> Iterator[SeedScore]:
-    """Yield the score of each seed's present policy."""
-    for seed in range(len(environments.own)):
-        policy = run.learner.policy(seed)
-        seeds = range(TEST_SEED, TEST_SEED + tests)
-        result = evaluate(policy, policy.contract, environments.test, seeds)
-        success = result.rate if is_judged(environments.test) else None
-        yield SeedScore(progress.step, seed, result.mean_return, success, False, dict(progress.measured))
+def _write(
+    out: Path, policy: LoadedPolicy, score: SeedScore, base: dict[str, Any], reward: LoadedReward | None
+) -> None:
+    """Write the policy that is kept, with the reward that was learnt beside it."""
+    metrics = {
+        **base,
+        "own_steps": score.step,
+        "seed": score.seed,
+        "mean_return": score.mean_return,
+        "success": score.success,
+        "finished": False,
+    }
+    version = metrics.pop("version")
+    checkpoint.save(out / CHECKPOINT, replace(policy, version=version, metrics=metrics))
+    if reward is not None:
+        rewards.save(out / rewards.FOLDER, replace(reward, version=version, metrics=metrics))
 
 
-def _keep_best(run: _Run, scores: list[SeedScore], out: Path, base: dict[str, Any]) -> None:
-    """Add scores to the curves, and write policy and reward of the best one if none before was better."""
-    best = max(scores, key=lambda score: score.score)
-    before = [score.score for score in run.scores if score.kept]
-    if not before or best.score >= max(before):
-        scores[scores.index(best)] = best = replace(best, kept=True)
-        metrics = {
-            **base,
-            "own_steps": best.step,
-            "seed": best.seed,
-            "mean_return": best.mean_return,
-            "success": best.success,
-            "finished": False,
-        }
-        version = metrics.pop("version")
-        policy = replace(run.learner.policy(best.seed), version=version, metrics=metrics)
-        checkpoint.save(out / CHECKPOINT, policy)
-        reward = run.learner.reward_model(best.seed)
-        if reward is not None:
-            rewards.save(out / rewards.FOLDER, replace(reward, version=version, metrics=metrics))
-    run.scores += scores
+def _judge(recipe: ImitationRecipe, dataset: Dataset) -> tuple[LoadedReward | None, bool]:
+    """Return the reward model that rates each step, and whether it ends episodes; None where there is none."""
+    if recipe.family != MODEL:
+        return None, False
+    assert isinstance(recipe.reward, ModelReward)
+    return rewards.load(recipe.reward.path, dataset.contract), recipe.reward.ends
 
 
 def _ended(

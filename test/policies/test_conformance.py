@@ -48,6 +48,7 @@ SUBJECTS = {
     ),
     "flow": Subject("flow", {"hidden": (64, 64), "channels": (4,)}, 0.005, steps=1500),
     "actor": Subject("actor", {"hidden": (64, 64)}, 0.003, steps=1000),
+    "guided": Subject("guided", {"hidden": (64, 64)}, 0.003, steps=1000),
     "diffusion": Subject("diffusion", {"hidden": (64, 64), "channels": (4,), "prefix": 1}, 0.005, steps=1500),
     "two_step": Subject("two_step", {"hidden": (64, 64), "channels": (4,)}, 0.005),
     "act": Subject(
@@ -75,6 +76,9 @@ VARIANTS = {
     ),
     "flow with a prefix": Subject(
         "flow", {"hidden": (64, 64), "channels": (4,), "prefix": 2}, 0.005, steps=1500
+    ),
+    "guided by choice": Subject(
+        "guided", {"hidden": (64, 64), "way": "choice", "critic_hidden": 8}, 0.003, steps=1000
     ),
     "two_step with a prefix": Subject("two_step", {"hidden": (64, 64), "channels": (4,), "prefix": 1}, 0.005),
 }

@@ -10,7 +10,9 @@ import torch
 from il_ros.policies.families.actor import Actor
 from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state
 from il_ros.policies.protocol import Transition, Window
-from il_ros.rl.agents import AgentSettings, SoftActorCritic, SoftQ
+from il_ros.rl.agents.actor_critic import SoftActorCritic
+from il_ros.rl.agents.agent import AgentSettings, Shape
+from il_ros.rl.agents.soft_q import SoftQ
 from il_ros.rl.optimiser import Optimiser, follow
 
 ACTOR = Actor(hidden=(16,))
@@ -80,7 +82,7 @@ def test_soft_q_learning_finds_the_soft_values_of_a_bandit():
     # One state, actions 0 and 1 with rewards 1 and 0, discount 1/2, temperature 1: V = ln(e^1 + e^0) + V / 2, so
     # V = 2 ln(e + 1) = 2.6265; Q = r + V / 2 = 2.3133 and 1.3133; P(0) = e / (e + 1) = 0.7311.
     settings = AgentSettings(hidden=8, discount=0.5, temperature=1.0, rate=0.01, target_share=0.1)
-    agent = SoftQ(2, 1, 2, ACTOR, settings)
+    agent = SoftQ(Shape(2, 1, 2, ACTOR), settings)
     state = torch.ones(32, 1)
     first = torch.arange(32).remainder(2) == 0
     action = torch.stack([2.0 * first - 1, 1 - 2.0 * first], dim=1)
@@ -96,7 +98,7 @@ def test_soft_q_learning_finds_the_soft_values_of_a_bandit():
 
 
 def test_densities_of_squashed_actions_add_up_to_one():
-    agent = SoftActorCritic(1, 3, 1, ACTOR, AgentSettings(hidden=8))
+    agent = SoftActorCritic(Shape(1, 3, 1, ACTOR), AgentSettings(hidden=8))
     grid = torch.linspace(-0.9985, 0.9985, 20001)[:, None]
     state = torch.tensor([0.3, -1.0, 2.0]).expand(len(grid), 3)
     density = agent.log_probability(batch(state, grid, state)).exp()
@@ -106,7 +108,7 @@ def test_densities_of_squashed_actions_add_up_to_one():
 def test_actor_critic_finds_the_best_action():
     # reward -(a - 0.4)^2, whatever the state; the temperature falls, for the entropy is above its target at first
     agent = SoftActorCritic(
-        2, 1, 1, ACTOR, AgentSettings(hidden=16, discount=0.5, rate=0.003, temperature=0.02)
+        Shape(2, 1, 1, ACTOR), AgentSettings(hidden=16, discount=0.5, rate=0.003, temperature=0.02)
     )
     state, draws = torch.zeros(64, 1), rng(5)
     for _ in range(500):
@@ -129,14 +131,14 @@ def lives_or_dies(terminates):
 def test_the_sign_of_a_reward_makes_no_episode_long_or_short(reward):
     # The same reward everywhere, the absorbing state included: dying is worth as much as living, r / (1 - discount).
     settings = AgentSettings(discount=0.8, temperature=0.1, rate=0.01, target_share=0.1)
-    agent = SoftQ(1, 1, 2, ACTOR, settings)
+    agent = SoftQ(Shape(1, 1, 2, ACTOR), settings)
     steps = lives_or_dies(terminates=True)
     for _ in range(800):
         agent.update(steps, torch.full((64,), reward), rng())
     shares = agent.log_probability(steps).exp()
     assert 0.3 < float(shares[0]) < 0.7  # living
     # A reward of that sign outside the absorbing state only is the fault: it decides between them by itself.
-    biased = SoftQ(1, 1, 2, ACTOR, settings)
+    biased = SoftQ(Shape(1, 1, 2, ACTOR), settings)
     for _ in range(800):
         biased.update(steps, torch.where(steps.absorbing, 0.0, reward), rng())
     lives = float(biased.log_probability(steps).exp()[0])
@@ -148,7 +150,7 @@ def test_a_step_that_is_only_cut_off_keeps_the_value_of_what_could_have_come():
     # state of reward 0 after the second action 1.
     settings = AgentSettings(discount=0.5, temperature=0.001, rate=0.01, target_share=0.1)
     for terminates, worth in ((False, 2.0), (True, 1.0)):
-        agent = SoftQ(1, 1, 2, ACTOR, settings)
+        agent = SoftQ(Shape(1, 1, 2, ACTOR), settings)
         steps = lives_or_dies(terminates)
         steps = dataclasses.replace(steps, absorbing=steps.absorbing & terminates)
         second = steps.action[:, 1] > 0

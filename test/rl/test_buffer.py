@@ -82,3 +82,55 @@ def test_joined_batches_keep_the_rows_of_each_seed_together():
             buffer.add(seed, step(10 * number + seed))
     both = joined(buffers[0].draw(2, rng()), buffers[1].draw(2, rng()), 2)
     assert both.observation.state[:, 0, 0].tolist() == [0, 0, 10, 10, 1, 1, 11, 11]
+
+
+def ahead_of(steps, ahead, discount=0.5, draws=200, capacity=8):
+    """Return what steps of one seed lead to, by the observation: (following, earned, number of steps, end)."""
+    buffer = StepBuffer(1, capacity, 1, 1)
+    for step in steps:
+        buffer.add(0, step)
+    drawn = buffer.draw(draws, torch.Generator().manual_seed(0), ahead, discount)
+    rows = zip(
+        drawn.observation.state[:, 0, 0].tolist(),
+        drawn.following.state[:, 0, 0].tolist(),
+        drawn.earned.tolist(),
+        drawn.ahead.tolist(),
+        drawn.terminated.tolist(),
+        drawn.absorbing.tolist(),
+        strict=True,
+    )
+    return {first: tuple(rest) for first, *rest, absorbing in rows if not absorbing}
+
+
+def led(before, after, earned=0.0, terminated=False):
+    return EnvironmentStep(
+        np.array([before], np.float32),
+        np.zeros(1, np.float32),
+        np.array([after], np.float32),
+        earned,
+        terminated,
+    )
+
+
+def test_steps_lead_ahead_to_the_end_of_their_episode_and_earn_the_discounted_sum():
+    found = ahead_of([led(1, 2, 1.0), led(2, 3, 2.0), led(3, 4, 4.0, True), led(7, 8), led(8, 9)], 3)
+    assert found == {
+        1.0: (0.0 + 4.0, 1.0 + 0.5 * 2.0 + 0.25 * 4.0, 3, True),
+        2.0: (4.0, 2.0 + 0.5 * 4.0, 2, True),
+        3.0: (4.0, 4.0, 1, True),
+        7.0: (9.0, 0.0, 2, False),  # cut off: nothing follows
+        8.0: (9.0, 0.0, 1, False),
+    }
+
+
+def test_the_newest_step_does_not_lead_to_the_oldest_one():
+    steps = [led(place, place + 1, 1.0) for place in range(10)]
+    steps += [
+        led(10, 2)
+    ]  # what it led to is what the oldest of the 8 kept, 3, does not begin with; then it does:
+    assert ahead_of(steps, 2)[10.0] == (2.0, 0.0, 1, False)
+    around = [
+        led(place % 9, (place + 1) % 9, 1.0) for place in range(9)
+    ]  # 8 leads to 0, but the oldest kept is 1
+    around[-1] = led(8, 1, 1.0)
+    assert ahead_of(around, 2)[8.0] == (1.0, 1.0, 1, False)

@@ -10,9 +10,10 @@ import torch
 from il_ros.policies.families.actor import Actor
 from il_ros.policies.features import Inputs
 from il_ros.rewards.adversarial import AirlSettings, GailSettings
-from il_ros.rl.agents import AgentSettings
+from il_ros.rl.agents.agent import AgentSettings
 from il_ros.rl.demonstrations import LIMITS, SHOWN, fit_scales, steps_of, warnings_of
-from il_ros.rl.learner import SQIL, TASK, Imitation, ImitationLearner, Progress
+from il_ros.rl.learner import Imitation, ImitationLearner, Progress
+from il_ros.rl.reward_source import SQIL, TASK
 from il_ros.rl.world import BrokenEnvironmentError, World
 
 ACTOR = Actor(hidden=(32, 32))
@@ -235,7 +236,7 @@ def test_a_broken_environment_ends_the_training_and_names_the_step(shown, option
 def test_an_exploding_reward_ends_the_training(shown):
     found = learner(shown, steps=200)
     with torch.no_grad():
-        found._model.perceptron.layers[-1].bias.fill_(1e6)
+        found.rewards.network.perceptron.layers[-1].bias.fill_(1e6)
     with pytest.raises(
         FloatingPointError, match=r"step 101: the reward has exploded: its mean size is 1e\+06"
     ):

@@ -15,13 +15,13 @@ FIXED = ("optional", "history", "horizon", "action_scale")
 
 
 def test_the_shipped_ones_are_known():
-    assert SHIPPED == ["airl", "gail", "sqil"]
+    assert SHIPPED == ["airl", "bc_rl", "gail", "ibrl", "residual", "rlpd", "sqil"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_recipe_has_a_comment_for_every_field(name):
     recipe = load(name)
-    assert recipe.family == name
+    assert recipe.family == (name if name in ("airl", "gail", "sqil") else "task")
     text = share.path("config", "training", f"{name}.yaml").read_text()
     for part in SECTIONS:
         section = text.partition(f"\n{part}:\n")[2].partition("\n\n")[0]
@@ -34,9 +34,28 @@ def test_a_shipped_recipe_has_a_comment_for_every_field(name):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_from_plain_inverts_to_plain(name):
-    recipe = load(name, ["steps=900", "policy.hidden=[8]"])
-    assert (recipe.imitation.steps, recipe.policy.hidden) == (900, (8,))
+    recipe = load(name, ["steps=9000", "policy.hidden=[8]"])
+    assert (recipe.imitation.steps, recipe.policy.hidden) == (9000, (8,))
     assert ImitationRecipe.from_plain(recipe.to_plain(), "x") == recipe
+
+
+def test_what_came_later_is_no_difference_to_an_interrupted_training_of_before():
+    plain = load("gail").identity()
+    assert "clone" not in plain
+    assert set(plain["agent"]) == {"hidden", "discount", "rate", "target_share", "temperature"}
+    changed = load("gail", ["entropy=-2", "weight=0.5"]).identity()
+    assert (changed["agent"]["entropy"], changed["clone"]) == (-2.0, {"weight": 0.5})
+
+
+def test_a_reward_model_in_a_file_is_named_by_its_path():
+    values = load("rlpd").to_plain()
+    values["reward"] = {"family": "model", "path": "reward/v1", "ends": False}
+    recipe = ImitationRecipe.from_plain(values, "mine")
+    assert (recipe.reward.path, recipe.reward.ends) == ("reward/v1", False)
+    assert ImitationRecipe.from_plain(recipe.to_plain(), "x") == recipe
+    values["reward"] = {"family": "model"}
+    with pytest.raises(SettingsError, match="mine: reward: path is empty; it must be the folder of a reward"):
+        ImitationRecipe.from_plain(values, "mine")
 
 
 def test_a_retraining_without_an_environment_refuses_it():
@@ -61,6 +80,8 @@ def test_a_retraining_without_an_environment_refuses_it():
             "--set: reward: family: reward model 'gial' is not known; did you mean 'gail'",
         ),
         ("reward.family=sqil", "--set: reward: unknown key 'inputs'"),
+        ("clone.use=residul", "--set: clone: use: 'residul' is not known; did you mean 'residual'"),
+        ("level=1", "--set: imitation: level is 1; it must be above 0 and below 1"),
     ],
 )
 def test_an_invalid_change_names_the_alternatives(change, says):
@@ -71,7 +92,7 @@ def test_an_invalid_change_names_the_alternatives(change, says):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("imitation: {}", "reward: needs the key 'family', such as gail, sqil or task"),
+        ("imitation: {}", "reward: needs the key 'family', such as gail, sqil, task or model"),
         ("imitation: {}\nreward: {family: gail}\nfamily: bc", "own steps train the family 'actor' only"),
         ("imitation: {}\nreward: {family: gail}\ntraining: {}", "unknown key 'training'"),
         ("imitation: {steps: 5, steps: 6}\nreward: {family: gail}", "imitation.steps: given twice"),

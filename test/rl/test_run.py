@@ -13,8 +13,9 @@ from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import claimed
 from il_ros.rewards import checkpoint as rewards
 from il_ros.rl.curves import SeedScore, interval
+from il_ros.rl.environments import Environments
 from il_ros.rl.recipe import load
-from il_ros.rl.run import Environments, train
+from il_ros.rl.run import train
 from il_ros.training.loop import TrainingError
 
 QUICK = [
@@ -95,20 +96,44 @@ def test_what_is_written_is_a_policy_and_its_reward_with_their_origin(episodes, 
     assert sorted(command) == [0.0, 1.0]
 
 
-def test_what_is_kept_is_never_worse_than_the_policy_it_began_with(episodes, tmp_path):
+def test_the_clone_stays_until_another_policy_is_shown_to_be_better(episodes, tmp_path):
     _, data = episodes
     first = trained(data, tmp_path / "clone", changes=["steps=600", "seeds=1", "every=200"])
-    wild = ["agent.rate=0.9", "random_steps=0"]  # unlearns at once
+    wild = ["agent.rate=0.9", "random_steps=0", "tests=6"]  # unlearns at once
     outcome = trained(data, tmp_path / "v1", changes=wild, start=first.policy)
-    begun, *later = [score for score in outcome.scores if score.seed == 0]
-    kept = [score for score in outcome.scores if score.kept][-1]
-    assert begun.step == 0
-    assert kept.score >= begun.score
-    assert min(score.mean_return for score in later) < begun.mean_return
-    assert checkpoint.load(tmp_path / "v1").metrics["parent"] == "v1"
-    place = {"observation": np.array([0.4])}
-    if kept.step == 0:
-        np.testing.assert_array_equal(outcome.policy.act(place), first.policy.act(place))
+    begun = [score for score in outcome.scores if score.step == 0]
+    assert [(score.seed, score.verdict, score.kept) for score in begun] == [(0, "", True), (1, "", False)]
+    later = [score for score in outcome.scores if score.step]
+    assert {score.verdict for score in later} <= {"refused", "rolled back"}
+    assert any(score.verdict == "rolled back" for score in later)
+    kept = checkpoint.load(tmp_path / "v1")
+    assert (kept.metrics["parent"], kept.metrics["own_steps"]) == ("v1", 0)
+    for place in (-0.7, 0.4):
+        seen = {"observation": np.array([place])}
+        for policy in (kept, *outcome.served):
+            np.testing.assert_array_equal(policy.act(seen), first.policy.act(seen))
+    table = (tmp_path / "v1" / "curves.csv").read_text().splitlines()
+    assert table[0].endswith(",episodes,verdict")
+    assert table[3].endswith(later[0].verdict)
+
+
+def test_a_policy_that_is_better_than_the_clone_takes_its_place_and_resumes_to_the_bit(episodes, tmp_path):
+    _, data = episodes
+    clone = trained(data, tmp_path / "clone", changes=["steps=90", "seeds=1", "every=90", "agent.rate=1e-5"])
+    options = {"changes": ["random_steps=0", "tests=6", "steps=500", "every=100", "agent.rate=0.003"]}
+    whole = trained(data, tmp_path / "whole", start=clone.policy, **options)
+    promoted = [score for score in whole.scores if score.verdict == "promoted"]
+    assert promoted
+    assert (
+        checkpoint.load(tmp_path / "whole").metrics["own_steps"]
+        == [score.step for score in whole.scores if score.kept][-1]
+    )
+    stop = promoted[0].step + 50
+    if stop < 500:
+        trained(data, tmp_path / "parts", start=clone.policy, until=stop, **options)
+        again = trained(data, tmp_path / "parts", start=clone.policy, resume=True, **options)
+        assert again.scores == whole.scores
+        assert files(tmp_path / "parts") == files(tmp_path / "whole")
 
 
 def test_resuming_with_other_settings_is_refused_with_each_difference(episodes, tmp_path):

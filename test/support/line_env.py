@@ -14,16 +14,17 @@ STEPS = 20
 class Line(gymnasium.Env):
     """Moves by 0.1 to the left (0) or right (1), or with `numbers` by 0.1 * action; begins within -1..1.
 
-    `edge`: the episode terminates at this distance from the middle. `fails_at`: in this step of its life it returns
-    NaN, or with `raises` an error.
+    `edge`: the episode terminates at this distance from the middle. `goal`: it terminates within this distance, with
+    the reward 1; all others are 0 then. `fails_at`: in this step of its life it returns NaN, or with `raises` an error.
     """
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float64)
     metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012 - Gymnasium's type
 
-    def __init__(self, numbers=False, edge=None, fails_at=None, raises=False):
+    def __init__(self, numbers=False, edge=None, fails_at=None, raises=False, goal=None):
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,)) if numbers else gymnasium.spaces.Discrete(2)
         self.numbers, self.edge, self.fails_at, self.raises, self.taken = numbers, edge, fails_at, raises, 0
+        self.goal = goal
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -38,6 +39,9 @@ class Line(gymnasium.Env):
             raise RuntimeError("the motor is gone")
         seen = np.nan if self.taken == self.fails_at else self.place
         ends = self.edge is not None and abs(self.place) >= self.edge
+        if self.goal is not None:
+            there = abs(self.place) < self.goal
+            return np.array([seen]), float(there), there, self.count >= STEPS, {}
         return np.array([seen]), -abs(self.place), ends, self.count >= STEPS, {}
 
 

@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from il_ros.rl.learner import Progress
     from il_ros.rl.recipe import ImitationRecipe
     from il_ros.rl.run import ImitationOutcome
+    from il_ros.rl.world import Person
+    from il_ros.sim.tasks.task import Task
 
 
-def carry_out(plan: TrainingPlan, environment: str, *, for_programs: bool) -> int:
-    """Train by a plan; return the exit status of `il-ros train`. `environment`: "": the recorded task."""
+def carry_out(plan: TrainingPlan, environment: str, expert: str, *, for_programs: bool) -> int:
+    """Train by a plan; return the exit status of `il-ros train`.
+
+    `environment`: "": the recorded task. `expert`: with whose commands a simulated person corrects; "": nobody does.
+    """
     if plan.background:
         lower_priority()
     os.environ.setdefault("MUJOCO_GL", "egl")
@@ -37,9 +42,9 @@ def carry_out(plan: TrainingPlan, environment: str, *, for_programs: bool) -> in
 
     try:
         keep(plan)
-        reporter = _Programs() if for_programs else _People(plan, environment)
+        reporter = _Programs() if for_programs else _People(plan, environment, expert)
         with claimed(plan.out), stop_signals() as stopped:
-            outcome = _train(plan, environment, reporter, stopped)
+            outcome = _train(plan, environment, expert, reporter, stopped)
     except TrainingError as error:
         say(f"il-ros train: {error}", file=sys.stderr)
         return 1
@@ -51,13 +56,18 @@ def carry_out(plan: TrainingPlan, environment: str, *, for_programs: bool) -> in
 
 
 def _train(
-    plan: TrainingPlan, environment: str, reporter: _People | _Programs, stopped: Callable[[], bool]
+    plan: TrainingPlan,
+    environment: str,
+    expert: str,
+    reporter: _People | _Programs,
+    stopped: Callable[[], bool],
 ) -> ImitationOutcome:
     from il_ros.envs.tasks import make_any_task
     from il_ros.policies import checkpoint
     from il_ros.policies.versions import named_by
     from il_ros.rl import recipe as recipes
-    from il_ros.rl.run import Environments, train
+    from il_ros.rl.environments import Environments
+    from il_ros.rl.run import train
 
     recipe = recipes.load(plan.recipe, plan.changes)
     dataset = _open(plan, reporter)
@@ -65,7 +75,11 @@ def _train(
     start = None if plan.start is None else checkpoint.load(plan.start, dataset.contract)
     reporter.start(dataset, recipe, name)
     environments = Environments(
-        name, dataset.contract, lambda: make_any_task(name, dataset.contract)[0], recipe.imitation.seeds
+        name,
+        dataset.contract,
+        lambda: make_any_task(name, dataset.contract)[0],
+        recipe.imitation.seeds,
+        _person(expert, dataset) if expert else None,
     )
     with closing(environments):
         return train(
@@ -80,6 +94,17 @@ def _train(
             on_step=lambda progress: reporter.step(progress) and not stopped(),
             on_scores=reporter.scores,
         )
+
+
+def _person(word: str, dataset: Dataset) -> Callable[[Task], Person]:
+    """Return what makes a simulated person with the expert that a word names, for the task that it acts in."""
+    from il_ros.envs.experts import expert_of
+    from il_ros.interactive.dagger.corrector import Corrector
+    from il_ros.interactive.dagger.human import typical_motion
+
+    contract = dataset.contract
+    motion = typical_motion(dataset.train, contract)
+    return lambda task: Corrector(contract, motion, lambda: expert_of(word, task, contract))
 
 
 def _open(plan: TrainingPlan, reporter: _People | _Programs) -> Dataset:
@@ -116,8 +141,8 @@ def _recorded_task(dataset: Dataset) -> str:
 class _People:
     """Output for people: a bar with the last evaluation, then a table and the next step."""
 
-    def __init__(self, plan: TrainingPlan, environment: str) -> None:
-        self._plan, self._environment = plan, environment
+    def __init__(self, plan: TrainingPlan, environment: str, expert: str) -> None:
+        self._plan, self._options = plan, {"--environment": environment, "--expert": expert}
 
     def reading(self, entries: Sequence[Entry]) -> Iterable[Entry]:
         from tqdm import tqdm
@@ -167,7 +192,8 @@ class _People:
             say(table(("result", ""), list(_rows(plan, outcome))))
         if not outcome.finished:
             command = plan.by_hand(plan.out, resume=True)
-            command += f" --environment {shlex.quote(self._environment)}" if self._environment else ""
+            given = {name: value for name, value in self._options.items() if value}
+            command += "".join(f" {name} {shlex.quote(value)}" for name, value in given.items())
             say(f"stopped early; this continues: {command}")
         elif outcome.policy is not None:
             tasks = outcome.policy.metrics["tasks"]

@@ -1,4 +1,4 @@
-"""`il-ros reward`: train a success model from verdicts, and let a reward model rate recorded episodes."""
+"""`il-ros reward`: train success and progress models from verdicts, and let a reward model rate recorded episodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from il_ros.core.tables import counted, grouped, percent, say, seconds, table
 if TYPE_CHECKING:
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.rewards.checkpoint import LoadedReward
-    from il_ros.rewards.success import SuccessSettings
+    from il_ros.rewards.frames import FrameSettings
     from il_ros.training.loop import EpochMetrics
     from il_ros.training.recipe import Training
     from il_ros.training.rewards.rating import Rated
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   il-ros reward train episodes --out reward/v1        a success model from the verdicts of episodes
+  il-ros reward train episodes --family progress --out reward/v2     how much of the task is done, 0 to 1
   il-ros train episodes --recipe gail --out checkpoint/v1       GAIL and AIRL are learnt beside a policy
   il-ros reward rank episodes --reward reward/v1      episodes by their return, with the verdict beside it
   il-ros reward plot 12 --reward checkpoint/v1        the reward along an episode, under its pictures
 """
-FAMILIES = ("success",)
-"""The families that are learnt from episodes alone."""
+SUCCESS, FAMILIES = "success", ("success", "progress")
+"""The families that are learnt from episodes alone (`il_ros.training.rewards.run`)."""
 STILLS = 7
 
 
@@ -36,8 +37,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "reward",
         help="train reward models, and rate episodes with them",
-        description="Train a success model from verdicts, and rate recorded episodes with any reward model. Those of "
-        "GAIL and AIRL are learnt beside a policy, by `il-ros train`. See docs/rewards.md.",
+        description="Train a success or progress model from verdicts, and rate recorded episodes with any reward "
+        "model. Those of GAIL and AIRL are learnt beside a policy, by `il-ros train`. See docs/rewards.md.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -131,7 +132,7 @@ def _train(args: argparse.Namespace) -> int:
         raise ValueError(
             f"{args.out} already holds a model: --overwrite replaces it, another --out keeps both"
         )
-    settings, training = _settings(args.set)
+    settings, training = _settings(args.family, args.set)
     contract = contract_of(args.contract, args.data)
     dataset = Dataset.open(
         args.data,
@@ -156,27 +157,28 @@ def _train(args: argparse.Namespace) -> int:
         ("loss", f"{done.curves[-1].train_loss:.4f}"),
         ("folder", str(args.out)),
     ]
-    if marked := [rated for rated in done.held_out if rated.episode.outcome != "unmarked"]:
+    marked = [rated for rated in done.held_out if rated.episode.outcome != "unmarked"]
+    if marked and _judges(done.reward):
         rows.append(("held out", _judged(marked)))
     say(table(("result", ""), rows))
     say(f"next: il-ros reward rank {args.data} --reward {args.out}")
     return 0
 
 
-def _settings(changes: list[str]) -> tuple[SuccessSettings, Training]:
+def _settings(family: str, changes: list[str]) -> tuple[FrameSettings, Training]:
     """Return the settings of model and training with `key=value` changes; raises SettingsError."""
     from il_ros.core import settings
-    from il_ros.rewards.success import SuccessSettings
     from il_ros.training.recipe import Training, changed_values
+    from il_ros.training.rewards.run import FAMILIES as KINDS
     from il_ros.training.rewards.run import TRAINING
 
     values: dict[str, Any] = {
-        "reward": settings.plain(SuccessSettings()),
+        "reward": settings.plain(KINDS[family]()),
         "training": settings.plain(TRAINING),
     }
     values = changed_values(values, changes)
     return (
-        settings.build(SuccessSettings, values["reward"], "--set"),
+        settings.build(KINDS[family], values["reward"], "--set"),
         settings.build(Training, values["training"], "--set"),
     )
 
@@ -229,7 +231,7 @@ def _rank(args: argparse.Namespace) -> int:
 
 
 def _judges(reward: LoadedReward) -> bool:
-    return reward.family in FAMILIES
+    return reward.family == SUCCESS
 
 
 def _judged(marked: list[Rated]) -> str:

@@ -15,11 +15,13 @@ ENTRY_POINTS = {
         "moe": "il_ros.policies.families.moe:FAMILY",
         "actor": "il_ros.policies.families.actor:FAMILY",
         "inverse": "il_ros.policies.families.inverse:FAMILY",
+        "guided": "il_ros.policies.families.guided:FAMILY",
     },
     "il_ros.rewards": {
         "gail": "il_ros.rewards.adversarial:GAIL",
         "airl": "il_ros.rewards.adversarial:AIRL",
         "success": "il_ros.rewards.success:SUCCESS",
+        "progress": "il_ros.rewards.progress:PROGRESS",
     },
     "il_ros.codecs": {
         "sensor_msgs/msg/JointState": "il_ros.core.codecs.joints:JointStateCodec",

@@ -14,7 +14,9 @@ from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.action_form import ActionForm
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rewards.checkpoint import LoadedReward
+from il_ros.rewards.frames import FrameSettings
 from il_ros.rewards.success import SuccessSettings
+from il_ros.rewards.watch import Hold
 from il_ros.training.batches import Batches
 from il_ros.training.samples import Samples, samples
 
@@ -55,11 +57,9 @@ def rate(reward: LoadedReward, episode: EpisodeArrays) -> Rated:
 
 def fired_s(probability: Vector, time_s: Vector, period_s: float, settings: SuccessSettings) -> float | None:
     """Return the time at which the probability was at the threshold for `hold_s`, None if it never was."""
-    needed = max(1, round(settings.hold_s / period_s))
-    row = 0
+    hold = Hold(settings, period_s)
     for place, value in enumerate(probability):
-        row = row + 1 if value >= settings.threshold else 0
-        if row == needed:
+        if hold.reached(value):
             return float(time_s[place])
     return None
 
@@ -73,11 +73,11 @@ def _continues(episode: EpisodeArrays) -> NDArray[np.bool_]:
 
 def _rewards(reward: LoadedReward, episode: EpisodeArrays, *, of_ticks: bool) -> Iterator[Vector]:
     """Yield the rewards of all steps; with `of_ticks` each tick is taken for what its step led to."""
-    form = (
-        ActionForm.of_size(reward.contract, len(reward.normaliser.actions.centre)) if not of_ticks else None
-    )
+    reads_actions = not isinstance(reward.settings, FrameSettings)
+    size = len(reward.normaliser.actions.centre)
+    form = ActionForm.of_size(reward.contract, size) if reads_actions else None
     some = samples([episode], reward.inputs, 1, form=form)
-    if of_ticks:
+    if not reads_actions:
         some = _without_actions(some)
     batches = Batches(some, reward.inputs, reward.normaliser, "cpu", follows=not of_ticks)
     for batch in batches.in_order(_ROWS):

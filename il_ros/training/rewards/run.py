@@ -1,4 +1,4 @@
-"""Training of a success model: from episodes with verdicts to a folder with the model and its curves."""
+"""Training of success and progress models: from episodes with verdicts to a folder with the model and its curves."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser, fit_shown, fit_state, noise_floors
 from il_ros.rewards import checkpoint
 from il_ros.rewards.checkpoint import LoadedReward
+from il_ros.rewards.frames import FrameSettings
+from il_ros.rewards.progress import ProgressSettings
 from il_ros.rewards.registry import inputs_of, make_reward
-from il_ros.rewards.success import SuccessModel, SuccessSettings
+from il_ros.rewards.success import SuccessSettings
 from il_ros.training import curves
 from il_ros.training.batches import Batches
 from il_ros.training.loop import EpochMetrics, TrainingLoop
@@ -27,7 +29,8 @@ from il_ros.training.run import package_version, torch_settings
 
 TRAINING = Training(epochs=15, batch_size=32, shift_px=2, state_noise=0.05, weight_decay=1e-4)
 """The settings of a training, unless they are changed."""
-FAMILY = "success"
+FAMILIES: dict[str, type[FrameSettings]] = {"success": SuccessSettings, "progress": ProgressSettings}
+"""The families that are learnt from episodes alone, with their settings."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,20 @@ class RewardOutcome:
 
 def train(
     dataset: Dataset,
-    settings: SuccessSettings,
+    settings: FrameSettings,
     training: Training,
     out: Path,
     *,
     version: str = "",
     on_epoch: Callable[[EpochMetrics], None] = lambda _: None,
 ) -> RewardOutcome:
-    """Train a success model on the verdicts of the training episodes and write it to `out`.
+    """Train the model of these settings on the verdicts of the training episodes and write it to `out`.
 
     Raises VerdictError when there are too few verdicts, OSError when `out` holds anything but a reward, ValueError on
     unusable inputs, TrainingError when the loss is not finite; a model that was there before then stays.
     """
-    require_verdicts(dataset.train)
+    family = next(name for name, kind in FAMILIES.items() if type(settings) is kind)
+    require_verdicts(dataset.train, settings)
     if out.exists():
         atomic.require_only(out, (*checkpoint.FILES, curves.TABLE, curves.PICTURE))
     inputs = inputs_of(dataset.contract, settings)
@@ -68,13 +72,12 @@ def train(
     with torch_settings(training.threads):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            network = make_reward(FAMILY, settings, dataset.contract, normaliser)
+            network = make_reward(family, settings, dataset.contract, normaliser)
         loop = TrainingLoop(network, training)
         for metrics in loop.epochs(Batches(some, inputs, normaliser, "cpu"), None, time.monotonic):
             on_epoch(metrics)
-        assert isinstance(network, SuccessModel)
         network.load_state_dict(loop.best_weights())
-        reward = LoadedReward(dataset.contract, FAMILY, settings, network, normaliser, version)
+        reward = LoadedReward(dataset.contract, family, settings, network, normaliser, version)
         held_out = tuple(rate(reward, episode) for episode in dataset.validation)
     metrics_kept = {
         "data": {
@@ -85,6 +88,6 @@ def train(
         "train_loss": loop.curves[-1].train_loss,
         "il_ros": package_version(),
     }
-    kept = LoadedReward(dataset.contract, FAMILY, settings, network, normaliser, version, metrics_kept)
+    kept = LoadedReward(dataset.contract, family, settings, network, normaliser, version, metrics_kept)
     checkpoint.save(out, kept)
     return RewardOutcome(checkpoint.load(out), tuple(loop.curves), held_out)

@@ -12,6 +12,8 @@ from il_ros.core.tables import counted
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies.features import Inputs
 from il_ros.records.outcomes import FAILURE, SUCCESS
+from il_ros.rewards.frames import FrameSettings
+from il_ros.rewards.progress import ProgressSettings
 from il_ros.rewards.success import SuccessSettings
 from il_ros.training.samples import Samples, samples
 
@@ -26,23 +28,55 @@ class VerdictError(ValueError):
     """The episodes have too few verdicts to learn from; the message says what is missing."""
 
 
-def require_verdicts(episodes: Sequence[EpisodeArrays]) -> None:
-    """Raise VerdictError unless there are enough successes; failures are needed only if all look alike otherwise."""
+def require_verdicts(episodes: Sequence[EpisodeArrays], settings: FrameSettings | None = None) -> None:
+    """Raise VerdictError unless there are enough successes, and of a success model failures."""
+    progress = isinstance(settings, ProgressSettings)
     counts = {kind: sum(each.outcome == kind for each in episodes) for kind in (SUCCESS, FAILURE)}
+    if progress:
+        del counts[FAILURE]
+    model, needed = ("progress", "") if progress else ("success", " of each")
     for kind, count in counts.items():
         if count < LEAST:
             named = "success" if kind == SUCCESS else "failure"
             raise VerdictError(
                 f"there {'is' if count == 1 else 'are'} {counted(count, 'episode')} with the verdict {named}; a "
-                f"success model needs {LEAST} or more of each: mark them while recording (keys g and f)"
+                f"{model} model needs {LEAST} or more{needed}: mark them while recording (keys g and f)"
             )
 
 
-def labelled(episodes: Sequence[EpisodeArrays], inputs: Inputs, settings: SuccessSettings) -> Samples:
-    """Return the ticks that have a label, as samples whose action (N, 1, 1) is 1 (success) or 0.
+def labelled(episodes: Sequence[EpisodeArrays], inputs: Inputs, settings: FrameSettings) -> Samples:
+    """Return the ticks that have a label, as samples whose action (N, 1, 1) is the share that the model is to learn.
+
+    Raises ValueError as `samples`, TypeError on settings of a model that does not learn from verdicts.
+    """
+    if isinstance(settings, SuccessSettings):
+        return _by_verdict(episodes, inputs, settings)
+    if isinstance(settings, ProgressSettings):
+        return _by_time(episodes, inputs, settings)
+    raise TypeError(f"{type(settings).__name__} are not the settings of a model that learns from verdicts")
+
+
+def _by_time(episodes: Sequence[EpisodeArrays], inputs: Inputs, settings: ProgressSettings) -> Samples:
+    """Return all ticks of successes with the share of the time that has passed until the success is shown."""
+    marked = [episode for episode in episodes if episode.outcome == SUCCESS]
+    found = samples(marked, inputs, 1)
+    label = np.concatenate([_passed(episode, settings.shown_s) for episode in marked])
+    return replace(found, actions=label[:, None, None], weights=np.ones((len(label), 1, 1), np.float32))
+
+
+def _passed(episode: EpisodeArrays, shown_s: float) -> NDArray[np.float64]:
+    """Return the share (T,) of the time from the first tick to `shown_s` before the last one, 1 from there on."""
+    since_s = (episode.ticks_ns - episode.ticks_ns[0]) / 1e9
+    needed_s = max(float(since_s[-1]) - shown_s, episode.period_ns / 1e9)
+    share: NDArray[np.float64] = np.clip(since_s / needed_s, 0.0, 1.0)
+    return share
+
+
+def _by_verdict(episodes: Sequence[EpisodeArrays], inputs: Inputs, settings: SuccessSettings) -> Samples:
+    """Return the ticks that have a label: 1 (success) or 0.
 
     The weights give both labels the same total: successes are seen for a few ticks only. Unmarked episodes have no
-    labels. Raises ValueError as `samples`.
+    labels.
     """
     marked = [episode for episode in episodes if episode.outcome in (SUCCESS, FAILURE)]
     found = samples(marked, inputs, 1)

@@ -1,0 +1,89 @@
+"""Residual reinforcement learning: what the actor says is added to the clone's action, and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from il_ros.policies.families.actor import ActorNetwork, actor_sizes, log_densities, squashed_gaussian
+from il_ros.policies.families.guided import RESIDUAL, Guided, GuidedNetwork, residual
+from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state, one_seed
+from il_ros.policies.protocol import PolicyModel, Transition
+from il_ros.rl.agents.actor_critic import SoftActorCritic
+from il_ros.rl.agents.agent import AgentSettings, Bounds, CloneUse, Shape, put_seed, repeated
+
+
+class ResidualActorCritic(SoftActorCritic):
+    """Actions are clone + reach * actor; the critics value the sum, and so can tell where the clone needs help.
+
+    `reach` (A,) is the use's number of deviations of the demonstrations. At first the actor adds nothing but its noise.
+    """
+
+    family = "guided"
+
+    def __init__(
+        self, shape: Shape, settings: AgentSettings, clone_use: CloneUse, bounds: Bounds | None = None
+    ) -> None:
+        super().__init__(shape, settings, clone_use, bounds)
+        self.policy = guided(shape, settings, RESIDUAL)
+        self._clone = SeededMlp(
+            shape.seeds, actor_sizes(shape.inputs, shape.actor, shape.actions, chooses=False)
+        ).requires_grad_(False)
+        self._reach = torch.zeros(shape.actions)
+
+    def take_from(self, clone: ActorNetwork, deviation: Tensor) -> None:
+        """Add to the policy of a network; see `Agent`."""
+        self._clone.load_state_dict(repeated(clone.perceptron, self._seeds))
+        self._reach = (self._clone_use.reach * deviation).clamp(max=1.0)
+        with torch.no_grad():
+            for parameter in self._actor.layers[-1].parameters():
+                parameter.zero_()
+
+    def put_into(self, network: PolicyModel, seed: int) -> None:
+        """Give a network clone, reach and the weights of one agent."""
+        assert isinstance(network, GuidedNetwork)
+        network.clone.perceptron.load_state_dict(one_seed(self._clone.state_dict(), seed))
+        network.actor.perceptron.load_state_dict(one_seed(self._actor.state_dict(), seed))
+        network.reach.copy_(self._reach)
+
+    def take_back(self, network: PolicyModel, seed: int) -> None:
+        """Give one agent the residual of a network; of a clone alone, none."""
+        if isinstance(network, GuidedNetwork):
+            put_seed(self._actor, seed, network.actor.perceptron)
+            return
+        with torch.no_grad():
+            for parameter in self._actor.layers[-1].parameters():
+                parameter[seed] = 0.0
+
+    @torch.no_grad()
+    def log_probability(self, transition: Transition) -> Tensor:
+        """Return the log density of the actions; those that the residual cannot reach count as its ends."""
+        seen = marked_state(transition.observation, transition.absorbing)
+        mean, log_std = squashed_gaussian(self._actor.of_rows(seen))
+        added = (transition.action - self._cloned(seen)) / self._reach
+        return (log_densities(mean, log_std, added) - self._reach.log()).sum(dim=1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the whole state; see `Agent`. The clone is that of `take_from`."""
+        return super().tensors() | {"reach": self._reach}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the state; see `Agent`."""
+        super().restore(tensors)
+        self._reach = tensors["reach"].clone()
+
+    def _drawn(self, seen: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        added, log_density = super()._drawn(seen, rng)
+        return residual(self._cloned(seen), self._reach, added), log_density
+
+    def _cloned(self, seen: Tensor) -> Tensor:
+        return torch.tanh(squashed_gaussian(self._clone.of_rows(seen))[0])
+
+
+def guided(shape: Shape, settings: AgentSettings, way: str) -> Guided:
+    """Return the settings of the policies of agents that act beside a clone."""
+    own = {field.name: getattr(shape.actor, field.name) for field in fields(shape.actor)}
+    return Guided(**own, way=way, critic_hidden=settings.hidden)

@@ -1,0 +1,81 @@
+"""Promotion and roll-back of policies that learn by reinforcement: what is served is never below the clone.
+
+The served policy of a seed is at first the clone. A candidate takes its place when it is better on starts that are the
+same for both, by the sign test of `records.comparison`; where it is worse by this test, the learner goes back to what
+is served. Every candidate meets the same starts, so that the served policy's results are known already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from il_ros.policies.runner import LoadedPolicy
+from il_ros.records.comparison import PairedComparison
+
+PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A policy and its scores on the starts of the gate. `step`: the own steps after which it was learnt."""
+
+    policy: LoadedPolicy
+    scores: tuple[float, ...]
+    step: int = 0
+
+
+class ServingGate:
+    """The served policies of K seeds. `first`: the clone with its scores. `level`: the p-value that decides."""
+
+    def __init__(self, first: Served, seeds: int, level: float) -> None:
+        self._first, self._level = first, level
+        self.served = [first] * seeds
+
+    def judge(self, seed: int, candidate: LoadedPolicy, scores: Sequence[float], step: int) -> str:
+        """Return whether a candidate with these scores on the starts is PROMOTED, REFUSED, or to be ROLLED_BACK.
+
+        One that was never better is compared with the served policy. Raises ValueError on another number of starts.
+        """
+        served = self.served[seed]
+        pairs = list(zip(served.scores, scores, strict=True))
+        compared = PairedComparison.of("served", "candidate", pairs)
+        if compared.p_value > self._level or not compared.better:
+            return REFUSED
+        if compared.better == "served":
+            return ROLLED_BACK
+        self.served[seed] = Served(candidate, tuple(scores), step)
+        return PROMOTED
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the whole state for `restore`."""
+        found = {}
+        for seed, served in enumerate(self.served):
+            found[f"{seed}.step"] = torch.tensor(served.step)
+            found[f"{seed}.scores"] = torch.tensor(served.scores, dtype=torch.float64)
+            if served.step:
+                weights = served.policy.network.state_dict()
+                found |= {f"{seed}.weights.{name}": values for name, values in weights.items()}
+        return found
+
+    def restore(self, tensors: Mapping[str, Tensor], candidates: Sequence[LoadedPolicy]) -> None:
+        """Restore the state; `candidates`: a policy of each seed, whose weights are replaced.
+
+        Raises KeyError or RuntimeError if the state belongs to another gate.
+        """
+        for seed, candidate in enumerate(candidates):
+            step, scores = int(tensors[f"{seed}.step"]), tuple(tensors[f"{seed}.scores"].tolist())
+            policy = self._first.policy
+            if step:
+                start = f"{seed}.weights."
+                weights = {
+                    name.removeprefix(start): values
+                    for name, values in tensors.items()
+                    if name.startswith(start)
+                }
+                candidate.network.load_state_dict(weights)
+                policy = candidate
+            self.served[seed] = Served(policy, scores, step)

@@ -1,0 +1,64 @@
+"""What is served is the clone until another policy is shown to be better on the same starts."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from il_ros.rl.gate import PROMOTED, REFUSED, ROLLED_BACK, Served, ServingGate
+from il_ros.rl.selection import BetterThanClone
+
+CLONE = (1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+BETTER = (1.0,) * 10  # wins 5, loses none: p = 2 / 2**5 = 0.0625
+ALIKE = (0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)  # wins 5, loses 2: p = 0.45
+WORSE = (0.0,) * 10
+
+
+def policy(weight):
+    return SimpleNamespace(network=torch.nn.Linear(1, 1).requires_grad_(False), name=weight)
+
+
+def gate(seeds=2, level=0.1):
+    return ServingGate(Served(policy("clone"), CLONE), seeds, level)
+
+
+def test_a_policy_is_served_when_it_is_shown_to_be_better_and_each_seed_has_its_own():
+    found, candidate = gate(), policy("new")
+    assert found.judge(1, candidate, BETTER, 500) == PROMOTED
+    assert [each.policy.name for each in found.served] == ["clone", "new"]
+    assert found.served[1].step == 500
+    assert gate(level=0.05).judge(1, candidate, BETTER, 500) == REFUSED
+
+
+def test_more_successes_alone_are_no_proof():
+    found = gate()
+    assert found.judge(0, policy("new"), ALIKE, 500) == REFUSED
+    assert found.served[0].policy.name == "clone"
+
+
+def test_what_is_worse_than_the_served_policy_is_rolled_back_also_where_it_equals_the_clone():
+    found = gate()
+    assert found.judge(0, policy("new"), WORSE, 500) == ROLLED_BACK
+    assert found.judge(0, policy("good"), BETTER, 1000) == PROMOTED
+    assert found.judge(0, policy("as the clone"), CLONE, 1500) == ROLLED_BACK
+    assert found.served[0].policy.name == "good"
+
+
+def test_a_gate_goes_on_from_its_saved_state():
+    found, candidate = gate(), policy("new")
+    found.judge(1, candidate, BETTER, 500)
+    later, blank = gate(), [policy("a"), policy("b")]
+    later.restore({name: values.clone() for name, values in found.tensors().items()}, blank)
+    assert [(each.step, each.scores) for each in later.served] == [(0, CLONE), (500, BETTER)]
+    assert later.served[0].policy.name == "clone"
+    assert torch.equal(later.served[1].policy.network.weight, candidate.network.weight)
+    with pytest.raises(KeyError):
+        gate().restore({}, blank)
+
+
+def test_so_few_tests_that_nothing_could_pass_are_refused():
+    with pytest.raises(
+        ValueError, match=r"tests is 4; with level 0.1 no policy .* better than the clone: 5 or more"
+    ):
+        BetterThanClone(None, None, 1, 4, 0.1, None)
+    BetterThanClone(None, None, 1, 5, 0.1, None)
