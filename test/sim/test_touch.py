@@ -10,8 +10,8 @@ from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate
 from il_ros.sim.experts import make_expert
 from il_ros.sim.rollout import rollout
+from il_ros.sim.tasks.spoken.touch import APART_M, BLOCKS, TOUCH_M
 from il_ros.sim.tasks.task import make_task
-from il_ros.sim.tasks.touch import APART_M, BLOCKS, TOUCH_M
 
 OWN = contract.find("arm_touch")
 

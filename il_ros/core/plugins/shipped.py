@@ -48,7 +48,7 @@ ENTRY_POINTS = {
         "pick_place": "il_ros.sim.tasks.pick_place:PickPlace",
         "drive": "il_ros.sim.tasks.drive:DriveTask",
         "carry": "il_ros.sim.tasks.carry:Carry",
-        "touch": "il_ros.sim.tasks.touch:Touch",
+        "touch": "il_ros.sim.tasks.spoken.touch:Touch",
     },
     "il_ros.experts": {
         "reach": "il_ros.sim.experts.reach:ReachExpert",
