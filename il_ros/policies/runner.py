@@ -112,12 +112,14 @@ class LoadedPolicy:
     def beyond_shown(self, observation: Observation) -> dict[str, float]:
         """Return the features outside what the demonstrations showed, with their distance in scales.
 
-        Empty for a checkpoint that does not record the range. Raises PolicyError as `normalised_state`.
+        A text that was not shown counts as `Vocabulary.strangeness` says. Empty for a checkpoint that does not record
+        the range. Raises PolicyError as `normalised_state`.
         """
         excess = self.normaliser.excess(self._features(observation))
-        return {
+        found = {
             name: float(far) for name, far in zip(self.inputs.features_of, excess, strict=True) if far > 0
         }
+        return found | self._strange_texts(observation)
 
     def in_episode(self) -> Callable[[Observation], Vector]:
         """Return `act` for the successive ticks of one episode, with a window of its own."""
@@ -182,6 +184,8 @@ class LoadedPolicy:
         own = self.uncertainty_model.of(state, uncertainty)
         normaliser = self.normaliser
         beyond = 0.0 if normaliser.shown is None else float(normaliser.excess(features).max(initial=0.0))
+        if self.vocabulary is not None:
+            beyond = max(beyond, *self._strange_texts(newest).values(), 0.0)
         return PolicyAnswer(commands, own, beyond, self._own_by_group(spread), taken)
 
     def _own_by_group(self, spread: Array | None) -> Mapping[str, float] | None:
@@ -233,6 +237,21 @@ class LoadedPolicy:
                 places = inputs.columns[key]
                 features[..., places] = self.normaliser.state.centre[places]
         return features
+
+    def _strange_texts(self, observation: Observation) -> dict[str, float]:
+        """Return the texts of an observation that were not shown, by key and text, with their strangeness."""
+        vocabulary = self.vocabulary
+        if vocabulary is None:
+            return {}
+        spoken = {key: str(observation[key]) for key in self._texts if key in observation}
+        found = {
+            f"the words of {key} ({text!r})": vocabulary.strangeness(text) for key, text in spoken.items()
+        }
+        return {name: strangeness for name, strangeness in found.items() if strangeness}
+
+    @cached_property
+    def _texts(self) -> tuple[str, ...]:
+        return tuple(spec.key for spec in self.inputs.texts)
 
     def _ticks(self, seen: Seen) -> tuple[list[Observation], Array]:
         """Return the window's T observations, the oldest repeated before the history begins, and which exist (T,)."""

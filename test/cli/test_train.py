@@ -265,7 +265,9 @@ def test_an_evaluation_without_a_simulated_task_is_refused(root, tmp_path, capsy
     assert main(["train", str(root), "--out", str(tmp_path / "out"), *QUICK]) == 0
     assert main(["evaluate", str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err
-    assert "'made_up' has no simulator (there is one for reach, push, pick_place, drive, carry)" in told
+    assert (
+        "'made_up' has no simulator (there is one for reach, push, pick_place, drive, carry, touch)" in told
+    )
     assert "il-ros session report" in told
     assert main(["evaluate", str(tmp_path / "out"), "--task", "reach"]) == 2
     assert "there is no 'camera'; the task has: overhead, wrist" in capsys.readouterr().err

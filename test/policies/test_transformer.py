@@ -4,7 +4,7 @@ import made_arrays as made
 import numpy as np
 import pytest
 import torch
-from conformance import Prepared, Subject
+from conformance import WITH_TEXT, Prepared, Subject, with_words
 
 from il_ros.core import contract
 from il_ros.policies.families.transformer import Transformer
@@ -111,3 +111,14 @@ def test_history_dropout_leaves_the_past_out_of_its_share_of_samples():
 def test_settings_that_cannot_be_are_errors(values, message):
     with pytest.raises(ValueError, match=message):
         Transformer(**values)
+
+
+def test_an_instruction_that_was_not_shown_is_named_and_raises_the_uncertainty():
+    policy = Prepared(SMALL, WITH_TEXT, with_words()).policy()
+    heard = {**made.observation(), "words": np.array("Push it LEFT")}
+    assert policy.act_in_parts(heard).beyond == 0.0
+    assert policy.beyond_shown(heard) == {}
+    strange = {**heard, "words": np.array("push it upwards")}
+    assert policy.act_in_parts(strange).beyond == 2.0  # not shown, and one word that was not
+    assert policy.beyond_shown(strange) == {"the words of words ('push it upwards')": 2.0}
+    assert policy.act_with_uncertainty(strange)[1] == 2.0

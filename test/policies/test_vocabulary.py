@@ -28,6 +28,21 @@ def test_from_bytes_inverts_to_bytes():
     assert Vocabulary.from_bytes(empty.to_bytes()).encode("anything").tolist() == [1]
 
 
+def test_a_text_that_was_not_shown_is_strange_and_each_unknown_word_more_so():
+    assert KNOWN.strangeness("PUSH the block left .") == 0.0
+    assert KNOWN.strangeness("push left") == 1.0
+    assert KNOWN.strangeness("push it gently left") == 3.0  # it, gently
+    assert KNOWN.strangeness("") == 1.0
+
+
+def test_of_a_vocabulary_without_texts_only_unknown_words_are_strange():
+    old = Vocabulary.from_bytes(b'{"words": ["push", "left"], "tokens": 2}')  # written before 2026-12
+    assert old.strangeness("left push") == 0.0
+    assert old.strangeness("left or right") == 2.0
+    free = Vocabulary.of([f"say {number}" for number in range(1001)])
+    assert free.texts == ()
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -37,6 +52,7 @@ def test_from_bytes_inverts_to_bytes():
         (b'{"words": "abc", "tokens": 1}', "must be a list of texts"),
         (b'{"words": ["a", "a"], "tokens": 1}', "each of them once"),
         (b'{"words": ["a"], "tokens": 1000000000}', "1 to 64 tokens, not 1000000000"),
+        (b'{"words": ["a"], "tokens": 1, "texts": 5}', "texts must be a list of texts"),
         (b'{"words": ["a"], "tokens": true}', "must be a whole number"),
         (
             json.dumps({"words": [str(number) for number in range(10_001)], "tokens": 1}).encode(),

@@ -50,6 +50,7 @@ ENTRY_POINTS = {
         "pick_place": "il_ros.sim.tasks.pick_place:PickPlace",
         "drive": "il_ros.sim.tasks.drive:DriveTask",
         "carry": "il_ros.sim.tasks.carry:Carry",
+        "touch": "il_ros.sim.tasks.spoken.touch:Touch",
     },
     "il_ros.experts": {
         "reach": "il_ros.sim.experts.reach:ReachExpert",
@@ -57,6 +58,7 @@ ENTRY_POINTS = {
         "pick_place": "il_ros.sim.experts.pick_place:PickPlaceExpert",
         "drive": "il_ros.sim.experts.drive:DriveExpert",
         "carry": "il_ros.sim.experts.carry:CarryExpert",
+        "touch": "il_ros.sim.experts.touch:TouchExpert",
     },
     "il_ros.devices": {
         "joy": "il_ros.nodes.teleop.joy_node:TeleopJoy",

@@ -16,7 +16,7 @@ from il_ros.sim.tasks.task import Cameras
 
 
 class MujocoArm:
-    """See `il_ros.sim.tasks.arm_scene.ArmScene`. Cameras render at any size."""
+    """See `ArmScene` and `MarkedScene` in `il_ros.sim.tasks.arm_scene`. Cameras render at any size."""
 
     restorable = True
 
@@ -25,7 +25,8 @@ class MujocoArm:
         self.model = mujoco.MjModel.from_xml_path(str(path))
         self.data = mujoco.MjData(self.model)
         self._renderer = Renderer(self.model)
-        self._goal = int(self.model.body("goal").mocapid[0])
+        bodies = [self.model.body(number) for number in range(self.model.nbody)]
+        self._marks = {body.name: int(body.mocapid[0]) for body in bodies if body.mocapid[0] >= 0}
         self._tip = int(self.model.site("tip").id)
         self.has_object = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_JOINT, "object") >= 0
         if self.has_object:
@@ -50,7 +51,11 @@ class MujocoArm:
     @property
     def goal_m(self) -> Vector:
         """Position of the goal."""
-        return np.array(self.data.mocap_pos[self._goal])
+        return self.mark_m("goal")
+
+    def mark_m(self, name: str) -> Vector:
+        """Position of a body that the task places and nothing moves."""
+        return np.array(self.data.mocap_pos[self._marks[name]])
 
     @property
     def object_m(self) -> Vector:
@@ -82,7 +87,11 @@ class MujocoArm:
 
     def set_goal(self, position_m: Vector) -> None:
         """Set the goal's position (3,)."""
-        self.data.mocap_pos[self._goal] = position_m
+        self.set_mark("goal", position_m)
+
+    def set_mark(self, name: str, position_m: Vector) -> None:
+        """Set the position (3,) of a body that nothing moves."""
+        self.data.mocap_pos[self._marks[name]] = position_m
 
     def set_object(self, position_m: Vector, yaw_rad: float = 0.0) -> None:
         """Set the object's centre (3,) and yaw, at rest."""

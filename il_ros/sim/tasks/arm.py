@@ -64,8 +64,7 @@ class ArmTask(ABC):
         self.commands: Mapping[str, str] = {ARM_COMMAND: ARRAY, GRIPPER_COMMAND: ARRAY}
         self.streams: Mapping[str, str] = {
             **{camera_topic(name): IMAGE for name in cameras.names},
-            **({OBJECT_POSE: POSE} if scene.has_object else {}),
-            GOAL_POSE: POSE,
+            **self._placed_streams(),
             JOINT_STATES: JOINT_STATE,
         }
 
@@ -118,16 +117,14 @@ class ArmTask(ABC):
 
     def readings(self) -> list[Reading]:
         """Return camera images (when due), object and goal pose, and the joint states last."""
-        now, scene = self._time_ns, self.scene
+        now = self._time_ns
         found: list[Reading] = []
         if self._steps % self._cameras.divisor == 0:
             size = (self._cameras.width, self._cameras.height)
             for name in self._cameras.names:
                 frame = f"{name}_camera"
                 found.append(reading.image(camera_topic(name), now, frame, self.picture(name, *size)))
-        if scene.has_object:
-            found.append(reading.pose(OBJECT_POSE, now, scene.object_m, scene.object_quaternion))
-        found.append(reading.pose(GOAL_POSE, now, scene.goal_m, UNTURNED))
+        found += self._placed_readings(now)
         found.append(Reading(JOINT_STATES, JOINT_STATE, self._joint_state(now)))
         return found
 
@@ -157,6 +154,18 @@ class ArmTask(ABC):
     def close(self) -> None:
         """Release the simulator's resources."""
         self.scene.close()
+
+    def _placed_streams(self) -> dict[str, str]:
+        """Return topic and type of what is on the table."""
+        return {**({OBJECT_POSE: POSE} if self.scene.has_object else {}), GOAL_POSE: POSE}
+
+    def _placed_readings(self, now: int) -> list[Reading]:
+        """Return where what is on the table is."""
+        scene = self.scene
+        found = []
+        if scene.has_object:
+            found.append(reading.pose(OBJECT_POSE, now, scene.object_m, scene.object_quaternion))
+        return [*found, reading.pose(GOAL_POSE, now, scene.goal_m, UNTURNED)]
 
     def _joint_state(self, now: int) -> Message:
         joints = self.scene.joints

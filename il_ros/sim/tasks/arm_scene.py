@@ -86,3 +86,15 @@ class ArmScene(Scene, Protocol):
     def command_gripper(self, opening_m: float) -> None:
         """Set the target opening of the gripper."""
         ...
+
+
+class MarkedScene(ArmScene, Protocol):
+    """A scene with several named bodies that the task places and nothing moves."""
+
+    def mark_m(self, name: str) -> Vector:
+        """Position of a body's centre."""
+        ...
+
+    def set_mark(self, name: str, position_m: Vector) -> None:
+        """Set the position (3,) of a body's centre."""
+        ...

@@ -1,0 +1,1 @@
+"""Tasks that are told in words."""
