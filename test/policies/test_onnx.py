@@ -42,7 +42,7 @@ def test_the_graph_answers_as_the_policy_server_does(name, tmp_path):
     for number in range(2):
         window = [made.observation(own, seed=number * 10 + tick) for tick in range(policy.history)]
         window[-1]["joints"] = np.array([9.0, -9.0])  # far beyond what was shown: clipped inside the graph
-        wanted, own_uncertainty, _ = policy.act_in_parts(window)
+        wanted = policy.act_in_parts(window)
         feed = {"state": np.stack([policy.inputs.state_features(tick) for tick in window])[None]}
         feed |= {
             spec.key: np.stack([tick[spec.key] for tick in window])[None] for spec in policy.inputs.images
@@ -51,10 +51,10 @@ def test_the_graph_answers_as_the_policy_server_does(name, tmp_path):
             feed["existing"] = np.ones((1, policy.history), bool)
         used = {each.name for each in session.get_inputs()}
         found = session.run(None, {key: value for key, value in feed.items() if key in used})
-        np.testing.assert_allclose(found[0][0], wanted, rtol=1e-4, atol=1e-5)
-        assert len(found) == (1 if own_uncertainty is None else 2)
-        if own_uncertainty is not None:
-            assert found[1][0] == pytest.approx(own_uncertainty, rel=1e-3, abs=1e-5)
+        np.testing.assert_allclose(found[0][0], wanted.commands, rtol=1e-4, atol=1e-5)
+        assert len(found) == (1 if wanted.own is None else 2)
+        if wanted.own is not None:
+            assert found[1][0] == pytest.approx(wanted.own, rel=1e-3, abs=1e-5)
 
 
 def test_card_and_metadata_name_each_number_with_its_unit(tmp_path):
@@ -77,6 +77,7 @@ def test_card_and_metadata_name_each_number_with_its_unit(tmp_path):
     [
         ("flow", ("hidden=[8]",), "draws its answer by chance"),
         ("moe", ("answer=draw",), "draws its answer by chance"),
+        ("inverse", ("hidden=[8]",), "wants the observations that follow"),
         ("bc_mlp", ("optional=[object]",), r"may lack inputs \(object\)"),
     ],
 )

@@ -154,6 +154,8 @@ def require_exportable(policy: LoadedPolicy) -> None:
     if policy.inputs.optional:
         keys = ", ".join(policy.inputs.optional)
         raise ExportError(f"{name} may lack inputs ({keys}); a graph wants all of its inputs at each tick")
+    if policy.settings.follows:
+        raise ExportError(f"{name} wants the observations that follow, and drives no robot")
     graph, given = Graph(policy).eval(), _random(policy, 3)
     with torch.inference_mode():
         answers = [graph(*given, seed=seed)[0] for seed in (0, 1)]
