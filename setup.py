@@ -39,8 +39,12 @@ EXCHANGE = ["h5py", "pyarrow>=15"]
 # Packages of il_ros/policies/remote: policies of other processes and machines, and `il-ros serve`.
 REMOTE = ["msgpack>=1.0.3", "websockets>=14"]
 
+# Packages of il_ros/policies/export.
+ONNX = ["onnx", "onnxruntime"]
+
 TEST = [
     *EXCHANGE,
+    *ONNX,
     *REMOTE,
     "colcon-core",
     "colcon-package-information",
@@ -87,7 +91,14 @@ setup(
         *shared("worlds"),
     ],
     install_requires=RUN,
-    extras_require={"exchange": EXCHANGE, "gym": ["gymnasium"], "remote": REMOTE, "ros": ROS, "test": TEST},
+    extras_require={
+        "exchange": EXCHANGE,
+        "gym": ["gymnasium"],
+        "onnx": ONNX,
+        "remote": REMOTE,
+        "ros": ROS,
+        "test": TEST,
+    },
     zip_safe=False,
     entry_points={
         "console_scripts": [

@@ -18,10 +18,15 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     `durable`: flush to the disk, to survive a power failure; this can block while the disk is busy.
     Raises OSError when the folder is not writable; the old file is then unchanged.
     """
+    write_bytes(path, text.encode("utf-8"), durable=durable)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace the file at `path` atomically by one with `data`; see `write_text`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with _named(path), temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with _named(path), temporary.open("wb") as file:
+            file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())

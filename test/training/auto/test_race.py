@@ -3,11 +3,13 @@
 import dataclasses
 import json
 
+import gaps
 import made_arrays as made
 import numpy as np
 import pytest
 
 from il_ros.cli.main import main
+from il_ros.envs.write_episode import write_episode
 from il_ros.training import recipe
 from il_ros.training.auto import race
 from il_ros.training.auto.race import Judge, on_held_out
@@ -81,6 +83,17 @@ def test_a_race_is_refused_beside_what_fixes_the_recipe(tmp_path, capsys):
     ):
         assert main(["train", str(tmp_path), "--race", "5", *words]) == 2
         assert named in capsys.readouterr().err
+
+
+def test_no_race_is_held_on_held_out_episodes_where_there_are_several_ways(tmp_path, capsys):
+    shown, _ = gaps.demonstrations(2, (0.5, 0.5), 14, seed=0)
+    for episode in shown.train:
+        write_episode(tmp_path / "episodes", gaps.CONTRACT, dict(episode.observations), episode.commands)
+    words = ["train", str(tmp_path / "episodes"), "--out", str(tmp_path / "out"), "--race", "3"]
+    assert main([*words, "--set", "epochs=1"]) == 0
+    out = capsys.readouterr().out
+    assert "no race: the episodes' task (not recorded) has no simulator, and an error on held-out" in out
+    assert "auto chose moe" in out
 
 
 def test_a_race_of_recorded_episodes_is_held_by_the_environment_and_kept_in_the_checkpoint(
