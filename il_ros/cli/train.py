@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from il_ros.cli.learning import racing
+from il_ros.cli.learning.train_report import BarReporter, JsonReporter, Reporter
 from il_ros.cli.long_runs import lower_priority, stop_signals
-from il_ros.cli.train_report import BarReporter, JsonReporter, Reporter
 from il_ros.core.tables import say
 from il_ros.records.outcomes import OUTCOMES
 from il_ros.training.trainer.plans import TrainingPlan

@@ -225,32 +225,6 @@ class Actions(NamedTuple):
     spread: Tensor | None = None
 
 
-class PolicyAnswer(NamedTuple):
-    """The answer of a policy to one window: the absolute commands (H, A), and the parts of its uncertainty.
-
-    `own`: that of the network, calibrated; None: it has none. `beyond`: the distance of the state from what was shown.
-    `own_by_group`: that of each action group; None: it is known as a whole only, or there is one group.
-    `way`: which of the policy's `ways` the chunk belongs to; None: it keeps none apart.
-    """
-
-    commands: Vector
-    own: float | None
-    beyond: float
-    own_by_group: Mapping[str, float] | None = None
-    way: int | None = None
-
-    @property
-    def uncertainty(self) -> float | None:
-        """Both parts in one number >= 0, None if nothing is known and the state is within what was shown."""
-        return (self.own or 0.0) + self.beyond if self.beyond else self.own
-
-    @property
-    def uncertainties(self) -> Mapping[str, float] | None:
-        """Both parts by action group, where they are known."""
-        by_group = self.own_by_group
-        return None if by_group is None else {group: own + self.beyond for group, own in by_group.items()}
-
-
 @dataclass(frozen=True)
 class ParameterGroup:
     """Parameters whose names begin with one of `prefixes`: their share of the learning rate, and their weight decay.

@@ -25,12 +25,11 @@ from il_ros.policies.protocol import (
     Batch,
     NumpyForward,
     Observation,
-    PolicyAnswer,
     PolicyError,
     PolicyModel,
     Window,
 )
-from il_ros.policies.uncertainty import UncertaintyModel
+from il_ros.policies.uncertainty import PolicyAnswer, UncertaintyModel
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.policies.window import TickWindow
 

@@ -9,9 +9,17 @@ import numpy as np
 from il_ros.core.specs import Vector
 from il_ros.episodes.arrays.dataset import Dataset
 from il_ros.episodes.arrays.episode import EpisodeArrays
-from il_ros.policies.protocol import Array, PolicyAnswer
+from il_ros.policies.protocol import Array
 from il_ros.policies.runner import LoadedPolicy
-from il_ros.policies.uncertainty import CHUNK, RAW, ChunkUse, HeldOut, UncertaintyModel, calibrate
+from il_ros.policies.uncertainty import (
+    CHUNK,
+    RAW,
+    ChunkUse,
+    HeldOut,
+    PolicyAnswer,
+    UncertaintyModel,
+    calibrate,
+)
 
 FRAMES = 1000
 """Maximum number of held-out frames (training frames if nothing is held out) for calibration."""

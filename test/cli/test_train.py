@@ -189,7 +189,7 @@ def test_what_a_training_wrote_is_overwritten_and_other_files_beside_it_remain(r
 
 
 def test_a_file_that_appears_during_the_training_is_not_overwritten(root, tmp_path, monkeypatch, capsys):
-    from il_ros.cli import train_report
+    from il_ros.cli.learning import train_report
 
     out = tmp_path / "out"
 

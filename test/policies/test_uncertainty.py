@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from il_ros.policies.disagreement import scaled
-from il_ros.policies.protocol import PolicyAnswer
 from il_ros.policies.uncertainty import (
     ChunkUse,
     HeldOut,
+    PolicyAnswer,
     UncertaintyModel,
     UncertaintyScale,
     calibrate,

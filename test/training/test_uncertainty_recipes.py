@@ -9,7 +9,7 @@ from il_ros.core import contract
 from il_ros.episodes.arrays.dataset import Dataset, DatasetSummary
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.policies import checkpoint
-from il_ros.policies.protocol import PolicyAnswer
+from il_ros.policies.uncertainty import PolicyAnswer
 from il_ros.training import recipe as recipes
 from il_ros.training.run import train
 from il_ros.training.uncertainty import fit_uncertainty

@@ -66,8 +66,7 @@ from il_ros.nodes.runtime.parameters import declare, value
 from il_ros.nodes.runtime.proposer import declare_tick
 from il_ros.nodes.runtime.publishers import SoleUse
 from il_ros.policies.features import listed
-from il_ros.policies.protocol import PolicyAnswer
-from il_ros.policies.uncertainty import ChunkUse
+from il_ros.policies.uncertainty import ChunkUse, PolicyAnswer
 from il_ros.policies.window import TickWindow
 from il_ros.records.proposal import Answer
 

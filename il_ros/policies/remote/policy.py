@@ -14,11 +14,11 @@ import numpy as np
 from il_ros.core.contract import Contract
 from il_ros.core.specs import Vector
 from il_ros.policies.action_form import ActionForm
-from il_ros.policies.protocol import Observation, PolicyAnswer, PolicyError
+from il_ros.policies.protocol import Observation, PolicyError
 from il_ros.policies.remote import mapping, translation
 from il_ros.policies.remote.connection import OWN, Connection, ConnectionNews, RemoteError
 from il_ros.policies.remote.mapping import RemoteSpec
-from il_ros.policies.uncertainty import UncertaintyModel
+from il_ros.policies.uncertainty import PolicyAnswer, UncertaintyModel
 from il_ros.policies.window import TickWindow
 
 Seen = Any

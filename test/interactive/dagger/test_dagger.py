@@ -14,7 +14,7 @@ from il_ros.interactive.modes.gate import GatedOptions
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning
-from il_ros.policies.protocol import PolicyAnswer
+from il_ros.policies.uncertainty import PolicyAnswer
 from il_ros.records.decision import Decision
 from il_ros.records.labelling import label
 from il_ros.training import run as training_run

@@ -18,7 +18,7 @@ from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.families.behaviour_cloning import BehaviourCloning
-from il_ros.policies.protocol import PolicyAnswer
+from il_ros.policies.uncertainty import PolicyAnswer
 from il_ros.sim.experts import make_expert
 from il_ros.training.evaluate import evaluate
 from il_ros.training.recipe import Recipe, Training

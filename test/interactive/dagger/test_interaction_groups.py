@@ -9,7 +9,7 @@ from il_ros.interactive.dagger.human import GroupedHuman, HumanModel, SimulatedH
 from il_ros.interactive.dagger.interaction import DrivenEpisode, InteractionLoop
 from il_ros.interactive.modes.memory import ModeMemory
 from il_ros.interactive.modes.options import ModeOptions, make_mode
-from il_ros.policies.protocol import PolicyAnswer
+from il_ros.policies.uncertainty import PolicyAnswer
 from il_ros.records.labelling import BY_MODE
 from il_ros.records.proposal import Proposal, releasing
 from il_ros.records.takeovers import group_takeovers
