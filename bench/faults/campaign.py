@@ -44,7 +44,9 @@ import places
 from fault import Fault, NotAsDeclaredError
 from faults import FAULTS
 from scenes import SCENES, Scene, everything
-from world import NotReachedError, World
+from world import PERIOD_S, SILENCE_S, NotReachedError, World
+
+from il_ros.records.decision import NOBODY
 
 MODES = ("policy", "hg_dagger", "gated")
 STOP_S = 10.0
@@ -97,7 +99,12 @@ def main() -> int:
         "--table", type=Path, metavar="FILE", help="print the table of such a file, and run nothing"
     )
     arguments = parser.parse_args()
+    unknown = [text for text in arguments.only if not any(text in each.name for each in FAULTS)]
+    if unknown:
+        parser.error(f"--only: no fault's name contains {' or '.join(map(repr, unknown))}")
     if arguments.table:
+        if not arguments.table.exists():
+            parser.error(f"--table: {arguments.table}: there is no such file")
         _print_tables([Row(**each) for each in json.loads(arguments.table.read_text())])
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmount, end the nodes
@@ -126,7 +133,7 @@ def main() -> int:
 
 
 def _print_tables(rows: list[Row]) -> None:
-    print(table(rows), late_stops(rows), sep="\n\n")
+    print(*filter(None, (table(rows), late_stops(rows))), sep="\n\n")
 
 
 def _exists(file: Path | None) -> bool:
@@ -210,7 +217,7 @@ def once(world: World, fault: Fault) -> Row:
                     world.until(lambda: world.stopped_s(world.fault_at) is not None, "the stop", STOP_S)
                 row.stop_s = world.stopped_s(world.fault_at) if seen else None
                 if row.stop_s is not None:
-                    row.decided_s, row.why = world.why_stopped(world.fault_at, world.fault_at + row.stop_s)
+                    row.decided_s, row.why = why_stopped(world, world.fault_at + row.stop_s)
         except NotAsDeclaredError as error:
             row.wrong.append(str(error))
         ended = time.monotonic()
@@ -234,6 +241,26 @@ def once(world: World, fault: Fault) -> Row:
     if fault.says and not world.anyone_said(fault.says):
         row.wrong.append(f"no log says '{fault.says}'")
     return row
+
+
+def why_stopped(world: World, stood: float) -> tuple[float, str]:
+    """Return when the standstill at `stood` was decided, in seconds from the fault, and why.
+
+    It was decided by the first of the decisions without a source that lasted until then; or by none, when the last
+    one is older than the watchdog allows: then the base ended the motion by itself.
+    """
+    before = [(at, each) for at, each in world.decisions if at <= stood]
+    last_at, last = before[-1]
+    if stood - last_at > SILENCE_S + 2 * PERIOD_S:
+        return max(0.0, last_at - world.fault_at), "no command any more"
+    if last.authority != NOBODY:
+        return stood - world.fault_at, f"{last.authority} commands it"
+    decided_at, decided = last_at, last
+    for at, each in reversed(before):
+        if each.authority != NOBODY:
+            break
+        decided_at, decided = at, each
+    return max(0.0, decided_at - world.fault_at), decided.reason
 
 
 def largest(world: World, begun: float) -> float:
@@ -298,13 +325,14 @@ def table(rows: list[Row]) -> str:
 
 
 def late_stops(rows: list[Row]) -> str:
-    """Return a table of the stops after more than LATE_S: when the supervisor decided to stop, and why."""
-    lines = ["| stops late | mode | decided | stands | why |", "|---|---|---|---|---|"]
+    """Return a table of the stops after more than LATE_S: when the supervisor decided to stop, and why; "" for none."""
+    lines = []
     for row in rows:
         if row.stop_s is not None and row.decided_s is not None and row.stop_s > LATE_S:
             times = f"{row.decided_s:.2f} s | {row.stop_s:.2f} s"
             lines.append(f"| {row.fault} | {row.mode} | {times} | {row.why} |")
-    return "\n".join(lines)
+    head = ["| stops late | mode | decided | stands | why |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *lines]) if lines else ""
 
 
 def _cell(row: Row) -> str:

@@ -298,25 +298,6 @@ class World:
         """Return the time from `since` until the robot first stood still; None if it never did."""
         return next((at - since for at, speed in self.odometry if at > since and abs(speed) < STILL), None)
 
-    def why_stopped(self, since: float, stood: float) -> tuple[float, str]:
-        """Return when the standstill at `stood` was decided, in seconds from `since`, and why.
-
-        It was decided by the first of the decisions without a source that lasted until then; or by none, when the last
-        one is older than the watchdog allows: then the base ended the motion by itself.
-        """
-        before = [(at, each) for at, each in self.decisions if at <= stood]
-        last_at, last = before[-1]
-        if stood - last_at > SILENCE_S + 2 * PERIOD_S:
-            return max(0.0, last_at - since), "no command any more"
-        if last.authority != decision.NOBODY:
-            return stood - since, f"{last.authority} commands it"
-        decided_at, decided = last_at, last
-        for at, each in reversed(before):
-            if each.authority != decision.NOBODY:
-                break
-            decided_at, decided = at, each
-        return max(0.0, decided_at - since), decided.reason
-
     # ---- the recorder
 
     def ask(self, service: str, effect: Callable[[], Any], timeout_s: float = LONG_S) -> Any:

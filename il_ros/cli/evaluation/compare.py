@@ -86,7 +86,8 @@ def _table(path: Path) -> tuple[list[str], list[list[float]]]:
     try:
         lines = list(csv.reader(io.StringIO(_text(path))))
     except csv.Error as error:
-        raise ValueError(f"{path}: no table of comma-separated values: {error}") from error
+        what = str(error).partition(" - ")[0]  # then comes advice to a programmer
+        raise ValueError(f"{path}: no table of comma-separated values: {what}") from error
     names = [name.strip() for name in lines[0]] if lines else []
     if len(names) < 2 or len(set(names)) < len(names) or "" in names:
         raise ValueError(
