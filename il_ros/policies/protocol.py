@@ -33,8 +33,7 @@ NumpyForward = Callable[[Array], "tuple[Array, float | None] | tuple[Array, floa
 The third is the spread (A,) of each number, see `Actions`; without it, the uncertainty is of the whole only.
 """
 
-MOST_HISTORY, MOST_HORIZON = 256, 4096
-"""Ticks of a window, and steps of a chunk."""
+MOST_HISTORY, MOST_HORIZON = 256, 4096  # ticks of a window, steps of a chunk
 _NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -272,12 +271,10 @@ class PolicySettings:
     action_scale: str = "min_max"
 
     def __post_init__(self) -> None:
-        at_least("history", self.history, 1)
-        if self.history > MOST_HISTORY:
-            raise ValueError(f"history is {self.history}; at most {MOST_HISTORY} ticks are possible")
-        at_least("horizon", self.horizon, 1)
-        if self.horizon > MOST_HORIZON:
-            raise ValueError(f"horizon is {self.horizon}; at most {MOST_HORIZON} steps are possible")
+        for name, most, what in (("history", MOST_HISTORY, "ticks"), ("horizon", MOST_HORIZON, "steps")):
+            at_least(name, getattr(self, name), 1)
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} is {getattr(self, name)}; at most {most} {what} are possible")
         one_of("action_scale", self.action_scale, ACTION_SCALES)
 
     @property
