@@ -303,8 +303,8 @@ def main():
         return
     with tempfile.TemporaryDirectory(prefix="il_ros_images_", dir=args.folder) as name:
         measured = measure(args, Path(name))
-    say(json.dumps(measured, indent=1))
-    say(table(("a million frames, three cameras of 224x224", "computed"), computed(measured)))
+        say(json.dumps(measured, indent=1))
+        say(table(("a million frames, three cameras of 224x224", "computed"), computed(measured)))
 
 
 def measure(args, folder):

@@ -91,7 +91,7 @@ def outliers(takes: TakeSet) -> list[Finding]:
     paths = np.array([float(takes.motion(episode)[1].sum()) for episode in takes.episodes])
     odd = _another_size(lengths, takes.period_s)
     winding = _another_size(paths, 1e-6)
-    times = np.maximum(nearest / np.median(nearest), strange / np.median(strange))
+    times = np.maximum(*(each / max(float(np.median(each)), 1e-12) for each in (nearest, strange)))
     found = []
     for index in np.flatnonzero(apart | odd | winding):
         name = takes.episodes[index].name

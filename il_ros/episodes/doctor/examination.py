@@ -64,12 +64,14 @@ def read_takes(
     started_s: dict[str, float] = {}
     amended: dict[str, Amendments] = {}
     left_out: list[tuple[str, str]] = []
+    entries = list(entries)
+    compressed = cache.compresses([each for each in entries if each.usable], contract)
     for entry in entries:
         if not entry.usable:
             left_out.append((entry.name, f"{entry.state}: {entry.reason}"))
             continue
         try:
-            episode = cache.load(entry, contract, folder, rule)
+            episode = cache.load(entry, contract, folder, rule, compressed=compressed)
         except UNUSABLE as error:
             left_out.append((entry.name, str(error)))
             continue
