@@ -6,9 +6,9 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority, stop_signals
@@ -250,12 +250,19 @@ def _rows(plan: TrainingPlan, outcome: ImitationOutcome) -> list[tuple[str, str]
     spread = f" (95 %: {low:.4g} to {high:.4g})" if low == low else ""
     rows = [
         ("policy", outcome.policy.version),
-        ("kept", f"{kept}, the best evaluation; `il-ros evaluate` has other episodes"),
+        ("kept", f"{kept}, {_why(metrics)}; `il-ros evaluate` has other episodes"),
         ("last return", f"{mean:.4g} over {counted(len(last), 'seed')}{spread}"),
     ]
     if (plan.out / FOLDER).is_dir():
         rows.append(("reward", str(plan.out / FOLDER)))
     return [*rows, ("curves", str(plan.out / PICTURE))]
+
+
+def _why(metrics: Mapping[str, Any]) -> str:
+    """Return why this policy is kept, see `il_ros.rl.selection`."""
+    if not metrics["parent"]:
+        return "the best evaluation"
+    return "better than the clone" if metrics["own_steps"] else "the clone: no policy was shown to be better"
 
 
 def _print(**values: object) -> None:
