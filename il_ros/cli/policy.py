@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from il_ros.cli import policy_export
+from il_ros.cli.remote import policy_export
 from il_ros.core.tables import counted, say, table
 from il_ros.episodes.bag.reader import BagError
 from il_ros.episodes.catalogue import Entry, scan

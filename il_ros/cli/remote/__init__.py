@@ -1,1 +1,1 @@
-"""`il-ros serve`: a policy for other processes and machines."""
+"""`il-ros serve` and `il-ros policy export`: a policy for other processes, machines and programs."""
