@@ -108,7 +108,7 @@ def main():
     parser.add_argument("--first-seed", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=8, help="of each kind of data with several ways")
     parser.add_argument("--sets", type=int, default=2, help="seeds of each task with one way")
-    parser.add_argument("--several", type=int, nargs="+", default=[30, 60, 99])
+    parser.add_argument("--several", type=int, nargs="+", default=[30, 60, 100])
     parser.add_argument("--one", type=int, nargs="+", default=[10, 25, 50])
     args = parser.parse_args()
     first = args.first_seed
