@@ -36,18 +36,6 @@ WORDS = {
     "paraphrase": lambda block: f"please put your fingers on the {block} one",
     "left out": lambda block: "",
 }
-SETTINGS = (
-    "history=1",
-    "horizon=1",
-    "width=32",
-    "blocks=2",
-    "decoder_blocks=1",
-    "batch_size=64",
-    "learning_rate=0.002",
-    "ema=0.99",
-    "validation=0",
-    "still_every=1",
-)
 
 
 def seeds_of(task, first, count, named):
@@ -82,7 +70,8 @@ def measured(task, own, seed, count, args):
     shown = list(demonstrations(task, own, make_expert("touch"), starts))
     frames = sum(map(len, shown))
     epochs = max(1, round(args.steps / -(-frames // 64)))
-    recipe = recipes.load("transformer", (*SETTINGS, f"epochs={epochs}", f"seed={seed}", *args.set))
+    changes = (f"epochs={epochs}", "validation=0", "still_every=1", f"seed={seed}")
+    recipe = recipes.load(args.recipe, (*changes, *args.set))
     with tempfile.TemporaryDirectory() as folder:
         policy = train(dataset(own, shown, recipe.training), recipe, Path(folder) / "v1").policy
     held_out = seeds_of(task, HELD_OUT_SEED, args.episodes, named)
@@ -106,8 +95,9 @@ def main():
     )
     parser.add_argument("--instructions", default="2,4")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--demonstrations", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=4000, help="of the optimiser, 64 frames each")
+    parser.add_argument("--recipe", default="film")
+    parser.add_argument("--demonstrations", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=32000, help="of the optimiser, 64 frames each")
     parser.add_argument("--episodes", type=int, default=50, help="trials of each policy and kind of words")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from il_ros.core.settings import at_least, one_of
-from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state
+from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
 from il_ros.policies.protocol import Loss, ModelSpec, RewardModel, Transition
 from il_ros.rewards.registry import RewardFamily, RewardSettings
 

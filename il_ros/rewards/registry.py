@@ -30,7 +30,7 @@ class RewardSettings:
 class RewardFamily:
     """`settings`: a frozen dataclass derived from `RewardSettings`. `network(settings, spec, seeds)`: a `RewardModel`.
 
-    `seeds`: K models in one, evaluated in one product, see `il_ros.policies.families.seeded_mlp`; 1 for all other uses.
+    `seeds`: K models in one, evaluated in one product, see `il_ros.policies.networks.seeded_mlp`; 1 for all other uses.
     """
 
     settings: type[Any]

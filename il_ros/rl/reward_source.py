@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from il_ros.policies.families.seeded_mlp import one_seed
+from il_ros.policies.networks.seeded_mlp import one_seed
 from il_ros.policies.protocol import Transition
 from il_ros.rewards.adversarial import AdversarialReward, Comparison
 from il_ros.rewards.checkpoint import LoadedReward

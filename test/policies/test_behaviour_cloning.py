@@ -7,9 +7,9 @@ import torch
 
 from il_ros.core.settings import SettingsError, build
 from il_ros.core.specs import ImageSpec
-from il_ros.policies.families.encoders import CameraEncoder
 from il_ros.policies.families.registry import family, make_network
 from il_ros.policies.features import Inputs
+from il_ros.policies.networks.encoders import CameraEncoder
 from il_ros.policies.normaliser import PIXELS, Affine, Normaliser
 from il_ros.policies.protocol import Batch, PolicyError
 from il_ros.policies.runner import LoadedPolicy, sample

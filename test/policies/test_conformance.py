@@ -42,6 +42,7 @@ from il_ros.training.optimiser.flat import FlatParameters
 
 SUBJECTS = {
     "bc": Subject("bc", {"hidden": (32,), "channels": (4,)}),
+    "film": Subject("film", {"hidden": (32,), "channels": (4,)}),
     "ensemble": Subject("ensemble", {"hidden": (32,), "channels": (4,), "members": 2, "bootstrap": False}),
     "transformer": Subject(
         "transformer", {"width": 16, "heads": 2, "blocks": 1, "channels": (4,), "history": 2}, 0.01

@@ -11,7 +11,7 @@ import torch
 from il_ros.core import contract as contracts
 from il_ros.policies import checkpoint as policies
 from il_ros.policies.checkpoint import CheckpointError, NotHereError
-from il_ros.policies.families.seeded_mlp import one_seed
+from il_ros.policies.networks.seeded_mlp import one_seed
 from il_ros.policies.normaliser import Affine, Normaliser
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rewards import checkpoint

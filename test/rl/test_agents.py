@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from il_ros.policies.families.actor import Actor
-from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state
+from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
 from il_ros.policies.protocol import Transition, Window
 from il_ros.rl.agents.actor_critic import SoftActorCritic
 from il_ros.rl.agents.agent import AgentSettings, Shape

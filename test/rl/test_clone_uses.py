@@ -10,8 +10,8 @@ import torch
 
 from il_ros.policies.families.actor import Actor, ActorNetwork
 from il_ros.policies.families.guided import GuidedNetwork
-from il_ros.policies.families.seeded_mlp import marked_state
 from il_ros.policies.features import Inputs
+from il_ros.policies.networks.seeded_mlp import marked_state
 from il_ros.policies.protocol import ModelSpec, Transition, Window
 from il_ros.rl.agents.agent import CHOICE, RESIDUAL, START, AgentSettings, CloneUse
 from il_ros.rl.buffer import EnvironmentStep

@@ -7,6 +7,7 @@ ENTRY_POINTS = {
     "il_ros.families": {
         "bc": "il_ros.policies.families.behaviour_cloning:FAMILY",
         "ensemble": "il_ros.policies.families.ensemble:FAMILY",
+        "film": "il_ros.policies.families.film:FAMILY",
         "transformer": "il_ros.policies.families.transformer:FAMILY",
         "flow": "il_ros.policies.families.flow:FAMILY",
         "diffusion": "il_ros.policies.families.diffusion:FAMILY",

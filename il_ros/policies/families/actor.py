@@ -18,9 +18,9 @@ from torch.nn import functional
 from il_ros.core.contract import Contract
 from il_ros.core.specs import CHOICE
 from il_ros.policies.families.behaviour_cloning import check_widths
-from il_ros.policies.families.numpy_forward import ensemble_forward
 from il_ros.policies.families.registry import Family
-from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state
+from il_ros.policies.networks.numpy_forward import ensemble_forward
+from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
 from il_ros.policies.protocol import (
     Actions,
     Array,

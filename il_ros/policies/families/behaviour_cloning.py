@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from il_ros.core.settings import at_least, one_of
-from il_ros.policies.families.encoders import CameraEncoder
-from il_ros.policies.families.numpy_forward import mlp_forward
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.categorical import CATEGORICAL, CategoricalHead
 from il_ros.policies.heads.deterministic import DeterministicHead
 from il_ros.policies.heads.gaussian import GAUSSIAN, GaussianHead
 from il_ros.policies.heads.head import ANSWERS, COMPONENT, ELEMENTWISE, MODE
 from il_ros.policies.heads.mixture import MIXTURE, MixtureHead
+from il_ros.policies.networks.encoders import CameraEncoder
+from il_ros.policies.networks.numpy_forward import mlp_forward
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -79,6 +79,7 @@ class BehaviourCloningNetwork(PolicyModel):
 
     def __init__(self, settings: BehaviourCloning, spec: ModelSpec) -> None:
         super().__init__()
+        self.settings = settings
         self.cameras, width = camera_encoders(settings.channels, spec)
         width = settings.history * (width + len(spec.inputs.groups))
         layers: list[nn.Module] = []

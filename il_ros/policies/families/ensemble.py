@@ -20,9 +20,9 @@ from il_ros.policies.families.behaviour_cloning import (
     camera_encoders,
     with_camera_features,
 )
-from il_ros.policies.families.numpy_forward import ensemble_forward
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
+from il_ros.policies.networks.numpy_forward import ensemble_forward
 from il_ros.policies.protocol import (
     Actions,
     Array,

@@ -13,7 +13,7 @@ from torch import Tensor
 from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.actor import Actor, ActorNetwork, squashed_gaussian
 from il_ros.policies.families.registry import Family
-from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state
+from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state
 from il_ros.policies.protocol import Actions, Batch, Loss, ModelSpec, PolicyModel, continued, weighted_mean
 
 RESIDUAL, CHOICE = "residual", "choice"

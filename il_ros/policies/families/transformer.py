@@ -22,9 +22,10 @@ from torch.nn import functional
 
 from il_ros.core.settings import at_least, one_of
 from il_ros.policies.families.behaviour_cloning import camera_encoders, camera_features, check_widths
-from il_ros.policies.families.encoders import CameraEncoder
 from il_ros.policies.families.registry import Family
 from il_ros.policies.heads.head import ELEMENTWISE
+from il_ros.policies.networks.encoders import CameraEncoder
+from il_ros.policies.networks.words import mean_of_words, word_embeddings
 from il_ros.policies.protocol import (
     Actions,
     Batch,
@@ -37,7 +38,7 @@ from il_ros.policies.protocol import (
     uniform,
     weighted_mean,
 )
-from il_ros.policies.vocabulary import ASSET, PADDING, Vocabulary
+from il_ros.policies.vocabulary import ASSET
 
 MOST_BLOCKS = 64
 _VELOCITIES = ("velocity", "linear", "angular")
@@ -99,14 +100,7 @@ class TransformerNetwork(PolicyModel):
                 if isinstance(camera, CameraEncoder)
             }
         )
-        vocabulary = Vocabulary.among(spec.assets)
-        self.words = nn.ModuleDict(
-            {
-                each.key: nn.Embedding(vocabulary.size, width, padding_idx=PADDING)
-                for each in spec.inputs.texts
-                if vocabulary is not None
-            }
-        )
+        self.words = word_embeddings(spec, width)
         self.keys = (*self.numbers, *self.pictures, *self.words)
         self.key_code = nn.Parameter(torch.empty(len(self.keys), width).normal_(std=0.02))
         self.age_code = nn.Parameter(torch.empty(settings.history, 1, width).normal_(std=0.02))
@@ -171,8 +165,7 @@ class TransformerNetwork(PolicyModel):
         for key, layer in self.pictures.items():
             parts.append(layer(camera_features(window, key, self.cameras[key])))
         for key, layer in self.words.items():
-            spoken = (window[key] != PADDING).sum(dim=2, keepdim=True).clamp(min=1)
-            parts.append(layer(window[key]).sum(dim=2) / spoken)
+            parts.append(mean_of_words(layer, window[key]))
         tokens = torch.stack(parts, dim=2) + self.key_code + self.age_code
         masks = window.mask
         newest = torch.arange(tokens.shape[1], device=tokens.device) == tokens.shape[1] - 1

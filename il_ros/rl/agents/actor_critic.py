@@ -16,7 +16,7 @@ from il_ros.policies.families.actor import (
     log_densities,
     squashed_gaussian,
 )
-from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state, one_seed
+from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
 from il_ros.policies.protocol import PolicyModel, Transition, Window
 from il_ros.rl.agents.agent import AgentSettings, Bounds, CloneUse, Shape, discounts, put_seed, repeated
 from il_ros.rl.optimiser import Optimiser, follow, named, under

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from il_ros.policies.families.actor import ActorNetwork, actor_sizes, squashed_gaussian
 from il_ros.policies.families.guided import CHOICE, GuidedNetwork
-from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state, one_seed
+from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
 from il_ros.policies.protocol import PolicyModel, Window
 from il_ros.rl.agents.actor_critic import SoftActorCritic
 from il_ros.rl.agents.agent import AgentSettings, Bounds, CloneUse, Shape, put_seed, repeated

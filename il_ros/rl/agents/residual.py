@@ -10,7 +10,7 @@ from torch import Tensor
 
 from il_ros.policies.families.actor import ActorNetwork, actor_sizes, log_densities, squashed_gaussian
 from il_ros.policies.families.guided import RESIDUAL, Guided, GuidedNetwork, residual
-from il_ros.policies.families.seeded_mlp import SeededMlp, marked_state, one_seed
+from il_ros.policies.networks.seeded_mlp import SeededMlp, marked_state, one_seed
 from il_ros.policies.protocol import PolicyModel, Transition
 from il_ros.rl.agents.actor_critic import SoftActorCritic
 from il_ros.rl.agents.agent import AgentSettings, Bounds, CloneUse, Shape, put_seed, repeated

@@ -139,9 +139,10 @@ def _several(found: Findings) -> str:
 
 RULES = (
     RecipeRule(
-        "transformer",
+        "film",
         lambda found: bool(found.texts),
         lambda found: f"it reads words ({', '.join(found.texts)})",
+        rivals={"transformer": ("transformer", _none)},
     ),
     RecipeRule(
         "bc_cnn",

@@ -34,7 +34,7 @@ EPISODES = [made.episode(number, frames=200) for number in range(3)]
         (made.CONTRACT, (), "ensemble", "the actions are motion"),
         (made.WITH_CAMERA, (), "bc_cnn", "there are pictures (camera)"),
         (made.WITH_CAMERA, ("inputs=[joints, object]",), "ensemble", "the actions are motion"),
-        (WORDS, (), "transformer", "it reads words (words)"),
+        (WORDS, (), "film", "it reads words (words)"),
         (WORDS, ("policy.inputs=[joints]",), "ensemble", "the actions are motion"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Networks, and parts of networks, that several families and rewards are made of."""
