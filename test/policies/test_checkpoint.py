@@ -245,7 +245,11 @@ HUGE = 10**6
             {"hidden": [HUGE, HUGE], "channels": [4]},
             r"'trunk.0.weight' is F32 \[8, 11\]; F32 \[1000000, 11\]",
         ),
-        ({"hidden": [8], "channels": [4], "horizon": 10**9}, r"'head.linear.weight' is F32 \[2, 8\]; F32 \["),
+        (
+            {"hidden": [8], "channels": [4], "horizon": 4096},
+            r"'head.linear.weight' is F32 \[2, 8\]; F32 \[8192, 8\]",
+        ),
+        ({"hidden": [8], "channels": [4], "horizon": 10**9}, "horizon is 1000000000; at most 4096 steps"),
         ({"hidden": [10**12, 10**12], "channels": [4]}, "config.json: "),
         ({"hidden": [10**30], "channels": [4]}, "config.json: "),
         ({"hidden": [1] * 65, "channels": [4]}, "config.json: settings: hidden has 65 layers; at most 64"),

@@ -5,7 +5,7 @@ import torch
 from conformance import WITH_TEXT, Prepared, Subject, with_words
 from torch import nn
 
-from il_ros.policies.families.film import Film
+from il_ros.policies.families.film import FilmCloning
 from il_ros.policies.networks.words import mean_of_words
 from il_ros.policies.protocol import Batch
 from il_ros.policies.vocabulary import PADDING, UNKNOWN
@@ -82,4 +82,4 @@ def test_without_words_it_is_behaviour_cloning_with_its_fast_paths():
     told = Prepared(SMALL, WITH_TEXT, with_words()).built()
     assert told.perceptrons() is None
     assert told.numpy_forward() is None
-    assert Film.reads_text
+    assert FilmCloning.reads_text

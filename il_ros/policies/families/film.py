@@ -28,7 +28,7 @@ _SPREAD = 0.5
 
 
 @dataclass(frozen=True)
-class Film(BehaviourCloning):
+class FilmCloning(BehaviourCloning):
     """The settings, those of behaviour cloning; config/training/film.yaml explains each."""
 
     reads_text: ClassVar[bool] = True
@@ -37,7 +37,7 @@ class Film(BehaviourCloning):
 class FilmNetwork(BehaviourCloningNetwork):
     """The network of this family: that of behaviour cloning, with the words of the newest tick at each hidden layer."""
 
-    def __init__(self, settings: Film, spec: ModelSpec) -> None:
+    def __init__(self, settings: FilmCloning, spec: ModelSpec) -> None:
         super().__init__(settings, spec)
         self._assets = dict(spec.assets)
         self.words = word_embeddings(spec, 2 * sum(settings.hidden))
@@ -75,4 +75,4 @@ class FilmNetwork(BehaviourCloningNetwork):
         return None if self.words else super().numpy_forward()
 
 
-FAMILY = Family(Film, FilmNetwork)
+FAMILY = Family(FilmCloning, FilmNetwork)
