@@ -74,7 +74,8 @@ def test_the_answers_of_a_server_are_the_commands(ask):
         for _ in range(3):
             np.testing.assert_array_equal(policy.act(SEEN), [[0.1, 0.2], [1.1, 1.2]])
         assert server.clients == 1
-        assert policy.act_in_parts(SEEN)[1:] == (None, 0.0, None)
+        given = policy.act_in_parts(SEEN)
+        assert (given.own, given.beyond, given.uncertainty, given.way) == (None, 0.0, None, None)
         (news,) = policy.news()
         assert news.good
         assert news.text == f"remote policy ws://127.0.0.1:{server.port} connected; its metadata has: version"
