@@ -17,7 +17,7 @@ COMMANDS = {
     "contract": ("il_ros.cli.contract.command", "draft a contract, or check one against the running robot"),
     "train": ("il_ros.cli.train", "train a policy from episodes"),
     "reward": ("il_ros.cli.learning.reward", "train reward models, and rate episodes with them"),
-    "policy": ("il_ros.cli.policy", "list trained versions: lineage, state, success"),
+    "policy": ("il_ros.cli.policy", "trained versions: list, roll back, pardon, export"),
     "evaluate": ("il_ros.cli.evaluation.command", "measure policies' success in simulation"),
     "compare": (
         "il_ros.cli.evaluation.compare",
