@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
-from il_ros.sim.mujoco.render import Renderer
-from il_ros.sim.mujoco.state import restore, state_of
+from il_ros.sim.mujoco.scene import MujocoScene, model_of
 from il_ros.sim.tasks.arm_scene import Joints
 from il_ros.sim.tasks.task import Cameras
 
 
-class MujocoArm:
-    """See `ArmScene` and `MarkedScene` in `il_ros.sim.tasks.arm_scene`. Cameras render at any size."""
-
-    restorable = True
+class MujocoArm(MujocoScene):
+    """See `ArmScene` and `MarkedScene` in `il_ros.sim.tasks.arm_scene`."""
 
     def __init__(self, task: str, cameras: Cameras):
-        path = Path(__file__).with_name("models") / f"{task}.xml"
-        self.model = mujoco.MjModel.from_xml_path(str(path))
-        self.data = mujoco.MjData(self.model)
-        self._renderer = Renderer(self.model)
+        super().__init__(model_of(task))
         bodies = [self.model.body(number) for number in range(self.model.nbody)]
         self._marks = {body.name: int(body.mocapid[0]) for body in bodies if body.mocapid[0] >= 0}
         self._tip = int(self.model.site("tip").id)
@@ -110,30 +101,3 @@ class MujocoArm:
     def command_gripper(self, opening_m: float) -> None:
         """Set the target opening of the gripper."""
         self.data.ctrl[6] = opening_m
-
-    def advance(self, period_ns: int) -> None:
-        """Advance the simulation by `period_ns`."""
-        mujoco.mj_step(self.model, self.data, round(period_ns * 1e-9 / self.model.opt.timestep))
-        self._derive()
-
-    def state(self) -> Vector:
-        """Return MuJoCo's complete state, including goal and commands."""
-        return state_of(self.model, self.data)
-
-    def restore(self, state: Vector) -> None:
-        """Restore a state returned by `state`; raises ValueError when it belongs to another model."""
-        restore(self.model, self.data, state)
-        self._derive()
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return the image (height, width, 3) of 'overhead', 'wrist' or 'scene' (an outside view)."""
-        return self._renderer.picture(self.data, camera, width, height)
-
-    def close(self) -> None:
-        """Release the graphics context."""
-        self._renderer.close()
-
-    def _derive(self) -> None:
-        """Update the derived poses: after a step they are still those of its beginning."""
-        mujoco.mj_kinematics(self.model, self.data)
-        mujoco.mj_camlight(self.model, self.data)

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
-from il_ros.sim.mujoco.render import Renderer
-from il_ros.sim.mujoco.state import restore, state_of
+from il_ros.sim.mujoco.scene import MujocoScene, model_of
 from il_ros.sim.tasks.task import Cameras
 
 ARMS, BAR = slice(0, 4), slice(4, 7)
 
 
-class MujocoCarry:
+class MujocoCarry(MujocoScene):
     """Joint angles (4,): left shoulder and elbow, right ones. Poses (3,): x, y in m and the turn in rad."""
 
-    restorable = True
-
     def __init__(self, task: str, cameras: Cameras):
-        path = Path(__file__).with_name("models") / f"{task}.xml"
-        self.model = mujoco.MjModel.from_xml_path(str(path))
-        self.data = mujoco.MjData(self.model)
-        self._renderer = Renderer(self.model)
+        super().__init__(model_of(task))
 
     @property
     def joints_rad(self) -> Vector:
@@ -75,29 +66,3 @@ class MujocoCarry:
     def release(self) -> None:
         """Let the bar go."""
         self.data.eq_active[:] = 0
-
-    def advance(self, period_ns: int) -> None:
-        """Advance the simulation by `period_ns`."""
-        mujoco.mj_step(self.model, self.data, round(period_ns * 1e-9 / self.model.opt.timestep))
-        self._derive()
-
-    def state(self) -> Vector:
-        """Return MuJoCo's complete state, including mark and commands."""
-        return state_of(self.model, self.data)
-
-    def restore(self, state: Vector) -> None:
-        """Restore a state returned by `state`; raises ValueError when it belongs to another model."""
-        restore(self.model, self.data, state)
-        self._derive()
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return the image (height, width, 3) of 'above'."""
-        return self._renderer.picture(self.data, camera, width, height)
-
-    def close(self) -> None:
-        """Release the graphics context."""
-        self._renderer.close()
-
-    def _derive(self) -> None:
-        mujoco.mj_kinematics(self.model, self.data)
-        mujoco.mj_camlight(self.model, self.data)

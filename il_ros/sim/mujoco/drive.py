@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from il_ros.core.specs import Vector
 from il_ros.sim.mujoco.drive_model import drive_model, place
-from il_ros.sim.mujoco.render import Renderer
-from il_ros.sim.mujoco.state import restore, state_of
+from il_ros.sim.mujoco.scene import MujocoScene
 from il_ros.sim.tasks.corridor import Corridor
 from il_ros.sim.tasks.laser import Laser
 from il_ros.sim.tasks.task import Cameras
 
 
-class MujocoDrive:
-    """See `il_ros.sim.tasks.drive_scene.DriveScene`. Cameras render at any size."""
-
-    restorable = True
+class MujocoDrive(MujocoScene):
+    """See `il_ros.sim.tasks.drive_scene.DriveScene`."""
 
     def __init__(self, task: str, cameras: Cameras):
-        self.model = drive_model()
-        self.data = mujoco.MjData(self.model)
-        self._renderer = Renderer(self.model)
+        super().__init__(drive_model())
         self._base = self.model.body("base").id
         self._laser = Laser(self.model, "laser")
 
@@ -65,26 +59,6 @@ class MujocoDrive:
         """Set the wheel speeds."""
         self.data.ctrl[:] = left_rad_s, right_rad_s
 
-    def advance(self, period_ns: int) -> None:
-        """Advance the simulation by `period_ns`."""
-        mujoco.mj_step(self.model, self.data, round(period_ns * 1e-9 / self.model.opt.timestep))
-        mujoco.mj_forward(
-            self.model, self.data
-        )  # positions and contacts after the last substep, not before it
-
-    def state(self) -> Vector:
-        """Return MuJoCo's complete state, including the corridor."""
-        return state_of(self.model, self.data)
-
-    def restore(self, state: Vector) -> None:
-        """Restore a state returned by `state`; raises ValueError when it belongs to another model."""
-        restore(self.model, self.data, state)
+    def _derive(self) -> None:
+        """Update positions and contacts: after a step they are those before its last substep."""
         mujoco.mj_forward(self.model, self.data)
-
-    def picture(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        """Return the current image (height, width, 3) of 'camera' (on the robot) or 'above'."""
-        return self._renderer.picture(self.data, camera, width, height)
-
-    def close(self) -> None:
-        """Release the graphics context, if there is one."""
-        self._renderer.close()
