@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MUJOCO_GL", "egl")
 
 import numpy as np
+from noisy_expert import NoisyExpert
 from tqdm import tqdm
 
 from il_ros.core import contract as contracts
@@ -33,7 +34,6 @@ from il_ros.rl import recipe as recipes
 from il_ros.rl.curves import interval
 from il_ros.rl.environments import Environments
 from il_ros.rl.run import train
-from il_ros.sim.experts import make_expert
 from il_ros.sim.tasks.task import task_class
 from il_ros.training import recipe as cloning
 from il_ros.training.evaluate import evaluate
@@ -49,30 +49,15 @@ METHODS = {
 }
 
 
-class Noisy:
-    """The scripted expert with smooth noise on its joint commands."""
-
-    def __init__(self, task, noise_rad, seed):
-        self._expert, self._noise_rad = make_expert(task), noise_rad
-        self._rng, self._noise = np.random.default_rng(seed), np.zeros(6)
-
-    def act(self, observation):
-        chunk = self._expert.act(observation)
-        if chunk is None:
-            return None
-        self._noise = 0.9 * self._noise + 0.436 * self._rng.standard_normal(6)  # deviation 1
-        noisy = chunk.copy()
-        noisy[:, :6] += self._noise_rad * self._noise
-        return noisy
-
-
 def demonstrations(root, task, contract, count, noise_rad, seed):
     """Record episodes until `count` succeeded; return the successes, and the demonstrator's rate."""
     run, tried, succeeded = TaskEpisodes(task, contract, root), 0, 0
     with tqdm(total=count, desc="demonstrations", leave=False, disable=None) as bar:
         while succeeded < count:
             start = 1000 + 10_000 * seed + tried
-            (done,) = demonstrate(run, Noisy(task.name, noise_rad, start), [start])
+            (done,) = demonstrate(
+                run, NoisyExpert(task.name, noise_rad, np.random.default_rng(start)), [start]
+            )
             tried, succeeded = tried + 1, succeeded + done.success
             bar.update(done.success)
     found = Dataset.open(root, contract, validation=0.0)

@@ -168,6 +168,18 @@ def show(rows):
     print(f"| mean | | | {means} |")
 
 
+def add_line(file, row):
+    """Add a row to a file of JSON lines; None: to none."""
+    if file:
+        with file.open("a") as opened:
+            opened.write(json.dumps(row) + "\n")
+
+
+def read_lines(files):
+    """Return the rows of files of JSON lines."""
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -182,7 +194,7 @@ def main():
     parser.add_argument("--table", type=Path, nargs="+", help="only print the table of these files")
     args = parser.parse_args()
     if args.table:
-        show([json.loads(line) for file in args.table for line in file.read_text().splitlines()])
+        show(read_lines(args.table))
         return
     rows = []
 
@@ -194,9 +206,7 @@ def main():
             file=sys.stderr,
             flush=True,
         )
-        if args.out:
-            with args.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+        add_line(args.out, row)
 
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         for name in args.only:

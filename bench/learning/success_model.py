@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MUJOCO_GL", "egl")
 
 import numpy as np
+from noisy_expert import NoisyExpert
 from tqdm import tqdm
 
 from il_ros.core import contract as contracts
@@ -31,7 +32,6 @@ from il_ros.interactive.dagger.in_process import TaskEpisodes, demonstrate
 from il_ros.records.outcomes import SUCCESS
 from il_ros.records.trials import success_interval
 from il_ros.rewards.success import SuccessSettings
-from il_ros.sim.experts import make_expert
 from il_ros.training.rewards.rating import rate
 from il_ros.training.rewards.run import TRAINING, train
 
@@ -48,23 +48,6 @@ def contract_with_everything():
     return contracts.parse(text.replace("\nactions:", f"{camera}\nactions:", 1), "push with a camera")
 
 
-class Noisy:
-    """The scripted expert with smooth noise of a size that is drawn for each episode."""
-
-    def __init__(self, task, most_rad, rng):
-        self._expert, self._rng = make_expert(task), rng
-        self._size, self._noise = rng.uniform(0, most_rad), np.zeros(6)
-
-    def act(self, observation):
-        chunk = self._expert.act(observation)
-        if chunk is None:
-            return None
-        self._noise = 0.9 * self._noise + 0.436 * self._rng.standard_normal(6)  # deviation 1
-        noisy = chunk.copy()
-        noisy[:, :6] += self._size * self._noise
-        return noisy
-
-
 def record(root, count, first_seed, most_rad, bar):
     """Record episodes under `root`; return the share of successes."""
     contract = contract_with_everything()
@@ -73,7 +56,8 @@ def record(root, count, first_seed, most_rad, bar):
         run = TaskEpisodes(task, contract, root, hold_s=HOLD_S)
         successes = 0
         for seed in range(first_seed, first_seed + count):
-            (done,) = demonstrate(run, Noisy("push", most_rad, np.random.default_rng(seed)), [seed])
+            rng = np.random.default_rng(seed)
+            (done,) = demonstrate(run, NoisyExpert("push", rng.uniform(0, most_rad), rng), [seed])
             successes += done.success
             bar.update()
     return successes / count

@@ -19,7 +19,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from every_family import contract_of, dataset, recipe_of, shown_of
+from every_family import add_line, contract_of, dataset, read_lines, recipe_of, shown_of
 
 from il_ros.records.comparison import PairedComparison
 from il_ros.records.trials import success_interval
@@ -119,16 +119,14 @@ def main():
     parser.add_argument("--table", type=Path, nargs="+", help="only print the table of these files")
     args = parser.parse_args()
     if args.table:
-        show([json.loads(line) for file in args.table for line in file.read_text().splitlines()])
+        show(read_lines(args.table))
         return
     rows = []
 
     def write(row):
         rows.append(row)
         print(json.dumps({**row, "successes": sum(row["successes"])}), file=sys.stderr, flush=True)
-        if args.out:
-            with args.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+        add_line(args.out, row)
 
     for seed in range(args.seeds):
         measure(seed, args, write)
