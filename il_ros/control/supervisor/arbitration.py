@@ -190,6 +190,10 @@ class Mode(Protocol):
     def uncertainty(self) -> float | None:
         """The policy's newest uncertainty, None when unknown."""
 
+    @property
+    def threshold(self) -> float | None:
+        """The uncertainty above which the expert is or would be requested, None when unknown."""
+
     def uncertainty_of(self, group: str) -> float | None:
         """Return the policy's newest uncertainty in an action group, None when it is known as a whole only."""
 
@@ -218,6 +222,7 @@ class Priority:
     name = "priority"
     request: Request | None = None
     uncertainty: float | None = None
+    threshold: float | None = None
 
     def uncertainty_of(self, group: str) -> float | None:
         """Return None: this mode does not look at uncertainties."""

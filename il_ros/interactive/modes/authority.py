@@ -48,6 +48,11 @@ class InteractiveMode:
         """The open request for the expert; this mode makes none."""
         return None
 
+    @property
+    def threshold(self) -> float | None:
+        """The threshold learnt from interventions, None before the first one."""
+        return self.memory.threshold.value
+
     def uncertainty_of(self, group: str) -> float | None:
         """Return the policy's newest uncertainty in an action group, None when it is known as a whole only."""
         return self.memory.uncertainties.get(group)
@@ -70,7 +75,7 @@ class InteractiveMode:
     def state(self, now_ns: int) -> dict[str, Any]:
         """Return the fields of this mode in the supervisor's status."""
         memory = self.memory
-        return {"round": memory.round, "uncertainty": memory.uncertainty, "threshold": memory.threshold.value}
+        return {"round": memory.round, "uncertainty": memory.uncertainty, "threshold": self.threshold}
 
 
 class SingleSource(InteractiveMode):

@@ -91,7 +91,6 @@ class Gated(InteractiveMode):
         gates = self._by_group or {WHOLE: self._robot}
         found = super().state(now_ns) | {
             "state": max((gate.state for gate in gates.values()), key=STATES.index),
-            "threshold": self.threshold,
             "budget_left": self._robot.left(now_ns),
             "request": None if self.request is None else vars(self.request),
         }

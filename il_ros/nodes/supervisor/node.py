@@ -245,7 +245,7 @@ class DaggerSupervisor(managed.ManagedNode):
             self._decisions.publish(messages.encode(STRING, record))
         self._report.add_decision(decision, time.monotonic_ns())
         if self._plots.is_due(decision):
-            self._plots.show(decision, self._supervision.mode.state(decision.stamp_ns).get("threshold"))
+            self._plots.show(decision, self._supervision.mode.threshold)
 
     def _recorded(self, decision: Decision) -> str:
         """Return the record of a decision; what was sent is recorded also if the rest of it cannot be."""
