@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -28,14 +28,10 @@ from il_ros.episodes.recording.clock import Clock, RecordingClock, said
 from il_ros.episodes.recording.commands import CommandCounts
 from il_ros.episodes.recording.disk import DiskTime, FreeBytes
 from il_ros.episodes.recording.episode_writer import EpisodeWriter, OpenBag
-from il_ros.episodes.recording.grade import wrong_clock
 from il_ros.episodes.recording.options import Label, RecordedStream, RecordOptions
 from il_ros.episodes.recording.pre_roll import PreRoll
 from il_ros.episodes.recording.stream import Stream
-from il_ros.episodes.recording.usability import UsabilityCheck
-
-CHECK_S = 1.0
-"""Interval of the node's clock between checks that the streams give observations."""
+from il_ros.episodes.recording.watch import StreamWatch
 
 
 class RecordError(RuntimeError):
@@ -81,22 +77,17 @@ class EpisodeRecorder:
         """The last stopped episode."""
         self.disk = DiskTime(options.root, options.min_free_disk_bytes, free_bytes)
         self._clock = RecordingClock(clock_ns, steady_ns)
+        self.watch = StreamWatch(options, contract, self.streams, self._clock.now_ns)
         self._wall, self._free_bytes = wall, free_bytes
         self._open_bag = open_bag or _open_bag
         self._writer: EpisodeWriter | None = None
         self._unsaved: list[EpisodeWriter] = []
         self._events: list[Event] = []
         self._told: set[str] = set()
-        self.publishers: Callable[[str], Sequence[str]] = lambda topic: ()
-        """Returns the names of a topic's publishers, where they are known."""
         self.two_clocks: Callable[[], str] = lambda: ""
         """Returns a sentence if two nodes publish simulated time, else ""."""
         self._pre_roll = PreRoll(options.pre_roll_s, options.pre_roll_bytes)
-        self._usability = None if contract is None else UsabilityCheck(contract, options.optional)
         self._new_checks = partial(TakeChecks, contract, TakeHistory(contract)) if contract else None
-        self._checked_ns: int | None = None
-        self._unusable: dict[str, str] = {}
-        self._lost: dict[str, str] = {}
 
     def add_stream(self, spec: RecordedStream) -> Stream:
         """Add a topic; a known topic gets the new spec (for another QoS) and keeps its statistics.
@@ -123,12 +114,11 @@ class EpisodeRecorder:
             self._writer.put(stream.spec, log_ns, raw, log_ns)
             if stream.fault and stream.spec.topic not in self._told:
                 self._told.add(stream.spec.topic)
-                fault = self._two_publishers(stream)
+                fault = self.watch.two_publishers(stream)
                 self._writer.add_fault(fault)
                 self._add_event("fault", self._writer, fault)
         self._pre_roll.add(stream.spec, log_ns, raw)
-        if self._usability and stream.spec.contract_topic:
-            self._usability.receive(stream.spec.contract_topic, raw, log_ns)
+        self.watch.receive(stream, raw, log_ns)
 
     def start(self, label: Label = Label()) -> str:  # noqa: B008 - frozen
         """Begin an episode and return its name.
@@ -140,27 +130,16 @@ class EpisodeRecorder:
         self._notice_step()
         if self._writer:
             raise RecordError(f"{self._writer.info.name} is being recorded; stop or discard it first")
-        silent = self.silent_streams()
-        if silent:
-            raise RecordError(f"not started, no messages on: {'; '.join(silent)}")
-        wrong = self.wrong_clocks()
-        wrong += [self._two_publishers(stream) for stream in self.streams.values() if stream.fault]
-        if wrong:
-            raise RecordError(f"not started, {'; '.join(wrong)}")
+        if why := self.watch.obstacle():
+            raise RecordError(f"not started, {why}")
         now_ns = self._clock.now_ns()
-        self._check(now_ns)
-        needed = [why for key, why in self._unusable.items() if key not in self.options.optional]
-        if needed:
-            raise RecordError(f"not started, nothing could be learnt: {'; '.join(needed)}")
         try:
             folder = self._claim()
             self._writer = self._begin(folder, label, now_ns)
         except OSError as error:
             raise RecordError(f"not started, {self.options.root} can't be written: {error}") from error
         self._told.clear()
-        self._lost = {}
-        if self._usability:
-            self._usability.begin()
+        self.watch.begin()
         for stream in self.streams.values():
             stream.begin_episode()
         for spec, log_ns, raw, publish_ns in self._pre_roll.at(now_ns):
@@ -180,9 +159,10 @@ class EpisodeRecorder:
         writer, now_ns = self._writer, self._clock.now_ns()
         if fault:
             writer.add_fault(fault)
-        self._check(now_ns)
-        refused = self._usability.refused if self._usability else {}
-        writer.finish(now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()], refused)
+        self.watch.check()
+        writer.finish(
+            now_ns, reason, [stream.episode(now_ns) for stream in self.streams.values()], self.watch.refused
+        )
         self._writer, self.last = None, writer
         self._unsaved.append(writer)
         self._add_event("fault" if writer.failure or fault else "ended", writer, f"ended: {reason}")
@@ -222,8 +202,12 @@ class EpisodeRecorder:
     def poll(self) -> list[Event]:
         """Check the streams, end a failed or too long episode, or one whose clock was set; return the new events."""
         self._notice_step()
-        self._look()
+        self.watch.check_in_time()
         writer = self._writer
+        if writer:
+            full = self.disk.warning(self.options.disk_warning_s)
+            for kind, text in self.watch.changes({"the disk": full} if full else {}):
+                self._add_event(kind, writer, text)
         if writer and writer.failure:
             self.stop(writer.failure)
         elif writer and self._clock.now_ns() - writer.info.started_ns >= self.options.max_duration_s * 1e9:
@@ -239,50 +223,6 @@ class EpisodeRecorder:
             self._add_event(kind, saved, "discarded" if discarded else f"{state}, {words}")
         events, self._events = self._events, []
         return events
-
-    def silent_streams(self, *, optional: bool = False) -> list[str]:
-        """Return a description of each silent stream, of the required or of the `optional` ones.
-
-        Silence is measured on the node's clock, so a paused simulator is not silent.
-        """
-        now_ns, silence_s = self._clock.now_ns(), self.options.silence_s
-        asked = [stream for stream in self.streams.values() if stream.spec.optional == optional]
-        return [word for stream in asked if (word := stream.silence(now_ns, silence_s))]
-
-    def wrong_clocks(self) -> list[str]:
-        """Return a description of each required stream whose recent stamps are ahead of the clock."""
-        words = [wrong_clock(stream.recent(), self.options.ahead_s) for stream in self.streams.values()]
-        return [word for word in words if word]
-
-    def problems(self) -> list[str]:
-        """Return a sentence for each observation that could not be made at the last check."""
-        return list(self._unusable.values())
-
-    def _check(self, now_ns: int) -> None:
-        self._checked_ns = now_ns
-        self._unusable = self._usability.look(now_ns) if self._usability else {}
-
-    def _look(self) -> None:
-        """Check the streams when it is time, and report while recording what is lost or restored."""
-        now_ns = self._clock.now_ns()
-        if self._checked_ns is None or not 0 <= now_ns - self._checked_ns < CHECK_S * 1e9:
-            self._check(now_ns)
-        writer = self._writer
-        if writer is None:
-            return
-        wrong = dict(self._unusable)
-        for stream in self.streams.values():
-            if silence := stream.silence(now_ns, self.options.silence_s):
-                wrong[f"topic {stream.spec.topic}"] = f"no messages on {silence}"
-        if full := self.disk.warning(self.options.disk_warning_s):
-            wrong["the disk"] = full
-        for name, reason in wrong.items():
-            if name not in self._lost:
-                self._add_event("warning", writer, reason)
-        for name in self._lost:
-            if name not in wrong:
-                self._add_event("restored", writer, f"{name} can be used again")
-        self._lost = wrong
 
     def live(self) -> list[StreamInfo]:
         """Return each stream's statistics since the last call."""
@@ -317,12 +257,6 @@ class EpisodeRecorder:
         late = [writer.info.name for writer in self._unsaved if not writer.done.wait(timeout_s)]
         if late:
             raise RecordError(f"not saved within {timeout_s:g} s: {', '.join(late)}")
-
-    def _two_publishers(self, stream: Stream) -> str:
-        names = ", ".join(self.publishers(stream.spec.topic))
-        return f"{stream.spec.topic}: {stream.fault}" + (
-            f"; the topic's publishers: {names}" if names else ""
-        )
 
     def _claim(self) -> Path:
         root = self.options.root

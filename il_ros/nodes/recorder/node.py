@@ -94,7 +94,7 @@ class Recorder(managed.ManagedNode):
             lambda: clock.now().nanoseconds,
             steady_ns=None if simulated else time.monotonic_ns,
         )
-        self._recorder.publishers = partial(publisher_names, self)
+        self._recorder.watch.publishers = partial(publisher_names, self)
         self._recorder.two_clocks = self.simulated_time.twice
         try:
             wanted = parameters.wanted(self, self._contract)
@@ -129,7 +129,7 @@ class Recorder(managed.ManagedNode):
         recorder = self._recorder
         if recorder is None:
             return Status(WARN, f"{self.state}: not receiving")
-        silent, wrong = recorder.silent_streams(), recorder.wrong_clocks()
+        silent, wrong = recorder.watch.silent(), recorder.watch.wrong_clocks()
         writer = recorder.writer
         values: dict[str, Any] = {
             "root": recorder.options.root,
@@ -141,8 +141,8 @@ class Recorder(managed.ManagedNode):
         values |= {info.topic: _words(info) for info in recorder.live()}
         if self._fault and time.monotonic() - self._fault[0] < FAULT_SHOWN_S:
             return Status(ERROR, self._fault[1], values)
-        problems = [*([f"silent: {'; '.join(silent)}"] if silent else []), *wrong, *recorder.problems()]
-        without = recorder.silent_streams(optional=True)
+        problems = [*([f"silent: {'; '.join(silent)}"] if silent else []), *wrong, *recorder.watch.problems()]
+        without = recorder.watch.silent(optional=True)
         if without and not problems:
             state = f"recording {writer.info.name}" if writer else "ready"
             return Status(WARN, f"{state}, without optional streams: {'; '.join(without)}", values)

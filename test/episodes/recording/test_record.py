@@ -172,8 +172,8 @@ def test_a_silent_optional_stream_is_a_warning_and_no_reason_not_to_start(make, 
         RecordedStream("/camera", "sensor_msgs/msg/Image", optional=True, max_age_s=0.1)
     )
     recorder.receive(arm, joints(clock.ns))
-    assert recorder.silent_streams() == []
-    assert recorder.silent_streams(optional=True) == ["/camera (never any)"]
+    assert recorder.watch.silent() == []
+    assert recorder.watch.silent(optional=True) == ["/camera (never any)"]
     recorder.start()
     warned = [event.text for event in recorder.poll() if event.kind == "warning"]
     assert warned == ["no messages on /camera (never any)"]

@@ -119,7 +119,7 @@ def test_a_joint_that_falls_silent_makes_the_take_stale(fed, stamp):
 
 def test_a_take_is_not_started_beside_a_second_publisher_of_the_same_joints(fed):
     it = fed()
-    it.recorder.publishers = lambda topic: {"/j": ("/broadcaster", "/gui")}[topic]
+    it.recorder.watch.publishers = lambda topic: {"/j": ("/broadcaster", "/gui")}[topic]
     it.put(0, "ab", [1, 2], frame="base_link")
     it.put(5, "ba", [0, 0])
     said = (

@@ -101,7 +101,7 @@ def test_a_start_that_could_teach_nothing_is_refused_with_the_reason(tmp_path, n
         robot.recorder.start()
     assert says in str(raised.value)
     assert not list(tmp_path.iterdir())  # nothing was begun
-    problems = robot.recorder.problems() + robot.recorder.silent_streams()
+    problems = robot.recorder.watch.problems() + robot.recorder.watch.silent()
     assert any(says in problem for problem in problems)
 
 
@@ -181,5 +181,5 @@ def test_a_clock_that_was_set_back_is_no_fault_of_the_streams(tmp_path):
     robot.run(30, image())
     robot.now_ns = 10 * S
     robot.run(30, image())
-    assert robot.recorder.problems() == []
+    assert robot.recorder.watch.problems() == []
     robot.recorder.start()

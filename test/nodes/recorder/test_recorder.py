@@ -77,7 +77,7 @@ def arm(graph):
 
         def arriving() -> bool:
             publish(joints(position))
-            return not recorder._recorder.silent_streams()
+            return not recorder._recorder.watch.silent()
 
         graph.until(arriving, "joint states at the recorder")
 
@@ -147,7 +147,7 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
 
     def ahead() -> bool:
         arm(joints(0.0, ahead_s=0.3))
-        return bool(recorder._recorder.wrong_clocks())
+        return bool(recorder._recorder.watch.wrong_clocks())
 
     graph.until(ahead, "the recorder's complaint")
     answer = call(graph, "start", expected=False)
@@ -170,7 +170,7 @@ def test_start_is_refused_while_a_drivers_clock_is_ahead_and_its_ages_are_shown(
     (changed,) = recorder.set_parameters([_parameter("ahead_s", 0.5)])
     assert changed.successful, changed.reason
     recorder.trigger_activate()
-    graph.until(lambda: not ahead() and not recorder._recorder.silent_streams(), "joint states again")
+    graph.until(lambda: not ahead() and not recorder._recorder.watch.silent(), "joint states again")
     assert call(graph, "start") == "episode_000001"
 
 
@@ -283,7 +283,7 @@ def test_best_effort_and_latched_publishers_are_recorded_and_latched_messages_be
     def both() -> bool:
         publish(joints(0.0))
         known = recorder._recorder.streams
-        return "/note" in known and known["/note"].spec.latched and not recorder._recorder.silent_streams()
+        return "/note" in known and known["/note"].spec.latched and not recorder._recorder.watch.silent()
 
     graph.until(both, "both topics")
     graph.until(lambda: list(recorder._recorder._pre_roll._latched), "the latched note")
