@@ -31,11 +31,11 @@ import torch
 from third_party_tasks import third_party_tasks
 from torch import nn
 
-from il_ros.cli.train import opened
 from il_ros.envs.leaves import to_action
 from il_ros.envs.record_episodes import RecordEpisodes
 from il_ros.sim import HELD_OUT_SEED
 from il_ros.training.run import train
+from il_ros.training.trainer.opening import opened
 from il_ros.training.trainer.plans import TrainingPlan
 
 TEXTBOOK, RANDOM, EXPERT = "textbook", "random", "expert"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority, stop_signals
-from il_ros.cli.train import contract_of, keep
 from il_ros.core.tables import counted, percent, say, table
 from il_ros.records.outcomes import FAILURE, OUTCOMES
+from il_ros.training.trainer.opening import contract_of, require_free
 from il_ros.training.trainer.plans import TrainingPlan
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def carry_out(plan: TrainingPlan, environment: str, expert: str, *, for_programs
     from il_ros.training.loop import TrainingError
 
     try:
-        keep(plan)
+        require_free(plan)
         reporter = _Programs() if for_programs else _People(plan, environment, expert)
         with claimed(plan.out), stop_signals() as stopped:
             outcome = _train(plan, environment, expert, reporter, stopped)

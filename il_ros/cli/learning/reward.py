@@ -116,12 +116,12 @@ def _add_reward(parser: argparse.ArgumentParser) -> None:
 def _train(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from il_ros.cli.train import contract_of
     from il_ros.episodes.arrays.dataset import Dataset
     from il_ros.episodes.catalogue import Selection
     from il_ros.policies.checkpoint import CONFIG
     from il_ros.policies.versions import named_by
     from il_ros.training.rewards.run import train
+    from il_ros.training.trainer.opening import contract_of
 
     if args.family not in FAMILIES:
         raise ValueError(

@@ -7,13 +7,13 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagsWriter
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from il_ros.cli.train import contract_of
 from il_ros.core import codecs, contract, messages
 from il_ros.core.codecs import UnknownTypeError
 from il_ros.episodes.arrays.replay import open_replay
 from il_ros.episodes.bag.reader import open_bag
 from il_ros.episodes.bag.topics import MismatchError, find_streams
 from il_ros.episodes.verify import verify
+from il_ros.training.trainer.opening import contract_of
 
 S = 1_000_000_000
 DEFINITION = f"std_msgs/Header header\nfloat32[] widths\n{'=' * 80}\nMSG: std_msgs/Header\n" + (
