@@ -191,20 +191,6 @@ class Batches:
             }
 
 
-def shifted(images: Tensor, shift_px: int, rng: torch.Generator) -> Tensor:
-    """Return images (B, T, H, W, C), those of each sample shifted by up to `shift_px` in both axes.
-
-    Borders are repeated. Random shifts regularise camera networks (Yarats et al. 2021, DrQ).
-    """
-    count, ticks, height, width, _ = images.shape
-    offsets = torch.randint(-shift_px, shift_px + 1, (count, 2, 1), generator=rng).to(images.device)
-    rows = (torch.arange(height, device=images.device) + offsets[:, 0]).clamp_(0, height - 1)  # (B, H)
-    columns = (torch.arange(width, device=images.device) + offsets[:, 1]).clamp_(0, width - 1)  # (B, W)
-    batch = torch.arange(count, device=images.device)[:, None, None, None]
-    tick = torch.arange(ticks, device=images.device)[:, None, None]
-    return images[batch, tick, rows[:, None, :, None], columns[:, None, None, :]]
-
-
 def _normalised(frames: Frames, inputs: Inputs, normaliser: Normaliser) -> Vector:
     """Return the normalised features (M, F), 0 where an optional observation is missing."""
     states = normaliser.inputs(frames.features)

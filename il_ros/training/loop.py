@@ -8,7 +8,7 @@ saved; torch's global generator, which dropout uses, is seeded for each epoch an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from il_ros.core.strict_yaml import brief
-from il_ros.policies.protocol import Batch, Model, noise, uniform
-from il_ros.training.batches import Batches, shifted
+from il_ros.policies.protocol import Model
+from il_ros.training.augmentation.draws import augmented, changes
+from il_ros.training.batches import Batches
 from il_ros.training.optimiser.adam import AdamW
 from il_ros.training.optimiser.flat import FlatParameters
 from il_ros.training.optimiser.gradients import Gradient, gradient_of
@@ -112,7 +113,7 @@ class TrainingLoop:
         steps_per_epoch = math.ceil(train.per_epoch / training.batch_size)
         step = self.curves[-1].step if self.curves else 0
         total, parts = torch.zeros((), device=self.flat.gradient.device), dict[str, Tensor]()
-        changes = training.state_noise or training.shift_px or (training.input_dropout and train.optional)
+        changing = changes(training, train.optional)
         seen, spent = 0, 0.0
 
         def done() -> float:
@@ -125,7 +126,7 @@ class TrainingLoop:
             if spent >= 1 and seen:
                 break
             rate = learning_rate(training, step, batch.progress)
-            if changes:
+            if changing:
                 batch = augmented(batch, training, self.rng, train.optional)
             loss = gradient(batch, self.rng)
             if training.gradient_clip:
@@ -251,26 +252,6 @@ def learning_rate(training: Training, step: int, done: float) -> float:
     if training.schedule == "constant":
         return training.learning_rate
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def augmented(batch: Batch, training: Training, rng: torch.Generator, optional: Sequence[str] = ()) -> Batch:
-    """Return the batch with state noise, image shifts and left-out `optional` inputs, as set in `training`."""
-    window = batch.observation
-    if training.state_noise:
-        drawn = noise(window.state.shape, rng, window.state.device)
-        window = window.changed(state=window.state + training.state_noise * drawn)
-    if training.shift_px and window.others:
-        images = {
-            key: shifted(values, training.shift_px, rng) if values.dim() == 5 else values
-            for key, values in window.others.items()
-        }
-        window = window.changed(others=images)
-    if training.input_dropout:
-        for key in optional:
-            window = window.without(
-                key, uniform((len(batch),), rng, window.state.device) < training.input_dropout
-            )
-    return batch if window is batch.observation else replace(batch, observation=window)
 
 
 @torch.no_grad()

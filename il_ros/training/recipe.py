@@ -13,6 +13,7 @@ from il_ros.core.plugins import PluginError
 from il_ros.core.settings import SettingsError, at_least, one_of
 from il_ros.core.strict_yaml import YamlError
 from il_ros.episodes.arrays.cache import PICTURES
+from il_ros.episodes.arrays.dataset import SPLITS
 from il_ros.policies.families.registry import family
 from il_ros.policies.uncertainty import KINDS
 from il_ros.training import device
@@ -35,6 +36,11 @@ ADDED: dict[str, Any] = {
     "ema": 0.0,
     "input_dropout": None,
     "pictures": None,
+    "crop": 0.0,
+    "colour": 0.0,
+    "blur_px": 0.0,
+    "mirror": [],
+    "validation_by": "episode",
 }
 """Keys of `training` that earlier recipes lack, and the value that those worked by.
 
@@ -63,8 +69,13 @@ class Training:
     input_dropout: float = 0.1
     input_margin: float = 1.0
     shift_px: int = 0
+    crop: float = 0.0
+    colour: float = 0.0
+    blur_px: float = 0.0
+    mirror: tuple[str, ...] = ()
     validation: float = 0.1
     validation_most: int = 3
+    validation_by: str = "episode"
     validate_every: int = 1
     patience: int = 0
     keep: str = "last"
@@ -90,6 +101,7 @@ class Training:
             "state_noise",
             "input_margin",
             "shift_px",
+            "blur_px",
             "patience",
         ):
             at_least(name, getattr(self, name), 0)
@@ -101,10 +113,11 @@ class Training:
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is {self.validation}; it must be at least 0 and below 1")
         device.check(self.device)
-        for name in ("ema", "input_dropout"):
+        for name in ("ema", "input_dropout", "crop", "colour"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
         one_of("pictures", self.pictures, PICTURES)
+        one_of("validation_by", self.validation_by, SPLITS)
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("keep", self.keep, KEEPS)
         one_of("uncertainty", self.uncertainty, KINDS)

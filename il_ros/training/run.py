@@ -44,6 +44,7 @@ from il_ros.policies.uncertainty import RAW
 from il_ros.policies.versions import CHECKPOINT
 from il_ros.policies.vocabulary import Vocabulary
 from il_ros.training import curves, outputs, saved, thinning
+from il_ros.training.augmentation.mirror import mirrored_too
 from il_ros.training.batches import Batches
 from il_ros.training.device import device_of
 from il_ros.training.loop import EpochMetrics, TrainingLoop
@@ -103,7 +104,7 @@ def train(
         interrupted = checkpoint.load(out / CHECKPOINT)  # the saved weights depend on its normaliser
     before = interrupted or start
     form = ActionForm(dataset.contract) if before is None else before.form
-    training_samples, used = used_samples(dataset.train, inputs, recipe, form)
+    training_samples, shown, used = used_samples(dataset.train, inputs, recipe, form)
     assets = made_assets(training_samples, inputs) if before is None else before.network.assets()
     if interrupted is not None:
         normaliser = interrupted.normaliser
@@ -116,7 +117,7 @@ def train(
     device, _ = device_of(recipe.training.device, images=bool(inputs.images))
     training, replay = recipe.training, None
     if start is not None:
-        training, replay = warm_start.replayed(dataset.train, start.metrics, training, used)
+        training, replay = warm_start.replayed(shown, start.metrics, training, used)
     reading = {"vocabulary": Vocabulary.among(assets), "follows": recipe.policy.follows}
     train_batches = Batches(training_samples, inputs, normaliser, device, replay, **reading)
     validation = None
@@ -165,13 +166,16 @@ def train(
 
 def used_samples(
     episodes: Sequence[EpisodeArrays], inputs: Inputs, recipe: Recipe, form: ActionForm
-) -> tuple[Samples, list[thinning.Mask]]:
-    """Return the samples to train on, without frames in which nothing moves, and the used frames of each episode.
+) -> tuple[Samples, list[EpisodeArrays], list[thinning.Mask]]:
+    """Return the samples to train on, their episodes, and the used frames of each episode.
 
-    Raises ValueError as `samples` and `thinning.kept_frames`.
+    The episodes are the given ones, and mirrored ones where the recipe declares a mirror. Frames in which nothing moves
+    are not used.
+    Raises ValueError as `mirrored_too`, `samples` and `thinning.kept_frames`.
     """
-    used = thinning.kept_frames(episodes, inputs, recipe.training.still_every, form.contract.turns)
-    return samples(episodes, inputs, *_sampled(recipe, form)).only(np.concatenate(used)), used
+    shown = mirrored_too(episodes, recipe.training.mirror, form.contract)
+    used = thinning.kept_frames(shown, inputs, recipe.training.still_every, form.contract.turns)
+    return samples(shown, inputs, *_sampled(recipe, form)).only(np.concatenate(used)), shown, used
 
 
 def _sampled(recipe: Recipe, form: ActionForm) -> tuple[int, Weighting, ActionForm, int, int]:

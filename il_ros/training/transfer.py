@@ -124,7 +124,7 @@ def begin(
         other = checkpoint.load(path)
         _require_alike(other, recipe)
         inputs = Inputs.for_policy(dataset.contract, recipe.policy)
-        shown, _ = used_samples(dataset.train, inputs, recipe, ActionForm(dataset.contract))
+        shown, *_ = used_samples(dataset.train, inputs, recipe, ActionForm(dataset.contract))
         fitted = fit_normaliser(shown, inputs, dataset.contract, recipe)
         own = recipe.training
         limits = replace(own, epochs=epochs or own.epochs, seconds=seconds or own.seconds)

@@ -10,6 +10,7 @@ import torch
 from il_ros.policies.families.registry import make_network
 from il_ros.policies.features import Inputs
 from il_ros.training import loop as fitting
+from il_ros.training.augmentation.draws import augmented
 from il_ros.training.batches import Batches
 from il_ros.training.loop import TrainingError, TrainingLoop, learning_rate, mean_loss, progress
 from il_ros.training.recipe import Recipe, Training, changed
@@ -198,7 +199,7 @@ def test_noise_and_shifts_are_drawn_for_every_batch_and_leave_it_as_it_was():
     seen = batch.observation
     state, picture = seen.state.clone(), seen["camera"].clone()
     rng = torch.Generator().manual_seed(0)
-    out = [fitting.augmented(batch, Training(state_noise=0.1, shift_px=2), rng) for _ in range(2)]
+    out = [augmented(batch, Training(state_noise=0.1, shift_px=2), rng) for _ in range(2)]
     first, second = (each.observation for each in out)
     assert not torch.equal(first.state, second.state)
     assert not torch.equal(first["camera"], second["camera"])

@@ -8,7 +8,7 @@ import torch
 from il_ros.episodes.arrays.camera_frames import CameraFrames
 from il_ros.policies.features import Inputs
 from il_ros.policies.normaliser import Affine, Normaliser
-from il_ros.training.batches import Batches, ReplayPlan, shifted
+from il_ros.training.batches import Batches, ReplayPlan
 from il_ros.training.samples import Samples, samples
 
 INPUTS = Inputs.of(made.CONTRACT)
@@ -149,16 +149,6 @@ def test_state_target_and_image_of_a_sample_stay_together():
 
 def test_without_padding_weights_are_none():
     assert next(numbered(3).in_order(3)).weight is None
-
-
-def test_a_shifted_image_is_the_image_moved():
-    picture = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4, 1).repeat(50, 1, 1, 1, 1)
-    out = shifted(picture, 1, torch.Generator().manual_seed(0))
-    rows = {tuple(one[0, 1:3, 1:3, 0].flatten().tolist()) for one in out}
-    middles = {
-        (5 + 4 * y + x, 6 + 4 * y + x, 9 + 4 * y + x, 10 + 4 * y + x) for y in (-1, 0, 1) for x in (-1, 0, 1)
-    }
-    assert rows == middles
 
 
 def test_a_window_has_the_ticks_before_and_repeats_the_first_of_its_run():

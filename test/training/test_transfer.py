@@ -68,7 +68,7 @@ def moved(name, changes, tmp_path, own=ANOTHER):
     policy = train(made.dataset(4, 1), recipe, tmp_path / "v1", version="v1").policy
     episodes = [another_episode(number) for number in range(4)]
     inputs = transfer.Inputs.for_policy(own, recipe.policy)
-    shown, _ = used_samples(episodes, inputs, recipe, transfer.ActionForm(own))
+    shown, *_ = used_samples(episodes, inputs, recipe, transfer.ActionForm(own))
     return policy, transferred(policy, own, recipe, fit_normaliser(shown, inputs, own, recipe))
 
 
@@ -142,7 +142,7 @@ def test_a_policy_from_which_nothing_can_be_kept_is_refused(tmp_path):
         made.episode(1), observations={"observation": made.episode(1).observations["joints"]}
     )
     inputs = transfer.Inputs.for_policy(strange, recipe.policy)
-    shown, _ = used_samples([episode], inputs, recipe, transfer.ActionForm(strange))
+    shown, *_ = used_samples([episode], inputs, recipe, transfer.ActionForm(strange))
     fitted = fit_normaliser(shown, inputs, strange, recipe)
     with pytest.raises(TransferError, match="v1 shares no input and no action with contract 'strange'"):
         transferred(policy, strange, recipe, fitted)

@@ -23,6 +23,8 @@ from il_ros.episodes.jobs import cores, mapped
 from il_ros.records.labelling import BY_MODE, DRIVEN, Rule
 from il_ros.records.outcomes import FAILURE
 
+SPLITS = ("episode", "operator", "task", "instruction")
+"""What validation episodes share with no training episode."""
 UNUSABLE = (BagError, MismatchError, array_files.NoFramesError)
 Progress = Callable[[Sequence[Entry]], Iterable[Entry]]
 
@@ -100,6 +102,7 @@ class Dataset:
         *,
         validation: float = 0.1,
         validation_most: int | None = None,
+        validation_by: str = "episode",
         seed: int = 0,
         held_out: Collection[str] | None = None,
         rule: Rule = BY_MODE,
@@ -112,7 +115,8 @@ class Dataset:
         """Convert the selected episodes under `root`, or load them from the cache.
 
         `validation`: the share of frames used for validation, in whole episodes: at least one episode when above
-        0 and at most `validation_most`, and never more frames than remain to train.
+        0 and at most `validation_most`, and never more frames than remain to train. `validation_by`: one of SPLITS; all
+        episodes of an operator (task, instruction) are then held out, or none, and `validation_most` counts operators.
         `held_out`: the names of the validation episodes, instead of a share.
         `history` and `optional`: those of the policy that is trained, see `cache.load`. `pictures`: how they are kept,
         see `cache.compresses`. `jobs`: processes that convert at a time, 0: one per core where that is worth it. A
@@ -150,10 +154,14 @@ class Dataset:
             raise DatasetError(
                 f"{root}: no episode to train on{hint}\n{listed or '  the folder holds no episodes'}"
             )
-        frames = {episode.name: len(episode) for episode in episodes}
         if held_out is None:
-            held_out = validation_names(frames, validation, seed, validation_most)
-        return cls._split(contract, episodes, frozenset(held_out), left_out, omissions, validation)
+            units = _units(wanted, {episode.name: len(episode) for episode in episodes}, validation_by)
+            frames = {unit: sum(members.values()) for unit, members in units.items()}
+            chosen = validation_names(frames, validation, seed, validation_most)
+            held_out = {name for unit in chosen for name in units[unit]}
+        return cls._split(
+            contract, episodes, frozenset(held_out), left_out, omissions, validation, validation_by
+        )
 
     @classmethod
     def _split(
@@ -164,6 +172,7 @@ class Dataset:
         left_out: Sequence[tuple[str, str]],
         omissions: Mapping[str, Omission],
         validation: float,
+        validation_by: str,
     ) -> Dataset:
         train = tuple(episode for episode in episodes if episode.name not in held_out)
         kept = tuple(episode for episode in episodes if episode.name in held_out)
@@ -172,10 +181,10 @@ class Dataset:
             skipped.update(episode.skipped)
         warnings = [*_notes(episodes), *turn_warnings(contract, episodes)]
         if validation > 0 and not kept:
-            alone = len(episodes) == 1
-            why = (
-                "there is only one episode: it is" if alone else "one episode has most of the frames: all are"
-            )
+            if len(episodes) == 1:
+                why = "there is only one episode: it is"
+            else:
+                why = f"one {validation_by} has most of the frames: all are"
             warnings.append(f"{why} used for training, none for validation")
         if any(not episode.authority for episode in episodes):  # labelled by commands, not by decisions
             warnings += contract.expiry_warnings
@@ -266,6 +275,24 @@ def validation_names(
             chosen.append(name)
             held += frames[name]
     return frozenset(chosen)
+
+
+def _units(wanted: Sequence[Entry], frames: Mapping[str, int], by: str) -> dict[str, dict[str, int]]:
+    """Return the episodes' frames by name, in units that are held out whole; raises DatasetError.
+
+    `by`: one of SPLITS.
+    """
+    units: dict[str, dict[str, int]] = {}
+    for entry in wanted:
+        if entry.name in frames:
+            unit = entry.name if by == "episode" else getattr(entry.info, by, "")
+            if not unit:
+                raise DatasetError(
+                    f"validation_by: {by}: {entry.folder} has no {by}; validation_by: episode needs none, and "
+                    f"`il-ros record` sets it ({by}:=...)"
+                )
+            units.setdefault(unit, {})[entry.name] = frames[entry.name]
+    return units
 
 
 def _outcome_notes(episodes: Sequence[EpisodeArrays]) -> tuple[str, ...]:

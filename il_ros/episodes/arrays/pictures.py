@@ -10,6 +10,7 @@ picture. Ticks that show the same message share one; size 0: the observation is 
 
 from __future__ import annotations
 
+import copy
 import operator
 import os
 from collections.abc import Iterator, Sequence
@@ -199,6 +200,13 @@ class CompressedPictures:
         if outside or places.sum(axis=1).max(initial=0) > size:
             raise ValueError(f"{self._path}: has fewer bytes than {_places(stem).name} says")
         self._places = places
+        self._flip = False
+
+    def flipped(self) -> CompressedPictures:
+        """Return the same pictures with left and right exchanged."""
+        found = copy.copy(self)
+        found._flip = not self._flip
+        return found
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -256,6 +264,8 @@ class CompressedPictures:
             if len(data) != size:
                 raise ValueError("it is cut short")
             decode(np.frombuffer(data, dtype=np.uint8), out)
+            if self._flip:
+                out[...] = out[:, ::-1].copy()
         except ValueError as error:
             raise OSError(
                 f"{self._path}: picture {row}, bytes {start} to {start + size}, can't be decoded: {error}; delete "

@@ -43,6 +43,7 @@ def opened(
             *(plan.data, own, select),
             validation=training.validation,
             validation_most=training.validation_most,
+            validation_by=training.validation_by,
             seed=training.seed,
             held_out=held_out,
             progress=progress,

@@ -274,6 +274,32 @@ def test_most_of_the_frames_in_one_take_leave_nothing_to_validate(tmp_path):
     assert Dataset.open(tmp_path, made.CONTRACT).summary.validation == ("episode_000002",)
 
 
+def test_all_episodes_of_an_operator_are_held_out_or_none(tmp_path):
+    operators = ("ana", "ana", "ben", "ana", "cem", "cem")
+    for number, operator in enumerate(operators, 1):
+        made.write(tmp_path, made.recorded(4), number=number, operator=operator)
+    sides = set()
+    for seed in range(12):
+        summary = Dataset.open(
+            tmp_path, made.CONTRACT, validation=0.2, validation_by="operator", seed=seed
+        ).summary
+        held = {operators[int(name[-1]) - 1] for name in summary.validation}
+        assert held
+        assert not held & {operators[int(name[-1]) - 1] for name in summary.train}
+        sides |= held
+    assert sides == {"ana", "ben", "cem"}
+
+
+def test_a_split_by_operator_needs_one_of_each_episode_and_more_than_one(tmp_path):
+    made.write(tmp_path, made.recorded(4), number=1, operator="ana")
+    made.write(tmp_path, made.recorded(4), number=2, operator="ana")
+    (warning,) = Dataset.open(tmp_path, made.CONTRACT, validation_by="operator").summary.warnings
+    assert warning == "one operator has most of the frames: all are used for training, none for validation"
+    made.write(tmp_path, made.recorded(4), number=3)
+    with pytest.raises(DatasetError, match=r"validation_by: operator: .*episode_000003 has no operator"):
+        Dataset.open(tmp_path, made.CONTRACT, validation_by="operator")
+
+
 # ---- poor takes and failed episodes
 
 
