@@ -78,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         for name in ("candidates", "seed"):
             if getattr(args, name) < 0:
                 raise ValueError(f"--{name} is {getattr(args, name)}; it must be 0 or more")
+        if args.output is not None:
+            atomic.require_own(args.output, '"task": ', '"moments": ', '"episodes": ')
         policy = checkpoint.load_driving(args.policy)
         task = _task_of(args, policy)
         found = _suggestions(args, policy, task)

@@ -1,4 +1,7 @@
-"""Atomic writing of small files and folders: no reader sees an incomplete one, even after a crash."""
+"""Atomic writing of small files and folders: no reader sees an incomplete one, even after a crash.
+
+What a command writes at a place that a person names replaces only what il_ros wrote (`require_own`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from il_ros.core.files import is_regular
+
+MARK = "written by il_ros"
+"""What figures and videos say of their origin, in their metadata."""
+PAGE = "index.html"
+_PAGE_SIGN = "<title>il_ros: "
+_LOOKED_AT = 4 << 20
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
@@ -87,6 +96,52 @@ def require_only(path: Path, names: Collection[str]) -> None:
         raise FileExistsError(
             f"{path}: also holds '{others[0]}'; only a folder of {', '.join(sorted(names))} is replaced"
         )
+
+
+def require_own(path: Path, *signs: str) -> None:
+    """Raise FileExistsError unless `path` is absent, or a file that il_ros wrote and may replace.
+
+    `signs`: texts that such a file holds in its first or last 4 MiB (default: MARK). Raises OSError when the file
+    cannot be read.
+    """
+    if not (path.exists() or path.is_symlink()):
+        return
+    if not is_regular(path):
+        raise FileExistsError(f"{path}: is not a file; choose another place")
+    with path.open("rb") as file:
+        held = file.read(_LOOKED_AT)
+        file.seek(max(file.tell(), path.stat().st_size - _LOOKED_AT))
+        held += file.read(_LOOKED_AT)
+    if not all(sign.encode() in held for sign in signs or (MARK,)):
+        raise FileExistsError(
+            f"{path}: exists, and il-ros did not write it (or an early version did): delete it, or choose another place"
+        )
+
+
+@contextmanager
+def page(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill with a page and its figures; at the end, these files are moved into `folder`.
+
+    There they replace those of the same names: whatever belongs to an earlier page of il_ros, otherwise only what
+    bears MARK. Other files stay. Raises FileExistsError, before anything is replaced, when the page or a file there
+    is somebody else's, OSError when the folder is not writable.
+    """
+    require_own(folder / PAGE, _PAGE_SIGN)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".page.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        # the page is moved first: if the rest is interrupted, the next page finds its files to be il_ros's
+        files = sorted(temporary.iterdir(), key=lambda file: (file.name != PAGE, file.name))
+        if not (folder / PAGE).exists():
+            for file in files:
+                require_own(folder / file.name)
+        for file in files:
+            file.replace(folder / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 from typing import Any
+
+from il_ros.core import atomic
 
 POLICY, EXPERT, QUIET = "#0b7285", "#e8590c", "#868e96"
 GOOD, BAD = "#2b8a3e", "#c92a2a"
@@ -19,6 +22,16 @@ STYLE: Any = {  # matplotlib's own type enumerates all keys
     "svg.fonttype": "none",
     "font.family": "sans-serif",
 }
+
+
+def save(figure: Any, path: Path, **options: Any) -> None:
+    """Write matplotlib's `figure` to a PNG, SVG or PDF file, with `options` of its `savefig`; it says who wrote it.
+
+    Raises FileExistsError when a file is there that il_ros did not write, OSError when it cannot be written.
+    """
+    atomic.require_own(path)
+    key = "Software" if path.suffix.lower() == ".png" else "Creator"
+    figure.savefig(path, metadata={key: atomic.MARK}, **options)
 
 
 def page_style() -> str:

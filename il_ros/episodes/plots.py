@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from il_ros.core.contract import Contract
-from il_ros.core.plot_style import BAD, EXPERT, LINES, POLICY, QUIET, STYLE
-from il_ros.core.specs import Vector
+from il_ros.core.plot_style import BAD, EXPERT, LINES, POLICY, QUIET, STYLE, save
+from il_ros.core.specs import ObservationSpec, Vector
 from il_ros.episodes.arrays.episode import EpisodeArrays
 from il_ros.records.decision import drives
 from il_ros.records.labelling import EXPERT as EXPERT_NAME
@@ -40,7 +40,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Joint:
-    """One element of an action: measured (T,) or None, commanded (T,), its limits and the scale of its axis."""
+    """One element of an action: measured (T,) or None, commanded (T,), its limits and the scale of its axis.
+
+    `turn`: a whole turn of a continuous joint's angle, 0 for others.
+    """
 
     name: str
     unit: str
@@ -49,11 +52,13 @@ class _Joint:
     lower: float
     upper: float
     scale: float
+    turn: float
 
     @property
     def still(self) -> bool:
-        """Whether neither curve moves."""
-        return all(np.ptp(values) < STILL * self.scale for values in self._drawn)
+        """Whether neither curve moves; the end of a turn is no motion."""
+        even = [np.unwrap(each, period=self.turn) if self.turn else each for each in self._drawn]
+        return all(np.ptp(values) < STILL * self.scale for values in even)
 
     @property
     def _drawn(self) -> list[Vector]:
@@ -87,7 +92,8 @@ def plot_episode(
     """Plot the episode's joints, other numeric observations and `curves` into a PNG (or PDF, SVG) file.
 
     `limited`: by the name of an action's element, the ticks (N,) at which the limiter changed its command. Joints that
-    don't move are named in the title; a curve without a finite value has no panel. Gaps between frames stay blank.
+    don't move are named in the title; a curve without a finite value has no panel. Gaps between frames stay blank, and
+    the line of a continuous joint's angle is broken where it goes on at the other end of its turn.
     Raises OSError when the file can't be written.
     """
     import matplotlib
@@ -114,7 +120,7 @@ def plot_episode(
             acted_ns = (limited or {}).get(joint.name, np.zeros(0, dtype=np.int64))
             _joint(panel, times_s, joint, episode, (acted_ns - int(episode.ticks_ns[0])) / 1e9)
         for panel, spec in zip(panels[len(moving) :], others, strict=False):
-            _lines(panel, times_s, np.asarray(episode.observations[spec.key]), episode.runs, spec.elements)
+            _lines(panel, times_s, np.asarray(episode.observations[spec.key]), episode.runs, spec)
             panel.set_ylabel(_label(spec.key, spec.unit))
         for panel, curve in zip(panels[len(moving) + len(others) :], curves, strict=False):
             panel.plot((curve.ticks_ns - int(episode.ticks_ns[0])) / 1e9, curve.values, color=POLICY, lw=1.2)
@@ -122,7 +128,7 @@ def plot_episode(
             panel.set_ylim(bottom=0)
         _legend(figure, moving, limited or {}, episode)
         panels[-1].set_xlabel("s since the first frame")
-        figure.savefig(path, dpi=130)
+        save(figure, path, dpi=130)
 
 
 def _joints(episode: EpisodeArrays, contract: Contract) -> list[_Joint]:
@@ -138,7 +144,7 @@ def _joints(episode: EpisodeArrays, contract: Contract) -> list[_Joint]:
             found.append(
                 _Joint(
                     f"{action.key}/{name}", action.unit, measured, commands[:, place],
-                    float(lower[place]), float(upper[place]), scale,
+                    float(lower[place]), float(upper[place]), scale, float(action.turns[place]),
                 )
             )  # fmt: skip
     return found
@@ -147,8 +153,9 @@ def _joints(episode: EpisodeArrays, contract: Contract) -> list[_Joint]:
 def _joint(panel: Any, times_s: Vector, joint: _Joint, episode: EpisodeArrays, acted_s: Vector) -> None:
     for run in episode.runs:
         if joint.measured is not None:
-            panel.plot(times_s[run], joint.measured[run], color=QUIET, lw=2.2, alpha=0.7)
-        panel.plot(times_s[run], joint.commanded[run], color=POLICY, lw=1.2, drawstyle="steps-post")
+            panel.plot(*broken(times_s[run], joint.measured[run], joint.turn), color=QUIET, lw=2.2, alpha=0.7)
+        commanded = broken(times_s[run], joint.commanded[run], joint.turn)
+        panel.plot(*commanded, color=POLICY, lw=1.2, drawstyle="steps-post")
     low, high = joint.span
     for limit in (joint.lower, joint.upper):
         if low <= limit <= high:
@@ -157,6 +164,18 @@ def _joint(panel: Any, times_s: Vector, joint: _Joint, episode: EpisodeArrays, a
         panel.plot(acted_s, np.full(len(acted_s), low + 0.04 * (high - low)), "|", color=BAD, ms=6, mew=1.0)
     panel.set_ylim(low, high)
     panel.set_ylabel(joint.name.partition("/")[2], rotation=0, ha="right", va="center")
+
+
+def broken(times_s: Vector, values: Vector, turn: float) -> tuple[Vector, Vector]:
+    """Return times and values (T,) of a line that is not drawn across the end of a `turn`; 0: there is none.
+
+    Where two values are more than half a turn apart, the angle went the shorter way, over the end: a NaN is put
+    between them, at the time of the second.
+    """
+    if not turn:
+        return times_s, values
+    (ends,) = np.nonzero(np.abs(np.diff(values)) > turn / 2)
+    return np.insert(times_s, ends + 1, times_s[ends + 1]), np.insert(values, ends + 1, np.nan)
 
 
 def _title(episode: EpisodeArrays, still: Sequence[_Joint]) -> str:
@@ -195,7 +214,8 @@ def _label(name: str, unit: str) -> str:
     return f"{name}\n[{unit}]" if unit else name
 
 
-def _lines(panel: Any, times_s: Vector, values: Vector, runs: Sequence[slice], names: Sequence[str]) -> None:
+def _lines(panel: Any, times_s: Vector, values: Vector, runs: Sequence[slice], spec: ObservationSpec) -> None:
+    names = spec.elements
     if len(names) > _MOST_LINES:
         edges = np.append(times_s, times_s[-1] + 0.05)
         panel.pcolormesh(edges, np.arange(len(names) + 1), values.T, cmap="viridis")
@@ -204,8 +224,7 @@ def _lines(panel: Any, times_s: Vector, values: Vector, runs: Sequence[slice], n
     for index, name in enumerate(names):
         for number, run in enumerate(runs):
             panel.plot(
-                times_s[run],
-                values[run, index],
+                *broken(times_s[run], values[run, index].astype(np.float64), float(spec.turns[index])),
                 color=LINES[index % len(LINES)],
                 ls="-" if index < len(LINES) else "--",
                 label=name if number == 0 else None,

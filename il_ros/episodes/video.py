@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from il_ros.core import messages
+from il_ros.core import atomic, messages
 from il_ros.core.codecs.image import decode_image, decode_picture
 from il_ros.core.codecs.pixels import best_encoding
 from il_ros.core.specs import COMPRESSED_IMAGE, IMAGE, MOST_PIXELS, ImageSpec
@@ -53,11 +54,12 @@ def write_video(
     Every 1/fps seconds each camera shows its newest image; it is black before its first image. Browsers and
     phones can play the file (H.264, 4:2:0, index in front). It appears under its name when it is complete.
     Raises VideoError when there is no camera, the name does not end in .mp4, or the encoder fails, BagError
-    when the bag is damaged, OSError when the file can't be written.
+    when the bag is damaged, OSError when the file can't be written, or when one is there that il_ros did not write.
     """
     import imageio_ffmpeg
 
     require_suffix(path, VIDEO_SUFFIXES)
+    atomic.require_own(path)
     span = span_of(bag, info)
     times = range(span.start_ns, span.stop_ns + 1, round(1e9 / fps))
     count = 0
@@ -74,7 +76,7 @@ def write_video(
                     fps=fps,
                     macro_block_size=2,
                     ffmpeg_log_level="error",
-                    output_params=["-movflags", "+faststart"],
+                    output_params=["-movflags", "+faststart", "-metadata", f"comment={atomic.MARK}"],
                 )
                 encoder.send(None)
             encoder.send(np.ascontiguousarray(still.picture))
@@ -124,6 +126,7 @@ def write_sheet(
     import cv2
 
     require_suffix(path, SHEET_SUFFIXES)
+    atomic.require_own(path)
     shown = stills(bag, info, pictures, topics)
     columns = max(1, min(len(shown), round(np.sqrt(len(shown) * 1.2))))
     blank = np.zeros_like(shown[0].picture)
@@ -131,8 +134,15 @@ def write_sheet(
     rows = [_joined(cells[start : start + columns], 1) for start in range(0, len(cells), columns)]
     done, data = cv2.imencode(".png", _joined(rows, 0)[..., ::-1])
     assert done
-    path.write_bytes(data.tobytes())
+    atomic.write_bytes(path, _marked(data.tobytes()), durable=False)
     return len(shown)
+
+
+def _marked(png: bytes) -> bytes:
+    """Return a PNG file with atomic.MARK as its software: a tEXt chunk behind the header, which ends at byte 33."""
+    chunk = b"tEXtSoftware\0" + atomic.MARK.encode()
+    length, check = (len(chunk) - 4).to_bytes(4, "big"), zlib.crc32(chunk).to_bytes(4, "big")
+    return png[:33] + length + chunk + check + png[33:]
 
 
 def stills(bag: Bag, info: EpisodeInfo | None, pictures: int, topics: Sequence[str] = ()) -> list[Still]:

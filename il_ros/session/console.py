@@ -104,6 +104,9 @@ def _driver(state: SessionState) -> str:
     expert = drives(state.driver, EXPERT)
     if state.moment and state.recording and not expert:
         return f"{_ORANGE}{_BOLD}{'time is paused until you drive' if state.paused else 'no driver'}{_PLAIN}"
+    if state.moments and not state.recording:
+        left = "n next moment" if state.moment < state.moments else "all moments shown, ctrl-D ends"
+        return f"{_DIM}{left}, ? keys{_PLAIN}"
     if state.paused or not (state.running or expert):
         return f"{_DIM}at rest: {_at_rest(state)}, ? keys{_PLAIN}"
     if expert:

@@ -51,9 +51,14 @@ def folder_for(root: Path) -> Path:
 def write(facts: Facts, folder: Path) -> Path:
     """Write figures, report.json and the page into `folder`; return the page's path.
 
-    Raises OSError when the folder is not writable.
+    Raises OSError when the folder is not writable, or holds a page that il_ros did not write.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with atomic.page(folder) as made:
+        _write(facts, made)
+    return folder / atomic.PAGE
+
+
+def _write(facts: Facts, folder: Path) -> None:
     shown = _with_curves(facts)
     sections = [
         _section(
@@ -102,9 +107,7 @@ def write(facts: Facts, folder: Path) -> Path:
         if kept
         else "",
     )
-    path = folder / "index.html"
-    atomic.write_text(path, text)
-    return path
+    atomic.write_text(folder / atomic.PAGE, text)
 
 
 def _measured(first: VersionFacts, last: VersionFacts) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.patches import Patch
 
-from il_ros.core.plot_style import BAD, EXPERT, GOOD, POLICY, QUIET, STYLE
+from il_ros.core.plot_style import BAD, EXPERT, GOOD, POLICY, QUIET, STYLE, save
 from il_ros.records.decision import drives
 from il_ros.records.labelling import EXPERT as EXPERT_NAME
 from il_ros.records.labelling import POLICY as POLICY_NAME
@@ -204,7 +204,7 @@ def _short(version: str) -> str:
 
 
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, bbox_inches="tight")
+    save(figure, path, bbox_inches="tight")
     pyplot.close(figure)
 
 

@@ -51,9 +51,10 @@ class SessionState:
     engaged. `judged`: the task was unfinished since the start, so that its success counts. `wanted`: reason of
     the open expert request. `labels`: labels of the session, without discarded episodes; `episode_labels`: of
     the running episode; `last_labels`: of the last one. `done`: number of ended episodes without discarded ones;
-    `last_kept`: the last one is among them. `moment`: number of recorded moments returned to. `taken_ns`: stamp
-    from which the expert drives. `started_ns`: stamp of the episode's first decision. `warned`: the recorder's
-    warnings about the running episode. `disk_h`: hours until the recorder's disk is full, at the present rate.
+    `last_kept`: the last one is among them. `moment`: number of recorded moments returned to, of `moments` to label
+    (0: the session labels none). `taken_ns`: stamp from which the expert drives. `started_ns`: stamp of the episode's
+    first decision. `warned`: the recorder's warnings about the running episode. `disk_h`: hours until the recorder's
+    disk is full, at the present rate.
     `learns`: policy and trainer run beside; otherwise demonstrations are recorded.
     """
 
@@ -92,6 +93,7 @@ class SessionState:
     failed: bool = False
     seed: int | None = None
     moment: int = 0
+    moments: int = 0
     labels: int = 0
     episode_labels: int = 0
     last_labels: int = 0

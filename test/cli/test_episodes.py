@@ -174,6 +174,31 @@ def test_video_and_sheet(root, capsys, tmp_path):
     assert (tmp_path / "film.mp4").stat().st_size > 500
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["plot", "1"], "episode_000001.png"),
+        (["plot", "1", "-o", "mine.svg"], "mine.svg"),
+        (["video", "1"], "episode_000001.mp4"),
+        (["video", "1", "--sheet"], "episode_000001.png"),
+        (["replay", "1", "--csv", "mine.csv"], "mine.csv"),
+        (["doctor", "1", "-o", "."], "index.html"),
+    ],
+)
+def test_a_file_of_somebody_else_is_not_replaced_and_ones_own_is(root, capsys, tmp_path, words, name):
+    mine = tmp_path / name
+    mine.write_text("<title>il_ros in our lab</title>")
+    status, _, err = output_of(capsys, *words)
+    assert status == 1
+    assert f"il-ros episodes {words[0]}: {name}: exists, and il-ros did not write it" in err
+    assert mine.read_text() == "<title>il_ros in our lab</title>"
+    assert {path.name for path in tmp_path.iterdir()} == {"episodes", name}
+    mine.unlink()
+    for _ in range(2):
+        assert output_of(capsys, *words)[2] == ""
+    assert mine.stat().st_size > 100
+
+
 def test_every_verb_has_help(capsys):
     for verb in ("list", "info", "verify", "recover", "discard", "undo", "replay", "plot", "video"):
         with pytest.raises(SystemExit) as ended:

@@ -45,3 +45,55 @@ def test_an_error_that_names_its_file_keeps_that_name(tmp_path):
     place = tmp_path / "checkpoint"
     with pytest.raises(OSError, match="no such folder/weights"), atomic.folder(place, ["weights"]) as written:
         (written / "no such folder" / "weights").write_bytes(b"")
+
+
+def test_only_what_il_ros_wrote_is_replaced(tmp_path):
+    file = tmp_path / "plot.png"
+    atomic.require_own(file)  # there is none
+    file.write_bytes(b"\x89PNG, drawn by hand")
+    with pytest.raises(FileExistsError, match=f"^{file}: exists, and il-ros did not write it"):
+        atomic.require_own(file)
+    file.write_bytes(
+        bytes(5 << 20) + atomic.MARK.encode() + bytes(9)
+    )  # the mark is at the end of a large file
+    atomic.require_own(file)
+    with pytest.raises(FileExistsError, match="is not a file"):
+        atomic.require_own(tmp_path)
+
+
+def test_a_result_file_is_known_by_all_of_its_signs(tmp_path):
+    file = tmp_path / "result.json"
+    file.write_text('{"task": "push", "successes": 3}')
+    atomic.require_own(file, '"task": ', '"successes": ')
+    with pytest.raises(FileExistsError):
+        atomic.require_own(file, '"task": ', '"trials": ')
+
+
+def test_a_page_replaces_an_earlier_one_and_leaves_other_files(tmp_path):
+    folder = tmp_path / "report"
+    for number in (1, 2):
+        with atomic.page(folder) as made:
+            (made / "index.html").write_text(f"<title>il_ros: {number}</title>")
+            (made / "report.json").write_text(str(number))
+        (folder / "notes.txt").write_text("mine")
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {
+        "index.html": "<title>il_ros: 2</title>",
+        "report.json": "2",
+        "notes.txt": "mine",
+    }
+
+
+@pytest.mark.parametrize("name", ["index.html", "report.json"])
+def test_a_page_is_not_written_over_somebody_elses_file(tmp_path, name):
+    (tmp_path / name).write_text("<title>il_ros in our lab</title>")
+
+    def write():
+        with atomic.page(tmp_path) as made:
+            for each in ("index.html", "report.json", "a.svg"):
+                (made / each).write_text("<title>il_ros: new</title>")
+
+    with pytest.raises(FileExistsError, match=f"{name}: exists, and il-ros did not write it"):
+        write()
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
+        (name, "<title>il_ros in our lab</title>")
+    ]

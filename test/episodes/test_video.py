@@ -5,7 +5,7 @@ import made_episodes as made
 import numpy as np
 import pytest
 
-from il_ros.core import messages
+from il_ros.core import atomic, messages
 from il_ros.episodes.bag.reader import BagMessage, open_bag
 from il_ros.episodes.layout import load_info
 from il_ros.episodes.video import VideoError, write_sheet, write_video
@@ -110,7 +110,7 @@ def test_an_encoder_that_fails_is_no_written_video(tmp_path, monkeypatch):
     import imageio_ffmpeg
 
     bag, info = opened(made.write(tmp_path / "e", [grey(0, 50)]))
-    (tmp_path / "x.mp4").write_text("an older film")
+    (tmp_path / "x.mp4").write_text(f"an older film, {atomic.MARK}")
     wrong = tmp_path / "ffmpeg"
     real = imageio_ffmpeg.get_ffmpeg_exe()  # reads all pictures and writes none, as on a full disk
     wrong.write_text(
@@ -120,7 +120,7 @@ def test_an_encoder_that_fails_is_no_written_video(tmp_path, monkeypatch):
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(wrong))
     with pytest.raises(VideoError, match="the video encoder failed"):
         write_video(bag, info, tmp_path / "x.mp4")
-    assert (tmp_path / "x.mp4").read_text() == "an older film"
+    assert (tmp_path / "x.mp4").read_text() == f"an older film, {atomic.MARK}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e", "ffmpeg", "x.mp4"]
 
 

@@ -71,6 +71,16 @@ def test_the_driver_or_the_reason_without_one():
     )
 
 
+def test_before_and_after_a_moment_to_label_the_key_that_goes_on_is_named():
+    before = SessionState(moments=2, running=True)  # the expert may drive, but nothing is recorded
+    assert plain(before) == "○ no episode yet │ n next moment, ? keys │ 0 labels"
+    assert "time is paused until you drive" in plain(
+        replace(before, moment=1, recording="episode_000003", paused=True)
+    )
+    assert "n next moment" in plain(replace(before, moment=1, driver="expert"))
+    assert "all moments shown, ctrl-D ends" in plain(replace(before, moment=2))
+
+
 def test_while_demonstrations_are_recorded_only_their_keys_are_named():
     assert "at rest: n next take, ? keys" in plain(SessionState(learns=False))
     recording = SessionState(learns=False, recording="episode_000001")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from il_ros.cli.episodes.choice import add_contract, add_episode, contract_for, entry_of
+from il_ros.core import atomic
 from il_ros.core.contract import Contract
 from il_ros.core.tables import counted, say
 from il_ros.episodes.arrays.replay import Frame, Replay, Skipped, count_reasons, open_replay
@@ -81,6 +82,7 @@ def _played(replay: Replay, contract: Contract, path: Path | None) -> tuple[int,
     with ExitStack() as stack:
         write = None
         if path is not None:
+            atomic.require_own(path, "tick_ns,authority")
             write = csv.writer(stack.enter_context(path.open("w", newline="", encoding="utf-8"))).writerow
             write(_csv_header(contract))
         for item in replay:
@@ -129,6 +131,7 @@ def _plot(args: argparse.Namespace) -> int:
     contract = contract_for(entry, args.contract)
     output = args.output or Path(f"{entry.name}.png")
     require_suffix(output, (".png", ".pdf", ".svg"))
+    atomic.require_own(output)
     # a temporary cache: plotting writes nothing into the folder of the episodes
     with tempfile.TemporaryDirectory(prefix="il_ros_plot_") as folder:
         curves = decision_curves(entry, lambda reason: say(f"left out from {reason}", file=sys.stderr))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from il_ros.cli import next_steps
 from il_ros.cli.long_runs import lower_priority
+from il_ros.core import atomic
 from il_ros.core.tables import percent, percent_range, say, table
 from il_ros.envs.tasks import is_environment
 from il_ros.sim import HELD_OUT_SEED
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from il_ros.policies.loading import AnyPolicy
     from il_ros.sim.tasks.task import Task
     from il_ros.training.evaluate import Evaluation
+
+RESULT_SIGNS = ('"task": ', '"successes": ', '"interval_95": ')
+"""What a result file of this command holds: only such a file is replaced."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -125,13 +129,14 @@ def carry_out(plan: EvaluationPlan, *, for_programs: bool, file: Path | None = N
 
     `for_programs`: print one JSON object per line. `file`: receives the result as JSON.
     """
-    from il_ros.core import atomic
     from il_ros.policies.loading import load_policy
     from il_ros.sim.lockstep import NoObservationError
 
     if plan.background:
         lower_priority()
     try:
+        if file is not None:
+            atomic.require_own(file, *RESULT_SIGNS)
         import torch
 
         torch.set_num_threads(plan.threads)

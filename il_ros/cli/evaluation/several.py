@@ -71,6 +71,10 @@ def run(plans: Sequence[EvaluationPlan], wanted: EvaluationOptions) -> int:
     try:
         if wanted.until_sure and len(plans) != 2:
             raise ValueError(f"--until-sure compares two policies; there are {len(plans)}")
+        if wanted.file is not None:
+            atomic.require_own(wanted.file, *command.RESULT_SIGNS)
+        if wanted.plot is not None:
+            atomic.require_own(wanted.plot)
         if plans[0].background:
             lower_priority()
         torch.set_num_threads(plans[0].threads)
@@ -188,7 +192,7 @@ def draw(results: Sequence[PolicyResult], file: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    from il_ros.core.plot_style import POLICY, STYLE
+    from il_ros.core.plot_style import POLICY, STYLE, save
 
     evaluations = [each.evaluation for each in results]
     judged = any(each.judged for each in evaluations)
@@ -216,7 +220,7 @@ def draw(results: Sequence[PolicyResult], file: Path) -> None:
             axes.barh(list(places), heights, xerr=errors, color=POLICY, height=0.6, capsize=3)
             axes.set(title=title, yticks=list(places), yticklabels=[each.name for each in results])
         figure.axes[0].invert_yaxis()
-        figure.savefig(file, dpi=110)
+        save(figure, file, dpi=110)
 
 
 def _evaluated(

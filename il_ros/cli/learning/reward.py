@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from il_ros.core import atomic
 from il_ros.core.tables import counted, grouped, percent, say, seconds, table
 
 if TYPE_CHECKING:
@@ -254,6 +255,7 @@ def _plot(args: argparse.Namespace) -> int:
     folder = folder_of(args.episode, args.root)
     output = args.output or Path(f"{folder.name}_reward.png")
     require_suffix(output, (".png",))
+    atomic.require_own(output)
     reward = checkpoint.load(args.reward)
     (episode,) = _opened(folder.parent, reward, (folder.name,)).train
     rated = rate(reward, episode)

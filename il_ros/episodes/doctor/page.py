@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from il_ros.core import atomic
-from il_ros.core.plot_style import BAD, LINES, QUIET, STYLE, page_style
+from il_ros.core.plot_style import BAD, LINES, QUIET, STYLE, page_style, save
 from il_ros.core.tables import counted, grouped
 from il_ros.episodes.doctor.examination import Examination
 from il_ros.episodes.doctor.findings import Finding, Pictures, Plot, Severity
@@ -69,9 +69,14 @@ def record(found: Examination) -> dict[str, Any]:
 def write(found: Examination, folder: Path, root: Path) -> Path:
     """Write pictures, report.json and the page about the episodes of `root` into `folder`; return the page's path.
 
-    Raises OSError when the folder is not writable.
+    Raises OSError when the folder is not writable, or holds a page that il_ros did not write.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with atomic.page(folder) as made:
+        _write(found, made, root)
+    return folder / atomic.PAGE
+
+
+def _write(found: Examination, folder: Path, root: Path) -> None:
     sections = []
     for number, finding in enumerate(found.findings[:MOST_SHOWN], 1):
         name = f"finding_{number:02d}.svg"
@@ -82,9 +87,8 @@ def write(found: Examination, folder: Path, root: Path) -> Path:
         sections.append(f"<p>and {counted(more, 'more finding')} in report.json</p>")
     atomic.write_text(folder / "report.json", json.dumps(record(found), indent=2) + "\n")
     page = Template(resources.files("il_ros.episodes.doctor").joinpath("page.html").read_text("utf-8"))
-    path = folder / "index.html"
     atomic.write_text(
-        path,
+        folder / atomic.PAGE,
         page.substitute(
             style=page_style(),
             title=escape(total(found)),
@@ -94,7 +98,6 @@ def write(found: Examination, folder: Path, root: Path) -> Path:
             left_out="".join(f"<li>left out {escape(line)}</li>" for line in grouped(found.left_out)),
         ),
     )
-    return path
 
 
 def _section(finding: Finding, picture: str) -> str:
@@ -119,7 +122,7 @@ def draw(picture: Plot | Pictures, path: Path) -> None:
         else:
             _draw_plot(picture, figure)
         figure.suptitle(picture.title, fontsize=10, x=0.01, ha="left")
-        figure.savefig(path)
+        save(figure, path)
 
 
 def _draw_pictures(picture: Pictures, figure: Any) -> None:

@@ -80,6 +80,11 @@ class Conductor(managed.PlainNode):
         )
         self._answers = dict.fromkeys(answers.split(), 0)
         self.trials = Trials(count, seed)
+        if self._result:
+            try:
+                atomic.require_own(Path(self._result), '"planned": ', '"first_seed": ')
+            except OSError as error:
+                raise managed.Refusal(f"result: {error}") from error
         self.ended: Future = Future()
         self._waiting = Waiting(self)
         self._rounds = Rounds(self, self._waiting)

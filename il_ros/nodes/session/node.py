@@ -86,7 +86,9 @@ class Session(managed.PlainNode):
         self._no_keys = screen is None and self._person is None
         self._told_unrecorded_s = -TELL_AGAIN_S
         self._takes = Takes()
-        self.state = SessionState(expert=self._options.driver, learns=self._options.learns)
+        self.state = SessionState(
+            expert=self._options.driver, learns=self._options.learns, moments=len(self._options.moments)
+        )
         self.ended: Future = Future()
         self._services_client = Services(self)
         self._link = ConsoleLink(self, watched=screen is not None)

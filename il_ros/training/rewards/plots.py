@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from il_ros.core.plot_style import BAD, GOOD, POLICY, QUIET, STYLE
+from il_ros.core.plot_style import BAD, GOOD, POLICY, QUIET, STYLE, save
 from il_ros.episodes.video import Still
 from il_ros.records.outcomes import FAILURE, SUCCESS
 from il_ros.training.rewards.rating import Rated
@@ -43,4 +43,4 @@ def draw(path: Path, rated: Rated, stills: Sequence[Still], title: str) -> None:
             total.set_ylabel("return so far")
             total.grid(visible=False)
         axes.legend(frameon=False, loc="upper left")
-        figure.savefig(path, dpi=110)
+        save(figure, path, dpi=110)
