@@ -102,7 +102,7 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [
-            "il-ros = il_ros.cli.main:main",
+            "il-ros = il_ros.__main__:main",
             *(f"{node} = il_ros.nodes.start:{node}" for node in NODES),
         ],
         "gymnasium.envs": ["il_ros = il_ros.envs.registration:register"],

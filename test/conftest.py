@@ -5,12 +5,18 @@ random inputs are in bench/.
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
 from workspace import build
 
 from il_ros.scenarios import domain
+
+# A shell lets the jobs that a script starts with `&` ignore SIGINT, and their children inherit that: Python then
+# installs no handler for it, and neither the tests' own processes nor the nodes that they start can be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 domain.isolate()
 os.environ.setdefault("MUJOCO_GL", "egl")

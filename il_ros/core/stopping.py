@@ -24,6 +24,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAUNCHER_VARIABLE = "IL_ROS_LAUNCHER"
 """Process id of the launcher, with whose end the process stops; 'none': it has none."""
 _ROS2_VERBS = ("launch", "run")
+_JOIN_S = 10.0
+"""Longest wait at the end for the thread that calls `wake`: mostly microseconds, on a crowded machine above a second."""
 
 
 def launcher() -> int | None:
@@ -135,8 +137,10 @@ def stop_signals(
         if tstp_before is signal.SIG_DFL:
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.close(writer)  # ends the watcher: its read returns nothing
-        watcher.join(timeout=1.0)
-        os.close(reader)
+        # a thread in the executor's C++ code when the interpreter ends aborts the process (signal 6)
+        watcher.join(_JOIN_S)
+        if not watcher.is_alive():  # otherwise it still reads
+            os.close(reader)
 
 
 def _watch(

@@ -1,6 +1,7 @@
 """Start a node's executable: `python -m il_ros.nodes.start recorder --ros-args ...`, or `ros2 run il_ros recorder`.
 
-Signals that arrive while the node's modules are imported are kept until the node can stop properly. Parameter
+Signals that arrive while the node's modules are imported are kept until the node can stop properly. Therefore what is
+slow to import is imported in the functions here: until `hold_signals`, Ctrl-C is a traceback. Parameter
 files and parameters on the command line are checked first, also those of a user's own launch file. `il-ros run`
 lets the nodes import while it checks files and graph; then they wait at a gate (`il_ros.core.processes`).
 """
@@ -11,13 +12,14 @@ import importlib
 import itertools
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from il_ros.core.executables import NAMES, NODES
-from il_ros.core.processes import pass_gate
 from il_ros.core.stopping import hold_signals
 from il_ros.core.tables import say
-from il_ros.scenarios import parameter_file
-from il_ros.scenarios.parameter_file import ParameterEntry, ParameterFileError, Started
+
+if TYPE_CHECKING:
+    from il_ros.scenarios.parameter_file import ParameterEntry, Started
 
 
 def run(executable: str, args: Sequence[str] | None = None) -> int:
@@ -26,6 +28,9 @@ def run(executable: str, args: Sequence[str] | None = None) -> int:
     1 if a parameter file is wrong, or if a parameter is misspelt.
     """
     hold_signals()
+    from il_ros.core.processes import pass_gate
+    from il_ros.scenarios.parameter_file import ParameterFileError
+
     try:
         for warning in check_parameters(executable, sys.argv[1:] if args is None else args):
             say(f"warning: {warning}", file=sys.stderr)
@@ -41,6 +46,8 @@ def check_parameters(executable: str, args: Sequence[str]) -> list[str]:
 
     The types of `-p NAME:=VALUE` are checked where the node declares them.
     """
+    from il_ros.scenarios import parameter_file
+
     node, files, given = _read(executable, args)
     parameter_file.check_names(given, [node])
     return [warning for file in files for warning in parameter_file.check(parameter_file.read(file), [node])]
@@ -48,6 +55,8 @@ def check_parameters(executable: str, args: Sequence[str]) -> list[str]:
 
 def given_parameter(executable: str, args: Sequence[str], name: str) -> str:
     """Return the parameter `name` in the ROS arguments `args` of a node that does not exist yet; "" if it is absent."""
+    from il_ros.scenarios import parameter_file
+
     node, files, given = _read(executable, args)
     written = [entry for file in files for entry in parameter_file.read(file)]
     found = parameter_file.values_for([*written, *given], node.full_name).get(name)
@@ -56,6 +65,8 @@ def given_parameter(executable: str, args: Sequence[str], name: str) -> str:
 
 def _read(executable: str, args: Sequence[str]) -> tuple[Started, list[str], list[ParameterEntry]]:
     """Return the node that the ROS arguments start, its parameter files, and the parameters given by -p, as texts."""
+    from il_ros.scenarios.parameter_file import ParameterEntry, Started
+
     name, namespace, files, given = NAMES.get(executable, executable), "", [], []
     for option, word in itertools.pairwise(args):
         left, _, right = word.partition(":=")

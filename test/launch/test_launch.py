@@ -56,7 +56,8 @@ def launch_until(workspace, line: str, *words: str, timeout_s: float = 90.0) -> 
 def test_show_args_prints_the_declared_arguments(workspace, name):
     shown = " ".join(show_args(workspace, name).split())
     for argument in SCENARIOS[name].arguments:
-        choices = f". Valid choices are: {list(argument.choices)}" if argument.choices else ""
+        allowed = list(argument.allowed)
+        choices = f". Valid choices are: {allowed}" if allowed else ""
         assert f"'{argument.name}': {argument.description}{choices} (default: '{argument.default}')" in shown
 
 
