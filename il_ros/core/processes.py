@@ -28,6 +28,8 @@ _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 10.0
 """Time for a process to exit after SIGINT, in seconds; then it is killed."""
+_KILLED_S = 10.0
+"""Time after which a killed process that has not ended is named, in seconds."""
 _SUSPEND_S = 2.0
 """Longest wait for the process that has the terminal to be suspended, in seconds."""
 RESPAWN_S = 2.0
@@ -295,10 +297,15 @@ class ProcessGroup:
                 self._on_line(name, self._partial[name].decode(errors="replace"))
 
     def _kill(self, names: Sequence[str]) -> None:
-        for process in (self._processes[name] for name in names):
-            if process.poll() is None:
-                process.kill() if process.stdout is None else os.killpg(process.pid, signal.SIGKILL)
-                process.wait(_STOP_S)
+        killed = {name: self._processes[name] for name in names if self._processes[name].poll() is None}
+        for process in killed.values():
+            process.kill() if process.stdout is None else os.killpg(process.pid, signal.SIGKILL)
+        for name, process in killed.items():
+            try:
+                process.wait(_KILLED_S)
+            except subprocess.TimeoutExpired:  # a crowded machine, or a disk that does not answer
+                self._on_line(name, "was killed and has not ended yet")
+                process.wait()
 
 
 def pass_gate() -> bool:

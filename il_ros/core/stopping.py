@@ -25,7 +25,7 @@ LAUNCHER_VARIABLE = "IL_ROS_LAUNCHER"
 """Process id of the launcher, with whose end the process stops; 'none': it has none."""
 _ROS2_VERBS = ("launch", "run")
 _JOIN_S = 10.0
-"""Longest wait at the end for the thread that calls `wake`: mostly microseconds, on a crowded machine above a second."""
+"""Longest wait at the end for the thread that calls `wake`: mostly microseconds, on a crowded machine seconds."""
 
 
 def launcher() -> int | None:

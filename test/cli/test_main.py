@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import il_ros
+from il_ros import __main__ as entry
 from il_ros.cli import main as cli
 
 
@@ -147,3 +148,24 @@ def test_ctrl_c_while_a_subcommand_is_imported_ends_without_a_traceback(monkeypa
     monkeypatch.setattr(cli.importlib, "import_module", interrupted)
     assert cli.main(["train", "episodes"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_ctrl_c_that_a_library_turned_into_another_error_is_still_an_interruption(monkeypatch, capsys):
+    def interrupted(argv=None):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("Error calling __set_name__") from error  # as in Python 3.11's classes
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    assert entry.main() == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_another_error_is_not_taken_for_an_interruption(monkeypatch):
+    def broken(argv=None):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(cli, "main", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        entry.main()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from il_ros.core import processes
 from il_ros.core.processes import ProcessGroup
 
 SLEEP = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
@@ -112,6 +113,7 @@ def test_a_child_receives_the_interrupt_even_if_the_parent_ignores_it(tmp_path):
 def test_no_child_outlives_a_killed_parent(tmp_path):
     code = f"""
 from pathlib import Path
+from il_ros.core import processes
 from il_ros.core.processes import ProcessGroup
 child = {python("import os, signal; print(os.getpid(), flush=True); signal.pause()")!r}
 say = lambda name, line: print(line, flush=True)
@@ -265,6 +267,7 @@ open("out", "w").write(str(passed))
 LAUNCHER = """
 import os, signal, sys, time
 from pathlib import Path
+from il_ros.core import processes
 from il_ros.core.processes import ProcessGroup
 group = ProcessGroup({"node": [sys.executable, "child.py"]}, Path("log"), print, gated=["node"])
 while not group.at_gate():
@@ -281,3 +284,17 @@ def test_a_process_whose_launcher_is_killed_does_not_pass_the_gate(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert out.read_text() == "False"
+
+
+def test_a_killed_process_that_takes_long_to_end_is_named_and_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_KILLED_S", 0.0)  # as if the kernel took longer than that
+    deaf = python("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up'); signal.pause()")
+    said = []
+    with ProcessGroup(
+        {"deaf": deaf}, tmp_path, lambda *words: said.append(words), stop_s={"deaf": 0.0}
+    ) as group:
+        while ("deaf", "up") not in said:
+            group.wait_unless(lambda: ("deaf", "up") in said)
+        (ending,) = group.stop()
+    assert (ending.name, ending.status) == ("deaf", -signal.SIGKILL)
+    assert said == [("deaf", "up"), ("deaf", "was killed and has not ended yet")]
