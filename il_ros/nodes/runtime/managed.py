@@ -181,6 +181,9 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         executor = EventsExecutor()
+        # Not executor.shutdown(): between two spins, it would tear the executor down in the thread of the signals,
+        # while this one destroys the node's subscriptions.
+        woken: Any = Future()
         node: Any = None
 
         def suspended() -> None:
@@ -188,7 +191,7 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
                 node.suspended()
 
         with stop_signals(
-            lambda: executor.shutdown(0), launched_by=launched_by, ending=True, suspended=suspended
+            lambda: woken.set_result(None), launched_by=launched_by, ending=True, suspended=suspended
         ) as stopped:
             try:
                 node = make_node()
@@ -200,7 +203,7 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
             if not stopped():
                 node.start()
             process.settle_objects()
-            spin(executor, node, stopped)
+            spin(executor, node, stopped, woken)
             node.stop()  # before the context ends: sends a last command, closes a bag
             node.destroy_node()
             return node.ended.result() if node.ended is not None and node.ended.done() else 0
@@ -208,16 +211,17 @@ def main(make_node: Callable[[], PlainNode | ManagedNode], args: Sequence[str] |
         rclpy.try_shutdown()
 
 
-def spin(executor: Any, node: Shell, stopped: Callable[[], bool]) -> None:
-    """Run callbacks until `stopped()`, or until the future `node.ended` is done.
+def spin(executor: Any, node: Shell, stopped: Callable[[], bool], woken: Future) -> None:
+    """Run callbacks until `stopped()`, which is looked at when the future `woken` is done, or until `node.ended` is.
 
     Each wait has a deadline: without one EventsExecutor.spin() waits until the end of time_t, which overflows
     in the wheels' C++ runtime, and no callback runs.
     """
-    ended = Future() if node.ended is None else node.ended
-    while not (stopped() or ended.done()):
+    if node.ended is not None:
+        node.ended.add_done_callback(lambda _: woken.set_result(None))
+    while not (stopped() or woken.done()):
         try:
-            executor.spin_until_future_complete(ended, LONGEST_SPIN_S)
+            executor.spin_until_future_complete(woken, LONGEST_SPIN_S)
         except ExternalShutdownException:
             return
         except Exception as error:  # from a callback that `Shell` could not guard
