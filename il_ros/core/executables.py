@@ -24,7 +24,7 @@ NAMES = dict.fromkeys(
 NAMES["sim_gz"] = "sim"
 """The node's name where it differs from the executable's."""
 
-SLOW_TO_STOP = ("recorder", "session")
-"""Nodes that write files when they stop: an episode on a slow disk, a report."""
+SLOW_TO_STOP = ("recorder", "session", "trainer")
+"""Nodes that have something to end when they stop: an episode on a slow disk, a report, a training."""
 SLOW_STOP_S = 120
 """Time that such a node gets before it is killed."""

@@ -7,8 +7,10 @@ import made_episodes as made
 import psutil
 import pytest
 
+from il_ros.core import executables
 from il_ros.policies import checkpoint, lineage
 from il_ros.policies.versions import begin_next, publish, versions
+from il_ros.training.trainer import job
 from il_ros.training.trainer.plans import TrainingPlan
 from il_ros.training.trainer.resident import Resident
 
@@ -138,3 +140,9 @@ def test_incompatible_weights_are_not_used_and_a_warning_says_so(resident, plan)
     assert status == 0
     assert (begun["parent"], begun["epochs"]) == ("", 2)
     assert "trained from scratch, the weights of v1 do not fit: policy.hidden is [8]" in begun["warnings"][0]
+
+
+def test_the_trainers_node_is_not_killed_while_it_ends_its_training():
+    """The training has idle priority, so that its end takes seconds on a busy machine; then it is killed."""
+    assert "trainer" in executables.SLOW_TO_STOP
+    assert executables.SLOW_STOP_S > job.KILL_AFTER_S
